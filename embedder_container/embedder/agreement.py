@@ -1,0 +1,83 @@
+"""Measures how well a quantised graph agrees with the original one, on fixed texts of several languages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import PrepareError
+from .model import Runner
+
+__all__ = ["TEXTS", "Agreement", "measure_agreement", "require_agreement"]
+
+#: Short and long, plain and odd, in the languages and scripts that conversations come in.
+TEXTS = (
+    "I moved to Lisbon in March and work from home now.",
+    "She is allergic to peanuts and shellfish.",
+    "Remind me to call the dentist on Thursday at 3 pm.",
+    "order number INV-2024-00817, tracking 1Z999AA10123456784",
+    "What did we decide about the database migration?",
+    "yes",
+    "ok, thanks!",
+    "The quick brown fox jumps over the lazy dog.",
+    "My favourite coffee is a flat white with oat milk.",
+    "def add(a, b):\n    return a + b",
+    "He plays chess every Sunday with his grandfather in the park near the old railway station.",
+    "The meeting is postponed until the new budget has been approved by the board of directors, which will "
+    "probably not happen before the end of the quarter because two members are travelling.",
+    "Tôi thích uống cà phê sữa đá vào buổi sáng.",
+    "Hà Nội là thủ đô của Việt Nam.",
+    "Chị ấy đã chuyển sang làm việc tại Đà Nẵng từ tháng trước.",
+    "toi khong an duoc hai san",
+    "Con mèo nhà tôi tên là Mướp, rất thích ngủ trên ghế sofa cạnh cửa sổ.",
+    "Je préfère le train à l'avion pour aller à Marseille.",
+    "Mi hermana vive en Buenos Aires desde hace cinco años.",
+    "Ich habe am Freitag einen Termin beim Zahnarzt.",
+    "Gostaria de reservar uma mesa para quatro pessoas.",
+    "Preferisco le vacanze in montagna a quelle al mare.",
+    "Mijn fiets is gestolen bij het station.",
+    "Jutro lecę do Krakowa na konferencję.",
+    "Завтра у меня день рождения.",
+    "Я люблю читати книжки українською мовою.",
+    "私は毎朝六時に起きます。",
+    "我最喜欢的城市是成都，因为那里的食物很好吃。",
+    "저는 주말마다 등산을 갑니다.",
+    "أحب القهوة بدون سكر",
+    "मुझे बारिश का मौसम पसंद है।",
+    "ฉันชอบกินข้าวผัดกะเพรา",
+    "Kahvemi şekersiz içerim.",
+    "Αύριο έχω συνάντηση με τον δικηγόρο.",
+    "🎉🎂 happy birthday!!! 🥳",
+    "https://example.com/path?query=1&other=two",
+    "SELECT name FROM users WHERE id = 42;",
+    "3.14159 26535 89793",
+    "naïve café résumé coöperate",
+    "   leading and trailing spaces   ",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Cosine between the vectors of two graphs over the same texts."""
+
+    lowest: float
+    mean: float
+
+
+def measure_agreement(original: Runner, quantised: Runner) -> Agreement:
+    """Compare two graphs text by text, so that padding has no part in the difference."""
+    cosines = []
+    for text in TEXTS:
+        row = original.tokenize([text])
+        cosines.append(float(np.sum(original.run(row) * quantised.run(row))))
+    return Agreement(lowest=min(cosines), mean=float(np.mean(cosines)))
+
+
+def require_agreement(agreement: Agreement, *, lowest: float, mean: float) -> None:
+    """Raise PrepareError when the quantised graph strays below the bounds of its model."""
+    if agreement.lowest < lowest or agreement.mean < mean:
+        raise PrepareError(
+            f"the quantised model disagrees with the original: cosine min {agreement.lowest:.4f}, mean "
+            f"{agreement.mean:.4f}, required {lowest} and {mean}; use --quantize none"
+        )

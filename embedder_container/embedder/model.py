@@ -1,0 +1,154 @@
+"""A model that answers: tokenizer and ONNX session from a prepared folder, callable from several threads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from .errors import InvalidInputError, ModelFolderError
+from .manifest import MODEL, TOKENIZER, Manifest, verify_folder
+
+__all__ = ["OnnxModel", "Runner", "Token", "load_model", "open_session", "open_tokenizer"]
+
+#: Only so many characters for each token of the limit are tokenised when a text is truncated anyway.
+CHARS_PER_TOKEN = 100
+
+Rows = Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of a text; ``start`` and ``stop`` are characters, None for special tokens."""
+
+    id: int
+    text: str
+    special: bool
+    start: int | None
+    stop: int | None
+
+
+class Runner(Protocol):
+    """What the engine needs of a model. Both methods may be called from any thread."""
+
+    def tokenize(self, texts: Sequence[str], *, truncate: bool = True) -> list[list[int]]:
+        """Return the ids of each text with special tokens; ``truncate`` keeps the first ``max_length``."""
+        ...
+
+    def frame(self, ids: Sequence[int], *, truncate: bool = True) -> list[int]:
+        """Put the special tokens around ids of a text. Raises InvalidInputError for an id out of range."""
+        ...
+
+    def explain(self, texts: Sequence[str]) -> list[list[Token]]:
+        """Return the tokens of each text with their place in it, special tokens included."""
+        ...
+
+    def run(self, rows: Rows) -> NDArray[np.float32]:
+        """Return one unit vector for each row, in order; rows may differ in length."""
+        ...
+
+
+class OnnxModel:
+    """One session whose weights are in memory once; ``run`` computes on the calling thread."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, tokenizer: Tokenizer, *, max_length: int) -> None:
+        self._session = session
+        self._tokenizer = tokenizer
+        self._max_length = max_length
+        self._pad_id = _pad_id(tokenizer)
+        self._vocabulary = tokenizer.get_vocab_size(with_added_tokens=True)
+        specials = tokenizer.encode("").ids
+        self._opening, self._closing = specials[:1], specials[1:]
+
+    def tokenize(self, texts: Sequence[str], *, truncate: bool = True) -> list[list[int]]:
+        if truncate:
+            # The rest of a very long text cannot reach the model; tokenising it would only cost time.
+            texts = [text[: self._max_length * CHARS_PER_TOKEN] for text in texts]
+        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=True)
+        rows = [encoding.ids for encoding in encodings]
+        return [self._cut(ids) for ids in rows] if truncate else rows
+
+    def frame(self, ids: Sequence[int], *, truncate: bool = True) -> list[int]:
+        for token in ids:
+            if not 0 <= token < self._vocabulary:
+                raise InvalidInputError(
+                    f"The token {token} is not in the vocabulary (0 to {self._vocabulary - 1}).", param="input"
+                )
+        whole = [*self._opening, *ids, *self._closing]
+        return self._cut(whole) if truncate else whole
+
+    def explain(self, texts: Sequence[str]) -> list[list[Token]]:
+        return [_tokens(encoding) for encoding in self._tokenizer.encode_batch(list(texts))]
+
+    def run(self, rows: Rows) -> NDArray[np.float32]:
+        width = max(len(row) for row in rows)
+        ids = np.full((len(rows), width), self._pad_id, np.int64)
+        mask = np.zeros((len(rows), width), np.int64)
+        for index, row in enumerate(rows):
+            ids[index, : len(row)] = row
+            mask[index, : len(row)] = 1
+        result: NDArray[np.float32] = self._session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+        return result
+
+    def _cut(self, ids: list[int]) -> list[int]:
+        """Keep the beginning and the closing special token, as truncation by the tokenizer would."""
+        if len(ids) <= self._max_length:
+            return ids
+        return ids[: self._max_length - len(self._closing)] + self._closing
+
+
+def load_model(folder: Path) -> tuple[OnnxModel, Manifest]:
+    """Verify ``folder`` and open it. Raises ModelFolderError naming what is wrong with which file."""
+    manifest = verify_folder(folder)
+    session = open_session(folder / MODEL)
+    tokenizer = open_tokenizer(folder / TOKENIZER)
+    return OnnxModel(session, tokenizer, max_length=manifest.max_length), manifest
+
+
+def open_session(model: Path | bytes) -> onnxruntime.InferenceSession:
+    """Open a graph for callers that bring their own threads: one thread for each call, no spinning."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    source = model if isinstance(model, bytes) else str(model)
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        name = MODEL if isinstance(model, bytes) else model
+        raise ModelFolderError(f"{name} cannot be opened by ONNX Runtime: {error}") from error
+
+
+def open_tokenizer(path: Path) -> Tokenizer:
+    """Open ``tokenizer.json`` without padding or truncation: both are decided by the batch."""
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:
+        raise ModelFolderError(f"{path} is no tokenizer: {error}") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def _tokens(encoding: Encoding) -> list[Token]:
+    rows = zip(encoding.ids, encoding.tokens, encoding.special_tokens_mask, encoding.offsets, strict=True)
+    return [
+        Token(number, text, bool(special), None if special else start, None if special else stop)
+        for number, text, special, (start, stop) in rows
+    ]
+
+
+def _pad_id(tokenizer: Tokenizer) -> int:
+    for token in ("[PAD]", "<pad>"):
+        number: int | None = tokenizer.token_to_id(token)
+        if number is not None:
+            return number
+    return 0

@@ -1,0 +1,205 @@
+"""Embedding as the APIs need it: inputs are checked, tokenised, queued, and come back as vectors with times."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .batching import Limits
+from .engine import Engine
+from .errors import InvalidInputError, NotFoundError
+from .manifest import Manifest
+from .metrics import Metrics
+from .model import Runner, Token
+from .settings import Settings
+
+__all__ = ["TASKS", "Embedded", "Embedding", "Options"]
+
+#: Tasks of jina's API; a model without adapters or prefixes for them answers all of them alike.
+TASKS = ("retrieval.query", "retrieval.passage", "separation", "classification", "text-matching")
+
+#: Inputs of more characters than this are tokenised beside the event loop, to keep it answering.
+INLINE_CHARS = 8192
+
+Input = str | list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How inputs are embedded; None leaves the choice to the model. ``deadline`` is in seconds from now."""
+
+    task: str | None = None
+    dimensions: int | None = None
+    truncate: bool = True
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Vectors in the order of the inputs, tokens computed for, and seconds spent by stage."""
+
+    vectors: NDArray[np.float32]
+    tokens: int
+    queue: float
+    tokenize: float
+    inference: float
+
+
+class Embedding:
+    """One model behind its queue. ``start`` and ``stop`` belong to the event loop's life."""
+
+    def __init__(self, model: Runner, manifest: Manifest, settings: Settings) -> None:
+        self.manifest = manifest
+        self.settings = settings
+        self.metrics = Metrics()
+        self.ready = False
+        self._model = model
+        self._engine: Engine | None = None
+
+    async def start(self) -> None:
+        """Start the workers and answer one text, after which the service is ready."""
+        settings = self.settings
+        self._engine = Engine(
+            self._model,
+            self.metrics,
+            dimensions=self.manifest.dimensions,
+            limits=Limits(tokens=settings.batch_tokens, rows=settings.batch_rows),
+            threads=settings.threads,
+            queue_tokens=settings.queue_tokens,
+        )
+        self.metrics.watch_queue(lambda: self.waiting_tokens)
+        await self.embed(["warm up"], Options())
+        self.ready = True
+
+    def stop(self) -> None:
+        """Stop the workers; requests that still wait are not answered."""
+        self.ready = False
+        if self._engine is not None:
+            self._engine.close()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names that requests may call the model by, the manifest's own first."""
+        return tuple(name for name in (self.manifest.name, self.settings.served_name) if name)
+
+    def require_model(self, name: str | None) -> None:
+        """Raise NotFoundError unless ``name`` is served; organisation and case do not matter."""
+        if name is None or name.rsplit("/", 1)[-1].lower() in {own.rsplit("/", 1)[-1].lower() for own in self.names}:
+            return
+        raise NotFoundError(
+            f"The model {name!r} is not served here; served: {', '.join(self.names)}.",
+            param="model",
+            code="model_not_found",
+        )
+
+    async def embed(
+        self,
+        inputs: Sequence[Input],
+        options: Options,
+        gone: Callable[[Callable[[], None]], None] | None = None,
+    ) -> Embedded:
+        """Return one vector for each input. ``gone`` is given what to call when the client leaves.
+
+        Raises InvalidInputError, OverloadedError, DeadlineError and InferenceError; CancelledError when
+        the client has gone.
+        """
+        if self._engine is None:
+            raise RuntimeError("the service was not started")
+        dimensions = self._dimensions(options.dimensions)
+        started = time.monotonic()
+        rows, group = await self._tokenize(inputs, options)
+        tokenized = time.monotonic()
+        ticket = self._engine.submit(rows, group)
+        engine = self._engine
+        if gone is not None:
+            gone(lambda: engine.cancel(ticket))
+        timer = None
+        if options.deadline is not None:
+            left = options.deadline - (tokenized - started)
+            timer = asyncio.get_running_loop().call_later(max(0.0, left), engine.expire, ticket)
+        try:
+            await ticket.done
+        except asyncio.CancelledError:
+            engine.cancel(ticket)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        return Embedded(
+            _cut(ticket.vectors, dimensions),
+            sum(map(len, rows)),
+            ticket.started_at - ticket.queued_at,
+            tokenized - started,
+            ticket.finished_at - ticket.started_at,
+        )
+
+    async def tokens(self, texts: Sequence[str]) -> list[list[Token]]:
+        """Return every token of each text, special ones included."""
+        return await asyncio.to_thread(self._model.explain, texts)
+
+    @property
+    def waiting_tokens(self) -> int:
+        """Tokens that wait for a worker."""
+        return 0 if self._engine is None else self._engine.waiting_tokens
+
+    async def _tokenize(self, inputs: Sequence[Input], options: Options) -> tuple[list[list[int]], str]:
+        task = self._task(options.task)
+        prefix = self.manifest.prefixes.get(task or "", "")
+        texts = [prefix + text for text in inputs if isinstance(text, str)]
+        encoded = iter(await self._encode(texts, truncate=options.truncate) if texts else ())
+        rows = [
+            next(encoded) if isinstance(given, str) else self._model.frame(given, truncate=options.truncate)
+            for given in inputs
+        ]
+        limit = self.manifest.max_length
+        for position, row in enumerate(rows):
+            if len(row) > limit:
+                raise InvalidInputError(
+                    f"Input {position} has {len(row)} tokens, the model takes {limit}; shorten it or let "
+                    "it be truncated.",
+                    param="input",
+                    code="context_length_exceeded",
+                )
+        return rows, (task or "") if self.manifest.tasks else ""
+
+    async def _encode(self, texts: Sequence[str], *, truncate: bool) -> list[list[int]]:
+        if sum(map(len, texts)) <= INLINE_CHARS:
+            return self._model.tokenize(texts, truncate=truncate)
+        return await asyncio.to_thread(self._model.tokenize, texts, truncate=truncate)
+
+    def _task(self, task: str | None) -> str | None:
+        if task is None:
+            return self.manifest.default_task
+        if task not in (self.manifest.tasks or TASKS):
+            known = ", ".join(self.manifest.tasks or TASKS)
+            raise InvalidInputError(f"The task {task!r} is not known; known are: {known}.", param="task")
+        return task
+
+    def _dimensions(self, wanted: int | None) -> int:
+        native, smallest = self.manifest.dimensions, self.manifest.smallest_dimensions
+        if wanted is None or wanted == native:
+            return native
+        if smallest is None:
+            raise InvalidInputError(
+                f"dimensions is {wanted}, but {self.manifest.name} gives {native} only.", param="dimensions"
+            )
+        if not smallest <= wanted <= native:
+            raise InvalidInputError(
+                f"dimensions is {wanted}, but {self.manifest.name} gives {smallest} to {native}.",
+                param="dimensions",
+            )
+        return wanted
+
+
+def _cut(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+    """Keep the first ``dimensions`` values (Matryoshka) and make the vectors unit vectors again."""
+    if vectors.shape[1] == dimensions:
+        return vectors
+    short = vectors[:, :dimensions]
+    norms = np.linalg.norm(short, axis=1, keepdims=True)
+    return np.ascontiguousarray(short / np.maximum(norms, 1e-12), np.float32)

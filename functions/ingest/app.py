@@ -1,0 +1,28 @@
+"""Lambda entry point of the ingest queue: one accepted job a record; failed records come again."""
+
+from __future__ import annotations
+
+from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from forgetless.runtime.composition import services
+from forgetless.runtime.logs import share_config
+
+share_config()
+processor = SqsFifoPartialProcessor(skip_group_on_error=True)
+
+#: What one job may take, below the function's time-out (90 s, one record an invocation).
+JOB_S = 75.0
+
+
+def run_job(record: SQSRecord) -> None:
+    """Run the job that the record names."""
+    message = record.json_body
+    services().ingest.run(message["tenant"], message["job_id"], seconds=JOB_S)
+
+
+def handler(event: dict[str, object], context: LambdaContext) -> PartialItemFailureResponse:
+    """Run the batch and report the records that failed."""
+    return process_partial_response(event=event, record_handler=run_job, processor=processor, context=context)

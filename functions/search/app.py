@@ -1,0 +1,12 @@
+"""Lambda entry point of `POST /search`, apart from the rest so that slow adds never hold it up."""
+
+from __future__ import annotations
+
+from mangum import Mangum
+
+from forgetless.api.app import create_search_app
+from forgetless.runtime.composition import services
+from forgetless.runtime.logs import share_config
+
+share_config()
+handler = Mangum(create_search_app(services, inline=True), lifespan="off")

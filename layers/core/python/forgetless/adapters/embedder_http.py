@@ -1,0 +1,163 @@
+"""The embedder over HTTP: OpenAI's embeddings contract, with jina's `task` beside it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import sys
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from forgetless.adapters.clock import SystemClock
+from forgetless.domain.errors import EmbedderError
+from forgetless.ports.clock import Clock
+from forgetless.ports.embedder import EmbeddingTask
+
+if TYPE_CHECKING:
+    from forgetless.adapters.http_client import Reply
+
+__all__ = ["HttpEmbedder"]
+
+#: Texts of one HTTP call.
+MAX_TEXTS_PER_CALL = 128
+#: Seconds that a ping may take; it is not repeated.
+PING_TIMEOUT_S = 1.0
+#: How far a vector's norm may be from 1 before it is scaled.
+_NORM_TOLERANCE = 1e-3
+
+
+class HttpEmbedder:
+    """Any OpenAI-compatible embedding server.
+
+    `timeout_s` limits one HTTP call of up to 128 texts with its retries. `dimensions` is asked of the server and
+    checked. `send_task` is for servers that know jina's `task`; OpenAI's own refuses it.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        model: str,
+        api_key: str = "",
+        dimensions: int | None = None,
+        timeout_s: float = 10.0,
+        retries: int = 2,
+        send_task: bool = True,
+        clock: Clock | None = None,
+    ) -> None:
+        # Imported here, so that a function without an embedder never loads httpx.
+        from forgetless.adapters.http_client import JsonClient  # noqa: PLC0415
+
+        base = base_url.rstrip("/")
+        self._http = JsonClient(
+            base if base.endswith("/v1") else base + "/v1",
+            "the embedder",
+            clock or SystemClock(),
+            api_key=api_key,
+        )
+        self._retries = retries
+        self._model = model
+        self._dimensions = dimensions
+        self._timeout_s = timeout_s
+        self._send_task = send_task
+        self._base64 = True
+
+    def embed(self, texts: Sequence[str], task: EmbeddingTask) -> list[list[float]]:
+        vectors: list[list[float]] = []
+        for start in range(0, len(texts), MAX_TEXTS_PER_CALL):
+            vectors += self._embed_some(
+                texts[start : start + MAX_TEXTS_PER_CALL],
+                task,
+                timeout_s=self._timeout_s,
+                retries=self._retries,
+            )
+        return vectors
+
+    def ping(self) -> None:
+        """An embedding of one short text: no path for health is common to all servers."""
+        self._embed_some(["ping"], EmbeddingTask.QUERY, timeout_s=PING_TIMEOUT_S, retries=0)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _embed_some(
+        self, texts: Sequence[str], task: EmbeddingTask, *, timeout_s: float, retries: int
+    ) -> list[list[float]]:
+        body: dict[str, Any] = {"model": self._model, "input": list(texts)}
+        if self._base64:
+            body["encoding_format"] = "base64"
+        if self._dimensions is not None:
+            body["dimensions"] = self._dimensions
+        if self._send_task:
+            body["task"] = str(task)
+        reply = self._post(body, timeout_s, retries)
+        if self._base64 and reply.status in {400, 422} and _names_encoding(reply.body):
+            self._base64 = False
+            del body["encoding_format"]
+            reply = self._post(body, timeout_s, retries)
+        if reply.status != 200:
+            raise self._refused(reply)
+        return self._vectors(reply, len(texts))
+
+    def _post(self, body: dict[str, Any], timeout_s: float, retries: int) -> Reply:
+        try:
+            return self._http.post("/embeddings", body, deadline_s=timeout_s, retries=retries)
+        except (ConnectionError, TimeoutError) as error:
+            raise EmbedderError(str(error)) from error
+
+    def _refused(self, reply: Reply) -> EmbedderError:
+        # The body stays out of the message: servers quote the input in it.
+        message = f"the embedder at {self._http.place} answered with status {reply.status}"
+        if reply.retryable:
+            return EmbedderError(message, retry_after=reply.retry_after or 2)
+        if reply.status in {401, 403}:
+            return EmbedderError(message + ": check its API key")
+        if reply.status in {400, 422} and self._send_task:
+            message += ": check model and dimensions; if it does not know `task`, switch send_task off"
+        return EmbedderError(message)
+
+    def _vectors(self, reply: Reply, count: int) -> list[list[float]]:
+        try:
+            rows = sorted(reply.json()["data"], key=lambda row: row["index"])
+            vectors = [_unit(_decode(row["embedding"])) for row in rows]
+            order = [row["index"] for row in rows]
+        except (ValueError, KeyError, TypeError, binascii.Error) as error:
+            raise self._nonsense("is not a list of embeddings") from error
+        if order != list(range(count)):
+            raise self._nonsense(f"has {len(order)} vectors for {count} texts")
+        expected = self._dimensions or len(vectors[0])
+        if any(len(vector) != expected for vector in vectors):
+            raise self._nonsense(f"has vectors of {len(vectors[0])} dimensions instead of {expected}")
+        return vectors
+
+    def _nonsense(self, what: str) -> EmbedderError:
+        return EmbedderError(f"the reply of the embedder at {self._http.place} {what}")
+
+
+def _names_encoding(body: bytes) -> bool:
+    return b"encoding_format" in body or b"base64" in body
+
+
+def _decode(embedding: object) -> list[float]:
+    """Base64 of little-endian float32, or a list of numbers."""
+    if isinstance(embedding, str):
+        floats = array("f")
+        floats.frombytes(base64.b64decode(embedding, validate=True))
+        if sys.byteorder == "big":
+            floats.byteswap()
+        return floats.tolist()
+    if not isinstance(embedding, list):
+        raise TypeError("an embedding is a string or a list")
+    return [float(number) for number in embedding]
+
+
+def _unit(vector: list[float]) -> list[float]:
+    """The vector at norm 1; ValueError when it has no direction."""
+    norm = math.hypot(*vector)
+    if not math.isfinite(norm) or norm == 0.0:
+        raise ValueError("a vector without direction")
+    if abs(norm - 1.0) <= _NORM_TOLERANCE:
+        return vector
+    return [number / norm for number in vector]

@@ -1,0 +1,148 @@
+"""The connection: one client for each Milvus in a process, calls with an end, errors in our own words."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import Any
+
+from forgetless.adapters.index_milvus.schema import prepare_collection
+from forgetless.domain.errors import IndexUnavailableError
+
+__all__ = ["Collection"]
+
+#: Milvus' codes for a collection that is not there, not loaded, or has no index yet.
+_NOT_READY = frozenset({100, 101, 700})
+#: Lite reads BM25's statistics while a row is written; asked again, they are right.
+_BM25_RACE = "Invalid sparse row"
+_ATTEMPTS = 4
+_PAUSE_SECONDS = 0.01
+#: Lite's words for a collection without rows: BM25's mean length of nothing, and vectors that were never there.
+_EMPTY = ("Invalid sparse row: NaN", "Growing segment loss raw data")
+
+#: A Milvus that was restarted is found again at once; gRPC's own first wait is a second.
+_GRPC_OPTIONS = {
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.min_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 1000,
+}
+
+_lock = threading.Lock()
+_clients: dict[tuple[int, str, str], Any] = {}
+_users: dict[tuple[int, str, str], int] = {}
+
+
+def _acquire(uri: str, token: str, timeout_s: float) -> Any:
+    from pymilvus import MilvusClient  # noqa: PLC0415 - half a second that only who uses Milvus pays
+
+    # It logs whole expressions, which hold clients' values; what fails is raised anyway.
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    key = (os.getpid(), uri, token)
+    with _lock:
+        if key not in _clients:
+            _clients[key] = MilvusClient(uri=uri, token=token, timeout=timeout_s, grpc_options=_GRPC_OPTIONS)
+        _users[key] = _users.get(key, 0) + 1
+        return _clients[key]
+
+
+def _release(uri: str, token: str) -> None:
+    key = (os.getpid(), uri, token)
+    with _lock:
+        _users[key] = _users.get(key, 0) - 1
+        if _users[key] <= 0 and (client := _clients.pop(key, None)) is not None:
+            client.close()
+
+
+class Collection:
+    """One collection of a Milvus, connected and created at its first use. Safe for threads."""
+
+    def __init__(self, uri: str, *, token: str, name: str, dimensions: int, timeout_s: float) -> None:
+        self._uri = uri
+        self._token = token
+        self._name = name
+        self._dimensions = dimensions
+        self._timeout_s = timeout_s
+        # Without it 3.2.2 sends whole rows, vectors too; our own Lite 2.5.1 does not, and asking costs a third more.
+        self._fields = {} if uri.startswith("unix:") else {"output_fields": ["pk"]}
+        self._preparing = threading.Lock()
+        self._client: Any = None
+        self._prepared = False
+
+    def call(self, operation: str, **arguments: Any) -> Any:
+        """What the client's method answers for this collection; raises IndexUnavailableError."""
+        return self._translated(operation, lambda: self._call(operation, arguments))
+
+    def search(self, **arguments: Any) -> list[tuple[str, float]]:
+        """The primary keys and distances of one query's hits; raises IndexUnavailableError."""
+        found = self._translated("search", lambda: self._call("search", {**arguments, **self._fields}))
+        return list(zip(found[0].ids, found[0].distances, strict=True)) if found else []
+
+    def ping(self) -> None:
+        """Raise IndexUnavailableError unless Milvus answers now."""
+        self._translated(
+            "has_collection", lambda: self._connected().has_collection(self._name, timeout=self._timeout_s)
+        )
+
+    def forget(self) -> None:
+        """Drop the collection; its next use creates it again."""
+        self._translated("drop", lambda: self._connected().drop_collection(self._name, timeout=self._timeout_s))
+        self._prepared = False
+
+    def close(self) -> None:
+        """Release the client; the last user of it closes it."""
+        with self._preparing:
+            client, self._client, self._prepared = self._client, None, False
+        if client is not None:
+            _release(self._uri, self._token)
+
+    def _call(self, operation: str, arguments: dict[str, Any]) -> Any:
+        from pymilvus import MilvusException  # noqa: PLC0415
+
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return self._once(operation, arguments)
+            except MilvusException as exc:
+                text = str(exc)
+                if exc.code in _NOT_READY:
+                    self._prepared = False
+                elif any(reason in text for reason in _EMPTY) and attempt > 1:
+                    return []
+                elif not any(reason in text for reason in (_BM25_RACE, *_EMPTY)):
+                    raise
+                if attempt == _ATTEMPTS:
+                    raise
+                time.sleep(_PAUSE_SECONDS * attempt)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _once(self, operation: str, arguments: dict[str, Any]) -> Any:
+        client = self._connected()
+        if not self._prepared:
+            self._prepare(client)
+        return getattr(client, operation)(self._name, timeout=self._timeout_s, **arguments)
+
+    def _connected(self) -> Any:
+        if self._client is None:
+            with self._preparing:
+                if self._client is None:
+                    self._client = _acquire(self._uri, self._token, self._timeout_s)
+        return self._client
+
+    def _prepare(self, client: Any) -> None:
+        with self._preparing:
+            if self._prepared:
+                return
+            prepare_collection(client, self._name, dimensions=self._dimensions, timeout_s=self._timeout_s)
+            self._prepared = True
+
+    def _translated(self, operation: str, call: Any) -> Any:
+        from grpc import RpcError  # type: ignore[import-untyped]  # noqa: PLC0415
+        from pymilvus import MilvusException  # noqa: PLC0415
+
+        try:
+            return call()
+        except (MilvusException, RpcError) as exc:
+            # Without Milvus' own message: it repeats the expression, and with it clients' values.
+            code = getattr(exc, "code", None)
+            raise IndexUnavailableError(f"Milvus did not complete {operation} (code {code})") from exc

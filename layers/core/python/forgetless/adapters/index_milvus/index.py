@@ -1,0 +1,142 @@
+"""MilvusIndex: the index port on one Milvus collection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from forgetless.adapters.index_milvus.compiler import compile_filter, lit
+from forgetless.adapters.index_milvus.connection import Collection
+from forgetless.adapters.index_milvus.rows import cut, is_literal, key_text, pk_of, row_of, split_pk
+from forgetless.domain.filters import EVERYTHING, Filter
+from forgetless.domain.memory import Memory
+from forgetless.ports.index import Hit, IndexRow
+
+__all__ = ["MilvusIndex"]
+
+#: Milvus' own end of offset + limit.
+MAX_LIMIT = 16_384
+#: Rows of one insert: below gRPC's message size even when every row is as large as it may be.
+INSERT_ROWS = 200
+#: Keys of one expression.
+KEYS_AT_ONCE = 200
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+
+
+class _Retriever(NamedTuple):
+    field: str
+    metric: str
+
+
+_DENSE = _Retriever(field="dense", metric="COSINE")
+_WORDS = _Retriever(field="sparse", metric="BM25")
+
+
+class MilvusIndex:
+    """Dense and BM25 search in Milvus; `uri` is `unix:/path.sock`, `http://host:19530` or Zilliz' address.
+
+    Nothing is imported or connected before the first call. Indexes of one process share one client per Milvus.
+    """
+
+    def __init__(self, uri: str, *, token: str = "", collection: str, dimensions: int, timeout_s: float = 5.0) -> None:
+        if not _NAME.fullmatch(collection):
+            raise ValueError(f"collection {collection!r} must consist of letters, digits and underscores")
+        self.collection = collection
+        self._dimensions = dimensions
+        self._collection = Collection(uri, token=token, name=collection, dimensions=dimensions, timeout_s=timeout_s)
+
+    def insert(self, rows: Sequence[IndexRow]) -> None:
+        for row in rows:
+            if len(row.vector) != self._dimensions:
+                raise ValueError(f"a vector has {len(row.vector)} dimensions, the collection {self._dimensions}")
+        for portion in _portions(rows, INSERT_ROWS):
+            self._collection.call("insert", data=[row_of(row) for row in portion])
+
+    def drop(self, tenant: str, keys: Sequence[tuple[str, int]]) -> None:
+        for expression in _key_expressions(tenant, keys):
+            self._collection.call("delete", filter=expression)
+
+    def drop_older(self, tenant: str, memories: Sequence[Memory]) -> None:
+        # By name, not `version <`: a chain of conditions nests deeper than a parser goes.
+        self.drop(tenant, [(m.id, version) for m in memories if m.live for version in range(1, m.version)])
+        dead = [m.id for m in memories if not m.live and is_literal(m.id)]
+        for portion in _portions(dead, KEYS_AT_ONCE):
+            literals = ", ".join(map(lit, portion))
+            self._collection.call("delete", filter=f"{_within(tenant)} and memory_id in [{literals}]")
+
+    def drop_all(self, tenant: str | None = None) -> None:
+        if tenant is None:
+            self._collection.forget()
+        else:
+            self._collection.call("delete", filter=_within(tenant))
+
+    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> tuple[list[Hit], bool]:
+        expression, exact = compile_filter(where, tenant)
+        return self._search(_DENSE, list(vector), expression, limit), exact
+
+    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> tuple[list[Hit], bool]:
+        if not words.strip():
+            return [], True
+        expression, exact = compile_filter(where, tenant)
+        return self._search(_WORDS, cut(words), expression, limit), exact
+
+    def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[tuple[str, int]]) -> list[Hit]:
+        return self._score(_DENSE, list(vector), tenant, keys)
+
+    def score_words(self, tenant: str, words: str, keys: Sequence[tuple[str, int]]) -> list[Hit]:
+        return self._score(_WORDS, cut(words), tenant, keys) if words.strip() else []
+
+    def vectors(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[float]]:
+        found: dict[tuple[str, int], list[float]] = {}
+        for expression in _key_expressions(tenant, keys):
+            for row in self._collection.call("query", filter=expression, output_fields=["pk", "dense"]):
+                found[split_pk(row["pk"])] = [float(value) for value in row["dense"]]
+        return found
+
+    def ping(self) -> None:
+        self._collection.ping()
+
+    def close(self) -> None:
+        self._collection.close()
+
+    def _score(self, retriever: _Retriever, query: Any, tenant: str, keys: Sequence[tuple[str, int]]) -> list[Hit]:
+        # By primary key, which Milvus looks up; any other field would be compared in every row.
+        return [
+            hit
+            for expression in _key_expressions(tenant, keys)
+            for hit in self._search(retriever, query, expression, 2 * KEYS_AT_ONCE)
+        ]
+
+    def _search(self, retriever: _Retriever, query: Any, expression: str, limit: int) -> list[Hit]:
+        if limit <= 0:
+            return []
+        found = self._collection.search(
+            data=[query],
+            anns_field=retriever.field,
+            search_params={"metric_type": retriever.metric},
+            filter=expression,
+            limit=min(limit, MAX_LIMIT),
+        )
+        hits: dict[str, Hit] = {}
+        for pk, score in found:
+            if pk not in hits:
+                # 3.2.2 gives BM25 scores below zero.
+                hits[pk] = Hit(*split_pk(pk), abs(score) if retriever.metric == "BM25" else score)
+        return list(hits.values())
+
+
+def _within(tenant: str) -> str:
+    return compile_filter(EVERYTHING, tenant)[0]
+
+
+def _key_expressions(tenant: str, keys: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """Expressions for these rows; a key that no row can have is left out."""
+    possible = [pk_of(tenant, *key) for key in keys if key_text(key[0]) == key[0]]
+    for portion in _portions(possible, KEYS_AT_ONCE):
+        yield f"{_within(tenant)} and pk in [{', '.join(map(lit, portion))}]"
+
+
+def _portions(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

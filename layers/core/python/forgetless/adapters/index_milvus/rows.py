@@ -1,0 +1,135 @@
+"""Rows: how a memory stands in the collection, and in which form its values can be compared there.
+
+Milvus Lite knows no nulls: an absent text is "". Metadata carries only what filters can compare (scalars); a row
+that had to leave some of it out says so in `complete`, and filters let it pass, for Python to decide.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from forgetless.domain.memory import Memory
+from forgetless.domain.scope import SCOPE_IDS
+from forgetless.ports.index import IndexRow
+
+__all__ = [
+    "KEYED",
+    "MAX_KEY_BYTES",
+    "MAX_WORDS_BYTES",
+    "TIMES",
+    "is_literal",
+    "key_text",
+    "pk_of",
+    "row_of",
+    "split_pk",
+]
+
+#: Fields compared for equality only, by the attribute that they hold.
+KEYED = {
+    name: "memory_id" if name == "id" else name
+    for name in ("id", "hash", "role", "actor_id", "attributed_to", "user_id", "agent_id", "app_id", "run_id")
+}
+#: Times in fixed width, whose text order is their order.
+TIMES = frozenset({"created_at", "updated_at", "expiration_date"})
+
+#: Longer ids stand as their digest, as a VARCHAR must have an end.
+MAX_KEY_BYTES = 256
+#: The end of any VARCHAR.
+MAX_WORDS_BYTES = 65_535
+MAX_CATEGORIES = 64
+MAX_METADATA_BYTES = 32_768
+MAX_METADATA_TEXT_BYTES = 1024
+
+_DIGEST = "sha256:"
+_NO_LITERAL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_INT64 = range(-(2**63), 2**63)
+
+
+def is_literal(text: str) -> bool:
+    """Whether a literal of a filter expression can hold the text on every version: no controls, no surrogates."""
+    return _NO_LITERAL.search(text) is None
+
+
+def key_text(value: str) -> str:
+    """An id as the index holds and compares it: itself, or a digest where it is too long or odd for a literal."""
+    fits = is_literal(value) and len(value.encode()) <= MAX_KEY_BYTES
+    if fits and not value.startswith(_DIGEST):
+        return value
+    return _DIGEST + hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def pk_of(tenant: str, memory_id: str, version: int) -> str:
+    """The primary key of one version of a memory; with its tenant, as Lite deletes by primary key alone."""
+    return f"{memory_id}:{version}:{hashlib.sha256(tenant.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def split_pk(pk: str) -> tuple[str, int]:
+    """The memory id and version of a primary key."""
+    memory_id, version, _ = pk.rsplit(":", 2)
+    return memory_id, int(version)
+
+
+def row_of(row: IndexRow) -> dict[str, Any]:
+    """The row as the collection takes it; raises ValueError for an id that a literal cannot hold."""
+    memory = row.memory
+    if key_text(memory.id) != memory.id:
+        raise ValueError(f"a memory id must be printable and at most {MAX_KEY_BYTES} bytes long")
+    metadata = dict(_comparable(memory.metadata))
+    categories = [c for c in memory.categories if key_text(c) == c][:MAX_CATEGORIES]
+    left_out = len(metadata) < _count_scalars(memory.metadata) or len(categories) < len(memory.categories)
+    return {
+        "tenant": key_text(memory.scope.tenant),
+        "pk": pk_of(memory.scope.tenant, memory.id, memory.version),
+        "version": memory.version,
+        **{field: key_text(_attribute(memory, name)) for name, field in KEYED.items()},
+        **{name: getattr(memory, name) or "" for name in TIMES},
+        "categories": categories,
+        "metadata": metadata,
+        "complete": not left_out,
+        "words": cut(row.words),
+        "dense": list(row.vector),
+    }
+
+
+def cut(words: str) -> str:
+    """What of the words a VARCHAR can hold, ending with a whole word where it is cut."""
+    encoded = words.encode("utf-8", "ignore")
+    if len(encoded) <= MAX_WORDS_BYTES:
+        return encoded.decode()
+    return encoded[:MAX_WORDS_BYTES].rpartition(b" ")[0].decode("utf-8", "ignore")
+
+
+def _attribute(memory: Memory, name: str) -> str:
+    return getattr(memory.scope if name in SCOPE_IDS else memory, name) or ""
+
+
+def _comparable(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str | bool | int | float]]:
+    """The scalars that a filter can address and compare, as many as fit."""
+    size = 0
+    for name, value in metadata.items():
+        if name and is_path(name) and _is_comparable(value):
+            size += len(name.encode()) + len(str(value).encode()) + 8
+            if size > MAX_METADATA_BYTES:
+                return
+            yield name, value
+
+
+def is_path(name: str) -> bool:
+    """Whether a filter expression can address this key of the metadata on every version."""
+    return 0 < len(name) <= MAX_KEY_BYTES and is_literal(name) and not set(name) & {"[", "]"}
+
+
+def _is_comparable(value: Any) -> bool:
+    if isinstance(value, str):
+        return is_literal(value) and len(value.encode()) <= MAX_METADATA_TEXT_BYTES
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and value in _INT64
+
+
+def _count_scalars(metadata: Mapping[str, Any]) -> int:
+    return sum(isinstance(value, str | int | float) for value in metadata.values())

@@ -1,0 +1,88 @@
+"""The store of idempotency records: which requests run, and what was answered."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+
+from forgetless.adapters.ledger_sqlite import texts
+from forgetless.adapters.ledger_sqlite.codec import from_blob, to_blob
+from forgetless.adapters.ledger_sqlite.connections import Store
+from forgetless.ports.ledger import IdempotencyRecord
+
+__all__ = ["IdempotencyStore", "drop"]
+
+#: Expired records that a new one clears away, so that the table stays small without a sweep.
+_CLEARED_AT_ONCE = 20
+
+#: Memory ids are UUIDs; an answer goes when a memory that it names is deleted.
+_MEMORY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+_SELECT = """
+SELECT fingerprint, lease_until, status, body, expires_at FROM requests LEFT JOIN texts USING (text_id)
+WHERE tenant = ? AND name = ?
+"""
+
+Key = tuple[bytes, bytes]
+
+
+class IdempotencyStore(Store):
+    """See `forgetless.ports.ledger.IdempotencyStore`."""
+
+    def begin_request(
+        self, tenant: str, name: str, record: IdempotencyRecord, *, now: str, expires_at: str
+    ) -> IdempotencyRecord | None:
+        key = (to_blob(tenant), to_blob(name))
+        return self._connections.write(lambda db: _begin(db, key, record, now, expires_at), durable=False)
+
+    def finish_request(self, tenant: str, name: str, record: IdempotencyRecord, *, expires_at: str) -> None:
+        key = (to_blob(tenant), to_blob(name))
+        self._connections.write(lambda db: _put(db, key, record, expires_at), durable=False)
+
+    def drop_request(self, tenant: str, name: str) -> None:
+        key = (to_blob(tenant), to_blob(name))
+        self._connections.write(lambda db: drop(db, key), durable=False)
+
+
+def drop(db: sqlite3.Connection, key: Key) -> None:
+    """Erase a record and its answer."""
+    query = "SELECT text_id FROM requests WHERE tenant = ? AND name = ?"
+    texts.blank(db, (text_id for (text_id,) in db.execute(query, key).fetchall()))
+    db.execute("DELETE FROM requests WHERE tenant = ? AND name = ?", key)
+    db.execute("DELETE FROM answered WHERE tenant = ? AND name = ?", key)
+
+
+def _begin(
+    db: sqlite3.Connection, key: Key, record: IdempotencyRecord, now: str, expires_at: str
+) -> IdempotencyRecord | None:
+    row = db.execute(_SELECT, key).fetchone()
+    if row is not None and row[4] > now:
+        body = None if row[3] is None else from_blob(row[3])
+        held = IdempotencyRecord(from_blob(row[0]), row[1], row[2], body)
+        abandoned = held.status is None and held.lease_until <= now and held.fingerprint == record.fingerprint
+        if not abandoned:
+            return held
+    _put(db, key, record, expires_at)
+    _clear(db, now)
+    return None
+
+
+def _put(db: sqlite3.Connection, key: Key, record: IdempotencyRecord, expires_at: str) -> None:
+    drop(db, key)
+    text_id = None
+    if record.body is not None:
+        text_id = texts.add(db, to_blob(record.body))
+        named = set(_MEMORY_ID.findall(record.body))
+        rows = [(key[0], to_blob(memory_id), key[1]) for memory_id in named]
+        db.executemany("INSERT INTO answered (tenant, memory_id, name) VALUES (?, ?, ?)", rows)
+    db.execute(
+        "INSERT INTO requests (tenant, name, fingerprint, lease_until, expires_at, status, text_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (*key, to_blob(record.fingerprint), record.lease_until, expires_at, record.status, text_id),
+    )
+
+
+def _clear(db: sqlite3.Connection, now: str) -> None:
+    query = "SELECT tenant, name FROM requests WHERE expires_at <= ? LIMIT ?"
+    for key in db.execute(query, (now, _CLEARED_AT_ONCE)).fetchall():
+        drop(db, key)

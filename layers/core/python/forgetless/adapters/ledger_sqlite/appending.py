@@ -1,0 +1,156 @@
+"""Appending events: versions, repeats, duplicates and erasure, inside one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+
+from forgetless.adapters.ledger_sqlite import answering, texts
+from forgetless.adapters.ledger_sqlite.codec import dump_memory, load_memory, scope_columns, to_blob
+from forgetless.domain.errors import DuplicateTextError, VersionConflictError
+from forgetless.domain.memory import Event, EventKind, Memory, MessageRef
+
+__all__ = ["DELETED", "LIVE", "SUPERSEDED", "apply", "check_duplicates", "link_context", "unlink_context"]
+
+#: Values of the column `state`.
+LIVE, SUPERSEDED, DELETED = 0, 1, 2
+
+_CURRENT = "SELECT version, context_size FROM memories WHERE tenant = ? AND id = ?"
+
+_INSERT_EVENT = "INSERT INTO events (tenant, memory_id, version, kind, job_id, text_id) VALUES (?, ?, ?, ?, ?, ?)"
+
+_PUT_MEMORY = """
+INSERT INTO memories (tenant, id, version, state, created_at, position, updated_at, user_id, agent_id, app_id, run_id,
+                      scope_key, hash, extracted, pending_since, context_size, text_id)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+ON CONFLICT (tenant, id) DO UPDATE SET
+    version = ?3, state = ?4, created_at = ?5, position = ?6, updated_at = ?7,
+    user_id = ?8, agent_id = ?9, app_id = ?10, run_id = ?11,
+    scope_key = ?12, hash = ?13, extracted = ?14, pending_since = ?15, context_size = ?16, text_id = ?17
+"""
+
+
+def apply(db: sqlite3.Connection, event: Event) -> bool:
+    """Write one event and the memory's state after it; False when the ledger holds it already."""
+    memory = event.memory
+    tenant, id_ = to_blob(memory.scope.tenant), to_blob(memory.id)
+    version, context_size = db.execute(_CURRENT, (tenant, id_)).fetchone() or (0, 0)
+    if memory.version != version + 1:
+        if _is_repeat(db, event):
+            return False
+        raise VersionConflictError(
+            f"memory {memory.id}: version {memory.version} does not follow version {version}; read it again"
+        )
+    if event.kind is EventKind.DELETE or memory.deleted:
+        memory = _blank(memory, deleted=True)
+    if context_size:
+        unlink_context(db, _read(db, memory))
+    if memory.version > 1 and (event.kind is EventKind.DELETE or memory.deleted):
+        _blank_events(db, memory.scope.tenant, id_)
+    text_id = texts.add(db, dump_memory(memory))
+    db.execute(_INSERT_EVENT, (tenant, id_, memory.version, str(event.kind), to_blob(memory.job_id), text_id))
+    _put(db, memory, text_id)
+    if memory.context:
+        link_context(db, memory)
+    return True
+
+
+def check_duplicates(db: sqlite3.Connection, events: Sequence[Event]) -> None:
+    """DuplicateTextError for fresh ADDs whose text another live extracted memory of their scope has.
+
+    It judges the state after the whole call, so one call may supersede a memory and add its text anew; of two ADDs
+    with one text in a call, the first may stay. The write lock makes look and act one step.
+    """
+    refused: list[str] = []
+    candidates = [event.memory for event in events if event.kind is EventKind.ADD and event.memory.extracted]
+    later = {memory.id for memory in candidates}
+    for memory in candidates:
+        later.discard(memory.id)
+        if not memory.live:
+            continue
+        holders = db.execute(
+            "SELECT id FROM memories WHERE scope_key = ? AND hash = ? AND extracted = 1 AND state = 0",
+            (memory.scope.key(), memory.hash),
+        ).fetchall()
+        others = {holder.decode("utf-8", "surrogatepass") for (holder,) in holders} - {memory.id} - later
+        if others:
+            refused.append(memory.id)
+    if refused:
+        raise DuplicateTextError(tuple(refused))
+
+
+def link_context(db: sqlite3.Connection, memory: Memory) -> None:
+    """Note which messages the memory carries as its context."""
+    db.executemany(
+        "INSERT OR IGNORE INTO contexts (tenant, job_id, position, memory_id) VALUES (?, ?, ?, ?)", _links(memory)
+    )
+
+
+def unlink_context(db: sqlite3.Connection, memory: Memory) -> None:
+    """Forget what `link_context` noted."""
+    db.executemany(
+        "DELETE FROM contexts WHERE tenant = ? AND job_id = ? AND position = ? AND memory_id = ?", _links(memory)
+    )
+
+
+def _links(memory: Memory) -> list[tuple[bytes, bytes, int, bytes]]:
+    tenant, id_ = to_blob(memory.scope.tenant), to_blob(memory.id)
+    return [(tenant, to_blob(ref.job_id), ref.position, id_) for ref in memory.context]
+
+
+def drop_context(db: sqlite3.Connection, memory: Memory, refs: frozenset[MessageRef], at: str) -> None:
+    """Take `refs` out of the memory's context and mark its index pending; its version stays."""
+    unlink_context(db, memory)
+    memory = replace(memory, context=tuple(ref for ref in memory.context if ref not in refs))
+    link_context(db, memory)
+    key = (to_blob(memory.scope.tenant), to_blob(memory.id))
+    db.execute(
+        "UPDATE memories SET context_size = ?, pending_since = coalesce(pending_since, ?) WHERE tenant = ? AND id = ?",
+        (len(memory.context), at, *key),
+    )
+    (text_id,) = db.execute("SELECT text_id FROM memories WHERE tenant = ? AND id = ?", key).fetchone()
+    texts.shorten(db, text_id, dump_memory(memory))
+
+
+def _put(db: sqlite3.Connection, memory: Memory, text_id: int) -> None:
+    state = DELETED if memory.deleted else LIVE if memory.superseded_by is None else SUPERSEDED
+    scope = memory.scope
+    head = (to_blob(scope.tenant), to_blob(memory.id), memory.version, state)
+    order = (memory.created_at, memory.position, memory.updated_at)
+    # A deleted memory keeps no hash: it would tell who guesses the text.
+    text = (scope.key(), "" if memory.deleted else memory.hash, int(memory.extracted))
+    tail = (memory.updated_at, len(memory.context), text_id)
+    db.execute(_PUT_MEMORY, (*head, *order, *scope_columns(scope), *text, *tail))
+
+
+def _is_repeat(db: sqlite3.Connection, event: Event) -> bool:
+    memory = event.memory
+    row = db.execute(
+        "SELECT kind, job_id FROM events WHERE tenant = ? AND memory_id = ? AND version = ?",
+        (to_blob(memory.scope.tenant), to_blob(memory.id), memory.version),
+    ).fetchone()
+    return row is not None and row == (str(event.kind), to_blob(memory.job_id))
+
+
+def _read(db: sqlite3.Connection, memory: Memory) -> Memory:
+    key = (to_blob(memory.scope.tenant), to_blob(memory.id))
+    query = "SELECT body FROM memories CROSS JOIN texts USING (text_id) WHERE tenant = ? AND id = ?"
+    (body,) = db.execute(query, key).fetchone()
+    return load_memory(memory.scope.tenant, body)
+
+
+def _blank(memory: Memory, *, deleted: bool) -> Memory:
+    return replace(memory, text="", metadata={}, categories=(), context=(), sources=(), deleted=deleted)
+
+
+def _blank_events(db: sqlite3.Connection, tenant: str, memory_id: bytes) -> None:
+    key = (to_blob(tenant), memory_id)
+    query = "SELECT text_id, body FROM events CROSS JOIN texts USING (text_id) WHERE tenant = ? AND memory_id = ?"
+    for text_id, body in db.execute(query, key).fetchall():
+        memory = load_memory(tenant, body)
+        texts.shorten(db, text_id, dump_memory(_blank(memory, deleted=memory.deleted)))
+    # Answers that are kept for their Idempotency-Key show the text too; the job itself still is done only once.
+    answers = db.execute("SELECT name FROM answered WHERE tenant = ? AND memory_id = ?", key).fetchall()
+    for (name,) in answers:
+        answering.drop(db, (key[0], name))

@@ -1,0 +1,181 @@
+"""How domain objects become columns and JSON bodies, and how they come back."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.memory import Memory, Message, MessageRef
+from forgetless.domain.scope import Scope
+
+__all__ = [
+    "dump",
+    "dump_job",
+    "dump_memory",
+    "dump_message",
+    "from_blob",
+    "from_cursor",
+    "load",
+    "load_job",
+    "load_memory",
+    "load_message",
+    "scope_columns",
+    "to_blob",
+    "to_cursor",
+]
+
+#: Marks a body that only the standard library reads back as it was; white space, so it stays JSON.
+_STANDARD = b" "
+
+_DEFAULTS: tuple[tuple[str, Any], ...] = (
+    ("position", 0),
+    ("metadata", {}),
+    ("role", None),
+    ("actor_id", None),
+    ("attributed_to", None),
+    ("categories", ()),
+    ("expiration_date", None),
+    ("extracted", False),
+    ("superseded_by", None),
+    ("deleted", False),
+)
+
+
+def to_blob(text: str) -> bytes:
+    """Any Python text as bytes, lone surrogates too."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def from_blob(blob: bytes) -> str:
+    """The text of `to_blob`."""
+    return blob.decode("utf-8", "surrogatepass")
+
+
+def dump(value: Any) -> bytes:
+    """JSON that `load` reads back equal; orjson's where it can, as it knows no lone surrogates and no big integers."""
+    try:
+        return orjson.dumps(value, default=_plain)
+    except TypeError:
+        return _STANDARD + json.dumps(value, default=_plain, separators=(",", ":")).encode("ascii")
+
+
+def load(body: bytes) -> Any:
+    """The value of `dump`."""
+    return json.loads(body) if body.startswith(_STANDARD) else orjson.loads(body)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a ledger body cannot hold {type(value).__name__}")
+
+
+def scope_columns(scope: Scope) -> tuple[bytes | None, bytes | None, bytes | None, bytes | None]:
+    """The columns user_id, agent_id, app_id and run_id."""
+    return (
+        to_blob(scope.user_id) if scope.user_id else None,
+        to_blob(scope.agent_id) if scope.agent_id else None,
+        to_blob(scope.app_id) if scope.app_id else None,
+        to_blob(scope.run_id) if scope.run_id else None,
+    )
+
+
+def dump_memory(memory: Memory) -> bytes:
+    """Everything but the tenant; fields at their default are left out."""
+    scope = memory.scope
+    body: dict[str, Any] = {
+        "id": memory.id,
+        "version": memory.version,
+        "text": memory.text,
+        "created_at": memory.created_at,
+        "updated_at": memory.updated_at,
+        "job_id": memory.job_id,
+        "scope": (scope.user_id, scope.agent_id, scope.app_id, scope.run_id),
+    }
+    for name, default in _DEFAULTS:
+        value = getattr(memory, name)
+        if value != default:
+            body[name] = value
+    for name in ("context", "sources"):
+        refs: tuple[MessageRef, ...] = getattr(memory, name)
+        if refs:
+            body[name] = [(ref.job_id, ref.position) for ref in refs]
+    return dump(body)
+
+
+def load_memory(tenant: str, body: bytes) -> Memory:
+    """The memory of `dump_memory`."""
+    fields = load(body)
+    fields["scope"] = Scope(tenant, *fields["scope"])
+    if "categories" in fields:
+        fields["categories"] = tuple(fields["categories"])
+    for name in ("context", "sources"):
+        if name in fields:
+            fields[name] = tuple(MessageRef(*ref) for ref in fields[name])
+    return Memory(**fields)
+
+
+def dump_message(message: Message) -> bytes:
+    """What has no column of its own."""
+    return dump((message.role, message.content, message.name))
+
+
+def load_message(tenant: str, row: Sequence[Any]) -> Message:
+    """From the columns job_id, position, created_at, user_id, agent_id, app_id, run_id, body."""
+    job_id, position, created_at, *ids, body = row
+    role, content, name = load(body)
+    scope = Scope(tenant, *(from_blob(value) if value is not None else "" for value in ids))
+    return Message(MessageRef(from_blob(job_id), position), scope, role, content, created_at, name)
+
+
+def dump_job(job: Job) -> bytes:
+    """Everything but the tenant and the request."""
+    scope = job.scope
+    return dump(
+        {
+            "id": job.id,
+            "scope": (scope.user_id, scope.agent_id, scope.app_id, scope.run_id),
+            "state": str(job.state),
+            "created_at": job.created_at,
+            "updated_at": job.updated_at,
+            "attempts": job.attempts,
+            "lease_owner": job.lease_owner,
+            "lease_until": job.lease_until,
+            "started_at": job.started_at,
+            "completed_at": job.completed_at,
+            "results": job.results,
+            "error": job.error,
+        }
+    )
+
+
+def load_job(tenant: str, body: bytes, request: bytes) -> Job:
+    """The job of `dump_job`; an empty request was erased."""
+    fields = load(body)
+    fields["request"] = load(request) if request else {}
+    fields["scope"] = Scope(tenant, *fields["scope"])
+    fields["state"] = JobState(fields["state"])
+    fields["results"] = tuple(fields["results"])
+    return Job(**fields)
+
+
+def to_cursor(*keys: str | int) -> str:
+    """The sort keys of a page's last row as one opaque word."""
+    return urlsafe_b64encode(dump(keys)).decode("ascii").rstrip("=")
+
+
+def from_cursor(cursor: str, *types: type) -> list[Any]:
+    """The sort keys of `to_cursor`; InvalidRequestError when it is not one of ours."""
+    try:
+        keys = load(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError:
+        keys = None
+    if not isinstance(keys, list) or [type(key) for key in keys] != list(types):
+        raise InvalidRequestError("cursor: not one that this server gave; leave it out to start at the first page")
+    return keys

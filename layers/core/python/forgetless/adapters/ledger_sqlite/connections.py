@@ -1,0 +1,218 @@
+"""SQLite connections for many threads and processes: one for each thread, transactions, retries, forks."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from forgetless.adapters.ledger_sqlite.schema import migrate
+from forgetless.domain.errors import LedgerError
+
+__all__ = ["Connections", "Store"]
+
+T = TypeVar("T")
+
+#: What another connection's lock looks like; PROTOCOL is a race while the shared WAL index is opened.
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+
+_FIRST_WAIT_S = 0.001
+_LONGEST_WAIT_S = 0.025
+
+
+class _Connection:
+    """A thread's connection; its lock is held while it is used, so that a fork or `close` waits for the end."""
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self.raw = raw
+        self.lock = threading.Lock()
+        self.closed = False
+        self.durable = False
+
+    def close(self) -> None:
+        with self.lock:
+            if not self.closed:
+                self.closed = True
+                self.raw.close()
+
+    def __del__(self) -> None:
+        # A thread ended, and its connection with it.
+        self.close()
+
+
+class Connections:
+    """The connections to one file; nothing is opened before the first use."""
+
+    def __init__(self, path: Path | str, *, busy_timeout_s: float) -> None:
+        self._path = Path(path)
+        self._busy_timeout_s = busy_timeout_s
+        self._local = threading.local()
+        self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._closed = False
+        #: True at first: a process that was killed may have left erased words in the log.
+        self._scrub_due = True
+        #: Threads of this process queue here rather than poll the file's lock.
+        self._writing = threading.Lock()
+        self._opening = threading.Lock()
+        _instances.add(self)
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work`, which only reads; several statements that must agree go into one `BEGIN`."""
+        return self._retry(lambda _: self._use(work))
+
+    def write(self, work: Callable[[sqlite3.Connection], T], *, durable: bool) -> T:
+        """Run `work` as one transaction; `durable`: it outlives a power cut too, not only the death of the process.
+
+        `work` may run more than once and must change nothing but the file.
+        """
+        result = self._retry(lambda left: self._write_once(work, durable, left))
+        if self._scrub_due:
+            self.scrub()
+        return result
+
+    def scrub(self) -> None:
+        """Take erased text out of the write-ahead log too; when someone reads or writes now, after the next write."""
+        try:
+            busy, *_ = self._use(lambda raw: raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+        except sqlite3.Error:
+            busy = 1
+        self._scrub_due = bool(busy)
+
+    def close(self) -> None:
+        """Close all connections; waits for calls that are under way."""
+        self._closed = True
+        for connection in list(self._open):
+            connection.close()
+
+    def _retry(self, attempt: Callable[[float], T]) -> T:
+        give_up = time.monotonic() + self._busy_timeout_s
+        wait = _FIRST_WAIT_S
+        while True:
+            try:
+                return attempt(give_up - time.monotonic())
+            except OSError as error:
+                raise LedgerError(f"the ledger {self._path.name} cannot be opened: {error.strerror}") from error
+            except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", None) in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+                    raise LedgerError(
+                        f"the ledger {self._path.name} is damaged ({error}): restore it, or `make reset-data`"
+                    ) from error
+                if not _is_lock(error):
+                    raise LedgerError(f"the ledger {self._path.name} failed: {error}") from error
+                if time.monotonic() >= give_up:
+                    raise LedgerError(
+                        f"the ledger {self._path.name} stayed locked for {self._busy_timeout_s:g} s"
+                    ) from error
+            time.sleep(random.uniform(wait / 4, wait))
+            wait = min(2 * wait, _LONGEST_WAIT_S)
+
+    def _write_once(self, work: Callable[[sqlite3.Connection], T], durable: bool, left: float) -> T:
+        if not self._writing.acquire(timeout=max(0.0, left)):
+            raise LedgerError(f"the ledger {self._path.name} stayed locked for {self._busy_timeout_s:g} s")
+        try:
+            return self._use(lambda raw: _transaction(raw, work), durable=durable)
+        finally:
+            self._writing.release()
+
+    def _use(self, work: Callable[[sqlite3.Connection], T], *, durable: bool | None = None) -> T:
+        while True:
+            connection = self._connection()
+            with connection.lock:
+                if connection.closed:
+                    continue
+                if durable is not None and durable != connection.durable:
+                    connection.raw.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                    connection.durable = durable
+                return work(connection.raw)
+
+    def _connection(self) -> _Connection:
+        connection: _Connection | None = getattr(self._local, "connection", None)
+        if connection is None or connection.closed:
+            with self._opening:
+                if self._closed:
+                    raise LedgerError(f"the ledger {self._path.name} is closed")
+                connection = _Connection(_open(self._path))
+                self._open.add(connection)
+            self._local.connection = connection
+        return connection
+
+    def before_fork(self) -> None:
+        """SQLite's own notes of who holds which lock would be wrong in the child: nothing may be open at a fork."""
+        self._writing.acquire()
+        self._opening.acquire()
+        for connection in list(self._open):
+            connection.close()
+
+    def after_fork(self) -> None:
+        """Let parent and child open anew."""
+        self._opening.release()
+        self._writing.release()
+
+
+class Store:
+    """What the stores of this package share: their connections."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Made by us, as SQLite would let everyone on the machine read it; -wal and -shm take its mode over.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    # No waiting in SQLite: its fixed steps let processes that started together collide again and again.
+    raw = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256)
+    try:
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute("PRAGMA synchronous = NORMAL")
+        raw.execute("PRAGMA secure_delete = ON")
+        raw.execute("PRAGMA temp_store = MEMORY")
+        migrate(raw)
+    except BaseException:
+        raw.close()
+        raise
+    return raw
+
+
+def _transaction(raw: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    raw.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(raw)
+        raw.execute("COMMIT")
+    except BaseException:
+        if raw.in_transaction:
+            raw.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _is_lock(error: sqlite3.Error) -> bool:
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _LOCKED
+
+
+_instances: weakref.WeakSet[Connections] = weakref.WeakSet()
+_forking: list[Connections] = []
+_one_fork = threading.Lock()
+
+
+def _before_fork() -> None:
+    _one_fork.acquire()
+    _forking.extend(_instances)
+    for connections in _forking:
+        connections.before_fork()
+
+
+def _after_fork() -> None:
+    while _forking:
+        _forking.pop().after_fork()
+    _one_fork.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

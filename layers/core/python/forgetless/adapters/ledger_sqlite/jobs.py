@@ -1,0 +1,140 @@
+"""The store of jobs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+
+from forgetless.adapters.ledger_sqlite import messages as message_rows
+from forgetless.adapters.ledger_sqlite import texts
+from forgetless.adapters.ledger_sqlite.codec import dump, dump_job, from_blob, from_cursor, load_job, to_blob, to_cursor
+from forgetless.adapters.ledger_sqlite.connections import Store
+from forgetless.domain.errors import LeaseLostError
+from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.memory import Message
+
+__all__ = ["JobStore", "complete"]
+
+_FINISHED = (JobState.SUCCEEDED, JobState.FAILED)
+
+_PUT = """
+INSERT INTO jobs (tenant, id, state, created_at, updated_at, lease_owner, lease_until, body, text_id)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+ON CONFLICT (tenant, id) DO UPDATE SET
+    state = ?3, created_at = ?4, updated_at = ?5, lease_owner = ?6, lease_until = ?7, body = ?8, text_id = ?9
+"""
+
+_STUCK = """
+SELECT tenant, jobs.body, texts.body FROM jobs CROSS JOIN texts USING (text_id)
+WHERE state IN ('PENDING', 'RUNNING')
+  AND CASE state WHEN 'PENDING' THEN updated_at < ? ELSE coalesce(lease_until, '') <= ? END
+ORDER BY created_at, id LIMIT ?
+"""
+
+_SELECT = "SELECT jobs.body, texts.body FROM jobs CROSS JOIN texts USING (text_id)"
+
+
+class JobStore(Store):
+    """See `forgetless.ports.ledger.JobStore`."""
+
+    def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
+        return self._connections.write(lambda db: _insert(db, job, messages), durable=True)
+
+    def job(self, tenant: str, job_id: str) -> Job | None:
+        return self._connections.read(lambda db: _read(db, tenant, job_id))
+
+    def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
+        condition, params = "tenant = ?", [to_blob(tenant)]
+        if cursor is not None:
+            created_at, id_ = from_cursor(cursor, str, str)
+            condition += " AND (created_at, id) < (?, ?)"
+            params += [created_at, to_blob(id_)]
+        query = f"{_SELECT} WHERE {condition} ORDER BY created_at DESC, id DESC LIMIT ?"
+        rows = self._connections.read(lambda db: db.execute(query, (*params, limit + 1)).fetchall())
+        found = [load_job(tenant, *row) for row in rows[:limit]]
+        last = found[-1] if len(rows) > limit and found else None
+        return found, to_cursor(last.created_at, last.id) if last else None
+
+    def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
+        return self._connections.write(
+            lambda db: _claim(db, tenant, job_id, owner=owner, now=now, until=until), durable=False
+        )
+
+    def update_job(self, job: Job, *, owner: str | None) -> bool:
+        return self._connections.write(lambda db: _update(db, job, owner), durable=True)
+
+    def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
+        rows = self._connections.read(lambda db: db.execute(_STUCK, (pending_before, now, limit)).fetchall())
+        return [load_job(from_blob(tenant), *bodies) for tenant, *bodies in rows]
+
+
+def complete(db: sqlite3.Connection, job: Job) -> bool:
+    """Write the end of a job that is new or still this worker's; False when it has ended already."""
+    held = _read(db, job.tenant, job.id)
+    if held is not None:
+        if held.lease_owner != job.lease_owner:
+            raise LeaseLostError(f"job {job.id}: its lease expired and another worker took it over")
+        if held.state in _FINISHED:
+            return False
+    _put(db, job)
+    return True
+
+
+def _read(db: sqlite3.Connection, tenant: str, job_id: str) -> Job | None:
+    key = (to_blob(tenant), to_blob(job_id))
+    row = db.execute(f"{_SELECT} WHERE tenant = ? AND id = ?", key).fetchone()
+    return None if row is None else load_job(tenant, *row)
+
+
+def _put(db: sqlite3.Connection, job: Job) -> None:
+    owner = None if job.lease_owner is None else to_blob(job.lease_owner)
+    key = (to_blob(job.tenant), to_blob(job.id))
+    row = (*key, str(job.state), job.created_at, job.updated_at, owner, job.lease_until, dump_job(job))
+    db.execute(_PUT, (*row, _request_id(db, key, dump(job.request))))
+
+
+def _request_id(db: sqlite3.Connection, key: tuple[bytes, bytes], request: bytes) -> int:
+    query = "SELECT text_id, texts.body FROM jobs CROSS JOIN texts USING (text_id) WHERE tenant = ? AND id = ?"
+    held: tuple[int, bytes] | None = db.execute(query, key).fetchone()
+    if held is not None and held[1] == request:
+        return held[0]
+    if held is not None:
+        texts.blank(db, held[:1])
+    return texts.add(db, request)
+
+
+def _insert(db: sqlite3.Connection, job: Job, messages: Sequence[Message]) -> Job:
+    held = _read(db, job.tenant, job.id)
+    if held is not None:
+        return held
+    _put(db, job)
+    message_rows.insert(db, messages)
+    return job
+
+
+def _claim(db: sqlite3.Connection, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
+    job = _read(db, tenant, job_id)
+    if job is None or job.state in _FINISHED:
+        return None
+    if job.state is JobState.RUNNING and job.lease_until is not None and job.lease_until > now:
+        return None
+    claimed = replace(
+        job,
+        state=JobState.RUNNING,
+        attempts=job.attempts + 1,
+        lease_owner=owner,
+        lease_until=until,
+        started_at=job.started_at or now,
+        updated_at=now,
+    )
+    _put(db, claimed)
+    return claimed
+
+
+def _update(db: sqlite3.Connection, job: Job, owner: str | None) -> bool:
+    held = _read(db, job.tenant, job.id)
+    if held is None or held.lease_owner != owner:
+        return False
+    _put(db, job)
+    return True

@@ -1,0 +1,46 @@
+"""The stores of leases and of API keys."""
+
+from __future__ import annotations
+
+from forgetless.adapters.ledger_sqlite.codec import dump, load, to_blob
+from forgetless.adapters.ledger_sqlite.connections import Store
+from forgetless.domain.keys import ApiKey
+
+__all__ = ["KeyStore", "LeaseStore"]
+
+
+_TAKE_LEASE = """
+INSERT INTO leases (name, owner, until) VALUES (?1, ?2, ?3)
+ON CONFLICT (name) DO UPDATE SET owner = ?2, until = ?3 WHERE owner = ?2 OR until <= ?4
+"""
+
+
+class LeaseStore(Store):
+    """See `forgetless.ports.ledger.LeaseStore`."""
+
+    def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
+        params = (to_blob(name), to_blob(owner), until, now)
+        return self._connections.write(lambda db: db.execute(_TAKE_LEASE, params).rowcount == 1, durable=False)
+
+    def release_lease(self, name: str, *, owner: str) -> None:
+        params = (to_blob(name), to_blob(owner))
+        self._connections.write(
+            lambda db: db.execute("DELETE FROM leases WHERE name = ? AND owner = ?", params), durable=False
+        )
+
+
+class KeyStore(Store):
+    """See `forgetless.ports.ledger.KeyStore`."""
+
+    def put_key(self, key: ApiKey) -> None:
+        body = dump((key.tenant, key.admin, key.created_at, key.label, key.revoked))
+        self._connections.write(
+            lambda db: db.execute("INSERT OR REPLACE INTO keys (hash, body) VALUES (?, ?)", (to_blob(key.hash), body)),
+            durable=True,
+        )
+
+    def key(self, hash_: str) -> ApiKey | None:
+        row = self._connections.read(
+            lambda db: db.execute("SELECT body FROM keys WHERE hash = ?", (to_blob(hash_),)).fetchone()
+        )
+        return None if row is None else ApiKey(hash_, *load(row[0]))

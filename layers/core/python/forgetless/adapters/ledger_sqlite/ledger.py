@@ -1,0 +1,31 @@
+"""SqliteLedger: all stores over one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from forgetless.adapters.ledger_sqlite.answering import IdempotencyStore
+from forgetless.adapters.ledger_sqlite.connections import Connections
+from forgetless.adapters.ledger_sqlite.jobs import JobStore
+from forgetless.adapters.ledger_sqlite.leases import KeyStore, LeaseStore
+from forgetless.adapters.ledger_sqlite.memories import MemoryStore
+from forgetless.adapters.ledger_sqlite.messages import MessageStore
+
+__all__ = ["SqliteLedger"]
+
+
+class SqliteLedger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, IdempotencyStore):
+    """The ledger in the file at `path`, which several threads and processes may share.
+
+    The file (made at the first use, readable by its owner alone) and its -wal and -shm lie on a local disk: the
+    write-ahead log needs shared memory. A call that meets another's lock waits up to `busy_timeout_s` seconds.
+    """
+
+    def __init__(self, path: Path | str, *, busy_timeout_s: float = 10.0) -> None:
+        super().__init__(Connections(path, busy_timeout_s=busy_timeout_s))
+
+    def ping(self) -> None:
+        self._connections.read(lambda db: db.execute("SELECT 1 FROM memories LIMIT 1").fetchone())
+
+    def close(self) -> None:
+        self._connections.close()

@@ -1,0 +1,162 @@
+"""The store of memories and their events."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+
+from forgetless.adapters.ledger_sqlite import appending, jobs, messages, scopes
+from forgetless.adapters.ledger_sqlite.codec import from_blob, from_cursor, load_memory, to_blob, to_cursor
+from forgetless.adapters.ledger_sqlite.connections import Store
+from forgetless.domain.errors import LeaseLostError
+from forgetless.domain.jobs import Job
+from forgetless.domain.memory import Event, EventKind, Memory, Message
+from forgetless.ports.ledger import Entity, MemoryPage
+
+__all__ = ["MemoryStore"]
+
+#: Statements for this many ids are kept prepared; what is left over is padded with NULLs, which equal nothing.
+_READ_SIZES = (1, 8, 64, 512)
+
+_READ = "SELECT body FROM memories CROSS JOIN texts USING (text_id) WHERE tenant = ? AND id IN "
+
+_READ_MANY = {size: f"{_READ}({', '.join('?' * size)})" for size in _READ_SIZES}
+
+
+class MemoryStore(Store):
+    """See `forgetless.ports.ledger.MemoryStore`."""
+
+    def append(
+        self, events: Sequence[Event], *, completing: Job | None = None, messages: Sequence[Message] = ()
+    ) -> None:
+        self._connections.write(lambda db: _append(db, events, completing, messages), durable=True)
+        if any(event.kind is EventKind.DELETE for event in events):
+            self._connections.scrub()
+
+    def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
+        bodies = self._connections.read(lambda db: _bodies(db, tenant, ids))
+        memories = (load_memory(tenant, body) for (body,) in bodies)
+        return {memory.id: memory for memory in memories}
+
+    def history(self, tenant: str, memory_id: str) -> list[Event]:
+        rows = self._connections.read(
+            lambda db: db.execute(
+                "SELECT kind, body FROM events CROSS JOIN texts USING (text_id)"
+                " WHERE tenant = ? AND memory_id = ? ORDER BY version",
+                (to_blob(tenant), to_blob(memory_id)),
+            ).fetchall()
+        )
+        return [Event(EventKind(kind), load_memory(tenant, body)) for kind, body in rows]
+
+    def list_memories(
+        self,
+        tenant: str,
+        ids: Mapping[str, str],
+        *,
+        limit: int,
+        cursor: str | None = None,
+        superseded: bool = False,
+    ) -> MemoryPage:
+        condition, params = scopes.where(tenant, ids)
+        condition += " AND state < 2" if superseded else " AND state < 2 AND state = 0"
+        if cursor is not None:
+            created_at, position, id_ = from_cursor(cursor, str, int, str)
+            condition += " AND (created_at, position, id) < (?, ?, ?)"
+            params += [created_at, position, to_blob(id_)]
+        # The planner has no statistics here, so the index is ours to choose.
+        index = f"memories_by_{scopes.narrowest(ids)}"
+        query = (
+            f"SELECT body FROM memories INDEXED BY {index} CROSS JOIN texts USING (text_id)"  # noqa: S608 - our own names
+            f" WHERE {condition} ORDER BY created_at DESC, position DESC, id DESC LIMIT ?"
+        )
+        bodies = self._connections.read(lambda db: db.execute(query, (*params, limit + 1)).fetchall())
+        items = tuple(load_memory(tenant, body) for (body,) in bodies[:limit])
+        last = items[-1] if len(bodies) > limit and items else None
+        return MemoryPage(items, to_cursor(last.created_at, last.position, last.id) if last else None)
+
+    def entities(self, tenant: str) -> list[Entity]:
+        found = self._connections.read(lambda db: _entities(db, to_blob(tenant)))
+        return sorted(found, key=lambda entity: (entity.kind, entity.id))
+
+    def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
+        condition, params = ("", ()) if tenant is None else (" AND tenant = ?", (to_blob(tenant),))
+        query = (
+            f"SELECT tenant, body FROM memories CROSS JOIN texts USING (text_id) WHERE pending_since < ?{condition}"  # noqa: S608 - our own names
+            " ORDER BY pending_since, created_at, position, id LIMIT ?"
+        )
+        rows = self._connections.read(lambda db: db.execute(query, (before, *params, limit)).fetchall())
+        return [load_memory(from_blob(owner), body) for owner, body in rows]
+
+    def mark_indexed(self, memories: Sequence[Memory]) -> None:
+        # A context only shrinks within a version, so its size tells whether these are the words that were indexed.
+        rows = [(to_blob(m.scope.tenant), to_blob(m.id), m.version, len(m.context)) for m in memories]
+        if rows:
+            self._connections.write(lambda db: _mark_indexed(db, rows), durable=False)
+
+    def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
+        condition, params = ("", ()) if tenant is None else (" AND tenant = ?", (to_blob(tenant),))
+        statement = (
+            "UPDATE memories SET pending_since = coalesce(pending_since, ?) WHERE state < 2" + condition  # noqa: S608
+        )
+        return self._connections.write(lambda db: db.execute(statement, (at, *params)).rowcount, durable=True)
+
+
+def _append(
+    db: sqlite3.Connection, events: Sequence[Event], completing: Job | None, new_messages: Sequence[Message]
+) -> None:
+    open_ = completing is None or jobs.complete(db, completing)
+    fresh = [event for event in events if appending.apply(db, event)]
+    if fresh and not open_:
+        raise LeaseLostError("the job is finished already: drop this work")
+    appending.check_duplicates(db, fresh)
+    # A mere repeat brings no messages: they may have been erased since.
+    if open_ and (fresh or not events):
+        messages.insert(db, new_messages)
+
+
+def _bodies(db: sqlite3.Connection, tenant: str, ids: Sequence[str]) -> list[tuple[bytes]]:
+    owner = to_blob(tenant)
+    keys = [to_blob(id_) for id_ in ids]
+    if len(keys) <= _READ_SIZES[-1]:
+        return _some_bodies(db, owner, keys)
+    db.execute("BEGIN")  # one snapshot for all parts
+    try:
+        rest = iter(keys)
+        parts = iter(lambda: list(islice(rest, _READ_SIZES[-1])), [])
+        return [row for part in parts for row in _some_bodies(db, owner, part)]
+    finally:
+        db.execute("COMMIT")
+
+
+def _some_bodies(db: sqlite3.Connection, tenant: bytes, keys: list[bytes]) -> list[tuple[bytes]]:
+    if not keys:
+        return []
+    size = next(size for size in _READ_SIZES if size >= len(keys))
+    padding: list[bytes | None] = [None] * (size - len(keys))
+    return db.execute(_READ_MANY[size], (tenant, *keys, *padding)).fetchall()
+
+
+def _entities(db: sqlite3.Connection, tenant: bytes) -> Iterable[Entity]:
+    found = []
+    db.execute("BEGIN")
+    try:
+        for kind, column in scopes.ENTITY_KINDS:
+            rows = db.execute(
+                f"SELECT {column}, count(*), min(created_at), max(updated_at) "  # noqa: S608 - our own names
+                f"FROM memories INDEXED BY memories_by_{kind} "
+                f"WHERE tenant = ? AND {column} IS NOT NULL AND state < 2 AND state = 0 GROUP BY {column}",
+                (tenant,),
+            )
+            found += [Entity(kind, from_blob(id_), *totals) for id_, *totals in rows]
+    finally:
+        db.execute("COMMIT")
+    return found
+
+
+def _mark_indexed(db: sqlite3.Connection, rows: Sequence[tuple[bytes, bytes, int, int]]) -> None:
+    db.executemany(
+        "UPDATE memories SET pending_since = NULL"
+        " WHERE tenant = ? AND id = ? AND version = ? AND context_size = ? AND pending_since IS NOT NULL",
+        rows,
+    )

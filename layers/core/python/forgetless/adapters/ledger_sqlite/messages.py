@@ -1,0 +1,164 @@
+"""The store of raw messages."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+
+from forgetless.adapters.ledger_sqlite import scopes, texts
+from forgetless.adapters.ledger_sqlite.appending import drop_context
+from forgetless.adapters.ledger_sqlite.codec import (
+    dump_message,
+    from_blob,
+    load_memory,
+    load_message,
+    scope_columns,
+    to_blob,
+)
+from forgetless.adapters.ledger_sqlite.connections import Store
+from forgetless.domain.memory import Memory, Message, MessageRef
+from forgetless.domain.scope import Scope
+
+__all__ = ["MessageStore", "insert"]
+
+_SELECT = (
+    "SELECT job_id, position, created_at, user_id, agent_id, app_id, run_id, body"
+    " FROM messages CROSS JOIN texts USING (text_id) "
+)
+
+_FIND = "SELECT text_id FROM messages WHERE tenant = ? AND job_id = ? AND position = ?"
+
+_INSERT = (
+    "INSERT INTO messages (tenant, job_id, position, created_at, scope_key, user_id, agent_id, app_id, run_id, text_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+_DELETE = "DELETE FROM messages WHERE tenant = ? AND job_id = ? AND position = ?"
+
+_MEMORY_BODY = "SELECT body FROM memories CROSS JOIN texts USING (text_id)"
+
+#: Requests of finished jobs (they hold metadata) go with the last message of the job.
+_ORPHANED_REQUEST = """
+SELECT text_id FROM jobs WHERE tenant = ?1 AND id = ?2 AND state IN ('SUCCEEDED', 'FAILED')
+AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.tenant = ?1 AND job_id = ?2)
+"""
+
+
+class MessageStore(Store):
+    """See `forgetless.ports.ledger.MessageStore`."""
+
+    def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
+        rows = self._connections.read(lambda db: _read(db, tenant, refs))
+        return {message.ref: message for message in (load_message(tenant, row) for row in rows)}
+
+    def job_messages(self, tenant: str, job_id: str) -> list[Message]:
+        rows = self._connections.read(
+            lambda db: db.execute(
+                _SELECT + "WHERE tenant = ? AND job_id = ? ORDER BY position", (to_blob(tenant), to_blob(job_id))
+            ).fetchall()
+        )
+        return [load_message(tenant, row) for row in rows]
+
+    def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
+        query = (
+            _SELECT + "WHERE scope_key = ? AND created_at >= ? AND created_at < ?"
+            " ORDER BY created_at DESC, job_id DESC, position DESC LIMIT ?"
+        )
+        rows = self._connections.read(lambda db: db.execute(query, (scope.key(), since, before, limit)).fetchall())
+        return [load_message(scope.tenant, row) for row in reversed(rows)]
+
+    def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
+        if not refs:
+            return 0
+        erased = self._connections.write(lambda db: _erase(db, tenant, refs, at), durable=True)
+        self._connections.scrub()
+        return erased
+
+    def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
+        scopes.where(tenant, ids)  # refuses unknown names
+        erased = self._connections.write(lambda db: _erase_scope(db, tenant, ids, at), durable=True)
+        self._connections.scrub()
+        return erased
+
+    def expire_messages(self, *, before: str, limit: int) -> int:
+        expired = self._connections.write(lambda db: _expire(db, before, limit), durable=False)
+        if expired:
+            self._connections.scrub()
+        return expired
+
+
+def insert(db: sqlite3.Connection, messages: Iterable[Message]) -> None:
+    """Add those that are not there yet."""
+    for message in messages:
+        key = _key(message.scope.tenant, message.ref)
+        if db.execute(_FIND, key).fetchone() is None:
+            scope = message.scope
+            text_id = texts.add(db, dump_message(message))
+            db.execute(_INSERT, (*key, message.created_at, scope.key(), *scope_columns(scope), text_id))
+
+
+def _key(tenant: str, ref: MessageRef) -> tuple[bytes, bytes, int]:
+    return to_blob(tenant), to_blob(ref.job_id), ref.position
+
+
+def _read(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef]) -> list[tuple[object, ...]]:
+    query = _SELECT + "WHERE tenant = ? AND job_id = ? AND position = ?"
+    found = (db.execute(query, _key(tenant, ref)).fetchone() for ref in refs)
+    return [row for row in found if row is not None]
+
+
+def _erase(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef], at: str) -> int:
+    gone = frozenset(refs)
+    erased = 0
+    carriers: set[bytes] = set()
+    for ref in gone:
+        key = _key(tenant, ref)
+        found = db.execute(_FIND, key).fetchone()
+        if found is not None:
+            texts.blank(db, found)
+            db.execute(_DELETE, key)
+            erased += 1
+        # Expired messages leave their links behind: their words are still in the index.
+        links = db.execute("SELECT memory_id FROM contexts WHERE tenant = ? AND job_id = ? AND position = ?", key)
+        carriers.update(memory_id for (memory_id,) in links)
+    for job_id in {ref.job_id for ref in gone}:
+        texts.blank(db, db.execute(_ORPHANED_REQUEST, (to_blob(tenant), to_blob(job_id))).fetchone() or ())
+    for memory in _memories(db, tenant, carriers):
+        drop_context(db, memory, gone, at)
+    return erased
+
+
+def _erase_scope(db: sqlite3.Connection, tenant: str, ids: Mapping[str, str], at: str) -> int:
+    condition, params = scopes.where(tenant, ids)
+    width = scopes.narrowest(ids)
+    index = "" if width == "tenant" else f"INDEXED BY messages_by_{width}"
+    rows = db.execute(f"SELECT job_id, position FROM messages {index} WHERE {condition}", params)  # noqa: S608 - our own names
+    refs = {MessageRef(from_blob(job_id), position) for job_id, position in rows}
+    erased = _erase(db, tenant, refs, at)
+    # Context is of the memory's own scope: what expired from there is known by the memories alone.
+    query = (
+        f"SELECT body FROM memories INDEXED BY memories_by_{width} CROSS JOIN texts USING (text_id)"  # noqa: S608
+        f" WHERE {condition} AND context_size > 0 AND state < 2"
+    )
+    bodies = db.execute(query, params).fetchall()
+    for memory in [load_memory(tenant, body) for (body,) in bodies]:
+        there = {message[:2] for message in _read(db, tenant, memory.context)}
+        expired = {ref for ref in memory.context if (to_blob(ref.job_id), ref.position) not in there}
+        if expired:
+            drop_context(db, memory, frozenset(expired), at)
+    return erased
+
+
+def _memories(db: sqlite3.Connection, tenant: str, ids: Iterable[bytes]) -> list[Memory]:
+    query = f"{_MEMORY_BODY} WHERE tenant = ? AND id = ?"
+    return [load_memory(tenant, db.execute(query, (to_blob(tenant), id_)).fetchone()[0]) for id_ in ids]
+
+
+def _expire(db: sqlite3.Connection, before: str, limit: int) -> int:
+    oldest = db.execute(
+        "SELECT text_id, tenant, job_id, position FROM messages WHERE created_at < ? ORDER BY created_at LIMIT ?",
+        (before, limit),
+    ).fetchall()
+    texts.blank(db, (text_id for text_id, *_ in oldest))
+    db.executemany(_DELETE, [key for _, *key in oldest])
+    return len(oldest)

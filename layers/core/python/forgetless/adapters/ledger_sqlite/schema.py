@@ -1,0 +1,122 @@
+"""The file's tables, as migrations from one schema version to the next.
+
+Every text of a client's is a BLOB (see codec): lone surrogates and NUL survive, and bytes sort as code points do.
+Times are fixed-width ASCII. Absent scope ids are NULL, so that the partial indexes hold only those present.
+What clients wrote stands in `texts` alone (see there); a memory shares the body of its last event.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from forgetless.domain.errors import LedgerError
+
+__all__ = ["SCHEMA_VERSION", "migrate"]
+
+_FIRST = """
+CREATE TABLE texts (text_id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+
+CREATE TABLE memories (
+    tenant BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    created_at TEXT NOT NULL, position INTEGER NOT NULL, updated_at TEXT NOT NULL,
+    user_id BLOB, agent_id BLOB, app_id BLOB, run_id BLOB,
+    scope_key TEXT NOT NULL, hash TEXT NOT NULL, extracted INTEGER NOT NULL,
+    pending_since TEXT, context_size INTEGER NOT NULL,
+    text_id INTEGER NOT NULL,
+    PRIMARY KEY (tenant, id)
+) WITHOUT ROWID;
+CREATE INDEX memories_by_tenant ON memories (tenant, created_at, position, id, state) WHERE state < 2;
+CREATE INDEX memories_by_user ON memories (tenant, user_id, created_at, position, id, state, updated_at)
+    WHERE user_id IS NOT NULL AND state < 2;
+CREATE INDEX memories_by_agent ON memories (tenant, agent_id, created_at, position, id, state, updated_at)
+    WHERE agent_id IS NOT NULL AND state < 2;
+CREATE INDEX memories_by_app ON memories (tenant, app_id, created_at, position, id, state, updated_at)
+    WHERE app_id IS NOT NULL AND state < 2;
+CREATE INDEX memories_by_run ON memories (tenant, run_id, created_at, position, id, state, updated_at)
+    WHERE run_id IS NOT NULL AND state < 2;
+CREATE INDEX memories_by_text ON memories (scope_key, hash) WHERE extracted = 1 AND state = 0;
+CREATE INDEX memories_pending ON memories (pending_since) WHERE pending_since IS NOT NULL;
+
+CREATE TABLE events (
+    tenant BLOB NOT NULL, memory_id BLOB NOT NULL, version INTEGER NOT NULL,
+    kind TEXT NOT NULL, job_id BLOB NOT NULL,
+    text_id INTEGER NOT NULL,
+    PRIMARY KEY (tenant, memory_id, version)
+) WITHOUT ROWID;
+
+CREATE TABLE contexts (
+    tenant BLOB NOT NULL, job_id BLOB NOT NULL, position INTEGER NOT NULL, memory_id BLOB NOT NULL,
+    PRIMARY KEY (tenant, job_id, position, memory_id)
+) WITHOUT ROWID;
+
+CREATE TABLE messages (
+    tenant BLOB NOT NULL, job_id BLOB NOT NULL, position INTEGER NOT NULL,
+    created_at TEXT NOT NULL, scope_key TEXT NOT NULL,
+    user_id BLOB, agent_id BLOB, app_id BLOB, run_id BLOB,
+    text_id INTEGER NOT NULL,
+    PRIMARY KEY (tenant, job_id, position)
+) WITHOUT ROWID;
+CREATE INDEX messages_by_scope ON messages (scope_key, created_at);
+CREATE INDEX messages_by_time ON messages (created_at);
+CREATE INDEX messages_by_user ON messages (tenant, user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX messages_by_agent ON messages (tenant, agent_id) WHERE agent_id IS NOT NULL;
+CREATE INDEX messages_by_app ON messages (tenant, app_id) WHERE app_id IS NOT NULL;
+CREATE INDEX messages_by_run ON messages (tenant, run_id) WHERE run_id IS NOT NULL;
+
+CREATE TABLE jobs (
+    tenant BLOB NOT NULL, id BLOB NOT NULL,
+    state TEXT NOT NULL, created_at TEXT NOT NULL, updated_at TEXT NOT NULL,
+    lease_owner BLOB, lease_until TEXT,
+    text_id INTEGER NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (tenant, id)
+) WITHOUT ROWID;
+CREATE INDEX jobs_by_time ON jobs (tenant, created_at, id);
+CREATE INDEX jobs_open ON jobs (created_at, id) WHERE state IN ('PENDING', 'RUNNING');
+
+CREATE TABLE leases (name BLOB PRIMARY KEY, owner BLOB NOT NULL, until TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE keys (hash BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE requests (
+    tenant BLOB NOT NULL, name BLOB NOT NULL,
+    fingerprint BLOB NOT NULL, lease_until TEXT NOT NULL, expires_at TEXT NOT NULL,
+    status INTEGER, text_id INTEGER,
+    PRIMARY KEY (tenant, name)
+) WITHOUT ROWID;
+CREATE INDEX requests_by_expiry ON requests (expires_at);
+
+CREATE TABLE answered (
+    tenant BLOB NOT NULL, memory_id BLOB NOT NULL, name BLOB NOT NULL,
+    PRIMARY KEY (tenant, memory_id, name)
+) WITHOUT ROWID;
+CREATE INDEX answered_by_name ON answered (tenant, name);
+"""
+
+#: The script at place n takes a file from version n to n + 1. Never edit one that was released: add the next.
+_MIGRATIONS = (_FIRST,)
+
+SCHEMA_VERSION = len(_MIGRATIONS)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file to SCHEMA_VERSION, in one transaction; LedgerError when a newer Forgetless wrote it."""
+    version = _version(connection)
+    if version < SCHEMA_VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        version = _version(connection)  # another process may have been first
+        for script in _MIGRATIONS[version:]:
+            for statement in script.split(";"):
+                connection.execute(statement)
+        if version < SCHEMA_VERSION:
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    if version > SCHEMA_VERSION:
+        raise LedgerError(
+            f"the ledger has schema {version} and this Forgetless knows {SCHEMA_VERSION}: "
+            "install the newer Forgetless again, or start afresh with `make reset-data`"
+        )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

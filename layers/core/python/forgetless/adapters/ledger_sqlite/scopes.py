@@ -1,0 +1,38 @@
+"""Which rows a set of scope ids means, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from forgetless.adapters.ledger_sqlite.codec import to_blob
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.scope import SCOPE_IDS
+
+__all__ = ["ENTITY_KINDS", "narrowest", "where"]
+
+#: The kind of an entity, its column, by name of the kind.
+ENTITY_KINDS = tuple((name.removesuffix("_id"), name) for name in sorted(SCOPE_IDS))
+
+#: The narrowest first: a run holds fewer memories than its user, a user fewer than an agent.
+_BY_WIDTH = ("run_id", "user_id", "agent_id", "app_id")
+
+
+def where(tenant: str, ids: Mapping[str, str]) -> tuple[str, list[Any]]:
+    """The condition and its parameters for rows of the tenant whose scope has all `ids`."""
+    conditions = ["tenant = ?"]
+    params: list[Any] = [to_blob(tenant)]
+    for name, value in ids.items():
+        if name not in SCOPE_IDS:
+            raise InvalidRequestError(f"{name}: not a scope id; use one of {', '.join(SCOPE_IDS)}")
+        if value:
+            conditions.append(f"{name} = ?")
+            params.append(to_blob(value))
+        else:
+            conditions.append(f"{name} IS NULL")
+    return " AND ".join(conditions), params
+
+
+def narrowest(ids: Mapping[str, str]) -> str:
+    """The end of the name of the index that leaves least to look at (`run`, `user` …, else `tenant`)."""
+    return next((name.removesuffix("_id") for name in _BY_WIDTH if ids.get(name)), "tenant")

@@ -1,0 +1,135 @@
+"""The LLM over HTTP: any server that speaks OpenAI's chat completions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from forgetless.adapters.clock import SystemClock
+from forgetless.domain.errors import LlmReplyError, LlmUnavailableError
+from forgetless.ports.clock import Clock
+from forgetless.ports.llm import ChatMessage
+
+if TYPE_CHECKING:
+    from forgetless.adapters.http_client import Reply
+
+__all__ = ["HttpLlm"]
+
+#: Ways to ask for JSON, the strictest first; a server that refuses one is asked with the next.
+_FORMATS = ("json_schema", "json_object", "none")
+#: Reasons of a 400 that have nothing to do with the format.
+_OTHER_REASONS = frozenset({"context_length_exceeded", "model_not_found", "invalid_api_key", "string_above_max_length"})
+#: An error's code or type as servers name it: an identifier, never a sentence that could quote the prompt.
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
+
+
+class HttpLlm:
+    """Chat completions at `{base_url}/chat/completions`; `base_url` includes the version (".../v1").
+
+    `temperature` is sent only when given: some models accept none but their own.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        model: str,
+        api_key: str = "",
+        retries: int = 2,
+        temperature: float | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        # Imported here, so that a function that never calls the LLM never loads httpx for it.
+        from forgetless.adapters.http_client import JsonClient  # noqa: PLC0415
+
+        self._clock = clock or SystemClock()
+        self._http = JsonClient(base_url, "the LLM", self._clock, api_key=api_key, retries=retries)
+        self._model = model
+        self._temperature = temperature
+        self._format = 0
+
+    def complete(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        schema_name: str | None = None,
+        schema: Mapping[str, Any] | None = None,
+        deadline_s: float,
+    ) -> str:
+        end = self._clock.monotonic() + deadline_s
+        body: dict[str, Any] = {
+            "model": self._model,
+            "messages": [{"role": message.role, "content": message.content} for message in messages],
+        }
+        if self._temperature is not None:
+            body["temperature"] = self._temperature
+        if schema is None:
+            return self._text(self._post(body, end))
+        return self._complete_json(body, schema_name or "reply", schema, end)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _complete_json(self, body: dict[str, Any], name: str, schema: Mapping[str, Any], end: float) -> str:
+        for level in range(self._format, len(_FORMATS)):
+            reply = self._post(body | _response_format(_FORMATS[level], name, schema), end)
+            last = level == len(_FORMATS) - 1
+            if last or reply.status not in {400, 422} or _error_code(reply) in _OTHER_REASONS:
+                break
+        text = self._text(reply)
+        # Remembered only after a success: the 400s may have had another reason.
+        self._format = level
+        return text
+
+    def _post(self, body: Mapping[str, Any], end: float) -> Reply:
+        try:
+            return self._http.post("/chat/completions", body, deadline_s=end - self._clock.monotonic())
+        except ConnectionError as error:
+            raise LlmUnavailableError(str(error)) from error
+
+    def _text(self, reply: Reply) -> str:
+        where = f"the LLM at {self._http.place}"
+        if reply.status != 200:
+            code = _error_code(reply)
+            message = f"{where} answered with status {reply.status}" + (f" ({code})" if code else "")
+            if reply.retryable:
+                raise LlmUnavailableError(message, retry_after=reply.retry_after or 2)
+            raise LlmReplyError(message)
+        try:
+            message_ = reply.json()["choices"][0]["message"]
+            content = message_["content"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise LlmReplyError(f"{where} sent a reply without choices") from error
+        if isinstance(content, list):
+            content = "".join(part["text"] for part in content if _is_text_part(part))
+        if not isinstance(content, str):
+            reason = "refused to answer" if message_.get("refusal") else "sent a reply without content"
+            raise LlmReplyError(f"{where} {reason}")
+        return content
+
+
+def _is_text_part(part: object) -> bool:
+    return isinstance(part, dict) and isinstance(part.get("text"), str)
+
+
+def _response_format(kind: str, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    if kind == "json_schema":
+        wanted = {"name": name, "strict": True, "schema": dict(schema)}
+        return {"response_format": {"type": "json_schema", "json_schema": wanted}}
+    if kind == "json_object":
+        return {"response_format": {"type": "json_object"}}
+    return {}
+
+
+def _error_code(reply: Reply) -> str:
+    """The error's `code` or `type` when it is an identifier, else nothing."""
+    try:
+        error = reply.json()["error"]
+        candidates = [error.get("code"), error.get("type")]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return ""
+    for candidate in candidates:
+        if isinstance(candidate, str) and _IDENTIFIER.fullmatch(candidate):
+            return candidate
+    return ""

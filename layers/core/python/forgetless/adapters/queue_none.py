@@ -1,0 +1,18 @@
+"""No queue: where none is configured, jobs wait in the ledger until one is."""
+
+from __future__ import annotations
+
+from forgetless.domain.errors import QueueError
+from forgetless.domain.jobs import Job
+
+__all__ = ["NoQueue"]
+
+
+class NoQueue:
+    """Refuses every message, so that callers treat it as a queue that is down: nothing is lost."""
+
+    def send(self, job: Job, *, attempt: str) -> None:
+        raise QueueError(f"job {job.id} ({attempt}) waits in the ledger: FORGETLESS_QUEUE_URL is not set")
+
+    def ping(self) -> None:
+        raise QueueError("FORGETLESS_QUEUE_URL is not set")

@@ -1,0 +1,107 @@
+"""The ingest queue on SQS (FIFO): ids only, one group a writer scope."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import threading
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from forgetless.domain.errors import QueueError
+from forgetless.domain.jobs import Job
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+__all__ = ["SqsQueue"]
+
+#: Seconds for a connection and for an answer; an add must not hang on its queue.
+CONNECT_TIMEOUT_S = 2
+READ_TIMEOUT_S = 5
+#: Attempts of a call in all.
+ATTEMPTS = 2
+
+#: Where boto3 itself reads an endpoint from.
+_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL")
+
+#: AWS' own hosts: sqs.REGION.amazonaws.com, and vpce-….sqs.REGION.vpce.amazonaws.com within a VPC.
+_AWS_HOST = re.compile(r"(?:^|\.)sqs\.([a-z0-9-]+)\.(?:vpce\.)?amazonaws\.com(?:\.cn)?$")
+
+
+class SqsQueue:
+    """Sends to the FIFO queue at `queue_url`.
+
+    `endpoint_url` is the server to talk to; without it (and without AWS_ENDPOINT_URL) the server of the queue's URL.
+    """
+
+    def __init__(self, queue_url: str, *, endpoint_url: str | None = None) -> None:
+        if not queue_url:
+            raise ValueError("SqsQueue needs the queue's URL")
+        self._queue_url = queue_url
+        self._endpoint_url = endpoint_url
+        self._client: SQSClient | None = None
+        self._lock = threading.Lock()
+
+    def send(self, job: Job, *, attempt: str) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        try:
+            self._sqs().send_message(
+                QueueUrl=self._queue_url,
+                MessageBody=json.dumps({"tenant": job.tenant, "job_id": job.id}),
+                MessageGroupId=job.scope.writer_key(),
+                MessageDeduplicationId=hashlib.sha256(f"{job.id}:{attempt}".encode()).hexdigest(),
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise QueueError(f"the queue did not take job {job.id} ({_reason(error)})") from error
+
+    def ping(self) -> None:
+        """Asks for the queue's ARN; needs the permission sqs:GetQueueAttributes."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        try:
+            self._sqs().get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["QueueArn"])
+        except (BotoCoreError, ClientError) as error:
+            raise QueueError(f"the queue does not answer ({_reason(error)})") from error
+
+    def _sqs(self) -> SQSClient:
+        """The client, made at first use: boto3 costs a third of a second of a cold start."""
+        with self._lock:
+            if self._client is None:
+                import boto3  # noqa: PLC0415
+                from botocore.config import Config  # noqa: PLC0415
+
+                config = Config(
+                    connect_timeout=CONNECT_TIMEOUT_S,
+                    read_timeout=READ_TIMEOUT_S,
+                    retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+                )
+                region, key = self._identity()
+                session = boto3.session.Session(region_name=region, aws_access_key_id=key, aws_secret_access_key=key)
+                self._client = session.client("sqs", endpoint_url=self._endpoint(), config=config)
+            return self._client
+
+    def _endpoint(self) -> str | None:
+        if self._endpoint_url or any(os.environ.get(name) for name in _ENDPOINT_VARIABLES):
+            return self._endpoint_url
+        url = urlsplit(self._queue_url)
+        return f"{url.scheme}://{url.netloc}"
+
+    def _identity(self) -> tuple[str, str | None]:
+        """The queue's region, and a key that stands in for credentials where boto3 must not look for any.
+
+        A server that is not AWS checks none, but boto3 would search the network for them before it sends.
+        """
+        if match := _AWS_HOST.search(urlsplit(self._queue_url).hostname or ""):
+            return match.group(1), None
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        return region, None if os.environ.get("AWS_ACCESS_KEY_ID") else "local"
+
+
+def _reason(error: Exception) -> str:
+    response = getattr(error, "response", None)
+    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    return str(code or type(error).__name__)

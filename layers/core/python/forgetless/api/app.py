@@ -1,0 +1,81 @@
+"""The application: layers in order, and the routes of a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.middleware import Middleware
+
+from forgetless.api.auth import Authentication
+from forgetless.api.boundary import Boundary
+from forgetless.api.errors import answer_invalid
+from forgetless.api.idempotency import Idempotency
+from forgetless.api.limits import BodyLimit
+from forgetless.api.openapi import describe_keys
+from forgetless.api.routing import Route, Runner, endpoint_on, pool, run_inline
+
+if TYPE_CHECKING:
+    from forgetless.service.services import Services
+
+__all__ = ["create_app", "create_search_app"]
+
+#: Requests that uvicorn works on at once; more wait.
+POOL_THREADS = 32
+
+
+def create_app(services: Callable[[], Services], *, inline: bool) -> FastAPI:
+    """The whole API; `services` is called by the first request that needs it.
+
+    `inline` runs endpoints on the event loop (Lambda: one request at a time), else in a bounded pool of threads.
+    """
+    from forgetless.api.routes import (  # noqa: PLC0415 - the search function never loads these
+        configure,
+        entities,
+        events,
+        health,
+        instructions,
+        memories,
+        search,
+    )
+
+    modules = (memories, search, entities, events, configure, instructions, health)
+    routes = [route for module in modules for route in module.ROUTES]
+    return _compose(services, routes, inline=inline, docs=True)
+
+
+def create_search_app(services: Callable[[], Services], *, inline: bool) -> FastAPI:
+    """Only what the search function serves: POST /search, without documentation."""
+    from forgetless.api.routes import search  # noqa: PLC0415 - as above
+
+    return _compose(services, search.ROUTES, inline=inline, docs=False)
+
+
+def _compose(services: Callable[[], Services], routes: Iterable[Route], *, inline: bool, docs: bool) -> FastAPI:
+    run: Runner = run_inline if inline else pool(POOL_THREADS)
+    app = FastAPI(
+        title="Forgetless",
+        summary="The serverless memory layer for AI agents.",
+        version="1",
+        docs_url="/docs" if docs else None,
+        redoc_url="/redoc" if docs else None,
+        openapi_url="/openapi.json" if docs else None,
+        redirect_slashes=False,
+        # curl users forget the header; keys do not travel in cookies, so no other site can profit.
+        strict_content_type=False,
+        # Nothing is exported, whatever OTEL_… variables the environment holds.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+        exception_handlers={RequestValidationError: answer_invalid},
+        middleware=[
+            Middleware(Boundary),
+            Middleware(Authentication, services=services, run=run),
+            Middleware(BodyLimit),
+            Middleware(Idempotency, run=run),
+        ],
+    )
+    for route in routes:
+        app.add_api_route(route.path, endpoint_on(run, route.endpoint), methods=[route.method], response_model=None)
+    describe_keys(app)
+    return app

@@ -1,0 +1,76 @@
+"""Caller: who asks, and the use cases that answer; every endpoint receives one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+from starlette.types import Scope
+
+from forgetless.domain.errors import ForbiddenError
+from forgetless.domain.keys import ApiKey
+
+if TYPE_CHECKING:
+    from forgetless.service.services import Services
+
+__all__ = ["Caller", "CurrentCaller", "set_caller", "set_idempotency_key"]
+
+#: Where the request's state keeps it.
+_STATE = "caller"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One request's caller; `key` is None only on the routes that are open."""
+
+    build_services: Callable[[], Services]
+    key: ApiKey | None
+    #: Names the request among the tenant's (method, path, Idempotency-Key and body), when the client gave a key.
+    idempotency_name: str | None = None
+
+    @property
+    def services(self) -> Services:
+        """The use cases; the first call of an environment builds them."""
+        return self.build_services()
+
+    @property
+    def tenant(self) -> str:
+        """Whose memories this caller may touch."""
+        assert self.key is not None, "an open route has no tenant"
+        return self.key.tenant
+
+    @property
+    def admin(self) -> bool:
+        """Whether the key may touch all of the tenant at once."""
+        return self.key is not None and self.key.admin
+
+    def require_admin(self) -> None:
+        """Raise ForbiddenError unless the key is an administrator's."""
+        if not self.admin:
+            raise ForbiddenError("Admin role required.")
+
+
+async def _current(request: Request) -> Caller:
+    return get_caller(request.scope)
+
+
+def get_caller(scope: Scope) -> Caller:
+    """The caller that authentication found."""
+    caller: Caller = scope["state"][_STATE]
+    return caller
+
+
+def set_caller(scope: Scope, caller: Caller) -> None:
+    """Remember the caller for what runs after authentication."""
+    scope.setdefault("state", {})[_STATE] = caller
+
+
+def set_idempotency_key(scope: Scope, name: str) -> None:
+    """Remember that this request may come again under the same name."""
+    scope["state"][_STATE] = replace(get_caller(scope), idempotency_name=name)
+
+
+CurrentCaller = Annotated[Caller, Depends(_current)]

@@ -1,0 +1,113 @@
+"""What pydantic cannot say: the rules for identifiers, metadata and dates. Each error names the field and the fix."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from forgetless.api.render import json_bytes
+from forgetless.domain.errors import InvalidRequestError
+
+__all__ = [
+    "ENTITY_IDS",
+    "MAX_ID_CHARS",
+    "MAX_METADATA_BYTES",
+    "check_expiration_date",
+    "check_identifier",
+    "check_identifiers",
+    "check_json",
+    "check_metadata",
+    "check_unicode",
+]
+
+#: The identifiers of this dialect.
+ENTITY_IDS = ("user_id", "agent_id", "run_id")
+#: What the index can hold of an identifier.
+MAX_ID_CHARS = 255
+MAX_METADATA_BYTES = 64 * 1024
+#: Levels of JSON in metadata and filters.
+_MAX_DEPTH = 20
+
+#: Metadata never decides whose memory it is.
+_IDENTITY_KEYS = frozenset({*ENTITY_IDS, "app_id", "actor_id"})
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_INT64 = range(-(2**63), 2**63)
+
+
+def check_identifier(name: str, value: Any) -> str:
+    """The identifier, trimmed; raises InvalidRequestError for what could widen or blur a scope."""
+    if not isinstance(value, str):
+        raise InvalidRequestError(f"Invalid {name}: it must be a string.")
+    check_unicode(f"Invalid {name}", value)
+    trimmed = value.strip()
+    if not trimmed:
+        raise InvalidRequestError(f"Invalid {name}: it must not be empty; leave it out instead.")
+    if trimmed == "*":
+        raise InvalidRequestError(f"Invalid {name}: '*' is not an identifier; name one.")
+    if any(char.isspace() for char in trimmed):
+        raise InvalidRequestError(f"Invalid {name}: it must not contain whitespace.")
+    if any(_unusable(char) for char in trimmed):
+        raise InvalidRequestError(f"Invalid {name}: it must not contain control characters or invalid Unicode.")
+    if len(trimmed.encode()) > MAX_ID_CHARS:
+        raise InvalidRequestError(f"Invalid {name}: it must not be longer than {MAX_ID_CHARS} bytes in UTF-8.")
+    return trimmed
+
+
+def check_identifiers(**given: str | None) -> dict[str, str]:
+    """Those that were given, checked; an empty one is an error, as leaving it out would widen the scope."""
+    return {name: check_identifier(name, value) for name, value in given.items() if value is not None}
+
+
+def check_expiration_date(value: str) -> str:
+    """The date as it came; raises InvalidRequestError unless it is a day `YYYY-MM-DD`."""
+    try:
+        if _DATE.fullmatch(value):
+            date.fromisoformat(value)
+            return value
+    except ValueError:
+        pass
+    raise InvalidRequestError("Invalid expiration_date: it must be a date in the form YYYY-MM-DD.")
+
+
+def check_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata without identity keys; raises InvalidRequestError for what cannot be kept."""
+    kept = {key: value for key, value in metadata.items() if key not in _IDENTITY_KEYS}
+    check_json("metadata", kept)
+    if len(json_bytes(kept)) > MAX_METADATA_BYTES:
+        raise InvalidRequestError(f"metadata must not be larger than {MAX_METADATA_BYTES} bytes of JSON.")
+    return kept
+
+
+def check_json(path: str, value: Any, *, depth: int = 0) -> None:
+    """Raise InvalidRequestError unless every store can hold the value: its depth, its text and its numbers."""
+    if depth > _MAX_DEPTH:
+        raise InvalidRequestError(f"{path} nests deeper than {_MAX_DEPTH} levels; flatten it.")
+    if isinstance(value, str):
+        check_unicode(path, value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InvalidRequestError(f"{path}: numbers must be finite.")
+    elif isinstance(value, int) and value not in _INT64:
+        raise InvalidRequestError(f"{path}: whole numbers must lie within 64 bits.")
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            check_unicode(path, key)
+            check_json(f"{path}.{key}", item, depth=depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            check_json(path, item, depth=depth + 1)
+
+
+def check_unicode(name: str, text: str) -> None:
+    """Raise InvalidRequestError for text that UTF-8 cannot carry."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequestError(f"{name}: lone surrogates are not valid Unicode text.") from None
+
+
+def _unusable(char: str) -> bool:
+    # U+FFFD stands for bytes that were no UTF-8: two different ids would become one.
+    return ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or char == "\ufffd"

@@ -1,0 +1,101 @@
+"""Errors on the wire: one table from error class to status, and the bodies they get."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from forgetless.api.render import json_bytes, json_response
+from forgetless.domain import errors
+
+__all__ = ["STATUS", "answer_error", "answer_invalid"]
+
+_logger = logging.getLogger(__name__)
+
+#: Every error class has its own line; a test walks them all.
+STATUS: dict[type[errors.ForgetlessError], int] = {
+    errors.ForgetlessError: 500,
+    errors.InvalidRequestError: 400,
+    errors.FilterError: 400,
+    errors.AuthenticationError: 401,
+    errors.ForbiddenError: 403,
+    errors.NotFoundError: 404,
+    errors.ConflictError: 409,
+    errors.VersionConflictError: 409,
+    errors.LeaseLostError: 409,
+    errors.DuplicateTextError: 409,
+    errors.IdempotencyInProgressError: 409,
+    errors.IdempotencyMismatchError: 422,
+    errors.DependencyError: 503,
+    errors.EmbedderError: 503,
+    errors.IndexUnavailableError: 503,
+    errors.LedgerError: 503,
+    errors.QueueError: 503,
+    errors.LlmUnavailableError: 503,
+    errors.LlmReplyError: 502,
+    errors.DeadlineError: 504,
+}
+
+#: Seconds after which a conflict that says nothing else is worth another try.
+_CONFLICT_RETRY_S = 1
+#: A larger `input` is not sent back in a validation error.
+_ECHO_LIMIT_BYTES = 2048
+
+
+def answer_error(error: Exception, request_id: str) -> Response:
+    """The response for an error that no route answered itself; what is unknown is logged and told to nobody."""
+    if isinstance(error, HTTPException):
+        return json_response({"detail": error.detail}, status=error.status_code, headers=error.headers)
+    if not isinstance(error, errors.ForgetlessError):
+        _logger.error("request %s failed", request_id, exc_info=error)
+        return _failure(500, "Internal server error.", "internal_error", request_id)
+    status = _status(error)
+    if status < 500:
+        return json_response({"detail": error.message}, status=status, headers=_headers(error, status))
+    _logger.warning("request %s: %s answered with %d", request_id, error.code, status)
+    extra = {"event_id": error.event_id} if isinstance(error, errors.DeadlineError) else {}
+    return _failure(status, error.message, error.code, request_id, headers=_headers(error, status), **extra)
+
+
+async def answer_invalid(_request: Request, error: Exception) -> Response:
+    """422 in pydantic's shape for a body or query outside the schema."""
+    assert isinstance(error, RequestValidationError)
+    return json_response({"detail": [_shown(one) for one in error.errors()]}, status=422)
+
+
+def _status(error: errors.ForgetlessError) -> int:
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def _headers(error: errors.ForgetlessError, status: int) -> dict[str, str]:
+    if isinstance(error, errors.AuthenticationError) and error.missing:
+        return {"WWW-Authenticate": "Bearer"}
+    if status in {409, 503, 504}:
+        return {"Retry-After": str(getattr(error, "retry_after", _CONFLICT_RETRY_S))}
+    return {}
+
+
+def _failure(
+    status: int, detail: str, code: str, request_id: str, *, headers: dict[str, str] | None = None, **extra: Any
+) -> Response:
+    body = {"detail": detail, "code": code, "request_id": request_id, **extra}
+    return json_response(body, status=status, headers=headers)
+
+
+def _shown(one: dict[str, Any]) -> dict[str, Any]:
+    shown = {key: value for key, value in one.items() if key != "url"}
+    if "input" in shown and not _echoable(shown["input"]):
+        shown["input"] = None
+    return shown
+
+
+def _echoable(value: Any) -> bool:
+    try:
+        return len(json_bytes(value)) <= _ECHO_LIMIT_BYTES
+    except (ValueError, RecursionError):
+        return False

@@ -1,0 +1,138 @@
+"""Idempotency-Key on POST: the same key and body get the same answer and have one effect."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from forgetless.api.caller import get_caller, set_idempotency_key
+from forgetless.api.routing import Runner
+from forgetless.domain.errors import ForgetlessError, InvalidRequestError
+
+__all__ = ["MAX_KEY_CHARS", "Idempotency", "fingerprint"]
+
+MAX_KEY_CHARS = 255
+
+_logger = logging.getLogger(__name__)
+
+
+class Idempotency:
+    """ASGI layer behind authentication: answers are kept per tenant, method, path and key; failures are not."""
+
+    def __init__(self, app: ASGIApp, *, run: Runner) -> None:
+        self._app = app
+        self._run = run
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        key = _key(scope)
+        if key is None:
+            await self._app(scope, receive, send)
+            return
+        name = f"{scope['method']} {scope['path']} {key}"
+        caller = get_caller(scope)
+        body = await _read(receive)
+        print_ = fingerprint(body)
+        stored = await self._run(lambda: caller.services.idempotency.begin(caller.tenant, name, print_))
+        if stored is not None:
+            await Response(stored.body, stored.status, _REPLAYED, "application/json")(scope, receive, send)
+            return
+        # The body is part of it: a key that is used again after its record has expired is another request.
+        set_idempotency_key(scope, f"{name} {print_}")
+        answer = _Answer()
+        try:
+            await self._app(scope, _replay(body, receive), answer.take)
+        except Exception:
+            await self._forget(scope, name)
+            raise
+        if 200 <= answer.status < 300:
+            await self._keep(scope, name, print_, answer)
+        else:
+            await self._forget(scope, name)
+        await answer.give(send)
+
+    async def _keep(self, scope: Scope, name: str, print_: str, answer: _Answer) -> None:
+        caller = get_caller(scope)
+        text = answer.body.decode()
+        try:
+            await self._run(
+                lambda: caller.services.idempotency.finish(caller.tenant, name, print_, answer.status, text)
+            )
+        except ForgetlessError as error:  # what was asked is done, and the client must hear it
+            _logger.warning("request %s: the answer was not kept: %s", scope["state"]["request_id"], error.code)
+
+    async def _forget(self, scope: Scope, name: str) -> None:
+        caller = get_caller(scope)
+        try:
+            await self._run(lambda: caller.services.idempotency.drop(caller.tenant, name))
+        except ForgetlessError as error:  # the record's lease ends by itself
+            _logger.warning("request %s: the key was not released: %s", scope["state"]["request_id"], error.code)
+
+
+def fingerprint(body: bytes) -> str:
+    """A digest of the body: of its JSON with sorted keys, of the bytes when it is no JSON."""
+    try:
+        canonical = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode("ascii")
+    except (ValueError, RecursionError):
+        canonical = body
+    return hashlib.sha256(canonical).hexdigest()
+
+
+class _Answer:
+    """A response held back until it is kept."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.body = b""
+        self._start: Message = {}
+
+    async def take(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self._start = message
+        else:
+            self.body += message.get("body", b"")
+
+    async def give(self, send: Send) -> None:
+        await send(self._start)
+        await send({"type": "http.response.body", "body": self.body})
+
+
+_REPLAYED = {"Idempotency-Replayed": "true"}
+
+
+def _key(scope: Scope) -> str | None:
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return None
+    raw = next((value for name, value in scope["headers"] if name == b"idempotency-key"), None)
+    if raw is None:
+        return None
+    key: str = raw.decode("latin-1").strip()
+    if not 1 <= len(key) <= MAX_KEY_CHARS or not (key.isascii() and key.isprintable()):
+        raise InvalidRequestError(f"Idempotency-Key must be 1 to {MAX_KEY_CHARS} printable ASCII characters.")
+    return key
+
+
+async def _read(receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def receive_again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again

@@ -1,0 +1,46 @@
+"""Limits of a request: how large its body may be."""
+
+from __future__ import annotations
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["MAX_BODY_BYTES", "BodyLimit"]
+
+#: Lambda takes no more in one invocation either.
+MAX_BODY_BYTES = 6 * 1024 * 1024
+
+
+class BodyLimit:
+    """ASGI layer that answers 413, by the announced length at once, else as soon as too much has come."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if _announced(scope) > MAX_BODY_BYTES:
+            raise _too_large()
+        received = 0
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY_BYTES:
+                raise _too_large()
+            return message
+
+        await self._app(scope, receive_counted, send)
+
+
+def _announced(scope: Scope) -> int:
+    value = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    return int(value) if value.isdigit() else 0
+
+
+def _too_large() -> HTTPException:
+    # FastAPI lets an HTTPException through while it reads a body; any other error would become a 400.
+    return HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes; send fewer or shorter messages.")

@@ -1,0 +1,158 @@
+"""Memories, results, history and jobs as mem0's self-hosted server shows them: exactly its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from forgetless.domain.jobs import Job
+from forgetless.domain.memory import Memory
+from forgetless.domain.times import seconds_between
+from forgetless.ports.ledger import Entity
+from forgetless.service.requests import AddedMemory, AddOutcome, HistoryItem, ScoredMemory
+
+__all__ = [
+    "add_answer",
+    "entity_item",
+    "event_item",
+    "get_item",
+    "history_item",
+    "list_item",
+    "raw_item",
+    "search_item",
+]
+
+
+def add_answer(outcome: AddOutcome) -> dict[str, Any]:
+    """The results, the job's id, and what is out of the ordinary."""
+    item = _extracted_item if outcome.extraction == "llm" else _verbatim_item
+    answer: dict[str, Any] = {"results": [item(added) for added in outcome.results], "event_id": outcome.job.id}
+    if not outcome.indexed:
+        answer["indexed"] = False
+    if outcome.extraction == "none":
+        answer["extraction"] = "none"
+    return answer
+
+
+def get_item(memory: Memory) -> dict[str, Any]:
+    """One memory, as GET shows it: with a score that is always null."""
+    return {**_head(memory), "score": None, **_times(memory), **_labels(memory)}
+
+
+def list_item(memory: Memory) -> dict[str, Any]:
+    """One memory of a scope's list."""
+    return {**_head(memory), **_times(memory), **_labels(memory)}
+
+
+def search_item(found: ScoredMemory) -> dict[str, Any]:
+    """One hit; `score_details` only when the search was asked to explain."""
+    memory = found.memory
+    item = {**_head(memory), "score": found.score, **_times(memory), **_labels(memory)}
+    if found.details is not None:
+        details = found.details
+        item["score_details"] = {name: getattr(details, name) for name in type(details).__dataclass_fields__}
+    return item
+
+
+def raw_item(memory: Memory) -> dict[str, Any]:
+    """One memory of the unscoped list: every key always there."""
+    scope = memory.scope
+    return {
+        "id": memory.id,
+        "memory": memory.text,
+        "user_id": scope.user_id or None,
+        "agent_id": scope.agent_id or None,
+        "run_id": scope.run_id or None,
+        "hash": memory.hash,
+        "expiration_date": memory.expiration_date,
+        "metadata": _metadata(memory),
+        **_times(memory),
+    }
+
+
+def history_item(item: HistoryItem) -> dict[str, Any]:
+    """One event of a memory's history."""
+    return {
+        "id": item.id,
+        "memory_id": item.memory_id,
+        "old_memory": item.old_memory,
+        "new_memory": item.new_memory,
+        "event": item.event.value,
+        "created_at": item.created_at,
+        "updated_at": item.updated_at,
+        "is_deleted": item.is_deleted,
+        "actor_id": item.actor_id,
+        "role": item.role,
+    }
+
+
+def entity_item(entity: Entity) -> dict[str, Any]:
+    """One user, agent or run with its totals."""
+    return {
+        "id": entity.id,
+        "type": entity.kind,
+        "total_memories": entity.total_memories,
+        "created_at": entity.created_at,
+        "updated_at": entity.updated_at,
+    }
+
+
+def event_item(job: Job, texts: Mapping[str, str]) -> dict[str, Any]:
+    """One job as the platform's event endpoint shows it; `texts` are those of its memories that are still there."""
+    ended = job.started_at is not None and job.completed_at is not None
+    return {
+        "id": job.id,
+        "event_type": "ADD",
+        "status": job.state.value,
+        "payload": job.scope.ids(),
+        "metadata": dict(job.request.get("metadata") or {}),
+        "results": [_event_result(result, texts) for result in job.results],
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "started_at": job.started_at,
+        "completed_at": job.completed_at,
+        "latency": seconds_between(job.started_at, job.completed_at) * 1000 if ended else None,  # type: ignore[arg-type]
+        "graph_status": None,
+        "error": job.error,
+    }
+
+
+def _event_result(result: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
+    text = texts.get(result["id"])
+    return {"id": result["id"], "event": result.get("event", "ADD"), "memory": text, "data": {"memory": text}}
+
+
+def _extracted_item(added: AddedMemory) -> dict[str, Any]:
+    return {"id": added.id, "memory": added.memory, "event": added.event}
+
+
+def _verbatim_item(added: AddedMemory) -> dict[str, Any]:
+    return {**_extracted_item(added), "actor_id": added.actor_id, "role": added.role}
+
+
+def _head(memory: Memory) -> dict[str, Any]:
+    return {"id": memory.id, "memory": memory.text, "hash": memory.hash, "metadata": _metadata(memory)}
+
+
+def _metadata(memory: Memory) -> dict[str, Any] | None:
+    return dict(memory.metadata) or None
+
+
+def _times(memory: Memory) -> dict[str, str]:
+    return {"created_at": memory.created_at, "updated_at": memory.updated_at}
+
+
+def _labels(memory: Memory) -> dict[str, str]:
+    """What is shown only where it is there; `superseded_by` is ours."""
+    scope = memory.scope
+    labels = {
+        "user_id": scope.user_id,
+        "agent_id": scope.agent_id,
+        "run_id": scope.run_id,
+        "actor_id": memory.actor_id,
+        "role": memory.role,
+        "attributed_to": memory.attributed_to,
+        "expiration_date": memory.expiration_date,
+        "superseded_by": memory.superseded_by,
+    }
+    return {name: value for name, value in labels.items() if value}

@@ -1,0 +1,1 @@
+"""Routes: one file a subject; each ends in its table of paths."""

@@ -1,0 +1,37 @@
+"""Users, agents and runs (the contract's endpoints 14 and 15)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from starlette.responses import Response
+
+from forgetless.api.caller import CurrentCaller
+from forgetless.api.checking import check_identifier
+from forgetless.api.presenting import entity_item
+from forgetless.api.render import json_response
+from forgetless.api.routing import Route
+
+__all__ = ["ROUTES"]
+
+_KINDS = frozenset({"user", "agent", "run"})
+
+
+def list_entities(caller: CurrentCaller) -> Response:
+    """Everyone who has memories, with their number and times."""
+    entities = (entity for entity in caller.services.reads.entities(caller.tenant) if entity.kind in _KINDS)
+    return json_response([entity_item(entity) for entity in sorted(entities, key=lambda one: (one.kind, one.id))])
+
+
+def delete_entity(caller: CurrentCaller, entity_type: Literal["user", "agent", "run"], entity_id: str) -> Response:
+    """Forget everything of one user, agent or run for good."""
+    caller.require_admin()
+    name = f"{entity_type}_id"
+    caller.services.changes.delete_scope(caller.tenant, {name: check_identifier(name, entity_id)})
+    return json_response({"message": "Entity deleted"})
+
+
+ROUTES = (
+    Route("GET", "/entities", list_entities),
+    Route("DELETE", "/entities/{entity_type}/{entity_id}", delete_entity),
+)

@@ -1,0 +1,29 @@
+"""Health: whether every part answers; open to everyone."""
+
+from __future__ import annotations
+
+from starlette.responses import RedirectResponse, Response
+
+from forgetless.api.caller import CurrentCaller
+from forgetless.api.render import json_response
+from forgetless.api.routing import Route
+
+__all__ = ["ROUTES"]
+
+
+def health(caller: CurrentCaller) -> Response:
+    """200 when all parts answer, else 503 with the names of those that do not."""
+    parts = caller.services.health.check()
+    failing = {name: reason for name, reason in parts.items() if reason != "ok"}
+    if not failing:
+        return json_response({"status": "ok", "parts": parts})
+    detail = "; ".join(f"{name}: {reason}" for name, reason in failing.items())
+    return json_response({"status": "unavailable", "detail": detail, "parts": parts}, status=503)
+
+
+def root() -> Response:
+    """The documentation is the front page."""
+    return RedirectResponse("/docs", status_code=307)
+
+
+ROUTES = (Route("GET", "/health", health), Route("GET", "/", root))

@@ -1,0 +1,141 @@
+"""Add, read, change and forget memories (the contract's endpoints 1 to 3 and 5 to 9)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+from starlette.responses import Response
+
+from forgetless.api.caller import Caller, CurrentCaller
+from forgetless.api.checking import check_expiration_date, check_identifiers, check_metadata
+from forgetless.api.presenting import add_answer, get_item, history_item, list_item, raw_item
+from forgetless.api.render import json_response
+from forgetless.api.routing import Route
+from forgetless.api.wire.memories import MemoryCreate, MemoryUpdate
+from forgetless.api.wire.search import MAX_TOP_K
+from forgetless.domain.errors import ForbiddenError, InvalidRequestError
+from forgetless.domain.scope import Scope
+from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
+
+__all__ = ["ROUTES"]
+
+_SCOPED_LIMIT = 20
+_UNSCOPED_LIMIT = MAX_TOP_K
+_PROCEDURAL = "procedural_memory"
+
+
+def add_memories(caller: CurrentCaller, body: MemoryCreate) -> Response:
+    """Remember what these messages say, or with `infer: false` the messages themselves."""
+    return json_response(add_answer(caller.services.add.add(_add_request(caller, body))))
+
+
+def list_memories(
+    caller: CurrentCaller,
+    *,
+    user_id: str | None = None,
+    agent_id: str | None = None,
+    run_id: str | None = None,
+    top_k: Annotated[int | None, Query(ge=0, le=MAX_TOP_K)] = None,
+    show_expired: bool = False,
+) -> Response:
+    """The newest memories of a scope; without any id those of the whole tenant (administrators only)."""
+    ids = check_identifiers(user_id=user_id, agent_id=agent_id, run_id=run_id)
+    if not ids and not caller.admin:
+        raise ForbiddenError("Admin role required to list all memories.")
+    default = _SCOPED_LIMIT if ids else _UNSCOPED_LIMIT
+    limit = default if top_k is None else top_k
+    found = caller.services.reads.list(caller.tenant, ids, limit=limit, show_expired=show_expired) if limit else []
+    item = list_item if ids else raw_item
+    return json_response({"results": [item(memory) for memory in found]})
+
+
+def get_memory(caller: CurrentCaller, memory_id: str) -> Response:
+    """One memory; `null` when there is none."""
+    memory = caller.services.reads.get(caller.tenant, memory_id)
+    return json_response(None if memory is None else get_item(memory))
+
+
+def update_memory(caller: CurrentCaller, memory_id: str, body: MemoryUpdate) -> Response:
+    """Change the text, merge metadata, set or (with null) clear the expiration date."""
+    caller.services.changes.update(_update_request(caller, memory_id, body))
+    return json_response({"message": "Memory updated successfully!"})
+
+
+def delete_memory(caller: CurrentCaller, memory_id: str) -> Response:
+    """Forget one memory for good."""
+    caller.services.changes.delete(caller.tenant, memory_id)
+    return json_response({"message": "Memory deleted successfully"})
+
+
+def delete_memories(
+    caller: CurrentCaller, user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None
+) -> Response:
+    """Forget everything of a scope for good."""
+    caller.require_admin()
+    if not (user_id or agent_id or run_id):
+        raise InvalidRequestError("At least one identifier is required.")
+    ids = check_identifiers(user_id=user_id, agent_id=agent_id, run_id=run_id)
+    caller.services.changes.delete_scope(caller.tenant, ids)
+    return json_response({"message": "All relevant memories deleted"})
+
+
+def memory_history(caller: CurrentCaller, memory_id: str) -> Response:
+    """What happened to one memory, oldest first."""
+    items = caller.services.reads.history(caller.tenant, memory_id)
+    return json_response([history_item(item) for item in items])
+
+
+def reset(caller: CurrentCaller) -> Response:
+    """Forget everything of the key's tenant."""
+    caller.require_admin()
+    caller.services.changes.reset(caller.tenant)
+    return json_response({"message": "All memories reset"})
+
+
+def _add_request(caller: Caller, body: MemoryCreate) -> AddRequest:
+    if not (body.user_id or body.agent_id or body.run_id):
+        raise InvalidRequestError("At least one identifier (user_id, agent_id, run_id) is required.")
+    ids = check_identifiers(user_id=body.user_id, agent_id=body.agent_id, run_id=body.run_id)
+    if body.memory_type not in {None, _PROCEDURAL}:
+        raise InvalidRequestError(f"Invalid memory_type: only '{_PROCEDURAL}' is supported.")
+    expiration_date = body.expiration_date
+    return AddRequest(
+        scope=Scope(caller.tenant, **ids),
+        messages=tuple(IncomingMessage(message.role, message.content) for message in body.messages),
+        infer=body.infer,
+        metadata=check_metadata(body.metadata or {}),
+        expiration_date=None if expiration_date is None else check_expiration_date(expiration_date),
+        memory_type=body.memory_type,
+        prompt=body.prompt,
+        idempotency_key=caller.idempotency_name,
+    )
+
+
+def _update_request(caller: Caller, memory_id: str, body: MemoryUpdate) -> UpdateRequest:
+    clear = "expiration_date" in body.model_fields_set and body.expiration_date is None
+    if body.text is None and body.metadata is None and body.expiration_date is None and not clear:
+        raise InvalidRequestError("At least one of text, metadata, or expiration_date must be provided.")
+    if body.text is not None and not body.text.strip():
+        raise InvalidRequestError("text must not be empty; delete the memory to forget it.")
+    expiration_date = body.expiration_date
+    return UpdateRequest(
+        tenant=caller.tenant,
+        memory_id=memory_id,
+        text=body.text,
+        metadata=None if body.metadata is None else check_metadata(body.metadata),
+        expiration_date=None if expiration_date is None else check_expiration_date(expiration_date),
+        clear_expiration=clear,
+    )
+
+
+ROUTES = (
+    Route("POST", "/memories", add_memories),
+    Route("GET", "/memories", list_memories),
+    Route("DELETE", "/memories", delete_memories),
+    Route("GET", "/memories/{memory_id}", get_memory),
+    Route("PUT", "/memories/{memory_id}", update_memory),
+    Route("DELETE", "/memories/{memory_id}", delete_memory),
+    Route("GET", "/memories/{memory_id}/history", memory_history),
+    Route("POST", "/reset", reset),
+)

@@ -1,0 +1,106 @@
+"""Search (the contract's endpoint 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from forgetless.api.caller import Caller, CurrentCaller
+from forgetless.api.checking import ENTITY_IDS, check_identifier, check_json
+from forgetless.api.presenting import search_item
+from forgetless.api.render import json_response
+from forgetless.api.routing import Route
+from forgetless.api.wire.search import SearchBody
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.filter_parsing import parse_filter
+from forgetless.domain.filters import Compare, Filter, Not, Operator
+from forgetless.domain.scope import SCOPE_IDS
+from forgetless.service.requests import SearchRequest
+
+__all__ = ["ROUTES"]
+
+_DEFAULT_TOP_K = 20
+_DEFAULT_THRESHOLD = 0.1
+_NO_ENTITY = "filters must contain at least one of: user_id, agent_id, run_id at the top level."
+
+
+def search_memories(caller: CurrentCaller, body: SearchBody) -> Response:
+    """The memories that matter for a query, best first."""
+    request = _search_request(caller, body)
+    found = caller.services.search.search(request) if request.top_k else []
+    return json_response({"results": [search_item(hit) for hit in found]})
+
+
+def _search_request(caller: Caller, body: SearchBody) -> SearchRequest:
+    query = body.query.strip()
+    if not query:
+        raise InvalidRequestError("query must not be empty.")
+    top_k = _DEFAULT_TOP_K if body.top_k is None else body.top_k
+    if top_k < 0:
+        raise InvalidRequestError("top_k must not be negative.")
+    threshold = _DEFAULT_THRESHOLD if body.threshold is None else body.threshold
+    if not 0 <= threshold <= 1:
+        raise InvalidRequestError("threshold must lie between 0 and 1.")
+    filters = _filters(body)
+    return SearchRequest(
+        tenant=caller.tenant,
+        query=query,
+        where=_parsed(filters),
+        ids={name: filters[name] for name in ENTITY_IDS if isinstance(filters.get(name), str)},
+        top_k=top_k,
+        threshold=threshold,
+        show_expired=body.show_expired,
+        explain=body.explain,
+    )
+
+
+def _filters(body: SearchBody) -> dict[str, Any]:
+    """The filter with the deprecated top-level ids copied in and its own ids checked and trimmed."""
+    given = {"user_id": body.user_id, "agent_id": body.agent_id, "run_id": body.run_id}
+    filters = {**(body.filters or {}), **{name: value for name, value in given.items() if value is not None}}
+    check_json("filters", filters)
+    if not any(name in filters for name in ENTITY_IDS):
+        raise InvalidRequestError(_NO_ENTITY)
+    for name in ENTITY_IDS:
+        if name in filters:
+            filters[name] = _entity_condition(name, filters[name])
+    if not any(_names_entities(filters.get(name)) for name in ENTITY_IDS):
+        raise InvalidRequestError(f"{_NO_ENTITY} One of them must be a value, eq or in.")
+    return filters
+
+
+def _entity_condition(name: str, condition: Any) -> Any:
+    if not isinstance(condition, Mapping):
+        return check_identifier(name, condition)
+    if set(condition) == {"eq"}:
+        return check_identifier(name, condition["eq"])
+    for operand in condition.values():
+        for value in operand if isinstance(operand, list) else [operand]:
+            check_identifier(name, value)
+    return condition
+
+
+def _names_entities(condition: Any) -> bool:
+    return isinstance(condition, str) or (isinstance(condition, Mapping) and "in" in condition)
+
+
+def _parsed(filters: Mapping[str, Any]) -> Filter:
+    where = parse_filter(filters)
+    for condition in _conditions(where):
+        field = condition.field
+        if condition.op is Operator.EXISTS and not field.metadata and field.name in SCOPE_IDS:
+            raise InvalidRequestError(f"Invalid {field.name}: '*' is not an identifier; name one.")
+    return where
+
+
+def _conditions(where: Filter) -> Iterator[Compare]:
+    if isinstance(where, Compare):
+        yield where
+    else:
+        for item in (where.item,) if isinstance(where, Not) else where.items:
+            yield from _conditions(item)
+
+
+ROUTES = (Route("POST", "/search", search_memories),)

@@ -1,0 +1,112 @@
+"""The command line of an operator: `python -m forgetless.cli --help`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from forgetless.domain.errors import ForgetlessError
+from forgetless.domain.keys import ApiKey, key_hash
+from forgetless.runtime.composition import build_ledger, build_services, collection_name
+from forgetless.runtime.settings import Settings, load_settings
+
+__all__ = ["main"]
+
+#: Everything went well.
+OK = 0
+#: The command could not be done; one line on standard error says why.
+FAILED = 1
+
+_EPILOG = """examples:
+  python -m forgetless.cli keys add --tenant default --admin --key-file .forgetless/api_key
+  python -m forgetless.cli check
+  python -m forgetless.cli reindex
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(load_settings(), options))
+    except ForgetlessError as error:
+        print(f"forgetless: {error.message}", file=sys.stderr)
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="forgetless",
+        description="Operate a Forgetless deployment.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    keys = commands.add_parser("keys", help="manage API keys").add_subparsers(required=True, metavar="ACTION")
+    add = keys.add_parser("add", help="register the key in a file with a tenant")
+    add.add_argument("--tenant", default="default", help="whom the key belongs to (default: %(default)s)")
+    add.add_argument("--admin", action="store_true", help="the key may delete scopes and reset")
+    add.add_argument("--key-file", type=Path, required=True, help="a file that holds the key")
+    add.set_defaults(run=_add_key)
+    check = commands.add_parser("check", help="say whether this state fits: prints ok, or reindex")
+    check.set_defaults(run=_check)
+    _marker_option(check)
+    reindex = commands.add_parser("reindex", help="rebuild the index from the ledger")
+    reindex.set_defaults(run=_reindex)
+    _marker_option(reindex)
+    return parser
+
+
+def _add_key(settings: Settings, options: argparse.Namespace) -> int:
+    from forgetless.adapters.clock import SystemClock  # noqa: PLC0415
+
+    secret = options.key_file.read_text(encoding="utf-8").strip()
+    ledger = build_ledger(settings)
+    ledger.put_key(ApiKey(key_hash(secret), options.tenant, options.admin, SystemClock().now(), label="cli"))
+    ledger.close()
+    return OK
+
+
+def _marker_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--marker",
+        type=Path,
+        help="the file that names the collection which holds the memories; keep it beside the index's data "
+        "(default: beside the ledger)",
+    )
+
+
+def _check(settings: Settings, options: argparse.Namespace) -> int:
+    ledger = build_ledger(settings)
+    ledger.ping()
+    empty = not ledger.list_memories("default", {}, limit=1).items
+    ledger.close()
+    marker = _marker(settings, options)
+    if empty and not marker.exists():
+        _mark(marker, settings)
+    fits = marker.exists() and marker.read_text(encoding="utf-8") == collection_name(settings)
+    print("ok" if fits else "reindex")
+    return OK
+
+
+def _reindex(settings: Settings, options: argparse.Namespace) -> int:
+    count = build_services(settings).sweep.index_all()
+    _mark(_marker(settings, options), settings)
+    print(f"indexed {count} memories into {collection_name(settings)}")
+    return OK
+
+
+def _marker(settings: Settings, options: argparse.Namespace) -> Path:
+    given: Path | None = options.marker
+    return given or Path(settings.ledger_path).with_name("index-collection")
+
+
+def _mark(marker: Path, settings: Settings) -> None:
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.write_text(collection_name(settings), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

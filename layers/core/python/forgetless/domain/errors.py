@@ -1,0 +1,192 @@
+"""Every error that a caller of Forgetless can meet, by what can be done about it.
+
+ForgetlessError
+├── InvalidRequestError            fix the request (400)
+│   └── FilterError                the filter grammar
+├── AuthenticationError            give a valid key (401)
+├── ForbiddenError                 this key may not (403)
+├── NotFoundError                  no such memory or job (404)
+├── ConflictError                  someone else was first
+│   ├── VersionConflictError       read again, then write
+│   ├── LeaseLostError             another worker took the job over; drop the work
+│   ├── DuplicateTextError         an extracted fact that the scope already holds
+│   ├── IdempotencyInProgressError the same request is still running (409)
+│   └── IdempotencyMismatchError   the key was used with another body (422)
+└── DependencyError                a part that we need failed; try again later (503)
+    ├── EmbedderError
+    ├── IndexUnavailableError
+    ├── LedgerError
+    ├── QueueError
+    ├── LlmUnavailableError        the LLM's 429, 5xx or no connection (503)
+    ├── LlmReplyError              the LLM answered nonsense or refused the call (502)
+    └── DeadlineError              given up in time; the job goes on in the queue (504)
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AuthenticationError",
+    "ConflictError",
+    "DeadlineError",
+    "DependencyError",
+    "DuplicateTextError",
+    "EmbedderError",
+    "FilterError",
+    "ForbiddenError",
+    "ForgetlessError",
+    "IdempotencyInProgressError",
+    "IdempotencyMismatchError",
+    "IndexUnavailableError",
+    "InvalidRequestError",
+    "LeaseLostError",
+    "LedgerError",
+    "LlmReplyError",
+    "LlmUnavailableError",
+    "NotFoundError",
+    "QueueError",
+    "VersionConflictError",
+]
+
+
+class ForgetlessError(Exception):
+    """Base of all; `code` is the machine-readable name that error bodies carry."""
+
+    code = "error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidRequestError(ForgetlessError):
+    """The request breaks a rule; the message names the field and the fix."""
+
+    code = "invalid_request"
+
+
+class FilterError(InvalidRequestError):
+    """The filter is outside the grammar; the message names the operator or key."""
+
+    code = "invalid_filter"
+
+
+class AuthenticationError(ForgetlessError):
+    """No key, or one that we do not know; `missing` tells which."""
+
+    code = "unauthenticated"
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+class ForbiddenError(ForgetlessError):
+    """The key is valid and may not do this."""
+
+    code = "forbidden"
+
+
+class NotFoundError(ForgetlessError):
+    """The tenant has nothing under this id."""
+
+    code = "not_found"
+
+
+class ConflictError(ForgetlessError):
+    """Another writer was first."""
+
+    code = "conflict"
+
+
+class VersionConflictError(ConflictError):
+    """An event's version is not the memory's current version plus one."""
+
+    code = "version_conflict"
+
+
+class LeaseLostError(ConflictError):
+    """The job's lease expired and another worker took it over, or it is finished: nothing was written."""
+
+    code = "lease_lost"
+
+
+class DuplicateTextError(ConflictError):
+    """Extracted facts that live already in their scope; `memory_ids` are those of the refused events."""
+
+    code = "duplicate_text"
+
+    def __init__(self, memory_ids: tuple[str, ...]) -> None:
+        super().__init__("the scope already holds a memory with this text")
+        self.memory_ids = memory_ids
+
+
+class IdempotencyInProgressError(ConflictError):
+    """The first request with this Idempotency-Key has not ended; retry after `retry_after` seconds."""
+
+    code = "idempotency_in_progress"
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class IdempotencyMismatchError(ConflictError):
+    """This Idempotency-Key was used with another body."""
+
+    code = "idempotency_mismatch"
+
+
+class DependencyError(ForgetlessError):
+    """A part that this needs does not answer; `retry_after` is in seconds."""
+
+    code = "dependency_unavailable"
+
+    def __init__(self, message: str, *, retry_after: int = 2) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class EmbedderError(DependencyError):
+    """The embedding service did not give vectors."""
+
+    code = "embedder_unavailable"
+
+
+class IndexUnavailableError(DependencyError):
+    """Milvus did not answer."""
+
+    code = "vector_store_unavailable"
+
+
+class LedgerError(DependencyError):
+    """The ledger could not be read or written."""
+
+    code = "datastore_unavailable"
+
+
+class QueueError(DependencyError):
+    """The queue did not take or give messages."""
+
+    code = "queue_unavailable"
+
+
+class LlmUnavailableError(DependencyError):
+    """The LLM is not reachable, overloaded or failing (its 429 and 5xx)."""
+
+    code = "provider_unavailable"
+
+
+class LlmReplyError(DependencyError):
+    """The LLM's reply stays invalid after one repair, or it refused the call (its 4xx)."""
+
+    code = "provider_bad_reply"
+
+
+class DeadlineError(DependencyError):
+    """The add outlasts its deadline; job `event_id` goes on in the queue."""
+
+    code = "deadline_exceeded"
+
+    def __init__(self, message: str, *, event_id: str) -> None:
+        super().__init__(message, retry_after=5)
+        self.event_id = event_id

@@ -1,0 +1,58 @@
+"""Job: one accepted add that runs now or later; mem0's event endpoints show it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from forgetless.domain.scope import Scope
+
+__all__ = ["Job", "JobState", "job_id_for"]
+
+#: The namespace of ids that are derived from a tenant and an Idempotency-Key.
+_NAMESPACE = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000001")
+
+
+def job_id_for(tenant: str, idempotency_key: str | None) -> str:
+    """A new job's id; the same tenant and Idempotency-Key always give the same one."""
+    if idempotency_key is None:
+        return str(uuid.uuid4())
+    return str(uuid.uuid5(_NAMESPACE, f"{tenant}\x00{idempotency_key}"))
+
+
+class JobState(StrEnum):
+    """Where a job stands; mem0's own words."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One add: what was asked (`request`: metadata, prompt, expiration_date, infer …) and how it ended."""
+
+    id: str
+    scope: Scope
+    state: JobState
+    created_at: str
+    updated_at: str
+    request: Mapping[str, Any] = field(default_factory=dict)
+    attempts: int = 0
+    #: Who runs it, and until when (a timestamp); an expired lease may be taken over.
+    lease_owner: str | None = None
+    lease_until: str | None = None
+    started_at: str | None = None
+    completed_at: str | None = None
+    #: The answer's `results`, by memory ids only: texts are read from the ledger when shown.
+    results: tuple[Mapping[str, Any], ...] = ()
+    error: str | None = None
+
+    @property
+    def tenant(self) -> str:
+        """The tenant of its scope."""
+        return self.scope.tenant

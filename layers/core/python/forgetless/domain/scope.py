@@ -1,0 +1,39 @@
+"""Scope: whose memory it is, the exact tuple (tenant, user, agent, app, run)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+__all__ = ["SCOPE_IDS", "Scope"]
+
+#: The ids that a client gives, in the order in which one of them names the writer's lease.
+SCOPE_IDS = ("user_id", "agent_id", "app_id", "run_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One exact scope; an absent id is the empty string, as the index has no nulls."""
+
+    tenant: str
+    user_id: str = ""
+    agent_id: str = ""
+    app_id: str = ""
+    run_id: str = ""
+
+    def ids(self) -> dict[str, str]:
+        """The ids that are present, by name."""
+        return {name: value for name in SCOPE_IDS if (value := getattr(self, name))}
+
+    def key(self) -> str:
+        """A digest of the exact tuple, for deduplication and context."""
+        return _digest(self.tenant, *(getattr(self, name) for name in SCOPE_IDS))
+
+    def writer_key(self) -> str:
+        """The key of the writer's lease and of the queue's message group: tenant and the first id present."""
+        name, value = next(iter(self.ids().items()), ("", ""))
+        return _digest(self.tenant, name, value)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\x00".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,0 +1,213 @@
+"""The ledger port: the truth about memories, jobs, keys and leases; SQLite embedded, DynamoDB deployed.
+
+Every method may raise LedgerError when the store cannot be reached, is full or stays locked; then nothing of the
+call has happened. All times are timestamps of `forgetless.domain.times`, given by the caller: no adapter reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from forgetless.domain.jobs import Job
+from forgetless.domain.keys import ApiKey
+from forgetless.domain.memory import Event, Memory, Message, MessageRef
+from forgetless.domain.scope import Scope
+
+__all__ = [
+    "Entity",
+    "IdempotencyRecord",
+    "IdempotencyStore",
+    "JobStore",
+    "KeyStore",
+    "LeaseStore",
+    "Ledger",
+    "MemoryPage",
+    "MemoryStore",
+    "MessageStore",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPage:
+    """Some memories in order, and the cursor of the next page (None at the end)."""
+
+    items: tuple[Memory, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A user, agent, app or run (`kind` user/agent/app/run) with its live memories' count and times."""
+
+    kind: str
+    id: str
+    total_memories: int
+    created_at: str
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyRecord:
+    """What is known of a key: the request's fingerprint; the answer, or None while it runs until `lease_until`."""
+
+    fingerprint: str
+    lease_until: str
+    status: int | None = None
+    body: str | None = None
+
+
+class MemoryStore(Protocol):
+    """Events and the current state of memories."""
+
+    def append(
+        self,
+        events: Sequence[Event],
+        *,
+        completing: Job | None = None,
+        messages: Sequence[Message] = (),
+    ) -> None:
+        """Write all events, their memories' new state, `messages` and the job `completing`, or nothing.
+
+        A job that the ledger does not have yet is inserted (an add done in one go); one that it has is replaced
+        if it is not finished and its lease_owner is that of `completing`, else LeaseLostError and nothing is
+        written; one that the same owner has finished already stays as it is, and its events are repeats.
+        Messages that are there already are left alone.
+
+        An event that the ledger already holds (same memory, version, kind and job) is skipped, so a repeat is
+        harmless. Several events of one memory may come in one call, in order. A memory's index is marked pending in
+        the same transaction. DELETE blanks text, metadata, categories and context in all the memory's events.
+        Raises VersionConflictError when a version is not the current one plus one, and DuplicateTextError when an
+        ADD with `extracted` has the text of another live extracted memory of its exact scope.
+        """
+
+    def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
+        """The current state (deleted and superseded too) of those ids that the tenant has; consistent."""
+
+    def history(self, tenant: str, memory_id: str) -> list[Event]:
+        """All events of a memory by version; empty when unknown."""
+
+    def list_memories(
+        self,
+        tenant: str,
+        ids: Mapping[str, str],
+        *,
+        limit: int,
+        cursor: str | None = None,
+        superseded: bool = False,
+    ) -> MemoryPage:
+        """Memories whose scope has all `ids` (none: the whole tenant), newest first by (created_at, position, id).
+
+        Live ones, with `superseded` also those superseded, never deleted ones. Reads its own writes.
+        """
+
+    def entities(self, tenant: str) -> list[Entity]:
+        """Every id of the tenant's live memories with its totals, sorted by (kind, id)."""
+
+    def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
+        """Memories (any state) whose index has been pending since before the time given, oldest first."""
+
+    def mark_indexed(self, memories: Sequence[Memory]) -> None:
+        """The index holds exactly these versions now; a memory that has moved on stays pending."""
+
+    def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
+        """Mark every memory of the tenant (or of all) that is not deleted pending; returns how many: a rebuild."""
+
+
+class MessageStore(Protocol):
+    """Raw messages: context of short statements, source of extractions."""
+
+    def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
+        """Those that are still there."""
+
+    def job_messages(self, tenant: str, job_id: str) -> list[Message]:
+        """The messages of a job by position; empty once they are gone."""
+
+    def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
+        """The last `limit` messages of the exact scope with since <= created_at < before, oldest first."""
+
+    def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
+        """Remove messages for good; marks memories that carry them as context pending and drops them from context.
+
+        Returns how many messages were there. Repeating is harmless.
+        """
+
+    def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
+        """`erase_messages` for every message whose scope has all `ids` (none: the whole tenant)."""
+
+    def expire_messages(self, *, before: str, limit: int) -> int:
+        """Remove up to `limit` messages older than the time given (retention); context rows keep their words."""
+
+
+class JobStore(Protocol):
+    """Jobs and who runs them."""
+
+    def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
+        """Store a new job with its messages, atomically; when the id exists, change nothing and return that job."""
+
+    def job(self, tenant: str, job_id: str) -> Job | None:
+        """The job, or None."""
+
+    def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
+        """The tenant's jobs, newest first, and the next cursor."""
+
+    def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
+        """Make a PENDING job, or a RUNNING one whose lease has expired, RUNNING for `owner`; attempts + 1.
+
+        None when it is finished, unknown, or another's lease holds.
+        """
+
+    def update_job(self, job: Job, *, owner: str | None) -> bool:
+        """Replace the job's row if its lease_owner is `owner`; False when it is not, then nothing changes."""
+
+    def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
+        """RUNNING jobs with an expired lease and jobs PENDING since before the time given, oldest first."""
+
+
+class LeaseStore(Protocol):
+    """Leases by name: one writer at a time."""
+
+    def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
+        """Take or prolong the lease; False while another owner's has not expired."""
+
+    def release_lease(self, name: str, *, owner: str) -> None:
+        """Give it up; harmless when it is not ours."""
+
+
+class KeyStore(Protocol):
+    """API keys by hash."""
+
+    def put_key(self, key: ApiKey) -> None:
+        """Store or replace."""
+
+    def key(self, hash_: str) -> ApiKey | None:
+        """The key with this hash, revoked or not."""
+
+
+class IdempotencyStore(Protocol):
+    """Answers by (tenant, name), where name holds method, path and the client's key."""
+
+    def begin_request(
+        self, tenant: str, name: str, record: IdempotencyRecord, *, now: str, expires_at: str
+    ) -> IdempotencyRecord | None:
+        """None when the record was stored and the caller may go on; else the record that stands.
+
+        A record that has expired, or that runs past its `lease_until` with the same fingerprint, is taken over.
+        """
+
+    def finish_request(self, tenant: str, name: str, record: IdempotencyRecord, *, expires_at: str) -> None:
+        """Keep the answer until `expires_at`."""
+
+    def drop_request(self, tenant: str, name: str) -> None:
+        """Forget it: the request failed and may be tried again."""
+
+
+class Ledger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, IdempotencyStore, Protocol):
+    """All of it, in one store, so that what belongs together is one transaction."""
+
+    def ping(self) -> None:
+        """Raise LedgerError unless it can be read now."""
+
+    def close(self) -> None:
+        """Release files and connections."""

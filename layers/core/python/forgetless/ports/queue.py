@@ -1,0 +1,22 @@
+"""The queue port: hands accepted jobs to the ingest function; messages carry ids only."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from forgetless.domain.jobs import Job
+
+__all__ = ["JobQueue"]
+
+
+class JobQueue(Protocol):
+    """A FIFO queue whose message group is the job's writer scope."""
+
+    def send(self, job: Job, *, attempt: str) -> None:
+        """Enqueue {"tenant", "job_id"}; the same job and `attempt` within five minutes is sent once.
+
+        Raises QueueError; the job stays in the ledger and sweep sends it again.
+        """
+
+    def ping(self) -> None:
+        """Raise QueueError unless it answers now."""

@@ -1,0 +1,122 @@
+"""Composition: the one place that names adapters; what it builds lives as long as the environment."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import lru_cache, partial
+
+from forgetless.adapters.clock import SystemClock
+from forgetless.domain.errors import DependencyError, InvalidRequestError
+from forgetless.domain.recipe import RECIPE_VERSION
+from forgetless.ports.embedder import Embedder
+from forgetless.ports.index import Index
+from forgetless.ports.ledger import Ledger
+from forgetless.ports.llm import Llm
+from forgetless.ports.queue import JobQueue
+from forgetless.runtime.settings import DEFAULT_LLM_MODEL, DEFAULT_LLM_URL, Settings, load_settings
+from forgetless.service.services import Ports, Services
+
+__all__ = ["build_ledger", "build_services", "collection_name", "services"]
+
+_DAY_S = 86_400.0
+_HEALTH_TIMEOUT_S = 0.9
+
+
+@lru_cache(maxsize=1)
+def services() -> Services:
+    """The environment's services, built at first use: connections must not be opened at init (SnapStart)."""
+    return build_services(load_settings())
+
+
+def build_services(settings: Settings) -> Services:
+    """Compose services from settings; raises InvalidRequestError naming the variable that is wrong."""
+    ports = Ports(
+        ledger=build_ledger(settings),
+        index=_index(settings),
+        embedder=_embedder(settings),
+        queue=_queue(settings),
+        clock=SystemClock(),
+        llm=_llm(settings),
+    )
+    retention = settings.message_retention_days * _DAY_S
+    return Services(
+        ports, settings_shown=settings.shown(), checks=_checks(settings), message_retention_s=retention or None
+    )
+
+
+def collection_name(settings: Settings) -> str:
+    """One collection for each embedding model, dimension and recipe version."""
+    model = re.sub(r"\W+", "_", settings.embedding_model)
+    return f"{settings.collection}_{model}_{settings.embedding_dimensions}_r{RECIPE_VERSION}"
+
+
+def build_ledger(settings: Settings) -> Ledger:
+    """The ledger that FORGETLESS_LEDGER names."""
+    if settings.ledger != "sqlite":
+        raise InvalidRequestError(f"FORGETLESS_LEDGER must be sqlite, not {settings.ledger!r}")
+    from forgetless.adapters.ledger_sqlite import SqliteLedger  # noqa: PLC0415 - only what is used is loaded
+
+    return SqliteLedger(settings.ledger_path)
+
+
+def _index(settings: Settings) -> Index:
+    from forgetless.adapters.index_milvus import MilvusIndex  # noqa: PLC0415
+
+    return MilvusIndex(
+        settings.milvus_uri,
+        token=settings.milvus_token,
+        collection=collection_name(settings),
+        dimensions=settings.embedding_dimensions,
+        timeout_s=settings.milvus_timeout_s,
+    )
+
+
+def _embedder(settings: Settings) -> Embedder:
+    from forgetless.adapters.embedder_http import HttpEmbedder  # noqa: PLC0415
+
+    return HttpEmbedder(
+        settings.embedder_url,
+        model=settings.embedding_model,
+        api_key=settings.embedder_api_key,
+        dimensions=settings.embedding_dimensions,
+        timeout_s=settings.embedder_timeout_s,
+        send_task=bool(settings.embedder_send_task),
+    )
+
+
+def _llm(settings: Settings) -> Llm | None:
+    if not settings.llm_configured:
+        return None
+    from forgetless.adapters.llm_http import HttpLlm  # noqa: PLC0415
+
+    return HttpLlm(
+        settings.llm_base_url or DEFAULT_LLM_URL,
+        model=settings.llm_model or DEFAULT_LLM_MODEL,
+        api_key=settings.llm_api_key,
+    )
+
+
+def _queue(settings: Settings) -> JobQueue:
+    if not settings.queue_url:
+        from forgetless.adapters.queue_none import NoQueue  # noqa: PLC0415
+
+        return NoQueue()
+    from forgetless.adapters.queue_sqs import SqsQueue  # noqa: PLC0415
+
+    return SqsQueue(settings.queue_url)
+
+
+def _checks(settings: Settings) -> dict[str, Callable[[], None]]:
+    urls = json.loads(settings.health_urls) if settings.health_urls else {}
+    return {name: partial(_reach, name, url) for name, url in urls.items()}
+
+
+def _reach(name: str, url: str) -> None:
+    import httpx  # noqa: PLC0415
+
+    try:
+        httpx.get(url, timeout=_HEALTH_TIMEOUT_S).raise_for_status()
+    except httpx.HTTPError as error:
+        raise DependencyError(f"{name} does not answer: {type(error).__name__}") from error

@@ -1,0 +1,105 @@
+"""Settings: one frozen object, read once from the environment; docs/settings.md is made from these fields.
+
+An explicit argument wins over the environment, the environment over the default; an empty variable means unset.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from forgetless.domain.errors import InvalidRequestError
+
+__all__ = ["Settings", "load_settings"]
+
+#: The model that an LLM base URL alone means.
+DEFAULT_LLM_MODEL = "gpt-5-mini"
+DEFAULT_LLM_URL = "https://api.openai.com/v1"
+
+
+def _setting(name: str, default: Any, about: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"name": name, "about": about, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that the environment decides."""
+
+    ledger: str = _setting("FORGETLESS_LEDGER", "sqlite", "Which ledger holds the truth: `sqlite`.")
+    ledger_path: str = _setting("FORGETLESS_LEDGER_PATH", ".forgetless/ledger.db", "The SQLite ledger's file.")
+    milvus_uri: str = _setting(
+        "FORGETLESS_MILVUS_URI", "http://127.0.0.1:19530", "Milvus: `unix:PATH` (Lite), `http://HOST:PORT`, or Zilliz."
+    )
+    milvus_token: str = _setting(
+        "FORGETLESS_MILVUS_TOKEN", "", "Milvus' token, `user:password` or Zilliz' key.", secret=True
+    )
+    milvus_timeout_s: float = _setting(
+        "FORGETLESS_MILVUS_TIMEOUT_S", 5.0, "Seconds until a call to Milvus is given up."
+    )
+    collection: str = _setting(
+        "FORGETLESS_COLLECTION",
+        "forgetless",
+        "The beginning of the collection's name; model, dimension and recipe follow.",
+    )
+    embedder_url: str = _setting(
+        "FORGETLESS_EMBEDDER_URL", "http://127.0.0.1:7997", "The embedding service (OpenAI's contract)."
+    )
+    embedder_api_key: str = _setting(
+        "FORGETLESS_EMBEDDER_API_KEY", "", "The embedding service's key, if it wants one.", secret=True
+    )
+    embedder_timeout_s: float = _setting(
+        "FORGETLESS_EMBEDDER_TIMEOUT_S", 10.0, "Seconds until an embedding is given up, retries included."
+    )
+    embedder_send_task: int = _setting(
+        "FORGETLESS_EMBEDDER_SEND_TASK", 1, "1 sends jina's `task` with texts; 0 for servers that refuse it (OpenAI's)."
+    )
+    embedding_model: str = _setting("FORGETLESS_EMBEDDING_MODEL", "all-MiniLM-L6-v2", "The embedding model's name.")
+    embedding_dimensions: int = _setting("FORGETLESS_EMBEDDING_DIMENSIONS", 384, "The vectors' dimension.")
+    llm_base_url: str = _setting(
+        "OPENAI_BASE_URL", "", "An OpenAI-compatible API; this or FORGETLESS_LLM_MODEL configures an LLM."
+    )
+    llm_model: str = _setting(
+        "FORGETLESS_LLM_MODEL", "", f"The chat model for extraction; with a base URL alone, {DEFAULT_LLM_MODEL}."
+    )
+    llm_api_key: str = _setting("OPENAI_API_KEY", "", "The LLM's key; alone it configures nothing.", secret=True)
+    queue_url: str = _setting(
+        "FORGETLESS_QUEUE_URL", "", "The FIFO queue for jobs that run later; without one, sweep finds them."
+    )
+    message_retention_days: float = _setting(
+        "FORGETLESS_MESSAGE_RETENTION_DAYS", 0.0, "Days that raw messages are kept for context; 0 keeps them."
+    )
+    health_urls: str = _setting(
+        "FORGETLESS_HEALTH_URLS", "", "JSON object, name to URL, of further parts that /health asks."
+    )
+
+    @property
+    def llm_configured(self) -> bool:
+        """Whether infer=true extracts: an API key in the environment alone does not make it so (privacy)."""
+        return bool(self.llm_base_url or self.llm_model)
+
+    def shown(self) -> dict[str, Any]:
+        """All settings by variable name, secrets only as whether they are set."""
+        return {
+            one.metadata["name"]: "[redacted]" if one.metadata["secret"] and value else value
+            for one in fields(self)
+            for value in [getattr(self, one.name)]
+        }
+
+
+def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> Settings:
+    """Read the environment; raises InvalidRequestError naming the variable whose value has the wrong type."""
+    values: dict[str, Any] = {}
+    for one in fields(Settings):
+        raw = environ.get(one.metadata["name"], "").strip()
+        if raw:
+            values[one.name] = _converted(one.metadata["name"], raw, type(one.default))
+    return Settings(**(values | explicit))
+
+
+def _converted(name: str, raw: str, kind: type) -> Any:
+    try:
+        return kind(raw)
+    except ValueError:
+        raise InvalidRequestError(f"{name} must be {'a number' if kind is not str else 'text'}, not {raw!r}") from None

@@ -1,0 +1,56 @@
+"""Recall: what the scope knows already that is near to new messages, for the LLM to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from forgetless.domain.filter_evaluation import evaluate
+from forgetless.domain.filters import And, Compare, Field, Operator
+from forgetless.domain.memory import Memory, Message
+from forgetless.domain.recipe import LONG_TEXT_CHARS
+from forgetless.domain.scope import Scope
+from forgetless.ports.embedder import Embedder, EmbeddingTask
+from forgetless.ports.index import Index
+from forgetless.ports.ledger import Ledger
+
+__all__ = ["Recall", "scope_filter"]
+
+#: How many existing memories an extraction sees.
+RECALLED = 10
+
+
+def scope_filter(ids: dict[str, str]) -> And:
+    """Memories whose scope has all these ids."""
+    return And(tuple(Compare(Field(name), Operator.EQ, value) for name, value in ids.items()))
+
+
+class Recall:
+    """Finds a scope's memories by meaning."""
+
+    def __init__(self, *, ledger: Ledger, index: Index, embedder: Embedder) -> None:
+        self._ledger = ledger
+        self._index = index
+        self._embedder = embedder
+
+    def nearest(self, scope: Scope, messages: Sequence[Message]) -> list[Memory]:
+        """The live memories of the same ids that are nearest to the messages.
+
+        Raises EmbedderError and IndexUnavailableError: without them a change of mind would go unseen.
+        """
+        said = [message.content for message in messages if message.role != "system" and message.content.strip()]
+        texts = [text[-LONG_TEXT_CHARS:] for text in said[-RECALLED:]]
+        where = scope_filter(scope.ids())
+        best: dict[tuple[str, int], float] = {}
+        for vector in self._embedder.embed(texts, EmbeddingTask.QUERY) if texts else ():
+            hits, _ = self._index.search_vector(scope.tenant, vector, where, RECALLED)
+            for hit in hits:
+                key = (hit.memory_id, hit.version)
+                best[key] = max(hit.score, best.get(key, hit.score))
+        ranked = sorted(best, key=lambda key: -best[key])
+        found = self._ledger.read(scope.tenant, [memory_id for memory_id, _ in ranked])
+        current = [
+            found[memory_id]
+            for memory_id, version in ranked
+            if memory_id in found and found[memory_id].version == version
+        ]
+        return [memory for memory in current if memory.live and evaluate(where, memory)][:RECALLED]

@@ -1,0 +1,137 @@
+"""What callers ask of the use cases and what they get back: plain frozen records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from forgetless.domain.filters import EVERYTHING, Filter
+from forgetless.domain.jobs import Job
+from forgetless.domain.memory import EventKind, Memory
+from forgetless.domain.scope import Scope
+
+__all__ = [
+    "AddOutcome",
+    "AddRequest",
+    "AddedMemory",
+    "HistoryItem",
+    "IncomingMessage",
+    "ScoreDetails",
+    "ScoredMemory",
+    "SearchRequest",
+    "UpdateRequest",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingMessage:
+    """One message of a client's add."""
+
+    role: str
+    content: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddRequest:
+    """One add; `timestamp` back-dates it, `queued` leaves the work to the queue."""
+
+    scope: Scope
+    messages: tuple[IncomingMessage, ...]
+    infer: bool = True
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    expiration_date: str | None = None
+    memory_type: str | None = None
+    prompt: str | None = None
+    idempotency_key: str | None = None
+    timestamp: str | None = None
+    queued: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AddedMemory:
+    """One line of an add's results."""
+
+    id: str
+    memory: str
+    event: str
+    role: str | None = None
+    actor_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddOutcome:
+    """How an add ended: `extraction` is llm, verbatim (infer=false) or none (no LLM is configured)."""
+
+    job: Job
+    results: tuple[AddedMemory, ...]
+    indexed: bool
+    extraction: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """One search; `ids` are the scope ids it must match, `where` every condition including them."""
+
+    tenant: str
+    query: str
+    where: Filter = EVERYTHING
+    ids: Mapping[str, str] = field(default_factory=dict)
+    top_k: int = 20
+    threshold: float = 0.1
+    show_expired: bool = False
+    explain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreDetails:
+    """Every component of a score: mem0's seven names, then ours."""
+
+    semantic_score: float
+    bm25_score: float
+    entity_boost: float
+    raw_score: float
+    max_possible_score: float
+    final_score: float
+    threshold: float
+    bm25_raw: float
+    dense_rank: int | None
+    bm25_rank: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredMemory:
+    """A memory that matters for the query, with its score in 0..1."""
+
+    memory: Memory
+    score: float
+    details: ScoreDetails | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRequest:
+    """A change of one memory: what is None stays; metadata is merged."""
+
+    tenant: str
+    memory_id: str
+    text: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    expiration_date: str | None = None
+    clear_expiration: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryItem:
+    """One event of a memory as mem0 shows it."""
+
+    id: str
+    memory_id: str
+    event: EventKind
+    old_memory: str | None
+    new_memory: str | None
+    created_at: str
+    updated_at: str | None
+    is_deleted: bool
+    actor_id: str | None
+    role: str | None

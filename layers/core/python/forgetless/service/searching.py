@@ -1,0 +1,144 @@
+"""Search: the few memories that matter for a query, by meaning and by words; the ledger has the last word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.filter_evaluation import evaluate
+from forgetless.domain.filters import And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.memory import Memory
+from forgetless.domain.scoring import WORD_WEIGHT, Candidate, saturate
+from forgetless.domain.times import date_of
+from forgetless.domain.words import query_words
+from forgetless.ports.clock import Clock
+from forgetless.ports.embedder import Embedder, EmbeddingTask
+from forgetless.ports.index import Index
+from forgetless.ports.ledger import MemoryStore
+from forgetless.service.candidates import Candidates
+from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchRequest
+
+__all__ = ["SearchService", "unexpired"]
+
+#: Candidates that each retriever gives at first: as many, and four times top_k at least.
+CANDIDATES = 60
+CANDIDATES_PER_RESULT = 4
+#: How much wider the next look is when the filter or the ledger refused too many.
+WIDENING = 4
+#: Milvus ends here (offset + limit).
+MOST_CANDIDATES = 16_384
+#: How many candidates beyond those still needed are read from the ledger at once.
+_READ_MARGIN = 8
+
+
+def unexpired(now: str) -> Filter:
+    """Memories without an expiration date, or whose last day has not ended."""
+    expiration = Field("expiration_date")
+    return Or(
+        (Not(Compare(expiration, Operator.EXISTS)), Compare(expiration, Operator.GTE, date_of(now))),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One look into the index: candidates by rank, and whether a wider look could find more."""
+
+    candidates: list[Candidate]
+    full: bool
+
+
+class SearchService:
+    """Hybrid search with absolute scores."""
+
+    def __init__(self, *, ledger: MemoryStore, index: Index, embedder: Embedder, clock: Clock) -> None:
+        self._ledger = ledger
+        self._index = index
+        self._embedder = embedder
+        self._clock = clock
+
+    def search(self, request: SearchRequest) -> list[ScoredMemory]:
+        """Up to `top_k` memories in the order of their score.
+
+        Raises InvalidRequestError for an empty query, EmbedderError, IndexUnavailableError, LedgerError.
+        """
+        query = request.query.strip()
+        if not query:
+            raise InvalidRequestError("query must not be empty: say what to look for")
+        if request.top_k == 0:
+            return []
+        where = request.where if request.show_expired else And((request.where, unexpired(self._clock.now())))
+        vector = self._embedder.embed([query], EmbeddingTask.QUERY)[0]
+        words = " ".join(query_words(query))
+        limit = max(CANDIDATES, CANDIDATES_PER_RESULT * request.top_k)
+        while True:
+            look = self._look(request, vector, words, where, min(limit, MOST_CANDIDATES))
+            candidates = [one for one in look.candidates if _passes(one, request.threshold)]
+            found, refused = self._confirmed(request, candidates, where)
+            if len(found) == request.top_k or not refused or not look.full or limit >= MOST_CANDIDATES:
+                return found
+            limit *= WIDENING
+
+    def _look(self, request: SearchRequest, vector: Sequence[float], words: str, where: Filter, limit: int) -> _Look:
+        tenant, places = request.tenant, request.top_k + _READ_MARGIN
+        near, _ = self._index.search_vector(tenant, vector, where, limit)
+        worded, _ = self._index.search_words(tenant, words, where, limit) if words else ([], True)
+        candidates = Candidates()
+        candidates.add_near(near)
+        candidates.add_worded(worded)
+        # A retriever's list that is full says nothing of what stands below its end, and a score of 0 there would
+        # cost .04 of the recall: ask it for the other's finds, where they could still matter.
+        if len(near) >= limit:
+            unknown = candidates.without_cosine(places=places, below=near[-1].score)
+            candidates.complete_near(self._index.score_vector(tenant, vector, unknown))
+        if len(worded) >= limit:
+            unknown = candidates.without_bm25(places=places, below=worded[-1].score)
+            candidates.complete_worded(self._index.score_words(tenant, words, unknown))
+        return _Look(candidates.ranked(), full=len(near) >= limit or len(worded) >= limit)
+
+    def _confirmed(
+        self, request: SearchRequest, candidates: Sequence[Candidate], where: Filter
+    ) -> tuple[list[ScoredMemory], int]:
+        """The best candidates that the ledger confirms, and how many it refused on the way."""
+        found: list[ScoredMemory] = []
+        refused = 0
+        place = 0
+        while place < len(candidates) and len(found) < request.top_k:
+            portion = candidates[place : place + request.top_k - len(found) + _READ_MARGIN]
+            place += len(portion)
+            memories = self._ledger.read(request.tenant, [candidate.memory_id for candidate in portion])
+            for candidate in portion:
+                memory = memories.get(candidate.memory_id)
+                if not _shown(memory, candidate, where):
+                    refused += 1
+                elif memory is not None and len(found) < request.top_k:
+                    details = _details(candidate, request.threshold) if request.explain else None
+                    found.append(ScoredMemory(memory, candidate.score, details))
+        return found, refused
+
+
+def _passes(candidate: Candidate, threshold: float) -> bool:
+    """mem0's threshold acts on the cosine alone; a good score by words may pass as well."""
+    return max(candidate.score, candidate.cosine) >= threshold
+
+
+def _shown(memory: Memory | None, candidate: Candidate, where: Filter) -> bool:
+    """Whether the ledger holds just what the index found, and shows it to this filter."""
+    return memory is not None and memory.live and memory.version == candidate.version and evaluate(where, memory)
+
+
+def _details(candidate: Candidate, threshold: float) -> ScoreDetails:
+    words = saturate(candidate.bm25)
+    raw = (1 - WORD_WEIGHT) * max(0.0, candidate.cosine) + WORD_WEIGHT * words
+    return ScoreDetails(
+        semantic_score=candidate.cosine,
+        bm25_score=words,
+        entity_boost=0.0,
+        raw_score=raw,
+        max_possible_score=1.0,
+        final_score=candidate.score,
+        threshold=threshold,
+        bm25_raw=candidate.bm25,
+        dense_rank=candidate.dense_rank,
+        bm25_rank=candidate.bm25_rank,
+    )

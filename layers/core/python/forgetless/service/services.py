@@ -1,0 +1,88 @@
+"""Services: all use cases of one environment, composed from ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from forgetless.ports.clock import Clock
+from forgetless.ports.embedder import Embedder
+from forgetless.ports.index import Index
+from forgetless.ports.ledger import Ledger
+from forgetless.ports.llm import Llm
+from forgetless.ports.queue import JobQueue
+from forgetless.service.adding import AddService
+from forgetless.service.changing import ChangeService
+from forgetless.service.health import HealthService
+from forgetless.service.idempotency import IdempotencyService
+from forgetless.service.indexing import Indexer
+from forgetless.service.inferring import InferenceRun
+from forgetless.service.ingesting import IngestService
+from forgetless.service.instructing import InstructionService
+from forgetless.service.keys import KeyService
+from forgetless.service.reading import ReadService
+from forgetless.service.recalling import Recall
+from forgetless.service.searching import SearchService
+from forgetless.service.sweeping import SweepService
+
+__all__ = ["Ports", "Services"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The adapters that an environment has chosen; `llm` is None where none is configured."""
+
+    ledger: Ledger
+    index: Index
+    embedder: Embedder
+    queue: JobQueue
+    clock: Clock
+    llm: Llm | None = None
+
+
+class Services:
+    """The use cases over one set of ports."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        *,
+        settings_shown: Mapping[str, Any] | None = None,
+        checks: Mapping[str, Callable[[], None]] | None = None,
+        message_retention_s: float | None = None,
+    ) -> None:
+        ledger, clock = ports.ledger, ports.clock
+        indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
+        inference = _inference(ports, indexer)
+        self._settings_shown = dict(settings_shown or {})
+        self.add = AddService(ledger=ledger, indexer=indexer, queue=ports.queue, clock=clock, inference=inference)
+        self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock)
+        self.reads = ReadService(ledger=ledger, clock=clock)
+        self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock)
+        self.keys = KeyService(ledger=ledger, clock=clock)
+        self.idempotency = IdempotencyService(ledger=ledger, clock=clock)
+        self.instructions = InstructionService(llm=ports.llm, clock=clock)
+        self.ingest = IngestService(ledger=ledger, clock=clock, inference=inference)
+        self.sweep = SweepService(
+            ledger=ledger, indexer=indexer, queue=ports.queue, clock=clock, message_retention_s=message_retention_s
+        )
+        self.health = HealthService(
+            {
+                "ledger": ledger.ping,
+                "index": ports.index.ping,
+                "embedder": ports.embedder.ping,
+                **(checks or {}),
+            }
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The effective settings, without secrets."""
+        return dict(self._settings_shown)
+
+
+def _inference(ports: Ports, indexer: Indexer) -> InferenceRun | None:
+    if ports.llm is None:
+        return None
+    recall = Recall(ledger=ports.ledger, index=ports.index, embedder=ports.embedder)
+    return InferenceRun(ledger=ports.ledger, indexer=indexer, recall=recall, llm=ports.llm, clock=ports.clock)

@@ -1,0 +1,1 @@
+"""Run, emulate and load the service on one machine."""

@@ -1,0 +1,4 @@
+from local.bench.cli import main
+from local.client import run
+
+run(main)

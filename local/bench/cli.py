@@ -1,0 +1,70 @@
+"""Command line of the bench: measures, shows, saves."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from local.bench.imports import import_costs
+from local.bench.overhead import function_environment, overhead
+from local.bench.report import cpu_table, import_table, machine, overhead_table, save, search_table
+from local.bench.searching import load, measure_search, user_of
+from local.client import Client, Connection, add_options, read_connection, state_folder
+
+__all__ = ["main"]
+
+_WHAT = ("overhead", "search", "imports")
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Measure what was asked for; raises ToolError."""
+    options = _parser().parse_args(arguments)
+    connection = read_connection(options, environment)
+    state = (options.state or state_folder(environment)).resolve()
+    console = Console()
+    figures: dict[str, Any] = {"machine": machine()}
+    if "overhead" in options.only:
+        figures["overhead"] = overhead(connection, state, options.seconds)
+        console.print(overhead_table(figures["overhead"]))
+    if "search" in options.only:
+        figures["search"] = _search(console, connection, state, options)
+    if "imports" in options.only:
+        figures["imports"] = import_costs(function_environment(state))
+        console.print(import_table(figures["imports"]))
+    console.print(f"saved: {save(options.out, figures)}")
+    return 0
+
+
+def _search(console: Console, connection: Connection, state: Path, options: argparse.Namespace) -> Any:
+    with Client(connection) as client:
+        try:
+            with Progress(console=console, transient=True) as progress:
+                task = progress.add_task(f"adding {options.memories:,} memories", total=options.memories)
+                held = load(client, options.memories, lambda added: progress.advance(task, added))
+            results = measure_search(connection, state, options.memories, options.seconds)
+        finally:
+            if not options.keep:
+                client.delete_user(user_of(options.memories))
+    console.print(search_table(held, results))
+    console.print(cpu_table(results))
+    return {"memories": held, "results": results}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m local.bench",
+        description="Figures of the running service; ratios on one machine, never a promise for another.",
+    )
+    parser.add_argument("--only", nargs="+", choices=_WHAT, default=_WHAT, help="measure only these")
+    parser.add_argument("--memories", type=int, default=10_000, help="memories to search (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=8.0, help="seconds of each measure (default %(default)s)")
+    parser.add_argument("--keep", action="store_true", help="keep the memories, so that the next bench finds them")
+    parser.add_argument("--state", type=Path, help="the state folder of `make up` (FORGETLESS_STATE, .forgetless)")
+    parser.add_argument("--out", type=Path, default=Path("bench-results"), help="where the JSON file goes")
+    add_options(parser)
+    return parser

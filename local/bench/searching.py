@@ -1,0 +1,84 @@
+"""Search through the whole path over many memories: latency, throughput and the CPU time of each part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.bench.load import Plan, Result, measure, request_text
+from local.bench.processes import cpu_per_request_ms, cpu_seconds
+from local.bench.texts import memories, queries
+from local.client import Client, Connection
+
+__all__ = ["CLIENTS", "SearchResult", "load", "measure_search", "user_of"]
+
+CLIENTS = (1, 16, 64)
+#: Texts in one add, and adds at a time.
+BATCH = 100
+LOADERS = 3
+#: Seconds after which no further add is sent, so that the whole bench stays below four minutes.
+LOAD_S = 140.0
+QUERIES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What one number of clients got, and the milliseconds of CPU that each part spent on a search."""
+
+    result: Result
+    cpu_ms: dict[str, float]
+
+    @property
+    def total_cpu_ms(self) -> float:
+        """CPU of all parts together for one search."""
+        return round(sum(self.cpu_ms.values()), 3)
+
+
+def user_of(count: int) -> str:
+    """The user that holds the bench's memories; all under one, so that the filter narrows nothing."""
+    return f"bench-{count}"
+
+
+def load(client: Client, count: int, progress: Callable[[int], None]) -> int:
+    """Have ``count`` memories there; returns how many there are, fewer when the machine is slow.
+
+    Those of an earlier bench are used again. ``progress`` hears how many each call added.
+    """
+    user = user_of(count)
+    held = {entity["id"]: entity["total_memories"] for entity in client.call("GET", "/entities")}
+    if held.get(user) == count:
+        return count
+    if user in held:
+        client.delete_user(user)
+    texts = memories(count)
+    batches = [texts[start : start + BATCH] for start in range(0, count, BATCH)]
+    end = time.monotonic() + LOAD_S
+    total = 0
+    with ThreadPoolExecutor(max_workers=LOADERS) as pool:
+        for added in pool.map(lambda batch: _add(client, user, batch) if time.monotonic() < end else 0, batches):
+            total += added
+            progress(added)
+    return total
+
+
+def measure_search(connection: Connection, state: Path, count: int, seconds: float) -> list[SearchResult]:
+    """Search without think time at each number of clients."""
+    bodies = [{"query": query, "filters": {"user_id": user_of(count)}} for query in queries(QUERIES)]
+    requests = tuple(request_text(connection.url, "POST", "/search", connection.key, body) for body in bodies)
+    results = []
+    for clients in CLIENTS:
+        # The warm-up is a run of its own, so that CPU times are of counted requests only.
+        measure(Plan(connection.url, requests, clients, seconds=1.0, warmup_s=0.5))
+        before = cpu_seconds(state)
+        result = measure(Plan(connection.url, requests, clients, seconds, warmup_s=0.0))
+        spent = cpu_per_request_ms(before, cpu_seconds(state), result.requests)
+        results.append(SearchResult(result, spent))
+    return results
+
+
+def _add(client: Client, user: str, texts: list[str]) -> int:
+    messages = [{"role": "user", "content": text} for text in texts]
+    return len(client.add(messages, user_id=user, infer=False)["results"])

@@ -1,0 +1,1 @@
+"""A conversation of several days, replayed into the running service, and ten questions about it."""

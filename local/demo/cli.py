@@ -1,0 +1,109 @@
+"""Command line of the demo: tells the story, asks, and shows what came back."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from local.client import Client, add_options, llm_configured, read_connection
+from local.demo.replay import Asked, Replay
+from local.demo.story import DAYS, QUESTIONS
+
+__all__ = ["main"]
+
+_WITHOUT_LLM = """No LLM is configured, so messages were stored as they are. With OPENAI_BASE_URL or
+FORGETLESS_LLM_MODEL set for `make up`, this demo shows extraction and supersession too."""
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Replay and ask; raises ToolError. Ends with 0 however good the answers are."""
+    options = _parser().parse_args(arguments)
+    console = Console()
+    with Client(read_connection(options, environment)) as client:
+        _act(console, Replay(client, "demo", infer=False), options.top_k, keep=options.keep)
+        if llm_configured(client.settings()):
+            console.rule("the same story, with facts extracted by the LLM")
+            _act(console, Replay(client, "demo-facts", infer=True), options.top_k, keep=options.keep)
+        else:
+            console.print(_WITHOUT_LLM, soft_wrap=True)
+    return 0
+
+
+def _act(console: Console, replay: Replay, top_k: int, *, keep: bool) -> None:
+    replay.forget()
+    try:
+        _tell(console, replay)
+        asked = []
+        for one in replay.ask(top_k):
+            asked.append(one)
+            console.print(_answers(one))
+        good = sum(one.good for one in asked)
+        slowest = max(one.seconds for one in asked) * 1000
+        console.print(
+            f"[bold]{good} of {len(QUESTIONS)} questions answered[/] within the first {top_k} results", end=""
+        )
+        console.print(f"; slowest search {slowest:.0f} ms\n")
+        if replay.infer:
+            _show_superseded(console, replay)
+    finally:
+        if not keep:
+            replay.forget()
+
+
+def _tell(console: Console, replay: Replay) -> None:
+    said = sum(len(day.said) for day in DAYS)
+    console.print(f"[bold]{said} messages of {len(DAYS)} conversations, in order[/]")
+    for told in replay.tell():
+        console.print(
+            f"  {told.day.date}  {told.day.user:<6} {len(told.day.said):>2} messages → {len(told.results):>2} memories"
+            f"  {told.seconds * 1000:5.0f} ms"
+        )
+        if replay.infer:
+            for result in told.results:
+                console.print(f"      [dim]{escape(result['memory'])}[/]")
+    console.print()
+
+
+def _answers(asked: Asked) -> Table:
+    mark = "[green]✓[/]" if asked.good else "[yellow]·[/]"
+    question, took = asked.question, f"[dim]{asked.seconds * 1000:.0f} ms[/]"
+    table = Table(
+        title=f"{mark} {question.user}: [bold]{escape(question.text)}[/]  {took}",
+        title_justify="left",
+        show_header=False,
+        expand=True,
+    )
+    table.add_column("score", justify="right", width=5)
+    table.add_column("day", width=10)
+    table.add_column("memory", ratio=1)
+    for result in asked.results:
+        day = (result.get("metadata") or {}).get("day", "")
+        table.add_row(f"{result['score']:.2f}", str(day), escape(result["memory"]))
+    if not asked.results:
+        table.add_row("", "", "[dim]nothing found[/]")
+    return table
+
+
+def _show_superseded(console: Console, replay: Replay) -> None:
+    histories = list(replay.superseded())
+    console.print(f"[bold]{len(histories)} facts were superseded[/]: searches hide them, their history stays")
+    for events in histories[:1]:
+        for event in events:
+            text = event["new_memory"] or event["old_memory"] or ""
+            when = event["updated_at"] or event["created_at"]
+            console.print(f"  {event['event']:<6} {when}  {escape(text)}", soft_wrap=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m local.demo",
+        description="Replay a conversation of several days into the running service and ask ten questions.",
+    )
+    parser.add_argument("--top-k", type=int, default=3, help="results for each question (default %(default)s)")
+    parser.add_argument("--keep", action="store_true", help="do not delete the demo's memories afterwards")
+    add_options(parser)
+    return parser

@@ -1,0 +1,82 @@
+"""Replays the story into the service, asks the questions and finds what was superseded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.client import Client
+from local.demo.story import DAYS, QUESTIONS, Day, Question
+
+__all__ = ["Asked", "Replay", "Told"]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One sitting and what the service remembers of it."""
+
+    day: Day
+    results: list[dict[str, Any]]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question and what came back, best first."""
+
+    question: Question
+    results: list[dict[str, Any]]
+    seconds: float
+
+    @property
+    def good(self) -> bool:
+        """Whether a shown result says what a good answer contains."""
+        return any(self.question.expected.casefold() in result["memory"].casefold() for result in self.results)
+
+
+@dataclass(slots=True)
+class Replay:
+    """The story under users of its own: ``prefix`` keeps two replays apart."""
+
+    client: Client
+    prefix: str
+    infer: bool
+    _ids: dict[str, list[str]] = field(default_factory=dict)
+
+    def user(self, name: str) -> str:
+        """The user_id of one person."""
+        return f"{self.prefix}-{name}"
+
+    def forget(self) -> None:
+        """Remove what an earlier replay left."""
+        for name in dict.fromkeys(day.user for day in DAYS):
+            self.client.delete_user(self.user(name))
+
+    def tell(self) -> Iterator[Told]:
+        """Add day by day, in order."""
+        for day in DAYS:
+            began = time.perf_counter()
+            answer = self.client.add(
+                day.messages(), user_id=self.user(day.user), infer=self.infer, metadata={"day": day.date}
+            )
+            seconds = time.perf_counter() - began
+            self._ids.setdefault(day.user, []).extend(result["id"] for result in answer["results"])
+            yield Told(day, answer["results"], seconds)
+
+    def ask(self, top_k: int) -> Iterator[Asked]:
+        """Ask every question."""
+        for question in QUESTIONS:
+            began = time.perf_counter()
+            results = self.client.search(question.text, {"user_id": self.user(question.user)}, top_k=top_k)
+            yield Asked(question, results, time.perf_counter() - began)
+
+    def superseded(self) -> Iterator[list[dict[str, Any]]]:
+        """The history of each memory that was stored and that lists no longer show."""
+        for name, ids in self._ids.items():
+            listed = self.client.call("GET", "/memories", params={"user_id": self.user(name), "top_k": 1000})
+            live = {memory["id"] for memory in listed["results"]}
+            for memory_id in dict.fromkeys(ids):
+                if memory_id not in live:
+                    yield self.client.history(memory_id)

@@ -1,0 +1,107 @@
+"""The command line: `python -m local.emulator --template FILE --state DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from local.emulator.emulator import Emulator, run
+from local.emulator.servers import PortInUseError
+from local.emulator.settings import Overrides, Settings, read_limits, read_overrides
+from local.emulator.sqs.store import StateError
+from local.emulator.template.model import TemplateError
+
+#: The template, a file beside it or an argument cannot be used.
+EXIT_USAGE = 2
+#: A port is taken.
+EXIT_PORT = 3
+
+_EXAMPLES = """examples:
+  python -m local.emulator --template template.yaml --state .emulator
+  python -m local.emulator --template template.yaml --state .emulator --max-environments 4 SlowFunction=16
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the emulator until SIGINT or SIGTERM and return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = _settings(options)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(settings))
+    except (TemplateError, StateError) as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE
+    except PortInUseError as error:
+        print(error, file=sys.stderr)
+        return EXIT_PORT
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+    # Set explicitly: a process started from a script in the background has SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    await run(settings, _ready, stopped)
+
+
+def _ready(emulator: Emulator) -> None:
+    for warning in emulator.warnings:
+        print(f"warning: {warning}", file=sys.stderr, flush=True)
+    line = {"ready": True, "gateway": emulator.gateway_url, "queue": emulator.queue_url}
+    if emulator.invoke_url:
+        line["invoke"] = emulator.invoke_url
+    print(json.dumps(line), flush=True)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    everywhere, named = read_limits(options.max_environments)
+    parameters = dict(item.split("=", 1) for item in options.parameter if "=" in item)
+    return Settings(
+        template=options.template.resolve(),
+        state=options.state.resolve(),
+        host=options.host,
+        port=options.port,
+        queue_port=options.queue_port,
+        invoke_port=options.invoke_port,
+        overrides=read_overrides(options.env_vars) if options.env_vars else Overrides(),
+        parameters=parameters,
+        max_environments=everywhere,
+        max_by_function=named,
+        region=os.environ.get("AWS_REGION") or "us-east-1",
+        freeze=options.freeze,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m local.emulator",
+        description="API Gateway, Lambda and SQS on this machine, from a SAM template.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--template", type=Path, required=True, metavar="FILE", help="the SAM template")
+    add("--state", type=Path, required=True, metavar="DIR", help="folder of queues and logs; survives restarts")
+    add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    add("--port", type=int, default=3000, help="port of the gateway, 0 for any (default %(default)s)")
+    add("--queue-port", type=int, default=9324, help="port of SQS and the status (default %(default)s)")
+    add("--invoke-port", type=int, help="port of Lambda's Invoke API, as 3001 (default: not served)")
+    add("--env-vars", type=Path, metavar="FILE.json", help="variables, in the format of sam local --env-vars")
+    add("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the template")
+    add("--max-environments", nargs="+", action="extend", default=[], metavar="N | FUNCTION=N",
+        help="most environments of every or one function (default: the template's, else twice the cores)")  # fmt: skip
+    add("--freeze", action="store_true", help="stop environments between invocations, as Lambda does")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""The emulator put together: template, queues, environments, gateway and triggers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+
+from local.emulator.environments.environment import Launch
+from local.emulator.environments.gate import StartGate
+from local.emulator.environments.logs import FunctionLog
+from local.emulator.environments.pool import Pool, PoolLimits
+from local.emulator.environments.variables import function_variables
+from local.emulator.gateway.app import Gateway
+from local.emulator.gateway.invoke_api import InvokeApi
+from local.emulator.servers import Application, HttpServer, listen
+from local.emulator.settings import Settings
+from local.emulator.sqs.app import QueueServer
+from local.emulator.sqs.operations import Operations
+from local.emulator.sqs.service import QueueService
+from local.emulator.sqs.store import Store
+from local.emulator.template.model import ApiSpec, FunctionSpec, Place, Template, TemplateError
+from local.emulator.template.reader import read_template
+from local.emulator.triggers.queue_poller import DEFAULT_CONCURRENCY, QueuePoller
+from local.emulator.triggers.schedule import Schedule
+
+#: What requests in progress get when the emulator stops.
+GRACE_SECONDS = 1.0
+
+
+class Emulator:
+    """Runs one template; to be used as an asynchronous context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self._pools: dict[str, Pool] = {}
+        self._servers: list[HttpServer] = []
+        self._gate = StartGate()
+        self.warnings: tuple[str, ...] = ()
+        self.gateway_url = self.queue_url = self.invoke_url = ""
+
+    async def __aenter__(self) -> Emulator:
+        """Start everything; on an error nothing is left running.
+
+        Raises:
+            TemplateError, PortInUseError, StateError: with a text for whoever started it.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        settings = self._settings
+        gateway_socket = listen(settings.host, settings.port)
+        self._stack.callback(gateway_socket.close)
+        queue_socket = listen(settings.host, settings.queue_port)
+        self._stack.callback(queue_socket.close)
+        port, queue_port = gateway_socket.getsockname()[1], queue_socket.getsockname()[1]
+        self.gateway_url = f"http://{_reachable(settings.host)}:{port}"
+        self.queue_url = f"http://{_reachable(settings.host)}:{queue_port}"
+        place = Place(settings.region, self.queue_url)
+        template = read_template(settings.template, place, settings.parameters)
+        self.warnings = template.warnings + self._unknown_functions(template) + _other_apis(template)
+        service = await self._open_queues(template)
+        log = FunctionLog(settings.state / "logs" / "functions.log")
+        self._stack.callback(log.close)
+        for spec in template.functions.values():
+            self._open_pool(spec, place, log)
+        await self._serve(QueueServer(Operations(service, place), self._status_of(service, template)), queue_socket)
+        gateway = Gateway(_only_api(template), self._pools, port, place.region)
+        await self._serve(gateway, gateway_socket)
+        await self._serve_invoke_api(log)
+        self._stack.push_async_callback(self._drain, service)
+        self._start_triggers(template, service, place, log)
+
+    async def _open_queues(self, template: Template) -> QueueService:
+        service = QueueService(Store(self._settings.state / "queues.sqlite3"))
+        self._stack.callback(service.close)
+        for queue in template.queues:
+            await service.put_queue(queue.name, queue.attributes)
+        for name in {event.queue for event in template.queue_events}:
+            # Only this emulator's pollers read such a queue, and those of an earlier run are gone.
+            await service.run(partial(Store.release, name=name))
+        return service
+
+    def _open_pool(self, spec: FunctionSpec, place: Place, log: FunctionLog) -> None:
+        settings = self._settings
+        launch = Launch(
+            spec=spec,
+            variables=function_variables(spec, place, settings.overrides.of(spec.name), self.queue_url),
+            arn=place.arn("lambda", f"function:{spec.physical_name or spec.name}"),
+            log=log,
+            init_limit=settings.init_limit,
+            freeze=settings.freeze,
+        )
+        limits = PoolLimits(settings.limit_of(spec), settings.wait_limit, settings.idle_limit)
+        self._pools[spec.name] = Pool(launch, limits, self._gate)
+        self._stack.push_async_callback(self._pools[spec.name].close)
+
+    async def _serve(self, app: Application, listener: socket.socket) -> None:
+        server = HttpServer(app, listener)
+        await server.start()
+        self._servers.append(server)
+        self._stack.push_async_callback(server.stop)
+
+    async def _drain(self, service: QueueService) -> None:
+        """Give requests in progress a moment, then end their environments, so that every one is answered."""
+        for server in self._servers:
+            server.refuse()
+        service.end_polls()
+        deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
+        while any(pool.busy for pool in self._pools.values()) and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+
+    async def _serve_invoke_api(self, log: FunctionLog) -> None:
+        if self._settings.invoke_port is None:
+            return
+        listener = listen(self._settings.host, self._settings.invoke_port)
+        self._stack.callback(listener.close)
+        names = {pool.spec.physical_name or pool.spec.name: pool for pool in self._pools.values()}
+        api = InvokeApi(names, _line_of(log, "invoke"))
+        self._stack.push_async_callback(api.close)
+        self.invoke_url = f"http://{_reachable(self._settings.host)}:{listener.getsockname()[1]}"
+        await self._serve(api, listener)
+
+    def _start_triggers(self, template: Template, service: QueueService, place: Place, log: FunctionLog) -> None:
+        for event in template.queue_events:
+            pool = self._pools[event.function]
+            limit = min(event.max_concurrency or DEFAULT_CONCURRENCY, self._settings.limit_of(pool.spec))
+            poller = QueuePoller(
+                event, service, pool, place=place, log=_line_of(log, event.function), concurrency=limit
+            )
+            poller.start()
+            self._stack.push_async_callback(poller.stop)
+        for spec in template.schedules:
+            try:
+                schedule = Schedule(spec, self._pools[spec.function], place, _line_of(log, spec.function))
+            except ValueError as error:
+                raise TemplateError(f"{template.path}: {spec.function}: {error}") from error
+            schedule.start()
+            self._stack.push_async_callback(schedule.stop)
+
+    def _status_of(self, service: QueueService, template: Template) -> Any:
+        async def status() -> dict[str, Any]:
+            names = [queue.name for queue in template.queues]
+            depths = await service.run(lambda store: {name: store.depths(name) for name in names})
+            functions = {name: pool.status() for name, pool in self._pools.items()}
+            return {"functions": functions, "queues": depths}
+
+        return status
+
+    def _unknown_functions(self, template: Template) -> tuple[str, ...]:
+        named = {*self._settings.overrides.functions, *self._settings.max_by_function}
+        return tuple(f"the template has no function {name}" for name in sorted(named - set(template.functions)))
+
+
+def _line_of(log: FunctionLog, function: str) -> Any:
+    return lambda line: log.write(f"{function}/trigger", line)
+
+
+def _only_api(template: Template) -> ApiSpec:
+    """Return the API that the gateway serves; a template without one has no routes."""
+    return template.apis[0] if template.apis else ApiSpec("none")
+
+
+def _other_apis(template: Template) -> tuple[str, ...]:
+    return tuple(f"{template.path}: {api.name}: only the first HTTP API is served" for api in template.apis[1:])
+
+
+def _reachable(host: str) -> str:
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+async def run(settings: Settings, ready: Any, stopped: asyncio.Event) -> None:
+    """Run the emulator until `stopped` is set; `ready` is called with it once it takes requests."""
+    async with Emulator(settings) as emulator:
+        ready(emulator)
+        await stopped.wait()

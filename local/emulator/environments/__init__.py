@@ -1,0 +1,1 @@
+"""Execution environments: processes, pools, variables and logs."""

@@ -1,0 +1,258 @@
+"""One execution environment: its state, its process, its Runtime API and its time limits."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Protocol
+
+import orjson
+
+from local.emulator.environments.invocation import Invocation, InvokeResult, error_result
+from local.emulator.environments.logs import FunctionLog
+from local.emulator.environments.process import Process
+from local.emulator.environments.report import Report, end_lines, start_line
+from local.emulator.runtime_api.server import RuntimeApi
+from local.emulator.states import Event, State, after
+from local.emulator.template.model import FunctionSpec
+
+#: The most a function may answer with, in bytes (6 MiB and the slack that Lambda gives).
+MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100
+#: The most memory is asked for at most this often, in seconds: reading it costs more than an invocation.
+_MEMORY_SECONDS = 1.0
+
+
+class Owner(Protocol):
+    """Who is told what becomes of an environment."""
+
+    def became_idle(self, environment: Environment) -> None:
+        """Take note that the environment asks for its next invocation."""
+
+    def init_failed(self, result: InvokeResult) -> None:
+        """Take note that an environment will never be idle, and why."""
+
+    def init_too_slow(self, environment: Environment) -> None:
+        """Take note that the environment was killed at the limit for its initialisation."""
+
+    def gone(self, environment: Environment) -> None:
+        """Take note that the process has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How environments of one function start; times in seconds, `freeze` stops idle ones."""
+
+    spec: FunctionSpec
+    variables: dict[str, str]
+    arn: str
+    log: FunctionLog
+    init_limit: float = 10.0
+    freeze: bool = False
+
+
+class Environment:
+    """An environment of a function: one process, one invocation at a time."""
+
+    def __init__(self, launch: Launch, owner: Owner, *, suppressed: bool = False) -> None:
+        self._launch, self._owner = launch, owner
+        self.spec, self.arn = launch.spec, launch.arn
+        self.id = uuid.uuid4().hex[:12]
+        self.state = State.STARTING
+        self.invocation: Invocation | None = None
+        self._prefix = f"{launch.spec.name}/{self.id}"
+        self._loop = asyncio.get_running_loop()
+        self._process: Process | None = None
+        self._api = RuntimeApi(self)
+        self._deliver: Callable[[Invocation], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._began = perf_counter()
+        self.suppressed = suppressed
+        self._init_duration: float | None = None
+        self._status = "success"
+        self._memory, self._memory_read = 0, 0.0
+        self.idle_since = 0.0
+        self._killed = False
+
+    @property
+    def pid(self) -> int | None:
+        """Return the process id, or None before the start."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> None:
+        """Open the Runtime API and start the runtime on it."""
+        address = await self._api.open()
+        today = time.strftime("%Y/%m/%d")
+        variables = {
+            **self._launch.variables,
+            "AWS_LAMBDA_RUNTIME_API": address,
+            "AWS_LAMBDA_LOG_STREAM_NAME": f"{today}/[$LATEST]{self.id}",
+        }
+        command = [sys.executable, "-m", "awslambdaric", self.spec.handler]
+        self._process = await Process.start(command, variables, self.spec.code)
+        self._process.watch(lambda lines: self._launch.log.write_output(self._prefix, lines), self._on_exit)
+        if self._killed:
+            self._process.kill()
+        limit = self.spec.timeout if self.suppressed else self._launch.init_limit
+        self._timer = self._loop.call_later(limit, self._on_init_limit)
+
+    def assign(self, invocation: Invocation) -> None:
+        """Give the environment, which must be idle, its next invocation."""
+        self.state = after(self.state, Event.INVOKE)
+        deliver, self._deliver = self._deliver, None
+        assert deliver is not None
+        self.invocation, now = invocation, perf_counter()
+        # The time-out covers an initialisation that was begun anew within the invocation, and no other.
+        spent = now - self._began if self.suppressed else 0.0
+        self.suppressed = False
+        left = max(self.spec.timeout - spent, 0.0)
+        invocation.started_at = now
+        invocation.deadline_ms = int((time.time() + left) * 1000)
+        self._timer = self._loop.call_later(left, self._on_timeout)
+        self._status = "success"
+        self._log(start_line(invocation.request_id, self.spec.log_format))
+        if self._launch.freeze and self._process is not None:
+            self._process.signal(signal.SIGCONT)
+        deliver(invocation)
+
+    def on_next(self, deliver: Callable[[Invocation], None]) -> None:
+        """Take the runtime's wish for an event; `deliver` is called when there is one."""
+        starting = self.state is State.STARTING
+        self.state = after(self.state, Event.NEXT)
+        self._stop_timer()
+        now = perf_counter()
+        if starting:
+            self._init_duration = (now - self._began) * 1000
+        else:
+            self._report(now)
+        self._deliver, self.idle_since = deliver, now
+        if self._launch.freeze and self._process is not None:
+            self._process.signal(signal.SIGSTOP)
+        self._owner.became_idle(self)
+
+    def on_response(self, body: bytes) -> bool:
+        """Take the function's answer; return whether its size is permitted."""
+        self.state = after(self.state, Event.RESPONSE)
+        fits = len(body) <= MAX_RESPONSE_BYTES
+        if fits:
+            self._answer(InvokeResult(body))
+        else:
+            self._log(f"Function.ResponseSizeTooLarge: {too_large_text(len(body))}")
+            self._answer(error_result("Function.ResponseSizeTooLarge", too_large_text(len(body))))
+        return fits
+
+    def on_error(self, kind: str, body: bytes) -> None:
+        """Take the function's error."""
+        self.state = after(self.state, Event.ERROR)
+        self._answer(InvokeResult(body, error=kind or "Unhandled"))
+
+    def on_init_error(self, kind: str, body: bytes) -> None:
+        """Take the error that ended the initialisation."""
+        self.state = after(self.state, Event.INIT_ERROR)
+        self._stop_timer()
+        self._log(f"INIT_REPORT Init Duration: {self._age():.2f} ms\tPhase: init\tStatus: error\tError Type: {kind}")
+        self._owner.init_failed(InvokeResult(body, error=kind or "Unhandled"))
+
+    def kill(self) -> None:
+        """End the process at once; an invocation in it fails."""
+        self._killed = True
+        if self._process is not None:
+            self._process.kill()
+
+    async def closed(self) -> None:
+        """Return when the process has ended."""
+        if self._process is not None:
+            await self._process.gone()
+
+    def peak_memory(self) -> int:
+        """Return the most memory used so far, in MB."""
+        now = perf_counter()
+        if self._process is not None and now - self._memory_read >= _MEMORY_SECONDS:
+            self._memory, self._memory_read = self._process.peak_memory() or self._memory, now
+        return self._memory
+
+    def _answer(self, result: InvokeResult) -> None:
+        self._stop_timer()
+        assert self.invocation is not None
+        self._status = "error" if result.error else "success"
+        self.invocation.finish(result)
+
+    def _on_init_limit(self) -> None:
+        self._log(f"INIT_REPORT Init Duration: {self._age():.2f} ms\tPhase: init\tStatus: timeout")
+        self._launch.log.flush()
+        self._owner.init_too_slow(self)
+        self.kill()
+
+    def _on_timeout(self) -> None:
+        invocation = self.invocation
+        assert invocation is not None
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+        text = f"{stamp} {invocation.request_id} Task timed out after {self.spec.timeout:.2f} seconds"
+        self._log(text)
+        self._status = "timeout"
+        invocation.finish(InvokeResult(orjson.dumps({"errorMessage": text}), error="Unhandled"))
+        self.kill()
+
+    def _on_exit(self, code: int) -> None:
+        before = self.state
+        self._stop_timer()
+        self.state = after(before, Event.EXIT)
+        self._api.close()
+        if before is State.STARTING and not self._killed:
+            reason = f"Runtime exited with {_exit_text(code)}"
+            self._owner.init_failed(error_result("Runtime.ExitError", reason))
+        if before is State.BUSY and self.invocation is not None:
+            self._exited_busy(self.invocation, code)
+        elif before is State.ANSWERED:
+            self._report(perf_counter())
+        self._owner.gone(self)
+
+    def _exited_busy(self, invocation: Invocation, code: int) -> None:
+        reason = f"RequestId: {invocation.request_id} Error: Runtime exited with {_exit_text(code)}"
+        if self._status != "timeout":
+            self._log(reason)
+            self._status = "error"
+        invocation.finish(error_result("Runtime.ExitError", reason))
+        self._report(perf_counter())
+
+    def _report(self, now: float) -> None:
+        invocation, self.invocation = self.invocation, None
+        assert invocation is not None
+        waited = (invocation.started_at - invocation.queued_at) * 1000 if invocation.limited else None
+        report = Report(
+            request_id=invocation.request_id,
+            duration=(now - invocation.started_at) * 1000,
+            memory_size=self.spec.memory,
+            memory_used=self.peak_memory(),
+            init_duration=self._init_duration,
+            waited=waited,
+            status=self._status,
+        )
+        self._init_duration = None
+        for line in end_lines(report, self.spec.log_format):
+            self._log(line)
+
+    def _log(self, line: str) -> None:
+        self._launch.log.write(self._prefix, line)
+
+    def _age(self) -> float:
+        return (perf_counter() - self._began) * 1000
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def too_large_text(size: int) -> str:
+    """Return Lambda's text for an answer that is too large."""
+    return f"Response payload size ({size} bytes) exceeded maximum allowed payload size (6291556 bytes)."
+
+
+def _exit_text(code: int) -> str:
+    return f"error: signal: {signal.Signals(-code).name}" if code < 0 else f"error: exit status {code}"

@@ -1,0 +1,64 @@
+"""One invocation and its result, as the rest of the emulator sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import uuid
+from dataclasses import dataclass, field
+
+import orjson
+
+
+class ThrottledError(Exception):
+    """No environment may take the invocation: reserved concurrency is used up, or the wait was too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeResult:
+    """The answer of a function; `error` is None, or the error's type when the invocation failed."""
+
+    payload: bytes
+    error: str | None = None
+
+
+def error_result(kind: str, message: str) -> InvokeResult:
+    """Return the result of an invocation that the platform, not the function, ended."""
+    return InvokeResult(orjson.dumps({"errorType": kind, "errorMessage": message}), error=kind)
+
+
+def new_request_id() -> str:
+    """Return a request id as Lambda forms them."""
+    return str(uuid.UUID(bytes=os.urandom(16), version=4))
+
+
+def new_trace_id() -> str:
+    """Return a trace header as API Gateway forms them."""
+    return f"Root=1-{int(time.time()):08x}-{os.urandom(12).hex()}"
+
+
+@dataclass(slots=True, eq=False)
+class Invocation:
+    """A waiting or running invocation; times are of `perf_counter`, in seconds."""
+
+    payload: bytes
+    future: asyncio.Future[InvokeResult]
+    queued_at: float
+    trace_id: str = ""
+    client_context: str = ""
+    request_id: str = field(default_factory=new_request_id)
+    started_at: float = 0.0
+    deadline_ms: int = 0
+    limited: bool = False
+    timer: asyncio.TimerHandle | None = None
+
+    def finish(self, result: InvokeResult) -> None:
+        """Hand the result to whoever still waits for it; later results are dropped."""
+        if not self.future.done():
+            self.future.set_result(result)
+
+    def refuse(self, reason: str) -> None:
+        """Tell whoever still waits that no environment took the invocation."""
+        if not self.future.done():
+            self.future.set_exception(ThrottledError(reason))

@@ -1,0 +1,194 @@
+"""The environments of one function: the most recently used first, more when they are busy, up to a limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from time import perf_counter
+
+from local.emulator.environments.environment import Environment, Launch
+from local.emulator.environments.gate import StartGate
+from local.emulator.environments.invocation import Invocation, InvokeResult, ThrottledError, error_result
+from local.emulator.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """How many environments there may be, and the seconds that a request waits and an idle one lives."""
+
+    environments: int
+    wait: float = 30.0
+    idle: float = 600.0
+
+
+class Pool:
+    """Environments of a function; used from the event loop's thread only."""
+
+    def __init__(self, launch: Launch, limits: PoolLimits, gate: StartGate) -> None:
+        self.spec = launch.spec
+        self._launch, self._limits = launch, limits
+        self._loop = asyncio.get_running_loop()
+        self._environments: set[Environment] = set()
+        self._idle: list[Environment] = []
+        self._waiting: deque[Invocation] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reaper: asyncio.TimerHandle | None = None
+        self._closing = False
+        self._gate, self._at_gate = gate, set[Environment]()
+        gate.subscribe(self._scale)
+
+    def submit(self, payload: bytes, *, trace_id: str = "", client_context: str = "") -> asyncio.Future[InvokeResult]:
+        """Invoke the function; the future yields its result or ThrottledError.
+
+        Raises:
+            ThrottledError: the function's reserved concurrency is used up, or the emulator stops.
+        """
+        reserved = self.spec.reserved_concurrency
+        if self._closing:
+            raise ThrottledError("the emulator is stopping")
+        if reserved is not None and self._in_flight() >= reserved:
+            raise ThrottledError("ReservedFunctionConcurrentInvocationLimitExceeded")
+        future: asyncio.Future[InvokeResult] = self._loop.create_future()
+        invocation = Invocation(payload, future, perf_counter(), trace_id, client_context)
+        if self._idle:
+            self._idle.pop().assign(invocation)
+            return future
+        self._waiting.append(invocation)
+        invocation.timer = self._loop.call_later(self._limits.wait, self._give_up, invocation)
+        self._scale()
+        invocation.limited = len(self._waiting) > self._coming()
+        return future
+
+    def became_idle(self, environment: Environment) -> None:
+        """Give the environment the request that waits longest, or keep it for the next."""
+        invocation = self._longest_waiting()
+        if invocation is not None:
+            environment.assign(invocation)
+        else:
+            self._idle.append(environment)
+            if self._reaper is None:
+                self._reaper = self._loop.call_later(self._limits.idle, self._reap)
+        # Only now: whoever looks for work at the gate must not count the request that was just taken.
+        self._leave_gate(environment)
+
+    def init_failed(self, result: InvokeResult) -> None:
+        """Answer the request that waits longest with the error of the initialisation."""
+        invocation = self._longest_waiting()
+        if invocation is not None:
+            invocation.finish(result)
+
+    def init_too_slow(self, environment: Environment) -> None:
+        """Initialise once more within the invocation; then the function's time-out has the word."""
+        if environment.suppressed:
+            text = f"Task timed out after {self.spec.timeout:.2f} seconds"
+            self.init_failed(error_result("Sandbox.Timedout", text))
+        elif self._waiting:
+            self._start(suppressed=True)
+
+    def gone(self, environment: Environment) -> None:
+        """Forget an environment and replace it when requests wait."""
+        self._environments.discard(environment)
+        if environment in self._idle:
+            self._idle.remove(environment)
+        self._leave_gate(environment)
+        self._scale()
+
+    def status(self) -> dict[str, object]:
+        """Return counts by state, waiting requests and process ids."""
+        states = [environment.state for environment in self._environments]
+        return {
+            "idle": states.count(State.IDLE),
+            "busy": states.count(State.BUSY) + states.count(State.ANSWERED),
+            "starting": states.count(State.STARTING),
+            "waiting": sum(not invocation.future.done() for invocation in self._waiting),
+            "limit": self._limits.environments,
+            "pids": sorted(environment.pid for environment in self._environments if environment.pid),
+        }
+
+    @property
+    def busy(self) -> bool:
+        """Return whether an invocation runs or waits."""
+        return self._in_flight() > 0
+
+    async def close(self) -> None:
+        """Kill all environments and refuse what waits."""
+        self._closing = True
+        if self._reaper is not None:
+            self._reaper.cancel()
+        while (invocation := self._longest_waiting()) is not None:
+            invocation.refuse("the emulator is stopping")
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        environments = list(self._environments)
+        for environment in environments:
+            environment.kill()
+        await asyncio.gather(*(environment.closed() for environment in environments))
+
+    def _scale(self) -> None:
+        while (
+            not self._closing
+            and len(self._waiting) > self._coming()
+            and len(self._environments) < self._limits.environments
+            and self._gate.open
+        ):
+            self._start()
+
+    def _start(self, *, suppressed: bool = False) -> None:
+        environment = Environment(self._launch, self, suppressed=suppressed)
+        self._environments.add(environment)
+        self._at_gate.add(environment)
+        self._gate.enter()
+        task = self._loop.create_task(self._run(environment))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, environment: Environment) -> None:
+        try:
+            await environment.start()
+        except OSError as error:
+            self.init_failed(error_result("Runtime.StartFailed", str(error)))
+            self.gone(environment)
+
+    def _leave_gate(self, environment: Environment) -> None:
+        if environment in self._at_gate:
+            self._at_gate.discard(environment)
+            self._gate.leave()
+
+    def _longest_waiting(self) -> Invocation | None:
+        while self._waiting:
+            invocation = self._waiting.popleft()
+            if invocation.timer is not None:
+                invocation.timer.cancel()
+            if not invocation.future.done():
+                return invocation
+        return None
+
+    def _count(self, *states: State) -> int:
+        return sum(environment.state in states for environment in self._environments)
+
+    def _coming(self) -> int:
+        """Return how many environments will be idle at once: those that start and those that have answered."""
+        return self._count(State.STARTING, State.ANSWERED)
+
+    def _in_flight(self) -> int:
+        return self._count(State.BUSY) + sum(not invocation.future.done() for invocation in self._waiting)
+
+    def _give_up(self, invocation: Invocation) -> None:
+        """Refuse a request that waited too long; one whose environment still starts waits on."""
+        if invocation.started_at or invocation.future.done():
+            return
+        if self._count(State.STARTING):
+            invocation.timer = self._loop.call_later(1.0, self._give_up, invocation)
+            return
+        self._waiting.remove(invocation)
+        invocation.refuse(f"no environment was free for {self._limits.wait:g} seconds")
+
+    def _reap(self) -> None:
+        """Shut down environments that have been idle for long; the oldest lie first."""
+        self._reaper, now = None, perf_counter()
+        for environment in [item for item in self._idle if now - item.idle_since >= self._limits.idle]:
+            self._idle.remove(environment)
+            environment.kill()
+        if self._idle and not self._closing:
+            left = self._limits.idle - (now - self._idle[0].idle_since)
+            self._reaper = self._loop.call_later(max(left, 1.0), self._reap)

@@ -1,0 +1,102 @@
+"""Processes of environments: started in a group of their own, killed whole, gone with the emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_READ_BYTES = 64 * 1024
+# Loaded here and not between fork and exec, where importing could meet a held lock.
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def _die_with_parent(parent: int) -> Callable[[], None]:
+    def prepare() -> None:
+        if _LIBC is not None:
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # the emulator died before the line above
+                os._exit(1)
+
+    return prepare
+
+
+class Process:
+    """One running runtime; `on_exit` is called once, with the exit code."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._task: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(cls, command: list[str], variables: Mapping[str, str], folder: Path) -> Process:
+        """Start a command in a folder, with these variables and no others."""
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env=variables,
+            cwd=folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_parent(os.getpid()),
+        )
+        return cls(process)
+
+    @property
+    def pid(self) -> int:
+        """Return the process id, which is that of its group too."""
+        return self._process.pid
+
+    def watch(self, on_lines: Callable[[list[bytes]], None], on_exit: Callable[[int], None]) -> None:
+        """Hand on what the process prints, line by line, and its end."""
+        self._task = asyncio.get_running_loop().create_task(self._watch(on_lines, on_exit))
+
+    async def _watch(self, on_lines: Callable[[list[bytes]], None], on_exit: Callable[[int], None]) -> None:
+        output = asyncio.create_task(self._read(on_lines))
+        code = await self._process.wait()
+        # A grandchild may keep the pipe open: what the function itself printed is there at once.
+        await asyncio.wait([output], timeout=0.2)
+        output.cancel()
+        on_exit(code)
+
+    async def _read(self, on_lines: Callable[[list[bytes]], None]) -> None:
+        stream, rest = self._process.stdout, b""
+        assert stream is not None
+        while data := await stream.read(_READ_BYTES):
+            lines = (rest + data).splitlines() if data.endswith(b"\n") else (rest + data).split(b"\n")
+            rest = b"" if data.endswith(b"\n") else lines.pop()
+            if len(rest) > _READ_BYTES * 4:  # a line without end must not fill the memory
+                lines, rest = [*lines, rest], b""
+            on_lines(lines)
+        if rest:
+            on_lines([rest])
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the whole group; a group that is gone is no error."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def kill(self) -> None:
+        """End the whole group at once."""
+        self.signal(signal.SIGKILL)
+
+    async def gone(self) -> None:
+        """Return when the process has ended and its end was handed on."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def peak_memory(self) -> int:
+        """Return the most memory the process has had, in MB (0 where the system does not tell)."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return 0
+        _, found, rest = status.partition("VmHWM:")
+        return int(rest.split()[0]) // 1024 if found else 0

@@ -1,0 +1,64 @@
+"""Environment variables of a function: Lambda's reserved ones, the template's, and those set over them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from local.emulator.template.model import FunctionSpec, Place
+
+#: What a function needs of the machine it runs on; nothing else of the emulator's environment reaches it.
+INHERITED = (
+    "PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+)  # fmt: skip
+
+
+def function_variables(
+    spec: FunctionSpec, place: Place, overrides: Mapping[str, str], queue_url: str
+) -> dict[str, str]:
+    """Return all variables of a function but those of one environment (log stream, Runtime API)."""
+    machine = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    defaults = {
+        "AWS_ENDPOINT_URL_SQS": queue_url,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_SESSION_TOKEN": "local",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "TZ": ":UTC",
+    }
+    # Reserved names come last: neither a template nor a caller can set them on Lambda.
+    return {**machine, **defaults, **spec.variables, **overrides, **_reserved(spec, place, overrides)}
+
+
+def _reserved(spec: FunctionSpec, place: Place, overrides: Mapping[str, str]) -> dict[str, str]:
+    name = spec.physical_name or spec.name
+    reserved = {
+        "_HANDLER": spec.handler,
+        "AWS_REGION": place.region,
+        "AWS_DEFAULT_REGION": place.region,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}",
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory),
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{name}",
+        "AWS_LAMBDA_LOG_FORMAT": spec.log_format,
+        "LAMBDA_TASK_ROOT": str(spec.code),
+        "LAMBDA_RUNTIME_DIR": str(Path(sys.executable).parent),
+        "PYTHONPATH": os.pathsep.join(python_path(spec, spec.variables | dict(overrides))),
+    }
+    return reserved | ({"AWS_LAMBDA_LOG_LEVEL": spec.log_level} if spec.log_level else {})
+
+
+def python_path(spec: FunctionSpec, variables: Mapping[str, str]) -> list[str]:
+    """Return where imports are looked for: the code, then the layers, the last one first, as /opt would be."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    folders = [spec.code]
+    for layer in reversed(spec.layers):
+        packages = layer / "python" / "lib" / version / "site-packages"
+        folders += [layer / "python", *([packages] if packages.is_dir() else [])]
+    given = variables.get("PYTHONPATH")
+    return [str(folder) for folder in folders] + ([given] if given else [])

@@ -1,0 +1,162 @@
+"""The gateway as an ASGI application: limits, route, authorizer, invocation, response."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+import orjson
+
+from local.emulator.environments.invocation import ThrottledError, new_trace_id
+from local.emulator.environments.ports import Invoker
+from local.emulator.gateway.authorizer import (
+    AuthorizerFailedError,
+    Authorizers,
+    ForbiddenError,
+    UnauthorizedError,
+)
+from local.emulator.gateway.cors import is_preflight, preflight_response, with_cors
+from local.emulator.gateway.event import ApiPlace, HttpRequest, build_event
+from local.emulator.gateway.response import (
+    HttpResponse,
+    MalformedResponseError,
+    infer_response,
+    message_response,
+)
+from local.emulator.gateway.routes import Match, Routes
+from local.emulator.template.model import ApiSpec, AuthorizerSpec
+
+#: API Gateway reads this much of a body, and Lambda takes this much of an event, in bytes.
+MAX_BODY_BYTES = 10 * 1024 * 1024
+MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
+#: Request line and headers together, in bytes.
+MAX_HEADER_BYTES = 10_240
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class ClientGoneError(Exception):
+    """The client went away before its request was complete."""
+
+
+class Gateway:
+    """Serves one HTTP API; `port` is what the event shows as x-forwarded-port."""
+
+    def __init__(self, api: ApiSpec, functions: Mapping[str, Invoker], port: int, region: str) -> None:
+        self._routes, self._functions, self._cors = Routes(api.routes), functions, api.cors
+        self._authorizers = Authorizers(functions, region)
+        self._place = ApiPlace(api.name.lower(), api.stage, f"{api.name.lower()}.execute-api.localhost", port)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        request_id = base64.b64encode(os.urandom(11)).decode("ascii")
+        try:
+            response = await self._respond(scope, receive, request_id)
+        except ClientGoneError:
+            return
+        headers = response.headers
+        headers.append((b"apigw-requestid", request_id.encode("ascii")))
+        headers.append((b"content-length", b"%d" % len(response.body)))
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        body = b"" if scope["method"] == "HEAD" else response.body
+        await send({"type": "http.response.body", "body": body})
+
+    async def _respond(self, scope: Scope, receive: Receive, request_id: str) -> HttpResponse:
+        raw = scope["headers"]
+        size = sum(len(name) + len(value) + 4 for name, value in raw)
+        if size + len(scope["raw_path"]) + len(scope["query_string"]) > MAX_HEADER_BYTES:
+            return message_response(431, "Request Header Fields Too Large")
+        body = await read_body(receive)
+        if body is None:
+            return message_response(413, "Request Entity Too Large")
+        if self._cors is not None and is_preflight(scope["method"], raw):
+            return preflight_response(self._cors, raw)
+        match = self._find(scope)
+        if match is None:
+            return message_response(404, "Not Found")
+        request = HttpRequest(
+            method=scope["method"],
+            path=scope["path"],
+            query=scope["query_string"].decode("latin-1"),
+            headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw],
+            body=body,
+            client=(scope.get("client") or ("127.0.0.1", 0))[0],
+            version=scope["http_version"],
+            trace_id=new_trace_id(),
+        )
+        response = await self._invoke(request, match, request_id)
+        return response if self._cors is None else with_cors(self._cors, raw, response)
+
+    def _find(self, scope: Scope) -> Match | None:
+        """Return the route; on a named stage only paths below it have one, and match without it."""
+        path, prefix = scope["path"], self._place.prefix
+        if prefix:
+            if not (path + "/").startswith(f"{prefix}/"):
+                return None
+            scope["path"] = path = path[len(prefix) :] or "/"
+        return self._routes.find(scope["method"], path)
+
+    async def _invoke(self, request: HttpRequest, match: Match, request_id: str) -> HttpResponse:
+        event = build_event(request, match, self._place, request_id)
+        if match.route.authorizer is not None:
+            refusal = await self._authorize(match.route.authorizer, event)
+            if refusal is not None:
+                return refusal
+        payload = orjson.dumps(event)
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            return message_response(413, "Request Entity Too Large")
+        try:
+            async with asyncio.timeout(match.route.time_limit):
+                result = await self._functions[match.route.function].submit(payload, trace_id=request.trace_id)
+        except (TimeoutError, ThrottledError):
+            return message_response(503, "Service Unavailable")
+        if result.error is not None:
+            return message_response(500, "Internal Server Error")
+        try:
+            return infer_response(result.payload)
+        except MalformedResponseError:
+            return message_response(500, "Internal Server Error")
+
+    async def _authorize(self, spec: AuthorizerSpec, event: dict[str, Any]) -> HttpResponse | None:
+        """Put the authorizer's context into the event, or return why the request goes no further."""
+        try:
+            context = await self._authorizers.check(spec, event)
+        except UnauthorizedError:
+            return message_response(401, "Unauthorized")
+        except ForbiddenError:
+            return message_response(403, "Forbidden")
+        except AuthorizerFailedError:
+            return message_response(500, "Internal Server Error")
+        event["requestContext"]["authorizer"] = {"lambda": context}
+        return None
+
+
+async def read_body(receive: Receive) -> bytes | None:
+    """Return the body, or None when it is too large.
+
+    Raises:
+        ClientGoneError: the client went away before its end.
+    """
+    message = await receive()
+    body = message.get("body", b"")
+    if message["type"] == "http.request" and not message.get("more_body"):
+        return body if len(body) <= MAX_BODY_BYTES else None
+    chunks, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        size += len(message.get("body", b""))
+        if size > MAX_BODY_BYTES:
+            return None
+        chunks.append(message.get("body", b""))
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    return b"".join(chunks)

@@ -1,0 +1,104 @@
+"""Lambda's Invoke API over HTTP, so that boto3's client and `sam local` tools work against the emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+
+from local.emulator.environments.invocation import InvokeResult, ThrottledError, new_request_id
+from local.emulator.environments.ports import Invoker
+from local.emulator.gateway.app import MAX_PAYLOAD_BYTES, ClientGoneError, Receive, Scope, Send, read_body
+from local.emulator.triggers.schedule import invoke_async
+
+#: Asynchronous invocations take less, in bytes.
+MAX_EVENT_BYTES = 256 * 1024
+_PREFIX, _SUFFIX = "/2015-03-31/functions/", "/invocations"
+
+Answer = tuple[int, bytes, dict[str, str]]
+
+
+class InvokeApi:
+    """Serves /2015-03-31/functions/NAME/invocations; `log` takes lines about what went wrong."""
+
+    def __init__(self, functions: Mapping[str, Invoker], log: Callable[[str], None]) -> None:
+        self._functions, self._log = functions, log
+        self._tasks: set[asyncio.Task[bool]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one call."""
+        if scope["type"] != "http":
+            return
+        try:
+            body = await read_body(receive)
+        except ClientGoneError:
+            return
+        status, payload, extra = await self._answer(scope, body)
+        headers = [(name.encode(), value.encode()) for name, value in extra.items()]
+        headers += [
+            (b"content-type", b"application/json"),
+            (b"x-amzn-requestid", new_request_id().encode()),
+            (b"content-length", b"%d" % len(payload)),
+        ]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": payload})
+
+    async def _answer(self, scope: Scope, body: bytes | None) -> Answer:
+        function = self._function(scope)
+        if function is None:
+            return _error(404, "ResourceNotFoundException", f"Function not found: {scope['path']}")
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        kind = headers.get("x-amz-invocation-type", "RequestResponse")
+        limit = MAX_EVENT_BYTES if kind == "Event" else MAX_PAYLOAD_BYTES
+        if body is None or len(body) > limit:
+            return _error(413, "RequestTooLargeException", f"Request must be smaller than {limit} bytes")
+        payload = body or b"{}"
+        try:
+            orjson.loads(payload)
+            context = base64.b64decode(headers.get("x-amz-client-context", "")).decode()
+        except (orjson.JSONDecodeError, binascii.Error, UnicodeDecodeError) as error:
+            return _error(400, "InvalidRequestContentException", f"Could not parse request body into json: {error}")
+        if kind == "RequestResponse":
+            return await self._invoke(function, payload, context)
+        if kind == "Event":
+            self._invoke_later(function, payload)
+        return (202 if kind == "Event" else 204), b"", {}
+
+    def _function(self, scope: Scope) -> Invoker | None:
+        """Return the function that a call names, by name or ARN, with or without a version."""
+        path = scope["path"]
+        if scope["method"] != "POST" or not path.startswith(_PREFIX) or not path.endswith(_SUFFIX):
+            return None
+        name = unquote(path[len(_PREFIX) : -len(_SUFFIX)])
+        return self._functions.get(name.rsplit("function:", 1)[-1].split(":", 1)[0])
+
+    async def _invoke(self, function: Invoker, payload: bytes, context: str) -> Answer:
+        try:
+            result: InvokeResult = await function.submit(payload, client_context=context)
+        except ThrottledError as error:
+            extra = {"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded"}
+            return _error(429, "TooManyRequestsException", f"Rate Exceeded: {error}", extra)
+        headers = {"x-amz-executed-version": "$LATEST"}
+        if result.error is not None:
+            headers["x-amz-function-error"] = "Unhandled"
+        return 200, result.payload, headers
+
+    def _invoke_later(self, function: Invoker, payload: bytes) -> None:
+        task = asyncio.get_running_loop().create_task(invoke_async(function, payload, self._log))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Give up what is still to be retried."""
+        for task in list(self._tasks):
+            task.cancel()
+
+
+def _error(status: int, kind: str, text: str, extra: dict[str, Any] | None = None) -> Answer:
+    body = {"Type": "User", "Message": text, "message": text, **(extra or {})}
+    return status, orjson.dumps(body), {"x-amzn-errortype": kind}

@@ -1,0 +1,116 @@
+"""The Runtime API as a protocol on a loopback socket; every environment has a socket of its own.
+
+One socket each tells environments apart: the runtime sends no name with its calls. Parsing is httptools',
+and no coroutine runs for a call: this path is taken twice for every invocation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from local.emulator.runtime_api import router
+from local.emulator.runtime_api.messages import Reply, Request
+
+if TYPE_CHECKING:
+    from local.emulator.environments.environment import Environment
+
+#: Answers are at most 6 MB, but what is beyond must be read to be refused.
+MAX_BODY_BYTES = 64 * 1024 * 1024
+
+
+class RuntimeApi:
+    """The Runtime API of one environment."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._server: asyncio.Server | None = None
+        self._connections: set[_Connection] = set()
+
+    async def open(self) -> str:
+        """Listen on a free loopback port and return host:port."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connect, "127.0.0.1", 0)
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return f"{host}:{port}"
+
+    def close(self) -> None:
+        """Stop listening and drop the connections."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.abort()
+
+    def _connect(self) -> _Connection:
+        return _Connection(self._environment, self._connections)
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, environment: Environment, connections: set[_Connection]) -> None:
+        self._environment, self._connections = environment, connections
+        self._transport: asyncio.Transport | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+        self._url, self._size = b"", 0
+        self._body: list[bytes] = []
+        self._headers: dict[str, str] = {}
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio passes it
+        self._connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.abort()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the path from the parser."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header from the parser."""
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """Invite a body whose sender asked first."""
+        if self._headers.get("expect", "").lower() == "100-continue" and self._transport:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body from the parser."""
+        self._size += len(body)
+        if self._size > MAX_BODY_BYTES:
+            self.abort()
+        else:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """Answer a call, at once or when there is an event."""
+        method = self._parser.get_method().decode("ascii")
+        request = Request(method, self._url.decode("latin-1"), self._headers, b"".join(self._body))
+        self._begin_next()
+        reply = router.handle(self._environment, request, self.send)
+        if reply is not None:
+            self.send(reply)
+
+    def _begin_next(self) -> None:
+        self._url, self._body, self._size, self._headers = b"", [], 0, {}
+
+    def send(self, reply: Reply) -> None:
+        """Write a reply; a connection that is gone takes none."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(reply.encode())
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        if self._transport is not None:
+            self._transport.abort()

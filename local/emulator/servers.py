@@ -1,0 +1,74 @@
+"""Serving ASGI applications with uvicorn inside a loop that has an owner of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+
+import uvicorn
+
+from local.emulator.gateway.app import Receive, Scope, Send
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class PortInUseError(Exception):
+    """A port cannot be listened on; the text names it."""
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to the emulator."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 means any free one.
+
+    Raises:
+        PortInUseError: the port is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise PortInUseError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    listener.setblocking(False)
+    return listener
+
+
+class HttpServer:
+    """One application on one socket."""
+
+    def __init__(self, app: Application, listener: socket.socket) -> None:
+        config = uvicorn.Config(
+            app, http="httptools", loop="none", lifespan="off", ws="none", log_config=None, access_log=False,
+            proxy_headers=False, server_header=False, backlog=2048, timeout_keep_alive=75,
+            timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        self._server, self._listener = _Server(config), listener
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to serve and return when requests are taken."""
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[self._listener]))
+        while not self._server.started and not self._task.done():
+            await asyncio.sleep(0.005)
+
+    def refuse(self) -> None:
+        """Take no more connections."""
+        self._server.should_exit = True
+
+    async def stop(self) -> None:
+        """Take no more connections and return when the requests in progress are answered."""
+        self.refuse()
+        if self._task is not None:
+            await asyncio.wait([self._task])

@@ -1,0 +1,84 @@
+"""What the emulator is told on its command line, read and checked."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local.emulator.template.model import FunctionSpec, TemplateError
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Variables set over the template's: for all functions, and for one by its logical id."""
+
+    shared: dict[str, str] = field(default_factory=dict)
+    functions: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def of(self, function: str) -> dict[str, str]:
+        """Return the variables of one function; its own win."""
+        return {**self.shared, **self.functions.get(function, {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one emulator; times are in seconds, port 0 means any free one, None none at all."""
+
+    template: Path
+    state: Path
+    host: str = "127.0.0.1"
+    port: int = 3000
+    queue_port: int = 9324
+    invoke_port: int | None = None
+    overrides: Overrides = field(default_factory=Overrides)
+    parameters: dict[str, str] = field(default_factory=dict)
+    max_environments: int | None = None
+    max_by_function: dict[str, int] = field(default_factory=dict)
+    region: str = "us-east-1"
+    init_limit: float = 10.0
+    wait_limit: float = 30.0
+    idle_limit: float = 600.0
+    freeze: bool = False
+
+    def limit_of(self, spec: FunctionSpec) -> int:
+        """Return how many environments a function may have: by its name, the template, for all, by cores."""
+        named = self.max_by_function.get(spec.name)
+        return named or spec.max_environments or self.max_environments or 2 * (os.cpu_count() or 1)
+
+
+def read_overrides(path: Path) -> Overrides:
+    """Read a file of the format of `sam local --env-vars`.
+
+    Raises:
+        TemplateError: the file is no mapping of mappings of texts.
+    """
+    try:
+        given: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TemplateError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(given, dict) or not all(isinstance(value, dict) for value in given.values()):
+        raise TemplateError(f'{path}: must be {{"Parameters": {{...}}, "FunctionName": {{"NAME": "value"}}}}')
+    texts = {name: {key: str(value) for key, value in values.items()} for name, values in given.items()}
+    shared = texts.pop("Parameters", {})
+    return Overrides(shared=shared, functions=texts)
+
+
+def read_limits(given: list[str]) -> tuple[int | None, dict[str, int]]:
+    """Read `N` and `FUNCTION=N`.
+
+    Raises:
+        TemplateError: something else, or a number below 1.
+    """
+    everywhere, named = None, {}
+    for item in given:
+        name, _, number = item.rpartition("=")
+        if not number.isdecimal() or int(number) < 1:
+            raise TemplateError(f"--max-environments {item}: must be N or FUNCTION=N, N 1 or more")
+        if name:
+            named[name] = int(number)
+        else:
+            everywhere = int(number)
+    return everywhere, named

@@ -1,0 +1,1 @@
+"""An SQS server on SQLite: messages survive a restart."""

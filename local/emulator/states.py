@@ -1,0 +1,68 @@
+"""The states of an execution environment: what may follow what, with no HTTP and no process in it.
+
+A transition that the table does not name is refused. The order of a healthy life is
+starting, idle, (busy, answered, idle) again and again, gone.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where an environment is in its life."""
+
+    STARTING = "starting"
+    IDLE = "idle"
+    BUSY = "busy"
+    ANSWERED = "answered"
+    INIT_FAILED = "init_failed"
+    GONE = "gone"
+
+
+class Event(StrEnum):
+    """What may happen to an environment."""
+
+    NEXT = "next"
+    INVOKE = "invoke"
+    RESPONSE = "response"
+    ERROR = "error"
+    INIT_ERROR = "init_error"
+    EXIT = "exit"
+
+
+#: Everything that is permitted; the rest is refused.
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    (State.STARTING, Event.NEXT): State.IDLE,
+    (State.STARTING, Event.INIT_ERROR): State.INIT_FAILED,
+    (State.STARTING, Event.EXIT): State.GONE,
+    (State.IDLE, Event.INVOKE): State.BUSY,
+    (State.IDLE, Event.EXIT): State.GONE,
+    (State.BUSY, Event.RESPONSE): State.ANSWERED,
+    (State.BUSY, Event.ERROR): State.ANSWERED,
+    (State.BUSY, Event.EXIT): State.GONE,
+    (State.ANSWERED, Event.NEXT): State.IDLE,
+    (State.ANSWERED, Event.EXIT): State.GONE,
+    (State.INIT_FAILED, Event.EXIT): State.GONE,
+}
+
+
+class InvalidTransitionError(Exception):
+    """An event that the state does not permit; the text names both."""
+
+    def __init__(self, state: State, event: Event) -> None:
+        super().__init__(f"{event.value} is not permitted while the environment is {state.value}")
+        self.state = state
+        self.event = event
+
+
+def after(state: State, event: Event) -> State:
+    """Return the state that follows.
+
+    Raises:
+        InvalidTransitionError: the state does not permit the event.
+    """
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise InvalidTransitionError(state, event) from None

@@ -1,0 +1,89 @@
+"""A template as YAML: the short forms of CloudFormation, and the line of every resource."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local.emulator.template.model import TemplateError
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that knows `!Ref` and its kin."""
+
+
+def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    if suffix in {"Ref", "Condition"}:
+        return {suffix: value}
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+
+
+def _date(loader: _Loader, node: yaml.ScalarNode) -> str:
+    """Keep a date (AWSTemplateFormatVersion, the Version of a policy) as the text that it is."""
+    return str(loader.construct_scalar(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _date)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The parsed template with the line (from 1) of each resource."""
+
+    path: Path
+    content: dict[str, Any]
+    lines: dict[str, int]
+
+    def section(self, name: str) -> dict[str, Any]:
+        """Return a section of the template, empty when it is absent."""
+        value = self.content.get(name) or {}
+        if not isinstance(value, dict):
+            raise TemplateError(f"{self.path}: section {name} must be a mapping")
+        return value
+
+    def error(self, resource: str, problem: str) -> TemplateError:
+        """Return an error that names the resource and its line."""
+        return TemplateError(f"{self.path}:{self.lines.get(resource, 1)}: {resource}: {problem}")
+
+
+def read_document(path: Path) -> Document:
+    """Read a YAML (or JSON) template.
+
+    Raises:
+        TemplateError: the file is missing or is no mapping with Resources.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TemplateError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with more tags
+    except yaml.YAMLError as error:
+        raise TemplateError(f"{path}: no valid YAML: {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("Resources"), dict):
+        raise TemplateError(f"{path}: a template needs a mapping named Resources")
+    return Document(path=path, content=content, lines=_lines(root))
+
+
+def _lines(root: yaml.Node | None) -> dict[str, int]:
+    for key, value in getattr(root, "value", []):
+        if key.value == "Resources" and isinstance(value, yaml.MappingNode):
+            return {name.value: name.start_mark.line + 1 for name, _ in value.value}
+    return {}

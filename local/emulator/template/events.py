@@ -1,0 +1,106 @@
+"""Events of functions: HTTP routes, queues and schedules."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from local.emulator.template import auth
+from local.emulator.template.document import Document
+from local.emulator.template.model import IMPLICIT_API, ApiSpec, QueueEventSpec, RouteSpec, ScheduleSpec
+
+
+@dataclass(slots=True)
+class Events:
+    """What the functions of a template listen to."""
+
+    apis: tuple[ApiSpec, ...] = ()
+    queues: tuple[QueueEventSpec, ...] = ()
+    schedules: tuple[ScheduleSpec, ...] = ()
+    warnings: list[str] = field(default_factory=list)
+
+
+def read_events(document: Document, resources: dict[str, dict[str, Any]]) -> Events:
+    """Return all events of all functions; kinds that are not emulated are warned of."""
+    events = Events()
+    routes: dict[str, list[RouteSpec]] = {}
+    for name, resource in resources.items():
+        if resource["Type"] != "AWS::Serverless::Function":
+            continue
+        for key, event in (resource["Properties"].get("Events") or {}).items():
+            kind, properties = event.get("Type"), event.get("Properties") or {}
+            if kind == "HttpApi":
+                api = str(properties.get("ApiId", IMPLICIT_API))
+                routes.setdefault(api, []).append(_route(document, resources, name, api, properties))
+            elif kind == "SQS":
+                events.queues += (_queue(document, name, properties),)
+            elif kind in {"Schedule", "ScheduleV2"}:
+                events.schedules += _schedule(name, key, kind, properties)
+            else:
+                line = document.lines.get(name, 1)
+                events.warnings.append(f"{document.path}:{line}: {name}: events of type {kind} are not emulated")
+    events.apis = tuple(_api(resources, name, listed) for name, listed in routes.items())
+    return events
+
+
+def _route(
+    document: Document, resources: dict[str, dict[str, Any]], function: str, api: str, properties: dict[str, Any]
+) -> RouteSpec:
+    path, method = str(properties.get("Path", "$default")), str(properties.get("Method", "ANY")).upper()
+    if path != "$default" and not path.startswith("/"):
+        raise document.error(function, f"Path {path} must begin with /")
+    limit = float(properties.get("TimeoutInMillis", 30_000)) / 1000
+    return RouteSpec(
+        method="ANY" if method in {"ANY", "X-AMAZON-APIGATEWAY-ANY", "*"} else method,
+        path=path,
+        function=function,
+        authorizer=auth.authorizer_of(document, resources, function, api, properties.get("Auth") or {}),
+        time_limit=min(limit, 30.0),
+    )
+
+
+def _api(resources: dict[str, dict[str, Any]], name: str, routes: list[RouteSpec]) -> ApiSpec:
+    properties = resources.get(name, {}).get("Properties", {})
+    stage = str(properties.get("StageName", "$default"))
+    return ApiSpec(name=name, stage=stage, routes=tuple(routes), cors=auth.cors_of(properties))
+
+
+def _queue(document: Document, function: str, properties: dict[str, Any]) -> QueueEventSpec:
+    name = str(properties.get("Queue", "")).rsplit(":", 1)[-1]
+    fifo, size = name.endswith(".fifo"), int(properties.get("BatchSize", 10))
+    window = float(properties.get("MaximumBatchingWindowInSeconds", 0))
+    if not 1 <= size <= (10 if fifo else 10_000):
+        raise document.error(function, "BatchSize is 1 to 10, and to 10000 on standard queues")
+    if not 0 <= window <= 300 or (fifo and window):
+        raise document.error(function, "MaximumBatchingWindowInSeconds is 0 to 300, and 0 on FIFO queues")
+    if size > 10 and window < 1:
+        raise document.error(function, "a BatchSize above 10 needs MaximumBatchingWindowInSeconds of 1 or more")
+    concurrency = (properties.get("ScalingConfig") or {}).get("MaximumConcurrency")
+    if concurrency is not None and not 2 <= int(concurrency) <= 1000:
+        raise document.error(function, "ScalingConfig.MaximumConcurrency is 2 to 1000")
+    return QueueEventSpec(
+        function=function,
+        queue=name,
+        batch_size=size,
+        window=window,
+        report_failures="ReportBatchItemFailures" in (properties.get("FunctionResponseTypes") or []),
+        max_concurrency=None if concurrency is None else int(concurrency),
+    )
+
+
+def _schedule(function: str, key: str, kind: str, properties: dict[str, Any]) -> tuple[ScheduleSpec, ...]:
+    off = properties.get("Enabled") is False or str(properties.get("State", "ENABLED")).upper() != "ENABLED"
+    if off:
+        return ()
+    given = properties.get("Input")
+    payload = given if given is None or isinstance(given, str) else json.dumps(given)
+    return (
+        ScheduleSpec(
+            function=function,
+            name=str(properties.get("Name", f"{function}{key}")),
+            expression=str(properties.get("Schedule") or properties.get("ScheduleExpression")),
+            payload=payload,
+            source="aws.scheduler" if kind == "ScheduleV2" else "aws.events",
+        ),
+    )

@@ -1,0 +1,107 @@
+"""Functions and layers of a template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from local.emulator.template.document import Document
+from local.emulator.template.intrinsics import Resolver
+from local.emulator.template.model import FunctionSpec
+
+#: Lambda's limit for the variables of one function, in bytes.
+MAX_VARIABLES_BYTES = 4096
+#: The least and greatest values, in seconds and MB.
+_LIMITS = {"Timeout": (1, 900), "MemorySize": (128, 10_240)}
+_KIND = "AWS::Serverless::Function"
+_LAYER = "AWS::Serverless::LayerVersion"
+
+
+def read_functions(
+    document: Document, resolver: Resolver, resources: dict[str, dict[str, Any]]
+) -> dict[str, FunctionSpec]:
+    """Return every function of the template by its logical id."""
+    return {
+        name: _read(document, resolver, resources, name)
+        for name, resource in resources.items()
+        if resource["Type"] == _KIND
+    }
+
+
+def _read(document: Document, resolver: Resolver, resources: dict[str, dict[str, Any]], name: str) -> FunctionSpec:
+    properties, metadata = resources[name]["Properties"], resources[name]["Metadata"]
+    if "Handler" not in properties:
+        raise document.error(name, "Handler is missing (images and InlineCode are not emulated)")
+    logging = properties.get("LoggingConfig") or {}
+    reserved, limit = properties.get("ReservedConcurrentExecutions"), metadata.get("EmulatorMaxEnvironments")
+    return FunctionSpec(
+        name=name,
+        handler=str(properties["Handler"]),
+        code=_folder(document, name, properties.get("CodeUri", ".")),
+        layers=_layers(document, resolver, resources, name),
+        runtime=str(properties.get("Runtime", "python3.13")),
+        timeout=_number(document, name, "Timeout", properties.get("Timeout", 3)),
+        memory=int(_number(document, name, "MemorySize", properties.get("MemorySize", 128))),
+        variables=_variables(document, name, properties),
+        reserved_concurrency=None if reserved is None else int(reserved),
+        max_environments=None if limit is None else int(limit),
+        log_format=str(logging.get("LogFormat", "Text")),
+        log_level=logging.get("ApplicationLogLevel"),
+        physical_name=resolver.physical_name(name),
+    )
+
+
+def _folder(document: Document, name: str, uri: Any) -> Path:
+    if not isinstance(uri, str) or "://" in uri:
+        raise document.error(name, "CodeUri and ContentUri must be folders on this machine")
+    folder = (document.path.parent / uri).resolve()
+    if not folder.is_dir():
+        raise document.error(name, f"there is no folder {uri} beside the template")
+    return folder
+
+
+def _number(document: Document, name: str, key: str, value: Any) -> float:
+    least, most = _LIMITS[key]
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise document.error(name, f"{key} must be a number") from None
+    if not least <= number <= most:
+        raise document.error(name, f"{key} must lie between {least} and {most}")
+    return number
+
+
+def _variables(document: Document, name: str, properties: dict[str, Any]) -> dict[str, str]:
+    given = (properties.get("Environment") or {}).get("Variables") or {}
+    variables = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in given.items()}
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in variables.items())
+    if size > MAX_VARIABLES_BYTES:
+        raise document.error(name, f"environment variables take {size} bytes, Lambda allows {MAX_VARIABLES_BYTES}")
+    return variables
+
+
+def _layers(
+    document: Document, resolver: Resolver, resources: dict[str, dict[str, Any]], name: str
+) -> tuple[Path, ...]:
+    folders = []
+    for layer in resources[name]["Properties"].get("Layers") or []:
+        logical = layer.get("Ref") if isinstance(layer, dict) else None
+        if logical is None and str(resolver.resolve(layer)).startswith("arn:"):
+            continue  # a layer of someone else: `foreign_layers` warns of it
+        if logical not in resources or resources[logical]["Type"] != _LAYER:
+            raise document.error(name, f"layer {resolver.resolve(layer)} is not a LayerVersion of this template")
+        folders.append(_folder(document, logical, resources[logical]["Properties"].get("ContentUri", ".")))
+    if len(folders) > 5:
+        raise document.error(name, "Lambda allows five layers")
+    return tuple(folders)
+
+
+def foreign_layers(document: Document, resources: dict[str, dict[str, Any]]) -> list[str]:
+    """Return a warning for each layer that is an ARN: its packages must be installed beside the emulator."""
+    return [
+        f"{document.path}:{document.lines.get(name, 1)}: {name}: layer {layer} is not fetched; install what it holds"
+        for name, resource in resources.items()
+        if resource["Type"] == _KIND
+        for layer in resource["Properties"].get("Layers") or []
+        if "arn:" in str(layer)
+    ]

@@ -1,0 +1,66 @@
+"""Queues of a template, with SQS's own attribute names."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from local.emulator.template.document import Document
+from local.emulator.template.intrinsics import Resolver
+from local.emulator.template.model import FunctionSpec, QueueEventSpec, QueueSpec
+
+_KIND = "AWS::SQS::Queue"
+#: Properties of the resource that are attributes of the queue, by their names there.
+_ATTRIBUTES = {
+    "VisibilityTimeout": "VisibilityTimeout", "MessageRetentionPeriod": "MessageRetentionPeriod",
+    "DelaySeconds": "DelaySeconds", "MaximumMessageSize": "MaximumMessageSize",
+    "ReceiveMessageWaitTimeSeconds": "ReceiveMessageWaitTimeSeconds", "FifoQueue": "FifoQueue",
+    "ContentBasedDeduplication": "ContentBasedDeduplication",
+    "DeduplicationScope": "DeduplicationScope", "FifoThroughputLimit": "FifoThroughputLimit",
+}  # fmt: skip
+
+
+def read_queues(document: Document, resources: dict[str, dict[str, Any]], resolver: Resolver) -> tuple[QueueSpec, ...]:
+    """Return the queues of the template, dead-letter queues before those that name them."""
+    specs = [
+        QueueSpec(name=resolver.physical_name(name), logical_id=name, attributes=_attributes(resource["Properties"]))
+        for name, resource in resources.items()
+        if resource["Type"] == _KIND
+    ]
+    for spec in specs:
+        if spec.name.endswith(".fifo") != (spec.attributes.get("FifoQueue") == "true"):
+            raise document.error(spec.logical_id, "a FIFO queue's name ends in .fifo, and no other queue's does")
+    return tuple(sorted(specs, key=lambda spec: "RedrivePolicy" in spec.attributes))
+
+
+def check_visibility(
+    document: Document,
+    functions: dict[str, FunctionSpec],
+    queues: tuple[QueueSpec, ...],
+    events: tuple[QueueEventSpec, ...],
+) -> None:
+    """Refuse a queue whose visibility time-out is below its function's time-out, as Lambda does."""
+    by_name = {queue.name: queue for queue in queues}
+    for event in events:
+        if event.queue not in by_name:
+            raise document.error(event.function, f"its SQS event names {event.queue}, no queue of this template")
+        queue = by_name[event.queue]
+        visibility = float(queue.attributes.get("VisibilityTimeout", "30"))
+        if visibility < functions[event.function].timeout:
+            raise document.error(
+                queue.logical_id,
+                f"VisibilityTimeout {visibility:g} s is below the time-out of {event.function} "
+                f"({functions[event.function].timeout:g} s); six times as much is recommended",
+            )
+
+
+def _attributes(properties: dict[str, Any]) -> dict[str, str]:
+    attributes = {name: _text(properties[key]) for key, name in _ATTRIBUTES.items() if properties.get(key) is not None}
+    if "RedrivePolicy" in properties:
+        policy = properties["RedrivePolicy"]
+        attributes["RedrivePolicy"] = policy if isinstance(policy, str) else json.dumps(policy)
+    return attributes
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,69 @@
+"""Batches of SQS messages: the event, and what the function's answer means for each message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from local.emulator.environments.invocation import InvokeResult
+from local.emulator.sqs.messages import Received, md5
+
+
+def batch_event(messages: list[Received], arn: str, region: str) -> bytes:
+    """Return the event of a batch."""
+    records = [
+        {
+            "messageId": message.message_id,
+            "receiptHandle": message.handle,
+            "body": message.body,
+            "attributes": message.system_attributes(),
+            "messageAttributes": {key: _attribute(value) for key, value in message.attributes.items()},
+            "md5OfBody": md5(message.body),
+            "eventSource": "aws:sqs",
+            "eventSourceARN": arn,
+            "awsRegion": region,
+        }
+        for message in messages
+    ]
+    return orjson.dumps({"Records": records})
+
+
+def _attribute(value: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "dataType": value.get("DataType", "String"),
+        "stringValue": value.get("StringValue"),
+        "binaryValue": value.get("BinaryValue"),
+        "stringListValues": [],
+        "binaryListValues": [],
+    }
+
+
+def processed(messages: list[Received], result: InvokeResult, *, report_failures: bool) -> list[Received]:
+    """Return the messages to delete; the others show again when their visibility time-out ends."""
+    if result.error is not None:
+        return []
+    if not report_failures:
+        return messages
+    failed = failed_ids(result.payload)
+    if failed is None or not failed <= {message.message_id for message in messages}:
+        return []
+    return [message for message in messages if message.message_id not in failed]
+
+
+def failed_ids(payload: bytes) -> set[str] | None:
+    """Return the ids that an answer reports as failed, or None when it means that all failed."""
+    try:
+        answer = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return None
+    if answer is None:
+        return set()
+    if not isinstance(answer, dict):
+        return None
+    failures = answer.get("batchItemFailures") or []
+    if not isinstance(failures, list):
+        return None
+    ids = [item.get("itemIdentifier") if isinstance(item, dict) else None for item in failures]
+    texts = {key for key in ids if isinstance(key, str) and key}
+    return texts if len(texts) == len(set(ids)) else None

@@ -1,0 +1,99 @@
+"""Feeding functions from queues: several batches at once, each received, invoked and settled in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from local.emulator.environments.invocation import InvokeResult, ThrottledError
+from local.emulator.environments.ports import Invoker
+from local.emulator.sqs.messages import Received
+from local.emulator.sqs.service import QueueService
+from local.emulator.template.model import Place, QueueEventSpec
+from local.emulator.triggers.batch import batch_event, processed
+
+#: A standard mapping starts with so many batches at once.
+DEFAULT_CONCURRENCY = 5
+#: One look into the queue waits so long for messages, in seconds.
+POLL_SECONDS = 20.0
+#: A batch is sent before its event grows beyond this, in bytes.
+MAX_EVENT_BYTES = 6 * 1024 * 1024
+_RETRY_SECONDS = (0.1, 0.5, 1.0, 5.0)
+
+
+class QueuePoller:
+    """One event source mapping; `log` takes lines about what went wrong."""
+
+    def __init__(
+        self,
+        event: QueueEventSpec,
+        service: QueueService,
+        function: Invoker,
+        *,
+        place: Place,
+        log: Callable[[str], None],
+        concurrency: int = DEFAULT_CONCURRENCY,
+    ) -> None:
+        self._event, self._service, self._function = event, service, function
+        self._place, self._log = place, log
+        self._concurrency = concurrency
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to poll."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._poll()) for _ in range(self._concurrency)]
+
+    async def stop(self) -> None:
+        """Stop polling; batches in progress show again later."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _poll(self) -> None:
+        while True:
+            try:
+                messages = await self.collect()
+                if messages:
+                    await self.settle(messages)
+            except Exception as error:  # noqa: BLE001 - a poller that ends would stop the queue for good
+                self._log(f"POLL {self._event.queue} failed: {error!r}")
+                await asyncio.sleep(1.0)
+
+    async def collect(self) -> list[Received]:
+        """Return a batch: full, or what came within the batching window, or of 6 MB."""
+        event, loop = self._event, asyncio.get_running_loop()
+        messages = await self._service.receive(event.queue, min(event.batch_size, 10), POLL_SECONDS)
+        deadline = loop.time() + event.window
+        while messages and len(messages) < event.batch_size and (left := deadline - loop.time()) > 0:
+            if sum(len(message.body) for message in messages) >= MAX_EVENT_BYTES * 0.8:
+                break
+            more = min(event.batch_size - len(messages), 10)
+            messages += await self._service.receive(event.queue, more, left)
+        return messages
+
+    async def settle(self, messages: list[Received]) -> None:
+        """Invoke the function with a batch and delete what it processed."""
+        queue = await self._service.queue(self._event.queue)
+        payload = batch_event(messages, self._place.arn("sqs", queue.name), self._place.region)
+        result = await self._invoke(payload, queue.number("VisibilityTimeout", 30))
+        if result is None:
+            return
+        done = processed(messages, result, report_failures=self._event.report_failures)
+        if len(done) < len(messages):
+            self._log(f"BATCH {queue.name}: {len(messages) - len(done)} of {len(messages)} messages failed")
+        if done:
+            await self._service.delete(queue.name, [message.handle for message in done])
+
+    async def _invoke(self, payload: bytes, visibility: float) -> InvokeResult | None:
+        """Invoke, again and again while throttled, until the messages show again by themselves."""
+        loop = asyncio.get_running_loop()
+        deadline, attempt = loop.time() + visibility, 0
+        while loop.time() < deadline:
+            with contextlib.suppress(ThrottledError):
+                return await self._function.submit(payload)
+            await asyncio.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
+            attempt += 1
+        self._log(f"BATCH {self._event.queue}: throttled until the visibility time-out")
+        return None

@@ -1,0 +1,1 @@
+"""Recall of the running service over LoCoMo-format conversations."""

@@ -1,0 +1,68 @@
+"""The figures of an evaluation: a table for people, an object for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from rich.table import Table
+
+from local.evaluate.scoring import CUTS, Answer, score
+
+__all__ = ["as_object", "as_table"]
+
+#: LoCoMo's kinds of questions by number.
+CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop", 5: "adversarial"}
+
+
+def as_table(answers: Mapping[str, Sequence[Answer]]) -> Table:
+    """One line for each file, one for all questions, one for each kind of question."""
+    table = Table(title="Recall of the turns that answer a question")
+    table.add_column("conversation")
+    for heading in ("questions", *(f"recall@{k}" for k in CUTS), "search p50, ms"):
+        table.add_column(heading, justify="right")
+    for name, some in answers.items():
+        table.add_row(*_cells(name, some))
+    everything = [answer for some in answers.values() for answer in some]
+    table.add_section()
+    table.add_row(*_cells("all", everything), style="bold")
+    table.add_section()
+    for category, some in _by_category(everything).items():
+        table.add_row(*_cells(category, some), style="dim")
+    return table
+
+
+def as_object(answers: Mapping[str, Sequence[Answer]]) -> dict[str, Any]:
+    """The same figures as plain data."""
+    everything = [answer for some in answers.values() for answer in some]
+    return {
+        "all": _figures(everything),
+        "conversations": {name: _figures(some) for name, some in answers.items()},
+        "categories": {name: _figures(some) for name, some in _by_category(everything).items()},
+    }
+
+
+def _by_category(answers: Sequence[Answer]) -> dict[str, list[Answer]]:
+    groups: dict[int, list[Answer]] = {}
+    for answer in answers:
+        groups.setdefault(answer.question.category, []).append(answer)
+    return {CATEGORIES.get(number, f"category {number}"): groups[number] for number in sorted(groups)}
+
+
+def _figures(answers: Sequence[Answer]) -> dict[str, float]:
+    recall = score(answers)
+    return {
+        "questions": recall.questions,
+        **{f"recall@{k}": round(value, 4) for k, value in recall.at.items()},
+        "search_p50_ms": _p50_ms(answers),
+    }
+
+
+def _cells(name: str, answers: Sequence[Answer]) -> list[str]:
+    recall = score(answers)
+    return [name, str(recall.questions), *(f"{recall.at[k]:.3f}" for k in CUTS), f"{_p50_ms(answers):.1f}"]
+
+
+def _p50_ms(answers: Sequence[Answer]) -> float:
+    return round(median([answer.seconds for answer in answers] or [0.0]) * 1000, 1)

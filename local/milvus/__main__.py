@@ -1,0 +1,59 @@
+"""`python -m local.milvus --data DIR --socket PATH`: Milvus Lite in the foreground, started again when it dies."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+from local.milvus.server import LiteServer, LiteServerError
+
+#: Seconds between two looks at the binary; after a crash the next one is a respawn.
+CHECK_SECONDS = 0.2
+#: Deaths in a row, each within the next CHECK_SECONDS, after which the supervisor gives up.
+MAX_DEATHS_IN_A_ROW = 25
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Supervise one server until SIGTERM or SIGINT; 0 for a clean end, 1 when it cannot run."""
+    parser = argparse.ArgumentParser(prog="python -m local.milvus", description=__doc__)
+    parser.add_argument("--data", required=True, help="folder of the data; made when missing")
+    parser.add_argument("--socket", required=True, help="path of the unix socket, at most 107 bytes")
+    options = parser.parse_args(arguments)
+    stopping = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    server = LiteServer(options.data, options.socket)
+    try:
+        server.start()
+        server.ready()
+        print(json.dumps({"ready": True, "uri": server.uri, "pid": os.getpid()}), flush=True)
+        _supervise(server, stopping)
+    except LiteServerError as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    finally:
+        server.stop()
+    return 0
+
+
+def _supervise(server: LiteServer, stopping: threading.Event) -> None:
+    deaths = 0
+    while not stopping.wait(CHECK_SECONDS):
+        deaths = 0 if server.check() else deaths + 1
+        if deaths == 1:
+            print(json.dumps({"restarted": True}), file=sys.stderr, flush=True)
+        if deaths >= MAX_DEATHS_IN_A_ROW:
+            raise LiteServerError(f"Milvus Lite dies again and again; see {server.log_path}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,69 @@
+"""The smaller commands: what runs, start the data afresh, rebuild the index."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from local.up.errors import UpError
+from local.up.parts import environment_of_functions, index_command
+from local.up.record import is_locked, lock, read_record
+from local.up.settings import ROOT, Settings
+
+__all__ = ["reindex", "reset_data", "status"]
+
+#: What `reset-data` leaves: a download, a secret that clients know, the file that it holds itself.
+_KEPT = frozenset({"models", "api_key", "logs", "up.lock"})
+
+
+def status(settings: Settings) -> str:
+    """What runs and that the gateway is healthy; raises UpError when nothing runs or something is missing."""
+    record = read_record(settings.state)
+    if record is None or not is_locked(settings.state):
+        raise UpError(f"nothing is running on {settings.state}; start it with: make up")
+    lines = [f"{name:<9} pid {identity.pid}" for name, identity in record.parts.items() if identity.alive()]
+    try:
+        answer = httpx.get(f"{record.url}/health", timeout=10.0, trust_env=False)
+    except httpx.HTTPError as error:
+        raise UpError(f"{record.url}/health does not answer ({type(error).__name__}); see {settings.logs}") from None
+    if answer.status_code != httpx.codes.OK:
+        raise UpError(f"{record.url}/health says {answer.status_code}: {answer.text[:300]}")
+    return "\n".join([*lines, f"{record.url} is healthy"])
+
+
+def reset_data(settings: Settings, *, sure: bool = False) -> str:
+    """Delete memories, index and queue; models, logs and API key stay. Raises UpError while the service runs."""
+    if not settings.state.is_dir():
+        return "There is no data."
+    with lock(settings.state):
+        if not sure and sys.stdin.isatty():
+            answer = input(f"Delete all memories in {settings.state}? Type yes: ")
+            if answer.strip().lower() != "yes":
+                return "Nothing was deleted."
+        for found in settings.state.iterdir():
+            if found.name not in _KEPT:
+                _delete(found)
+    return f"The memories in {settings.state} are deleted; models, logs and API key are kept."
+
+
+def _delete(found: Path) -> None:
+    if found.is_dir() and not found.is_symlink():
+        shutil.rmtree(found)
+    else:
+        found.unlink()
+
+
+def reindex(settings: Settings, environment: Mapping[str, str]) -> str:
+    """Rebuild the index from the ledger; raises UpError when the service does not run or the rebuild fails."""
+    if not is_locked(settings.state):
+        raise UpError("the rebuild needs the embedder and Milvus; start them with: make up")
+    handed = {**environment, **environment_of_functions(settings, environment)}
+    if subprocess.run(index_command("reindex", settings), cwd=ROOT, env=handed, check=False).returncode:
+        raise UpError("the index was not rebuilt; the lines above say why")
+    return f"The index is rebuilt from {os.path.relpath(settings.ledger)}."

@@ -1,0 +1,151 @@
+"""What the service on one machine consists of: commands, order, and how each part tells that it is ready."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.up.keys import FUNCTIONS_FILE, GIVEN_KEY, write_private
+from local.up.settings import ROOT, Settings, socket_path
+
+__all__ = ["Part", "environment_of_functions", "ledger_command", "parts_of"]
+
+#: Variables of the caller that functions are given beside FORGETLESS_...: the LLM is configured by them.
+_LLM = ("OPENAI_BASE_URL", "OPENAI_API_KEY")
+#: Settings of `up` itself, which are nothing to the functions; the key is a secret besides.
+_OURS = frozenset(
+    {GIVEN_KEY, "FORGETLESS_PORT", "FORGETLESS_EMBEDDER_PORT", "FORGETLESS_QUEUE_PORT", "FORGETLESS_STATE"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One line of `make up`: a process that stays (``once=False``), or a step that ends with 0."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    #: Names of the parts that must be ready before this one starts.
+    after: tuple[str, ...] = ()
+    once: bool = False
+    #: (step, word): run only when that step's last line was this word; otherwise count as ready at once.
+    only_if: tuple[str, str] | None = None
+    #: Ready when a JSON line with "ready": true was printed …
+    ready_line: bool = False
+    #: … and this URL answers 200.
+    ready_url: str | None = None
+    #: Seconds until the part counts as hanging, at its start and when told to stop.
+    start_seconds: float = 120.0
+    stop_seconds: float = 10.0
+    #: Ports that it listens on, each with the option that moves it.
+    ports: Mapping[int, str] = field(default_factory=dict)
+
+
+def parts_of(settings: Settings, environment: Mapping[str, str], key_file: Path) -> list[Part]:
+    """Every part in an order in which each comes after those that it needs."""
+    for_functions = environment_of_functions(settings, environment)
+    plain = {name: value for name, value in environment.items() if name not in {*_LLM, GIVEN_KEY}}
+    plain["PYTHONUNBUFFERED"] = "1"
+    with_ledger = {**plain, **for_functions}
+    keys = ("keys", "add", "--tenant", "default", "--admin", "--key-file", str(key_file))
+    return [
+        _model(settings, plain),
+        Part("ledger", index_command("check", settings), with_ledger, once=True),
+        Part("key", ledger_command(*keys), with_ledger, after=("ledger",), once=True),
+        _milvus(settings, plain),
+        _embedder(settings, plain),
+        Part(
+            "index",
+            index_command("reindex", settings),
+            with_ledger,
+            after=("ledger", "milvus", "embedder"),
+            once=True,
+            only_if=("ledger", "reindex"),
+            start_seconds=3600.0,
+        ),
+        _gateway(settings, plain, for_functions),
+    ]
+
+
+def index_command(verb: str, settings: Settings) -> tuple[str, ...]:
+    """check or reindex; the name of the collection lies with Milvus' data, so that they are lost together."""
+    return ledger_command(verb, "--marker", str(settings.state / "milvus" / "collection"))
+
+
+def ledger_command(*arguments: str) -> tuple[str, ...]:
+    """The command line of the package, run by this Python."""
+    return _python("forgetless.cli", *arguments)
+
+
+def environment_of_functions(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """The settings that the functions and the command line read: the caller's, and above them where the parts are."""
+    given = {
+        name: value
+        for name, value in environment.items()
+        if name in _LLM or (name.startswith("FORGETLESS_") and name not in _OURS)
+    }
+    embedder = f"http://{settings.host}:{settings.embedder_port}"
+    health = {
+        "embedder": f"{embedder}/ready",
+        "queue": f"http://{settings.host}:{settings.queue_port}/_emulator/status",
+    }
+    return given | {
+        "FORGETLESS_LEDGER": "sqlite",
+        "FORGETLESS_LEDGER_PATH": str(settings.ledger),
+        "FORGETLESS_MILVUS_URI": f"unix:{socket_path(settings)}",
+        "FORGETLESS_EMBEDDER_URL": embedder,
+        "FORGETLESS_EMBEDDING_MODEL": settings.model,
+        "FORGETLESS_EMBEDDING_DIMENSIONS": str(settings.dimensions),
+        "FORGETLESS_HEALTH_URLS": json.dumps(health),
+    }
+
+
+def _model(settings: Settings, environment: Mapping[str, str]) -> Part:
+    command = _python("embedder", "prepare", "--model", settings.model, "--out", str(settings.model_folder))
+    return Part("model", command, environment, once=True, start_seconds=900.0)
+
+
+def _milvus(settings: Settings, environment: Mapping[str, str]) -> Part:
+    data = str(settings.state / "milvus")
+    command = _python("local.milvus", "--data", data, "--socket", str(socket_path(settings)))
+    return Part("milvus", command, environment, ready_line=True)
+
+
+def _embedder(settings: Settings, environment: Mapping[str, str]) -> Part:
+    where = ("--host", settings.host, "--port", str(settings.embedder_port))
+    return Part(
+        "embedder",
+        _python("embedder", "serve", "--model-dir", str(settings.model_folder), *where),
+        environment,
+        after=("model",),
+        ready_url=f"http://{settings.host}:{settings.embedder_port}/ready",
+        ports={settings.embedder_port: "embedder-port"},
+    )
+
+
+def _gateway(settings: Settings, environment: Mapping[str, str], for_functions: Mapping[str, str]) -> Part:
+    handed = settings.state / FUNCTIONS_FILE
+    write_private(handed, json.dumps({"Parameters": for_functions}, indent=1) + "\n")
+    command = _python(
+        "local.emulator",
+        *("--template", str(ROOT / "template.yaml"), "--state", str(settings.state / "emulator")),
+        *("--host", settings.host, "--port", str(settings.port), "--queue-port", str(settings.queue_port)),
+        *("--env-vars", str(handed)),
+    )
+    return Part(
+        "gateway",
+        command,
+        environment,
+        after=("key", "index", "embedder", "milvus"),
+        ready_line=True,
+        ready_url=f"{settings.url}/health",
+        stop_seconds=15.0,
+        ports={settings.port: "port", settings.queue_port: "queue-port"},
+    )
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)

@@ -1,0 +1,170 @@
+"""The command `up`: checks what can be checked beforehand, runs the parts until told to stop, says how to use them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+
+import psutil
+
+from local.up.down import clean_up
+from local.up.errors import UpError
+from local.up.keys import GIVEN_KEY, api_key, forget_given
+from local.up.parts import Part, parts_of
+from local.up.process import die_with_parent
+from local.up.record import Record, lock
+from local.up.settings import ROOT, Settings
+from local.up.supervisor import Pace, Supervisor
+from local.up.view import View, view_for
+
+__all__ = ["refuse_taken_ports", "run", "up"]
+
+#: Gives the parts and what to print once they are ready; entered only when no other `up` holds the state folder.
+Prepare = Callable[[], AbstractContextManager[tuple[list[Part], str]]]
+
+
+def up(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Run the service in the foreground until a signal; raises UpError when it cannot run."""
+    _follow_make()
+
+    @contextmanager
+    def prepare() -> Iterator[tuple[list[Part], str]]:
+        key, key_file = api_key(settings.state, environment)
+        try:
+            parts = parts_of(settings, environment, key_file)
+            yield parts, _block(settings, key, given=GIVEN_KEY in environment)
+        finally:
+            forget_given(settings.state)
+
+    run(settings, prepare)
+
+
+def run(settings: Settings, prepare: Prepare, *, pace: Pace | None = None) -> None:
+    """Hold the state folder, run the parts that ``prepare`` names until a signal, and leave no process behind."""
+    settings.state.mkdir(parents=True, exist_ok=True)
+    with lock(settings.state):
+        clean_up(settings.state)
+        with prepare() as (parts, block):
+            refuse_taken_ports(parts, settings.host)
+            record = Record.of_this_process(settings.state, settings.url)
+            view = view_for(sys.stdout, [part.name for part in parts])
+            supervisor = partial(Supervisor, parts, logs=settings.logs, cwd=ROOT, view=view, record=record, pace=pace)
+            try:
+                asyncio.run(_serve(supervisor, view, block))
+            finally:
+                view.settle()
+                record.remove()
+
+
+async def _serve(make_supervisor: Callable[[], Supervisor], view: View, block: str) -> None:
+    """Start, announce, watch, stop: the life of one `up`."""
+    supervisor = make_supervisor()
+    told = _on_signals(supervisor)
+    living = asyncio.create_task(_live(supervisor, view, block))
+    stopping = asyncio.create_task(told.wait())
+    try:
+        await asyncio.wait({living, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        view.settle()
+        for task in (living, stopping):
+            task.cancel()
+        result = (await asyncio.gather(living, return_exceptions=True))[0]
+        await supervisor.stop()
+    if isinstance(result, Exception):
+        raise result
+    view.say("All stopped; the data stays where it is.")
+
+
+async def _live(supervisor: Supervisor, view: View, block: str) -> None:
+    await supervisor.start()
+    view.settle()
+    view.say(block)
+    await supervisor.watch()
+
+
+def _on_signals(supervisor: Supervisor) -> asyncio.Event:
+    """An event that the first signal sets; the next one kills.
+
+    Set explicitly, for a script's background job starts with SIGINT ignored; but who says nohup means it.
+    """
+    told = asyncio.Event()
+
+    def receive() -> None:
+        if told.is_set():
+            supervisor.kill()
+        told.set()
+
+    hangs_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+    for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangs_up else [])):
+        asyncio.get_running_loop().add_signal_handler(number, receive)
+    return told
+
+
+def _follow_make() -> None:
+    """Started by make, stop when make is killed: its own parent is then the only one left to tell us."""
+    try:
+        parent = psutil.Process().parent()
+        if parent is not None and parent.name() in {"make", "gmake"}:
+            die_with_parent(signal.SIGTERM)
+    except psutil.Error:
+        return
+
+
+def refuse_taken_ports(parts: Iterable[Part], host: str) -> None:
+    """Raise UpError for the first port that another program holds, or that two parts share."""
+    seen: dict[int, str] = {}
+    for part in parts:
+        for port, option in part.ports.items():
+            fix = f"choose another: make up ARGS='--{option} PORT' (or FORGETLESS_{option.upper().replace('-', '_')})"
+            if port in seen:
+                raise UpError(f"port {port} is wanted for {seen[port]} and {option}; {fix}")
+            seen[port] = option
+            if _taken(host, port):
+                raise UpError(f"port {port} for {option} is in use{_user_of(port)}; {fix}")
+
+
+def _taken(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False
+
+
+def _user_of(port: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})" if connection.pid else ""
+    except (psutil.Error, OSError):
+        pass  # on some systems only the superuser may look; the port's number is enough
+    return ""
+
+
+def _block(settings: Settings, key: str, *, given: bool) -> str:
+    where = f"from {GIVEN_KEY}" if given else f"kept in {settings.state / 'api_key'}"
+    headers = f"-H 'X-API-Key: {key}' -H 'Content-Type: application/json'"
+    add = '{"messages": [{"role": "user", "content": "I moved to Lisbon in May."}], "user_id": "ana", "infer": false}'
+    search = '{"query": "Where does she live?", "filters": {"user_id": "ana"}}'
+    return "\n".join(
+        [
+            "",
+            "Forgetless is ready.",
+            f"  URL      {settings.url}   (API: {settings.url}/docs)",
+            f"  API key  {key}   ({where})",
+            f"  Data     {settings.state}   (logs: {settings.logs})",
+            "",
+            f"  curl -s {settings.url}/memories {headers} \\\n    -d '{add}'",
+            f"  curl -s {settings.url}/search {headers} \\\n    -d '{search}'",
+            "",
+            "  Stop with Ctrl-C here, or `make down` in another terminal.",
+            "",
+        ]
+    )

@@ -1,0 +1,41 @@
+#!/bin/sh
+# Makes a virtual environment follow its pins: venv.sh FOLDER STAMP PIP-ARGUMENTS...
+# The stamp appears only after a complete installation; a failed one says so in one line.
+set -eu
+folder=$1 stamp=$2
+shift 2
+
+fail() {
+    echo "forgetless: $1" >&2
+    exit 1
+}
+
+find_python() {
+    for candidate in ${PYTHON:-} python3.11 python3 python3.12 python3.13 python; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+            echo "$candidate"
+            return
+        fi
+    done
+}
+
+# A moved checkout leaves scripts that point to the old place: such an environment is made anew.
+in_place() {
+    "$folder/bin/python" -m pip --version >/dev/null 2>&1 && head -n 2 "$folder/bin/pip" | grep -qF "$(pwd -P)/$folder/bin/python"
+}
+
+if ! in_place; then
+    python=$(find_python)
+    [ -n "$python" ] || fail "Python 3.11 or newer is needed and was not found; install it, or name it: make PYTHON=/path/to/python3.11"
+    echo "Creating $folder with $("$python" --version 2>&1)"
+    "$python" -m venv --clear "$folder" >/dev/null 2>&1 || fail "'$python -m venv' failed; install Python's venv module (Debian, Ubuntu: apt install python3-venv)"
+fi
+
+echo "Installing into $folder (once; about a minute)"
+rm -f "$folder"/.installed-*
+log=$folder/install.log
+if ! "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" >"$log" 2>&1; then
+    grep -v '^WARNING' "$log" | tail -n 3 >&2
+    fail "installation failed; the whole log is $log"
+fi
+: >"$folder/$stamp"

@@ -1,0 +1,111 @@
+"""Compiled filters on a real Milvus Lite: nothing is ever lost, and exact means exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from forgetless.adapters.index_milvus import MilvusIndex
+from forgetless.domain.errors import FilterError
+from forgetless.domain.filter_evaluation import evaluate
+from forgetless.domain.filter_parsing import MAX_CONDITIONS, MAX_LIST_VALUES, parse_filter
+from forgetless.domain.filters import And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.memory import Memory
+from local.milvus import LiteServer
+from tests.contract.index.builders import DIMENSIONS, NORTH, ids, memory, row
+from tests.contract.index.strategies import filters, memories
+
+pytestmark = pytest.mark.slow
+
+#: Memories of one round of the property; many filters are tried on each.
+CROWD = 120
+
+
+class Room:
+    """A Milvus with a crowd of random memories, and one of another tenant beside each."""
+
+    def __init__(self, index: MilvusIndex, server: LiteServer) -> None:
+        self.index, self.server = index, server
+        self.members: dict[str, Memory] = {}
+
+    def fill(self, members: list[Memory]) -> None:
+        self.members |= {member.id: member for member in members}
+        self.index.insert([row(member) for member in members])
+
+    def check(self, where: Filter) -> None:
+        hits, exact = self.index.search_vector("acme", NORTH, where, 16_384)
+        found = {hit.memory_id for hit in hits}
+        expected = {name for name, member in self.members.items() if evaluate(where, member)}
+        assert found <= set(self.members), "a row of another tenant"
+        assert expected <= found, "lost"
+        assert not exact or found == expected, "not exact"
+        assert self.server.pid is not None
+
+
+@pytest.fixture(scope="module")
+def room(lite: LiteServer) -> Iterator[Room]:
+    index = MilvusIndex(lite.uri, collection="filters", dimensions=DIMENSIONS, timeout_s=20)
+    room = Room(index, lite)
+    crowd: list[Memory] = []
+
+    @settings(max_examples=CROWD, database=None, derandomize=True)
+    @given(memories())
+    def gather(member: Memory) -> None:
+        crowd.append(member)
+
+    gather()
+    room.fill(crowd)
+    index.insert([row(memory(tenant="globex", user_id="a", metadata={"k": "a"}))])
+    yield room
+    index.drop_all()
+    index.close()
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(raw=filters)
+def test_a_search_loses_nothing_and_exact_is_exact(room: Room, raw: dict[str, Any]) -> None:
+    try:
+        where = parse_filter(raw)
+    except FilterError:
+        return
+    room.check(where)
+
+
+anything = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.builds(
+        Compare,
+        st.builds(Field, st.text() | st.sampled_from(["user_id", "categories", "created_at", "id"]), st.booleans()).map(
+            lambda field: (
+                field if field.name in {"user_id", "categories", "created_at", "id"} else Field(field.name, True)
+            )
+        ),
+        st.sampled_from([Operator.EQ, Operator.NE, Operator.GT, Operator.LTE, Operator.CONTAINS]),
+        anything,
+    )
+)
+def test_whatever_values_an_ast_holds_reach_milvus_as_data(room: Room, where: Filter) -> None:
+    room.check(where)
+    room.check(Not(where))
+
+
+def test_the_largest_filter_of_the_grammar_is_answered(room: Room) -> None:
+    many = {"OR": [{"k": {"in": [str(n), n]}} for n in range(MAX_CONDITIONS)]}
+    long = {"user_id": {"in": [f"u{n}" for n in range(MAX_LIST_VALUES - 1)] + ["a"]}}
+    deep: dict[str, Any] = {"user_id": "a"}
+    for level in range(14):
+        deep = {"NOT" if level % 2 else "OR": [deep, {"role": "b"}]}
+    for raw in (many, long, deep, {"AND": [long, deep]}):
+        room.check(parse_filter(raw))
+
+
+def test_an_expression_too_long_for_a_parser_falls_back_to_the_tenant(room: Room) -> None:
+    wide = Or(tuple(Compare(Field("user_id"), Operator.EQ, f"{n:0200}") for n in range(500)))
+    assert set(ids(room.index.search_vector("acme", NORTH, And((wide,)), 16_384))) == set(room.members)

@@ -1,0 +1,253 @@
+"""What every index does, in memory and on Milvus."""
+
+from __future__ import annotations
+
+import pytest
+
+from forgetless.domain.filter_parsing import parse_filter
+from forgetless.domain.filters import EVERYTHING
+from forgetless.ports.index import Index
+from tests.contract.index.builders import EAST, NORTH, NORTH_EAST, ids, memory, row
+
+#: What breaks quoting, matching or a parser somewhere.
+NASTY = [
+    'x" or tenant != "',
+    "x' or 1 == 1 or '",
+    "back\\slash",
+    "ends with \\",
+    '\\" or true or \\"',
+    "100%",
+    "_",
+    "a\\%b",
+    "{x}",
+    "[1]",
+    "tab\there",
+    "line\nbreak",
+    "\r\n",
+    "\x00",
+    "\x7f",
+    "\ud800",
+    "émoji 🦜",
+    "đường",
+    "\u202e right to left",
+    "*",
+    " ",
+    "null",
+    "true",
+    "1",
+    "tenant",
+    "x" * 300,
+    "ắ" * 256,
+    "sha256:0",
+    "$meta",
+    'metadata["k"]',
+]
+
+
+def test_inserted_rows_are_found_by_the_next_search_best_first(index: Index) -> None:
+    near, far, middle = memory("near"), memory("far"), memory("middle")
+    index.insert([row(far, EAST), row(near, NORTH), row(middle, NORTH_EAST)])
+    hits, exact = index.search_vector("acme", NORTH, EVERYTHING, 10)
+    assert [hit.memory_id for hit in hits] == [near.id, middle.id, far.id]
+    assert [hit.score for hit in hits] == pytest.approx([1, 0.5**0.5, 0], abs=1e-5)
+    assert exact
+
+
+def test_words_find_rows_by_rarity_with_positive_scores(index: Index) -> None:
+    rare, common, none = memory("rare"), memory("common"), memory("none")
+    index.insert([row(rare, words="like sushi"), row(common, words="like tea"), row(none, words="walk")])
+    hits, _ = index.search_words("acme", "sushi like", EVERYTHING, 10)
+    assert [hit.memory_id for hit in hits] == [rare.id, common.id]
+    assert hits[0].score > hits[1].score > 0
+
+
+def test_named_rows_are_scored_as_a_search_scores_them(index: Index) -> None:
+    rows = [
+        row(memory("a"), NORTH, words="like sushi"),
+        row(memory("b"), EAST, words="like tea"),
+        row(memory("c"), EAST),
+    ]
+    index.insert(rows)
+    keys = [(one.memory.id, one.memory.version) for one in rows[:2]]
+    near, _ = index.search_vector("acme", NORTH_EAST, EVERYTHING, 10)
+    said, _ = index.search_words("acme", "sushi like", EVERYTHING, 10)
+    for scored, searched in (
+        (index.score_vector("acme", NORTH_EAST, [*keys, ("nobody", 1)]), near),
+        (index.score_words("acme", "sushi like", [*keys, ("nobody", 1)]), said),
+    ):
+        assert {(hit.memory_id, hit.version) for hit in scored} == set(keys)
+        expected = {hit.memory_id: hit.score for hit in searched}
+        assert {hit.memory_id: hit.score for hit in scored} == pytest.approx(
+            {memory_id: expected[memory_id] for memory_id, _ in keys}, abs=1e-5
+        )
+
+
+def test_named_rows_of_another_tenant_are_not_scored(index: Index) -> None:
+    theirs = row(memory("a", tenant="other"), NORTH, words="sushi")
+    index.insert([theirs])
+    keys = [(theirs.memory.id, theirs.memory.version)]
+    assert index.score_vector("acme", NORTH, keys) == []
+    assert index.score_words("acme", "sushi", keys) == []
+    assert index.score_vector("acme", NORTH, []) == []
+
+
+@pytest.mark.parametrize("words", ["", " ", "unknown", "đ 記憶"])
+def test_words_that_nobody_said_find_nothing(index: Index, words: str) -> None:
+    index.insert([row(memory("one"), words="like tea")])
+    assert ids(index.search_words("acme", words, EVERYTHING, 10)) == []
+
+
+def test_an_empty_index_finds_nothing(index: Index) -> None:
+    assert ids(index.search_vector("acme", NORTH, EVERYTHING, 10)) == []
+    assert ids(index.search_words("acme", "tea", EVERYTHING, 10)) == []
+    assert index.vectors("acme", [("nobody", 1)]) == {}
+    index.drop("acme", [("nobody", 1)])
+    index.drop_older("acme", [memory("nobody")])
+    index.drop_all("acme")
+
+
+def test_hits_carry_the_version_of_their_row(index: Index) -> None:
+    index.insert([row(memory("one", version=7))])
+    assert index.search_vector("acme", NORTH, EVERYTHING, 1)[0][0].version == 7
+
+
+def test_the_limit_is_kept_and_may_exceed_what_milvus_allows(index: Index) -> None:
+    index.insert([row(memory(f"m{n}"), words="tea") for n in range(5)])
+    assert len(ids(index.search_vector("acme", NORTH, EVERYTHING, 3))) == 3
+    assert len(ids(index.search_words("acme", "tea", EVERYTHING, 3))) == 3
+    assert len(ids(index.search_vector("acme", NORTH, EVERYTHING, 1_000_000))) == 5
+    assert ids(index.search_vector("acme", NORTH, EVERYTHING, 0)) == []
+
+
+def test_a_repeated_insert_gives_one_hit(index: Index) -> None:
+    one = memory("one")
+    index.insert([row(one, words="tea")])
+    index.insert([row(one, words="tea")])
+    assert ids(index.search_vector("acme", NORTH, EVERYTHING, 10)) == [one.id]
+    assert ids(index.search_words("acme", "tea", EVERYTHING, 10)) == [one.id]
+
+
+def test_drop_removes_the_named_versions_doubles_too(index: Index) -> None:
+    old, new, other = memory("one", version=1), memory("one", version=2), memory("other")
+    index.insert([row(old), row(old), row(new), row(other)])
+    index.drop("acme", [(old.id, 1), ("unknown", 1), (other.id, 9)])
+    hits, _ = index.search_vector("acme", NORTH, EVERYTHING, 10)
+    assert sorted((hit.memory_id, hit.version) for hit in hits) == sorted([(new.id, 2), (other.id, 1)])
+
+
+def test_drop_older_keeps_the_current_version_of_the_living_only(index: Index) -> None:
+    alive, dead, other = memory("alive", version=3), memory("dead", version=2, deleted=True), memory("other")
+    rows = [memory("alive", version=v) for v in (1, 2, 3)] + [memory("dead", version=v) for v in (1, 2)]
+    index.insert([row(m) for m in [*rows, other]])
+    index.drop_older("acme", [alive, dead])
+    hits, _ = index.search_vector("acme", NORTH, EVERYTHING, 10)
+    assert sorted((hit.memory_id, hit.version) for hit in hits) == sorted([(alive.id, 3), (other.id, 1)])
+
+
+def test_drop_older_takes_many_memories_at_once(index: Index) -> None:
+    alive = [memory(f"alive{n}", version=2) for n in range(250)]
+    dead = [memory(f"dead{n}", version=1, deleted=True) for n in range(250)]
+    index.insert([row(memory(f"alive{n}", version=version)) for n in range(250) for version in (1, 2)])
+    index.insert([row(m) for m in dead])
+    index.drop_older("acme", [*alive, *dead])
+    hits, _ = index.search_vector("acme", NORTH, EVERYTHING, 2000)
+    assert {(hit.memory_id, hit.version) for hit in hits} == {(m.id, 2) for m in alive}
+
+
+def test_drop_all_empties_one_tenant_or_everything(index: Index) -> None:
+    index.insert([row(memory("one", tenant=tenant)) for tenant in ("acme", "globex", "initech")])
+    index.drop_all("acme")
+    assert [len(ids(index.search_vector(t, NORTH, EVERYTHING, 9))) for t in ("acme", "globex", "initech")] == [0, 1, 1]
+    index.drop_all()
+    assert [len(ids(index.search_vector(t, NORTH, EVERYTHING, 9))) for t in ("acme", "globex", "initech")] == [0, 0, 0]
+    index.insert([row(memory("two"))])
+    assert len(ids(index.search_vector("acme", NORTH, EVERYTHING, 9))) == 1
+
+
+def test_vectors_come_back_as_they_went_in(index: Index) -> None:
+    one = memory("one")
+    index.insert([row(one, [0.25, -0.5, 0.75, 3.0]), row(memory("two"), EAST)])
+    assert index.vectors("acme", [(one.id, 1), (one.id, 2), ('"', 1)]) == {(one.id, 1): [0.25, -0.5, 0.75, 3.0]}
+    assert index.vectors("globex", [(one.id, 1)]) == {}
+
+
+def test_a_vector_of_another_dimension_is_refused(index: Index) -> None:
+    with pytest.raises(ValueError, match="dimensions"):
+        index.insert([row(memory("one"), [1.0, 2.0])])
+
+
+def test_ids_filter_exactly(index: Index) -> None:
+    alice, bob = memory("1", user_id="alice", run_id="r1"), memory("2", user_id="bob")
+    index.insert([row(alice, words="tea"), row(bob, words="tea")])
+    where = parse_filter({"user_id": "alice"})
+    assert index.search_vector("acme", NORTH, where, 9)[1]
+    assert ids(index.search_vector("acme", NORTH, where, 9)) == [alice.id]
+    assert ids(index.search_words("acme", "tea", where, 9)) == [alice.id]
+    assert ids(index.search_vector("acme", NORTH, parse_filter({"run_id": "*"}), 9)) == [alice.id]
+    assert ids(index.search_vector("acme", NORTH, parse_filter({"NOT": {"run_id": "r1"}}), 9)) == [bob.id]
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+def test_nasty_text_is_data_and_never_opens_another_tenant(shared_index: Index, nasty: str) -> None:
+    mine = memory("mine", tenant=nasty, user_id=nasty, metadata={nasty: nasty}, categories=(nasty,), role=nasty)
+    theirs = memory("theirs", tenant="other", user_id="other", metadata={"k": "v"})
+    shared_index.insert([row(mine), row(theirs)])
+    found = ids(shared_index.search_vector(nasty, NORTH, EVERYTHING, 9))
+    assert found == [mine.id]
+    for where in ({"metadata": {nasty: {"eq": nasty}}}, {"metadata": {nasty: {"in": [nasty, 1]}}}):
+        assert mine.id in ids(shared_index.search_vector(nasty, NORTH, parse_filter(where), 9))
+        assert mine.id not in ids(shared_index.search_vector("other", NORTH, parse_filter(where), 9))
+    if nasty.isprintable():
+        for where in ({"user_id": {"eq": nasty}}, {"categories": {"in": [nasty]}}, {"role": {"eq": nasty}}):
+            assert ids(shared_index.search_vector(nasty, NORTH, parse_filter(where), 9)) == [mine.id]
+            assert ids(shared_index.search_vector("other", NORTH, parse_filter(where), 9)) == []
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+def test_nasty_keys_and_tenants_drop_nothing_of_others(shared_index: Index, nasty: str) -> None:
+    theirs = memory("theirs")
+    shared_index.insert([row(theirs)])
+    shared_index.drop("acme", [(nasty, 1)])
+    shared_index.drop(nasty, [(theirs.id, 1)])
+    shared_index.drop_older(nasty, [memory("theirs", version=9)])
+    shared_index.drop_all(nasty)
+    assert ids(shared_index.search_vector("acme", NORTH, EVERYTHING, 9)) == [theirs.id]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"big": 2**80, "k": "v"},
+        {"nan": float("nan"), "inf": float("-inf"), "k": "v"},
+        {"long": "x" * 100_000, "k": "v"},
+        {"\x00": 1, "": 2, "a[b]": 3, "k": "v"},
+        {"text": "nul \x00 and \ud800", "k": "v"},
+        {**{f"key{n}": "x" * 500 for n in range(500)}, "k": "v"},
+        {"deep": {"er": [{"st": None}]}, "list": [1, "v"], "none": None, "k": "v"},
+    ],
+    ids=lambda metadata: next(iter(metadata)).encode("unicode_escape").decode()[:8],
+)
+def test_odd_metadata_is_indexed_and_filters_lose_nothing(index: Index, metadata: dict[str, object]) -> None:
+    one = memory("one", metadata=metadata)
+    index.insert([row(one)])
+    for name, value in metadata.items():
+        if isinstance(value, str) and len(value) < 1000:
+            assert ids(index.search_vector("acme", NORTH, parse_filter({"metadata": {name: {"eq": value}}}), 9))
+    assert ids(index.search_vector("acme", NORTH, parse_filter({"k": "v"}), 9)) == [one.id]
+
+
+def test_words_beyond_the_end_of_a_varchar_are_cut_between_words(index: Index) -> None:
+    one = memory("one")
+    index.insert([row(one, words="erste " + "từ" * 20 + " wort" * 20_000)])
+    assert ids(index.search_words("acme", "erste", EVERYTHING, 9)) == [one.id]
+
+
+def test_many_rows_in_one_insert_all_arrive(index: Index) -> None:
+    index.insert([row(memory(f"m{n}"), words="tea") for n in range(450)])
+    assert len(ids(index.search_vector("acme", NORTH, EVERYTHING, 1000))) == 450
+    index.drop("acme", [(memory(f"m{n}").id, 1) for n in range(449)])
+    assert ids(index.search_vector("acme", NORTH, EVERYTHING, 1000)) == [memory("m449").id]
+
+
+def test_ping_is_silent_while_the_index_answers(index: Index) -> None:
+    index.ping()

@@ -1,0 +1,163 @@
+"""What concerns Milvus alone: its scores, its failures, several processes, and what it costs to look."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from forgetless.adapters.index_memory import MemoryIndex
+from forgetless.adapters.index_milvus import MilvusIndex
+from forgetless.domain.errors import IndexUnavailableError
+from forgetless.domain.filters import EVERYTHING
+from local.milvus import LiteServer
+from tests.contract.index.builders import DIMENSIONS, NORTH, ids, memory, row
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def own_lite() -> Iterator[LiteServer]:
+    """A server that a test may kill."""
+    with tempfile.TemporaryDirectory(prefix="fl-") as folder:
+        server = LiteServer(Path(folder) / "data", Path(folder) / "m.sock")
+        server.start()
+        server.ready()
+        yield server
+        server.stop()
+
+
+def test_both_indexes_give_the_same_scores(milvus: MilvusIndex) -> None:
+    dice = random.Random(7)
+    words = [f"w{n}" for n in range(40)]
+    rows = [
+        row(memory(f"m{n}"), [dice.gauss(0, 1) for _ in range(DIMENSIONS)], " ".join(dice.choices(words, k=8)))
+        for n in range(60)
+    ]
+    plain = MemoryIndex(dimensions=DIMENSIONS)
+    for index in (plain, milvus):
+        index.insert(rows)
+    for _ in range(20):
+        query, vector = " ".join(dice.sample(words, k=3)), [dice.gauss(0, 1) for _ in range(DIMENSIONS)]
+        mine, theirs = (
+            plain.search_words("acme", query, EVERYTHING, 99)[0],
+            milvus.search_words("acme", query, EVERYTHING, 99)[0],
+        )
+        assert {hit.memory_id: hit.score for hit in theirs} == pytest.approx(
+            {hit.memory_id: hit.score for hit in mine}, rel=0.02
+        )
+        near, close = (
+            plain.search_vector("acme", vector, EVERYTHING, 99)[0],
+            milvus.search_vector("acme", vector, EVERYTHING, 99)[0],
+        )
+        assert [hit.memory_id for hit in close] == [hit.memory_id for hit in near]
+        assert [hit.score for hit in close] == pytest.approx([hit.score for hit in near], abs=1e-5)
+
+
+def test_what_other_tenants_write_moves_scores_but_never_the_order(milvus: MilvusIndex) -> None:
+    mine = [
+        row(memory("1"), words="order ab1234 tea"),
+        row(memory("2"), words="order tea"),
+        row(memory("3"), words="walk"),
+    ]
+    milvus.insert(mine)
+    before = ids(milvus.search_words("acme", "ab1234 order", EVERYTHING, 9))
+    milvus.insert([row(memory(f"o{n}", tenant="globex"), words="walk home") for n in range(200)])
+    assert ids(milvus.search_words("acme", "ab1234 order", EVERYTHING, 9)) == before
+
+
+def test_milvus_that_is_not_there_is_unavailable_within_the_timeout() -> None:
+    index = MilvusIndex("unix:/nowhere/m.sock", collection="c", dimensions=DIMENSIONS, timeout_s=1)
+    for call in (
+        index.ping,
+        lambda: index.insert([row(memory())]),
+        lambda: index.search_vector("acme", NORTH, EVERYTHING, 1),
+        lambda: index.search_words("acme", "tea", EVERYTHING, 1),
+        lambda: index.vectors("acme", [("one", 1)]),
+        lambda: index.drop("acme", [("one", 1)]),
+        lambda: index.drop_older("acme", [memory(version=2)]),
+        lambda: index.drop_all("acme"),
+        index.drop_all,
+    ):
+        with pytest.raises(IndexUnavailableError) as failure:
+            call()
+        assert "acme" not in failure.value.message
+    index.close()
+
+
+def test_a_killed_server_keeps_what_it_acknowledged_and_is_found_again(own_lite: LiteServer) -> None:
+    index = MilvusIndex(own_lite.uri, collection="c", dimensions=DIMENSIONS)
+    one = memory("one")
+    index.insert([row(one, words="tea")])
+    assert own_lite.pid is not None
+    os.kill(own_lite.pid, 9)
+    while own_lite.check():
+        pass
+    own_lite.ready()
+    assert ids(index.search_words("acme", "tea", EVERYTHING, 9)) == [one.id]
+    assert index.vectors("acme", [(one.id, 1)]) == {(one.id, 1): NORTH}
+    index.close()
+
+
+def test_an_index_survives_that_another_drops_the_collection(new_milvus: Callable[[], MilvusIndex]) -> None:
+    ours, theirs = new_milvus(), new_milvus()
+    ours.insert([row(memory("one"))])
+    theirs.drop_all()
+    assert ids(ours.search_vector("acme", NORTH, EVERYTHING, 9)) == []
+    theirs.drop_all()
+    ours.insert([row(memory("two"))])
+    assert len(ids(theirs.search_vector("acme", NORTH, EVERYTHING, 9))) == 1
+
+
+def test_many_first_users_create_the_collection_once(new_milvus: Callable[[], MilvusIndex]) -> None:
+    indexes = [new_milvus() for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda n: indexes[n].insert([row(memory(f"m{n}"))]), range(6)))
+    assert len(ids(indexes[0].search_vector("acme", NORTH, EVERYTHING, 9))) == 6
+
+
+def test_a_collection_that_lost_its_creator_halfway_is_completed(milvus: MilvusIndex, lite: LiteServer) -> None:
+    from pymilvus import MilvusClient  # noqa: PLC0415 - as a process that stops after the first of its steps
+
+    milvus.insert([row(memory("one"), words="tea")])
+    client = MilvusClient(uri=lite.uri, timeout=5)
+    client.release_collection(milvus.collection, timeout=5)
+    client.drop_index(milvus.collection, "sparse", timeout=5)
+    assert ids(milvus.search_words("acme", "tea", EVERYTHING, 9)) == [memory("one").id]
+    client.close()
+
+
+def test_a_closed_index_leaves_the_others_connected(new_milvus: Callable[[], MilvusIndex]) -> None:
+    first, second = new_milvus(), new_milvus()
+    for index in (first, second):
+        index.ping()
+    first.close()
+    second.ping()
+    first.ping()
+
+
+@pytest.mark.parametrize("name", ["", "1a", "a-b", "a b", "a;b"])
+def test_a_collection_name_that_milvus_refuses_is_refused_at_once(name: str) -> None:
+    with pytest.raises(ValueError, match="letters, digits"):
+        MilvusIndex("unix:/nowhere.sock", collection=name, dimensions=DIMENSIONS)
+
+
+def test_making_an_index_imports_and_connects_nothing() -> None:
+    code = (
+        "import sys; from forgetless.adapters.index_milvus import MilvusIndex\n"
+        "MilvusIndex('unix:/nowhere.sock', collection='c', dimensions=4)\n"
+        "print({'pymilvus', 'grpc', 'numpy', 'pandas'} & set(sys.modules))"
+    )
+    environment = {**os.environ, "PYTHONPATH": "layers/core/python"}
+    root = Path(__file__).parents[3]
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == "set()\n"

@@ -1,0 +1,106 @@
+"""The contract of JobStore: jobs, claims and take-overs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from forgetless.domain.jobs import JobState
+from forgetless.domain.scope import Scope
+from forgetless.ports.ledger import Ledger
+from tests.contract.ledger.making import a_job, a_message, at, job_id
+
+A = job_id("a")
+
+
+def test_a_job_reads_back_as_it_was_written(ledger: Ledger) -> None:
+    job = a_job(
+        "a",
+        scope=Scope("acme", "anna", "g", "p", "r"),
+        state=JobState.RUNNING,
+        request={"metadata": {"x": [1, "\ud800"]}, "infer": True},
+        attempts=3,
+        lease_owner="me",
+        lease_until=at(4),
+        started_at=at(1),
+        completed_at=at(2),
+        results=({"id": "m", "event": "ADD"},),
+        error="why",
+    )
+    assert ledger.put_job(job, [a_message("a")]) == job
+    assert ledger.job("acme", A) == job
+    assert ledger.job("other", A) is None
+    assert ledger.job("acme", "unknown") is None
+
+
+def test_a_job_that_exists_is_returned_unchanged(ledger: Ledger) -> None:
+    first = a_job("a", request={"infer": True})
+    ledger.put_job(first, [a_message("a")])
+    assert ledger.put_job(a_job("a", second=5), [a_message("a", 1)]) == first
+    assert ledger.job_messages("acme", A) == [a_message("a")]
+
+
+def test_jobs_are_listed_newest_first_in_pages(ledger: Ledger) -> None:
+    jobs = [a_job(name, second=second) for second, name in enumerate("abcde")]
+    for job in [*jobs, a_job("x", scope=Scope("other"))]:
+        ledger.put_job(job, [])
+    first, cursor = ledger.jobs("acme", limit=3)
+    second, end = ledger.jobs("acme", limit=3, cursor=cursor)
+    assert first + second == jobs[::-1]
+    assert end is None
+
+
+def test_a_pending_job_is_claimed_once(ledger: Ledger) -> None:
+    ledger.put_job(a_job("a"), [])
+    claimed = ledger.claim_job("acme", A, owner="me", now=at(1), until=at(5))
+    assert claimed is not None
+    assert (claimed.state, claimed.attempts, claimed.lease_owner) == (JobState.RUNNING, 1, "me")
+    assert (claimed.lease_until, claimed.started_at) == (at(5), at(1))
+    assert ledger.job("acme", A) == claimed
+    assert ledger.claim_job("acme", A, owner="them", now=at(4), until=at(9)) is None
+    assert ledger.claim_job("acme", "unknown", owner="me", now=at(1), until=at(5)) is None
+
+
+def test_an_expired_lease_is_taken_over(ledger: Ledger) -> None:
+    ledger.put_job(a_job("a"), [])
+    mine = ledger.claim_job("acme", A, owner="me", now=at(1), until=at(5))
+    theirs = ledger.claim_job("acme", A, owner="them", now=at(5), until=at(9))
+    assert mine is not None
+    assert theirs is not None
+    assert (theirs.attempts, theirs.lease_owner, theirs.started_at) == (2, "them", at(1))
+    assert not ledger.update_job(replace(mine, state=JobState.FAILED), owner="me")
+    assert ledger.job("acme", A) == theirs
+
+
+@pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED])
+def test_a_finished_job_is_never_claimed(ledger: Ledger, state: JobState) -> None:
+    ledger.put_job(a_job("a", state=state), [])
+    assert ledger.claim_job("acme", A, owner="me", now=at(99), until=at(100)) is None
+
+
+def test_a_job_is_updated_by_its_owner(ledger: Ledger) -> None:
+    ledger.put_job(a_job("a"), [])
+    failed = a_job("a", state=JobState.FAILED, error="no", request={"new": 1})
+    assert not ledger.update_job(failed, owner="me")
+    assert ledger.update_job(failed, owner=None)
+    assert ledger.job("acme", A) == failed
+    assert not ledger.update_job(a_job("unknown"), owner=None)
+
+
+def test_stuck_jobs_have_expired_leases_or_wait_too_long_oldest_first(ledger: Ledger) -> None:
+    running = {"state": JobState.RUNNING, "lease_owner": "me"}
+    expired = a_job("expired", second=3, lease_until=at(10), **running)
+    waiting = a_job("waiting", second=2, scope=Scope("other"))
+    leaseless = a_job("leaseless", second=1, state=JobState.RUNNING)
+    fine = [
+        a_job("held", lease_until=at(11), **running),
+        a_job("new", second=5),
+        replace(a_job("put back", second=0), updated_at=at(7)),
+        a_job("done", state=JobState.SUCCEEDED),
+        a_job("failed", state=JobState.FAILED, lease_owner="me", lease_until=at(1)),
+    ]
+    for job in [expired, waiting, leaseless, *fine]:
+        ledger.put_job(job, [])
+    assert ledger.stuck_jobs(now=at(10), pending_before=at(5), limit=9) == [leaseless, waiting, expired]
+    assert ledger.stuck_jobs(now=at(10), pending_before=at(5), limit=1) == [leaseless]

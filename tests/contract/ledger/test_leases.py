@@ -1,0 +1,102 @@
+"""The contract of the small stores: leases, keys, idempotency records, ping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from forgetless.domain.errors import LedgerError
+from forgetless.domain.keys import ApiKey
+from forgetless.ports.ledger import IdempotencyRecord, Ledger
+from tests.contract.ledger.making import a_memory, add, at, delete
+
+RUNS = IdempotencyRecord("print", lease_until=at(10))
+DONE = IdempotencyRecord("print", lease_until=at(10), status=200, body='{"odd": "\ud800\x00"}')
+
+
+def test_a_lease_has_one_holder_until_it_expires(ledger: Ledger) -> None:
+    assert ledger.acquire_lease("scope", owner="me", now=at(0), until=at(5))
+    assert not ledger.acquire_lease("scope", owner="them", now=at(4), until=at(9))
+    assert ledger.acquire_lease("other", owner="them", now=at(4), until=at(9))
+    assert ledger.acquire_lease("scope", owner="them", now=at(5), until=at(9))
+    assert not ledger.acquire_lease("scope", owner="me", now=at(6), until=at(9))
+
+
+def test_a_lease_is_prolonged_by_its_holder(ledger: Ledger) -> None:
+    assert ledger.acquire_lease("scope", owner="me", now=at(0), until=at(5))
+    assert ledger.acquire_lease("scope", owner="me", now=at(3), until=at(9))
+    assert not ledger.acquire_lease("scope", owner="them", now=at(6), until=at(9))
+
+
+def test_only_the_holder_gives_a_lease_up(ledger: Ledger) -> None:
+    ledger.acquire_lease("scope", owner="me", now=at(0), until=at(5))
+    ledger.release_lease("scope", owner="them")
+    assert not ledger.acquire_lease("scope", owner="them", now=at(1), until=at(9))
+    ledger.release_lease("scope", owner="me")
+    ledger.release_lease("scope", owner="me")
+    assert ledger.acquire_lease("scope", owner="them", now=at(1), until=at(9))
+
+
+def test_keys_are_found_by_hash_and_replaced(ledger: Ledger) -> None:
+    key = ApiKey("hash", "acme", admin=True, created_at=at(0), label="laptop")
+    ledger.put_key(key)
+    assert ledger.key("hash") == key
+    assert ledger.key("other") is None
+    ledger.put_key(replace(key, revoked=True))
+    assert ledger.key("hash") == replace(key, revoked=True)
+
+
+def begin(ledger: Ledger, record: IdempotencyRecord, second: int, tenant: str = "acme") -> IdempotencyRecord | None:
+    return ledger.begin_request(tenant, "POST /memories k", record, now=at(second), expires_at=at(100))
+
+
+def test_a_request_begins_once_and_then_shows_its_answer(ledger: Ledger) -> None:
+    assert begin(ledger, RUNS, 0) is None
+    assert begin(ledger, replace(RUNS, fingerprint="other body"), 1) == RUNS
+    assert begin(ledger, RUNS, 1, tenant="other") is None
+    ledger.finish_request("acme", "POST /memories k", DONE, expires_at=at(100))
+    assert begin(ledger, RUNS, 50) == DONE
+
+
+def test_an_abandoned_request_is_taken_over_by_the_same_body_only(ledger: Ledger) -> None:
+    begin(ledger, RUNS, 0)
+    assert begin(ledger, replace(RUNS, fingerprint="other body"), 10) == RUNS
+    again = replace(RUNS, lease_until=at(30))
+    assert begin(ledger, again, 10) is None
+    assert begin(ledger, RUNS, 11) == again
+
+
+def test_an_expired_record_is_taken_over_by_any_body(ledger: Ledger) -> None:
+    begin(ledger, RUNS, 0)
+    ledger.finish_request("acme", "POST /memories k", DONE, expires_at=at(60))
+    other = replace(RUNS, fingerprint="other body", lease_until=at(70))
+    assert begin(ledger, other, 60) is None
+    assert begin(ledger, RUNS, 61) == other
+
+
+def test_a_dropped_request_may_begin_again(ledger: Ledger) -> None:
+    begin(ledger, RUNS, 0)
+    ledger.drop_request("acme", "POST /memories k")
+    ledger.drop_request("acme", "POST /memories k")
+    assert begin(ledger, RUNS, 1) is None
+
+
+def test_an_answer_that_shows_a_memory_goes_with_it(ledger: Ledger) -> None:
+    memory = a_memory("a")
+    ledger.append(add(memory))
+    begin(ledger, RUNS, 0)
+    shown = replace(DONE, body=f'{{"results": [{{"id": "{memory.id}", "memory": "its text"}}]}}')
+    ledger.finish_request("acme", "POST /memories k", shown, expires_at=at(100))
+    ledger.append([delete(memory)])
+    assert begin(ledger, RUNS, 1) is None
+
+
+def test_ping_tells_whether_the_ledger_can_be_read(reopen: Callable[[], Ledger]) -> None:
+    ledger = reopen()
+    ledger.ping()
+    ledger.close()
+    ledger.close()
+    with pytest.raises(LedgerError, match="closed"):
+        ledger.ping()

@@ -1,0 +1,341 @@
+"""The contract of MemoryStore: events, versions, duplicates, lists, totals and what the index still misses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from forgetless.domain.errors import DuplicateTextError, InvalidRequestError, LeaseLostError, VersionConflictError
+from forgetless.domain.jobs import JobState
+from forgetless.domain.memory import EventKind, MessageRef
+from forgetless.domain.scope import Scope
+from forgetless.ports.ledger import Entity, Ledger
+from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, delete, ids, job_id, update
+
+ODD = "nul \x00, lone \ud800 surrogates \udc00, ngày mai 🦊"
+
+
+def test_a_memory_reads_back_as_it_was_written(ledger: Ledger) -> None:
+    memory = a_memory(
+        "a",
+        3,
+        scope=Scope("acme", "anna", "helper", "app", "run 1"),
+        metadata={"n": [1, 2.5, None, True], "deep": {"é": "x"}},
+        role="user",
+        actor_id="Anna",
+        attributed_to="assistant",
+        categories=("food", "travel"),
+        expiration_date="2026-02-01",
+        extracted=True,
+        context=(MessageRef(job_id("a"), 1), MessageRef(job_id("z"), 0)),
+        sources=(MessageRef(job_id("a"), 3),),
+        superseded_by=job_id("s"),
+    )
+    ledger.append(add(memory))
+    assert ledger.read("acme", [memory.id]) == {memory.id: memory}
+
+
+def test_odd_unicode_and_big_numbers_survive(ledger: Ledger) -> None:
+    scope = Scope("acme", user_id=ODD)
+    memory = a_memory("a", scope=scope, text=ODD, metadata={ODD: [ODD, 2**80, -0.0, 1e300]}, actor_id=ODD)
+    ledger.append(add(memory), messages=[replace(a_message("a", content=ODD, scope=scope), name=ODD)])
+    assert ledger.read("acme", [memory.id])[memory.id] == memory
+    assert ledger.list_memories("acme", {"user_id": ODD}, limit=5).items == (memory,)
+    assert [entity.id for entity in ledger.entities("acme")] == [ODD]
+    [message] = ledger.job_messages("acme", job_id("a"))
+    assert (message.content, message.name, message.scope) == (ODD, ODD, scope)
+
+
+def test_reading_gives_those_of_the_tenant_only(ledger: Ledger) -> None:
+    memory = a_memory("a")
+    ledger.append(add(memory))
+    assert ledger.read("other", [memory.id]) == {}
+    assert ledger.read("acme", ["no such id", "\ud800", ""]) == {}
+    assert ledger.read("acme", []) == {}
+
+
+@pytest.mark.parametrize("count", [9, 600, 1100])
+def test_reading_many_gives_all(ledger: Ledger, count: int) -> None:
+    memories = [a_memory("a", position) for position in range(count)]
+    ledger.append(add(*memories))
+    assert ledger.read("acme", ids(memories)) == {memory.id: memory for memory in memories}
+
+
+def test_history_holds_every_version_in_order(ledger: Ledger) -> None:
+    memory = a_memory("a")
+    changed = update(memory, text="new")
+    ledger.append([*add(memory), changed])
+    assert ledger.history("acme", memory.id) == [*add(memory), changed]
+    assert ledger.history("acme", "unknown") == []
+    assert ledger.history("other", memory.id) == []
+    assert ledger.read("acme", [memory.id])[memory.id] == changed.memory
+
+
+def test_a_repeated_append_changes_nothing(ledger: Ledger) -> None:
+    memory = a_memory("a")
+    ledger.append(add(memory))
+    changed = update(memory, text="new")
+    ledger.append([changed])
+    ledger.append(add(memory))
+    ledger.append([*add(memory), changed])
+    assert len(ledger.history("acme", memory.id)) == 2
+    assert ledger.read("acme", [memory.id])[memory.id] == changed.memory
+
+
+@pytest.mark.parametrize("version", [1, 2, 4])
+def test_a_version_that_does_not_follow_is_refused_with_all_that_comes_with_it(ledger: Ledger, version: int) -> None:
+    memory = a_memory("a")
+    ledger.append([*add(memory), update(memory)])
+    late = replace(update(memory), memory=replace(memory, version=version, job_id=job_id("late")))
+    other = a_memory("b")
+    with pytest.raises(VersionConflictError, match=memory.id):
+        ledger.append([*add(other), late], completing=a_job("b"), messages=[a_message("b")])
+    assert ledger.read("acme", [other.id]) == {}
+    assert ledger.job("acme", job_id("b")) is None
+    assert ledger.job_messages("acme", job_id("b")) == []
+
+
+def test_the_same_event_of_another_job_is_no_repeat(ledger: Ledger) -> None:
+    memory = a_memory("a")
+    ledger.append(add(memory))
+    with pytest.raises(VersionConflictError):
+        ledger.append(add(replace(memory, job_id=job_id("b"))))
+
+
+def test_an_extracted_text_lives_once_in_its_exact_scope(ledger: Ledger) -> None:
+    first = a_memory("a", text="likes tea", extracted=True)
+    fresh, double = a_memory("b", 0, text="has a dog"), a_memory("b", 1, text="likes tea", extracted=True)
+    ledger.append(add(first))
+    with pytest.raises(DuplicateTextError) as refused:
+        ledger.append(add(fresh, double))
+    assert refused.value.memory_ids == (double.id,)
+    assert ledger.read("acme", [fresh.id, double.id]) == {}
+
+
+def test_of_two_equal_texts_in_one_call_the_second_is_refused(ledger: Ledger) -> None:
+    first, second = (a_memory("a", position, text="likes tea", extracted=True) for position in (0, 1))
+    with pytest.raises(DuplicateTextError) as refused:
+        ledger.append(add(first, second))
+    assert refused.value.memory_ids == (second.id,)
+
+
+def test_equal_texts_may_live_in_other_scopes_or_unextracted(ledger: Ledger) -> None:
+    ledger.append(add(a_memory("a", text="likes tea", extracted=True)))
+    ledger.append(add(a_memory("b", text="likes tea")))
+    ledger.append(add(a_memory("c", text="likes tea", extracted=True, scope=replace(ANNA, run_id="r"))))
+    ledger.append(add(a_memory("d", text="likes tea", extracted=True, scope=replace(ANNA, tenant="other"))))
+    assert len(ledger.list_memories("acme", {}, limit=9).items) == 3
+
+
+def test_a_text_may_come_again_when_its_memory_is_gone_or_superseded(ledger: Ledger) -> None:
+    first, second, third = (a_memory(name, text="likes tea", extracted=True) for name in "abc")
+    ledger.append(add(first))
+    ledger.append([delete(first)])
+    ledger.append(add(second))
+    ledger.append([*add(third), update(second, superseded_by=third.id)])
+    assert ledger.list_memories("acme", {}, limit=9).items == (third,)
+
+
+def test_deletion_blanks_the_words_in_all_events_and_keeps_ids_and_times(ledger: Ledger) -> None:
+    memory = a_memory(
+        "a", metadata={"m": 1}, categories=("c",), context=(MessageRef(job_id("z"), 0),), role="user", extracted=True
+    )
+    changed = update(memory, text="other words")
+    ledger.append([*add(memory), changed])
+    # The words go even if the caller's event still carries them.
+    ledger.append([replace(delete(changed.memory), memory=changed.memory.next_version(at(5), deleted=True))])
+    events = ledger.history("acme", memory.id)
+    assert [event.kind for event in events] == [EventKind.ADD, EventKind.UPDATE, EventKind.DELETE]
+    for event in events:
+        assert (event.memory.text, event.memory.metadata) == ("", {})
+        assert (event.memory.categories, event.memory.context) == ((), ())
+    assert [event.memory.updated_at for event in events] == [at(0), at(1), at(5)]
+    assert ledger.read("acme", [memory.id])[memory.id] == events[-1].memory
+    assert events[-1].memory.deleted
+    assert events[0].memory.role == "user"
+
+
+def test_lists_are_newest_first_by_time_position_and_id(ledger: Ledger) -> None:
+    old, new = a_memory("old", second=1), a_memory("new", second=2)
+    twins = [a_memory("twins", position, second=2) for position in (1, 2)]
+    same = a_memory("same", 2, second=2)
+    ledger.append(add(new, *twins, old, same))
+    expected = sorted([old, new, same, *twins], key=lambda m: (m.created_at, m.position, m.id), reverse=True)
+    assert list(ledger.list_memories("acme", {}, limit=10).items) == expected
+    assert list(ledger.list_memories("acme", {"user_id": "anna"}, limit=10).items) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({}, "abcd"),
+        ({"user_id": "anna"}, "abc"),
+        ({"user_id": "anna", "run_id": "r1"}, "b"),
+        ({"run_id": "r1"}, "bd"),
+        ({"agent_id": "g"}, "c"),
+        ({"app_id": "p", "agent_id": "g"}, "c"),
+        ({"app_id": "p"}, "c"),
+        ({"user_id": "an"}, ""),
+        ({"user_id": "anna", "agent_id": "nobody"}, ""),
+    ],
+)
+def test_lists_hold_what_has_all_the_ids(ledger: Ledger, wanted: dict[str, str], found: str) -> None:
+    scopes = {
+        "a": ANNA,
+        "b": replace(ANNA, run_id="r1"),
+        "c": replace(ANNA, agent_id="g", app_id="p"),
+        "d": Scope("acme", user_id="bob", run_id="r1"),
+    }
+    memories = {name: a_memory(name, scope=scope, second=ord(name)) for name, scope in scopes.items()}
+    ledger.append(add(*memories.values(), a_memory("x", scope=replace(ANNA, tenant="other", run_id="r1"))))
+    page = ledger.list_memories("acme", wanted, limit=10)
+    assert list(page.items) == [memories[name] for name in reversed(found)]
+    assert page.cursor is None
+
+
+def test_a_list_by_something_else_than_scope_ids_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(InvalidRequestError, match="metadata"):
+        ledger.list_memories("acme", {"metadata": "x"}, limit=1)
+
+
+def test_pages_hold_everything_once_while_new_memories_come(ledger: Ledger) -> None:
+    memories = [a_memory("a", position, second=position // 3) for position in range(25)]
+    ledger.append(add(*memories))
+    seen: list[str] = []
+    cursor: str | None = None
+    for round_ in range(99):
+        page = ledger.list_memories("acme", {"user_id": "anna"}, limit=4, cursor=cursor)
+        seen += ids(page.items)
+        cursor = page.cursor
+        ledger.append(add(a_memory(f"new {round_}", second=100 + round_)))
+        if cursor is None:
+            break
+    assert seen == ids(sorted(memories, key=lambda m: (m.created_at, m.position, m.id), reverse=True))
+
+
+def test_a_page_that_ends_the_list_has_no_cursor(ledger: Ledger) -> None:
+    ledger.append(add(a_memory("a", 0), a_memory("a", 1)))
+    assert ledger.list_memories("acme", {}, limit=2).cursor is None
+    assert ledger.list_memories("acme", {}, limit=1).cursor is not None
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "bnVsbA", "WzFd", "é", "\ud800"])
+def test_a_cursor_that_is_not_ours_is_refused(ledger: Ledger, cursor: str) -> None:
+    with pytest.raises(InvalidRequestError, match="cursor"):
+        ledger.list_memories("acme", {}, limit=1, cursor=cursor)
+    with pytest.raises(InvalidRequestError, match="cursor"):
+        ledger.jobs("acme", limit=1, cursor=cursor)
+
+
+def test_lists_hide_the_superseded_unless_asked_and_the_deleted_always(ledger: Ledger) -> None:
+    live, old, gone = (a_memory("a", position) for position in range(3))
+    hidden = update(old, superseded_by=live.id)
+    ledger.append([*add(live, old, gone), hidden, delete(gone)])
+    assert ledger.list_memories("acme", {}, limit=9).items == (live,)
+    assert ledger.list_memories("acme", {}, limit=9, superseded=True).items == (hidden.memory, live)
+
+
+def test_entities_count_live_memories_with_their_times(ledger: Ledger) -> None:
+    bob = Scope("acme", user_id="bob", agent_id="helper")
+    first, second = a_memory("a", second=1), a_memory("b", second=3)
+    gone, old = a_memory("c", second=0), a_memory("d", second=9)
+    ledger.append(add(first, second, gone, old, a_memory("e", scope=bob, second=5)))
+    ledger.append([update(first, 7), delete(gone), update(old, 9, superseded_by=second.id)])
+    ledger.append(add(a_memory("f", scope=Scope("other", user_id="eve"))))
+    assert ledger.entities("acme") == [
+        Entity("agent", "helper", 1, at(5), at(5)),
+        Entity("user", "anna", 2, at(1), at(7)),
+        Entity("user", "bob", 1, at(5), at(5)),
+    ]
+    assert ledger.entities("nobody") == []
+
+
+def test_what_was_appended_is_pending_until_it_is_marked_indexed(ledger: Ledger) -> None:
+    old, new = a_memory("a", second=1), a_memory("b", second=2)
+    other = a_memory("c", scope=Scope("other", user_id="eve"), second=0)
+    ledger.append(add(new, old, other))
+    assert ledger.unindexed(before=at(9), limit=9) == [other, old, new]
+    assert ledger.unindexed(before=at(9), limit=1) == [other]
+    assert ledger.unindexed(before=at(2), limit=9, tenant="acme") == [old]
+    ledger.mark_indexed([old, other])
+    ledger.mark_indexed([])
+    assert ledger.unindexed(before=at(9), limit=9) == [new]
+
+
+def test_a_memory_that_moved_on_stays_pending(ledger: Ledger) -> None:
+    memory = a_memory("a")
+    changed = update(memory)
+    ledger.append([*add(memory), changed])
+    ledger.mark_indexed([memory])
+    assert ledger.unindexed(before=at(9), limit=9) == [changed.memory]
+
+
+def test_a_deleted_memory_is_pending_until_its_row_is_gone(ledger: Ledger) -> None:
+    memory = a_memory("a")
+    ledger.append(add(memory))
+    ledger.mark_indexed([memory])
+    gone = delete(memory)
+    ledger.append([gone])
+    assert ledger.unindexed(before=at(9), limit=9) == [gone.memory]
+    ledger.mark_indexed([gone.memory])
+    assert ledger.unindexed(before=at(9), limit=9) == []
+
+
+def test_a_rebuild_marks_everything_but_the_deleted(ledger: Ledger) -> None:
+    live, gone = a_memory("a"), a_memory("b")
+    other = a_memory("c", scope=Scope("other", user_id="eve"))
+    removed = delete(gone)
+    ledger.append([*add(live, gone, other), removed])
+    ledger.mark_indexed([live, removed.memory, other])
+    assert ledger.mark_unindexed("acme", at=at(5)) == 1
+    assert ledger.unindexed(before=at(5), limit=9) == []
+    assert ledger.unindexed(before=at(6), limit=9) == [live]
+    assert ledger.mark_unindexed(at=at(5)) == 2
+
+
+def test_an_add_in_one_go_stores_job_messages_and_memories(ledger: Ledger) -> None:
+    done = a_job("a", state=JobState.SUCCEEDED, results=({"id": "x", "event": "ADD"},))
+    memory, message = a_memory("a"), a_message("a")
+    for _ in range(2):
+        ledger.append(add(memory), completing=done, messages=[message])
+        assert ledger.job("acme", done.id) == done
+        assert ledger.job_messages("acme", done.id) == [message]
+        assert ledger.history("acme", memory.id) == add(memory)
+
+
+def test_a_repeat_does_not_bring_back_erased_messages(ledger: Ledger) -> None:
+    done = a_job("a", state=JobState.SUCCEEDED)
+    memory, message = a_memory("a"), a_message("a")
+    ledger.append(add(memory), completing=done, messages=[message])
+    ledger.erase_messages("acme", [message.ref], at=at(5))
+    ledger.append(add(memory), completing=done, messages=[message])
+    assert ledger.job_messages("acme", done.id) == []
+
+
+def test_completing_needs_the_lease(ledger: Ledger) -> None:
+    ledger.put_job(a_job("a"), [a_message("a")])
+    mine = ledger.claim_job("acme", job_id("a"), owner="me", now=at(1), until=at(2))
+    theirs = ledger.claim_job("acme", job_id("a"), owner="them", now=at(3), until=at(9))
+    assert mine is not None
+    assert theirs is not None
+    memory = a_memory("a")
+    with pytest.raises(LeaseLostError):
+        ledger.append(add(memory), completing=replace(mine, state=JobState.SUCCEEDED))
+    assert ledger.read("acme", [memory.id]) == {}
+    done = replace(theirs, state=JobState.SUCCEEDED)
+    ledger.append(add(memory), completing=done)
+    assert ledger.job("acme", done.id) == done
+
+
+def test_a_finished_job_stays_as_it_is_and_takes_repeats_only(ledger: Ledger) -> None:
+    done = a_job("a", state=JobState.SUCCEEDED)
+    memory = a_memory("a")
+    ledger.append(add(memory), completing=done)
+    ledger.append(add(memory), completing=replace(done, error="later"))
+    with pytest.raises(LeaseLostError):
+        ledger.append(add(memory), completing=replace(done, lease_owner="a late worker"))
+    with pytest.raises(LeaseLostError):
+        ledger.append(add(memory, a_memory("a", 1)), completing=done)
+    assert ledger.job("acme", done.id) == done
+    assert len(ledger.list_memories("acme", {}, limit=9).items) == 1

@@ -1,0 +1,242 @@
+"""What only the SQLite ledger promises: its file, its locks, its schema, and that erased words leave the disk."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.adapters.ledger_sqlite.schema import SCHEMA_VERSION
+from forgetless.domain.errors import LedgerError
+from forgetless.domain.jobs import JobState
+from forgetless.domain.memory import Event, MessageRef
+from forgetless.ports.ledger import IdempotencyRecord
+from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, delete, job_id, update
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[SqliteLedger]:
+    ledger = SqliteLedger(path, busy_timeout_s=5)
+    yield ledger
+    ledger.close()
+
+
+def raw(path: Path) -> closing[sqlite3.Connection]:
+    return closing(sqlite3.connect(path, isolation_level=None))
+
+
+def test_nothing_is_made_before_the_first_use(path: Path) -> None:
+    SqliteLedger(path).close()
+    assert not path.parent.exists()
+
+
+def test_a_file_that_is_no_database_names_the_way_out(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database at all" * 100)
+    with closing(SqliteLedger(path)) as ledger, pytest.raises(LedgerError, match="make reset-data"):
+        ledger.ping()
+
+
+def test_only_its_owner_can_read_the_file(ledger: SqliteLedger, path: Path) -> None:
+    ledger.append(add(a_memory("a")))
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+
+
+def test_the_file_carries_its_schema_version_and_uses_a_write_ahead_log(ledger: SqliteLedger, path: Path) -> None:
+    ledger.ping()
+    with raw(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_newer_file_is_refused_with_the_way_out(path: Path) -> None:
+    with closing(SqliteLedger(path)) as ledger:
+        ledger.ping()
+    with raw(path) as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with closing(SqliteLedger(path)) as ledger, pytest.raises(LedgerError, match="make reset-data") as refused:
+        ledger.ping()
+    assert "\n" not in refused.value.message
+
+
+def test_a_file_that_is_no_ledger_is_a_ledger_error(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"these are not the pages you are looking for" * 99)
+    with closing(SqliteLedger(path)) as ledger, pytest.raises(LedgerError, match=path.name):
+        ledger.ping()
+
+
+def test_a_folder_that_cannot_be_made_is_a_ledger_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with closing(SqliteLedger(tmp_path / "file" / "ledger.db")) as ledger, pytest.raises(LedgerError, match="opened"):
+        ledger.ping()
+
+
+def test_a_lock_that_stays_is_a_ledger_error_and_reads_go_on(path: Path) -> None:
+    with closing(SqliteLedger(path, busy_timeout_s=0.1)) as ledger:
+        ledger.append(add(a_memory("a")))
+        with raw(path) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(LedgerError, match=r"locked for 0\.1 s"):
+                ledger.append(add(a_memory("b")))
+            assert len(ledger.read("acme", [a_memory("a").id])) == 1
+        ledger.append(add(a_memory("b")))
+
+
+def test_words_that_are_erased_leave_every_file(ledger: SqliteLedger, path: Path) -> None:
+    dice = random.Random(7)
+    memories = [
+        a_memory(f"j{n}", 0, text="SECRET " * dice.choice([1, 3, 20, 90, 900]), metadata={"k": "SECRET"}, second=n % 60)
+        for n in range(400)
+    ]
+    for n, memory in enumerate(memories):
+        done = a_job(f"j{n}", state=JobState.SUCCEEDED, request={"metadata": "SECRET"})
+        said = a_message(f"j{n}", content="SECRET " * dice.choice([1, 40, 400]))
+        ledger.append(add(memory), completing=done, messages=[said])
+    answer = IdempotencyRecord("f", at(9), 200, f"SECRET {memories[0].id}")
+    ledger.finish_request("acme", "name", answer, expires_at=at(9))
+    dice.shuffle(memories)
+    for memory in memories[:50]:
+        ledger.append([update(memory, text="SECRET too")])
+    current = ledger.read("acme", [memory.id for memory in memories])
+    for memory in memories:
+        ledger.append([delete(current[memory.id])])
+        ledger.erase_messages("acme", [MessageRef(memory.job_id, 0)], at=at(9))
+    assert [file.name for file in path.parent.iterdir() if b"SECRET" in file.read_bytes()] == []
+
+
+def test_erased_words_leave_the_log_with_the_next_write_when_a_reader_was_in_the_way(
+    ledger: SqliteLedger, path: Path
+) -> None:
+    memory = a_memory("a", text="SECRET")
+    ledger.append(add(memory))
+    with raw(path) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM texts").fetchall()
+        ledger.append([delete(memory)])
+        assert any(b"SECRET" in file.read_bytes() for file in path.parent.iterdir())
+        reader.execute("COMMIT")
+        ledger.acquire_lease("x", owner="me", now=at(0), until=at(1))
+        assert not any(b"SECRET" in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_a_full_disk_is_a_ledger_error_and_leaves_nothing_half_done(ledger: SqliteLedger) -> None:
+    ledger.append(add(a_memory("a")))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, limits[1]))
+    try:
+        with pytest.raises(LedgerError, match=r"ledger\.db failed"):
+            ledger.append(add(a_memory("b"), a_memory("c", text="x" * 4_000_000)), messages=[a_message("b")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert ledger.list_memories("acme", {}, limit=9).items == (a_memory("a"),)
+    assert ledger.job_messages("acme", job_id("b")) == []
+    ledger.append(add(a_memory("b")))
+
+
+_APPENDER = """
+import sys
+from itertools import count
+from forgetless.adapters.ledger_sqlite import SqliteLedger
+from tests.contract.ledger.making import a_job, a_memory, a_message, add
+from forgetless.domain.jobs import JobState
+ledger = SqliteLedger(sys.argv[1])
+for n in count():
+    memories = [a_memory(f"k{n}", position, text="word " * 300) for position in range(20)]
+    messages = [a_message(f"k{n}", position) for position in range(20)]
+    ledger.append(add(*memories), completing=a_job(f"k{n}", state=JobState.SUCCEEDED), messages=messages)
+    print(n, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("acknowledged", [1, 4, 9])
+def test_a_kill_in_the_middle_of_an_append_leaves_all_or_nothing(path: Path, acknowledged: int) -> None:
+    appender = subprocess.Popen([sys.executable, "-c", _APPENDER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert appender.stdout is not None
+    for line in appender.stdout:
+        if int(line) >= acknowledged:
+            break
+    appender.kill()
+    seen = [acknowledged, *(int(line) for line in appender.stdout)]
+    appender.wait()
+    appender.stdout.close()
+    with closing(SqliteLedger(path)) as ledger:
+        jobs, _ = ledger.jobs("acme", limit=9999)
+        assert len(jobs) in {seen[-1] + 1, seen[-1] + 2}
+        stored = ledger.list_memories("acme", {}, limit=99999).items
+        assert len(stored) == 20 * len(jobs)
+        assert all(len(ledger.job_messages("acme", job.id)) == 20 for job in jobs)
+
+
+def test_a_forked_child_opens_its_own_connections(ledger: SqliteLedger) -> None:
+    ledger.append(add(a_memory("a")))
+    child = os.fork()
+    if child == 0:
+        try:
+            ledger.append(add(a_memory("b")))
+        finally:
+            os._exit(0 if len(ledger.entities("acme")) == 1 else 1)
+    ledger.append(add(a_memory("c")))
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(ledger.list_memories("acme", ANNA.ids(), limit=9).items) == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("SELECT user_id, count(*), min(created_at), max(updated_at) FROM memories INDEXED BY memories_by_user WHERE"
+         " tenant = ? AND user_id IS NOT NULL AND state < 2 AND state = 0 GROUP BY user_id", "COVERING"),
+        ("SELECT text_id FROM memories INDEXED BY memories_by_run WHERE tenant = ? AND run_id = ? AND state < 2"
+         " AND state = 0 AND (created_at, position, id) < (?, ?, ?) ORDER BY created_at DESC, position DESC, id DESC",
+         "memories_by_run (tenant=? AND run_id=? AND (created_at,position,id)<(?,?,?)"),
+        ("SELECT tenant FROM jobs WHERE state IN ('PENDING', 'RUNNING') ORDER BY created_at, id", "jobs_open"),
+        ("SELECT id FROM memories WHERE scope_key = ? AND hash = ? AND extracted = 1 AND state = 0", "by_text"),
+        ("SELECT id FROM memories WHERE pending_since < ? ORDER BY pending_since", "memories_pending"),
+        ("SELECT text_id FROM messages INDEXED BY messages_by_user WHERE tenant = ? AND user_id = ?", "by_user"),
+        ("SELECT text_id FROM messages WHERE scope_key = ? AND created_at >= ? ORDER BY created_at", "by_scope"),
+    ],
+)  # fmt: skip
+def test_hot_questions_are_answered_from_an_index(ledger: SqliteLedger, path: Path, query: str, index: str) -> None:
+    ledger.ping()
+    with raw(path) as db:
+        plan = " ".join(str(row[3]) for row in db.execute("EXPLAIN QUERY PLAN " + query, [None] * query.count("?")))
+    assert index in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_a_thread_that_ends_closes_its_connection(ledger: SqliteLedger, path: Path) -> None:
+    ledger.ping()
+    descriptors = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    for _ in range(20):
+        thread = threading.Thread(target=ledger.ping)
+        thread.start()
+        thread.join()
+    if descriptors:
+        # SQLite keeps a few descriptors back while another connection of the process is open.
+        assert len(os.listdir("/proc/self/fd")) <= descriptors + 25
+
+
+def test_an_erased_event_keeps_the_ledger_readable(ledger: SqliteLedger) -> None:
+    memory = a_memory("a", text="x" * 100_000, metadata={"k": "\ud800"})
+    ledger.append([*add(memory), Event(update(memory).kind, update(memory, text="y" * 50_000).memory)])
+    ledger.append([delete(memory.next_version(at(1)))])
+    assert [event.memory.text for event in ledger.history("acme", memory.id)] == ["", "", ""]

@@ -1,0 +1,117 @@
+"""The main job through every real part: gateway, Lambda processes, embedder, Milvus, ledger, queue."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.house import ROOT, House, wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("house"), pytest.mark.timeout(240)]
+
+
+def test_what_is_added_is_found_by_meaning_at_once(house: House) -> None:
+    assert house.add("I moved to Lisbon in May.", user="ana").status_code == 200
+    assert house.found("Which city does she live in?", user="ana") == ["I moved to Lisbon in May."]
+
+
+def test_every_add_under_load_is_found_by_the_next_search(house: House) -> None:
+    def round_trip(number: int) -> bool:
+        text = f"parcel number {number * 7919} was delivered"
+        assert house.add(text, user=f"loader-{number % 5}").status_code == 200
+        return text in house.found(f"parcel {number * 7919}", user=f"loader-{number % 5}")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(round_trip, range(40)))
+
+
+def test_facts_are_extracted_and_superseded(house: House) -> None:
+    old = house.add("I live in Hue.", user="mai", infer=True).json()["results"][0]["id"]
+    house.add("I live in Hanoi now.", user="mai", infer=True)
+    assert [text for text in house.found("where does mai live", user="mai") if "Hue" in text] == []
+    history = house.client.get(f"/memories/{old}/history").json()
+    assert [item["event"] for item in history] == ["ADD", "UPDATE"]
+
+
+def test_parallel_identical_facts_are_stored_once(house: House) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: house.add("I like pho.", user="twins", infer=True), range(8)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(house.client.get("/memories", params={"user_id": "twins"}).json()["results"]) == 1
+
+
+def test_an_idempotency_key_gives_one_effect_under_parallel_retries(house: House) -> None:
+    def add(_: int) -> int:
+        body = {"messages": [{"role": "user", "content": "once"}], "user_id": "idem", "infer": False}
+        return house.client.post("/memories", json=body, headers={"Idempotency-Key": "e2e-1"}).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(add, range(6))) <= {200, 409}
+    assert len(house.client.get("/memories", params={"user_id": "idem"}).json()["results"]) == 1
+
+
+def test_a_killed_milvus_is_started_again_and_nothing_is_lost(house: House) -> None:
+    house.add("The spare key hangs behind the clock.", user="kim")
+    for binary in _milvus_binaries(house):
+        os.kill(binary, signal.SIGKILL)
+    during = house.add("The cat is called Mochi.", user="kim")
+    assert during.status_code == 200, during.text
+    wait_until(house.healthy)
+    assert house.found("spare key", user="kim")[0] == "The spare key hangs behind the clock."
+    # What came while Milvus was away is indexed by the schedule of sweep.
+    wait_until(lambda: "The cat is called Mochi." in house.found("cat Mochi", user="kim"), seconds=120)
+
+
+def test_an_embedder_that_is_down_is_a_503_and_nothing_is_stored(house: House) -> None:
+    stopped = house.part_pid("embedder")
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        answer = house.add("never stored", user="lee")
+        assert answer.status_code == 503, answer.text
+        assert int(answer.headers["Retry-After"]) > 0
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    wait_until(house.healthy)
+    assert house.client.get("/memories", params={"user_id": "lee"}).json()["results"] == []
+
+
+def test_no_connection_leaves_but_to_the_configured_hosts(house: House) -> None:
+    script = Path(__file__).with_name("outgoing.py")
+    settings = {
+        **house.environment,
+        "FORGETLESS_LEDGER_PATH": str(house.state / "outgoing.db"),
+        "FORGETLESS_MILVUS_URI": f"unix:{_socket(house)}",
+        "FORGETLESS_EMBEDDER_URL": f"http://127.0.0.1:{house.embedder_port}",
+        "PYTHONPATH": str(ROOT / "layers/dependencies/python"),
+    }
+    done = subprocess.run([sys.executable, str(script)], env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    reached = set(done.stdout.split())
+    assert f"127.0.0.1:{house.embedder_port}" in reached
+    assert reached <= {f"127.0.0.1:{house.embedder_port}", f"127.0.0.1:{house.stub_port}"}
+
+
+def test_data_and_key_outlive_a_restart(house: House) -> None:
+    house.add("The wifi password is on the fridge.", user="restart")
+    key = house.client.headers["X-API-Key"]
+    house.down()
+    house.up()
+    assert house.client.headers["X-API-Key"] == key
+    assert house.found("wifi password", user="restart") == ["The wifi password is on the fridge."]
+
+
+def _milvus_binaries(house: House) -> list[int]:
+    children = Path(f"/proc/{house.part_pid('milvus')}/task/{house.part_pid('milvus')}/children").read_text().split()
+    assert children
+    return [int(child) for child in children]
+
+
+def _socket(house: House) -> str:
+    arguments = Path(f"/proc/{house.part_pid('milvus')}/cmdline").read_bytes().decode().split("\0")
+    return arguments[arguments.index("--socket") + 1]

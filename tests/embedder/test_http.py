@@ -1,0 +1,237 @@
+"""The HTTP contract in OpenAI's and TEI's dialects, on a real server process with a tiny model."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.embedder import tiny
+from tests.embedder.conftest import Serve, Served
+
+EMBEDDINGS = "/v1/embeddings"
+
+
+def refused(response: httpx.Response, status: int = 400) -> dict[str, str | None]:
+    """Return the error's body, which must have OpenAI's four keys."""
+    assert response.status_code == status, response.text
+    error: dict[str, str | None] = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    return error
+
+
+def test_one_string_gives_one_unit_vector(server: Served) -> None:
+    answer = server.post(EMBEDDINGS, json={"input": "the cat sat", "model": "tiny"}).json()
+    assert (answer["object"], answer["model"]) == ("list", "tiny")
+    [item] = answer["data"]
+    assert (item["object"], item["index"], len(item["embedding"])) == ("embedding", 0, tiny.HIDDEN)
+    assert np.linalg.norm(item["embedding"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_usage_counts_the_tokens_of_all_inputs(server: Served) -> None:
+    answer = server.post(EMBEDDINGS, json={"input": ["the cat", "dog"]}).json()
+    assert answer["usage"] == {"prompt_tokens": 7, "total_tokens": 7}
+
+
+def test_vectors_come_in_the_order_of_the_inputs(server: Served) -> None:
+    texts = ["the cat sat on the mat", "dog", "the cat sat on the mat", "cà phê"]
+    together = server.post(EMBEDDINGS, json={"input": texts}).json()["data"]
+    alone = [server.post(EMBEDDINGS, json={"input": text}).json()["data"][0] for text in texts]
+    for one, other in zip(together, alone, strict=True):
+        assert np.allclose(one["embedding"], other["embedding"], atol=1e-5)
+
+
+def test_base64_holds_the_same_numbers(server: Served) -> None:
+    plain = server.post(EMBEDDINGS, json={"input": "dog"}).json()["data"][0]["embedding"]
+    coded = server.post(EMBEDDINGS, json={"input": "dog", "encoding_format": "base64"}).json()
+    decoded = np.frombuffer(base64.b64decode(coded["data"][0]["embedding"]), "<f4")
+    assert np.allclose(decoded, plain, atol=1e-6)
+
+
+def test_token_arrays_are_embedded_like_their_text(server: Served) -> None:
+    ids = [tiny.WORDS.index(word) for word in ("the", "cat")]
+    by_text = server.post(EMBEDDINGS, json={"input": "the cat"}).json()["data"]
+    assert server.post(EMBEDDINGS, json={"input": ids}).json()["data"] == by_text
+    assert server.post(EMBEDDINGS, json={"input": [ids]}).json()["data"] == by_text
+
+
+def test_a_long_text_counts_by_its_beginning(server: Served) -> None:
+    long = server.post(EMBEDDINGS, json={"input": "the cat " * 50}).json()
+    begin = server.post(EMBEDDINGS, json={"input": "the cat " * ((tiny.MAX_LENGTH - 2) // 2)}).json()
+    assert long["usage"]["prompt_tokens"] == tiny.MAX_LENGTH
+    assert long["data"] == begin["data"]
+
+
+def test_a_long_text_is_refused_when_it_must_not_be_truncated(server: Served) -> None:
+    error = refused(server.post(EMBEDDINGS, json={"input": ["a", "the cat " * 50], "truncate": False}))
+    assert error["code"] == "context_length_exceeded"
+    assert "Input 1 has 102 tokens, the model takes 24" in str(error["message"])
+
+
+def test_the_native_dimensions_are_accepted_and_others_refused(server: Served) -> None:
+    ask = {"input": "dog", "dimensions": tiny.HIDDEN}
+    assert server.post(EMBEDDINGS, json=ask).status_code == 200
+    error = refused(server.post(EMBEDDINGS, json=ask | {"dimensions": 8}))
+    assert error["param"] == "dimensions"
+    assert "8" in str(error["message"])
+    assert str(tiny.HIDDEN) in str(error["message"])
+
+
+@pytest.mark.parametrize("task", ["retrieval.query", "retrieval.passage", "text-matching"])
+def test_a_model_without_tasks_answers_each_known_task(server: Served, task: str) -> None:
+    assert server.post(EMBEDDINGS, json={"input": "dog", "task": task}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "input"),
+        ({"input": []}, "input"),
+        ({"input": ""}, "input"),
+        ({"input": ["dog", ""]}, "input"),
+        ({"input": ["dog", 1]}, "input"),
+        ({"input": ["dog", None]}, "input"),
+        ({"input": [[]]}, "input"),
+        ({"input": [True]}, "input"),
+        ({"input": {"a": 1}}, "input"),
+        ({"input": [[1, 10_000]]}, "input"),
+        ({"input": ["a"] * 2049}, "input"),
+        ({"input": "a", "model": 1}, "model"),
+        ({"input": "a", "encoding_format": "int4"}, "encoding_format"),
+        ({"input": "a", "dimensions": 0}, "dimensions"),
+        ({"input": "a", "dimensions": True}, "dimensions"),
+        ({"input": "a", "task": "poetry"}, "task"),
+        ({"input": "a", "truncate": "yes"}, "truncate"),
+    ],
+)
+def test_a_bad_field_is_named(server: Served, body: dict[str, object], param: str) -> None:
+    error = refused(server.post(EMBEDDINGS, json=body))
+    assert (error["type"], error["param"]) == ("invalid_request_error", param)
+    assert param in str(error["message"]).lower() or param == "input"
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'{"input": "\xff"}', b'{"input": "\\ud800"}'])
+def test_a_body_that_is_no_json_object_is_refused(server: Served, body: bytes) -> None:
+    refused(server.post(EMBEDDINGS, content=body))
+
+
+def test_odd_text_is_embedded(server: Served) -> None:
+    odd = ["\x00", " ", "\u202e\u0301", "🎉" * 1000, "\n"]
+    assert len(server.post(EMBEDDINGS, json={"input": odd}).json()["data"]) == len(odd)
+
+
+def test_an_unknown_model_is_404_and_names_the_served_one(server: Served) -> None:
+    error = refused(server.post(EMBEDDINGS, json={"input": "a", "model": "gpt-9"}), 404)
+    assert (error["code"], error["param"]) == ("model_not_found", "model")
+    assert "tiny" in str(error["message"])
+
+
+def test_the_model_may_be_called_with_its_organisation(server: Served) -> None:
+    assert server.post(EMBEDDINGS, json={"input": "a", "model": "Some/Tiny"}).status_code == 200
+
+
+@pytest.mark.parametrize(("path", "status"), [("/nothing", 404), ("/v1/embeddings", 405)])
+def test_unknown_paths_and_methods_are_refused(server: Served, path: str, status: int) -> None:
+    response = server.get(path)
+    refused(response, status)
+    assert response.headers.get("allow") == ("POST" if status == 405 else None)
+
+
+def test_server_timing_tells_where_the_time_went(server: Served) -> None:
+    header = server.post(EMBEDDINGS, json={"input": "dog"}).headers["server-timing"]
+    times = dict(part.strip().split(";dur=") for part in header.split(","))
+    assert list(times) == ["queue", "tokenize", "inference"]
+    assert all(float(value) >= 0 for value in times.values())
+
+
+@pytest.mark.parametrize("value", ["soon", "0", "-5", "nan", "inf"])
+def test_a_bad_deadline_is_refused(server: Served, value: str) -> None:
+    response = server.post(EMBEDDINGS, json={"input": "a"}, headers={"X-Deadline-Ms": value})
+    assert refused(response)["param"] == "x-deadline-ms"
+
+
+def test_health_ready_and_models_answer(server: Served) -> None:
+    assert server.get("/health").json() == {"status": "ok", "model": "tiny"}
+    assert server.get("/ready").json()["status"] == "ready"
+    for path in ("/models", "/v1/models"):
+        [model] = server.get(path).json()["data"]
+        assert (model["id"], model["licence"], model["dimensions"]) == ("tiny", "CC0-1.0", tiny.HIDDEN)
+
+
+def test_metrics_count_what_was_done(server: Served) -> None:
+    server.post(EMBEDDINGS, json={"input": "dog"})
+    text = server.get("/metrics").text
+    assert 'embedder_requests_total{path="/v1/embeddings",status="200"}' in text
+    for name in ("queue_tokens", "batch_rows_count", "inference_seconds_sum", "padding_tokens_total"):
+        assert f"embedder_{name} " in text
+
+
+def test_infinitys_path_answers_likewise(server: Served) -> None:
+    by_infinity = server.post("/embeddings", json={"input": "dog"}).json()
+    assert by_infinity["data"] == server.post(EMBEDDINGS, json={"input": "dog"}).json()["data"]
+
+
+@pytest.mark.parametrize("path", ["/embed", "/"])
+def test_tei_gives_bare_vectors(server: Served, path: str) -> None:
+    expected = server.post(EMBEDDINGS, json={"input": "dog"}).json()["data"][0]["embedding"]
+    assert server.post(path, json={"inputs": "dog"}).json() == [expected]
+    assert len(server.post(path, json={"inputs": ["dog", "cat"]}).json()) == 2
+
+
+def test_tei_refuses_in_its_own_shape(server: Served) -> None:
+    response = server.post("/embed", json={"inputs": []})
+    assert response.status_code == 400
+    assert response.json() == {"error": "inputs must not be an empty array.", "error_type": "Validation"}
+
+
+def test_tei_tokenizes_and_tells_of_itself(server: Served) -> None:
+    [tokens] = server.post("/tokenize", json={"inputs": "the cat"}).json()
+    assert [token["text"] for token in tokens] == ["[CLS]", "the", "cat", "[SEP]"]
+    assert (tokens[2]["start"], tokens[2]["stop"], tokens[0]["start"]) == (4, 7, None)
+    assert server.get("/info").json()["max_input_length"] == tiny.MAX_LENGTH
+
+
+def test_a_body_over_the_limit_is_refused(serve: Serve, model_dir: Path) -> None:
+    small = serve(model_dir, max_body_bytes=1000)
+    refused(small.post(EMBEDDINGS, json={"input": "a" * 2000}), 413)
+    # Sent in chunks, its size is not known beforehand.
+    refused(small.post(EMBEDDINGS, content=(b"x" * 100 for _ in range(20))), 413)
+    assert small.post(EMBEDDINGS, json={"input": "a"}).status_code == 200
+
+
+def test_with_a_key_only_probes_answer_without_it(serve: Serve, model_dir: Path) -> None:
+    locked = serve(model_dir, api_key="secret")
+    body = {"input": "a"}
+    assert refused(locked.post(EMBEDDINGS, json=body), 401)["code"] == "invalid_api_key"
+    wrong = {"Authorization": "Bearer secre"}
+    assert locked.post(EMBEDDINGS, json=body, headers=wrong).status_code == 401
+    right = {"Authorization": "Bearer secret"}
+    assert locked.post(EMBEDDINGS, json=body, headers=right).status_code == 200
+    assert [locked.get(path).status_code for path in ("/health", "/ready", "/models")] == [200, 200, 401]
+
+
+def test_matryoshka_dimensions_are_cut_and_unit_again(serve: Serve, tmp_path: Path) -> None:
+    served = serve(tiny.build(tmp_path, smallest_dimensions=4))
+    whole = served.post(EMBEDDINGS, json={"input": "dog"}).json()["data"][0]["embedding"]
+    short = served.post(EMBEDDINGS, json={"input": "dog", "dimensions": 4}).json()["data"][0]["embedding"]
+    assert np.allclose(short, np.array(whole[:4]) / np.linalg.norm(whole[:4]), atol=1e-6)
+    error = refused(served.post(EMBEDDINGS, json={"input": "dog", "dimensions": 3}))
+    assert "4 to 16" in str(error["message"])
+
+
+def test_prefixes_of_the_manifest_go_before_texts(serve: Serve, tmp_path: Path) -> None:
+    served = serve(tiny.build(tmp_path, prefixes={"retrieval.query": "the "}))
+    query = served.post(EMBEDDINGS, json={"input": "cat", "task": "retrieval.query"}).json()
+    assert query["data"] == served.post(EMBEDDINGS, json={"input": "the cat"}).json()["data"]
+
+
+def test_head_has_no_body(server: Served) -> None:
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
+    connection.request("HEAD", "/health")
+    response = connection.getresponse()
+    assert (response.status, response.read()) == (200, b"")
+    connection.close()

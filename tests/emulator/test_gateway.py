@@ -1,0 +1,158 @@
+"""From requests to events and from results to responses, without a socket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local.emulator.gateway.event import ApiPlace, HttpRequest, build_event
+from local.emulator.gateway.response import MalformedResponseError, infer_response
+from local.emulator.gateway.routes import Match, Routes
+from local.emulator.template.model import RouteSpec
+
+
+def route(method: str, path: str) -> RouteSpec:
+    return RouteSpec(method, path, "F")
+
+
+ROUTES = Routes(
+    [
+        route("ANY", "$default"),
+        route("ANY", "/{proxy+}"),
+        route("GET", "/pets/{id}"),
+        route("ANY", "/pets/{id}"),
+        route("ANY", "/pets/{rest+}"),
+        route("GET", "/pets/dog"),
+        route("POST", "/search"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "key", "parameters"),
+    [
+        ("GET", "/pets/dog", "GET /pets/dog", None),
+        ("POST", "/pets/dog", "ANY /pets/{id}", {"id": "dog"}),
+        ("GET", "/pets/6", "GET /pets/{id}", {"id": "6"}),
+        ("GET", "/pets/6/toys", "ANY /pets/{rest+}", {"rest": "6/toys"}),
+        ("GET", "/a/b", "ANY /{proxy+}", {"proxy": "a/b"}),
+        ("POST", "/search", "POST /search", None),
+        ("GET", "/search", "ANY /{proxy+}", {"proxy": "search"}),
+        ("GET", "/", "$default", None),
+    ],
+)
+def test_a_full_match_precedes_greedy_ones_and_a_verb_any(
+    method: str, path: str, key: str, parameters: dict[str, str] | None
+) -> None:
+    match = ROUTES.find(method, path)
+    assert match is not None
+    assert (match.route.key, match.parameters) == (key, parameters)
+
+
+def test_without_a_default_an_unknown_path_has_no_route() -> None:
+    assert Routes([route("GET", "/a")]).find("GET", "/a/") is None
+
+
+def event(query: str = "", body: bytes = b"", stage: str = "$default", **headers: str) -> dict[str, Any]:
+    listed = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    request = HttpRequest("POST", "/a b", query, listed, body, "10.0.0.1", trace_id="Root=1-2-3")
+    match = Match(route("ANY", "/{proxy+}"), {"proxy": "a b"})
+    return build_event(request, match, ApiPlace("api", stage, "api.localhost"), "id1")
+
+
+def test_the_event_has_format_two() -> None:
+    made = event()
+    assert made["version"] == "2.0"
+    assert made["routeKey"] == made["requestContext"]["routeKey"] == "ANY /{proxy+}"
+    assert made["rawPath"] == made["requestContext"]["http"]["path"] == "/a b"
+    assert made["pathParameters"] == {"proxy": "a b"}
+    assert made["requestContext"]["http"]["sourceIp"] == "10.0.0.1"
+    assert made["requestContext"]["timeEpoch"] > 1_600_000_000_000
+    assert made["headers"]["x-amzn-trace-id"] == "Root=1-2-3"
+
+
+def test_absent_things_have_no_keys() -> None:
+    assert not {"body", "cookies", "queryStringParameters", "multiValueHeaders"} & set(event())
+    assert event()["rawQueryString"] == ""
+    assert "authorizer" not in event()["requestContext"]
+
+
+def test_repeated_query_keys_are_joined_and_the_raw_query_is_kept() -> None:
+    made = event(query="a=1&a=2%20x&b=")
+    assert made["queryStringParameters"] == {"a": "1,2 x", "b": ""}
+    assert made["rawQueryString"] == "a=1&a=2%20x&b="
+
+
+def test_cookies_leave_the_headers() -> None:
+    made = event(cookie="a=1; b=2")
+    assert made["cookies"] == ["a=1", "b=2"]
+    assert "cookie" not in made["headers"]
+
+
+def test_repeated_headers_are_joined() -> None:
+    request = HttpRequest("GET", "/", "", [("x-a", "1"), ("x-a", "2")], b"", "::1")
+    made = build_event(request, Match(route("ANY", "$default")), ApiPlace("api", "$default", "d"), "id1")
+    assert made["headers"]["x-a"] == "1,2"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "sent", "encoded"),
+    [
+        ("application/json", b'{"a":1}', '{"a":1}', False),
+        ("text/plain", "ü".encode(), "ü", False),
+        ("image/png", b"abc", "YWJj", True),
+        ("application/json", b"\xff\xfe", "//4=", True),
+    ],
+)
+def test_binary_bodies_travel_in_base64(kind: str, body: bytes, sent: str, encoded: bool) -> None:
+    made = event(body=body, content_type=kind)
+    assert (made["body"], made["isBase64Encoded"]) == (sent, encoded)
+
+
+def test_a_named_stage_precedes_the_path() -> None:
+    assert event(stage="prod")["rawPath"] == "/prod/a b"
+
+
+@pytest.mark.parametrize(
+    ("result", "body"),
+    [(b'{"a": 1}', b'{"a": 1}'), (b'"plain"', b"plain"), (b"[1]", b"[1]"), (b"null", b"null")],
+)
+def test_a_result_without_status_is_a_200_of_json(result: bytes, body: bytes) -> None:
+    response = infer_response(result)
+    assert (response.status, response.body) == (200, body)
+    assert response.headers == [(b"content-type", b"application/json")]
+
+
+def test_status_headers_cookies_and_base64_are_taken_from_the_result() -> None:
+    response = infer_response(
+        b'{"statusCode": "201", "headers": {"X-A": 1, "Connection": "close", "Content-Type": "image/png"},'
+        b' "cookies": ["a=1", "b=2"], "body": "YWJj", "isBase64Encoded": true}'
+    )
+    assert (response.status, response.body) == (201, b"abc")
+    assert response.headers == [
+        (b"x-a", b"1"), (b"content-type", b"image/png"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"),
+    ]  # fmt: skip
+
+
+def test_a_body_without_type_is_plain_text() -> None:
+    headers = infer_response(b'{"statusCode": 200, "body": "a"}').headers
+    assert headers == [(b"content-type", b"text/plain;charset=utf-8")]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        b"no json",
+        b'{"statusCode": "ok"}',
+        b'{"statusCode": 99}',
+        b'{"statusCode": true}',
+        b'{"statusCode": 200, "body": {"a": 1}}',
+        b'{"statusCode": 200, "headers": {"a": ["b"]}}',
+        b'{"statusCode": 200, "headers": {"a": "b\\r\\nc: d"}}',
+        b'{"statusCode": 200, "body": "no base64!", "isBase64Encoded": true}',
+    ],
+)
+def test_a_malformed_result_is_refused(result: bytes) -> None:
+    with pytest.raises(MalformedResponseError):
+        infer_response(result)

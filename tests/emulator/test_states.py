@@ -1,0 +1,35 @@
+"""Every state and every event of an environment, without a process and without a socket."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from local.emulator.states import Event, InvalidTransitionError, State, after
+
+PERMITTED = {
+    ("starting", "next"): "idle",
+    ("starting", "init_error"): "init_failed",
+    ("idle", "invoke"): "busy",
+    ("busy", "response"): "answered",
+    ("busy", "error"): "answered",
+    ("answered", "next"): "idle",
+    **{(state, "exit"): "gone" for state in ("starting", "idle", "busy", "answered", "init_failed")},
+}
+
+
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))
+def test_every_event_in_every_state_is_permitted_or_refused(state: State, event: Event) -> None:
+    expected = PERMITTED.get((state.value, event.value))
+    if expected:
+        assert after(state, event) == expected
+    else:
+        with pytest.raises(InvalidTransitionError, match=f"{event.value} .* {state.value}"):
+            after(state, event)
+
+
+def test_a_second_response_is_refused() -> None:
+    answered = after(State.BUSY, Event.RESPONSE)
+    with pytest.raises(InvalidTransitionError, match="response is not permitted while the environment is answered"):
+        after(answered, Event.RESPONSE)

@@ -1,0 +1,154 @@
+"""Reading templates: intrinsic functions, Globals, events, and errors that name resource and line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from local.emulator.template.model import Place, Template, TemplateError
+from local.emulator.template.reader import read_template
+
+Project = Callable[..., Path]
+
+WHOLE = """
+AWSTemplateFormatVersion: '2010-09-09'
+Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Stage: {Type: String, Default: dev}
+Conditions:
+  IsProd: !Equals [!Ref Stage, prod]
+Globals:
+  Function:
+    Runtime: python3.13
+    Timeout: 5
+    Layers: [!Ref Layer]
+    Environment: {Variables: {STAGE: !Ref Stage, BOTH: global}}
+Resources:
+  Layer: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: code}}
+  Api:
+    Type: AWS::Serverless::HttpApi
+    Properties: {StageName: $default}
+  Hello:
+    Type: AWS::Serverless::Function
+    Metadata: {EmulatorMaxEnvironments: 16}
+    Properties:
+      CodeUri: code
+      Handler: app.handler
+      MemorySize: 512
+      Environment:
+        Variables:
+          BOTH: own
+          QUEUE: !Ref Work
+          ARN: !GetAtt Work.Arn
+          TABLE: !Ref Table
+          TEXT: !Sub '${Stage}-${AWS::Region}-${Work.QueueName}-${!kept}'
+          CHOSEN: !If [IsProd, yes, no]
+          JOINED: !Join ['-', [a, !Ref Stage]]
+          GONE: !If [IsProd, x, !Ref 'AWS::NoValue']
+      Policies: [{SQSSendMessagePolicy: {QueueName: !ImportValue Elsewhere}}]
+      Events:
+        Search: {Type: HttpApi, Properties: {ApiId: !Ref Api, Path: /search, Method: post}}
+        Rest: {Type: HttpApi, Properties: {ApiId: !Ref Api}}
+        Work: {Type: SQS, Properties: {Queue: !GetAtt Work.Arn, BatchSize: 5,
+               FunctionResponseTypes: [ReportBatchItemFailures]}}
+        Tick: {Type: ScheduleV2, Properties: {ScheduleExpression: rate(5 minutes), Input: '{"job":"sweep"}'}}
+  OnlyInProduction:
+    Type: AWS::Serverless::Function
+    Condition: IsProd
+    Properties: {CodeUri: code, Handler: app.handler}
+  Work:
+    Type: AWS::SQS::Queue
+    Properties:
+      FifoQueue: true
+      VisibilityTimeout: 30
+      RedrivePolicy: {deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 5}
+  Dead: {Type: AWS::SQS::Queue, Properties: {FifoQueue: true}}
+  Table: {Type: AWS::DynamoDB::Table, Properties: {TableName: !Sub 'ledger-${Stage}'}}
+  Topic: {Type: AWS::SNS::Topic}
+"""
+
+
+@pytest.fixture
+def read(project: Project) -> Callable[..., Template]:
+    def reader(template: str, **parameters: str) -> Template:
+        return read_template(project(template, code__app=""), Place(), parameters)
+
+    return reader
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STAGE", "dev"),
+        ("BOTH", "own"),
+        ("QUEUE", "http://127.0.0.1:9324/123456789012/Work.fifo"),
+        ("ARN", "arn:aws:sqs:us-east-1:123456789012:Work.fifo"),
+        ("TABLE", "ledger-dev"),
+        ("TEXT", "dev-us-east-1-Work.fifo-${kept}"),
+        ("CHOSEN", "false"),
+        ("JOINED", "a-dev"),
+        ("GONE", None),
+    ],
+)
+def test_variables_are_resolved(read: Callable[..., Template], name: str, value: str | None) -> None:
+    assert read(WHOLE).functions["Hello"].variables.get(name) == value
+
+
+def test_globals_are_merged_into_functions(read: Callable[..., Template], tmp_path: Path) -> None:
+    spec = read(WHOLE).functions["Hello"]
+    assert (spec.timeout, spec.memory, spec.max_environments) == (5, 512, 16)
+    assert spec.layers == (tmp_path / "code",)
+
+
+def test_parameters_are_overridable_and_conditions_follow(read: Callable[..., Template]) -> None:
+    template = read(WHOLE, Stage="prod")
+    assert template.functions["Hello"].variables["STAGE"] == "prod"
+    assert set(template.functions) == {"Hello", "OnlyInProduction"}
+
+
+def test_events_become_routes_queues_and_schedules(read: Callable[..., Template]) -> None:
+    template = read(WHOLE)
+    assert [route.key for route in template.apis[0].routes] == ["POST /search", "$default"]
+    event = template.queue_events[0]
+    assert (event.queue, event.batch_size, event.report_failures) == ("Work.fifo", 5, True)
+    assert template.schedules[0].payload == '{"job":"sweep"}'
+    assert [queue.name for queue in template.queues] == ["Dead.fifo", "Work.fifo"]
+
+
+def test_what_is_not_emulated_is_named(read: Callable[..., Template]) -> None:
+    told = " ".join(read(WHOLE).warnings)
+    assert "Topic: AWS::SNS::Topic is not emulated" in told
+
+
+def test_a_layer_of_someone_else_is_warned_of(read: Callable[..., Template]) -> None:
+    arn = "arn:aws:lambda:us-east-1:017000801446:layer:Powertools:1"
+    template = read(WHOLE.replace("Layers: [!Ref Layer]", f"Layers: ['{arn}', !Ref Layer]"))
+    assert f"Hello: layer {arn} is not fetched" in " ".join(template.warnings)
+    assert len(template.functions["Hello"].layers) == 1
+
+
+BROKEN = {
+    "Timeout must lie between": "Handler: app.handler, CodeUri: code, Timeout: 901",
+    "Handler is missing": "CodeUri: code",
+    "no folder nowhere": "Handler: app.handler, CodeUri: nowhere",
+    "unknown parameter or resource Nobody": "Handler: app.handler, CodeUri: code, FunctionName: !Ref Nobody",
+    "environment variables take": f"Handler: a.b, CodeUri: code, Environment: {{Variables: {{A: {'x' * 4096}}}}}",
+    "is not a LayerVersion": "Handler: a.b, CodeUri: code, Layers: [!Ref Broken]",
+    "no queue of this template": "Handler: a.b, CodeUri: code, Events: {E: {Type: SQS, Properties: {Queue: x}}}",
+    "authorizer A is not declared": "Handler: a.b, CodeUri: code, Events: {E: {Type: HttpApi, Properties: "
+    "{Auth: {Authorizer: A}}}}",
+}
+
+
+@pytest.mark.parametrize(("told", "properties"), list(BROKEN.items()), ids=list(BROKEN))
+def test_an_error_names_the_resource_and_its_line(read: Callable[..., Template], told: str, properties: str) -> None:
+    text = f"Resources:\n\n  Broken: {{Type: AWS::Serverless::Function, Properties: {{{properties}}}}}\n"
+    with pytest.raises(TemplateError, match=rf"template.yaml:3: Broken: .*{told}"):
+        read(text)
+
+
+def test_a_visibility_below_the_functions_timeout_is_refused(read: Callable[..., Template]) -> None:
+    with pytest.raises(TemplateError, match="VisibilityTimeout 3 s is below the time-out of Hello"):
+        read(WHOLE.replace("VisibilityTimeout: 30", "VisibilityTimeout: 3"))

@@ -1,0 +1,87 @@
+"""Entities and events: who has memories, and how an add went."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from tests.unit.api.client import STRANGER, Api
+from tests.unit.api.conftest import NewApi
+from tests.unit.service.world import facts
+
+
+def test_entities_are_sorted_and_counted(api: Api) -> None:
+    api.say("one", run_id="r1")
+    api.say("two", agent_id="bot")
+    api.say("three", user_id="abel")
+    items = api.get("/entities").json()
+    assert [(item["type"], item["id"], item["total_memories"]) for item in items] == [
+        ("agent", "bot", 1),
+        ("run", "r1", 1),
+        ("user", "abel", 1),
+        ("user", "alice", 2),
+    ]
+    assert list(items[0]) == ["id", "type", "total_memories", "created_at", "updated_at"]
+
+
+@pytest.mark.parametrize(("kind", "left"), [("user", ["his"]), ("run", ["his"]), ("agent", ["hers", "his"])])
+def test_deleting_an_entity_forgets_what_is_its_own(api: Api, kind: str, left: list[str]) -> None:
+    api.say("his", user_id="bob")
+    api.say("hers", user_id="e1", run_id="e1")
+    for _ in range(2):
+        answer = api.delete(f"/entities/{kind}/e1")
+        assert (answer.status_code, answer.json()) == (200, {"message": "Entity deleted"})
+    assert [item["memory"] for item in api.get("/memories").json()["results"]] == left
+
+
+@pytest.mark.parametrize("kind", ["app", "users", "*"])
+def test_an_unknown_kind_of_entity_is_422(api: Api, kind: str) -> None:
+    answer = api.delete(f"/entities/{kind}/e1")
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["path", "entity_type"])
+
+
+def test_an_event_shows_a_finished_add_with_its_memories(new_api: NewApi) -> None:
+    api = new_api([facts("Alice likes tea")])
+    body = {"messages": [{"role": "user", "content": "tea!"}], "user_id": "alice", "metadata": {"a": 1}}
+    added = api.post("/memories", body).json()
+    event = api.get(f"/v1/event/{added['event_id']}/").json()
+    assert list(event) == [
+        *("id", "event_type", "status", "payload", "metadata", "results", "created_at", "updated_at"),
+        *("started_at", "completed_at", "latency", "graph_status", "error"),
+    ]
+    memory = added["results"][0]["id"]
+    text = "Alice likes tea"
+    assert event["results"] == [{"id": memory, "event": "ADD", "memory": text, "data": {"memory": text}}]
+    assert (event["event_type"], event["status"], event["error"]) == ("ADD", "SUCCEEDED", None)
+
+
+def test_an_event_shows_no_text_of_a_memory_that_is_gone(api: Api) -> None:
+    added = api.post("/memories", {"messages": [{"role": "user", "content": "tea"}], "user_id": "a", "infer": False})
+    api.delete("/memories?user_id=a")
+    event = api.get(f"/v1/event/{added.json()['event_id']}/")
+    assert event.json()["results"][0]["memory"] is None
+    assert "tea" not in event.text
+
+
+def test_a_failed_add_keeps_its_reason(new_api: NewApi) -> None:
+    api = new_api(["nonsense", "more nonsense"])
+    body = {"messages": [{"role": "user", "content": "tea"}], "user_id": "alice"}
+    assert api.post("/memories", body).status_code == 502
+    (job,) = api.world.ledger.jobs("default", limit=10)[0]
+    event = api.get(f"/v1/event/{job.id}/").json()
+    assert (event["status"], event["results"]) == ("FAILED", [])
+    assert event["error"].startswith("provider_bad_reply")
+
+
+@pytest.mark.parametrize("event_id", ["unknown", str(uuid.UUID(int=1))])
+def test_an_unknown_event_is_404_in_the_platforms_words(api: Api, event_id: str) -> None:
+    answer = api.get(f"/v1/event/{event_id}/")
+    body = {"error": "Event not found or you don't have permission to access it."}
+    assert (answer.status_code, answer.json()) == (404, body)
+
+
+def test_another_tenants_event_is_unknown(api: Api) -> None:
+    added = api.post("/memories", {"messages": [], "user_id": "a", "infer": False}).json()
+    answer = api.get(f"/v1/event/{added['event_id']}/", key=STRANGER)
+    assert answer.status_code == 404

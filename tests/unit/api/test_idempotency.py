@@ -1,0 +1,149 @@
+"""Idempotency-Key: same key and body, same answer and one effect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from forgetless.api.idempotency import fingerprint
+from forgetless.domain.errors import EmbedderError, LlmUnavailableError
+from tests.unit.api.client import STRANGER, Api
+from tests.unit.api.conftest import NewApi
+from tests.unit.service.world import facts
+
+BODY = {"messages": [{"role": "user", "content": "tea"}], "user_id": "alice", "infer": False}
+
+
+def _add(api: Api, idempotency_key: str, body: Any = None, **options: Any) -> httpx2.Response:
+    headers = {"Idempotency-Key": idempotency_key}
+    return api.post("/memories", BODY if body is None else body, headers=headers, **options)
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_the_same_request_gets_the_same_answer_and_has_one_effect(new_api: NewApi, *, inline: bool) -> None:
+    api = new_api(inline=inline)
+    first, second = _add(api, "k1"), _add(api, "k1")
+    assert (second.status_code, second.content) == (200, first.content)
+    assert second.headers["content-type"] == first.headers["content-type"]
+    assert "idempotency-replayed" not in first.headers
+    assert second.headers["idempotency-replayed"] == "true"
+    assert api.texts() == ["tea"]
+
+
+def test_the_order_of_fields_and_spaces_do_not_make_another_body(api: Api) -> None:
+    _add(api, "k1")
+    body = '{ "infer": false, "user_id": "alice", "messages": [{"content": "t\\u0065a", "role": "user"}] }'
+    headers = {"Idempotency-Key": "k1", "Content-Type": "application/json"}
+    assert api.call("POST", "/memories", content=body, headers=headers).status_code == 200
+    assert api.texts() == ["tea"]
+
+
+def test_another_body_under_the_same_key_is_422(api: Api) -> None:
+    _add(api, "k1")
+    answer = _add(api, "k1", {**BODY, "user_id": "bob"})
+    assert (answer.status_code, list(answer.json())) == (422, ["detail"])
+    assert "Idempotency-Key" in answer.json()["detail"]
+    assert api.texts("user_id=bob") == []
+
+
+def test_a_request_that_still_runs_is_409_with_retry_after(new_api: NewApi) -> None:
+    answers: list[httpx2.Response] = []
+
+    def reply(_messages: object) -> str:
+        answers.append(_add(api, "k1", {**BODY, "infer": True}))
+        return facts("Alice likes tea")
+
+    api = new_api(reply)
+    assert _add(api, "k1", {**BODY, "infer": True}).status_code == 200
+    assert (answers[0].status_code, answers[0].headers["retry-after"]) == (409, "1")
+
+
+def test_a_key_that_has_expired_may_bring_another_body(api: Api) -> None:
+    _add(api, "k1")
+    api.world.clock.advance(2 * 86_400)
+    answer = _add(api, "k1", {**BODY, "messages": [{"role": "user", "content": "coffee"}]})
+    assert answer.status_code == 200
+    assert api.texts() == ["coffee", "tea"]
+
+
+def test_a_failure_is_not_recorded(api: Api) -> None:
+    api.world.embedder.failure = EmbedderError("down")
+    assert _add(api, "k1").status_code == 503
+    api.world.embedder.failure = None
+    assert _add(api, "k1").status_code == 200
+    assert api.texts() == ["tea"]
+
+
+def test_a_refused_body_does_not_use_up_the_key(api: Api) -> None:
+    for refused in ({"messages": 1}, {"messages": []}):
+        assert _add(api, "k1", refused).status_code in {400, 422}
+    assert _add(api, "k1").status_code == 200
+
+
+def test_keys_are_per_tenant_method_and_path(api: Api) -> None:
+    _add(api, "k1")
+    assert "idempotency-replayed" not in _add(api, "k1", key=STRANGER).headers
+    headers = {"Idempotency-Key": "k1"}
+    assert api.post("/search", {"query": "tea", "user_id": "alice"}, headers=headers).status_code == 200
+    assert api.texts(key=STRANGER) == ["tea"]
+    assert [api.get("/memories?user_id=alice", headers=headers).status_code for _ in range(2)] == [200, 200]
+
+
+def test_different_keys_are_different_adds(api: Api) -> None:
+    _add(api, "k1")
+    _add(api, "k2")
+    assert api.texts() == ["tea", "tea"]
+
+
+@pytest.mark.parametrize("key", ["", " ", "a\tb", "é", "x" * 256])
+def test_a_key_that_is_not_printable_or_too_long_is_400(api: Api, key: str) -> None:
+    answer = api.post("/memories", BODY, headers={b"Idempotency-Key": key.encode("latin-1")})
+    assert (answer.status_code, "Idempotency-Key" in answer.json()["detail"]) == (400, True)
+    assert _add(api, "x" * 255).status_code == 200
+
+
+def test_without_a_valid_api_key_no_stored_answer_is_told(api: Api) -> None:
+    _add(api, "k1")
+    assert _add(api, "k1", key=None).status_code == 401
+    assert _add(api, "k1", key="unknown").status_code == 401
+
+
+def test_the_fingerprint_of_what_is_no_json_is_that_of_its_bytes() -> None:
+    bodies = [b"", b"{", b"\xff", b"[" * 100_000, b'"\\ud800"', b"NaN", b"1" * 5000]
+    assert len({fingerprint(body) for body in bodies}) == len(bodies)
+    assert fingerprint(b'{"a":1,"b":[1, 2]}') == fingerprint(b'{"b":[1,2],  "a":1}')
+    assert fingerprint(b"[1,2]") != fingerprint(b"[2,1]")
+
+
+def test_an_add_that_went_on_in_the_background_is_the_same_add_when_it_comes_again(new_api: NewApi) -> None:
+    replies = iter([None, facts("Alice likes tea")])
+
+    def reply(_messages: object) -> str:
+        text = next(replies)
+        if text is None:
+            raise TimeoutError
+        return text
+
+    api = new_api(reply)
+    first, second = (_add(api, "k1", {**BODY, "infer": True}) for _ in range(2))
+    assert (first.status_code, second.status_code) == (504, 200)
+    assert second.json()["event_id"] == first.json()["event_id"]
+    assert api.texts() == ["Alice likes tea"]
+
+
+def test_an_add_that_the_llm_failed_can_be_tried_again_under_its_key(new_api: NewApi) -> None:
+    replies = iter([None, facts("Alice likes tea")])
+
+    def reply(_messages: object) -> str:
+        text = next(replies)
+        if text is None:
+            raise LlmUnavailableError("overloaded")
+        return text
+
+    api = new_api(reply)
+    body = {**BODY, "infer": True}
+    assert _add(api, "k1", body).status_code == 503
+    assert _add(api, "k1", body).status_code == 200
+    assert api.texts() == ["Alice likes tea"]

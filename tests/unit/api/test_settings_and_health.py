@@ -1,0 +1,99 @@
+"""Settings, instructions, health and the routes that do not exist."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fastapi.testclient import TestClient
+
+from forgetless.api.app import create_app
+from forgetless.domain.errors import EmbedderError
+from forgetless.service.services import Ports, Services
+from tests.unit.api.client import ADMIN, MEMBER, Api
+from tests.unit.api.conftest import NewApi
+
+
+def test_settings_are_shown_as_the_service_describes_them(api: Api) -> None:
+    world = api.world
+    ports = Ports(world.ledger, world.index, world.embedder, world.queue, world.clock)
+    services = Services(ports, settings_shown={"llm": {"model": "gpt-5-mini", "api_key": "[redacted]"}})
+    client = TestClient(create_app(lambda: services, inline=True), headers={"X-API-Key": ADMIN})
+    assert client.get("/configure").json() == {"llm": {"model": "gpt-5-mini", "api_key": "[redacted]"}}
+
+
+def test_providers_are_the_contracts_that_are_spoken(api: Api) -> None:
+    assert api.get("/configure/providers").json() == {"llm": ["openai"], "embedder": ["openai"]}
+
+
+@pytest.mark.parametrize("key", [ADMIN, MEMBER])
+def test_settings_cannot_be_changed_over_http(api: Api, key: str) -> None:
+    before = api.get("/configure").json()
+    answer = api.post("/configure", {"llm": {"provider": "other"}}, key=key)
+    assert (answer.status_code, "environment" in answer.json()["detail"]) == (403, True)
+    assert api.get("/configure").json() == before
+
+
+def test_instructions_are_written_by_the_llm(new_api: NewApi) -> None:
+    api = new_api([json.dumps({"custom_instructions": "Keep allergies.", "test_message": "I cannot eat nuts."})])
+    answer = api.post("/generate-instructions", {"use_case": "a cook"})
+    expected = {"custom_instructions": "Keep allergies.", "test_message": "I cannot eat nuts."}
+    assert (answer.status_code, answer.json()) == (200, expected)
+
+
+def test_instructions_without_an_llm_are_400_and_name_the_setting(api: Api) -> None:
+    answer = api.post("/generate-instructions", {"use_case": "a cook"})
+    assert (answer.status_code, "FORGETLESS_LLM_MODEL" in answer.json()["detail"]) == (400, True)
+
+
+@pytest.mark.parametrize(("body", "status"), [({}, 422), ({"use_case": 1}, 422), ({"use_case": " "}, 400)])
+def test_instructions_need_a_use_case(api: Api, body: dict[str, object], status: int) -> None:
+    assert api.post("/generate-instructions", body).status_code == status
+
+
+def test_health_names_every_part(api: Api) -> None:
+    answer = api.get("/health", key=None)
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok", "parts": {"ledger": "ok", "index": "ok", "embedder": "ok"}}
+
+
+def test_health_is_503_with_the_name_of_the_part_that_does_not_answer(api: Api) -> None:
+    api.world.embedder.failure = EmbedderError("connection refused")
+    answer = api.get("/health", key=None)
+    assert (answer.status_code, answer.json()["detail"]) == (503, "embedder: connection refused")
+    assert answer.json()["parts"]["ledger"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/memories/"),
+        ("GET", "/memories/"),
+        ("POST", "/search/"),
+        ("GET", "/entities/"),
+        ("GET", "/v1/event/x"),
+        ("GET", "/requests"),
+        ("GET", "/auth/setup-status"),
+        ("POST", "/auth/register"),
+        ("POST", "/auth/login"),
+        ("GET", "/auth/me"),
+        ("GET", "/api-keys"),
+        ("POST", "/api-keys"),
+        ("DELETE", "/api-keys/1"),
+    ],
+)
+def test_other_paths_are_404_and_a_slash_is_another_path(api: Api, method: str, path: str) -> None:
+    answer = api.call(method, path)
+    assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+
+
+def test_another_method_is_405(api: Api) -> None:
+    answer = api.call("PATCH", "/memories")
+    assert (answer.status_code, answer.json()) == (405, {"detail": "Method Not Allowed"})
+
+
+def test_the_document_shows_where_the_key_goes_and_every_path(api: Api) -> None:
+    document = api.get("/openapi.json", key=None).json()
+    assert set(document["components"]["securitySchemes"]) == {"ApiKey", "Bearer"}
+    assert {"/memories", "/search", "/memories/{memory_id}/history", "/v1/event/{event_id}/"} <= set(document["paths"])
+    assert "caller" not in json.dumps(document["paths"])

@@ -1,0 +1,113 @@
+"""Changes: every one is an event; what is deleted is gone from everywhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from forgetless.domain.errors import EmbedderError, InvalidRequestError, NotFoundError
+from forgetless.domain.memory import EventKind
+from forgetless.domain.scope import Scope
+from forgetless.ports.embedder import EmbeddingTask
+from forgetless.service.requests import UpdateRequest
+from tests.unit.service.world import World
+
+
+def test_an_update_of_the_text_is_searched_by_the_new_text(world: World) -> None:
+    memory_id = world.say("I like tea").results[0].id
+    changed = world.services.changes.update(UpdateRequest("default", memory_id, text="I like coffee"))
+    assert (changed.text, changed.version) == ("I like coffee", 2)
+    assert world.find("coffee", top_k=1)[0].memory.version == 2
+
+
+def test_metadata_is_merged_and_reuses_the_vector(world: World) -> None:
+    memory_id = world.say("I like tea", metadata={"a": 1}).results[0].id
+    calls = len(world.embedder.calls)
+    changed = world.services.changes.update(UpdateRequest("default", memory_id, metadata={"b": 2}))
+    assert changed.metadata == {"a": 1, "b": 2}
+    assert len(world.embedder.calls) == calls, "no embedding for a change of metadata"
+    assert [hit.memory.id for hit in world.find("tea")] == [memory_id]
+
+
+def test_an_expiration_date_is_set_and_cleared(world: World) -> None:
+    memory_id = world.say("offer").results[0].id
+    update = UpdateRequest("default", memory_id, expiration_date="2026-05-05")
+    assert world.services.changes.update(update).expiration_date == "2026-05-05"
+    cleared = world.services.changes.update(UpdateRequest("default", memory_id, clear_expiration=True))
+    assert cleared.expiration_date is None
+
+
+def test_an_update_of_nothing_or_of_an_unknown_memory_is_refused(world: World) -> None:
+    memory_id = world.say("x").results[0].id
+    with pytest.raises(InvalidRequestError, match="At least one"):
+        world.services.changes.update(UpdateRequest("default", memory_id))
+    with pytest.raises(NotFoundError, match="not found"):
+        world.services.changes.update(UpdateRequest("default", "00000000-0000-0000-0000-000000000000", text="y"))
+    with pytest.raises(NotFoundError):
+        world.services.changes.update(UpdateRequest("other", memory_id, text="y"))
+
+
+def test_an_update_without_an_embedder_changes_nothing(world: World) -> None:
+    memory_id = world.say("I like tea").results[0].id
+    world.embedder.failure = EmbedderError("down")
+    with pytest.raises(EmbedderError):
+        world.services.changes.update(UpdateRequest("default", memory_id, text="I like coffee"))
+    assert world.texts() == ["I like tea"]
+
+
+def test_a_deleted_memory_is_gone_from_reads_search_history_and_raw_messages(world: World) -> None:
+    outcome = world.say("my secret is blue")
+    memory_id = outcome.results[0].id
+    world.services.changes.delete("default", memory_id)
+    assert world.services.reads.get("default", memory_id) is None
+    assert world.find("secret blue") == []
+    history = world.services.reads.history("default", memory_id)
+    assert [(item.event, item.is_deleted) for item in history] == [(EventKind.ADD, False), (EventKind.DELETE, True)]
+    assert "secret" not in repr(history)
+    assert world.ledger.job_messages("default", outcome.job.id) == []
+
+
+def test_deleting_twice_is_not_found(world: World) -> None:
+    memory_id = world.say("x").results[0].id
+    world.services.changes.delete("default", memory_id)
+    with pytest.raises(NotFoundError):
+        world.services.changes.delete("default", memory_id)
+
+
+def test_memories_that_carried_a_deleted_message_are_indexed_anew_without_it(world: World) -> None:
+    secret = world.say("the password is swordfish").results[0].id
+    world.say("never mind")
+    assert "never mind" in {hit.memory.text for hit in world.find("swordfish") if hit.details and hit.details.bm25_rank}
+    world.services.changes.delete("default", secret)
+    world.clock.advance(60)
+    world.services.sweep.sweep()
+    assert all(hit.details is None or hit.details.bm25_rank is None for hit in world.find("swordfish"))
+    assert all("swordfish" not in text for text in world.embedder.calls[-2][0])
+    assert world.embedder.calls[-2][1] is EmbeddingTask.PASSAGE
+
+
+def test_deleting_a_scope_takes_every_memory_and_message_of_it_and_none_other(world: World) -> None:
+    for number in range(450):
+        world.say(f"a{number}")
+    world.say("b", scope=Scope("default", user_id="bob"))
+    world.say("c", scope=Scope("other", user_id="alice"))
+    assert world.services.changes.delete_scope("default", {"user_id": "alice"}) == 450
+    assert world.texts() == []
+    assert world.texts(Scope("default", user_id="bob")) == ["b"]
+    assert world.texts(Scope("other", user_id="alice")) == ["c"]
+
+
+def test_a_reset_stays_within_the_tenant(world: World) -> None:
+    world.say("mine")
+    world.say("theirs", scope=Scope("other", user_id="alice"))
+    assert world.services.changes.reset("default") == 1
+    assert world.texts(Scope("other", user_id="alice")) == ["theirs"]
+
+
+def test_the_index_is_rebuilt_from_the_ledger(world: World) -> None:
+    world.say("I like tea")
+    world.say("I like coffee")
+    before = [(hit.memory.id, hit.score) for hit in world.find("tea or coffee")]
+    world.index.drop_all()
+    assert world.find("tea or coffee") == []
+    assert world.services.sweep.index_all() == 2
+    assert [(hit.memory.id, hit.score) for hit in world.find("tea or coffee")] == before

@@ -1,0 +1,60 @@
+"""Races: what is erased while something else is being indexed leaves no words behind in the index."""
+
+from __future__ import annotations
+
+from forgetless.domain.filters import EVERYTHING
+from forgetless.service.requests import UpdateRequest
+from tests.unit.service.world import World
+
+
+def words_find(world: World, words: str) -> list[str]:
+    """What the index itself holds under these words, whatever the ledger says."""
+    return [hit.memory_id for hit in world.index.search_words("default", words, EVERYTHING, 100)[0]]
+
+
+def test_a_memory_that_is_deleted_while_it_is_indexed_leaves_no_row(world: World) -> None:
+    world.index.before_insert = lambda: world.services.changes.reset("default") and None
+    world.say("the password is swordfish")
+    assert words_find(world, "swordfish") == []
+    world.clock.advance(60)
+    world.services.sweep.sweep()
+    assert words_find(world, "swordfish") == []
+
+
+def test_a_memory_that_changes_while_sweep_indexes_it_keeps_its_new_row_alone(world: World) -> None:
+    world.index.available = False
+    memory_id = world.say("I drive a volvo").results[0].id
+    world.index.available = True
+    update = UpdateRequest("default", memory_id, text="I ride a bicycle")
+    world.index.before_insert = lambda: world.services.changes.update(update) and None
+    world.clock.advance(60)
+    world.services.sweep.sweep()
+    assert words_find(world, "volvo") == []
+    assert words_find(world, "bicycl") == [memory_id]
+
+
+def test_a_message_that_is_erased_while_it_becomes_context_is_in_no_row(world: World) -> None:
+    secret = world.say("the password is swordfish").results[0].id
+    world.index.before_insert = lambda: world.services.changes.delete("default", secret)
+    world.say("never mind")
+    world.clock.advance(60)
+    world.services.sweep.sweep()
+    assert words_find(world, "swordfish") == []
+    assert [hit.memory.text for hit in world.find("never mind")] == ["never mind"]
+
+
+def test_a_message_that_is_erased_before_its_follower_is_stored_is_in_no_row(world: World) -> None:
+    secret = world.say("the password is swordfish").results[0].id
+    append = world.ledger.append
+
+    def erased_first(*arguments: object, **options: object) -> None:
+        world.ledger.append = append  # type: ignore[method-assign]
+        world.services.changes.delete("default", secret)
+        append(*arguments, **options)  # type: ignore[arg-type]
+
+    world.ledger.append = erased_first  # type: ignore[method-assign, assignment]
+    world.say("never mind")
+    world.clock.advance(60)
+    world.services.sweep.sweep()
+    assert words_find(world, "swordfish") == []
+    assert [hit.memory.text for hit in world.find("never mind")] == ["never mind"]

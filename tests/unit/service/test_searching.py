@@ -1,0 +1,106 @@
+"""Search: absolute scores, filters that hold, and a ledger with the last word."""
+
+from __future__ import annotations
+
+import pytest
+
+from forgetless.domain.errors import EmbedderError, IndexUnavailableError, InvalidRequestError
+from forgetless.domain.filters import And, Compare, Field, Operator
+from forgetless.domain.scope import Scope
+from forgetless.service.requests import UpdateRequest
+from tests.unit.service.world import ALICE, World
+
+
+def test_results_come_in_the_order_of_their_score_within_0_and_1(world: World) -> None:
+    for text in ("pho with beef", "pho", "bicycle repair", "beef stew with pho spices"):
+        world.say(text, scope=Scope("default", user_id="alice", run_id=text))
+    scores = [hit.score for hit in world.find("pho with beef")]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+
+
+def test_what_an_add_acknowledged_the_next_search_finds(world: World) -> None:
+    for number in range(30):
+        world.say(f"fact number{number}")
+        assert world.find(f"number{number}", top_k=1)[0].memory.text == f"fact number{number}"
+
+
+def test_an_unrelated_query_scores_low(world: World) -> None:
+    world.say("the cat sleeps")
+    assert all(hit.score < 0.3 for hit in world.find("quantum chromodynamics lecture"))
+
+
+def test_an_exact_identifier_among_similar_texts_is_first(world: World) -> None:
+    world.say(*(f"order {number} was shipped to the customer" for number in range(300)))
+    world.say("order ZX-4711-Q was shipped to the customer", scope=Scope("default", user_id="alice", run_id="r"))
+    assert "ZX-4711-Q" in world.find("ZX-4711-Q", top_k=1)[0].memory.text
+
+
+def test_vietnamese_typed_without_accents_finds_the_accented_text(world: World) -> None:
+    world.say("Tôi dị ứng với đậu phộng", scope=Scope("default", user_id="alice", run_id="1"))
+    world.say("Hôm nay trời đẹp", scope=Scope("default", user_id="alice", run_id="2"))
+    assert world.find("di ung dau phong", top_k=1)[0].memory.text == "Tôi dị ứng với đậu phộng"
+
+
+def test_a_superseding_update_is_found_by_its_new_words_alone(world: World) -> None:
+    memory_id = world.say("I drive a Volvo").results[0].id
+    world.services.changes.update(UpdateRequest("default", memory_id, text="I ride a bicycle"))
+    assert [hit.memory.text for hit in world.find("Volvo")] == ["I ride a bicycle"]
+    assert world.find("Volvo")[0].details.bm25_rank is None  # type: ignore[union-attr]
+
+
+def test_the_ledger_has_the_last_word_over_a_stale_index(world: World) -> None:
+    kept = world.say("pho is good", scope=Scope("default", user_id="alice", run_id="a")).results[0].id
+    gone = world.say("pho is great", scope=Scope("default", user_id="alice", run_id="b")).results[0].id
+    world.index.frozen = True
+    world.services.changes.delete("default", gone)
+    assert [hit.memory.id for hit in world.find("pho")] == [kept]
+
+
+def test_another_tenants_memories_are_not_found_even_by_a_filter_that_lets_all_pass(world: World) -> None:
+    world.say("pho of mine")
+    world.say("pho of theirs", scope=Scope("other", user_id="alice"))
+    assert [hit.memory.text for hit in world.find("pho", where=And())] == ["pho of mine"]
+
+
+def test_a_rare_match_behind_many_candidates_is_still_found(world: World) -> None:
+    """The index may only give a superset: the search widens until the filter is satisfied."""
+    world.index.exact = False
+    world.say(*(f"note {number}" for number in range(400)), metadata={"kind": "common"})
+    world.say("note special", metadata={"kind": "rare"}, scope=Scope("default", user_id="alice", run_id="z"))
+    rare = And((Compare(Field("user_id"), Operator.EQ, "alice"), Compare(Field("kind", True), Operator.EQ, "rare")))
+    assert [hit.memory.text for hit in world.find("note", where=rare, top_k=1)] == ["note special"]
+
+
+def test_expired_memories_are_hidden_unless_asked_for(world: World) -> None:
+    world.say("milk offer", expiration_date="2026-01-01")
+    assert len(world.find("milk")) == 1, "its last day has not ended"
+    world.clock.advance(86_400)
+    assert world.find("milk") == []
+    assert world.texts() == []
+
+
+def test_the_threshold_is_reached_by_score_or_cosine(world: World) -> None:
+    world.say("a red bicycle")
+    hit = world.find("red bicycle")[0]
+    assert hit.details is not None
+    assert world.find("red bicycle", threshold=max(hit.score, hit.details.semantic_score) - 0.01)
+    assert not world.find("red bicycle", threshold=min(1.0, max(hit.score, hit.details.semantic_score) + 0.01))
+
+
+def test_an_empty_query_is_refused_and_top_k_0_finds_nothing(world: World) -> None:
+    world.say("anything")
+    with pytest.raises(InvalidRequestError, match="query"):
+        world.find("  ")
+    assert world.find("anything", top_k=0) == []
+
+
+def test_a_part_that_is_down_is_an_error_never_an_empty_answer(world: World) -> None:
+    world.say("here", scope=ALICE)
+    world.embedder.failure = EmbedderError("down")
+    with pytest.raises(EmbedderError):
+        world.find("here")
+    world.embedder.failure = None
+    world.index.available = False
+    with pytest.raises(IndexUnavailableError):
+        world.find("here")

@@ -1,0 +1,118 @@
+"""A whole service on real adapters without network: SQLite, the index in memory, fakes for models and clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from forgetless.adapters.clock import FakeClock
+from forgetless.adapters.embedder_fake import FakeEmbedder
+from forgetless.adapters.index_memory import MemoryIndex
+from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.adapters.llm_fake import FakeLlm
+from forgetless.adapters.queue_memory import MemoryQueue
+from forgetless.domain.filters import EVERYTHING, Filter
+from forgetless.domain.memory import Memory
+from forgetless.domain.scope import Scope
+from forgetless.ports.clock import Clock
+from forgetless.ports.index import Hit, IndexRow
+from forgetless.ports.llm import ChatMessage
+from forgetless.service.recalling import scope_filter
+from forgetless.service.requests import AddOutcome, AddRequest, IncomingMessage, ScoredMemory, SearchRequest
+from forgetless.service.services import Ports, Services
+
+__all__ = ["ALICE", "LooseIndex", "World", "facts", "make_world"]
+
+ALICE = Scope("default", user_id="alice")
+
+Reply = Callable[[Sequence[ChatMessage]], str]
+
+
+def facts(*entries: dict[str, object] | str) -> str:
+    """An LLM's reply with these facts."""
+    return json.dumps({"facts": [{"text": entry} if isinstance(entry, str) else entry for entry in entries]})
+
+
+class LooseIndex(MemoryIndex):
+    """An index in memory that can be made to lag (`frozen`: nothing is dropped), to filter loosely,
+
+    or to let something happen just `before_insert`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen = False
+        self.before_insert: Callable[[], None] | None = None
+        self.exact = True
+
+    def insert(self, rows: Sequence[IndexRow]) -> None:
+        meanwhile, self.before_insert = self.before_insert, None
+        if meanwhile is not None:
+            meanwhile()
+        super().insert(rows)
+
+    def drop(self, tenant: str, keys: Sequence[tuple[str, int]]) -> None:
+        if not self.frozen:
+            super().drop(tenant, keys)
+
+    def drop_older(self, tenant: str, memories: Sequence[Memory]) -> None:
+        if not self.frozen:
+            super().drop_older(tenant, memories)
+
+    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> tuple[list[Hit], bool]:
+        return super().search_vector(tenant, vector, where if self.exact else EVERYTHING, limit)
+
+    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> tuple[list[Hit], bool]:
+        return super().search_words(tenant, words, where if self.exact else EVERYTHING, limit)
+
+
+@dataclass
+class World:
+    """The parts, to look into, and the services, to call."""
+
+    ledger: SqliteLedger
+    index: LooseIndex
+    embedder: FakeEmbedder
+    queue: MemoryQueue
+    clock: FakeClock
+    llm: FakeLlm | None
+    real_clock: Clock | None = None
+    services: Services = field(init=False)
+
+    def __post_init__(self) -> None:
+        clock = self.real_clock or self.clock
+        self.services = Services(Ports(self.ledger, self.index, self.embedder, self.queue, clock, self.llm))
+
+    def say(self, *texts: str, scope: Scope = ALICE, infer: bool = False, **options: object) -> AddOutcome:
+        """Add user messages, a second after the last."""
+        self.clock.advance(1)
+        messages = tuple(IncomingMessage("user", text) for text in texts)
+        return self.services.add.add(AddRequest(scope, messages, infer=infer, **options))  # type: ignore[arg-type]
+
+    def find(
+        self, query: str, *, scope: Scope = ALICE, where: Filter | None = None, top_k: int = 10, threshold: float = 0.0
+    ) -> list[ScoredMemory]:
+        """Search the scope."""
+        ids = scope.ids()
+        request = SearchRequest(scope.tenant, query, where or scope_filter(ids), ids, top_k, threshold, explain=True)
+        return self.services.search.search(request)
+
+    def texts(self, scope: Scope = ALICE) -> list[str]:
+        """What a list shows, newest first."""
+        return [memory.text for memory in self.services.reads.list(scope.tenant, scope.ids(), limit=1000)]
+
+
+def make_world(folder: Path, reply: Reply | Sequence[str] | None = None, clock: Clock | None = None) -> World:
+    """A fresh world; `reply` gives it an LLM, `clock` another time than a fake one's."""
+    fake = FakeClock()
+    return World(
+        ledger=SqliteLedger(folder / "ledger.db"),
+        index=LooseIndex(),
+        embedder=FakeEmbedder(),
+        queue=MemoryQueue(fake),
+        clock=fake,
+        llm=None if reply is None else FakeLlm(reply),
+        real_clock=clock,
+    )

@@ -1,0 +1,74 @@
+"""The template, the layers and the pins agree with each other and with the settings."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from forgetless.runtime.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+class CloudFormation(yaml.SafeLoader):
+    """YAML with CloudFormation's short intrinsics, kept as (tag, value)."""
+
+
+def _intrinsic(loader: CloudFormation, suffix: str, node: yaml.Node) -> tuple[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        return suffix, loader.construct_scalar(node)
+    return suffix, loader.construct_sequence(node) if isinstance(node, yaml.SequenceNode) else None
+
+
+CloudFormation.add_multi_constructor("!", _intrinsic)
+
+
+@pytest.fixture(scope="module")
+def template() -> dict[str, Any]:
+    return yaml.load((ROOT / "template.yaml").read_text(), Loader=CloudFormation)  # type: ignore[no-any-return]
+
+
+def _functions(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        name: one["Properties"]
+        for name, one in template["Resources"].items()
+        if one["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def test_every_function_folder_is_in_the_template_and_back(template: dict[str, Any]) -> None:
+    described = {one["CodeUri"] for one in _functions(template).values()}
+    assert described == {f"functions/{folder.name}" for folder in (ROOT / "functions").iterdir() if folder.is_dir()}
+
+
+def test_every_setting_is_declared_as_env_vars_drops_what_is_not(template: dict[str, Any]) -> None:
+    declared = set(template["Globals"]["Function"]["Environment"]["Variables"])
+    assert {one.metadata["name"] for one in fields(Settings)} <= declared
+
+
+def test_the_layer_and_the_project_pin_the_same_versions() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    layer = (ROOT / "layers/dependencies/requirements.txt").read_text().splitlines()
+    assert {line for line in layer if line and not line.startswith("#")} <= set(project)
+
+
+def test_every_dependency_is_pinned_exactly() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for line in [*project["dependencies"], *project["optional-dependencies"]["test"]]:
+        assert re.match(r"^[\w.-]+(\[[\w,]+\])?==[\w.]+( ;|$)", line), line
+
+
+def test_the_queue_hides_a_message_for_six_times_the_functions_time_out(template: dict[str, Any]) -> None:
+    ingest = _functions(template)["IngestFunction"]
+    assert template["Resources"]["IngestQueue"]["Properties"]["VisibilityTimeout"] >= 6 * ingest["Timeout"]
+
+
+def test_a_handler_is_a_few_lines() -> None:
+    for entry in (ROOT / "functions").glob("*/app.py"):
+        assert len(entry.read_text().splitlines()) <= 40, entry

@@ -1,0 +1,258 @@
+"""The HTTP LLM against real servers on loopback."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from forgetless.adapters.clock import FakeClock
+from forgetless.adapters.llm_http import HttpLlm
+from forgetless.domain.errors import LlmReplyError, LlmUnavailableError
+from forgetless.ports.llm import ChatMessage
+from tests.unit.servers import Answer, Request, Server, in_turn, serve
+
+ASKED = [ChatMessage("system", "rules"), ChatMessage("user", "my secret prompt")]
+SCHEMA = {"type": "object"}
+
+
+def content(text: Any) -> Answer:
+    return Answer(body={"choices": [{"message": {"role": "assistant", "content": text}}]})
+
+
+def llm(server: Server, **settings: Any) -> HttpLlm:
+    settings.setdefault("clock", FakeClock())
+    return HttpLlm(server.url + "/v1", **{"model": "m", **settings})
+
+
+def refusing(*kinds: str) -> Callable[[Request], Answer]:
+    def answer(request: Request) -> Answer:
+        kind = request.body.get("response_format", {}).get("type", "none")
+        return Answer(400, {"error": {"message": "unsupported"}}) if kind in kinds else content(kind)
+
+    return answer
+
+
+def test_a_completion_sends_messages_and_a_strict_schema() -> None:
+    with serve(in_turn(content("{}"))) as server:
+        reply = llm(server, api_key="k").complete(ASKED, schema_name="facts", schema=SCHEMA, deadline_s=5)
+    request = server.requests[0]
+    assert (reply, request.path, request.headers["authorization"]) == ("{}", "/v1/chat/completions", "Bearer k")
+    assert request.body["messages"][1] == {"role": "user", "content": "my secret prompt"}
+    assert request.body["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "facts", "strict": True, "schema": SCHEMA},
+    }
+    assert "temperature" not in request.body
+
+
+def test_without_a_schema_no_format_is_asked() -> None:
+    with serve(in_turn(content("text"))) as server:
+        assert llm(server, temperature=0.0).complete(ASKED, deadline_s=5) == "text"
+    assert "response_format" not in server.requests[0].body
+    assert server.requests[0].body["temperature"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("refused", "used"), [(["json_schema"], "json_object"), (["json_schema", "json_object"], "none")]
+)
+def test_a_refused_format_falls_back_and_is_remembered(refused: list[str], used: str) -> None:
+    with serve(refusing(*refused)) as server:
+        client = llm(server)
+        assert client.complete(ASKED, schema=SCHEMA, deadline_s=5) == used
+        before = len(server.requests)
+        assert client.complete(ASKED, schema=SCHEMA, deadline_s=5) == used
+    assert len(server.requests) == before + 1
+
+
+def test_a_400_of_another_reason_is_not_remembered_as_a_format() -> None:
+    with serve(in_turn(Answer(400), Answer(400), Answer(400), content("{}"))) as server:
+        client = llm(server)
+        with pytest.raises(LlmReplyError, match="status 400"):
+            client.complete(ASKED, schema=SCHEMA, deadline_s=5)
+        client.complete(ASKED, schema=SCHEMA, deadline_s=5)
+    assert server.requests[-1].body["response_format"]["type"] == "json_schema"
+
+
+def test_a_400_that_names_its_reason_is_asked_once() -> None:
+    too_long = Answer(400, {"error": {"code": "context_length_exceeded", "message": "my secret prompt is long"}})
+    with serve(in_turn(too_long)) as server, pytest.raises(LlmReplyError, match="context_length_exceeded"):
+        llm(server).complete(ASKED, schema=SCHEMA, deadline_s=5)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 413])
+def test_other_refusals_are_reply_errors_that_never_quote_the_prompt(status: int) -> None:
+    refusal = Answer(status, {"error": {"message": "my secret prompt", "type": "my secret prompt", "code": "c_1"}})
+    with serve(in_turn(refusal)) as server, pytest.raises(LlmReplyError, match=rf"{status} \(c_1\)") as raised:
+        llm(server).complete(ASKED, deadline_s=5)
+    assert len(server.requests) == 1
+    assert "secret" not in raised.value.message
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_passing_failures_are_retried_and_then_unavailable(status: int) -> None:
+    clock = FakeClock()
+    with serve(in_turn(Answer(status))) as server, pytest.raises(LlmUnavailableError, match=str(status)):
+        llm(server, clock=clock, retries=2).complete(ASKED, deadline_s=60)
+    assert (len(server.requests), len(clock.slept)) == (3, 2)
+
+
+def test_retry_after_is_honoured_within_the_deadline_and_passed_on_beyond() -> None:
+    clock = FakeClock()
+    with (
+        serve(in_turn(Answer(429, headers={"retry-after": "7"}))) as server,
+        pytest.raises(LlmUnavailableError) as raised,
+    ):
+        llm(server, clock=clock, retries=5).complete(ASKED, deadline_s=20)
+    assert clock.slept == [7.0, 7.0]
+    assert raised.value.retry_after == 7
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("0.2", 1), ("nan", 2), ("soon", 2), ("-5", 1), ("1e12", 3600)])
+def test_odd_retry_after_values_are_tamed(header: str, seconds: int) -> None:
+    with (
+        serve(in_turn(Answer(503, headers={"retry-after": header}))) as server,
+        pytest.raises(LlmUnavailableError) as raised,
+    ):
+        llm(server, retries=0).complete(ASKED, deadline_s=5)
+    assert raised.value.retry_after == seconds
+
+
+def test_a_retry_after_date_is_understood() -> None:
+    with (
+        serve(in_turn(Answer(503, headers={"retry-after": "Wed, 21 Oct 2150 07:28:00 GMT"}))) as server,
+        pytest.raises(LlmUnavailableError) as raised,
+    ):
+        llm(server, retries=0).complete(ASKED, deadline_s=5)
+    assert raised.value.retry_after == 3600
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>", b"[]", {}, {"choices": []}, {"choices": [{}]}, {"choices": [{"message": {"content": None}}]}],
+)
+def test_a_reply_without_content_is_a_reply_error(body: Any) -> None:
+    with serve(in_turn(Answer(body=body))) as server, pytest.raises(LlmReplyError):
+        llm(server).complete(ASKED, deadline_s=5)
+
+
+def test_a_refusal_of_the_model_says_so() -> None:
+    refusal = Answer(body={"choices": [{"message": {"content": None, "refusal": "I will not"}}]})
+    with serve(in_turn(refusal)) as server, pytest.raises(LlmReplyError, match="refused to answer"):
+        llm(server).complete(ASKED, deadline_s=5)
+
+
+def test_content_in_parts_is_joined() -> None:
+    with serve(in_turn(content([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]))) as server:
+        assert llm(server).complete(ASKED, deadline_s=5) == "ab"
+
+
+def test_no_server_is_unavailable() -> None:
+    with serve(in_turn(content(""))) as server:
+        pass
+    with pytest.raises(LlmUnavailableError, match="gave no reply"):
+        llm(server).complete(ASKED, deadline_s=5)
+
+
+def drip(start: bytes) -> Answer:
+    """A server that sends a byte every 50 ms for ever, so that no single read is slow."""
+
+    def run(send: Callable[[bytes], None], stopping: threading.Event) -> None:
+        send(start)
+        while not stopping.wait(0.05):
+            send(b"x")
+
+    return Answer(drip=run)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"HTTP/1.1 200 OK\r\nx-slow: ", b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n"],
+    ids=["in the headers", "in the body"],
+)
+def test_a_server_that_drips_bytes_does_not_outlast_the_deadline(start: bytes) -> None:
+    with serve(in_turn(drip(start))) as server:
+        began = time.monotonic()
+        with pytest.raises(TimeoutError, match="did not answer in time"):
+            HttpLlm(server.url, model="m").complete(ASKED, deadline_s=0.4)
+        assert 0.35 <= time.monotonic() - began < 2.0
+
+
+def test_a_silent_server_ends_at_the_deadline() -> None:
+    silent = Answer(drip=lambda _send, stopping: stopping.wait(10) and None)
+    with serve(in_turn(silent)) as server, pytest.raises(TimeoutError):
+        HttpLlm(server.url, model="m").complete(ASKED, deadline_s=0.2)
+
+
+def test_no_time_left_means_no_call() -> None:
+    with serve(in_turn(content("late"))) as server, pytest.raises(TimeoutError):
+        llm(server).complete(ASKED, deadline_s=0)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://host", "http://"])
+def test_a_base_url_that_is_none_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="URL of the LLM"):
+        HttpLlm(url, model="m")
+
+
+def test_proxies_of_the_environment_are_not_used_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    with serve(in_turn(content("direct"))) as server:
+        assert llm(server).complete(ASKED, deadline_s=5) == "direct"
+
+
+def test_a_proxy_of_the_environment_is_used_for_other_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(in_turn(content("by proxy"))) as server:
+        monkeypatch.setenv("HTTP_PROXY", server.url)
+        monkeypatch.setenv("http_proxy", server.url)
+        monkeypatch.setenv("no_proxy", "internal.test")
+        client = HttpLlm("http://llm.test/v1", model="m")
+        assert client.complete(ASKED, deadline_s=5) == "by proxy"
+        client.close()
+    assert server.requests[0].path == "http://llm.test/v1/chat/completions"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A self-signed certificate of 127.0.0.1 with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    file = tmp_path / "certificate.pem"
+    file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+        + built.public_bytes(serialization.Encoding.PEM)
+    )
+    return file
+
+
+def test_https_needs_a_certificate_that_is_trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    with serve(in_turn(content("safe")), tls=tls) as server:
+        stranger = HttpLlm(server.url, model="m", retries=0)
+        with pytest.raises(LlmUnavailableError, match="ConnectError"):
+            stranger.complete(ASKED, deadline_s=5)
+        stranger.close()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert HttpLlm(server.url, model="m", retries=0).complete(ASKED, deadline_s=5) == "safe"

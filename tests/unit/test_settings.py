@@ -1,0 +1,55 @@
+"""Settings: explicit over environment over default; secrets stay hidden."""
+
+from __future__ import annotations
+
+import pytest
+
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.runtime.composition import collection_name
+from forgetless.runtime.settings import Settings, load_settings
+
+
+def test_explicit_wins_over_the_environment_and_that_over_the_default() -> None:
+    environ = {"FORGETLESS_EMBEDDING_MODEL": "from-env", "FORGETLESS_EMBEDDING_DIMENSIONS": "8"}
+    settings = load_settings(environ, embedding_dimensions=16)
+    assert (settings.embedding_model, settings.embedding_dimensions) == ("from-env", 16)
+    assert settings.milvus_timeout_s == Settings().milvus_timeout_s
+
+
+def test_an_empty_variable_means_unset() -> None:
+    assert load_settings({"FORGETLESS_EMBEDDING_MODEL": " "}).embedding_model == Settings().embedding_model
+
+
+def test_a_value_of_the_wrong_type_names_the_variable() -> None:
+    with pytest.raises(InvalidRequestError, match="FORGETLESS_EMBEDDING_DIMENSIONS must be a number"):
+        load_settings({"FORGETLESS_EMBEDDING_DIMENSIONS": "many"})
+
+
+def test_secrets_are_in_neither_repr_nor_what_is_shown() -> None:
+    settings = load_settings({"OPENAI_API_KEY": "sk-1", "FORGETLESS_MILVUS_TOKEN": "t-1"})
+    assert "sk-1" not in repr(settings)
+    assert settings.shown()["OPENAI_API_KEY"] == "[redacted]"
+    assert "t-1" not in str(settings.shown())
+
+
+@pytest.mark.parametrize(
+    ("environ", "configured"),
+    [
+        ({}, False),
+        ({"OPENAI_API_KEY": "sk-1"}, False),
+        ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, True),
+        ({"FORGETLESS_LLM_MODEL": "m"}, True),
+    ],
+)
+def test_an_api_key_alone_configures_no_llm(environ: dict[str, str], configured: bool) -> None:
+    assert load_settings(environ).llm_configured is configured
+
+
+def test_each_model_and_dimension_has_a_collection_of_its_own() -> None:
+    names = {
+        collection_name(load_settings({}, embedding_model=model, embedding_dimensions=size))
+        for model in ("jinaai/jina-embeddings-v3", "all-MiniLM-L6-v2")
+        for size in (384, 1024)
+    }
+    assert len(names) == 4
+    assert all(name.replace("_", "").isalnum() for name in names)

@@ -1,0 +1,138 @@
+"""Ports, folders, the socket's path, the key, and what the functions are told."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from local.up.errors import UpError
+from local.up.keys import api_key
+from local.up.parts import environment_of_functions, parts_of
+from local.up.settings import MAX_SOCKET_BYTES, ROOT, Settings, add_options, read_settings, socket_path
+
+
+def settings_from(*arguments: str, **environment: str) -> Settings:
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    return read_settings(parser.parse_args(arguments), environment)
+
+
+def mode_of(file: Path) -> int:
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    found = settings_from()
+    assert (found.port, found.embedder_port, found.queue_port) == (3000, 7997, 9324)
+    assert found.state == ROOT / ".forgetless"
+    assert found.url == "http://127.0.0.1:3000"
+
+
+def test_an_option_wins_over_the_environment_and_that_over_the_default() -> None:
+    found = settings_from("--port", "4000", FORGETLESS_PORT="5000", FORGETLESS_QUEUE_PORT="5001")
+    assert (found.port, found.embedder_port, found.queue_port) == (4000, 7997, 5001)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "3000.0", "３０００"])
+def test_a_port_that_is_none_is_refused_by_name(port: str) -> None:
+    with pytest.raises(UpError, match="FORGETLESS_EMBEDDER_PORT"):
+        settings_from(FORGETLESS_EMBEDDER_PORT=port)
+
+
+def test_the_socket_lies_in_the_state_folder_when_its_path_is_short(tmp_path: Path) -> None:
+    folder = Path("/tmp/short")
+    assert socket_path(Settings(state=folder)) == folder / "milvus.sock"
+
+
+def test_a_deep_state_folder_gets_a_short_socket_folder_and_remembers_it(tmp_path: Path) -> None:
+    deep = Settings(state=tmp_path / ("d" * 100))
+    deep.state.mkdir()
+    path = socket_path(deep)
+    assert len(os.fsencode(path)) <= MAX_SOCKET_BYTES
+    assert mode_of(path.parent) == 0o700
+    assert socket_path(deep) == path
+    path.parent.rmdir()
+    assert socket_path(deep) != path
+    socket_path(deep).parent.rmdir()
+
+
+def test_a_remembered_socket_folder_that_others_can_enter_is_not_used(tmp_path: Path) -> None:
+    deep = Settings(state=tmp_path / ("d" * 100))
+    deep.state.mkdir()
+    first = socket_path(deep)
+    first.parent.chmod(0o777)
+    second = socket_path(deep)
+    assert second != first
+    first.parent.rmdir()
+    second.parent.rmdir()
+
+
+def test_the_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    key, file = api_key(tmp_path, {})
+    assert re.fullmatch(r"fgl_[\w-]{43}", key)
+    assert file == tmp_path / "api_key"
+    assert mode_of(file) == 0o600
+    assert api_key(tmp_path, {}) == (key, file)
+
+
+def test_a_key_file_that_others_could_read_is_closed(tmp_path: Path) -> None:
+    _, file = api_key(tmp_path, {})
+    file.chmod(0o644)
+    api_key(tmp_path, {})
+    assert mode_of(file) == 0o600
+
+
+def test_a_key_from_the_environment_leaves_the_kept_one_alone(tmp_path: Path) -> None:
+    kept, _ = api_key(tmp_path, {})
+    key, file = api_key(tmp_path, {"FORGETLESS_API_KEY": " mine "})
+    assert (key, file.read_text(), mode_of(file)) == ("mine", "mine\n", 0o600)
+    assert api_key(tmp_path, {})[0] == kept
+
+
+def test_an_empty_key_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "api_key").write_text("\n")
+    with pytest.raises(UpError, match="delete it"):
+        api_key(tmp_path, {})
+
+
+def test_functions_get_the_llm_and_every_forgetless_setting_but_no_key(tmp_path: Path) -> None:
+    caller = {
+        "OPENAI_BASE_URL": "http://llm",
+        "OPENAI_API_KEY": "sk",
+        "FORGETLESS_LLM_MODEL": "m",
+        "FORGETLESS_API_KEY": "secret",
+        "FORGETLESS_PORT": "1",
+        "FORGETLESS_MILVUS_URI": "elsewhere",
+        "HOME": "/root",
+    }
+    found = environment_of_functions(Settings(state=tmp_path, embedder_port=1234), caller)
+    assert {name: found[name] for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "FORGETLESS_LLM_MODEL")} == {
+        "OPENAI_BASE_URL": "http://llm",
+        "OPENAI_API_KEY": "sk",
+        "FORGETLESS_LLM_MODEL": "m",
+    }
+    assert not {"FORGETLESS_API_KEY", "FORGETLESS_PORT", "HOME"} & set(found)
+    assert found["FORGETLESS_EMBEDDER_URL"] == "http://127.0.0.1:1234"
+    assert found["FORGETLESS_MILVUS_URI"].startswith("unix:/")
+    assert json.loads(found["FORGETLESS_HEALTH_URLS"])["embedder"] == "http://127.0.0.1:1234/ready"
+
+
+def test_what_never_calls_the_llm_is_not_given_its_key(tmp_path: Path) -> None:
+    parts = parts_of(Settings(state=tmp_path), {"OPENAI_API_KEY": "sk", "PATH": "/bin"}, tmp_path / "api_key")
+    untold = {part.name for part in parts if "OPENAI_API_KEY" not in part.environment}
+    assert {"model", "embedder", "milvus"} <= untold
+    assert mode_of(tmp_path / "functions.env.json") == 0o600
+    assert json.loads((tmp_path / "functions.env.json").read_text())["Parameters"]["OPENAI_API_KEY"] == "sk"
+
+
+def test_every_part_comes_after_those_that_it_needs(tmp_path: Path) -> None:
+    seen: set[str] = set()
+    for part in parts_of(Settings(state=tmp_path), {}, tmp_path / "api_key"):
+        assert seen.issuperset(part.after)
+        seen.add(part.name)
