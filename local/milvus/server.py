@@ -34,6 +34,7 @@ path = libraries + ":" + known if known else libraries
 os.execve(command[0], command, {**os.environ, "LD_LIBRARY_PATH": path, "DYLD_LIBRARY_PATH": path})
 """
 _STOP_SECONDS = 5.0
+_PREDECESSOR_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 
 
@@ -147,13 +148,19 @@ class LiteServer:
 
     def _tie_the_binary(self) -> IO[bytes]:
         # The binary ends itself two seconds after this lock is gone: the second line behind PR_SET_PDEATHSIG.
+        # A killed owner's binary still holds it until its last thread has ended, which may be after its death shows.
         tie = self._lock_path.open("ab")
-        try:
-            fcntl.lockf(tie, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            tie.close()
-            raise LiteServerError(f"another program holds {self._lock_path}; stop it first") from exc
-        return tie
+        deadline = time.monotonic() + _PREDECESSOR_SECONDS
+        while True:
+            try:
+                fcntl.lockf(tie, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as exc:
+                if time.monotonic() > deadline:
+                    tie.close()
+                    raise LiteServerError(f"another program holds {self._lock_path}; stop it first") from exc
+                time.sleep(_POLL_SECONDS)
+            else:
+                return tie
 
     @property
     def _lock_path(self) -> Path:
