@@ -48,6 +48,15 @@ def test_keys_are_found_by_hash_and_replaced(ledger: Ledger) -> None:
     assert ledger.key("hash") == replace(key, revoked=True)
 
 
+def test_the_keys_of_a_tenant_are_listed_oldest_first(ledger: Ledger) -> None:
+    first, second = (ApiKey(name, "acme", admin=False, created_at=at(n)) for n, name in enumerate(["b", "a"]))
+    for key in (second, first, ApiKey("c", "other", admin=True, created_at=at(0))):
+        ledger.put_key(key)
+    ledger.put_key(replace(first, revoked=True))
+    assert ledger.keys("acme") == [replace(first, revoked=True), second]
+    assert ledger.keys("nobody") == []
+
+
 def begin(ledger: Ledger, record: IdempotencyRecord, second: int, tenant: str = "acme") -> IdempotencyRecord | None:
     return ledger.begin_request(tenant, "POST /memories k", record, now=at(second), expires_at=at(100))
 

@@ -12,12 +12,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
-from forgetless.adapters.ledger_sqlite.schema import SCHEMA_VERSION
+from forgetless.adapters.ledger_sqlite.schema import _FIRST, SCHEMA_VERSION
+from forgetless.domain.documents import Document
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.memory import Event, MessageRef
@@ -73,6 +75,26 @@ def test_a_newer_file_is_refused_with_the_way_out(path: Path) -> None:
     with closing(SqliteLedger(path)) as ledger, pytest.raises(LedgerError, match="make reset-data") as refused:
         ledger.ping()
     assert "\n" not in refused.value.message
+
+
+def test_a_file_of_the_first_schema_is_taken_along(path: Path) -> None:
+    path.parent.mkdir()
+    with raw(path) as db:
+        db.executescript(_FIRST)
+        db.execute("PRAGMA user_version = 1")
+        db.execute("INSERT INTO leases (name, owner, until) VALUES (x'61', x'62', ?)", (at(9),))
+    with closing(SqliteLedger(path)) as ledger:
+        assert not ledger.acquire_lease("a", owner="c", now=at(8), until=at(20))
+        assert ledger.put_document(Document("acme", "project", "p", {}, at(0)))
+
+
+def test_an_erased_document_leaves_no_copy(ledger: SqliteLedger, path: Path) -> None:
+    first = Document("acme", "feedback", "f", {"reason": "SECRET-A " * 40}, at(0))
+    ledger.put_document(first)
+    ledger.put_document(replace(first, version=2, body={"reason": "SECRET-B " * 40}))
+    ledger.delete_document("acme", "feedback", "f")
+    ledger.close()
+    assert not any(b"SECRET" in file.read_bytes() for file in path.parent.iterdir())
 
 
 def test_a_file_that_is_no_ledger_is_a_ledger_error(path: Path) -> None:

@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from forgetless.domain.documents import Document
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
 
 __all__ = [
+    "DocumentStore",
     "Entity",
     "IdempotencyRecord",
     "IdempotencyStore",
@@ -184,6 +186,33 @@ class KeyStore(Protocol):
     def key(self, hash_: str) -> ApiKey | None:
         """The key with this hash, revoked or not."""
 
+    def keys(self, tenant: str) -> list[ApiKey]:
+        """All keys of the tenant, revoked ones too, oldest first by (created_at, hash)."""
+
+
+class DocumentStore(Protocol):
+    """Small records by (tenant, kind, id)."""
+
+    def put_document(self, document: Document) -> bool:
+        """Store version 1 of a new document, or the version after the one that is held; else False and no change.
+
+        The words of the version before are erased.
+        """
+
+    def document(self, tenant: str, kind: str, id_: str) -> Document | None:
+        """The document, or None; consistent."""
+
+    def documents(
+        self, tenant: str, kind: str, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Document], str | None]:
+        """The tenant's documents of a kind, newest first by (created_at, id), and the next cursor."""
+
+    def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
+        """Documents of any tenant whose `due_at` has come, the longest due first; may lag behind by seconds."""
+
+    def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
+        """Erase it for good; False when there was none."""
+
 
 class IdempotencyStore(Protocol):
     """Answers by (tenant, name), where name holds method, path and the client's key."""
@@ -203,7 +232,7 @@ class IdempotencyStore(Protocol):
         """Forget it: the request failed and may be tried again."""
 
 
-class Ledger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, IdempotencyStore, Protocol):
+class Ledger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, Protocol):
     """All of it, in one store, so that what belongs together is one transaction."""
 
     def ping(self) -> None:

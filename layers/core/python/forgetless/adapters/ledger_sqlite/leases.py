@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forgetless.adapters.ledger_sqlite.codec import dump, load, to_blob
+from forgetless.adapters.ledger_sqlite.codec import dump, from_blob, load, to_blob
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.keys import ApiKey
 
@@ -44,3 +44,9 @@ class KeyStore(Store):
             lambda db: db.execute("SELECT body FROM keys WHERE hash = ?", (to_blob(hash_),)).fetchone()
         )
         return None if row is None else ApiKey(hash_, *load(row[0]))
+
+    def keys(self, tenant: str) -> list[ApiKey]:
+        # An administrator's rare question; a household has few keys.
+        rows = self._connections.read(lambda db: db.execute("SELECT hash, body FROM keys").fetchall())
+        known = [ApiKey(from_blob(hash_), *load(body)) for hash_, body in rows]
+        return sorted((key for key in known if key.tenant == tenant), key=lambda key: (key.created_at, key.hash))

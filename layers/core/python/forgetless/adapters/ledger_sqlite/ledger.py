@@ -6,6 +6,7 @@ from pathlib import Path
 
 from forgetless.adapters.ledger_sqlite.answering import IdempotencyStore
 from forgetless.adapters.ledger_sqlite.connections import Connections
+from forgetless.adapters.ledger_sqlite.documents import DocumentStore
 from forgetless.adapters.ledger_sqlite.jobs import JobStore
 from forgetless.adapters.ledger_sqlite.leases import KeyStore, LeaseStore
 from forgetless.adapters.ledger_sqlite.memories import MemoryStore
@@ -14,7 +15,7 @@ from forgetless.adapters.ledger_sqlite.messages import MessageStore
 __all__ = ["SqliteLedger"]
 
 
-class SqliteLedger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, IdempotencyStore):
+class SqliteLedger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore):
     """The ledger in the file at `path`, which several threads and processes may share.
 
     The file (made at the first use, readable by its owner alone) and its -wal and -shm lie on a local disk: the

@@ -93,8 +93,19 @@ CREATE TABLE answered (
 CREATE INDEX answered_by_name ON answered (tenant, name);
 """
 
+_DOCUMENTS = """
+CREATE TABLE documents (
+    tenant BLOB NOT NULL, kind TEXT NOT NULL, id BLOB NOT NULL,
+    created_at TEXT NOT NULL, version INTEGER NOT NULL, due_at TEXT,
+    text_id INTEGER NOT NULL,
+    PRIMARY KEY (tenant, kind, id)
+) WITHOUT ROWID;
+CREATE INDEX documents_by_time ON documents (tenant, kind, created_at, id);
+CREATE INDEX documents_due ON documents (kind, due_at) WHERE due_at IS NOT NULL;
+"""
+
 #: The script at place n takes a file from version n to n + 1. Never edit one that was released: add the next.
-_MIGRATIONS = (_FIRST,)
+_MIGRATIONS = (_FIRST, _DOCUMENTS)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 

@@ -1,0 +1,87 @@
+"""The store of documents."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from forgetless.adapters.ledger_sqlite import texts
+from forgetless.adapters.ledger_sqlite.codec import dump, from_blob, from_cursor, load, to_blob, to_cursor
+from forgetless.adapters.ledger_sqlite.connections import Store
+from forgetless.domain.documents import Document
+
+__all__ = ["DocumentStore"]
+
+_SELECT = (
+    "SELECT tenant, kind, id, texts.body, created_at, version, due_at FROM documents CROSS JOIN texts USING (text_id)"
+)
+
+_PUT = """
+INSERT OR REPLACE INTO documents (tenant, kind, id, created_at, version, due_at, text_id) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+
+_HELD = "SELECT version, text_id FROM documents WHERE tenant = ? AND kind = ? AND id = ?"
+
+Key = tuple[bytes, str, bytes]
+
+
+class DocumentStore(Store):
+    """See `forgetless.ports.ledger.DocumentStore`."""
+
+    def put_document(self, document: Document) -> bool:
+        return self._connections.write(lambda db: _put(db, document), durable=True)
+
+    def document(self, tenant: str, kind: str, id_: str) -> Document | None:
+        query = f"{_SELECT} WHERE tenant = ? AND kind = ? AND id = ?"
+        row = self._connections.read(lambda db: db.execute(query, _key(tenant, kind, id_)).fetchone())
+        return None if row is None else _load(row)
+
+    def documents(
+        self, tenant: str, kind: str, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Document], str | None]:
+        condition, params = "tenant = ? AND kind = ?", [to_blob(tenant), kind]
+        if cursor is not None:
+            created_at, id_ = from_cursor(cursor, str, str)
+            condition += " AND (created_at, id) < (?, ?)"
+            params += [created_at, to_blob(id_)]
+        query = f"{_SELECT} WHERE {condition} ORDER BY created_at DESC, id DESC LIMIT ?"
+        rows = self._connections.read(lambda db: db.execute(query, (*params, limit + 1)).fetchall())
+        found = [_load(row) for row in rows[:limit]]
+        last = found[-1] if len(rows) > limit and found else None
+        return found, to_cursor(last.created_at, last.id) if last else None
+
+    def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
+        query = f"{_SELECT} WHERE kind = ? AND due_at <= ? ORDER BY due_at, tenant, id LIMIT ?"
+        rows = self._connections.read(lambda db: db.execute(query, (kind, now, limit)).fetchall())
+        return [_load(row) for row in rows]
+
+    def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
+        return self._connections.write(lambda db: _delete(db, _key(tenant, kind, id_)), durable=True)
+
+
+def _key(tenant: str, kind: str, id_: str) -> Key:
+    return to_blob(tenant), kind, to_blob(id_)
+
+
+def _put(db: sqlite3.Connection, document: Document) -> bool:
+    key = _key(document.tenant, document.kind, document.id)
+    version, text_id = db.execute(_HELD, key).fetchone() or (0, None)
+    if version != document.version - 1:
+        return False
+    texts.blank(db, [text_id])
+    added = texts.add(db, dump(document.body))
+    db.execute(_PUT, (*key, document.created_at, document.version, document.due_at, added))
+    return True
+
+
+def _delete(db: sqlite3.Connection, key: Key) -> bool:
+    held = db.execute(_HELD, key).fetchone()
+    if held is None:
+        return False
+    texts.blank(db, held[1:])
+    db.execute("DELETE FROM documents WHERE tenant = ? AND kind = ? AND id = ?", key)
+    return True
+
+
+def _load(row: tuple[bytes, str, bytes, bytes, str, int, str | None]) -> Document:
+    tenant, kind, id_, body, created_at, version, due_at = row
+    return Document(from_blob(tenant), kind, from_blob(id_), load(body), created_at, version, due_at)

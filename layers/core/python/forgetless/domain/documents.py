@@ -1,0 +1,25 @@
+"""Documents: small records beside the memories, such as a project's settings, a webhook or a feedback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Document"]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One JSON object by (tenant, kind, id); `version` counts its writes from 1.
+
+    `due_at` (a timestamp) marks it for work: sweep finds it once that time has come.
+    """
+
+    tenant: str
+    kind: str
+    id: str
+    body: Mapping[str, Any]
+    created_at: str
+    version: int = 1
+    due_at: str | None = None

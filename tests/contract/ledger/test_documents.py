@@ -1,0 +1,86 @@
+"""The contract of documents: small records by tenant, kind and id."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from forgetless.domain.documents import Document
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.ports.ledger import Ledger
+from tests.contract.ledger.making import at
+
+ODD: dict[str, Any] = {"text": "Zoë \ud800\x00", "big": 2**80, "nested": [{"a": None}, 1.5, True]}
+
+
+def a_document(id_: str, *, tenant: str = "acme", kind: str = "webhook", second: int = 0, **more: Any) -> Document:
+    return Document(tenant, kind, id_, more.pop("body", {"url": f"https://{id_}"}), at(second), **more)
+
+
+def test_a_document_comes_back_as_it_was(ledger: Ledger) -> None:
+    document = a_document("odd \ud800 id", body=ODD, due_at=at(9))
+    assert ledger.put_document(document)
+    assert ledger.document("acme", "webhook", "odd \ud800 id") == document
+
+
+def test_tenants_and_kinds_are_apart(ledger: Ledger) -> None:
+    ledger.put_document(a_document("a"))
+    assert ledger.document("other", "webhook", "a") is None
+    assert ledger.document("acme", "feedback", "a") is None
+    assert not ledger.delete_document("other", "webhook", "a")
+    assert ledger.documents("other", "webhook", limit=9) == ([], None)
+    assert ledger.document("acme", "webhook", "a") is not None
+
+
+def test_a_write_needs_the_version_before_it(ledger: Ledger) -> None:
+    first = a_document("a")
+    assert not ledger.put_document(replace(first, version=2))
+    assert ledger.put_document(first)
+    assert not ledger.put_document(replace(first, body={"url": "other"}))
+    second = replace(first, version=2, body={"url": "new"}, due_at=at(3))
+    assert ledger.put_document(second)
+    assert not ledger.put_document(replace(second, version=4))
+    assert ledger.document("acme", "webhook", "a") == second
+
+
+def test_a_deleted_document_may_be_made_again(ledger: Ledger) -> None:
+    ledger.put_document(a_document("a"))
+    assert ledger.delete_document("acme", "webhook", "a")
+    assert not ledger.delete_document("acme", "webhook", "a")
+    assert ledger.document("acme", "webhook", "a") is None
+    assert ledger.put_document(a_document("a"))
+
+
+def test_documents_are_listed_newest_first_in_pages(ledger: Ledger) -> None:
+    made = [a_document(f"{n}", second=n // 2) for n in range(7)]
+    for document in made:
+        ledger.put_document(document)
+    ledger.put_document(a_document("x", kind="feedback"))
+    pages, cursor = [], None
+    while True:
+        page, cursor = ledger.documents("acme", "webhook", limit=3, cursor=cursor)
+        pages.append([document.id for document in page])
+        if cursor is None:
+            break
+    assert pages == [["6", "5", "4"], ["3", "2", "1"], ["0"]]
+
+
+def test_a_cursor_of_somebody_else_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(InvalidRequestError, match="cursor"):
+        ledger.documents("acme", "webhook", limit=3, cursor="nonsense")
+
+
+def test_what_is_due_is_found_over_all_tenants_longest_first(ledger: Ledger) -> None:
+    ledger.put_document(a_document("later", due_at=at(30)))
+    ledger.put_document(a_document("second", due_at=at(7)))
+    ledger.put_document(a_document("first", tenant="other", due_at=at(5)))
+    ledger.put_document(a_document("never"))
+    ledger.put_document(a_document("else", kind="export", due_at=at(1)))
+    assert [one.id for one in ledger.due_documents("webhook", now=at(7), limit=9)] == ["first", "second"]
+    assert [one.id for one in ledger.due_documents("webhook", now=at(7), limit=1)] == ["first"]
+    first = ledger.document("other", "webhook", "first")
+    assert first is not None
+    ledger.put_document(replace(first, version=2, due_at=None))
+    assert [one.id for one in ledger.due_documents("webhook", now=at(7), limit=9)] == ["second"]
