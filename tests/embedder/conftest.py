@@ -63,7 +63,7 @@ def serve() -> Iterator[Serve]:
     yield begin
     for served in started:
         served.process.terminate()
-        served.process.wait(10)
+        served.process.wait(60)
         assert served.process.stdout is not None
         served.process.stdout.close()
 

@@ -68,12 +68,12 @@ def test_several_processes_answer_on_one_port_and_end_together(model_dir: Path) 
     children = psutil.Process(served.process.pid).children()
     answers = asyncio.run(burst(served, [{"input": words(number)} for number in range(20)]))
     served.process.terminate()
-    served.process.wait(10)
+    served.process.wait(60)
     assert served.process.stdout is not None
     served.process.stdout.close()
     assert {answer.status_code for answer in answers} == {200}
     assert len(children) >= 2
-    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert psutil.wait_procs(children, timeout=60)[1] == []
 
 
 async def burst(server: Served, bodies: list[dict[str, object]], **headers: str) -> list[httpx.Response]:
@@ -105,14 +105,18 @@ def test_a_passed_deadline_is_504(serve: Serve, model_dir: Path) -> None:
 
 def test_texts_of_a_client_that_left_leave_the_queue(serve: Serve, model_dir: Path) -> None:
     narrow = serve(model_dir, threads=1, batch_rows=1, queue_tokens=100_000)
-    body = {"input": [words(10_000 + number) for number in range(2000)]}
-    connection = http.client.HTTPConnection(narrow.url.removeprefix("http://"), timeout=10)
-    connection.request("POST", EMBEDDINGS, json.dumps(body))
-    connection.close()
-    narrow.post(EMBEDDINGS, json={"input": "dog"})
+    for client in range(8):
+        body = {"input": [words(10_000 * client + number) for number in range(2000)]}
+        connection = http.client.HTTPConnection(narrow.url.removeprefix("http://"), timeout=60)
+        connection.request("POST", EMBEDDINGS, json.dumps(body))
+        connection.close()
+    patience = time.monotonic() + 60
     figures = narrow.figures()
+    while figures["embedder_queue_tokens"] > 0 and time.monotonic() < patience:
+        narrow.post(EMBEDDINGS, json={"input": "dog"})
+        figures = narrow.figures()
     assert figures["embedder_queue_tokens"] == 0
-    assert figures["embedder_tokens_total"] < 2000 * 7
+    assert figures["embedder_tokens_total"] < 8 * 2000 * 7
 
 
 def test_an_idle_service_does_not_poll(server: Served) -> None:
@@ -139,7 +143,7 @@ def test_sigterm_answers_what_was_accepted_and_exits(model_dir: Path) -> None:
 
     try:
         answers = asyncio.run(stop_under_load())
-        served.process.wait(10)
+        served.process.wait(60)
     finally:
         served.process.kill()
         assert served.process.stdout is not None

@@ -127,9 +127,9 @@ def test_a_collection_that_lost_its_creator_halfway_is_completed(milvus: MilvusI
     from pymilvus import MilvusClient  # noqa: PLC0415 - as a process that stops after the first of its steps
 
     milvus.insert([row(memory("one"), words="tea")])
-    client = MilvusClient(uri=lite.uri, timeout=5)
-    client.release_collection(milvus.collection, timeout=5)
-    client.drop_index(milvus.collection, "sparse", timeout=5)
+    client = MilvusClient(uri=lite.uri, timeout=30)
+    client.release_collection(milvus.collection, timeout=30)
+    client.drop_index(milvus.collection, "sparse", timeout=30)
     assert ids(milvus.search_words("acme", "tea", EVERYTHING, 9)) == [memory("one").id]
     client.close()
 
