@@ -15,7 +15,7 @@ TEST_MODEL := $(CURDIR)/.forgetless/models/$(MODEL)
 # Tests never talk to a real LLM, whatever the caller's shell has configured.
 CLEAN_ENV := env -u OPENAI_BASE_URL -u OPENAI_API_KEY -u FORGETLESS_LLM_MODEL
 
-.PHONY: help up down status test lint format typecheck imports unit bench eval demo reindex reset-data build validate clean model
+.PHONY: help up down status test lint format typecheck imports unit kill-test bench eval demo reindex reset-data build validate clean model
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ imports: $(STAMP) ## Import directions (import-linter)
 
 unit: $(STAMP) model ## The tests alone: make unit ARGS="tests/up -k lock"
 	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 2 --dist loadgroup -m 'not docker' $(ARGS)
+
+kill-test: $(STAMP) ## Kill processes after every step, three ways; print what was lost or doubled: ARGS="--runs 10"
+	@$(CLEAN_ENV) $(PY) -m tests.faults $(ARGS)
 
 model: $(STAMP) ## Prepare the embedding model once; returns at once when it is there and valid
 	@$(PY) -m embedder prepare --model $(MODEL) --out '$(TEST_MODEL)'

@@ -8,10 +8,12 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from forgetless.runtime.composition import services
-from forgetless.runtime.logs import share_config
+from forgetless.runtime.start import start
 
-share_config()
+start()
 processor = SqsFifoPartialProcessor(skip_group_on_error=True)
+# A batch of one that fails is reported like any other: raised, Lambda would take the function for broken.
+processor.raise_on_entire_batch_failure = False
 
 #: What one job may take, below the function's time-out (90 s, one record an invocation).
 JOB_S = 75.0

@@ -6,7 +6,7 @@ from mangum import Mangum
 
 from forgetless.api.app import create_search_app
 from forgetless.runtime.composition import services
-from forgetless.runtime.logs import share_config
+from forgetless.runtime.start import start
 
-share_config()
+start()
 handler = Mangum(create_search_app(services, inline=True), lifespan="off")

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
-from forgetless.domain.errors import DeadlineError, ForgetlessError, QueueError
+from forgetless.domain.errors import DeadlineError, QueueError
 from forgetless.domain.jobs import Job, JobState, job_id_for
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, memory_id
 from forgetless.domain.times import later
@@ -14,7 +14,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
 from forgetless.service.indexing import Indexer
-from forgetless.service.inferring import InferenceRun, finished
+from forgetless.service.inferring import InferenceRun, finished, reason_of
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
 
 __all__ = ["INLINE_DEADLINE_S", "AddService"]
@@ -55,7 +55,13 @@ class AddService:
             return AddOutcome(finished(job, self._clock.now(), ()), (), indexed=True, extraction="verbatim")
         if request.infer and self._inference is not None:
             return self._infer(self._inference, job, messages, queued=request.queued)
-        return self._verbatim(job, messages, extraction="none" if request.infer else "verbatim")
+        extraction = "none" if request.infer else "verbatim"
+        if request.idempotency_key is not None:
+            # A retry after its process died: what is stored is answered, and not inserted into the index again.
+            standing = self._ledger.job(job.tenant, job.id)
+            if standing is not None and standing.state is JobState.SUCCEEDED:
+                return self._repeated(standing, extraction)
+        return self._verbatim(job, messages, extraction=extraction)
 
     def _accept(self, request: AddRequest) -> tuple[Job, list[Message]]:
         now = self._clock.now()
@@ -83,11 +89,12 @@ class AddService:
     def _infer(self, inference: InferenceRun, job: Job, messages: list[Message], *, queued: bool) -> AddOutcome:
         standing = self._ledger.put_job(job, messages)
         if standing.state is JobState.SUCCEEDED:
-            return self._repeated(standing)
+            return self._repeated(standing, "llm")
         if standing.state is JobState.FAILED:
             # The caller saw the error and tries again under the same Idempotency-Key: the same job, from the start.
-            standing = replace(job, attempts=standing.attempts)
-            self._ledger.update_job(standing, owner=None)
+            again = replace(job, attempts=standing.attempts)
+            self._ledger.update_job(again, owner=standing.lease_owner)
+            standing = again
         if queued:
             self.enqueue(standing)
             return AddOutcome(standing, (), indexed=False, extraction="llm")
@@ -101,8 +108,8 @@ class AddService:
             raise DeadlineError(
                 "the LLM did not answer in time; the add goes on in the background", event_id=job.id
             ) from None
-        except ForgetlessError as error:
-            inference.fail(standing, owner=owner, reason=f"{error.code}: {error.message}")
+        except Exception as error:
+            inference.fail(standing, owner=owner, reason=reason_of(error))
             raise
 
     def enqueue(self, job: Job) -> None:
@@ -131,11 +138,11 @@ class AddService:
         indexed = self._indexer.write(rows)
         return AddOutcome(done, added(memories), indexed=indexed, extraction=extraction)
 
-    def _repeated(self, job: Job) -> AddOutcome:
+    def _repeated(self, job: Job, extraction: str) -> AddOutcome:
         """The answer of a job that is done already: the same ids, with what they say now."""
         found = self._ledger.read(job.tenant, [result["id"] for result in job.results])
         memories = [found[result["id"]] for result in job.results if result["id"] in found]
-        return AddOutcome(job, added(memories), indexed=True, extraction="llm")
+        return AddOutcome(job, added(memories), indexed=True, extraction=extraction)
 
 
 def added(memories: Sequence[Memory]) -> tuple[AddedMemory, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from forgetless.domain.errors import DuplicateTextError, LeaseLostError, VersionConflictError
+from forgetless.domain.errors import DuplicateTextError, ForgetlessError, LeaseLostError, VersionConflictError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Event, EventKind, Memory, Message, memory_id
 from forgetless.domain.times import later
@@ -19,7 +19,7 @@ from forgetless.service.indexing import Indexer
 from forgetless.service.recalling import Recall
 from forgetless.service.requests import AddedMemory, AddOutcome
 
-__all__ = ["InferenceRun", "finished"]
+__all__ = ["InferenceRun", "finished", "given_up", "reason_of"]
 
 _logger = logging.getLogger(__name__)
 
@@ -43,6 +43,29 @@ def finished(job: Job, at: str, results: Sequence[Mapping[str, Any]]) -> Job:
         updated_at=at,
         error=None,
     )
+
+
+def given_up(job: Job, at: str, *, owner: str | None, reason: str) -> Job:
+    """The job, FAILED; `owner`, who gives it up, stays in it: only a job that waits has none."""
+    return replace(
+        job,
+        state=JobState.FAILED,
+        error=reason,
+        request={},
+        completed_at=at,
+        updated_at=at,
+        lease_owner=owner,
+        lease_until=None,
+    )
+
+
+def reason_of(error: Exception) -> str:
+    """Why a job failed, for its `error`; of an error that nobody foresaw only the name, for its text may quote."""
+    if isinstance(error, ForgetlessError):
+        return f"{error.code}: {error.message}"
+    if isinstance(error, TimeoutError):
+        return "deadline_exceeded: the LLM did not answer in time"
+    return f"internal_error: {type(error).__name__}"
 
 
 class InferenceRun:
@@ -75,18 +98,7 @@ class InferenceRun:
 
     def fail(self, job: Job, *, owner: str, reason: str) -> None:
         """Record that the job ended without effect; its caller has seen why."""
-        now = self._clock.now()
-        failed = replace(
-            job,
-            state=JobState.FAILED,
-            error=reason,
-            request={},
-            completed_at=now,
-            updated_at=now,
-            lease_owner=None,
-            lease_until=None,
-        )
-        self._replace(failed, owner)
+        self._replace(given_up(job, self._clock.now(), owner=owner, reason=reason), owner)
 
     def release(self, job: Job, *, owner: str) -> None:
         """Put the job back to PENDING, so that the queue or sweep brings it again."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import uuid
 
-from forgetless.domain.errors import DependencyError, ForgetlessError, LeaseLostError, LlmReplyError
+from forgetless.domain.errors import LeaseLostError, LlmReplyError
 from forgetless.domain.jobs import JobState
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
-from forgetless.service.inferring import InferenceRun
+from forgetless.service.inferring import InferenceRun, reason_of
 
 __all__ = ["IngestService"]
 
 _logger = logging.getLogger(__name__)
 
-#: A job that failed this often for want of a dependency is given up; the queue gives up its message as often.
+#: A job that failed this often is given up; the queue gives up its message as often.
 MOST_ATTEMPTS = 5
 
 
@@ -42,19 +42,10 @@ class IngestService:
             self._inference.run(job, owner=owner, deadline=self._clock.monotonic() + seconds)
         except LeaseLostError:
             _logger.info("job is in other hands", extra={"job_id": job_id})
-        except (DependencyError, TimeoutError) as error:
-            # What the LLM said wrong it may say right the next time; all else is a matter of waiting.
+        except Exception as error:
+            # Most is a matter of waiting: what the LLM said wrong it may say right the next time.
             if job.attempts + 1 >= MOST_ATTEMPTS:
-                self._inference.fail(job, owner=owner, reason=_reason(error))
-                raise
-            self._inference.release(job, owner=owner)
+                self._inference.fail(job, owner=owner, reason=reason_of(error))
+            else:
+                self._inference.release(job, owner=owner)
             raise
-        except ForgetlessError as error:
-            self._inference.fail(job, owner=owner, reason=_reason(error))
-            raise
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ForgetlessError):
-        return f"{error.code}: {error.message}"
-    return "deadline_exceeded: the LLM did not answer in time"

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from forgetless.domain.errors import DependencyError
+from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
 from forgetless.service.indexing import Indexer
+from forgetless.service.inferring import given_up
+from forgetless.service.ingesting import MOST_ATTEMPTS
 
 __all__ = ["SweepReport", "SweepService"]
 
+T = TypeVar("T")
+
 _logger = logging.getLogger(__name__)
 
-#: A job PENDING this long has lost its message, or its process.
-LOST_AFTER_S = 60.0
+#: A job PENDING this long, since it was accepted or last swept, has lost its message or its process.
+LOST_AFTER_S = 120.0
 #: An index pending this long is nobody's work any more.
 UNINDEXED_AFTER_S = 10.0
-#: Rows at once, and most portions a run: a run stays well below its function's time-out.
+#: Rows at once, most portions a run, and the seconds after which a part starts no further portion: a run stays well
+#: below its function's time-out, and the next one goes on.
 PORTION = 100
 MOST_PORTIONS = 50
+PART_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,7 @@ class SweepReport:
     """What a sweep did."""
 
     requeued: int
+    given_up: int
     indexed: int
     expired_messages: int
 
@@ -46,11 +55,14 @@ class SweepService:
         self._queue = queue
         self._clock = clock
         self._message_retention_s = message_retention_s
+        self._given_up = 0
 
     def sweep(self) -> SweepReport:
         """One bounded run; a part that fails is logged and the others still run."""
+        self._given_up = 0
         return SweepReport(
             requeued=self._attempt("requeue", self._requeue),
+            given_up=self._given_up,
             indexed=self._attempt("index", self._index),
             expired_messages=self._attempt("expire", self._expire),
         )
@@ -71,21 +83,45 @@ class SweepService:
             return 0
 
     def _requeue(self) -> int:
+        return self._in_portions(
+            lambda now: self._ledger.stuck_jobs(now=now, pending_before=later(now, -LOST_AFTER_S), limit=PORTION),
+            lambda stuck: sum(self._bring_back(job) for job in stuck),
+        )
+
+    def _bring_back(self, job: Job) -> bool:
+        """Put a stuck job back into the queue; one that outlived its workers too often is given up."""
         now = self._clock.now()
-        stuck = self._ledger.stuck_jobs(now=now, pending_before=later(now, -LOST_AFTER_S), limit=PORTION)
-        for job in stuck:
-            # The minute makes a new deduplication id, so that the message is sent though an earlier one was lost.
-            self._queue.send(job, attempt=f"sweep-{now[:16]}")
-        return len(stuck)
+        if job.attempts >= MOST_ATTEMPTS:
+            reason = f"worker_lost: no worker finished it in {job.attempts} attempts"
+            given = self._ledger.update_job(
+                given_up(job, now, owner=job.lease_owner, reason=reason), owner=job.lease_owner
+            )
+            self._given_up += given
+            return False
+        # Renewed, so that the next run comes to others; refused when somebody has claimed the job meanwhile.
+        waiting = replace(job, state=JobState.PENDING, updated_at=now, lease_owner=None, lease_until=None)
+        if not self._ledger.update_job(waiting, owner=job.lease_owner):
+            return False
+        # The time makes a new deduplication id for each round, the same one for two sweeps at once.
+        self._queue.send(job, attempt=f"sweep-{job.updated_at}")
+        return True
 
     def _index(self) -> int:
-        before = later(self._clock.now(), -UNINDEXED_AFTER_S)
+        return self._in_portions(
+            lambda now: self._ledger.unindexed(before=later(now, -UNINDEXED_AFTER_S), limit=PORTION),
+            self._indexer.refresh,
+        )
+
+    def _in_portions(self, read: Callable[[str], list[T]], work: Callable[[list[T]], int]) -> int:
+        begin, give_up = self._clock.now(), self._clock.monotonic() + PART_S
         count = 0
         for _ in range(MOST_PORTIONS):
-            portion = self._ledger.unindexed(before=before, limit=PORTION)
+            portion = read(begin)
             if not portion:
                 break
-            count += self._indexer.refresh(portion)
+            count += work(portion)
+            if len(portion) < PORTION or self._clock.monotonic() >= give_up:
+                break
         return count
 
     def _expire(self) -> int:

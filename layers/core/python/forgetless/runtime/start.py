@@ -1,0 +1,30 @@
+"""Start of a Lambda environment: logs are set up, and a wrong or missing variable stops it with its name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.runtime.logs import share_config
+from forgetless.runtime.settings import load_settings
+
+__all__ = ["REQUIRED", "check_environment", "start"]
+
+#: What has no sensible default but on one machine: required beside the deployed ledger.
+REQUIRED = ("FORGETLESS_LEDGER_TABLE", "FORGETLESS_QUEUE_URL", "FORGETLESS_MILVUS_URI", "FORGETLESS_EMBEDDER_URL")
+
+
+def start() -> None:
+    """Called once by every entry point, before its first event; opens no connection (SnapStart)."""
+    check_environment()
+    share_config()
+
+
+def check_environment(environ: Mapping[str, str] = os.environ) -> None:
+    """Raise InvalidRequestError naming the variables that are missing, or one whose value is wrong."""
+    if load_settings(environ).ledger == "sqlite":
+        return
+    missing = [name for name in REQUIRED if not environ.get(name, "").strip()]
+    if missing:
+        raise InvalidRequestError(f"set {', '.join(missing)}: FORGETLESS_LEDGER=dynamodb needs it")

@@ -1,0 +1,67 @@
+"""What a process of a kill test does: accept an add, run the ingest function, run the sweep function."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from forgetless.domain.errors import ForgetlessError
+from forgetless.domain.scope import Scope
+from forgetless.service.requests import AddRequest, IncomingMessage
+from forgetless.service.services import Services
+from tests.faults.parts import Place, compose
+from tests.faults.watching import Fate, Step, Watch
+
+__all__ = ["SCOPE", "perform", "perform_in_process"]
+
+SCOPE = Scope("default", user_id="alice")
+FUNCTIONS = Path(__file__).parents[2] / "functions"
+
+#: How an add under test is asked for.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "queued": {"infer": True, "queued": True},
+    "inline": {"infer": True},
+    "verbatim": {"infer": False},
+}
+
+
+def perform(act: str, argument: Any, place: Place, fate: Fate | None, line: Connection) -> None:
+    """The body of a process: do `act`, then send ("done", its result) or, when it was refused, the error's code."""
+    watch = Watch(fate, line)
+    try:
+        result = _do(act, argument, compose(place, watch))
+    except ForgetlessError as error:
+        line.send((error.code, None))
+        return
+    watch.after("handler")
+    line.send(("done", result))
+
+
+def perform_in_process(act: str, argument: Any, place: Place) -> tuple[Any, list[Step]]:
+    """The same without a process of its own."""
+    watch = Watch()
+    return _do(act, argument, compose(place, watch)), watch.seen
+
+
+def _do(act: str, argument: Any, services: Services) -> Any:
+    if act in _OPTIONS:
+        text, key, *user = argument
+        message = IncomingMessage("user", text)
+        scope = replace(SCOPE, user_id=user[0]) if user else SCOPE
+        outcome = services.add.add(AddRequest(scope, (message,), idempotency_key=key, **_OPTIONS[act]))
+        return outcome.job.id
+    return _function(act, services)(argument, None)
+
+
+def _function(name: str, services: Services) -> Any:
+    """The handler of functions/NAME/app.py over these services."""
+    spec = importlib.util.spec_from_file_location(f"{name}_app", FUNCTIONS / name / "app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.services = lambda: services
+    return module.handler

@@ -1,0 +1,132 @@
+"""One run of a kill test: a story in which one process is disturbed after one step, and what is left of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import count
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from tests.faults.stage import Left, Stage, join, wait_at_step
+from tests.faults.watching import STEPS, Fate, Step, Way
+
+__all__ = ["ACTS", "Outcome", "Runner", "compare"]
+
+#: Whose process is disturbed: the one that accepts (and for `inline` and `verbatim` does) an add, or the worker.
+ACTS = ("queued", "ingest", "inline", "verbatim")
+
+_KEY = "the-only-try"
+_ADD = ("I moved to Hanoi and like tea", _KEY)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many memories and index rows a run lost or holds twice, against the undisturbed run."""
+
+    lost: int
+    doubled: int
+    same: bool
+
+
+class Runner:
+    """Runs stories, each on a stage of its own."""
+
+    def __init__(self, folder: Path, endpoint: str) -> None:
+        self._folder = folder
+        self._endpoint = endpoint
+        self._names = (f"story-{number}" for number in count())
+        self.undisturbed: Callable[[str], tuple[Left, list[Step]]] = cache(self._undisturbed)
+
+    def stage(self) -> Stage:
+        """A stage on which Alice lives in Hue."""
+        stage = Stage(Path(mkdtemp(dir=self._folder)), self._endpoint, next(self._names))
+        stage.act("inline", ("I live in Hue", "before"))
+        stage.later(1)
+        return stage
+
+    def steps(self, act: str) -> list[Step]:
+        """Every step that the process takes when nothing happens."""
+        return self.undisturbed(act)[1]
+
+    def disturbed(self, act: str, fate: Fate, *, retry: bool = True) -> Outcome:
+        """The story with the process of `act` meeting its fate; `retry`: the client asks again until it is answered."""
+        stage, argument, records = self._before(act)
+        process, line = stage.start(act, argument, fate)
+        wait_at_step(process, line, fate.way)
+        finished = self._after(stage, act, records, retry=retry)
+        if fate.way is Way.STALL:
+            line.send("go on")
+            join(process, line)
+            finished = stage.recover()
+        line.close()
+        stage.redeliver(3)
+        left = stage.left()
+        if fate.way is Way.STALL:
+            # Who goes on after sweep has indexed its work inserts the same rows again: the index port allows doubles,
+            # and its readers take them for one.
+            left = replace(left, rows=sorted(set(left.rows)))
+        return compare(self.undisturbed(act)[0], left, finished)
+
+    def killed_after(self, act: str, seconds: float) -> Outcome:
+        """The story with SIGKILL after some time, wherever the process stands then."""
+        stage, argument, records = self._before(act)
+        process, line = stage.start(act, argument)
+        process.join(seconds)
+        process.kill()
+        process.join()
+        line.close()
+        finished = self._after(stage, act, records, retry=True)
+        stage.redeliver(3)
+        return compare(self.undisturbed(act)[0], stage.left(), finished)
+
+    def two_workers(self) -> Outcome:
+        """One message to two workers at the same time."""
+        stage = self.stage()
+        stage.act("queued", _ADD)
+        records = stage.receive()
+        workers = [stage.start("ingest", {"Records": records}) for _ in range(2)]
+        answers = [join(*worker) for worker in workers]
+        assert all(answer is not None and answer[1] == {"batchItemFailures": []} for answer in answers), answers
+        stage.settle_batch(records, answers[0][1])
+        finished = stage.recover()
+        return compare(self.undisturbed("ingest")[0], stage.left(), finished)
+
+    def _before(self, act: str) -> tuple[Stage, Any, list[dict[str, Any]]]:
+        stage = self.stage()
+        if act != "ingest":
+            return stage, _ADD, []
+        stage.act("queued", _ADD)
+        records = stage.receive()
+        return stage, {"Records": records}, records
+
+    def _after(self, stage: Stage, act: str, records: list[dict[str, Any]], *, retry: bool) -> bool:
+        # Lambda's event source sees that the function is gone; the client that its connection is.
+        stage.settle_batch(records, None)
+        if act != "ingest" and retry:
+            stage.later()
+            stage.act(act, _ADD)
+        return stage.recover()
+
+    def _undisturbed(self, act: str) -> tuple[Left, list[Step]]:
+        stage, argument, records = self._before(act)
+        answer, steps = stage.act(act, argument)
+        if act == "ingest":
+            stage.settle_batch(records, answer)
+            steps = [*steps, Step("handler", 1)]
+        assert stage.recover()
+        assert {step.call for step in steps} <= set(STEPS)
+        return stage.left(), steps
+
+
+def compare(expected: Left, found: Left, finished: bool) -> Outcome:
+    """Count what is missing and what is too much."""
+    lost = doubled = 0
+    for name in ("memories", "histories", "jobs", "rows"):
+        wanted, there = Counter(getattr(expected, name)), Counter(getattr(found, name))
+        lost += (wanted - there).total()
+        doubled += (there - wanted).total()
+    return Outcome(lost, doubled, finished and expected == found)

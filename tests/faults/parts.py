@@ -1,0 +1,130 @@
+"""What the processes of a kill test share: a ledger, a queue and an index that outlive each of them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.embedder_fake import FakeEmbedder
+from forgetless.adapters.index_memory import MemoryIndex
+from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.adapters.llm_fake import FakeLlm
+from forgetless.adapters.queue_sqs import SqsQueue
+from forgetless.domain.errors import LlmUnavailableError
+from forgetless.domain.filters import Filter
+from forgetless.domain.memory import Memory
+from forgetless.domain.times import later
+from forgetless.ports.index import Hit, IndexRow
+from forgetless.ports.llm import ChatMessage
+from forgetless.service.services import Ports, Services
+from tests.faults.watching import Watch, watched
+
+__all__ = ["POISON", "DiskIndex", "Place", "compose"]
+
+#: A message that the LLM never takes.
+POISON = "poison"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where everything is; `ahead_s` is how far the process's clock is ahead of the machine's."""
+
+    folder: Path
+    queue_url: str
+    ahead_s: float = 0.0
+
+
+class AheadClock(SystemClock):
+    """The machine's clock plus some seconds, so that leases end without waiting."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def now(self) -> str:
+        return later(super().now(), self._seconds)
+
+
+class DiskIndex(MemoryIndex):
+    """MemoryIndex over a file that processes share; a write is whole or not there."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def insert(self, rows: Sequence[IndexRow]) -> None:
+        with self._changing():
+            super().insert(rows)
+
+    def drop(self, tenant: str, keys: Sequence[tuple[str, int]]) -> None:
+        with self._changing():
+            super().drop(tenant, keys)
+
+    def drop_older(self, tenant: str, memories: Sequence[Memory]) -> None:
+        with self._changing():
+            super().drop_older(tenant, memories)
+
+    def drop_all(self, tenant: str | None = None) -> None:
+        with self._changing():
+            super().drop_all(tenant)
+
+    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> tuple[list[Hit], bool]:
+        self._load()
+        return super().search_vector(tenant, vector, where, limit)
+
+    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> tuple[list[Hit], bool]:
+        self._load()
+        return super().search_words(tenant, words, where, limit)
+
+    def vectors(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[float]]:
+        self._load()
+        return super().vectors(tenant, keys)
+
+    def keys(self) -> list[tuple[str, int]]:
+        """Every row's memory id and version, doubles too."""
+        self._load()
+        return sorted((row.memory.id, row.memory.version) for row in self._rows)
+
+    def _load(self) -> None:
+        self._rows = pickle.loads(self._path.read_bytes()) if self._path.exists() else []
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        with self._path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._load()
+            yield
+            fresh = self._path.with_suffix(f".{os.getpid()}")
+            fresh.write_bytes(pickle.dumps(self._rows))
+            fresh.replace(self._path)
+
+
+def compose(place: Place, watch: Watch | None = None, *, reply: Callable[..., str] | None = None) -> Services:
+    """The services over the shared parts, watched when asked."""
+    ports: dict[str, Any] = {
+        "ledger": SqliteLedger(place.folder / "ledger.db"),
+        "index": DiskIndex(place.folder / "index.pickle"),
+        "embedder": FakeEmbedder(),
+        "queue": SqsQueue(place.queue_url),
+        "llm": FakeLlm(reply or extract),
+    }
+    if watch is not None:
+        ports = {name: watched(port, name, watch) for name, port in ports.items()}
+    return Services(Ports(clock=AheadClock(place.ahead_s), **ports))
+
+
+def extract(messages: Sequence[ChatMessage]) -> str:
+    """A sensible model: two facts of a move, of which the first supersedes what it contradicts; one fact else."""
+    asked = messages[-1].content
+    if POISON in asked:
+        raise LlmUnavailableError("the LLM does not like this")
+    if "Hanoi" in asked:
+        return json.dumps({"facts": [{"text": "Alice lives in Hanoi", "supersedes": [1]}, {"text": "Alice likes tea"}]})
+    return json.dumps({"facts": [{"text": "Alice lives in Hue"}]})

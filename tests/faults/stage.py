@@ -1,0 +1,219 @@
+"""The stage of a kill test: a queue as Lambda's event source serves it, processes that may die, and what is left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.domain.jobs import JobState
+from local.emulator.sqs.app import QueueServer
+from local.emulator.sqs.operations import Operations
+from local.emulator.sqs.service import QueueService
+from local.emulator.sqs.store import Store
+from local.emulator.template.model import Place as AccountPlace
+from tests.faults.acts import SCOPE, perform, perform_in_process
+from tests.faults.parts import DiskIndex, Place
+from tests.faults.watching import Fate, Step, Way
+from tests.unit.servers import free_socket, serve_app
+
+__all__ = ["MAX_RECEIVES", "Left", "Stage", "queue_server"]
+
+#: As in template.yaml.
+MAX_RECEIVES = 5
+#: Beyond every lease, and beyond what sweep waits for a lost message.
+LATER_S = 200.0
+#: How long a process may take on a busy machine.
+PATIENCE_S = 60.0
+#: Rounds of sweep and queue after which whatever is unfinished counts as lost.
+ROUNDS = 8
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["tests.faults.acts", "boto3", "aws_lambda_powertools.utilities.batch"])
+
+
+@contextlib.contextmanager
+def queue_server(folder: Path) -> Iterator[str]:
+    """The emulator's SQS at its address."""
+    service = QueueService(Store(folder / "sqs.db"))
+
+    async def status() -> dict[str, Any]:
+        return {}
+
+    with free_socket() as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with serve_app(QueueServer(Operations(service, AccountPlace(queue_url=url)), status), listener) as endpoint:
+            yield endpoint
+    service.close()
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a client and an operator find in the end; equal stories leave equal things."""
+
+    memories: list[tuple[str, str, int, str | None]]
+    histories: list[tuple[str, int, str]]
+    jobs: list[tuple[str, str, str]]
+    rows: list[tuple[str, int]]
+    pending: int
+
+
+class Stage:
+    """One ledger, index and queue in a folder."""
+
+    def __init__(self, folder: Path, endpoint: str, name: str) -> None:
+        self._sqs = boto3.client(
+            "sqs", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="local", aws_secret_access_key="x"
+        )
+        self._dead_url = self._queue(f"{name}-dead.fifo")
+        arn = f"arn:aws:sqs:us-east-1:123456789012:{name}-dead.fifo"
+        policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES})
+        self._url = self._queue(f"{name}.fifo", RedrivePolicy=policy)
+        self.place = Place(folder, self._url)
+        self._delivered: list[dict[str, Any]] = []
+
+    def later(self, seconds: float = LATER_S) -> None:
+        """Let time pass for all that comes."""
+        self.place = replace(self.place, ahead_s=self.place.ahead_s + seconds)
+
+    def act(self, act: str, argument: Any) -> tuple[Any, list[Step]]:
+        """Undisturbed, in this process; returns the result and the steps."""
+        return perform_in_process(act, argument, self.place)
+
+    def start(self, act: str, argument: Any, fate: Fate | None = None) -> tuple[BaseProcess, Connection]:
+        """In a process of its own."""
+        ours, theirs = multiprocessing.Pipe()
+        process = _processes.Process(target=perform, args=(act, argument, self.place, fate, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        return process, ours
+
+    def receive(self) -> list[dict[str, Any]]:
+        """Messages as the event source hands them to the function; in flight until deleted or released."""
+        reply = self._sqs.receive_message(
+            QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=0, MessageSystemAttributeNames=["All"]
+        )
+        records = [_record(message) for message in reply.get("Messages", [])]
+        self._delivered += records
+        return records
+
+    def settle_batch(self, records: list[dict[str, Any]], answer: Any) -> None:
+        """What the event source does with the function's answer; None stands for a process that died."""
+        failed = {one["messageId"] for one in records}
+        if answer is not None:
+            failed = {one["itemIdentifier"] for one in answer["batchItemFailures"]}
+        for record in records:
+            if record["messageId"] in failed:
+                self._sqs.change_message_visibility(
+                    QueueUrl=self._url, ReceiptHandle=record["receiptHandle"], VisibilityTimeout=0
+                )
+            else:
+                self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=record["receiptHandle"])
+
+    def work_off(self) -> None:
+        """Run the ingest function over what the queue gives, message by message as the template has it."""
+        while records := self.receive():
+            for record in records:
+                self.settle_batch([record], self.act("ingest", {"Records": [record]})[0])
+
+    def redeliver(self, times: int) -> None:
+        """Hand every message so far to the function again, though it has been deleted."""
+        for record in self._delivered * times:
+            self.act("ingest", {"Records": [record]})
+
+    def purge(self) -> None:
+        """Lose every message."""
+        self._sqs.purge_queue(QueueUrl=self._url)
+
+    def dead(self) -> list[str]:
+        """Job ids in the dead-letter queue."""
+        reply = self._sqs.receive_message(QueueUrl=self._dead_url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        return [json.loads(message["Body"])["job_id"] for message in reply.get("Messages", [])]
+
+    def recover(self) -> bool:
+        """Let sweep and queue do what they do in time; whether all came to an end."""
+        for _ in range(ROUNDS):
+            self.later()
+            self.act("sweep", {})
+            self.work_off()
+            if self._settled():
+                return True
+        return False
+
+    def left(self) -> Left:
+        """Everything there is now."""
+        ledger = SqliteLedger(self.place.folder / "ledger.db")
+        memories = ledger.list_memories(SCOPE.tenant, {}, limit=1000, superseded=True).items
+        histories = [event for memory in memories for event in ledger.history(SCOPE.tenant, memory.id)]
+        jobs, _ = ledger.jobs(SCOPE.tenant, limit=100)
+        found = Left(
+            memories=sorted((one.id, one.text, one.version, one.superseded_by) for one in memories),
+            histories=sorted((event.memory.id, event.memory.version, str(event.kind)) for event in histories),
+            jobs=sorted((job.id, str(job.state), str(sorted(one["id"] for one in job.results))) for job in jobs),
+            rows=DiskIndex(self.place.folder / "index.pickle").keys(),
+            pending=len(ledger.unindexed(before="9999", limit=100)),
+        )
+        ledger.close()
+        return found
+
+    def _settled(self) -> bool:
+        ledger = SqliteLedger(self.place.folder / "ledger.db")
+        jobs, _ = ledger.jobs(SCOPE.tenant, limit=100)
+        pending = ledger.unindexed(before="9999", limit=1)
+        ledger.close()
+        return not pending and all(job.state in {JobState.SUCCEEDED, JobState.FAILED} for job in jobs)
+
+    def _queue(self, name: str, **attributes: str) -> str:
+        attributes |= {"FifoQueue": "true", "VisibilityTimeout": "540"}
+        return str(self._sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
+
+
+def join(process: BaseProcess, line: Connection) -> Any:
+    """Wait for a process's result; None when it died."""
+    try:
+        assert line.poll(PATIENCE_S), "the process neither ended nor reached its step"
+        message = line.recv()
+    except (EOFError, ConnectionResetError):
+        message = None
+    process.join(PATIENCE_S)
+    line.close()
+    return message
+
+
+def wait_at_step(process: BaseProcess, line: Connection, way: Way) -> None:
+    """Until the process has done its step: it has ended then, or stands there and is killed or left standing."""
+    if way is Way.EXIT:
+        process.join(PATIENCE_S)
+        assert process.exitcode == 9, f"the process ended with {process.exitcode} and did not die at its step"
+        return
+    assert line.poll(PATIENCE_S), "the process did not reach its step"
+    assert line.recv() == "here"
+    if way is Way.KILL:
+        assert process.pid is not None
+        os.kill(process.pid, 9)
+        process.join(PATIENCE_S)
+        assert process.exitcode == -9
+
+
+def _record(message: Any) -> dict[str, Any]:
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": message["Attributes"],
+        "messageAttributes": {},
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:ingest.fifo",
+        "awsRegion": "us-east-1",
+    }

@@ -1,0 +1,32 @@
+"""Whatever process dies after whatever step: the same memories in the end, none lost, none twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.killing import ACTS, Outcome, Runner
+from tests.faults.watching import STEPS, Fate, Way
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill")]
+
+UNHARMED = Outcome(lost=0, doubled=0, same=True)
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("way", list(Way))
+def test_a_process_disturbed_after_any_step_loses_and_doubles_nothing(runner: Runner, act: str, way: Way) -> None:
+    outcomes = {str(step): runner.disturbed(act, Fate(step, way)) for step in runner.steps(act)}
+    assert {step: outcome for step, outcome in outcomes.items() if outcome != UNHARMED} == {}
+
+
+def test_every_step_that_leaves_a_trace_is_among_those_disturbed(runner: Runner) -> None:
+    assert {step.call for act in ACTS for step in runner.steps(act)} == set(STEPS)
+
+
+def test_one_message_in_the_hands_of_two_workers_is_done_once(runner: Runner) -> None:
+    assert runner.two_workers() == UNHARMED
+
+
+def test_an_accepted_add_is_done_though_its_client_never_asks_again(runner: Runner) -> None:
+    for step in runner.steps("queued"):
+        assert runner.disturbed("queued", Fate(step, Way.KILL), retry=False) == UNHARMED, step
