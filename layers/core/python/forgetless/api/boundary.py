@@ -1,4 +1,4 @@
-"""The outermost layer: a request id, the time it took and an answer for every error."""
+"""The outermost layer: a request id, the times of its parts and an answer for every error."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forgetless.api.errors import answer_error
+from forgetless.api.timing import begin, server_timing
 
 __all__ = ["Boundary"]
 
@@ -24,6 +25,7 @@ class Boundary:
             return
         request_id = secrets.token_hex(4)
         scope.setdefault("state", {})["request_id"] = request_id
+        parts = begin()
         started_at = time.perf_counter()
         answered = False
 
@@ -31,11 +33,11 @@ class Boundary:
             nonlocal answered
             if message["type"] == "http.response.start":
                 answered = True
-                total_ms = (time.perf_counter() - started_at) * 1000
+                timing = server_timing(parts, time.perf_counter() - started_at, scope)
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
-                    (b"server-timing", f"total;dur={total_ms:.2f}".encode()),
+                    (b"server-timing", timing.encode()),
                 ]
             await send(message)
 

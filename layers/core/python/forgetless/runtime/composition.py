@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.api.timing import timed
 from forgetless.domain.errors import DependencyError, InvalidRequestError
 from forgetless.domain.recipe import RECIPE_VERSION
 from forgetless.ports.embedder import Embedder
@@ -32,13 +33,14 @@ def services() -> Services:
 
 def build_services(settings: Settings) -> Services:
     """Compose services from settings; raises InvalidRequestError naming the variable that is wrong."""
+    llm = _llm(settings)
     ports = Ports(
-        ledger=build_ledger(settings),
-        index=_index(settings),
-        embedder=_embedder(settings),
-        queue=_queue(settings),
+        ledger=timed("ledger", build_ledger(settings)),
+        index=timed("index", _index(settings)),
+        embedder=timed("embedder", _embedder(settings)),
+        queue=timed("queue", _queue(settings)),
         clock=SystemClock(),
-        llm=_llm(settings),
+        llm=None if llm is None else timed("llm", llm),
     )
     retention = settings.message_retention_days * _DAY_S
     return Services(
