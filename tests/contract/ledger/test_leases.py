@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from forgetless.domain.errors import LedgerError
-from forgetless.domain.keys import ApiKey
+from forgetless.domain.keys import ApiKey, Role
 from forgetless.ports.ledger import IdempotencyRecord, Ledger
 from tests.contract.ledger.making import a_memory, add, at, delete
 
@@ -40,7 +40,7 @@ def test_only_the_holder_gives_a_lease_up(ledger: Ledger) -> None:
 
 
 def test_keys_are_found_by_hash_and_replaced(ledger: Ledger) -> None:
-    key = ApiKey("hash", "acme", admin=True, created_at=at(0), label="laptop")
+    key = ApiKey("hash", "acme", Role.READ, at(0), label="laptop", prefix="fgl_12345678", users=("anna", "b\x00\ud800"))
     ledger.put_key(key)
     assert ledger.key("hash") == key
     assert ledger.key("other") is None
@@ -49,8 +49,8 @@ def test_keys_are_found_by_hash_and_replaced(ledger: Ledger) -> None:
 
 
 def test_the_keys_of_a_tenant_are_listed_oldest_first(ledger: Ledger) -> None:
-    first, second = (ApiKey(name, "acme", admin=False, created_at=at(n)) for n, name in enumerate(["b", "a"]))
-    for key in (second, first, ApiKey("c", "other", admin=True, created_at=at(0))):
+    first, second = (ApiKey(name, "acme", Role.WRITE, created_at=at(n)) for n, name in enumerate(["b", "a"]))
+    for key in (second, first, ApiKey("c", "other", Role.ADMIN, created_at=at(0))):
         ledger.put_key(key)
     ledger.put_key(replace(first, revoked=True))
     assert ledger.keys("acme") == [replace(first, revoked=True), second]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import resource
@@ -22,6 +23,7 @@ from forgetless.adapters.ledger_sqlite.schema import _FIRST, SCHEMA_VERSION
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.jobs import JobState
+from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.memory import Event, MessageRef
 from forgetless.ports.ledger import IdempotencyRecord
 from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, delete, job_id, update
@@ -262,3 +264,16 @@ def test_an_erased_event_keeps_the_ledger_readable(ledger: SqliteLedger) -> None
     ledger.append([*add(memory), Event(update(memory).kind, update(memory, text="y" * 50_000).memory)])
     ledger.append([delete(memory.next_version(at(1)))])
     assert [event.memory.text for event in ledger.history("acme", memory.id)] == ["", "", ""]
+
+
+def test_keys_of_the_first_version_are_read_with_their_role(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    ledger.ping()
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as file, file:
+        for name, admin in ((b"one", True), (b"two", False)):
+            body = json.dumps(["acme", admin, at(0), "laptop", False]).encode()
+            file.execute("INSERT INTO keys (hash, body) VALUES (?, ?)", (name, body))
+    one = ApiKey("one", "acme", Role.ADMIN, at(0), label="laptop")
+    assert ledger.key("one") == one
+    assert ledger.keys("acme") == [one, replace(one, hash="two", role=Role.WRITE)]
+    ledger.close()

@@ -9,10 +9,10 @@ import httpx2
 from fastapi.testclient import TestClient
 
 from forgetless.api.app import create_app
-from forgetless.domain.keys import ApiKey, key_hash
+from forgetless.domain.keys import ApiKey, Role, key_hash
 from tests.unit.service.world import World
 
-__all__ = ["ADMIN", "MEMBER", "STRANGER", "Api", "make_api"]
+__all__ = ["ADMIN", "MEMBER", "STRANGER", "Api", "make_api", "put_key"]
 
 #: Keys: an administrator and another user of the tenant `default`, an administrator of another tenant.
 ADMIN = "key-of-the-administrator"
@@ -67,9 +67,15 @@ class Api:
         return [item["memory"] for item in answer.json()["results"]]
 
 
+def put_key(world: World, key: str, tenant: str, role: Role, *users: str) -> None:
+    """Make a key known."""
+    world.ledger.put_key(ApiKey(key_hash(key), tenant, role, _CREATED_AT, users=users))
+
+
 def make_api(world: World, *, inline: bool = True) -> Api:
     """The application over `world`, with its three keys."""
-    for key, tenant, admin in ((ADMIN, "default", True), (MEMBER, "default", False), (STRANGER, "other", True)):
-        world.ledger.put_key(ApiKey(key_hash(key), tenant, admin, _CREATED_AT))
+    for key, tenant, role in ((ADMIN, "default", Role.ADMIN), (MEMBER, "default", Role.WRITE)):
+        put_key(world, key, tenant, role)
+    put_key(world, STRANGER, "other", Role.ADMIN)
     app = create_app(lambda: world.services, inline=inline)
     return Api(TestClient(app, follow_redirects=False), world)

@@ -175,7 +175,7 @@ def test_one_memory_has_exactly_the_keys_that_it_has_values_for(api: Api) -> Non
     item = api.get(f"/memories/{memory}").json()
     assert set(item) == GET_KEYS | {"user_id", "run_id", "role", "expiration_date"}
     assert (item["score"], item["hash"]) == (None, text_hash("tea"))
-    assert item["created_at"] == "2026-01-01T00:00:01.000000+00:00"
+    assert item["created_at"].startswith("2026-01-01T00:00:01.0000")
 
 
 def test_a_list_item_has_no_score(api: Api) -> None:

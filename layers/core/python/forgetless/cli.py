@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from forgetless.cli_keys import add_key_commands
 from forgetless.domain.errors import ForgetlessError
-from forgetless.domain.keys import ApiKey, key_hash
 from forgetless.runtime.composition import build_ledger, build_services, collection_name
 from forgetless.runtime.settings import Settings, load_settings
 
@@ -20,7 +20,9 @@ OK = 0
 FAILED = 1
 
 _EPILOG = """examples:
-  python -m forgetless.cli keys add --tenant default --admin --key-file .forgetless/api_key
+  python -m forgetless.cli keys create --role read --user-id alice --label "alice's phone"
+  python -m forgetless.cli keys list
+  python -m forgetless.cli keys revoke 5f0c…
   python -m forgetless.cli check
   python -m forgetless.cli reindex
 """
@@ -44,12 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    keys = commands.add_parser("keys", help="manage API keys").add_subparsers(required=True, metavar="ACTION")
-    add = keys.add_parser("add", help="register the key in a file with a tenant")
-    add.add_argument("--tenant", default="default", help="whom the key belongs to (default: %(default)s)")
-    add.add_argument("--admin", action="store_true", help="the key may delete scopes and reset")
-    add.add_argument("--key-file", type=Path, required=True, help="a file that holds the key")
-    add.set_defaults(run=_add_key)
+    add_key_commands(commands)
     check = commands.add_parser("check", help="say whether this state fits: prints ok, or reindex")
     check.set_defaults(run=_check)
     _marker_option(check)
@@ -57,16 +54,6 @@ def _parser() -> argparse.ArgumentParser:
     reindex.set_defaults(run=_reindex)
     _marker_option(reindex)
     return parser
-
-
-def _add_key(settings: Settings, options: argparse.Namespace) -> int:
-    from forgetless.adapters.clock import SystemClock  # noqa: PLC0415
-
-    secret = options.key_file.read_text(encoding="utf-8").strip()
-    ledger = build_ledger(settings)
-    ledger.put_key(ApiKey(key_hash(secret), options.tenant, options.admin, SystemClock().now(), label="cli"))
-    ledger.close()
-    return OK
 
 
 def _marker_option(command: argparse.ArgumentParser) -> None:

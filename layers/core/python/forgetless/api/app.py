@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 
+from forgetless.api.access import Access, GuardedRoute
 from forgetless.api.auth import Authentication
 from forgetless.api.boundary import Boundary
 from forgetless.api.errors import answer_invalid
 from forgetless.api.idempotency import Idempotency
 from forgetless.api.limits import BodyLimit
 from forgetless.api.openapi import describe_keys
-from forgetless.api.routing import Route, Runner, endpoint_on, pool, run_inline
+from forgetless.api.routing import Route, RouteTable, Runner, endpoint_on, pool, run_inline
 
 if TYPE_CHECKING:
     from forgetless.service.services import Services
@@ -37,11 +38,12 @@ def create_app(services: Callable[[], Services], *, inline: bool) -> FastAPI:
         events,
         health,
         instructions,
+        keys,
         memories,
         search,
     )
 
-    modules = (memories, search, entities, events, configure, instructions, health)
+    modules = (memories, search, entities, events, configure, instructions, keys, health)
     routes = [route for module in modules for route in module.ROUTES]
     return _compose(services, routes, inline=inline, docs=True)
 
@@ -53,7 +55,7 @@ def create_search_app(services: Callable[[], Services], *, inline: bool) -> Fast
     return _compose(services, search.ROUTES, inline=inline, docs=False)
 
 
-def _compose(services: Callable[[], Services], routes: Iterable[Route], *, inline: bool, docs: bool) -> FastAPI:
+def _compose(services: Callable[[], Services], routes: Sequence[Route], *, inline: bool, docs: bool) -> FastAPI:
     run: Runner = run_inline if inline else pool(POOL_THREADS)
     app = FastAPI(
         title="Forgetless",
@@ -69,12 +71,14 @@ def _compose(services: Callable[[], Services], routes: Iterable[Route], *, inlin
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         exception_handlers={RequestValidationError: answer_invalid},
         middleware=[
-            Middleware(Boundary),
+            Middleware(Boundary, table=RouteTable(routes)),
             Middleware(Authentication, services=services, run=run),
+            Middleware(Access),
             Middleware(BodyLimit),
             Middleware(Idempotency, run=run),
         ],
     )
+    app.router.route_class = GuardedRoute
     for route in routes:
         app.add_api_route(route.path, endpoint_on(run, route.endpoint), methods=[route.method], response_model=None)
     describe_keys(app)

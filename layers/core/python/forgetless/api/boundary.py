@@ -1,4 +1,4 @@
-"""The outermost layer: a request id, the times of its parts and an answer for every error."""
+"""The outermost layer: a request id, the route that is asked for, the times of its parts, an answer for every error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from forgetless.api.access import set_route
 from forgetless.api.errors import answer_error
+from forgetless.api.routing import RouteTable
 from forgetless.api.timing import begin, server_timing
 
 __all__ = ["Boundary"]
@@ -16,8 +18,9 @@ __all__ = ["Boundary"]
 class Boundary:
     """ASGI layer: X-Request-ID (8 hex digits) and Server-Timing on every response, JSON for every failure."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, table: RouteTable) -> None:
         self._app = app
+        self._table = table
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -26,6 +29,7 @@ class Boundary:
         request_id = secrets.token_hex(4)
         scope.setdefault("state", {})["request_id"] = request_id
         parts = begin()
+        set_route(scope, self._table.find(scope["method"], scope["path"]))
         started_at = time.perf_counter()
         answered = False
 

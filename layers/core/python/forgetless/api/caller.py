@@ -10,13 +10,12 @@ from fastapi import Depends
 from starlette.requests import Request
 from starlette.types import Scope
 
-from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.keys import ApiKey
 
 if TYPE_CHECKING:
     from forgetless.service.services import Services
 
-__all__ = ["Caller", "CurrentCaller", "set_caller", "set_idempotency_key"]
+__all__ = ["Caller", "CurrentCaller", "get_caller", "set_caller", "set_idempotency_key"]
 
 #: Where the request's state keeps it.
 _STATE = "caller"
@@ -33,8 +32,9 @@ class Caller:
 
     @property
     def services(self) -> Services:
-        """The use cases; the first call of an environment builds them."""
-        return self.build_services()
+        """The use cases, for a key with limits within these; the first call of an environment builds them."""
+        services = self.build_services()
+        return services.limited_to(self.key.users) if self.key is not None and self.key.users else services
 
     @property
     def tenant(self) -> str:
@@ -46,11 +46,6 @@ class Caller:
     def admin(self) -> bool:
         """Whether the key may touch all of the tenant at once."""
         return self.key is not None and self.key.admin
-
-    def require_admin(self) -> None:
-        """Raise ForbiddenError unless the key is an administrator's."""
-        if not self.admin:
-            raise ForbiddenError("Admin role required.")
 
 
 async def _current(request: Request) -> Caller:

@@ -9,6 +9,7 @@ import logging
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from forgetless.api.access import route_of
 from forgetless.api.caller import get_caller, set_idempotency_key
 from forgetless.api.routing import Runner
 from forgetless.domain.errors import ForgetlessError, InvalidRequestError
@@ -32,6 +33,9 @@ class Idempotency:
         if key is None:
             await self._app(scope, receive, send)
             return
+        route = route_of(scope)
+        if route is not None and not route.kept:
+            raise InvalidRequestError(f"Idempotency-Key: leave it out, the answer of {route.path} is never stored.")
         name = f"{scope['method']} {scope['path']} {key}"
         caller = get_caller(scope)
         body = await _read(receive)

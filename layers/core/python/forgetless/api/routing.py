@@ -7,15 +7,19 @@ each request. Under uvicorn the same endpoints run in a bounded pool.
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
 from starlette.responses import Response
+from starlette.routing import compile_path
 
-__all__ = ["Route", "Runner", "endpoint_on", "pool", "run_inline"]
+from forgetless.domain.keys import Role
+
+__all__ = ["Route", "RouteTable", "Runner", "endpoint_on", "pool", "run_inline"]
 
 T = TypeVar("T")
 
@@ -34,6 +38,36 @@ class Route:
     method: str
     path: str
     endpoint: Callable[..., Response]
+    #: The role that a key needs; None: what the method says, to read for GET, to write for all else.
+    needs: Role | None = None
+    #: Whether an answer may be kept under an Idempotency-Key; not so where it holds a secret.
+    kept: bool = True
+
+    @property
+    def role(self) -> Role:
+        """The role that a key needs."""
+        return self.needs or (Role.READ if self.method == "GET" else Role.WRITE)
+
+
+class RouteTable:
+    """Which route a request is for, known before any layer asks; the router itself decides by the same expressions."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._fixed: dict[tuple[str, str], Route] = {}
+        self._patterns: dict[str, list[tuple[re.Pattern[str], Route]]] = {}
+        for route in routes:
+            assert self.find(route.method, route.path) is None, f"{route.path} is hidden by a route before it"
+            if "{" in route.path:
+                self._patterns.setdefault(route.method, []).append((compile_path(route.path)[0], route))
+            else:
+                self._fixed[route.method, route.path] = route
+
+    def find(self, method: str, path: str) -> Route | None:
+        """The route, or None where the answer will be 404 or 405."""
+        fixed = self._fixed.get((method, path))
+        if fixed is not None:
+            return fixed
+        return next((route for pattern, route in self._patterns.get(method, ()) if pattern.match(path)), None)
 
 
 async def run_inline(call: Callable[[], T], /) -> T:

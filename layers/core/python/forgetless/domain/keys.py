@@ -1,27 +1,83 @@
-"""API keys: random 256 bits, of which only the hash is stored."""
+"""API keys: random 256 bits, of which only the hash is stored; what a key may do, and whose memories it may touch."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
-__all__ = ["ApiKey", "key_hash", "new_key"]
+__all__ = ["PREFIX_CHARS", "ApiKey", "Role", "key_hash", "key_prefix", "new_key"]
 
 #: Marks a key as ours in logs and secret scanners.
 _PREFIX = "fgl_"
+#: How much of a key is shown, so that people recognise it.
+PREFIX_CHARS = 12
+#: Of a shorter key (one that somebody thought up) nothing is shown: the rest could be guessed.
+_LEAST_CHARS = 32
+_NAMESPACE = uuid.UUID("6d1c8d0c-5d0e-5b8f-9a52-6f4c1a3e7b90")
+
+
+class Role(StrEnum):
+    """What a key may do; each may do what those before it may."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+    def allows(self, needed: Role) -> bool:
+        """Whether this role is enough where `needed` is asked for."""
+        return _RANK[self] >= _RANK[needed]
+
+
+_RANK = {role: rank for rank, role in enumerate(Role)}
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What the ledger knows of a key: whom it belongs to and what it may do."""
+    """What the ledger knows of a key."""
 
     hash: str
     tenant: str
-    admin: bool
+    role: Role
     created_at: str
     label: str = ""
     revoked: bool = False
+    #: Its first characters, to recognise it by; "" where they are not known.
+    prefix: str = ""
+    #: The user ids that it is limited to; none: all of the tenant.
+    users: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The name by which it is listed and revoked; says nothing about the key."""
+        return str(uuid.uuid5(_NAMESPACE, self.hash))
+
+    @property
+    def admin(self) -> bool:
+        """Whether it may touch all of the tenant at once."""
+        return self.role is Role.ADMIN
+
+    def record(self) -> dict[str, Any]:
+        """Everything but the hash as plain JSON, for a store to keep."""
+        return {
+            "tenant": self.tenant,
+            "role": str(self.role),
+            "created_at": self.created_at,
+            "label": self.label,
+            "revoked": self.revoked,
+            "prefix": self.prefix,
+            "users": list(self.users),
+        }
+
+    @classmethod
+    def from_record(cls, hash_: str, record: Mapping[str, Any]) -> ApiKey:
+        """The key of `record`."""
+        fields = dict(record)
+        return cls(hash_, role=Role(fields.pop("role")), users=tuple(fields.pop("users", ())), **fields)
 
 
 def new_key() -> str:
@@ -32,3 +88,8 @@ def new_key() -> str:
 def key_hash(key: str) -> str:
     """SHA-256 hex of a key; a random 256-bit key needs no slow hash."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def key_prefix(key: str) -> str:
+    """What may be shown of a key."""
+    return key[:PREFIX_CHARS] if len(key) >= _LEAST_CHARS else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from forgetless.ports.clock import Clock
@@ -21,12 +21,17 @@ from forgetless.service.inferring import InferenceRun
 from forgetless.service.ingesting import IngestService
 from forgetless.service.instructing import InstructionService
 from forgetless.service.keys import KeyService
+from forgetless.service.limited_index import LimitedIndex
+from forgetless.service.limited_ledger import LimitedLedger
 from forgetless.service.reading import ReadService
 from forgetless.service.recalling import Recall
 from forgetless.service.searching import SearchService
 from forgetless.service.sweeping import SweepService
 
 __all__ = ["Ports", "Services"]
+
+#: Sets of users whose services are kept ready.
+_MOST_LIMITED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,8 @@ class Services:
         ledger, clock = ports.ledger, ports.clock
         indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
         inference = _inference(ports, indexer)
+        self._ports = ports
+        self._limited: dict[tuple[str, ...], Services] = {}
         self._settings_shown = dict(settings_shown or {})
         self.add = AddService(ledger=ledger, indexer=indexer, queue=ports.queue, clock=clock, inference=inference)
         self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock)
@@ -75,6 +82,16 @@ class Services:
                 **(checks or {}),
             }
         )
+
+    def limited_to(self, users: tuple[str, ...]) -> Services:
+        """The same use cases for a key that is limited to these users."""
+        if users not in self._limited:
+            if len(self._limited) >= _MOST_LIMITED:
+                self._limited.clear()
+            ledger, index = LimitedLedger(self._ports.ledger, users), LimitedIndex(self._ports.index, users)
+            ports = replace(self._ports, ledger=ledger, index=index)
+            self._limited[users] = Services(ports, settings_shown=self._settings_shown)
+        return self._limited[users]
 
     def describe(self) -> dict[str, Any]:
         """The effective settings, without secrets."""

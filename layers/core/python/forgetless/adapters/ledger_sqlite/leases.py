@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from forgetless.adapters.ledger_sqlite.codec import dump, from_blob, load, to_blob
 from forgetless.adapters.ledger_sqlite.connections import Store
-from forgetless.domain.keys import ApiKey
+from forgetless.domain.keys import ApiKey, Role
 
 __all__ = ["KeyStore", "LeaseStore"]
 
@@ -33,7 +35,7 @@ class KeyStore(Store):
     """See `forgetless.ports.ledger.KeyStore`."""
 
     def put_key(self, key: ApiKey) -> None:
-        body = dump((key.tenant, key.admin, key.created_at, key.label, key.revoked))
+        body = dump(key.record())
         self._connections.write(
             lambda db: db.execute("INSERT OR REPLACE INTO keys (hash, body) VALUES (?, ?)", (to_blob(key.hash), body)),
             durable=True,
@@ -43,10 +45,17 @@ class KeyStore(Store):
         row = self._connections.read(
             lambda db: db.execute("SELECT body FROM keys WHERE hash = ?", (to_blob(hash_),)).fetchone()
         )
-        return None if row is None else ApiKey(hash_, *load(row[0]))
+        return None if row is None else _key(hash_, load(row[0]))
 
     def keys(self, tenant: str) -> list[ApiKey]:
         # An administrator's rare question; a household has few keys.
         rows = self._connections.read(lambda db: db.execute("SELECT hash, body FROM keys").fetchall())
-        known = [ApiKey(from_blob(hash_), *load(body)) for hash_, body in rows]
+        known = [_key(from_blob(hash_), load(body)) for hash_, body in rows]
         return sorted((key for key in known if key.tenant == tenant), key=lambda key: (key.created_at, key.hash))
+
+
+def _key(hash_: str, body: Any) -> ApiKey:
+    if isinstance(body, list):  # as the first version wrote them
+        tenant, admin, created_at, label, revoked = body
+        return ApiKey(hash_, tenant, Role.ADMIN if admin else Role.WRITE, created_at, label, revoked)
+    return ApiKey.from_record(hash_, body)

@@ -8,6 +8,7 @@ from forgetless.api.caller import CurrentCaller
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import ForbiddenError
+from forgetless.domain.keys import Role
 
 __all__ = ["ROUTES"]
 
@@ -36,5 +37,5 @@ def refuse_configuration() -> Response:
 ROUTES = (
     Route("GET", "/configure", show_configuration),
     Route("GET", "/configure/providers", show_providers),
-    Route("POST", "/configure", refuse_configuration),
+    Route("POST", "/configure", refuse_configuration, needs=Role.READ),
 )

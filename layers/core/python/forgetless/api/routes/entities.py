@@ -11,6 +11,7 @@ from forgetless.api.checking import check_identifier
 from forgetless.api.presenting import entity_item
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
+from forgetless.domain.keys import Role
 
 __all__ = ["ROUTES"]
 
@@ -25,7 +26,6 @@ def list_entities(caller: CurrentCaller) -> Response:
 
 def delete_entity(caller: CurrentCaller, entity_type: Literal["user", "agent", "run"], entity_id: str) -> Response:
     """Forget everything of one user, agent or run for good."""
-    caller.require_admin()
     name = f"{entity_type}_id"
     caller.services.changes.delete_scope(caller.tenant, {name: check_identifier(name, entity_id)})
     return json_response({"message": "Entity deleted"})
@@ -33,5 +33,5 @@ def delete_entity(caller: CurrentCaller, entity_type: Literal["user", "agent", "
 
 ROUTES = (
     Route("GET", "/entities", list_entities),
-    Route("DELETE", "/entities/{entity_type}/{entity_id}", delete_entity),
+    Route("DELETE", "/entities/{entity_type}/{entity_id}", delete_entity, needs=Role.ADMIN),
 )

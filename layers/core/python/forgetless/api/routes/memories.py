@@ -15,6 +15,7 @@ from forgetless.api.routing import Route
 from forgetless.api.wire.memories import MemoryCreate, MemoryUpdate
 from forgetless.api.wire.search import MAX_TOP_K
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError
+from forgetless.domain.keys import Role
 from forgetless.domain.scope import Scope
 from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
 
@@ -72,7 +73,6 @@ def delete_memories(
     caller: CurrentCaller, user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None
 ) -> Response:
     """Forget everything of a scope for good."""
-    caller.require_admin()
     if not (user_id or agent_id or run_id):
         raise InvalidRequestError("At least one identifier is required.")
     ids = check_identifiers(user_id=user_id, agent_id=agent_id, run_id=run_id)
@@ -88,7 +88,6 @@ def memory_history(caller: CurrentCaller, memory_id: str) -> Response:
 
 def reset(caller: CurrentCaller) -> Response:
     """Forget everything of the key's tenant."""
-    caller.require_admin()
     caller.services.changes.reset(caller.tenant)
     return json_response({"message": "All memories reset"})
 
@@ -132,10 +131,10 @@ def _update_request(caller: Caller, memory_id: str, body: MemoryUpdate) -> Updat
 ROUTES = (
     Route("POST", "/memories", add_memories),
     Route("GET", "/memories", list_memories),
-    Route("DELETE", "/memories", delete_memories),
+    Route("DELETE", "/memories", delete_memories, needs=Role.ADMIN),
     Route("GET", "/memories/{memory_id}", get_memory),
     Route("PUT", "/memories/{memory_id}", update_memory),
     Route("DELETE", "/memories/{memory_id}", delete_memory),
     Route("GET", "/memories/{memory_id}/history", memory_history),
-    Route("POST", "/reset", reset),
+    Route("POST", "/reset", reset, needs=Role.ADMIN),
 )

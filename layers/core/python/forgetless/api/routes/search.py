@@ -16,6 +16,7 @@ from forgetless.api.wire.search import SearchBody
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filter_parsing import parse_filter
 from forgetless.domain.filters import Compare, Filter, Not, Operator
+from forgetless.domain.keys import Role
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.service.requests import SearchRequest
 
@@ -103,4 +104,4 @@ def _conditions(where: Filter) -> Iterator[Compare]:
             yield from _conditions(item)
 
 
-ROUTES = (Route("POST", "/search", search_memories),)
+ROUTES = (Route("POST", "/search", search_memories, needs=Role.READ),)

@@ -1,0 +1,53 @@
+"""Keys of the tenant (the contract's endpoints 25 to 27): for administrators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from forgetless.api.caller import CurrentCaller
+from forgetless.api.checking import check_identifier
+from forgetless.api.render import json_response
+from forgetless.api.routing import Route
+from forgetless.api.wire.keys import KeyCreate
+from forgetless.domain.keys import ApiKey, Role
+
+__all__ = ["ROUTES"]
+
+
+def list_keys(caller: CurrentCaller) -> Response:
+    """The tenant's keys that are not revoked, newest first; never the keys themselves."""
+    found = caller.services.keys.list(caller.tenant)
+    return json_response([{**_item(one.key), "last_used_at": one.last_used_at} for one in found])
+
+
+def create_key(caller: CurrentCaller, body: KeyCreate) -> Response:
+    """Make a key; it is shown in this answer and never again."""
+    users = [check_identifier("user_ids", user) for user in body.user_ids]
+    key, secret = caller.services.keys.create(caller.tenant, label=body.label, role=Role(body.role), users=users)
+    return json_response({"id": key.id, "key": secret, **_item(key)}, status=201)
+
+
+def revoke_key(caller: CurrentCaller, key_id: str) -> Response:
+    """Make a key invalid, for good."""
+    caller.services.keys.revoke(caller.tenant, key_id)
+    return json_response({"message": "API key revoked."})
+
+
+def _item(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "label": key.label,
+        "key_prefix": key.prefix,
+        "created_at": key.created_at,
+        "role": str(key.role),
+        "user_ids": list(key.users),
+    }
+
+
+ROUTES = (
+    Route("GET", "/api-keys", list_keys, needs=Role.ADMIN),
+    Route("POST", "/api-keys", create_key, needs=Role.ADMIN, kept=False),
+    Route("DELETE", "/api-keys/{key_id}", revoke_key, needs=Role.ADMIN),
+)

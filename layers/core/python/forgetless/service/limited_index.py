@@ -1,0 +1,55 @@
+"""LimitedIndex: the index as a key sees it that is limited to some users; the ledger has the last word (see there)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from forgetless.domain.errors import ForbiddenError
+from forgetless.domain.filters import And, Compare, Field, Filter, Operator
+from forgetless.domain.memory import Memory
+from forgetless.ports.index import Hit, Index, IndexRow
+
+__all__ = ["LimitedIndex"]
+
+
+class LimitedIndex:
+    """See `forgetless.ports.index.Index`; searches look at the rows of `users` alone, so that these fill the answer."""
+
+    def __init__(self, index: Index, users: Sequence[str]) -> None:
+        self._index = index
+        self._mine = Compare(Field("user_id"), Operator.IN, list(users))
+
+    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> tuple[list[Hit], bool]:
+        return self._index.search_vector(tenant, vector, And((where, self._mine)), limit)
+
+    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> tuple[list[Hit], bool]:
+        return self._index.search_words(tenant, words, And((where, self._mine)), limit)
+
+    # The following name rows that a search or the ledger gave; both know the limits.
+
+    def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[tuple[str, int]]) -> list[Hit]:
+        return self._index.score_vector(tenant, vector, keys)
+
+    def score_words(self, tenant: str, words: str, keys: Sequence[tuple[str, int]]) -> list[Hit]:
+        return self._index.score_words(tenant, words, keys)
+
+    def vectors(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[float]]:
+        return self._index.vectors(tenant, keys)
+
+    def insert(self, rows: Sequence[IndexRow]) -> None:
+        self._index.insert(rows)
+
+    def drop(self, tenant: str, keys: Sequence[tuple[str, int]]) -> None:
+        self._index.drop(tenant, keys)
+
+    def drop_older(self, tenant: str, memories: Sequence[Memory]) -> None:
+        self._index.drop_older(tenant, memories)
+
+    def drop_all(self, *_: object, **__: object) -> None:
+        raise ForbiddenError("This key is limited to certain users and may not do this.")
+
+    def ping(self) -> None:
+        self._index.ping()
+
+    def close(self) -> None:
+        self._index.close()

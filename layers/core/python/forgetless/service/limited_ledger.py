@@ -1,0 +1,220 @@
+"""LimitedLedger: the ledger as a key sees it that is limited to some users: the one place where that is enforced.
+
+Everything that the use cases read or write for such a key goes through here, so a route cannot forget it. What
+belongs to others does not exist (reads find nothing), and cannot be written (ForbiddenError). Work that no key asks
+for, such as sweeping, is refused altogether.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NoReturn
+
+from forgetless.domain.documents import Document
+from forgetless.domain.errors import ForbiddenError
+from forgetless.domain.jobs import Job
+from forgetless.domain.memory import Event, Memory, Message, MessageRef
+from forgetless.domain.scope import Scope
+from forgetless.ports.ledger import Entity, IdempotencyRecord, Ledger, MemoryPage
+
+__all__ = ["SHARED_KINDS", "LimitedLedger"]
+
+#: Kinds of documents that hold nothing of a user's, and that every key may read.
+SHARED_KINDS = frozenset({"project"})
+
+_OTHERS = "This key is limited to certain users: user_id must be given and be one of them."
+_NOT_ITS_WORK = "This key is limited to certain users and may not do this."
+_PAGE = 500
+
+
+class LimitedLedger:
+    """See `forgetless.ports.ledger.Ledger`; of every tenant only what belongs to `users`."""
+
+    def __init__(self, ledger: Ledger, users: Sequence[str]) -> None:
+        self._ledger = ledger
+        self._users = tuple(users)
+        self._name = hashlib.sha256("\x00".join(self._users).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    def append(
+        self, events: Sequence[Event], *, completing: Job | None = None, messages: Sequence[Message] = ()
+    ) -> None:
+        scopes = [event.memory.scope for event in events] + [message.scope for message in messages]
+        self._check([*scopes, completing.scope] if completing else scopes)
+        self._ledger.append(events, completing=completing, messages=messages)
+
+    def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
+        return {id_: memory for id_, memory in self._ledger.read(tenant, ids).items() if self._mine(memory.scope)}
+
+    def history(self, tenant: str, memory_id: str) -> list[Event]:
+        return [event for event in self._ledger.history(tenant, memory_id) if self._mine(event.memory.scope)]
+
+    def list_memories(
+        self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None, superseded: bool = False
+    ) -> MemoryPage:
+        if ids.get("user_id", self._users[0]) not in self._users:
+            return MemoryPage((), None)
+        wanted = {"user_id": self._users[0], **ids} if len(self._users) == 1 else ids
+        found: list[Memory] = []
+        while True:
+            page = self._ledger.list_memories(
+                tenant, wanted, limit=limit - len(found), cursor=cursor, superseded=superseded
+            )
+            found += [memory for memory in page.items if self._mine(memory.scope)]
+            cursor = page.cursor
+            if cursor is None or len(found) >= limit:
+                return MemoryPage(tuple(found), cursor)
+
+    def entities(self, tenant: str) -> list[Entity]:
+        # Counted anew: an agent's totals would tell how much others have said to it.
+        totals: dict[tuple[str, str], Entity] = {}
+        for memory in self._all(tenant):
+            for name, value in memory.scope.ids().items():
+                key = (name.removesuffix("_id"), value)
+                totals[key] = _with(totals.get(key, Entity(*key, 0, memory.created_at, memory.updated_at)), memory)
+        return sorted(totals.values(), key=lambda entity: (entity.kind, entity.id))
+
+    def unindexed(self, *_: object, **__: object) -> NoReturn:
+        raise ForbiddenError(_NOT_ITS_WORK)
+
+    def mark_indexed(self, memories: Sequence[Memory]) -> None:
+        self._check(memory.scope for memory in memories)
+        self._ledger.mark_indexed(memories)
+
+    def mark_unindexed(self, *_: object, **__: object) -> NoReturn:
+        raise ForbiddenError(_NOT_ITS_WORK)
+
+    def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
+        found = self._ledger.read_messages(tenant, refs)
+        return {ref: message for ref, message in found.items() if self._mine(message.scope)}
+
+    def job_messages(self, tenant: str, job_id: str) -> list[Message]:
+        return [message for message in self._ledger.job_messages(tenant, job_id) if self._mine(message.scope)]
+
+    def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
+        self._check([scope])
+        return self._ledger.recent_messages(scope, since=since, before=before, limit=limit)
+
+    def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
+        # Messages that have gone already may still be in an index row's words: only others' are left out.
+        others = self._ledger.read_messages(tenant, refs).keys() - self.read_messages(tenant, refs).keys()
+        return self._ledger.erase_messages(tenant, [ref for ref in refs if ref not in others], at=at)
+
+    def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
+        users = [user for user in self._users if ids.get("user_id", user) == user]
+        return sum(self._ledger.erase_scope_messages(tenant, {**ids, "user_id": user}, at=at) for user in users)
+
+    def expire_messages(self, *_: object, **__: object) -> NoReturn:
+        raise ForbiddenError(_NOT_ITS_WORK)
+
+    def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
+        self._check([job.scope, *(message.scope for message in messages)])
+        standing = self._ledger.put_job(job, messages)
+        self._check([standing.scope])
+        return standing
+
+    def job(self, tenant: str, job_id: str) -> Job | None:
+        job = self._ledger.job(tenant, job_id)
+        return job if job is not None and self._mine(job.scope) else None
+
+    def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
+        found: list[Job] = []
+        while True:
+            page, cursor = self._ledger.jobs(tenant, limit=limit - len(found), cursor=cursor)
+            found += [job for job in page if self._mine(job.scope)]
+            if cursor is None or len(found) >= limit:
+                return found, cursor
+
+    def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
+        if self.job(tenant, job_id) is None:
+            return None
+        return self._ledger.claim_job(tenant, job_id, owner=owner, now=now, until=until)
+
+    def update_job(self, job: Job, *, owner: str | None) -> bool:
+        self._check([job.scope])
+        return self._ledger.update_job(job, owner=owner)
+
+    def stuck_jobs(self, *_: object, **__: object) -> NoReturn:
+        raise ForbiddenError(_NOT_ITS_WORK)
+
+    def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
+        return self._ledger.acquire_lease(name, owner=owner, now=now, until=until)
+
+    def release_lease(self, name: str, *, owner: str) -> None:
+        self._ledger.release_lease(name, owner=owner)
+
+    def put_key(self, *_: object, **__: object) -> NoReturn:
+        raise ForbiddenError(_NOT_ITS_WORK)
+
+    def key(self, *_: object, **__: object) -> NoReturn:
+        raise ForbiddenError(_NOT_ITS_WORK)
+
+    def keys(self, *_: object, **__: object) -> NoReturn:
+        raise ForbiddenError(_NOT_ITS_WORK)
+
+    def put_document(self, *_: object, **__: object) -> NoReturn:
+        raise ForbiddenError(_NOT_ITS_WORK)
+
+    def document(self, tenant: str, kind: str, id_: str) -> Document | None:
+        return self._ledger.document(tenant, kind, id_) if kind in SHARED_KINDS else None
+
+    def documents(
+        self, tenant: str, kind: str, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Document], str | None]:
+        if kind not in SHARED_KINDS:
+            return [], None
+        return self._ledger.documents(tenant, kind, limit=limit, cursor=cursor)
+
+    def due_documents(self, *_: object, **__: object) -> NoReturn:
+        raise ForbiddenError(_NOT_ITS_WORK)
+
+    def delete_document(self, *_: object, **__: object) -> NoReturn:
+        raise ForbiddenError(_NOT_ITS_WORK)
+
+    def begin_request(
+        self, tenant: str, name: str, record: IdempotencyRecord, *, now: str, expires_at: str
+    ) -> IdempotencyRecord | None:
+        # Under a name of their own: an answer that another key got may show others' memories.
+        return self._ledger.begin_request(tenant, self._own(name), record, now=now, expires_at=expires_at)
+
+    def finish_request(self, tenant: str, name: str, record: IdempotencyRecord, *, expires_at: str) -> None:
+        self._ledger.finish_request(tenant, self._own(name), record, expires_at=expires_at)
+
+    def drop_request(self, tenant: str, name: str) -> None:
+        self._ledger.drop_request(tenant, self._own(name))
+
+    def ping(self) -> None:
+        self._ledger.ping()
+
+    def close(self) -> None:
+        self._ledger.close()
+
+    def _mine(self, scope: Scope) -> bool:
+        return scope.user_id in self._users
+
+    def _check(self, scopes: Iterable[Scope]) -> None:
+        if not all(map(self._mine, scopes)):
+            raise ForbiddenError(_OTHERS)
+
+    def _own(self, name: str) -> str:
+        return f"{self._name} {name}"
+
+    def _all(self, tenant: str) -> Iterable[Memory]:
+        for user in self._users:
+            cursor: str | None = None
+            while True:
+                page = self._ledger.list_memories(tenant, {"user_id": user}, limit=_PAGE, cursor=cursor)
+                yield from page.items
+                cursor = page.cursor
+                if cursor is None:
+                    break
+
+
+def _with(entity: Entity, memory: Memory) -> Entity:
+    return Entity(
+        entity.kind,
+        entity.id,
+        entity.total_memories + 1,
+        min(entity.created_at, memory.created_at),
+        max(entity.updated_at, memory.updated_at),
+    )

@@ -1,0 +1,251 @@
+"""Keys over HTTP: made once, listed without their secret, revoked for good; roles and limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from forgetless.domain.keys import Role, key_hash
+from forgetless.service.keys import CACHE_S, USED_RESOLUTION_S
+from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api, put_key
+
+READER = "key-that-may-only-read"
+LIMITED = "key-limited-to-alice-and-carol"
+UNKNOWN_KEY = "7b0b7f4e-0000-5000-8000-000000000000"
+
+
+def make(api: Api, **fields: Any) -> dict[str, Any]:
+    answer = api.post("/api-keys", {"label": "laptop", **fields})
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+@pytest.fixture
+def limited(api: Api) -> Api:
+    """An API with a key that is limited to alice and carol."""
+    put_key(api.world, LIMITED, "default", Role.WRITE, "alice", "carol")
+    return api
+
+
+def test_a_key_is_made_shown_once_and_works(api: Api) -> None:
+    made = make(api)
+    assert list(made) == ["id", "key", "label", "key_prefix", "created_at", "role", "user_ids"]
+    assert made["key"].startswith(made["key_prefix"])
+    assert len(made["key_prefix"]) == 12
+    assert (made["role"], made["user_ids"]) == ("write", [])
+    assert api.get("/entities", key=made["key"]).status_code == 200
+    assert made["key"] not in api.get("/api-keys").text
+
+
+def test_keys_are_listed_newest_first_with_their_last_use(api: Api) -> None:
+    first = make(api)
+    api.world.clock.advance(5)
+    second = make(api, label="phone", role="read")
+    api.get("/entities", key=second["key"])
+    listed = api.get("/api-keys").json()
+    assert [item["id"] for item in listed[:2]] == [second["id"], first["id"]]
+    assert list(listed[0]) == ["id", "label", "key_prefix", "created_at", "role", "user_ids", "last_used_at"]
+    assert listed[0]["last_used_at"] >= listed[0]["created_at"]
+    assert listed[1]["last_used_at"] is None
+
+
+def test_the_last_use_is_noted_now_and_then_but_not_for_each_request(api: Api) -> None:
+    made = make(api)
+
+    def last_use() -> str:
+        api.get("/entities", key=made["key"])
+        found: str = api.get("/api-keys").json()[0]["last_used_at"]
+        return found
+
+    first = last_use()
+    api.world.clock.advance(CACHE_S + 1)
+    assert last_use() == first
+    api.world.clock.advance(USED_RESOLUTION_S)
+    assert last_use() > first
+
+
+def test_a_revoked_key_stops_here_at_once_and_is_listed_no_more(api: Api) -> None:
+    made = make(api)
+    assert api.get("/entities", key=made["key"]).status_code == 200
+    answer = api.delete(f"/api-keys/{made['id']}")
+    assert (answer.status_code, answer.json()) == (200, {"message": "API key revoked."})
+    assert api.get("/entities", key=made["key"]).status_code == 401
+    assert made["id"] not in api.get("/api-keys").text
+    again = api.delete(f"/api-keys/{made['id']}")
+    assert (again.status_code, again.json()) == (400, {"detail": "API key is already revoked."})
+
+
+def test_another_process_refuses_a_revoked_key_once_its_cache_has_aged(api: Api) -> None:
+    made = make(api)
+    assert api.get("/entities", key=made["key"]).status_code == 200
+    held = api.world.ledger.key(key_hash(made["key"]))
+    assert held is not None
+    other = type(api.world.services.keys)(ledger=api.world.ledger, clock=api.world.clock)
+    other.revoke("default", held.id)  # as another environment does
+    api.world.clock.advance(CACHE_S)
+    assert api.get("/entities", key=made["key"]).status_code == 401
+
+
+@pytest.mark.parametrize("key_id", [UNKNOWN_KEY, "nonsense", "%00"])
+def test_an_unknown_key_cannot_be_revoked(api: Api, key_id: str) -> None:
+    answer = api.delete(f"/api-keys/{key_id}")
+    assert (answer.status_code, answer.json()) == (404, {"detail": "API key not found."})
+
+
+def test_another_tenants_keys_are_neither_seen_nor_revoked(api: Api) -> None:
+    made = make(api)
+    assert made["id"] not in api.get("/api-keys", key=STRANGER).text
+    assert api.delete(f"/api-keys/{made['id']}", key=STRANGER).status_code == 404
+    assert api.get("/entities", key=made["key"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 422),
+        ({"label": ""}, 422),
+        ({"label": "x" * 201}, 422),
+        ({"label": "a", "role": "owner"}, 422),
+        ({"label": "a", "user_ids": "alice"}, 422),
+        ({"label": "a", "user_ids": ["*"]}, 400),
+        ({"label": "a", "user_ids": [""]}, 400),
+        ({"label": "a", "role": "admin", "user_ids": ["alice"]}, 400),
+    ],
+)
+def test_what_is_no_key_is_refused(api: Api, body: dict[str, Any], status: int) -> None:
+    before = api.get("/api-keys").json()
+    assert api.post("/api-keys", body).status_code == status
+    assert api.get("/api-keys").json() == before
+
+
+def test_a_label_is_valid_unicode(api: Api) -> None:
+    answer = api.call("POST", "/api-keys", content=b'{"label": "\\ud800"}')
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "label"])
+
+
+def test_a_secret_is_never_kept_under_an_idempotency_key(api: Api) -> None:
+    answer = api.post("/api-keys", {"label": "a"}, headers={"Idempotency-Key": "once"})
+    assert (answer.status_code, "Idempotency-Key" in answer.json()["detail"]) == (400, True)
+
+
+def test_a_reader_searches_and_reads_but_changes_nothing(api: Api) -> None:
+    put_key(api.world, READER, "default", Role.READ)
+    (memory,) = api.say("tea")
+    assert api.found("tea", key=READER) == ["tea"]
+    assert api.texts(key=READER) == ["tea"]
+    refused = [
+        api.post("/memories", {"messages": [], "user_id": "alice"}, key=READER),
+        api.put(f"/memories/{memory}", {"text": "coffee"}, key=READER),
+        api.delete(f"/memories/{memory}", key=READER),
+    ]
+    assert {answer.status_code for answer in refused} == {403}
+    assert refused[0].json() == {"detail": "Write role required: this key may only read."}
+    assert api.texts() == ["tea"]
+
+
+@pytest.mark.parametrize("key", [MEMBER, READER])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/api-keys"), ("POST", "/api-keys"), ("DELETE", "/api-keys/x")])
+def test_keys_are_for_administrators(api: Api, method: str, path: str, key: str) -> None:
+    put_key(api.world, READER, "default", Role.READ)
+    answer = api.call(method, path, key=key, content=b"no json")
+    assert (answer.status_code, answer.json()) == (403, {"detail": "Admin role required."})
+
+
+def test_a_refused_key_does_not_get_an_answer_that_another_key_got(api: Api) -> None:
+    put_key(api.world, READER, "default", Role.READ)
+    body = {"messages": [{"role": "user", "content": "tea"}], "user_id": "alice", "infer": False}
+    once = {"Idempotency-Key": "once"}
+    assert api.post("/memories", body, headers=once).status_code == 200
+    assert api.post("/memories", body, key=READER, headers=once).status_code == 403
+
+
+def test_a_limited_key_works_for_its_users(limited: Api) -> None:
+    (memory,) = limited.say("tea", key=LIMITED)
+    limited.say("coffee", key=LIMITED, user_id="carol")
+    assert limited.found("tea", key=LIMITED) == ["tea"]
+    assert limited.put(f"/memories/{memory}", {"text": "green tea"}, key=LIMITED).status_code == 200
+    assert limited.texts(key=LIMITED) == ["green tea"]
+    assert [item["event"] for item in limited.get(f"/memories/{memory}/history", key=LIMITED).json()] == [
+        "ADD",
+        "UPDATE",
+    ]
+    assert limited.delete(f"/memories/{memory}", key=LIMITED).status_code == 200
+    assert limited.texts() == []
+
+
+@pytest.mark.parametrize("who", [{"user_id": "bob"}, {"agent_id": "bot"}])
+def test_a_limited_key_adds_for_nobody_else(limited: Api, who: dict[str, str]) -> None:
+    body = {"messages": [{"role": "user", "content": "tea"}], "infer": False, **who}
+    answer = limited.post("/memories", body, key=LIMITED)
+    assert (answer.status_code, "user_id" in answer.json()["detail"]) == (403, True)
+    assert limited.get("/memories").json() == {"results": []}
+
+
+def test_for_a_limited_key_others_memories_do_not_exist(limited: Api) -> None:
+    added = limited.post(
+        "/memories", {"messages": [{"role": "user", "content": "tea"}], "user_id": "bob", "infer": False}
+    ).json()
+    memory = added["results"][0]["id"]
+    assert limited.get(f"/memories/{memory}", key=LIMITED).json() is None
+    assert limited.get(f"/memories/{memory}/history", key=LIMITED).json() == []
+    assert limited.put(f"/memories/{memory}", {"text": "x"}, key=LIMITED).status_code == 404
+    assert limited.delete(f"/memories/{memory}", key=LIMITED).status_code == 404
+    assert limited.get(f"/v1/event/{added['event_id']}/", key=LIMITED).status_code == 404
+    assert limited.texts("user_id=bob", key=LIMITED) == []
+    assert limited.found("tea", key=LIMITED, filters={"user_id": "bob"}) == []
+    assert limited.texts("user_id=bob") == ["tea"]
+
+
+def test_a_limited_key_lists_and_counts_its_own_among_an_agents_memories(limited: Api) -> None:
+    for number in range(3):
+        limited.say(f"bob {number}", user_id="bob", agent_id="bot")
+        limited.say(f"alice {number}", agent_id="bot")
+    limited.say("carol", user_id="carol", agent_id="bot")
+    assert limited.texts("agent_id=bot&top_k=2", key=LIMITED) == ["carol", "alice 2"]
+    assert limited.texts("agent_id=bot", key=LIMITED) == ["carol", "alice 2", "alice 1", "alice 0"]
+    items = limited.get("/entities", key=LIMITED).json()
+    assert [(item["type"], item["id"], item["total_memories"]) for item in items] == [
+        ("agent", "bot", 4),
+        ("user", "alice", 3),
+        ("user", "carol", 1),
+    ]
+
+
+def test_a_limited_keys_search_is_filled_with_its_own_however_many_others_match(limited: Api) -> None:
+    for number in range(80):
+        limited.say(f"tea {number}", user_id="bob", agent_id="bot")
+    limited.say("tea of alice", agent_id="bot")
+    assert limited.found("tea", key=LIMITED, filters={"agent_id": "bot"}, top_k=5) == ["tea of alice"]
+
+
+def test_a_limited_key_lists_everything_only_within_a_scope(limited: Api) -> None:
+    assert limited.get("/memories", key=LIMITED).status_code == 403
+
+
+def test_a_limited_key_has_idempotent_answers_of_its_own(limited: Api) -> None:
+    body = {"query": "tea", "filters": {"agent_id": "bot"}, "threshold": 0}
+    limited.say("bob's tea", user_id="bob", agent_id="bot")
+    once = {"Idempotency-Key": "once"}
+    assert len(limited.post("/search", body, headers=once).json()["results"]) == 1
+    answer = limited.post("/search", body, key=LIMITED, headers=once)
+    assert (answer.json(), "idempotency-replayed" in answer.headers) == ({"results": []}, False)
+    add = {"messages": [{"role": "user", "content": "tea"}], "user_id": "alice", "infer": False}
+    answers = [limited.post("/memories", add, key=LIMITED, headers={"Idempotency-Key": "two"}) for _ in range(2)]
+    assert answers[0].json() == answers[1].json()
+    assert limited.texts() == ["tea"]
+
+
+def test_limits_hold_with_an_extracting_llm_too(new_api: Any) -> None:
+    from tests.unit.service.world import facts  # noqa: PLC0415
+
+    api = new_api([facts("Alice likes tea")])
+    put_key(api.world, LIMITED, "default", Role.WRITE, "alice")
+    body = {"messages": [{"role": "user", "content": "tea!"}], "user_id": "alice"}
+    assert api.post("/memories", {**body, "user_id": "bob"}, key=LIMITED).status_code == 403
+    assert api.post("/memories", body, key=LIMITED).json()["results"][0]["memory"] == "Alice likes tea"
+
+
+def test_an_administrators_key_has_no_limits_to_lose(api: Api) -> None:
+    assert api.get("/memories", key=ADMIN).status_code == 200
