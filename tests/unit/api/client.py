@@ -67,9 +67,9 @@ class Api:
         return [item["memory"] for item in answer.json()["results"]]
 
 
-def make_api(world: World, *, inline: bool = True) -> Api:
+def make_api(world: World, *, inline: bool = True, mcp: bool = False) -> Api:
     """The application over `world`, with its three keys."""
     for key, tenant, admin in ((ADMIN, "default", True), (MEMBER, "default", False), (STRANGER, "other", True)):
         world.ledger.put_key(ApiKey(key_hash(key), tenant, admin, _CREATED_AT))
-    app = create_app(lambda: world.services, inline=inline)
+    app = create_app(lambda: world.services, inline=inline, mcp=mcp)
     return Api(TestClient(app, follow_redirects=False), world)
