@@ -52,9 +52,11 @@ def test_every_setting_is_declared_as_env_vars_drops_what_is_not(template: dict[
     assert {one.metadata["name"] for one in fields(Settings)} <= declared
 
 
-def test_the_layer_and_the_project_pin_the_same_versions() -> None:
+@pytest.mark.parametrize("name", ["dependencies", "mcp"])
+def test_the_layers_and_the_project_pin_the_same_versions(name: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    layer = (ROOT / "layers/dependencies/requirements.txt").read_text().splitlines()
+    layer = (ROOT / "layers" / name / "requirements.txt").read_text().splitlines()
+    assert any("==" in line for line in layer)
     assert {line for line in layer if line and not line.startswith("#")} <= set(project)
 
 

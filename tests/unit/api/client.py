@@ -72,10 +72,10 @@ def put_key(world: World, key: str, tenant: str, role: Role, *users: str) -> Non
     world.ledger.put_key(ApiKey(key_hash(key), tenant, role, _CREATED_AT, users=users))
 
 
-def make_api(world: World, *, inline: bool = True) -> Api:
+def make_api(world: World, *, inline: bool = True, mcp: bool = False) -> Api:
     """The application over `world`, with its three keys."""
     for key, tenant, role in ((ADMIN, "default", Role.ADMIN), (MEMBER, "default", Role.WRITE)):
         put_key(world, key, tenant, role)
     put_key(world, STRANGER, "other", Role.ADMIN)
-    app = create_app(lambda: world.services, inline=inline)
+    app = create_app(lambda: world.services, inline=inline, mcp=mcp)
     return Api(TestClient(app, follow_redirects=False), world)

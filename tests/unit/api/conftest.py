@@ -18,11 +18,17 @@ NewApi = Callable[..., Api]
 def new_api(tmp_path: Path) -> Iterator[NewApi]:
     made: list[World] = []
 
-    def make(reply: Reply | Sequence[str] | None = None, *, inline: bool = True, clock: Clock | None = None) -> Api:
+    def make(
+        reply: Reply | Sequence[str] | None = None,
+        *,
+        inline: bool = True,
+        clock: Clock | None = None,
+        mcp: bool = False,
+    ) -> Api:
         folder = tmp_path / str(len(made))
         folder.mkdir()
         made.append(make_world(folder, reply, clock))
-        return make_api(made[-1], inline=inline)
+        return make_api(made[-1], inline=inline, mcp=mcp)
 
     yield make
     for world in made:

@@ -11,5 +11,5 @@ __all__ = ["create"]
 
 
 def create() -> FastAPI:
-    """All routes; endpoints run in a bounded thread pool."""
-    return create_app(services, inline=False)
+    """All routes and /mcp; endpoints run in a bounded thread pool."""
+    return create_app(services, inline=False, mcp=True)

@@ -8,9 +8,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from forgetless.api.caller import get_caller
 from forgetless.api.routing import Route
 from forgetless.domain.errors import ForbiddenError
-from forgetless.domain.keys import Role
+from forgetless.domain.keys import ApiKey, Role
 
-__all__ = ["Access", "GuardedRoute", "route_of", "set_route"]
+__all__ = ["Access", "GuardedRoute", "require", "route_of", "set_route"]
 
 #: Where the request's state keeps its route, and the route that access was granted to.
 _ROUTE = "route"
@@ -33,8 +33,8 @@ class Access:
         if scope["type"] == "http":
             route = route_of(scope)
             key = get_caller(scope).key
-            if route is not None and key is not None and not key.role.allows(route.role):
-                raise ForbiddenError(_LACKING[route.role])
+            if route is not None and key is not None:
+                require(key, route.role)
             scope["state"][_GRANTED] = route
         await self._app(scope, receive, send)
 
@@ -47,6 +47,12 @@ class GuardedRoute(APIRoute):
         if scope["method"] in (self.methods or ()) and (granted is None or granted.path != self.path):
             raise ForbiddenError("This address is not served.")
         await super().handle(scope, receive, send)
+
+
+def require(key: ApiKey | None, role: Role) -> None:
+    """Raise ForbiddenError, naming what is missing, unless the key has the role."""
+    if key is None or not key.role.allows(role):
+        raise ForbiddenError(_LACKING[role])
 
 
 def set_route(scope: Scope, route: Route | None) -> None:

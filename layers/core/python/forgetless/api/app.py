@@ -21,16 +21,20 @@ from forgetless.api.routing import Route, RouteTable, Runner, endpoint_on, pool,
 if TYPE_CHECKING:
     from forgetless.service.services import Services
 
-__all__ = ["create_app", "create_search_app"]
+__all__ = ["MCP_PATH", "create_app", "create_mcp_app", "create_search_app"]
+
+#: Where the Model Context Protocol is spoken.
+MCP_PATH = "/mcp"
 
 #: Requests that uvicorn works on at once; more wait.
 POOL_THREADS = 32
 
 
-def create_app(services: Callable[[], Services], *, inline: bool) -> FastAPI:
+def create_app(services: Callable[[], Services], *, inline: bool, mcp: bool = False) -> FastAPI:
     """The whole API; `services` is called by the first request that needs it.
 
-    `inline` runs endpoints on the event loop (Lambda: one request at a time), else in a bounded pool of threads.
+    `inline` runs endpoints on the event loop (Lambda: one request at a time), else in a bounded pool of threads;
+    `mcp` adds /mcp, which is a function of its own on Lambda, as its SDK is slow to import.
     """
     from forgetless.api.routes import (  # noqa: PLC0415 - the search function never loads these
         configure,
@@ -45,7 +49,12 @@ def create_app(services: Callable[[], Services], *, inline: bool) -> FastAPI:
 
     modules = (memories, search, entities, events, configure, instructions, keys, health)
     routes = [route for module in modules for route in module.ROUTES]
-    return _compose(services, routes, inline=inline, docs=True)
+    return _compose(services, routes, inline=inline, docs=True, mcp=mcp)
+
+
+def create_mcp_app(services: Callable[[], Services], *, inline: bool) -> FastAPI:
+    """Only what the MCP function serves: /mcp."""
+    return _compose(services, (), inline=inline, docs=False, mcp=True)
 
 
 def create_search_app(services: Callable[[], Services], *, inline: bool) -> FastAPI:
@@ -55,7 +64,9 @@ def create_search_app(services: Callable[[], Services], *, inline: bool) -> Fast
     return _compose(services, search.ROUTES, inline=inline, docs=False)
 
 
-def _compose(services: Callable[[], Services], routes: Sequence[Route], *, inline: bool, docs: bool) -> FastAPI:
+def _compose(
+    services: Callable[[], Services], routes: Sequence[Route], *, inline: bool, docs: bool, mcp: bool = False
+) -> FastAPI:
     run: Runner = run_inline if inline else pool(POOL_THREADS)
     app = FastAPI(
         title="Forgetless",
@@ -81,5 +92,9 @@ def _compose(services: Callable[[], Services], routes: Sequence[Route], *, inlin
     app.router.route_class = GuardedRoute
     for route in routes:
         app.add_api_route(route.path, endpoint_on(run, route.endpoint), methods=[route.method], response_model=None)
+    if mcp:
+        from forgetless.api.mcp.server import McpEndpoint  # noqa: PLC0415 - as above
+
+        app.add_route(MCP_PATH, McpEndpoint(run=run), include_in_schema=False)  # type: ignore[arg-type]
     describe_keys(app)
     return app

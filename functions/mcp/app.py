@@ -1,0 +1,12 @@
+"""Lambda entry point of `/mcp`, apart from the rest so that only it imports the protocol's SDK."""
+
+from __future__ import annotations
+
+from mangum import Mangum
+
+from forgetless.api.app import create_mcp_app
+from forgetless.runtime.composition import services
+from forgetless.runtime.logs import share_config
+
+share_config()
+handler = Mangum(create_mcp_app(services, inline=True), lifespan="off")

@@ -1,0 +1,163 @@
+"""What the tools do: from arguments to a use case and back; errors are those of the REST routes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from forgetless.api.caller import Caller
+from forgetless.api.checking import check_expiration_date, check_identifiers, check_json, check_metadata
+from forgetless.api.mcp import arguments as given
+from forgetless.api.mcp import results
+from forgetless.domain.errors import InvalidRequestError, NotFoundError
+from forgetless.domain.filter_parsing import parse_filter
+from forgetless.domain.filters import And, Compare, Field, Filter, Operator
+from forgetless.domain.scope import Scope
+from forgetless.service.requests import AddRequest, IncomingMessage, SearchRequest, UpdateRequest
+
+__all__ = [
+    "Connection",
+    "add_memory",
+    "delete_all_memories",
+    "delete_entities",
+    "delete_memory",
+    "get_memories",
+    "get_memory",
+    "list_entities",
+    "search_memories",
+    "update_memory",
+]
+
+_NO_SCOPE = "Name whose memories: at least one of user_id, agent_id, app_id, run_id."
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Who calls, and the ids that the connection's address gives for calls that name none."""
+
+    caller: Caller
+    default_ids: dict[str, str]
+
+    def ids(self, scope: given.ScopeIds) -> dict[str, str]:
+        """The ids of a call, checked; raises InvalidRequestError when nobody is named."""
+        ids = check_identifiers(**scope.ids()) or check_identifiers(**self.default_ids)
+        if not ids:
+            raise InvalidRequestError(_NO_SCOPE)
+        return ids
+
+
+def add_memory(connection: Connection, asked: given.AddMemory) -> results.Added:
+    """Store a statement or a conversation."""
+    if (asked.text is None) == (asked.messages is None):
+        raise InvalidRequestError("Give either text or messages.")
+    said = [given.Message(role="user", content=asked.text)] if asked.text is not None else asked.messages or []
+    if not any(message.content.strip() for message in said):
+        raise InvalidRequestError("text and messages must not be empty: say what to remember.")
+    expiration_date = asked.expiration_date
+    caller = connection.caller
+    outcome = caller.services.add.add(
+        AddRequest(
+            scope=Scope(caller.tenant, **connection.ids(asked)),
+            messages=tuple(IncomingMessage(message.role, message.content) for message in said),
+            infer=asked.infer,
+            metadata=check_metadata(asked.metadata or {}),
+            expiration_date=None if expiration_date is None else check_expiration_date(expiration_date),
+        )
+    )
+    return results.Added(
+        results=[results.AddedMemory(id=one.id, memory=one.memory, event=one.event) for one in outcome.results],
+        event_id=outcome.job.id,
+        indexed=outcome.indexed,
+        extraction=outcome.extraction,
+    )
+
+
+def search_memories(connection: Connection, asked: given.SearchMemories) -> results.SomeMemories:
+    """The memories that matter for a query, best first."""
+    ids = connection.ids(asked)
+    caller = connection.caller
+    found = caller.services.search.search(
+        SearchRequest(
+            tenant=caller.tenant,
+            query=asked.query,
+            where=_where(ids, asked.filters),
+            ids=ids,
+            top_k=asked.limit,
+            threshold=asked.threshold,
+        )
+    )
+    return results.SomeMemories(results=[results.shown_memory(hit.memory, hit.score) for hit in found])
+
+
+def get_memories(connection: Connection, asked: given.GetMemories) -> results.SomeMemories:
+    """The newest memories of a scope, by pages."""
+    ids = connection.ids(asked)
+    caller = connection.caller
+    where = _where(ids, asked.filters)
+    found = caller.services.reads.list(caller.tenant, ids, limit=asked.page * asked.page_size, where=where)
+    page = found[(asked.page - 1) * asked.page_size :]
+    return results.SomeMemories(results=[results.shown_memory(memory) for memory in page])
+
+
+def get_memory(connection: Connection, asked: given.MemoryId) -> results.OneMemory:
+    """One memory by its id."""
+    memory = connection.caller.services.reads.get(connection.caller.tenant, asked.memory_id)
+    if memory is None:
+        raise NotFoundError(f"Memory with id {asked.memory_id} not found.")
+    return results.OneMemory(memory=results.shown_memory(memory))
+
+
+def update_memory(connection: Connection, asked: given.UpdateMemory) -> results.OneMemory:
+    """Change one memory."""
+    if asked.text is not None and not asked.text.strip():
+        raise InvalidRequestError("text must not be empty; delete the memory to forget it.")
+    expiration_date = asked.expiration_date
+    memory = connection.caller.services.changes.update(
+        UpdateRequest(
+            tenant=connection.caller.tenant,
+            memory_id=asked.memory_id,
+            text=asked.text,
+            metadata=None if asked.metadata is None else check_metadata(asked.metadata),
+            expiration_date=None if expiration_date is None else check_expiration_date(expiration_date),
+        )
+    )
+    return results.OneMemory(memory=results.shown_memory(memory))
+
+
+def delete_memory(connection: Connection, asked: given.MemoryId) -> results.Deleted:
+    """Forget one memory for good."""
+    connection.caller.services.changes.delete(connection.caller.tenant, asked.memory_id)
+    return results.Deleted(message="Memory deleted successfully.", deleted=1)
+
+
+def delete_all_memories(connection: Connection, asked: given.ScopeIds) -> results.Deleted:
+    """Forget every memory whose scope has all the ids."""
+    ids = check_identifiers(**asked.ids())
+    if not ids:
+        # The address's own ids do not count here: what is destroyed must be named.
+        raise InvalidRequestError(_NO_SCOPE)
+    deleted = connection.caller.services.changes.delete_scope(connection.caller.tenant, ids)
+    return results.Deleted(message="All relevant memories deleted.", deleted=deleted)
+
+
+def delete_entities(connection: Connection, asked: given.ScopeIds) -> results.Deleted:
+    """Forget one user, agent, app or run with everything that is remembered of it."""
+    ids = check_identifiers(**asked.ids())
+    if len(ids) != 1:
+        raise InvalidRequestError("Name exactly one of user_id, agent_id, app_id, run_id.")
+    deleted = connection.caller.services.changes.delete_scope(connection.caller.tenant, ids)
+    return results.Deleted(message="Entity deleted.", deleted=deleted)
+
+
+def list_entities(connection: Connection, asked: given.NoArguments) -> results.Entities:
+    """Who has memories."""
+    del asked
+    return results.shown_entities(connection.caller.services.reads.entities(connection.caller.tenant))
+
+
+def _where(ids: dict[str, str], filters: dict[str, Any] | None) -> Filter:
+    scope: list[Filter] = [Compare(Field(name), Operator.EQ, value) for name, value in ids.items()]
+    if not filters:
+        return And(tuple(scope))
+    check_json("filters", filters)
+    return And((*scope, parse_filter(filters)))

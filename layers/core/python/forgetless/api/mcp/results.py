@@ -1,0 +1,131 @@
+"""What the tools give back; these models are the tools' output schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from forgetless.domain.memory import Memory
+from forgetless.ports.ledger import Entity
+
+__all__ = [
+    "Added",
+    "AddedMemory",
+    "Deleted",
+    "Entities",
+    "FoundMemory",
+    "OneMemory",
+    "SomeMemories",
+    "shown_entities",
+    "shown_memory",
+]
+
+
+class AddedMemory(BaseModel):
+    """One memory that was stored or changed."""
+
+    id: str
+    memory: str
+    event: str = Field(description="ADD, UPDATE or DELETE.")
+
+
+class Added(BaseModel):
+    """What an add led to."""
+
+    results: list[AddedMemory]
+    event_id: str = Field(description="The add's id.")
+    indexed: bool = Field(description="Whether a search finds it already; if not, it will within a minute.")
+    extraction: str = Field(description="llm, verbatim, or none: no LLM is configured, so the words were kept.")
+
+
+class FoundMemory(BaseModel):
+    """One memory; what does not apply is left out."""
+
+    id: str
+    memory: str
+    score: float | None = Field(None, description="How well it fits the query, 0 to 1.")
+    metadata: dict[str, Any] | None = None
+    user_id: str | None = None
+    agent_id: str | None = None
+    app_id: str | None = None
+    run_id: str | None = None
+    role: str | None = None
+    categories: list[str] | None = None
+    expiration_date: str | None = None
+    superseded_by: str | None = Field(None, description="The id of the memory that contradicts it and holds now.")
+    created_at: str
+    updated_at: str
+
+
+class SomeMemories(BaseModel):
+    """Memories, best or newest first."""
+
+    results: list[FoundMemory]
+
+
+class OneMemory(BaseModel):
+    """A memory."""
+
+    memory: FoundMemory
+
+
+class Deleted(BaseModel):
+    """What is gone for good."""
+
+    message: str
+    deleted: int = Field(description="How many memories were deleted.")
+
+
+class OneEntity(BaseModel):
+    """A user, agent, app or run with memories."""
+
+    type: str
+    id: str
+    total_memories: int
+    created_at: str
+    updated_at: str
+
+
+class Entities(BaseModel):
+    """Everyone who has memories here."""
+
+    results: list[OneEntity]
+
+
+def shown_memory(memory: Memory, score: float | None = None) -> FoundMemory:
+    """A memory as the tools show it."""
+    scope = memory.scope
+    return FoundMemory(
+        id=memory.id,
+        memory=memory.text,
+        score=score,
+        metadata=dict(memory.metadata) or None,
+        user_id=scope.user_id or None,
+        agent_id=scope.agent_id or None,
+        app_id=scope.app_id or None,
+        run_id=scope.run_id or None,
+        role=memory.role,
+        categories=list(memory.categories) or None,
+        expiration_date=memory.expiration_date,
+        superseded_by=memory.superseded_by,
+        created_at=memory.created_at,
+        updated_at=memory.updated_at,
+    )
+
+
+def shown_entities(entities: Iterable[Entity]) -> Entities:
+    """Entities as the tools show them."""
+    return Entities(
+        results=[
+            OneEntity(
+                type=one.kind,
+                id=one.id,
+                total_memories=one.total_memories,
+                created_at=one.created_at,
+                updated_at=one.updated_at,
+            )
+            for one in entities
+        ]
+    )

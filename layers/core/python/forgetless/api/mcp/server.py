@@ -1,0 +1,123 @@
+"""The endpoint /mcp: streamable HTTP without sessions, by the official SDK; a fresh manager for each request.
+
+A Lambda environment is one request at a time, so nothing may live between two: the SDK's session manager runs once
+and belongs to one request here. Answers are JSON, never a stream; GET (a stream) and DELETE (a session) are 405.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from mcp.server.lowlevel.server import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    TextContent,
+)
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+import forgetless
+from forgetless.api.access import require
+from forgetless.api.caller import get_caller
+from forgetless.api.limits import MAX_BODY_BYTES
+from forgetless.api.mcp.calls import Connection
+from forgetless.api.mcp.tools import INSTRUCTIONS, TOOLS
+from forgetless.api.render import json_response
+from forgetless.api.routing import Runner
+from forgetless.domain.errors import DependencyError, ForgetlessError
+from forgetless.domain.scope import SCOPE_IDS
+
+__all__ = ["McpEndpoint"]
+
+_logger = logging.getLogger(__name__)
+
+#: Whoever has a key may come from any host name; without one, no request comes this far.
+_ANY_HOST = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+
+
+class McpEndpoint:
+    """ASGI application behind authentication."""
+
+    def __init__(self, *, run: Runner) -> None:
+        self._run = run
+        self._server: Server[Any] = Server(
+            "forgetless",
+            version=forgetless.__version__,
+            title="Forgetless",
+            instructions=INSTRUCTIONS,
+            on_list_tools=_list_tools,
+            on_call_tool=self._call_tool,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "POST":
+            refusal = json_response({"detail": "Method Not Allowed"}, status=405, headers={"Allow": "POST"})
+            await refusal(scope, receive, send)
+            return
+        manager = StreamableHTTPSessionManager(
+            self._server,
+            json_response=True,
+            stateless=True,
+            security_settings=_ANY_HOST,
+            max_request_body_size=MAX_BODY_BYTES,
+        )
+        async with manager.run():
+            await manager.handle_request(scope, receive, send)
+
+    async def _call_tool(self, context: Any, params: CallToolRequestParams) -> CallToolResult:
+        tool = TOOLS.get(params.name)
+        if tool is None:
+            raise MCPError(INVALID_PARAMS, f"Unknown tool {params.name!r}; there are: {', '.join(TOOLS)}.")
+        try:
+            require(get_caller(context.request.scope).key, tool.needs)
+            arguments = tool.arguments.model_validate(params.arguments or {})
+            result = await self._run(partial(tool.call, _connection(context.request), arguments))
+        except ValidationError as error:
+            return _refused(_named(error))
+        except ForgetlessError as error:
+            return _refused(_reason(error))
+        except Exception:
+            _logger.exception("tool %s failed", params.name)
+            return _refused("Internal error. It was logged; nothing can be done about it from here.")
+        return _answer(result)
+
+
+async def _list_tools(context: Any, params: PaginatedRequestParams | None) -> ListToolsResult:
+    del context, params
+    return ListToolsResult(tools=[tool.announced for tool in TOOLS.values()])
+
+
+def _connection(request: Request) -> Connection:
+    defaults = {name: request.query_params[name] for name in SCOPE_IDS if name in request.query_params}
+    return Connection(get_caller(request.scope), defaults)
+
+
+def _answer(result: BaseModel) -> CallToolResult:
+    # Both forms say the same: clients of protocols before 2025-06-18 know the text alone.
+    text = result.model_dump_json(exclude_none=True)
+    structured = result.model_dump(mode="json", exclude_none=True)
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
+
+
+def _refused(reason: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=reason)], is_error=True)
+
+
+def _reason(error: ForgetlessError) -> str:
+    if isinstance(error, DependencyError):
+        return f"{error.message} Try again in {error.retry_after} s."
+    return error.message
+
+
+def _named(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in error.errors())

@@ -1,0 +1,157 @@
+"""The table of tools: names as in mem0's own MCP server, with when to use each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from mcp_types import Tool, ToolAnnotations
+from pydantic import BaseModel
+
+from forgetless.api.mcp import arguments, calls, results
+from forgetless.domain.keys import Role
+
+__all__ = ["INSTRUCTIONS", "TOOLS", "MemoryTool"]
+
+A = TypeVar("A", bound=arguments.Arguments)
+
+#: What a client may show to its model beside the tools.
+INSTRUCTIONS = (
+    "Long-term memory. Before answering, search_memories for what is known of the person and the matter; after "
+    "learning something that will matter later (preferences, facts, decisions, corrections), add_memory."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTool:
+    """One tool: how it is announced, how its arguments are read, and what it does."""
+
+    announced: Tool
+    arguments: type[arguments.Arguments]
+    call: Callable[[calls.Connection, Any], BaseModel]
+    #: The role that a key needs for it.
+    needs: Role
+
+
+def _tool(
+    title: str,
+    call: Callable[[calls.Connection, A], BaseModel],
+    takes: type[A],
+    gives: type[BaseModel],
+    description: str,
+    *,
+    needs: Role,
+    **hints: bool,
+) -> MemoryTool:
+    announced = Tool(
+        name=call.__name__,
+        title=title,
+        description=description,
+        input_schema=takes.model_json_schema(),
+        output_schema=gives.model_json_schema(mode="serialization"),
+        # A memory is a closed world: no tool reaches beyond it.
+        annotations=ToolAnnotations(title=title, open_world_hint=False, **hints),
+    )
+    return MemoryTool(announced, takes, call, needs)
+
+
+_READS = {"read_only_hint": True, "destructive_hint": False, "idempotent_hint": True}
+_ADDS = {"read_only_hint": False, "destructive_hint": False, "idempotent_hint": False}
+_DESTROYS = {"read_only_hint": False, "destructive_hint": True, "idempotent_hint": True}
+
+_ALL = (
+    _tool(
+        "Remember",
+        calls.add_memory,
+        arguments.AddMemory,
+        results.Added,
+        "Store something for later conversations: a preference, a fact, a decision, a correction. Use it whenever "
+        "the user says something worth knowing next time, or asks you to remember. Write the statement so that it "
+        "can be understood alone, with names and dates. Contradicted older facts are superseded by themselves.",
+        needs=Role.WRITE,
+        **_ADDS,
+    ),
+    _tool(
+        "Search memories",
+        calls.search_memories,
+        arguments.SearchMemories,
+        results.SomeMemories,
+        "Find what is remembered about something, by meaning and by words. Use it before answering anything that "
+        "may depend on what was said in earlier conversations.",
+        needs=Role.READ,
+        **_READS,
+    ),
+    _tool(
+        "List memories",
+        calls.get_memories,
+        arguments.GetMemories,
+        results.SomeMemories,
+        "List what is remembered, newest first. Use it to review everything about somebody; to look for something "
+        "in particular, search_memories is better.",
+        needs=Role.READ,
+        **_READS,
+    ),
+    _tool(
+        "Get a memory",
+        calls.get_memory,
+        arguments.MemoryId,
+        results.OneMemory,
+        "Read one memory by its id, also one that a newer memory has superseded.",
+        needs=Role.READ,
+        **_READS,
+    ),
+    _tool(
+        "Change a memory",
+        calls.update_memory,
+        arguments.UpdateMemory,
+        results.OneMemory,
+        "Correct one memory that is wrong or incomplete. Find its id with search_memories first. The old text "
+        "stays in the history.",
+        needs=Role.WRITE,
+        **_DESTROYS,
+    ),
+    _tool(
+        "Forget a memory",
+        calls.delete_memory,
+        arguments.MemoryId,
+        results.Deleted,
+        "Delete one memory for good, with its history's texts. Use it only when the user wants it forgotten; to "
+        "correct it, use update_memory.",
+        needs=Role.WRITE,
+        **_DESTROYS,
+    ),
+    _tool(
+        "Forget all memories of a scope",
+        calls.delete_all_memories,
+        arguments.ScopeIds,
+        results.Deleted,
+        "Delete every memory that has all the ids given, for good. Name the ids explicitly, and ask the user first. "
+        "Needs an administrator's key.",
+        needs=Role.ADMIN,
+        **_DESTROYS,
+    ),
+    _tool(
+        "List who has memories",
+        calls.list_entities,
+        arguments.NoArguments,
+        results.Entities,
+        "List the users, agents, apps and runs that have memories, with their number. Use it when you do not know "
+        "whose memories to look in.",
+        needs=Role.READ,
+        **_READS,
+    ),
+    _tool(
+        "Forget somebody",
+        calls.delete_entities,
+        arguments.ScopeIds,
+        results.Deleted,
+        "Delete one user, agent, app or run with all memories, for good: exactly one id. Ask the user first. Needs "
+        "an administrator's key.",
+        needs=Role.ADMIN,
+        **_DESTROYS,
+    ),
+)
+
+#: Every tool by its name.
+TOOLS = {tool.announced.name: tool for tool in _ALL}
