@@ -72,8 +72,9 @@ reset-data: $(STAMP) ## Delete all memories of this machine (the models stay); t
 build: $(SAM_STAMP) ## sam build: what would be deployed, in .aws-sam
 	@exec .venv-sam/bin/sam build --template-file template.yaml $(ARGS)
 
-validate: $(SAM_STAMP) ## sam validate --lint (no account needed)
+validate: $(SAM_STAMP) ## sam validate --lint and cfn-lint over the templates (no account needed)
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1 .venv-sam/bin/sam validate --lint --template-file template.yaml
+	@.venv-sam/bin/cfn-lint template.yaml template-embedder.yaml
 
 clean: ## Remove both environments and caches (memories and models under .forgetless stay)
 	@rm -rf .venv .venv-sam .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

@@ -55,6 +55,8 @@ def create_search_app(services: Callable[[], Services], *, inline: bool) -> Fast
 
 def _compose(services: Callable[[], Services], routes: Iterable[Route], *, inline: bool, docs: bool) -> FastAPI:
     run: Runner = run_inline if inline else pool(POOL_THREADS)
+    # A search has no effect to repeat, and its function may not write the ledger.
+    repeatable = [Middleware(Idempotency, run=run)] if docs else []
     app = FastAPI(
         title="Forgetless",
         summary="The serverless memory layer for AI agents.",
@@ -72,7 +74,7 @@ def _compose(services: Callable[[], Services], routes: Iterable[Route], *, inlin
             Middleware(Boundary),
             Middleware(Authentication, services=services, run=run),
             Middleware(BodyLimit),
-            Middleware(Idempotency, run=run),
+            *repeatable,
         ],
     )
     for route in routes:
