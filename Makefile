@@ -4,6 +4,8 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 MODEL := all-MiniLM-L6-v2
 SAM_PIN := aws-sam-cli==1.170.0
+# What `make build` builds for: x86_64 or arm64 (Graviton).
+ARCH ?= x86_64
 
 # The stamp's name is the content of the pins, the place of the checkout and nothing else: a touch or a
 # `git checkout` that changes neither costs nothing, whatever the file times say.
@@ -15,7 +17,7 @@ TEST_MODEL := $(CURDIR)/.forgetless/models/$(MODEL)
 # Tests never talk to a real LLM, whatever the caller's shell has configured.
 CLEAN_ENV := env -u OPENAI_BASE_URL -u OPENAI_API_KEY -u FORGETLESS_LLM_MODEL
 
-.PHONY: help up down status test lint format typecheck imports unit kill-test bench eval demo reindex reset-data build validate clean model
+.PHONY: help up down status test lint format typecheck imports unit kill-test bench bench-cold eval demo reindex reset-data build validate clean model
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -69,11 +71,17 @@ reindex: $(STAMP) ## Rebuild the index from the ledger of the running service
 reset-data: $(STAMP) ## Delete all memories of this machine (the models stay); the service must be stopped
 	@exec $(PY) -m local.up reset-data $(ARGS)
 
-build: $(SAM_STAMP) ## sam build: what would be deployed, in .aws-sam
-	@exec .venv-sam/bin/sam build --template-file template.yaml $(ARGS)
+build: $(SAM_STAMP) ## sam build without Docker, what would be deployed; prints sizes, fails over 250 MB: ARCH=arm64
+	@FORGETLESS_ARCH=$(ARCH) SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam build --template-file template.yaml \
+	  --parameter-overrides Architecture=$(ARCH) $(ARGS)
+	@.venv-sam/bin/python -m local.artifacts --arch $(ARCH)
 
-validate: $(SAM_STAMP) ## sam validate --lint (no account needed)
+bench-cold: $(STAMP) ## Cold start of each function, from what `make build` made, under python3.13 where there is one
+	@exec $(PY) -m local.bench.cold $(ARGS)
+
+validate: $(SAM_STAMP) ## sam validate --lint and cfn-lint over the templates (no account needed)
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1 .venv-sam/bin/sam validate --lint --template-file template.yaml
+	@.venv-sam/bin/cfn-lint template.yaml template-embedder.yaml
 
 clean: ## Remove both environments and caches (memories and models under .forgetless stay)
 	@rm -rf .venv .venv-sam .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

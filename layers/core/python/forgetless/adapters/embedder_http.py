@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.secrets_aws import Secret
 from forgetless.domain.errors import EmbedderError
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import EmbeddingTask
@@ -40,7 +41,7 @@ class HttpEmbedder:
         base_url: str,
         *,
         model: str,
-        api_key: str = "",
+        api_key: Secret = "",
         dimensions: int | None = None,
         timeout_s: float = 10.0,
         retries: int = 2,

@@ -24,6 +24,7 @@ import httpcore
 import httpx
 import orjson
 
+from forgetless.adapters.secrets_aws import Secret, shown
 from forgetless.ports.clock import Clock
 
 __all__ = ["JsonClient", "Reply", "close_client"]
@@ -67,7 +68,7 @@ class JsonClient:
     base_url: str = field(repr=False)
     label: str
     clock: Clock
-    api_key: str = field(default="", repr=False)
+    api_key: Secret = field(default="", repr=False)
     #: How often a call is repeated after no connection, 429 or 5xx.
     retries: int = 2
     _url: httpx.URL = field(init=False, repr=False)
@@ -147,8 +148,8 @@ class JsonClient:
     def _headers(self) -> dict[str, str]:
         # Replies are small; compressing them costs both sides more than it saves.
         headers = {"accept-encoding": "identity", "content-type": "application/json"}
-        if self.api_key:
-            headers["authorization"] = f"Bearer {self.api_key}"
+        if api_key := shown(self.api_key):
+            headers["authorization"] = f"Bearer {api_key}"
         return headers
 
 

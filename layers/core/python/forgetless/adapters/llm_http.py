@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.secrets_aws import Secret
 from forgetless.domain.errors import LlmReplyError, LlmUnavailableError
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import ChatMessage
@@ -35,7 +36,7 @@ class HttpLlm:
         base_url: str,
         *,
         model: str,
-        api_key: str = "",
+        api_key: Secret = "",
         retries: int = 2,
         temperature: float | None = None,
         clock: Clock | None = None,

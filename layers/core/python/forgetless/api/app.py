@@ -68,6 +68,8 @@ def _compose(
     services: Callable[[], Services], routes: Sequence[Route], *, inline: bool, docs: bool, mcp: bool = False
 ) -> FastAPI:
     run: Runner = run_inline if inline else pool(POOL_THREADS)
+    # A search has no effect to repeat, and its function may not write the ledger.
+    repeatable = [Middleware(Idempotency, run=run)] if docs else []
     app = FastAPI(
         title="Forgetless",
         summary="The serverless memory layer for AI agents.",
@@ -86,7 +88,7 @@ def _compose(
             Middleware(Authentication, services=services, run=run),
             Middleware(Access),
             Middleware(BodyLimit),
-            Middleware(Idempotency, run=run),
+            *repeatable,
         ],
     )
     app.router.route_class = GuardedRoute

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.secrets_aws import secret
 from forgetless.api.timing import timed
 from forgetless.domain.errors import DependencyError, InvalidRequestError
 from forgetless.domain.recipe import RECIPE_VERSION
@@ -68,7 +69,7 @@ def _index(settings: Settings) -> Index:
 
     return MilvusIndex(
         settings.milvus_uri,
-        token=settings.milvus_token,
+        token=secret("FORGETLESS_MILVUS_TOKEN", settings.milvus_token),
         collection=collection_name(settings),
         dimensions=settings.embedding_dimensions,
         timeout_s=settings.milvus_timeout_s,
@@ -81,7 +82,7 @@ def _embedder(settings: Settings) -> Embedder:
     return HttpEmbedder(
         settings.embedder_url,
         model=settings.embedding_model,
-        api_key=settings.embedder_api_key,
+        api_key=secret("FORGETLESS_EMBEDDER_API_KEY", settings.embedder_api_key),
         dimensions=settings.embedding_dimensions,
         timeout_s=settings.embedder_timeout_s,
         send_task=bool(settings.embedder_send_task),
@@ -96,7 +97,7 @@ def _llm(settings: Settings) -> Llm | None:
     return HttpLlm(
         settings.llm_base_url or DEFAULT_LLM_URL,
         model=settings.llm_model or DEFAULT_LLM_MODEL,
-        api_key=settings.llm_api_key,
+        api_key=secret("OPENAI_API_KEY", settings.llm_api_key),
     )
 
 

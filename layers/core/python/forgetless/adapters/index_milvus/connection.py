@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from forgetless.adapters.index_milvus.schema import prepare_collection
+from forgetless.adapters.secrets_aws import Secret, shown
 from forgetless.domain.errors import IndexUnavailableError
 
 __all__ = ["Collection"]
@@ -58,9 +59,10 @@ def _release(uri: str, token: str) -> None:
 class Collection:
     """One collection of a Milvus, connected and created at its first use. Safe for threads."""
 
-    def __init__(self, uri: str, *, token: str, name: str, dimensions: int, timeout_s: float) -> None:
+    def __init__(self, uri: str, *, token: Secret, name: str, dimensions: int, timeout_s: float) -> None:
         self._uri = uri
         self._token = token
+        self._held_token = ""
         self._name = name
         self._dimensions = dimensions
         self._timeout_s = timeout_s
@@ -95,7 +97,7 @@ class Collection:
         with self._preparing:
             client, self._client, self._prepared = self._client, None, False
         if client is not None:
-            _release(self._uri, self._token)
+            _release(self._uri, self._held_token)
 
     def _call(self, operation: str, arguments: dict[str, Any]) -> Any:
         from pymilvus import MilvusException  # noqa: PLC0415
@@ -123,10 +125,14 @@ class Collection:
         return getattr(client, operation)(self._name, timeout=self._timeout_s, **arguments)
 
     def _connected(self) -> Any:
-        if self._client is None:
+        token = shown(self._token)
+        if self._client is None or token != self._held_token:
             with self._preparing:
+                if self._client is not None and token != self._held_token:
+                    _release(self._uri, self._held_token)
+                    self._client = None
                 if self._client is None:
-                    self._client = _acquire(self._uri, self._token, self._timeout_s)
+                    self._client, self._held_token = _acquire(self._uri, token, self._timeout_s), token
         return self._client
 
     def _prepare(self, client: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from forgetless.adapters.index_milvus.compiler import compile_filter, lit
 from forgetless.adapters.index_milvus.connection import Collection
 from forgetless.adapters.index_milvus.rows import cut, is_literal, key_text, pk_of, row_of, split_pk
+from forgetless.adapters.secrets_aws import Secret
 from forgetless.domain.filters import EVERYTHING, Filter
 from forgetless.domain.memory import Memory
 from forgetless.ports.index import Hit, IndexRow
@@ -40,7 +41,9 @@ class MilvusIndex:
     Nothing is imported or connected before the first call. Indexes of one process share one client per Milvus.
     """
 
-    def __init__(self, uri: str, *, token: str = "", collection: str, dimensions: int, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, uri: str, *, token: Secret = "", collection: str, dimensions: int, timeout_s: float = 5.0
+    ) -> None:
         if not _NAME.fullmatch(collection):
             raise ValueError(f"collection {collection!r} must consist of letters, digits and underscores")
         self.collection = collection

@@ -1,0 +1,155 @@
+"""What template.yaml promises: least privilege, queues that fit their functions, logs that end, alarms that ring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.emulator.template.document import read_document
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = read_document(ROOT / "template.yaml").content
+EMBEDDER = read_document(ROOT / "template-embedder.yaml").content
+RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
+
+WRITES = {f"dynamodb:{verb}" for verb in ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem")}
+#: A function's resource policy ends at 20 KB, and SAM adds a statement for each of its events.
+MOST_EVENTS = 20
+
+
+def of_type(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: one.get("Properties", {}) for name, one in RESOURCES.items() if one["Type"] == kind}
+
+
+FUNCTIONS = of_type("AWS::Serverless::Function")
+
+
+def statements(function: str) -> list[dict[str, Any]]:
+    """Every statement that the function can get, conditional ones too."""
+    found = []
+    for policy in FUNCTIONS[function]["Policies"]:
+        assert set(policy) == {"Version", "Statement"}, "inline statements, no policy templates: those give more"
+        found += [one["Fn::If"][1] if "Fn::If" in one else one for one in policy["Statement"]]
+    return found
+
+
+def actions(function: str, service: str) -> set[str]:
+    lists = [one["Action"] if isinstance(one["Action"], list) else [one["Action"]] for one in statements(function)]
+    return {action for listed in lists for action in listed if action.startswith(service)}
+
+
+def secrets(function: str) -> set[str]:
+    return {one["Resource"]["Ref"] for one in statements(function) if one["Action"] == "secretsmanager:GetSecretValue"}
+
+
+def test_search_can_read_the_table_and_do_nothing_else() -> None:
+    assert actions("SearchFunction", "dynamodb:") == {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"}
+    assert actions("SearchFunction", "sqs:") == set()
+
+
+def test_no_function_can_scan_administer_or_reach_another_resource() -> None:
+    for function in FUNCTIONS:
+        for one in statements(function):
+            listed = one["Action"] if isinstance(one["Action"], list) else [one["Action"]]
+            assert not [action for action in listed if "*" in action or "Scan" in action or "Table" in action]
+            assert one["Resource"] != "*"
+            assert set(one["Resource"]) & {"Ref", "Fn::GetAtt", "Fn::Sub"}
+
+
+def test_who_writes_and_who_sends() -> None:
+    assert {name for name in FUNCTIONS if actions(name, "dynamodb:") & WRITES} == set(FUNCTIONS) - {"SearchFunction"}
+    assert {name for name in FUNCTIONS if actions(name, "sqs:")} == {"MemoriesFunction", "SweepFunction"}
+
+
+def test_only_sweep_reads_the_secondary_index() -> None:
+    def reads(function: str) -> bool:
+        return any("index" in str(one["Resource"]) for one in statements(function))
+
+    assert {name for name in FUNCTIONS if reads(name)} == {"SweepFunction"}
+
+
+def test_a_function_reads_the_secrets_that_it_uses_alone() -> None:
+    every = {"MilvusTokenSecret", "EmbedderKeySecret"}
+    assert secrets("SearchFunction") == secrets("SweepFunction") == every
+    assert secrets("MemoriesFunction") == secrets("IngestFunction") == every | {"LlmKeySecret"}
+
+
+def test_a_secret_is_a_parameter_for_an_arn_and_never_the_secret_itself() -> None:
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    for name in ("FORGETLESS_MILVUS_TOKEN", "FORGETLESS_EMBEDDER_API_KEY", "OPENAI_API_KEY"):
+        parameter = variables[name]["Ref"]
+        assert "ARN" in TEMPLATE["Parameters"][parameter]["Description"]
+        assert TEMPLATE["Parameters"][parameter]["Default"] == ""
+
+
+def test_the_resource_policy_of_no_function_outgrows_its_limit() -> None:
+    for name, function in FUNCTIONS.items():
+        assert len(function["Events"]) <= MOST_EVENTS, name
+
+
+def test_what_search_does_not_serve_goes_to_memories() -> None:
+    assert "Path" not in FUNCTIONS["MemoriesFunction"]["Events"]["Rest"]["Properties"]
+    assert {event["Properties"].get("Path") for event in FUNCTIONS["SearchFunction"]["Events"].values()} >= {"/search"}
+
+
+def test_the_queues_settings_fit_its_function() -> None:
+    ingest, queue = FUNCTIONS["IngestFunction"], of_type("AWS::SQS::Queue")["IngestQueue"]
+    trigger = ingest["Events"]["Jobs"]["Properties"]
+    assert queue["VisibilityTimeout"] >= 6 * ingest["Timeout"]
+    assert queue["FifoQueue"] is True
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["IngestDlq", "Arn"]}
+    assert trigger["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert trigger["ScalingConfig"]["MaximumConcurrency"] == {"Ref": "IngestConcurrency"}
+    assert TEMPLATE["Parameters"]["IngestConcurrency"]["MinValue"] == 2, "the event source takes no less"
+
+
+def test_every_function_writes_to_a_log_group_of_its_own_that_forgets() -> None:
+    groups = of_type("AWS::Logs::LogGroup")
+    used = [function["LoggingConfig"]["LogGroup"]["Ref"] for function in FUNCTIONS.values()]
+    assert len(set(used)) == len(FUNCTIONS)
+    assert set(used) < set(groups)
+    assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
+
+
+def test_a_change_of_the_layer_alone_publishes_a_version() -> None:
+    assert all(function["AutoPublishAliasAllProperties"] is True for function in FUNCTIONS.values())
+
+
+@pytest.mark.parametrize(
+    ("metric", "of"),
+    [
+        ("ApproximateNumberOfMessagesVisible", "IngestDlq"),
+        ("ApproximateAgeOfOldestMessage", "IngestQueue"),
+        ("5xx", "HttpApi"),
+        *(("Throttles", function) for function in FUNCTIONS),
+        ("Errors", "SweepFunction"),
+        ("ReadThrottleEvents", "Ledger"),
+        ("WriteThrottleEvents", "Ledger"),
+    ],
+)
+def test_an_alarm_rings_for(metric: str, of: str) -> None:
+    alarms = of_type("AWS::CloudWatch::Alarm").values()
+    assert [alarm for alarm in alarms if f"'{metric}'" in str(alarm) and f"'{of}" in str(alarm)]
+    assert all(alarm["TreatMissingData"] == "notBreaching" for alarm in alarms)
+
+
+def test_nothing_that_costs_money_when_idle_is_on_by_default() -> None:
+    parameters = TEMPLATE["Parameters"]
+    assert parameters["SnapStart"]["Default"] == "false"
+    assert parameters["SearchConcurrency"]["Default"] == parameters["MemoriesConcurrency"]["Default"] == 0
+    assert EMBEDDER["Parameters"]["Kind"]["Default"] == "lambda"
+    always_on = [name for name, one in EMBEDDER["Resources"].items() if "Condition" not in one]
+    assert always_on == ["Logs"]
+
+
+def test_the_embedders_load_balancer_is_internal_and_asks_what_is_ready() -> None:
+    resources = EMBEDDER["Resources"]
+    assert resources["Balancer"]["Properties"]["Scheme"] == "internal"
+    assert resources["Targets"]["Properties"]["HealthCheckPath"] == "/ready"
+
+
+def test_the_deployment_page_explains_every_parameter() -> None:
+    page = (ROOT / "docs/deploy.md").read_text()
+    assert [name for name in (*TEMPLATE["Parameters"], *EMBEDDER["Parameters"]) if f"`{name}`" not in page] == []
