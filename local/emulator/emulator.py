@@ -26,9 +26,6 @@ from local.emulator.template.reader import read_template
 from local.emulator.triggers.queue_poller import DEFAULT_CONCURRENCY, QueuePoller
 from local.emulator.triggers.schedule import Schedule
 
-#: What requests in progress get when the emulator stops.
-GRACE_SECONDS = 1.0
-
 
 class Emulator:
     """Runs one template; to be used as an asynchronous context manager."""
@@ -107,7 +104,7 @@ class Emulator:
         self._stack.push_async_callback(self._pools[spec.name].close)
 
     async def _serve(self, app: Application, listener: socket.socket) -> None:
-        server = HttpServer(app, listener)
+        server = HttpServer(app, listener, self._settings.grace)
         await server.start()
         self._servers.append(server)
         self._stack.push_async_callback(server.stop)
@@ -117,7 +114,7 @@ class Emulator:
         for server in self._servers:
             server.refuse()
         service.end_polls()
-        deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
+        deadline = asyncio.get_running_loop().time() + self._settings.grace
         while any(pool.busy for pool in self._pools.values()) and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.02)
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
@@ -155,7 +152,7 @@ class Emulator:
             names = [queue.name for queue in template.queues]
             depths = await service.run(lambda store: {name: store.depths(name) for name in names})
             functions = {name: pool.status() for name, pool in self._pools.items()}
-            return {"functions": functions, "queues": depths}
+            return {"functions": functions, "queues": depths, "receivers": service.waiting}
 
         return status
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -48,11 +49,11 @@ def listen(host: str, port: int) -> socket.socket:
 class HttpServer:
     """One application on one socket."""
 
-    def __init__(self, app: Application, listener: socket.socket) -> None:
+    def __init__(self, app: Application, listener: socket.socket, grace: float = 1.0) -> None:
         config = uvicorn.Config(
             app, http="httptools", loop="none", lifespan="off", ws="none", log_config=None, access_log=False,
             proxy_headers=False, server_header=False, backlog=2048, timeout_keep_alive=75,
-            timeout_graceful_shutdown=1,
+            timeout_graceful_shutdown=math.ceil(grace),
         )  # fmt: skip
         self._server, self._listener = _Server(config), listener
         self._task: asyncio.Task[None] | None = None

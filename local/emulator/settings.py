@@ -41,6 +41,7 @@ class Settings:
     init_limit: float = 10.0
     wait_limit: float = 30.0
     idle_limit: float = 600.0
+    grace: float = 1.0
     freeze: bool = False
 
     def limit_of(self, spec: FunctionSpec) -> int:

@@ -1,7 +1,8 @@
 """The states of an execution environment: what may follow what, with no HTTP and no process in it.
 
 A transition that the table does not name is refused. The order of a healthy life is
-starting, idle, (busy, answered, idle) again and again, gone.
+starting, idle, (busy, answered, idle) again and again, gone. A runtime whose connection ends while it
+waits for an event, or before it has read one, is leaving: nothing more is given to it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ class State(StrEnum):
     BUSY = "busy"
     ANSWERED = "answered"
     INIT_FAILED = "init_failed"
+    LEAVING = "leaving"
     GONE = "gone"
 
 
@@ -28,6 +30,7 @@ class Event(StrEnum):
     RESPONSE = "response"
     ERROR = "error"
     INIT_ERROR = "init_error"
+    HANGUP = "hangup"
     EXIT = "exit"
 
 
@@ -37,13 +40,16 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.STARTING, Event.INIT_ERROR): State.INIT_FAILED,
     (State.STARTING, Event.EXIT): State.GONE,
     (State.IDLE, Event.INVOKE): State.BUSY,
+    (State.IDLE, Event.HANGUP): State.LEAVING,
     (State.IDLE, Event.EXIT): State.GONE,
     (State.BUSY, Event.RESPONSE): State.ANSWERED,
     (State.BUSY, Event.ERROR): State.ANSWERED,
+    (State.BUSY, Event.HANGUP): State.LEAVING,
     (State.BUSY, Event.EXIT): State.GONE,
     (State.ANSWERED, Event.NEXT): State.IDLE,
     (State.ANSWERED, Event.EXIT): State.GONE,
     (State.INIT_FAILED, Event.EXIT): State.GONE,
+    (State.LEAVING, Event.EXIT): State.GONE,
 }
 
 

@@ -7,6 +7,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ import uvloop
 from local.emulator.emulator import Emulator
 from local.emulator.settings import Settings
 
+#: How long a test waits for what must happen: no rule is measured by it, so a busy machine may take its time.
+WAIT_SECONDS = 60.0
+
 HELLO = """
 Resources:
   Hello:
@@ -25,7 +29,7 @@ Resources:
     Properties:
       CodeUri: code
       Handler: app.handler
-      Timeout: 5
+      Timeout: 60
       Events: {All: {Type: HttpApi}}
 """
 
@@ -39,10 +43,10 @@ class Running:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        self._ready.wait(10)
+        assert self._ready.wait(WAIT_SECONDS)
         if self._error:
             raise self._error
-        self.http = httpx.Client(base_url=self.gateway, timeout=20)
+        self.http = httpx.Client(base_url=self.gateway, timeout=WAIT_SECONDS)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -64,12 +68,20 @@ class Running:
     def stop(self) -> None:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopped.set)
-            self._thread.join(10)
+            self._thread.join(WAIT_SECONDS)
         assert not self._thread.is_alive()
 
     def status(self) -> dict[str, Any]:
         answer: dict[str, Any] = httpx.get(f"{self.queue_url}/_emulator/status").json()
         return answer
+
+    def function(self, name: str = "Hello") -> dict[str, Any]:
+        counts: dict[str, Any] = self.status()["functions"][name]
+        return counts
+
+    def wait_for(self, name: str = "Hello", **counts: int) -> None:
+        """Return once the status of a function says so."""
+        self.eventually(lambda: counts.items() <= self.function(name).items())
 
     def sqs(self) -> Any:
         return sqs_client(self.queue_url)
@@ -77,13 +89,20 @@ class Running:
     def log(self) -> str:
         return (self.state / "logs" / "functions.log").read_text()
 
-    def eventually(self, check: Callable[[], Any], seconds: float = 8.0) -> Any:
+    def eventually(self, check: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:
         """Return what the check returns once it is true."""
         deadline = time.monotonic() + seconds
         while not (found := check()):
             assert time.monotonic() < deadline, f"never came true; the log says:\n{self.log()}"
             time.sleep(0.02)
         return found
+
+    def later(self, path: str) -> Future[httpx.Response]:
+        """Send a request whose answer is looked at later."""
+        thread = ThreadPoolExecutor(1)
+        answer = thread.submit(self.http.get, path)
+        thread.shutdown(wait=False)
+        return answer
 
     def logged(self, text: str) -> str:
         """Return the log once it has the text."""
@@ -120,7 +139,7 @@ def start(tmp_path: Path, project: Callable[..., Path]) -> Iterator[Callable[...
 
     def begin(template: str = HELLO, settings: dict[str, Any] | None = None, **files: str) -> Running:
         given = {"template": project(template, **files), "state": tmp_path / "state"} | (settings or {})
-        running.append(Running(Settings(**{"port": 0, "queue_port": 0} | given)))
+        running.append(Running(Settings(**{"port": 0, "queue_port": 0, "init_limit": WAIT_SECONDS} | given)))
         return running[-1]
 
     yield begin

@@ -11,6 +11,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 TEMPLATE = """
+Globals: {Function: {Timeout: 60}}
 Resources:
   Api:
     Type: AWS::Serverless::HttpApi

@@ -19,6 +19,13 @@ import pytest
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
+WAIT_SECONDS = 60.0
+HELD = """
+import os, time
+def handler(event, context):
+    while not os.path.exists(os.path.join(os.path.dirname(__file__), "go")): time.sleep(0.01)
+    return "ok"
+"""
 SLOW = """
 import os, time
 def handler(event, context):
@@ -50,66 +57,72 @@ def ready(process: subprocess.Popen[str]) -> dict[str, Any]:
     return line
 
 
-def wait_for_busy(process: subprocess.Popen[str], count: int) -> None:
-    """Return once so many functions sleep in their handlers."""
-    deadline = time.monotonic() + 5
-    while len(psutil.Process(process.pid).children()) < count and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.2)
-
-
 def alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_one_line_of_json_tells_that_it_is_ready(launch: Any) -> None:
     line = ready(launch())
     assert line["ready"] is True
-    assert httpx.get(line["gateway"] + "/0").status_code == 200
-    assert set(httpx.get(line["queue"] + "/_emulator/status").json()) == {"functions", "queues"}
+    assert httpx.get(line["gateway"] + "/0", timeout=WAIT_SECONDS).status_code == 200
+    assert set(httpx.get(line["queue"] + "/_emulator/status").json()) == {"functions", "queues", "receivers"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_it_and_its_environments_within_three_seconds(launch: Any, number: int) -> None:
+def test_a_signal_stops_it_and_its_environments(launch: Any, number: int) -> None:
     process = launch()
-    pid = httpx.get(ready(process)["gateway"] + "/0").json()
-    began = time.monotonic()
+    pid = httpx.get(ready(process)["gateway"] + "/0", timeout=WAIT_SECONDS).json()
     process.send_signal(number)
-    assert process.wait(5) == 0
-    assert time.monotonic() - began < 3
+    assert process.wait(WAIT_SECONDS) == 0
     assert not alive(pid)
 
 
-def test_a_request_in_progress_is_answered_before_it_stops(launch: Any) -> None:
+def test_a_request_in_progress_may_end_before_it_stops(start: Any, tmp_path: Path) -> None:
+    running = start(settings={"grace": WAIT_SECONDS}, code__app=HELD)
+    answer = running.later("/")
+    running.wait_for(busy=1)
+    with ThreadPoolExecutor(1) as pool:
+        stopped = pool.submit(running.stop)
+        (tmp_path / "code" / "go").touch()
+        assert answer.result().status_code == 200
+        stopped.result()
+
+
+def test_a_request_beyond_the_grace_is_told_that_it_failed(launch: Any) -> None:
     process = launch()
-    url = ready(process)["gateway"]
-    httpx.get(f"{url}/0")
-    with ThreadPoolExecutor(2) as pool:
-        short, long = (pool.submit(httpx.get, f"{url}/{seconds}", timeout=10) for seconds in (0.5, 4))
-        wait_for_busy(process, 2)
+    line = ready(process)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(httpx.get, f"{line['gateway']}/600", timeout=WAIT_SECONDS)
+        wait_until(lambda: httpx.get(f"{line['queue']}/_emulator/status").json()["functions"]["Hello"]["busy"] == 1)
         process.terminate()
-        assert short.result().status_code == 200
-        assert long.result().status_code in {500, 503}
-    _, errors = process.communicate(timeout=5)
+        assert answer.result().status_code in {500, 503}
+    _, errors = process.communicate(timeout=WAIT_SECONDS)
     assert "Traceback" not in errors
 
 
 def test_environments_die_with_a_killed_emulator(launch: Any) -> None:
     process = launch()
-    pid = httpx.get(ready(process)["gateway"] + "/0").json()
+    pid = httpx.get(ready(process)["gateway"] + "/0", timeout=WAIT_SECONDS).json()
     process.kill()
-    process.wait(5)
-    deadline = time.monotonic() + 3
-    while alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not alive(pid)
+    process.wait(WAIT_SECONDS)
+    wait_until(lambda: not alive(pid))
 
 
 def test_a_taken_port_is_one_line_and_an_exit_code(launch: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = launch("--port", str(port))
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=WAIT_SECONDS)
     assert (process.returncode, output) == (3, "")
     assert errors.strip() == f"cannot listen on 127.0.0.1:{port}: Address already in use"
 
@@ -124,7 +137,7 @@ def test_a_taken_port_is_one_line_and_an_exit_code(launch: Any) -> None:
 )
 def test_bad_arguments_are_one_line_and_an_exit_code(launch: Any, arguments: list[str], told: str) -> None:
     process = launch(*arguments)
-    output, errors = process.communicate(timeout=10)
+    output, errors = process.communicate(timeout=WAIT_SECONDS)
     assert (process.returncode, output) == (2, "")
     assert told in errors
     assert len(errors.strip().splitlines()) == 1
@@ -135,14 +148,14 @@ def test_variables_come_from_a_file_as_sam_local_reads_it(launch: Any, tmp_path:
     path.write_text(json.dumps({"Parameters": {"A": "all"}, "Hello": {"B": "own"}}))
     code = "import os\ndef handler(event, context): return [os.environ['A'], os.environ['B']]"
     line = ready(launch("--env-vars", str(path), code=code))
-    assert httpx.get(line["gateway"]).json() == ["all", "own"]
+    assert httpx.get(line["gateway"], timeout=WAIT_SECONDS).json() == ["all", "own"]
 
 
 def test_a_runtime_other_than_the_hosts_is_warned_of_once(launch: Any) -> None:
     process = launch()
     ready(process)
     process.terminate()
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=WAIT_SECONDS)
     host = f"python{sys.version_info.major}.{sys.version_info.minor}"
     expected = (
         []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -33,11 +33,13 @@ Resources:
 ECHO = """
 import json, os, time
 COUNT = 0
+GO = os.path.join(os.path.dirname(__file__), "go")
 def handler(event, context):
     global COUNT
     COUNT += 1
     ask = event.get("queryStringParameters") or {}
     time.sleep(float(ask.get("sleep", 0)))
+    while "hold" in ask and not os.path.exists(GO): time.sleep(0.01)
     if "print" in ask: print(ask["print"])
     if "exit" in ask: os._exit(3)
     if "fail" in ask: raise ValueError("on purpose")
@@ -49,7 +51,7 @@ def handler(event, context):
 """
 
 
-def template(timeout: float = 5, extra: str = "", properties: str = "") -> str:
+def template(timeout: float = 60, extra: str = "", properties: str = "") -> str:
     return TEMPLATE % {"timeout": timeout, "extra": extra, "properties": properties}
 
 
@@ -70,8 +72,8 @@ def test_an_environment_keeps_its_globals_between_invocations(start: Any) -> Non
 
 
 def test_the_context_says_who_and_how_long(start: Any) -> None:
-    answer = start(template(timeout=7), code__app=ECHO).http.get("/").json()
-    assert 6000 < answer["left"] <= 7000
+    answer = start(template(timeout=900), code__app=ECHO).http.get("/").json()
+    assert 800_000 < answer["left"] <= 900_000
     assert answer["name"] == "Hello"
     assert answer["arn"] == "arn:aws:lambda:us-east-1:123456789012:function:Hello"
 
@@ -116,7 +118,9 @@ def test_an_unhandled_error_is_a_500_and_the_environment_stays(start: Any) -> No
 def test_a_timeout_kills_the_environment_and_is_reported(start: Any) -> None:
     running = start(template(timeout=1), code__app=ECHO)
     assert message(running.http.get("/?sleep=30")) == FAILED
-    assert running.http.get("/").json()["count"] == 1
+    # On a busy machine even the next one may take more than the second that it has.
+    after = running.eventually(lambda: (answer := running.http.get("/")).status_code == 200 and answer)
+    assert after.json()["count"] == 1
     log = running.logged("Status: timeout")
     assert "Task timed out after 1.00 seconds" in log
 
@@ -136,7 +140,7 @@ def test_an_import_error_is_a_500_each_time(start: Any) -> None:
 
 def test_a_slow_initialisation_is_begun_anew_within_the_invocation(start: Any) -> None:
     code = "import time; time.sleep(0.8)\ndef handler(event, context): return 'late'"
-    running = start(template(timeout=10), {"init_limit": 0.3}, code__app=code)
+    running = start(template(), {"init_limit": 0.3}, code__app=code)
     assert running.http.get("/").text == "late"
     assert "Phase: init\tStatus: timeout" in running.log()
 
@@ -160,52 +164,55 @@ def test_a_request_above_six_megabytes_is_a_413(start: Any, size: int, status: i
     assert running.http.get("/").status_code == 200
 
 
-def test_requests_at_once_get_environments_of_their_own_up_to_the_limit(start: Any) -> None:
+def test_requests_at_once_get_environments_of_their_own_up_to_the_limit(start: Any, tmp_path: Path) -> None:
     extra = "Metadata: {EmulatorMaxEnvironments: 2}"
     running = start(template(extra=extra), code__app=ECHO)
-    with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda _: running.http.get("/?sleep=0.3").json(), range(6)))
+    asked = [running.later("/?hold=1") for _ in range(6)]
+    running.wait_for(busy=2, waiting=4)
+    (tmp_path / "code" / "go").touch()
+    answers = [answer.result().json() for answer in asked]
     assert len({answer["pid"] for answer in answers}) == 2
     assert len({answer["id"] for answer in answers}) == 6
     assert "Waited For Environment" in running.logged("Waited")
 
 
-def test_environments_take_turns_at_starting(start: Any) -> None:
-    code = "import os, time; time.sleep(0.3)\ndef handler(event, context): time.sleep(0.8); return os.getpid()"
-    running = start(template(), {"max_environments": 6, "init_limit": 2}, code__app=code)
-    most = []
-    with ThreadPoolExecutor(6) as pool:
-        answers = [pool.submit(running.http.get, "/") for _ in range(6)]
-        while not all(answer.done() for answer in answers):
-            most.append(running.status()["functions"]["Hello"]["starting"])
-    assert max(most) == max(2, os.cpu_count() or 1)
-    assert len({answer.result().json() for answer in answers}) > 2
+def test_environments_take_turns_at_starting(start: Any, tmp_path: Path) -> None:
+    held = "\n".join(line for line in ECHO.splitlines() if "hold" in line or "GO =" in line or "import" in line)
+    code = f"ask = {{'hold': 1}}\n{held.replace('    while', 'while')}\ndef handler(event, context): return os.getpid()"
+    running = start(template(), {"max_environments": 6}, code__app=code)
+    asked = [running.later("/") for _ in range(6)]
+    running.wait_for(waiting=6, starting=max(2, os.cpu_count() or 1))
+    (tmp_path / "code" / "go").touch()
+    assert {answer.result().status_code for answer in asked} == {200}
 
 
-def test_a_request_that_waits_too_long_is_a_503(start: Any) -> None:
+def test_a_request_that_waits_too_long_is_a_503(start: Any, tmp_path: Path) -> None:
     extra = "Metadata: {EmulatorMaxEnvironments: 1}"
     running = start(template(extra=extra), {"wait_limit": 0.3}, code__app=ECHO)
-    running.http.get("/")
-    with ThreadPoolExecutor(2) as pool:
-        answers = pool.map(lambda _: running.http.get("/?sleep=1.5").status_code, range(2))
-    assert sorted(answers) == [200, 503]
+    first = running.later("/?hold=1")
+    running.wait_for(busy=1)
+    assert message(running.http.get("/")) == UNAVAILABLE
+    (tmp_path / "code" / "go").touch()
+    assert first.result().status_code == 200
 
 
-def test_beyond_the_reserved_concurrency_requests_are_throttled_at_once(start: Any) -> None:
+def test_beyond_the_reserved_concurrency_requests_are_throttled_at_once(start: Any, tmp_path: Path) -> None:
     running = start(template(properties="ReservedConcurrentExecutions: 1"), code__app=ECHO)
-    running.http.get("/")
-    with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(lambda _: running.http.get("/?sleep=0.5"), range(2)))
-    assert sorted(answer.status_code for answer in answers) == [200, 503]
-    assert UNAVAILABLE in [message(answer) for answer in answers if answer.status_code == 503]
+    first = running.later("/?hold=1")
+    running.wait_for(busy=1)
+    assert message(running.http.get("/")) == UNAVAILABLE
+    (tmp_path / "code" / "go").touch()
+    assert first.result().status_code == 200
 
 
 def test_a_route_over_its_time_is_a_503_while_the_function_runs_on(start: Any) -> None:
     text = template().replace("{Type: HttpApi}", "{Type: HttpApi, Properties: {TimeoutInMillis: 300}}")
     running = start(text, code__app=ECHO)
-    running.http.get("/")
-    assert message(running.http.get("/?sleep=1&print=ran-on")) == UNAVAILABLE
-    running.logged("ran-on")
+    # The first one is over its time in the cold start already: its invocation is not lost either.
+    for number in range(2):
+        assert message(running.http.get(f"/?sleep=1&print=ran-on-{number}")) == UNAVAILABLE
+    running.logged("ran-on-0")
+    running.logged("ran-on-1")
 
 
 def test_idle_environments_are_shut_down(start: Any) -> None:
@@ -259,6 +266,26 @@ def test_later_layers_win_and_the_functions_own_code_wins_over_both(start: Any) 
 
 def test_a_killed_environment_is_replaced(start: Any) -> None:
     running = start(template(), code__app=ECHO)
+    # At once: it may be killed before, while or after it asks for its next event.
+    for _ in range(5):
+        os.kill(running.http.get("/").json()["pid"], signal.SIGKILL)
+        assert running.http.get("/").json()["count"] == 1
+
+
+def test_an_event_that_a_dying_environment_never_read_goes_to_another(start: Any) -> None:
+    running = start(template(), code__app=ECHO)
+    pid = running.http.get("/").json()["pid"]
+    running.wait_for(idle=1)
+    os.kill(pid, signal.SIGSTOP)
+    answer = running.later("/")
+    running.wait_for(busy=1)
+    os.kill(pid, signal.SIGKILL)
+    assert (answer.result().status_code, answer.result().json()["count"]) == (200, 1)
+    running.logged("ended before it read")
+
+
+def test_an_environment_that_hangs_up_while_it_is_idle_gets_nothing_more(start: Any) -> None:
+    running = start(template(), code__app=ECHO)
     os.kill(running.http.get("/").json()["pid"], signal.SIGKILL)
-    running.eventually(lambda: running.status()["functions"]["Hello"]["idle"] == 0)
+    running.wait_for(idle=0, busy=0)
     assert running.http.get("/").json()["count"] == 1

@@ -25,6 +25,7 @@ class Owner:
     def __init__(self) -> None:
         self.idle = 0
         self.failed: list[InvokeResult] = []
+        self.unread: list[Invocation | None] = []
 
     def became_idle(self, environment: Environment) -> None:
         self.idle += 1
@@ -34,6 +35,9 @@ class Owner:
 
     def init_too_slow(self, environment: Environment) -> None:
         raise AssertionError("no initialisation is slow here")
+
+    def hung_up(self, environment: Environment, unread: Invocation | None) -> None:
+        self.unread.append(unread)
 
     def gone(self, environment: Environment) -> None:
         raise AssertionError("there is no process that could end")
@@ -162,6 +166,37 @@ def test_an_answer_too_large_is_a_413_and_an_error_of_the_function(play: Play) -
         path = f"invocation/{invocation.request_id}/response"
         assert runtime.refused("POST", path, b"x" * 6_291_557) == (413, "RequestEntityTooLarge")
         assert invocation.future.result().error == "Function.ResponseSizeTooLarge"
+
+    play(scene)
+
+
+def test_a_runtime_that_hangs_up_while_it_waits_gets_no_event(play: Play) -> None:
+    def scene(runtime: Runtime) -> None:
+        runtime.call("GET", "invocation/next")
+        runtime.environment.on_hangup(unread=False)
+        assert runtime.owner.unread == [None]
+        assert runtime.refused("GET", "invocation/next") == (403, "InvalidStateTransition")
+
+    play(scene)
+
+
+def test_an_event_that_was_never_read_is_given_back(play: Play) -> None:
+    def scene(runtime: Runtime) -> None:
+        runtime.call("GET", "invocation/next")
+        invocation = runtime.invoke()
+        runtime.environment.on_hangup(unread=True)
+        assert runtime.owner.unread == [invocation]
+        assert not invocation.future.done()
+
+    play(scene)
+
+
+def test_an_event_that_was_read_stays_with_its_runtime(play: Play) -> None:
+    def scene(runtime: Runtime) -> None:
+        runtime.call("GET", "invocation/next")
+        runtime.invoke()
+        runtime.environment.on_hangup(unread=False)
+        assert runtime.owner.unread == []
 
     play(scene)
 

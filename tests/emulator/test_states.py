@@ -15,7 +15,9 @@ PERMITTED = {
     ("busy", "response"): "answered",
     ("busy", "error"): "answered",
     ("answered", "next"): "idle",
-    **{(state, "exit"): "gone" for state in ("starting", "idle", "busy", "answered", "init_failed")},
+    ("idle", "hangup"): "leaving",
+    ("busy", "hangup"): "leaving",
+    **{(state, "exit"): "gone" for state in ("starting", "idle", "busy", "answered", "init_failed", "leaving")},
 }
 
 

@@ -40,6 +40,9 @@ class Owner(Protocol):
     def init_too_slow(self, environment: Environment) -> None:
         """Take note that the environment was killed at the limit for its initialisation."""
 
+    def hung_up(self, environment: Environment, unread: Invocation | None) -> None:
+        """Take note that the runtime no longer listens, and of the event it was sent and never read."""
+
     def gone(self, environment: Environment) -> None:
         """Take note that the process has ended."""
 
@@ -95,7 +98,8 @@ class Environment:
         }
         command = [sys.executable, "-m", "awslambdaric", self.spec.handler]
         self._process = await Process.start(command, variables, self.spec.code)
-        self._process.watch(lambda lines: self._launch.log.write_output(self._prefix, lines), self._on_exit)
+        log = self._launch.log
+        self._process.watch(lambda lines: log.write_output(self._prefix, lines), self._on_exit, self._api.hung_up)
         if self._killed:
             self._process.kill()
         limit = self.spec.timeout if self.suppressed else self._launch.init_limit
@@ -157,6 +161,22 @@ class Environment:
         self._stop_timer()
         self._log(f"INIT_REPORT Init Duration: {self._age():.2f} ms\tPhase: init\tStatus: error\tError Type: {kind}")
         self._owner.init_failed(InvokeResult(body, error=kind or "Unhandled"))
+
+    def on_hangup(self, *, unread: bool) -> None:
+        """Take the end of the connection on which the runtime waits for events; `unread`: with one on its way.
+
+        A process that dies between two invocations may have asked for the next one already. The event that
+        then goes to it was read by nobody, so another environment gets it.
+        """
+        if self._killed or not (self.state is State.IDLE or (self.state is State.BUSY and unread)):
+            return
+        self.state = after(self.state, Event.HANGUP)
+        self._stop_timer()
+        invocation, self.invocation = self.invocation, None
+        if invocation is not None:
+            self._log(f"The runtime ended before it read {invocation.request_id}: another environment gets it")
+        self._owner.hung_up(self, invocation)
+        self.kill()
 
     def kill(self) -> None:
         """End the process at once; an invocation in it fails."""

@@ -51,6 +51,7 @@ class Invocation:
     started_at: float = 0.0
     deadline_ms: int = 0
     limited: bool = False
+    returns: int = 0
     timer: asyncio.TimerHandle | None = None
 
     def finish(self, result: InvokeResult) -> None:

@@ -12,6 +12,9 @@ from local.emulator.environments.gate import StartGate
 from local.emulator.environments.invocation import Invocation, InvokeResult, ThrottledError, error_result
 from local.emulator.states import State
 
+#: A runtime that dies before it reads an event may be chance; the third time it is the answer.
+_MAX_RETURNS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
@@ -85,6 +88,23 @@ class Pool:
             self.init_failed(error_result("Sandbox.Timedout", text))
         elif self._waiting:
             self._start(suppressed=True)
+
+    def hung_up(self, environment: Environment, unread: Invocation | None) -> None:
+        """Give the environment nothing more; an event that it never read is the next one's."""
+        if environment in self._idle:
+            self._idle.remove(environment)
+        if unread is None or unread.future.done():
+            return
+        unread.returns += 1
+        if unread.returns > _MAX_RETURNS or self._closing:
+            unread.finish(error_result("Runtime.ExitError", "Runtime exited without reading the event"))
+        elif self._idle:
+            self._idle.pop().assign(unread)
+        else:
+            unread.started_at = 0.0
+            unread.timer = self._loop.call_later(self._limits.wait, self._give_up, unread)
+            self._waiting.appendleft(unread)
+            self._scale()
 
     def gone(self, environment: Environment) -> None:
         """Forget an environment and replace it when requests wait."""

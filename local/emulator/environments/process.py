@@ -8,11 +8,13 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _READ_BYTES = 64 * 1024
+#: So long an ended process' pipe and sockets are read on, if something else keeps them open.
+_LAST_WORDS_SECONDS = 0.5
 # Loaded here and not between fork and exec, where importing could meet a held lock.
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -54,16 +56,29 @@ class Process:
         """Return the process id, which is that of its group too."""
         return self._process.pid
 
-    def watch(self, on_lines: Callable[[list[bytes]], None], on_exit: Callable[[int], None]) -> None:
-        """Hand on what the process prints, line by line, and its end."""
-        self._task = asyncio.get_running_loop().create_task(self._watch(on_lines, on_exit))
+    def watch(
+        self,
+        on_lines: Callable[[list[bytes]], None],
+        on_exit: Callable[[int], None],
+        hung_up: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Hand on what the process prints, line by line, and its end; `hung_up` waits for its connections' end."""
+        self._task = asyncio.get_running_loop().create_task(self._watch(on_lines, on_exit, hung_up))
 
-    async def _watch(self, on_lines: Callable[[list[bytes]], None], on_exit: Callable[[int], None]) -> None:
+    async def _watch(
+        self,
+        on_lines: Callable[[list[bytes]], None],
+        on_exit: Callable[[int], None],
+        hung_up: Callable[[], Awaitable[None]],
+    ) -> None:
         output = asyncio.create_task(self._read(on_lines))
         code = await self._process.wait()
-        # A grandchild may keep the pipe open: what the function itself printed is there at once.
-        await asyncio.wait([output], timeout=0.2)
-        output.cancel()
+        # What it printed and how its connections ended is known first, and there at once, unless a
+        # grandchild keeps pipe or socket open.
+        ends = [output, asyncio.ensure_future(hung_up())]
+        await asyncio.wait(ends, timeout=_LAST_WORDS_SECONDS)
+        for end in ends:
+            end.cancel()
         on_exit(code)
 
     async def _read(self, on_lines: Callable[[list[bytes]], None]) -> None:

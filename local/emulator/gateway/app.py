@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from local.emulator.environments.invocation import ThrottledError, new_trace_id
+from local.emulator.environments.invocation import InvokeResult, ThrottledError, new_trace_id
 from local.emulator.environments.ports import Invoker
 from local.emulator.gateway.authorizer import (
     AuthorizerFailedError,
@@ -27,7 +27,7 @@ from local.emulator.gateway.response import (
     message_response,
 )
 from local.emulator.gateway.routes import Match, Routes
-from local.emulator.template.model import ApiSpec, AuthorizerSpec
+from local.emulator.template.model import ApiSpec, AuthorizerSpec, RouteSpec
 
 #: API Gateway reads this much of a body, and Lambda takes this much of an event, in bytes.
 MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -113,8 +113,7 @@ class Gateway:
         if len(payload) > MAX_PAYLOAD_BYTES:
             return message_response(413, "Request Entity Too Large")
         try:
-            async with asyncio.timeout(match.route.time_limit):
-                result = await self._functions[match.route.function].submit(payload, trace_id=request.trace_id)
+            result = await self._result(match.route, payload, request.trace_id)
         except (TimeoutError, ThrottledError):
             return message_response(503, "Service Unavailable")
         if result.error is not None:
@@ -123,6 +122,15 @@ class Gateway:
             return infer_response(result.payload)
         except MalformedResponseError:
             return message_response(500, "Internal Server Error")
+
+    async def _result(self, route: RouteSpec, payload: bytes, trace_id: str) -> InvokeResult:
+        """Return the function's result; one that comes after the time-out is dropped, its invocation is not."""
+        future = self._functions[route.function].submit(payload, trace_id=trace_id)
+        done, _ = await asyncio.wait([future], timeout=route.time_limit)
+        if not done:
+            future.add_done_callback(lambda late: late.cancelled() or late.exception())
+            raise TimeoutError
+        return future.result()
 
     async def _authorize(self, spec: AuthorizerSpec, event: dict[str, Any]) -> HttpResponse | None:
         """Put the authorizer's context into the event, or return why the request goes no further."""

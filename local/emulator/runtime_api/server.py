@@ -28,6 +28,10 @@ class RuntimeApi:
         self._environment = environment
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
+        #: Where the runtime waits for an event, until its next call: whether it has read the event is not known.
+        self.poller: _Connection | None = None
+        self._none = asyncio.Event()
+        self._none.set()
 
     async def open(self) -> str:
         """Listen on a free loopback port and return host:port."""
@@ -43,13 +47,28 @@ class RuntimeApi:
         for connection in list(self._connections):
             connection.abort()
 
+    async def hung_up(self) -> None:
+        """Return when the runtime has no connection any more."""
+        await self._none.wait()
+
+    def joined(self, connection: _Connection) -> None:
+        """Count a connection."""
+        self._connections.add(connection)
+        self._none.clear()
+
+    def left(self, connection: _Connection) -> None:
+        """Forget a connection."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._none.set()
+
     def _connect(self) -> _Connection:
-        return _Connection(self._environment, self._connections)
+        return _Connection(self._environment, self)
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, environment: Environment, connections: set[_Connection]) -> None:
-        self._environment, self._connections = environment, connections
+    def __init__(self, environment: Environment, api: RuntimeApi) -> None:
+        self._environment, self._api = environment, api
         self._transport: asyncio.Transport | None = None
         self._begin()
 
@@ -61,10 +80,14 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._connections.add(self)
+        self._api.joined(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio passes it
-        self._connections.discard(self)
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._api.poller is self:
+            self._api.poller = None
+            # A connection is reset, not closed, when its process ends with bytes that it never read.
+            self._environment.on_hangup(unread=isinstance(exc, ConnectionError))
+        self._api.left(self)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -98,8 +121,11 @@ class _Connection(asyncio.Protocol):
         method = self._parser.get_method().decode("ascii")
         request = Request(method, self._url.decode("latin-1"), self._headers, b"".join(self._body))
         self._begin_next()
+        # Set first: an event that waits already is sent within the call.
+        self._api.poller = self
         reply = router.handle(self._environment, request, self.send)
         if reply is not None:
+            self._api.poller = None
             self.send(reply)
 
     def _begin_next(self) -> None:
@@ -109,6 +135,9 @@ class _Connection(asyncio.Protocol):
         """Write a reply; a connection that is gone takes none."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(reply.encode())
+        elif self._api.poller is self:
+            self._api.poller = None
+            self._environment.on_hangup(unread=True)
 
     def abort(self) -> None:
         """Drop the connection."""

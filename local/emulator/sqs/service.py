@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -24,6 +24,8 @@ class QueueService:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqs")
         self._arrivals: dict[str, asyncio.Event] = {}
         self._closing = False
+        #: How many receivers wait for messages, by queue.
+        self.waiting: Counter[str] = Counter()
 
     async def run(self, work: Callable[[Store], T]) -> T:
         """Run work on the store in its thread."""
@@ -57,9 +59,14 @@ class QueueService:
             if found or left <= 0 or self._closing:
                 return found
             shows = await self.run(lambda store: store.next_visible(name))
-            with contextlib.suppress(TimeoutError):
+            self.waiting[name] += 1
+            try:
                 async with asyncio.timeout(min(left, left if shows is None else max(shows, 0.0) + 0.001)):
                     await arrival.wait()
+            except TimeoutError:
+                pass
+            finally:
+                self.waiting[name] -= 1
 
     async def delete(self, name: str, handles: list[str]) -> None:
         """Delete delivered messages; the next of their groups may be delivered."""

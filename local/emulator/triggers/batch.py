@@ -9,6 +9,9 @@ import orjson
 from local.emulator.environments.invocation import InvokeResult
 from local.emulator.sqs.messages import Received, md5
 
+#: What a record takes besides its body and attributes, at most.
+_RECORD_BYTES = 1024
+
 
 def batch_event(messages: list[Received], arn: str, region: str) -> bytes:
     """Return the event of a batch."""
@@ -37,6 +40,20 @@ def _attribute(value: dict[str, Any]) -> dict[str, Any]:
         "stringListValues": [],
         "binaryListValues": [],
     }
+
+
+def by_size(messages: list[Received], most: int) -> list[list[Received]]:
+    """Return messages, in their order, as batches whose bodies take at most so many bytes of an event."""
+    batches: list[list[Received]] = []
+    left = 0
+    for message in messages:
+        size = len(orjson.dumps(message.body)) + _RECORD_BYTES
+        if not batches or size > left:
+            batches.append([])
+            left = most
+        batches[-1].append(message)
+        left -= size
+    return batches
 
 
 def processed(messages: list[Received], result: InvokeResult, *, report_failures: bool) -> list[Received]:

@@ -11,7 +11,7 @@ from local.emulator.environments.ports import Invoker
 from local.emulator.sqs.messages import Received
 from local.emulator.sqs.service import QueueService
 from local.emulator.template.model import Place, QueueEventSpec
-from local.emulator.triggers.batch import batch_event, processed
+from local.emulator.triggers.batch import batch_event, by_size, processed
 
 #: A standard mapping starts with so many batches at once.
 DEFAULT_CONCURRENCY = 5
@@ -55,36 +55,42 @@ class QueuePoller:
         while True:
             try:
                 messages = await self.collect()
-                if messages:
-                    await self.settle(messages)
+                await self.settle(messages)
             except Exception as error:  # noqa: BLE001 - a poller that ends would stop the queue for good
                 self._log(f"POLL {self._event.queue} failed: {error!r}")
                 await asyncio.sleep(1.0)
 
     async def collect(self) -> list[Received]:
-        """Return a batch: full, or what came within the batching window, or of 6 MB."""
+        """Return messages: a full batch, or what came within the batching window, or 6 MB and a little more."""
         event, loop = self._event, asyncio.get_running_loop()
         messages = await self._service.receive(event.queue, min(event.batch_size, 10), POLL_SECONDS)
         deadline = loop.time() + event.window
         while messages and len(messages) < event.batch_size and (left := deadline - loop.time()) > 0:
-            if sum(len(message.body) for message in messages) >= MAX_EVENT_BYTES * 0.8:
+            if len(by_size(messages, MAX_EVENT_BYTES)) > 1:
                 break
             more = min(event.batch_size - len(messages), 10)
             messages += await self._service.receive(event.queue, more, left)
         return messages
 
     async def settle(self, messages: list[Received]) -> None:
-        """Invoke the function with a batch and delete what it processed."""
+        """Invoke the function with messages, 6 MB at a time, and delete what it processed."""
+        for batch in by_size(messages, MAX_EVENT_BYTES):
+            if not await self._settle_batch(batch) and self._event.queue.endswith(".fifo"):
+                return  # what follows in the same groups must wait
+
+    async def _settle_batch(self, messages: list[Received]) -> bool:
+        """Return whether every message was processed."""
         queue = await self._service.queue(self._event.queue)
         payload = batch_event(messages, self._place.arn("sqs", queue.name), self._place.region)
         result = await self._invoke(payload, queue.number("VisibilityTimeout", 30))
         if result is None:
-            return
+            return False
         done = processed(messages, result, report_failures=self._event.report_failures)
         if len(done) < len(messages):
             self._log(f"BATCH {queue.name}: {len(messages) - len(done)} of {len(messages)} messages failed")
         if done:
             await self._service.delete(queue.name, [message.handle for message in done])
+        return len(done) == len(messages)
 
     async def _invoke(self, payload: bytes, visibility: float) -> InvokeResult | None:
         """Invoke, again and again while throttled, until the messages show again by themselves."""
