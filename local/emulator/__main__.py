@@ -1,4 +1,4 @@
-"""The command line: `python -m local.emulator --template FILE --state DIR`."""
+"""The command line: `python -m local.emulator --template FILE`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXIT_USAGE = 2
 EXIT_PORT = 3
 
 _EXAMPLES = """examples:
-  python -m local.emulator --template template.yaml --state .emulator
+  python -m local.emulator --template template.yaml --reload
   python -m local.emulator --template template.yaml --state .emulator --max-environments 4 SlowFunction=16
 """
 
@@ -64,10 +64,12 @@ def _ready(emulator: Emulator) -> None:
 
 def _settings(options: argparse.Namespace) -> Settings:
     everywhere, named = read_limits(options.max_environments)
+    template = options.template.resolve()
+    state = options.state or template.parent / ".emulator" / template.stem
     parameters = dict(item.split("=", 1) for item in options.parameter if "=" in item)
     return Settings(
-        template=options.template.resolve(),
-        state=options.state.resolve(),
+        template=template,
+        state=state.resolve(),
         host=options.host,
         port=options.port,
         queue_port=options.queue_port,
@@ -78,6 +80,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         max_by_function=named,
         region=os.environ.get("AWS_REGION") or "us-east-1",
         freeze=options.freeze,
+        reload=options.reload,
     )
 
 
@@ -90,7 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--template", type=Path, required=True, metavar="FILE", help="the SAM template")
-    add("--state", type=Path, required=True, metavar="DIR", help="folder of queues and logs; survives restarts")
+    add("--state", type=Path, metavar="DIR",
+        help="folder of queues and logs; survives restarts (default: .emulator/NAME beside the template)")  # fmt: skip
     add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     add("--port", type=int, default=3000, help="port of the gateway, 0 for any (default %(default)s)")
     add("--queue-port", type=int, default=9324, help="port of SQS and the status (default %(default)s)")
@@ -100,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-environments", nargs="+", action="extend", default=[], metavar="N | FUNCTION=N",
         help="most environments of every or one function (default: the template's, else twice the cores)")  # fmt: skip
     add("--freeze", action="store_true", help="stop environments between invocations, as Lambda does")
+    add("--reload", action="store_true", help="take changes of code and template without a restart")
     return parser
 
 

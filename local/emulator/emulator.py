@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from local.emulator.environments.environment import Launch
 from local.emulator.environments.gate import StartGate
@@ -15,6 +19,7 @@ from local.emulator.environments.pool import Pool, PoolLimits
 from local.emulator.environments.variables import function_variables
 from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.invoke_api import InvokeApi
+from local.emulator.reload import Watch
 from local.emulator.servers import Application, HttpServer, listen
 from local.emulator.settings import Settings
 from local.emulator.sqs.app import QueueServer
@@ -25,6 +30,9 @@ from local.emulator.template.model import ApiSpec, FunctionSpec, Place, Template
 from local.emulator.template.reader import read_template
 from local.emulator.triggers.queue_poller import DEFAULT_CONCURRENCY, QueuePoller
 from local.emulator.triggers.schedule import Schedule
+
+#: What the template itself is called among the things that are watched.
+_TEMPLATE = "the template"
 
 
 class Emulator:
@@ -38,6 +46,8 @@ class Emulator:
         self._gate = StartGate()
         self.warnings: tuple[str, ...] = ()
         self.gateway_url = self.queue_url = self.invoke_url = ""
+        #: Set when the template itself changed and can be read: whoever runs the emulator starts it anew.
+        self.outdated = asyncio.Event()
 
     async def __aenter__(self) -> Emulator:
         """Start everything; on an error nothing is left running.
@@ -78,6 +88,14 @@ class Emulator:
         await self._serve_invoke_api(log)
         self._stack.push_async_callback(self._drain, service)
         self._start_triggers(template, service, place, log)
+        if settings.reload:
+            self._watch(template, place, log)
+
+    @property
+    def settings(self) -> Settings:
+        """Return the settings with the ports in use, so that a new start keeps them."""
+        gateway, queue, invoke = (urlsplit(url).port for url in (self.gateway_url, self.queue_url, self.invoke_url))
+        return replace(self._settings, port=gateway or 0, queue_port=queue or 0, invoke_port=invoke)
 
     async def _open_queues(self, template: Template) -> QueueService:
         service = QueueService(Store(self._settings.state / "queues.sqlite3"))
@@ -140,12 +158,34 @@ class Emulator:
             poller.start()
             self._stack.push_async_callback(poller.stop)
         for spec in template.schedules:
-            try:
-                schedule = Schedule(spec, self._pools[spec.function], place, _line_of(log, spec.function))
-            except ValueError as error:
-                raise TemplateError(f"{template.path}: {spec.function}: {error}") from error
+            schedule = Schedule(spec, self._pools[spec.function], place, _line_of(log, spec.function))
             schedule.start()
             self._stack.push_async_callback(schedule.stop)
+
+    def _watch(self, template: Template, place: Place, log: FunctionLog) -> None:
+        """Give changed functions new environments; a changed template is for whoever runs the emulator."""
+        line = _line_of(log, "emulator")
+
+        def changed(names: list[str]) -> None:
+            for name in names:
+                line(f"RELOAD {name}")
+                if name in self._pools:
+                    self._pools[name].retire()
+            if _TEMPLATE in names:
+                self._template_changed(template.path, place)
+
+        paths = {name: (spec.code, *spec.layers) for name, spec in template.functions.items()}
+        watch = Watch(paths | {_TEMPLATE: (template.path,)}, changed)
+        watch.start()
+        self._stack.push_async_callback(watch.stop)
+
+    def _template_changed(self, path: Path, place: Place) -> None:
+        try:
+            read_template(path, place, self._settings.parameters)
+        except TemplateError as error:
+            print(f"{error}\nthe template as it was stays in use", file=sys.stderr, flush=True)
+        else:
+            self.outdated.set()
 
     def _status_of(self, service: QueueService, template: Template) -> Any:
         async def status() -> dict[str, Any]:
@@ -181,7 +221,12 @@ def _reachable(host: str) -> str:
 
 
 async def run(settings: Settings, ready: Any, stopped: asyncio.Event) -> None:
-    """Run the emulator until `stopped` is set; `ready` is called with it once it takes requests."""
-    async with Emulator(settings) as emulator:
-        ready(emulator)
-        await stopped.wait()
+    """Run the emulator until `stopped` is set; `ready` is called with it whenever it takes requests anew."""
+    while not stopped.is_set():
+        async with Emulator(settings) as emulator:
+            ready(emulator)
+            settings = emulator.settings
+            ends = [asyncio.ensure_future(event.wait()) for event in (stopped, emulator.outdated)]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for end in ends:
+                end.cancel()

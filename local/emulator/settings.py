@@ -42,6 +42,7 @@ class Settings:
     wait_limit: float = 30.0
     idle_limit: float = 600.0
     grace: float = 1.0
+    reload: bool = False
     freeze: bool = False
 
     def limit_of(self, spec: FunctionSpec) -> int:

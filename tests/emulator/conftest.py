@@ -145,3 +145,10 @@ def start(tmp_path: Path, project: Callable[..., Path]) -> Iterator[Callable[...
     yield begin
     for one in running:
         one.stop()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test that does not say where its rule comes from."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and len(list(item.iter_markers("fidelity"))) != 1:
+            raise pytest.UsageError(f"{item.nodeid}: mark its rule, see tests/emulator/fidelity.py")

@@ -8,6 +8,8 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.emulator.fidelity import documented
+
 pytestmark = pytest.mark.slow
 
 TEMPLATE = """
@@ -60,6 +62,7 @@ def ask(running: Any, key: str | None, path: str = "/x") -> tuple[int, Any]:
     return answer.status_code, answer.json()
 
 
+@documented("API Gateway: http-api-lambda-authorizer")
 def test_an_authorizer_decides_and_its_context_keeps_its_types(start: Any) -> None:
     running = start(template(), code__app=CODE)
     status, context = ask(running, "good")
@@ -69,12 +72,14 @@ def test_an_authorizer_decides_and_its_context_keeps_its_types(start: Any) -> No
     assert ask(running, "odd") == (500, {"message": "Internal Server Error"})
 
 
+@documented("API Gateway: http-api-lambda-authorizer")
 def test_without_its_identity_source_an_authorizer_is_not_asked(start: Any) -> None:
     running = start(template(), code__app=CODE)
     assert ask(running, None) == (401, {"message": "Unauthorized"})
     assert running.status()["functions"]["Guard"]["pids"] == []
 
 
+@documented("API Gateway: http-api-lambda-authorizer")
 def test_a_route_may_go_without_the_default_authorizer(start: Any) -> None:
     status, context = ask(start(template(), code__app=CODE), None, "/open")
     assert status == 200
@@ -82,6 +87,7 @@ def test_a_route_may_go_without_the_default_authorizer(start: Any) -> None:
 
 
 @pytest.mark.parametrize(("ttl", "times"), [(60, 2), (0, 4)])
+@documented("API Gateway: http-api-lambda-authorizer")
 def test_decisions_are_cached_by_identity_source_for_all_routes(start: Any, ttl: int, times: int) -> None:
     running = start(template(ttl=ttl), code__app=CODE)
     for path in ("/a", "/b"):
@@ -91,6 +97,7 @@ def test_decisions_are_cached_by_identity_source_for_all_routes(start: Any, ttl:
     assert running.log().count("asked") == times
 
 
+@documented("API Gateway: http-api-cors")
 def test_the_gateway_answers_preflight_requests_itself(start: Any) -> None:
     running = start(template(), code__app=CODE)
     headers = {"origin": "https://a.example", "access-control-request-method": "GET"}
@@ -102,6 +109,7 @@ def test_the_gateway_answers_preflight_requests_itself(start: Any) -> None:
     assert "access-control-allow-origin" not in other.headers
 
 
+@documented("API Gateway: http-api-develop-integrations-lambda")
 def test_a_named_stage_is_part_of_the_path(start: Any) -> None:
     running = start(template(stage="v1"), code__app=CODE)
     assert ask(running, None, "/v1/open")[1]["http"]["path"] == "/v1/open"
@@ -117,12 +125,14 @@ def client(start: Any) -> Any:
     )  # fmt: skip
 
 
+@documented("Lambda: API_Invoke")
 def test_boto3_invokes_functions_by_name_and_arn(client: Any) -> None:
     for name in ("Hello", "arn:aws:lambda:us-east-1:123456789012:function:Hello"):
         answer = client.invoke(FunctionName=name, Payload=b'{"a": 1}')
         assert (answer["StatusCode"], json.load(answer["Payload"])) == (200, {"a": 1})
 
 
+@documented("Lambda: API_Invoke")
 def test_a_functions_error_is_a_200_with_a_header(client: Any) -> None:
     answer = client.invoke(FunctionName="Hello", Payload=b'{"fail": true}')
     assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
@@ -130,11 +140,26 @@ def test_a_functions_error_is_a_200_with_a_header(client: Any) -> None:
 
 
 @pytest.mark.parametrize(("kind", "status"), [("Event", 202), ("DryRun", 204)])
+@documented("Lambda: API_Invoke")
 def test_asynchronous_and_dry_invocations_do_not_wait(client: Any, kind: str, status: int) -> None:
     answer = client.invoke(FunctionName="Hello", InvocationType=kind, Payload=b"{}")
     assert answer["StatusCode"] == status
 
 
+@pytest.mark.parametrize(("kind", "size"), [("Event", 256 * 1024 + 1), ("RequestResponse", 6 * 1024 * 1024 + 1)])
+@documented("Lambda: gettingstarted-limits")
+def test_a_payload_above_the_limit_of_its_kind_is_refused(client: Any, kind: str, size: int) -> None:
+    with pytest.raises(client.exceptions.RequestTooLargeException):
+        client.invoke(FunctionName="Hello", InvocationType=kind, Payload=json.dumps("x" * (size - 2)).encode())
+
+
+@documented("Lambda: API_Invoke")
+def test_a_payload_that_is_no_json_is_refused(client: Any) -> None:
+    with pytest.raises(client.exceptions.InvalidRequestContentException):
+        client.invoke(FunctionName="Hello", Payload=b"no json")
+
+
+@documented("Lambda: API_Invoke")
 def test_an_unknown_function_is_not_found(client: Any) -> None:
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.invoke(FunctionName="Nobody")

@@ -17,6 +17,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.emulator.fidelity import own, read
+
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 WAIT_SECONDS = 60.0
@@ -71,6 +73,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@own("command line")
 def test_one_line_of_json_tells_that_it_is_ready(launch: Any) -> None:
     line = ready(launch())
     assert line["ready"] is True
@@ -79,6 +82,7 @@ def test_one_line_of_json_tells_that_it_is_ready(launch: Any) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@own("command line")
 def test_a_signal_stops_it_and_its_environments(launch: Any, number: int) -> None:
     process = launch()
     pid = httpx.get(ready(process)["gateway"] + "/0", timeout=WAIT_SECONDS).json()
@@ -87,6 +91,7 @@ def test_a_signal_stops_it_and_its_environments(launch: Any, number: int) -> Non
     assert not alive(pid)
 
 
+@own("command line")
 def test_a_request_in_progress_may_end_before_it_stops(start: Any, tmp_path: Path) -> None:
     running = start(settings={"grace": WAIT_SECONDS}, code__app=HELD)
     answer = running.later("/")
@@ -98,6 +103,7 @@ def test_a_request_in_progress_may_end_before_it_stops(start: Any, tmp_path: Pat
         stopped.result()
 
 
+@own("command line")
 def test_a_request_beyond_the_grace_is_told_that_it_failed(launch: Any) -> None:
     process = launch()
     line = ready(process)
@@ -110,6 +116,7 @@ def test_a_request_beyond_the_grace_is_told_that_it_failed(launch: Any) -> None:
     assert "Traceback" not in errors
 
 
+@own("command line")
 def test_environments_die_with_a_killed_emulator(launch: Any) -> None:
     process = launch()
     pid = httpx.get(ready(process)["gateway"] + "/0", timeout=WAIT_SECONDS).json()
@@ -118,6 +125,7 @@ def test_environments_die_with_a_killed_emulator(launch: Any) -> None:
     wait_until(lambda: not alive(pid))
 
 
+@own("command line")
 def test_a_taken_port_is_one_line_and_an_exit_code(launch: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -135,6 +143,7 @@ def test_a_taken_port_is_one_line_and_an_exit_code(launch: Any) -> None:
         (["--parameter", "Nothing=1"], "Nothing"),
     ],
 )
+@own("command line")
 def test_bad_arguments_are_one_line_and_an_exit_code(launch: Any, arguments: list[str], told: str) -> None:
     process = launch(*arguments)
     output, errors = process.communicate(timeout=WAIT_SECONDS)
@@ -143,6 +152,7 @@ def test_bad_arguments_are_one_line_and_an_exit_code(launch: Any, arguments: lis
     assert len(errors.strip().splitlines()) == 1
 
 
+@read("aws-sam-cli")
 def test_variables_come_from_a_file_as_sam_local_reads_it(launch: Any, tmp_path: Path) -> None:
     path = tmp_path / "env.json"
     path.write_text(json.dumps({"Parameters": {"A": "all"}, "Hello": {"B": "own"}}))
@@ -151,6 +161,7 @@ def test_variables_come_from_a_file_as_sam_local_reads_it(launch: Any, tmp_path:
     assert httpx.get(line["gateway"], timeout=WAIT_SECONDS).json() == ["all", "own"]
 
 
+@own("command line")
 def test_a_runtime_other_than_the_hosts_is_warned_of_once(launch: Any) -> None:
     process = launch()
     ready(process)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,9 +21,12 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.emulator.conftest import HELLO
+from tests.emulator.fidelity import assumed, documented, own
+from tests.emulator.launching import WAIT_SECONDS, Launched, alive, wait_until
+
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-WAIT_SECONDS = 60.0
 HELD = """
 import os, time
 def handler(event, context):
@@ -37,12 +41,42 @@ def connect(url: str) -> socket.socket:
     return socket.create_connection((address.hostname or "", address.port or 0), timeout=WAIT_SECONDS)
 
 
+@assumed("the size is documented (http-api-quotas), the status is not")
 def test_headers_beyond_ten_kilobytes_are_a_431(start: Any) -> None:
     running = start(code__app=SLEEP)
     answer = running.http.get("/", headers={f"x-{n}": "1" for n in range(2000)})
     assert (answer.status_code, answer.json()) == (431, {"message": "Request Header Fields Too Large"})
 
 
+@assumed("the size is documented (http-api-quotas), the status is not")
+def test_ten_thousand_headers_are_a_431(start: Any) -> None:
+    running = start(code__app=SLEEP)
+    with connect(running.gateway) as client, contextlib.suppress(ConnectionError):
+        lines = "".join(f"x-{number}: {number}\r\n" for number in range(10_000))
+        client.sendall(f"GET / HTTP/1.1\r\nhost: x\r\n{lines}\r\n".encode())
+        assert client.recv(4096).startswith(b"HTTP/1.1 431 ")
+    assert running.http.get("/").text == "ok"
+
+
+@documented("API Gateway: http-api-quotas")
+def test_a_body_of_twenty_megabytes_is_a_413(start: Any) -> None:
+    running = start(code__app=SLEEP)
+    answer = running.http.post("/", content=b"x" * 20_000_000)
+    assert (answer.status_code, answer.json()) == (413, {"message": "Request Entity Too Large"})
+    assert running.http.get("/").text == "ok"
+
+
+@pytest.mark.parametrize("sent", ["GET / HTT", "GET / HTTP/1.1\r\nhost: x\r\nx-a", "\x00\x01 garbage\r\n\r\n"])
+@own("fault")
+def test_half_a_head_or_garbage_holds_up_nobody(start: Any, sent: str) -> None:
+    running = start(code__app=SLEEP)
+    with connect(running.gateway) as half:
+        half.sendall(sent.encode())
+        assert running.http.get("/").text == "ok"
+    assert running.http.get("/").text == "ok"
+
+
+@own("fault")
 def test_half_a_request_holds_up_nobody(start: Any) -> None:
     running = start(code__app=SLEEP)
     with connect(running.gateway) as half:
@@ -52,6 +86,7 @@ def test_half_a_request_holds_up_nobody(start: Any) -> None:
     assert running.log().count("START") <= 2
 
 
+@own("fault")
 def test_a_client_that_leaves_a_long_poll_takes_no_message_with_it(start: Any) -> None:
     running = start("Resources: {Q: {Type: AWS::SQS::Queue}}")
     sqs = running.sqs()
@@ -67,6 +102,7 @@ def test_a_client_that_leaves_a_long_poll_takes_no_message_with_it(start: Any) -
     assert sqs.receive_message(QueueUrl=url, WaitTimeSeconds=2)["Messages"][0]["Body"] == "a"
 
 
+@own("fault")
 def test_two_hundred_clients_share_five_environments(start: Any, tmp_path: Path) -> None:
     running = start(settings={"max_environments": 5}, code__app=HELD)
     limits = httpx.Limits(max_connections=200)
@@ -79,6 +115,7 @@ def test_two_hundred_clients_share_five_environments(start: Any, tmp_path: Path)
     assert len(set(pids)) == 5
 
 
+@own("fault")
 def test_a_function_that_floods_its_log_still_answers(start: Any) -> None:
     code = """
         def handler(event, context):
@@ -94,6 +131,7 @@ def test_a_function_that_floods_its_log_still_answers(start: Any) -> None:
     assert max(map(len, log.splitlines())) < 263_000
 
 
+@own("fault")
 def test_a_killed_emulator_loses_no_acknowledged_message(project: Callable[..., Path], tmp_path: Path) -> None:
     template = project("Resources: {Q: {Type: AWS::SQS::Queue}}")
     first, line = launch(template, tmp_path / "state")
@@ -120,6 +158,51 @@ def test_a_killed_emulator_loses_no_acknowledged_message(project: Callable[..., 
     assert set(acknowledged) <= found
 
 
+SENDER = """
+import boto3, os
+SQS = boto3.client("sqs")
+def handler(event, context):
+    SQS.send_message(QueueUrl=os.environ["WORK"], MessageBody=event["queryStringParameters"]["n"])
+    return "sent"
+"""
+FED = HELLO.replace("Handler: app.handler", "Handler: app.handler\n      Environment: {Variables: {WORK: !Ref Q}}")
+
+
+@own("fault")
+def test_an_emulator_killed_amid_fifty_requests_leaves_no_process_and_loses_nothing_acknowledged(
+    project: Callable[..., Path], tmp_path: Path
+) -> None:
+    template = project(FED + "  Q: {Type: AWS::SQS::Queue}", code__app=SENDER)
+    first = Launched(template, "--state", str(tmp_path / "state"))
+    url, acknowledged = first.ready()["gateway"], set[str]()
+    killed = threading.Event()
+
+    def ask(number: int) -> None:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"{url}/?n={number}", timeout=WAIT_SECONDS).text == "sent":
+                acknowledged.add(str(number))
+                if len(acknowledged) == 10:
+                    children.extend(first.children())
+                    first.process.kill()
+                    killed.set()
+
+    children: list[int] = []
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(50)))
+    assert killed.is_set()
+    first.process.communicate()
+    wait_until(lambda: not any(alive(pid) for pid in children))
+    second = Launched(template, "--state", str(tmp_path / "state"))
+    line = second.ready()
+    assert httpx.get(f"{line['gateway']}/?n=after", timeout=WAIT_SECONDS).text == "sent"
+    found = drain(client_of(line["queue"]), "Body")
+    _, errors = second.stop()
+    assert "Traceback" not in errors
+    assert len(acknowledged) >= 10
+    assert acknowledged | {"after"} <= found
+    assert found <= {"after", *map(str, range(50))}
+
+
 def launch(template: Path, state: Path) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     command = [sys.executable, "-m", "local.emulator", "--template", str(template), "--state", str(state)]
     command += ["--port", "0", "--queue-port", "0"]
@@ -136,9 +219,9 @@ def client_of(url: str) -> Any:
     )  # fmt: skip
 
 
-def drain(sqs: Any) -> set[str]:
+def drain(sqs: Any, key: str = "MessageId") -> set[str]:
     url = sqs.get_queue_url(QueueName="Q")["QueueUrl"]
     found: set[str] = set()
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-        found |= {message["MessageId"] for message in messages}
+        found |= {message[key] for message in messages}
     return found

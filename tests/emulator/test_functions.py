@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from local.emulator.settings import Overrides
+from tests.emulator.fidelity import assumed, documented, own
 
 pytestmark = pytest.mark.slow
 
@@ -63,6 +64,7 @@ FAILED = (500, "Internal Server Error")
 UNAVAILABLE = (503, "Service Unavailable")
 
 
+@documented("Lambda: lambda-runtime-environment")
 def test_an_environment_keeps_its_globals_between_invocations(start: Any) -> None:
     running = start(template(), code__app=ECHO)
     first, second = (running.http.get("/").json() for _ in range(2))
@@ -71,6 +73,7 @@ def test_an_environment_keeps_its_globals_between_invocations(start: Any) -> Non
     assert running.status()["functions"]["Hello"]["pids"] == [first["pid"]]
 
 
+@documented("Lambda: python-context")
 def test_the_context_says_who_and_how_long(start: Any) -> None:
     answer = start(template(timeout=900), code__app=ECHO).http.get("/").json()
     assert 800_000 < answer["left"] <= 900_000
@@ -89,12 +92,14 @@ def test_the_context_says_who_and_how_long(start: Any) -> None:
         ("NOT_DECLARED", "set over the template"),
     ],
 )
+@documented("Lambda: configuration-envvars")
 def test_a_function_sees_lambdas_variables_and_those_set_over_the_template(start: Any, name: str, value: str) -> None:
     overrides = Overrides({"NOT_DECLARED": "set over the template"}, {"Hello": {"GREETING": "from the file"}})
     running = start(template(), {"overrides": overrides}, code__app=ECHO)
     assert running.http.get("/", params={"env": name}).text == value
 
 
+@documented("SDKs: service-specific endpoints")
 def test_boto3_in_a_function_reaches_the_local_queue(start: Any) -> None:
     code = """
         import boto3, os
@@ -108,6 +113,17 @@ def test_boto3_in_a_function_reaches_the_local_queue(start: Any) -> None:
     assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == "from the function"
 
 
+@documented("API Gateway: http-api-develop-integrations-lambda")
+def test_every_answer_of_the_gateway_has_a_request_id_and_its_own_are_json(start: Any) -> None:
+    text = template().replace("{Type: HttpApi}", "{Type: HttpApi, Properties: {Path: /, Method: GET}}")
+    running = start(text, code__app=ECHO)
+    for path, status in (("/", 200), ("/nowhere", 404), ("/?fail=1", 500)):
+        answer = running.http.get(path)
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
+        assert answer.headers["apigw-requestid"]
+
+
+@documented("API Gateway: http-api-develop-integrations-lambda")
 def test_an_unhandled_error_is_a_500_and_the_environment_stays(start: Any) -> None:
     running = start(template(), code__app=ECHO)
     assert message(running.http.get("/?fail=1")) == FAILED
@@ -115,6 +131,7 @@ def test_an_unhandled_error_is_a_500_and_the_environment_stays(start: Any) -> No
     assert "ValueError: on purpose" in running.logged("ValueError")
 
 
+@documented("Lambda: lambda-runtime-environment")
 def test_a_timeout_kills_the_environment_and_is_reported(start: Any) -> None:
     running = start(template(timeout=1), code__app=ECHO)
     assert message(running.http.get("/?sleep=30")) == FAILED
@@ -125,6 +142,7 @@ def test_a_timeout_kills_the_environment_and_is_reported(start: Any) -> None:
     assert "Task timed out after 1.00 seconds" in log
 
 
+@documented("Lambda: lambda-runtime-environment")
 def test_an_exit_is_a_500_and_the_next_request_starts_anew(start: Any) -> None:
     running = start(template(), code__app=ECHO)
     assert message(running.http.get("/?exit=1")) == FAILED
@@ -132,12 +150,14 @@ def test_an_exit_is_a_500_and_the_next_request_starts_anew(start: Any) -> None:
     assert "Runtime exited with error: exit status 3" in running.logged("Runtime exited")
 
 
+@documented("API Gateway: http-api-develop-integrations-lambda")
 def test_an_import_error_is_a_500_each_time(start: Any) -> None:
     running = start(template(), code__app="import nothing_of_this_name")
     assert [message(running.http.get("/")) for _ in range(2)] == [FAILED, FAILED]
     running.eventually(lambda: running.log().count("Runtime.ImportModuleError") >= 2)
 
 
+@documented("Lambda: lambda-runtime-environment")
 def test_a_slow_initialisation_is_begun_anew_within_the_invocation(start: Any) -> None:
     code = "import time; time.sleep(0.8)\ndef handler(event, context): return 'late'"
     running = start(template(), {"init_limit": 0.3}, code__app=code)
@@ -145,11 +165,13 @@ def test_a_slow_initialisation_is_begun_anew_within_the_invocation(start: Any) -
     assert "Phase: init\tStatus: timeout" in running.log()
 
 
+@documented("Lambda: lambda-runtime-environment")
 def test_an_initialisation_beyond_the_timeout_is_a_500(start: Any) -> None:
     running = start(template(timeout=1), {"init_limit": 0.3}, code__app="import time; time.sleep(60)")
     assert message(running.http.get("/")) == FAILED
 
 
+@documented("Lambda: gettingstarted-limits")
 def test_an_answer_above_six_megabytes_is_a_500(start: Any) -> None:
     running = start(template(), code__app=ECHO)
     assert message(running.http.get("/?size=6400000")) == FAILED
@@ -158,12 +180,14 @@ def test_an_answer_above_six_megabytes_is_a_500(start: Any) -> None:
 
 
 @pytest.mark.parametrize(("size", "status"), [(6_000_000, 200), (6_400_000, 413), (10_600_000, 413)])
+@assumed("the limit is documented (gettingstarted-limits), the answer is not")
 def test_a_request_above_six_megabytes_is_a_413(start: Any, size: int, status: int) -> None:
     running = start(template(), code__app=ECHO)
     assert running.http.post("/", content=b"x" * size, headers={"content-type": "text/plain"}).status_code == status
     assert running.http.get("/").status_code == 200
 
 
+@documented("Lambda: lambda-concurrency")
 def test_requests_at_once_get_environments_of_their_own_up_to_the_limit(start: Any, tmp_path: Path) -> None:
     extra = "Metadata: {EmulatorMaxEnvironments: 2}"
     running = start(template(extra=extra), code__app=ECHO)
@@ -176,6 +200,7 @@ def test_requests_at_once_get_environments_of_their_own_up_to_the_limit(start: A
     assert "Waited For Environment" in running.logged("Waited")
 
 
+@own("a machine has few cores")
 def test_environments_take_turns_at_starting(start: Any, tmp_path: Path) -> None:
     held = "\n".join(line for line in ECHO.splitlines() if "hold" in line or "GO =" in line or "import" in line)
     code = f"ask = {{'hold': 1}}\n{held.replace('    while', 'while')}\ndef handler(event, context): return os.getpid()"
@@ -186,6 +211,7 @@ def test_environments_take_turns_at_starting(start: Any, tmp_path: Path) -> None
     assert {answer.result().status_code for answer in asked} == {200}
 
 
+@own("a machine has few cores")
 def test_a_request_that_waits_too_long_is_a_503(start: Any, tmp_path: Path) -> None:
     extra = "Metadata: {EmulatorMaxEnvironments: 1}"
     running = start(template(extra=extra), {"wait_limit": 0.3}, code__app=ECHO)
@@ -196,6 +222,7 @@ def test_a_request_that_waits_too_long_is_a_503(start: Any, tmp_path: Path) -> N
     assert first.result().status_code == 200
 
 
+@assumed("the throttling is documented (lambda-concurrency), the 503 is not")
 def test_beyond_the_reserved_concurrency_requests_are_throttled_at_once(start: Any, tmp_path: Path) -> None:
     running = start(template(properties="ReservedConcurrentExecutions: 1"), code__app=ECHO)
     first = running.later("/?hold=1")
@@ -205,6 +232,7 @@ def test_beyond_the_reserved_concurrency_requests_are_throttled_at_once(start: A
     assert first.result().status_code == 200
 
 
+@documented("API Gateway: http-api-quotas")
 def test_a_route_over_its_time_is_a_503_while_the_function_runs_on(start: Any) -> None:
     text = template().replace("{Type: HttpApi}", "{Type: HttpApi, Properties: {TimeoutInMillis: 300}}")
     running = start(text, code__app=ECHO)
@@ -215,6 +243,7 @@ def test_a_route_over_its_time_is_a_503_while_the_function_runs_on(start: Any) -
     running.logged("ran-on-1")
 
 
+@assumed("documented without the minutes")
 def test_idle_environments_are_shut_down(start: Any) -> None:
     running = start(template(), {"idle_limit": 0.3}, code__app=ECHO)
     pid = running.http.get("/").json()["pid"]
@@ -222,6 +251,7 @@ def test_idle_environments_are_shut_down(start: Any) -> None:
     assert running.http.get("/").json()["pid"] != pid
 
 
+@documented("Lambda: lambda-runtime-environment")
 def test_frozen_environments_are_stopped_between_invocations(start: Any) -> None:
     running = start(template(), {"freeze": True}, code__app=ECHO)
     pid = running.http.get("/").json()["pid"]
@@ -229,6 +259,7 @@ def test_frozen_environments_are_stopped_between_invocations(start: Any) -> None
     assert running.http.get("/").json()["count"] == 2
 
 
+@documented("Lambda: python-logging")
 def test_the_log_names_function_environment_and_request(start: Any) -> None:
     running = start(template(), code__app=ECHO)
     request_id = running.http.get("/?print=printed").json()["id"]
@@ -242,6 +273,7 @@ def test_the_log_names_function_environment_and_request(start: Any) -> None:
     assert all(text in own[-1] for text in ("Billed Duration:", "Max Memory Used:", "Init Duration:"))
 
 
+@documented("Lambda: monitoring-cloudwatchlogs-advanced")
 def test_json_logs_are_json_lines(start: Any) -> None:
     running = start(template(properties="LoggingConfig: {LogFormat: JSON}"), code__app=ECHO)
     running.http.get("/")
@@ -250,6 +282,7 @@ def test_json_logs_are_json_lines(start: Any) -> None:
     assert [record["type"] for record in records] == ["platform.start", "platform.report"]
 
 
+@documented("Lambda: chapter-layers")
 def test_later_layers_win_and_the_functions_own_code_wins_over_both(start: Any) -> None:
     layers = "".join(
         f"\n  {name}: {{Type: AWS::Serverless::LayerVersion, Properties: {{ContentUri: {name.lower()}}}}}"
@@ -264,19 +297,22 @@ def test_later_layers_win_and_the_functions_own_code_wins_over_both(start: Any) 
     assert running.http.get("/").json() == ["second", "code"]
 
 
+@assumed("what a client sees of it")
 def test_a_killed_environment_is_replaced(start: Any) -> None:
     running = start(template(), code__app=ECHO)
     # At once: it may be killed before, while or after it asks for its next event.
-    for _ in range(5):
+    for _ in range(10):
         os.kill(running.http.get("/").json()["pid"], signal.SIGKILL)
         assert running.http.get("/").json()["count"] == 1
 
 
+@assumed("what a client sees of it")
 def test_an_event_that_a_dying_environment_never_read_goes_to_another(start: Any) -> None:
     running = start(template(), code__app=ECHO)
     pid = running.http.get("/").json()["pid"]
     running.wait_for(idle=1)
     os.kill(pid, signal.SIGSTOP)
+    running.eventually(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
     answer = running.later("/")
     running.wait_for(busy=1)
     os.kill(pid, signal.SIGKILL)
@@ -284,6 +320,7 @@ def test_an_event_that_a_dying_environment_never_read_goes_to_another(start: Any
     running.logged("ended before it read")
 
 
+@assumed("what a client sees of it")
 def test_an_environment_that_hangs_up_while_it_is_idle_gets_nothing_more(start: Any) -> None:
     running = start(template(), code__app=ECHO)
     os.kill(running.http.get("/").json()["pid"], signal.SIGKILL)

@@ -10,6 +10,7 @@ from local.emulator.gateway.event import ApiPlace, HttpRequest, build_event
 from local.emulator.gateway.response import MalformedResponseError, infer_response
 from local.emulator.gateway.routes import Match, Routes
 from local.emulator.template.model import RouteSpec
+from tests.emulator.fidelity import assumed, documented
 
 
 def route(method: str, path: str) -> RouteSpec:
@@ -42,6 +43,7 @@ ROUTES = Routes(
         ("GET", "/", "$default", None),
     ],
 )
+@documented("API Gateway: http-api-develop-routes")
 def test_a_full_match_precedes_greedy_ones_and_a_verb_any(
     method: str, path: str, key: str, parameters: dict[str, str] | None
 ) -> None:
@@ -50,6 +52,7 @@ def test_a_full_match_precedes_greedy_ones_and_a_verb_any(
     assert (match.route.key, match.parameters) == (key, parameters)
 
 
+@documented("API Gateway: http-api-develop-routes")
 def test_without_a_default_an_unknown_path_has_no_route() -> None:
     assert Routes([route("GET", "/a")]).find("GET", "/a/") is None
 
@@ -61,6 +64,7 @@ def event(query: str = "", body: bytes = b"", stage: str = "$default", **headers
     return build_event(request, match, ApiPlace("api", stage, "api.localhost"), "id1")
 
 
+@documented("API Gateway: http-api-develop-integrations-lambda")
 def test_the_event_has_format_two() -> None:
     made = event()
     assert made["version"] == "2.0"
@@ -72,24 +76,28 @@ def test_the_event_has_format_two() -> None:
     assert made["headers"]["x-amzn-trace-id"] == "Root=1-2-3"
 
 
+@documented("API Gateway: http-api-develop-integrations-lambda")
 def test_absent_things_have_no_keys() -> None:
     assert not {"body", "cookies", "queryStringParameters", "multiValueHeaders"} & set(event())
     assert event()["rawQueryString"] == ""
     assert "authorizer" not in event()["requestContext"]
 
 
+@documented("API Gateway: http-api-develop-integrations-lambda")
 def test_repeated_query_keys_are_joined_and_the_raw_query_is_kept() -> None:
     made = event(query="a=1&a=2%20x&b=")
     assert made["queryStringParameters"] == {"a": "1,2 x", "b": ""}
     assert made["rawQueryString"] == "a=1&a=2%20x&b="
 
 
+@documented("API Gateway: http-api-develop-integrations-lambda")
 def test_cookies_leave_the_headers() -> None:
     made = event(cookie="a=1; b=2")
     assert made["cookies"] == ["a=1", "b=2"]
     assert "cookie" not in made["headers"]
 
 
+@documented("API Gateway: http-api-develop-integrations-lambda")
 def test_repeated_headers_are_joined() -> None:
     request = HttpRequest("GET", "/", "", [("x-a", "1"), ("x-a", "2")], b"", "::1")
     made = build_event(request, Match(route("ANY", "$default")), ApiPlace("api", "$default", "d"), "id1")
@@ -105,11 +113,13 @@ def test_repeated_headers_are_joined() -> None:
         ("application/json", b"\xff\xfe", "//4=", True),
     ],
 )
+@documented("API Gateway: http-api-develop-integrations-lambda")
 def test_binary_bodies_travel_in_base64(kind: str, body: bytes, sent: str, encoded: bool) -> None:
     made = event(body=body, content_type=kind)
     assert (made["body"], made["isBase64Encoded"]) == (sent, encoded)
 
 
+@documented("API Gateway: http-api-develop-integrations-lambda")
 def test_a_named_stage_precedes_the_path() -> None:
     assert event(stage="prod")["rawPath"] == "/prod/a b"
 
@@ -118,12 +128,14 @@ def test_a_named_stage_precedes_the_path() -> None:
     ("result", "body"),
     [(b'{"a": 1}', b'{"a": 1}'), (b'"plain"', b"plain"), (b"[1]", b"[1]"), (b"null", b"null")],
 )
+@documented("API Gateway: http-api-develop-integrations-lambda")
 def test_a_result_without_status_is_a_200_of_json(result: bytes, body: bytes) -> None:
     response = infer_response(result)
     assert (response.status, response.body) == (200, body)
     assert response.headers == [(b"content-type", b"application/json")]
 
 
+@documented("API Gateway: http-api-develop-integrations-lambda")
 def test_status_headers_cookies_and_base64_are_taken_from_the_result() -> None:
     response = infer_response(
         b'{"statusCode": "201", "headers": {"X-A": 1, "Connection": "close", "Content-Type": "image/png"},'
@@ -135,9 +147,23 @@ def test_status_headers_cookies_and_base64_are_taken_from_the_result() -> None:
     ]  # fmt: skip
 
 
+@assumed("the type that API Gateway gives")
 def test_a_body_without_type_is_plain_text() -> None:
     headers = infer_response(b'{"statusCode": 200, "body": "a"}').headers
     assert headers == [(b"content-type", b"text/plain;charset=utf-8")]
+
+
+@documented("API Gateway: api-gateway-known-issues")
+def test_headers_that_the_gateway_sets_itself_are_dropped_or_renamed() -> None:
+    response = infer_response(b'{"statusCode": 200, "headers": {"Content-Length": "9", "WWW-Authenticate": "Basic"}}')
+    assert response.headers == [(b"x-amzn-remapped-www-authenticate", b"Basic")]
+
+
+@documented("API Gateway: http-api-develop-integrations-lambda")
+def test_the_gateway_adds_who_forwarded_the_request() -> None:
+    headers = event(x_forwarded_for="1.2.3.4")["headers"]
+    assert headers["x-forwarded-for"] == "1.2.3.4, 10.0.0.1"
+    assert (headers["x-forwarded-port"], headers["x-forwarded-proto"]) == ("3000", "http")
 
 
 @pytest.mark.parametrize(
@@ -153,6 +179,7 @@ def test_a_body_without_type_is_plain_text() -> None:
         b'{"statusCode": 200, "body": "no base64!", "isBase64Encoded": true}',
     ],
 )
+@assumed("which forms are refused")
 def test_a_malformed_result_is_refused(result: bytes) -> None:
     with pytest.raises(MalformedResponseError):
         infer_response(result)

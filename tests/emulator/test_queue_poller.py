@@ -16,6 +16,7 @@ from local.emulator.sqs.service import QueueService
 from local.emulator.sqs.store import Store
 from local.emulator.template.model import Place, QueueEventSpec
 from local.emulator.triggers.queue_poller import QueuePoller
+from tests.emulator.fidelity import documented
 
 OK = InvokeResult(b"null")
 FAILED = InvokeResult(b"{}", error="Unhandled")
@@ -87,6 +88,7 @@ def report_bad(records: list[dict[str, Any]]) -> InvokeResult:
     return InvokeResult(json.dumps({"batchItemFailures": failed}).encode())
 
 
+@documented("Lambda: services-sqs-errorhandling")
 def test_a_batch_that_succeeds_is_deleted_whole(play: Play) -> None:
     async def act(scene: Scene) -> None:
         await scene.send("a", "b")
@@ -96,6 +98,7 @@ def test_a_batch_that_succeeds_is_deleted_whole(play: Play) -> None:
     play(act)
 
 
+@documented("Lambda: services-sqs-errorhandling")
 def test_only_reported_messages_come_back_and_end_in_the_dead_letters(play: Play) -> None:
     async def act(scene: Scene) -> None:
         scene.answer = report_bad
@@ -109,6 +112,7 @@ def test_only_reported_messages_come_back_and_end_in_the_dead_letters(play: Play
     play(act, report_failures=True)
 
 
+@documented("Lambda: services-sqs-errorhandling")
 def test_an_error_brings_the_whole_batch_back_until_it_is_dead(play: Play) -> None:
     async def act(scene: Scene) -> None:
         scene.answer = lambda _: FAILED
@@ -122,6 +126,7 @@ def test_an_error_brings_the_whole_batch_back_until_it_is_dead(play: Play) -> No
     play(act)
 
 
+@documented("Lambda: services-sqs-errorhandling")
 def test_a_failed_message_is_hidden_until_its_visibility_timeout_ends(play: Play) -> None:
     async def act(scene: Scene) -> None:
         scene.answer = lambda _: FAILED
@@ -134,6 +139,7 @@ def test_a_failed_message_is_hidden_until_its_visibility_timeout_ends(play: Play
     play(act)
 
 
+@documented("Lambda: invocation-eventsourcemapping")
 def test_a_batching_window_collects_what_comes_within_it(play: Play) -> None:
     async def act(scene: Scene) -> None:
         await scene.send("a")
@@ -146,6 +152,7 @@ def test_a_batching_window_collects_what_comes_within_it(play: Play) -> None:
     play(act, batch_size=2, window=60.0)
 
 
+@documented("Lambda: invocation-eventsourcemapping")
 def test_a_batching_window_that_ends_sends_what_there_is(play: Play) -> None:
     async def act(scene: Scene) -> None:
         await scene.send("a")
@@ -154,6 +161,7 @@ def test_a_batching_window_that_ends_sends_what_there_is(play: Play) -> None:
     play(act, batch_size=10, window=0.05)
 
 
+@documented("Lambda: invocation-eventsourcemapping")
 def test_an_event_never_grows_beyond_six_megabytes(play: Play) -> None:
     async def act(scene: Scene) -> None:
         await scene.send(*(f"{number}" + "x" * 1_000_000 for number in range(10)))
@@ -164,6 +172,7 @@ def test_an_event_never_grows_beyond_six_megabytes(play: Play) -> None:
     play(act, batch_size=1000, window=60.0)
 
 
+@documented("Lambda: services-sqs-errorhandling")
 def test_a_throttled_batch_is_tried_again_and_then_left_to_the_visibility_timeout(play: Play) -> None:
     async def act(scene: Scene) -> None:
         scene.answer = lambda _: None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.emulator.fidelity import documented
 
 TEMPLATE = """
 Resources:
@@ -56,6 +59,7 @@ def depth(running: Any, *names: str) -> int:
 
 
 @pytest.mark.slow
+@documented("Lambda: invocation-eventsourcemapping")
 def test_processed_messages_are_deleted(start: Any) -> None:
     running = start(template(), code__app=EAT)
     send(running, "a", "b", "c")
@@ -64,6 +68,7 @@ def test_processed_messages_are_deleted(start: Any) -> None:
 
 
 @pytest.mark.slow
+@documented("Lambda: invocation-eventsourcemapping")
 def test_a_group_is_processed_in_order(start: Any) -> None:
     fifo = "FifoQueue: true\n      ContentBasedDeduplication: true"
     running = start(template(event="BatchSize: 1", queue=fifo, dead="FifoQueue: true"), code__app=EAT)
@@ -74,6 +79,24 @@ def test_a_group_is_processed_in_order(start: Any) -> None:
 
 
 @pytest.mark.slow
+@documented("Lambda: services-sqs-scaling")
+def test_no_more_batches_run_at_once_than_the_mapping_allows(start: Any, tmp_path: Path) -> None:
+    code = """
+        import os, time
+        def handler(event, context):
+            while not os.path.exists(os.path.join(os.path.dirname(__file__), "go")): time.sleep(0.01)
+        """
+    event = "BatchSize: 1, ScalingConfig: {MaximumConcurrency: 2}"
+    running = start(template(event=event), {"max_environments": 5}, code__app=code)
+    send(running, *"12345")
+    running.wait_for("Eat", busy=2, waiting=0)
+    assert running.status()["queues"]["Work"] == {"visible": 3, "in_flight": 2, "delayed": 0}
+    (tmp_path / "code" / "go").touch()
+    running.eventually(lambda: depth(running, "Work") == 0)
+
+
+@pytest.mark.slow
+@documented("Lambda: services-sqs-errorhandling")
 def test_a_throttled_batch_goes_back_to_the_queue(start: Any) -> None:
     running = start(template(properties="ReservedConcurrentExecutions: 0", seconds=1), code__app=EAT)
     send(running, "a")

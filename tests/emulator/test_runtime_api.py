@@ -15,6 +15,7 @@ from local.emulator.environments.logs import FunctionLog
 from local.emulator.runtime_api.messages import Reply, Request
 from local.emulator.runtime_api.router import handle
 from local.emulator.template.model import FunctionSpec
+from tests.emulator.fidelity import assumed, documented, read
 
 BASE = "/2018-06-01/runtime/"
 
@@ -87,6 +88,7 @@ def play(tmp_path: Path) -> Iterator[Play]:
     assert (tmp_path / "functions.log").exists()
 
 
+@documented("Lambda: runtimes-api")
 def test_next_waits_for_an_event_and_gives_its_headers(play: Play) -> None:
     def scene(runtime: Runtime) -> None:
         assert runtime.call("GET", "invocation/next") is None
@@ -102,6 +104,7 @@ def test_next_waits_for_an_event_and_gives_its_headers(play: Play) -> None:
     play(scene)
 
 
+@documented("Lambda: runtimes-api")
 def test_a_response_is_accepted_and_finishes_the_invocation(play: Play) -> None:
     def scene(runtime: Runtime) -> None:
         runtime.call("GET", "invocation/next")
@@ -114,6 +117,7 @@ def test_a_response_is_accepted_and_finishes_the_invocation(play: Play) -> None:
     play(scene)
 
 
+@documented("Lambda: runtimes-api")
 def test_an_error_is_accepted_and_keeps_its_type(play: Play) -> None:
     def scene(runtime: Runtime) -> None:
         runtime.call("GET", "invocation/next")
@@ -127,6 +131,7 @@ def test_an_error_is_accepted_and_keeps_its_type(play: Play) -> None:
     play(scene)
 
 
+@read("aws-lambda-runtime-interface-emulator")
 def test_an_unknown_id_is_a_400(play: Play) -> None:
     def scene(runtime: Runtime) -> None:
         runtime.call("GET", "invocation/next")
@@ -137,6 +142,7 @@ def test_an_unknown_id_is_a_400(play: Play) -> None:
     play(scene)
 
 
+@read("aws-lambda-runtime-interface-emulator")
 def test_a_second_response_is_a_403_and_the_first_one_counts(play: Play) -> None:
     def scene(runtime: Runtime) -> None:
         runtime.call("GET", "invocation/next")
@@ -149,6 +155,7 @@ def test_a_second_response_is_a_403_and_the_first_one_counts(play: Play) -> None
     play(scene)
 
 
+@read("aws-lambda-runtime-interface-emulator")
 def test_no_second_event_before_the_answer(play: Play) -> None:
     def scene(runtime: Runtime) -> None:
         runtime.call("GET", "invocation/next")
@@ -159,6 +166,7 @@ def test_no_second_event_before_the_answer(play: Play) -> None:
     play(scene)
 
 
+@read("aws-lambda-runtime-interface-emulator")
 def test_an_answer_too_large_is_a_413_and_an_error_of_the_function(play: Play) -> None:
     def scene(runtime: Runtime) -> None:
         runtime.call("GET", "invocation/next")
@@ -170,6 +178,7 @@ def test_an_answer_too_large_is_a_413_and_an_error_of_the_function(play: Play) -
     play(scene)
 
 
+@assumed("what a client sees of it")
 def test_a_runtime_that_hangs_up_while_it_waits_gets_no_event(play: Play) -> None:
     def scene(runtime: Runtime) -> None:
         runtime.call("GET", "invocation/next")
@@ -180,6 +189,7 @@ def test_a_runtime_that_hangs_up_while_it_waits_gets_no_event(play: Play) -> Non
     play(scene)
 
 
+@assumed("what a client sees of it")
 def test_an_event_that_was_never_read_is_given_back(play: Play) -> None:
     def scene(runtime: Runtime) -> None:
         runtime.call("GET", "invocation/next")
@@ -191,6 +201,7 @@ def test_an_event_that_was_never_read_is_given_back(play: Play) -> None:
     play(scene)
 
 
+@assumed("what a client sees of it")
 def test_an_event_that_was_read_stays_with_its_runtime(play: Play) -> None:
     def scene(runtime: Runtime) -> None:
         runtime.call("GET", "invocation/next")
@@ -201,6 +212,7 @@ def test_an_event_that_was_read_stays_with_its_runtime(play: Play) -> None:
     play(scene)
 
 
+@read("aws-lambda-runtime-interface-emulator")
 def test_an_unknown_response_mode_is_a_400(play: Play) -> None:
     def scene(runtime: Runtime) -> None:
         runtime.call("GET", "invocation/next")
@@ -211,6 +223,7 @@ def test_an_unknown_response_mode_is_a_400(play: Play) -> None:
     play(scene)
 
 
+@documented("Lambda: runtimes-api")
 def test_an_init_error_goes_to_the_request_that_waits(play: Play) -> None:
     def scene(runtime: Runtime) -> None:
         reply = runtime.call("POST", "init/error", b"{}", lambda_runtime_function_error_type="Runtime.X")
@@ -221,6 +234,7 @@ def test_an_init_error_goes_to_the_request_that_waits(play: Play) -> None:
     play(scene)
 
 
+@read("aws-lambda-runtime-interface-emulator")
 def test_an_init_error_after_the_start_is_refused(play: Play) -> None:
     def scene(runtime: Runtime) -> None:
         runtime.call("GET", "invocation/next")
@@ -230,6 +244,7 @@ def test_an_init_error_after_the_start_is_refused(play: Play) -> None:
 
 
 @pytest.mark.parametrize(("path", "status"), [("restore/next", 403), ("nothing", 404), ("invocation/1/nothing", 404)])
+@read("aws-lambda-runtime-interface-emulator")
 def test_routes_that_are_not_served_say_so(play: Play, path: str, status: int) -> None:
     def scene(runtime: Runtime) -> None:
         assert runtime.refused("POST", path)[0] == status

@@ -14,6 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
+from tests.emulator.fidelity import documented, own
+
 EMPTY = "Resources: {}"
 Make = Callable[..., str]
 
@@ -72,6 +74,7 @@ def refused(call: Callable[[], Any]) -> str:
     return str(caught.value.response["Error"]["Code"])
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_what_is_sent_is_received_with_its_digest_and_attributes(sqs: Any, make: Make) -> None:
     url = make()
     attributes = {"kind": {"DataType": "String", "StringValue": "x"}}
@@ -84,6 +87,7 @@ def test_what_is_sent_is_received_with_its_digest_and_attributes(sqs: Any, make:
     assert got["Attributes"]["ApproximateReceiveCount"] == "1"
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_a_received_message_is_hidden_and_shows_again(sqs: Any, make: Make) -> None:
     url = make(VisibilityTimeout=600)
     sqs.send_message(QueueUrl=url, MessageBody="a")
@@ -94,6 +98,7 @@ def test_a_received_message_is_hidden_and_shows_again(sqs: Any, make: Make) -> N
     assert again["Attributes"]["ApproximateReceiveCount"] == "2"
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_a_deleted_message_never_comes_back(sqs: Any, make: Make) -> None:
     url = make()
     sqs.send_message(QueueUrl=url, MessageBody="a")
@@ -103,6 +108,7 @@ def test_a_deleted_message_never_comes_back(sqs: Any, make: Make) -> None:
     assert counts["ApproximateNumberOfMessages"] == counts["ApproximateNumberOfMessagesNotVisible"] == "0"
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_visibility_zero_shows_a_message_at_once(sqs: Any, make: Make) -> None:
     url = make()
     sqs.send_message(QueueUrl=url, MessageBody="a")
@@ -111,6 +117,7 @@ def test_visibility_zero_shows_a_message_at_once(sqs: Any, make: Make) -> None:
     assert bodies(sqs, url) == ["a"]
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_a_long_poll_ends_when_a_message_arrives(sqs: Any, make: Make) -> None:
     url = make()
     with ThreadPoolExecutor(1) as pool:
@@ -119,6 +126,7 @@ def test_a_long_poll_ends_when_a_message_arrives(sqs: Any, make: Make) -> None:
         assert waiting.result() == ["a"]
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_a_delayed_message_shows_later(sqs: Any, make: Make) -> None:
     url = make()
     sqs.send_message(QueueUrl=url, MessageBody="late", DelaySeconds=900)
@@ -127,6 +135,7 @@ def test_a_delayed_message_shows_later(sqs: Any, make: Make) -> None:
     assert bodies(sqs, url, WaitTimeSeconds=20) == ["soon"]
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_a_batch_reports_each_entry(sqs: Any, make: Make) -> None:
     url = make()
     entries = [{"Id": str(n), "MessageBody": f"m{n}"} for n in range(10)]
@@ -139,6 +148,7 @@ def test_a_batch_reports_each_entry(sqs: Any, make: Make) -> None:
     assert len(sqs.delete_message_batch(QueueUrl=url, Entries=handles)["Successful"]) == 10
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_the_third_receive_goes_to_the_dead_letters(sqs: Any, make: Make) -> None:
     dead = make()
     policy = json.dumps({"deadLetterTargetArn": arn(sqs, dead), "maxReceiveCount": 2})
@@ -148,6 +158,7 @@ def test_the_third_receive_goes_to_the_dead_letters(sqs: Any, make: Make) -> Non
     assert bodies(sqs, dead) == ["a"]
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_a_group_keeps_its_order_and_waits_for_what_is_in_flight(sqs: Any, make: Make) -> None:
     url = make(fifo=True, ContentBasedDeduplication="true")
     for body in ("a1", "a2", "b1"):
@@ -159,6 +170,7 @@ def test_a_group_keeps_its_order_and_waits_for_what_is_in_flight(sqs: Any, make:
     assert bodies(sqs, url) == ["a2"]
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_one_receive_may_take_several_of_a_group_in_order(sqs: Any, make: Make) -> None:
     url = make(fifo=True)
     for number in range(4):
@@ -166,6 +178,7 @@ def test_one_receive_may_take_several_of_a_group_in_order(sqs: Any, make: Make) 
     assert bodies(sqs, url) == ["0", "1", "2", "3"]
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_a_repeated_send_is_stored_once(sqs: Any, make: Make) -> None:
     url = make(fifo=True)
     message = {"QueueUrl": url, "MessageGroupId": "g", "MessageDeduplicationId": "d"}
@@ -174,6 +187,7 @@ def test_a_repeated_send_is_stored_once(sqs: Any, make: Make) -> None:
     assert bodies(sqs, url) == ["a"]
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_content_tells_repeated_sends_when_the_queue_says_so(sqs: Any, make: Make) -> None:
     url = make(fifo=True, ContentBasedDeduplication="true")
     for body in ("a", "a", "b"):
@@ -181,6 +195,7 @@ def test_content_tells_repeated_sends_when_the_queue_says_so(sqs: Any, make: Mak
     assert bodies(sqs, url) == ["a", "b"]
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_counts_tell_what_is_visible_and_in_flight(sqs: Any, make: Make) -> None:
     url = make()
     for body in ("a", "b"):
@@ -191,6 +206,7 @@ def test_counts_tell_what_is_visible_and_in_flight(sqs: Any, make: Make) -> None
     assert counts["ApproximateNumberOfMessagesNotVisible"] == "1"
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_purge_empties_a_queue(sqs: Any, make: Make) -> None:
     url = make()
     sqs.send_message(QueueUrl=url, MessageBody="a")
@@ -198,6 +214,7 @@ def test_purge_empties_a_queue(sqs: Any, make: Make) -> None:
     assert bodies(sqs, url) == []
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_queues_are_found_by_name_and_prefix(sqs: Any, make: Make) -> None:
     url = make()
     name = url.rsplit("/", 1)[-1]
@@ -206,6 +223,7 @@ def test_queues_are_found_by_name_and_prefix(sqs: Any, make: Make) -> None:
     assert sqs.create_queue(QueueName=name)["QueueUrl"] == url
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_a_queue_that_is_not_there_has_an_error_of_its_own(sqs: Any, make: Make) -> None:
     with pytest.raises(sqs.exceptions.QueueDoesNotExist):
         sqs.send_message(QueueUrl=make() + "x", MessageBody="a")
@@ -216,11 +234,13 @@ def test_a_queue_that_is_not_there_has_an_error_of_its_own(sqs: Any, make: Make)
     [({}, "MissingParameter"), ({"MessageGroupId": "g"}, "InvalidParameterValue")],
     ids=["no group", "no deduplication id"],
 )
+@documented("SQS: APIReference, and moto as oracle")
 def test_a_fifo_queue_needs_group_and_deduplication(sqs: Any, make: Make, options: dict[str, str], code: str) -> None:
     url = make(fifo=True)
     assert refused(lambda: sqs.send_message(QueueUrl=url, MessageBody="a", **options)) == code
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_a_message_of_more_than_a_megabyte_is_refused(sqs: Any, make: Make) -> None:
     url = make()
     assert sqs.send_message(QueueUrl=url, MessageBody="x" * 1_048_576)["MessageId"]
@@ -236,22 +256,26 @@ def test_a_message_of_more_than_a_megabyte_is_refused(sqs: Any, make: Make) -> N
     ],
     ids=["empty", "eleven", "one id twice"],
 )
+@documented("SQS: APIReference, and moto as oracle")
 def test_a_malformed_batch_is_refused_whole(sqs: Any, make: Make, entries: list[Any], code: str) -> None:
     url = make()
     assert refused(lambda: sqs.send_message_batch(QueueUrl=url, Entries=entries)).endswith(code)
     assert bodies(sqs, url) == []
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_a_foreign_receipt_handle_is_refused(sqs: Any, make: Make) -> None:
     url = make()
     assert refused(lambda: sqs.delete_message(QueueUrl=url, ReceiptHandle="nonsense")) == "ReceiptHandleIsInvalid"
 
 
+@documented("SQS: APIReference, and moto as oracle")
 def test_more_than_ten_messages_at_once_are_refused(sqs: Any, make: Make) -> None:
     url = make()
     assert refused(lambda: bodies(sqs, url, 11)) == "InvalidParameterValue"
 
 
+@own("state folder")
 def test_messages_in_flight_and_deduplication_survive_a_restart(start: Any, tmp_path: Path) -> None:
     running = start(EMPTY)
     url = running.sqs().create_queue(QueueName="q.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]

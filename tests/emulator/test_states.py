@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from local.emulator.states import Event, InvalidTransitionError, State, after
+from tests.emulator.fidelity import read
 
 PERMITTED = {
     ("starting", "next"): "idle",
@@ -22,6 +23,7 @@ PERMITTED = {
 
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))
+@read("aws-lambda-runtime-interface-emulator: core/states.go")
 def test_every_event_in_every_state_is_permitted_or_refused(state: State, event: Event) -> None:
     expected = PERMITTED.get((state.value, event.value))
     if expected:
@@ -31,6 +33,7 @@ def test_every_event_in_every_state_is_permitted_or_refused(state: State, event:
             after(state, event)
 
 
+@read("aws-lambda-runtime-interface-emulator: core/states.go")
 def test_a_second_response_is_refused() -> None:
     answered = after(State.BUSY, Event.RESPONSE)
     with pytest.raises(InvalidTransitionError, match="response is not permitted while the environment is answered"):

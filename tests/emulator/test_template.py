@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import copy
+import functools
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from local.emulator.template.document import read_document
 from local.emulator.template.model import Place, Template, TemplateError
 from local.emulator.template.reader import read_template
+from tests.emulator.fidelity import documented, own
 
 Project = Callable[..., Path]
 
@@ -92,22 +99,26 @@ def read(project: Project) -> Callable[..., Template]:
         ("GONE", None),
     ],
 )
+@documented("CloudFormation and SAM references")
 def test_variables_are_resolved(read: Callable[..., Template], name: str, value: str | None) -> None:
     assert read(WHOLE).functions["Hello"].variables.get(name) == value
 
 
+@documented("CloudFormation and SAM references")
 def test_globals_are_merged_into_functions(read: Callable[..., Template], tmp_path: Path) -> None:
     spec = read(WHOLE).functions["Hello"]
     assert (spec.timeout, spec.memory, spec.max_environments) == (5, 512, 16)
     assert spec.layers == (tmp_path / "code",)
 
 
+@documented("CloudFormation and SAM references")
 def test_parameters_are_overridable_and_conditions_follow(read: Callable[..., Template]) -> None:
     template = read(WHOLE, Stage="prod")
     assert template.functions["Hello"].variables["STAGE"] == "prod"
     assert set(template.functions) == {"Hello", "OnlyInProduction"}
 
 
+@documented("CloudFormation and SAM references")
 def test_events_become_routes_queues_and_schedules(read: Callable[..., Template]) -> None:
     template = read(WHOLE)
     assert [route.key for route in template.apis[0].routes] == ["POST /search", "$default"]
@@ -117,11 +128,13 @@ def test_events_become_routes_queues_and_schedules(read: Callable[..., Template]
     assert [queue.name for queue in template.queues] == ["Dead.fifo", "Work.fifo"]
 
 
+@own("warnings")
 def test_what_is_not_emulated_is_named(read: Callable[..., Template]) -> None:
     told = " ".join(read(WHOLE).warnings)
     assert "Topic: AWS::SNS::Topic is not emulated" in told
 
 
+@own("warnings")
 def test_a_layer_of_someone_else_is_warned_of(read: Callable[..., Template]) -> None:
     arn = "arn:aws:lambda:us-east-1:017000801446:layer:Powertools:1"
     template = read(WHOLE.replace("Layers: [!Ref Layer]", f"Layers: ['{arn}', !Ref Layer]"))
@@ -137,18 +150,63 @@ BROKEN = {
     "environment variables take": f"Handler: a.b, CodeUri: code, Environment: {{Variables: {{A: {'x' * 4096}}}}}",
     "is not a LayerVersion": "Handler: a.b, CodeUri: code, Layers: [!Ref Broken]",
     "no queue of this template": "Handler: a.b, CodeUri: code, Events: {E: {Type: SQS, Properties: {Queue: x}}}",
+    "BatchSize is 1 to 10": "Handler: a.b, CodeUri: code, Events: {E: {Type: SQS, Properties: {BatchSize: 10001}}}",
+    "needs MaximumBatchingWindowInSeconds": "Handler: a.b, CodeUri: code, Events: {E: {Type: SQS, Properties: "
+    "{BatchSize: 11}}}",
+    "MaximumBatchingWindowInSeconds is 0 to 300": "Handler: a.b, CodeUri: code, Events: {E: {Type: SQS, Properties: "
+    "{MaximumBatchingWindowInSeconds: 301}}}",
+    "MaximumConcurrency is 2 to 1000": "Handler: a.b, CodeUri: code, Events: {E: {Type: SQS, Properties: "
+    "{ScalingConfig: {MaximumConcurrency: 1}}}}",
+    "not rate": "Handler: a.b, CodeUri: code, Events: {E: {Type: Schedule, Properties: {Schedule: often}}}",
+    "a property has an unexpected form": "Handler: a.b, CodeUri: code, Events: [1]",
+    "five layers": "Handler: a.b, CodeUri: code, Layers: [!Ref L, !Ref L, !Ref L, !Ref L, !Ref L, !Ref L]",
     "authorizer A is not declared": "Handler: a.b, CodeUri: code, Events: {E: {Type: HttpApi, Properties: "
     "{Auth: {Authorizer: A}}}}",
 }
 
 
 @pytest.mark.parametrize(("told", "properties"), list(BROKEN.items()), ids=list(BROKEN))
+@own("errors")
 def test_an_error_names_the_resource_and_its_line(read: Callable[..., Template], told: str, properties: str) -> None:
     text = f"Resources:\n\n  Broken: {{Type: AWS::Serverless::Function, Properties: {{{properties}}}}}\n"
+    text += "  L: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: code}}\n"
     with pytest.raises(TemplateError, match=rf"template.yaml:3: Broken: .*{told}"):
         read(text)
 
 
+ODD = ["", 7, [1], {"a": "b"}, None]
+
+
+def nodes(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from nodes(item, (*path, key))
+
+
+@own("errors")
+def test_whatever_stands_where_the_template_is_read_or_an_error_names_the_file(
+    project: Project, tmp_path: Path
+) -> None:
+    """Every node of a whole template is replaced by things of other forms."""
+    path = project(WHOLE, code__app="")
+    content = read_document(path).content
+    for place in nodes(content):
+        for odd in ODD if place else ():
+            changed = copy.deepcopy(content)
+            target = functools.reduce(lambda value, key: value[key], place[:-1], changed)
+            target[place[-1]] = odd
+            path.write_text(json.dumps(changed))
+            with contextlib.suppress(TemplateError):
+                read_template(path, Place())
+
+
+@own("warnings")
+def test_what_a_property_would_change_on_aws_is_named(read: Callable[..., Template]) -> None:
+    template = read(WHOLE.replace("MemorySize: 512", "MemorySize: 512\n      FunctionUrlConfig: {AuthType: NONE}"))
+    assert "Hello: FunctionUrlConfig is not emulated" in " ".join(template.warnings)
+
+
+@documented("Lambda: with-sqs")
 def test_a_visibility_below_the_functions_timeout_is_refused(read: Callable[..., Template]) -> None:
     with pytest.raises(TemplateError, match="VisibilityTimeout 3 s is below the time-out of Hello"):
         read(WHOLE.replace("VisibilityTimeout: 30", "VisibilityTimeout: 3"))

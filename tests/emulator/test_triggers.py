@@ -14,6 +14,7 @@ from local.emulator.template.model import Place, ScheduleSpec
 from local.emulator.triggers.batch import batch_event, processed
 from local.emulator.triggers.expressions import parse_expression
 from local.emulator.triggers.schedule import invoke_async, schedule_event
+from tests.emulator.fidelity import documented, own
 
 
 def message(key: str) -> Received:
@@ -44,19 +45,23 @@ def failures(*ids: object) -> bytes:
         (b'"text"', ""),
     ],
 )
+@documented("Lambda: services-sqs-errorhandling")
 def test_reported_failures_stay_and_a_malformed_report_fails_all(answer: bytes, kept: str) -> None:
     done = processed(BATCH, InvokeResult(answer), report_failures=True)
     assert "".join(item.message_id for item in done) == kept
 
 
+@documented("Lambda: services-sqs-errorhandling")
 def test_a_report_is_ignored_unless_the_mapping_asks_for_it() -> None:
     assert processed(BATCH, InvokeResult(failures("a")), report_failures=False) == BATCH
 
 
+@documented("Lambda: services-sqs-errorhandling")
 def test_an_error_processes_nothing() -> None:
     assert processed(BATCH, InvokeResult(b"{}", error="Unhandled"), report_failures=False) == []
 
 
+@documented("Lambda: with-sqs")
 def test_a_record_carries_what_sqs_says_of_a_message() -> None:
     record = json.loads(batch_event(BATCH, "arn:q", "us-east-1"))["Records"][0]
     assert record["eventSource"] == "aws:sqs"
@@ -79,17 +84,20 @@ def test_a_record_carries_what_sqs_says_of_a_message() -> None:
         ("cron(0 0 1 1 ? 2020)", None),
     ],
 )
+@documented("EventBridge: eb-scheduled-rule-pattern")
 def test_the_next_firing(text: str, expected: str | None) -> None:
     moment = parse_expression(text)(datetime(2026, 11, 24, 9, 30, 30, tzinfo=UTC))
     assert (moment.isoformat()[:19] if moment else None) == expected
 
 
 @pytest.mark.parametrize("text", ["rate(0 minutes)", "cron(* * *)", "cron(0 0 L * ? *)", "every day"])
+@own("errors")
 def test_other_expressions_are_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match=text.split("(", maxsplit=1)[0]):
         parse_expression(text)
 
 
+@documented("EventBridge: eb-create-rule-schedule")
 def test_a_schedules_event_is_its_input_alone_or_the_services_own() -> None:
     now = datetime(2026, 11, 24, tzinfo=UTC)
     assert schedule_event(ScheduleSpec("F", "n", "rate(1 day)", '{"a":1}'), Place(), now) == b'{"a":1}'
@@ -119,6 +127,7 @@ BAD, GOOD = InvokeResult(b"{}", error="Unhandled"), InvokeResult(b"null")
     ("answers", "succeeds", "waits"),
     [([GOOD], True, []), ([None, BAD, GOOD], True, [60.0, 120.0]), ([BAD, BAD, BAD], False, [60.0, 120.0])],
 )
+@documented("Lambda: invocation-async")
 def test_an_asynchronous_invocation_is_tried_three_times(
     answers: list[InvokeResult | None], succeeds: bool, waits: list[float]
 ) -> None:

@@ -76,6 +76,8 @@ class Environment:
         self._timer: asyncio.TimerHandle | None = None
         self._began = perf_counter()
         self.suppressed = suppressed
+        #: Its code is out of date: it ends once it has nothing to do.
+        self.retired = False
         self._init_duration: float | None = None
         self._status = "success"
         self._memory, self._memory_read = 0, 0.0
@@ -177,6 +179,13 @@ class Environment:
             self._log(f"The runtime ended before it read {invocation.request_id}: another environment gets it")
         self._owner.hung_up(self, invocation)
         self.kill()
+
+    def usable(self) -> bool:
+        """Return whether the idle environment can take an event; one whose process was killed is let go."""
+        if self._process is None or not self._process.doomed:
+            return True
+        self.on_hangup(unread=False)
+        return False
 
     def kill(self) -> None:
         """End the process at once; an invocation in it fails."""

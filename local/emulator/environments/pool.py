@@ -54,8 +54,9 @@ class Pool:
             raise ThrottledError("ReservedFunctionConcurrentInvocationLimitExceeded")
         future: asyncio.Future[InvokeResult] = self._loop.create_future()
         invocation = Invocation(payload, future, perf_counter(), trace_id, client_context)
-        if self._idle:
-            self._idle.pop().assign(invocation)
+        environment = self._take_idle()
+        if environment is not None:
+            environment.assign(invocation)
             return future
         self._waiting.append(invocation)
         invocation.timer = self._loop.call_later(self._limits.wait, self._give_up, invocation)
@@ -65,6 +66,10 @@ class Pool:
 
     def became_idle(self, environment: Environment) -> None:
         """Give the environment the request that waits longest, or keep it for the next."""
+        if environment.retired or not environment.usable():
+            environment.kill()
+            self._leave_gate(environment)
+            return
         invocation = self._longest_waiting()
         if invocation is not None:
             environment.assign(invocation)
@@ -98,8 +103,8 @@ class Pool:
         unread.returns += 1
         if unread.returns > _MAX_RETURNS or self._closing:
             unread.finish(error_result("Runtime.ExitError", "Runtime exited without reading the event"))
-        elif self._idle:
-            self._idle.pop().assign(unread)
+        elif (idle := self._take_idle()) is not None:
+            idle.assign(unread)
         else:
             unread.started_at = 0.0
             unread.timer = self._loop.call_later(self._limits.wait, self._give_up, unread)
@@ -113,6 +118,14 @@ class Pool:
             self._idle.remove(environment)
         self._leave_gate(environment)
         self._scale()
+
+    def retire(self) -> None:
+        """Replace all environments: idle ones at once, the others when they have answered."""
+        for environment in self._environments:
+            environment.retired = True
+        idle, self._idle = self._idle, []
+        for environment in idle:
+            environment.kill()
 
     def status(self) -> dict[str, object]:
         """Return counts by state, waiting requests and process ids."""
@@ -181,6 +194,14 @@ class Pool:
                 invocation.timer.cancel()
             if not invocation.future.done():
                 return invocation
+        return None
+
+    def _take_idle(self) -> Environment | None:
+        """Return the idle environment that was used last, without those whose process was killed."""
+        while self._idle:
+            environment = self._idle.pop()
+            if environment.usable():
+                return environment
         return None
 
     def _count(self, *states: State) -> int:

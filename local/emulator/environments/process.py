@@ -29,12 +29,26 @@ def _die_with_parent(parent: int) -> Callable[[], None]:
     return prepare
 
 
+#: Positions in /proc/PID/stat after the name, and what they say of a process that ends (proc(5)).
+_FLAGS, _PENDING = 6, 28
+_ENDING = 0x4 | 0x400  # PF_EXITING, PF_SIGNALED
+_KILLED = 1 << (signal.SIGKILL - 1)
+
+
+def _open_stat(pid: int) -> int | None:
+    try:
+        return os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
 class Process:
     """One running runtime; `on_exit` is called once, with the exit code."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._task: asyncio.Task[None] | None = None
+        self._stat = _open_stat(process.pid)
 
     @classmethod
     async def start(cls, command: list[str], variables: Mapping[str, str], folder: Path) -> Process:
@@ -79,6 +93,9 @@ class Process:
         await asyncio.wait(ends, timeout=_LAST_WORDS_SECONDS)
         for end in ends:
             end.cancel()
+        if self._stat is not None:
+            os.close(self._stat)
+            self._stat = None
         on_exit(code)
 
     async def _read(self, on_lines: Callable[[list[bytes]], None]) -> None:
@@ -92,6 +109,22 @@ class Process:
             on_lines(lines)
         if rest:
             on_lines([rest])
+
+    @property
+    def doomed(self) -> bool:
+        """Return whether the process is killed, though nothing may show it yet: it may not have had a core since.
+
+        What is sent to such a process may still be read in its name, and is lost. Costs one read of a file
+        in memory; where there is no /proc, nothing is known.
+        """
+        if self._stat is None:
+            return False
+        try:
+            fields = os.pread(self._stat, 1024, 0).rpartition(b") ")[2].split()
+        except OSError:  # it is gone altogether
+            return True
+        flags, pending = int(fields[_FLAGS]), int(fields[_PENDING])
+        return fields[0] in b"ZX" or bool(flags & _ENDING) or bool(pending & _KILLED)
 
     def signal(self, number: int) -> None:
         """Send a signal to the whole group; a group that is gone is no error."""

@@ -45,9 +45,13 @@ class Authorizers:
     """All authorizers of an API; `clock` gives seconds and only counts the life of cached decisions."""
 
     def __init__(
-        self, functions: Mapping[str, Invoker], region: str, clock: Callable[[], float] = time.monotonic
+        self,
+        functions: Mapping[str, Invoker],
+        region: str,
+        clock: Callable[[], float] = time.monotonic,
+        time_limit: float = TIME_LIMIT,
     ) -> None:
-        self._functions, self._region, self._clock = functions, region, clock
+        self._functions, self._region, self._clock, self._time_limit = functions, region, clock, time_limit
         self._cache: dict[tuple[str, ...], tuple[float, Decision]] = {}
 
     async def check(self, spec: AuthorizerSpec, event: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +86,7 @@ class Authorizers:
         arn = route_arn(event, self._region)
         payload = orjson.dumps(authorizer_event(spec, event, identity, arn))
         try:
-            async with asyncio.timeout(TIME_LIMIT):
+            async with asyncio.timeout(self._time_limit):
                 result = await self._functions[spec.function].submit(payload)
         except (TimeoutError, ThrottledError, KeyError) as error:
             raise AuthorizerFailedError from error

@@ -9,6 +9,7 @@ from typing import Any
 from local.emulator.template import auth
 from local.emulator.template.document import Document
 from local.emulator.template.model import IMPLICIT_API, ApiSpec, QueueEventSpec, RouteSpec, ScheduleSpec
+from local.emulator.triggers.expressions import parse_expression
 
 
 @dataclass(slots=True)
@@ -28,20 +29,34 @@ def read_events(document: Document, resources: dict[str, dict[str, Any]]) -> Eve
     for name, resource in resources.items():
         if resource["Type"] != "AWS::Serverless::Function":
             continue
-        for key, event in (resource["Properties"].get("Events") or {}).items():
-            kind, properties = event.get("Type"), event.get("Properties") or {}
-            if kind == "HttpApi":
-                api = str(properties.get("ApiId", IMPLICIT_API))
-                routes.setdefault(api, []).append(_route(document, resources, name, api, properties))
-            elif kind == "SQS":
-                events.queues += (_queue(document, name, properties),)
-            elif kind in {"Schedule", "ScheduleV2"}:
-                events.schedules += _schedule(name, key, kind, properties)
-            else:
-                line = document.lines.get(name, 1)
-                events.warnings.append(f"{document.path}:{line}: {name}: events of type {kind} are not emulated")
-    events.apis = tuple(_api(resources, name, listed) for name, listed in routes.items())
+        with document.reading(name):
+            for key, event in (resource["Properties"].get("Events") or {}).items():
+                _add(document, resources, events, routes, (name, key, event))
+    for name, listed in routes.items():
+        with document.reading(name):
+            events.apis += (_api(resources, name, listed),)
     return events
+
+
+def _add(
+    document: Document,
+    resources: dict[str, dict[str, Any]],
+    events: Events,
+    routes: dict[str, list[RouteSpec]],
+    one: tuple[str, str, dict[str, Any]],
+) -> None:
+    name, key, event = one
+    kind, properties = event.get("Type"), event.get("Properties") or {}
+    if kind == "HttpApi":
+        api = str(properties.get("ApiId", IMPLICIT_API))
+        routes.setdefault(api, []).append(_route(document, resources, name, api, properties))
+    elif kind == "SQS":
+        events.queues += (_queue(document, name, properties),)
+    elif kind in {"Schedule", "ScheduleV2"}:
+        events.schedules += _schedule(name, key, kind, properties)
+    else:
+        line = document.lines.get(name, 1)
+        events.warnings.append(f"{document.path}:{line}: {name}: events of type {kind} are not emulated")
 
 
 def _route(
@@ -93,13 +108,15 @@ def _schedule(function: str, key: str, kind: str, properties: dict[str, Any]) ->
     off = properties.get("Enabled") is False or str(properties.get("State", "ENABLED")).upper() != "ENABLED"
     if off:
         return ()
+    expression = str(properties.get("Schedule") or properties.get("ScheduleExpression"))
+    parse_expression(expression)  # so that an unknown one is an error of the template
     given = properties.get("Input")
     payload = given if given is None or isinstance(given, str) else json.dumps(given)
     return (
         ScheduleSpec(
             function=function,
             name=str(properties.get("Name", f"{function}{key}")),
-            expression=str(properties.get("Schedule") or properties.get("ScheduleExpression")),
+            expression=expression,
             payload=payload,
             source="aws.scheduler" if kind == "ScheduleV2" else "aws.events",
         ),

@@ -21,11 +21,12 @@ def read_functions(
     document: Document, resolver: Resolver, resources: dict[str, dict[str, Any]]
 ) -> dict[str, FunctionSpec]:
     """Return every function of the template by its logical id."""
-    return {
-        name: _read(document, resolver, resources, name)
-        for name, resource in resources.items()
-        if resource["Type"] == _KIND
-    }
+    specs = {}
+    for name, resource in resources.items():
+        if resource["Type"] == _KIND:
+            with document.reading(name):
+                specs[name] = _read(document, resolver, resources, name)
+    return specs
 
 
 def _read(document: Document, resolver: Resolver, resources: dict[str, dict[str, Any]], name: str) -> FunctionSpec:

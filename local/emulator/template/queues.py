@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from local.emulator.sqs.attributes import checked_attributes
+from local.emulator.sqs.errors import SqsError
 from local.emulator.template.document import Document
 from local.emulator.template.intrinsics import Resolver
 from local.emulator.template.model import FunctionSpec, QueueEventSpec, QueueSpec
@@ -22,15 +24,22 @@ _ATTRIBUTES = {
 
 def read_queues(document: Document, resources: dict[str, dict[str, Any]], resolver: Resolver) -> tuple[QueueSpec, ...]:
     """Return the queues of the template, dead-letter queues before those that name them."""
-    specs = [
-        QueueSpec(name=resolver.physical_name(name), logical_id=name, attributes=_attributes(resource["Properties"]))
-        for name, resource in resources.items()
-        if resource["Type"] == _KIND
-    ]
+    specs = []
+    for name, resource in resources.items():
+        if resource["Type"] == _KIND:
+            with document.reading(name):
+                specs.append(_queue(document, name, resolver.physical_name(name), resource["Properties"]))
     for spec in specs:
         if spec.name.endswith(".fifo") != (spec.attributes.get("FifoQueue") == "true"):
             raise document.error(spec.logical_id, "a FIFO queue's name ends in .fifo, and no other queue's does")
     return tuple(sorted(specs, key=lambda spec: "RedrivePolicy" in spec.attributes))
+
+
+def _queue(document: Document, logical_id: str, name: str, properties: dict[str, Any]) -> QueueSpec:
+    try:
+        return QueueSpec(name, logical_id, checked_attributes(name, _attributes(properties)))
+    except SqsError as error:
+        raise document.error(logical_id, error.message) from error
 
 
 def check_visibility(

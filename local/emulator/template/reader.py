@@ -10,7 +10,7 @@ from typing import Any
 from local.emulator.template import events, functions, queues
 from local.emulator.template.document import Document, read_document
 from local.emulator.template.intrinsics import NO_VALUE, Resolver
-from local.emulator.template.model import FunctionSpec, Place, Template, TemplateError
+from local.emulator.template.model import FunctionSpec, Place, Template
 
 #: Resources that need nothing from the emulator: a name is all that functions use of them.
 _NAMES_ONLY = (
@@ -23,6 +23,17 @@ _NAMES_ONLY = (
 #: Resources whose properties are read, and properties that are not.
 _READ = {"AWS::Serverless::Function", "AWS::Serverless::HttpApi", "AWS::Serverless::LayerVersion", "AWS::SQS::Queue"}
 _UNREAD = {"Policies", "Role", "Tags", "VpcConfig", "PermissionsBoundary", "DeploymentPreference", "Description"}
+#: Properties that change what a caller or a function sees on AWS and nothing here.
+_IGNORED = {
+    "AWS::Serverless::Function": (
+        "FunctionUrlConfig", "EventInvokeConfig", "DeadLetterQueue", "SnapStart", "ProvisionedConcurrencyConfig",
+        "EphemeralStorage", "FileSystemConfigs", "ImageConfig", "VpcConfig",
+    ),
+    "AWS::Serverless::HttpApi": (
+        "Domain", "DefaultRouteSettings", "RouteSettings", "DefinitionBody", "DefinitionUri", "StageVariables",
+    ),
+    "AWS::SQS::Queue": ("RedriveAllowPolicy", "KmsMasterKeyId"),
+}  # fmt: skip
 
 
 def read_template(path: Path, place: Place, parameters: Mapping[str, str] | None = None) -> Template:
@@ -32,7 +43,8 @@ def read_template(path: Path, place: Place, parameters: Mapping[str, str] | None
         TemplateError: the template cannot be run; the text names file, line, resource and fix.
     """
     document = read_document(path)
-    resolver = Resolver(document, place, parameters)
+    with document.reading("Parameters"):
+        resolver = Resolver(document, place, parameters)
     resources = _resources(document, resolver)
     specs = functions.read_functions(document, resolver, resources)
     found = events.read_events(document, resources)
@@ -47,6 +59,7 @@ def read_template(path: Path, place: Place, parameters: Mapping[str, str] | None
         schedules=found.schedules,
         warnings=(
             *_unsupported(document, resources),
+            *_ignored(document, resources),
             *found.warnings,
             *functions.foreign_layers(document, resources),
             *_runtime_warning(specs),
@@ -61,19 +74,20 @@ def _resources(document: Document, resolver: Resolver) -> dict[str, dict[str, An
     for name, resource in document.section("Resources").items():
         if not isinstance(resource, dict) or "Type" not in resource:
             raise document.error(name, "a resource needs a Type")
-        if "Condition" in resource and not resolver.condition(resource["Condition"]):
-            continue
-        kind = str(resource["Type"])
-        defaults = shared.get(kind.rsplit("::", 1)[-1]) if kind.startswith("AWS::Serverless::") else None
-        merged = merge(defaults or {}, resource.get("Properties") or {})
-        try:
+        kind, properties = str(resource["Type"]), resource.get("Properties") or {}
+        if not isinstance(properties, dict):
+            raise document.error(name, "Properties must be a mapping")
+        with document.reading(name):
+            if "Condition" in resource and not resolver.condition(resource["Condition"]):
+                continue
+            defaults = shared.get(kind.rsplit("::", 1)[-1]) if kind.startswith("AWS::Serverless::") else None
+            merged = merge(defaults or {}, properties)
+        with document.reading(name):
             resources[name] = {
                 "Type": kind,
                 "Properties": _resolved(kind, merged, resolver),
                 "Metadata": resolver.resolve(resource.get("Metadata") or {}),
             }
-        except TemplateError as error:
-            raise document.error(name, str(error)) from error
     return resources
 
 
@@ -110,6 +124,15 @@ def _unsupported(document: Document, resources: dict[str, dict[str, Any]]) -> li
         f"{document.path}:{document.lines.get(name, 1)}: {name}: {resource['Type']} is not emulated"
         for name, resource in resources.items()
         if not resource["Type"].startswith(known)
+    ]
+
+
+def _ignored(document: Document, resources: dict[str, dict[str, Any]]) -> list[str]:
+    return [
+        f"{document.path}:{document.lines.get(name, 1)}: {name}: {key} is not emulated"
+        for name, resource in resources.items()
+        for key in _IGNORED.get(resource["Type"], ())
+        if key in (document.section("Resources")[name].get("Properties") or {}) or key in resource["Properties"]
     ]
 
 

@@ -1,0 +1,70 @@
+"""Noticing changed files, for `--reload`: the code of functions, their layers, and the template itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+#: Between two looks, in seconds.
+LOOK_SECONDS = 0.5
+_SKIPPED = ("__pycache__", "node_modules")
+
+#: Names, times and sizes of files.
+Snapshot = dict[str, tuple[int, int]]
+
+
+def snapshot(paths: Iterable[Path]) -> Snapshot:
+    """Return the files below folders, or files themselves; hidden folders and caches are left out."""
+    found: Snapshot = {}
+    for path in paths:
+        if path.is_dir():
+            for folder, folders, files in os.walk(path):
+                folders[:] = [name for name in folders if not name.startswith(".") and name not in _SKIPPED]
+                for name in files:
+                    _add(found, os.path.join(folder, name))
+        else:
+            _add(found, str(path))
+    return found
+
+
+def _add(found: Snapshot, path: str) -> None:
+    try:
+        status = os.stat(path)
+    except OSError:  # it went away meanwhile, which the next look shows
+        return
+    found[path] = (status.st_mtime_ns, status.st_size)
+
+
+class Watch:
+    """Calls `changed` with the names of those whose paths changed."""
+
+    def __init__(self, paths: Mapping[str, tuple[Path, ...]], changed: Callable[[list[str]], None]) -> None:
+        self._paths, self._changed = dict(paths), changed
+        self._seen = {name: snapshot(some) for name, some in self._paths.items()}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            names = await asyncio.to_thread(self.look)
+            if names:
+                self._changed(names)
+
+    def look(self) -> list[str]:
+        """Return whose paths changed since the last look."""
+        now = {name: snapshot(some) for name, some in self._paths.items()}
+        names = [name for name, files in now.items() if files != self._seen[name]]
+        self._seen = now
+        return names

@@ -1,0 +1,10 @@
+"""Prints what came through the queue."""
+
+from titles import titled
+
+
+def handler(event, context):
+    """Take a batch of messages."""
+    for record in event["Records"]:
+        print("took", titled(record["body"]))
+    return {"batchItemFailures": []}

@@ -1,0 +1,10 @@
+"""The page of the emulator lists every rule that a test holds, and where it comes from."""
+
+from __future__ import annotations
+
+from tests.emulator.fidelity import PAGE, own, written
+
+
+@own("docs/emulator.md")
+def test_the_page_lists_every_rule_and_its_source() -> None:
+    assert PAGE.read_text(encoding="utf-8") == written(), "run python -m tests.emulator.fidelity"
