@@ -42,7 +42,7 @@ class Shape:
 
 
 FULL = Shape(layers=24, hidden=1024, heads=16, wide=4096, words=250_002)
-SMALL = Shape(layers=2, hidden=64, heads=4, wide=128, words=300, positions=66)
+SMALL = Shape(layers=2, hidden=64, heads=4, wide=128, words=300, positions=130)
 
 
 def write(folder: Path, shape: Shape, *, seed: int = 11) -> Path:

@@ -130,7 +130,7 @@ def test_a_graph_without_tasks_is_refused(source: Path, tmp_path: Path) -> None:
 def test_the_manifest_tells_tasks_dimensions_and_licence(prepared: Path) -> None:
     manifest = verify_folder(prepared)
     assert manifest.tasks == standin.TASKS
-    assert (manifest.dimensions, manifest.smallest_dimensions, manifest.max_length) == (64, 32, 64)
+    assert (manifest.dimensions, manifest.smallest_dimensions, manifest.max_length) == (64, 32, 128)
     assert manifest.prefixes["retrieval.query"].startswith("Represent the query")
     assert (manifest.licence, manifest.commercial_use) == ("cc-by-nc-4.0", False)
     assert 0.98 < manifest.agreement["min"] <= manifest.agreement["mean"] <= 1
