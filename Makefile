@@ -12,15 +12,20 @@ ARCH ?= x86_64
 PINS := $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum | cut -d' ' -f1)
 STAMP := .venv/.installed-$(PINS)
 SAM_STAMP := .venv-sam/.installed-$(shell { pwd; echo $(SAM_PIN); } | cksum | cut -d' ' -f1)
+PEER_PINS := embedder_container/bench/requirements-infinity.txt
+PEER_STAMP := .venv-infinity/.installed-$(shell { pwd; cat $(PEER_PINS); } | cksum | cut -d' ' -f1)
+TORCH_PINS := embedder_container/requirements-optimum.txt
+TORCH_STAMP := .venv-models/.installed-$(shell { pwd; cat $(TORCH_PINS); } | cksum | cut -d' ' -f1)
 TEST_MODEL := $(CURDIR)/.forgetless/models/$(MODEL)
 
 # Tests never talk to a real LLM, whatever the caller's shell has configured.
 CLEAN_ENV := env -u OPENAI_BASE_URL -u OPENAI_API_KEY -u FORGETLESS_LLM_MODEL
 
-.PHONY: help up down status test lint format typecheck imports unit kill-test bench bench-cold eval demo reindex reset-data build validate clean model
+# Every target here is a command, none a file.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 up: $(STAMP) ## Start everything on this machine and stay in the foreground (Ctrl-C stops it)
 	@exec $(PY) -m local.up up $(ARGS)
@@ -59,6 +64,15 @@ model: $(STAMP) ## Prepare the embedding model once; returns at once when it is 
 bench: $(STAMP) ## Measure the running service; prints the figures and saves them as JSON
 	@exec $(PY) -m local.bench $(ARGS)
 
+bench-embedder: $(STAMP) $(PEER_STAMP) model ## The embedding service beside infinity and ONNX Runtime alone: ten minutes
+	@cd embedder_container && exec ../$(PY) -m bench --model-dir '$(TEST_MODEL)' --infinity ../.venv-infinity/bin/infinity_emb --out ../bench-results $(ARGS)
+
+bench-embedder-full: $(STAMP) model ## Batching policies, sweeps, memory over half an hour, jina-v3 in full size (12 GB of disk)
+	@cd embedder_container && exec ../$(PY) -m bench --full --model-dir '$(TEST_MODEL)' --out ../bench-results $(ARGS)
+
+test-models: $(TORCH_STAMP) ## Tests of models against torch (installs it, in an environment of its own)
+	@PYTHONPATH=embedder_container:. .venv-models/bin/python -m pytest -q tests/models $(ARGS)
+
 eval: $(STAMP) ## Recall over LoCoMo-format files: make eval ARGS="FILE..."
 	@exec $(PY) -m local.evaluate $(ARGS)
 
@@ -84,11 +98,17 @@ validate: $(SAM_STAMP) ## sam validate --lint and cfn-lint over the templates (n
 	@.venv-sam/bin/cfn-lint template.yaml template-embedder.yaml
 
 clean: ## Remove both environments and caches (memories and models under .forgetless stay)
-	@rm -rf .venv .venv-sam .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv-sam .venv-infinity .venv-models .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP):
 	@sh local/up/venv.sh .venv .installed-$(PINS) -c constraints.txt -e '.[test]'
+
+$(PEER_STAMP): $(PEER_PINS)
+	@sh local/up/venv.sh .venv-infinity $(notdir $@) -r $(PEER_PINS)
+
+$(TORCH_STAMP): $(TORCH_PINS)
+	@sh local/up/venv.sh .venv-models $(notdir $@) -r $(TORCH_PINS) pytest==9.2.0 pytest-timeout==2.4.0
 
 $(SAM_STAMP):
 	@sh local/up/venv.sh .venv-sam $(notdir $(SAM_STAMP)) $(SAM_PIN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-__all__ = ["MIXES", "Text"]
+__all__ = ["MIXES", "Text", "words"]
 
 Text = Callable[[random.Random], str]
 
@@ -18,17 +18,18 @@ WORDS = (
 )
 
 
-def _words(source: random.Random, number: int) -> str:
+def words(source: random.Random, number: int) -> str:
+    """A text of so many words, a token each."""
     return " ".join(source.choices(WORDS, k=number))
 
 
 def _short(source: random.Random) -> str:
-    return _words(source, source.randint(14, 24))
+    return words(source, source.randint(14, 24))
 
 
 def _mixed(source: random.Random) -> str:
     # Median about 35 tokens, mean about 60, a long tail up to the model's limit.
-    return _words(source, max(2, min(250, int(source.lognormvariate(3.5, 1.05)))))
+    return words(source, max(2, min(250, int(source.lognormvariate(3.5, 1.05)))))
 
 
 MIXES: dict[str, Text] = {"short": _short, "mixed": _mixed}

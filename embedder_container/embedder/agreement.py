@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import PrepareError
 from .model import Runner
 
-__all__ = ["TEXTS", "Agreement", "measure_agreement", "require_agreement"]
+__all__ = ["TEXTS", "Agreement", "agreement_of", "embed_texts", "require_agreement"]
 
 #: Short and long, plain and odd, in the languages and scripts that conversations come in.
 TEXTS = (
@@ -65,13 +67,16 @@ class Agreement:
     mean: float
 
 
-def measure_agreement(original: Runner, quantised: Runner) -> Agreement:
-    """Compare two graphs text by text, so that padding has no part in the difference."""
-    cosines = []
-    for text in TEXTS:
-        row = original.tokenize([text])
-        cosines.append(float(np.sum(original.run(row) * quantised.run(row))))
-    return Agreement(lowest=min(cosines), mean=float(np.mean(cosines)))
+def embed_texts(model: Runner, tasks: Sequence[str] = (), texts: Sequence[str] = TEXTS) -> NDArray[np.float32]:
+    """Compute the texts one by one for each task, so that padding has no part in a difference."""
+    rows = [model.tokenize([text]) for text in texts]
+    return np.concatenate([model.run(row, task) for task in tasks or ("",) for row in rows])
+
+
+def agreement_of(original: NDArray[np.float32], quantised: NDArray[np.float32]) -> Agreement:
+    """Compare two graphs' vectors of the same texts."""
+    cosines = np.sum(original * quantised, axis=1)
+    return Agreement(lowest=float(cosines.min()), mean=float(cosines.mean()))
 
 
 def require_agreement(agreement: Agreement, *, lowest: float, mean: float) -> None:

@@ -28,13 +28,17 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class BertConfig:
-    """The part of a BERT ``config.json`` that shapes the graph; ``pooling`` is ``mean`` or ``cls``."""
+    """The part of a BERT ``config.json`` that shapes the graph; ``pooling`` is ``mean`` or ``cls``.
+
+    ``first_position`` is the row of the position table that a text's first token has.
+    """
 
     layers: int
     heads: int
     hidden: int
     epsilon: float = 1e-12
     pooling: str = "mean"
+    first_position: int = 0
 
     @classmethod
     def from_json(cls, config: Mapping[str, object], pooling: str = "mean") -> BertConfig:
@@ -47,6 +51,10 @@ class BertConfig:
             hidden=int(str(config["hidden_size"])),
             epsilon=float(str(config.get("layer_norm_eps", 1e-12))),
             pooling=pooling,
+            # RoBERTa's kind counts positions from behind the padding's id.
+            first_position=int(str(config.get("pad_token_id", 1))) + 1
+            if config.get("model_type") == "xlm-roberta"
+            else 0,
         )
 
 
@@ -72,7 +80,7 @@ class _Graph:
     def embeddings(self) -> str:
         # A single sentence has token type 0 everywhere, so that row is added to the positions once, here.
         positions = (
-            self._weights["embeddings.position_embeddings.weight"]
+            self._weights["embeddings.position_embeddings.weight"][self._config.first_position :]
             + self._weights["embeddings.token_type_embeddings.weight"][0]
         )
         words = self._constant("embeddings.word_embeddings.weight", self._weights)

@@ -192,7 +192,7 @@ class Engine:
     def _compute(self, batch: list[_Entry]) -> Sequence[NDArray[np.float32] | None]:
         """Compute a batch; if it fails, each row alone, so that a bad one harms no other."""
         try:
-            return list(self._model.run([entry.ids for entry in batch]))
+            return list(self._model.run([entry.ids for entry in batch], batch[0].group))
         except Exception:  # noqa: BLE001 - whatever the runtime raises, the others must be answered
             if len(batch) == 1:
                 return [None]

@@ -15,10 +15,12 @@ from tokenizers import Encoding, Tokenizer
 from .errors import InvalidInputError, ModelFolderError
 from .manifest import MODEL, TOKENIZER, Manifest, verify_folder
 
-__all__ = ["OnnxModel", "Runner", "Token", "load_model", "open_session", "open_tokenizer"]
+__all__ = ["TASK_INPUT", "OnnxModel", "Runner", "Token", "load_model", "open_session", "open_tokenizer"]
 
 #: Only so many characters for each token of the limit are tokenised when a text is truncated anyway.
 CHARS_PER_TOKEN = 100
+#: The input of graphs with adapters: the number of the batch's task.
+TASK_INPUT = "task_id"
 
 Rows = Sequence[Sequence[int]]
 
@@ -49,16 +51,24 @@ class Runner(Protocol):
         """Return the tokens of each text with their place in it, special tokens included."""
         ...
 
-    def run(self, rows: Rows) -> NDArray[np.float32]:
-        """Return one unit vector for each row, in order; rows may differ in length."""
+    def run(self, rows: Rows, task: str = "") -> NDArray[np.float32]:
+        """Return one unit vector for each row, in order; rows may differ in length, their task is one."""
         ...
 
 
 class OnnxModel:
     """One session whose weights are in memory once; ``run`` computes on the calling thread."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, tokenizer: Tokenizer, *, max_length: int) -> None:
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        tokenizer: Tokenizer,
+        *,
+        max_length: int,
+        tasks: Sequence[str] = (),
+    ) -> None:
         self._session = session
+        self._tasks = {task: np.full(_task_shape(session), number, np.int64) for number, task in enumerate(tasks)}
         self._tokenizer = tokenizer
         self._max_length = max_length
         self._pad_id = _pad_id(tokenizer)
@@ -86,14 +96,17 @@ class OnnxModel:
     def explain(self, texts: Sequence[str]) -> list[list[Token]]:
         return [_tokens(encoding) for encoding in self._tokenizer.encode_batch(list(texts))]
 
-    def run(self, rows: Rows) -> NDArray[np.float32]:
+    def run(self, rows: Rows, task: str = "") -> NDArray[np.float32]:
         width = max(len(row) for row in rows)
         ids = np.full((len(rows), width), self._pad_id, np.int64)
         mask = np.zeros((len(rows), width), np.int64)
         for index, row in enumerate(rows):
             ids[index, : len(row)] = row
             mask[index, : len(row)] = 1
-        result: NDArray[np.float32] = self._session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+        feed = {"input_ids": ids, "attention_mask": mask}
+        if self._tasks:
+            feed[TASK_INPUT] = self._tasks[task]
+        result: NDArray[np.float32] = self._session.run(None, feed)[0]
         return result
 
     def _cut(self, ids: list[int]) -> list[int]:
@@ -108,7 +121,7 @@ def load_model(folder: Path) -> tuple[OnnxModel, Manifest]:
     manifest = verify_folder(folder)
     session = open_session(folder / MODEL)
     tokenizer = open_tokenizer(folder / TOKENIZER)
-    return OnnxModel(session, tokenizer, max_length=manifest.max_length), manifest
+    return OnnxModel(session, tokenizer, max_length=manifest.max_length, tasks=manifest.tasks), manifest
 
 
 def open_session(model: Path | bytes) -> onnxruntime.InferenceSession:
@@ -144,6 +157,11 @@ def _tokens(encoding: Encoding) -> list[Token]:
         Token(number, text, bool(special), None if special else start, None if special else stop)
         for number, text, special, (start, stop) in rows
     ]
+
+
+def _task_shape(session: onnxruntime.InferenceSession) -> list[int]:
+    shape: list[object] = next((entry.shape for entry in session.get_inputs() if entry.name == TASK_INPUT), [])
+    return [1] * len(shape)
 
 
 def _pad_id(tokenizer: Tokenizer) -> int:

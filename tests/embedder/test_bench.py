@@ -7,9 +7,13 @@ import os
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+
+from bench import jina, standin
+from bench.full import slope_per_hour
 
 
 @pytest.mark.slow
@@ -25,10 +29,41 @@ def test_the_benchmark_measures_prints_and_saves(model_dir: Path, tmp_path: Path
         text=True,
         check=True,
     )
-    ratio = re.fullmatch(r"ratio short@100: ([\d.]+) \(to raw ONNX Runtime\)", done.stdout.splitlines()[-1])
+    ratio = re.fullmatch(r"ratio short@100: ([\d.]+)", done.stdout.splitlines()[-1])
     results = json.loads((tmp_path / "embedder.json").read_text())["results"]
     ours, raw = (results[name]["short@100"] for name in ("embedder", "raw ONNX Runtime"))
     assert ratio is not None
     assert float(ratio[1]) == pytest.approx(ours["per_second"] / raw["per_second"], abs=0.01)
     assert ours["errors"] == 0
     assert ours["p50"] <= ours["p99"]
+    assert (tmp_path / "embedder.md").read_text().splitlines()[0].startswith("| | short@1 |")
+    drawn = ElementTree.parse(tmp_path / "embedder.svg").getroot()
+    assert len([shape for shape in drawn if shape.tag.endswith("rect")]) == 2 * 6
+
+
+@pytest.mark.slow
+def test_the_long_benchmark_measures_what_it_is_asked_for(model_dir: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "--full", "--model-dir", str(model_dir), "--out", str(tmp_path)]
+    parts = ["--seconds", "0.05", "--minutes", "0.05", "--only", "policies", "shapes"]
+    room = Path(__file__).parents[2] / "embedder_container"
+    subprocess.run([*command, *parts], cwd=room, capture_output=True, text=True, check=True)
+    found = json.loads((tmp_path / "embedder-full.json").read_text())
+    assert set(found) == {"machine", "policies", "shapes"}
+    shares = {name: each["padding_share"] for name, each in found["policies"].items()}
+    assert shares["mixed: ours, 256 tokens"] < shares["mixed: in order of arrival, 32 rows"]
+    assert found["shapes"]["errors"] == 0
+
+
+def test_jinas_forms_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(jina.QUICK, "0.01")
+    monkeypatch.chdir(Path(jina.__file__).parents[1])
+    figures = jina.compare(tmp_path, standin.SMALL)
+    assert list(figures) == [
+        "published fp32",
+        *("low-rank paths fp32", "low-rank paths int8", "folded for one task fp32", "folded for one task int8"),
+    ]
+    assert all(value > 0 for form in figures.values() for value in form.values())
+
+
+def test_the_slope_of_memory_is_for_an_hour() -> None:
+    assert slope_per_hour([(0, 100), (60, 101), (120, 102)]) == pytest.approx(60)

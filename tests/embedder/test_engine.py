@@ -28,7 +28,7 @@ class HeldModel:
         if not held:
             self.gate.set()
 
-    def run(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+    def run(self, rows: Sequence[Sequence[int]], task: str = "") -> NDArray[np.float32]:
         self.batches.append([tuple(row) for row in rows])
         self.entered.release()
         assert self.gate.wait(10)

@@ -6,7 +6,9 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from embedder import sources
 from embedder.cli import main
@@ -104,10 +106,28 @@ def test_a_folder_of_ones_own_is_prepared_by_its_configuration(tmp_path: Path) -
     assert str(tmp_path) not in (tmp_path / "out" / "manifest.json").read_text()
 
 
+def test_an_xlm_roberta_folder_counts_positions_from_behind_the_padding(tmp_path: Path) -> None:
+    vectors = {}
+    for kind, extra in {"bert": {}, "xlm-roberta": {"model_type": "xlm-roberta", "pad_token_id": 1}}.items():
+        files = tiny.write_files(tmp_path / kind)
+        shape = json.loads((files / "config.json").read_text()) | {"max_position_embeddings": tiny.POSITIONS} | extra
+        (files / "config.json").write_text(json.dumps(shape))
+        if kind == "xlm-roberta":
+            weights = tiny.weights()
+            table = weights["embeddings.position_embeddings.weight"]
+            weights["embeddings.position_embeddings.weight"] = np.roll(table, 2, axis=0)
+            save_file({f"roberta.{name}": value for name, value in weights.items()}, files / "model.safetensors")
+        manifest = prepare(str(files), tmp_path / "out" / kind, quantization="none", say=quiet)
+        assert manifest.max_length == tiny.POSITIONS - 2 * (kind == "xlm-roberta")
+        model, _ = load_model(tmp_path / "out" / kind)
+        vectors[kind] = model.run(model.tokenize(["the cat sat on the mat"]))
+    assert np.allclose(vectors["bert"], vectors["xlm-roberta"], atol=1e-6)
+
+
 @pytest.mark.parametrize(
-    ("config", "reason"), [('{"model_type": "xlm-roberta"}', "only 'bert' is supported"), ("{", "cannot be read")]
+    ("config", "reason"), [('{"model_type": "gpt2"}', "optimum, which is not installed"), ("{", "cannot be read")]
 )
-def test_a_folder_that_is_no_bert_encoder_is_refused(tmp_path: Path, config: str, reason: str) -> None:
+def test_a_folder_that_cannot_be_built_here_is_refused(tmp_path: Path, config: str, reason: str) -> None:
     files = tiny.write_files(tmp_path / "other")
     (files / "config.json").write_text(config)
     with pytest.raises(PrepareError, match=reason):

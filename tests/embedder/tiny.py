@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from embedder.manifest import MANIFEST, file_sha256
 from embedder.prepare import build_folder
-from embedder.sources import PackagedModel
+from embedder.recipe import Recipe
 
 HIDDEN, HEADS, LAYERS, WIDE, POSITIONS = 16, 2, 2, 32, 64
 MAX_LENGTH = 24
@@ -72,10 +72,10 @@ def write_files(folder: Path) -> Path:
     return folder
 
 
-def packaged(files: Path, **changes: object) -> PackagedModel:
+def packaged(files: Path, **changes: object) -> Recipe:
     values: dict[str, object] = {
         "name": "tiny",
-        "package": "tiny-model==1.0",
+        "source": "tiny-model==1.0",
         "archive": "tiny_model/model.zip",
         "weights_sha256": file_sha256(files / "model.safetensors"),
         "licence": "CC0-1.0",
@@ -83,7 +83,7 @@ def packaged(files: Path, **changes: object) -> PackagedModel:
         "lowest_cosine": 0.9,
         "mean_cosine": 0.95,
     }
-    return PackagedModel(**(values | changes))  # type: ignore[arg-type]
+    return Recipe(**(values | changes))  # type: ignore[arg-type]
 
 
 def write_wheel(files: Path, folder: Path) -> None:

