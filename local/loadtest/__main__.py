@@ -1,0 +1,4 @@
+from local.client import run
+from local.loadtest.cli import main
+
+run(main)

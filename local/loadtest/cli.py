@@ -1,0 +1,161 @@
+"""Command line of the load test: `load` drives a running service, `report` draws what a run left."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from local.client import DEFAULT_URL, Client, ToolError, llm_configured, read_connection, state_folder
+from local.loadtest import preload as preloading
+from local.loadtest.driving import TOOLS
+from local.loadtest.figures import StageFigures, stage_figures
+from local.loadtest.monitor import Monitor
+from local.loadtest.preload import Preload
+from local.loadtest.progress import preload_bar
+from local.loadtest.recording import Recording, new_folder, read_recording
+from local.loadtest.report.load import console_table, write_report
+from local.loadtest.running import Target, run_load
+from local.loadtest.scenario import MIXES, Plan, parse_stages, parse_think
+
+__all__ = ["main"]
+
+_EXAMPLES = """examples:
+  make load                                         the reference system's stages against `make up`
+  make load ARGS="--quick"                          the same in half a minute, to see that it works
+  make load ARGS="--memories 100000 --keep"         over more memories, kept for the next run
+  make load KEY=... ARGS="--host http://10.0.0.5:3000"
+  python -m local.loadtest report load-results/FOLDER
+"""
+
+
+def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run one command; raises ToolError."""
+    options = _parser().parse_args(arguments)
+    if options.command == "report":
+        recording = read_recording(options.folder)
+        print(write_report(recording, options.folder))
+        return 0
+    return _load(options, environment)
+
+
+def _load(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    console = Console()
+    connection = read_connection(options, {"FORGETLESS_API_KEY": environment.get("KEY", ""), **environment})
+    plan, preload = _planned(options, connection.url)
+    folder = new_folder(options.out, f"load-{options.tool}")
+    with Client(connection) as client:
+        _check_mix(client, plan)
+        try:
+            added = _preload(console, client, preload)
+            preloading.warm(client, preload)
+            _say_plan(console, plan, options.tool)
+            state = _state(console, (options.state or state_folder(environment)).resolve(), connection.url)
+            target = Target(client, connection, state)
+            recording = run_load(target, plan, preload, tool=options.tool, folder=folder, console=console)
+        finally:
+            if not options.keep:
+                with console.status("deleting the memories of the load"):
+                    preloading.forget(client, preload)
+    console.print(f"memories: {preload.memories:,} of {len(preload.names)} users ({added:,} added for this run)")
+    console.print(f"report:   {write_report(recording, folder)}")
+    stages = stage_figures(plan, recording.run)
+    console.print(console_table(stages))
+    return _exit_code(console, stages, recording)
+
+
+def _preload(console: Console, client: Client, preload: Preload) -> int:
+    with preload_bar(console, preload.memories) as progress:
+        return preloading.load(client, preload, progress)
+
+
+def _planned(options: argparse.Namespace, url: str) -> tuple[Plan, Preload]:
+    stages = parse_stages(options.stages, options.seconds)
+    plan = Plan(url, stages, options.ramp, parse_think(options.think), options.mix)
+    preload = Preload(options.memories, options.users, options.batch)
+    if min(options.memories, options.users, options.batch) < 1 or options.seconds <= 0 or options.ramp < 0:
+        raise ToolError("--memories, --users, --batch and --seconds must be above 0, --ramp not below it")
+    if options.quick:
+        quick = parse_stages("3,6,10", 4.0)
+        plan = replace(plan, stages=quick, ramp_s=1.0, think_s=(0.1, 0.3))
+        preload = replace(preload, memories=min(preload.memories, 300), users=min(preload.users, 10))
+    return plan, preload
+
+
+def _check_mix(client: Client, plan: Plan) -> None:
+    if "extract" in MIXES[plan.mix] and not llm_configured(client.settings()):
+        raise ToolError(
+            "this mix extracts, but the service has no LLM: run `python -m local.llm_stub` and "
+            "`OPENAI_BASE_URL=http://127.0.0.1:8090/v1 make up`"
+        )
+
+
+def _state(console: Console, state: Path, url: str) -> Path | None:
+    """The state folder, if the service that is asked runs there: only then its processes can be looked at."""
+    try:
+        if Monitor(state).url == url:
+            return state
+        reason = f"{state} holds another service"
+    except ToolError as error:
+        reason = str(error)
+    console.print(f"[dim]no CPU and memory figures: {reason}[/dim]", soft_wrap=True)
+    return None
+
+
+def _say_plan(console: Console, plan: Plan, tool: str) -> None:
+    users = "/".join(str(stage.users) for stage in plan.stages)
+    low, high = plan.think_s
+    console.print(f"{tool}: {users} users, {low:g}-{high:g} s think time, {plan.seconds:.0f} s in all; Ctrl-C ends it")
+
+
+def _exit_code(console: Console, stages: Sequence[StageFigures], recording: Recording) -> int:
+    failed = sum(not sample.ok for sample in recording.run.samples)
+    if recording.run.interrupted:
+        console.print("[yellow]stopped before its end; the figures are of what was measured[/yellow]")
+    if failed:
+        console.print(f"[red]{failed} requests failed[/red]")
+    elif not recording.run.samples or not stages:
+        console.print("[red]nothing was measured[/red]")
+        return 1
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m local.loadtest",
+        description=__doc__,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    _load_options(commands.add_parser("load", help="preload, drive, report"))
+    report = commands.add_parser("report", help="make the report of a run again")
+    report.add_argument("folder", type=Path, help="a folder below load-results")
+    return parser
+
+
+def _load_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--tool", choices=TOOLS, default=TOOLS[0], help="what drives the load (default %(default)s)")
+    add("--host", "--url", dest="url", default=DEFAULT_URL, help="where the service answers (default %(default)s)")
+    add("--api-key", help="its key (default: KEY, FORGETLESS_API_KEY, or the file api_key in the state folder)")
+    add("--stages", default="30,60,100", help="users of each stage (default %(default)s)")
+    add("--seconds", type=float, default=100.0, help="seconds of each stage (default %(default)s)")
+    add("--ramp", type=float, default=10.0, help="seconds from one stage to the next (default %(default)s)")
+    add("--think", default="1-3", help="seconds between answer and next request; 0 for none (default %(default)s)")
+    add(
+        "--mix",
+        choices=sorted(MIXES),
+        default="default",
+        help="80 %% search and 20 %% adds; the adds extracted; search",
+    )
+    add("--memories", type=int, default=10_000, help="memories that are there before (default %(default)s)")
+    add("--users", type=int, default=60, help="users who have them (default %(default)s)")
+    add("--batch", type=int, default=100, help="memories of one add of the preload (default %(default)s)")
+    add("--quick", action="store_true", help="a short form that shows that all of it works; its figures mean little")
+    add("--keep", action="store_true", help="keep the memories, so that the next run finds them")
+    add("--state", type=Path, help="the state folder of `make up` (FORGETLESS_STATE, .forgetless)")
+    add("--out", type=Path, default=Path("load-results"), help="where results go (default %(default)s)")

@@ -1,0 +1,162 @@
+"""Driving: one run of k6 or locust by a plan, watched while it runs; Ctrl-C ends it and keeps what was measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.client import ToolError
+from local.loadtest.monitor import Monitor
+from local.loadtest.samples import Sample, Tail
+from local.loadtest.scenario import Plan
+from local.up.settings import ROOT
+
+__all__ = ["MONITOR_FILE", "SAMPLES_FILE", "TOOLS", "Run", "drive", "tools_folder"]
+
+SAMPLES_FILE = "samples.jsonl"
+MONITOR_FILE = "monitor.jsonl"
+TOOLS = ("k6", "locust")
+LOOK_S = 1.0
+#: Seconds that requests under way have when the run was stopped, before the tool is killed.
+STOP_S = 15.0
+#: Seconds beyond the plan after which a tool counts as hanging: its start, and its slowest answers.
+SLACK_S = 75.0
+_HERE = Path(__file__).parent
+
+#: Hears of each sample and, with None, of the time that passes (seconds since the start).
+Show = Callable[[Sample | None, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run left: its samples, the monitor's lines, and when it was stopped before its end."""
+
+    samples: list[Sample]
+    looks: list[dict[str, Any]]
+    stopped_at: float | None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended it."""
+        return self.stopped_at is not None
+
+
+def tools_folder(environment: Mapping[str, str]) -> Path:
+    """Where k6 and locust are: the environment that the Makefile makes, or FORGETLESS_LOAD_TOOLS."""
+    return Path(environment.get("FORGETLESS_LOAD_TOOLS") or ROOT / ".venv-load" / "bin")
+
+
+def drive(tool: str, plan: Plan, key: str, folder: Path, *, state: Path | None, show: Show) -> Run:
+    """Run the tool on the plan in `folder`.
+
+    Raises ToolError when the tool cannot be started, fails or hangs.
+    """
+    watch = _Watch(plan, folder, show)
+    stopped_at = None
+    with (folder / "tool.log").open("wb") as log:
+        process = _start(tool, plan, key, folder, log)
+        try:
+            with _interruptible():
+                watch.follow(process, None if state is None else Monitor(state, load_pid=process.pid))
+        except KeyboardInterrupt:
+            stopped_at = time.time()
+        finally:
+            _stop(process)
+    samples = watch.finish()
+    if stopped_at is not None:
+        # What the stop itself broke off is no fault of the service.
+        samples = [one for one in samples if one.ok or one.ended < stopped_at]
+    elif process.returncode != 0:
+        raise ToolError(f"{tool} failed ({process.returncode}): {_last_line(folder / 'tool.log')}")
+    return Run(samples, watch.looks, stopped_at)
+
+
+class _Watch:
+    """Reads the samples while they are written, and looks at the service's processes."""
+
+    def __init__(self, plan: Plan, folder: Path, show: Show) -> None:
+        self._limit = plan.seconds + SLACK_S
+        self._tail = Tail(folder / SAMPLES_FILE)
+        self._lines = folder / MONITOR_FILE
+        self._show = show
+        self._samples: list[Sample] = []
+        self.looks: list[dict[str, Any]] = []
+
+    def follow(self, process: subprocess.Popen[bytes], monitor: Monitor | None) -> None:
+        """Until the process ends; raises ToolError when it hangs."""
+        began = time.monotonic()
+        while process.poll() is None:
+            self._read()
+            if monitor is not None:
+                self.looks.append(monitor.look())
+            if time.monotonic() - began > self._limit:
+                raise ToolError(f"the load tool did not end {SLACK_S:.0f} s after its plan")
+            time.sleep(LOOK_S)
+
+    def finish(self) -> list[Sample]:
+        """All samples; the looks are kept beside them."""
+        self._read()
+        self._lines.write_text("".join(json.dumps(look) + "\n" for look in self.looks), encoding="utf-8")
+        return self._samples
+
+    def _read(self) -> None:
+        for sample in self._tail.read():
+            self._samples.append(sample)
+            self._show(sample, sample.at)
+        self._show(None, self._samples[-1].at if self._samples else 0.0)
+
+
+def _start(tool: str, plan: Plan, key: str, folder: Path, log: Any) -> subprocess.Popen[bytes]:
+    tools = tools_folder(os.environ)
+    command = {
+        # No usage report, no server of its own; the console is the file of samples.
+        "k6": [str(tools / "k6"), "run", "--quiet", "--no-usage-report", "--no-summary", "--no-thresholds",
+               "--address", "", "--log-format", "raw", "--console-output", str(folder / SAMPLES_FILE),
+               str(_HERE / "k6.js")],
+        "locust": [str(tools / "locust"), "--headless", "--only-summary", "--host", plan.url,
+                   "--stop-timeout", "40", "--exit-code-on-error", "0", "-f", str(_HERE / "locustfile.py")],
+    }[tool]  # fmt: skip
+    ours = {"FORGETLESS_LOAD_FOLDER": str(folder.resolve()), "FORGETLESS_LOAD_KEY": key, "K6_NO_USAGE_REPORT": "true"}
+    try:
+        # In a session of its own, so that the terminal's Ctrl-C reaches it only through us.
+        return subprocess.Popen(
+            command, env={**os.environ, **ours}, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+        )
+    except FileNotFoundError:
+        raise ToolError(f"{tool} is not in {tools}: `make load` puts it there (make .venv-load)") from None
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C and a kill end the run alike, also where a script's background job ignores SIGINT."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _last_line(file: Path) -> str:
+    lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else "it said nothing"

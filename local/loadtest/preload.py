@@ -1,0 +1,97 @@
+"""The memories that are there before the load: many users, some with many, added in large batches."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from local.client import Client, ToolError
+from local.loadtest.scenario import user_name
+from local.loadtest.texts import LANGUAGES, turn
+
+__all__ = ["Preload", "forget", "load", "shares", "warm"]
+
+#: Adds at a time.
+LOADERS = 2
+#: An add that fails is halved down to this.
+SMALLEST_BATCH = 5
+#: Searches at a time that wake the functions.
+WARM = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Preload:
+    """So many memories for so many users, so many in one add."""
+
+    memories: int = 10_000
+    users: int = 60
+    batch: int = 100
+
+    @property
+    def names(self) -> list[str]:
+        """The users, from the one with most memories to the one with fewest."""
+        return [user_name(self.memories, number) for number in range(min(self.users, self.memories))]
+
+
+def shares(preload: Preload) -> dict[str, int]:
+    """How many memories each user has: one each, the rest in proportion to 1/√rank."""
+    names = preload.names
+    weights = [1 / (1 + place) ** 0.5 for place in range(len(names))]
+    spare = preload.memories - len(names)
+    counts = [1 + int(spare * weight / sum(weights)) for weight in weights]
+    counts[0] += preload.memories - sum(counts)
+    return dict(zip(names, counts, strict=True))
+
+
+def load(client: Client, preload: Preload, progress: Callable[[int], None]) -> int:
+    """Have the memories there and return how many were added; those that an earlier run kept are used again."""
+    wanted = shares(preload)
+    held = {entity["id"]: entity["total_memories"] for entity in client.call("GET", "/entities")}
+    batches = []
+    for name, count in wanted.items():
+        if held.get(name, 0) >= count:
+            progress(count)
+            continue
+        if name in held:
+            client.delete_user(name)
+        batches += [(name, texts) for texts in _batches(name, count, preload.batch)]
+    added = 0
+    with ThreadPoolExecutor(LOADERS) as pool:
+        for size in pool.map(lambda batch: _add(client, *batch), batches):
+            added += size
+            progress(size)
+    return added
+
+
+def warm(client: Client, preload: Preload) -> None:
+    """Search as many times at once as there may be environments, twice: cold starts are another measure's (burst)."""
+    names = (preload.names * WARM)[:WARM]
+    with ThreadPoolExecutor(WARM) as pool:
+        for _ in range(2):
+            list(pool.map(lambda name: client.search("Where does she live?", {"user_id": name}), names))
+
+
+def forget(client: Client, preload: Preload) -> None:
+    """Delete all that the users have, also what the load added."""
+    for name in preload.names:
+        client.delete_user(name)
+
+
+def _batches(name: str, count: int, size: int) -> list[list[str]]:
+    chance = random.Random(name)
+    texts = [turn(chance, chance.choice(LANGUAGES)) for _ in range(count)]
+    return [texts[start : start + size] for start in range(0, count, size)]
+
+
+def _add(client: Client, user: str, texts: list[str]) -> int:
+    messages = [{"role": "user", "content": text} for text in texts]
+    try:
+        return len(client.add(messages, user_id=user, infer=False)["results"])
+    except ToolError:
+        # A slow or busy machine does not embed so many in time; what was refused was not stored.
+        if len(texts) <= SMALLEST_BATCH:
+            raise
+        middle = len(texts) // 2
+        return _add(client, user, texts[:middle]) + _add(client, user, texts[middle:])
