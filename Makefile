@@ -15,7 +15,7 @@ TEST_MODEL := $(CURDIR)/.forgetless/models/$(MODEL)
 # Tests never talk to a real LLM, whatever the caller's shell has configured.
 CLEAN_ENV := env -u OPENAI_BASE_URL -u OPENAI_API_KEY -u FORGETLESS_LLM_MODEL
 
-.PHONY: help up down status test lint format typecheck imports unit bench eval demo reindex reset-data build validate clean model
+.PHONY: help up down status test lint format typecheck imports unit test-mutations bench eval demo reindex reset-data build validate clean model
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,7 +46,10 @@ imports: $(STAMP) ## Import directions (import-linter)
 	@.venv/bin/lint-imports --no-logo
 
 unit: $(STAMP) model ## The tests alone: make unit ARGS="tests/up -k lock"
-	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 2 --dist loadgroup -m 'not docker' $(ARGS)
+	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 2 --dist loadgroup -m 'not docker and not mutations' $(ARGS)
+
+test-mutations: $(STAMP) ## Take the checks of tenants, keys and roles out one by one: some test must notice each
+	@$(CLEAN_ENV) $(PY) -m pytest -q -n 2 tests/tenancy/test_mutations.py -m 'mutations or slow' $(ARGS)
 
 model: $(STAMP) ## Prepare the embedding model once; returns at once when it is there and valid
 	@$(PY) -m embedder prepare --model $(MODEL) --out '$(TEST_MODEL)'

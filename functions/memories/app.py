@@ -7,6 +7,8 @@ from mangum import Mangum
 from forgetless.api.app import create_app
 from forgetless.runtime.composition import services
 from forgetless.runtime.logs import share_config
+from forgetless.runtime.settings import load_settings
 
 share_config()
-handler = Mangum(create_app(services, inline=True), lifespan="off")
+origins = load_settings().allowed_origins
+handler = Mangum(create_app(services, inline=True, origins=origins), lifespan="off")

@@ -6,10 +6,13 @@ from fastapi import FastAPI
 
 from forgetless.api.app import create_app
 from forgetless.runtime.composition import services
+from forgetless.runtime.logs import share_config
+from forgetless.runtime.settings import load_settings
 
 __all__ = ["create"]
 
 
 def create() -> FastAPI:
     """All routes; endpoints run in a bounded thread pool."""
-    return create_app(services, inline=False)
+    share_config()
+    return create_app(services, inline=False, origins=load_settings().allowed_origins)

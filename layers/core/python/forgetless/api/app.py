@@ -10,12 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 
 from forgetless.api.access import Access, GuardedRoute
-from forgetless.api.auth import Authentication
+from forgetless.api.auth import OPEN_PATHS, Authentication
 from forgetless.api.boundary import Boundary
+from forgetless.api.cors import cross_origin
 from forgetless.api.errors import answer_invalid
 from forgetless.api.idempotency import Idempotency
 from forgetless.api.limits import BodyLimit
-from forgetless.api.openapi import describe_keys
+from forgetless.api.openapi import complete_document
 from forgetless.api.routing import Route, RouteTable, Runner, endpoint_on, pool, run_inline
 
 if TYPE_CHECKING:
@@ -27,10 +28,11 @@ __all__ = ["create_app", "create_search_app"]
 POOL_THREADS = 32
 
 
-def create_app(services: Callable[[], Services], *, inline: bool) -> FastAPI:
+def create_app(services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = ()) -> FastAPI:
     """The whole API; `services` is called by the first request that needs it.
 
     `inline` runs endpoints on the event loop (Lambda: one request at a time), else in a bounded pool of threads.
+    Pages of `origins` may call it from a browser.
     """
     from forgetless.api.routes import (  # noqa: PLC0415 - the search function never loads these
         configure,
@@ -45,17 +47,19 @@ def create_app(services: Callable[[], Services], *, inline: bool) -> FastAPI:
 
     modules = (memories, search, entities, events, configure, instructions, keys, health)
     routes = [route for module in modules for route in module.ROUTES]
-    return _compose(services, routes, inline=inline, docs=True)
+    return _compose(services, routes, inline=inline, docs=True, origins=origins)
 
 
-def create_search_app(services: Callable[[], Services], *, inline: bool) -> FastAPI:
+def create_search_app(services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = ()) -> FastAPI:
     """Only what the search function serves: POST /search, without documentation."""
     from forgetless.api.routes import search  # noqa: PLC0415 - as above
 
-    return _compose(services, search.ROUTES, inline=inline, docs=False)
+    return _compose(services, search.ROUTES, inline=inline, docs=False, origins=origins)
 
 
-def _compose(services: Callable[[], Services], routes: Sequence[Route], *, inline: bool, docs: bool) -> FastAPI:
+def _compose(
+    services: Callable[[], Services], routes: Sequence[Route], *, inline: bool, docs: bool, origins: Sequence[str]
+) -> FastAPI:
     run: Runner = run_inline if inline else pool(POOL_THREADS)
     app = FastAPI(
         title="Forgetless",
@@ -71,6 +75,7 @@ def _compose(services: Callable[[], Services], routes: Sequence[Route], *, inlin
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         exception_handlers={RequestValidationError: answer_invalid},
         middleware=[
+            *cross_origin(origins),
             Middleware(Boundary, table=RouteTable(routes)),
             Middleware(Authentication, services=services, run=run),
             Middleware(Access),
@@ -80,6 +85,8 @@ def _compose(services: Callable[[], Services], routes: Sequence[Route], *, inlin
     )
     app.router.route_class = GuardedRoute
     for route in routes:
-        app.add_api_route(route.path, endpoint_on(run, route.endpoint), methods=[route.method], response_model=None)
-    describe_keys(app)
+        extra = None if route.path in OPEN_PATHS else {"x-required-role": str(route.role)}
+        endpoint = endpoint_on(run, route.endpoint)
+        app.add_api_route(route.path, endpoint, methods=[route.method], response_model=None, openapi_extra=extra)
+    complete_document(app)
     return app
