@@ -146,15 +146,6 @@ _LIMITS = (
         "limited and (lists or memories)",
     ),
     _limited(
-        "lists by user",
-        "not in self._users:\n            return MemoryPage",
-        "is None:\n            return MemoryPage",
-        _ROUTES,
-        _KEYS,
-        "-k",
-        "limited",
-    ),
-    _limited(
         "entities",
         "for memory in self._all(tenant):",
         "for memory in self._ledger.list_memories(tenant, {}, limit=_PAGE).items:",

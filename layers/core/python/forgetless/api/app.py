@@ -22,7 +22,7 @@ from forgetless.api.routing import Route, RouteTable, Runner, endpoint_on, pool,
 if TYPE_CHECKING:
     from forgetless.service.services import Services
 
-__all__ = ["create_app", "create_search_app"]
+__all__ = ["all_routes", "create_app", "create_search_app"]
 
 #: Requests that uvicorn works on at once; more wait.
 POOL_THREADS = 32
@@ -34,6 +34,11 @@ def create_app(services: Callable[[], Services], *, inline: bool, origins: Seque
     `inline` runs endpoints on the event loop (Lambda: one request at a time), else in a bounded pool of threads.
     Pages of `origins` may call it from a browser.
     """
+    return _compose(services, all_routes(), inline=inline, docs=True, origins=origins)
+
+
+def all_routes() -> list[Route]:
+    """Every route, in the order in which they are tried."""
     from forgetless.api.routes import (  # noqa: PLC0415 - the search function never loads these
         configure,
         entities,
@@ -46,8 +51,7 @@ def create_app(services: Callable[[], Services], *, inline: bool, origins: Seque
     )
 
     modules = (memories, search, entities, events, configure, instructions, keys, health)
-    routes = [route for module in modules for route in module.ROUTES]
-    return _compose(services, routes, inline=inline, docs=True, origins=origins)
+    return [route for module in modules for route in module.ROUTES]
 
 
 def create_search_app(services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = ()) -> FastAPI:
