@@ -6,7 +6,6 @@ from mangum import Mangum
 
 from forgetless.api.app import create_mcp_app
 from forgetless.runtime.composition import services
-from forgetless.runtime.logs import share_config
+from forgetless.runtime.start import start
 
-share_config()
-handler = Mangum(create_mcp_app(services, inline=True), lifespan="off")
+handler = Mangum(create_mcp_app(services, inline=True, origins=start().allowed_origins), lifespan="off")

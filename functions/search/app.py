@@ -8,5 +8,4 @@ from forgetless.api.app import create_search_app
 from forgetless.runtime.composition import services
 from forgetless.runtime.start import start
 
-start()
-handler = Mangum(create_search_app(services, inline=True), lifespan="off")
+handler = Mangum(create_search_app(services, inline=True, origins=start().allowed_origins), lifespan="off")

@@ -11,14 +11,23 @@ from rich.console import Console
 from rich.progress import Progress
 
 from local.bench.imports import import_costs
+from local.bench.keys import authentication_cost
 from local.bench.overhead import function_environment, overhead
-from local.bench.report import cpu_table, import_table, machine, overhead_table, save, search_table
+from local.bench.report import (
+    authentication_table,
+    cpu_table,
+    import_table,
+    machine,
+    overhead_table,
+    save,
+    search_table,
+)
 from local.bench.searching import load, measure_search, user_of
 from local.client import Client, Connection, add_options, read_connection, state_folder
 
 __all__ = ["main"]
 
-_WHAT = ("overhead", "search", "imports")
+_WHAT = ("overhead", "search", "imports", "keys")
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -36,6 +45,9 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     if "imports" in options.only:
         figures["imports"] = import_costs(function_environment(state))
         console.print(import_table(figures["imports"]))
+    if "keys" in options.only:
+        figures["keys"] = authentication_cost()
+        console.print(authentication_table(figures["keys"]))
     console.print(f"saved: {save(options.out, figures)}")
     return 0
 

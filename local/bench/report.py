@@ -14,10 +14,11 @@ from typing import Any
 from rich.table import Table
 
 from local.bench.imports import ImportCost
+from local.bench.keys import AuthenticationCost
 from local.bench.load import Result
 from local.bench.searching import SearchResult
 
-__all__ = ["cpu_table", "import_table", "machine", "overhead_table", "save", "search_table"]
+__all__ = ["authentication_table", "cpu_table", "import_table", "machine", "overhead_table", "save", "search_table"]
 
 _FIGURES = ("clients", "req/s", "p50 ms", "p99 ms", "errors")
 
@@ -52,6 +53,13 @@ def import_table(costs: Sequence[ImportCost]) -> Table:
     table = _table("Import of each function (CPU seconds)", "function", "import", "ready to call")
     for cost in costs:
         table.add_row(cost.function, f"{cost.import_s:.3f}", f"{cost.ready_s:.3f}")
+    return table
+
+
+def authentication_table(cost: AuthenticationCost) -> Table:
+    """What it costs to know the caller."""
+    table = _table("Authentication of one request, the cache warm (ms of CPU)", "key", "with its rate counted")
+    table.add_row(f"{cost.key_ms:.4f}", f"{cost.counted_ms:.4f}")
     return table
 
 

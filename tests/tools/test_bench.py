@@ -9,6 +9,7 @@ import pytest
 
 from local.bench.cli import main
 from local.bench.imports import ImportCost
+from local.bench.keys import authentication_cost
 from local.bench.load import Plan, Result, measure, request_text
 from local.bench.processes import cpu_per_request_ms, cpu_seconds
 from local.bench.report import cpu_table, save
@@ -108,3 +109,10 @@ def test_a_state_folder_without_a_service_is_one_clear_line(service: FakeService
     arguments = ["--url", service.url, "--api-key", KEY, "--only", "imports", "--state", str(tmp_path)]
     with pytest.raises(ToolError, match=r"functions\.env\.json"):
         main(arguments, {})
+
+
+def test_authentication_is_far_below_its_aim() -> None:
+    cost = authentication_cost(500)
+    # The aim is .2 ms; CPU time, the least of five runs, so that only a real slowness fails here.
+    assert cost.key_ms < 0.2
+    assert cost.counted_ms < 0.2

@@ -91,6 +91,16 @@ def test_named_rows_of_another_tenant_are_not_scored(index: Index) -> None:
     assert index.score_vector("acme", NORTH, []) == []
 
 
+def test_the_same_id_in_two_tenants_is_two_rows(index: Index) -> None:
+    mine, theirs = memory("same"), memory("same", tenant="other")
+    index.insert([row(mine, NORTH, words="tea"), row(theirs, EAST, words="tea")])
+    index.drop("other", [(theirs.id, theirs.version)])
+    index.drop_older("other", [theirs.tombstone(theirs.updated_at)])
+    assert ids(index.search_vector("acme", NORTH, EVERYTHING, 9)) == [mine.id]
+    assert index.vectors("other", [(mine.id, mine.version)]) == {}
+    assert index.vectors("acme", [(mine.id, mine.version)]) == {(mine.id, 1): NORTH}
+
+
 @pytest.mark.parametrize("words", ["", " ", "unknown", "đ 記憶"])
 def test_words_that_nobody_said_find_nothing(index: Index, words: str) -> None:
     index.insert([row(memory("one"), words="like tea")])

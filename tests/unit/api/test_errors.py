@@ -39,6 +39,7 @@ def test_every_error_is_answered_with_json_and_its_status(kind: type[ForgetlessE
     error = kind.__new__(kind)
     error.message = "what to do"
     error.missing, error.retry_after, error.event_id = False, 3, "e1"  # type: ignore[attr-defined]
+    error.limit, error.reset_s = 60, 9  # type: ignore[attr-defined]
     response = answer_error(error, "0123abcd")
     assert response.status_code == STATUS[kind]
     assert response.headers["content-type"] == "application/json"

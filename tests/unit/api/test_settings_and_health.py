@@ -92,6 +92,6 @@ def test_another_method_is_405(api: Api) -> None:
 
 def test_the_document_shows_where_the_key_goes_and_every_path(api: Api) -> None:
     document = api.get("/openapi.json", key=None).json()
-    assert set(document["components"]["securitySchemes"]) == {"ApiKey", "Bearer"}
+    assert set(document["components"]["securitySchemes"]) == {"ApiKey", "Bearer", "Token"}
     assert {"/memories", "/search", "/memories/{memory_id}/history", "/v1/event/{event_id}/"} <= set(document["paths"])
     assert "caller" not in json.dumps(document["paths"])

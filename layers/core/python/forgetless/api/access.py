@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from fastapi.routing import APIRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forgetless.api.caller import get_caller
+from forgetless.api.rates import rate_headers
 from forgetless.api.routing import Route
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.keys import ApiKey, Role
+from forgetless.service.rates import RateLimiter
 
 __all__ = ["Access", "GuardedRoute", "require", "route_of", "set_route"]
 
@@ -24,7 +26,7 @@ _LACKING = {
 
 
 class Access:
-    """ASGI layer behind authentication: compares the key's role with what the route declares."""
+    """ASGI layer behind authentication: counts the request, then compares the key's role with what the route needs."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -32,11 +34,28 @@ class Access:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             route = route_of(scope)
-            key = get_caller(scope).key
-            if route is not None and key is not None:
-                require(key, route.role)
+            caller = get_caller(scope)
+            key = caller.key
+            if key is not None:
+                send = self._counted(caller.rates, key, send)
+                if route is not None:
+                    require(key, route.role)
             scope["state"][_GRANTED] = route
         await self._app(scope, receive, send)
+
+    def _counted(self, rates: RateLimiter | None, key: ApiKey, send: Send) -> Send:
+        if rates is None:
+            return send
+        rate = rates.take(key.hash)
+        headers = rate_headers(rate.limit, rate.remaining, rate.reset_s)
+
+        async def send_with_rate(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                added = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+                message["headers"] = [*message.get("headers", ()), *added]
+            await send(message)
+
+        return send_with_rate
 
 
 class GuardedRoute(APIRoute):

@@ -10,18 +10,19 @@ from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 
 from forgetless.api.access import Access, GuardedRoute
-from forgetless.api.auth import Authentication
+from forgetless.api.auth import OPEN_PATHS, Authentication
 from forgetless.api.boundary import Boundary
+from forgetless.api.cors import cross_origin
 from forgetless.api.errors import answer_invalid
 from forgetless.api.idempotency import Idempotency
 from forgetless.api.limits import BodyLimit
-from forgetless.api.openapi import describe_keys
+from forgetless.api.openapi import complete_document
 from forgetless.api.routing import Route, RouteTable, Runner, endpoint_on, pool, run_inline
 
 if TYPE_CHECKING:
     from forgetless.service.services import Services
 
-__all__ = ["MCP_PATH", "create_app", "create_mcp_app", "create_search_app"]
+__all__ = ["MCP_PATH", "all_routes", "create_app", "create_mcp_app", "create_search_app"]
 
 #: Where the Model Context Protocol is spoken.
 MCP_PATH = "/mcp"
@@ -30,12 +31,20 @@ MCP_PATH = "/mcp"
 POOL_THREADS = 32
 
 
-def create_app(services: Callable[[], Services], *, inline: bool, mcp: bool = False) -> FastAPI:
+def create_app(
+    services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = (), mcp: bool = False
+) -> FastAPI:
     """The whole API; `services` is called by the first request that needs it.
 
-    `inline` runs endpoints on the event loop (Lambda: one request at a time), else in a bounded pool of threads;
-    `mcp` adds /mcp, which is a function of its own on Lambda, as its SDK is slow to import.
+    `inline` runs endpoints on the event loop (Lambda: one request at a time), else in a bounded pool of threads.
+    Pages of `origins` may call it from a browser. `mcp` adds /mcp, which is a function of its own on Lambda, as its
+    SDK is slow to import.
     """
+    return _compose(services, all_routes(), inline=inline, docs=True, origins=origins, mcp=mcp)
+
+
+def all_routes() -> list[Route]:
+    """Every route, in the order in which they are tried."""
     from forgetless.api.routes import (  # noqa: PLC0415 - the search function never loads these
         configure,
         entities,
@@ -48,24 +57,29 @@ def create_app(services: Callable[[], Services], *, inline: bool, mcp: bool = Fa
     )
 
     modules = (memories, search, entities, events, configure, instructions, keys, health)
-    routes = [route for module in modules for route in module.ROUTES]
-    return _compose(services, routes, inline=inline, docs=True, mcp=mcp)
+    return [route for module in modules for route in module.ROUTES]
 
 
-def create_mcp_app(services: Callable[[], Services], *, inline: bool) -> FastAPI:
+def create_mcp_app(services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = ()) -> FastAPI:
     """Only what the MCP function serves: /mcp."""
-    return _compose(services, (), inline=inline, docs=False, mcp=True)
+    return _compose(services, (), inline=inline, docs=False, origins=origins, mcp=True)
 
 
-def create_search_app(services: Callable[[], Services], *, inline: bool) -> FastAPI:
+def create_search_app(services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = ()) -> FastAPI:
     """Only what the search function serves: POST /search, without documentation."""
     from forgetless.api.routes import search  # noqa: PLC0415 - as above
 
-    return _compose(services, search.ROUTES, inline=inline, docs=False)
+    return _compose(services, search.ROUTES, inline=inline, docs=False, origins=origins)
 
 
 def _compose(
-    services: Callable[[], Services], routes: Sequence[Route], *, inline: bool, docs: bool, mcp: bool = False
+    services: Callable[[], Services],
+    routes: Sequence[Route],
+    *,
+    inline: bool,
+    docs: bool,
+    origins: Sequence[str],
+    mcp: bool = False,
 ) -> FastAPI:
     run: Runner = run_inline if inline else pool(POOL_THREADS)
     # A search has no effect to repeat, and its function may not write the ledger.
@@ -84,6 +98,7 @@ def _compose(
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         exception_handlers={RequestValidationError: answer_invalid},
         middleware=[
+            *cross_origin(origins),
             Middleware(Boundary, table=RouteTable(routes)),
             Middleware(Authentication, services=services, run=run),
             Middleware(Access),
@@ -93,10 +108,12 @@ def _compose(
     )
     app.router.route_class = GuardedRoute
     for route in routes:
-        app.add_api_route(route.path, endpoint_on(run, route.endpoint), methods=[route.method], response_model=None)
+        extra = None if route.path in OPEN_PATHS else {"x-required-role": str(route.role)}
+        endpoint = endpoint_on(run, route.endpoint)
+        app.add_api_route(route.path, endpoint, methods=[route.method], response_model=None, openapi_extra=extra)
     if mcp:
         from forgetless.api.mcp.server import McpEndpoint  # noqa: PLC0415 - as above
 
         app.add_route(MCP_PATH, McpEndpoint(run=run), include_in_schema=False)  # type: ignore[arg-type]
-    describe_keys(app)
+    complete_document(app)
     return app

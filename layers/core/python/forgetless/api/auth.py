@@ -44,10 +44,13 @@ class Authentication:
         if presented is None:
             raise AuthenticationError(refusal, missing=True)
         try:
-            key = await self._run(lambda: self._services().keys.authenticate(presented))
+            return await self._run(lambda: self._known(presented))
         except AuthenticationError:
             raise AuthenticationError(refusal) from None
-        return Caller(self._services, key)
+
+    def _known(self, presented: str) -> Caller:
+        services = self._services()
+        return Caller(self._services, services.keys.authenticate(presented), rates=services.rates)
 
 
 def presented_key(scope: Scope) -> tuple[str | None, str]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from forgetless.api.access import set_route
+from forgetless.api.access import route_of, set_route
+from forgetless.api.caller import key_of
 from forgetless.api.errors import answer_error
 from forgetless.api.routing import RouteTable
 from forgetless.api.timing import begin, server_timing
 
 __all__ = ["Boundary"]
+
+#: One line a request; no path, query, body or address, for these may be personal.
+_access = logging.getLogger("forgetless.access")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class Boundary:
@@ -31,12 +37,12 @@ class Boundary:
         parts = begin()
         set_route(scope, self._table.find(scope["method"], scope["path"]))
         started_at = time.perf_counter()
-        answered = False
+        status = 0
 
         async def send_marked(message: Message) -> None:
-            nonlocal answered
+            nonlocal status
             if message["type"] == "http.response.start":
-                answered = True
+                status = message["status"]
                 timing = server_timing(parts, time.perf_counter() - started_at, scope)
                 message["headers"] = [
                     *message.get("headers", ()),
@@ -48,6 +54,24 @@ class Boundary:
         try:
             await self._app(scope, receive, send_marked)
         except Exception as error:
-            if answered:
+            if status:
                 raise
             await answer_error(error, request_id)(scope, receive, send_marked)
+        finally:
+            _log(scope, status, (time.perf_counter() - started_at) * 1000)
+
+
+def _log(scope: Scope, status: int, ms: float) -> None:
+    if not _access.isEnabledFor(logging.INFO):
+        return
+    route, key = route_of(scope), key_of(scope)
+    line = {
+        "method": scope["method"] if scope["method"] in _METHODS else None,
+        "route": None if route is None else route.path,
+        "status": status,
+        "ms": round(ms, 2),
+        "tenant": None if key is None else key.tenant,
+        "key_id": None if key is None else key.id,
+        "request_id": scope["state"]["request_id"],
+    }
+    _access.info("request", extra=line)

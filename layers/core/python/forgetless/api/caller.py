@@ -13,9 +13,10 @@ from starlette.types import Scope
 from forgetless.domain.keys import ApiKey
 
 if TYPE_CHECKING:
+    from forgetless.service.rates import RateLimiter
     from forgetless.service.services import Services
 
-__all__ = ["Caller", "CurrentCaller", "get_caller", "set_caller", "set_idempotency_key"]
+__all__ = ["Caller", "CurrentCaller", "get_caller", "key_of", "set_caller", "set_idempotency_key"]
 
 #: Where the request's state keeps it.
 _STATE = "caller"
@@ -29,6 +30,8 @@ class Caller:
     key: ApiKey | None
     #: Names the request among the tenant's (method, path, Idempotency-Key and body), when the client gave a key.
     idempotency_name: str | None = None
+    #: What counts the requests of keys; None where they are not limited.
+    rates: RateLimiter | None = None
 
     @property
     def services(self) -> Services:
@@ -56,6 +59,12 @@ def get_caller(scope: Scope) -> Caller:
     """The caller that authentication found."""
     caller: Caller = scope["state"][_STATE]
     return caller
+
+
+def key_of(scope: Scope) -> ApiKey | None:
+    """The key of the caller; None before authentication, and where none is needed."""
+    caller: Caller | None = scope["state"].get(_STATE)
+    return None if caller is None else caller.key
 
 
 def set_caller(scope: Scope, caller: Caller) -> None:

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forgetless.api.rates import rate_headers
 from forgetless.api.render import json_bytes, json_response
 from forgetless.domain import errors
 
@@ -24,6 +25,7 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.FilterError: 400,
     errors.AuthenticationError: 401,
     errors.ForbiddenError: 403,
+    errors.RateLimitedError: 429,
     errors.NotFoundError: 404,
     errors.ConflictError: 409,
     errors.VersionConflictError: 409,
@@ -55,6 +57,10 @@ def answer_error(error: Exception, request_id: str) -> Response:
         _logger.error("request %s failed", request_id, exc_info=error)
         return _failure(500, "Internal server error.", "internal_error", request_id)
     status = _status(error)
+    if isinstance(error, errors.RateLimitedError):
+        # mem0's server says it under "error", its clients read "detail".
+        body = {"detail": error.message, "error": error.message}
+        return json_response(body, status=status, headers=_headers(error, status))
     if status < 500:
         return json_response({"detail": error.message}, status=status, headers=_headers(error, status))
     _logger.warning("request %s: %s answered with %d", request_id, error.code, status)
@@ -75,6 +81,9 @@ def _status(error: errors.ForgetlessError) -> int:
 def _headers(error: errors.ForgetlessError, status: int) -> dict[str, str]:
     if isinstance(error, errors.AuthenticationError) and error.missing:
         return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, errors.RateLimitedError):
+        headers = rate_headers(error.limit, 0, error.reset_s)
+        return {**headers, "Retry-After": str(error.retry_after)}
     if status in {409, 503, 504}:
         return {"Retry-After": str(getattr(error, "retry_after", _CONFLICT_RETRY_S))}
     return {}

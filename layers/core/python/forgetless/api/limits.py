@@ -9,6 +9,7 @@ __all__ = ["MAX_BODY_BYTES", "BodyLimit"]
 
 #: Lambda takes no more in one invocation either.
 MAX_BODY_BYTES = 6 * 1024 * 1024
+_MOST_DIGITS = 20
 
 
 class BodyLimit:
@@ -38,7 +39,10 @@ class BodyLimit:
 
 def _announced(scope: Scope) -> int:
     value = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    return int(value) if value.isdigit() else 0
+    if not value.isdigit():
+        return 0
+    # Python reads no number of thousands of digits.
+    return int(value) if len(value) <= _MOST_DIGITS else MAX_BODY_BYTES + 1
 
 
 def _too_large() -> HTTPException:

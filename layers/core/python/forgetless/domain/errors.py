@@ -5,6 +5,7 @@ ForgetlessError
 │   └── FilterError                the filter grammar
 ├── AuthenticationError            give a valid key (401)
 ├── ForbiddenError                 this key may not (403)
+├── RateLimitedError               this key asks too often; wait (429)
 ├── NotFoundError                  no such memory or job (404)
 ├── ConflictError                  someone else was first
 │   ├── VersionConflictError       read again, then write
@@ -44,6 +45,7 @@ __all__ = [
     "LlmUnavailableError",
     "NotFoundError",
     "QueueError",
+    "RateLimitedError",
     "VersionConflictError",
 ]
 
@@ -84,6 +86,18 @@ class ForbiddenError(ForgetlessError):
     """The key is valid and may not do this."""
 
     code = "forbidden"
+
+
+class RateLimitedError(ForgetlessError):
+    """The key has used its `limit` of a minute; try again after `retry_after` seconds, all is back after `reset_s`."""
+
+    code = "rate_limited"
+
+    def __init__(self, *, limit: int, reset_s: int, retry_after: int) -> None:
+        super().__init__(f"Rate limit exceeded: {limit} per 1 minute")
+        self.limit = limit
+        self.reset_s = reset_s
+        self.retry_after = retry_after
 
 
 class NotFoundError(ForgetlessError):

@@ -45,7 +45,11 @@ def build_services(settings: Settings) -> Services:
     )
     retention = settings.message_retention_days * _DAY_S
     return Services(
-        ports, settings_shown=settings.shown(), checks=_checks(settings), message_retention_s=retention or None
+        ports,
+        settings_shown=settings.shown(),
+        checks=_checks(settings),
+        message_retention_s=retention or None,
+        requests_per_minute=settings.requests_per_minute,
     )
 
 

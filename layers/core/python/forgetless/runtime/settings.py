@@ -6,6 +6,7 @@ An explicit argument wins over the environment, the environment over the default
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -17,6 +18,9 @@ __all__ = ["Settings", "load_settings"]
 #: The model that an LLM base URL alone means.
 DEFAULT_LLM_MODEL = "gpt-5-mini"
 DEFAULT_LLM_URL = "https://api.openai.com/v1"
+
+#: A scheme, a host and perhaps a port, without a slash at the end.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+")
 
 
 def _setting(name: str, default: Any, about: str, *, secret: bool = False) -> Any:
@@ -70,6 +74,12 @@ class Settings:
     message_retention_days: float = _setting(
         "FORGETLESS_MESSAGE_RETENTION_DAYS", 0.0, "Days that raw messages are kept for context; 0 keeps them."
     )
+    requests_per_minute: int = _setting(
+        "FORGETLESS_REQUESTS_PER_MINUTE", 0, "Requests a minute of one key, counted in each environment; 0: no limit."
+    )
+    cors_origins: str = _setting(
+        "FORGETLESS_CORS_ORIGINS", "", "Origins whose pages may call the API, with commas between; `*` for all."
+    )
     health_urls: str = _setting(
         "FORGETLESS_HEALTH_URLS", "", "JSON object, name to URL, of further parts that /health asks."
     )
@@ -78,6 +88,15 @@ class Settings:
     def llm_configured(self) -> bool:
         """Whether infer=true extracts: an API key in the environment alone does not make it so (privacy)."""
         return bool(self.llm_base_url or self.llm_model)
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """The origins of FORGETLESS_CORS_ORIGINS; raises InvalidRequestError for what no browser sends as one."""
+        origins = tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
+        for origin in origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise InvalidRequestError(f"FORGETLESS_CORS_ORIGINS: {origin!r} must be like https://app.example.com")
+        return origins
 
     def shown(self) -> dict[str, Any]:
         """All settings by variable name, secrets only as whether they are set."""

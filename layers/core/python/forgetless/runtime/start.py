@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.runtime.logs import share_config
-from forgetless.runtime.settings import load_settings
+from forgetless.runtime.settings import Settings, load_settings
 
 __all__ = ["REQUIRED", "check_environment", "start"]
 
@@ -15,16 +15,17 @@ __all__ = ["REQUIRED", "check_environment", "start"]
 REQUIRED = ("FORGETLESS_LEDGER_TABLE", "FORGETLESS_QUEUE_URL", "FORGETLESS_MILVUS_URI", "FORGETLESS_EMBEDDER_URL")
 
 
-def start() -> None:
+def start() -> Settings:
     """Called once by every entry point, before its first event; opens no connection (SnapStart)."""
-    check_environment()
+    settings = check_environment()
     share_config()
+    return settings
 
 
-def check_environment(environ: Mapping[str, str] = os.environ) -> None:
-    """Raise InvalidRequestError naming the variables that are missing, or one whose value is wrong."""
-    if load_settings(environ).ledger == "sqlite":
-        return
+def check_environment(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings; raises InvalidRequestError naming the variables that are missing, or one whose value is wrong."""
+    settings = load_settings(environ)
     missing = [name for name in REQUIRED if not environ.get(name, "").strip()]
-    if missing:
+    if settings.ledger != "sqlite" and missing:
         raise InvalidRequestError(f"set {', '.join(missing)}: FORGETLESS_LEDGER=dynamodb needs it")
+    return settings

@@ -23,6 +23,7 @@ from forgetless.service.instructing import InstructionService
 from forgetless.service.keys import KeyService
 from forgetless.service.limited_index import LimitedIndex
 from forgetless.service.limited_ledger import LimitedLedger
+from forgetless.service.rates import RateLimiter
 from forgetless.service.reading import ReadService
 from forgetless.service.recalling import Recall
 from forgetless.service.searching import SearchService
@@ -56,11 +57,13 @@ class Services:
         settings_shown: Mapping[str, Any] | None = None,
         checks: Mapping[str, Callable[[], None]] | None = None,
         message_retention_s: float | None = None,
+        requests_per_minute: int = 0,
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
         indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
         inference = _inference(ports, indexer)
         self._ports = ports
+        self.rates = RateLimiter(per_minute=requests_per_minute, clock=clock) if requests_per_minute > 0 else None
         self._limited: dict[tuple[str, ...], Services] = {}
         self._settings_shown = dict(settings_shown or {})
         self.add = AddService(ledger=ledger, indexer=indexer, queue=ports.queue, clock=clock, inference=inference)

@@ -1,0 +1,230 @@
+"""Mutations: the separation of tenants and keys taken out at one place after the other, and the tests that must notice.
+
+Each replaces text that stands exactly once in its file, so that a mutation which no longer applies is noticed too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["MUTATIONS", "QUICK", "Mutation"]
+
+_ROUTES = "tests/tenancy/test_every_route.py"
+_KEYS = "tests/unit/api/test_keys.py"
+_LEDGER = "tests/contract/ledger"
+_INDEX = "tests/contract/index/test_index_contract.py"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """`old` becomes `new` in `file` of the package; `tests` are pytest's arguments for what must fail then."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+def _sql(name: str, file: str, old: str, *tests: str) -> Mutation:
+    """The condition on the tenant becomes one that is always true and takes the same parameter."""
+    assert "tenant = ?" in old
+    new = old.replace("tenant = ?", "? IS NOT NULL", 1)
+    return Mutation(f"SQLite: {name}", f"adapters/ledger_sqlite/{file}", old, new, tests)
+
+
+def _limited(name: str, old: str, new: str, *tests: str) -> Mutation:
+    return Mutation(f"limits: {name}", "service/limited_ledger.py", old, new, tests)
+
+
+_SQLITE = (
+    _sql(
+        "read memories",
+        "memories.py",
+        "CROSS JOIN texts USING (text_id) WHERE tenant = ? AND id IN",
+        _ROUTES,
+        "-k",
+        "another_tenant and memory_id",
+    ),
+    _sql("history", "memories.py", "WHERE tenant = ? AND memory_id = ?", _ROUTES, "-k", "another_tenant and history"),
+    _sql(
+        "entities",
+        "memories.py",
+        'f"WHERE tenant = ? AND {column} IS NOT NULL',
+        _ROUTES,
+        "-k",
+        "another_tenant and entities",
+    ),
+    _sql("lists and erasure", "scopes.py", '["tenant = ?"]', _ROUTES, "-k", "another_tenant and memories"),
+    _sql("jobs by id", "jobs.py", '{_SELECT} WHERE tenant = ? AND id = ?"', _ROUTES, "-k", "another_tenant and event"),
+    _sql("lists of jobs", "jobs.py", '"tenant = ?", [to_blob(tenant)]', f"{_LEDGER}/test_jobs.py", "-k", "listed"),
+    _sql(
+        "documents by id",
+        "documents.py",
+        'f"{_SELECT} WHERE tenant = ? AND kind = ? AND id = ?"',
+        f"{_LEDGER}/test_documents.py",
+        "-k",
+        "apart",
+    ),
+    _sql(
+        "versions of documents",
+        "documents.py",
+        '"SELECT version, text_id FROM documents WHERE tenant = ? AND kind = ?',
+        f"{_LEDGER}/test_documents.py",
+        "-k",
+        "apart",
+    ),
+    _sql(
+        "messages by ref",
+        "messages.py",
+        'query = _SELECT + "WHERE tenant = ? AND job_id = ? AND position = ?"',
+        f"{_LEDGER}/test_messages.py",
+        "-k",
+        "by_ref",
+    ),
+    _sql(
+        "messages of a job",
+        "messages.py",
+        '"WHERE tenant = ? AND job_id = ? ORDER BY position"',
+        f"{_LEDGER}/test_messages.py",
+        "-k",
+        "by_ref",
+    ),
+    _sql(
+        "answers kept", "answering.py", "WHERE tenant = ? AND name = ?\n", f"{_LEDGER}/test_leases.py", "-k", "begins"
+    ),
+    Mutation(
+        "SQLite: keys of a tenant",
+        "adapters/ledger_sqlite/leases.py",
+        "if key.tenant == tenant",
+        "if key.tenant",
+        (_ROUTES, "-k", "another_tenant and api-keys"),
+    ),
+)
+
+_INDEXES = (
+    Mutation(
+        "Milvus: the expression's tenant",
+        "adapters/index_milvus/compiler.py",
+        'f"tenant == {lit(key_text(tenant))}"',
+        'f"tenant != {lit(chr(48))}"',
+        ("tests/unit/test_filter_compiler.py",),
+    ),
+    Mutation(
+        "Milvus: the primary key's tenant",
+        "adapters/index_milvus/rows.py",
+        "hashlib.sha256(tenant.encode('utf-8', 'surrogatepass'))",
+        "hashlib.sha256(b'')",
+        (_INDEX, "-k", "same_id_in_two_tenants"),
+    ),
+    Mutation(
+        "index in memory: search",
+        "adapters/index_memory.py",
+        "if row.memory.scope.tenant == tenant and evaluate(where, row.memory)",
+        "if evaluate(where, row.memory)",
+        (_INDEX, "-k", "memory and (another_tenant or ids_filter)"),
+    ),
+    Mutation(
+        "index in memory: drop_all",
+        "adapters/index_memory.py",
+        "if tenant is not None and row.memory.scope.tenant != tenant",
+        "if False",
+        (_INDEX, "-k", "memory and drop_all"),
+    ),
+)
+
+_LIMITS = (
+    _limited("read", "if self._mine(memory.scope)}", "}", _ROUTES, "-k", "limited and memory_id"),
+    _limited("history", "if self._mine(event.memory.scope)]", "]", _ROUTES, "-k", "limited and history"),
+    _limited(
+        "lists",
+        "found += [memory for memory in page.items if self._mine(memory.scope)]",
+        "found += page.items",
+        _ROUTES,
+        _KEYS,
+        "-k",
+        "limited and (lists or memories)",
+    ),
+    _limited(
+        "entities",
+        "for memory in self._all(tenant):",
+        "for memory in self._ledger.list_memories(tenant, {}, limit=_PAGE).items:",
+        _ROUTES,
+        "-k",
+        "limited and entities",
+    ),
+    _limited(
+        "writes",
+        "        if not all(map(self._mine, scopes)):",
+        "        if not scopes:",
+        _KEYS,
+        "-k",
+        "adds_for_nobody_else",
+    ),
+    _limited(
+        "jobs",
+        "return job if job is not None and self._mine(job.scope) else None",
+        "return job",
+        _ROUTES,
+        "-k",
+        "limited and event",
+    ),
+    _limited("answers kept", 'return f"{self._name} {name}"', "return name", _KEYS, "-k", "idempotent_answers"),
+    Mutation(
+        "limits: the index",
+        "service/limited_index.py",
+        "return self._index.search_vector(tenant, vector, And((where, self._mine)), limit)",
+        "return self._index.search_vector(tenant, vector, And((where,)), limit)",
+        ("tests/tenancy/test_limits.py", "-k", "index"),
+    ),
+    Mutation(
+        "limits: forgotten by the caller",
+        "api/caller.py",
+        "return services.limited_to(self.key.users) if self.key is not None and self.key.users else services",
+        "return services",
+        (_ROUTES, "-k", "limited"),
+    ),
+)
+
+_ACCESS = (
+    Mutation(
+        "roles: not compared",
+        "api/access.py",
+        "not key.role.allows(route.role)",
+        "not key.role",
+        ("tests/tenancy/test_roles.py",),
+    ),
+    Mutation(
+        "roles: every role allows everything",
+        "domain/keys.py",
+        "return _RANK[self] >= _RANK[needed]",
+        "return _RANK[self] <= _RANK[self]",
+        ("tests/tenancy/test_roles.py",),
+    ),
+    Mutation(
+        "roles: what declares nothing is open to readers",
+        "api/routing.py",
+        '(Role.READ if self.method == "GET" else Role.WRITE)',
+        "Role.READ",
+        ("tests/tenancy/test_roles.py",),
+    ),
+    Mutation(
+        "keys: a revoked one is taken",
+        "service/keys.py",
+        "if key is None or key.revoked:",
+        "if key is None:",
+        (_KEYS, "-k", "revoked or cache_has_aged"),
+    ),
+    Mutation(
+        "keys: all pages are open",
+        "api/auth.py",
+        'scope["path"] in OPEN_PATHS and',
+        "",
+        ("tests/tenancy/test_roles.py", "-k", "without_a_key"),
+    ),
+)
+
+MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS)
+
+#: One of each layer, for `make test`; all of them are `make test-mutations`.
+QUICK = (_SQLITE[0], _LIMITS[0], _ACCESS[0])

@@ -1,0 +1,115 @@
+"""Attacks on every route, made from the application's own table of routes.
+
+A route needs nothing here as long as its path and query name things by the words of `VALUES` and it takes no body.
+Otherwise it gets its line in `BODIES`; without one, `attacks_on` says so, and the tests fail.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from forgetless.api.auth import OPEN_PATHS
+
+__all__ = ["Attack", "Ids", "attacks_on", "routes_of"]
+
+
+@dataclass(frozen=True)
+class Ids:
+    """How the victim's things are called; an attacker may have learned every one of them."""
+
+    user: str
+    agent: str
+    run: str
+    memory: str
+    event: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One request that names the victim's things."""
+
+    method: str
+    path: str
+    body: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+#: What the parameters of paths and queries are called, and what an attacker puts there.
+VALUES: Mapping[str, Callable[[Ids], list[str]]] = {
+    "memory_id": lambda ids: [ids.memory],
+    "event_id": lambda ids: [ids.event],
+    "key_id": lambda ids: [ids.key],
+    "entity_type": lambda _: ["user", "agent", "run"],
+    "entity_id": lambda ids: [ids.user, ids.agent, ids.run],
+    "user_id": lambda ids: [ids.user],
+    "agent_id": lambda ids: [ids.agent],
+    "run_id": lambda ids: [ids.run],
+}
+
+_SAID = [{"role": "user", "content": "the attacker's own words"}]
+
+#: Bodies of the routes that take one; an empty list: the route takes none.
+BODIES: Mapping[str, Callable[[Ids], list[Any]]] = {
+    "POST /memories": lambda ids: [
+        {"messages": _SAID, "infer": False, "user_id": ids.user},
+        {"messages": _SAID, "infer": False, "user_id": ids.user, "agent_id": ids.agent, "run_id": ids.run},
+    ],
+    "PUT /memories/{memory_id}": lambda _: [{"text": "the attacker's text"}, {"metadata": {"attacked": True}}],
+    "POST /search": lambda ids: (
+        [
+            {"query": "sesame", "filters": {name: value}, "threshold": 0, "top_k": 1000}
+            for name, value in (("user_id", ids.user), ("agent_id", ids.agent), ("run_id", ids.run))
+        ]
+        + [
+            {"query": "sesame", "filters": {"user_id": "attacker", "OR": [{"user_id": ids.user}, {"id": ids.memory}]}},
+            {"query": "sesame", "filters": {"user_id": {"in": ["attacker", ids.user]}}, "threshold": 0},
+        ]
+    ),
+    "POST /reset": lambda _: [],
+    "POST /configure": lambda _: [{"tenant": "victim"}],
+    "POST /generate-instructions": lambda _: [{"use_case": "tell me of the others"}],
+    "POST /api-keys": lambda ids: [{"label": "mine", "role": "read", "user_ids": [ids.user]}],
+}
+
+
+def routes_of(app: FastAPI) -> list[APIRoute]:
+    """Every route that needs a key."""
+    return [route for route in app.routes if isinstance(route, APIRoute) and route.path not in OPEN_PATHS]
+
+
+def attacks_on(route: APIRoute, ids: Ids) -> Iterator[Attack]:
+    """Every attack on the route; raises LookupError when the tables above do not know how."""
+    for method in sorted(route.methods):
+        name = f"{method} {route.path}"
+        if (method not in {"GET", "DELETE"} or route.body_field is not None) and name not in BODIES:
+            raise LookupError(f"{name} has no line in BODIES of {__name__}: say what an attacker would send")
+        bodies = BODIES[name](ids) if name in BODIES else []
+        for path, body in itertools.product(list(_paths(route, ids)), bodies or [None]):
+            yield Attack(method, path, body)
+
+
+def _paths(route: APIRoute, ids: Ids) -> Iterator[str]:
+    parts = re.split(r"\{(\w+)(?::\w+)?\}", route.path)
+    choices = [[part] if place % 2 == 0 else _quoted(part, ids) for place, part in enumerate(parts)]
+    paths = ["".join(chosen) for chosen in itertools.product(*choices)]
+    yield from paths
+    for parameter in route.dependant.query_params:
+        for value in VALUES[parameter.alias](ids) if parameter.alias in VALUES else ():
+            yield from (f"{path}?{urlencode({parameter.alias: value})}" for path in paths)
+
+
+def _quoted(parameter: str, ids: Ids) -> list[str]:
+    if parameter not in VALUES:
+        raise LookupError(f"no value for {{{parameter}}} in VALUES of {__name__}: say how the victim's is called")
+    return [quote(value, safe="") for value in VALUES[parameter](ids)]

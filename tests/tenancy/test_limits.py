@@ -1,0 +1,124 @@
+"""The ledger and the index as a limited key sees them, where no route shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from forgetless.domain.documents import Document
+from forgetless.domain.errors import ForbiddenError
+from forgetless.domain.filters import EVERYTHING
+from forgetless.domain.keys import ApiKey, Role
+from forgetless.domain.scope import Scope
+from forgetless.ports.ledger import Ledger
+from forgetless.service.limited_index import LimitedIndex
+from forgetless.service.limited_ledger import LimitedLedger
+from tests.unit.service.world import World, make_world
+
+BOB = Scope("default", user_id="bob", agent_id="bot")
+ANNA = Scope("default", user_id="anna", agent_id="bot")
+AT = "2027-01-01T00:00:00.000000+00:00"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = make_world(tmp_path)
+    yield world
+    world.ledger.close()
+
+
+@pytest.fixture
+def limited(world: World) -> Ledger:
+    """Anna's view."""
+    return LimitedLedger(world.ledger, ("anna",))
+
+
+def test_both_retrievers_of_the_index_look_at_its_users_alone(world: World) -> None:
+    index = LimitedIndex(world.index, ("anna",))
+    (theirs,) = world.say("tea of bob", scope=BOB).results
+    (mine,) = world.say("tea of anna", scope=ANNA).results
+    vector = world.index.vectors("default", [(theirs.id, 1)])[theirs.id, 1]
+    assert [hit.memory_id for hit in index.search_vector("default", vector, EVERYTHING, 9)[0]] == [mine.id]
+    assert [hit.memory_id for hit in index.search_words("default", "tea", EVERYTHING, 9)[0]] == [mine.id]
+
+
+def test_raw_messages_of_others_are_neither_read_nor_erased(world: World, limited: Ledger) -> None:
+    job = world.say("bob's words", scope=BOB).job
+    (message,) = world.ledger.job_messages("default", job.id)
+    assert limited.job_messages("default", job.id) == []
+    assert limited.read_messages("default", [message.ref]) == {}
+    assert limited.erase_messages("default", [message.ref], at=AT) == 0
+    assert limited.erase_scope_messages("default", {}, at=AT) == 0
+    assert limited.erase_scope_messages("default", {"user_id": "bob"}, at=AT) == 0
+    with pytest.raises(ForbiddenError):
+        limited.recent_messages(BOB, since="", before=AT, limit=9)
+    assert world.ledger.job_messages("default", job.id) == [message]
+
+
+def test_its_own_messages_are_erased(world: World, limited: Ledger) -> None:
+    job = world.say("anna's words", scope=ANNA).job
+    assert len(limited.job_messages("default", job.id)) == 1
+    assert limited.erase_scope_messages("default", {"agent_id": "bot"}, at=AT) == 1
+    assert world.ledger.job_messages("default", job.id) == []
+
+
+def test_jobs_of_others_do_not_exist(world: World, limited: Ledger) -> None:
+    theirs, mine = world.say("bob's", scope=BOB).job, world.say("anna's", scope=ANNA).job
+    assert limited.jobs("default", limit=9) == ([world.ledger.job("default", mine.id)], None)
+    assert limited.job("default", theirs.id) is None
+    assert limited.claim_job("default", theirs.id, owner="me", now=AT, until=AT) is None
+    with pytest.raises(ForbiddenError, match="user_id"):
+        limited.update_job(theirs, owner=None)
+    with pytest.raises(ForbiddenError, match="user_id"):
+        limited.put_job(theirs, [])
+
+
+def test_pages_are_full_though_others_stand_between(world: World) -> None:
+    limited = LimitedLedger(world.ledger, ("anna", "carol"))
+    for number in range(4):
+        world.say(f"anna {number}", scope=ANNA)
+        world.say(f"bob {number}", scope=BOB)
+    first = limited.list_memories("default", {"agent_id": "bot"}, limit=3)
+    assert [memory.text for memory in first.items] == ["anna 3", "anna 2", "anna 1"]
+    second = limited.list_memories("default", {"agent_id": "bot"}, limit=3, cursor=first.cursor)
+    assert [memory.text for memory in second.items] == ["anna 0"]
+
+
+def test_of_documents_only_shared_kinds_are_read_and_none_written(world: World, limited: Ledger) -> None:
+    for kind in ("project", "export"):
+        world.ledger.put_document(Document("default", kind, "one", {"a": 1}, AT))
+    assert limited.document("default", "project", "one") is not None
+    assert len(limited.documents("default", "project", limit=9)[0]) == 1
+    assert limited.document("default", "export", "one") is None
+    assert limited.documents("default", "export", limit=9) == ([], None)
+    with pytest.raises(ForbiddenError):
+        limited.put_document(Document("default", "export", "two", {}, AT))
+    with pytest.raises(ForbiddenError):
+        limited.delete_document("default", "export", "one")
+
+
+def test_what_no_key_asks_for_is_refused(world: World, limited: Ledger) -> None:
+    for ask in (
+        lambda: limited.keys("default"),
+        lambda: limited.key("hash"),
+        lambda: limited.put_key(ApiKey("hash", "default", Role.ADMIN, AT)),
+        lambda: limited.stuck_jobs(now=AT, pending_before=AT, limit=9),
+        lambda: limited.unindexed(before=AT, limit=9),
+        lambda: limited.mark_unindexed(at=AT),
+        lambda: limited.expire_messages(before=AT, limit=9),
+        lambda: limited.due_documents("webhook", now=AT, limit=9),
+        lambda: LimitedIndex(world.index, ("anna",)).drop_all("default"),
+    ):
+        with pytest.raises(ForbiddenError, match="limited to certain users"):
+            ask()
+
+
+def test_services_are_made_once_for_each_set_of_users(world: World) -> None:
+    services = world.services
+    assert services.limited_to(("anna",)) is services.limited_to(("anna",))
+    assert services.limited_to(("anna",)) is not services.limited_to(("bob",))
+    for number in range(300):
+        services.limited_to((str(number),))
+    assert len(services._limited) <= 256

@@ -1,0 +1,72 @@
+"""What each role may do, for every route of the application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi.routing import APIRoute
+
+from forgetless.api.app import create_app
+from forgetless.domain.keys import Role
+from tests.tenancy.route_cases import Attack, Ids, attacks_on, routes_of
+from tests.unit.api.client import Api, make_api, put_key
+from tests.unit.service.world import make_world
+
+ROUTES = routes_of(create_app(lambda: pytest.fail("no service is needed"), inline=True))
+NAMES = [f"{'/'.join(sorted(route.methods))} {route.path}" for route in ROUTES]
+SOME_IDS = Ids(*(f"some-{name}" for name in Ids.__dataclass_fields__))
+
+#: All that is not GET and that a key may do which may only read.
+READING = {"POST /search", "POST /configure"}
+#: What needs an administrator.
+ADMINISTRATION = {
+    "DELETE /memories",
+    "DELETE /entities/{entity_type}/{entity_id}",
+    "POST /reset",
+    "GET /api-keys",
+    "POST /api-keys",
+    "DELETE /api-keys/{key_id}",
+}
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    world = make_world(tmp_path_factory.mktemp("roles"))
+    api = make_api(world)
+    for role in Role:
+        put_key(world, f"key-of-{role}", "default", role)
+    yield api
+    world.ledger.close()
+
+
+def refused(api: Api, attack: Attack, key: str | None) -> str | None:
+    """Why the role is not enough; None when something else decided."""
+    answer = api.call(attack.method, attack.path, key=key, json=attack.body)
+    detail = answer.json().get("detail") if answer.status_code == 403 else None
+    return detail if detail is not None and "role required" in detail.lower() and "list all" not in detail else None
+
+
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize(("name", "route"), list(zip(NAMES, ROUTES, strict=True)), ids=NAMES)
+def test_a_role_reaches_what_it_may_and_nothing_else(api: Api, name: str, route: APIRoute, role: Role) -> None:
+    needed = Role.ADMIN if name in ADMINISTRATION else Role.READ if name in READING else None
+    needed = needed or (Role.READ if name.startswith("GET ") else Role.WRITE)
+    for attack in attacks_on(route, SOME_IDS):
+        reason = refused(api, attack, f"key-of-{role}")
+        assert (reason is None) == role.allows(needed), f"{attack} as {role}: {reason}"
+        assert reason is None or needed in reason.lower()
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=NAMES)
+def test_without_a_key_every_route_is_401(api: Api, route: APIRoute) -> None:
+    for attack in attacks_on(route, SOME_IDS):
+        assert api.call(attack.method, attack.path, key=None, json=attack.body).status_code == 401
+
+
+def test_roles_are_ordered() -> None:
+    assert [[one.allows(other) for other in Role] for one in Role] == [
+        [True, False, False],
+        [True, True, False],
+        [True, True, True],
+    ]

@@ -1,0 +1,131 @@
+"""Two worlds that an attacker must not be able to tell apart: one with a victim in it, and one without."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from forgetless.domain.documents import Document
+from forgetless.domain.keys import Role
+from tests.tenancy.route_cases import Attack, Ids
+from tests.unit.api.client import Api, make_api, put_key
+from tests.unit.service.world import make_world
+
+__all__ = ["ATTACKER", "MARK", "Answer", "Pair", "Rows", "make_pair"]
+
+#: Stands in everything that the victim has written.
+MARK = "sesame-7f3a"
+ATTACKER = "key-of-the-attacker"
+_READER_LABEL = f"{MARK} reader"
+
+#: What differs from one request to the next whatever else is there: ids and times of what it makes, and BM25's
+#: share of a score, which depends on all tenants' words (docs/architecture.md).
+_OWN = (
+    (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "an id"),
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?"), "a time"),
+    (re.compile(r"fgl_[\w-]+"), "a key"),
+    (re.compile(r'"(score|latency|request_id)": ?("[^"]*"|[\d.e-]+)'), r'"\1"'),
+)
+
+#: Rows of every table, in words.
+Rows = dict[str, set[str]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an attacker learns."""
+
+    status: int
+    body: str
+    retry_after: str | None
+
+    def comparable(self) -> Answer:
+        """Without what is new each time."""
+        body = self.body
+        for pattern, word in _OWN:
+            body = pattern.sub(word, body)
+        return Answer(self.status, body, self.retry_after)
+
+
+@dataclass
+class Pair:
+    """The two worlds, and what of the victim's was there at first."""
+
+    inhabited: Api
+    empty: Api
+    ids: Ids
+    same_tenant: bool
+    at_first: Rows
+
+    def attack(self, attack: Attack) -> tuple[Answer, Answer]:
+        """The answers of both worlds; the attacker has something of its own in each."""
+        return self._send(self.inhabited, attack), self._send(self.empty, attack)
+
+    def _send(self, api: Api, attack: Attack) -> Answer:
+        said = [{"role": "user", "content": "the attacker's own sesame"}]
+        own = {"messages": said, "user_id": "attacker", "infer": False}
+        assert api.post("/memories", own, key=ATTACKER).status_code == 200
+        answer = api.call(attack.method, attack.path, key=ATTACKER, json=attack.body)
+        return Answer(answer.status_code, answer.text, answer.headers.get("Retry-After"))
+
+    def damage(self) -> list[str]:
+        """What of the victim's has changed since the beginning; in another tenant also what has been added."""
+        now = _rows(self.inhabited)
+        gone = [f"{table} lost {row}" for table, rows in self.at_first.items() for row in rows - now[table]]
+        more = [f"{table} got {row}" for table, rows in now.items() for row in rows - self.at_first[table]]
+        return gone + [row for row in more if not self.same_tenant or self.ids.user in row]
+
+    def close(self) -> None:
+        for api in (self.inhabited, self.empty):
+            api.world.ledger.close()
+
+
+def make_pair(folder: Path, tenant: str, role: Role, *users: str) -> Pair:
+    """Both worlds; the attacker's key belongs to `tenant`, has this role and is limited to these users."""
+    apis: list[Api] = []
+    for name in ("inhabited", "empty"):
+        (folder / name).mkdir()
+        apis.append(make_api(make_world(folder / name)))
+        put_key(apis[-1].world, ATTACKER, tenant, role, *users)
+        # Its first use is noted now, not in the middle of an attack.
+        apis[-1].get("/configure/providers", key=ATTACKER)
+    inhabited, empty = apis
+    ids = _make_victim(inhabited)
+    return Pair(inhabited, empty, ids, same_tenant=tenant == "default", at_first=_rows(inhabited))
+
+
+def _make_victim(api: Api) -> Ids:
+    """Something of every kind for the tenant `default`; returns what it is called."""
+    names = {"user_id": "victim", "agent_id": "victims-agent", "run_id": "victims-run"}
+    said = {"messages": [{"role": "user", "content": f"{MARK} is the word"}], "infer": False, **names}
+    added = api.post("/memories", {**said, "metadata": {"secret": MARK}}, headers={"Idempotency-Key": MARK}).json()
+    memory = added["results"][0]["id"]
+    assert api.put(f"/memories/{memory}", {"text": f"{MARK} is still the word"}).status_code == 200
+    gone = api.post("/memories", said).json()["results"][0]["id"]
+    assert api.delete(f"/memories/{gone}").status_code == 200
+    key = api.post("/api-keys", {"label": _READER_LABEL, "role": "read"}).json()
+    for kind in ("project", "webhook", "feedback", "export"):
+        now = api.world.clock.now()
+        api.world.ledger.put_document(Document("default", kind, "default", {"secret": MARK}, now, due_at=now))
+    return Ids(**{name.removesuffix("_id"): value for name, value in names.items()}, memory=memory,
+               event=added["event_id"], key=key["id"])  # fmt: skip
+
+
+def _rows(api: Api) -> Rows:
+    """Every row of the victim's tenant in every table and in the index."""
+    found: Rows = {}
+    with closing(sqlite3.connect(api.world.ledger._connections._path)) as db:
+        for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+            if "tenant" in columns:
+                text = ", (SELECT body FROM texts WHERE texts.text_id = one.text_id)" if "text_id" in columns else ""
+                rows = db.execute(f"SELECT *{text} FROM {table} AS one WHERE tenant = ?", (b"default",)).fetchall()
+                found[table] = set(map(repr, rows))
+        keys = db.execute("SELECT hash, body FROM keys").fetchall()
+        found["keys"] = {repr(row) for row in keys if json.loads(row[1])["tenant"] == "default"}
+    found["index"] = {repr(row) for row in api.world.index._rows if row.memory.scope.tenant == "default"}
+    return found

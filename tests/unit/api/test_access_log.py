@@ -1,0 +1,91 @@
+"""The access log: a line for each request that helps, and that nobody is recognised by."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
+
+from forgetless.domain.keys import key_hash
+from tests.unit.api.client import ADMIN, STRANGER, Api
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What Powertools writes for the package's loggers."""
+    out = io.StringIO()
+    package = logging.getLogger("forgetless")
+    before = (package.level, list(package.handlers), package.propagate)
+    # Powertools keeps its loggers by name, with their first stream.
+    source = Logger(service=f"access-log-{uuid.uuid4()}", stream=out)
+    copy_config_to_registered_loggers(source, include={"forgetless"})
+    yield out
+    package.setLevel(before[0])
+    package.handlers[:] = before[1]
+    package.propagate = before[2]
+
+
+def lines(log: io.StringIO) -> list[dict[str, object]]:
+    written = [json.loads(line) for line in log.getvalue().splitlines()]
+    return [line for line in written if line["message"] == "request"]
+
+
+def test_a_request_is_one_line(api: Api, log: io.StringIO) -> None:
+    (memory,) = api.say("tea")
+    log.truncate(0)
+    log.seek(0)
+    answer = api.get(f"/memories/{memory}")
+    (line,) = lines(log)
+    key = api.world.ledger.key(key_hash(ADMIN))
+    assert key is not None
+    expected = {
+        "method": "GET",
+        "route": "/memories/{memory_id}",
+        "status": 200,
+        "tenant": "default",
+        "key_id": key.id,
+        "request_id": answer.headers["X-Request-ID"],
+    }
+    assert {name: line[name] for name in expected} == expected
+    assert isinstance(line["ms"], float)
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "status", "route", "tenant"),
+    [
+        (None, "/memories/secret-id", 401, "/memories/{memory_id}", None),
+        (STRANGER, "/secret-path", 404, None, "other"),
+        (STRANGER, "/entities?secret=1", 200, "/entities", "other"),
+        (None, "/health", 200, "/health", None),
+    ],
+)
+def test_refusals_are_lines_too(
+    api: Api, log: io.StringIO, key: str | None, path: str, status: int, route: str | None, tenant: str | None
+) -> None:
+    assert api.get(path, key=key).status_code == status
+    (line,) = lines(log)
+    assert (line["status"], line.get("route"), line.get("tenant")) == (status, route, tenant)
+
+
+def test_nothing_personal_is_written(api: Api, log: io.StringIO) -> None:
+    secret = "sesame-9c1d"
+    api.say(secret, user_id=secret, metadata={secret: secret})
+    api.get(f"/memories?user_id={secret}", headers={"User-Agent": secret, "X-Forwarded-For": secret})
+    api.post("/search", {"query": secret, "filters": {"user_id": secret}})
+    api.get(f"/memories/{secret}")
+    api.get(f"/{secret}")
+    api.call(secret.upper(), "/memories")
+    assert len(lines(log)) == 6
+    assert secret not in log.getvalue().lower()
+
+
+def test_a_failure_is_logged_with_its_status(api: Api, log: io.StringIO) -> None:
+    api.world.index.available = False
+    api.post("/search", {"query": "tea", "filters": {"user_id": "alice"}})
+    assert [line["status"] for line in lines(log)] == [503]

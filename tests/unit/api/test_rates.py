@@ -1,0 +1,71 @@
+"""Requests per key over HTTP: off unless it is set, then 429 in time, with the headers that mem0's clients read."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from forgetless.service.services import Ports, Services
+from tests.unit.api.client import ADMIN, MEMBER, Api
+from tests.unit.api.conftest import NewApi
+
+NAMES = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+
+
+@pytest.fixture
+def slow(new_api: NewApi) -> Api:
+    """An API that gives each key six requests a minute."""
+    api = new_api()
+    world = api.world
+    ports = Ports(world.ledger, world.index, world.embedder, world.queue, world.clock)
+    world.services = Services(ports, requests_per_minute=6)
+    return api
+
+
+def test_by_default_nothing_is_counted(api: Api) -> None:
+    answers = [api.get("/configure/providers") for _ in range(100)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert not any(name in answers[0].headers for name in NAMES)
+
+
+def test_every_answer_says_how_the_key_stands(slow: Api) -> None:
+    answers = [slow.get("/configure/providers"), slow.get("/nothing"), slow.post("/search", {"query": 1})]
+    assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["5", "4", "3"]
+    assert {answer.headers["X-RateLimit-Limit"] for answer in answers} == {"6"}
+    assert int(answers[0].headers["X-RateLimit-Reset"]) >= int(time.time())
+
+
+def test_too_many_requests_are_429_with_the_time_to_wait(slow: Api) -> None:
+    answers = [slow.get("/configure/providers") for _ in range(7)]
+    assert [answer.status_code for answer in answers] == [200] * 6 + [429]
+    refused = answers[-1]
+    message = "Rate limit exceeded: 6 per 1 minute"
+    assert refused.json() == {"detail": message, "error": message}
+    assert (refused.headers["Retry-After"], refused.headers["X-RateLimit-Remaining"]) == ("10", "0")
+    assert "x-request-id" in refused.headers
+    slow.world.clock.advance(int(refused.headers["Retry-After"]))
+    assert slow.get("/configure/providers").status_code == 200
+
+
+def test_keys_are_counted_apart_and_what_is_open_not_at_all(slow: Api) -> None:
+    for _ in range(7):
+        slow.get("/configure/providers")
+    assert slow.get("/configure/providers", key=ADMIN).status_code == 429
+    assert slow.get("/configure/providers", key=MEMBER).status_code == 200
+    assert slow.get("/health", key=ADMIN).status_code == 200
+
+
+def test_a_refused_request_does_nothing(slow: Api) -> None:
+    for _ in range(6):
+        slow.get("/configure/providers")
+    body = {"messages": [{"role": "user", "content": "tea"}], "user_id": "alice", "infer": False}
+    assert slow.post("/memories", body).status_code == 429
+    assert slow.texts(key=MEMBER) == []
+
+
+def test_what_a_limited_key_asks_is_counted_as_well(slow: Api, tmp_path: Path) -> None:
+    made = slow.post("/api-keys", {"label": "a", "user_ids": ["alice"]}).json()["key"]
+    statuses = [slow.get("/entities", key=made).status_code for _ in range(7)]
+    assert statuses == [200] * 6 + [429]
