@@ -43,13 +43,19 @@ class Place:
 
 
 class AheadClock(SystemClock):
-    """The machine's clock plus some seconds, so that leases end without waiting."""
+    """The machine's clock plus some seconds, so that leases end without waiting.
+
+    Durations stand still: on a slow machine no deadline passes that the story does not tell of.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
     def now(self) -> str:
         return later(super().now(), self._seconds)
+
+    def monotonic(self) -> float:
+        return 0.0
 
 
 class DiskIndex(MemoryIndex):

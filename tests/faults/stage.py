@@ -27,14 +27,14 @@ from tests.faults.parts import DiskIndex, Place
 from tests.faults.watching import Fate, Step, Way
 from tests.unit.servers import free_socket, serve_app
 
-__all__ = ["MAX_RECEIVES", "Left", "Stage", "queue_server"]
+__all__ = ["LATER_S", "MAX_RECEIVES", "Left", "Stage", "join", "queue_server", "wait_at_step"]
 
 #: As in template.yaml.
 MAX_RECEIVES = 5
 #: Beyond every lease, and beyond what sweep waits for a lost message.
 LATER_S = 200.0
 #: How long a process may take on a busy machine.
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 #: Rounds of sweep and queue after which whatever is unfinished counts as lost.
 ROUNDS = 8
 

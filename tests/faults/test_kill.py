@@ -7,13 +7,16 @@ import pytest
 from tests.faults.killing import ACTS, Outcome, Runner
 from tests.faults.watching import STEPS, Fate, Way
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill"), pytest.mark.timeout(900)]
 
 UNHARMED = Outcome(lost=0, doubled=0, same=True)
 
 
-@pytest.mark.parametrize("act", ACTS)
-@pytest.mark.parametrize("way", list(Way))
+#: Every process by exit and by SIGKILL; what stalls here is the worker alone, the others do in `make kill-test`.
+SHORT = [(act, way) for act in ACTS for way in Way if way is not Way.STALL or act == "ingest"]
+
+
+@pytest.mark.parametrize(("act", "way"), SHORT)
 def test_a_process_disturbed_after_any_step_loses_and_doubles_nothing(runner: Runner, act: str, way: Way) -> None:
     outcomes = {str(step): runner.disturbed(act, Fate(step, way)) for step in runner.steps(act)}
     assert {step: outcome for step, outcome in outcomes.items() if outcome != UNHARMED} == {}

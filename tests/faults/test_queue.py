@@ -9,10 +9,11 @@ import pytest
 from forgetless.domain.jobs import JobState
 from tests.faults.killing import Runner
 from tests.faults.parts import POISON, compose
-from tests.faults.stage import LATER_S, MAX_RECEIVES
+from tests.faults.stage import LATER_S, MAX_RECEIVES, wait_at_step
+from tests.faults.watching import Fate, Step, Way
 from tests.unit.servers import free_socket
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill"), pytest.mark.timeout(900)]
 
 
 def test_a_poison_message_becomes_a_dead_letter_and_the_rest_of_its_batch_is_done(runner: Runner) -> None:
@@ -35,6 +36,24 @@ def test_a_poison_message_becomes_a_dead_letter_and_the_rest_of_its_batch_is_don
     assert (job.state, job.error) == (JobState.FAILED, "provider_unavailable: the LLM does not like this")
     stage.later()
     assert stage.act("sweep", {})[0]["requeued"] == 0
+
+
+def test_a_message_that_kills_its_workers_becomes_a_dead_letter_and_its_job_is_given_up(runner: Runner) -> None:
+    stage = runner.stage()
+    poison, _ = stage.act("queued", ("I live in Hue", "k", "mallory"))
+    for _ in range(MAX_RECEIVES):
+        records = stage.receive()
+        process, line = stage.start("ingest", {"Records": records}, Fate(Step("llm.complete", 1), Way.EXIT))
+        wait_at_step(process, line, Way.EXIT)
+        line.close()
+        stage.settle_batch(records, None)
+        stage.later()
+    assert stage.receive() == []
+    assert stage.dead() == [poison]
+    assert stage.act("sweep", {})[0]["given_up"] == 1
+    job = compose(stage.place).reads.job("default", poison)
+    assert job is not None
+    assert (job.state, job.error) == (JobState.FAILED, f"worker_lost: no worker finished it in {MAX_RECEIVES} attempts")
 
 
 def test_a_purged_queue_loses_no_job(runner: Runner) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from fastapi.testclient import TestClient
 
+from forgetless.api.app import create_search_app
 from forgetless.api.idempotency import fingerprint
 from forgetless.domain.errors import EmbedderError, LlmUnavailableError
-from tests.unit.api.client import STRANGER, Api
+from tests.unit.api.client import ADMIN, STRANGER, Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.service.world import facts
 
@@ -147,3 +151,19 @@ def test_an_add_that_the_llm_failed_can_be_tried_again_under_its_key(new_api: Ne
     assert _add(api, "k1", body).status_code == 503
     assert _add(api, "k1", body).status_code == 200
     assert api.texts() == ["Alice likes tea"]
+
+
+def test_the_search_function_writes_nothing_whatever_key_it_is_sent(new_api: NewApi, tmp_path: Path) -> None:
+    api = new_api()
+    api.say("tea")
+    search = TestClient(create_search_app(lambda: api.world.services, inline=True))
+    headers = {"X-API-Key": ADMIN, "Idempotency-Key": "k"}
+    other = sqlite3.connect(tmp_path / "0" / "ledger.db")
+    before = other.execute("PRAGMA data_version").fetchone()
+    for _ in range(2):
+        answer = search.post("/search", json={"query": "tea", "filters": {"user_id": "alice"}}, headers=headers)
+        assert (answer.status_code, "idempotency-replayed" in answer.headers) == (200, False)
+    assert other.execute("PRAGMA data_version").fetchone() == before, "it changes when another connection writes"
+    api.say("pho")
+    assert other.execute("PRAGMA data_version").fetchone() != before
+    other.close()
