@@ -120,6 +120,7 @@ class Engine:
                 self._enqueue(ticket, position, (group, tuple(row)), turn)
                 turn += len(row)
             self._line.sort(key=_turn)
+            self._metrics.waiting.set(self._waiting_tokens)
             self._changed.notify(min(len(rows), len(self._workers)))
         return ticket
 
@@ -132,6 +133,7 @@ class Engine:
                     entry.cancelled = True
                     self._waiting_tokens -= entry.tokens
                     del self._in_flight[entry.group, entry.ids]
+            self._metrics.waiting.set(self._waiting_tokens)
         if not ticket.done.done():
             ticket.done.cancel()
 
@@ -211,6 +213,7 @@ class Engine:
                 del self._in_flight[entry.group, entry.ids]
             rate = tokens * len(self._workers) / max(finished - started, 1e-6)
             self._rate += RATE_WEIGHT * (rate - self._rate)
+            self._metrics.waiting.set(self._waiting_tokens)
         padded = len(batch) * max(entry.tokens for entry in batch)
         waits = [started - entry.queued_at for entry in batch]
         self._metrics.observe_batch(tokens, padded, waits, finished - started)

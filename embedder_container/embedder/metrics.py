@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-__all__ = ["Metrics"]
+__all__ = ["SHARED_FOLDER", "Metrics"]
+
+#: Variable by which prometheus_client keeps its figures in files that several processes share.
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -22,12 +28,14 @@ class Metrics:
         self.requests = Counter(
             "embedder_requests", "Requests answered, by path and status", ("path", "status"), registry=own
         )
-        self.in_progress = Gauge("embedder_requests_in_progress", "Requests being answered", registry=own)
+        self.in_progress = Gauge(
+            "embedder_requests_in_progress", "Requests being answered", registry=own, multiprocess_mode="livesum"
+        )
         self.rejected = Counter("embedder_rejected", "Requests refused because the queue was full", registry=own)
         self.expired = Counter("embedder_expired", "Requests whose deadline passed in the queue", registry=own)
         self.tokens = Counter("embedder_tokens", "Tokens computed, without padding", registry=own)
         self.padding = Counter("embedder_padding_tokens", "Tokens computed that were padding", registry=own)
-        self._waiting = Gauge("embedder_queue_tokens", "Tokens waiting", registry=own)
+        self.waiting = Gauge("embedder_queue_tokens", "Tokens waiting", registry=own, multiprocess_mode="livesum")
         self._wait = Histogram(
             "embedder_queue_wait_seconds", "Time from arrival to batch, by text", buckets=SECONDS, registry=own
         )
@@ -38,10 +46,6 @@ class Metrics:
         self._inference = Histogram(
             "embedder_inference_seconds", "Time of the model for a batch", buckets=SECONDS, registry=own
         )
-
-    def watch_queue(self, waiting: Callable[[], float]) -> None:
-        """Read the queue's length from ``waiting`` whenever the metrics are asked for."""
-        self._waiting.set_function(waiting)
 
     def observe_batch(self, tokens: int, padded: int, waits: Sequence[float], seconds: float) -> None:
         """Count one batch: useful tokens, tokens with padding, each text's wait, the model's time."""
@@ -54,4 +58,21 @@ class Metrics:
             self._wait.observe(wait)
 
     def render(self) -> bytes:
-        return generate_latest(self.registry)
+        """Return the figures of all processes that share the folder; without one, of this process."""
+        folder = os.environ.get(SHARED_FOLDER)
+        if not folder:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        _forget_the_dead(Path(folder))
+        MultiProcessCollector(together, folder)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """What a killed process had waiting is waiting no longer; what it counted stays."""
+    for file in folder.glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -11,6 +12,7 @@ from uvicorn.supervisors import Multiprocess
 from .errors import EmbedderError
 from .http.app import App
 from .manifest import verify_folder
+from .metrics import SHARED_FOLDER
 from .model import load_model
 from .service import Embedding
 from .settings import Settings, read_settings, to_environment
@@ -56,7 +58,9 @@ def serve(settings: Settings) -> None:
     print(f"embedder: serving {settings.model_path.name} on {host}:{port}", flush=True)
 
     if several:
-        Multiprocess(config, sockets=[listener]).run()
+        with tempfile.TemporaryDirectory(prefix="embedder-metrics-") as folder:
+            os.environ[SHARED_FOLDER] = folder
+            Multiprocess(config, sockets=[listener]).run()
     else:
         uvicorn.Server(config).run(sockets=[listener])
 

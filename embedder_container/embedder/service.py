@@ -72,7 +72,6 @@ class Embedding:
             threads=settings.threads,
             queue_tokens=settings.queue_tokens,
         )
-        self.metrics.watch_queue(lambda: self.waiting_tokens)
         await self.embed(["warm up"], Options())
         self.ready = True
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from local.up.errors import UpError
 
-__all__ = ["ROOT", "Settings", "add_options", "read_settings", "socket_path"]
+__all__ = ["MODELS", "ROOT", "Settings", "add_options", "read_settings", "socket_path"]
 
 #: The checkout: parts are started in it, so that relative paths in the template mean the same everywhere.
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,10 +20,14 @@ HOST = "127.0.0.1"
 #: A unix socket's path may be this long (sun_path of 108 bytes, less its final NUL).
 MAX_SOCKET_BYTES = 107
 
+#: Embedding models that `up` runs, and the size of their vectors; the first is the default.
+MODELS = {"all-MiniLM-L6-v2": 384, "multilingual-e5-small": 384, "jina-embeddings-v3": 1024}
+
 _OPTIONS = {
     "port": ("FORGETLESS_PORT", "3000", "port of the gateway"),
     "embedder-port": ("FORGETLESS_EMBEDDER_PORT", "7997", "port of the embedder"),
     "queue-port": ("FORGETLESS_QUEUE_PORT", "9324", "port of the queue"),
+    "embedding-model": ("EMBEDDING_MODEL", "all-MiniLM-L6-v2", f"embedding model: {', '.join(MODELS)}"),
     "state": ("FORGETLESS_STATE", ".forgetless", "folder of data, models, logs and the API key"),
 }
 
@@ -70,11 +74,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def read_settings(options: argparse.Namespace, environment: Mapping[str, str]) -> Settings:
     """The settings in force; raises UpError naming the variable that makes no sense."""
     state = _text(options, environment, "state")
+    model = _text(options, environment, "embedding-model")
+    if model not in MODELS:
+        raise UpError(f"--embedding-model or EMBEDDING_MODEL must be one of {', '.join(MODELS)}, not {model!r}")
     return Settings(
         state=Path(os.path.abspath(ROOT / Path(state).expanduser())),
         port=_port(options, environment, "port"),
         embedder_port=_port(options, environment, "embedder-port"),
         queue_port=_port(options, environment, "queue-port"),
+        model=model,
+        dimensions=MODELS[model],
     )
 
 

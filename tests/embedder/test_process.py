@@ -67,11 +67,15 @@ def test_several_processes_answer_on_one_port_and_end_together(model_dir: Path) 
     served = start(model_dir, processes=2)
     children = psutil.Process(served.process.pid).children()
     answers = asyncio.run(burst(served, [{"input": words(number)} for number in range(20)]))
+    figures = served.figures()
     served.process.terminate()
     served.process.wait(60)
     assert served.process.stdout is not None
     served.process.stdout.close()
     assert {answer.status_code for answer in answers} == {200}
+    # Whichever process was asked, it tells of both.
+    assert figures['embedder_requests_total{path="/v1/embeddings",status="200"}'] == 20
+    assert figures["embedder_queue_tokens"] == 0
     assert len(children) >= 2
     assert psutil.wait_procs(children, timeout=60)[1] == []
 
@@ -161,7 +165,7 @@ def test_check_tells_whether_a_service_is_ready(server: Served) -> None:
 def test_the_container_has_the_projects_pins() -> None:
     root = Path(__file__).parents[2]
     project = (root / "pyproject.toml").read_text()
-    for name in ("requirements.txt", "requirements-prepare.txt"):
+    for name in ("requirements.txt", "requirements-prepare.txt", "requirements-lambda.txt"):
         lines = (root / "embedder_container" / name).read_text().splitlines()
         pins = [line for line in lines if "==" in line]
         assert pins

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from embedder.sources import KNOWN
 from local.up.errors import UpError
 from local.up.keys import api_key
 from local.up.parts import environment_of_functions, parts_of
-from local.up.settings import MAX_SOCKET_BYTES, ROOT, Settings, add_options, read_settings, socket_path
+from local.up.settings import MAX_SOCKET_BYTES, MODELS, ROOT, Settings, add_options, read_settings, socket_path
 
 
 def settings_from(*arguments: str, **environment: str) -> Settings:
@@ -43,6 +44,24 @@ def test_an_option_wins_over_the_environment_and_that_over_the_default() -> None
 def test_a_port_that_is_none_is_refused_by_name(port: str) -> None:
     with pytest.raises(UpError, match="FORGETLESS_EMBEDDER_PORT"):
         settings_from(FORGETLESS_EMBEDDER_PORT=port)
+
+
+def test_the_embedding_model_is_chosen_by_name_and_brings_its_dimensions() -> None:
+    assert (settings_from().model, settings_from().dimensions) == ("all-MiniLM-L6-v2", 384)
+    chosen = settings_from(EMBEDDING_MODEL="jina-embeddings-v3")
+    told = environment_of_functions(chosen, {"FORGETLESS_EMBEDDING_MODEL": "another"})
+    assert told["FORGETLESS_EMBEDDING_MODEL"] == "jina-embeddings-v3"
+    assert told["FORGETLESS_EMBEDDING_DIMENSIONS"] == "1024"
+    assert chosen.model_folder.name == "jina-embeddings-v3"
+
+
+def test_an_embedding_model_that_is_not_known_is_refused_by_name() -> None:
+    with pytest.raises(UpError, match=r"EMBEDDING_MODEL must be one of all-MiniLM-L6-v2, .* not 'gpt-9'"):
+        settings_from(EMBEDDING_MODEL="gpt-9")
+
+
+def test_every_embedding_model_can_be_prepared_by_name() -> None:
+    assert set(MODELS) <= set(KNOWN)
 
 
 def test_the_socket_lies_in_the_state_folder_when_its_path_is_short(tmp_path: Path) -> None:

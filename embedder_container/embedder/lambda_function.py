@@ -1,0 +1,32 @@
+"""The service as a Lambda function behind a function URL (payload version 2); the model opens with the environment.
+
+Lambda gives an environment one request at a time, so batches hold the texts of one request only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from mangum import Mangum
+
+from .http.app import App
+from .model import load_model
+from .service import Embedding
+from .settings import read_settings
+
+__all__ = ["handler"]
+
+
+def _open() -> Mangum:
+    settings = read_settings(os.environ)
+    model, manifest = load_model(settings.model_path)
+    service = Embedding(model, manifest, settings)
+    # Mangum runs each invocation on the thread's loop; the service's workers answer to the same one.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(service.start())
+    return Mangum(App(service), lifespan="off")
+
+
+handler = _open()
