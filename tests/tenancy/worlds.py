@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from forgetless.domain.documents import Document
 from forgetless.domain.keys import Role
