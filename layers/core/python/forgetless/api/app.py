@@ -31,26 +31,27 @@ def create_app(services: Callable[[], Services], *, inline: bool) -> FastAPI:
 
     `inline` runs endpoints on the event loop (Lambda: one request at a time), else in a bounded pool of threads.
     """
-    from forgetless.api.routes import (  # noqa: PLC0415 - the search function never loads these
+    from forgetless.api.platform.routes import PLATFORM_ROUTES  # noqa: PLC0415 - the search function never loads these
+    from forgetless.api.routes import (  # noqa: PLC0415
         configure,
         entities,
-        events,
         health,
         instructions,
         memories,
         search,
     )
 
-    modules = (memories, search, entities, events, configure, instructions, health)
-    routes = [route for module in modules for route in module.ROUTES]
+    modules = (memories, search, entities, configure, instructions, health)
+    routes = [*(route for module in modules for route in module.ROUTES), *PLATFORM_ROUTES]
     return _compose(services, routes, inline=inline, docs=True)
 
 
 def create_search_app(services: Callable[[], Services], *, inline: bool) -> FastAPI:
-    """Only what the search function serves: POST /search, without documentation."""
+    """Only what the search function serves: the searches of both dialects, without documentation."""
+    from forgetless.api.platform.routes import searching  # noqa: PLC0415 - as above
     from forgetless.api.routes import search  # noqa: PLC0415 - as above
 
-    return _compose(services, search.ROUTES, inline=inline, docs=False)
+    return _compose(services, [*search.ROUTES, *searching.ROUTES], inline=inline, docs=False)
 
 
 def _compose(services: Callable[[], Services], routes: Iterable[Route], *, inline: bool, docs: bool) -> FastAPI:

@@ -44,4 +44,5 @@ class Boundary:
         except Exception as error:
             if answered:
                 raise
-            await answer_error(error, request_id)(scope, receive, send_marked)
+            answer = answer_error(error, request_id, method=scope["method"], path=scope["path"])
+            await answer(scope, receive, send_marked)
