@@ -1,0 +1,127 @@
+"""Webhooks: who wants to hear of changes, as a document of the ledger, and how a delivery is signed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from forgetless.domain.documents import Document
+from forgetless.domain.memory import EventKind
+
+__all__ = [
+    "EVENT_TYPES",
+    "WEBHOOK",
+    "Webhook",
+    "event_type",
+    "from_document",
+    "new_secret",
+    "next_document",
+    "signature",
+    "to_document",
+]
+
+#: The kind of these documents.
+WEBHOOK = "webhook"
+
+#: What a client may ask for, in mem0's words; the first three are delivered so far.
+EVENT_TYPES = (
+    "memory_add",
+    "memory_update",
+    "memory_delete",
+    "memory_categorize",
+    "ingest_job_completed",
+    "ingest_job_partially_completed",
+    "ingest_job_failed",
+    "ingest_job_cancelled",
+)
+
+_SECRET_PREFIX = "whsec_"  # noqa: S105 - how every such secret begins
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """One address of a tenant, and which events it is told of."""
+
+    id: str
+    tenant: str
+    name: str
+    url: str
+    event_types: tuple[str, ...]
+    project_id: str
+    created_at: str
+    updated_at: str
+    #: As Standard Webhooks writes it: `whsec_` and base64.
+    secret: str
+    is_active: bool = True
+    #: Since when every attempt has failed (a timestamp); None while it works.
+    failing_since: str | None = None
+    #: Why delivery stopped by itself; None when it did not.
+    disabled_reason: str | None = None
+
+    def wants(self, kind: EventKind) -> bool:
+        """Whether it is to be told of such an event."""
+        return self.is_active and event_type(kind) in self.event_types
+
+
+def event_type(kind: EventKind) -> str:
+    """mem0's name for an event among the event types of a webhook."""
+    return f"memory_{kind.value.lower()}"
+
+
+def to_document(webhook: Webhook) -> Document:
+    """The first version of a webhook's document."""
+    body = {
+        "name": webhook.name,
+        "url": webhook.url,
+        "event_types": list(webhook.event_types),
+        "project_id": webhook.project_id,
+        "is_active": webhook.is_active,
+        "created_at": webhook.created_at,
+        "updated_at": webhook.updated_at,
+        "secret": webhook.secret,
+        "failing_since": webhook.failing_since,
+        "disabled_reason": webhook.disabled_reason,
+    }
+    return Document(webhook.tenant, WEBHOOK, webhook.id, body, webhook.created_at)
+
+
+def from_document(document: Document) -> Webhook:
+    """The webhook that a document of kind WEBHOOK holds."""
+    body: Mapping[str, Any] = document.body
+    return Webhook(
+        id=document.id,
+        tenant=document.tenant,
+        name=body["name"],
+        url=body["url"],
+        event_types=tuple(body["event_types"]),
+        project_id=body["project_id"],
+        created_at=body["created_at"],
+        updated_at=body["updated_at"],
+        secret=body["secret"],
+        is_active=body["is_active"],
+        failing_since=body.get("failing_since"),
+        disabled_reason=body.get("disabled_reason"),
+    )
+
+
+def next_document(document: Document, webhook: Webhook) -> Document:
+    """The version after `document`, saying what `webhook` says."""
+    return replace(document, body=to_document(webhook).body, version=document.version + 1)
+
+
+def new_secret() -> str:
+    """A fresh signing secret."""
+    return _SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode("ascii")
+
+
+def signature(secret: str, message_id: str, sent_at_s: int, body: bytes) -> str:
+    """The header `webhook-signature` of Standard Webhooks: HMAC-SHA256 over id, time and body."""
+    key = base64.b64decode(secret.removeprefix(_SECRET_PREFIX))
+    signed = b".".join((message_id.encode(), str(sent_at_s).encode(), body))
+    return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode("ascii")
