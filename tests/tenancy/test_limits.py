@@ -99,6 +99,22 @@ def test_of_documents_only_shared_kinds_are_read_and_none_written(world: World, 
         limited.delete_document("default", "export", "one")
 
 
+def test_documents_of_memories_follow_the_memory(world: World, limited: Ledger) -> None:
+    theirs, mine = (world.say("tea", scope=scope).results[0].id for scope in (BOB, ANNA))
+    for number, memory in enumerate((mine, theirs, theirs.replace("-", ""))):
+        at = AT.replace("00:00:00", f"00:00:0{number}")
+        world.ledger.put_document(Document("default", "feedback", memory, {"feedback": "POSITIVE"}, at))
+    assert limited.document("default", "feedback", theirs) is None
+    assert [one.id for one in limited.documents("default", "feedback", limit=1)[0]] == [mine]
+    with pytest.raises(ForbiddenError):
+        limited.put_document(Document("default", "feedback", theirs, {}, AT, version=2))
+    with pytest.raises(ForbiddenError):
+        limited.delete_document("default", "feedback", theirs)
+    assert limited.put_document(Document("default", "feedback", mine, {}, AT, version=2))
+    world.services.changes.delete("default", mine)
+    assert limited.delete_document("default", "feedback", mine)
+
+
 def test_what_no_key_asks_for_is_refused(world: World, limited: Ledger) -> None:
     for ask in (
         lambda: limited.keys("default"),

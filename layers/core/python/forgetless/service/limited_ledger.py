@@ -18,10 +18,12 @@ from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Entity, IdempotencyRecord, Ledger, MemoryPage
 
-__all__ = ["SHARED_KINDS", "LimitedLedger"]
+__all__ = ["OF_MEMORIES", "SHARED_KINDS", "LimitedLedger"]
 
 #: Kinds of documents that hold nothing of a user's, and that every key may read.
 SHARED_KINDS = frozenset({"project"})
+#: Kinds of documents that belong to a memory and bear its id: whoever may touch the memory may touch them.
+OF_MEMORIES = frozenset({"feedback"})
 
 _OTHERS = "This key is limited to certain users: user_id must be given and be one of them."
 _NOT_ITS_WORK = "This key is limited to certain users and may not do this."
@@ -152,24 +154,35 @@ class LimitedLedger:
     def keys(self, *_: object, **__: object) -> NoReturn:
         raise ForbiddenError(_NOT_ITS_WORK)
 
-    def put_document(self, *_: object, **__: object) -> NoReturn:
-        raise ForbiddenError(_NOT_ITS_WORK)
+    def put_document(self, document: Document) -> bool:
+        self._check_document(document.tenant, document.kind, document.id)
+        return self._ledger.put_document(document)
 
     def document(self, tenant: str, kind: str, id_: str) -> Document | None:
-        return self._ledger.document(tenant, kind, id_) if kind in SHARED_KINDS else None
+        if kind in SHARED_KINDS or self._of_mine(tenant, kind, [id_]):
+            return self._ledger.document(tenant, kind, id_)
+        return None
 
     def documents(
         self, tenant: str, kind: str, *, limit: int, cursor: str | None = None
     ) -> tuple[list[Document], str | None]:
-        if kind not in SHARED_KINDS:
-            return [], None
-        return self._ledger.documents(tenant, kind, limit=limit, cursor=cursor)
+        if kind in SHARED_KINDS:
+            return self._ledger.documents(tenant, kind, limit=limit, cursor=cursor)
+        found: list[Document] = []
+        while kind in OF_MEMORIES:
+            page, cursor = self._ledger.documents(tenant, kind, limit=limit - len(found), cursor=cursor)
+            mine = self._of_mine(tenant, kind, [document.id for document in page])
+            found += [document for document in page if document.id in mine]
+            if cursor is None or len(found) >= limit:
+                return found, cursor
+        return [], None
 
     def due_documents(self, *_: object, **__: object) -> NoReturn:
         raise ForbiddenError(_NOT_ITS_WORK)
 
-    def delete_document(self, *_: object, **__: object) -> NoReturn:
-        raise ForbiddenError(_NOT_ITS_WORK)
+    def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
+        self._check_document(tenant, kind, id_)
+        return self._ledger.delete_document(tenant, kind, id_)
 
     def begin_request(
         self, tenant: str, name: str, record: IdempotencyRecord, *, now: str, expires_at: str
@@ -195,6 +208,13 @@ class LimitedLedger:
     def _check(self, scopes: Iterable[Scope]) -> None:
         if not all(map(self._mine, scopes)):
             raise ForbiddenError(_OTHERS)
+
+    def _of_mine(self, tenant: str, kind: str, ids: Sequence[str]) -> set[str]:
+        return set(self.read(tenant, ids)) if kind in OF_MEMORIES else set()
+
+    def _check_document(self, tenant: str, kind: str, id_: str) -> None:
+        if not self._of_mine(tenant, kind, [id_]):
+            raise ForbiddenError(_NOT_ITS_WORK)
 
     def _own(self, name: str) -> str:
         return f"{self._name} {name}"
