@@ -25,8 +25,8 @@ from forgetless.service.instructing import InstructionService
 from forgetless.service.keys import KeyService
 from forgetless.service.limited_index import LimitedIndex
 from forgetless.service.limited_ledger import LimitedLedger
-from forgetless.service.rates import RateLimiter
 from forgetless.service.projects import ProjectService
+from forgetless.service.rates import RateLimiter
 from forgetless.service.reading import ReadService
 from forgetless.service.recalling import Recall
 from forgetless.service.searching import SearchService

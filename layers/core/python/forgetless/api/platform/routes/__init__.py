@@ -39,4 +39,7 @@ _MODULES = (
     memories,
 )
 
-PLATFORM_ROUTES: tuple[Route, ...] = tuple(route for module in _MODULES for route in module.ROUTES)
+PLATFORM_ROUTES: tuple[Route, ...] = (
+    memories.HISTORY,
+    *(route for module in _MODULES for route in module.ROUTES),
+)

@@ -15,8 +15,9 @@ from forgetless.api.platform.presenting import entity_item, entity_number, memor
 from forgetless.api.platform.wire import MAX_PAGE_SIZE
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
-from forgetless.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError
+from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters import Compare, Field, Operator
+from forgetless.domain.keys import Role
 from forgetless.service.requests import PageRequest
 
 __all__ = ["ROUTES"]
@@ -50,14 +51,12 @@ def get_entity(caller: CurrentCaller, entity_type: str, entity_id: str) -> Respo
 
 def delete_entity(caller: CurrentCaller, entity_type: str, entity_id: str) -> Response:
     """Forget everything of one; it is done when the answer comes."""
-    _require_admin(caller)
     kind, name = _checked(entity_type, entity_id)
     return _delete(caller, kind, name)
 
 
 def delete_numbered(caller: CurrentCaller, entity_type: str, entity_id: str) -> Response:
     """The same by the number that the list shows (deprecated by mem0)."""
-    _require_admin(caller)
     _check_kind(entity_type)
     if not (entity_id.isascii() and entity_id.isdigit()):
         raise InvalidRequestError("Invalid entity ID. Must be an integer.")
@@ -99,15 +98,10 @@ def _check_kind(kind: str) -> None:
         raise InvalidRequestError("Invalid entity type")
 
 
-def _require_admin(caller: Caller) -> None:
-    if not caller.admin:
-        raise ForbiddenError("Admin role required.")
-
-
 ROUTES = (
     Route("GET", "/v1/entities/", list_entities),
-    Route("DELETE", "/v1/entities/{entity_type}/{entity_id}/", delete_numbered),
+    Route("DELETE", "/v1/entities/{entity_type}/{entity_id}/", delete_numbered, needs=Role.ADMIN),
     Route("GET", "/v2/entities/{entity_type}/{entity_id:path}/", get_entity),
-    Route("DELETE", "/v2/entities/{entity_type}/{entity_id:path}/", delete_entity),
+    Route("DELETE", "/v2/entities/{entity_type}/{entity_id:path}/", delete_entity, needs=Role.ADMIN),
     Route("GET", "/v1/memories/{entity_type}/{entity_id:path}/", entity_memories),
 )

@@ -14,6 +14,7 @@ from forgetless.api.platform.wire import ExportCreate, ExportGet, Filters, Ids, 
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.keys import Role
 
 __all__ = ["ROUTES"]
 
@@ -59,6 +60,6 @@ def _schema(given: Any) -> dict[str, Any]:
 
 ROUTES = (
     Route("POST", "/v1/exports/", create_export),
-    Route("POST", "/v1/exports/get/", get_export),
-    Route("POST", "/v1/summary/", summarise),
+    Route("POST", "/v1/exports/get/", get_export, needs=Role.READ),
+    Route("POST", "/v1/summary/", summarise, needs=Role.READ),
 )

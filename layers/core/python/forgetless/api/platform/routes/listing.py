@@ -18,6 +18,7 @@ from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters import And
+from forgetless.domain.keys import Role
 from forgetless.service.requests import Page, PageRequest
 
 __all__ = ["ROUTES"]
@@ -130,7 +131,7 @@ def _given(**values: Any) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("POST", "/v3/memories/", list_v3),
-    Route("POST", "/v2/memories/", list_v2),
+    Route("POST", "/v3/memories/", list_v3, needs=Role.READ),
+    Route("POST", "/v2/memories/", list_v2, needs=Role.READ),
     Route("GET", "/v1/memories/", list_v1),
 )

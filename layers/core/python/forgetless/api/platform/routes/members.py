@@ -8,10 +8,11 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.platform.routes.projects import check_place, require_admin
+from forgetless.api.platform.routes.projects import check_place
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.api.wire.text import Text
+from forgetless.domain.keys import Role
 
 __all__ = ["ROUTES"]
 
@@ -31,7 +32,6 @@ def list_members(caller: CurrentCaller, org_id: str, project: str) -> Response:
 
 def add_member(caller: CurrentCaller, org_id: str, project: str, body: MemberBody) -> Response:
     """Put somebody on the list; no mail is sent."""
-    require_admin(caller)
     check_place(caller, org_id, project)
     caller.services.projects.set_member(caller.tenant, project, body.email, body.role)
     return json_response({"message": "User added to the project successfully."})
@@ -39,7 +39,6 @@ def add_member(caller: CurrentCaller, org_id: str, project: str, body: MemberBod
 
 def update_member(caller: CurrentCaller, org_id: str, project: str, body: MemberBody) -> Response:
     """Change a role."""
-    require_admin(caller)
     check_place(caller, org_id, project)
     caller.services.projects.set_member(caller.tenant, project, body.email, body.role, known=True)
     return json_response({"message": "User role updated successfully."})
@@ -47,7 +46,6 @@ def update_member(caller: CurrentCaller, org_id: str, project: str, body: Member
 
 def remove_member(caller: CurrentCaller, org_id: str, project: str, email: str) -> Response:
     """Take somebody off the list."""
-    require_admin(caller)
     check_place(caller, org_id, project)
     caller.services.projects.set_member(caller.tenant, project, email, None, known=True)
     return json_response({"message": "Member removed from the project"})
@@ -57,7 +55,7 @@ _MEMBERS = "/api/v1/orgs/organizations/{org_id}/projects/{project}/members/"
 
 ROUTES = (
     Route("GET", _MEMBERS, list_members),
-    Route("POST", _MEMBERS, add_member),
-    Route("PUT", _MEMBERS, update_member),
-    Route("DELETE", _MEMBERS, remove_member),
+    Route("POST", _MEMBERS, add_member, needs=Role.ADMIN),
+    Route("PUT", _MEMBERS, update_member, needs=Role.ADMIN),
+    Route("DELETE", _MEMBERS, remove_member, needs=Role.ADMIN),
 )

@@ -15,15 +15,16 @@ from forgetless.api.platform.scoping import given_ids
 from forgetless.api.platform.wire import Ids, UpdateBody
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
-from forgetless.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError
+from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filter_scope import named_entities
 from forgetless.domain.filters import And, Compare, Field, Filter, Operator
+from forgetless.domain.keys import Role
 from forgetless.domain.memory import Memory
 from forgetless.domain.platform_filters import parse_moment, parse_platform_filter
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.service.requests import UpdateRequest
 
-__all__ = ["ROUTES", "check_memory_id", "memory_of"]
+__all__ = ["HISTORY", "ROUTES", "check_memory_id", "memory_of"]
 
 _UNKNOWN = "Memory not found!"
 
@@ -72,8 +73,6 @@ def delete_memories(
     filters: str | None = None,
 ) -> Response:
     """Forget everything of a scope; `*` stands for any value. It is done when the answer comes."""
-    if not caller.admin:
-        raise ForbiddenError("Admin role required.")
     ids = given_ids(Ids(user_id=user_id, agent_id=agent_id, app_id=app_id, run_id=run_id))
     conditions = read_object("filters", filters) or {}
     if given := read_object("metadata", metadata):
@@ -137,9 +136,11 @@ def _update(caller: Caller, memory_id: str, body: UpdateBody) -> UpdateRequest:
     )
 
 
+#: Before the entities' `/v1/memories/{entity_type}/{entity_id}/`, which would take it for an entity called "history".
+HISTORY = Route("GET", "/v1/memories/{memory_id:path}/history/", memory_history)
+
 ROUTES = (
-    Route("DELETE", "/v1/memories/", delete_memories),
-    Route("GET", "/v1/memories/{memory_id:path}/history/", memory_history),
+    Route("DELETE", "/v1/memories/", delete_memories, needs=Role.ADMIN),
     Route("GET", "/v1/memories/{memory_id:path}/", get_memory),
     Route("PUT", "/v1/memories/{memory_id:path}/", update_memory),
     Route("DELETE", "/v1/memories/{memory_id:path}/", delete_memory),

@@ -13,10 +13,11 @@ from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.api.wire.text import Text
-from forgetless.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError
+from forgetless.domain.errors import InvalidRequestError, NotFoundError
+from forgetless.domain.keys import Role
 from forgetless.service.projects import Project, organization_id, project_id
 
-__all__ = ["ROUTES", "check_place", "require_admin"]
+__all__ = ["ROUTES", "check_place"]
 
 _UNKNOWN = "Organization or project not found"
 
@@ -83,7 +84,6 @@ def get_project(
 
 def update_project(caller: CurrentCaller, org_id: str, project: str, body: ProjectUpdate) -> Response:
     """Set what the body holds; later adds follow it."""
-    require_admin(caller)
     check_place(caller, org_id, project)
     changes = body.model_dump(exclude_unset=True)
     if not changes:
@@ -94,7 +94,6 @@ def update_project(caller: CurrentCaller, org_id: str, project: str, body: Proje
 
 def create_project(caller: CurrentCaller, org_id: str, body: ProjectCreate) -> Response:
     """A further project; it holds settings, and no key works in it."""
-    require_admin(caller)
     _check_organization(caller, org_id)
     id_ = f"proj_{secrets.token_hex(12)}"
     caller.services.projects.create(caller.tenant, id_, body.model_dump())
@@ -103,7 +102,6 @@ def create_project(caller: CurrentCaller, org_id: str, body: ProjectCreate) -> R
 
 def delete_project(caller: CurrentCaller, org_id: str, project: str) -> Response:
     """Delete a further project."""
-    require_admin(caller)
     check_place(caller, org_id, project)
     caller.services.projects.delete(caller.tenant, project)
     return json_response({"message": "Project and related data deleted successfully."})
@@ -113,12 +111,6 @@ def check_place(caller: Caller, org_id: str, project: str) -> Project:
     """The project; raises NotFoundError when it, or the organization, is not the tenant's."""
     _check_organization(caller, org_id)
     return caller.services.projects.get(caller.tenant, project)
-
-
-def require_admin(caller: Caller) -> None:
-    """Raise ForbiddenError unless the key is an administrator's."""
-    if not caller.admin:
-        raise ForbiddenError("Admin role required.")
 
 
 def _check_organization(caller: Caller, org_id: str) -> None:
@@ -145,8 +137,8 @@ def _shown(project: Project, *, role: str, own: str) -> dict[str, Any]:
 _PROJECTS = "/api/v1/orgs/organizations/{org_id}/projects/"
 
 ROUTES = (
-    Route("POST", _PROJECTS, create_project),
+    Route("POST", _PROJECTS, create_project, needs=Role.ADMIN),
     Route("GET", f"{_PROJECTS}{{project}}/", get_project),
-    Route("PATCH", f"{_PROJECTS}{{project}}/", update_project),
-    Route("DELETE", f"{_PROJECTS}{{project}}/", delete_project),
+    Route("PATCH", f"{_PROJECTS}{{project}}/", update_project, needs=Role.ADMIN),
+    Route("DELETE", f"{_PROJECTS}{{project}}/", delete_project, needs=Role.ADMIN),
 )

@@ -13,6 +13,7 @@ from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filter_scope import pinned_ids
 from forgetless.domain.filters import And
+from forgetless.domain.keys import Role
 from forgetless.domain.platform_filters import parse_moment
 from forgetless.service.requests import ScoredMemory, SearchRequest
 
@@ -69,7 +70,7 @@ def _request(caller: Caller, body: SearchBody, *, top_level: bool, nobody: str |
 
 
 ROUTES = (
-    Route("POST", "/v3/memories/search/", search_v3),
-    Route("POST", "/v2/memories/search/", search_v2),
-    Route("POST", "/v1/memories/search/", search_v1),
+    Route("POST", "/v3/memories/search/", search_v3, needs=Role.READ),
+    Route("POST", "/v2/memories/search/", search_v2, needs=Role.READ),
+    Route("POST", "/v1/memories/search/", search_v1, needs=Role.READ),
 )

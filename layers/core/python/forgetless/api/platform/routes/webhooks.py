@@ -9,11 +9,11 @@ from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import Response
 
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.platform.routes.projects import require_admin
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.api.wire.text import Text
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError
+from forgetless.domain.keys import Role
 from forgetless.domain.webhooks import Webhook
 from forgetless.service.projects import project_id
 
@@ -69,14 +69,12 @@ class WebhookUpdate(BaseModel):
 
 def list_webhooks(caller: CurrentCaller, project: str) -> Response:
     """Those of a project, without their secrets."""
-    require_admin(caller)
     _check_project(caller, project)
     return json_response([_item(one) for one in caller.services.webhooks.list(caller.tenant, project)])
 
 
 def create_webhook(caller: CurrentCaller, project: str, body: WebhookCreate) -> Response:
     """Register one; only this answer has its signing secret (ours; see docs/compatibility.md)."""
-    require_admin(caller)
     _check_project(caller, project)
     webhook = caller.services.webhooks.create(
         caller.tenant,
@@ -91,7 +89,6 @@ def create_webhook(caller: CurrentCaller, project: str, body: WebhookCreate) -> 
 
 def update_webhook(caller: CurrentCaller, webhook_id: str, body: WebhookUpdate) -> Response:
     """Change name, address, events or whether it is told of anything."""
-    require_admin(caller)
     changes = {name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None}
     if not changes:
         raise InvalidRequestError("Give at least one of name, url, event_types and is_active.")
@@ -103,7 +100,6 @@ def update_webhook(caller: CurrentCaller, webhook_id: str, body: WebhookUpdate) 
 
 def delete_webhook(caller: CurrentCaller, webhook_id: str) -> Response:
     """Remove one for good."""
-    require_admin(caller)
     caller.services.webhooks.delete(caller.tenant, webhook_id)
     return json_response({"message": "Webhook deleted successfully"})
 
@@ -133,8 +129,8 @@ def _item(webhook: Webhook) -> dict[str, Any]:
 
 
 ROUTES = (
-    Route("GET", "/api/v1/webhooks/projects/{project}/", list_webhooks),
-    Route("POST", "/api/v1/webhooks/projects/{project}/", create_webhook),
-    Route("PUT", "/api/v1/webhooks/{webhook_id}/", update_webhook),
-    Route("DELETE", "/api/v1/webhooks/{webhook_id}/", delete_webhook),
+    Route("GET", "/api/v1/webhooks/projects/{project}/", list_webhooks, needs=Role.ADMIN),
+    Route("POST", "/api/v1/webhooks/projects/{project}/", create_webhook, needs=Role.ADMIN),
+    Route("PUT", "/api/v1/webhooks/{webhook_id}/", update_webhook, needs=Role.ADMIN),
+    Route("DELETE", "/api/v1/webhooks/{webhook_id}/", delete_webhook, needs=Role.ADMIN),
 )
