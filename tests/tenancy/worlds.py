@@ -31,6 +31,7 @@ _OWN = (
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?"), "a time"),
     (re.compile(r"fgl_[\w-]+"), "a key"),
     (re.compile(r'"(score|latency|request_id)": ?("[^"]*"|[\d.e-]+)'), r'"\1"'),
+    (re.compile(r'"(score_breakdown)": ?\{[^}]*\}'), r'"\1"'),
 )
 
 #: Rows of every table, in words.
