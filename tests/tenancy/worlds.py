@@ -97,6 +97,9 @@ def make_pair(folder: Path, tenant: str, role: Role, *users: str) -> Pair:
         # Its first use is noted now, not in the middle of an attack.
         apis[-1].get("/configure/providers", key=ATTACKER)
     inhabited, empty = apis
+    if tenant == "default":
+        # The tenant's settings are no user's: they are there whoever else is.
+        _make_project(empty)
     ids = _make_victim(inhabited)
     return Pair(inhabited, empty, ids, same_tenant=tenant == "default", at_first=_rows(inhabited))
 
@@ -124,15 +127,17 @@ def _make_victim(api: Api) -> Ids:
         number=next(str(one["id"]) for one in entities if one["type"] == "user"),
         organization=place["org_id"],
         project=place["project_id"],
-        webhook=_make_project(api, place["org_id"], place["project_id"]),
+        webhook=_make_project(api),
         export=_done(api.post("/v1/exports/", export))["id"],
     )
 
 
-def _make_project(api: Api, organization: str, project: str) -> str:
-    """Settings, a member and a webhook; returns the webhook's id."""
-    path = f"/api/v1/orgs/organizations/{organization}/projects/{project}/"
-    _done(api.call("PATCH", path, json={"custom_instructions": MARK}))
+def _make_project(api: Api) -> str:
+    """Settings of the tenant, a member and a webhook; returns the webhook's id."""
+    place = _done(api.get("/v1/ping/"))
+    project = place["project_id"]
+    path = f"/api/v1/orgs/organizations/{place['org_id']}/projects/{project}/"
+    _done(api.call("PATCH", path, json={"custom_instructions": "the rules of the tenant"}))
     _done(api.post(f"{path}members/", {"email": "victim@example.com"}))
     hook = {"name": MARK, "url": f"https://{MARK}.example/", "event_types": ["memory_add"]}
     found: str = _done(api.post(f"/api/v1/webhooks/projects/{project}/", hook))["webhook_id"]
