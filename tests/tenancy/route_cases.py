@@ -74,6 +74,8 @@ VALUES: Mapping[str, Callable[[Ids], list[str]]] = {
 _PROJECTS = "/api/v1/orgs/organizations/{org_id}/projects/"
 _MEMBERS = _PROJECTS + "{project}/members/"
 
+#: Without a threshold, as other tenants' words move BM25's share of a score.
+_QUERY = {"query": "sesame", "threshold": 0, "top_k": 1000}
 _SAID = [{"role": "user", "content": "the attacker's own words"}]
 
 
@@ -108,12 +110,12 @@ BODIES: Mapping[str, Callable[[Ids], list[Any]]] = {
     "PUT /memories/{memory_id}": lambda _: [{"text": "the attacker's text"}, {"metadata": {"attacked": True}}],
     "POST /search": lambda ids: (
         [
-            {"query": "sesame", "filters": {name: value}, "threshold": 0, "top_k": 1000}
+            {**_QUERY, "filters": {name: value}}
             for name, value in (("user_id", ids.user), ("agent_id", ids.agent), ("run_id", ids.run))
         ]
         + [
-            {"query": "sesame", "filters": {"user_id": "attacker", "OR": [{"user_id": ids.user}, {"id": ids.memory}]}},
-            {"query": "sesame", "filters": {"user_id": {"in": ["attacker", ids.user]}}, "threshold": 0},
+            {**_QUERY, "filters": {"user_id": "attacker", "OR": [{"user_id": ids.user}, {"id": ids.memory}]}},
+            {**_QUERY, "filters": {"user_id": {"in": ["attacker", ids.user]}}},
         ]
     ),
     "POST /reset": lambda _: [],
