@@ -18,7 +18,18 @@ NAMES = [f"{'/'.join(sorted(route.methods))} {route.path}" for route in ROUTES]
 SOME_IDS = Ids(*(f"some-{name}" for name in Ids.__dataclass_fields__))
 
 #: All that is not GET and that a key may do which may only read.
-READING = {"POST /search", "POST /configure"}
+READING = {
+    "POST /search",
+    "POST /configure",
+    "POST /v1/memories/search/",
+    "POST /v2/memories/search/",
+    "POST /v3/memories/search/",
+    "POST /v2/memories/",
+    "POST /v3/memories/",
+    "POST /v1/exports/get/",
+    "POST /v1/summary/",
+}
+_PROJECTS = "/api/v1/orgs/organizations/{org_id}/projects/"
 #: What needs an administrator.
 ADMINISTRATION = {
     "DELETE /memories",
@@ -27,6 +38,19 @@ ADMINISTRATION = {
     "GET /api-keys",
     "POST /api-keys",
     "DELETE /api-keys/{key_id}",
+    "DELETE /v1/memories/",
+    "DELETE /v1/entities/{entity_type}/{entity_id}/",
+    "DELETE /v2/entities/{entity_type}/{entity_id:path}/",
+    f"POST {_PROJECTS}",
+    f"PATCH {_PROJECTS}{{project}}/",
+    f"DELETE {_PROJECTS}{{project}}/",
+    f"POST {_PROJECTS}{{project}}/members/",
+    f"PUT {_PROJECTS}{{project}}/members/",
+    f"DELETE {_PROJECTS}{{project}}/members/",
+    "GET /api/v1/webhooks/projects/{project}/",
+    "POST /api/v1/webhooks/projects/{project}/",
+    "PUT /api/v1/webhooks/{webhook_id}/",
+    "DELETE /api/v1/webhooks/{webhook_id}/",
 }
 #: What access says; whether a list of everybody's memories is allowed is a matter of the request, not of the route.
 LACKING = {"Admin role required.", "Write role required: this key may only read."}

@@ -14,6 +14,8 @@ from forgetless.ports.llm import Llm
 from forgetless.ports.queue import JobQueue
 from forgetless.service.adding import AddService
 from forgetless.service.changing import ChangeService
+from forgetless.service.exporting import ExportService
+from forgetless.service.feedback import FeedbackService
 from forgetless.service.health import HealthService
 from forgetless.service.idempotency import IdempotencyService
 from forgetless.service.indexing import Indexer
@@ -23,11 +25,13 @@ from forgetless.service.instructing import InstructionService
 from forgetless.service.keys import KeyService
 from forgetless.service.limited_index import LimitedIndex
 from forgetless.service.limited_ledger import LimitedLedger
+from forgetless.service.projects import ProjectService
 from forgetless.service.rates import RateLimiter
 from forgetless.service.reading import ReadService
 from forgetless.service.recalling import Recall
 from forgetless.service.searching import SearchService
 from forgetless.service.sweeping import SweepService
+from forgetless.service.webhooks import WebhookService
 
 __all__ = ["Ports", "Services"]
 
@@ -70,6 +74,10 @@ class Services:
         self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock)
         self.reads = ReadService(ledger=ledger, clock=clock)
         self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock)
+        self.projects = ProjectService(ledger=ledger, clock=clock)
+        self.feedback = FeedbackService(ledger=ledger, clock=clock)
+        self.webhooks = WebhookService(ledger=ledger, clock=clock)
+        self.exports = ExportService(ledger=ledger, reads=self.reads, llm=ports.llm, clock=clock)
         self.keys = KeyService(ledger=ledger, clock=clock)
         self.idempotency = IdempotencyService(ledger=ledger, clock=clock)
         self.instructions = InstructionService(llm=ports.llm, clock=clock)
