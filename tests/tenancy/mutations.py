@@ -190,7 +190,7 @@ _ACCESS = (
     Mutation(
         "roles: not compared",
         "api/access.py",
-        "not key.role.allows(route.role)",
+        "not key.role.allows(role)",
         "not key.role",
         ("tests/tenancy/test_roles.py",),
     ),

@@ -60,7 +60,7 @@ def test_no_function_can_scan_administer_or_reach_another_resource() -> None:
 
 def test_who_writes_and_who_sends() -> None:
     assert {name for name in FUNCTIONS if actions(name, "dynamodb:") & WRITES} == set(FUNCTIONS) - {"SearchFunction"}
-    assert {name for name in FUNCTIONS if actions(name, "sqs:")} == {"MemoriesFunction", "SweepFunction"}
+    assert {name for name in FUNCTIONS if actions(name, "sqs:")} == {"MemoriesFunction", "McpFunction", "SweepFunction"}
 
 
 def test_only_sweep_reads_the_secondary_index() -> None:
@@ -73,7 +73,8 @@ def test_only_sweep_reads_the_secondary_index() -> None:
 def test_a_function_reads_the_secrets_that_it_uses_alone() -> None:
     every = {"MilvusTokenSecret", "EmbedderKeySecret"}
     assert secrets("SearchFunction") == secrets("SweepFunction") == every
-    assert secrets("MemoriesFunction") == secrets("IngestFunction") == every | {"LlmKeySecret"}
+    for function in ("MemoriesFunction", "McpFunction", "IngestFunction"):
+        assert secrets(function) == every | {"LlmKeySecret"}
 
 
 def test_a_secret_is_a_parameter_for_an_arn_and_never_the_secret_itself() -> None:
