@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
+from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.ports.ledger import Ledger
 from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, ids, in_processes, job_id, update
@@ -69,11 +71,13 @@ def _write_much(ledger: Ledger, number: int) -> int:
     return len(ledger.list_memories("acme", ANNA.ids(), limit=999).items)
 
 
-def test_sixteen_processes_open_and_write_at_once(reopen: Reopen) -> None:
-    seen = in_processes(reopen, _write_much, 16)
-    assert max(seen) == 16 * 12
+def test_many_processes_open_and_write_at_once(reopen: Reopen) -> None:
+    # moto serves one at a time, and slowly.
+    count = 16 if isinstance(reopen, partial) and reopen.func is SqliteLedger else PROCESSES
+    seen = in_processes(reopen, _write_much, count)
+    assert max(seen) == count * 12
     ledger = reopen()
-    assert len(ledger.list_memories("acme", {}, limit=999).items) == 16 * 12
+    assert len(ledger.list_memories("acme", {}, limit=999).items) == count * 12
     assert ledger.unindexed(before=at(99), limit=9) == []
     ledger.close()
 
@@ -90,7 +94,7 @@ def test_threads_share_a_ledger(ledger: Ledger) -> None:
 
 
 def _add_forever(ledger: Ledger, number: int) -> None:
-    for position in range(60):
+    for position in range(30):
         ledger.append(add(a_memory(f"w{number}", position, second=60 + position)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -9,11 +10,20 @@ import pytest
 
 from forgetless.api.idempotency import fingerprint
 from forgetless.domain.errors import EmbedderError, LlmUnavailableError
+from forgetless.ports.ledger import Ledger
 from tests.unit.api.client import STRANGER, Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.service.world import facts
 
 BODY = {"messages": [{"role": "user", "content": "tea"}], "user_id": "alice", "infer": False}
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def open_ledger(request: pytest.FixtureRequest) -> Callable[[], Ledger | None]:
+    if request.param == "sqlite":
+        return lambda: None
+    opener: Callable[[], Ledger] = request.getfixturevalue("dynamo")
+    return opener
 
 
 def _add(api: Api, idempotency_key: str, body: Any = None, **options: Any) -> httpx2.Response:
@@ -30,6 +40,25 @@ def test_the_same_request_gets_the_same_answer_and_has_one_effect(new_api: NewAp
     assert "idempotency-replayed" not in first.headers
     assert second.headers["idempotency-replayed"] == "true"
     assert api.texts() == ["tea"]
+
+
+def test_every_write_takes_a_key(api: Api) -> None:
+    [memory_id] = api.say("tea")
+    headers = {"Idempotency-Key": "k1"}
+    changes = [api.put(f"/memories/{memory_id}", {"text": "coffee"}, headers=headers) for _ in range(2)]
+    assert (changes[0].status_code, changes[1].content) == (200, changes[0].content)
+    assert changes[1].headers["idempotency-replayed"] == "true"
+    deletions = [api.delete(f"/memories/{memory_id}", headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in deletions] == [200, 200]
+    assert api.delete(f"/memories/{memory_id}").status_code == 404
+
+
+def test_another_query_under_the_same_key_is_422(api: Api) -> None:
+    api.say("tea", user_id="bob")
+    headers = {"Idempotency-Key": "k1"}
+    assert api.delete("/memories?user_id=alice", headers=headers).status_code == 200
+    assert api.delete("/memories?user_id=bob", headers=headers).status_code == 422
+    assert api.texts("user_id=bob") == ["tea"]
 
 
 def test_the_order_of_fields_and_spaces_do_not_make_another_body(api: Api) -> None:

@@ -49,6 +49,7 @@ class SweepService:
 
     def sweep(self) -> SweepReport:
         """One bounded run; a part that fails is logged and the others still run."""
+        self._attempt("tidy", self._ledger.tidy)
         return SweepReport(
             requeued=self._attempt("requeue", self._requeue),
             indexed=self._attempt("index", self._index),

@@ -174,8 +174,9 @@ class Stages:
         for record in records:
             wanted = [Key(*key) for key in record["keys"]]
             while staged := [item for item in self._table.raw(wanted).values() if item.get("stage") == stage]:
-                with contextlib.suppress(ContendedError):
+                with contextlib.suppress(ContendedError):  # another has helped: see what is left
                     transact(self._table, [_final(item, state) for item in staged])
+                    break
         for record in [*records, keys.stage(stage)._asdict()]:
             key = {"pk": record["pk"], "sk": record["sk"]}
             self._table.call("delete_item", TableName=self._table.client.table, Key=to_wire(key))

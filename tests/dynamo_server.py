@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import boto3
+from moto import backends
 from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-__all__ = ["DynamoServer", "error", "serve_dynamodb"]
+__all__ = ["DynamoServer", "Rule", "error", "serve_dynamodb"]
 
 #: Given the operation and its parameters: None lets moto answer, else the status and the body of the answer.
 Rule = Callable[[str, dict[str, Any]], "tuple[int, Any] | None"]
@@ -25,8 +27,11 @@ class DynamoServer:
 
     def __init__(self) -> None:
         self.url = ""
+        self.admin: Any = None
         self.rules: list[Rule] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        #: How many answers to an operation the caller is not to get, though it is done.
+        self.lose_answers: dict[str, int] = {}
         self._moto = DomainDispatcherApplication(create_backend_app)
         #: moto's transactions are not safe beside other requests.
         self._one = threading.Lock()
@@ -37,12 +42,32 @@ class DynamoServer:
         operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
         parameters = json.loads(raw or b"{}")
         with self._one:
+            _snapshots.clear()
             self.calls.append((operation, parameters))
             for rule in self.rules:
                 answer = rule(operation, parameters)
                 if answer is not None:
                     return _answer(start_response, *answer)
+            if self.lose_answers.get(operation):
+                self.lose_answers[operation] -= 1
+                b"".join(self._moto(environ, lambda *_: None))
+                return _answer(start_response, *error("InternalServerError", 500))
             return [b"".join(self._moto(environ, start_response))]
+
+    def freeze_indexes(self, table: str) -> None:
+        """Let secondary indexes show what they hold now and nothing that comes later, as they may for a while."""
+        frozen = copy.deepcopy(next(backend[table] for backend in _tables() if table in backend))
+
+        def stale(operation: str, parameters: dict[str, Any]) -> tuple[int, Any] | None:
+            if operation != "Query" or "IndexName" not in parameters or parameters["TableName"] != table:
+                return None
+            pk = parameters["ExpressionAttributeValues"][":pk"]["S"]
+            found = [item.to_json()["Attributes"] for item in frozen.all_items()]
+            found = [item for item in found if item.get("gsi1pk", {}).get("S") == pk]
+            keys = [{name: item[name] for name in ("pk", "sk", "gsi1pk", "gsi1sk")} for item in found]
+            return 200, {"Items": keys, "Count": len(keys)}
+
+        self.rules.append(stale)
 
 
 @contextmanager
@@ -51,11 +76,14 @@ def serve_dynamodb() -> Iterator[DynamoServer]:
     application = DynamoServer()
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Handler)
     application.url = f"http://127.0.0.1:{server.server_port}"
+    key = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    application.admin = boto3.client("dynamodb", "us-east-1", endpoint_url=application.url, **key)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         yield application
     finally:
+        application.admin.close()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -75,6 +103,11 @@ class _Handler(MotoRequestHandler):  # type: ignore[misc, unused-ignore]
         pass
 
 
+def _tables() -> list[dict[str, Table]]:
+    accounts = backends.get_backend("dynamodb").values()
+    return [backend.tables for account in accounts for backend in account.values()]
+
+
 def _answer(start_response: Any, status: int, body: Any) -> list[bytes]:
     raw = json.dumps(body).encode()
     headers = [("Content-Type", "application/x-amz-json-1.0"), ("Content-Length", str(len(raw)))]
@@ -82,15 +115,21 @@ def _answer(start_response: Any, status: int, body: Any) -> list[bytes]:
     return [raw]
 
 
+#: What moto rolls a failed transaction back to, by table; made once for each request.
+_snapshots: dict[str, Table] = {}
+
+
 def _snapshot(table: Table, _memo: Any) -> Table:
-    """What moto rolls a failed transaction back to; ours only put and delete whole items, so those need no copy.
+    """The table with copies of its dicts: our transactions only put and delete whole items.
 
     moto copies the whole table anew for each item of a transaction, which takes minutes for large ones.
     """
-    kept: Table = copy.copy(table)
-    kept.items = table.items.copy()
-    for partition, items in table.items.items():
-        kept.items[partition] = copy.copy(items)
+    kept = _snapshots.get(table.name)
+    if kept is None:
+        kept = _snapshots[table.name] = copy.copy(table)
+        kept.items = table.items.copy()
+        for partition, items in table.items.items():
+            kept.items[partition] = copy.copy(items)
     return kept
 
 
