@@ -192,7 +192,7 @@ def test_random_operations_leave_what_the_model_leaves(tmp_path: Path, operation
 
 
 # Fewer, since moto is slow; the operations are the same.
-@settings(max_examples=10, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=8, deadline=None, suppress_health_check=QUIET)
 @given(operations=st.lists(OPERATIONS, min_size=5, max_size=25))
 def test_random_operations_leave_the_same_on_dynamodb(
     dynamo: Callable[[], Ledger], operations: list[tuple[str, object]]

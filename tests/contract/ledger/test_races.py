@@ -15,8 +15,12 @@ from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, 
 
 pytestmark = pytest.mark.slow
 
-PROCESSES = 4
 Reopen = Callable[[], Ledger]
+
+
+def most(reopen: Reopen, count: int) -> int:
+    """So many processes, or two over moto, which serves one request at a time, and slowly."""
+    return count if isinstance(reopen, partial) and reopen.func is SqliteLedger else 2
 
 
 def _update_first(ledger: Ledger, number: int) -> bool:
@@ -29,7 +33,7 @@ def _update_first(ledger: Ledger, number: int) -> bool:
 
 def test_of_updates_to_one_version_one_wins(ledger: Ledger, reopen: Reopen) -> None:
     ledger.append(add(a_memory("a")))
-    assert sum(in_processes(reopen, _update_first, PROCESSES)) == 1
+    assert sum(in_processes(reopen, _update_first, most(reopen, 4))) == 1
     assert len(ledger.history("acme", a_memory("a").id)) == 2
 
 
@@ -46,7 +50,7 @@ def _add_same_texts(ledger: Ledger, number: int) -> int:
 
 
 def test_equal_extracted_texts_are_stored_once(ledger: Ledger, reopen: Reopen) -> None:
-    assert sum(in_processes(reopen, _add_same_texts, PROCESSES)) == 10
+    assert sum(in_processes(reopen, _add_same_texts, most(reopen, 4))) == 10
     assert len(ledger.list_memories("acme", {}, limit=99).items) == 10
 
 
@@ -58,7 +62,7 @@ def _take(ledger: Ledger, number: int) -> tuple[bool, bool]:
 
 def test_a_lease_and_a_job_have_one_holder(ledger: Ledger, reopen: Reopen) -> None:
     ledger.put_job(a_job("a"), [])
-    taken = in_processes(reopen, _take, PROCESSES)
+    taken = in_processes(reopen, _take, most(reopen, 4))
     assert [sum(each) for each in zip(*taken, strict=True)] == [1, 1]
 
 
@@ -72,8 +76,7 @@ def _write_much(ledger: Ledger, number: int) -> int:
 
 
 def test_many_processes_open_and_write_at_once(reopen: Reopen) -> None:
-    # moto serves one at a time, and slowly.
-    count = 16 if isinstance(reopen, partial) and reopen.func is SqliteLedger else PROCESSES
+    count = most(reopen, 16)
     seen = in_processes(reopen, _write_much, count)
     assert max(seen) == count * 12
     ledger = reopen()
