@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -103,11 +104,14 @@ class _Answer:
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
+#: Searches write nothing, and their function may not write; a key is accepted there and does nothing.
+_SEARCH = re.compile(r"/search/?$")
+
 _REPLAYED = {"Idempotency-Replayed": "true"}
 
 
 def _key(scope: Scope) -> str | None:
-    if scope["type"] != "http" or scope["method"] not in _WRITES:
+    if scope["type"] != "http" or scope["method"] not in _WRITES or _SEARCH.search(scope["path"]):
         return None
     raw = next((value for name, value in scope["headers"] if name == b"idempotency-key"), None)
     if raw is None:
