@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.up.errors import UpError
 from local.up.keys import FUNCTIONS_FILE, GIVEN_KEY, write_private
 from local.up.settings import ROOT, Settings, socket_path
 
@@ -15,6 +16,7 @@ __all__ = ["Part", "environment_of_functions", "ledger_command", "parts_of"]
 
 #: Variables of the caller that functions are given beside FORGETLESS_...: the LLM is configured by them.
 _LLM = ("OPENAI_BASE_URL", "OPENAI_API_KEY")
+_DYNAMODB = "AWS_ENDPOINT_URL_DYNAMODB"
 #: Settings of `up` itself, which are nothing to the functions; the key is a secret besides.
 _OURS = frozenset(
     {GIVEN_KEY, "FORGETLESS_PORT", "FORGETLESS_EMBEDDER_PORT", "FORGETLESS_QUEUE_PORT", "FORGETLESS_STATE"}
@@ -93,14 +95,23 @@ def environment_of_functions(settings: Settings, environment: Mapping[str, str])
         "queue": f"http://{settings.host}:{settings.queue_port}/_emulator/status",
     }
     return given | {
-        "FORGETLESS_LEDGER": "sqlite",
-        "FORGETLESS_LEDGER_PATH": str(settings.ledger),
+        **_ledger(settings, environment),
         "FORGETLESS_MILVUS_URI": f"unix:{socket_path(settings)}",
         "FORGETLESS_EMBEDDER_URL": embedder,
         "FORGETLESS_EMBEDDING_MODEL": settings.model,
         "FORGETLESS_EMBEDDING_DIMENSIONS": str(settings.dimensions),
         "FORGETLESS_HEALTH_URLS": json.dumps(health),
     }
+
+
+def _ledger(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """SQLite's file, or the caller's own DynamoDB (DynamoDB Local, moto) when FORGETLESS_LEDGER asks for it."""
+    endpoint = environment.get(_DYNAMODB, "")
+    if environment.get("FORGETLESS_LEDGER") != "dynamodb":
+        return {"FORGETLESS_LEDGER": "sqlite", "FORGETLESS_LEDGER_PATH": str(settings.ledger)}
+    if not endpoint:
+        raise UpError(f"FORGETLESS_LEDGER=dynamodb needs {_DYNAMODB}: the functions here hold no AWS credentials")
+    return {"FORGETLESS_LEDGER": "dynamodb", _DYNAMODB: endpoint}
 
 
 def _model(settings: Settings, environment: Mapping[str, str]) -> Part:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli import FAILED, OK, main
 from forgetless.domain.keys import key_hash
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.scope import Scope
+from tests.dynamo_server import DynamoServer
 
 AT = "2026-01-01T00:00:00.000000+00:00"
 
@@ -78,8 +80,27 @@ def test_a_state_that_cannot_be_read_is_one_line(ledger_path: Path, capsys: pyte
     assert "make reset-data" in line
 
 
+def test_a_dynamodb_ledger_is_made_migrated_and_given_keys(
+    dynamo_server: DynamoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORGETLESS_LEDGER", "dynamodb")
+    monkeypatch.setenv("FORGETLESS_LEDGER_TABLE", "made-by-the-command-line")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamo_server.url)
+    file = tmp_path / "api_key"
+    file.write_text("fgl_secret\n")
+    add = ["keys", "add", "--tenant", "acme", "--key-file", str(file)]
+    assert main(add) == FAILED
+    assert "FORGETLESS_LEDGER_TABLE" in capsys.readouterr().err
+    assert main(["migrate", "--create"]) == OK
+    assert main(["migrate", "--create"]) == OK
+    assert main(add) == OK
+    ledger = DynamoLedger("made-by-the-command-line")
+    assert ledger.keys("acme")[0].hash == key_hash("fgl_secret")
+    ledger.close()
+
+
 def test_help_describes_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     out = capsys.readouterr().out
-    assert all(name in out for name in ("keys", "check", "reindex"))
+    assert all(name in out for name in ("keys", "check", "reindex", "migrate"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.runtime.composition import collection_name
+from forgetless.runtime.composition import build_ledger, collection_name
 from forgetless.runtime.settings import Settings, load_settings
 
 
@@ -53,3 +53,12 @@ def test_each_model_and_dimension_has_a_collection_of_its_own() -> None:
     }
     assert len(names) == 4
     assert all(name.replace("_", "").isalnum() for name in names)
+
+
+def test_the_ledger_is_the_one_that_the_settings_name() -> None:
+    dynamo = build_ledger(load_settings({"FORGETLESS_LEDGER": "dynamodb", "FORGETLESS_LEDGER_TABLE": "t"}))
+    assert type(dynamo).__name__ == "DynamoLedger"
+    with pytest.raises(InvalidRequestError, match="FORGETLESS_LEDGER_TABLE"):
+        build_ledger(load_settings({"FORGETLESS_LEDGER": "dynamodb"}))
+    with pytest.raises(InvalidRequestError, match="sqlite or dynamodb, not 'redis'"):
+        build_ledger(load_settings({"FORGETLESS_LEDGER": "redis"}))

@@ -142,6 +142,16 @@ def test_functions_get_the_llm_and_every_forgetless_setting_but_no_key(tmp_path:
     assert json.loads(found["FORGETLESS_HEALTH_URLS"])["embedder"] == "http://127.0.0.1:1234/ready"
 
 
+def test_functions_use_the_callers_own_dynamodb_when_asked(tmp_path: Path) -> None:
+    caller = {"FORGETLESS_LEDGER": "dynamodb", "FORGETLESS_LEDGER_TABLE": "t"}
+    with pytest.raises(UpError, match="AWS_ENDPOINT_URL_DYNAMODB"):
+        environment_of_functions(Settings(state=tmp_path), caller)
+    endpoint = {"AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:8000"}
+    found = environment_of_functions(Settings(state=tmp_path), caller | endpoint)
+    assert found.items() >= (caller | endpoint).items()
+    assert environment_of_functions(Settings(state=tmp_path), endpoint)["FORGETLESS_LEDGER"] == "sqlite"
+
+
 def test_what_never_calls_the_llm_is_not_given_its_key(tmp_path: Path) -> None:
     parts = parts_of(Settings(state=tmp_path), {"OPENAI_API_KEY": "sk", "PATH": "/bin"}, tmp_path / "api_key")
     untold = {part.name for part in parts if "OPENAI_API_KEY" not in part.environment}

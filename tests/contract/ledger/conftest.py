@@ -12,11 +12,13 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.ports.ledger import Ledger
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "dynamodb"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Ledger]:
     """Opens the ledger under test; can be pickled, so that other processes may open it too."""
-    openers: dict[str, Callable[[], Ledger]] = {"sqlite": partial(SqliteLedger, tmp_path / "ledger.db")}
-    return openers[request.param]
+    if request.param == "dynamodb":
+        opener: Callable[[], Ledger] = request.getfixturevalue("dynamo")
+        return opener
+    return partial(SqliteLedger, tmp_path / "ledger.db")
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def in_processes(reopen: Callable[[], Ledger], work: Callable[[Ledger, int], Any
     ]
     for process in processes:
         process.start()
-    found = [results.get(timeout=60) for _ in processes]
+    found = [results.get(timeout=100) for _ in processes]
     for process in processes:
         process.join(60)
     errors = [result for _, result in found if isinstance(result, str) and result.startswith("unexpected")]

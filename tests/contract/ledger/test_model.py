@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
+from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
 from forgetless.domain.scope import SCOPE_IDS, Scope
@@ -180,12 +182,26 @@ def compare(ledger: Ledger, model: Model) -> None:
     assert ledger.read_messages(model.tenant, REFS) == model.messages
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUIET = [HealthCheck.function_scoped_fixture]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=QUIET)
 @given(operations=st.lists(OPERATIONS, max_size=25))
-def test_random_operations_leave_what_the_model_leaves(
-    reopen: Callable[[], Ledger], operations: list[tuple[str, object]]
+def test_random_operations_leave_what_the_model_leaves(tmp_path: Path, operations: list[tuple[str, object]]) -> None:
+    play_all(SqliteLedger(tmp_path / "ledger.db"), operations)
+
+
+# Fewer, since moto is slow; the operations are the same.
+@settings(max_examples=8, deadline=None, suppress_health_check=QUIET)
+@given(operations=st.lists(OPERATIONS, min_size=5, max_size=25))
+def test_random_operations_leave_the_same_on_dynamodb(
+    dynamo: Callable[[], Ledger], operations: list[tuple[str, object]]
 ) -> None:
-    ledger, model = reopen(), Model(f"tenant {next(_examples)}")
+    play_all(dynamo(), operations)
+
+
+def play_all(ledger: Ledger, operations: list[tuple[str, object]]) -> None:
+    model = Model(f"tenant {next(_examples)}")
     try:
         for step, (name, argument) in enumerate(operations):
             play(ledger, model, name, moved(argument, model.tenant), at(10 + step))

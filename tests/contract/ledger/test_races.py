@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
+from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.ports.ledger import Ledger
 from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, ids, in_processes, job_id, update
 
 pytestmark = pytest.mark.slow
 
-PROCESSES = 4
 Reopen = Callable[[], Ledger]
+
+
+def most(reopen: Reopen, count: int) -> int:
+    """So many processes, or two over moto, which serves one request at a time, and slowly."""
+    return count if isinstance(reopen, partial) and reopen.func is SqliteLedger else 2
 
 
 def _update_first(ledger: Ledger, number: int) -> bool:
@@ -27,7 +33,7 @@ def _update_first(ledger: Ledger, number: int) -> bool:
 
 def test_of_updates_to_one_version_one_wins(ledger: Ledger, reopen: Reopen) -> None:
     ledger.append(add(a_memory("a")))
-    assert sum(in_processes(reopen, _update_first, PROCESSES)) == 1
+    assert sum(in_processes(reopen, _update_first, most(reopen, 4))) == 1
     assert len(ledger.history("acme", a_memory("a").id)) == 2
 
 
@@ -44,7 +50,7 @@ def _add_same_texts(ledger: Ledger, number: int) -> int:
 
 
 def test_equal_extracted_texts_are_stored_once(ledger: Ledger, reopen: Reopen) -> None:
-    assert sum(in_processes(reopen, _add_same_texts, PROCESSES)) == 10
+    assert sum(in_processes(reopen, _add_same_texts, most(reopen, 4))) == 10
     assert len(ledger.list_memories("acme", {}, limit=99).items) == 10
 
 
@@ -56,7 +62,7 @@ def _take(ledger: Ledger, number: int) -> tuple[bool, bool]:
 
 def test_a_lease_and_a_job_have_one_holder(ledger: Ledger, reopen: Reopen) -> None:
     ledger.put_job(a_job("a"), [])
-    taken = in_processes(reopen, _take, PROCESSES)
+    taken = in_processes(reopen, _take, most(reopen, 4))
     assert [sum(each) for each in zip(*taken, strict=True)] == [1, 1]
 
 
@@ -69,11 +75,12 @@ def _write_much(ledger: Ledger, number: int) -> int:
     return len(ledger.list_memories("acme", ANNA.ids(), limit=999).items)
 
 
-def test_sixteen_processes_open_and_write_at_once(reopen: Reopen) -> None:
-    seen = in_processes(reopen, _write_much, 16)
-    assert max(seen) == 16 * 12
+def test_many_processes_open_and_write_at_once(reopen: Reopen) -> None:
+    count = most(reopen, 16)
+    seen = in_processes(reopen, _write_much, count)
+    assert max(seen) == count * 12
     ledger = reopen()
-    assert len(ledger.list_memories("acme", {}, limit=999).items) == 16 * 12
+    assert len(ledger.list_memories("acme", {}, limit=999).items) == count * 12
     assert ledger.unindexed(before=at(99), limit=9) == []
     ledger.close()
 
@@ -90,7 +97,7 @@ def test_threads_share_a_ledger(ledger: Ledger) -> None:
 
 
 def _add_forever(ledger: Ledger, number: int) -> None:
-    for position in range(60):
+    for position in range(30):
         ledger.append(add(a_memory(f"w{number}", position, second=60 + position)))
 
 

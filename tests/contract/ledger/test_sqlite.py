@@ -211,6 +211,13 @@ def test_a_kill_in_the_middle_of_an_append_leaves_all_or_nothing(path: Path, ack
         assert all(len(ledger.job_messages("acme", job.id)) == 20 for job in jobs)
 
 
+@pytest.mark.parametrize("count", [600, 1100])
+def test_more_is_read_than_one_statement_takes(ledger: SqliteLedger, count: int) -> None:
+    memories = [a_memory("a", position) for position in range(count)]
+    ledger.append(add(*memories))
+    assert ledger.read("acme", [memory.id for memory in memories]) == {memory.id: memory for memory in memories}
+
+
 def test_a_forked_child_opens_its_own_connections(ledger: SqliteLedger) -> None:
     ledger.append(add(a_memory("a")))
     child = os.fork()

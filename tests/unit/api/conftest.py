@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from forgetless.ports.clock import Clock
+from forgetless.ports.ledger import Ledger
 from tests.unit.api.client import Api, make_api
 from tests.unit.service.world import Reply, World, make_world
 
@@ -15,7 +16,13 @@ NewApi = Callable[..., Api]
 
 
 @pytest.fixture
-def new_api(tmp_path: Path) -> Iterator[NewApi]:
+def open_ledger() -> Callable[[], Ledger | None]:
+    """Opens the ledger of an API; None stands for SQLite's. Modules that try both override it."""
+    return lambda: None
+
+
+@pytest.fixture
+def new_api(tmp_path: Path, open_ledger: Callable[[], Ledger | None]) -> Iterator[NewApi]:
     made: list[World] = []
 
     def make(
@@ -27,7 +34,7 @@ def new_api(tmp_path: Path) -> Iterator[NewApi]:
     ) -> Api:
         folder = tmp_path / str(len(made))
         folder.mkdir()
-        made.append(make_world(folder, reply, clock))
+        made.append(make_world(folder, reply, clock, open_ledger()))
         return make_api(made[-1], inline=inline, mcp=mcp)
 
     yield make

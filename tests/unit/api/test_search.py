@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from fastapi.testclient import TestClient
 
 from forgetless.api.app import create_search_app
 from tests.unit.api.client import ADMIN, Api
+from tests.unit.api.conftest import NewApi
 
 ALICE = {"user_id": "alice"}
 HIT_KEYS = {"id", "memory", "hash", "metadata", "score", "created_at", "updated_at", "user_id", "role"}
@@ -171,3 +174,19 @@ def test_a_response_carries_the_time_it_took(api: Api) -> None:
     answer = api.post("/search", {"query": "tea", "filters": ALICE})
     name, _, duration = answer.headers["server-timing"].partition(";dur=")
     assert (name, float(duration) >= 0) == ("total", True)
+
+
+def test_the_search_function_writes_nothing_whatever_key_it_is_sent(new_api: NewApi, tmp_path: Path) -> None:
+    api = new_api()
+    api.say("tea")
+    search = TestClient(create_search_app(lambda: api.world.services, inline=True))
+    headers = {"X-API-Key": ADMIN, "Idempotency-Key": "k"}
+    other = sqlite3.connect(tmp_path / "0" / "ledger.db")
+    before = other.execute("PRAGMA data_version").fetchone()
+    for _ in range(2):
+        answer = search.post("/search", json={"query": "tea", "filters": {"user_id": "alice"}}, headers=headers)
+        assert (answer.status_code, "idempotency-replayed" in answer.headers) == (200, False)
+    assert other.execute("PRAGMA data_version").fetchone() == before, "it changes when another connection writes"
+    api.say("pho")
+    assert other.execute("PRAGMA data_version").fetchone() != before
+    other.close()

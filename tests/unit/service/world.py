@@ -18,6 +18,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.ports.clock import Clock
 from forgetless.ports.index import Hit, IndexRow
+from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.recalling import scope_filter
 from forgetless.service.requests import AddOutcome, AddRequest, IncomingMessage, ScoredMemory, SearchRequest
@@ -72,7 +73,7 @@ class LooseIndex(MemoryIndex):
 class World:
     """The parts, to look into, and the services, to call."""
 
-    ledger: SqliteLedger
+    ledger: Ledger
     index: LooseIndex
     embedder: FakeEmbedder
     queue: MemoryQueue
@@ -104,11 +105,16 @@ class World:
         return [memory.text for memory in self.services.reads.list(scope.tenant, scope.ids(), limit=1000)]
 
 
-def make_world(folder: Path, reply: Reply | Sequence[str] | None = None, clock: Clock | None = None) -> World:
-    """A fresh world; `reply` gives it an LLM, `clock` another time than a fake one's."""
+def make_world(
+    folder: Path,
+    reply: Reply | Sequence[str] | None = None,
+    clock: Clock | None = None,
+    ledger: Ledger | None = None,
+) -> World:
+    """A fresh world; `reply` gives it an LLM, `clock` and `ledger` others than a fake clock and SQLite."""
     fake = FakeClock()
     return World(
-        ledger=SqliteLedger(folder / "ledger.db"),
+        ledger=ledger or SqliteLedger(folder / "ledger.db"),
         index=LooseIndex(),
         embedder=FakeEmbedder(),
         queue=MemoryQueue(fake),

@@ -53,7 +53,22 @@ def _parser() -> argparse.ArgumentParser:
     reindex = commands.add_parser("reindex", help="rebuild the index from the ledger")
     reindex.set_defaults(run=_reindex)
     _marker_option(reindex)
+    migrate = commands.add_parser("migrate", help="bring the ledger to this program's schema")
+    migrate.add_argument("--create", action="store_true", help="make the DynamoDB table where no template does")
+    migrate.set_defaults(run=_migrate)
     return parser
+
+
+def _migrate(settings: Settings, options: argparse.Namespace) -> int:
+    ledger = build_ledger(settings)
+    if options.create and settings.ledger == "dynamodb":
+        from forgetless.adapters.ledger_dynamodb import DynamoLedger  # noqa: PLC0415
+
+        assert isinstance(ledger, DynamoLedger)
+        ledger.create_table()
+    print(f"steps: {ledger.migrate()}")
+    ledger.close()
+    return OK
 
 
 def _marker_option(command: argparse.ArgumentParser) -> None:

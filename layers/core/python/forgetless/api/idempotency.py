@@ -1,10 +1,11 @@
-"""Idempotency-Key on POST: the same key and body get the same answer and have one effect."""
+"""Idempotency-Key on writes: the same key and body get the same answer and have one effect."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
+import re
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,7 +40,7 @@ class Idempotency:
         name = f"{scope['method']} {scope['path']} {key}"
         caller = get_caller(scope)
         body = await _read(receive)
-        print_ = fingerprint(body)
+        print_ = fingerprint(body, scope["query_string"])
         stored = await self._run(lambda: caller.services.idempotency.begin(caller.tenant, name, print_))
         if stored is not None:
             await Response(stored.body, stored.status, _REPLAYED, "application/json")(scope, receive, send)
@@ -76,13 +77,13 @@ class Idempotency:
             _logger.warning("request %s: the key was not released: %s", scope["state"]["request_id"], error.code)
 
 
-def fingerprint(body: bytes) -> str:
-    """A digest of the body: of its JSON with sorted keys, of the bytes when it is no JSON."""
+def fingerprint(body: bytes, query: bytes = b"") -> str:
+    """A digest of query and body: of the JSON with sorted keys, of the bytes when it is no JSON."""
     try:
         canonical = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode("ascii")
     except (ValueError, RecursionError):
         canonical = body
-    return hashlib.sha256(canonical).hexdigest()
+    return hashlib.sha256(query + b"\n" + canonical if query else canonical).hexdigest()
 
 
 class _Answer:
@@ -105,11 +106,16 @@ class _Answer:
         await send({"type": "http.response.body", "body": self.body})
 
 
+_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+#: Searches write nothing, and their function may not write; a key is accepted there and does nothing.
+_SEARCH = re.compile(r"/search/?$")
+
 _REPLAYED = {"Idempotency-Replayed": "true"}
 
 
 def _key(scope: Scope) -> str | None:
-    if scope["type"] != "http" or scope["method"] != "POST":
+    if scope["type"] != "http" or scope["method"] not in _WRITES or _SEARCH.search(scope["path"]):
         return None
     raw = next((value for name, value in scope["headers"] if name == b"idempotency-key"), None)
     if raw is None:

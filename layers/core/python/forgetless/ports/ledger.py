@@ -235,6 +235,12 @@ class IdempotencyStore(Protocol):
 class Ledger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, Protocol):
     """All of it, in one store, so that what belongs together is one transaction."""
 
+    def tidy(self) -> int:
+        """Finish or drop what processes that died left half-way; returns how many. For sweep."""
+
+    def migrate(self) -> int:
+        """Bring the store to this program's schema; returns the number of steps. For administrators."""
+
     def ping(self) -> None:
         """Raise LedgerError unless it can be read now."""
 

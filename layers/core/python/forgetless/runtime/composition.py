@@ -61,9 +61,15 @@ def collection_name(settings: Settings) -> str:
 
 def build_ledger(settings: Settings) -> Ledger:
     """The ledger that FORGETLESS_LEDGER names."""
+    if settings.ledger == "dynamodb":
+        if not settings.ledger_table:
+            raise InvalidRequestError("FORGETLESS_LEDGER_TABLE must name the table of FORGETLESS_LEDGER=dynamodb")
+        from forgetless.adapters.ledger_dynamodb import DynamoLedger  # noqa: PLC0415 - only what is used is loaded
+
+        return DynamoLedger(settings.ledger_table)
     if settings.ledger != "sqlite":
-        raise InvalidRequestError(f"FORGETLESS_LEDGER must be sqlite, not {settings.ledger!r}")
-    from forgetless.adapters.ledger_sqlite import SqliteLedger  # noqa: PLC0415 - only what is used is loaded
+        raise InvalidRequestError(f"FORGETLESS_LEDGER must be sqlite or dynamodb, not {settings.ledger!r}")
+    from forgetless.adapters.ledger_sqlite import SqliteLedger  # noqa: PLC0415
 
     return SqliteLedger(settings.ledger_path)
 

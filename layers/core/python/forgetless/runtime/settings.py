@@ -31,8 +31,9 @@ def _setting(name: str, default: Any, about: str, *, secret: bool = False) -> An
 class Settings:
     """Everything that the environment decides."""
 
-    ledger: str = _setting("FORGETLESS_LEDGER", "sqlite", "Which ledger holds the truth: `sqlite`.")
+    ledger: str = _setting("FORGETLESS_LEDGER", "sqlite", "Which ledger holds the truth: `sqlite` or `dynamodb`.")
     ledger_path: str = _setting("FORGETLESS_LEDGER_PATH", ".forgetless/ledger.db", "The SQLite ledger's file.")
+    ledger_table: str = _setting("FORGETLESS_LEDGER_TABLE", "", "The DynamoDB ledger's table.")
     milvus_uri: str = _setting(
         "FORGETLESS_MILVUS_URI", "http://127.0.0.1:19530", "Milvus: `unix:PATH` (Lite), `http://HOST:PORT`, or Zilliz."
     )

@@ -196,6 +196,12 @@ class LimitedLedger:
     def drop_request(self, tenant: str, name: str) -> None:
         self._ledger.drop_request(tenant, self._own(name))
 
+    def tidy(self) -> NoReturn:
+        raise ForbiddenError(_NOT_ITS_WORK)
+
+    def migrate(self) -> NoReturn:
+        raise ForbiddenError(_NOT_ITS_WORK)
+
     def ping(self) -> None:
         self._ledger.ping()
 

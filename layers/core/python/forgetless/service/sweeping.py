@@ -60,6 +60,7 @@ class SweepService:
     def sweep(self) -> SweepReport:
         """One bounded run; a part that fails is logged and the others still run."""
         self._given_up = 0
+        self._attempt("tidy", self._ledger.tidy)
         return SweepReport(
             requeued=self._attempt("requeue", self._requeue),
             given_up=self._given_up,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import sqlite3
 
+from forgetless.adapters.ledger_codec import from_blob, to_blob
 from forgetless.adapters.ledger_sqlite import texts
-from forgetless.adapters.ledger_sqlite.codec import from_blob, to_blob
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.ports.ledger import IdempotencyRecord
 

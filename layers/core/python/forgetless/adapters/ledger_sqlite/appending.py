@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 
+from forgetless.adapters.ledger_codec import dump_memory, load_memory, scope_columns, to_blob
 from forgetless.adapters.ledger_sqlite import answering, texts
-from forgetless.adapters.ledger_sqlite.codec import dump_memory, load_memory, scope_columns, to_blob
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, MessageRef
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from forgetless.adapters.ledger_codec import dump, from_blob, from_cursor, load, to_blob, to_cursor
 from forgetless.adapters.ledger_sqlite import texts
-from forgetless.adapters.ledger_sqlite.codec import dump, from_blob, from_cursor, load, to_blob, to_cursor
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.documents import Document
 

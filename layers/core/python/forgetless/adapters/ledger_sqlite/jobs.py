@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 
+from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, from_cursor, load_job, to_blob, to_cursor
 from forgetless.adapters.ledger_sqlite import messages as message_rows
 from forgetless.adapters.ledger_sqlite import texts
-from forgetless.adapters.ledger_sqlite.codec import dump, dump_job, from_blob, from_cursor, load_job, to_blob, to_cursor
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.errors import LeaseLostError
 from forgetless.domain.jobs import Job, JobState

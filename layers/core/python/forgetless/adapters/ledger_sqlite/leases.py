@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from forgetless.adapters.ledger_sqlite.codec import dump, from_blob, load, to_blob
+from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.keys import ApiKey, Role
 

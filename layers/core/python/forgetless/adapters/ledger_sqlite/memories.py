@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
+from forgetless.adapters.ledger_codec import from_blob, from_cursor, load_memory, to_blob, to_cursor
 from forgetless.adapters.ledger_sqlite import appending, jobs, messages, scopes
-from forgetless.adapters.ledger_sqlite.codec import from_blob, from_cursor, load_memory, to_blob, to_cursor
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.errors import LeaseLostError
 from forgetless.domain.jobs import Job

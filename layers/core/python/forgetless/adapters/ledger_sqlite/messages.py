@@ -5,9 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
-from forgetless.adapters.ledger_sqlite import scopes, texts
-from forgetless.adapters.ledger_sqlite.appending import drop_context
-from forgetless.adapters.ledger_sqlite.codec import (
+from forgetless.adapters.ledger_codec import (
     dump_message,
     from_blob,
     load_memory,
@@ -15,6 +13,8 @@ from forgetless.adapters.ledger_sqlite.codec import (
     scope_columns,
     to_blob,
 )
+from forgetless.adapters.ledger_sqlite import scopes, texts
+from forgetless.adapters.ledger_sqlite.appending import drop_context
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.scope import Scope

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from forgetless.adapters.ledger_sqlite.codec import to_blob
+from forgetless.adapters.ledger_codec import to_blob
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.scope import SCOPE_IDS
 

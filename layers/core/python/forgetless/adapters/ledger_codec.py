@@ -1,4 +1,4 @@
-"""How domain objects become columns and JSON bodies, and how they come back."""
+"""How domain objects become bodies of JSON and bytes in a ledger, and how they come back; both ledgers use it."""
 
 from __future__ import annotations
 

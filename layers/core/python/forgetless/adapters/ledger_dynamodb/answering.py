@@ -1,0 +1,91 @@
+"""The store of idempotency records: which requests run, and what was answered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+
+from forgetless.adapters.ledger_codec import from_blob, to_blob
+from forgetless.adapters.ledger_dynamodb import keys
+from forgetless.adapters.ledger_dynamodb.units import Store, Unit
+from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.ports.ledger import IdempotencyRecord
+
+__all__ = ["IdempotencyStore", "drop"]
+
+#: Memory ids are UUIDs; an answer goes when a memory that it names is deleted.
+_MEMORY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+class IdempotencyStore(Store):
+    """See `forgetless.ports.ledger.IdempotencyStore`."""
+
+    def begin_request(
+        self, tenant: str, name: str, record: IdempotencyRecord, *, now: str, expires_at: str
+    ) -> IdempotencyRecord | None:
+        def begin(unit: Unit) -> IdempotencyRecord | None:
+            item = unit.get(keys.request(tenant, name))
+            # DynamoDB removes what has expired within days; for us it is gone at once.
+            if item is not None and item["expires"] > now and not _names_erased(unit, tenant, item["named"]):
+                held = _load(item, unit.body(item))
+                abandoned = held.status is None and held.lease_until <= now and held.fingerprint == record.fingerprint
+                if not abandoned:
+                    return held
+            _put(unit, tenant, name, record, expires_at)
+            return None
+
+        return self._units.run(begin)
+
+    def finish_request(self, tenant: str, name: str, record: IdempotencyRecord, *, expires_at: str) -> None:
+        self._units.run(lambda unit: _put(unit, tenant, name, record, expires_at))
+
+    def drop_request(self, tenant: str, name: str) -> None:
+        self._units.run(lambda unit: drop(unit, tenant, name))
+
+
+def drop(unit: Unit, tenant: str, name: str) -> None:
+    """Erase a record and its answer."""
+    key = keys.request(tenant, name)
+    item = unit.get(key)
+    if item is None:
+        return
+    notes = [keys.answer(tenant, memory_id, name) for memory_id in item["named"]]
+    unit.load(notes)
+    for note in notes:
+        unit.delete(note)
+    unit.delete(key)
+
+
+def _put(unit: Unit, tenant: str, name: str, record: IdempotencyRecord, expires_at: str) -> None:
+    drop(unit, tenant, name)
+    key = keys.request(tenant, name)
+    named = sorted(set(_MEMORY_ID.findall(record.body))) if record.body is not None else []
+    if _names_erased(unit, tenant, named):
+        return  # a memory was deleted while the answer was on its way
+    item: Item = {
+        "fingerprint": to_blob(record.fingerprint),
+        "until": record.lease_until,
+        "expires": expires_at,
+        # DynamoDB's own expiry wants seconds.
+        "expires_at": int(datetime.fromisoformat(expires_at).timestamp()),
+        "status": record.status,
+        "answered": record.body is not None,
+        "named": named,
+    }
+    unit.put(key, unit.with_body(key, item, to_blob(record.body or "")))
+    notes = [keys.answer(tenant, memory_id, name) for memory_id in named]
+    unit.load(notes)
+    for note in notes:
+        unit.put(note, {"name": to_blob(name), "expires_at": item["expires_at"]})
+
+
+def _load(item: Item, body: bytes) -> IdempotencyRecord:
+    answer = from_blob(body) if item["answered"] else None
+    return IdempotencyRecord(from_blob(item["fingerprint"]), item["until"], item["status"], answer)
+
+
+def _names_erased(unit: Unit, tenant: str, named: Iterable[str]) -> bool:
+    heads = [keys.head(tenant, memory_id) for memory_id in named]
+    unit.load(heads)
+    return any((head := unit.get(key)) is not None and head["state"] == keys.DELETED for key in heads)

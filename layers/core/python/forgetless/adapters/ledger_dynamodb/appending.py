@@ -1,0 +1,218 @@
+"""Appending events: versions, repeats, duplicates and erasure, inside one unit of work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from forgetless.adapters.ledger_codec import dump_memory, from_blob, load_memory, to_blob
+from forgetless.adapters.ledger_dynamodb import answering, keys, lists, totals
+from forgetless.adapters.ledger_dynamodb.units import Unit
+from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.domain.errors import DuplicateTextError, VersionConflictError
+from forgetless.domain.memory import Event, EventKind, Memory, MessageRef
+
+__all__ = ["append", "drop_context", "mark_pending", "memory_of", "prefetch", "state_of"]
+
+
+@dataclass(slots=True)
+class _Change:
+    """What a call does to one memory: how it stood before (None: not at all), and how it stands now."""
+
+    before: Memory | None
+    after: Memory
+
+
+def prefetch(unit: Unit, events: Sequence[Event]) -> None:
+    """Read in one go what nearly every append needs."""
+    wanted = {keys.head(event.memory.scope.tenant, event.memory.id) for event in events}
+    added = [event.memory for event in events if event.kind is EventKind.ADD]
+    wanted |= {keys.text(memory.scope, memory.hash) for memory in added if memory.extracted}
+    unit.load([*wanted, *totals.counters(unit, {memory.scope for memory in added})])
+
+
+def append(unit: Unit, events: Sequence[Event]) -> list[Event]:
+    """Write events and their memories' state after them; returns those that the ledger did not hold yet.
+
+    Raises VersionConflictError and DuplicateTextError.
+    """
+    changes: dict[str, _Change] = {}
+    fresh = [event for event in events if _apply(unit, event, changes)]
+    holders = _move_texts(unit, changes.values())
+    _check_duplicates(fresh, holders)
+    _load_lists(unit, changes.values())
+    for change in changes.values():
+        lists.move(unit, change.before, change.after)
+        _move_links(unit, change)
+    totals.change(unit, [(change.before, change.after) for change in changes.values()])
+    return fresh
+
+
+def memory_of(unit: Unit, item: Item) -> Memory:
+    """The memory that a head or an earlier version holds."""
+    return load_memory(from_blob(item["tenant"]), unit.body(item))
+
+
+def state_of(memory: Memory) -> int:
+    """keys.LIVE, keys.SUPERSEDED or keys.DELETED."""
+    return keys.DELETED if memory.deleted else keys.LIVE if memory.superseded_by is None else keys.SUPERSEDED
+
+
+def mark_pending(item: Item, memory: Memory, at: str) -> Item:
+    """The head with its index marked pending since `at`."""
+    order = keys.ordered(memory.created_at, memory.position, memory.id)
+    queue = keys.queue_of(keys.PENDING_QUEUES, memory.id)
+    return {**item, "pending": at, "gsi1pk": queue, "gsi1sk": f"{at}#{order}"}
+
+
+def drop_context(unit: Unit, memory: Memory, refs: Iterable[MessageRef], at: str) -> None:
+    """Take `refs` out of the memory's context and mark its index pending; its version stays."""
+    tenant = memory.scope.tenant
+    key = keys.head(tenant, memory.id)
+    item = unit.get(key)
+    assert item is not None
+    gone = set(refs)
+    left = replace(memory, context=tuple(ref for ref in memory.context if ref not in gone))
+    _move_links(unit, _Change(memory, left))
+    unit.drop_body(item)
+    item = unit.with_body(key, {**item, "context_size": len(left.context)}, dump_memory(left))
+    unit.put(key, item if "pending" in item else mark_pending(item, left, at))
+
+
+def _apply(unit: Unit, event: Event, changes: dict[str, _Change]) -> bool:
+    memory = event.memory
+    tenant = memory.scope.tenant
+    key = keys.head(tenant, memory.id)
+    head = unit.get(key)
+    version = head["version"] if head is not None else 0
+    if memory.version != version + 1:
+        if _is_repeat(unit, event, head):
+            return False
+        raise VersionConflictError(
+            f"memory {memory.id}: version {memory.version} does not follow version {version}; read it again"
+        )
+    erased = event.kind is EventKind.DELETE or memory.deleted
+    if erased:
+        memory = _blank(memory, deleted=True)
+    if head is not None:
+        held = memory_of(unit, head)
+        changes.setdefault(memory.id, _Change(held, held))
+        _archive(unit, head, held, erased=erased)
+    item = {
+        "tenant": to_blob(tenant),
+        "version": memory.version,
+        "kind": str(event.kind),
+        "job": to_blob(memory.job_id),
+        "state": state_of(memory),
+        "context_size": len(memory.context),
+    }
+    unit.put(key, mark_pending(unit.with_body(key, item, dump_memory(memory)), memory, memory.updated_at))
+    changes.setdefault(memory.id, _Change(None, memory)).after = memory
+    return True
+
+
+def _is_repeat(unit: Unit, event: Event, head: Item | None) -> bool:
+    memory = event.memory
+    if head is None or memory.version > head["version"]:
+        return False
+    held: Item | None = head
+    if memory.version < head["version"]:
+        held = unit.get(keys.event(memory.scope.tenant, memory.id, memory.version))
+    return held is not None and (held["kind"], held["job"]) == (str(event.kind), to_blob(memory.job_id))
+
+
+def _archive(unit: Unit, head: Item, held: Memory, *, erased: bool) -> None:
+    """Keep what the head held as an earlier version; blank that and all before it when the words must go."""
+    tenant = held.scope.tenant
+    key = keys.event(tenant, held.id, held.version)
+    kept = ("tenant", "version", "kind", "job", "body", "body_id", "parts")
+    unit.put_new(key, {name: head[name] for name in kept if name in head})
+    if not erased:
+        return
+    for item in unit.query(key.pk):
+        if item["sk"].startswith(keys.ANSWERS):
+            # Answers that are kept for their Idempotency-Key show the text too; the job itself is done only once.
+            answering.drop(unit, tenant, from_blob(item["name"]))
+    for version in range(1, held.version + 1):
+        _blank_event(unit, keys.event(tenant, held.id, version))
+
+
+def _blank_event(unit: Unit, key: keys.Key) -> None:
+    item = unit.get(key)
+    if item is not None:
+        memory = memory_of(unit, item)
+        unit.drop_body(item)
+        unit.put(key, unit.with_body(key, item, dump_memory(_blank(memory, deleted=memory.deleted))))
+
+
+def _blank(memory: Memory, *, deleted: bool) -> Memory:
+    return replace(memory, text="", metadata={}, categories=(), context=(), sources=(), deleted=deleted)
+
+
+def _move_texts(unit: Unit, changes: Iterable[_Change]) -> dict[keys.Key, list[str]]:
+    """Let extracted texts know who holds them now; returns the holders of those that changed."""
+    moves = [(_text_key(change.before), _text_key(change.after), change.after.id) for change in changes]
+    unit.load(key for old, new, _ in moves for key in (old, new) if key is not None)
+    holders: dict[keys.Key, list[str]] = {}
+    for old, new, id_ in moves:
+        for key, held in ((old, False), (new, True)):
+            if key is None:
+                continue
+            item = unit.get(key)
+            ids = [from_blob(holder) for holder in item["holders"]] if item is not None else []
+            ids = [holder for holder in ids if holder != id_] + ([id_] if held else [])
+            if ids:
+                unit.put(key, {"holders": [to_blob(holder) for holder in ids]})
+            else:
+                unit.delete(key)
+            holders[key] = ids
+    return holders
+
+
+def _text_key(memory: Memory | None) -> keys.Key | None:
+    if memory is None or not memory.extracted or not memory.live:
+        return None
+    return keys.text(memory.scope, memory.hash)
+
+
+def _check_duplicates(fresh: Sequence[Event], holders: dict[keys.Key, list[str]]) -> None:
+    """DuplicateTextError for fresh ADDs whose text another live extracted memory of their scope has.
+
+    It judges the state after the whole call, so one call may supersede a memory and add its text anew; of two ADDs
+    with one text in a call, the first may stay.
+    """
+    refused: list[str] = []
+    candidates = [event.memory for event in fresh if event.kind is EventKind.ADD and event.memory.extracted]
+    later = {memory.id for memory in candidates}
+    for memory in candidates:
+        later.discard(memory.id)
+        if memory.live and set(holders.get(keys.text(memory.scope, memory.hash), ())) - {memory.id} - later:
+            refused.append(memory.id)
+    if refused:
+        raise DuplicateTextError(tuple(refused))
+
+
+def _load_lists(unit: Unit, changes: Iterable[_Change]) -> None:
+    """Read at once the entries and notes that will change."""
+    wanted: list[keys.Key] = []
+    for change in changes:
+        # What belongs to a new memory is new itself.
+        for memory in (change.before, change.after if change.before is not None else None):
+            if memory is not None:
+                wanted += [*lists.entries(memory), *_links(memory)]
+    unit.load(wanted)
+
+
+def _move_links(unit: Unit, change: _Change) -> None:
+    """Note at each message which memories carry it as context."""
+    old = set(_links(change.before)) if change.before is not None else set()
+    new = set(_links(change.after))
+    for key in old - new:
+        unit.delete(key)
+    for key in new - old:
+        put = unit.put_new if change.before is None else unit.put
+        put(key, {"memory": to_blob(change.after.id)})
+
+
+def _links(memory: Memory) -> list[keys.Key]:
+    return [keys.carrier(memory.scope.tenant, ref, memory.id) for ref in memory.context]

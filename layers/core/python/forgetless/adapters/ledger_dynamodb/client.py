@@ -1,0 +1,128 @@
+"""The client: made at the first use, one for a process; each call retried within bounds, its errors the ledger's."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from forgetless.adapters.ledger_dynamodb.faults import RetryableError, told
+from forgetless.domain.errors import LedgerError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+__all__ = ["Client", "Pause"]
+
+#: Seconds for a connection and for an answer.
+CONNECT_TIMEOUT_S = 2.0
+READ_TIMEOUT_S = 5.0
+#: Threads of one process that talk at once.
+_CONNECTIONS = 50
+
+_FIRST_WAIT_S = 0.01
+_LONGEST_WAIT_S = 0.5
+
+#: Where boto3 itself reads an endpoint from.
+_ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
+_AWS_HOST = re.compile(r"(?:^|\.)amazonaws\.com(?:\.cn)?$")
+
+
+class Pause:
+    """Waits between tries: longer each time, with jitter, until its patience is used up."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._give_up = time.monotonic() + patience_s
+        self._wait = _FIRST_WAIT_S
+
+    def over(self) -> bool:
+        """Sleep and say False, or say True when there is no time left."""
+        wait = random.uniform(self._wait / 4, self._wait)
+        if time.monotonic() + wait >= self._give_up:
+            return True
+        time.sleep(wait)
+        self._wait = min(2 * self._wait, _LONGEST_WAIT_S)
+        return False
+
+
+class Client:
+    """Calls on one table; nothing is opened before the first."""
+
+    def __init__(self, table: str, *, patience_s: float, endpoint_url: str | None = None) -> None:
+        if not table:
+            raise ValueError("the DynamoDB ledger needs its table's name")
+        self.table = table
+        self.patience_s = patience_s
+        self._endpoint_url = endpoint_url
+        self._made: tuple[int, DynamoDBClient] | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """The operation's answer; raises ContendedError, or LedgerError once patience is over or nothing will help.
+
+        A call that DynamoDB did and whose answer was lost is sent again, as it stands: then its own condition may
+        fail, so that ContendedError does not mean that nothing was written.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        pause = Pause(self.patience_s)
+        while True:
+            try:
+                answer: dict[str, Any] = getattr(self._dynamodb(), operation)(**parameters)
+            except (BotoCoreError, ClientError) as error:
+                failure = told(error, self.table)
+                if not isinstance(failure, RetryableError) or pause.over():
+                    raise failure from error
+            else:
+                return answer
+
+    def close(self) -> None:
+        """Close the connections; later calls are refused."""
+        with self._lock:
+            self._closed = True
+            if self._made is not None:
+                self._made[1].close()
+
+    def _dynamodb(self) -> DynamoDBClient:
+        with self._lock:
+            if self._closed:
+                raise LedgerError(f"the ledger {self.table} is closed")
+            # A forked child must not speak on its parent's connections.
+            if self._made is None or self._made[0] != os.getpid():
+                self._made = (os.getpid(), self._make())
+            return self._made[1]
+
+    def _make(self) -> DynamoDBClient:
+        import boto3  # noqa: PLC0415 - a third of a second of a cold start
+        from botocore.config import Config  # noqa: PLC0415
+
+        config = Config(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+            max_pool_connections=_CONNECTIONS,
+            # Ours know the whole call's patience.
+            retries={"total_max_attempts": 1, "mode": "standard"},
+        )
+        identity: dict[str, Any] = self._identity()
+        return boto3.session.Session(**identity).client("dynamodb", endpoint_url=self._endpoint_url, config=config)
+
+    def _identity(self) -> dict[str, str]:
+        """A region and a key that stand in where the endpoint is not AWS, which checks none.
+
+        boto3 would search the network for credentials before it sends.
+        """
+        urls = (self._endpoint_url, *(os.environ.get(name) for name in _ENDPOINT_VARIABLES))
+        endpoint = next(filter(None, urls), None)
+        if endpoint is None or _AWS_HOST.search(urlsplit(endpoint).hostname or ""):
+            return {}
+        identity = {}
+        if not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
+            identity["region_name"] = "us-east-1"
+        if not os.environ.get("AWS_ACCESS_KEY_ID"):
+            identity |= {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+        return identity

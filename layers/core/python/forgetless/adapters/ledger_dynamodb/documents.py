@@ -1,0 +1,105 @@
+"""The store of documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from forgetless.adapters.ledger_codec import dump, from_blob, from_cursor, load, to_blob, to_cursor
+from forgetless.adapters.ledger_dynamodb import keys, lists
+from forgetless.adapters.ledger_dynamodb.keys import Key
+from forgetless.adapters.ledger_dynamodb.table import Between, portions
+from forgetless.adapters.ledger_dynamodb.units import Store, Unit
+from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.domain.documents import Document
+
+__all__ = ["DocumentStore"]
+
+
+class DocumentStore(Store):
+    """See `forgetless.ports.ledger.DocumentStore`."""
+
+    def put_document(self, document: Document) -> bool:
+        return self._units.run(lambda unit: _put(unit, document))
+
+    def document(self, tenant: str, kind: str, id_: str) -> Document | None:
+        return next(iter(self._documents([keys.document(tenant, kind, id_)]).values()), None)
+
+    def documents(
+        self, tenant: str, kind: str, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Document], str | None]:
+        below = None
+        if cursor is not None:
+            created_at, id_ = from_cursor(cursor, str, str)
+            below = keys.document_entry(tenant, kind, id_, created_at).sk
+        pk = keys.document(tenant, kind, "").pk
+        limits = Between(keys.ENTRIES, below or keys.ENTRIES + lists.HIGHEST)
+        entries = self._table.query(pk, limits, descending=True, page=limit + 2)
+        others = (item for item in entries if item["sk"] != below)
+        wanted = [keys.document(tenant, kind, from_blob(item["id"])) for item in islice(others, limit + 1)]
+        held = self._documents(wanted[:limit])
+        found = [held[key] for key in wanted[:limit] if key in held]
+        last = found[-1] if len(wanted) > limit and found else None
+        return found, to_cursor(last.created_at, last.id) if last else None
+
+    def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
+        return list(islice(self._due(kind, now, limit), limit))
+
+    def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
+        return self._units.run(lambda unit: _delete(unit, keys.document(tenant, kind, id_)))
+
+    def _documents(self, wanted: list[Key]) -> dict[Key, Document]:
+        found = self._table.bodies(list(self._table.read(wanted).values()))
+        return {Key(item["pk"], item["sk"]): _load(item, body) for item, body in found}
+
+    def _due(self, kind: str, now: str, limit: int) -> Iterator[Document]:
+        # The sort key goes on after the time, so that `now` itself must be followed by what is above all of them.
+        limits = Between(lists.LOWEST, now + "~")
+        for portion in portions(self._table.queue(keys.due_queue(kind), limits, page=limit), max(limit, 1)):
+            held = self._documents(list(portion))
+            for key in portion:
+                document = held.get(key)
+                if document is not None and document.due_at is not None and document.due_at <= now:
+                    yield document
+
+
+def _put(unit: Unit, document: Document) -> bool:
+    key = keys.document(document.tenant, document.kind, document.id)
+    held = unit.get(key)
+    if document.version - 1 != (held["version"] if held is not None else 0):
+        return False
+    if held is not None:
+        _delete(unit, key)
+    item: Item = {
+        "tenant": to_blob(document.tenant),
+        "kind": to_blob(document.kind),
+        "id": to_blob(document.id),
+        "created": document.created_at,
+        "version": document.version,
+        "due": document.due_at,
+    }
+    if document.due_at is not None:
+        place = f"{document.due_at}#{keys.part(document.tenant)}#{keys.part(document.id)}"
+        item |= {"gsi1pk": keys.due_queue(document.kind), "gsi1sk": place}
+    unit.put(key, unit.with_body(key, item, dump(document.body)))
+    unit.put(_entry(item), {"id": to_blob(document.id)})
+    return True
+
+
+def _delete(unit: Unit, key: Key) -> bool:
+    held = unit.get(key)
+    if held is None:
+        return False
+    unit.delete(_entry(held))
+    unit.delete(key)
+    return True
+
+
+def _entry(item: Item) -> Key:
+    tenant, kind, id_ = (from_blob(item[name]) for name in ("tenant", "kind", "id"))
+    return keys.document_entry(tenant, kind, id_, item["created"])
+
+
+def _load(item: Item, body: bytes) -> Document:
+    tenant, kind, id_ = (from_blob(item[name]) for name in ("tenant", "kind", "id"))
+    return Document(tenant, kind, id_, load(body), item["created"], item["version"], item["due"])

@@ -1,0 +1,161 @@
+"""The store of jobs."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, from_cursor, load_job, to_blob, to_cursor
+from forgetless.adapters.ledger_dynamodb import keys, lists, message_items
+from forgetless.adapters.ledger_dynamodb.keys import Key
+from forgetless.adapters.ledger_dynamodb.table import portions
+from forgetless.adapters.ledger_dynamodb.units import Store, Unit
+from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.domain.errors import LeaseLostError
+from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.memory import Message
+
+__all__ = ["JobStore", "complete", "forget_request"]
+
+#: The beginning of the partitions of lists of jobs.
+_LIST = "K"
+
+#: Between job and request in a body; JSON escapes it.
+_BETWEEN = b"\n"
+
+_FINISHED = (JobState.SUCCEEDED, JobState.FAILED)
+
+
+class JobStore(Store):
+    """See `forgetless.ports.ledger.JobStore`."""
+
+    def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
+        return self._units.run(lambda unit: _insert(unit, job, messages))
+
+    def job(self, tenant: str, job_id: str) -> Job | None:
+        return next(iter(self._jobs([keys.job(tenant, job_id)]).values()), None)
+
+    def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
+        below = None
+        if cursor is not None:
+            created_at, id_ = from_cursor(cursor, str, str)
+            below = _sort_key(created_at, id_)
+        entries = lists.merged(self._table, keys.partitions(_LIST, tenant, "jobs"), below, limit + 1)
+        wanted = [keys.job(tenant, from_blob(item["job"])) for item in islice(entries, limit + 1)]
+        held = self._jobs(wanted[:limit])
+        found = [held[key] for key in wanted[:limit] if key in held]
+        last = found[-1] if len(wanted) > limit and found else None
+        return found, to_cursor(last.created_at, last.id) if last else None
+
+    def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
+        return self._units.run(lambda unit: _claim(unit, tenant, job_id, owner=owner, now=now, until=until))
+
+    def update_job(self, job: Job, *, owner: str | None) -> bool:
+        return self._units.run(lambda unit: _update(unit, job, owner))
+
+    def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
+        streams = [self._stuck(queue, now, pending_before, limit) for queue in keys.OPEN_QUEUES]
+        oldest = heapq.merge(*streams, key=lambda job: (job.created_at, job.id))
+        return list(islice(oldest, limit))
+
+    def _jobs(self, wanted: Sequence[Key]) -> dict[Key, Job]:
+        found = self._table.bodies(list(self._table.read(wanted).values()))
+        return {Key(item["pk"], item["sk"]): _load(item, body) for item, body in found}
+
+    def _stuck(self, queue: str, now: str, pending_before: str, limit: int) -> Iterator[Job]:
+        for portion in portions(self._table.queue(queue, page=limit), max(limit, 1)):
+            held = self._jobs(portion)
+            yield from (held[key] for key in portion if key in held and _is_stuck(held[key], now, pending_before))
+
+
+def complete(unit: Unit, job: Job) -> bool:
+    """Write the end of a job that is new or still this worker's; False when it has ended already."""
+    held = _read(unit, job.tenant, job.id)
+    if held is not None:
+        if held.lease_owner != job.lease_owner:
+            raise LeaseLostError(f"job {job.id}: its lease expired and another worker took it over")
+        if held.state in _FINISHED:
+            return False
+    _put(unit, job)
+    return True
+
+
+def forget_request(unit: Unit, tenant: str, job_id: str) -> None:
+    """Erase what was asked (it holds metadata) of a finished job whose last message goes."""
+    held = _read(unit, tenant, job_id)
+    if held is not None and held.state in _FINISHED:
+        _put(unit, replace(held, request={}))
+
+
+def _read(unit: Unit, tenant: str, job_id: str) -> Job | None:
+    item = unit.get(keys.job(tenant, job_id))
+    return None if item is None else _load(item, unit.body(item))
+
+
+def _put(unit: Unit, job: Job) -> None:
+    key = keys.job(job.tenant, job.id)
+    entry = keys.listed(_LIST, job.tenant, "jobs", "", _sort_key(job.created_at, job.id))
+    held = unit.get(key)
+    item: Item = {"tenant": to_blob(job.tenant), "created": job.created_at}
+    if job.state not in _FINISHED:
+        item |= {"gsi1pk": keys.queue_of(keys.OPEN_QUEUES, job.id), "gsi1sk": entry.sk}
+    unit.drop_body(held)
+    unit.put(key, unit.with_body(key, item, dump_job(job) + _BETWEEN + dump(job.request)))
+    if held is not None and held["created"] != job.created_at:
+        unit.delete(keys.listed(_LIST, job.tenant, "jobs", "", _sort_key(held["created"], job.id)))
+    if held is None or held["created"] != job.created_at:
+        unit.put(entry, {"job": to_blob(job.id)})
+
+
+def _load(item: Item, body: bytes) -> Job:
+    job, _, request = body.partition(_BETWEEN)
+    return load_job(from_blob(item["tenant"]), job, request)
+
+
+def _sort_key(created_at: str, job_id: str) -> str:
+    return f"{created_at}#{keys.part(job_id)}"
+
+
+def _insert(unit: Unit, job: Job, messages: Sequence[Message]) -> Job:
+    held = _read(unit, job.tenant, job.id)
+    if held is not None:
+        return held
+    _put(unit, job)
+    message_items.insert(unit, messages)
+    return job
+
+
+def _claim(unit: Unit, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
+    job = _read(unit, tenant, job_id)
+    if job is None or job.state in _FINISHED:
+        return None
+    if job.state is JobState.RUNNING and job.lease_until is not None and job.lease_until > now:
+        # Ours to the letter: an earlier try was written, and the answer was lost.
+        return job if (job.lease_owner, job.lease_until, job.updated_at) == (owner, until, now) else None
+    claimed = replace(
+        job,
+        state=JobState.RUNNING,
+        attempts=job.attempts + 1,
+        lease_owner=owner,
+        lease_until=until,
+        started_at=job.started_at or now,
+        updated_at=now,
+    )
+    _put(unit, claimed)
+    return claimed
+
+
+def _update(unit: Unit, job: Job, owner: str | None) -> bool:
+    held = _read(unit, job.tenant, job.id)
+    if held is None or held.lease_owner != owner:
+        return False
+    _put(unit, job)
+    return True
+
+
+def _is_stuck(job: Job, now: str, pending_before: str) -> bool:
+    if job.state is JobState.PENDING:
+        return job.updated_at < pending_before
+    return job.state is JobState.RUNNING and (job.lease_until or "") <= now

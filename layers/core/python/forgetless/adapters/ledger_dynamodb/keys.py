@@ -1,0 +1,245 @@
+"""The key design: where each kind of item stands in the one table (docs/dynamodb.md shows it whole).
+
+Parts of a key are joined by `#`. A client's word that is short and plain stands as it is; every other becomes a
+digest, so that no word can reach into another's partition, outgrow a key or be no text at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from typing import NamedTuple
+
+from forgetless.adapters.ledger_codec import to_blob
+from forgetless.domain.memory import MessageRef
+from forgetless.domain.scope import Scope
+
+__all__ = [
+    "ANSWERS",
+    "CARRIERS",
+    "CHUNKS",
+    "DELETED",
+    "ENTRIES",
+    "EXPIRY_QUEUES",
+    "HEAD",
+    "INDEX",
+    "LIVE",
+    "MESSAGES",
+    "OPEN_QUEUES",
+    "PENDING_QUEUES",
+    "SCHEMA",
+    "STAGES",
+    "SUPERSEDED",
+    "TOTAL_SHARDS",
+    "Key",
+    "answer",
+    "api_key",
+    "api_key_entry",
+    "api_keys",
+    "carrier",
+    "document",
+    "document_entry",
+    "due_queue",
+    "event",
+    "head",
+    "job",
+    "lease",
+    "listed",
+    "message",
+    "ordered",
+    "part",
+    "part_of_body",
+    "partitions",
+    "queue_of",
+    "request",
+    "said",
+    "scope_kinds",
+    "spoken",
+    "stage",
+    "stage_chunk",
+    "text",
+    "total",
+    "totals",
+]
+
+#: The one secondary index: what sweep works through. It holds keys only; what counts is read from the table.
+INDEX = "gsi1"
+
+#: Sort keys, or their beginnings, within the partitions of memories, jobs, stages and documents.
+HEAD, ANSWERS, MESSAGES, CARRIERS, CHUNKS, ENTRIES = "HEAD", "A#", "S#", "R#", "C#", "L#"
+
+#: Partitions of the secondary index; several each, since one takes about a thousand writes a second.
+PENDING_QUEUES = tuple(f"P#{shard}" for shard in range(8))
+OPEN_QUEUES = tuple(f"O#{shard}" for shard in range(4))
+EXPIRY_QUEUES = tuple(f"E#{shard}" for shard in range(8))
+STAGES = "X"
+
+#: Values of the attribute `state` of a memory's head.
+LIVE, SUPERSEDED, DELETED = 0, 1, 2
+
+#: An entity's total is the sum of this many counters, so that adds at the same time seldom meet in one.
+TOTAL_SHARDS = 8
+
+#: Lists that many users share are spread over several partitions and merged when read.
+_SHARDS = {"tenant": 4, "app": 4, "agent": 4, "jobs": 4, "user": 1, "run": 1}
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.:@-]{1,64}")
+
+
+class Key(NamedTuple):
+    """Partition and sort key of an item."""
+
+    pk: str
+    sk: str
+
+
+SCHEMA = Key("SCHEMA", "SCHEMA")
+
+
+def part(word: str) -> str:
+    """A client's word as part of a key."""
+    if _PLAIN.fullmatch(word):
+        return word
+    return "~" + hashlib.sha256(to_blob(word)).hexdigest()[:32]
+
+
+def ordered(created_at: str, position: int, id_: str) -> str:
+    """A sort key in the order of lists."""
+    return f"{created_at}#{position:010d}#{part(id_)}"
+
+
+def head(tenant: str, memory_id: str) -> Key:
+    """A memory's current state."""
+    return Key(f"M#{part(tenant)}#{part(memory_id)}", HEAD)
+
+
+def event(tenant: str, memory_id: str, version: int) -> Key:
+    """A memory's earlier version; the current one is its head."""
+    return Key(head(tenant, memory_id).pk, f"V#{version:08d}")
+
+
+def answer(tenant: str, memory_id: str, name: str) -> Key:
+    """The note that a kept answer names a memory."""
+    return Key(head(tenant, memory_id).pk, ANSWERS + part(name))
+
+
+def part_of_body(pk: str, body_id: str, number: int) -> Key:
+    """One of the numbered items that hold a long body, in the partition of the item that it belongs to."""
+    return Key(pk, f"~{body_id}#{number:04d}")
+
+
+def scope_kinds(scope: Scope) -> dict[str, str]:
+    """The kinds of the ids that the scope has (`user`, `agent` …), each with the id."""
+    return {name.removesuffix("_id"): value for name, value in scope.ids().items()}
+
+
+def partitions(table: str, tenant: str, kind: str, word: str = "") -> list[str]:
+    """All partitions of a list: `table` L (memories), Z (scopes) or K (jobs)."""
+    beginning = _beginning(table, tenant, kind, word)
+    return [f"{beginning}#{shard}" for shard in range(_SHARDS[kind])]
+
+
+def listed(table: str, tenant: str, kind: str, word: str, sort_key: str) -> Key:
+    """An entry of a list."""
+    shard = zlib.crc32(sort_key.encode()) % _SHARDS[kind]
+    return Key(f"{_beginning(table, tenant, kind, word)}#{shard}", sort_key)
+
+
+def _beginning(table: str, tenant: str, kind: str, word: str) -> str:
+    return f"{table}#{part(tenant)}#{kind}#{part(word) if word else ''}"
+
+
+def totals(tenant: str, shard: int) -> str:
+    """The partition that holds one counter of every entity of a tenant."""
+    return f"N#{part(tenant)}#{shard}"
+
+
+def total(tenant: str, shard: int, kind: str, word: str) -> Key:
+    """One of an entity's counters."""
+    return Key(totals(tenant, shard), f"{kind}#{part(word)}")
+
+
+def text(scope: Scope, hash_: str) -> Key:
+    """Who holds an extracted text in its exact scope."""
+    return Key(f"H#{scope.key()}", hash_)
+
+
+def job(tenant: str, job_id: str) -> Key:
+    """A job."""
+    return Key(f"J#{part(tenant)}#{part(job_id)}", "JOB")
+
+
+def message(tenant: str, ref: MessageRef) -> Key:
+    """A raw message, in its job's partition."""
+    return Key(job(tenant, ref.job_id).pk, f"{MESSAGES}{ref.position:08d}")
+
+
+def carrier(tenant: str, ref: MessageRef, memory_id: str) -> Key:
+    """The note that a memory carries a message as its context."""
+    return Key(job(tenant, ref.job_id).pk, f"{CARRIERS}{ref.position:08d}#{part(memory_id)}")
+
+
+def spoken(scope: Scope) -> str:
+    """The partition of what was said in an exact scope, in order of time."""
+    return f"C#{scope.key()}"
+
+
+def said(scope: Scope, ref: MessageRef, created_at: str) -> Key:
+    """A message's entry there."""
+    return Key(spoken(scope), f"{created_at}#{part(ref.job_id)}#{ref.position:08d}")
+
+
+def request(tenant: str, name: str) -> Key:
+    """An idempotency record."""
+    return Key(f"I#{part(tenant)}#{part(name)}", "REQUEST")
+
+
+def lease(name: str) -> Key:
+    """A lease."""
+    return Key(f"W#{part(name)}", "LEASE")
+
+
+def api_key(hash_: str) -> Key:
+    """An API key, by its hash."""
+    return Key(f"A#{part(hash_)}", "KEY")
+
+
+def api_keys(tenant: str) -> str:
+    """The partition of the list of a tenant's API keys."""
+    return f"B#{part(tenant)}"
+
+
+def api_key_entry(tenant: str, created_at: str, hash_: str) -> Key:
+    """A key's entry there."""
+    return Key(api_keys(tenant), f"{created_at}#{part(hash_)}")
+
+
+def document(tenant: str, kind: str, id_: str) -> Key:
+    """A document; its kind's list stands in the same partition."""
+    return Key(f"D#{part(tenant)}#{part(kind)}", f"I#{part(id_)}")
+
+
+def document_entry(tenant: str, kind: str, id_: str, created_at: str) -> Key:
+    """A document's entry in the list of its kind."""
+    return Key(document(tenant, kind, id_).pk, f"{ENTRIES}{created_at}#{part(id_)}")
+
+
+def due_queue(kind: str) -> str:
+    """The partition of the secondary index for documents of a kind that are due at a time."""
+    return f"D#{part(kind)}"
+
+
+def stage(stage_id: str) -> Key:
+    """A staged commit's own item, which decides about all that it staged."""
+    return Key(f"X#{stage_id}", "STAGE")
+
+
+def stage_chunk(stage_id: str, number: int) -> Key:
+    """Which items a chunk of a staged commit holds."""
+    return Key(stage(stage_id).pk, f"{CHUNKS}{number:06d}")
+
+
+def queue_of(queues: tuple[str, ...], word: str) -> str:
+    """The partition of the secondary index for what `word` names."""
+    return queues[zlib.crc32(to_blob(word)) % len(queues)]

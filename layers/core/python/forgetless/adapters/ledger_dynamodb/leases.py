@@ -1,0 +1,63 @@
+"""The stores of leases and of API keys."""
+
+from __future__ import annotations
+
+from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
+from forgetless.adapters.ledger_dynamodb import keys
+from forgetless.adapters.ledger_dynamodb.units import Store, Unit
+from forgetless.domain.keys import ApiKey
+
+__all__ = ["KeyStore", "LeaseStore"]
+
+
+class LeaseStore(Store):
+    """See `forgetless.ports.ledger.LeaseStore`."""
+
+    def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
+        def take(unit: Unit) -> bool:
+            key = keys.lease(name)
+            held = unit.get(key)
+            if held is not None and held["owner"] != to_blob(owner) and held["until"] > now:
+                return False
+            unit.put(key, {"owner": to_blob(owner), "until": until})
+            return True
+
+        return self._units.run(take)
+
+    def release_lease(self, name: str, *, owner: str) -> None:
+        def give_up(unit: Unit) -> None:
+            held = unit.get(keys.lease(name))
+            if held is not None and held["owner"] == to_blob(owner):
+                unit.delete(keys.lease(name))
+
+        self._units.run(give_up)
+
+
+class KeyStore(Store):
+    """See `forgetless.ports.ledger.KeyStore`."""
+
+    def put_key(self, key: ApiKey) -> None:
+        def put(unit: Unit) -> None:
+            place = keys.api_key(key.hash)
+            held = unit.get(place)
+            if held is not None:
+                before = _load(key.hash, held["body"])
+                unit.delete(keys.api_key_entry(before.tenant, before.created_at, key.hash))
+            unit.put(place, {"body": dump(key.record())})
+            unit.put(keys.api_key_entry(key.tenant, key.created_at, key.hash), {"hash": to_blob(key.hash)})
+
+        self._units.run(put)
+
+    def key(self, hash_: str) -> ApiKey | None:
+        item = self._table.one(keys.api_key(hash_))
+        return None if item is None else _load(hash_, item["body"])
+
+    def keys(self, tenant: str) -> list[ApiKey]:
+        hashes = [from_blob(item["hash"]) for item in self._table.query(keys.api_keys(tenant))]
+        items = self._table.read(keys.api_key(hash_) for hash_ in hashes)
+        found = ((hash_, items.get(keys.api_key(hash_))) for hash_ in hashes)
+        return [_load(hash_, item["body"]) for hash_, item in found if item is not None]
+
+
+def _load(hash_: str, body: bytes) -> ApiKey:
+    return ApiKey.from_record(hash_, load(body))

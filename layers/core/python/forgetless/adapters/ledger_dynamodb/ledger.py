@@ -1,0 +1,46 @@
+"""DynamoLedger: all stores over one table."""
+
+from __future__ import annotations
+
+from forgetless.adapters.ledger_dynamodb import schema
+from forgetless.adapters.ledger_dynamodb.answering import IdempotencyStore
+from forgetless.adapters.ledger_dynamodb.client import Client
+from forgetless.adapters.ledger_dynamodb.documents import DocumentStore
+from forgetless.adapters.ledger_dynamodb.jobs import JobStore
+from forgetless.adapters.ledger_dynamodb.keys import SCHEMA
+from forgetless.adapters.ledger_dynamodb.leases import KeyStore, LeaseStore
+from forgetless.adapters.ledger_dynamodb.memories import MemoryStore
+from forgetless.adapters.ledger_dynamodb.messages import MessageStore
+from forgetless.adapters.ledger_dynamodb.table import Table
+from forgetless.adapters.ledger_dynamodb.units import Units
+
+__all__ = ["DynamoLedger"]
+
+
+class DynamoLedger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore):
+    """The ledger in the table of this name, which any number of processes share.
+
+    boto3 finds region, credentials and endpoint as ever (AWS_ENDPOINT_URL_DYNAMODB too); nothing is opened before
+    the first call. A call that DynamoDB throttles, or that meets others' writes, is tried for `patience_s` seconds.
+    """
+
+    def __init__(self, table: str, *, endpoint_url: str | None = None, patience_s: float = 10.0) -> None:
+        self._client = Client(table, patience_s=patience_s, endpoint_url=endpoint_url)
+        super().__init__(Units(Table(self._client)))
+
+    def ping(self) -> None:
+        self._table.read([SCHEMA])
+
+    def tidy(self) -> int:
+        return self._units.stages.tidy()
+
+    def create_table(self) -> None:
+        """Make the table where no template does (tests, one machine); harmless when it is there."""
+        schema.create(self._client)
+
+    def migrate(self) -> int:
+        """Bring the table to our schema version; returns the number of steps."""
+        return schema.migrate(self._client)
+
+    def close(self) -> None:
+        self._client.close()

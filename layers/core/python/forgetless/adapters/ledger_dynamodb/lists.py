@@ -1,0 +1,98 @@
+"""Lists of memories: an entry for the tenant and one for each scope id, written with the memory itself."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping
+
+from forgetless.adapters.ledger_codec import to_blob
+from forgetless.adapters.ledger_dynamodb import keys
+from forgetless.adapters.ledger_dynamodb.keys import Key
+from forgetless.adapters.ledger_dynamodb.table import Between, Table
+from forgetless.adapters.ledger_dynamodb.units import Unit
+from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.memory import Memory
+from forgetless.domain.scope import SCOPE_IDS
+
+__all__ = [
+    "HIGHEST",
+    "LIST",
+    "LOWEST",
+    "check_names",
+    "entries",
+    "has_all",
+    "merged",
+    "move",
+    "narrowest",
+]
+
+#: The beginning of the partitions of lists of memories.
+LIST = "L"
+
+#: The narrowest first: a run holds fewer memories than its user, a user fewer than an agent.
+_BY_WIDTH = ("run_id", "user_id", "agent_id", "app_id")
+
+#: Sorts below every sort key, and above every one of the printable characters that sort keys are made of.
+LOWEST, HIGHEST = " ", "~~~~"
+
+
+def check_names(ids: Mapping[str, str]) -> None:
+    """Refuse what is no scope id."""
+    for name in ids:
+        if name not in SCOPE_IDS:
+            raise InvalidRequestError(f"{name}: not a scope id; use one of {', '.join(SCOPE_IDS)}")
+
+
+def narrowest(ids: Mapping[str, str]) -> tuple[str, str]:
+    """The kind and word of the list that leaves least to look at."""
+    name = next((name for name in _BY_WIDTH if ids.get(name)), None)
+    return ("tenant", "") if name is None else (name.removesuffix("_id"), ids[name])
+
+
+def _scope_attributes(ids: Mapping[str, str]) -> Item:
+    """Scope ids as attributes of an entry, each as a part of a key."""
+    return {name: keys.part(value) for name, value in ids.items() if value}
+
+
+def has_all(item: Item, ids: Mapping[str, str]) -> bool:
+    """Whether the entry's scope has all ids; an empty one means that it has none of that name."""
+    return all(item.get(name) == (keys.part(value) if value else None) for name, value in ids.items())
+
+
+def entries(memory: Memory) -> list[Key]:
+    """Where a memory is listed."""
+    sort_key = keys.ordered(memory.created_at, memory.position, memory.id)
+    kinds = {"tenant": "", **keys.scope_kinds(memory.scope)}
+    return [keys.listed(LIST, memory.scope.tenant, kind, word, sort_key) for kind, word in kinds.items()]
+
+
+def move(unit: Unit, before: Memory | None, after: Memory) -> None:
+    """List the memory as it stands now; a deleted one is listed nowhere."""
+    wanted = {} if after.deleted else {key: _entry(after) for key in entries(after)}
+    for key in entries(before) if before is not None else ():
+        if key not in wanted:
+            unit.delete(key)
+    put = unit.put_new if before is None else unit.put
+    for key, item in wanted.items():
+        put(key, item)
+
+
+def merged(table: Table, partitions: list[str], below: str | None, page: int) -> Iterator[Item]:
+    """The entries of a list's partitions, the highest sort key first, those below `below` only."""
+    limits = Between(LOWEST, HIGHEST if below is None else below)
+    streams = [table.query(pk, limits, descending=True, page=page) for pk in partitions]
+    for item in heapq.merge(*streams, key=lambda item: str(item["sk"]), reverse=True):
+        if item["sk"] != below:
+            yield item
+
+
+def _entry(memory: Memory) -> Item:
+    return {
+        "memory": to_blob(memory.id),
+        "superseded": memory.superseded_by is not None,
+        "created": memory.created_at,
+        "updated": memory.updated_at,
+        "context": bool(memory.context),
+        **_scope_attributes(memory.scope.ids()),
+    }

@@ -1,0 +1,153 @@
+"""The store of memories and their events."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+
+from forgetless.adapters.ledger_codec import from_blob, from_cursor, load_memory, to_cursor
+from forgetless.adapters.ledger_dynamodb import appending, jobs, keys, lists, message_items, totals
+from forgetless.adapters.ledger_dynamodb.keys import Key
+from forgetless.adapters.ledger_dynamodb.table import Between, portions
+from forgetless.adapters.ledger_dynamodb.units import Store, Unit
+from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.domain.errors import LeaseLostError, LedgerError
+from forgetless.domain.jobs import Job
+from forgetless.domain.memory import Event, EventKind, Memory, Message
+from forgetless.ports.ledger import Entity, MemoryPage
+
+__all__ = ["MemoryStore"]
+
+#: Heads that are changed in one transaction.
+_PORTION = 100
+#: Entries read at once for a page of a list, beyond those that the page needs.
+_MORE = 20
+
+
+class MemoryStore(Store):
+    """See `forgetless.ports.ledger.MemoryStore`."""
+
+    def append(
+        self, events: Sequence[Event], *, completing: Job | None = None, messages: Sequence[Message] = ()
+    ) -> None:
+        self._units.run(lambda unit: _append(unit, events, completing, messages))
+
+    def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
+        found = self._memories([keys.head(tenant, id_) for id_ in ids])
+        return {memory.id: memory for memory in found.values()}
+
+    def history(self, tenant: str, memory_id: str) -> list[Event]:
+        pk = keys.head(tenant, memory_id).pk
+        items = [item for item in self._table.query(pk) if "version" in item]
+        found = self._table.bodies(sorted(items, key=lambda item: int(item["version"])))
+        return [Event(EventKind(item["kind"]), load_memory(tenant, body)) for item, body in found]
+
+    def list_memories(
+        self,
+        tenant: str,
+        ids: Mapping[str, str],
+        *,
+        limit: int,
+        cursor: str | None = None,
+        superseded: bool = False,
+    ) -> MemoryPage:
+        lists.check_names(ids)
+        below = None if cursor is None else keys.ordered(*from_cursor(cursor, str, int, str))
+        found = list(islice(self._listed(tenant, ids, below, limit + 1, superseded), limit + 1))
+        items = tuple(found[:limit])
+        last = items[-1] if len(found) > limit and items else None
+        return MemoryPage(items, to_cursor(last.created_at, last.position, last.id) if last else None)
+
+    def entities(self, tenant: str) -> list[Entity]:
+        found, looked_up = totals.read(self._table, tenant)
+        for kind, word in looked_up:
+            with contextlib.suppress(LedgerError):  # it is a convenience for the next reader
+                self._units.run(partial(totals.correct, table=self._table, tenant=tenant, kind=kind, word=word))
+        return sorted(found, key=lambda entity: (entity.kind, entity.id))
+
+    def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
+        limits = Between(lists.LOWEST, before)
+        streams = [self._pending(queue, limits, limit, tenant) for queue in keys.PENDING_QUEUES]
+        oldest = heapq.merge(*streams, key=lambda found: str(found[0]["gsi1sk"]))
+        return [memory for _, memory in islice(oldest, limit)]
+
+    def mark_indexed(self, memories: Sequence[Memory]) -> None:
+        for portion in portions(memories, _PORTION):
+            self._units.run(partial(_mark_indexed, memories=portion))
+
+    def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
+        # A rebuild: an administrator's command.
+        heads = self._table.scan(keys.HEAD) if tenant is None else self._heads(tenant)
+        return sum(
+            self._units.run(partial(_mark_unindexed, heads=portion, at=at)) for portion in portions(heads, _PORTION)
+        )
+
+    def _memories(self, heads: Sequence[Key]) -> dict[Key, Memory]:
+        found = self._table.bodies(list(self._table.read(heads).values()))
+        return {Key(item["pk"], item["sk"]): load_memory(from_blob(item["tenant"]), body) for item, body in found}
+
+    def _listed(
+        self, tenant: str, ids: Mapping[str, str], below: str | None, count: int, superseded: bool
+    ) -> Iterator[Memory]:
+        pks = keys.partitions(lists.LIST, tenant, *lists.narrowest(ids))
+        found = lists.merged(self._table, pks, below, count + _MORE)
+        wanted = (item for item in found if lists.has_all(item, ids) and (superseded or not item["superseded"]))
+        for portion in portions(wanted, max(count, 1)):
+            heads = [keys.head(tenant, from_blob(item["memory"])) for item in portion]
+            memories = self._memories(heads)
+            for key in heads:
+                # Each may have changed between the list and its head.
+                memory = memories.get(key)
+                if memory is not None and (memory.live or (superseded and not memory.deleted)):
+                    yield memory
+
+    def _pending(self, queue: str, limits: Between, limit: int, tenant: str | None) -> Iterator[tuple[Item, Memory]]:
+        """What the queue names and is still pending, oldest first."""
+        for portion in portions(self._table.queue(queue, limits, page=limit), max(limit, 1)):
+            items = self._table.read(portion)
+            for item, body in self._table.bodies([items[key] for key in portion if key in items]):
+                memory = load_memory(from_blob(item["tenant"]), body)
+                if "pending" in item and item["pending"] < limits.high and tenant in {None, memory.scope.tenant}:
+                    yield item, memory
+
+    def _heads(self, tenant: str) -> Iterator[Key]:
+        for item in lists.merged(self._table, keys.partitions(lists.LIST, tenant, "tenant"), None, _PORTION):
+            yield keys.head(tenant, from_blob(item["memory"]))
+
+
+def _append(unit: Unit, events: Sequence[Event], completing: Job | None, new_messages: Sequence[Message]) -> None:
+    appending.prefetch(unit, events)
+    open_ = completing is None or jobs.complete(unit, completing)
+    fresh = appending.append(unit, events)
+    if fresh and not open_:
+        raise LeaseLostError("the job is finished already: drop this work")
+    # A mere repeat brings no messages: they may have been erased since.
+    if open_ and (fresh or not events):
+        message_items.insert(unit, new_messages)
+
+
+def _mark_indexed(unit: Unit, memories: Sequence[Memory]) -> None:
+    marked = {keys.head(memory.scope.tenant, memory.id): memory for memory in memories}
+    unit.load(marked)
+    for key, memory in marked.items():
+        item = unit.get(key)
+        # A context only shrinks within a version, so its size tells whether these are the words that were indexed.
+        if item is None or (item["version"], item["context_size"]) != (memory.version, len(memory.context)):
+            continue
+        unit.put(key, {name: value for name, value in item.items() if name not in {"pending", "gsi1pk", "gsi1sk"}})
+
+
+def _mark_unindexed(unit: Unit, heads: Sequence[Key], at: str) -> int:
+    unit.load(heads)
+    count = 0
+    for key in heads:
+        item = unit.get(key)
+        if item is None or item["state"] == keys.DELETED:
+            continue
+        count += 1
+        if "pending" not in item:
+            unit.put(key, appending.mark_pending(item, appending.memory_of(unit, item), at))
+    return count

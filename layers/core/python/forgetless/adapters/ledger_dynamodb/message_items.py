@@ -1,0 +1,87 @@
+"""Raw messages as items: what is written and removed with them, inside a unit of work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from forgetless.adapters.ledger_codec import dump_message, from_blob, load_message, to_blob
+from forgetless.adapters.ledger_dynamodb import keys
+from forgetless.adapters.ledger_dynamodb.keys import Key
+from forgetless.adapters.ledger_dynamodb.units import Unit
+from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.domain.memory import Message, MessageRef
+from forgetless.domain.scope import SCOPE_IDS, Scope
+
+__all__ = ["SCOPES", "insert", "load", "ref_of", "remove", "scope_of"]
+
+#: The beginning of the partitions that list the exact scopes in which something was said.
+SCOPES = "Z"
+
+
+def insert(unit: Unit, messages: Sequence[Message]) -> None:
+    """Add those that are not there yet."""
+    scopes = {message.scope: list(_scope_entries(message.scope)) for message in messages}
+    wanted = [keys.message(message.scope.tenant, message.ref) for message in messages]
+    unit.load([*wanted, *(key for entries in scopes.values() for key in entries)])
+    for scope, entries in scopes.items():
+        for key in entries:
+            unit.put(key, _scope_item(scope))
+    for key, message in zip(wanted, messages, strict=True):
+        if unit.get(key) is None:
+            item = {
+                "created": message.created_at,
+                "gsi1pk": keys.queue_of(keys.EXPIRY_QUEUES, message.ref.job_id),
+                "gsi1sk": f"{message.created_at}#{message.ref.position:08d}",
+                **_ref_item(message.ref),
+                **_scope_item(message.scope),
+            }
+            unit.put(key, unit.with_body(key, item, dump_message(message)))
+            unit.put_new(_spoken(message), _ref_item(message.ref))
+
+
+def remove(unit: Unit, wanted: Sequence[Key]) -> int:
+    """Remove messages; returns how many were there."""
+    unit.load(wanted)
+    removed = 0
+    for key in wanted:
+        item = unit.get(key)
+        if item is not None:
+            unit.delete(key)
+            unit.delete(keys.said(scope_of(item), ref_of(item), item["created"]))
+            removed += 1
+    return removed
+
+
+def _spoken(message: Message) -> Key:
+    return keys.said(message.scope, message.ref, message.created_at)
+
+
+def _scope_entries(scope: Scope) -> Iterator[Key]:
+    for kind, word in {"tenant": "", **keys.scope_kinds(scope)}.items():
+        yield keys.listed(SCOPES, scope.tenant, kind, word, scope.key())
+
+
+def _scope_item(scope: Scope) -> Item:
+    ids = (scope.tenant, *(getattr(scope, name) for name in SCOPE_IDS))
+    return {"scope": [to_blob(id_) for id_ in ids]}
+
+
+def scope_of(item: Item) -> Scope:
+    """The exact scope that an item names."""
+    return Scope(*(from_blob(id_) for id_ in item["scope"]))
+
+
+def _ref_item(ref: MessageRef) -> Item:
+    return {"job": to_blob(ref.job_id), "position": ref.position}
+
+
+def ref_of(item: Item) -> MessageRef:
+    """The message that an item names."""
+    return MessageRef(from_blob(item["job"]), item["position"])
+
+
+def load(item: Item, body: bytes) -> Message:
+    """The message that an item holds."""
+    scope = scope_of(item)
+    ids = (to_blob(value) if value else None for value in (scope.user_id, scope.agent_id, scope.app_id, scope.run_id))
+    return load_message(scope.tenant, (item["job"], item["position"], item["created"], *ids, body))

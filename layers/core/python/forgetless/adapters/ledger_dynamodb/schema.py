@@ -1,0 +1,98 @@
+"""The table's shape and its schema version, with the way from one version to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from forgetless.adapters.ledger_dynamodb.client import Client
+from forgetless.adapters.ledger_dynamodb.faults import ContendedError
+from forgetless.adapters.ledger_dynamodb.keys import INDEX, SCHEMA
+from forgetless.adapters.ledger_dynamodb.wire import from_wire, to_wire
+from forgetless.domain.errors import LedgerError
+
+__all__ = ["DEFINITION", "MIGRATIONS", "check", "claim", "create", "migrate", "version_of"]
+
+Migration = Callable[[Client], None]
+
+#: What the table must be; template.yaml's resource says the same, and a test compares them.
+DEFINITION: dict[str, Any] = {
+    "BillingMode": "PAY_PER_REQUEST",
+    "AttributeDefinitions": [
+        {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "gsi1pk", "gsi1sk")
+    ],
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    "GlobalSecondaryIndexes": [
+        {
+            "IndexName": INDEX,
+            "KeySchema": [
+                {"AttributeName": "gsi1pk", "KeyType": "HASH"},
+                {"AttributeName": "gsi1sk", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+        }
+    ],
+}
+
+#: The function at place n brings a table from version n + 1 to n + 2, while nothing else writes; it may be cut
+#: short and run again. Never edit one that was released: add the next.
+MIGRATIONS: tuple[Migration, ...] = ()
+
+
+def create(client: Client) -> None:
+    """Make the table where no template does (tests, one machine); harmless when it is there."""
+    tables = client.call("list_tables").get("TableNames", [])
+    if client.table not in tables:
+        client.call("create_table", TableName=client.table, **DEFINITION)
+
+
+def version_of(client: Client) -> int | None:
+    """The table's version; None while nothing was written."""
+    answer = client.call("get_item", TableName=client.table, Key=to_wire(SCHEMA._asdict()), ConsistentRead=True)
+    return int(from_wire(answer["Item"])["version"]) if "Item" in answer else None
+
+
+def check(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int | None:
+    """The table's version; raises LedgerError unless it is the one that we know, or none yet."""
+    ours, held = len(migrations) + 1, version_of(client)
+    if held is None or held == ours:
+        return held
+    way = (
+        "run `python -m forgetless.cli migrate` with functions stopped"
+        if held < ours
+        else "deploy the newer Forgetless again"
+    )
+    raise LedgerError(f"the ledger's table {client.table} has schema {held} and this Forgetless knows {ours}: {way}")
+
+
+def claim(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int | None:
+    """Mark a table that nothing was written to with our version; returns what it has then."""
+    item = {**SCHEMA._asdict(), "version": len(migrations) + 1}
+    try:
+        client.call(
+            "put_item", TableName=client.table, Item=to_wire(item), ConditionExpression="attribute_not_exists(pk)"
+        )
+    except ContendedError:
+        return check(client, migrations)
+    return len(migrations) + 1
+
+
+def migrate(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int:
+    """Bring the table to our version, step by step; returns the number of steps. An administrator's command."""
+    ours = len(migrations) + 1
+    held = version_of(client)
+    if held is None:
+        claim(client, migrations)
+        return 0
+    if held > ours:
+        check(client, migrations)
+    for step in range(held, ours):
+        migrations[step - 1](client)
+        client.call(
+            "put_item",
+            TableName=client.table,
+            Item=to_wire({**SCHEMA._asdict(), "version": step + 1}),
+            ConditionExpression="version = :held",
+            ExpressionAttributeValues=to_wire({":held": step}),
+        )
+    return ours - held

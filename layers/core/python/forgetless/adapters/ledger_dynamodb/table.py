@@ -1,0 +1,216 @@
+"""The table: consistent reads of items as they stand, whatever is staged on them; and the bodies of items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+from forgetless.adapters.ledger_dynamodb import keys, schema
+from forgetless.adapters.ledger_dynamodb.client import Client, Pause
+from forgetless.adapters.ledger_dynamodb.keys import Key
+from forgetless.adapters.ledger_dynamodb.wire import Item, from_wire, to_wire
+from forgetless.domain.errors import LedgerError
+
+__all__ = [
+    "COMMITTED",
+    "DROPPED",
+    "GONE",
+    "PENDING",
+    "Between",
+    "Table",
+    "joined",
+    "key_of",
+    "part_keys",
+    "portions",
+    "without_stage",
+]
+
+T = TypeVar("T")
+
+#: DynamoDB gives this many items in one batch at most.
+_BATCH = 100
+
+#: How often an item may be replaced while its body is read.
+_REPLACED_AT_MOST = 10
+
+#: What a staged commit's own item says. Gone: all its items have been brought to their final state.
+PENDING, COMMITTED, DROPPED, GONE = "PENDING", "COMMITTED", "DROPPED", "GONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Sort keys from `low` to `high`, both included."""
+
+    low: str
+    high: str
+
+
+class Table:
+    """One table, asked consistently unless a method says otherwise."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        #: The schema's version, once we have looked.
+        self._version: int | None = None
+        self._looked = False
+
+    def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """`Client.call`, once it is certain that we know the table's schema."""
+        if not self._looked:
+            self._version = schema.check(self.client)
+            self._looked = True
+        return self.client.call(operation, **parameters)
+
+    def claim(self) -> None:
+        """Before the first write: mark a fresh table with our version."""
+        if self._looked and self._version is None:
+            self._version = schema.claim(self.client)
+
+    def raw(self, wanted: Iterable[Key]) -> dict[Key, Item]:
+        """Those items that are there, with what is staged on them."""
+        found: dict[Key, Item] = {}
+        for portion in portions(dict.fromkeys(wanted), _BATCH):
+            pause = Pause(self.client.patience_s)
+            left: Mapping[str, Any] = _batch(self.client.table, portion)
+            while left:
+                answer = self.call("batch_get_item", RequestItems=left)
+                for attributes in answer["Responses"].get(self.client.table, ()):
+                    item = from_wire(attributes)
+                    found[key_of(item)] = item
+                left = answer.get("UnprocessedKeys") or {}
+                if left and pause.over():
+                    raise LedgerError(f"the ledger's table {self.client.table} is at its limit", retry_after=5)
+        return found
+
+    def read(self, wanted: Iterable[Key]) -> dict[Key, Item]:
+        """Those items that are there for a reader: staged changes count once they are committed."""
+        return {key_of(item): item for item in self._seen(self.raw(wanted).values(), {})}
+
+    def one(self, key: Key) -> Item | None:
+        """`read` of one item."""
+        return self.read([key]).get(key)
+
+    def query(
+        self, pk: str, sort: str | Between | None = None, *, descending: bool = False, page: int | None = None
+    ) -> Iterator[Item]:
+        """The items of a partition in order of their sort keys, that begin with `sort` or lie between."""
+        stages: dict[str, str] = {}
+        for attributes in self.raw_query(pk, sort, descending=descending, page=page):
+            yield from self._seen([attributes], stages)
+
+    def raw_query(
+        self, pk: str, sort: str | Between | None = None, *, descending: bool = False, page: int | None = None
+    ) -> Iterator[Item]:
+        """`query` with what is staged on the items."""
+        parameters = _condition("pk", "sk", pk, sort) | {"ConsistentRead": True, "ScanIndexForward": not descending}
+        yield from self._pages(parameters, page)
+
+    def queue(self, pk: str, sort: Between | None = None, *, page: int | None = None) -> Iterator[Key]:
+        """Keys from the secondary index, in its order; it lags behind, so look at the items themselves."""
+        parameters = _condition("gsi1pk", "gsi1sk", pk, sort) | {"IndexName": keys.INDEX}
+        yield from map(key_of, self._pages(parameters, page))
+
+    def scan(self, sort: str) -> Iterator[Key]:
+        """The keys of all items with this sort key: for administrators alone, since it reads the whole table."""
+        parameters = {
+            "FilterExpression": "sk = :sk",
+            "ExpressionAttributeValues": to_wire({":sk": sort}),
+            "ProjectionExpression": "pk, sk",
+        }
+        yield from map(key_of, self._pages(parameters, None, operation="scan"))
+
+    def bodies(self, items: Sequence[Item]) -> list[tuple[Item, bytes]]:
+        """Each item with its body; one that was replaced meanwhile as it stands now, one that is gone left out."""
+        found: list[tuple[Item, bytes]] = []
+        parts = self.read(key for item in items for key in part_keys(item))
+        for item in items:
+            current: Item | None = item
+            wanted = part_keys(item)
+            for _ in range(_REPLACED_AT_MOST):
+                if current is None or all(key in parts for key in wanted):
+                    break
+                current = self.one(key_of(item))
+                wanted = part_keys(current) if current is not None else []
+                parts |= self.read(wanted)
+            else:
+                raise LedgerError(f"the ledger's table {self.client.table} misses a part of {item['pk']}: restore it")
+            if current is not None:
+                found.append((current, joined(current, parts)))
+        return found
+
+    def stage_state(self, stage: str) -> str:
+        """What a staged commit has come to."""
+        item = self.raw([keys.stage(stage)]).get(keys.stage(stage))
+        return GONE if item is None else str(item["state"])
+
+    def _seen(self, items: Iterable[Item], stages: dict[str, str]) -> Iterator[Item]:
+        for found in items:
+            item: Item | None = found
+            while item is not None and "stage" in item:
+                stage = item["stage"]
+                if stage not in stages:
+                    stages[stage] = self.stage_state(stage)
+                if stages[stage] != GONE:
+                    item = item["next"] if stages[stage] == COMMITTED else without_stage(item)
+                    break
+                # It was settled between the two reads.
+                item = self.raw([key_of(found)]).get(key_of(found))
+            if item is not None:
+                yield item
+
+    def _pages(self, parameters: dict[str, Any], page: int | None, operation: str = "query") -> Iterator[Item]:
+        start: dict[str, Any] = {}
+        limit = {} if page is None else {"Limit": page}
+        while True:
+            answer = self.call(operation, TableName=self.client.table, **parameters, **limit, **start)
+            yield from map(from_wire, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+
+def key_of(item: Item) -> Key:
+    """An item's key."""
+    return Key(item["pk"], item["sk"])
+
+
+def part_keys(item: Item) -> list[Key]:
+    """The items that hold an item's body, when it is long."""
+    if "body_id" not in item:
+        return []
+    return [keys.part_of_body(item["pk"], item["body_id"], number) for number in range(item["parts"])]
+
+
+def joined(item: Item, parts: Mapping[Key, Item]) -> bytes:
+    """An item's body, put together from its parts when it is long."""
+    wanted = part_keys(item)
+    return b"".join(parts[key]["body"] for key in wanted) if wanted else bytes(item.get("body", b""))
+
+
+def without_stage(item: Item) -> Item | None:
+    """An item as it stood before something was staged on it; None when it was not there."""
+    old = {name: value for name, value in item.items() if name not in {"stage", "next"}}
+    return old if "rev" in old else None
+
+
+def _batch(table: str, wanted: Sequence[Key]) -> dict[str, Any]:
+    return {table: {"Keys": [to_wire(key._asdict()) for key in wanted], "ConsistentRead": True}}
+
+
+def _condition(partition: str, sort: str, pk: str, wanted: str | Between | None) -> dict[str, Any]:
+    condition, values = f"{partition} = :pk", {":pk": pk}
+    if isinstance(wanted, Between):
+        condition += f" AND {sort} BETWEEN :low AND :high"
+        values |= {":low": wanted.low, ":high": wanted.high}
+    elif wanted is not None:
+        condition += f" AND begins_with({sort}, :sort)"
+        values |= {":sort": wanted}
+    return {"KeyConditionExpression": condition, "ExpressionAttributeValues": to_wire(values)}
+
+
+def portions(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of `size`, the last one shorter."""
+    rest = iter(items)
+    return iter(lambda: list(islice(rest, size)), [])

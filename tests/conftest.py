@@ -1,0 +1,39 @@
+"""Fixtures of every kind of test: a DynamoDB, started where one is asked for."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from forgetless.adapters.ledger_dynamodb import DynamoLedger
+    from tests.dynamo_server import DynamoServer
+
+#: moto answers hundreds of times more slowly than DynamoDB, and to one at a time.
+PATIENCE_S = 100.0
+
+
+@pytest.fixture(scope="session")
+def dynamo_server() -> Iterator[DynamoServer]:
+    """DynamoDB's own API on a free port."""
+    from tests.dynamo_server import serve_dynamodb  # noqa: PLC0415 - moto takes a second to load
+
+    with serve_dynamodb() as server:
+        yield server
+
+
+@pytest.fixture
+def dynamo(dynamo_server: DynamoServer) -> Iterator[Callable[[], DynamoLedger]]:
+    """Opens a ledger on a table of its own; can be pickled, so that other processes may open it too."""
+    from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema  # noqa: PLC0415
+
+    name = f"ledger-{uuid.uuid4()}"
+    dynamo_server.admin.create_table(TableName=name, **schema.DEFINITION)
+    yield partial(DynamoLedger, name, endpoint_url=dynamo_server.url, patience_s=PATIENCE_S)
+    dynamo_server.rules.clear()
+    dynamo_server.lose_answers.clear()
+    dynamo_server.admin.delete_table(TableName=name)  # its neighbours stay quick

@@ -1,0 +1,136 @@
+"""DynamoDB for tests: moto behind a door that lets one request in at a time and can answer in its stead."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from moto import backends
+from moto.dynamodb.models.table import Table
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+__all__ = ["DynamoServer", "Rule", "error", "serve_dynamodb"]
+
+#: Given the operation and its parameters: None lets moto answer, else the status and the body of the answer.
+Rule = Callable[[str, dict[str, Any]], "tuple[int, Any] | None"]
+
+
+class DynamoServer:
+    """The WSGI application: `rules` are asked first, in order; `calls` counts operations."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.admin: Any = None
+        self.rules: list[Rule] = []
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        #: How many answers to an operation the caller is not to get, though it is done.
+        self.lose_answers: dict[str, int] = {}
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        #: moto's transactions are not safe beside other requests.
+        self._one = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        raw = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(raw)
+        operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        parameters = json.loads(raw or b"{}")
+        with self._one:
+            _snapshots.clear()
+            self.calls.append((operation, parameters))
+            for rule in self.rules:
+                answer = rule(operation, parameters)
+                if answer is not None:
+                    return _answer(start_response, *answer)
+            if self.lose_answers.get(operation):
+                self.lose_answers[operation] -= 1
+                b"".join(self._moto(environ, lambda *_: None))
+                return _answer(start_response, *error("InternalServerError", 500))
+            return [b"".join(self._moto(environ, start_response))]
+
+    def freeze_indexes(self, table: str) -> None:
+        """Let secondary indexes show what they hold now and nothing that comes later, as they may for a while."""
+        frozen = copy.deepcopy(next(backend[table] for backend in _tables() if table in backend))
+
+        def stale(operation: str, parameters: dict[str, Any]) -> tuple[int, Any] | None:
+            if operation != "Query" or "IndexName" not in parameters or parameters["TableName"] != table:
+                return None
+            pk = parameters["ExpressionAttributeValues"][":pk"]["S"]
+            found = [item.to_json()["Attributes"] for item in frozen.all_items()]
+            found = [item for item in found if item.get("gsi1pk", {}).get("S") == pk]
+            keys = [{name: item[name] for name in ("pk", "sk", "gsi1pk", "gsi1sk")} for item in found]
+            return 200, {"Items": keys, "Count": len(keys)}
+
+        self.rules.append(stale)
+
+
+@contextmanager
+def serve_dynamodb() -> Iterator[DynamoServer]:
+    """A server on a free port; its tables go with it."""
+    application = DynamoServer()
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Handler)
+    application.url = f"http://127.0.0.1:{server.server_port}"
+    key = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    application.admin = boto3.client("dynamodb", "us-east-1", endpoint_url=application.url, **key)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield application
+    finally:
+        application.admin.close()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def error(code: str, status: int = 400, **more: Any) -> tuple[int, Any]:
+    """An answer that refuses."""
+    return status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": code, **more}
+
+
+class _Handler(MotoRequestHandler):  # type: ignore[misc, unused-ignore]
+    """Keeps connections open, as DynamoDB does."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
+        pass
+
+
+def _tables() -> list[dict[str, Table]]:
+    accounts = backends.get_backend("dynamodb").values()
+    return [backend.tables for account in accounts for backend in account.values()]
+
+
+def _answer(start_response: Any, status: int, body: Any) -> list[bytes]:
+    raw = json.dumps(body).encode()
+    headers = [("Content-Type", "application/x-amz-json-1.0"), ("Content-Length", str(len(raw)))]
+    start_response(f"{status} -", headers)
+    return [raw]
+
+
+#: What moto rolls a failed transaction back to, by table; made once for each request.
+_snapshots: dict[str, Table] = {}
+
+
+def _snapshot(table: Table, _memo: Any) -> Table:
+    """The table with copies of its dicts: our transactions only put and delete whole items.
+
+    moto copies the whole table anew for each item of a transaction, which takes minutes for large ones.
+    """
+    kept = _snapshots.get(table.name)
+    if kept is None:
+        kept = _snapshots[table.name] = copy.copy(table)
+        kept.items = table.items.copy()
+        for partition, items in table.items.items():
+            kept.items[partition] = copy.copy(items)
+    return kept
+
+
+Table.__deepcopy__ = _snapshot
