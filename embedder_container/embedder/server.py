@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.connection
 import os
+import signal
 import socket
+import sys
 import tempfile
+import threading
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -28,11 +33,21 @@ def create_app(settings: Settings) -> App:
 
 def app_from_environment() -> App:
     """Return the application of the environment's settings; each process of several calls this."""
+    _end_with_parent()
     return create_app(read_settings(os.environ))
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; open requests are then answered within ``drain_secs``."""
+    # The first process of a container ignores signals without a handler, also while the model loads.
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    try:
+        _serve(settings)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _serve(settings: Settings) -> None:
     # The tokenizer's own threads would compete with the workers for the cores.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     several = settings.processes > 1
@@ -63,6 +78,19 @@ def serve(settings: Settings) -> None:
             Multiprocess(config, sockets=[listener]).run()
     else:
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _end_with_parent() -> None:
+    """Stop, draining, when the process that started this one is gone, even if it was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _listen(settings: Settings) -> socket.socket:

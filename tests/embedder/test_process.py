@@ -130,8 +130,33 @@ def test_an_idle_service_does_not_poll(server: Served) -> None:
     assert cpu_seconds(server.process.pid) - before <= 0.05
 
 
-def test_sigterm_answers_what_was_accepted_and_exits(model_dir: Path) -> None:
-    served = start(model_dir, threads=1, batch_rows=1)
+def test_processes_whose_parent_was_killed_end_too(model_dir: Path) -> None:
+    served = start(model_dir, processes=2)
+    children = psutil.Process(served.process.pid).children(recursive=True)
+    served.process.kill()
+    served.process.wait(30)
+    assert served.process.stdout is not None
+    served.process.stdout.close()
+    assert psutil.wait_procs(children, timeout=60)[1] == []
+
+
+def test_sigterm_while_the_model_loads_ends_the_process(model_dir: Path, tmp_path: Path) -> None:
+    # The manifest is a pipe that nobody writes to: the process is held while it reads its model.
+    folder = tmp_path / "held"
+    folder.mkdir()
+    os.mkfifo(folder / "manifest.json")
+    command = [sys.executable, "-m", "embedder", "serve", "--model-dir", str(folder), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    # Opening the pipe for writing returns once the process has it open for reading.
+    with (folder / "manifest.json").open("wb"):
+        process.terminate()
+        assert process.communicate(timeout=60) == (b"", None)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_sigterm_answers_what_was_accepted_and_exits(model_dir: Path, processes: int) -> None:
+    served = start(model_dir, threads=1, batch_rows=1, processes=processes)
     bodies: list[dict[str, object]] = [
         {"input": [words(number * 1000 + row) for row in range(800)]} for number in range(1, 9)
     ]
@@ -147,7 +172,7 @@ def test_sigterm_answers_what_was_accepted_and_exits(model_dir: Path) -> None:
 
     try:
         answers = asyncio.run(stop_under_load())
-        served.process.wait(60)
+        assert served.process.wait(60) == 0
     finally:
         served.process.kill()
         assert served.process.stdout is not None
