@@ -20,7 +20,7 @@ __all__ = ["handler"]
 
 def _open() -> Mangum:
     settings = read_settings(os.environ)
-    model, manifest = load_model(settings.model_path)
+    model, manifest = load_model(settings.model_path, settings.max_tokens)
     service = Embedding(model, manifest, settings)
     # Mangum runs each invocation on the thread's loop; the service's workers answer to the same one.
     loop = asyncio.new_event_loop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,9 +117,14 @@ class OnnxModel:
         return ids[: self._max_length - len(self._closing)] + self._closing
 
 
-def load_model(folder: Path) -> tuple[OnnxModel, Manifest]:
-    """Verify ``folder`` and open it. Raises ModelFolderError naming what is wrong with which file."""
+def load_model(folder: Path, max_tokens: int = 0) -> tuple[OnnxModel, Manifest]:
+    """Verify ``folder`` and open it, for texts of at most ``max_tokens`` if given.
+
+    Raises ModelFolderError naming what is wrong with which file.
+    """
     manifest = verify_folder(folder)
+    if max_tokens:
+        manifest = dataclasses.replace(manifest, max_length=min(max_tokens, manifest.max_length))
     session = open_session(folder / MODEL)
     tokenizer = open_tokenizer(folder / TOKENIZER)
     return OnnxModel(session, tokenizer, max_length=manifest.max_length, tasks=manifest.tasks), manifest

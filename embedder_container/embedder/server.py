@@ -27,7 +27,7 @@ __all__ = ["app_from_environment", "create_app", "serve"]
 
 def create_app(settings: Settings) -> App:
     """Open the model of ``settings`` and return the application. Raises ModelFolderError."""
-    model, manifest = load_model(settings.model_path)
+    model, manifest = load_model(settings.model_path, settings.max_tokens)
     return App(Embedding(model, manifest, settings))
 
 

@@ -229,6 +229,15 @@ def test_prefixes_of_the_manifest_go_before_texts(serve: Serve, tmp_path: Path) 
     assert query["data"] == served.post(EMBEDDINGS, json={"input": "the cat"}).json()["data"]
 
 
+def test_texts_can_be_kept_shorter_than_the_model_takes(serve: Serve, model_dir: Path) -> None:
+    served = serve(model_dir, max_tokens=6)
+    long = {"input": "the cat sat on the mat"}
+    assert served.post(EMBEDDINGS, json=long).json()["usage"]["prompt_tokens"] == 6
+    error = refused(served.post(EMBEDDINGS, json=long | {"truncate": False}))
+    assert "the model takes 6" in str(error["message"])
+    assert served.get("/models").json()["data"][0]["max_length"] == 6
+
+
 def test_head_has_no_body(server: Served) -> None:
     connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
     connection.request("HEAD", "/health")
