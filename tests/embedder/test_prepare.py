@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +66,24 @@ def test_without_the_network_one_line_says_so(wheels: Path, tmp_path: Path, caps
     error = capsys.readouterr().err
     assert "tiny-model==1.0 could not be downloaded (check the network)" in error
     assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_the_hub_one_line_says_so_after_the_licence(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "embedder", "prepare", "--model", "jinaai/jina-embeddings-v3"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "out")],
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "CC-BY-NC-4.0, which forbids commercial use" in done.stdout
+    assert re.search(
+        r"jinaai/jina-embeddings-v3@[0-9a-f]{40} could not be downloaded .*give --model a folder", done.stderr
+    )
+    assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
