@@ -1,1 +1,6 @@
 """The embedding service: prepares models and serves them in batches over HTTP; shares no code with Forgetless."""
+
+import os
+
+# From 1.29 on ONNX Runtime sends usage data to its maker, unless this is set before it is first imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
