@@ -17,8 +17,9 @@ from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema, staging
 from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_dynamodb.wire import from_wire, size_of, to_wire
 from forgetless.domain.errors import LedgerError, VersionConflictError
+from forgetless.domain.jobs import JobState
 from forgetless.domain.memory import Memory
-from tests.contract.ledger.making import ANNA, a_memory, a_message, add, at, delete, ids, job_id, update
+from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, delete, ids, job_id, update
 from tests.dynamo_server import DynamoServer, error
 
 Open = Callable[[], DynamoLedger]
@@ -111,8 +112,10 @@ def test_reads_that_must_see_every_write_are_consistent(ledger: DynamoLedger, dy
 def test_an_add_is_one_transaction(ledger: DynamoLedger, dynamo_server: DynamoServer) -> None:
     ledger.append(add(a_memory("a")), messages=[a_message("a")])
     dynamo_server.calls.clear()
-    ledger.append(add(a_memory("b")), messages=[a_message("b")])
-    assert [name for name, _ in dynamo_server.calls] == ["BatchGetItem", "BatchGetItem", "TransactWriteItems"]
+    done = a_job("b", state=JobState.SUCCEEDED)
+    ledger.append(add(a_memory("b", context=(a_message("a").ref,))), completing=done, messages=[a_message("b")])
+    assert [name for name, _ in dynamo_server.calls] == ["BatchGetItem", "TransactWriteItems"]
+    assert len(dynamo_server.calls[1][1]["TransactItems"]) == 9
 
 
 class TestStagedCommits:

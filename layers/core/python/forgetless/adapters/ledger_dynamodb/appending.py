@@ -12,7 +12,7 @@ from forgetless.adapters.ledger_dynamodb.wire import Item
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, MessageRef
 
-__all__ = ["append", "drop_context", "mark_pending", "memory_of", "prefetch", "state_of"]
+__all__ = ["append", "drop_context", "mark_pending", "memory_of", "needed", "state_of"]
 
 
 @dataclass(slots=True)
@@ -23,12 +23,12 @@ class _Change:
     after: Memory
 
 
-def prefetch(unit: Unit, events: Sequence[Event]) -> None:
-    """Read in one go what nearly every append needs."""
+def needed(unit: Unit, events: Sequence[Event]) -> list[keys.Key]:
+    """What nearly every append reads."""
     wanted = {keys.head(event.memory.scope.tenant, event.memory.id) for event in events}
     added = [event.memory for event in events if event.kind is EventKind.ADD]
     wanted |= {keys.text(memory.scope, memory.hash) for memory in added if memory.extracted}
-    unit.load([*wanted, *totals.counters(unit, {memory.scope for memory in added})])
+    return [*wanted, *totals.counters(unit, {memory.scope for memory in added})]
 
 
 def append(unit: Unit, events: Sequence[Event]) -> list[Event]:

@@ -106,7 +106,8 @@ def _put(unit: Unit, job: Job) -> None:
     if held is not None and held["created"] != job.created_at:
         unit.delete(keys.listed(_LIST, job.tenant, "jobs", "", _sort_key(held["created"], job.id)))
     if held is None or held["created"] != job.created_at:
-        unit.put(entry, {"job": to_blob(job.id)})
+        put = unit.put_new if held is None else unit.put
+        put(entry, {"job": to_blob(job.id)})
 
 
 def _load(item: Item, body: bytes) -> Job:

@@ -119,7 +119,8 @@ class MemoryStore(Store):
 
 
 def _append(unit: Unit, events: Sequence[Event], completing: Job | None, new_messages: Sequence[Message]) -> None:
-    appending.prefetch(unit, events)
+    wanted = [*appending.needed(unit, events), *message_items.needed(new_messages)]
+    unit.load([*wanted, keys.job(completing.tenant, completing.id)] if completing is not None else wanted)
     open_ = completing is None or jobs.complete(unit, completing)
     fresh = appending.append(unit, events)
     if fresh and not open_:

@@ -12,7 +12,7 @@ from forgetless.adapters.ledger_dynamodb.wire import Item
 from forgetless.domain.memory import Message, MessageRef
 from forgetless.domain.scope import SCOPE_IDS, Scope
 
-__all__ = ["SCOPES", "insert", "load", "ref_of", "remove", "scope_of"]
+__all__ = ["SCOPES", "insert", "load", "needed", "ref_of", "remove", "scope_of"]
 
 #: The beginning of the partitions that list the exact scopes in which something was said.
 SCOPES = "Z"
@@ -22,7 +22,7 @@ def insert(unit: Unit, messages: Sequence[Message]) -> None:
     """Add those that are not there yet."""
     scopes = {message.scope: list(_scope_entries(message.scope)) for message in messages}
     wanted = [keys.message(message.scope.tenant, message.ref) for message in messages]
-    unit.load([*wanted, *(key for entries in scopes.values() for key in entries)])
+    unit.load(needed(messages))
     for scope, entries in scopes.items():
         for key in entries:
             unit.put(key, _scope_item(scope))
@@ -37,6 +37,13 @@ def insert(unit: Unit, messages: Sequence[Message]) -> None:
             }
             unit.put(key, unit.with_body(key, item, dump_message(message)))
             unit.put_new(_spoken(message), _ref_item(message.ref))
+
+
+def needed(messages: Sequence[Message]) -> list[Key]:
+    """What `insert` reads."""
+    scopes = {message.scope for message in messages}
+    wanted = [keys.message(message.scope.tenant, message.ref) for message in messages]
+    return [*wanted, *(key for scope in scopes for key in _scope_entries(scope))]
 
 
 def remove(unit: Unit, wanted: Sequence[Key]) -> int:
