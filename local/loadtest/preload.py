@@ -45,10 +45,14 @@ def shares(preload: Preload) -> dict[str, int]:
     return dict(zip(names, counts, strict=True))
 
 
-def load(client: Client, preload: Preload, progress: Callable[[int], None]) -> int:
-    """Have the memories there and return how many were added; those that an earlier run kept are used again."""
+def load(client: Client, preload: Preload, progress: Callable[[int], None], *, empty: bool = False) -> int:
+    """Have the memories there and return how many were added; those that an earlier run kept are used again.
+
+    `empty` says that there is nothing yet, so that nobody is asked.
+    """
     wanted = shares(preload)
-    held = {entity["id"]: entity["total_memories"] for entity in client.call("GET", "/entities")}
+    entities = [] if empty else client.call("GET", "/entities")
+    held = {entity["id"]: entity["total_memories"] for entity in entities}
     batches = []
     for name, count in wanted.items():
         if held.get(name, 0) >= count:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from local.client import ToolError
@@ -20,6 +21,7 @@ from local.loadtest.driving import TOOLS, drive, tools_folder
 from local.loadtest.monitor import LOAD_GENERATOR, Monitor
 from local.loadtest.preload import WARM
 from local.loadtest.recording import read_recording
+from local.loadtest.samples import parts_of
 from local.loadtest.scenario import Plan, Stage
 from local.up.identity import identify
 from local.up.record import Record, lock
@@ -119,6 +121,22 @@ def test_ctrl_c_ends_with_the_report_of_what_was_measured(service: FakeService, 
     assert service.memories == []
 
 
+@pytest.mark.usefixtures("tools")
+@pytest.mark.skipif(not os.environ.get("FORGETLESS_MODEL_DIR"), reason="needs the model: make unit prepares it")
+def test_a_service_of_its_own_is_there_for_the_run_and_gone_afterwards(tmp_path: Path) -> None:
+    short = ("--stages", "2", "--seconds", "2", "--ramp", "0.1", "--think", "0.2", "--memories", "6", "--users", "2")
+    assert main(["load", "--own", "--cold", "--mix", "extraction", "--out", str(tmp_path / "out"), *short], {}) == 0
+    recording = read_recording(result(tmp_path / "out"))
+    assert all({"gateway", "total"} <= set(parts_of(one.timing)) for one in recording.run.samples)
+    assert {"gateway", "milvus", "embedder", LOAD_GENERATOR} <= set(recording.run.looks[0]["bytes"])
+    assert recording.head["settings"]["FORGETLESS_EMBEDDING_MODEL"] == "all-MiniLM-L6-v2"
+    assert not any("forgetless-load-" in " ".join(one.cmdline()) for one in children())
+
+
+def children() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
+
+
 def test_a_load_tool_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORGETLESS_LOAD_TOOLS", str(tmp_path))
     plan = Plan("http://127.0.0.1:9", (Stage(1, 1.0),), 0.0, (0.0, 0.0), "search")
@@ -181,7 +199,6 @@ def test_memory_is_weighed_now_and_then(tmp_path: Path) -> None:
     with lock(tmp_path):
         Record.of_this_process(tmp_path, "http://127.0.0.1:1").started("gateway", own)
         monitor = Monitor(tmp_path)
-        monitor._slow_at = -1e9
         line = monitor.look()
     assert line["bytes"][LOAD_GENERATOR] > 1_000_000
     assert json.dumps(line)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from local.loadtest.driving import Run
-from local.loadtest.figures import latency, percentile, stage_figures, timeline
+from local.loadtest.figures import latency, percentile, slope, stage_figures, timeline
 from local.loadtest.samples import Sample, Tail, parts_of
 from local.loadtest.scenario import Plan, Stage
 
@@ -37,6 +37,13 @@ def test_a_percentile_is_the_least_value_that_so_many_do_not_exceed() -> None:
     assert percentile([1.0, 2.0, 3.0], 0.99) == 3
     assert percentile([7.0], 0.5) == 7
     assert percentile([], 0.99) == 0
+
+
+def test_a_slope_is_what_a_value_grows_in_a_second() -> None:
+    assert slope([0, 10, 20], [5, 25, 45]) == pytest.approx(2.0)
+    assert slope([0, 1, 2, 3], [1, 2, 1, 2]) == pytest.approx(0.2)
+    assert slope([3], [1]) is None
+    assert slope([], []) is None
 
 
 def test_errors_make_no_latency_better() -> None:

@@ -87,6 +87,30 @@ def test_stages_of_other_sizes_have_no_reference(recording: Recording) -> None:
     assert "reference" not in to_markdown(report).lower()
 
 
+def test_a_soak_tells_the_growth_of_each_part(recording: Recording) -> None:
+    plan = Plan("", (Stage(60, 3600.0),), 0.0, (1.0, 3.0), "default")
+    # The embedder's bytes in these looks grow by 1000 in a second.
+    looks = [look(at, slow=True, embedder=1.0) for at in range(0, 3601, 60)]
+    report = load_report(Recording(HEAD, plan, Run([sample(1)], looks, None)))
+    (section,) = (one for one in report.sections if one.title == "Growth of memory")
+    assert section.table is not None
+    assert section.table.rows == (("embedder", "3", "+3.4"),)
+
+
+def test_a_short_run_says_nothing_of_growth(recording: Recording) -> None:
+    assert "Growth" not in to_markdown(load_report(recording))
+
+
+def test_many_stages_show_where_throughput_ends(recording: Recording) -> None:
+    plan = Plan("", tuple(Stage(users, 10.0) for users in (1, 2, 4, 8)), 0.0, (0.0, 0.0), "search")
+    samples = [sample(at / 10, 50.0) for at in range(100, 200)] + [sample(at) for at in (1, 21, 31)]
+    looks = [look(at, milvus=at * 0.7, gateway=at * 0.1) for at in range(41)]
+    section = load_report(Recording(HEAD, plan, Run(samples, looks, None))).sections[1]
+    assert section.title == "By users"
+    assert "10.0, at 2 users, with P99 50 ms" in section.text
+    assert "milvus with 70 % of a core" in section.text
+
+
 def test_a_run_that_measured_nothing_still_has_a_report(recording: Recording) -> None:
     report = load_report(Recording(HEAD, recording.plan, Run([], [], 1.0)))
     assert "Stopped before its end" in report.lead

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.table import Table as ConsoleTable
 
-from local.loadtest.figures import StageFigures, Timeline, stage_figures, timeline
+from local.loadtest.figures import StageFigures, Timeline, slope, stage_figures, timeline
 from local.loadtest.monitor import LOAD_GENERATOR, OTHERS
 from local.loadtest.recording import Recording
 from local.loadtest.report.facts import facts
@@ -18,11 +18,16 @@ from local.loadtest.report.page import to_page
 from local.loadtest.report.plots import Band, areas, groups, in_order, lines, shares
 from local.loadtest.report.reference import REFERENCE, REFERENCE_CPU, REFERENCE_NOTE
 from local.loadtest.report.sections import Plot, Report, Section, Table, Tile
+from local.loadtest.scenario import Plan
 
 __all__ = ["console_table", "load_report", "write_files", "write_report"]
 
 #: The parts of a search in the order of its way, and what they mean.
 _WAY = ("gateway", "function", "embedder", "index", "ledger", "rest")
+#: Stages from which on figures are also drawn by the number of users.
+MANY_STAGES = 4
+#: Seconds of one stage from which on growth of memory says something.
+SOAK_S = 600.0
 _HEADINGS = ("users", "req/s", "P50 ms", "P95 ms", "P99 ms", "errors", "reference req/s", "reference P99 ms")
 
 
@@ -52,6 +57,9 @@ def load_report(recording: Recording) -> Report:
     sections = [_stages(stages), _kinds(stages), _over_time(over_time, bands), _way(stages)]
     if over_time.cpu_percent:
         sections += [_cpu(stages, over_time, bands), _memory(stages, over_time, bands)]
+        sections.append(_growth(over_time, recording.plan))
+    if len(stages) >= MANY_STAGES:
+        sections.insert(1, _by_users(stages))
     return Report(
         title="Forgetless under load",
         lead=_lead(recording),
@@ -192,6 +200,56 @@ def _memory(stages: Sequence[StageFigures], over_time: Timeline, bands: Sequence
     plot: Plot = areas("Memory of each part", over_time.memory_at, megabytes, unit="MB", bands=bands)
     text = "The most of each stage in MB, all processes of a part together; what processes share counts once (PSS)."
     return Section("Memory", text, Table(("part", *(f"{one.users} users" for one in stages)), rows), (plot,))
+
+
+def _growth(over_time: Timeline, plan: Plan) -> Section | None:
+    """Of a soak: whether memory grows, by a line fitted to the second half, when caches are full."""
+    began, end = max(plan.windows(), key=lambda window: window[1] - window[0])
+    half = [place for place, at in enumerate(over_time.memory_at) if (began + end) / 2 <= at < end]
+    if end - began < SOAK_S or not half:
+        return None
+    rows = []
+    for part in in_order(over_time.memory):
+        megabytes = [over_time.memory[part][place] / 2**20 for place in half]
+        grown = slope([over_time.memory_at[place] for place in half], megabytes)
+        if grown is not None and part != LOAD_GENERATOR:
+            rows.append((part, f"{sum(megabytes) / len(half):.0f}", f"{grown * 3600:+.1f}"))
+    text = "A line fitted to the memory of the second half of the longest stage; a leak is a slope that stays."
+    return Section("Growth of memory", text, Table(("part", "mean MB", "MB in an hour"), tuple(rows)))
+
+
+def _by_users(stages: Sequence[StageFigures]) -> Section:
+    """Where throughput stops growing, and which part was busiest there."""
+    users = [float(one.users) for one in stages]
+    best = max(stages, key=lambda one: one.per_second)
+    busiest = max(
+        ((percent, part) for part, percent in best.cpu_percent.items() if part not in {LOAD_GENERATOR, OTHERS}),
+        default=(0.0, ""),
+    )
+    text = (
+        f"Most answers in a second: {best.per_second:.1f}, at {best.users} users, with P99 {best.latency.p99:.0f} ms."
+    )
+    if busiest[1]:
+        text += f" The part with most CPU was then {busiest[1]} with {busiest[0]:.0f} % of a core."
+    plots = (
+        lines(
+            "Answers in a second",
+            users,
+            {"req/s": [one.per_second for one in stages]},
+            unit="req/s",
+            x_unit="users",
+            marks=True,
+        ),
+        lines(
+            "Latency",
+            users,
+            {"P50": [one.latency.p50 for one in stages], "P99": [one.latency.p99 for one in stages]},
+            unit="ms",
+            x_unit="users",
+            marks=True,
+        ),
+    )
+    return Section("By users", text, plots=plots)
 
 
 def _ordered(parts: Mapping[str, float]) -> list[str]:

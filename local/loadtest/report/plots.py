@@ -31,6 +31,7 @@ _PARTS = {
     "function sweep": "c4", "embedder": "c5", "milvus": "c6", "load generator": "c8", "other programs": "grid",
     "function": "c1", "index": "c6", "ledger": "c7", "rest": "c8", "llm": "c4", "queue": "c3",
     "P50": "c1", "P95": "c7", "P99": "c5", "req/s": "c6", "errors": "c5", "reference": "c8", "Forgetless": "c1",
+    "mem0's server": "c8", "Forgetless, functions": "c1", "Forgetless, uvicorn": "c2",
 }  # fmt: skip
 _WIDE, _NARROW = (9.6, 3.1), (4.2, 3.0)
 _STYLE = {

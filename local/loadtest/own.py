@@ -1,0 +1,128 @@
+"""Services that a measurement starts for itself: on free ports, in a folder of its own, gone when it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from local.client import Connection, ToolError
+from local.up.identity import end_all, identify
+from local.up.process import die_with_parent
+from local.up.settings import ROOT
+
+__all__ = ["Own", "answers", "free_port", "llm_stub", "own_service", "process", "wait_for"]
+
+#: Seconds that a service has to answer for the first time.
+START_S = 180.0
+STOP_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A running Forgetless of ours."""
+
+    connection: Connection
+    state: Path
+    embedder_url: str
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def process(
+    command: Sequence[str], *, log: Path, environment: Mapping[str, str], cwd: Path = ROOT, user: str | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command until the block ends; it dies with us, and all below it."""
+    with log.open("ab") as stream:
+        running = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            env=dict(environment),
+            cwd=cwd,
+            user=user,
+            start_new_session=True,
+            preexec_fn=partial(die_with_parent, signal.SIGTERM),  # noqa: PLW1509 - one system call, no locks
+        )
+    who = identify(running.pid)
+    try:
+        yield running
+    finally:
+        if who is not None:
+            end_all([who], grace=STOP_S)
+        running.wait()
+
+
+def wait_for(what: str, ready: Callable[[], bool], running: subprocess.Popen[bytes], log: Path) -> None:
+    """Until it is ready; raises ToolError when it ends before or takes too long."""
+    end = time.monotonic() + START_S
+    while not ready():
+        if running.poll() is not None or time.monotonic() > end:
+            last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+            raise ToolError(f"{what} does not start: {''.join(last)[:300] or 'it said nothing'} (log: {log})")
+        time.sleep(0.2)
+
+
+def answers(url: str, **options: Mapping[str, str]) -> bool:
+    """Whether a GET has 200 for an answer now."""
+    try:
+        return httpx.get(url, timeout=5, trust_env=False, **options).status_code == httpx.codes.OK  # type: ignore[arg-type]
+    except httpx.HTTPError:
+        return False
+
+
+@contextmanager
+def own_service(folder: Path, *, settings: Mapping[str, str] | None = None) -> Iterator[Own]:
+    """`make up` on a state folder below `folder`, with variables of `settings` over ours."""
+    state = folder / "state"
+    state.mkdir(parents=True, exist_ok=True)
+    _share_models(state)
+    port, embedder, queue = free_port(), free_port(), free_port()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FORGETLESS_", "OPENAI_"))}
+    environment = {
+        **kept,
+        "FORGETLESS_STATE": str(state),
+        "FORGETLESS_PORT": str(port),
+        "FORGETLESS_EMBEDDER_PORT": str(embedder),
+        "FORGETLESS_QUEUE_PORT": str(queue),
+        **(settings or {}),
+    }
+    log, url = folder / "up.log", f"http://127.0.0.1:{port}"
+    with process((sys.executable, "-m", "local.up", "up"), log=log, environment=environment) as up:
+        wait_for("Forgetless", lambda: answers(f"{url}/health"), up, log)
+        key = (state / "api_key").read_text(encoding="utf-8").strip()
+        yield Own(Connection(url, key), state, f"http://127.0.0.1:{embedder}")
+
+
+def _share_models(state: Path) -> None:
+    """Prepared models are the same for every service of this machine."""
+    given = os.environ.get("FORGETLESS_MODEL_DIR")
+    models = Path(given).parent if given else ROOT / ".forgetless" / "models"
+    if models.is_dir() and not (state / "models").exists():
+        (state / "models").symlink_to(models)
+
+
+@contextmanager
+def llm_stub(folder: Path) -> Iterator[str]:
+    """An LLM that answers by rule after 300 ms; its address."""
+    port, log = free_port(), folder / "llm.log"
+    command = (sys.executable, "-m", "local.llm_stub", "--port", str(port), "--latency-ms", "300")
+    with process(command, log=log, environment=os.environ) as running:
+        wait_for("the LLM stub", lambda: answers(f"http://127.0.0.1:{port}/health"), running, log)
+        yield f"http://127.0.0.1:{port}/v1"

@@ -1,0 +1,133 @@
+"""`make versus-mem0`: starts both servers, gives them the same memories, plays, reports."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from local.bench.overhead import function_environment
+from local.client import Client, Connection
+from local.loadtest import preload as preloading
+from local.loadtest.own import Own, answers, free_port, own_service, process, wait_for
+from local.loadtest.preload import Preload
+from local.loadtest.recording import head, new_folder
+from local.loadtest.report.load import write_files
+from local.loadtest.scenario import request_bodies
+from local.loadtest.texts import LANGUAGES, turn
+from local.loadtest.versus.measuring import Contestant, Round, play, standings
+from local.loadtest.versus.mem0_server import Mem0, mem0_python, mem0_server
+from local.loadtest.versus.report import FUNCTIONS, MEM0, UVICORN, versus_report
+from local.up.record import read_record
+
+__all__ = ["add_options", "versus"]
+
+#: Texts of adds and searches that go round.
+VARIETY = 400
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of this command."""
+    add = parser.add_argument
+    add("mem0", type=Path, help="a checkout of mem0 (its folder server is what runs)")
+    add("--memories", type=int, default=1000, help="memories that both hold before (default %(default)s)")
+    add("--clients", type=int, nargs="+", default=[1, 8, 32], help="clients without think time (default 1 8 32)")
+    add("--rounds", type=int, default=3, help="rounds of each load, alternating (default %(default)s)")
+    add("--seconds", type=float, default=5.0, help="seconds of a round (default %(default)s)")
+    add("--out", type=Path, default=Path("load-results"), help="where results go (default %(default)s)")
+
+
+def versus(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """Measure and report; raises ToolError."""
+    console, python = Console(), mem0_python(environment)
+    preload = Preload(options.memories, users=10, batch=20)
+    with tempfile.TemporaryDirectory(prefix="versus-") as scratch, ExitStack() as running:
+        with console.status("starting both servers"):
+            own = running.enter_context(own_service(Path(scratch) / "forgetless"))
+            # Before `up` removes the file of its functions' settings.
+            uvicorn = running.enter_context(_uvicorn(own, Path(scratch)))
+            folder = Path(scratch) / "mem0"
+            folder.mkdir()
+            Path(scratch).chmod(0o711)
+            mem0 = running.enter_context(
+                mem0_server(options.mem0.resolve(), folder, python=python, embedder_url=own.embedder_url)
+            )
+        _fill(console, "Forgetless", own.connection, preload)
+        _fill(console, "mem0", mem0.connection, preload)
+        contestants = _contestants(own, mem0, uvicorn)
+        rounds = play(
+            contestants, _loads(preload), clients=options.clients, rounds=options.rounds, seconds=options.seconds,
+            progress=lambda one: console.print(_line(one), soft_wrap=True),
+        )  # fmt: skip
+        with Client(own.connection) as client:
+            found = head(client, memories=options.memories, rounds=options.rounds, seconds=options.seconds)
+    lines = standings(rounds, [one.name for one in contestants])
+    out = new_folder(options.out, "versus-mem0")
+    found |= {"load_average_after": round(os.getloadavg()[0], 2)}
+    figures = {"head": found, "rounds": [asdict(one) for one in rounds], "standings": [asdict(one) for one in lines]}
+    report = versus_report(found, lines)
+    console.print(f"report: {write_files(report, json.loads(json.dumps(figures)), out)}")
+    console.print((out / "report.md").read_text(encoding="utf-8"), markup=False, highlight=False)
+    return 1 if any(one.errors for one in lines) else 0
+
+
+def _fill(console: Console, name: str, connection: Connection, preload: Preload) -> None:
+    with Client(connection) as client, console.status(f"{name}: adding {preload.memories:,} memories"):
+        preloading.load(client, preload, lambda _: None, empty=True)
+
+
+def _loads(preload: Preload) -> dict[str, Sequence[Mapping[str, object]]]:
+    chance = random.Random(5)
+    searches = [json.loads(one["body"]) for one in request_bodies("search", preload.names, count=VARIETY)]
+    adds = [
+        {
+            "messages": [{"role": "user", "content": turn(chance, chance.choice(LANGUAGES))}],
+            "user_id": chance.choice(preload.names),
+            "infer": False,
+        }
+        for _ in range(VARIETY)
+    ]
+    return {"search": searches, "add": adds}
+
+
+def _contestants(own: Own, mem0: Mem0, uvicorn: tuple[Connection, int]) -> list[Contestant]:
+    """The one embedder is counted for whoever is measured: only one is at a time."""
+    record = read_record(own.state)
+    assert record is not None, "our own service runs"
+    parts = {name: identity.pid for name, identity in record.parts.items()}
+    shared = parts["embedder"]
+    connection, pid = uvicorn
+    return [
+        Contestant(MEM0, mem0.connection, (*mem0.pids.values(), shared)),
+        Contestant(FUNCTIONS, own.connection, (parts["gateway"], parts["milvus"], shared)),
+        Contestant(UVICORN, connection, (pid, parts["milvus"], shared)),
+    ]
+
+
+@contextmanager
+def _uvicorn(own: Own, folder: Path) -> Iterator[tuple[Connection, int]]:
+    """The same application as one process, as mem0's server is one."""
+    port, log = free_port(), folder / "uvicorn.log"
+    command = (sys.executable, "-m", "uvicorn", "--factory", "forgetless.asgi:create", "--host", "127.0.0.1")
+    options = ("--port", str(port), "--log-level", "warning", "--no-access-log")
+    url = f"http://127.0.0.1:{port}"
+    with process((*command, *options), log=log, environment=function_environment(own.state)) as running:
+        wait_for("Forgetless under uvicorn", lambda: answers(f"{url}/health"), running, log)
+        yield Connection(url, own.connection.key), running.pid
+
+
+def _line(one: Round) -> str:
+    result = one.result
+    return (
+        f"{one.what:6} {one.clients:3} clients  {one.contestant:22} {result.per_second:7.1f} req/s  "
+        f"P99 {result.p99_ms:7.1f} ms  {one.cpu_ms:6.1f} ms CPU  {one.memory / 2**20:5.0f} MB  {result.errors} errors"
+    )

@@ -1,0 +1,154 @@
+"""Alternating rounds: each contestant gets the same requests for the same time, one after the other, several times."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from local.bench.load import Plan, Result, measure, request_text
+from local.client import Connection
+
+__all__ = ["Contestant", "Round", "Standing", "play", "standings", "usage"]
+
+
+#: Not counted before each round: functions start environments for so many clients.
+WARM_UP_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """Who is measured: where it answers and which processes work for it."""
+
+    name: str
+    connection: Connection
+    pids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one contestant did in one round."""
+
+    contestant: str
+    what: str
+    clients: int
+    result: Result
+    #: CPU seconds of its processes during the round, and their bytes (PSS) at its end.
+    cpu_s: float
+    memory: int
+
+    @property
+    def cpu_ms(self) -> float:
+        """Milliseconds of CPU for one request."""
+        return self.cpu_s * 1000 / max(self.result.requests, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A contestant's medians for one kind of load, and those of its ratios to the first one in the same round."""
+
+    contestant: str
+    what: str
+    clients: int
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    cpu_ms: float
+    memory: int
+    errors: int
+    ratios: dict[str, float]
+
+
+def usage(pids: Sequence[int]) -> tuple[float, int]:
+    """CPU seconds so far, and bytes, of these processes and all below them."""
+    seconds, size = 0.0, 0
+    processes: dict[int, psutil.Process] = {}
+    for pid in pids:
+        try:
+            top = psutil.Process(pid)
+            processes |= {one.pid: one for one in (top, *top.children(recursive=True))}
+        except psutil.Error:
+            continue
+    for one in processes.values():
+        try:
+            times, full = one.cpu_times(), one.memory_full_info()
+        except psutil.Error:
+            continue
+        seconds += times.user + times.system
+        size += getattr(full, "pss", 0) or full.rss
+    return seconds, size
+
+
+def play(
+    contestants: Sequence[Contestant],
+    loads: Mapping[str, Sequence[Mapping[str, object]]],
+    *,
+    clients: Sequence[int],
+    rounds: int,
+    seconds: float,
+    progress: Callable[[Round], None],
+) -> list[Round]:
+    """Measure each kind of load at each number of clients; the order turns round, so that none is always first."""
+    played = []
+    for what, bodies in loads.items():
+        for count in clients:
+            for number in range(rounds):
+                order = contestants if number % 2 == 0 else list(reversed(contestants))
+                for one in order:
+                    played.append(_round(one, what, bodies, count, seconds))
+                    progress(played[-1])
+    return played
+
+
+def standings(rounds: Sequence[Round], names: Sequence[str]) -> list[Standing]:
+    """One line for each kind of load, number of clients and contestant; the first name is what ratios are to."""
+    kinds = dict.fromkeys((one.what, one.clients) for one in rounds)
+    found = []
+    for what, clients in kinds:
+        first = _of(rounds, names[0], what, clients)
+        for name in names:
+            own = _of(rounds, name, what, clients)
+            if own:
+                found.append(_standing(own, first))
+    return found
+
+
+def _round(one: Contestant, what: str, bodies: Sequence[Mapping[str, object]], clients: int, seconds: float) -> Round:
+    path = "/search" if what == "search" else "/memories"
+    requests = tuple(request_text(one.connection.url, "POST", path, one.connection.key, body) for body in bodies)
+    measure(Plan(one.connection.url, requests, clients, seconds=WARM_UP_S, warmup_s=0.0))
+    before, _ = usage(one.pids)
+    result = measure(Plan(one.connection.url, requests, clients, seconds, warmup_s=0.0))
+    after, size = usage(one.pids)
+    return Round(one.name, what, clients, result, after - before, size)
+
+
+def _of(rounds: Sequence[Round], name: str, what: str, clients: int) -> list[Round]:
+    return [one for one in rounds if (one.contestant, one.what, one.clients) == (name, what, clients)]
+
+
+def _standing(own: Sequence[Round], first: Sequence[Round]) -> Standing:
+    def ratio(value: Callable[[Round], float]) -> float:
+        """Of rounds that were played next to each other: what else the machine did was the same."""
+        pairs = [(value(mine), value(theirs)) for mine, theirs in zip(own, first, strict=True)]
+        return statistics.median([mine / theirs if theirs else 0.0 for mine, theirs in pairs])
+
+    return Standing(
+        contestant=own[0].contestant,
+        what=own[0].what,
+        clients=own[0].clients,
+        per_second=statistics.median(one.result.per_second for one in own),
+        p50_ms=statistics.median(one.result.p50_ms for one in own),
+        p99_ms=statistics.median(one.result.p99_ms for one in own),
+        cpu_ms=statistics.median(one.cpu_ms for one in own),
+        memory=max(one.memory for one in own),
+        errors=sum(one.result.errors for one in own),
+        ratios={
+            "req/s": ratio(lambda one: one.result.per_second),
+            "P99": ratio(lambda one: one.result.p99_ms),
+            "CPU": ratio(lambda one: one.cpu_ms),
+            "memory": ratio(lambda one: float(one.memory)),
+        },
+    )
