@@ -93,6 +93,9 @@ soak: $(STAMP) $(LOAD_STAMP) ## 60 users for long, and whether memory grows: mak
 burst: $(STAMP) $(LOAD_STAMP) ## From none to 200 users at once, onto cold functions of a service of its own
 	@exec $(PY) -m local.loadtest load --own --cold --stages 200 --seconds 30 --ramp 0.5 --memories 1000 $(ARGS)
 
+sweep: $(STAMP) ## Settings of the embedder, and uvicorn, each beside the default in alternating rounds
+	@exec $(PY) -m local.loadtest sweep $(ARGS)
+
 versus-mem0: $(STAMP) ## Drive mem0's own server and Forgetless alternately: make versus-mem0 MEM0=path
 	@test -f '$(MEM0)/server/requirements.txt' || { echo "forgetless: name a checkout of mem0: make versus-mem0 MEM0=path" >&2; exit 2; }
 	@test -f .venv-mem0/.installed-mem0 || sh local/up/venv.sh .venv-mem0 .installed-mem0 -r '$(MEM0)/server/requirements.txt' $(MEM0_PINS)

@@ -23,6 +23,8 @@ from local.loadtest.recording import Recording, new_folder, read_recording
 from local.loadtest.report.load import console_table, write_report
 from local.loadtest.running import Target, run_load
 from local.loadtest.scenario import MIXES, Plan, parse_stages, parse_think
+from local.loadtest.sweep import add_options as add_sweep_options
+from local.loadtest.sweep import sweep
 from local.loadtest.versus.command import add_options as add_versus_options
 from local.loadtest.versus.command import versus
 
@@ -44,6 +46,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         case "report":
             print(write_report(read_recording(options.folder), options.folder))
             return 0
+        case "sweep":
+            return sweep(options)
         case "versus-mem0":
             return versus(options, environment)
         case _:
@@ -157,6 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     _load_options(commands.add_parser("load", help="preload, drive, report"))
     report = commands.add_parser("report", help="make the report of a run again")
+    add_sweep_options(commands.add_parser("sweep", help="measure settings beside the default"))
     add_versus_options(commands.add_parser("versus-mem0", help="drive mem0's own server and Forgetless alternately"))
     report.add_argument("folder", type=Path, help="a folder below load-results")
     return parser

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import httpx
 
+from local.bench.overhead import function_environment
 from local.client import Connection, ToolError
 from local.up.identity import end_all, identify
 from local.up.process import die_with_parent
 from local.up.settings import ROOT
 
-__all__ = ["Own", "answers", "free_port", "llm_stub", "own_service", "process", "wait_for"]
+__all__ = ["Own", "answers", "free_port", "llm_stub", "own_service", "own_uvicorn", "process", "wait_for"]
 
 #: Seconds that a service has to answer for the first time.
 START_S = 180.0
@@ -126,3 +127,15 @@ def llm_stub(folder: Path) -> Iterator[str]:
     with process(command, log=log, environment=os.environ) as running:
         wait_for("the LLM stub", lambda: answers(f"http://127.0.0.1:{port}/health"), running, log)
         yield f"http://127.0.0.1:{port}/v1"
+
+
+@contextmanager
+def own_uvicorn(own: Own, folder: Path) -> Iterator[tuple[Connection, int]]:
+    """The same application as one process, as mem0's server is one."""
+    port, log = free_port(), folder / "uvicorn.log"
+    command = (sys.executable, "-m", "uvicorn", "--factory", "forgetless.asgi:create", "--host", "127.0.0.1")
+    options = ("--port", str(port), "--log-level", "warning", "--no-access-log")
+    url = f"http://127.0.0.1:{port}"
+    with process((*command, *options), log=log, environment=function_environment(own.state)) as running:
+        wait_for("Forgetless under uvicorn", lambda: answers(f"{url}/health"), running, log)
+        yield Connection(url, own.connection.key), running.pid

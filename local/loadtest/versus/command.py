@@ -6,19 +6,17 @@ import argparse
 import json
 import os
 import random
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
-from local.bench.overhead import function_environment
 from local.client import Client, Connection
 from local.loadtest import preload as preloading
-from local.loadtest.own import Own, answers, free_port, own_service, process, wait_for
+from local.loadtest.own import Own, own_service, own_uvicorn
 from local.loadtest.preload import Preload
 from local.loadtest.recording import head, new_folder
 from local.loadtest.report.load import write_files
@@ -29,7 +27,7 @@ from local.loadtest.versus.mem0_server import Mem0, mem0_python, mem0_server
 from local.loadtest.versus.report import FUNCTIONS, MEM0, UVICORN, versus_report
 from local.up.record import read_record
 
-__all__ = ["add_options", "versus"]
+__all__ = ["add_options", "loads_over", "pids_of", "versus"]
 
 #: Texts of adds and searches that go round.
 VARIETY = 400
@@ -54,7 +52,7 @@ def versus(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         with console.status("starting both servers"):
             own = running.enter_context(own_service(Path(scratch) / "forgetless"))
             # Before `up` removes the file of its functions' settings.
-            uvicorn = running.enter_context(_uvicorn(own, Path(scratch)))
+            uvicorn = running.enter_context(own_uvicorn(own, Path(scratch)))
             folder = Path(scratch) / "mem0"
             folder.mkdir()
             Path(scratch).chmod(0o711)
@@ -65,7 +63,7 @@ def versus(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         _fill(console, "mem0", mem0.connection, preload)
         contestants = _contestants(own, mem0, uvicorn)
         rounds = play(
-            contestants, _loads(preload), clients=options.clients, rounds=options.rounds, seconds=options.seconds,
+            contestants, loads_over(preload), clients=options.clients, rounds=options.rounds, seconds=options.seconds,
             progress=lambda one: console.print(_line(one), soft_wrap=True),
         )  # fmt: skip
         with Client(own.connection) as client:
@@ -85,7 +83,8 @@ def _fill(console: Console, name: str, connection: Connection, preload: Preload)
         preloading.load(client, preload, lambda _: None, empty=True)
 
 
-def _loads(preload: Preload) -> dict[str, Sequence[Mapping[str, object]]]:
+def loads_over(preload: Preload) -> dict[str, Sequence[Mapping[str, object]]]:
+    """Searches, and adds that are kept as they are, of the preload's users."""
     chance = random.Random(5)
     searches = [json.loads(one["body"]) for one in request_bodies("search", preload.names, count=VARIETY)]
     adds = [
@@ -99,11 +98,16 @@ def _loads(preload: Preload) -> dict[str, Sequence[Mapping[str, object]]]:
     return {"search": searches, "add": adds}
 
 
-def _contestants(own: Own, mem0: Mem0, uvicorn: tuple[Connection, int]) -> list[Contestant]:
-    """The one embedder is counted for whoever is measured: only one is at a time."""
+def pids_of(own: Own) -> dict[str, int]:
+    """The processes of our own service by part."""
     record = read_record(own.state)
     assert record is not None, "our own service runs"
-    parts = {name: identity.pid for name, identity in record.parts.items()}
+    return {name: identity.pid for name, identity in record.parts.items()}
+
+
+def _contestants(own: Own, mem0: Mem0, uvicorn: tuple[Connection, int]) -> list[Contestant]:
+    """The one embedder is counted for whoever is measured: only one is at a time."""
+    parts = pids_of(own)
     shared = parts["embedder"]
     connection, pid = uvicorn
     return [
@@ -111,18 +115,6 @@ def _contestants(own: Own, mem0: Mem0, uvicorn: tuple[Connection, int]) -> list[
         Contestant(FUNCTIONS, own.connection, (parts["gateway"], parts["milvus"], shared)),
         Contestant(UVICORN, connection, (pid, parts["milvus"], shared)),
     ]
-
-
-@contextmanager
-def _uvicorn(own: Own, folder: Path) -> Iterator[tuple[Connection, int]]:
-    """The same application as one process, as mem0's server is one."""
-    port, log = free_port(), folder / "uvicorn.log"
-    command = (sys.executable, "-m", "uvicorn", "--factory", "forgetless.asgi:create", "--host", "127.0.0.1")
-    options = ("--port", str(port), "--log-level", "warning", "--no-access-log")
-    url = f"http://127.0.0.1:{port}"
-    with process((*command, *options), log=log, environment=function_environment(own.state)) as running:
-        wait_for("Forgetless under uvicorn", lambda: answers(f"{url}/health"), running, log)
-        yield Connection(url, own.connection.key), running.pid
 
 
 def _line(one: Round) -> str:

@@ -1,0 +1,154 @@
+"""`make sweep`: settings of the embedder and the shape of the service, each beside the default, round by round."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from local.client import Client, ToolError
+from local.loadtest import preload as preloading
+from local.loadtest.own import Own, own_service, own_uvicorn
+from local.loadtest.preload import Preload
+from local.loadtest.recording import head, new_folder
+from local.loadtest.report.facts import facts
+from local.loadtest.report.load import write_files
+from local.loadtest.report.plots import groups
+from local.loadtest.report.sections import Report, Section, Table
+from local.loadtest.versus.command import loads_over, pids_of
+from local.loadtest.versus.measuring import Contestant, Standing, play, standings
+
+__all__ = ["DEFAULT", "VARIANTS", "Variant", "add_options", "sweep", "sweep_report"]
+
+DEFAULT = "default"
+#: A variant that is better by less than this is not: rounds on a shared machine differ by as much.
+MATTERS = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What differs from the default: variables, or uvicorn instead of functions."""
+
+    name: str
+    settings: Mapping[str, str]
+    uvicorn: bool = False
+
+
+VARIANTS = (
+    Variant("batches of 128 texts", {"EMBEDDER_BATCH_ROWS": "128"}),
+    Variant("batches of 256 texts", {"EMBEDDER_BATCH_ROWS": "256", "EMBEDDER_BATCH_TOKENS": "1536"}),
+    Variant("batches of 768 tokens", {"EMBEDDER_BATCH_TOKENS": "768"}),
+    Variant("1 embedder thread", {"EMBEDDER_THREADS": "1"}),
+    Variant("4 embedder threads", {"EMBEDDER_THREADS": "4"}),
+    Variant("2 embedder processes, 1 thread", {"EMBEDDER_PROCESSES": "2", "EMBEDDER_THREADS": "1"}),
+    Variant("uvicorn", {}, uvicorn=True),
+)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of this command."""
+    add = parser.add_argument
+    add("--only", nargs="+", metavar="VARIANT", help=f"of: {', '.join(one.name for one in VARIANTS)}")
+    add("--memories", type=int, default=500, help="memories that are there before (default %(default)s)")
+    add("--clients", type=int, nargs="+", default=[4, 16], help="clients without think time (default 4 16)")
+    add("--rounds", type=int, default=3, help="rounds of each load, alternating (default %(default)s)")
+    add("--seconds", type=float, default=4.0, help="seconds of a round (default %(default)s)")
+    add("--out", type=Path, default=Path("load-results"), help="where results go (default %(default)s)")
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Measure every variant beside the default, and report; raises ToolError."""
+    console, variants = Console(), _chosen(options.only)
+    preload = Preload(options.memories, users=10, batch=50)
+    found: dict[str, list[Standing]] = {}
+    with tempfile.TemporaryDirectory(prefix="sweep-") as scratch, ExitStack() as running:
+        default = _started(running, Variant(DEFAULT, {}), Path(scratch) / "default", preload)
+        with Client(default.connection) as client:
+            about = head(client, memories=options.memories, rounds=options.rounds, seconds=options.seconds)
+        for number, variant in enumerate(variants):
+            with ExitStack() as beside:
+                other = _started(beside, variant, Path(scratch) / str(number), preload)
+                rounds = play(
+                    (default, other), loads_over(preload), clients=options.clients, rounds=options.rounds,
+                    seconds=options.seconds, progress=lambda _: None,
+                )  # fmt: skip
+            found[variant.name] = standings(rounds, [DEFAULT, variant.name])
+            for one in found[variant.name]:
+                console.print(_line(one), soft_wrap=True)
+    about |= {"load_average_after": round(os.getloadavg()[0], 2)}
+    figures = {"head": about, "sweep": {name: [asdict(one) for one in lines] for name, lines in found.items()}}
+    out = new_folder(options.out, "sweep")
+    console.print(f"report: {write_files(sweep_report(about, found), json.loads(json.dumps(figures)), out)}")
+    return 1 if any(one.errors for lines in found.values() for one in lines) else 0
+
+
+def sweep_report(about: Mapping[str, Any], found: Mapping[str, Sequence[Standing]]) -> Report:
+    """A table and a plot for each kind of load; the default is marked."""
+    kinds = dict.fromkeys((one.what, one.clients) for lines in found.values() for one in lines)
+    return Report(
+        title="Settings beside the default",
+        lead=(
+            f"Through the whole path over {about['memories']:,} memories; {about['rounds']} rounds of "
+            f"{about['seconds']:g} s each, the default's and the variant's in turn."
+        ),
+        sections=tuple(_section(what, clients, found) for what, clients in kinds),
+        facts=facts(about),
+    )
+
+
+def _section(what: str, clients: int, found: Mapping[str, Sequence[Standing]]) -> Section:
+    lines = [one for some in found.values() for one in some if (one.what, one.clients) == (what, clients)]
+    first = next(one for one in lines if one.contestant == DEFAULT)
+    variants = [one for one in lines if one.contestant != DEFAULT]
+    better = [one.contestant for one in variants if one.ratios["req/s"] >= MATTERS]
+    text = (
+        f"Better than the default by a tenth or more: {', '.join(better)}."
+        if better
+        else "No variant is better than the default by a tenth: it stays."
+    )
+    headings = ("", "req/s", "P99 ms", "CPU ms", "memory MB", "req/s ×", "P99 ×", "CPU ×", "errors")
+    bars = {one.contestant: {"req/s": one.ratios["req/s"]} for one in (first, *variants)}
+    rows = tuple(_row(one) for one in (first, *variants))
+    plot = groups("Answers in a second, as a multiple of the default's", bars, unit="×")
+    return Section(f"{what}, {clients} clients", text, Table(headings, rows, marked=0), (plot,))
+
+
+def _row(one: Standing) -> tuple[str, ...]:
+    figures = (f"{one.per_second:.1f}", f"{one.p99_ms:.0f}", f"{one.cpu_ms:.1f}", f"{one.memory / 2**20:.0f}")
+    ratios = (f"{one.ratios[name]:.2f}" for name in ("req/s", "P99", "CPU"))
+    return (one.contestant, *figures, *ratios, str(one.errors))
+
+
+def _started(running: ExitStack, variant: Variant, folder: Path, preload: Preload) -> Contestant:
+    own: Own = running.enter_context(own_service(folder, settings=variant.settings))
+    with Client(own.connection) as client:
+        preloading.load(client, preload, lambda _: None, empty=True)
+    parts = pids_of(own)
+    shared = (parts["milvus"], parts["embedder"])
+    if not variant.uvicorn:
+        return Contestant(variant.name, own.connection, (parts["gateway"], *shared))
+    connection, pid = running.enter_context(own_uvicorn(own, folder))
+    return Contestant(variant.name, connection, (pid, *shared))
+
+
+def _chosen(names: Sequence[str] | None) -> Sequence[Variant]:
+    known = {one.name: one for one in VARIANTS}
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise ToolError(f"--only: {unknown[0]!r} is none of: {', '.join(known)}")
+    return [known[name] for name in names] if names else VARIANTS
+
+
+def _line(one: Standing) -> str:
+    rate = f"{one.per_second:7.1f} req/s (× {one.ratios['req/s']:.2f})"
+    cpu = f"{one.cpu_ms:6.1f} ms CPU (× {one.ratios['CPU']:.2f})"
+    who = f"{one.what:6} {one.clients:3} clients  {one.contestant:31}"
+    return f"{who} {rate}  P99 {one.p99_ms:7.1f} ms  {cpu}  {one.errors} errors"
