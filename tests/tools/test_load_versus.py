@@ -52,7 +52,7 @@ def test_rounds_alternate_and_the_order_turns(service: FakeService) -> None:
     def hear(one: Round) -> None:
         heard.append(one.contestant)
 
-    rounds = play(contestants, {"search": bodies}, clients=[2], rounds=2, seconds=0.2, progress=hear)
+    rounds = play(contestants, {"search": bodies}, clients=[2], rounds=2, seconds=0.2, progress=hear, warm_up_s=0.2)
     assert heard == ["a", "b", "b", "a"]
     assert all(one.result.errors == 0 for one in rounds)
 

@@ -14,8 +14,9 @@ from local.client import Connection
 __all__ = ["Contestant", "Round", "Standing", "play", "standings", "usage"]
 
 
-#: Not counted before each round: functions start environments for so many clients.
-WARM_UP_S = 2.0
+#: Not counted: before the first round of so many clients, for functions start environments for them; and each round.
+FIRST_WARM_UP_S = 6.0
+WARM_UP_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,14 @@ def play(
     rounds: int,
     seconds: float,
     progress: Callable[[Round], None],
+    warm_up_s: float = FIRST_WARM_UP_S,
 ) -> list[Round]:
     """Measure each kind of load at each number of clients; the order turns round, so that none is always first."""
     played = []
     for what, bodies in loads.items():
         for count in clients:
+            for one in contestants:
+                measure(_plan(one, what, bodies, count, warm_up_s))
             for number in range(rounds):
                 order = contestants if number % 2 == 0 else list(reversed(contestants))
                 for one in order:
@@ -116,13 +120,17 @@ def standings(rounds: Sequence[Round], names: Sequence[str]) -> list[Standing]:
 
 
 def _round(one: Contestant, what: str, bodies: Sequence[Mapping[str, object]], clients: int, seconds: float) -> Round:
-    path = "/search" if what == "search" else "/memories"
-    requests = tuple(request_text(one.connection.url, "POST", path, one.connection.key, body) for body in bodies)
-    measure(Plan(one.connection.url, requests, clients, seconds=WARM_UP_S, warmup_s=0.0))
+    measure(_plan(one, what, bodies, clients, WARM_UP_S))
     before, _ = usage(one.pids)
-    result = measure(Plan(one.connection.url, requests, clients, seconds, warmup_s=0.0))
+    result = measure(_plan(one, what, bodies, clients, seconds))
     after, size = usage(one.pids)
     return Round(one.name, what, clients, result, after - before, size)
+
+
+def _plan(one: Contestant, what: str, bodies: Sequence[Mapping[str, object]], clients: int, seconds: float) -> Plan:
+    url, key = one.connection.url, one.connection.key
+    path = "/search" if what == "search" else "/memories"
+    return Plan(url, tuple(request_text(url, "POST", path, key, body) for body in bodies), clients, seconds, 0.0)
 
 
 def _of(rounds: Sequence[Round], name: str, what: str, clients: int) -> list[Round]:
