@@ -131,7 +131,7 @@ def _start(tool: str, plan: Plan, key: str, folder: Path, log: Any) -> subproces
             command, env={**os.environ, **ours}, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
         )
     except FileNotFoundError:
-        raise ToolError(f"{tool} is not in {tools}: `make load` puts it there (make .venv-load)") from None
+        raise ToolError(f"{tool} is not in {tools}: `make load` puts it there") from None
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

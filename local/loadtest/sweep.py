@@ -21,7 +21,7 @@ from local.loadtest.preload import Preload
 from local.loadtest.recording import head, new_folder
 from local.loadtest.report.facts import facts
 from local.loadtest.report.load import write_files
-from local.loadtest.report.plots import groups
+from local.loadtest.report.plots import shares
 from local.loadtest.report.sections import Report, Section, Table
 from local.loadtest.versus.command import loads_over, pids_of
 from local.loadtest.versus.measuring import Contestant, Standing, play, standings
@@ -117,7 +117,7 @@ def _section(what: str, clients: int, found: Mapping[str, Sequence[Standing]]) -
     headings = ("", "req/s", "P99 ms", "CPU ms", "memory MB", "req/s ×", "P99 ×", "CPU ×", "errors")
     bars = {one.contestant: {"req/s": one.ratios["req/s"]} for one in (first, *variants)}
     rows = tuple(_row(one) for one in (first, *variants))
-    plot = groups("Answers in a second, as a multiple of the default's", bars, unit="×")
+    plot = shares("Answers in a second, as a multiple of the default's", bars, unit="×")
     return Section(f"{what}, {clients} clients", text, Table(headings, rows, marked=0), (plot,))
 
 
