@@ -113,7 +113,10 @@ def _service(
         given = {"FORGETLESS_API_KEY": environment.get("KEY", ""), **environment}
         yield read_connection(options, given), (options.state or state_folder(environment)).resolve()
         return
-    with tempfile.TemporaryDirectory(prefix="forgetless-load-") as scratch, ExitStack() as running:
+    with (
+        tempfile.TemporaryDirectory(prefix="forgetless-load-", ignore_cleanup_errors=True) as scratch,
+        ExitStack() as running,
+    ):
         with console.status("starting a service for this run"):
             llm = llm_stub(Path(scratch)) if options.mix == "extraction" else nullcontext("")
             settings = {"OPENAI_BASE_URL": running.enter_context(llm)}

@@ -69,7 +69,7 @@ def sweep(options: argparse.Namespace) -> int:
     console, variants = Console(), _chosen(options.only)
     preload = Preload(options.memories, users=10, batch=50)
     found: dict[str, list[Standing]] = {}
-    with tempfile.TemporaryDirectory(prefix="sweep-") as scratch, ExitStack() as running:
+    with tempfile.TemporaryDirectory(prefix="sweep-", ignore_cleanup_errors=True) as scratch, ExitStack() as running:
         default = _started(running, Variant(DEFAULT, {}), Path(scratch) / "default", preload)
         with Client(default.connection) as client:
             about = head(client, memories=options.memories, rounds=options.rounds, seconds=options.seconds)

@@ -48,7 +48,7 @@ def versus(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Measure and report; raises ToolError."""
     console, python = Console(), mem0_python(environment)
     preload = Preload(options.memories, users=10, batch=20)
-    with tempfile.TemporaryDirectory(prefix="versus-") as scratch, ExitStack() as running:
+    with tempfile.TemporaryDirectory(prefix="versus-", ignore_cleanup_errors=True) as scratch, ExitStack() as running:
         with console.status("starting both servers"):
             own = running.enter_context(own_service(Path(scratch) / "forgetless"))
             # Before `up` removes the file of its functions' settings.
