@@ -125,6 +125,26 @@ validate: $(SAM_STAMP) ## sam validate --lint and cfn-lint over the templates (n
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1 .venv-sam/bin/sam validate --lint --template-file template.yaml
 	@.venv-sam/bin/cfn-lint template.yaml template-embedder.yaml
 
+sam-local: $(STAMP) $(SAM_STAMP) ## sam build, then the service under sam local start-api, in the foreground (needs Docker)
+	@SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam build --template-file template.yaml >/dev/null
+	@exec $(PY) -m local.sam up $(ARGS)
+
+compose-up: model ## Milvus Lite, embedders and the API as containers, in order (needs Docker; INFRASTRUCTURE=standalone)
+	@exec sh local/compose/compose.sh up
+
+compose-down: ## Stop these containers; their volumes stay
+	@exec sh local/compose/compose.sh down
+
+compose-sizes: ## Sizes of the images
+	@exec sh local/compose/compose.sh sizes
+
+test-docker: $(STAMP) $(SAM_STAMP) model ## The end-to-end tests over sam local and over the compose files, and what else needs Docker
+	@SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam build --template-file template.yaml >/dev/null
+	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -m docker
+	@for kind in compose sam; do echo "end to end: $$kind"; \
+	  $(CLEAN_ENV) FORGETLESS_E2E=$$kind FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q tests/e2e || exit 1; done
+	@sh local/compose/compose.sh sizes
+
 clean: ## Remove the environments and caches (memories and models under .forgetless stay)
 	@rm -rf .venv .venv-* .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

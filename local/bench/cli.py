@@ -10,12 +10,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from local.bench.emulators import compare, ratio, why_not
 from local.bench.imports import import_costs
 from local.bench.keys import authentication_cost
 from local.bench.overhead import function_environment, overhead
 from local.bench.report import (
     authentication_table,
     cpu_table,
+    emulators_table,
     import_table,
     machine,
     overhead_table,
@@ -27,7 +29,7 @@ from local.client import Client, Connection, add_options, read_connection, state
 
 __all__ = ["main"]
 
-_WHAT = ("overhead", "search", "imports", "keys")
+_WHAT = ("overhead", "search", "imports", "keys", "emulators")
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -48,8 +50,23 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     if "keys" in options.only:
         figures["keys"] = authentication_cost()
         console.print(authentication_table(figures["keys"]))
+    if "emulators" in options.only:
+        figures["emulators"] = _emulators(console, options.seconds)
     console.print(f"saved: {save(options.out, figures)}")
     return 0
+
+
+def _emulators(console: Console, seconds: float) -> Any:
+    """Ours against `sam local start-api`, where there is a Docker engine."""
+    reason = why_not()
+    if reason:
+        console.print(f"sam local start-api is not measured: {reason}")
+        return {"skipped": reason}
+    results = compare(seconds)
+    ratios = ratio(results)
+    console.print(emulators_table(results))
+    console.print(f"{ratios['per_second']:g} times the requests a second, {ratios['p99']:g} of the p99")
+    return {**results, "ratio": ratios}
 
 
 def _search(console: Console, connection: Connection, state: Path, options: argparse.Namespace) -> Any:

@@ -18,7 +18,7 @@ from local.bench.load import Plan, Result, measure, request_text
 from local.client import Connection, ToolError
 from local.up.settings import ROOT
 
-__all__ = ["CLIENTS", "overhead"]
+__all__ = ["CLIENTS", "free_port", "overhead"]
 
 CLIENTS = (1, 50)
 #: Cheap, and behind the check of the key as every route is.
@@ -52,7 +52,7 @@ def _measured(url: str, key: str, seconds: float) -> list[Result]:
 
 @contextmanager
 def _bare_uvicorn(state: Path) -> Iterator[str]:
-    port = _free_port()
+    port = free_port()
     command = (sys.executable, "-m", "uvicorn", "--factory", "forgetless.asgi:create")
     options = ("--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", "--no-access-log")
     process = subprocess.Popen(
@@ -78,7 +78,8 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     raise ToolError(f"bare uvicorn did not answer within {_START_S:.0f} s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

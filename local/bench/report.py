@@ -18,7 +18,16 @@ from local.bench.keys import AuthenticationCost
 from local.bench.load import Result
 from local.bench.searching import SearchResult
 
-__all__ = ["authentication_table", "cpu_table", "import_table", "machine", "overhead_table", "save", "search_table"]
+__all__ = [
+    "authentication_table",
+    "cpu_table",
+    "emulators_table",
+    "import_table",
+    "machine",
+    "overhead_table",
+    "save",
+    "search_table",
+]
 
 _FIGURES = ("clients", "req/s", "p50 ms", "p99 ms", "errors")
 
@@ -26,6 +35,15 @@ _FIGURES = ("clients", "req/s", "p50 ms", "p99 ms", "errors")
 def overhead_table(results: Mapping[str, Sequence[Result]]) -> Table:
     """A route that does nothing: through the gateway and without it."""
     table = _table("A route that does nothing", "through", *_FIGURES)
+    for name, some in results.items():
+        for result in some:
+            table.add_row(name, *_cells(result))
+    return table
+
+
+def emulators_table(results: Mapping[str, Sequence[Result]]) -> Table:
+    """A function that does nothing, through the emulator and through sam local start-api."""
+    table = _table("The same function, warm", "through", *_FIGURES)
     for name, some in results.items():
         for result in some:
             table.add_row(name, *_cells(result))

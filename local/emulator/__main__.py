@@ -81,6 +81,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         region=os.environ.get("AWS_REGION") or "us-east-1",
         freeze=options.freeze,
         reload=options.reload,
+        functions_at=options.functions_at,
     )
 
 
@@ -105,6 +106,8 @@ def _parser() -> argparse.ArgumentParser:
         help="most environments of every or one function (default: the template's, else twice the cores)")  # fmt: skip
     add("--freeze", action="store_true", help="stop environments between invocations, as Lambda does")
     add("--reload", action="store_true", help="take changes of code and template without a restart")
+    add("--functions-at", default="", metavar="URL",
+        help="run no function here but invoke them there, as at `sam local start-lambda`")  # fmt: skip
     return parser
 
 

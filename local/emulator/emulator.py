@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
+
 from local.emulator.environments.environment import Launch
 from local.emulator.environments.gate import StartGate
 from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.pool import Pool, PoolLimits
+from local.emulator.environments.remote import RemoteFunction
 from local.emulator.environments.variables import function_variables
 from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.invoke_api import InvokeApi
@@ -41,7 +44,7 @@ class Emulator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stack = AsyncExitStack()
-        self._pools: dict[str, Pool] = {}
+        self._pools: dict[str, Pool | RemoteFunction] = {}
         self._servers: list[HttpServer] = []
         self._gate = StartGate()
         self.warnings: tuple[str, ...] = ()
@@ -81,7 +84,7 @@ class Emulator:
         log = FunctionLog(settings.state / "logs" / "functions.log")
         self._stack.callback(log.close)
         for spec in template.functions.values():
-            self._open_pool(spec, place, log)
+            await self._open_function(spec, place, log)
         await self._serve(QueueServer(Operations(service, place), self._status_of(service, template)), queue_socket)
         gateway = Gateway(_only_api(template), self._pools, port, place.region)
         await self._serve(gateway, gateway_socket)
@@ -107,8 +110,13 @@ class Emulator:
             await service.run(partial(Store.release, name=name))
         return service
 
-    def _open_pool(self, spec: FunctionSpec, place: Place, log: FunctionLog) -> None:
+    async def _open_function(self, spec: FunctionSpec, place: Place, log: FunctionLog) -> None:
         settings = self._settings
+        if settings.functions_at:
+            client = await self._stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+            self._pools[spec.name] = RemoteFunction(spec, settings.functions_at, client)
+            self._stack.push_async_callback(self._pools[spec.name].close)
+            return
         launch = Launch(
             spec=spec,
             variables=function_variables(spec, place, settings.overrides.of(spec.name), self.queue_url),

@@ -43,6 +43,7 @@ class Settings:
     idle_limit: float = 600.0
     grace: float = 1.0
     reload: bool = False
+    functions_at: str = ""
     freeze: bool = False
 
     def limit_of(self, spec: FunctionSpec) -> int:

@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Supervise one server until SIGTERM or SIGINT; 0 for a clean end, 1 when it cannot run."""
     parser = argparse.ArgumentParser(prog="python -m local.milvus", description=__doc__)
     parser.add_argument("--data", required=True, help="folder of the data; made when missing")
-    parser.add_argument("--socket", required=True, help="path of the unix socket, at most 107 bytes")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--socket", default="", help="path of the unix socket, at most 107 bytes")
+    where.add_argument("--address", default="", metavar="HOST:PORT", help="listen on TCP instead, without any login")
     options = parser.parse_args(arguments)
     stopping = threading.Event()
 
@@ -31,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    server = LiteServer(options.data, options.socket)
+    server = LiteServer(options.data, options.socket or f"{options.data}/milvus.sock", address=options.address)
     try:
         server.start()
         server.ready()

@@ -57,15 +57,20 @@ def binary_path() -> Path:
 
 
 class LiteServer:
-    """One Milvus Lite on `data_dir`, answering on the unix socket `socket_path`.
+    """One Milvus Lite on `data_dir`, answering on the unix socket `socket_path`, or on `address` (HOST:PORT) instead.
+
+    Milvus Lite knows no login: an address must be one that only friends reach.
 
     Start, check and stop it from one thread that lives as long as the server: the kernel ends the binary when the
     thread that started it ends. A second server on the same data is refused.
     """
 
-    def __init__(self, data_dir: Path | str, socket_path: Path | str, *, log_level: str = "ERROR") -> None:
+    def __init__(
+        self, data_dir: Path | str, socket_path: Path | str, *, address: str = "", log_level: str = "ERROR"
+    ) -> None:
         self.data_dir = Path(data_dir).absolute()
         self.socket_path = Path(socket_path).absolute()
+        self._address = address
         self._log_level = log_level
         self._process: subprocess.Popen[bytes] | None = None
         self._locks = ExitStack()
@@ -73,7 +78,7 @@ class LiteServer:
     @property
     def uri(self) -> str:
         """What a Milvus client connects to."""
-        return f"unix:{self.socket_path}"
+        return f"http://{self._address}" if self._address else f"unix:{self.socket_path}"
 
     @property
     def pid(self) -> int | None:
@@ -169,7 +174,8 @@ class LiteServer:
     def _spawn(self) -> None:
         binary = binary_path()
         self.socket_path.unlink(missing_ok=True)
-        command = [str(binary), str(self.data_dir / "milvus.db"), self.uri, self._log_level, str(self._lock_path)]
+        where = self._address or self.uri
+        command = [str(binary), str(self.data_dir / "milvus.db"), where, self._log_level, str(self._lock_path)]
         too_long = self.log_path.exists() and self.log_path.stat().st_size > MAX_LOG_BYTES
         with self.log_path.open("wb" if too_long else "ab") as log:
             self._process = subprocess.Popen(
@@ -181,6 +187,10 @@ class LiteServer:
             )
 
     def _accepts(self) -> bool:
+        if self._address:
+            host, _, port = self._address.rpartition(":")
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1" if host == "0.0.0.0" else host, int(port))) == 0  # noqa: S104
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             try:
                 probe.connect(str(self.socket_path))

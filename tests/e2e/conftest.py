@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.composed import Composed
 from tests.e2e.house import House
+from tests.e2e.under_sam import UnderSam
+
+#: How the service runs: FORGETLESS_E2E names one. Those with Docker are for `make test-docker`.
+HOUSES: dict[str, type[House]] = {"up": House, "compose": Composed, "sam": UnderSam}
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +23,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         if os.environ.get("CI"):
             pytest.fail("FORGETLESS_MODEL_DIR names no prepared model; make test prepares it")
         pytest.skip("FORGETLESS_MODEL_DIR names no prepared model; make test prepares it")
-    made = House(tmp_path_factory.mktemp("house"), Path(model).parent)
+    kind = os.environ.get("FORGETLESS_E2E", "up")
+    made = HOUSES[kind](tmp_path_factory.mktemp("house"), Path(model).parent)
     try:
         made.up()
         yield made

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,7 @@ class House:
             "OPENAI_BASE_URL": f"http://127.0.0.1:{stub}/v1",
             "FORGETLESS_LLM_MODEL": "stub",
         }
+        self.stub_host = self.embedder_host = "127.0.0.1"
         self._stub = self._start("-m", "local.llm_stub", "--port", str(stub), "--latency-ms", "20")
         self.log = folder / "up.log"
         self._up: subprocess.Popen[bytes] | None = None
@@ -94,6 +97,30 @@ class House:
     def part_pid(self, part: str) -> int:
         """The process of a part, as `up` recorded it."""
         return int(json.loads((self.state / "up.json").read_text())["parts"][part]["pid"])
+
+    def kill_milvus(self) -> None:
+        """End the process that holds the index, from one moment to the next."""
+        milvus = self.part_pid("milvus")
+        children = Path(f"/proc/{milvus}/task/{milvus}/children").read_text().split()
+        assert children
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+
+    @contextmanager
+    def embedder_stopped(self) -> Iterator[None]:
+        """An embedder that takes connections and answers nothing."""
+        stopped = self.part_pid("embedder")
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+
+    @property
+    def milvus_uri(self) -> str:
+        """Where this machine's processes reach Milvus."""
+        arguments = Path(f"/proc/{self.part_pid('milvus')}/cmdline").read_bytes().decode().split("\0")
+        return f"unix:{arguments[arguments.index('--socket') + 1]}"
 
     def healthy(self) -> bool:
         """Whether /health says that every part answers."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,10 @@ import pytest
 
 from tests.e2e.house import ROOT, House, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("house"), pytest.mark.timeout(240)]
+#: Containers of sam local start slowly, and the first test pays for them.
+TEST_S = 1500 if os.environ.get("FORGETLESS_E2E") == "sam" else 240
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("house"), pytest.mark.timeout(TEST_S)]
 
 
 def test_what_is_added_is_found_by_meaning_at_once(house: House) -> None:
@@ -58,8 +60,7 @@ def test_an_idempotency_key_gives_one_effect_under_parallel_retries(house: House
 
 def test_a_killed_milvus_is_started_again_and_nothing_is_lost(house: House) -> None:
     house.add("The spare key hangs behind the clock.", user="kim")
-    for binary in _milvus_binaries(house):
-        os.kill(binary, signal.SIGKILL)
+    house.kill_milvus()
     during = house.add("The cat is called Mochi.", user="kim")
     assert during.status_code == 200, during.text
     wait_until(house.healthy)
@@ -69,14 +70,10 @@ def test_a_killed_milvus_is_started_again_and_nothing_is_lost(house: House) -> N
 
 
 def test_an_embedder_that_is_down_is_a_503_and_nothing_is_stored(house: House) -> None:
-    stopped = house.part_pid("embedder")
-    os.kill(stopped, signal.SIGSTOP)
-    try:
+    with house.embedder_stopped():
         answer = house.add("never stored", user="lee")
         assert answer.status_code == 503, answer.text
         assert int(answer.headers["Retry-After"]) > 0
-    finally:
-        os.kill(stopped, signal.SIGCONT)
     wait_until(house.healthy)
     assert house.client.get("/memories", params={"user_id": "lee"}).json()["results"] == []
 
@@ -86,15 +83,15 @@ def test_no_connection_leaves_but_to_the_configured_hosts(house: House) -> None:
     settings = {
         **house.environment,
         "FORGETLESS_LEDGER_PATH": str(house.state / "outgoing.db"),
-        "FORGETLESS_MILVUS_URI": f"unix:{_socket(house)}",
-        "FORGETLESS_EMBEDDER_URL": f"http://127.0.0.1:{house.embedder_port}",
+        "FORGETLESS_MILVUS_URI": house.milvus_uri,
+        "FORGETLESS_EMBEDDER_URL": f"http://{house.embedder_host}:{house.embedder_port}",
         "PYTHONPATH": str(ROOT / "layers/dependencies/python"),
     }
     done = subprocess.run([sys.executable, str(script)], env=settings, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     reached = set(done.stdout.split())
-    assert f"127.0.0.1:{house.embedder_port}" in reached
-    assert reached <= {f"127.0.0.1:{house.embedder_port}", f"127.0.0.1:{house.stub_port}"}
+    assert f"{house.embedder_host}:{house.embedder_port}" in reached
+    assert reached <= {f"{house.embedder_host}:{house.embedder_port}", f"{house.stub_host}:{house.stub_port}"}
 
 
 def test_data_and_key_outlive_a_restart(house: House) -> None:
@@ -104,14 +101,3 @@ def test_data_and_key_outlive_a_restart(house: House) -> None:
     house.up()
     assert house.client.headers["X-API-Key"] == key
     assert house.found("wifi password", user="restart") == ["The wifi password is on the fridge."]
-
-
-def _milvus_binaries(house: House) -> list[int]:
-    children = Path(f"/proc/{house.part_pid('milvus')}/task/{house.part_pid('milvus')}/children").read_text().split()
-    assert children
-    return [int(child) for child in children]
-
-
-def _socket(house: House) -> str:
-    arguments = Path(f"/proc/{house.part_pid('milvus')}/cmdline").read_bytes().decode().split("\0")
-    return arguments[arguments.index("--socket") + 1]

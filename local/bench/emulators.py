@@ -1,0 +1,119 @@
+"""One function that does nothing, through our emulator and through `sam local start-api`, one after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from local.bench.load import Plan, Result, measure, request_text
+from local.bench.overhead import free_port
+from local.client import ToolError
+from local.sam.parts import SAM
+from local.sam.serve import leaving_no_container
+from local.up.settings import ROOT
+
+__all__ = ["CLIENTS", "compare", "ratio", "why_not"]
+
+CLIENTS = 100
+TEMPLATE = Path(__file__).with_name("hello") / "template.yaml"
+#: Its name in the template, by which its containers are known.
+_FUNCTION = "ForgetlessBenchHello"
+_START_S, _STOP_S = 300.0, 60.0
+#: sam local answers slowly: its first answers come when those of 100 clients are through.
+_WARMUP_S = 5.0
+
+
+def why_not() -> str:
+    """Return why the comparison cannot be made here; empty when it can."""
+    if not SAM.exists():
+        return "aws-sam-cli is not installed here: make build"
+    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        return "no Docker engine answers"
+    return ""
+
+
+def compare(seconds: float) -> dict[str, list[Result]]:
+    """Results of both, by name."""
+    with _emulator() as url:
+        ours = _measured(url, seconds)
+    with _sam_local() as url:
+        theirs = _measured(url, seconds)
+    return {"emulator": [ours], "sam local": [theirs]}
+
+
+def ratio(results: dict[str, list[Result]]) -> dict[str, float]:
+    """How many times as many answers a second, and what share of the p99."""
+    ours, theirs = results["emulator"][0], results["sam local"][0]
+    return {
+        "per_second": round(ours.per_second / theirs.per_second, 1) if theirs.per_second else 0.0,
+        "p99": round(ours.p99_ms / theirs.p99_ms, 3) if theirs.p99_ms else 0.0,
+    }
+
+
+def _measured(url: str, seconds: float) -> Result:
+    request = (request_text(url, "GET", "/hello", "none"),)
+    return measure(Plan(url, request, CLIENTS, seconds, warmup_s=_WARMUP_S))
+
+
+@contextmanager
+def _emulator() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as state:
+        where = ("--template", str(TEMPLATE), "--state", state, "--port", "0", "--queue-port", "0")
+        with _process((sys.executable, "-m", "local.emulator", *where)) as process:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise ToolError("the emulator did not start")
+            url = str(json.loads(line)["gateway"])
+            _wait_for(f"{url}/hello", process)
+            yield url
+
+
+@contextmanager
+def _sam_local() -> Iterator[str]:
+    port = free_port()
+    options = ("--skip-pull-image", "--warm-containers", "EAGER", "--no-watch", "--port", str(port))
+    command = (str(SAM), "local", "start-api", "--template", str(TEMPLATE), *options)
+    with leaving_no_container(f"AWS_LAMBDA_FUNCTION_NAME={_FUNCTION}"), _process(command) as process:
+        url = f"http://127.0.0.1:{port}"
+        _wait_for(f"{url}/hello", process)
+        yield url
+
+
+@contextmanager
+def _process(command: tuple[str, ...]) -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, "SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1"}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def _wait_for(url: str, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(url, timeout=60, trust_env=False).status_code == httpx.codes.OK:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.5)
+    raise ToolError(f"{url} did not answer within {_START_S:.0f} s")

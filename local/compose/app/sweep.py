@@ -1,0 +1,29 @@
+"""What the schedule does on Lambda: a sweep every minute, for as long as the container runs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+
+from forgetless.domain.errors import ForgetlessError
+from forgetless.runtime.composition import services
+
+#: As the template's schedule.
+EVERY_S = 60.0
+
+
+def main() -> int:
+    """Sweep until SIGTERM; what a sweep could not reach, the next one tries again."""
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    while not stopped.wait(EVERY_S):
+        try:
+            services().sweep.sweep()
+        except ForgetlessError as error:
+            print(f"sweep: {error.message}", file=sys.stderr, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""What the service under `sam local` consists of, as parts that `local.up` starts, watches and stops."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from local.sam.serve import MARK
+from local.up.keys import write_private
+from local.up.parts import Part, environment_of_functions, ledger_command
+from local.up.settings import ROOT, Settings
+
+__all__ = ["Ports", "SamSettings", "parts_of"]
+
+SAM = ROOT / ".venv-sam" / "bin" / "sam"
+BUILT = ROOT / ".aws-sam" / "build"
+#: moto and our queue take any.
+_AWS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
+_COLD_START_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Ports besides those of `make up`."""
+
+    milvus: int = 19530
+    dynamodb: int = 8000
+    functions: int = 3001
+
+
+@dataclass(frozen=True, slots=True)
+class SamSettings:
+    """`up`'s settings, whose host is the bridge's address, and what `sam local` needs besides."""
+
+    up: Settings
+    ports: Ports
+    #: Where DynamoDB is; empty means moto, started here, which forgets everything when it stops.
+    dynamodb_url: str = ""
+
+    @property
+    def ledger_url(self) -> str:
+        """Where functions and tools reach the ledger."""
+        return self.dynamodb_url or f"http://{self.up.host}:{self.ports.dynamodb}"
+
+
+def parts_of(settings: SamSettings, environment: Mapping[str, str], key_file: Path) -> list[Part]:
+    """Every part in an order in which each comes after those that it needs."""
+    variables = _variables(settings, environment)
+    plain = {name: value for name, value in environment.items() if not name.startswith("FORGETLESS_")}
+    plain |= {"PYTHONUNBUFFERED": "1", "SAM_CLI_TELEMETRY": "0", **_AWS}
+    tools = {**plain, **variables}
+    keys = ("keys", "add", "--tenant", "default", "--admin", "--key-file", str(key_file))
+    moto = [] if settings.dynamodb_url else [_dynamodb(settings, plain)]
+    table_after = () if settings.dynamodb_url else ("dynamodb",)
+    sam = partial(_sam, settings=settings, environment=plain, variables=variables)
+    return [
+        *moto,
+        Part("table", ledger_command("migrate", "--create"), tools, after=table_after, once=True),
+        Part("key", ledger_command(*keys), tools, after=("table",), once=True),
+        _milvus(settings, plain),
+        _model(settings.up, plain),
+        _embedder(settings.up, plain),
+        sam("functions", "start-lambda", settings.ports.functions),
+        _queue(settings, plain),
+        sam("gateway", "start-api", settings.up.port),
+    ]
+
+
+def _variables(settings: SamSettings, environment: Mapping[str, str]) -> dict[str, str]:
+    up = settings.up
+    queue = f"http://{up.host}:{up.queue_port}"
+    given = environment_of_functions(up, environment)
+    health = {"embedder": f"http://{up.host}:{up.embedder_port}/ready", "queue": f"{queue}/_emulator/status"}
+    return given | {
+        "FORGETLESS_LEDGER": "dynamodb",
+        "FORGETLESS_LEDGER_PATH": "",
+        "FORGETLESS_LEDGER_TABLE": "Ledger",
+        "FORGETLESS_MILVUS_URI": f"http://{up.host}:{settings.ports.milvus}",
+        "FORGETLESS_QUEUE_URL": f"{queue}/123456789012/IngestQueue.fifo",
+        "FORGETLESS_HEALTH_URLS": json.dumps(health),
+        "AWS_ENDPOINT_URL_SQS": queue,
+        "AWS_ENDPOINT_URL_DYNAMODB": settings.ledger_url,
+    }
+
+
+def _dynamodb(settings: SamSettings, environment: Mapping[str, str]) -> Part:
+    where = ("-H", settings.up.host, "-p", str(settings.ports.dynamodb))
+    ready = f"{settings.ledger_url}/moto-api/data.json"
+    ports = {settings.ports.dynamodb: "dynamodb-port"}
+    return Part("dynamodb", _python("moto.server", *where), environment, ready_url=ready, ports=ports)
+
+
+def _milvus(settings: SamSettings, environment: Mapping[str, str]) -> Part:
+    where = ("--address", f"{settings.up.host}:{settings.ports.milvus}")
+    command = _python("local.milvus", "--data", str(settings.up.state / "milvus"), *where)
+    return Part("milvus", command, environment, ready_line=True, ports={settings.ports.milvus: "milvus-port"})
+
+
+def _model(up: Settings, environment: Mapping[str, str]) -> Part:
+    command = _python("embedder", "prepare", "--model", up.model, "--out", str(up.model_folder))
+    return Part("model", command, environment, once=True, start_seconds=900.0)
+
+
+def _embedder(up: Settings, environment: Mapping[str, str]) -> Part:
+    where = ("--host", up.host, "--port", str(up.embedder_port))
+    command = _python("embedder", "serve", "--model-dir", str(up.model_folder), *where)
+    ready = f"http://{up.host}:{up.embedder_port}/ready"
+    ports = {up.embedder_port: "embedder-port"}
+    return Part("embedder", command, environment, after=("model",), ready_url=ready, ports=ports)
+
+
+def _queue(settings: SamSettings, environment: Mapping[str, str]) -> Part:
+    """SQS, its poller and the schedule; they invoke functions at `sam local start-lambda`."""
+    up = settings.up
+    command = _python(
+        "local.emulator",
+        *("--template", str(ROOT / "template.yaml"), "--state", str(up.state / "emulator"), "--host", up.host),
+        *("--port", "0", "--queue-port", str(up.queue_port)),
+        *("--functions-at", f"http://127.0.0.1:{settings.ports.functions}"),
+    )
+    ports = {up.queue_port: "queue-port"}
+    return Part("queue", command, environment, after=("functions",), ready_line=True, ports=ports)
+
+
+def _sam(
+    name: str,
+    verb: str,
+    port: int,
+    *,
+    settings: SamSettings,
+    environment: Mapping[str, str],
+    variables: Mapping[str, str],
+) -> Part:
+    """One `sam local`: warm containers of its own; variables go into a template and a file of its own."""
+    from local.sam.built import write_template  # noqa: PLC0415 - needs what `sam build` made
+
+    template = BUILT / f"forgetless-{name}-{port}.yaml"
+    more = {key: value for key, value in variables.items() if key.startswith("AWS_")} | {MARK: str(port)}
+    write_template(BUILT / "template.yaml", template, more)
+    handed = settings.up.state / f"{name}.env.json"
+    write_private(handed, json.dumps({"Parameters": {**variables, MARK: str(port)}}) + "\n")
+    command = (
+        *(str(SAM), "local", verb, "--template", str(template), "--host", "127.0.0.1", "--port", str(port)),
+        *("--skip-pull-image", "--warm-containers", "LAZY", "--no-watch", "--env-vars", str(handed)),
+        *("--region", _AWS["AWS_DEFAULT_REGION"]),
+    )
+    return Part(
+        name,
+        _python("local.sam.serve", str(port), *command),
+        environment,
+        after=("key", "milvus", "embedder", *(("queue",) if verb == "start-api" else ())),
+        ready_line=True,
+        ready_url=f"http://127.0.0.1:{port}/health" if verb == "start-api" else None,
+        start_seconds=_COLD_START_S,
+        stop_seconds=40.0,
+        ports={},
+    )
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)
