@@ -63,8 +63,9 @@ class UnderSam(House):
     def close(self) -> None:
         """Leave nothing behind."""
         super().close()
-        self._moto.terminate()
-        self._moto.wait(timeout=10)
+        # Asked to end, moto tidies up what it holds first, which may take long.
+        self._moto.kill()
+        self._moto.wait()
 
     @property
     def milvus_uri(self) -> str:
