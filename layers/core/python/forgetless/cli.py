@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from forgetless.cli_transfer import add_transfer_commands
 from forgetless.domain.errors import ForgetlessError
 from forgetless.domain.keys import ApiKey, key_hash
 from forgetless.runtime.composition import build_ledger, build_services, collection_name
@@ -23,6 +24,8 @@ _EPILOG = """examples:
   python -m forgetless.cli keys add --tenant default --admin --key-file .forgetless/api_key
   python -m forgetless.cli check
   python -m forgetless.cli reindex
+  python -m forgetless.cli export --out backup.jsonl
+  python -m forgetless.cli import backup.jsonl
 """
 
 
@@ -56,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     reindex = commands.add_parser("reindex", help="rebuild the index from the ledger")
     reindex.set_defaults(run=_reindex)
     _marker_option(reindex)
+    add_transfer_commands(commands)
     return parser
 
 

@@ -39,13 +39,14 @@ def create_app(services: Callable[[], Services], *, inline: bool, mcp: bool = Fa
         configure,
         entities,
         events,
+        export,
         health,
         instructions,
         memories,
         search,
     )
 
-    modules = (memories, search, entities, events, configure, instructions, health)
+    modules = (memories, search, entities, events, configure, instructions, export, health)
     routes = [route for module in modules for route in module.ROUTES]
     return _compose(services, routes, inline=inline, docs=True, mcp=mcp)
 

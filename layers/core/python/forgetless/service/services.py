@@ -14,8 +14,10 @@ from forgetless.ports.llm import Llm
 from forgetless.ports.queue import JobQueue
 from forgetless.service.adding import AddService
 from forgetless.service.changing import ChangeService
+from forgetless.service.exporting import ExportService
 from forgetless.service.health import HealthService
 from forgetless.service.idempotency import IdempotencyService
+from forgetless.service.importing import ImportService
 from forgetless.service.indexing import Indexer
 from forgetless.service.inferring import InferenceRun
 from forgetless.service.ingesting import IngestService
@@ -62,6 +64,8 @@ class Services:
         self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock)
         self.keys = KeyService(ledger=ledger, clock=clock)
         self.idempotency = IdempotencyService(ledger=ledger, clock=clock)
+        self.exports = ExportService(ledger=ledger)
+        self.imports = ImportService(ledger=ledger, clock=clock)
         self.instructions = InstructionService(llm=ports.llm, clock=clock)
         self.ingest = IngestService(ledger=ledger, clock=clock, inference=inference)
         self.sweep = SweepService(
