@@ -44,9 +44,10 @@ def create_app(services: Callable[[], Services], *, inline: bool, mcp: bool = Fa
         instructions,
         memories,
         search,
+        webhook_deliveries,
     )
 
-    modules = (memories, search, entities, events, configure, instructions, export, health)
+    modules = (memories, search, entities, events, configure, instructions, export, webhook_deliveries, health)
     routes = [route for module in modules for route in module.ROUTES]
     return _compose(services, routes, inline=inline, docs=True, mcp=mcp)
 

@@ -70,6 +70,9 @@ class Settings:
     message_retention_days: float = _setting(
         "FORGETLESS_MESSAGE_RETENTION_DAYS", 0.0, "Days that raw messages are kept for context; 0 keeps them."
     )
+    webhook_allow_private: int = _setting(
+        "FORGETLESS_WEBHOOK_ALLOW_PRIVATE", 0, "1 lets webhooks go to private addresses, this machine's too."
+    )
     health_urls: str = _setting(
         "FORGETLESS_HEALTH_URLS", "", "JSON object, name to URL, of further parts that /health asks."
     )

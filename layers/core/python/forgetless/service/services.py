@@ -12,8 +12,11 @@ from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import Llm
 from forgetless.ports.queue import JobQueue
+from forgetless.ports.webhooks import WebhookSender
 from forgetless.service.adding import AddService
+from forgetless.service.announcing import Announcer
 from forgetless.service.changing import ChangeService
+from forgetless.service.delivering import DeliveryService
 from forgetless.service.exporting import ExportService
 from forgetless.service.health import HealthService
 from forgetless.service.idempotency import IdempotencyService
@@ -33,7 +36,7 @@ __all__ = ["Ports", "Services"]
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The adapters that an environment has chosen; `llm` is None where none is configured."""
+    """The adapters that an environment has chosen; `llm` and `webhooks` are None where there are none."""
 
     ledger: Ledger
     index: Index
@@ -41,6 +44,7 @@ class Ports:
     queue: JobQueue
     clock: Clock
     llm: Llm | None = None
+    webhooks: WebhookSender | None = None
 
 
 class Services:
@@ -56,14 +60,18 @@ class Services:
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
         indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
-        inference = _inference(ports, indexer)
+        announcer = Announcer(ledger=ledger, clock=clock)
+        inference = _inference(ports, indexer, announcer)
         self._settings_shown = dict(settings_shown or {})
-        self.add = AddService(ledger=ledger, indexer=indexer, queue=ports.queue, clock=clock, inference=inference)
+        self.add = AddService(
+            ledger=ledger, indexer=indexer, queue=ports.queue, clock=clock, inference=inference, announcer=announcer
+        )
         self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock)
         self.reads = ReadService(ledger=ledger, clock=clock)
-        self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock)
+        self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock, announcer=announcer)
         self.keys = KeyService(ledger=ledger, clock=clock)
         self.idempotency = IdempotencyService(ledger=ledger, clock=clock)
+        self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
         self.exports = ExportService(ledger=ledger)
         self.imports = ImportService(ledger=ledger, clock=clock)
         self.instructions = InstructionService(llm=ports.llm, clock=clock)
@@ -85,8 +93,10 @@ class Services:
         return dict(self._settings_shown)
 
 
-def _inference(ports: Ports, indexer: Indexer) -> InferenceRun | None:
+def _inference(ports: Ports, indexer: Indexer, announcer: Announcer) -> InferenceRun | None:
     if ports.llm is None:
         return None
     recall = Recall(ledger=ports.ledger, index=ports.index, embedder=ports.embedder)
-    return InferenceRun(ledger=ports.ledger, indexer=indexer, recall=recall, llm=ports.llm, clock=ports.clock)
+    return InferenceRun(
+        ledger=ports.ledger, indexer=indexer, recall=recall, llm=ports.llm, clock=ports.clock, announcer=announcer
+    )
