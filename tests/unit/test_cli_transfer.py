@@ -14,7 +14,7 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli import FAILED, OK, main
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.scope import Scope
-from forgetless.service.exporting import ExportService
+from forgetless.service.event_export import EventExport
 
 INCOMPLETE = 1
 JOB = "00000000-0000-0000-0000-000000000001"
@@ -91,15 +91,15 @@ def test_an_interrupted_export_goes_on_where_it_was(
     whole, file = tmp_path / "whole.jsonl", tmp_path / "file.jsonl"
     here.run("export", "--out", str(whole))
     steps: list[str | None] = []
-    portion = ExportService.portion
+    portion = EventExport.portion
 
-    def interrupted(self: ExportService, tenant: str, **options: Any) -> Any:
+    def interrupted(self: EventExport, tenant: str, **options: Any) -> Any:
         steps.append(options["cursor"])
         if len(steps) == 4:
             raise KeyboardInterrupt
         return portion(self, tenant, **options)
 
-    monkeypatch.setattr(ExportService, "portion", interrupted)
+    monkeypatch.setattr(EventExport, "portion", interrupted)
     with pytest.raises(KeyboardInterrupt):
         here.run("export", "--out", str(file))
     assert not file.exists()

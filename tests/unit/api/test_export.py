@@ -22,7 +22,7 @@ def export(api: Api, key: str = ADMIN) -> tuple[bytes, int]:
 def test_the_portions_together_are_the_whole_export(api: Api) -> None:
     for number in range(30):
         api.say(*[f"{number} {'x' * 20_000}"] * 3)
-    whole = b"".join(portion.lines for portion in api.world.services.exports.portions("default"))
+    whole = b"".join(portion.lines for portion in api.world.services.event_exports.portions("default"))
     lines, answers = export(api)
     assert lines == whole
     assert answers >= 3

@@ -25,12 +25,12 @@ WORDS = ("tea", "coffee", "morning", "Lisbon", "Berlin", "lives", "bicycle", "re
 
 
 def exported(world: World, tenant: str = "default") -> bytes:
-    return b"".join(portion.lines for portion in world.services.exports.portions(tenant))
+    return b"".join(portion.lines for portion in world.services.event_exports.portions(tenant))
 
 
 def take(world: World, lines: bytes, tenant: str = "default") -> Any:
     records = [(number, parse_line(line)) for number, line in enumerate(lines.splitlines(), 1)]
-    return world.services.imports.take(tenant, records)
+    return world.services.event_imports.take(tenant, records)
 
 
 def shown(world: World) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def test_an_export_of_many_comes_in_portions(new_world: Callable[..., World]) ->
         world.say(f"memory {number}")
     lines, cursor, portions = b"", None, 0
     while True:
-        portion = world.services.exports.portion("default", cursor=cursor, limit=2)
+        portion = world.services.event_exports.portion("default", cursor=cursor, limit=2)
         lines, cursor, portions = lines + portion.lines, portion.cursor, portions + 1
         if cursor is None:
             break
@@ -120,7 +120,7 @@ def test_an_export_of_many_comes_in_portions(new_world: Callable[..., World]) ->
     assert portions >= 8
     for cursor in ("", "keys.", "events.nonsense"):
         with pytest.raises(InvalidRequestError, match="cursor"):
-            world.services.exports.portion("default", cursor=cursor or "nonsense")
+            world.services.event_exports.portion("default", cursor=cursor or "nonsense")
 
 
 def test_memories_of_mem0_s_are_found_after_indexing(world: World) -> None:
@@ -130,12 +130,12 @@ def test_memories_of_mem0_s_are_found_after_indexing(world: World) -> None:
         {"id": 18, "payload": {"data": "nobody's"}},
         "nonsense",
     ]
-    report = world.services.imports.take("default", enumerate(records, 1))
+    report = world.services.event_imports.take("default", enumerate(records, 1))
     assert (report.memories, report.refused) == (2, 2)
     assert [problem.split(":")[0] for problem in report.problems] == ["line 3", "line 4"]
     assert world.services.sweep.index_pending("default") == 2
     assert world.find("tea")[0].memory.text == "Alice likes tea"
-    assert world.services.imports.take("default", enumerate(records, 1)).refused == 2
+    assert world.services.event_imports.take("default", enumerate(records, 1)).refused == 2
     assert len(world.texts()) == 2
 
 

@@ -17,8 +17,8 @@ from forgetless.domain.transfer import parse_line
 from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_ledger, build_services
 from forgetless.runtime.settings import Settings
-from forgetless.service.exporting import ExportService
-from forgetless.service.importing import ImportReport, ImportService, Numbered
+from forgetless.service.event_export import EventExport
+from forgetless.service.event_import import EventImport, ImportReport, Numbered
 
 __all__ = ["add_transfer_commands", "records_of"]
 
@@ -49,13 +49,13 @@ def add_transfer_commands(commands: argparse._SubParsersAction[argparse.Argument
 def _export(settings: Settings, options: argparse.Namespace) -> int:
     with _ledger(settings) as ledger, _progress("export", "events") as tell:
         if options.out is None:
-            _write(ExportService(ledger=ledger), options.tenant, sys.stdout.buffer, tell)
+            _write(EventExport(ledger=ledger), options.tenant, sys.stdout.buffer, tell)
         else:
-            _write_file(ExportService(ledger=ledger), options.tenant, options.out, tell)
+            _write_file(EventExport(ledger=ledger), options.tenant, options.out, tell)
     return OK
 
 
-def _write(exports: ExportService, tenant: str, out: BinaryIO, tell: Tell) -> None:
+def _write(exports: EventExport, tenant: str, out: BinaryIO, tell: Tell) -> None:
     events = 0
     for portion in exports.portions(tenant):
         out.write(portion.lines)
@@ -64,7 +64,7 @@ def _write(exports: ExportService, tenant: str, out: BinaryIO, tell: Tell) -> No
     out.flush()
 
 
-def _write_file(exports: ExportService, tenant: str, path: Path, tell: Tell) -> None:
+def _write_file(exports: EventExport, tenant: str, path: Path, tell: Tell) -> None:
     """Write to PATH.part, noting in PATH.progress how far it is whole; both go when PATH is complete."""
     part, noted = path.with_name(path.name + ".part"), path.with_name(path.name + ".progress")
     place = _read_progress(noted, tenant) if part.exists() else None
@@ -99,7 +99,7 @@ def _read_progress(noted: Path, tenant: str) -> tuple[str | None, int, int] | No
 
 def _import(settings: Settings, options: argparse.Namespace) -> int:
     with _ledger(settings) as ledger, _opened(options.file) as (file, size), _progress("import", "bytes") as tell:
-        imports = ImportService(ledger=ledger, clock=SystemClock())
+        imports = EventImport(ledger=ledger, clock=SystemClock())
         report = imports.take(options.tenant, records_of(file, lambda place: tell(place, size)))
     for problem in report.problems:
         print(f"forgetless: not taken: {problem}", file=sys.stderr)

@@ -17,10 +17,10 @@ from forgetless.service.adding import AddService
 from forgetless.service.announcing import Announcer
 from forgetless.service.changing import ChangeService
 from forgetless.service.delivering import DeliveryService
-from forgetless.service.exporting import ExportService
+from forgetless.service.event_export import EventExport
+from forgetless.service.event_import import EventImport
 from forgetless.service.health import HealthService
 from forgetless.service.idempotency import IdempotencyService
-from forgetless.service.importing import ImportService
 from forgetless.service.indexing import Indexer
 from forgetless.service.inferring import InferenceRun
 from forgetless.service.ingesting import IngestService
@@ -72,8 +72,8 @@ class Services:
         self.keys = KeyService(ledger=ledger, clock=clock)
         self.idempotency = IdempotencyService(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
-        self.exports = ExportService(ledger=ledger)
-        self.imports = ImportService(ledger=ledger, clock=clock)
+        self.event_exports = EventExport(ledger=ledger)
+        self.event_imports = EventImport(ledger=ledger, clock=clock)
         self.instructions = InstructionService(llm=ports.llm, clock=clock)
         self.ingest = IngestService(ledger=ledger, clock=clock, inference=inference)
         self.sweep = SweepService(

@@ -9,7 +9,7 @@ from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.transfer import event_line, header_line, job_line
 from forgetless.ports.ledger import Ledger
 
-__all__ = ["ExportPortion", "ExportService"]
+__all__ = ["EventExport", "ExportPortion"]
 
 #: Jobs, or memories, that one portion holds.
 PORTION = 200
@@ -25,8 +25,8 @@ class ExportPortion:
     cursor: str | None
 
 
-class ExportService:
-    """Writes what `ImportService` reads."""
+class EventExport:
+    """Writes what `EventImport` reads."""
 
     def __init__(self, *, ledger: Ledger) -> None:
         self._ledger = ledger

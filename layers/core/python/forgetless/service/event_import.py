@@ -14,7 +14,7 @@ from forgetless.domain.transfer import is_header, read_record
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 
-__all__ = ["ImportReport", "ImportService", "Numbered"]
+__all__ = ["EventImport", "ImportReport", "Numbered"]
 
 #: Memories in one transaction, each with all its events.
 PORTION = 200
@@ -43,8 +43,8 @@ class ImportReport:
             self.problems.append(problem)
 
 
-class ImportService:
-    """Reads what `ExportService` and mem0 write."""
+class EventImport:
+    """Reads what `EventExport` and mem0 write."""
 
     def __init__(self, *, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
