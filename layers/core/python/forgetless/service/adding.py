@@ -164,6 +164,7 @@ def _as_memory(job: Job, message: Message, previous: Sequence[Message]) -> Memor
         role=message.role,
         actor_id=message.name,
         expiration_date=job.request.get("expiration_date"),
+        recorded_at=job.created_at if job.created_at != message.created_at else None,
         context=tuple(earlier.ref for earlier in previous),
         sources=(message.ref,),
     )

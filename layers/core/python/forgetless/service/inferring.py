@@ -198,6 +198,7 @@ def _as_memory(job: Job, fact: Fact, place: int, said_at: str) -> Memory:
         metadata=metadata,
         attributed_to=fact.attributed_to,
         expiration_date=job.request.get("expiration_date"),
+        recorded_at=job.created_at if job.created_at != said_at else None,
         extracted=True,
         context=fact.sources,
         sources=fact.sources,

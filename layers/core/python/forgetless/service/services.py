@@ -26,6 +26,7 @@ from forgetless.service.inferring import InferenceRun
 from forgetless.service.ingesting import IngestService
 from forgetless.service.instructing import InstructionService
 from forgetless.service.keys import KeyService
+from forgetless.service.past import PastService
 from forgetless.service.reading import ReadService
 from forgetless.service.recalling import Recall
 from forgetless.service.searching import SearchService
@@ -68,6 +69,7 @@ class Services:
         )
         self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock)
         self.reads = ReadService(ledger=ledger, clock=clock)
+        self.past = PastService(ledger=ledger, indexer=indexer, embedder=ports.embedder, clock=clock)
         self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock, announcer=announcer)
         self.keys = KeyService(ledger=ledger, clock=clock)
         self.idempotency = IdempotencyService(ledger=ledger, clock=clock)
