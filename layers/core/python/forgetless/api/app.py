@@ -49,14 +49,16 @@ def all_routes() -> list[Route]:
         configure,
         entities,
         events,
+        export,
         health,
         instructions,
         keys,
         memories,
         search,
+        webhook_deliveries,
     )
 
-    modules = (memories, search, entities, events, configure, instructions, keys, health)
+    modules = (memories, search, entities, events, configure, instructions, keys, export, webhook_deliveries, health)
     return [route for module in modules for route in module.ROUTES]
 
 

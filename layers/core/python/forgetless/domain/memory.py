@@ -70,6 +70,8 @@ class Memory:
     sources: tuple[MessageRef, ...] = ()
     superseded_by: str | None = None
     deleted: bool = False
+    #: When the service heard of it, where `created_at` is an earlier time that the client gave; None: the same.
+    recorded_at: str | None = None
 
     @property
     def hash(self) -> str:

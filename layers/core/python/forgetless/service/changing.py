@@ -9,6 +9,7 @@ from forgetless.domain.errors import InvalidRequestError, NotFoundError, Version
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
+from forgetless.service.announcing import Announcer
 from forgetless.service.indexing import Indexer
 from forgetless.service.requests import UpdateRequest
 
@@ -23,8 +24,9 @@ _TRIES = 5
 class ChangeService:
     """Changes of memories that exist."""
 
-    def __init__(self, *, ledger: Ledger, indexer: Indexer, clock: Clock) -> None:
+    def __init__(self, *, ledger: Ledger, indexer: Indexer, clock: Clock, announcer: Announcer) -> None:
         self._ledger = ledger
+        self._announcer = announcer
         self._indexer = indexer
         self._clock = clock
 
@@ -42,8 +44,10 @@ class ChangeService:
             changed = memory.next_version(self._clock.now(), **_changes(memory, request))
             same_text = changed.text == memory.text
             rows = [] if same_text else self._indexer.rows([changed], self._indexer.context_words([changed]))
+            event = Event(EventKind.UPDATE, changed)
+            self._announcer.announce([event])
             try:
-                self._ledger.append([Event(EventKind.UPDATE, changed)])
+                self._ledger.append([event])
             except VersionConflictError:
                 continue
             if same_text:
@@ -97,7 +101,9 @@ class ChangeService:
         now = self._clock.now()
         refs = [ref for memory in memories for ref in memory.sources]
         tombstones = [memory.tombstone(now) for memory in memories]
-        self._ledger.append([Event(EventKind.DELETE, tombstone) for tombstone in tombstones])
+        events = [Event(EventKind.DELETE, tombstone) for tombstone in tombstones]
+        self._announcer.announce(events)
+        self._ledger.append(events)
         self._ledger.erase_messages(tenant, refs, at=now)
         self._indexer.write([], outdated=tombstones)
 
