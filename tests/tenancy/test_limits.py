@@ -11,6 +11,7 @@ from forgetless.domain.documents import Document
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.filters import EVERYTHING
 from forgetless.domain.keys import ApiKey, Role
+from forgetless.domain.memory import Event, EventKind
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
 from forgetless.service.limited_index import LimitedIndex
@@ -111,7 +112,8 @@ def test_documents_of_memories_follow_the_memory(world: World, limited: Ledger) 
     with pytest.raises(ForbiddenError):
         limited.delete_document("default", "feedback", theirs)
     assert limited.put_document(Document("default", "feedback", mine, {}, AT, version=2))
-    world.services.changes.delete("default", mine)
+    memory = world.ledger.read("default", [mine])[mine]
+    world.ledger.append([Event(EventKind.DELETE, memory.tombstone(AT))])
     assert limited.delete_document("default", "feedback", mine)
 
 

@@ -8,8 +8,10 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from forgetless.domain.documents import Document
+import httpx2
+
 from forgetless.domain.keys import Role
 from tests.tenancy.route_cases import Attack, Ids
 from tests.unit.api.client import Api, make_api, put_key
@@ -28,7 +30,8 @@ _OWN = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "an id"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?"), "a time"),
     (re.compile(r"fgl_[\w-]+"), "a key"),
-    (re.compile(r'"(score|latency|request_id)": ?("[^"]*"|[\d.e-]+)'), r'"\1"'),
+    (re.compile(r'"(score|latency|request_id)": ?("[^"]*"|[\d.e-]+)'), r'"\1": 0'),
+    (re.compile(r'"(score_breakdown)": ?\{[^}]*\}'), r'"\1": 0'),
 )
 
 #: Rows of every table, in words.
@@ -44,11 +47,11 @@ class Answer:
     retry_after: str | None
 
     def comparable(self) -> Answer:
-        """Without what is new each time."""
+        """Without what is new each time, and without the order of equals, which follows from new ids."""
         body = self.body
         for pattern, word in _OWN:
             body = pattern.sub(word, body)
-        return Answer(self.status, body, self.retry_after)
+        return Answer(self.status, json.dumps(_ordered(json.loads(body)), sort_keys=True), self.retry_after)
 
 
 @dataclass
@@ -84,6 +87,14 @@ class Pair:
             api.world.ledger.close()
 
 
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _ordered(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return sorted(map(_ordered, value), key=lambda one: json.dumps(one, sort_keys=True))
+    return value
+
+
 def make_pair(folder: Path, tenant: str, role: Role, *users: str) -> Pair:
     """Both worlds; the attacker's key belongs to `tenant`, has this role and is limited to these users."""
     apis: list[Api] = []
@@ -94,25 +105,56 @@ def make_pair(folder: Path, tenant: str, role: Role, *users: str) -> Pair:
         # Its first use is noted now, not in the middle of an attack.
         apis[-1].get("/configure/providers", key=ATTACKER)
     inhabited, empty = apis
+    if tenant == "default":
+        # The tenant's settings are no user's: they are there whoever else is.
+        _make_project(empty)
     ids = _make_victim(inhabited)
     return Pair(inhabited, empty, ids, same_tenant=tenant == "default", at_first=_rows(inhabited))
 
 
 def _make_victim(api: Api) -> Ids:
     """Something of every kind for the tenant `default`; returns what it is called."""
-    names = {"user_id": "victim", "agent_id": "victims-agent", "run_id": "victims-run"}
+    names = {"user_id": "victim", "agent_id": "victims-agent", "run_id": "victims-run", "app_id": "victims-app"}
     said = {"messages": [{"role": "user", "content": f"{MARK} is the word"}], "infer": False, **names}
-    added = api.post("/memories", {**said, "metadata": {"secret": MARK}}, headers={"Idempotency-Key": MARK}).json()
+    once = {"Idempotency-Key": MARK}
+    added = _done(api.post("/v3/memories/add/", {**said, "metadata": {"secret": MARK}}, headers=once))
     memory = added["results"][0]["id"]
-    assert api.put(f"/memories/{memory}", {"text": f"{MARK} is still the word"}).status_code == 200
-    gone = api.post("/memories", said).json()["results"][0]["id"]
-    assert api.delete(f"/memories/{gone}").status_code == 200
-    key = api.post("/api-keys", {"label": _READER_LABEL, "role": "read"}).json()
-    for kind in ("project", "webhook", "feedback", "export"):
-        now = api.world.clock.now()
-        api.world.ledger.put_document(Document("default", kind, "default", {"secret": MARK}, now, due_at=now))
-    return Ids(**{name.removesuffix("_id"): value for name, value in names.items()}, memory=memory,
-               event=added["event_id"], key=key["id"])  # fmt: skip
+    _done(api.put(f"/memories/{memory}", {"text": f"{MARK} is still the word"}))
+    gone = _done(api.post("/memories", said))["results"][0]["id"]
+    _done(api.delete(f"/memories/{gone}"))
+    _done(api.post("/v1/feedback/", {"memory_id": memory, "feedback": "POSITIVE", "feedback_reason": MARK}))
+    key = _done(api.post("/api-keys", {"label": f"{MARK} reader", "role": "read"}))["id"]
+    export = {"schema": {"properties": {MARK: {"type": "string"}}}, "filters": {"user_id": names["user_id"]}}
+    place = _done(api.get("/v1/ping/"))
+    entities = _done(api.get("/v1/entities/"))["results"]
+    return Ids(
+        **{name.removesuffix("_id"): value for name, value in names.items()},
+        memory=memory,
+        event=added["event_id"],
+        key=key,
+        number=next(str(one["id"]) for one in entities if one["type"] == "user"),
+        organization=place["org_id"],
+        project=place["project_id"],
+        webhook=_make_project(api),
+        export=_done(api.post("/v1/exports/", export))["id"],
+    )
+
+
+def _make_project(api: Api) -> str:
+    """Settings of the tenant, a member and a webhook; returns the webhook's id."""
+    place = _done(api.get("/v1/ping/"))
+    project = place["project_id"]
+    path = f"/api/v1/orgs/organizations/{place['org_id']}/projects/{project}/"
+    _done(api.call("PATCH", path, json={"custom_instructions": "the rules of the tenant"}))
+    _done(api.post(f"{path}members/", {"email": "victim@example.com"}))
+    hook = {"name": MARK, "url": f"https://{MARK}.example/", "event_types": ["memory_add"]}
+    found: str = _done(api.post(f"/api/v1/webhooks/projects/{project}/", hook))["webhook_id"]
+    return found
+
+
+def _done(answer: httpx2.Response) -> Any:
+    assert answer.status_code in {200, 201}, answer.text
+    return answer.json()
 
 
 def _rows(api: Api) -> Rows:

@@ -77,7 +77,8 @@ def test_a_failed_add_keeps_its_reason(new_api: NewApi) -> None:
 @pytest.mark.parametrize("event_id", ["unknown", str(uuid.UUID(int=1))])
 def test_an_unknown_event_is_404_in_the_platforms_words(api: Api, event_id: str) -> None:
     answer = api.get(f"/v1/event/{event_id}/")
-    body = {"error": "Event not found or you don't have permission to access it."}
+    text = "Event not found or you don't have permission to access it."
+    body = {"error": text, "detail": text}
     assert (answer.status_code, answer.json()) == (404, body)
 
 

@@ -43,6 +43,8 @@ class MemoryQueue:
     Set `failure` to have `send` and `ping` raise it.
     """
 
+    background = True
+
     def __init__(self, clock: Clock, *, max_receives: int = 3) -> None:
         self.dead_letters: list[str] = []
         self.failure: QueueError | None = None

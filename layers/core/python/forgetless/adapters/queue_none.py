@@ -11,6 +11,8 @@ __all__ = ["NoQueue"]
 class NoQueue:
     """Refuses every message, so that callers treat it as a queue that is down: nothing is lost."""
 
+    background = False
+
     def send(self, job: Job, *, attempt: str) -> None:
         raise QueueError(f"job {job.id} ({attempt}) waits in the ledger: FORGETLESS_QUEUE_URL is not set")
 

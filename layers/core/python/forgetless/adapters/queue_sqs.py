@@ -37,6 +37,8 @@ class SqsQueue:
     `endpoint_url` is the server to talk to; without it (and without AWS_ENDPOINT_URL) the server of the queue's URL.
     """
 
+    background = True
+
     def __init__(self, queue_url: str, *, endpoint_url: str | None = None) -> None:
         if not queue_url:
             raise ValueError("SqsQueue needs the queue's URL")

@@ -45,10 +45,10 @@ def create_app(
 
 def all_routes() -> list[Route]:
     """Every route, in the order in which they are tried."""
-    from forgetless.api.routes import (  # noqa: PLC0415 - the search function never loads these
+    from forgetless.api.platform.routes import PLATFORM_ROUTES  # noqa: PLC0415 - the search function never loads these
+    from forgetless.api.routes import (  # noqa: PLC0415
         configure,
         entities,
-        events,
         export,
         health,
         instructions,
@@ -58,8 +58,8 @@ def all_routes() -> list[Route]:
         webhook_deliveries,
     )
 
-    modules = (memories, search, entities, events, configure, instructions, keys, export, webhook_deliveries, health)
-    return [route for module in modules for route in module.ROUTES]
+    modules = (memories, search, entities, configure, instructions, keys, export, webhook_deliveries, health)
+    return [*(route for module in modules for route in module.ROUTES), *PLATFORM_ROUTES]
 
 
 def create_mcp_app(services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = ()) -> FastAPI:
@@ -68,10 +68,11 @@ def create_mcp_app(services: Callable[[], Services], *, inline: bool, origins: S
 
 
 def create_search_app(services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = ()) -> FastAPI:
-    """Only what the search function serves: POST /search, without documentation."""
+    """Only what the search function serves: the searches of both dialects, without documentation."""
+    from forgetless.api.platform.routes import searching  # noqa: PLC0415 - as above
     from forgetless.api.routes import search  # noqa: PLC0415 - as above
 
-    return _compose(services, search.ROUTES, inline=inline, docs=False, origins=origins)
+    return _compose(services, [*search.ROUTES, *searching.ROUTES], inline=inline, docs=False, origins=origins)
 
 
 def _compose(

@@ -56,7 +56,8 @@ class Boundary:
         except Exception as error:
             if status:
                 raise
-            await answer_error(error, request_id)(scope, receive, send_marked)
+            answer = answer_error(error, request_id, method=scope["method"], path=scope["path"])
+            await answer(scope, receive, send_marked)
         finally:
             _log(scope, status, (time.perf_counter() - started_at) * 1000)
 

@@ -40,8 +40,11 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _INT64 = range(-(2**63), 2**63)
 
 
-def check_identifier(name: str, value: Any) -> str:
-    """The identifier, trimmed; raises InvalidRequestError for what could widen or blur a scope."""
+def check_identifier(name: str, value: Any, *, spaces: bool = False) -> str:
+    """The identifier, trimmed; raises InvalidRequestError for what could widen or blur a scope.
+
+    `spaces` lets spaces stand inside it, as the Platform does.
+    """
     if not isinstance(value, str):
         raise InvalidRequestError(f"Invalid {name}: it must be a string.")
     check_unicode(f"Invalid {name}", value)
@@ -50,7 +53,7 @@ def check_identifier(name: str, value: Any) -> str:
         raise InvalidRequestError(f"Invalid {name}: it must not be empty; leave it out instead.")
     if trimmed == "*":
         raise InvalidRequestError(f"Invalid {name}: '*' is not an identifier; name one.")
-    if any(char.isspace() for char in trimmed):
+    if any(char.isspace() and not (spaces and char == " ") for char in trimmed):
         raise InvalidRequestError(f"Invalid {name}: it must not contain whitespace.")
     if any(_unusable(char) for char in trimmed):
         raise InvalidRequestError(f"Invalid {name}: it must not contain control characters or invalid Unicode.")

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forgetless.api.platform.errors import invalid, is_platform, refusal
 from forgetless.api.rates import rate_headers
 from forgetless.api.render import json_bytes, json_response
 from forgetless.domain import errors
@@ -49,7 +50,7 @@ _CONFLICT_RETRY_S = 1
 _ECHO_LIMIT_BYTES = 2048
 
 
-def answer_error(error: Exception, request_id: str) -> Response:
+def answer_error(error: Exception, request_id: str, *, method: str = "", path: str = "") -> Response:
     """The response for an error that no route answered itself; what is unknown is logged and told to nobody."""
     if isinstance(error, HTTPException):
         return json_response({"detail": error.detail}, status=error.status_code, headers=error.headers)
@@ -62,15 +63,19 @@ def answer_error(error: Exception, request_id: str) -> Response:
         body = {"detail": error.message, "error": error.message}
         return json_response(body, status=status, headers=_headers(error, status))
     if status < 500:
-        return json_response({"detail": error.message}, status=status, headers=_headers(error, status))
+        body = refusal(method, path, status, error.message)
+        return json_response(body, status=status, headers=_headers(error, status))
     _logger.warning("request %s: %s answered with %d", request_id, error.code, status)
     extra = {"event_id": error.event_id} if isinstance(error, errors.DeadlineError) else {}
     return _failure(status, error.message, error.code, request_id, headers=_headers(error, status), **extra)
 
 
-async def answer_invalid(_request: Request, error: Exception) -> Response:
-    """422 in pydantic's shape for a body or query outside the schema."""
+async def answer_invalid(request: Request, error: Exception) -> Response:
+    """422 in pydantic's shape for a body or query outside the schema; the Platform's dialect says 400."""
     assert isinstance(error, RequestValidationError)
+    path = request.scope["path"]
+    if is_platform(path):
+        return json_response(invalid(request.method, path, error.errors()), status=400)
     return json_response({"detail": [_shown(one) for one in error.errors()]}, status=422)
 
 

@@ -1,20 +1,16 @@
-"""Memories, results, history and jobs as mem0's self-hosted server shows them: exactly its keys."""
+"""Memories, results and history as mem0's self-hosted server shows them: exactly its keys."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Memory
-from forgetless.domain.times import seconds_between
 from forgetless.ports.ledger import Entity
 from forgetless.service.requests import AddedMemory, AddOutcome, HistoryItem, ScoredMemory
 
 __all__ = [
     "add_answer",
     "entity_item",
-    "event_item",
     "get_item",
     "history_item",
     "list_item",
@@ -95,31 +91,6 @@ def entity_item(entity: Entity) -> dict[str, Any]:
         "created_at": entity.created_at,
         "updated_at": entity.updated_at,
     }
-
-
-def event_item(job: Job, texts: Mapping[str, str]) -> dict[str, Any]:
-    """One job as the platform's event endpoint shows it; `texts` are those of its memories that are still there."""
-    ended = job.started_at is not None and job.completed_at is not None
-    return {
-        "id": job.id,
-        "event_type": "ADD",
-        "status": job.state.value,
-        "payload": job.scope.ids(),
-        "metadata": dict(job.request.get("metadata") or {}),
-        "results": [_event_result(result, texts) for result in job.results],
-        "created_at": job.created_at,
-        "updated_at": job.updated_at,
-        "started_at": job.started_at,
-        "completed_at": job.completed_at,
-        "latency": seconds_between(job.started_at, job.completed_at) * 1000 if ended else None,  # type: ignore[arg-type]
-        "graph_status": None,
-        "error": job.error,
-    }
-
-
-def _event_result(result: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
-    text = texts.get(result["id"])
-    return {"id": result["id"], "event": result.get("event", "ADD"), "memory": text, "data": {"memory": text}}
 
 
 def _extracted_item(added: AddedMemory) -> dict[str, Any]:

@@ -70,6 +70,8 @@ class Memory:
     sources: tuple[MessageRef, ...] = ()
     superseded_by: str | None = None
     deleted: bool = False
+    #: Nobody may change it; it can only be deleted.
+    immutable: bool = False
     #: When the service heard of it, where `created_at` is an earlier time that the client gave; None: the same.
     recorded_at: str | None = None
 

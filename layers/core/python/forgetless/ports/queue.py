@@ -12,6 +12,10 @@ __all__ = ["JobQueue"]
 class JobQueue(Protocol):
     """A FIFO queue whose message group is the job's writer scope."""
 
+    @property
+    def background(self) -> bool:
+        """Whether anyone takes messages: where not, an add must be done while its caller waits."""
+
     def send(self, job: Job, *, attempt: str) -> None:
         """Enqueue {"tenant", "job_id"}; the same job and `attempt` within five minutes is sent once.
 

@@ -22,6 +22,8 @@ __all__ = ["INLINE_DEADLINE_S", "AddService"]
 
 #: An add that waits for an LLM gives up before the gateway's 30 s do.
 INLINE_DEADLINE_S = 25.0
+#: Between two looks at a job that a caller waits for.
+_POLL_S = 0.1
 #: Context comes from the same conversation: messages of the last hour.
 CONTEXT_AGE_S = 3600.0
 CONTEXT_MESSAGES = 2
@@ -57,7 +59,8 @@ class AddService:
         if not messages:
             return AddOutcome(finished(job, self._clock.now(), ()), (), indexed=True, extraction="verbatim")
         if request.infer and self._inference is not None:
-            return self._infer(self._inference, job, messages, queued=request.queued)
+            queued = request.queued and self._queue.background
+            return self._infer(self._inference, job, messages, queued=queued)
         extraction = "none" if request.infer else "verbatim"
         if request.idempotency_key is not None:
             # A retry after its process died: what is stored is answered, and not inserted into the index again.
@@ -73,6 +76,12 @@ class AddService:
             "expiration_date": request.expiration_date,
             "memory_type": request.memory_type,
             "prompt": request.prompt,
+            "agent_prompt": request.agent_prompt,
+            "includes": request.includes,
+            "excludes": request.excludes,
+            "categories": None if request.categories is None else dict(request.categories),
+            "categorised": request.categorised,
+            "immutable": request.immutable,
         }
         job = Job(
             id=job_id_for(request.scope.tenant, request.idempotency_key),
@@ -114,6 +123,18 @@ class AddService:
         except Exception as error:
             inference.fail(standing, owner=owner, reason=reason_of(error))
             raise
+
+    def awaited(self, outcome: AddOutcome, *, seconds: float) -> AddOutcome:
+        """The outcome of a queued add as soon as the ledger has it, within `seconds`; else as it stands."""
+        job = outcome.job
+        end = self._clock.monotonic() + seconds
+        while job.state not in {JobState.SUCCEEDED, JobState.FAILED}:
+            left = end - self._clock.monotonic()
+            if left <= 0:
+                return replace(outcome, job=job)
+            self._clock.sleep(min(_POLL_S, left))
+            job = self._ledger.job(job.tenant, job.id) or job
+        return self._repeated(job, "llm") if job.state is JobState.SUCCEEDED else replace(outcome, job=job)
 
     def enqueue(self, job: Job) -> None:
         """Send the job to the queue; when that fails, sweep finds it in the ledger."""
@@ -171,6 +192,7 @@ def _as_memory(job: Job, message: Message, previous: Sequence[Message]) -> Memor
         role=message.role,
         actor_id=message.name,
         expiration_date=job.request.get("expiration_date"),
+        immutable=bool(job.request.get("immutable")),
         recorded_at=job.created_at if job.created_at != message.created_at else None,
         context=tuple(earlier.ref for earlier in previous),
         sources=(message.ref,),

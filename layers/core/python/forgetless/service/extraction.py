@@ -6,7 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from forgetless.domain.errors import LlmReplyError
@@ -15,7 +15,15 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.llm import ChatMessage, Llm
 from forgetless.service import prompts
 
-__all__ = ["ExtractionRequest", "Fact", "extract", "generate_instructions", "summarise_procedure"]
+__all__ = [
+    "ExtractionRequest",
+    "Fact",
+    "ask_export",
+    "ask_summary",
+    "extract",
+    "generate_instructions",
+    "summarise_procedure",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +47,8 @@ class ExtractionRequest:
     now: str
     instructions: str | None
     agent: bool
+    #: Categories to choose from, name to description; none are asked for when it is empty.
+    categories: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,7 @@ class Fact:
     attributed_to: str | None = None
     supersedes: tuple[str, ...] = ()
     sources: tuple[MessageRef, ...] = ()
+    categories: tuple[str, ...] = ()
 
 
 class _InvalidReplyError(Exception):
@@ -73,12 +84,13 @@ def extract(llm: Llm, request: ExtractionRequest, *, deadline_s: float, clock: C
         now=request.now,
         instructions=request.instructions,
         agent=request.agent,
+        categories=request.categories,
     )
     return _ask_json(
         llm,
         asked,
         schema_name="facts",
-        schema=prompts.FACTS_SCHEMA,
+        schema=prompts.facts_schema(request.categories),
         read=lambda reply: _facts(reply, request),
         deadline_s=deadline_s,
         clock=clock,
@@ -113,12 +125,49 @@ def generate_instructions(llm: Llm, use_case: str, *, deadline_s: float, clock: 
     )
 
 
+def ask_export(
+    llm: Llm,
+    memories: Sequence[Memory],
+    schema: Mapping[str, Any],
+    instructions: str | None,
+    *,
+    deadline_s: float,
+    clock: Clock,
+) -> Any:
+    """The memories as a JSON object of `schema`. Raises as `extract` does."""
+
+    def read(reply: object) -> object:
+        if not isinstance(reply, dict):
+            raise _InvalidReplyError("it is not a JSON object")
+        return reply
+
+    # The schema is the client's, and strict modes refuse most: so it stands in the data, and any object is taken.
+    return _ask_json(
+        llm,
+        prompts.export_messages(memories, schema, instructions),
+        schema_name="export",
+        schema=None,
+        read=read,
+        deadline_s=deadline_s,
+        clock=clock,
+    )
+
+
+def ask_summary(llm: Llm, memories: Sequence[Memory], *, deadline_s: float) -> str:
+    """What the memories say, in a few sentences. Raises as `summarise_procedure` does."""
+    reply = llm.complete(prompts.summary_messages(memories), deadline_s=deadline_s)
+    summary = _clean(_THOUGHT.sub("", reply))
+    if not summary:
+        raise LlmReplyError("the LLM's summary is empty")
+    return summary
+
+
 def _ask_json(
     llm: Llm,
     asked: list[ChatMessage],
     *,
     schema_name: str,
-    schema: Mapping[str, Any],
+    schema: Mapping[str, Any] | None,
     read: Callable[[object], _T],
     deadline_s: float,
     clock: Clock,
@@ -191,7 +240,14 @@ def _fact(entry: object, number: int, request: ExtractionRequest) -> Fact | None
         attributed_to=said_by if said_by in ("user", "assistant") else None,
         supersedes=tuple(request.existing[position - 1].id for position in superseded),
         sources=tuple(request.messages[position - 1].ref for position in sources),
+        categories=_categories(entry.get("categories"), request.categories),
     )
+
+
+def _categories(value: object, known: Mapping[str, str]) -> tuple[str, ...]:
+    """Those in a list that were to choose from, once each; everything else in it is ignored."""
+    entries = value if isinstance(value, list) else []
+    return tuple(dict.fromkeys(entry for entry in entries if isinstance(entry, str) and entry in known))
 
 
 def _numbers(value: object, highest: int) -> list[int]:

@@ -16,7 +16,9 @@ from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import Llm
 from forgetless.service.announcing import Announcer
 from forgetless.service.extraction import ExtractionRequest, Fact, extract, summarise_procedure
+from forgetless.service.guidance import Guidance
 from forgetless.service.indexing import Indexer
+from forgetless.service.projects import ProjectService
 from forgetless.service.recalling import Recall
 from forgetless.service.requests import AddedMemory, AddOutcome
 
@@ -75,6 +77,7 @@ class InferenceRun:
     def __init__(
         self, *, ledger: Ledger, indexer: Indexer, recall: Recall, llm: Llm, clock: Clock, announcer: Announcer
     ) -> None:
+        self._projects = ProjectService(ledger=ledger, clock=clock)
         self._ledger = ledger
         self._announcer = announcer
         self._indexer = indexer
@@ -147,13 +150,15 @@ class InferenceRun:
             text = summarise_procedure(self._llm, messages, prompt, deadline_s=remaining)
             return [Fact(text, None, (), tuple(message.ref for message in messages))]
         said_at = messages[0].created_at
+        guidance = Guidance.of(job.request, self._projects.settings(job.tenant))
         request = ExtractionRequest(
             messages=messages,
             existing=existing,
             recent=self._ledger.recent_messages(job.scope, since="", before=said_at, limit=6),
             now=said_at,
-            instructions=prompt,
+            instructions=guidance.text(user=bool(job.scope.user_id), agent=bool(job.scope.agent_id)),
             agent=bool(job.scope.agent_id) and not job.scope.user_id,
+            categories=guidance.categories,
         )
         return extract(self._llm, request, deadline_s=remaining, clock=self._clock)
 
@@ -210,6 +215,8 @@ def _as_memory(job: Job, fact: Fact, place: int, said_at: str) -> Memory:
         metadata=metadata,
         attributed_to=fact.attributed_to,
         expiration_date=job.request.get("expiration_date"),
+        categories=fact.categories,
+        immutable=bool(job.request.get("immutable")),
         recorded_at=job.created_at if job.created_at != said_at else None,
         extracted=True,
         context=fact.sources,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 
 from forgetless.domain.filter_evaluation import evaluate
+from forgetless.domain.filter_scope import pinned_ids
 from forgetless.domain.filters import EVERYTHING, And, Filter
 from forgetless.domain.jobs import Job
-from forgetless.domain.memory import Event, EventKind, Memory
+from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Entity, Ledger
-from forgetless.service.requests import HistoryItem
+from forgetless.service.requests import HistoryItem, Page, PageRequest
 from forgetless.service.searching import unexpired
 
 __all__ = ["ReadService"]
@@ -53,6 +54,36 @@ class ReadService:
                 break
         return found[:limit]
 
+    def page(self, request: PageRequest) -> Page:
+        """One page of what matches, newest first, and the number of all; reads the whole of the narrowest scope."""
+        judged = unexpired(self._clock.now())
+        where = request.where if request.show_expired else And((request.where, judged))
+        first = (request.number - 1) * request.size
+        found: list[Memory] = []
+        count = 0
+        for memory in self.matching(request.tenant, where, superseded=request.superseded):
+            if first <= count < first + request.size:
+                found.append(memory)
+            count += 1
+        return Page(tuple(found), count)
+
+    def matching(self, tenant: str, where: Filter, *, superseded: bool = False) -> Iterator[Memory]:
+        """Every memory that matches, newest first; live ones, with `superseded` those superseded too."""
+        ids = pinned_ids(where)
+        cursor: str | None = None
+        while True:
+            page = self._ledger.list_memories(tenant, ids, limit=_PAGE, cursor=cursor, superseded=superseded)
+            yield from (memory for memory in page.items if evaluate(where, memory))
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    def said(self, tenant: str, memories: Sequence[Memory]) -> dict[str, Sequence[Message]]:
+        """The raw messages behind each memory, by its id, as far as they are still there."""
+        refs = sorted({ref for memory in memories for ref in memory.sources})
+        found = self._ledger.read_messages(tenant, refs) if refs else {}
+        return {memory.id: [found[ref] for ref in memory.sources if ref in found] for memory in memories}
+
     def history(self, tenant: str, memory_id: str) -> Sequence[HistoryItem]:
         """Every event of the memory, oldest first; empty when unknown."""
         events = self._ledger.history(tenant, memory_id)
@@ -61,6 +92,21 @@ class ReadService:
     def entities(self, tenant: str) -> Sequence[Entity]:
         """Users, agents, apps and runs with the number of their memories."""
         return self._ledger.entities(tenant)
+
+    def texts(self, tenant: str, ids: Sequence[str]) -> dict[str, str]:
+        """The texts of those memories that are still there."""
+        return {id_: memory.text for id_, memory in self._ledger.read(tenant, ids).items() if not memory.deleted}
+
+    def jobs(self, tenant: str, *, number: int, size: int) -> tuple[Sequence[Job], int]:
+        """One page of the tenant's jobs, newest first, and the number of all."""
+        first, count, cursor = (number - 1) * size, 0, None
+        found: MutableSequence[Job] = []
+        while True:
+            jobs, cursor = self._ledger.jobs(tenant, limit=_PAGE, cursor=cursor)
+            found += jobs[max(0, first - count) : max(0, first + size - count)]
+            count += len(jobs)
+            if cursor is None:
+                return found, count
 
     def job(self, tenant: str, job_id: str) -> Job | None:
         """The job behind an event id, or None."""
@@ -81,4 +127,5 @@ def _item(event: Event, earlier: Sequence[Event]) -> HistoryItem:
         is_deleted=gone,
         actor_id=memory.actor_id,
         role=memory.role,
+        memory=memory,
     )

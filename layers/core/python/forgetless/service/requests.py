@@ -17,6 +17,8 @@ __all__ = [
     "AddedMemory",
     "HistoryItem",
     "IncomingMessage",
+    "Page",
+    "PageRequest",
     "ScoreDetails",
     "ScoredMemory",
     "SearchRequest",
@@ -44,6 +46,14 @@ class AddRequest:
     expiration_date: str | None = None
     memory_type: str | None = None
     prompt: str | None = None
+    agent_prompt: str | None = None
+    includes: str | None = None
+    excludes: str | None = None
+    #: Categories to choose from, name to description; None: the project's.
+    categories: Mapping[str, str] | None = None
+    #: Whether to choose from general ones where neither the add nor the project names any.
+    categorised: bool = False
+    immutable: bool = False
     idempotency_key: str | None = None
     timestamp: str | None = None
     queued: bool = False
@@ -82,6 +92,28 @@ class SearchRequest:
     threshold: float = 0.1
     show_expired: bool = False
     explain: bool = False
+    #: The moment as of which expiration is judged (a timestamp); None: now.
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """A page (from 1) of `size` of the memories that match; `superseded` counts those too."""
+
+    tenant: str
+    where: Filter
+    number: int
+    size: int
+    show_expired: bool = False
+    superseded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Memories of one page, and how many match in all."""
+
+    items: tuple[Memory, ...]
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +151,8 @@ class UpdateRequest:
     metadata: Mapping[str, Any] | None = None
     expiration_date: str | None = None
     clear_expiration: bool = False
+    #: When it happened (a timestamp): becomes `created_at`.
+    timestamp: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +169,5 @@ class HistoryItem:
     is_deleted: bool
     actor_id: str | None
     role: str | None
+    #: The memory as it was after the event.
+    memory: Memory

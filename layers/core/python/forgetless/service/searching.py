@@ -67,7 +67,11 @@ class SearchService:
             raise InvalidRequestError("query must not be empty: say what to look for")
         if request.top_k == 0:
             return []
-        where = request.where if request.show_expired else And((request.where, unexpired(self._clock.now())))
+        where = (
+            request.where
+            if request.show_expired
+            else And((request.where, unexpired(request.reference or self._clock.now())))
+        )
         vector = self._embedder.embed([query], EmbeddingTask.QUERY)[0]
         words = " ".join(query_words(query))
         limit = max(CANDIDATES, CANDIDATES_PER_RESULT * request.top_k)

@@ -19,6 +19,8 @@ from forgetless.service.changing import ChangeService
 from forgetless.service.delivering import DeliveryService
 from forgetless.service.event_export import EventExport
 from forgetless.service.event_import import EventImport
+from forgetless.service.exporting import ExportService
+from forgetless.service.feedback import FeedbackService
 from forgetless.service.health import HealthService
 from forgetless.service.idempotency import IdempotencyService
 from forgetless.service.indexing import Indexer
@@ -29,11 +31,13 @@ from forgetless.service.keys import KeyService
 from forgetless.service.limited_index import LimitedIndex
 from forgetless.service.limited_ledger import LimitedLedger
 from forgetless.service.past import PastService
+from forgetless.service.projects import ProjectService
 from forgetless.service.rates import RateLimiter
 from forgetless.service.reading import ReadService
 from forgetless.service.recalling import Recall
 from forgetless.service.searching import SearchService
 from forgetless.service.sweeping import SweepService
+from forgetless.service.webhooks import WebhookService
 
 __all__ = ["Ports", "Services"]
 
@@ -83,6 +87,10 @@ class Services:
         self.reads = ReadService(ledger=ledger, clock=clock)
         self.past = PastService(ledger=ledger, indexer=indexer, embedder=ports.embedder, clock=clock)
         self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock, announcer=announcer)
+        self.projects = ProjectService(ledger=ledger, clock=clock)
+        self.feedback = FeedbackService(ledger=ledger, clock=clock)
+        self.webhooks = WebhookService(ledger=ledger, clock=clock)
+        self.exports = ExportService(ledger=ledger, reads=self.reads, llm=ports.llm, clock=clock)
         self.keys = KeyService(ledger=ledger, clock=clock)
         self.idempotency = IdempotencyService(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)

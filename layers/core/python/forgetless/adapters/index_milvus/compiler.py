@@ -112,7 +112,8 @@ def _condition(field: Field, operator: Operator, value: Any, *, negated: bool) -
         return _LEFT_OUT if negated else _categories(operator, value)
     if field.name in TIMES and operator in _SIGNS:
         return _ordered(field.name, _SIGNS[operator], value, negated=negated)
-    if operator in (Operator.EQ, Operator.IN, Operator.EXISTS):
+    # Rows hold the words of a text, not itself.
+    if field.name != "text" and operator in (Operator.EQ, Operator.IN, Operator.EXISTS):
         return _equality(field.name, operator, value, negated=negated)
     return _LEFT_OUT
 

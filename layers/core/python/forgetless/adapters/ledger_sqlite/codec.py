@@ -44,6 +44,7 @@ _DEFAULTS: tuple[tuple[str, Any], ...] = (
     ("extracted", False),
     ("superseded_by", None),
     ("deleted", False),
+    ("immutable", False),
     ("recorded_at", None),
 )
 

@@ -1,0 +1,65 @@
+"""Messages in every form that clients send: a text, one object, a list; contents as text or as parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forgetless.api.checking import check_unicode
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.service.requests import IncomingMessage
+
+__all__ = ["read_messages"]
+
+_ROLES = frozenset({"user", "assistant", "system", "tool"})
+
+
+def read_messages(given: Any) -> tuple[IncomingMessage, ...]:
+    """The messages that hold text; raises InvalidRequestError naming the one that is wrong.
+
+    Parts that are no text (images, documents) are left out: nothing here looks at them.
+    """
+    if isinstance(given, str | dict):
+        given = [given]
+    if not isinstance(given, list) or not given:
+        raise InvalidRequestError("messages must be a list of {role, content}, or a text.")
+    read = [_message(place, one) for place, one in enumerate(given)]
+    kept = tuple(message for message in read if message.content.strip())
+    if not kept:
+        raise InvalidRequestError("messages hold no text; images and documents alone cannot be remembered.")
+    return kept
+
+
+def _message(place: int, given: Any) -> IncomingMessage:
+    name = f"messages[{place}]"
+    if isinstance(given, str):
+        given = {"role": "user", "content": given}
+    if not isinstance(given, dict):
+        raise InvalidRequestError(f"{name} must be an object {{role, content}}.")
+    role = given.get("role", "user")
+    if role not in _ROLES:
+        raise InvalidRequestError(f"{name}.role must be one of user, assistant, system and tool.")
+    speaker = given.get("name")
+    if speaker is not None and not isinstance(speaker, str):
+        raise InvalidRequestError(f"{name}.name must be text.")
+    text = _text(f"{name}.content", given.get("content"))
+    check_unicode(name, text)
+    check_unicode(f"{name}.name", speaker or "")
+    return IncomingMessage(role, text, speaker)
+
+
+def _text(name: str, content: Any) -> str:
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    parts = [content] if isinstance(content, dict) else content
+    if not isinstance(parts, list):
+        raise InvalidRequestError(f"{name} must be text or a list of parts.")
+    texts = []
+    for part in parts:
+        text = part.get("text") if isinstance(part, dict) else part
+        if isinstance(text, str):
+            texts.append(text)
+        elif not isinstance(part, dict):
+            raise InvalidRequestError(f"{name}: a part must be text or an object.")
+    return "\n".join(texts)

@@ -1,0 +1,155 @@
+"""Memories, history, jobs and entities as the Platform shows them; runs are named `run_id` and `session_id`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from forgetless.domain.jobs import Job
+from forgetless.domain.memory import Memory, Message
+from forgetless.domain.times import seconds_between
+from forgetless.ports.ledger import Entity
+from forgetless.service.requests import AddedMemory, HistoryItem, ScoredMemory
+
+__all__ = ["added_item", "entity_item", "entity_number", "event_item", "history_item", "memory_item", "search_item"]
+
+#: Whole numbers up to here are exact in JavaScript.
+_NUMBERS = 2**53
+
+
+def memory_item(memory: Memory, fields: Collection[str] | None = None) -> dict[str, Any]:
+    """One memory; `fields` leaves only those and the id."""
+    item = {
+        "id": memory.id,
+        "memory": memory.text,
+        **_ids(memory),
+        "hash": memory.hash,
+        "metadata": dict(memory.metadata) or None,
+        "categories": list(memory.categories) or None,
+        "created_at": memory.created_at,
+        "updated_at": memory.updated_at,
+        "recorded_at": memory.recorded_at or memory.created_at,
+        "expiration_date": memory.expiration_date,
+        "immutable": memory.immutable,
+        "structured_attributes": _attributes(memory.created_at),
+        "attributed_to": memory.attributed_to,
+        "role": memory.role,
+        "actor_id": memory.actor_id,
+        "replaced_by": memory.superseded_by,
+        "lifecycle_state": "active" if memory.live else "superseded",
+        "synthesized": False,
+    }
+    return {name: value for name, value in item.items() if name == "id" or name in fields} if fields else item
+
+
+def search_item(found: ScoredMemory, fields: Collection[str] | None = None) -> dict[str, Any]:
+    """One hit, with its score in 0..1."""
+    item = {**memory_item(found.memory), "score": found.score}
+    if found.details is not None:
+        details = found.details
+        item["score_breakdown"] = {
+            "semantic": details.semantic_score,
+            "bm25": details.bm25_score,
+            "entity": details.entity_boost,
+        }
+    return {name: value for name, value in item.items() if name == "id" or name in fields} if fields else item
+
+
+def added_item(added: AddedMemory) -> dict[str, Any]:
+    """One line of an add's results, in both forms that clients read."""
+    return {"id": added.id, "memory": added.memory, "data": {"memory": added.memory}, "event": added.event}
+
+
+def history_item(item: HistoryItem, said: Sequence[Message]) -> dict[str, Any]:
+    """One event of a memory, with the messages that it comes from."""
+    memory = item.memory
+    return {
+        "id": item.id,
+        "memory_id": item.memory_id,
+        "input": [{"role": message.role, "content": message.content} for message in said],
+        "old_memory": item.old_memory,
+        "new_memory": item.new_memory,
+        **_ids(memory),
+        "categories": list(memory.categories) or None,
+        "event": item.event.value,
+        "metadata": dict(memory.metadata) or None,
+        "created_at": item.created_at,
+        "updated_at": item.updated_at or item.created_at,
+    }
+
+
+def event_item(job: Job, texts: Mapping[str, str]) -> dict[str, Any]:
+    """One job; `texts` are those of its memories that are still there."""
+    ended = job.started_at is not None and job.completed_at is not None
+    return {
+        "id": job.id,
+        "event_type": "ADD",
+        "status": job.state.value,
+        "payload": job.scope.ids(),
+        "metadata": dict(job.request.get("metadata") or {}),
+        "results": [_event_result(result, texts) for result in job.results],
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "started_at": job.started_at,
+        "completed_at": job.completed_at,
+        "latency": seconds_between(job.started_at, job.completed_at) * 1000 if ended else None,  # type: ignore[arg-type]
+        "graph_status": None,
+        "error": job.error,
+    }
+
+
+def entity_number(kind: str, id_: str) -> int:
+    """The number of an entity on the routes that want one: always the same, derived from its kind and id."""
+    digest = hashlib.sha256(f"{kind}\x00{id_}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8]) % _NUMBERS
+
+
+def entity_item(entity: Entity) -> dict[str, Any]:
+    """One user, agent, app or run with its totals."""
+    return {
+        "id": entity_number(entity.kind, entity.id),
+        "name": entity.id,
+        "type": entity.kind,
+        "created_at": entity.created_at,
+        "updated_at": entity.updated_at,
+        "owner": None,
+        "metadata": None,
+        "total_memories": entity.total_memories,
+    }
+
+
+def _event_result(result: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
+    text = texts.get(result["id"])
+    return {"id": result["id"], "event": result.get("event", "ADD"), "memory": text, "data": {"memory": text}}
+
+
+def _ids(memory: Memory) -> dict[str, str | None]:
+    scope = memory.scope
+    run = scope.run_id or None
+    return {
+        "user_id": scope.user_id or None,
+        "agent_id": scope.agent_id or None,
+        "app_id": scope.app_id or None,
+        "run_id": run,
+        "session_id": run,
+    }
+
+
+def _attributes(created_at: str) -> dict[str, Any]:
+    """What the Platform derives from the time."""
+    moment = datetime.fromisoformat(created_at)
+    week_day = moment.isoweekday()
+    return {
+        "year": moment.year,
+        "month": moment.month,
+        "day": moment.day,
+        "hour": moment.hour,
+        "minute": moment.minute,
+        "day_of_week": moment.strftime("%A").lower(),
+        "is_weekend": week_day > 5,
+        "quarter": (moment.month + 2) // 3,
+        "week_of_year": moment.isocalendar().week,
+        "day_of_year": moment.timetuple().tm_yday,
+    }

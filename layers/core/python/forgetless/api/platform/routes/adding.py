@@ -1,0 +1,143 @@
+"""Add: v3 answers at once and goes on in the background; v1 too, in its own shapes."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from fastapi import Header
+from starlette.responses import Response
+
+from forgetless.api.caller import Caller, CurrentCaller
+from forgetless.api.checking import check_expiration_date, check_metadata
+from forgetless.api.platform.messages import read_messages
+from forgetless.api.platform.presenting import added_item
+from forgetless.api.platform.scoping import given_ids
+from forgetless.api.platform.wire import AddBody
+from forgetless.api.render import json_response
+from forgetless.api.routing import Route
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.jobs import JobState
+from forgetless.domain.platform_filters import parse_moment
+from forgetless.domain.scope import Scope
+from forgetless.service.guidance import merged_categories
+from forgetless.service.requests import AddOutcome, AddRequest
+
+__all__ = ["ROUTES"]
+
+#: The longest wait: the gateway gives up at 30 s.
+MAX_WAIT_S = 25
+MAX_CATEGORIES = 100
+
+_QUEUED = "Memory processing has been queued for background execution"
+_DONE = "Memories were stored."
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?:$|[,;\s])", re.IGNORECASE)
+
+Prefer = Annotated[str | None, Header()]
+
+
+def add_v3(caller: CurrentCaller, body: AddBody, prefer: Prefer = None) -> Response:
+    """PENDING with an `event_id` where an LLM is to read the messages, else the results."""
+    outcome, headers = _add(caller, body, prefer)
+    return _answer(outcome, headers, _v3)
+
+
+def add_v1(caller: CurrentCaller, body: AddBody, prefer: Prefer = None) -> Response:
+    """The same in v1's shapes: a list, or with `output_format: "v1.1"` an object."""
+    outcome, headers = _add(caller, body, prefer)
+    return _answer(outcome, headers, _v1_1 if body.output_format == "v1.1" else _v1_0)
+
+
+def _add(caller: Caller, body: AddBody, prefer: str | None) -> tuple[AddOutcome, dict[str, str]]:
+    seconds = _wait_s(prefer)
+    request = _request(caller, body)
+    adds = caller.services.add
+    outcome = adds.add(request)
+    if seconds is None:
+        return outcome, {}
+    return adds.awaited(outcome, seconds=seconds), {"Preference-Applied": f"wait={seconds}"}
+
+
+def _request(caller: Caller, body: AddBody) -> AddRequest:
+    ids = given_ids(body)
+    if not ids:
+        raise InvalidRequestError("At least one of user_id, agent_id, app_id, run_id is required.")
+    if "*" in ids.values():
+        raise InvalidRequestError("An id of an add must name one user, agent, app or run, not '*'.")
+    moment = body.timestamp or body.observation_datetime or body.observation_date
+    expiration = body.expiration_date
+    categories = merged_categories(body.custom_categories or ())
+    if len(categories) > MAX_CATEGORIES:
+        raise InvalidRequestError(f"custom_categories: at most {MAX_CATEGORIES} categories.")
+    return AddRequest(
+        scope=Scope(caller.tenant, **ids),
+        messages=read_messages(body.messages),
+        infer=body.infer is not False,
+        metadata=check_metadata(body.metadata or {}),
+        expiration_date=None if expiration is None else check_expiration_date(expiration),
+        prompt=body.custom_instructions,
+        agent_prompt=body.agent_custom_instructions,
+        includes=body.includes,
+        excludes=body.excludes,
+        categories=categories or None,
+        categorised=True,
+        immutable=bool(body.immutable),
+        idempotency_key=caller.idempotency_name,
+        timestamp=None if moment is None else parse_moment("timestamp", moment),
+        queued=body.async_mode is not False,
+    )
+
+
+def _wait_s(prefer: str | None) -> int | None:
+    found = _WAIT.search(prefer or "")
+    return None if found is None else min(int(found.group(1)), MAX_WAIT_S)
+
+
+def _answer(outcome: AddOutcome, headers: dict[str, str], shape: Any) -> Response:
+    job = outcome.job
+    if job.state is JobState.FAILED:
+        text = job.error or "The add failed."
+        return json_response({"error": text, "detail": text, "event_id": job.id, "status": "FAILED"}, status=502)
+    return json_response(shape(outcome), headers=headers)
+
+
+def _v3(outcome: AddOutcome) -> dict[str, Any]:
+    return {**_status(outcome), **({"results": _results(outcome)} if _done(outcome) else {}), **_notes(outcome)}
+
+
+def _v1_1(outcome: AddOutcome) -> dict[str, Any]:
+    results = _results(outcome) if _done(outcome) else [_status(outcome)]
+    return {"results": results, "relations": [], "event_id": outcome.job.id, **_notes(outcome)}
+
+
+def _v1_0(outcome: AddOutcome) -> list[dict[str, Any]]:
+    return _results(outcome) if _done(outcome) else [_status(outcome)]
+
+
+def _done(outcome: AddOutcome) -> bool:
+    return outcome.job.state is JobState.SUCCEEDED
+
+
+def _status(outcome: AddOutcome) -> dict[str, Any]:
+    done = _done(outcome)
+    return {
+        "message": _DONE if done else _QUEUED,
+        "status": "SUCCEEDED" if done else "PENDING",
+        "event_id": outcome.job.id,
+    }
+
+
+def _results(outcome: AddOutcome) -> list[dict[str, Any]]:
+    return [added_item(added) for added in outcome.results]
+
+
+def _notes(outcome: AddOutcome) -> dict[str, Any]:
+    notes: dict[str, Any] = {}
+    if _done(outcome) and not outcome.indexed:
+        notes["indexed"] = False
+    if outcome.extraction == "none":
+        notes["extraction"] = "none"
+    return notes
+
+
+ROUTES = (Route("POST", "/v3/memories/add/", add_v3), Route("POST", "/v1/memories/", add_v1))

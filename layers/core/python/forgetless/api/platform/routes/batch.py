@@ -1,0 +1,56 @@
+"""Batches: up to a thousand changes or deletions in one request, all checked before the first is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.responses import Response
+
+from forgetless.api.caller import Caller, CurrentCaller
+from forgetless.api.checking import check_metadata
+from forgetless.api.platform.routes.memories import check_memory_id
+from forgetless.api.platform.wire import MAX_BATCH, BatchDelete, BatchUpdate
+from forgetless.api.render import json_response
+from forgetless.api.routing import Route
+from forgetless.domain.errors import InvalidRequestError, NotFoundError
+from forgetless.service.requests import UpdateRequest
+
+__all__ = ["ROUTES"]
+
+
+def update_batch(caller: CurrentCaller, body: BatchUpdate) -> Response:
+    """Change text or metadata of several memories."""
+    _check(caller, [item.memory_id for item in body.memories], "updated")
+    requests = []
+    for place, item in enumerate(body.memories):
+        if item.text is None and item.metadata is None:
+            raise InvalidRequestError(f"memories[{place}]: give text or metadata.")
+        if item.text is not None and not item.text.strip():
+            raise InvalidRequestError(f"memories[{place}].text must not be empty.")
+        metadata = None if item.metadata is None else check_metadata(item.metadata)
+        requests.append(UpdateRequest(caller.tenant, item.memory_id, text=item.text, metadata=metadata))
+    caller.services.changes.update_many(requests)
+    return json_response({"message": f"Successfully updated {len(requests)} memories"})
+
+
+def delete_batch(caller: CurrentCaller, body: BatchDelete) -> Response:
+    """Forget several memories for good."""
+    ids = [item.memory_id for item in body.memories]
+    _check(caller, ids, "deleted")
+    for memory_id in ids:
+        caller.services.changes.delete(caller.tenant, memory_id, missing_ok=True)
+    return json_response({"message": f"Successfully deleted {len(ids)} memories"})
+
+
+def _check(caller: Caller, ids: Sequence[str], done: str) -> None:
+    if len(ids) > MAX_BATCH:
+        raise InvalidRequestError(f"Maximum of {MAX_BATCH} memories can be {done} in a single request")
+    for memory_id in ids:
+        check_memory_id(memory_id)
+    known = caller.services.reads.texts(caller.tenant, ids)
+    missing = [memory_id for memory_id in ids if memory_id not in known]
+    if missing:
+        raise NotFoundError(f"Memory not found: {missing[0]}. Nothing was {done}.")
+
+
+ROUTES = (Route("PUT", "/v1/batch/", update_batch), Route("DELETE", "/v1/batch/", delete_batch))

@@ -1,0 +1,47 @@
+"""How adds went that go on in the background."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from forgetless.api.caller import CurrentCaller
+from forgetless.api.platform.pages import envelope
+from forgetless.api.platform.presenting import event_item
+from forgetless.api.platform.wire import MAX_PAGE_SIZE
+from forgetless.api.render import json_response
+from forgetless.api.routing import Route
+from forgetless.domain.errors import NotFoundError
+
+__all__ = ["ROUTES"]
+
+_UNKNOWN = "Event not found or you don't have permission to access it."
+
+
+def get_event(caller: CurrentCaller, event_id: str) -> Response:
+    """The job behind an `event_id`: its status, and its results once it has succeeded."""
+    reads = caller.services.reads
+    job = reads.job(caller.tenant, event_id)
+    if job is None:
+        raise NotFoundError(_UNKNOWN)
+    return json_response(event_item(job, reads.texts(caller.tenant, [result["id"] for result in job.results])))
+
+
+def list_events(
+    request: Request,
+    caller: CurrentCaller,
+    page: Annotated[int, Query(ge=1)] = 1,
+    page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 100,
+) -> Response:
+    """The tenant's jobs, newest first."""
+    reads = caller.services.reads
+    jobs, count = reads.jobs(caller.tenant, number=page, size=page_size)
+    texts = reads.texts(caller.tenant, [result["id"] for job in jobs for result in job.results])
+    items = [event_item(job, texts) for job in jobs]
+    return json_response(envelope(request, items, count=count, number=page, size=page_size))
+
+
+ROUTES = (Route("GET", "/v1/events/", list_events), Route("GET", "/v1/event/{event_id}/", get_event))

@@ -1,0 +1,65 @@
+"""Exports in the shape of a JSON schema, and summaries."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.responses import Response
+
+from forgetless.api.caller import CurrentCaller
+from forgetless.api.checking import check_json
+from forgetless.api.platform.scoping import scope_of
+from forgetless.api.platform.wire import ExportCreate, ExportGet, Filters, Ids, SummaryBody
+from forgetless.api.render import json_response
+from forgetless.api.routing import Route
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.keys import Role
+
+__all__ = ["ROUTES"]
+
+_CREATED = "Memory export request received. The export will be ready in a few seconds."
+_MAPPED = "mapped by field names; no LLM is configured"
+
+
+def create_export(caller: CurrentCaller, body: ExportCreate) -> Response:
+    """Remember what to export; it is made when it is read, so it holds nothing that was deleted since."""
+    schema = _schema(body.schema_)
+    filters: Filters = body.filters or {}
+    scope_of(caller, filters, Ids(), top_level=False)
+    id_ = caller.services.exports.create(caller.tenant, schema, filters, body.export_instructions)
+    return json_response({"message": _CREATED, "id": id_}, status=201)
+
+
+def get_export(caller: CurrentCaller, body: ExportGet) -> Response:
+    """The export by its id, else the newest with these filters."""
+    if body.memory_export_id is None and body.filters is None:
+        raise InvalidRequestError("memory_export_id or filters is required.")
+    shaped = caller.services.exports.get(caller.tenant, body.memory_export_id, body.filters)
+    return json_response(shaped.content, headers={} if shaped.by_llm else {"X-Forgetless-Export": _MAPPED})
+
+
+def summarise(caller: CurrentCaller, body: SummaryBody) -> Response:
+    """What matches in a few sentences; without an LLM the texts themselves."""
+    where = scope_of(caller, body.filters, Ids(), top_level=False)
+    text, count, by_llm = caller.services.exports.summarise(caller.tenant, where)
+    return json_response([{"summary": text, "memories": count, "method": "llm" if by_llm else "texts"}])
+
+
+def _schema(given: Any) -> dict[str, Any]:
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except (ValueError, RecursionError):
+            given = None
+    if not isinstance(given, dict) or not given:
+        raise InvalidRequestError("Schema is required and must be a valid object")
+    check_json("schema", given)
+    return given
+
+
+ROUTES = (
+    Route("POST", "/v1/exports/", create_export),
+    Route("POST", "/v1/exports/get/", get_export, needs=Role.READ),
+    Route("POST", "/v1/summary/", summarise, needs=Role.READ),
+)

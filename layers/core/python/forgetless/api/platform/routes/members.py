@@ -1,0 +1,61 @@
+"""Members of a project: a list of addresses and roles that is kept and has no effect; keys decide who may do what."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from forgetless.api.caller import CurrentCaller
+from forgetless.api.platform.routes.projects import check_place
+from forgetless.api.render import json_response
+from forgetless.api.routing import Route
+from forgetless.api.wire.text import Text
+from forgetless.domain.keys import Role
+
+__all__ = ["ROUTES"]
+
+
+class MemberBody(BaseModel):
+    """Who, and as what."""
+
+    email: Text
+    role: Literal["READER", "OWNER"] = "READER"
+
+
+def list_members(caller: CurrentCaller, org_id: str, project: str) -> Response:
+    """Everybody on the list."""
+    members = check_place(caller, org_id, project).settings.get("members", {})
+    return json_response({"members": [{"username": email, "role": role} for email, role in members.items()]})
+
+
+def add_member(caller: CurrentCaller, org_id: str, project: str, body: MemberBody) -> Response:
+    """Put somebody on the list; no mail is sent."""
+    check_place(caller, org_id, project)
+    caller.services.projects.set_member(caller.tenant, project, body.email, body.role)
+    return json_response({"message": "User added to the project successfully."})
+
+
+def update_member(caller: CurrentCaller, org_id: str, project: str, body: MemberBody) -> Response:
+    """Change a role."""
+    check_place(caller, org_id, project)
+    caller.services.projects.set_member(caller.tenant, project, body.email, body.role, known=True)
+    return json_response({"message": "User role updated successfully."})
+
+
+def remove_member(caller: CurrentCaller, org_id: str, project: str, email: str) -> Response:
+    """Take somebody off the list."""
+    check_place(caller, org_id, project)
+    caller.services.projects.set_member(caller.tenant, project, email, None, known=True)
+    return json_response({"message": "Member removed from the project"})
+
+
+_MEMBERS = "/api/v1/orgs/organizations/{org_id}/projects/{project}/members/"
+
+ROUTES = (
+    Route("GET", _MEMBERS, list_members),
+    Route("POST", _MEMBERS, add_member, needs=Role.ADMIN),
+    Route("PUT", _MEMBERS, update_member, needs=Role.ADMIN),
+    Route("DELETE", _MEMBERS, remove_member, needs=Role.ADMIN),
+)

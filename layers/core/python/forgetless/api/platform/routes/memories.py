@@ -1,0 +1,147 @@
+"""One memory by its id: read, change, forget, history; and forgetting a whole scope."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from starlette.responses import Response
+
+from forgetless.api.caller import Caller, CurrentCaller
+from forgetless.api.checking import check_expiration_date, check_json, check_metadata
+from forgetless.api.platform.objects import read_object
+from forgetless.api.platform.presenting import history_item, memory_item
+from forgetless.api.platform.scoping import given_ids
+from forgetless.api.platform.wire import Ids, UpdateBody
+from forgetless.api.render import json_response
+from forgetless.api.routing import Route
+from forgetless.domain.errors import InvalidRequestError, NotFoundError
+from forgetless.domain.filter_scope import named_entities
+from forgetless.domain.filters import And, Compare, Field, Filter, Operator
+from forgetless.domain.keys import Role
+from forgetless.domain.memory import Memory
+from forgetless.domain.platform_filters import parse_moment, parse_platform_filter
+from forgetless.domain.scope import SCOPE_IDS
+from forgetless.service.requests import UpdateRequest
+
+__all__ = ["HISTORY", "ROUTES", "check_memory_id", "memory_of"]
+
+_UNKNOWN = "Memory not found!"
+
+
+def get_memory(caller: CurrentCaller, memory_id: str) -> Response:
+    """One memory, expired or superseded too."""
+    return json_response(memory_item(memory_of(caller, memory_id)))
+
+
+def update_memory(caller: CurrentCaller, memory_id: str, body: UpdateBody) -> Response:
+    """Change the text, merge metadata, move its time, set or (with null) clear the expiration date."""
+    memory_of(caller, memory_id)
+    return json_response(memory_item(caller.services.changes.update(_update(caller, memory_id, body))))
+
+
+def delete_memory(caller: CurrentCaller, memory_id: str, delete_linked: bool = False) -> Response:
+    """Forget one memory for good, with `delete_linked` also those that it superseded."""
+    memory_of(caller, memory_id)
+    answer: dict[str, Any] = {"message": "Memory deleted successfully!"}
+    if delete_linked:
+        answer["cascade_count"] = caller.services.changes.delete_linked(caller.tenant, memory_id)
+    else:
+        caller.services.changes.delete(caller.tenant, memory_id)
+    return json_response(answer)
+
+
+def memory_history(caller: CurrentCaller, memory_id: str) -> Response:
+    """What happened to one memory, oldest first."""
+    check_memory_id(memory_id)
+    reads = caller.services.reads
+    items = reads.history(caller.tenant, memory_id)
+    if not items:
+        raise NotFoundError(_UNKNOWN)
+    said = reads.said(caller.tenant, [items[-1].memory]).get(memory_id, [])
+    return json_response([history_item(item, said) for item in items])
+
+
+def delete_memories(
+    caller: CurrentCaller,
+    *,
+    user_id: str | None = None,
+    agent_id: str | None = None,
+    app_id: str | None = None,
+    run_id: str | None = None,
+    metadata: str | None = None,
+    filters: str | None = None,
+) -> Response:
+    """Forget everything of a scope; `*` stands for any value. It is done when the answer comes."""
+    ids = given_ids(Ids(user_id=user_id, agent_id=agent_id, app_id=app_id, run_id=run_id))
+    conditions = read_object("filters", filters) or {}
+    if given := read_object("metadata", metadata):
+        conditions = {"AND": [conditions, {"metadata": given}]}
+    check_json("filters", conditions)
+    where = parse_platform_filter(conditions)
+    if not ids and not list(named_entities(where)):
+        raise InvalidRequestError("At least one of user_id, agent_id, app_id, run_id is required.")
+    count = _delete(caller, ids, where if conditions else None)
+    return json_response({"message": "Memories deleted successfully!", "deleted": count})
+
+
+def _delete(caller: Caller, ids: dict[str, str], where: Filter | None) -> int:
+    changes, tenant = caller.services.changes, caller.tenant
+    named = {name: value for name, value in ids.items() if value != "*"}
+    any_value = [name for name in ids if name not in named]
+    if where is not None:
+        present = tuple(Compare(Field(name), Operator.EXISTS) for name in any_value)
+        return changes.delete_matching(tenant, named, And((where, *present)))
+    if any_value == list(SCOPE_IDS):
+        return changes.reset(tenant)
+    if any_value:
+        return changes.delete_kinds(tenant, any_value, named)
+    return changes.delete_scope(tenant, named)
+
+
+def memory_of(caller: Caller, memory_id: str) -> Memory:
+    """The memory; raises InvalidRequestError when it cannot be an id, NotFoundError when there is none."""
+    memory = caller.services.reads.get(caller.tenant, check_memory_id(memory_id))
+    if memory is None:
+        raise NotFoundError(_UNKNOWN)
+    return memory
+
+
+def check_memory_id(memory_id: str) -> str:
+    """The id, unless it is no UUID; raises InvalidRequestError."""
+    try:
+        if str(uuid.UUID(memory_id)) == memory_id.lower():
+            return memory_id
+    except ValueError:
+        pass
+    raise InvalidRequestError("memory_id should be a valid UUID")
+
+
+def _update(caller: Caller, memory_id: str, body: UpdateBody) -> UpdateRequest:
+    clear = "expiration_date" in body.model_fields_set and body.expiration_date is None
+    given = (body.text, body.metadata, body.timestamp, body.expiration_date)
+    if not clear and all(value is None for value in given):
+        raise InvalidRequestError("At least one of text, metadata, timestamp, or expiration_date must be provided.")
+    if body.text is not None and not body.text.strip():
+        raise InvalidRequestError("text must not be empty; delete the memory to forget it.")
+    expiration = body.expiration_date
+    return UpdateRequest(
+        tenant=caller.tenant,
+        memory_id=memory_id,
+        text=body.text,
+        metadata=None if body.metadata is None else check_metadata(body.metadata),
+        expiration_date=None if expiration is None else check_expiration_date(expiration),
+        clear_expiration=clear,
+        timestamp=None if body.timestamp is None else parse_moment("timestamp", body.timestamp),
+    )
+
+
+#: Before the entities' `/v1/memories/{entity_type}/{entity_id}/`, which would take it for an entity called "history".
+HISTORY = Route("GET", "/v1/memories/{memory_id:path}/history/", memory_history)
+
+ROUTES = (
+    Route("DELETE", "/v1/memories/", delete_memories, needs=Role.ADMIN),
+    Route("GET", "/v1/memories/{memory_id:path}/", get_memory),
+    Route("PUT", "/v1/memories/{memory_id:path}/", update_memory),
+    Route("DELETE", "/v1/memories/{memory_id:path}/", delete_memory),
+)

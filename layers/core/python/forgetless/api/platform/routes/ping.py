@@ -1,0 +1,27 @@
+"""Ping: what every client asks in its constructor."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from forgetless.api.caller import CurrentCaller
+from forgetless.api.render import json_response
+from forgetless.api.routing import Route
+from forgetless.service.projects import organization_id, project_id
+
+__all__ = ["ROUTES"]
+
+
+def ping(caller: CurrentCaller) -> Response:
+    """Whose key it is; never an e-mail address, which clients would send to their telemetry."""
+    return json_response(
+        {
+            "status": "ok",
+            "org_id": organization_id(caller.tenant),
+            "project_id": project_id(caller.tenant),
+            "user_email": None,
+        }
+    )
+
+
+ROUTES = (Route("GET", "/v1/ping/", ping),)

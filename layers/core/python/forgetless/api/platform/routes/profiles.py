@@ -1,0 +1,69 @@
+"""Profiles: not part of Forgetless, and every route says so in the words that clients know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from forgetless.api.caller import CurrentCaller
+from forgetless.api.render import json_response
+from forgetless.api.routing import Route
+from forgetless.domain.errors import NotFoundError
+
+__all__ = ["ROUTES"]
+
+_STATUS = "not_enabled"
+
+
+def get_profile(caller: CurrentCaller, entity_id: str) -> Response:
+    """No profile."""
+    del caller
+    profile = {"profile": None, "status": _STATUS, "entity_type": "user", "entity_id": entity_id}
+    return json_response({**profile, "updated_at": None, "generation_count": 0})
+
+
+def start_job(caller: CurrentCaller, body: dict[str, Any]) -> Response:
+    """No job: nothing was started."""
+    del caller
+    return json_response(
+        {
+            "job_id": None,
+            "status": _STATUS,
+            "status_url": None,
+            "operation": body.get("operation"),
+            "entity_type": body.get("entity_type"),
+            "entity_count_reserved": 0,
+            "entity_ids": [],
+            "sampled": 0,
+            "event_id": None,
+            "replayed": False,
+        }
+    )
+
+
+def get_job(caller: CurrentCaller, job_id: str) -> Response:
+    """There are none."""
+    del caller, job_id
+    raise NotFoundError("Profile job not found: profiles are not enabled here.")
+
+
+def get_settings(caller: CurrentCaller) -> Response:
+    """Off."""
+    del caller
+    return json_response({"enabled": False, "status": _STATUS, "entities": {}})
+
+
+def refuse_settings(caller: CurrentCaller, body: dict[str, Any]) -> Response:
+    """Still off: nothing was stored."""
+    del body
+    return get_settings(caller)
+
+
+ROUTES = (
+    Route("GET", "/v2/entities/user/{entity_id:path}/profile/", get_profile),
+    Route("POST", "/v2/profiles/jobs/", start_job),
+    Route("GET", "/v2/profiles/jobs/{job_id}/", get_job),
+    Route("GET", "/v2/profiles/settings/", get_settings),
+    Route("POST", "/v2/profiles/settings/", refuse_settings),
+)

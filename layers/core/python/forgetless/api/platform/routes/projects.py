@@ -1,0 +1,144 @@
+"""Projects: settings that extractions follow. A key works in its tenant's own project, whatever others there are."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any
+
+from fastapi import Query
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from forgetless.api.caller import Caller, CurrentCaller
+from forgetless.api.render import json_response
+from forgetless.api.routing import Route
+from forgetless.api.wire.text import Text
+from forgetless.domain.errors import InvalidRequestError, NotFoundError
+from forgetless.domain.keys import Role
+from forgetless.service.projects import Project, organization_id, project_id
+
+__all__ = ["ROUTES", "check_place"]
+
+_UNKNOWN = "Organization or project not found"
+
+#: Every key of a project that is not set.
+_DEFAULTS: dict[str, Any] = {
+    "name": "default",
+    "description": None,
+    "usecase": None,
+    "usecase_setting": None,
+    "memory_depth": None,
+    "inclusion_prompt": None,
+    "exclusion_prompt": None,
+    "custom_categories": None,
+    "custom_instructions": None,
+    "agent_custom_instructions": None,
+    "update_custom_instructions": None,
+    "summary_custom_instructions": None,
+    "summary_batch_size": None,
+    "summary_max_tokens": None,
+    "expiration_date": None,
+    "retrieval_criteria": None,
+    "enable_graph": False,
+    "multilingual": True,
+    "version": None,
+    "active_prompt_profile": None,
+    "decay": None,
+}
+
+
+class ProjectCreate(BaseModel):
+    """A further project."""
+
+    name: Text
+    description: Text | None = None
+
+
+class ProjectUpdate(BaseModel):
+    """What is to change; what is not there stays, null clears."""
+
+    name: Text | None = None
+    description: Text | None = None
+    custom_instructions: Text | None = None
+    agent_custom_instructions: Text | None = None
+    custom_categories: list[dict[str, Text]] | None = None
+    inclusion_prompt: Text | None = None
+    exclusion_prompt: Text | None = None
+    multilingual: bool | None = None
+    memory_depth: Text | None = None
+    decay: Any = None
+    enable_graph: bool | None = None
+    version: Text | None = None
+    usecase_setting: Any = None
+    retrieval_criteria: Any = None
+
+
+def get_project(
+    caller: CurrentCaller, org_id: str, project: str, fields: Annotated[list[str] | None, Query()] = None
+) -> Response:
+    """The project, or only the `fields` of it."""
+    found = check_place(caller, org_id, project)
+    shown = _shown(found, role="OWNER" if caller.admin else "READER", own=project_id(caller.tenant))
+    return json_response({name: shown.get(name) for name in fields} if fields else shown)
+
+
+def update_project(caller: CurrentCaller, org_id: str, project: str, body: ProjectUpdate) -> Response:
+    """Set what the body holds; later adds follow it."""
+    check_place(caller, org_id, project)
+    changes = body.model_dump(exclude_unset=True)
+    if not changes:
+        raise InvalidRequestError(f"Give at least one of: {', '.join(ProjectUpdate.model_fields)}.")
+    caller.services.projects.update(caller.tenant, project, changes)
+    return json_response({"message": "Project updated successfully"})
+
+
+def create_project(caller: CurrentCaller, org_id: str, body: ProjectCreate) -> Response:
+    """A further project; it holds settings, and no key works in it."""
+    _check_organization(caller, org_id)
+    id_ = f"proj_{secrets.token_hex(12)}"
+    caller.services.projects.create(caller.tenant, id_, body.model_dump())
+    return json_response({"message": "Project created successfully.", "project_id": id_})
+
+
+def delete_project(caller: CurrentCaller, org_id: str, project: str) -> Response:
+    """Delete a further project."""
+    check_place(caller, org_id, project)
+    caller.services.projects.delete(caller.tenant, project)
+    return json_response({"message": "Project and related data deleted successfully."})
+
+
+def check_place(caller: Caller, org_id: str, project: str) -> Project:
+    """The project; raises NotFoundError when it, or the organization, is not the tenant's."""
+    _check_organization(caller, org_id)
+    return caller.services.projects.get(caller.tenant, project)
+
+
+def _check_organization(caller: Caller, org_id: str) -> None:
+    if org_id != organization_id(caller.tenant):
+        raise NotFoundError(_UNKNOWN)
+
+
+def _shown(project: Project, *, role: str, own: str) -> dict[str, Any]:
+    return {
+        "project_id": project.id,
+        **_DEFAULTS,
+        **project.settings,
+        "members": [
+            {"username": email, "role": member_role, "email": email}
+            for email, member_role in project.settings.get("members", {}).items()
+        ],
+        "is_default": project.id == own,
+        "user_role": role,
+        "created_at": project.created_at,
+        "updated_at": project.updated_at,
+    }
+
+
+_PROJECTS = "/api/v1/orgs/organizations/{org_id}/projects/"
+
+ROUTES = (
+    Route("POST", _PROJECTS, create_project, needs=Role.ADMIN),
+    Route("GET", f"{_PROJECTS}{{project}}/", get_project),
+    Route("PATCH", f"{_PROJECTS}{{project}}/", update_project, needs=Role.ADMIN),
+    Route("DELETE", f"{_PROJECTS}{{project}}/", delete_project, needs=Role.ADMIN),
+)

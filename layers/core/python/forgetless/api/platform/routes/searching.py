@@ -1,0 +1,76 @@
+"""Search in three versions: v3 answers an object, v2 a list, v1 what `output_format` says."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from forgetless.api.caller import Caller, CurrentCaller
+from forgetless.api.platform.presenting import search_item
+from forgetless.api.platform.scoping import also, scope_of
+from forgetless.api.platform.wire import SearchBody
+from forgetless.api.render import json_response
+from forgetless.api.routing import Route
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.filter_scope import pinned_ids
+from forgetless.domain.filters import And
+from forgetless.domain.keys import Role
+from forgetless.domain.platform_filters import parse_moment
+from forgetless.service.requests import ScoredMemory, SearchRequest
+
+__all__ = ["ROUTES"]
+
+_DEFAULT_TOP_K = 10
+_DEFAULT_THRESHOLD = 0.1
+_NOBODY_V1 = "At least one of the filters: agent_id, user_id, app_id, run_id is required!"
+
+
+def search_v3(caller: CurrentCaller, body: SearchBody) -> Response:
+    """The memories that matter for a query, best first; whose they are stands in `filters`."""
+    found = caller.services.search.search(_request(caller, body, top_level=False))
+    items = [search_item(hit, body.fields) for hit in found]
+    return json_response({"results": items})
+
+
+def search_v2(caller: CurrentCaller, body: SearchBody) -> Response:
+    """The same as a bare list; ids beside `filters` are taken as well."""
+    found = caller.services.search.search(_request(caller, body, top_level=True))
+    return json_response(_items(found, body))
+
+
+def search_v1(caller: CurrentCaller, body: SearchBody) -> Response:
+    """A bare list, or with `output_format: "v1.1"` an object."""
+    found = caller.services.search.search(_request(caller, body, top_level=True, nobody=_NOBODY_V1))
+    items = _items(found, body)
+    return json_response({"results": items, "relations": []} if body.output_format == "v1.1" else items)
+
+
+def _items(found: list[ScoredMemory], body: SearchBody) -> list[dict[str, object]]:
+    return [search_item(hit, body.fields) for hit in found]
+
+
+def _request(caller: Caller, body: SearchBody, *, top_level: bool, nobody: str | None = None) -> SearchRequest:
+    query = body.query.strip()
+    if not query:
+        raise InvalidRequestError("query must not be empty.")
+    options = {} if nobody is None else {"nobody": nobody}
+    whose = scope_of(caller, body.filters, body, top_level=top_level, **options)
+    where = And((whose, *also(categories=body.categories, metadata=body.metadata)))
+    reference = body.reference_date
+    return SearchRequest(
+        tenant=caller.tenant,
+        query=query,
+        where=where,
+        ids=pinned_ids(where),
+        top_k=body.top_k or body.limit or _DEFAULT_TOP_K,
+        threshold=_DEFAULT_THRESHOLD if body.threshold is None else body.threshold,
+        show_expired=bool(body.show_expired),
+        explain=True,
+        reference=None if reference is None else parse_moment("reference_date", reference),
+    )
+
+
+ROUTES = (
+    Route("POST", "/v3/memories/search/", search_v3, needs=Role.READ),
+    Route("POST", "/v2/memories/search/", search_v2, needs=Role.READ),
+    Route("POST", "/v1/memories/search/", search_v1, needs=Role.READ),
+)

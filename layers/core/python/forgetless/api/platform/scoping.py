@@ -1,0 +1,96 @@
+"""Whose memories a request of the Platform speaks of: its filter and its ids, checked, as one filter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from forgetless.api.caller import Caller
+from forgetless.api.checking import check_identifier, check_json
+from forgetless.api.platform.wire import Ids
+from forgetless.domain.errors import ForbiddenError, InvalidRequestError
+from forgetless.domain.filter_scope import named_entities
+from forgetless.domain.filters import And, Compare, Field, Filter, Operator
+from forgetless.domain.platform_filters import parse_moment, parse_platform_filter
+from forgetless.domain.scope import SCOPE_IDS
+
+__all__ = ["NO_ENTITY", "also", "given_ids", "scope_of"]
+
+NO_ENTITY = "One of the filters: app_id, user_id, agent_id, run_id is required!"
+_NOT_HERE = "Entity ids at the top level are not supported here; put them into filters: {}."
+_NO_TENANT_WIDE = "Admin role required to read everybody's memories: name a user, agent, app or run."
+
+
+def scope_of(
+    caller: Caller,
+    filters: Mapping[str, Any] | None,
+    ids: Ids,
+    *,
+    top_level: bool,
+    nobody: str = NO_ENTITY,
+) -> Filter:
+    """The filter of a search or a list; `top_level` tells whether ids may stand beside `filters`.
+
+    Raises InvalidRequestError (`nobody` where no entity is named) and FilterError; ForbiddenError when a key that is
+    no administrator's asks for everybody.
+    """
+    beside = given_ids(ids)
+    if beside and not top_level:
+        raise InvalidRequestError(_NOT_HERE.format(", ".join(beside)))
+    check_json("filters", dict(filters or {}))
+    parts = [parse_platform_filter(filters)] if filters else []
+    where = And((*parts, *(_condition(name, value) for name, value in beside.items())))
+    named = list(named_entities(where))
+    if not named:
+        raise InvalidRequestError(nobody)
+    if not caller.admin and all(condition.op is Operator.EXISTS for condition in named):
+        raise ForbiddenError(_NO_TENANT_WIDE)
+    return where
+
+
+def given_ids(ids: Ids) -> dict[str, str]:
+    """The ids that were given, checked; `*` stays, for any value."""
+    given = {name: value for name in SCOPE_IDS if (value := getattr(ids, name)) is not None}
+    return {
+        name: value.strip() if value.strip() == "*" else check_identifier(name, value, spaces=True)
+        for name, value in given.items()
+    }
+
+
+def also(
+    *,
+    categories: Sequence[str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    keywords: str | None = None,
+    start: Any = None,
+    end: Any = None,
+) -> list[Filter]:
+    """The conditions that stand beside `filters`: any of the categories, all of the metadata, words, a time span."""
+    conditions: list[Filter] = []
+    if categories:
+        conditions.append(parse_platform_filter({"categories": {"in": list(categories)}}))
+    if metadata:
+        check_json("metadata", dict(metadata))
+        conditions.append(parse_platform_filter({"metadata": dict(metadata)}))
+    if keywords:
+        conditions.append(parse_platform_filter({"keywords": {"icontains": keywords}}))
+    if start is not None:
+        conditions.append(Compare(Field("created_at"), Operator.GTE, parse_moment("start_date", start)))
+    if end is not None:
+        conditions.append(_until(end))
+    return conditions
+
+
+def _until(end: Any) -> Filter:
+    """Up to and including the moment, or the whole of the day."""
+    moment = parse_moment("end_date", end)
+    day = parse_platform_filter({"created_at": end}) if isinstance(end, str) else None
+    if isinstance(day, And):
+        return day.items[1]
+    return Compare(Field("created_at"), Operator.LTE, moment)
+
+
+def _condition(name: str, value: str) -> Filter:
+    if value == "*":
+        return Compare(Field(name), Operator.EXISTS)
+    return Compare(Field(name), Operator.EQ, value)

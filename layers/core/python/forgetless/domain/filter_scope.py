@@ -1,0 +1,40 @@
+"""Whose memories a filter speaks of: the ids that it pins, and whether it names anybody at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from forgetless.domain.filters import And, Compare, Filter, Not, Operator
+from forgetless.domain.scope import SCOPE_IDS
+
+__all__ = ["named_entities", "pinned_ids"]
+
+_NAMING = (Operator.EQ, Operator.IN, Operator.EXISTS)
+
+
+def pinned_ids(where: Filter) -> dict[str, str]:
+    """The ids that everything which matches has: a store need not look at anything else."""
+    match where:
+        case And(items):
+            pinned: dict[str, str] = {}
+            for item in items:
+                pinned = {**pinned_ids(item), **pinned}
+            return pinned
+        case Compare(field, Operator.EQ, str(value)) if value and not field.metadata and field.name in SCOPE_IDS:
+            return {field.name: value}
+        case _:
+            return {}
+
+
+def named_entities(where: Filter) -> Iterator[Compare]:
+    """The conditions, anywhere but under a NOT, that ask for a user, agent, app or run (EQ, IN or EXISTS)."""
+    match where:
+        case Compare(field, operator, value):
+            named = operator in _NAMING and value not in ((), "") and (value is not None or operator is _NAMING[2])
+            if named and not field.metadata and field.name in SCOPE_IDS:
+                yield where
+        case Not():
+            return
+        case _:
+            for item in where.items:
+                yield from named_entities(item)

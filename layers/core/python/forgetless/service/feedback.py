@@ -1,0 +1,68 @@
+"""Feedback: what users think of a memory; one opinion a memory, gone with it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+from forgetless.domain.documents import Document
+from forgetless.domain.errors import ConflictError, NotFoundError
+from forgetless.ports.clock import Clock
+from forgetless.ports.ledger import Ledger
+
+__all__ = ["FEEDBACK", "FeedbackService", "feedback_id"]
+
+#: The kind of these documents; their id is the memory's.
+FEEDBACK = "feedback"
+#: Another writer may be first; then we read again.
+_TRIES = 5
+
+
+def feedback_id(memory_id: str) -> str:
+    """The id that clients see."""
+    return str(uuid.uuid5(uuid.UUID(memory_id), FEEDBACK))
+
+
+class FeedbackService:
+    """Keeps the last feedback on each memory."""
+
+    def __init__(self, *, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    def give(self, tenant: str, memory_id: str, feedback: str | None, reason: str | None) -> None:
+        """Keep it in the place of an earlier one; raises NotFoundError when there is no such memory."""
+        body = {"feedback": feedback, "feedback_reason": reason}
+        for _ in range(_TRIES):
+            self._require(tenant, memory_id)
+            held = self._ledger.document(tenant, FEEDBACK, memory_id)
+            new = Document(tenant, FEEDBACK, memory_id, body, self._clock.now())
+            if self._ledger.put_document(new if held is None else replace(held, body=body, version=held.version + 1)):
+                self._check(tenant, memory_id)
+                return
+        raise ConflictError("The feedback keeps changing; try again.")
+
+    def list(self, tenant: str, *, limit: int) -> Sequence[Document]:
+        """The newest feedback."""
+        return self._ledger.documents(tenant, FEEDBACK, limit=limit)[0]
+
+    def forget(self, tenant: str, memory_ids: Sequence[str]) -> None:
+        """Erase the feedback on memories that are deleted."""
+        # Most tenants have none: one read, instead of a write for each memory.
+        if self._ledger.documents(tenant, FEEDBACK, limit=1)[0]:
+            for memory_id in memory_ids:
+                self._ledger.delete_document(tenant, FEEDBACK, memory_id)
+
+    def _require(self, tenant: str, memory_id: str) -> None:
+        memory = self._ledger.read(tenant, [memory_id]).get(memory_id)
+        if memory is None or memory.deleted:
+            raise NotFoundError("Memory not found!")
+
+    def _check(self, tenant: str, memory_id: str) -> None:
+        """Whoever deleted the memory meanwhile may not have seen the feedback: then it goes here."""
+        try:
+            self._require(tenant, memory_id)
+        except NotFoundError:
+            self._ledger.delete_document(tenant, FEEDBACK, memory_id)
+            raise

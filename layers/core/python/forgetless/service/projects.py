@@ -1,0 +1,128 @@
+"""Projects: the settings of a tenant that extractions follow, and the names that mem0's clients want of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from forgetless.domain.documents import Document
+from forgetless.domain.errors import ConflictError, ForbiddenError, NotFoundError
+from forgetless.ports.clock import Clock
+from forgetless.ports.ledger import DocumentStore
+
+__all__ = ["PROJECT", "Project", "ProjectService", "organization_id", "project_id"]
+
+#: The kind of these documents.
+PROJECT = "project"
+
+#: Projects of a tenant.
+MOST_PROJECTS = 100
+#: Members of a project.
+MOST_MEMBERS = 1000
+#: Another writer may be first; then we read again.
+_TRIES = 5
+
+_UNKNOWN = "Organization or project not found"
+
+
+def organization_id(tenant: str) -> str:
+    """The tenant's organization: always the same, and it tells nothing."""
+    return f"org_{_digest('organization', tenant)}"
+
+
+def project_id(tenant: str) -> str:
+    """The project that the tenant's keys work in."""
+    return f"proj_{_digest('project', tenant)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One project as it stands; `settings` are what clients stored."""
+
+    id: str
+    settings: Mapping[str, Any]
+    created_at: str | None = None
+    updated_at: str | None = None
+
+
+class ProjectService:
+    """The tenant's own project, which is always there, and others that hold settings only."""
+
+    def __init__(self, *, ledger: DocumentStore, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    def settings(self, tenant: str) -> Mapping[str, Any]:
+        """What the tenant's own project is set to."""
+        document = self._ledger.document(tenant, PROJECT, project_id(tenant))
+        return {} if document is None else document.body["settings"]
+
+    def get(self, tenant: str, id_: str) -> Project:
+        """The project; raises NotFoundError."""
+        document = self._ledger.document(tenant, PROJECT, id_)
+        if document is None:
+            if id_ != project_id(tenant):
+                raise NotFoundError(_UNKNOWN)
+            return Project(id_, {})
+        body = document.body
+        return Project(id_, body["settings"], document.created_at, body["updated_at"])
+
+    def create(self, tenant: str, id_: str, settings: Mapping[str, Any]) -> None:
+        """A further project; raises ConflictError when there are too many."""
+        held, _ = self._ledger.documents(tenant, PROJECT, limit=MOST_PROJECTS)
+        if len(held) >= MOST_PROJECTS:
+            raise ConflictError(f"There are {MOST_PROJECTS} projects already; delete one first.")
+        self._put(tenant, id_, settings)
+
+    def update(self, tenant: str, id_: str, changes: Mapping[str, Any]) -> None:
+        """Set `changes`, leave the rest; raises NotFoundError."""
+        self._change(tenant, id_, lambda settings: {**settings, **changes})
+
+    def set_member(self, tenant: str, id_: str, email: str, role: str | None, *, known: bool = False) -> None:
+        """Note a member's role, None to remove; raises NotFoundError, with `known` also for an unknown member."""
+
+        def change(settings: Mapping[str, Any]) -> dict[str, Any]:
+            members = dict(settings.get("members", {}))
+            if known and email not in members:
+                raise NotFoundError("Member not found in the project")
+            members.pop(email, None)
+            if role is not None:
+                members[email] = role
+            if len(members) > MOST_MEMBERS:
+                raise ConflictError(f"There are {MOST_MEMBERS} members already; remove one first.")
+            return {**settings, "members": members}
+
+        self._change(tenant, id_, change)
+
+    def _change(self, tenant: str, id_: str, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
+        for _ in range(_TRIES):
+            self.get(tenant, id_)
+            document = self._ledger.document(tenant, PROJECT, id_)
+            settings = change({} if document is None else document.body["settings"])
+            if document is None:
+                if self._put(tenant, id_, settings):
+                    return
+                continue
+            body = {"settings": settings, "updated_at": self._clock.now()}
+            if self._ledger.put_document(replace(document, body=body, version=document.version + 1)):
+                return
+        raise ConflictError("The project keeps changing; try again.")
+
+    def delete(self, tenant: str, id_: str) -> None:
+        """Delete a further project; raises NotFoundError, ForbiddenError for the tenant's own."""
+        if id_ == project_id(tenant):
+            raise ForbiddenError("This project belongs to the key and stays; delete its memories instead.")
+        if not self._ledger.delete_document(tenant, PROJECT, id_):
+            raise NotFoundError(_UNKNOWN)
+
+    def _put(self, tenant: str, id_: str, settings: Mapping[str, Any]) -> bool:
+        now = self._clock.now()
+        return self._ledger.put_document(
+            Document(tenant, PROJECT, id_, {"settings": dict(settings), "updated_at": now}, now)
+        )
+
+
+def _digest(kind: str, tenant: str) -> str:
+    return hashlib.sha256(f"{kind}\x00{tenant}".encode("utf-8", "surrogatepass")).hexdigest()[:24]
