@@ -38,6 +38,8 @@ ADMINISTRATION = {
     "GET /api-keys",
     "POST /api-keys",
     "DELETE /api-keys/{key_id}",
+    "GET /export",
+    "GET /api/v1/webhooks/{webhook_id}/deliveries/",
     "DELETE /v1/memories/",
     "DELETE /v1/entities/{entity_type}/{entity_id}/",
     "DELETE /v2/entities/{entity_type}/{entity_id:path}/",

@@ -51,7 +51,11 @@ class Answer:
         body = self.body
         for pattern, word in _OWN:
             body = pattern.sub(word, body)
-        return Answer(self.status, json.dumps(_ordered(json.loads(body)), sort_keys=True), self.retry_after)
+        return Answer(
+            self.status,
+            json.dumps(_ordered([json.loads(line) for line in body.splitlines()]), sort_keys=True),
+            self.retry_after,
+        )
 
 
 @dataclass

@@ -63,11 +63,11 @@ def test_who_writes_and_who_sends() -> None:
     assert {name for name in FUNCTIONS if actions(name, "sqs:")} == {"MemoriesFunction", "McpFunction", "SweepFunction"}
 
 
-def test_only_sweep_reads_the_secondary_index() -> None:
+def test_only_what_works_off_lists_reads_the_secondary_index() -> None:
     def reads(function: str) -> bool:
         return any("index" in str(one["Resource"]) for one in statements(function))
 
-    assert {name for name in FUNCTIONS if reads(name)} == {"SweepFunction"}
+    assert {name for name in FUNCTIONS if reads(name)} == {"SweepFunction", "WebhooksFunction"}
 
 
 def test_a_function_reads_the_secrets_that_it_uses_alone() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from forgetless.cli_keys import add_key_commands
+from forgetless.cli_transfer import add_transfer_commands
 from forgetless.domain.errors import ForgetlessError
 from forgetless.runtime.composition import build_ledger, build_services, collection_name
 from forgetless.runtime.settings import Settings, load_settings
@@ -25,6 +26,8 @@ _EPILOG = """examples:
   python -m forgetless.cli keys revoke 5f0c…
   python -m forgetless.cli check
   python -m forgetless.cli reindex
+  python -m forgetless.cli export --out backup.jsonl
+  python -m forgetless.cli import backup.jsonl
 """
 
 
@@ -56,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     migrate = commands.add_parser("migrate", help="bring the ledger to this program's schema")
     migrate.add_argument("--create", action="store_true", help="make the DynamoDB table where no template does")
     migrate.set_defaults(run=_migrate)
+    add_transfer_commands(commands)
     return parser
 
 

@@ -27,7 +27,7 @@ import orjson
 from forgetless.adapters.secrets_aws import Secret, shown
 from forgetless.ports.clock import Clock
 
-__all__ = ["JsonClient", "Reply", "close_client"]
+__all__ = ["DeadlineBackend", "JsonClient", "Reply", "close_client", "within"]
 
 #: Seconds to wait for a TCP or TLS handshake: a dead host is noticed early enough to try again.
 CONNECT_TIMEOUT_S = 3.0
@@ -122,7 +122,7 @@ class JsonClient:
         timeout = httpx.Timeout(left_s, connect=min(left_s, CONNECT_TIMEOUT_S))
         try:
             with (
-                _within(left_s),
+                within(left_s),
                 _client(self._url).stream(
                     "POST", self._target(path), content=content, headers=self._headers(), timeout=timeout
                 ) as response,
@@ -233,7 +233,7 @@ def _new_client(url: httpx.URL) -> httpx.Client:
     # Loading the CA bundle costs tens of milliseconds of a cold start: only https:// pays for it.
     transport = httpx.HTTPTransport(verify=url.scheme == "https", limits=_LIMITS, proxy=_proxy(url))
     # httpx offers no way to pass a backend, httpcore does; the test of a dripping server guards this line.
-    transport._pool._network_backend = _DeadlineBackend()
+    transport._pool._network_backend = DeadlineBackend()
     auth = (url.username, url.password) if url.userinfo else None
     return httpx.Client(transport=transport, auth=auth, follow_redirects=False, trust_env=False)
 
@@ -251,7 +251,8 @@ _call = threading.local()
 
 
 @contextlib.contextmanager
-def _within(seconds: float) -> Iterator[None]:
+def within(seconds: float) -> Iterator[None]:
+    """Cut every operation of this thread's connections to the deadline `seconds` from now."""
     _call.end = time.monotonic() + seconds
     try:
         yield
@@ -294,7 +295,7 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class _DeadlineBackend(httpcore.SyncBackend):
+class DeadlineBackend(httpcore.SyncBackend):
     """Opens connections that keep to the running call's deadline."""
 
     def connect_tcp(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from operator import mul
 
+from forgetless.domain.bm25 import Bm25
 from forgetless.domain.errors import IndexUnavailableError
 from forgetless.domain.filter_evaluation import evaluate
 from forgetless.domain.filters import EVERYTHING, Filter
@@ -15,9 +15,6 @@ from forgetless.domain.memory import Memory
 from forgetless.ports.index import Hit, IndexRow
 
 __all__ = ["MemoryIndex"]
-
-_K1 = 1.2
-_B = 0.75
 
 
 class MemoryIndex:
@@ -95,13 +92,8 @@ class MemoryIndex:
         return [row for row in rows if row.memory.scope.tenant == tenant and evaluate(where, row.memory)]
 
     def _bm25(self, words: str, rows: Sequence[IndexRow]) -> list[float]:
-        documents = [Counter(row.words.split()) for row in self._rows]
-        mean_length = sum(sum(counts.values()) for counts in documents) / len(documents) if documents else 0.0
-        weights = {
-            word: count * _idf(len(documents), sum(word in counts for counts in documents))
-            for word, count in Counter(words.split()).items()
-        }
-        return [_score(Counter(row.words.split()), weights, mean_length) for row in rows]
+        bm25 = Bm25(row.words for row in self._rows)
+        return [bm25.score(words, row.words) for row in rows]
 
 
 def _key(row: IndexRow) -> tuple[str, str, int]:
@@ -123,14 +115,3 @@ def _among(keys: Sequence[tuple[str, int]], hits: Iterable[Hit]) -> list[Hit]:
 def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
     norms = math.hypot(*one) * math.hypot(*other)
     return sum(map(mul, one, other)) / norms if norms else 0.0
-
-
-def _idf(documents: int, holding: int) -> float:
-    return math.log(1 + (documents - holding + 0.5) / (holding + 0.5))
-
-
-def _score(counts: Counter[str], weights: dict[str, float], mean_length: float) -> float:
-    length = _K1 * (1 - _B + _B * counts.total() / mean_length) if mean_length else _K1
-    return sum(
-        weight * counts[word] * (_K1 + 1) / (counts[word] + length) for word, weight in weights.items() if counts[word]
-    )

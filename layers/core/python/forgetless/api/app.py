@@ -49,14 +49,16 @@ def all_routes() -> list[Route]:
     from forgetless.api.routes import (  # noqa: PLC0415
         configure,
         entities,
+        export,
         health,
         instructions,
         keys,
         memories,
         search,
+        webhook_deliveries,
     )
 
-    modules = (memories, search, entities, configure, instructions, keys, health)
+    modules = (memories, search, entities, configure, instructions, keys, export, webhook_deliveries, health)
     return [*(route for module in modules for route in module.ROUTES), *PLATFORM_ROUTES]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from forgetless.api.render import json_bytes
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.timeline import Moment
+from forgetless.domain.times import read_time
 
 __all__ = [
     "ENTITY_IDS",
@@ -20,6 +22,7 @@ __all__ = [
     "check_identifiers",
     "check_json",
     "check_metadata",
+    "check_moment",
     "check_unicode",
 ]
 
@@ -101,6 +104,22 @@ def check_json(path: str, value: Any, *, depth: int = 0) -> None:
     elif isinstance(value, list):
         for item in value:
             check_json(path, item, depth=depth + 1)
+
+
+def check_moment(as_of: str | None, known_at: str | None) -> Moment | None:
+    """The moment in the past that is asked about, None for the present; raises InvalidRequestError."""
+    if as_of is None and known_at is None:
+        return None
+    return Moment(_time("as_of", as_of), _time("known_at", known_at))
+
+
+def _time(name: str, value: str | None) -> str | None:
+    try:
+        return None if value is None else read_time(value)
+    except ValueError:
+        raise InvalidRequestError(
+            f"Invalid {name}: it must be a day YYYY-MM-DD or a time like 2026-05-01T12:00:00Z."
+        ) from None
 
 
 def check_unicode(name: str, text: str) -> None:

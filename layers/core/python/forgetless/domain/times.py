@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["date_of", "later", "seconds_between", "timestamp"]
+__all__ = ["date_of", "later", "read_time", "seconds_between", "timestamp"]
+
+
+_LOST_PLUS = re.compile(r" (\d\d:?\d\d)$", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{8}", re.ASCII)
 
 
 def timestamp(moment: datetime) -> str:
@@ -20,6 +25,21 @@ def later(time: str, seconds: float) -> str:
 def seconds_between(start: str, end: str) -> float:
     """Seconds from `start` to `end`."""
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def read_time(text: str) -> str:
+    """The timestamp that ISO-8601 text means: UTC without an offset, the end of the day for a date alone.
+
+    Raises ValueError. A blank before the offset is the plus that a query string has lost.
+    """
+    text = _LOST_PLUS.sub(r"+\1", text.strip())
+    moment = datetime.fromisoformat(text)
+    if _DAY.fullmatch(text):
+        moment += timedelta(days=1, microseconds=-1)
+    try:
+        return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except OverflowError:
+        raise ValueError(f"{text!r} is no time of the calendar") from None
 
 
 def date_of(time: str) -> str:

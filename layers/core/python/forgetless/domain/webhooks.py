@@ -121,7 +121,10 @@ def new_secret() -> str:
 
 
 def signature(secret: str, message_id: str, sent_at_s: int, body: bytes) -> str:
-    """The header `webhook-signature` of Standard Webhooks: HMAC-SHA256 over id, time and body."""
-    key = base64.b64decode(secret.removeprefix(_SECRET_PREFIX))
+    """The header `webhook-signature` of Standard Webhooks: HMAC-SHA256 over id, time and body.
+
+    Raises ValueError when the secret is not base64.
+    """
+    key = base64.b64decode(secret.removeprefix(_SECRET_PREFIX), validate=True)
     signed = b".".join((message_id.encode(), str(sent_at_s).encode(), body))
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode("ascii")

@@ -19,6 +19,7 @@ from forgetless.domain.scope import Scope
 __all__ = [
     "DocumentStore",
     "Entity",
+    "EventPage",
     "IdempotencyRecord",
     "IdempotencyStore",
     "JobStore",
@@ -36,6 +37,14 @@ class MemoryPage:
     """Some memories in order, and the cursor of the next page (None at the end)."""
 
     items: tuple[Memory, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """The whole histories of some memories in order, and the cursor of the next page (None at the end)."""
+
+    items: tuple[Event, ...]
     cursor: str | None
 
 
@@ -69,6 +78,7 @@ class MemoryStore(Protocol):
         *,
         completing: Job | None = None,
         messages: Sequence[Message] = (),
+        unique: bool = True,
     ) -> None:
         """Write all events, their memories' new state, `messages` and the job `completing`, or nothing.
 
@@ -81,7 +91,8 @@ class MemoryStore(Protocol):
         harmless. Several events of one memory may come in one call, in order. A memory's index is marked pending in
         the same transaction. DELETE blanks text, metadata, categories and context in all the memory's events.
         Raises VersionConflictError when a version is not the current one plus one, and DuplicateTextError when an
-        ADD with `extracted` has the text of another live extracted memory of its exact scope.
+        ADD with `extracted` has the text of another live extracted memory of its exact scope (not asked with
+        `unique=False`: an import repeats what another ledger allowed).
         """
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
@@ -89,6 +100,12 @@ class MemoryStore(Protocol):
 
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         """All events of a memory by version; empty when unknown."""
+
+    def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
+        """All events of up to `limit` memories, superseded and deleted ones too; what an export writes.
+
+        Memories come oldest first by (created_at, position, id), each with its events by version.
+        """
 
     def list_memories(
         self,

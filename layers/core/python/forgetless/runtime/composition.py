@@ -17,6 +17,7 @@ from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import Llm
 from forgetless.ports.queue import JobQueue
+from forgetless.ports.webhooks import WebhookSender
 from forgetless.runtime.settings import DEFAULT_LLM_MODEL, DEFAULT_LLM_URL, Settings, load_settings
 from forgetless.service.services import Ports, Services
 
@@ -42,6 +43,7 @@ def build_services(settings: Settings) -> Services:
         queue=timed("queue", _queue(settings)),
         clock=SystemClock(),
         llm=None if llm is None else timed("llm", llm),
+        webhooks=_webhooks(settings),
     )
     retention = settings.message_retention_days * _DAY_S
     return Services(
@@ -109,6 +111,12 @@ def _llm(settings: Settings) -> Llm | None:
         model=settings.llm_model or DEFAULT_LLM_MODEL,
         api_key=secret("OPENAI_API_KEY", settings.llm_api_key),
     )
+
+
+def _webhooks(settings: Settings) -> WebhookSender:
+    from forgetless.adapters.webhook_http import HttpWebhookSender  # noqa: PLC0415
+
+    return HttpWebhookSender(allow_private=bool(settings.webhook_allow_private))
 
 
 def _queue(settings: Settings) -> JobQueue:

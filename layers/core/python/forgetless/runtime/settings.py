@@ -81,6 +81,9 @@ class Settings:
     cors_origins: str = _setting(
         "FORGETLESS_CORS_ORIGINS", "", "Origins whose pages may call the API, with commas between; `*` for all."
     )
+    webhook_allow_private: int = _setting(
+        "FORGETLESS_WEBHOOK_ALLOW_PRIVATE", 0, "1 lets webhooks go to private addresses, this machine's too."
+    )
     health_urls: str = _setting(
         "FORGETLESS_HEALTH_URLS", "", "JSON object, name to URL, of further parts that /health asks."
     )

@@ -13,6 +13,7 @@ from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
+from forgetless.service.announcing import Announcer
 from forgetless.service.indexing import Indexer
 from forgetless.service.inferring import InferenceRun, finished, reason_of
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
@@ -39,12 +40,14 @@ class AddService:
         queue: JobQueue,
         clock: Clock,
         inference: InferenceRun | None,
+        announcer: Announcer,
     ) -> None:
         self._ledger = ledger
         self._indexer = indexer
         self._queue = queue
         self._clock = clock
         self._inference = inference
+        self._announcer = announcer
 
     def add(self, request: AddRequest) -> AddOutcome:
         """Remember what was said.
@@ -154,7 +157,9 @@ class AddService:
         words = {message.ref: message.content for message in [*before, *said]}
         rows = self._indexer.rows(memories, words)
         done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in memories])
-        self._ledger.append([Event(EventKind.ADD, memory) for memory in memories], completing=done, messages=messages)
+        events = [Event(EventKind.ADD, memory) for memory in memories]
+        self._announcer.announce(events)
+        self._ledger.append(events, completing=done, messages=messages)
         self._indexer.forget_erased(memories, words, at=done.updated_at)
         indexed = self._indexer.write(rows)
         return AddOutcome(done, added(memories), indexed=indexed, extraction=extraction)

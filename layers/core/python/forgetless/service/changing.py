@@ -13,6 +13,7 @@ from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.scope import Scope
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
+from forgetless.service.announcing import Announcer
 from forgetless.service.feedback import FeedbackService
 from forgetless.service.indexing import Indexer
 from forgetless.service.requests import UpdateRequest
@@ -28,8 +29,9 @@ _TRIES = 5
 class ChangeService:
     """Changes of memories that exist."""
 
-    def __init__(self, *, ledger: Ledger, indexer: Indexer, clock: Clock) -> None:
+    def __init__(self, *, ledger: Ledger, indexer: Indexer, clock: Clock, announcer: Announcer) -> None:
         self._ledger = ledger
+        self._announcer = announcer
         self._feedback = FeedbackService(ledger=ledger, clock=clock)
         self._indexer = indexer
         self._clock = clock
@@ -61,8 +63,10 @@ class ChangeService:
             # Several changes of one memory in a portion are one version: only the last can be seen.
             stored = [replace(memory, version=before[memory.id].version + 1) for memory in after.values()]
             rows = [replace(row, memory=replace(row.memory, version=before[row.memory.id].version + 1)) for row in rows]
+            events = [Event(EventKind.UPDATE, memory) for memory in stored]
+            self._announcer.announce(events)
             try:
-                self._ledger.append([Event(EventKind.UPDATE, memory) for memory in stored])
+                self._ledger.append(events)
             except VersionConflictError:
                 continue
             if rows:
@@ -193,7 +197,9 @@ class ChangeService:
         now = self._clock.now()
         refs = [ref for memory in memories for ref in memory.sources]
         tombstones = [memory.tombstone(now) for memory in memories]
-        self._ledger.append([Event(EventKind.DELETE, tombstone) for tombstone in tombstones])
+        events = [Event(EventKind.DELETE, tombstone) for tombstone in tombstones]
+        self._announcer.announce(events)
+        self._ledger.append(events)
         self._ledger.erase_messages(tenant, refs, at=now)
         self._feedback.forget(tenant, [memory.id for memory in memories])
         self._indexer.write([], outdated=tombstones)

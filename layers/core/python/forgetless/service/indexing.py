@@ -84,6 +84,22 @@ class Indexer:
         self._ledger.mark_indexed([*current, *(memory for memory in memories if not memory.live)])
         return len(rows)
 
+    def words(self, memories: Sequence[Memory]) -> dict[str, str]:
+        """The BM25 words of memories, by their ids."""
+        said = self.context_words(memories)
+        return {memory.id: _words(memory, [said[ref] for ref in memory.context if ref in said]) for memory in memories}
+
+    def rows_of_versions(self, memories: Sequence[Memory], *, embedded: int) -> list[IndexRow]:
+        """Rows of these very versions of one tenant: as the index has them, of others the first `embedded` anew.
+
+        Raises EmbedderError and IndexUnavailableError.
+        """
+        keys = [(memory.id, memory.version) for memory in memories]
+        held = self._index.vectors(memories[0].scope.tenant, keys) if memories else {}
+        rows = [IndexRow(memory, held[key], "") for memory, key in zip(memories, keys, strict=True) if key in held]
+        missing = [memory for memory, key in zip(memories, keys, strict=True) if key not in held][:embedded]
+        return rows + self.rows(missing, self.context_words(missing))
+
     def context_words(self, memories: Iterable[Memory]) -> dict[MessageRef, str]:
         """The contents of the messages that these memories carry as context."""
         wanted: defaultdict[str, set[MessageRef]] = defaultdict(set)

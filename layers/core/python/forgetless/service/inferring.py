@@ -14,6 +14,7 @@ from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import Llm
+from forgetless.service.announcing import Announcer
 from forgetless.service.extraction import ExtractionRequest, Fact, extract, summarise_procedure
 from forgetless.service.guidance import Guidance
 from forgetless.service.indexing import Indexer
@@ -73,9 +74,12 @@ def reason_of(error: Exception) -> str:
 class InferenceRun:
     """Runs jobs whose messages an LLM turns into facts."""
 
-    def __init__(self, *, ledger: Ledger, indexer: Indexer, recall: Recall, llm: Llm, clock: Clock) -> None:
+    def __init__(
+        self, *, ledger: Ledger, indexer: Indexer, recall: Recall, llm: Llm, clock: Clock, announcer: Announcer
+    ) -> None:
         self._projects = ProjectService(ledger=ledger, clock=clock)
         self._ledger = ledger
+        self._announcer = announcer
         self._indexer = indexer
         self._recall = recall
         self._llm = llm
@@ -169,6 +173,7 @@ class InferenceRun:
             done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in stored])
             events = [Event(EventKind.ADD, memory) for memory in stored]
             events += [Event(EventKind.UPDATE, memory) for memory in outdated]
+            self._announcer.announce(events)
             try:
                 self._ledger.append(events, completing=done)
             except DuplicateTextError as error:

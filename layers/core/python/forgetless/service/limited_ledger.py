@@ -16,7 +16,7 @@ from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
-from forgetless.ports.ledger import Entity, IdempotencyRecord, Ledger, MemoryPage
+from forgetless.ports.ledger import Entity, EventPage, IdempotencyRecord, Ledger, MemoryPage
 
 __all__ = ["OF_MEMORIES", "SHARED_KINDS", "LimitedLedger"]
 
@@ -39,17 +39,26 @@ class LimitedLedger:
         self._name = hashlib.sha256("\x00".join(self._users).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def append(
-        self, events: Sequence[Event], *, completing: Job | None = None, messages: Sequence[Message] = ()
+        self,
+        events: Sequence[Event],
+        *,
+        completing: Job | None = None,
+        messages: Sequence[Message] = (),
+        unique: bool = True,
     ) -> None:
         scopes = [event.memory.scope for event in events] + [message.scope for message in messages]
         self._check([*scopes, completing.scope] if completing else scopes)
-        self._ledger.append(events, completing=completing, messages=messages)
+        self._ledger.append(events, completing=completing, messages=messages, unique=unique)
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         return {id_: memory for id_, memory in self._ledger.read(tenant, ids).items() if self._mine(memory.scope)}
 
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         return [event for event in self._ledger.history(tenant, memory_id) if self._mine(event.memory.scope)]
+
+    def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
+        page = self._ledger.list_events(tenant, limit=limit, cursor=cursor)
+        return EventPage(tuple(event for event in page.items if self._mine(event.memory.scope)), page.cursor)
 
     def list_memories(
         self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None, superseded: bool = False

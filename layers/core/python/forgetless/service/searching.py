@@ -19,7 +19,7 @@ from forgetless.ports.ledger import MemoryStore
 from forgetless.service.candidates import Candidates
 from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchRequest
 
-__all__ = ["SearchService", "unexpired"]
+__all__ = ["SearchService", "passes", "score_details", "unexpired"]
 
 #: Candidates that each retriever gives at first: as many, and four times top_k at least.
 CANDIDATES = 60
@@ -77,7 +77,7 @@ class SearchService:
         limit = max(CANDIDATES, CANDIDATES_PER_RESULT * request.top_k)
         while True:
             look = self._look(request, vector, words, where, min(limit, MOST_CANDIDATES))
-            candidates = [one for one in look.candidates if _passes(one, request.threshold)]
+            candidates = [one for one in look.candidates if passes(one, request.threshold)]
             found, refused = self._confirmed(request, candidates, where)
             if len(found) == request.top_k or not refused or not look.full or limit >= MOST_CANDIDATES:
                 return found
@@ -116,12 +116,12 @@ class SearchService:
                 if not _shown(memory, candidate, where):
                     refused += 1
                 elif memory is not None and len(found) < request.top_k:
-                    details = _details(candidate, request.threshold) if request.explain else None
+                    details = score_details(candidate, request.threshold) if request.explain else None
                     found.append(ScoredMemory(memory, candidate.score, details))
         return found, refused
 
 
-def _passes(candidate: Candidate, threshold: float) -> bool:
+def passes(candidate: Candidate, threshold: float) -> bool:
     """mem0's threshold acts on the cosine alone; a good score by words may pass as well."""
     return max(candidate.score, candidate.cosine) >= threshold
 
@@ -131,7 +131,8 @@ def _shown(memory: Memory | None, candidate: Candidate, where: Filter) -> bool:
     return memory is not None and memory.live and memory.version == candidate.version and evaluate(where, memory)
 
 
-def _details(candidate: Candidate, threshold: float) -> ScoreDetails:
+def score_details(candidate: Candidate, threshold: float) -> ScoreDetails:
+    """Every component of a candidate's score."""
     words = saturate(candidate.bm25)
     raw = (1 - WORD_WEIGHT) * max(0.0, candidate.cosine) + WORD_WEIGHT * words
     return ScoreDetails(

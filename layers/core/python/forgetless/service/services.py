@@ -12,8 +12,13 @@ from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import Llm
 from forgetless.ports.queue import JobQueue
+from forgetless.ports.webhooks import WebhookSender
 from forgetless.service.adding import AddService
+from forgetless.service.announcing import Announcer
 from forgetless.service.changing import ChangeService
+from forgetless.service.delivering import DeliveryService
+from forgetless.service.event_export import EventExport
+from forgetless.service.event_import import EventImport
 from forgetless.service.exporting import ExportService
 from forgetless.service.feedback import FeedbackService
 from forgetless.service.health import HealthService
@@ -25,6 +30,7 @@ from forgetless.service.instructing import InstructionService
 from forgetless.service.keys import KeyService
 from forgetless.service.limited_index import LimitedIndex
 from forgetless.service.limited_ledger import LimitedLedger
+from forgetless.service.past import PastService
 from forgetless.service.projects import ProjectService
 from forgetless.service.rates import RateLimiter
 from forgetless.service.reading import ReadService
@@ -41,7 +47,7 @@ _MOST_LIMITED = 256
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The adapters that an environment has chosen; `llm` is None where none is configured."""
+    """The adapters that an environment has chosen; `llm` and `webhooks` are None where there are none."""
 
     ledger: Ledger
     index: Index
@@ -49,6 +55,7 @@ class Ports:
     queue: JobQueue
     clock: Clock
     llm: Llm | None = None
+    webhooks: WebhookSender | None = None
 
 
 class Services:
@@ -62,24 +69,33 @@ class Services:
         checks: Mapping[str, Callable[[], None]] | None = None,
         message_retention_s: float | None = None,
         requests_per_minute: int = 0,
+        announcer: Announcer | None = None,
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
         indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
-        inference = _inference(ports, indexer)
+        # Webhooks hear of a limited key's changes too, though it may not see them.
+        self._announcer = announcer = announcer or Announcer(ledger=ledger, clock=clock)
+        inference = _inference(ports, indexer, announcer)
         self._ports = ports
         self.rates = RateLimiter(per_minute=requests_per_minute, clock=clock) if requests_per_minute > 0 else None
         self._limited: dict[tuple[str, ...], Services] = {}
         self._settings_shown = dict(settings_shown or {})
-        self.add = AddService(ledger=ledger, indexer=indexer, queue=ports.queue, clock=clock, inference=inference)
+        self.add = AddService(
+            ledger=ledger, indexer=indexer, queue=ports.queue, clock=clock, inference=inference, announcer=announcer
+        )
         self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock)
         self.reads = ReadService(ledger=ledger, clock=clock)
-        self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock)
+        self.past = PastService(ledger=ledger, indexer=indexer, embedder=ports.embedder, clock=clock)
+        self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock, announcer=announcer)
         self.projects = ProjectService(ledger=ledger, clock=clock)
         self.feedback = FeedbackService(ledger=ledger, clock=clock)
         self.webhooks = WebhookService(ledger=ledger, clock=clock)
         self.exports = ExportService(ledger=ledger, reads=self.reads, llm=ports.llm, clock=clock)
         self.keys = KeyService(ledger=ledger, clock=clock)
         self.idempotency = IdempotencyService(ledger=ledger, clock=clock)
+        self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
+        self.event_exports = EventExport(ledger=ledger)
+        self.event_imports = EventImport(ledger=ledger, clock=clock)
         self.instructions = InstructionService(llm=ports.llm, clock=clock)
         self.ingest = IngestService(ledger=ledger, clock=clock, inference=inference)
         self.sweep = SweepService(
@@ -101,7 +117,7 @@ class Services:
                 self._limited.clear()
             ledger, index = LimitedLedger(self._ports.ledger, users), LimitedIndex(self._ports.index, users)
             ports = replace(self._ports, ledger=ledger, index=index)
-            self._limited[users] = Services(ports, settings_shown=self._settings_shown)
+            self._limited[users] = Services(ports, settings_shown=self._settings_shown, announcer=self._announcer)
         return self._limited[users]
 
     def describe(self) -> dict[str, Any]:
@@ -109,8 +125,10 @@ class Services:
         return dict(self._settings_shown)
 
 
-def _inference(ports: Ports, indexer: Indexer) -> InferenceRun | None:
+def _inference(ports: Ports, indexer: Indexer, announcer: Announcer) -> InferenceRun | None:
     if ports.llm is None:
         return None
     recall = Recall(ledger=ports.ledger, index=ports.index, embedder=ports.embedder)
-    return InferenceRun(ledger=ports.ledger, indexer=indexer, recall=recall, llm=ports.llm, clock=ports.clock)
+    return InferenceRun(
+        ledger=ports.ledger, indexer=indexer, recall=recall, llm=ports.llm, clock=ports.clock, announcer=announcer
+    )

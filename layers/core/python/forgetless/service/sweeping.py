@@ -71,6 +71,10 @@ class SweepService:
     def index_all(self, tenant: str | None = None) -> int:
         """Rebuild: index every memory again, until nothing is pending; raises what stands in the way."""
         self._ledger.mark_unindexed(tenant, at=self._clock.now())
+        return self.index_pending(tenant)
+
+    def index_pending(self, tenant: str | None = None) -> int:
+        """Index until nothing is pending; raises what stands in the way."""
         count = 0
         while portion := self._ledger.unindexed(before=self._clock.now(), limit=PORTION, tenant=tenant):
             count += self._indexer.refresh(portion)

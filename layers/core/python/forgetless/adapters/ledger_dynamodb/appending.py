@@ -31,15 +31,16 @@ def needed(unit: Unit, events: Sequence[Event]) -> list[keys.Key]:
     return [*wanted, *totals.counters(unit, {memory.scope for memory in added})]
 
 
-def append(unit: Unit, events: Sequence[Event]) -> list[Event]:
+def append(unit: Unit, events: Sequence[Event], *, unique: bool) -> list[Event]:
     """Write events and their memories' state after them; returns those that the ledger did not hold yet.
 
-    Raises VersionConflictError and DuplicateTextError.
+    Raises VersionConflictError and, where texts must be `unique`, DuplicateTextError.
     """
     changes: dict[str, _Change] = {}
     fresh = [event for event in events if _apply(unit, event, changes)]
     holders = _move_texts(unit, changes.values())
-    _check_duplicates(fresh, holders)
+    if unique:
+        _check_duplicates(fresh, holders)
     _load_lists(unit, changes.values())
     for change in changes.values():
         lists.move(unit, change.before, change.after)

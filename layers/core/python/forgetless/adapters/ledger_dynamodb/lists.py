@@ -16,6 +16,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.scope import SCOPE_IDS
 
 __all__ = [
+    "GONE",
     "HIGHEST",
     "LIST",
     "LOWEST",
@@ -29,6 +30,8 @@ __all__ = [
 
 #: The beginning of the partitions of lists of memories.
 LIST = "L"
+#: The same for the tenant's deleted memories, which only an export asks for.
+GONE = "G"
 
 #: The narrowest first: a run holds fewer memories than its user, a user fewer than an agent.
 _BY_WIDTH = ("run_id", "user_id", "agent_id", "app_id")
@@ -68,14 +71,21 @@ def entries(memory: Memory) -> list[Key]:
 
 
 def move(unit: Unit, before: Memory | None, after: Memory) -> None:
-    """List the memory as it stands now; a deleted one is listed nowhere."""
-    wanted = {} if after.deleted else {key: _entry(after) for key in entries(after)}
+    """List the memory as it stands now; a deleted one only among those that are gone."""
+    wanted = (
+        {_gone(after): {"memory": to_blob(after.id)}} if after.deleted else dict.fromkeys(entries(after), _entry(after))
+    )
     for key in entries(before) if before is not None else ():
         if key not in wanted:
             unit.delete(key)
-    put = unit.put_new if before is None else unit.put
+    put = unit.put_new if before is None or after.deleted else unit.put
     for key, item in wanted.items():
         put(key, item)
+
+
+def _gone(memory: Memory) -> Key:
+    sort_key = keys.ordered(memory.created_at, memory.position, memory.id)
+    return keys.listed(GONE, memory.scope.tenant, "tenant", "", sort_key)
 
 
 def merged(table: Table, partitions: list[str], below: str | None, page: int) -> Iterator[Item]:

@@ -10,6 +10,7 @@ from itertools import islice
 
 from forgetless.adapters.ledger_codec import from_blob, from_cursor, load_memory, to_cursor
 from forgetless.adapters.ledger_dynamodb import appending, jobs, keys, lists, message_items, totals
+from forgetless.adapters.ledger_dynamodb import events as listed_events
 from forgetless.adapters.ledger_dynamodb.keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, portions
 from forgetless.adapters.ledger_dynamodb.units import Store, Unit
@@ -17,7 +18,7 @@ from forgetless.adapters.ledger_dynamodb.wire import Item
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message
-from forgetless.ports.ledger import Entity, MemoryPage
+from forgetless.ports.ledger import Entity, EventPage, MemoryPage
 
 __all__ = ["MemoryStore"]
 
@@ -31,9 +32,14 @@ class MemoryStore(Store):
     """See `forgetless.ports.ledger.MemoryStore`."""
 
     def append(
-        self, events: Sequence[Event], *, completing: Job | None = None, messages: Sequence[Message] = ()
+        self,
+        events: Sequence[Event],
+        *,
+        completing: Job | None = None,
+        messages: Sequence[Message] = (),
+        unique: bool = True,
     ) -> None:
-        self._units.run(lambda unit: _append(unit, events, completing, messages))
+        self._units.run(lambda unit: _append(unit, events, completing, messages, unique=unique))
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         found = self._memories([keys.head(tenant, id_) for id_ in ids])
@@ -44,6 +50,10 @@ class MemoryStore(Store):
         items = [item for item in self._table.query(pk) if "version" in item]
         found = self._table.bodies(sorted(items, key=lambda item: int(item["version"])))
         return [Event(EventKind(item["kind"]), load_memory(tenant, body)) for item, body in found]
+
+    def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
+        ids, following = listed_events.page(self._table, tenant, limit, cursor)
+        return EventPage(tuple(event for id_ in ids for event in self.history(tenant, id_)), following)
 
     def list_memories(
         self,
@@ -118,11 +128,13 @@ class MemoryStore(Store):
             yield keys.head(tenant, from_blob(item["memory"]))
 
 
-def _append(unit: Unit, events: Sequence[Event], completing: Job | None, new_messages: Sequence[Message]) -> None:
+def _append(
+    unit: Unit, events: Sequence[Event], completing: Job | None, new_messages: Sequence[Message], *, unique: bool
+) -> None:
     wanted = [*appending.needed(unit, events), *message_items.needed(new_messages)]
     unit.load([*wanted, keys.job(completing.tenant, completing.id)] if completing is not None else wanted)
     open_ = completing is None or jobs.complete(unit, completing)
-    fresh = appending.append(unit, events)
+    fresh = appending.append(unit, events, unique=unique)
     if fresh and not open_:
         raise LeaseLostError("the job is finished already: drop this work")
     # A mere repeat brings no messages: they may have been erased since.

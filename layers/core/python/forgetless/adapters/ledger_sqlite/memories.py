@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import from_blob, from_cursor, load_memory, to_blob, to_cursor
-from forgetless.adapters.ledger_sqlite import appending, jobs, messages, scopes
+from forgetless.adapters.ledger_sqlite import appending, events, jobs, messages, scopes
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.errors import LeaseLostError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message
-from forgetless.ports.ledger import Entity, MemoryPage
+from forgetless.ports.ledger import Entity, EventPage, MemoryPage
 
 __all__ = ["MemoryStore"]
 
@@ -28,9 +28,14 @@ class MemoryStore(Store):
     """See `forgetless.ports.ledger.MemoryStore`."""
 
     def append(
-        self, events: Sequence[Event], *, completing: Job | None = None, messages: Sequence[Message] = ()
+        self,
+        events: Sequence[Event],
+        *,
+        completing: Job | None = None,
+        messages: Sequence[Message] = (),
+        unique: bool = True,
     ) -> None:
-        self._connections.write(lambda db: _append(db, events, completing, messages), durable=True)
+        self._connections.write(lambda db: _append(db, events, completing, messages, unique), durable=True)
         if any(event.kind is EventKind.DELETE for event in events):
             self._connections.scrub()
 
@@ -48,6 +53,10 @@ class MemoryStore(Store):
             ).fetchall()
         )
         return [Event(EventKind(kind), load_memory(tenant, body)) for kind, body in rows]
+
+    def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
+        after = from_cursor(cursor, str, int, str) if cursor is not None else None
+        return self._connections.read(lambda db: events.page(db, tenant, limit, after))
 
     def list_memories(
         self,
@@ -103,13 +112,18 @@ class MemoryStore(Store):
 
 
 def _append(
-    db: sqlite3.Connection, events: Sequence[Event], completing: Job | None, new_messages: Sequence[Message]
+    db: sqlite3.Connection,
+    events: Sequence[Event],
+    completing: Job | None,
+    new_messages: Sequence[Message],
+    unique: bool,
 ) -> None:
     open_ = completing is None or jobs.complete(db, completing)
     fresh = [event for event in events if appending.apply(db, event)]
     if fresh and not open_:
         raise LeaseLostError("the job is finished already: drop this work")
-    appending.check_duplicates(db, fresh)
+    if unique:
+        appending.check_duplicates(db, fresh)
     # A mere repeat brings no messages: they may have been erased since.
     if open_ and (fresh or not events):
         messages.insert(db, new_messages)

@@ -8,7 +8,7 @@ from fastapi import Query
 from starlette.responses import Response
 
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.checking import check_expiration_date, check_identifiers, check_metadata
+from forgetless.api.checking import check_expiration_date, check_identifiers, check_metadata, check_moment
 from forgetless.api.presenting import add_answer, get_item, history_item, list_item, raw_item
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
@@ -39,6 +39,8 @@ def list_memories(
     run_id: str | None = None,
     top_k: Annotated[int | None, Query(ge=0, le=MAX_TOP_K)] = None,
     show_expired: bool = False,
+    as_of: str | None = None,
+    known_at: str | None = None,
 ) -> Response:
     """The newest memories of a scope; without any id those of the whole tenant (administrators only)."""
     ids = check_identifiers(user_id=user_id, agent_id=agent_id, run_id=run_id)
@@ -46,14 +48,26 @@ def list_memories(
         raise ForbiddenError("Admin role required to list all memories.")
     default = _SCOPED_LIMIT if ids else _UNSCOPED_LIMIT
     limit = default if top_k is None else top_k
-    found = caller.services.reads.list(caller.tenant, ids, limit=limit, show_expired=show_expired) if limit else []
+    moment, services = check_moment(as_of, known_at), caller.services
+    if not limit:
+        found = []
+    elif moment is None:
+        found = services.reads.list(caller.tenant, ids, limit=limit, show_expired=show_expired)
+    else:
+        found = services.past.list_memories(caller.tenant, ids, moment, limit=limit, show_expired=show_expired)
     item = list_item if ids else raw_item
     return json_response({"results": [item(memory) for memory in found]})
 
 
-def get_memory(caller: CurrentCaller, memory_id: str) -> Response:
-    """One memory; `null` when there is none."""
-    memory = caller.services.reads.get(caller.tenant, memory_id)
+def get_memory(
+    caller: CurrentCaller, memory_id: str, as_of: str | None = None, known_at: str | None = None
+) -> Response:
+    """One memory; `null` when there is none, or was none at the moment asked about."""
+    moment, services = check_moment(as_of, known_at), caller.services
+    if moment is None:
+        memory = services.reads.get(caller.tenant, memory_id)
+    else:
+        memory = services.past.get(caller.tenant, memory_id, moment)
     return json_response(None if memory is None else get_item(memory))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.checking import ENTITY_IDS, check_identifier, check_json
+from forgetless.api.checking import ENTITY_IDS, check_identifier, check_json, check_moment
 from forgetless.api.presenting import search_item
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
@@ -30,7 +30,11 @@ _NO_ENTITY = "filters must contain at least one of: user_id, agent_id, run_id at
 def search_memories(caller: CurrentCaller, body: SearchBody) -> Response:
     """The memories that matter for a query, best first."""
     request = _search_request(caller, body)
-    found = caller.services.search.search(request) if request.top_k else []
+    moment = check_moment(body.as_of, body.known_at)
+    services = caller.services
+    found = (
+        services.past.search(request, moment) if moment else services.search.search(request) if request.top_k else []
+    )
     return json_response({"results": [search_item(hit) for hit in found]})
 
 

@@ -25,3 +25,5 @@ class SearchBody(BaseModel):
     threshold: float | None = None
     explain: bool = False
     show_expired: bool = False
+    as_of: Text | None = None
+    known_at: Text | None = None

@@ -1,0 +1,99 @@
+"""Deliveries: which events a webhook has still to be told of, and what became of each attempt."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from forgetless.domain.documents import Document
+
+__all__ = ["ATTEMPTS_KEPT", "DELIVERY", "RETRY_DELAYS_S", "Attempt", "Delivery", "EventRef", "message_id"]
+
+#: The kind of these documents.
+DELIVERY = "webhook_delivery"
+#: Seconds from one failed attempt to the next; the last one repeats.
+RETRY_DELAYS_S = (60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0)
+#: The log keeps the newest attempts.
+ATTEMPTS_KEPT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class EventRef:
+    """An event, by where it stands in the ledger: words are read when they are sent, so an erasure reaches them."""
+
+    memory_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt: the status that came back, or why none did."""
+
+    at: str
+    status: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Events of one change for one webhook, sent in order; `done` of them have arrived.
+
+    `state` is pending, delivered, or failed (given up: `attempts` say why).
+    """
+
+    id: str
+    tenant: str
+    webhook_id: str
+    events: tuple[EventRef, ...]
+    created_at: str
+    due_at: str | None
+    state: str = "pending"
+    done: int = 0
+    failures: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    version: int = 1
+
+    def tried(self, attempt: Attempt) -> Delivery:
+        """With one attempt more in the log."""
+        return replace(self, attempts=(*self.attempts, attempt)[-ATTEMPTS_KEPT:])
+
+    def retry_delay_s(self) -> float:
+        """Seconds until the next attempt, after `failures` failed ones."""
+        return RETRY_DELAYS_S[min(self.failures, len(RETRY_DELAYS_S)) - 1]
+
+    def document(self) -> Document:
+        """As the ledger keeps it."""
+        body = {
+            "webhook_id": self.webhook_id,
+            "events": [[one.memory_id, one.version] for one in self.events],
+            "state": self.state,
+            "done": self.done,
+            "failures": self.failures,
+            "attempts": [[one.at, one.status, one.error] for one in self.attempts],
+        }
+        return Document(self.tenant, DELIVERY, self.id, body, self.created_at, self.version, self.due_at)
+
+    @classmethod
+    def of(cls, document: Document) -> Delivery:
+        """The delivery that a document holds."""
+        body: Mapping[str, Any] = document.body
+        return cls(
+            id=document.id,
+            tenant=document.tenant,
+            webhook_id=body["webhook_id"],
+            events=tuple(EventRef(*one) for one in body["events"]),
+            created_at=document.created_at,
+            due_at=document.due_at,
+            state=body["state"],
+            done=body["done"],
+            failures=body["failures"],
+            attempts=tuple(Attempt(*one) for one in body["attempts"]),
+            version=document.version,
+        )
+
+
+def message_id(webhook_id: str, event: EventRef) -> str:
+    """The header `webhook-id`: the same for every attempt, so that a receiver may know a repeat."""
+    return "msg_" + uuid.uuid5(uuid.NAMESPACE_OID, f"{webhook_id} {event.memory_id} {event.version}").hex

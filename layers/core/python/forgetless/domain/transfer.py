@@ -1,0 +1,151 @@
+"""The lines of an export: one JSON object a line, the same bytes for the same ledger, without the tenant's name.
+
+{"format": "forgetless-events", "version": 1}
+{"type": "job", …, "messages": […]}       newest first; raw messages give context when the index is rebuilt
+{"type": "event", "kind": "ADD", "memory": {…}}   memory after memory, oldest first, each by version
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
+from forgetless.domain.scope import Scope
+
+__all__ = ["HEADER", "event_line", "header_line", "is_header", "job_line", "parse_line", "read_record"]
+
+#: What the first line says.
+HEADER = {"format": "forgetless-events", "version": 1}
+
+
+def is_header(record: Mapping[str, Any]) -> bool:
+    """Whether this is the first line of an export; raises InvalidRequestError for one of a later version."""
+    if record.get("format") != HEADER["format"]:
+        return False
+    if record.get("version") != HEADER["version"]:
+        raise InvalidRequestError(
+            f"this export has version {record.get('version')!r} and this Forgetless reads {HEADER['version']}: "
+            "import it with the Forgetless that wrote it, or a later one"
+        )
+    return True
+
+
+def header_line() -> bytes:
+    """The first line."""
+    return _line(HEADER)
+
+
+def event_line(event: Event) -> bytes:
+    """One event."""
+    return _line({"type": "event", "kind": event.kind.value, "memory": _memory_body(event.memory)})
+
+
+def job_line(job: Job, messages: Sequence[Message]) -> bytes:
+    """One job with those of its raw messages that are still there."""
+    body: dict[str, Any] = {"type": "job", "id": job.id, "scope": job.scope.ids(), "state": job.state.value}
+    for one in fields(Job):
+        if one.name not in {"id", "scope", "state"}:
+            value = getattr(job, one.name)
+            body |= {} if _is_default(one, value) else {one.name: value}
+    body["messages"] = [_message_body(job, message) for message in messages]
+    return _line(body)
+
+
+def parse_line(line: bytes | str) -> Any:
+    """The JSON of a line; raises InvalidRequestError."""
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise InvalidRequestError(f"not JSON: {error}") from None
+
+
+def read_record(tenant: str, record: Mapping[str, Any]) -> Event | tuple[Job, list[Message]]:
+    """What a line holds, as the tenant's own; raises InvalidRequestError for what no export has written."""
+    try:
+        if record["type"] == "event":
+            return Event(EventKind(record["kind"]), _memory(tenant, record["memory"]))
+        if record["type"] == "job":
+            return _job(tenant, record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidRequestError(f"not a line of an export: {error!r}") from None
+    raise InvalidRequestError(f"not a line of an export: type {record['type']!r}")
+
+
+def _memory_body(memory: Memory) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    for one in fields(Memory):
+        value = getattr(memory, one.name)
+        if one.name == "scope":
+            body["scope"] = memory.scope.ids()
+        elif one.name in {"context", "sources"}:
+            body |= {one.name: [[ref.job_id, ref.position] for ref in value]} if value else {}
+        elif not _is_default(one, value):
+            body[one.name] = value
+    return body
+
+
+def _is_default(one: Field[Any], value: Any) -> bool:
+    if one.default is not MISSING:
+        return bool(value == one.default)
+    return one.default_factory is not MISSING and value == one.default_factory()
+
+
+def _memory(tenant: str, body: Mapping[str, Any]) -> Memory:
+    values = dict(body)
+    values["scope"] = Scope(tenant, **values["scope"])
+    values["categories"] = tuple(values.get("categories", ()))
+    for name in ("context", "sources"):
+        values[name] = tuple(MessageRef(*ref) for ref in values.get(name, ()))
+    return Memory(**values)
+
+
+def _message_body(job: Job, message: Message) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "position": message.ref.position,
+        "role": message.role,
+        "content": message.content,
+        "created_at": message.created_at,
+    }
+    if message.name is not None:
+        body["name"] = message.name
+    if message.scope != job.scope:
+        body["scope"] = message.scope.ids()
+    return body
+
+
+def _job(tenant: str, body: Mapping[str, Any]) -> tuple[Job, list[Message]]:
+    values = {name: value for name, value in body.items() if name not in {"type", "messages"}}
+    values |= {"scope": Scope(tenant, **values["scope"]), "state": JobState(values["state"])}
+    values["results"] = tuple(values.get("results", ()))
+    job = Job(**values)
+    messages = [
+        Message(
+            MessageRef(job.id, said["position"]),
+            Scope(tenant, **said["scope"]) if "scope" in said else job.scope,
+            said["role"],
+            said["content"],
+            said["created_at"],
+            said.get("name"),
+        )
+        for said in body["messages"]
+    ]
+    return job, messages
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    try:
+        return text.encode() + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate: only an escape can carry it
+        return json.dumps(record, separators=(",", ":"), default=_plain).encode("ascii") + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"an export cannot hold {type(value).__name__}")

@@ -1,0 +1,43 @@
+"""Announcing: notes what webhooks must hear of, before it happens.
+
+The note comes first and names events that are not there yet; the delivery looks them up and drops those that never
+came. So a crash between the two loses nothing, and no transaction has to span both.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from forgetless.domain.deliveries import Delivery, EventRef
+from forgetless.domain.memory import Event
+from forgetless.domain.webhooks import WEBHOOK, from_document
+from forgetless.ports.clock import Clock
+from forgetless.ports.ledger import DocumentStore
+
+__all__ = ["MOST_WEBHOOKS", "Announcer"]
+
+#: Webhooks of a tenant that are looked at.
+MOST_WEBHOOKS = 100
+
+
+class Announcer:
+    """Makes one delivery for each webhook that wants some of the events."""
+
+    def __init__(self, *, ledger: DocumentStore, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    def announce(self, events: Sequence[Event]) -> None:
+        """Call it with what is about to be appended. Raises LedgerError: then nothing must be appended."""
+        if not events:
+            return
+        tenant = events[0].memory.scope.tenant
+        hooks, _ = self._ledger.documents(tenant, WEBHOOK, limit=MOST_WEBHOOKS)
+        for webhook in map(from_document, hooks):
+            wanted = tuple(EventRef(one.memory.id, one.memory.version) for one in events if webhook.wants(one.kind))
+            if wanted:
+                now = self._clock.now()
+                self._ledger.put_document(
+                    Delivery(str(uuid.uuid4()), tenant, webhook.id, wanted, now, due_at=now).document()
+                )

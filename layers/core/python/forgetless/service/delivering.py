@@ -1,0 +1,224 @@
+"""Delivering: sends what is due to webhooks, again and again until it arrives or a day has gone by."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from forgetless.domain.deliveries import DELIVERY, Attempt, Delivery, EventRef, message_id
+from forgetless.domain.documents import Document
+from forgetless.domain.errors import ForbiddenError
+from forgetless.domain.memory import Event
+from forgetless.domain.times import later, seconds_between
+from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, next_document, signature
+from forgetless.ports.clock import Clock
+from forgetless.ports.ledger import Ledger
+from forgetless.ports.webhooks import WebhookSender
+
+__all__ = ["DeliveryReport", "DeliveryService"]
+
+_logger = logging.getLogger(__name__)
+
+#: What one receiver may take for one event.
+SEND_S = 10.0
+#: Receivers at once: a few that hang must not hold up the others.
+WORKERS = 8
+#: Deliveries looked at in one run, and how long it begins new ones: well below the function's time-out.
+PORTION = 200
+RUN_S = 30.0
+#: A run that died leaves its deliveries to another after this.
+CLAIM_S = 120.0
+#: An event that is not in the ledger this long after its announcement never came.
+NEVER_CAME_S = 120.0
+#: Failing this long disables a webhook, and ends a delivery.
+GIVE_UP_S = 86_400.0
+#: How long the log keeps what is finished.
+LOG_S = 3 * 86_400.0
+_GONE = 410
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """What a run did."""
+
+    delivered: int
+    failed: int
+    dropped: int
+
+
+class DeliveryService:
+    """At least once: whoever receives the same `webhook-id` again has had it already."""
+
+    def __init__(self, *, ledger: Ledger, sender: WebhookSender | None, clock: Clock) -> None:
+        self._ledger = ledger
+        self._sender = sender
+        self._clock = clock
+
+    def run(self) -> DeliveryReport:
+        """Send everything that is due; bounded, harmless to repeat and to run twice at once."""
+        if self._sender is None:
+            return DeliveryReport(0, 0, 0)
+        end = self._clock.monotonic() + RUN_S
+        states: list[str] = []
+        with ThreadPoolExecutor(WORKERS) as pool:
+            while self._clock.monotonic() < end:
+                due = self._ledger.due_documents(DELIVERY, now=self._clock.now(), limit=PORTION)
+                if not due:
+                    break
+                for done in pool.map(lambda documents: self._one_webhook(documents, end), _by_webhook(due)):
+                    states += done
+        return DeliveryReport(*(states.count(name) for name in ("delivered", "failed", "dropped")))
+
+    def log(
+        self, tenant: str, webhook_id: str, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Delivery], str | None]:
+        """The webhook's deliveries of the last days, newest first, and the next cursor."""
+        found: list[Delivery] = []
+        while True:
+            documents, cursor = self._ledger.documents(tenant, DELIVERY, limit=limit, cursor=cursor)
+            found += [Delivery.of(one) for one in documents if one.body["webhook_id"] == webhook_id]
+            if cursor is None or len(found) >= limit:
+                return found, cursor
+
+    def _one_webhook(self, documents: Sequence[Document], end: float) -> list[str]:
+        """In order; after a failure the rest waits as long as the one that failed."""
+        states: list[str] = []
+        for place, document in enumerate(documents):
+            if self._clock.monotonic() >= end:
+                break
+            delivery = Delivery.of(document)
+            states.append(self._one(delivery, end))
+            if states[-1] == "failed":
+                until = later(self._clock.now(), replace(delivery, failures=delivery.failures + 1).retry_delay_s())
+                for waiting in documents[place + 1 :]:
+                    self._put(replace(Delivery.of(waiting), due_at=until))
+                break
+        return states
+
+    def _one(self, delivery: Delivery, end: float) -> str:
+        if delivery.state != "pending":
+            self._ledger.delete_document(delivery.tenant, DELIVERY, delivery.id)
+            return "expired"
+        claimed = replace(delivery, version=delivery.version + 1, due_at=later(self._clock.now(), CLAIM_S))
+        if not self._ledger.put_document(claimed.document()):
+            return "taken"  # by another run
+        held = self._ledger.document(delivery.tenant, WEBHOOK, delivery.webhook_id)
+        if held is None:
+            self._ledger.delete_document(delivery.tenant, DELIVERY, delivery.id)
+            return "dropped"
+        webhook = from_document(held)
+        if not webhook.is_active:
+            return self._finish(claimed, "failed", "dropped", "the webhook is not active")
+        return self._send_all(claimed, webhook, end)
+
+    def _send_all(self, delivery: Delivery, webhook: Webhook, end: float) -> str:
+        while delivery.done < len(delivery.events):
+            if self._clock.monotonic() >= end:
+                self._put(replace(delivery, due_at=self._clock.now()))
+                return "waiting"
+            ref = delivery.events[delivery.done]
+            event = self._event(delivery.tenant, ref)
+            if event is None and seconds_between(delivery.created_at, self._clock.now()) < NEVER_CAME_S:
+                self._put(replace(delivery, due_at=later(self._clock.now(), NEVER_CAME_S)))
+                return "waiting"
+            if event is not None and webhook.wants(event.kind):
+                attempt = self._attempt(webhook, ref, event)
+                delivery = delivery.tried(attempt)
+                if not _arrived(attempt):
+                    return self._failed(delivery, webhook, attempt)
+            delivery = replace(delivery, done=delivery.done + 1)
+        self._note(webhook, None)
+        return self._finish(delivery, "delivered", "delivered")
+
+    def _attempt(self, webhook: Webhook, ref: EventRef, event: Event) -> Attempt:
+        assert self._sender is not None
+        now = self._clock.now()
+        id_, sent_at = message_id(webhook.id, ref), int(datetime.fromisoformat(now).timestamp())
+        body = _payload(event)
+        try:
+            headers = {
+                "content-type": "application/json",
+                "user-agent": "Forgetless",
+                "webhook-id": id_,
+                "webhook-timestamp": str(sent_at),
+                "webhook-signature": signature(webhook.secret, id_, sent_at, body),
+            }
+        except ValueError:
+            return Attempt(now, None, "its secret is not whsec_ and base64")
+        try:
+            status = self._sender.send(webhook.url, headers=headers, body=body, deadline_s=SEND_S)
+        except (ForbiddenError, OSError) as error:
+            reason = error.message if isinstance(error, ForbiddenError) else str(error)
+            return Attempt(now, None, reason)
+        return Attempt(now, status, None if 200 <= status < 300 else f"answered {status}")
+
+    def _failed(self, delivery: Delivery, webhook: Webhook, attempt: Attempt) -> str:
+        now = self._clock.now()
+        since = webhook.failing_since or now
+        if attempt.status == _GONE:
+            self._note(webhook, since, disabled="the receiver answered 410 Gone")
+        elif seconds_between(since, now) >= GIVE_UP_S:
+            self._note(webhook, since, disabled=f"every attempt failed since {since}: {attempt.error}")
+        else:
+            self._note(webhook, since)
+            if seconds_between(delivery.created_at, now) < GIVE_UP_S:
+                delivery = replace(delivery, failures=delivery.failures + 1)
+                self._put(replace(delivery, due_at=later(now, delivery.retry_delay_s())))
+                return "failed"
+        self._finish(delivery, "failed", "failed")
+        return "failed"
+
+    def _note(self, webhook: Webhook, since: str | None, *, disabled: str | None = None) -> None:
+        """Write down how the webhook does, unless that is known; others may change it meanwhile."""
+        for _ in range(_TRIES):
+            held = self._ledger.document(webhook.tenant, WEBHOOK, webhook.id)
+            if held is None:
+                return
+            current = from_document(held)
+            # Whoever makes it active again gives it another day.
+            noted = replace(current, failing_since=None if disabled else since, disabled_reason=disabled)
+            if disabled is not None:
+                noted = replace(noted, is_active=False, updated_at=self._clock.now())
+                _logger.warning("webhook disabled", extra={"webhook_id": webhook.id})
+            if noted == current or self._ledger.put_document(next_document(held, noted)):
+                return
+
+    def _finish(self, delivery: Delivery, state: str, report: str, error: str | None = None) -> str:
+        now = self._clock.now()
+        if error is not None:
+            delivery = delivery.tried(Attempt(now, None, error))
+        self._put(replace(delivery, state=state, due_at=later(now, LOG_S)))
+        return report
+
+    def _put(self, delivery: Delivery) -> None:
+        # Should the claim have run out, another run has it now, and its word counts.
+        self._ledger.put_document(replace(delivery, version=delivery.version + 1).document())
+
+    def _event(self, tenant: str, ref: EventRef) -> Event | None:
+        return _find(self._ledger.history(tenant, ref.memory_id), ref.version)
+
+
+def _by_webhook(documents: Iterable[Document]) -> list[list[Document]]:
+    found: dict[tuple[str, str], list[Document]] = {}
+    for document in documents:
+        found.setdefault((document.tenant, document.body["webhook_id"]), []).append(document)
+    return list(found.values())
+
+
+def _find(history: Iterable[Event], version: int) -> Event | None:
+    return next((event for event in history if event.memory.version == version), None)
+
+
+def _arrived(attempt: Attempt) -> bool:
+    return attempt.error is None
+
+
+def _payload(event: Event) -> bytes:
+    memory = event.memory
+    details = {"id": memory.id, "data": {"memory": memory.text}, "event": event.kind.value}
+    return json.dumps({"event_details": details}).encode("ascii")

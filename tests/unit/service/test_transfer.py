@@ -1,0 +1,212 @@
+"""Export and import between worlds, and the index rebuilt from either."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.jobs import JobState
+from forgetless.domain.scope import Scope
+from forgetless.domain.transfer import parse_line
+from forgetless.service.requests import UpdateRequest
+from tests.unit.service.world import ALICE, World, facts, make_world
+
+BOB = Scope("default", user_id="bob", run_id="r")
+QUERIES = ("tea in the morning", "where does she live", "bicycle")
+WORDS = ("tea", "coffee", "morning", "Lisbon", "Berlin", "lives", "bicycle", "red", "phở")
+
+
+def exported(world: World, tenant: str = "default") -> bytes:
+    return b"".join(portion.lines for portion in world.services.event_exports.portions(tenant))
+
+
+def take(world: World, lines: bytes, tenant: str = "default") -> Any:
+    records = [(number, parse_line(line)) for number, line in enumerate(lines.splitlines(), 1)]
+    return world.services.event_imports.take(tenant, records)
+
+
+def shown(world: World) -> dict[str, Any]:
+    """The canonical state, and what searches find with their scores."""
+    reads = world.services.reads
+    return {
+        "lists": [reads.list("default", ids, limit=1000) for ids in ({}, ALICE.ids(), BOB.ids())],
+        "entities": reads.entities("default"),
+        "export": exported(world),
+        "found": [
+            [(hit.memory.id, round(hit.score, 9)) for hit in world.find(query, scope=scope, top_k=5)]
+            for query in QUERIES
+            for scope in (ALICE, BOB)
+        ],
+    }
+
+
+def test_what_is_exported_and_imported_is_exported_again_byte_for_byte(new_world: Callable[..., World]) -> None:
+    source, target = new_world(), new_world()
+    (first, second) = source.say("I like tea.", "I live in Lisbon \ud800 now.").results
+    source.say("Bob rides a bicycle.", scope=BOB, metadata={"z": 1.0, "a": [None, "é"]}, expiration_date="2027-01-01")
+    source.services.changes.update(UpdateRequest("default", first.id, text="I like coffee."))
+    source.services.changes.delete("default", second.id)
+    lines = exported(source)
+    report = take(target, lines)
+    assert (report.memories, report.events, report.jobs, report.refused) == (3, 5, 2, 0)
+    assert exported(target) == lines
+    assert b"Lisbon" not in lines
+    assert target.services.reads.history("default", first.id) == source.services.reads.history("default", first.id)
+
+
+def test_repeating_an_import_changes_nothing_even_what_was_changed_since(new_world: Callable[..., World]) -> None:
+    source, target = new_world(), new_world()
+    source.say("I like tea.")
+    lines = exported(source)
+    take(target, lines)
+    (memory,) = target.services.reads.list("default", {}, limit=9)
+    target.services.changes.update(UpdateRequest("default", memory.id, text="I like coffee."))
+    after = exported(target)
+    assert take(target, lines).refused == 0
+    assert exported(target) == after
+    # An erasure outlives the import of an older export.
+    target.services.changes.delete("default", memory.id)
+    assert take(target, lines).refused == 0
+    assert target.texts() == []
+    assert b"tea" not in exported(target)
+
+
+def test_histories_that_differ_are_named_and_the_rest_is_taken(new_world: Callable[..., World]) -> None:
+    source, target = new_world(), new_world()
+    source.say("I like tea.", "I live in Lisbon.")
+    take(target, exported(source))
+    for world, text in ((source, "here"), (target, "there")):
+        changed = world.services.reads.list("default", {}, limit=9)[0]
+        world.clock.advance(2 if world is source else 5)
+        world.services.changes.update(UpdateRequest("default", changed.id, text=text))
+    source.services.changes.delete("default", changed.id)
+    source.say("I ride a bicycle.")
+    report = take(target, exported(source))
+    assert report.refused == 1
+    assert changed.id in report.problems[0]
+    assert "I ride a bicycle." in target.texts()
+    assert "there" in target.texts()
+
+
+def test_a_job_that_was_not_done_is_done_where_it_arrives(new_world: Callable[..., World]) -> None:
+    source, target = new_world([facts("x")]), new_world([facts("She likes tea.")])
+    job = source.say("I like tea.", infer=True, queued=True).job
+    take(target, exported(source))
+    assert target.services.reads.job("default", job.id) == job
+    target.services.ingest.run("default", job.id, seconds=30)
+    assert target.services.reads.job("default", job.id).state is JobState.SUCCEEDED  # type: ignore[union-attr]
+    assert target.texts() == ["She likes tea."]
+
+
+def test_an_export_of_many_comes_in_portions(new_world: Callable[..., World]) -> None:
+    world = new_world()
+    for number in range(7):
+        world.say(f"memory {number}")
+    lines, cursor, portions = b"", None, 0
+    while True:
+        portion = world.services.event_exports.portion("default", cursor=cursor, limit=2)
+        lines, cursor, portions = lines + portion.lines, portion.cursor, portions + 1
+        if cursor is None:
+            break
+    assert lines == exported(world)
+    assert portions >= 8
+    for cursor in ("", "keys.", "events.nonsense"):
+        with pytest.raises(InvalidRequestError, match="cursor"):
+            world.services.event_exports.portion("default", cursor=cursor or "nonsense")
+
+
+def test_memories_of_mem0_s_are_found_after_indexing(world: World) -> None:
+    records: Sequence[Any] = [
+        {"id": "7f0c1d5e-1111-4222-8333-944445555666", "memory": "Alice likes tea", "user_id": "alice"},
+        {"id": 17, "payload": {"data": "Alice lives in Lisbon", "user_id": "alice", "topic": "home"}},
+        {"id": 18, "payload": {"data": "nobody's"}},
+        "nonsense",
+    ]
+    report = world.services.event_imports.take("default", enumerate(records, 1))
+    assert (report.memories, report.refused) == (2, 2)
+    assert [problem.split(":")[0] for problem in report.problems] == ["line 3", "line 4"]
+    assert world.services.sweep.index_pending("default") == 2
+    assert world.find("tea")[0].memory.text == "Alice likes tea"
+    assert world.services.event_imports.take("default", enumerate(records, 1)).refused == 2
+    assert len(world.texts()) == 2
+
+
+texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(" ".join)
+operations = st.lists(
+    st.one_of(
+        st.tuples(st.just("say"), texts, st.booleans()),
+        st.tuples(st.just("infer"), texts, st.booleans()),
+        st.tuples(st.just("update"), texts, st.integers(0, 20)),
+        st.tuples(st.just("label"), texts, st.integers(0, 20)),
+        st.tuples(st.just("delete"), st.just(""), st.integers(0, 20)),
+        st.tuples(st.just("forget"), st.just(""), st.booleans()),
+    ),
+    min_size=1,
+    max_size=10,
+)
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(operations)
+def test_the_index_and_another_ledger_are_rebuilt_as_they_were(done: list[tuple[str, str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+        replies: list[str] = []
+        source, target = make_world(Path(one), lambda _: replies[-1]), make_world(Path(two))
+        for kind, text, number in done:
+            _do(source, replies, kind, text, number)
+        source.services.sweep.index_pending()  # neighbours of what was deleted lose it as their context
+        before = shown(source)
+        source.index.drop_all()
+        assert all(found == [] for found in shown(source)["found"])
+        source.services.sweep.index_all()
+        assert shown(source) == before
+        assert take(target, before["export"]).refused == 0
+        target.clock.set(source.clock.now())
+        target.services.sweep.index_pending()
+        assert shown(target) == before
+        source.ledger.close()
+        target.ledger.close()
+
+
+def _do(world: World, replies: list[str], kind: str, text: str, number: int) -> None:
+    scope = BOB if number % 2 else ALICE
+    held = world.services.reads.list("default", {}, limit=100)
+    changes = world.services.changes
+    if kind == "say":
+        world.say(text, scope=scope)
+    elif kind == "infer":
+        known = world.services.reads.list("default", scope.ids(), limit=1)
+        replies.append(facts({"text": text, "supersedes": [1] if known else []}))
+        world.say(f"I said {text}", scope=scope, infer=True)
+    elif kind == "forget":
+        changes.delete_scope("default", scope.ids())
+    elif held:
+        memory = held[number % len(held)]
+        if kind == "delete":
+            changes.delete("default", memory.id)
+        else:
+            changed = {"text": text} if kind == "update" else {"metadata": {text: number}}
+            changes.update(UpdateRequest("default", memory.id, **changed))  # type: ignore[arg-type]
+
+
+def test_lines_are_plain_json(world: World) -> None:
+    world.say("I like phở.")
+    records = [json.loads(line) for line in exported(world).splitlines()]
+    assert records[0] == {"format": "forgetless-events", "version": 1}
+    assert [record["type"] for record in records[1:]] == ["job", "event"]
+    assert records[2]["memory"]["text"] == "I like phở."
+    assert "phở".encode() in exported(world)

@@ -1,0 +1,170 @@
+"""`forgetless export` and `forgetless import` over files."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.cli import FAILED, OK, main
+from forgetless.domain.memory import Event, EventKind, Memory
+from forgetless.domain.scope import Scope
+from forgetless.service.event_export import EventExport
+
+INCOMPLETE = 1
+JOB = "00000000-0000-0000-0000-000000000001"
+
+
+def memory(number: int, tenant: str = "default") -> Memory:
+    at = f"2026-01-01T00:00:{number % 60:02d}.{number:06d}+00:00"
+    return Memory(f"m{number:04d}", 1, Scope(tenant, user_id="ana"), f"fact {number}", at, at, JOB, number)
+
+
+class Place:
+    """A ledger that the command line works on."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path = path
+        self._monkeypatch = monkeypatch
+
+    def run(self, *arguments: str) -> int:
+        self._monkeypatch.setenv("FORGETLESS_LEDGER_PATH", str(self.path))
+        return main(arguments)
+
+    def remember(self, count: int) -> None:
+        ledger = SqliteLedger(self.path)
+        ledger.append([Event(EventKind.ADD, memory(number)) for number in range(count)])
+        ledger.close()
+
+    def texts(self, tenant: str = "default") -> list[str]:
+        ledger = SqliteLedger(self.path)
+        found = [one.text for one in ledger.list_memories(tenant, {}, limit=9999).items]
+        ledger.close()
+        return found
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    return Place(tmp_path / "here.db", monkeypatch)
+
+
+@pytest.fixture
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    return Place(tmp_path / "there.db", monkeypatch)
+
+
+def test_a_backup_goes_out_and_comes_back(here: Place, there: Place, tmp_path: Path) -> None:
+    here.remember(450)
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    assert here.run("export", "--out", str(one)) == OK
+    assert there.run("import", str(one)) == OK
+    assert there.run("import", str(one)) == OK
+    assert there.run("export", "--out", str(two)) == OK
+    assert one.read_bytes() == two.read_bytes()
+    assert len(one.read_bytes().splitlines()) == 451
+    assert one.stat().st_mode & 0o077 == 0
+    assert there.texts() == here.texts()
+    assert sorted(path.name for path in tmp_path.glob("*.jsonl*")) == ["one.jsonl", "two.jsonl"]
+
+
+def test_it_goes_through_pipes(
+    here: Place, there: Place, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.remember(3)
+    assert here.run("export") == OK
+    lines = capfdbinary.readouterr().out
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    assert there.run("import", "-", "--tenant", "acme") == OK
+    assert there.texts("acme") == here.texts()
+    assert there.texts() == []
+
+
+def test_an_interrupted_export_goes_on_where_it_was(
+    here: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.remember(900)
+    whole, file = tmp_path / "whole.jsonl", tmp_path / "file.jsonl"
+    here.run("export", "--out", str(whole))
+    steps: list[str | None] = []
+    portion = EventExport.portion
+
+    def interrupted(self: EventExport, tenant: str, **options: Any) -> Any:
+        steps.append(options["cursor"])
+        if len(steps) == 4:
+            raise KeyboardInterrupt
+        return portion(self, tenant, **options)
+
+    monkeypatch.setattr(EventExport, "portion", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        here.run("export", "--out", str(file))
+    assert not file.exists()
+    # What a crash in the middle of a write leaves is cut off.
+    with file.with_name("file.jsonl.part").open("ab") as part:
+        part.write(b'{"type": "event", "ki')
+    assert here.run("export", "--out", str(file)) == OK
+    assert file.read_bytes() == whole.read_bytes()
+    assert steps[4] == steps[3] is not None
+
+
+def test_an_export_of_another_tenant_does_not_go_on_there(here: Place, tmp_path: Path) -> None:
+    here.remember(3)
+    file = tmp_path / "file.jsonl"
+    file.with_name("file.jsonl.part").write_text("old")
+    note = {"tenant": "acme", "cursor": "events.", "size": 3, "events": 0}
+    file.with_name("file.jsonl.progress").write_text(json.dumps(note))
+    assert here.run("export", "--out", str(file)) == OK
+    assert len(file.read_bytes().splitlines()) == 4
+
+
+ITEM = {"id": "7f0c1d5e-1111-4222-8333-944445555666", "memory": "Likes tea", "user_id": "ana"}
+POINT = {"id": 1, "payload": {"data": "Lives in Lisbon", "user_id": "ana"}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps([ITEM, POINT]),
+        json.dumps({"results": [ITEM, POINT]}),
+        json.dumps({"memories": [ITEM, POINT]}, indent=2),
+        f"{json.dumps(ITEM)}\n\n{json.dumps(POINT)}\n",
+        json.dumps(ITEM) + "\n" + json.dumps(POINT),
+    ],
+)
+def test_mem0_s_forms_are_taken(there: Place, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "mem0.json"
+    file.write_text(text)
+    assert there.run("import", str(file)) == OK
+    assert sorted(there.texts()) == ["Likes tea", "Lives in Lisbon"]
+
+
+def test_what_was_not_taken_is_said(there: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mem0.jsonl"
+    file.write_text("\n".join(json.dumps(one) for one in (ITEM, {"id": "x"}, *[{"memory": "x"}] * 30)))
+    assert there.run("import", str(file)) == INCOMPLETE
+    said = capsys.readouterr().err
+    assert "line 2: no text" in said
+    assert "and 11 more" in said
+    assert "taken: 1 memories with 1 events, 0 jobs; not taken: 31" in said
+    assert there.texts() == ["Likes tea"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [('{"a": 1', "line 1"), ("7\n{", "line 2"), ('{"format":"forgetless-events","version":9}', "9")]
+)
+def test_a_broken_file_is_one_line_of_error(
+    there: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, says: str
+) -> None:
+    file = tmp_path / "broken"
+    file.write_text(text)
+    assert there.run("import", str(file)) == FAILED
+    assert says in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_one_line_of_error(there: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert there.run("import", "/nowhere/at/all") == FAILED
+    assert "/nowhere/at/all: No such file" in capsys.readouterr().err
