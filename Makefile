@@ -21,6 +21,11 @@ TORCH_STAMP := .venv-models/.installed-$(shell { pwd; cat $(TORCH_PINS); } | cks
 LOAD_STAMP := .venv-load/.installed-$(shell { pwd; echo $(LOAD_PINS); } | cksum | cut -d' ' -f1)
 TEST_MODEL := $(CURDIR)/.forgetless/models/$(MODEL)
 
+CLIENTS := py-2.2.1 py-1.0.11 py-0.1.118 npm-3.3.1 npm-2.4.6
+CLIENTS_HOME := .venv-clients
+empty :=
+space := $(empty) $(empty)
+
 # Tests never talk to a real LLM, whatever the caller's shell has configured.
 CLEAN_ENV := env -u OPENAI_BASE_URL -u OPENAI_API_KEY -u FORGETLESS_LLM_MODEL
 
@@ -56,13 +61,19 @@ imports: $(STAMP) ## Import directions (import-linter)
 	@.venv/bin/lint-imports --no-logo
 
 unit: $(STAMP) $(LOAD_STAMP) model ## The tests alone: make unit ARGS="tests/up -k lock"
-	@$(CLEAN_ENV) FORGETLESS_LOAD_REQUIRED=1 FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 2 --dist loadgroup -m 'not docker and not mutations' $(ARGS)
+	@$(CLEAN_ENV) FORGETLESS_LOAD_REQUIRED=1 FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 2 --dist loadgroup -m 'not docker and not mutations and not clients' $(ARGS)
 
 kill-test: $(STAMP) ## Kill processes after every step, three ways; print what was lost or doubled: ARGS="--runs 10"
 	@$(CLEAN_ENV) $(PY) -m tests.faults $(ARGS)
 
 test-mutations: $(STAMP) ## Take the checks of tenants, keys and roles out one by one: some test must notice each
 	@$(CLEAN_ENV) $(PY) -m pytest -q -n 2 tests/tenancy/test_mutations.py -m 'mutations or slow' $(ARGS)
+
+# Each client in an environment of its own, with its own dependencies; CLIENTS names those that are wanted.
+test-clients: $(STAMP) model ## mem0's own clients, unmodified, against the service: make test-clients CLIENTS=py-2.2.1
+	@for client in $(CLIENTS); do sh local/up/client.sh "$$client" '$(CLIENTS_HOME)' || exit 1; done
+	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' FORGETLESS_CLIENTS='$(CURDIR)/$(CLIENTS_HOME)' \
+		$(PY) -m pytest -q -m clients tests/clients -k '$(subst $(space), or ,$(foreach client,$(CLIENTS),$(lastword $(subst -, ,$(client)))))' $(ARGS)
 
 model: $(STAMP) ## Prepare the embedding model once; returns at once when it is there and valid
 	@$(PY) -m embedder prepare --model $(MODEL) --out '$(TEST_MODEL)'

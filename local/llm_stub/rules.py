@@ -40,10 +40,22 @@ def answer_for(system: str, user: str) -> str:
     if "application" in data:
         instructions = f"Keep what users say about: {data['application']}"
         return json.dumps({"custom_instructions": instructions, "test_message": "I live in Paris. I like tea."})
+    if "export_schema" in data:
+        return json.dumps(_filled(data["export_schema"], [memory["text"] for memory in data["memories"]]))
+    if "memories" in data:
+        return " ".join(memory["text"] for memory in data["memories"])
     if "messages" in data:
         steps = [f"{number}. {entry['text']}" for number, entry in enumerate(data["messages"], 1)]
         return "\n".join(steps) or "Nothing was done."
     return f"A stub read {len(system) + len(user)} characters."
+
+
+def _filled(schema: dict[str, Any], texts: list[str]) -> dict[str, Any]:
+    """Every list of the schema gets all texts, everything else the first."""
+    return {
+        name: texts if part.get("type") == "array" else next(iter(texts), None)
+        for name, part in schema.get("properties", {}).items()
+    }
 
 
 def facts_of(data: dict[str, Any]) -> list[dict[str, Any]]:
@@ -59,8 +71,17 @@ def facts_of(data: dict[str, Any]) -> list[dict[str, Any]]:
                 continue
             key = _key(text)
             old = [number for number, known in existing.items() if key is not None and _key(known) == key]
-            facts.append({"text": text, "attributed_to": speaker, "supersedes": old, "sources": [message["number"]]})
+            fact = {"text": text, "attributed_to": speaker, "supersedes": old, "sources": [message["number"]]}
+            if "categories" in data:
+                fact["categories"] = _categories(text, data["categories"])
+            facts.append(fact)
     return facts
+
+
+def _categories(text: str, known: dict[str, str]) -> list[str]:
+    """Those whose name or description has a word of the text."""
+    words = {word for word in re.findall(r"\w+", text.lower()) if len(word) > 3}
+    return [name for name, about in known.items() if words & set(re.findall(r"\w+", f"{name} {about}".lower()))]
 
 
 def _statements(text: str, speaker: str) -> list[str]:

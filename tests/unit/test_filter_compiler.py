@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from forgetless.adapters.index_milvus.compiler import compile_filter, lit
 from forgetless.adapters.index_milvus.rows import MAX_WORDS_BYTES, cut, key_text
 from forgetless.domain.filter_parsing import parse_filter
-from forgetless.domain.filters import EVERYTHING, Compare, Field, Operator
+from forgetless.domain.filters import EVERYTHING, And, Compare, Field, Operator
 
 T = 'tenant == "acme"'
 
@@ -111,3 +111,9 @@ def test_words_are_cut_between_words_at_the_end_of_a_varchar() -> None:
     words = cut("nước " * 20_000)
     assert MAX_WORDS_BYTES - 10 < len(words.encode()) <= MAX_WORDS_BYTES
     assert set(words.split()) == {"nước"}
+
+
+@pytest.mark.parametrize("operator", [Operator.EQ, Operator.EXISTS, Operator.ICONTAINS])
+def test_conditions_on_the_text_are_left_to_the_evaluator(operator: Operator) -> None:
+    where = Compare(Field("text"), operator, None if operator is Operator.EXISTS else "tea")
+    assert compile_filter(where, "t") == (compile_filter(And(()), "t")[0], False)

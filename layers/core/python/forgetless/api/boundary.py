@@ -32,6 +32,7 @@ class Boundary:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        _decode_once(scope)
         request_id = secrets.token_hex(4)
         scope.setdefault("state", {})["request_id"] = request_id
         parts = begin()
@@ -76,3 +77,10 @@ def _log(scope: Scope, status: int, ms: float) -> None:
         "request_id": scope["state"]["request_id"],
     }
     _access.info("request", extra=line)
+
+
+def _decode_once(scope: Scope) -> None:
+    """Undo Mangum's second decoding: the gateway's path is decoded, and an id may well hold `%25`."""
+    event = scope.get("aws.event")
+    if event is not None:
+        scope["path"] = event["requestContext"]["http"]["path"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -66,21 +67,22 @@ def delete_numbered(caller: CurrentCaller, entity_type: str, entity_id: str) -> 
     raise NotFoundError("Entity not found!")
 
 
-def entity_memories(
-    request: Request,
-    caller: CurrentCaller,
-    *,
-    entity_type: str,
-    entity_id: str,
-    page: Annotated[int, Query(ge=1)] = 1,
-    page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = _PAGE_SIZE,
-) -> Response:
-    """The memories of one, in pages."""
-    kind, name = _checked(entity_type, entity_id)
-    where = Compare(Field(f"{kind}_id"), Operator.EQ, name)
-    found = caller.services.reads.page(PageRequest(caller.tenant, where, page, page_size))
-    items: list[dict[str, Any]] = [memory_item(memory) for memory in found.items]
-    return json_response(envelope(request, items, count=found.count, number=page, size=page_size))
+def _memories_of(kind: str) -> Callable[..., Response]:
+    def entity_memories(
+        request: Request,
+        caller: CurrentCaller,
+        entity_id: str,
+        page: Annotated[int, Query(ge=1)] = 1,
+        page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = _PAGE_SIZE,
+    ) -> Response:
+        """The memories of one, in pages."""
+        _, name = _checked(kind, entity_id)
+        where = Compare(Field(f"{kind}_id"), Operator.EQ, name)
+        found = caller.services.reads.page(PageRequest(caller.tenant, where, page, page_size))
+        items: list[dict[str, Any]] = [memory_item(memory) for memory in found.items]
+        return json_response(envelope(request, items, count=found.count, number=page, size=page_size))
+
+    return entity_memories
 
 
 def _delete(caller: Caller, kind: str, name: str) -> Response:
@@ -103,5 +105,6 @@ ROUTES = (
     Route("DELETE", "/v1/entities/{entity_type}/{entity_id}/", delete_numbered, needs=Role.ADMIN),
     Route("GET", "/v2/entities/{entity_type}/{entity_id:path}/", get_entity),
     Route("DELETE", "/v2/entities/{entity_type}/{entity_id:path}/", delete_entity, needs=Role.ADMIN),
-    Route("GET", "/v1/memories/{entity_type}/{entity_id:path}/", entity_memories),
+    # One for each kind, so that the path of a memory's history is none of theirs.
+    *(Route("GET", f"/v1/memories/{kind}/{{entity_id:path}}/", _memories_of(kind)) for kind in _KINDS),
 )
