@@ -101,7 +101,7 @@ def test_a_batch_is_checked_before_anything_changes(api: Api) -> None:
     assert done.json() == {"message": "Successfully updated 2 memories"}
     assert texts(api) == ["two", "ONE"]
     assert api.get(f"/v1/memories/{ids[1]}/").json()["metadata"] == {"a": 1}
-    assert [hit["memory"] for hit in api.post("/search", found("ONE")).json()["results"]][0] == "ONE"
+    assert next(hit["memory"] for hit in api.post("/search", found("ONE")).json()["results"]) == "ONE"
     gone = api.call("DELETE", "/v1/batch/", json={"memories": [{"memory_id": id_} for id_ in ids]})
     assert gone.json() == {"message": "Successfully deleted 2 memories"}
     assert texts(api) == []

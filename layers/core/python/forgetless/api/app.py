@@ -45,7 +45,7 @@ def create_app(
 
 def all_routes() -> list[Route]:
     """Every route, in the order in which they are tried."""
-    from forgetless.api.platform.routes import PLATFORM_ROUTES  # noqa: PLC0415 - the search function never loads these
+    from forgetless.api.platform.table import PLATFORM_ROUTES  # noqa: PLC0415 - the search function never loads these
     from forgetless.api.routes import (  # noqa: PLC0415
         configure,
         entities,

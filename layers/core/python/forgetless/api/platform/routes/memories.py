@@ -24,7 +24,7 @@ from forgetless.domain.platform_filters import parse_moment, parse_platform_filt
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.service.requests import UpdateRequest
 
-__all__ = ["HISTORY", "ROUTES", "check_memory_id", "memory_of"]
+__all__ = ["ROUTES", "check_memory_id", "memory_of"]
 
 _UNKNOWN = "Memory not found!"
 
@@ -136,11 +136,9 @@ def _update(caller: Caller, memory_id: str, body: UpdateBody) -> UpdateRequest:
     )
 
 
-#: Before the entities' `/v1/memories/{entity_type}/{entity_id}/`, which would take it for an entity called "history".
-HISTORY = Route("GET", "/v1/memories/{memory_id:path}/history/", memory_history)
-
 ROUTES = (
     Route("DELETE", "/v1/memories/", delete_memories, needs=Role.ADMIN),
+    Route("GET", "/v1/memories/{memory_id:path}/history/", memory_history),
     Route("GET", "/v1/memories/{memory_id:path}/", get_memory),
     Route("PUT", "/v1/memories/{memory_id:path}/", update_memory),
     Route("DELETE", "/v1/memories/{memory_id:path}/", delete_memory),

@@ -1,0 +1,42 @@
+"""The table of the Platform's routes; fixed paths stand before those that take the rest of a path."""
+
+from __future__ import annotations
+
+from forgetless.api.platform.routes import (
+    adding,
+    batch,
+    entities,
+    events,
+    exports,
+    feedback,
+    listing,
+    members,
+    memories,
+    ping,
+    profiles,
+    projects,
+    searching,
+    webhooks,
+)
+from forgetless.api.routing import Route
+
+__all__ = ["PLATFORM_ROUTES"]
+
+_MODULES = (
+    ping,
+    adding,
+    searching,
+    listing,
+    batch,
+    events,
+    exports,
+    feedback,
+    projects,
+    members,
+    webhooks,
+    profiles,
+    entities,
+    memories,
+)
+
+PLATFORM_ROUTES: tuple[Route, ...] = tuple(route for module in _MODULES for route in module.ROUTES)

@@ -1,0 +1,190 @@
+"""Projects, members, webhooks, exports, summaries, feedback and profiles: small documents of a tenant."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api
+from tests.unit.api.conftest import NewApi
+from tests.unit.api.platform.test_memories import add
+
+FACTS = {"type": "object", "properties": {"facts": {"type": "array", "items": {"type": "string"}}}}
+ALICE = {"user_id": "alice"}
+
+
+def place(api: Api, key: str = ADMIN) -> str:
+    """The path of the key's own project."""
+    ping = api.get("/v1/ping/", key=key).json()
+    return f"/api/v1/orgs/organizations/{ping['org_id']}/projects/{ping['project_id']}/"
+
+
+def hooks(api: Api, key: str = ADMIN) -> str:
+    return f"/api/v1/webhooks/projects/{api.get('/v1/ping/', key=key).json()['project_id']}/"
+
+
+HOOK = {"name": "n", "url": "http://localhost:9/hook", "event_types": ["memory_add", "memory_add"]}
+
+
+def test_ping_names_what_is_stable_and_no_address(api: Api) -> None:
+    first = api.get("/v1/ping/").json()
+    assert first == api.get("/v1/ping/", key=MEMBER).json()
+    assert (first["status"], first["user_email"]) == ("ok", None)
+    other = api.get("/v1/ping/", key=STRANGER).json()
+    assert first["org_id"] != other["org_id"]
+    assert first["project_id"] != other["project_id"]
+    assert api.get("/v1/ping/", key=None).status_code == 401
+
+
+def test_a_project_keeps_its_settings_and_shows_the_fields_asked_for(api: Api) -> None:
+    path = place(api)
+    body = {"custom_instructions": "x", "custom_categories": [{"a": "b"}]}
+    assert api.call("PATCH", path, json=body).json() == {"message": "Project updated successfully"}
+    api.call("PATCH", path, json={"multilingual": False})
+    project = api.get(path).json()
+    assert (project["custom_instructions"], project["multilingual"], project["is_default"]) == ("x", False, True)
+    assert api.get(f"{path}?fields=custom_categories&fields=name").json() == {
+        "custom_categories": [{"a": "b"}],
+        "name": "default",
+    }
+
+
+def test_a_project_is_its_tenants_and_its_administrators(api: Api) -> None:
+    path = place(api)
+    for method in ("GET", "PATCH", "DELETE"):
+        answer = api.call(method, path, json={"name": "x"} if method == "PATCH" else None, key=STRANGER)
+        assert (answer.status_code, answer.json()["message"]) == (404, "Organization or project not found")
+    assert api.call("PATCH", path, json={"name": "x"}, key=MEMBER).status_code == 403
+    assert api.delete(path).status_code == 403
+    assert api.call("PATCH", path, json={"unknown": 1}).status_code == 400
+    assert api.call("PATCH", path, json={"custom_categories": "x"}).status_code == 400
+
+
+def test_further_projects_come_and_go(api: Api) -> None:
+    path = place(api)
+    home = path[: path.index("/projects/") + len("/projects/")]
+    made = api.post(home, {"name": "second"}).json()
+    other = f"{home}{made['project_id']}/"
+    assert api.get(other).json()["name"] == "second"
+    assert api.delete(other).json()["message"].startswith("Project and related data deleted")
+    assert api.get(other).status_code == 404
+    assert api.post(home, {}).json()["message"].startswith("name:")
+
+
+def test_members_are_listed_changed_and_removed(api: Api) -> None:
+    path = f"{place(api)}members/"
+    body = {"email": "a@b.c", "role": "READER"}
+    assert api.put(path, body).status_code == 404
+    assert api.post(path, body).status_code == 200
+    api.put(path, {**body, "role": "OWNER"})
+    assert api.get(path).json() == {"members": [{"username": "a@b.c", "role": "OWNER"}]}
+    assert api.delete(f"{path}?email=a@b.c").status_code == 200
+    assert api.get(path).json() == {"members": []}
+
+
+def test_a_webhook_is_registered_listed_changed_and_deleted(api: Api) -> None:
+    made = api.post(hooks(api), HOOK)
+    assert made.status_code == 201
+    webhook = made.json()
+    assert webhook["event_types"] == ["memory_add"]
+    assert webhook["secret"].startswith("whsec_")
+    path = f"/api/v1/webhooks/{webhook['webhook_id']}/"
+    assert api.put(path, {"name": "z", "is_active": False}).json() == {"message": "Webhook updated successfully"}
+    (listed,) = api.get(hooks(api)).json()
+    assert (listed["name"], listed["is_active"], "secret" in listed) == ("z", False, False)
+    for method in ("PUT", "DELETE"):
+        assert api.call(method, path, json={"name": "y"}, key=STRANGER).json()["error"] == "Webhook not found"
+    assert api.delete(path).json() == {"message": "Webhook deleted successfully"}
+    assert api.get(hooks(api)).json() == []
+
+
+def test_webhooks_of_another_project_are_not_shown(api: Api) -> None:
+    answer = api.get(hooks(api), key=STRANGER)
+    assert (answer.status_code, answer.json()["error"]) == (403, "You don't have access to this project")
+    assert api.post(hooks(api), HOOK, key=MEMBER).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"url": None}, "url"),
+        ({"url": "ftp://x/"}, "url"),
+        ({"url": "http://"}, "url"),
+        ({"url": "http://x:99999/"}, "url"),
+        ({"event_types": ["memory_eaten"]}, "event_types.0"),
+        ({"event_types": []}, "event_types"),
+        ({"name": ""}, "name"),
+    ],
+)
+def test_a_bad_webhook_is_400_by_field(api: Api, change: dict[str, Any], field: str) -> None:
+    answer = api.post(hooks(api), {**HOOK, **change})
+    assert answer.status_code == 400
+    assert answer.json()[field]
+    missing = api.post(hooks(api), {})
+    assert missing.json()["url"] == ["This field is required."]
+
+
+def test_an_export_maps_memories_by_names_without_an_llm_and_says_so(api: Api) -> None:
+    add(api, "I like tea.")
+    made = api.post("/v1/exports/", {"schema": json.dumps(FACTS), "filters": ALICE})
+    assert made.status_code == 201
+    answer = api.post("/v1/exports/get/", {"memory_export_id": made.json()["id"]})
+    assert answer.json() == {"facts": ["I like tea."]}
+    assert "no LLM" in answer.headers["X-Forgetless-Export"]
+    assert api.post("/v1/exports/get/", {"filters": ALICE}).json() == answer.json()
+    api.delete("/v1/memories/?user_id=alice")
+    assert api.post("/v1/exports/get/", {"filters": ALICE}).json() == {"facts": []}
+
+
+def test_an_export_is_written_by_the_llm_from_the_memories_and_the_schema(new_api: NewApi) -> None:
+    api = new_api(['{"facts": ["tea"]}', "Alice likes tea."])
+    add(api, "I like tea.")
+    body = {"schema": FACTS, "filters": ALICE, "export_instructions": "SHORT"}
+    made = api.post("/v1/exports/", body).json()
+    answer = api.post("/v1/exports/get/", {"memory_export_id": made["id"]})
+    assert (answer.json(), "X-Forgetless-Export" in answer.headers) == ({"facts": ["tea"]}, False)
+    assert api.world.llm is not None
+    rules, data = (message.content for message in api.world.llm.calls[0].messages)
+    assert "SHORT" in rules
+    assert "I like tea." in data
+    (summary,) = api.post("/v1/summary/", {"filters": ALICE}).json()
+    assert summary == {"summary": "Alice likes tea.", "memories": 1, "method": "llm"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        ("/v1/exports/", {"filters": ALICE}, 400, "Schema is required and must be a valid object"),
+        ("/v1/exports/", {"schema": "{", "filters": ALICE}, 400, "Schema is required"),
+        ("/v1/exports/", {"schema": FACTS}, 400, "One of the filters"),
+        ("/v1/exports/get/", {}, 400, "memory_export_id or filters"),
+        ("/v1/exports/get/", {"memory_export_id": "x"}, 404, "No memory export request found"),
+        ("/v1/summary/", {"filters": {}}, 400, "One of the filters"),
+    ],
+)
+def test_bad_exports_are_refused(api: Api, path: str, body: dict[str, Any], status: int, said: str) -> None:
+    answer = api.post(path, body)
+    assert answer.status_code == status
+    assert said in answer.json()["detail"]
+
+
+def test_feedback_is_kept_once_for_each_memory_and_goes_with_it(api: Api) -> None:
+    id_ = add(api, "I like tea.")
+    api.post("/v1/feedback/", {"memory_id": id_, "feedback": "NEGATIVE", "feedback_reason": "no"})
+    answer = api.post("/v1/feedback/", {"memory_id": id_, "feedback": "POSITIVE", "feedback_reason": "SECRET"}).json()
+    (kept,) = api.get("/v1/feedback/").json()["results"]
+    assert (kept["id"], kept["feedback"], kept["feedback_reason"]) == (answer["id"], "POSITIVE", "SECRET")
+    assert api.get("/v1/feedback/", key=STRANGER).json() == {"results": []}
+    assert api.post("/v1/feedback/", {"memory_id": id_, "feedback": "FINE"}).status_code == 400
+    api.delete(f"/v1/memories/{id_}/")
+    assert api.get("/v1/feedback/").json() == {"results": []}
+
+
+def test_profiles_say_that_they_are_not_enabled(api: Api) -> None:
+    assert api.get("/v2/entities/user/alice/profile/").json()["status"] == "not_enabled"
+    assert api.post("/v2/profiles/jobs/", {"operation": "trigger"}).json()["status"] == "not_enabled"
+    assert api.get("/v2/profiles/jobs/x/").status_code == 404
+    assert api.post("/v2/profiles/settings/", {"enabled": True}).json()["enabled"] is False
+    assert api.get("/v2/profiles/settings/").json()["enabled"] is False
