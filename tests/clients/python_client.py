@@ -171,6 +171,16 @@ def project_create() -> None:
     assert client.project.create("another")["project_id"]
 
 
+def project_delete() -> None:
+    try:
+        client.project.delete()
+    except Exception as error:  # noqa: BLE001 - each version raises a class of its own
+        said = str(error)
+    else:
+        said = "deleted"
+    assert "stays" in said, said
+
+
 def webhooks() -> None:
     made = client.create_webhook("https://example.com/hook", "hook", client.project_id, ["memory_add"])
     client.update_webhook(made["webhook_id"], name="renamed")
@@ -230,6 +240,7 @@ METHODS: tuple[Callable[[], None], ...] = (
     project_settings,
     project_members,
     project_create,
+    project_delete,
     webhooks,
     *((profiles,) if hasattr(client, "get_profile") else ()),
     delete,
