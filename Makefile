@@ -21,7 +21,7 @@ TORCH_STAMP := .venv-models/.installed-$(shell { pwd; cat $(TORCH_PINS); } | cks
 LOAD_STAMP := .venv-load/.installed-$(shell { pwd; echo $(LOAD_PINS); } | cksum | cut -d' ' -f1)
 TEST_MODEL := $(CURDIR)/.forgetless/models/$(MODEL)
 
-CLIENTS := py-2.2.1 py-1.0.11 py-0.1.118 npm-3.3.1 npm-2.4.6
+CLIENTS := py-2.2.1 py-1.0.11 py-0.1.118 npm-3.3.1 npm-2.4.6 schemathesis-4.32.5
 CLIENTS_HOME := .venv-clients
 empty :=
 space := $(empty) $(empty)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the environment of one of mem0's clients: client.sh py-VERSION|npm-VERSION HOME
+# Makes the environment of one of mem0's clients: client.sh py-VERSION|npm-VERSION|schemathesis-VERSION HOME
 set -eu
 client=$1 home=$2
 version=${client#*-}
@@ -10,6 +10,9 @@ stamp=.installed-$(printf "%s %s" "$(pwd -P)" "$client" | cksum | cut -d" " -f1)
 case $client in
 py-*)
     [ -e "$folder/$stamp" ] || sh local/up/venv.sh "$folder" "$stamp" "mem0ai==$version"
+    ;;
+schemathesis-*)
+    [ -e "$folder/$stamp" ] || sh local/up/venv.sh "$folder" "$stamp" "schemathesis==$version"
     ;;
 npm-*)
     [ ! -e "$folder/$stamp" ] || exit 0
@@ -30,7 +33,7 @@ npm-*)
     : >"$folder/$stamp"
     ;;
 *)
-    echo "forgetless: $client is neither py-VERSION nor npm-VERSION" >&2
+    echo "forgetless: $client is none of py-VERSION, npm-VERSION and schemathesis-VERSION" >&2
     exit 1
     ;;
 esac
