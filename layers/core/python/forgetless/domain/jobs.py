@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -56,3 +56,26 @@ class Job:
     def tenant(self) -> str:
         """The tenant of its scope."""
         return self.scope.tenant
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self.state in {JobState.SUCCEEDED, JobState.FAILED}
+
+    def claimable(self, now: str) -> bool:
+        """Whether a worker may take it: it waits, or its worker's lease has expired."""
+        if self.finished:
+            return False
+        return self.state is JobState.PENDING or self.lease_until is None or self.lease_until <= now
+
+    def claimed(self, *, owner: str, now: str, until: str) -> Job:
+        """The job RUNNING for `owner`, one attempt more."""
+        return replace(
+            self,
+            state=JobState.RUNNING,
+            attempts=self.attempts + 1,
+            lease_owner=owner,
+            lease_until=until,
+            started_at=self.started_at or now,
+            updated_at=now,
+        )

@@ -8,14 +8,14 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from forgetless.domain.documents import Document
 from forgetless.domain.memory import EventKind
 
 __all__ = [
-    "EVENT_TYPES",
     "WEBHOOK",
+    "EventType",
     "Webhook",
     "event_type",
     "from_document",
@@ -29,7 +29,7 @@ __all__ = [
 WEBHOOK = "webhook"
 
 #: What a client may ask for, in mem0's words; the first three are delivered so far.
-EVENT_TYPES = (
+EventType = Literal[
     "memory_add",
     "memory_update",
     "memory_delete",
@@ -38,7 +38,7 @@ EVENT_TYPES = (
     "ingest_job_partially_completed",
     "ingest_job_failed",
     "ingest_job_cancelled",
-)
+]
 
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - how every such secret begins
 _SECRET_BYTES = 32

@@ -25,8 +25,6 @@ _LIST = "K"
 #: Between job and request in a body; JSON escapes it.
 _BETWEEN = b"\n"
 
-_FINISHED = (JobState.SUCCEEDED, JobState.FAILED)
-
 
 class JobStore(Store):
     """See `forgetless.ports.ledger.JobStore`."""
@@ -76,7 +74,7 @@ def complete(unit: Unit, job: Job) -> bool:
     if held is not None:
         if held.lease_owner != job.lease_owner:
             raise LeaseLostError(f"job {job.id}: its lease expired and another worker took it over")
-        if held.state in _FINISHED:
+        if held.finished:
             return False
     _put(unit, job)
     return True
@@ -85,7 +83,7 @@ def complete(unit: Unit, job: Job) -> bool:
 def forget_request(unit: Unit, tenant: str, job_id: str) -> None:
     """Erase what was asked (it holds metadata) of a finished job whose last message goes."""
     held = _read(unit, tenant, job_id)
-    if held is not None and held.state in _FINISHED:
+    if held is not None and held.finished:
         _put(unit, replace(held, request={}))
 
 
@@ -99,7 +97,7 @@ def _put(unit: Unit, job: Job) -> None:
     entry = keys.listed(_LIST, job.tenant, "jobs", "", _sort_key(job.created_at, job.id))
     held = unit.get(key)
     item: Item = {"tenant": to_blob(job.tenant), "created": job.created_at}
-    if job.state not in _FINISHED:
+    if not job.finished:
         item |= {"gsi1pk": keys.queue_of(keys.OPEN_QUEUES, job.id), "gsi1sk": entry.sk}
     unit.drop_body(held)
     unit.put(key, unit.with_body(key, item, dump_job(job) + _BETWEEN + dump(job.request)))
@@ -130,20 +128,12 @@ def _insert(unit: Unit, job: Job, messages: Sequence[Message]) -> Job:
 
 def _claim(unit: Unit, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
     job = _read(unit, tenant, job_id)
-    if job is None or job.state in _FINISHED:
+    if job is None or job.finished:
         return None
-    if job.state is JobState.RUNNING and job.lease_until is not None and job.lease_until > now:
+    if not job.claimable(now):
         # Ours to the letter: an earlier try was written, and the answer was lost.
         return job if (job.lease_owner, job.lease_until, job.updated_at) == (owner, until, now) else None
-    claimed = replace(
-        job,
-        state=JobState.RUNNING,
-        attempts=job.attempts + 1,
-        lease_owner=owner,
-        lease_until=until,
-        started_at=job.started_at or now,
-        updated_at=now,
-    )
+    claimed = job.claimed(owner=owner, now=now, until=until)
     _put(unit, claimed)
     return claimed
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
 
 from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, from_cursor, load_job, to_blob, to_cursor
 from forgetless.adapters.ledger_sqlite import messages as message_rows
 from forgetless.adapters.ledger_sqlite import texts
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.errors import LeaseLostError
-from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Message
 
 __all__ = ["JobStore", "complete"]
-
-_FINISHED = (JobState.SUCCEEDED, JobState.FAILED)
 
 _PUT = """
 INSERT INTO jobs (tenant, id, state, created_at, updated_at, lease_owner, lease_until, body, text_id)
@@ -75,7 +72,7 @@ def complete(db: sqlite3.Connection, job: Job) -> bool:
     if held is not None:
         if held.lease_owner != job.lease_owner:
             raise LeaseLostError(f"job {job.id}: its lease expired and another worker took it over")
-        if held.state in _FINISHED:
+        if held.finished:
             return False
     _put(db, job)
     return True
@@ -115,19 +112,9 @@ def _insert(db: sqlite3.Connection, job: Job, messages: Sequence[Message]) -> Jo
 
 def _claim(db: sqlite3.Connection, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
     job = _read(db, tenant, job_id)
-    if job is None or job.state in _FINISHED:
+    if job is None or not job.claimable(now):
         return None
-    if job.state is JobState.RUNNING and job.lease_until is not None and job.lease_until > now:
-        return None
-    claimed = replace(
-        job,
-        state=JobState.RUNNING,
-        attempts=job.attempts + 1,
-        lease_owner=owner,
-        lease_until=until,
-        started_at=job.started_at or now,
-        updated_at=now,
-    )
+    claimed = job.claimed(owner=owner, now=now, until=until)
     _put(db, claimed)
     return claimed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -14,23 +14,12 @@ from forgetless.api.routing import Route
 from forgetless.api.wire.text import Text
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError
 from forgetless.domain.keys import Role
-from forgetless.domain.webhooks import Webhook
+from forgetless.domain.webhooks import EventType, Webhook
 from forgetless.service.projects import project_id
 
 __all__ = ["ROUTES"]
 
 MAX_URL_CHARS = 2048
-
-EventType = Literal[
-    "memory_add",
-    "memory_update",
-    "memory_delete",
-    "memory_categorize",
-    "ingest_job_completed",
-    "ingest_job_partially_completed",
-    "ingest_job_failed",
-    "ingest_job_cancelled",
-]
 
 
 def _http(url: str) -> str:
