@@ -95,6 +95,9 @@ load: $(STAMP) $(LOAD_STAMP) ## Load the running service with k6 and draw a repo
 load-locust: $(STAMP) $(LOAD_STAMP) ## The same scenario driven by locust
 	@exec $(PY) -m local.loadtest load --tool locust $(ARGS)
 
+scaling: $(STAMP) ## What a run of make load says about up to 10,000 users: make scaling RUN=load-results/FOLDER
+	@exec $(PY) -m local.loadtest scaling $(RUN) $(ARGS)
+
 saturation: $(STAMP) $(LOAD_STAMP) ## Searches without think time by 1 to 64 users: where throughput stops growing
 	@exec $(PY) -m local.loadtest load --mix search --think 0 --stages 1,2,4,8,16,32,64 --seconds 20 --ramp 2 $(ARGS)
 

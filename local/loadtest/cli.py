@@ -1,8 +1,9 @@
-"""Command line of the load test: `load` drives a running service, `report` draws what a run left."""
+"""Command line of the load test: `load` drives a running service, `report` and `scaling` read what a run left."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -22,6 +23,7 @@ from local.loadtest.progress import preload_bar
 from local.loadtest.recording import Recording, new_folder, read_recording
 from local.loadtest.report.load import console_table, write_report
 from local.loadtest.running import Target, run_load
+from local.loadtest.scaling import FULL, check_table, demands, plain_table, scaling_table
 from local.loadtest.scenario import MIXES, Plan, parse_stages, parse_think
 from local.loadtest.sweep import add_options as add_sweep_options
 from local.loadtest.sweep import sweep
@@ -46,6 +48,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         case "report":
             print(write_report(read_recording(options.folder), options.folder))
             return 0
+        case "scaling":
+            return _scaling(options)
         case "sweep":
             return sweep(options)
         case "versus-mem0":
@@ -76,6 +80,22 @@ def _load(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     stages = stage_figures(plan, recording.run)
     console.print(console_table(stages))
     return _exit_code(console, stages, recording)
+
+
+def _scaling(options: argparse.Namespace) -> int:
+    recording = read_recording(options.folder)
+    stages = stage_figures(recording.plan, recording.run)
+    needs, think_s = demands(stages), sum(recording.plan.think_s) / 2
+    if not needs:
+        raise ToolError(f"{options.folder}: no CPU figures; they come from a load on a service of this machine")
+    console = Console()
+    console.print(
+        f"this run beside the model of this machine ({options.cores} cores, all parts and the load generator)"
+    )
+    console.print(plain_table(check_table(stages, cores=options.cores, think_s=think_s)))
+    console.print(f"deployed: functions as many as needed, other parts below {FULL:.0%} of their cores")
+    console.print(plain_table(scaling_table(needs, think_s=think_s)))
+    return 0
 
 
 def _preload(console: Console, client: Client, preload: Preload) -> int:
@@ -167,6 +187,9 @@ def _parser() -> argparse.ArgumentParser:
     add_sweep_options(commands.add_parser("sweep", help="measure settings beside the default"))
     add_versus_options(commands.add_parser("versus-mem0", help="drive mem0's own server and Forgetless alternately"))
     report.add_argument("folder", type=Path, help="a folder below load-results")
+    scaling = commands.add_parser("scaling", help="what a run says about other numbers of users")
+    scaling.add_argument("folder", type=Path, help="a folder below load-results")
+    scaling.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="of that machine (default %(default)s)")
     return parser
 
 

@@ -1,0 +1,140 @@
+"""What a measured run says about other numbers of users: a queueing model of the parts, and its table.
+
+The model is a closed network: users think, then wait for one request at a time. It is solved by mean value analysis
+(Reiser and Lavenberg, 1980), stations of several cores after Seidmann's approximation: of m cores with demand D, one
+queue with D/m and a delay of D(m - 1)/m. It knows CPU alone: what waits for locks, disks or networks is not in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.table import Table
+
+from local.loadtest.figures import StageFigures
+from local.loadtest.monitor import LOAD_GENERATOR, OTHERS
+
+__all__ = [
+    "Prediction",
+    "Station",
+    "check_table",
+    "demands",
+    "deployed",
+    "one_machine",
+    "plain_table",
+    "scaling_table",
+    "solve",
+]
+
+#: The share of a part's cores that it should be given work for: beyond, answers wait long for each other.
+FULL = 0.7
+#: How the parts begin that scale out as far as Lambda lets them: each request has an environment of its own.
+_FUNCTION = "function "
+#: What AWS runs itself when the service is deployed, and who asks.
+_NOT_OURS = (LOAD_GENERATOR, "gateway")
+USERS = (30, 60, 100, 300, 1_000, 3_000, 10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A part: the seconds of CPU that a request needs of it, and its cores; no cores means no waiting at all."""
+
+    name: str
+    demand_s: float
+    cores: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """So many users: requests a second, mean seconds of an answer, and the busy share of each part's cores."""
+
+    users: int
+    per_second: float
+    response_s: float
+    busy: Mapping[str, float]
+    cores: Mapping[str, int]
+
+
+def solve(stations: Sequence[Station], *, users: int, think_s: float) -> Prediction:
+    """Mean value analysis of the closed network; exact for one core each, see above for several."""
+    delay = sum(station.demand_s * _delayed(station) for station in stations)
+    queues = {station.name: station.demand_s / station.cores for station in stations if station.cores}
+    waiting = dict.fromkeys(queues, 0.0)
+    rate, response = 0.0, delay
+    for present in range(1, users + 1):
+        times = {name: demand * (1 + waiting[name]) for name, demand in queues.items()}
+        response = delay + sum(times.values())
+        rate = present / (think_s + response)
+        waiting = {name: rate * time for name, time in times.items()}
+    busy = {name: rate * demand for name, demand in queues.items()}
+    return Prediction(users, rate, response, busy, {station.name: station.cores for station in stations})
+
+
+def _delayed(station: Station) -> float:
+    return (station.cores - 1) / station.cores if station.cores else 1.0
+
+
+def demands(stages: Sequence[StageFigures]) -> dict[str, float]:
+    """Seconds of CPU of each part for one request, in the stage with the most requests; empty where none was seen."""
+    fullest = max(stages, key=lambda stage: stage.requests, default=None)
+    if fullest is None:
+        return {}
+    return {part: ms / 1000 for part, ms in fullest.cpu_ms.items() if part != OTHERS}
+
+
+def one_machine(needs: Mapping[str, float], cores: int) -> list[Station]:
+    """Everything, the load generator too, on the same cores: they serve whichever part has work."""
+    return [Station("machine", sum(needs.values()), cores)]
+
+
+def deployed(needs: Mapping[str, float], *, users: int, think_s: float) -> list[Station]:
+    """Functions that scale out by themselves; every other part with the fewest cores that stay below FULL."""
+    ours = {part: need for part, need in needs.items() if part not in _NOT_OURS}
+    most = users / (think_s + sum(ours.values()))
+    return [
+        Station(part, need, 0 if _scales_out(part) else max(1, math.ceil(most * need / FULL)))
+        for part, need in ours.items()
+    ]
+
+
+def _scales_out(part: str) -> bool:
+    return part.startswith(_FUNCTION)
+
+
+def check_table(stages: Sequence[StageFigures], *, cores: int, think_s: float) -> list[tuple[str, ...]]:
+    """Rows of users, requests a second and mean milliseconds, each measured and foretold for this machine."""
+    stations = one_machine(demands(stages), cores)
+    rows: list[tuple[str, ...]] = [("users", "req/s", "foretold", "mean ms", "foretold")]
+    for stage in stages:
+        said = solve(stations, users=stage.users, think_s=think_s)
+        measured = (f"{stage.per_second:.1f}", f"{stage.latency.mean:.0f}")
+        rows.append(
+            (f"{stage.users}", measured[0], f"{said.per_second:.1f}", measured[1], f"{said.response_s * 1000:.0f}")
+        )
+    return rows
+
+
+def scaling_table(needs: Mapping[str, float], *, think_s: float) -> list[tuple[str, ...]]:
+    """Rows of users, requests a second, mean milliseconds, environments in use, and the cores of all other parts."""
+    parts = [part for part in needs if part not in _NOT_OURS and not _scales_out(part)]
+    rows: list[tuple[str, ...]] = [("users", "req/s", "mean ms", "environments", *(f"cores: {part}" for part in parts))]
+    for users in USERS:
+        said = solve(deployed(needs, users=users, think_s=think_s), users=users, think_s=think_s)
+        # Little's law: an environment is busy while its request is, whatever it waits for.
+        environments = math.ceil(said.per_second * said.response_s)
+        figures = (f"{users:,}", f"{said.per_second:.0f}", f"{said.response_s * 1000:.0f}", f"{environments:,}")
+        rows.append((*figures, *(str(said.cores[part]) for part in parts)))
+    return rows
+
+
+def plain_table(rows: Sequence[tuple[str, ...]]) -> Table:
+    """The rows for a console; the first is the head."""
+    table = Table(*rows[0], box=box.SIMPLE)
+    for column in table.columns:
+        column.justify = "right"
+    for row in rows[1:]:
+        table.add_row(*row)
+    return table
