@@ -94,3 +94,12 @@ def test_a_foreign_history_that_differs_is_a_conflict(ledger: Ledger) -> None:
     with pytest.raises(VersionConflictError):
         ledger.append(foreign, unique=False)
     assert everything(ledger) == add(memory)
+
+
+def test_a_deleted_memory_that_changes_again_is_listed_once(ledger: Ledger) -> None:
+    memory = a_memory("a")
+    ledger.append(add(memory))
+    gone = delete(memory, 3)
+    ledger.append([gone])
+    ledger.append([delete(gone.memory, 5)])
+    assert [event.memory.version for event in everything(ledger)] == [1, 2, 3]

@@ -78,7 +78,8 @@ def move(unit: Unit, before: Memory | None, after: Memory) -> None:
     for key in entries(before) if before is not None else ():
         if key not in wanted:
             unit.delete(key)
-    put = unit.put_new if before is None or after.deleted else unit.put
+    fresh = before is None or (after.deleted and not before.deleted)
+    put = unit.put_new if fresh else unit.put
     for key, item in wanted.items():
         put(key, item)
 
