@@ -52,6 +52,9 @@ class Attack:
         return f"{self.method} {self.path}"
 
 
+#: A moment at which all that was ever said is known and still true.
+_THEN = {"as_of": "2999-12-31", "known_at": "2999-12-31"}
+
 #: What the parameters of paths and queries are called, and what an attacker puts there.
 VALUES: Mapping[str, Callable[[Ids], list[str]]] = {
     "memory_id": lambda ids: [ids.memory],
@@ -68,6 +71,8 @@ VALUES: Mapping[str, Callable[[Ids], list[str]]] = {
     "agent_id": lambda ids: [ids.agent],
     "run_id": lambda ids: [ids.run],
     "app_id": lambda ids: [ids.app],
+    "as_of": lambda _: [_THEN["as_of"]],
+    "known_at": lambda _: [_THEN["known_at"]],
     "filters": lambda ids: [json.dumps({"user_id": ids.user}), json.dumps({"memory_ids": [ids.memory]})],
 }
 
@@ -116,6 +121,8 @@ BODIES: Mapping[str, Callable[[Ids], list[Any]]] = {
         + [
             {**_QUERY, "filters": {"user_id": "attacker", "OR": [{"user_id": ids.user}, {"id": ids.memory}]}},
             {**_QUERY, "filters": {"user_id": {"in": ["attacker", ids.user]}}},
+            {**_QUERY, **_THEN, "filters": {"user_id": ids.user}},
+            {**_QUERY, **_THEN, "filters": {"user_id": {"in": ["attacker", ids.user]}}},
         ]
     ),
     "POST /reset": lambda _: [],
@@ -124,10 +131,12 @@ BODIES: Mapping[str, Callable[[Ids], list[Any]]] = {
     "POST /api-keys": lambda ids: [{"label": "mine", "role": "read", "user_ids": [ids.user]}],
     "POST /v3/memories/add/": _added,
     "POST /v1/memories/": _added,
-    "POST /v3/memories/search/": lambda ids: _filtered(ids, query="sesame", threshold=0),
+    "POST /v3/memories/search/": lambda ids: (
+        _filtered(ids, query="sesame", threshold=0) + _filtered(ids, query="sesame", threshold=0, **_THEN)
+    ),
     "POST /v2/memories/search/": lambda ids: _filtered(ids, query="sesame", threshold=0),
     "POST /v1/memories/search/": lambda ids: _filtered(ids, query="sesame", threshold=0),
-    "POST /v3/memories/": _filtered,
+    "POST /v3/memories/": lambda ids: _filtered(ids) + _filtered(ids, **_THEN, latest_only=False),
     "POST /v2/memories/": _filtered,
     "PUT /v1/memories/{memory_id:path}/": lambda _: [{"text": "the attacker's text"}, {"metadata": {"attacked": True}}],
     "PUT /v1/batch/": lambda ids: [{"memories": [{"memory_id": ids.memory, "text": "the attacker's text"}]}],

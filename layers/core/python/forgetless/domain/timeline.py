@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from forgetless.domain.memory import Event, EventKind, Memory
 
-__all__ = ["Moment", "known", "recorded_at", "true_at"]
+__all__ = ["Moment", "begun", "known", "recorded_at", "true_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,14 @@ def known(history: Sequence[Event], moment: Moment) -> Memory | None:
     return found[-1] if found else None
 
 
+def begun(memory: Memory, moment: Moment) -> bool:
+    """Whether a known memory had become true by then, be it true no longer."""
+    return moment.as_of is None or memory.created_at <= moment.as_of
+
+
 def true_at(memory: Memory, moment: Moment, ended_at: str | None) -> bool:
     """Whether a known memory was true then; `ended_at` is when what supersedes it begins (None: nothing does)."""
     if moment.as_of is None:
         return memory.superseded_by is None
     ended = ended_at if memory.superseded_by is not None else None
-    return memory.created_at <= moment.as_of and (ended is None or moment.as_of < ended)
+    return begun(memory, moment) and (ended is None or moment.as_of < ended)

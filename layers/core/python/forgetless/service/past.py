@@ -7,22 +7,25 @@ is embedded anew, and the words are scored by the statistics of what was there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from operator import mul
 
 from forgetless.domain.bm25 import Bm25
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filter_evaluation import evaluate
+from forgetless.domain.filter_scope import pinned_ids
 from forgetless.domain.filters import EVERYTHING, And, Filter
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.scoring import Candidate
-from forgetless.domain.timeline import Moment, known, true_at
+from forgetless.domain.timeline import Moment, begun, known, true_at
 from forgetless.domain.words import query_words
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import IndexRow
 from forgetless.ports.ledger import Ledger
 from forgetless.service.indexing import Indexer
-from forgetless.service.requests import ScoredMemory, SearchRequest
+from forgetless.service.reading import page_of
+from forgetless.service.requests import Page, PageRequest, ScoredMemory, SearchRequest
 from forgetless.service.searching import passes, score_details, unexpired
 
 __all__ = ["MOST_SEARCHED", "PastService"]
@@ -61,12 +64,14 @@ class PastService:
         where: Filter = EVERYTHING,
     ) -> list[Memory]:
         """The newest `limit` memories that had all `ids` and matched `where` then."""
-        found: list[Memory] = []
-        for memory in self._matching(tenant, ids, moment, where, show_expired=show_expired):
-            if len(found) >= limit:
-                break
-            found.append(memory)
-        return found
+        wanted = where if show_expired else self._unexpired(where, moment)
+        return list(islice(self._matching(tenant, ids, moment, wanted), limit))
+
+    def page(self, request: PageRequest, moment: Moment) -> Page:
+        """One page of what matched then, and the number of all; with `superseded` also what was true no longer."""
+        wanted = request.where if request.show_expired else self._unexpired(request.where, moment)
+        ids = pinned_ids(request.where)
+        return page_of(self._matching(request.tenant, ids, moment, wanted, superseded=request.superseded), request)
 
     def search(self, request: SearchRequest, moment: Moment) -> list[ScoredMemory]:
         """Up to `top_k` memories of then, best first.
@@ -77,8 +82,8 @@ class PastService:
         if not query:
             raise InvalidRequestError("query must not be empty: say what to look for")
         memories: list[Memory] = []
-        matching = self._matching(request.tenant, request.ids, moment, request.where, show_expired=request.show_expired)
-        for memory in matching:
+        wanted = request.where if request.show_expired else self._unexpired(request.where, moment, request.reference)
+        for memory in self._matching(request.tenant, request.ids, moment, wanted):
             memories.append(memory)
             if len(memories) > MOST_SEARCHED:
                 raise InvalidRequestError(
@@ -110,19 +115,23 @@ class PastService:
             if passes(one, request.threshold)
         ][: request.top_k]
 
+    def _unexpired(self, where: Filter, moment: Moment, reference: str | None = None) -> Filter:
+        return And((where, unexpired(reference or moment.reference(self._clock.now()))))
+
     def _matching(
-        self, tenant: str, ids: Mapping[str, str], moment: Moment, where: Filter, *, show_expired: bool
+        self, tenant: str, ids: Mapping[str, str], moment: Moment, where: Filter, *, superseded: bool = False
     ) -> Iterator[Memory]:
-        """Newest first; the order is that of the present."""
-        wanted = where if show_expired else And((where, unexpired(moment.reference(self._clock.now()))))
+        """Newest first; the order is that of the present. With `superseded` all that had begun by then."""
         cursor: str | None = None
         while True:
             page = self._ledger.list_memories(tenant, ids, limit=_PAGE, cursor=cursor, superseded=True)
             then = [memory for one in page.items if (memory := known(self._history(one), moment)) is not None]
-            ends = self._ends(tenant, then) if moment.as_of else {}
-            yield from (
-                memory for memory in then if true_at(memory, moment, ends.get(memory.id)) and evaluate(wanted, memory)
-            )
+            if superseded:
+                then = [memory for memory in then if begun(memory, moment)]
+            else:
+                ends = self._ends(tenant, then) if moment.as_of else {}
+                then = [memory for memory in then if true_at(memory, moment, ends.get(memory.id))]
+            yield from (memory for memory in then if evaluate(where, memory))
             cursor = page.cursor
             if cursor is None:
                 return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequence
 
 from forgetless.domain.filter_evaluation import evaluate
 from forgetless.domain.filter_scope import pinned_ids
@@ -15,7 +15,7 @@ from forgetless.ports.ledger import Entity, Ledger
 from forgetless.service.requests import HistoryItem, Page, PageRequest
 from forgetless.service.searching import unexpired
 
-__all__ = ["ReadService"]
+__all__ = ["ReadService", "page_of"]
 
 #: Memories read at once while a filter looks for enough of them.
 _PAGE = 500
@@ -58,14 +58,7 @@ class ReadService:
         """One page of what matches, newest first, and the number of all; reads the whole of the narrowest scope."""
         judged = unexpired(self._clock.now())
         where = request.where if request.show_expired else And((request.where, judged))
-        first = (request.number - 1) * request.size
-        found: list[Memory] = []
-        count = 0
-        for memory in self.matching(request.tenant, where, superseded=request.superseded):
-            if first <= count < first + request.size:
-                found.append(memory)
-            count += 1
-        return Page(tuple(found), count)
+        return page_of(self.matching(request.tenant, where, superseded=request.superseded), request)
 
     def matching(self, tenant: str, where: Filter, *, superseded: bool = False) -> Iterator[Memory]:
         """Every memory that matches, newest first; live ones, with `superseded` those superseded too."""
@@ -111,6 +104,18 @@ class ReadService:
     def job(self, tenant: str, job_id: str) -> Job | None:
         """The job behind an event id, or None."""
         return self._ledger.job(tenant, job_id)
+
+
+def page_of(memories: Iterable[Memory], request: PageRequest) -> Page:
+    """The page of these memories that is asked for, and their number."""
+    first = (request.number - 1) * request.size
+    found: list[Memory] = []
+    count = 0
+    for memory in memories:
+        if first <= count < first + request.size:
+            found.append(memory)
+        count += 1
+    return Page(tuple(found), count)
 
 
 def _item(event: Event, earlier: Sequence[Event]) -> HistoryItem:

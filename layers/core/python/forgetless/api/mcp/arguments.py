@@ -12,7 +12,9 @@ from forgetless.api.wire.text import Text
 __all__ = [
     "AddMemory",
     "Arguments",
+    "AtMoment",
     "GetMemories",
+    "GetMemory",
     "MemoryId",
     "Message",
     "NoArguments",
@@ -36,6 +38,19 @@ class MemoryId(Arguments):
     """Which memory."""
 
     memory_id: Text = Field(description="The memory's id, as search_memories and get_memories show it.")
+
+
+class AtMoment(Arguments):
+    """A moment in the past; without one it is about the present."""
+
+    as_of: Text | None = Field(
+        None, description="What was true then: a day (YYYY-MM-DD) or an ISO-8601 time. Leave it out for the present."
+    )
+    known_at: Text | None = Field(None, description="What had been told by then: a day or a time, like as_of.")
+
+
+class GetMemory(AtMoment, MemoryId):
+    """Which memory, and as of when."""
 
 
 class ScopeIds(Arguments):
@@ -69,7 +84,7 @@ class AddMemory(ScopeIds):
     infer: bool = Field(True, description="Keep the facts in it; false keeps the words exactly as they are.")
 
 
-class SearchMemories(ScopeIds):
+class SearchMemories(AtMoment, ScopeIds):
     """What to look for."""
 
     query: Text = Field(description="What you want to know, as a question or a few words.")
@@ -80,7 +95,7 @@ class SearchMemories(ScopeIds):
     threshold: float = Field(0.1, ge=0, le=1, description="The least score to return.")
 
 
-class GetMemories(ScopeIds):
+class GetMemories(AtMoment, ScopeIds):
     """Which memories to list."""
 
     filters: dict[str, Any] | None = Field(None, description='Conditions, such as {"topic": "food"}.')

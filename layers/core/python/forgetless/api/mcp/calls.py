@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from forgetless.api import asking
 from forgetless.api.caller import Caller
-from forgetless.api.checking import check_expiration_date, check_identifiers, check_json, check_metadata
+from forgetless.api.checking import check_expiration_date, check_identifiers, check_json, check_metadata, check_moment
 from forgetless.api.mcp import arguments as given
 from forgetless.api.mcp import results
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
@@ -76,16 +77,15 @@ def search_memories(connection: Connection, asked: given.SearchMemories) -> resu
     """The memories that matter for a query, best first."""
     ids = connection.ids(asked)
     caller = connection.caller
-    found = caller.services.search.search(
-        SearchRequest(
-            tenant=caller.tenant,
-            query=asked.query,
-            where=_where(ids, asked.filters),
-            ids=ids,
-            top_k=asked.limit,
-            threshold=asked.threshold,
-        )
+    request = SearchRequest(
+        tenant=caller.tenant,
+        query=asked.query,
+        where=_where(ids, asked.filters),
+        ids=ids,
+        top_k=asked.limit,
+        threshold=asked.threshold,
     )
+    found = asking.search(caller.services, request, check_moment(asked.as_of, asked.known_at))
     return results.SomeMemories(results=[results.shown_memory(hit.memory, hit.score) for hit in found])
 
 
@@ -93,17 +93,21 @@ def get_memories(connection: Connection, asked: given.GetMemories) -> results.So
     """The newest memories of a scope, by pages."""
     ids = connection.ids(asked)
     caller = connection.caller
-    where = _where(ids, asked.filters)
-    found = caller.services.reads.list(caller.tenant, ids, limit=asked.page * asked.page_size, where=where)
+    where, limit = _where(ids, asked.filters), asked.page * asked.page_size
+    moment = check_moment(asked.as_of, asked.known_at)
+    found = asking.list_memories(caller.services, caller.tenant, ids, moment, limit=limit, where=where)
     page = found[(asked.page - 1) * asked.page_size :]
     return results.SomeMemories(results=[results.shown_memory(memory) for memory in page])
 
 
-def get_memory(connection: Connection, asked: given.MemoryId) -> results.OneMemory:
+def get_memory(connection: Connection, asked: given.GetMemory) -> results.OneMemory:
     """One memory by its id."""
-    memory = connection.caller.services.reads.get(connection.caller.tenant, asked.memory_id)
+    caller = connection.caller
+    moment = check_moment(asked.as_of, asked.known_at)
+    memory = asking.get(caller.services, caller.tenant, asked.memory_id, moment)
     if memory is None:
-        raise NotFoundError(f"Memory with id {asked.memory_id} not found.")
+        then = "" if moment is None else " at that moment"
+        raise NotFoundError(f"Memory with id {asked.memory_id} not found{then}.")
     return results.OneMemory(memory=results.shown_memory(memory))
 
 

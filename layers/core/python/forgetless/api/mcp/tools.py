@@ -78,7 +78,7 @@ _ALL = (
         arguments.SearchMemories,
         results.SomeMemories,
         "Find what is remembered about something, by meaning and by words. Use it before answering anything that "
-        "may depend on what was said in earlier conversations.",
+        "may depend on what was said in earlier conversations. For questions about earlier times, give as_of.",
         needs=Role.READ,
         **_READS,
     ),
@@ -95,7 +95,7 @@ _ALL = (
     _tool(
         "Get a memory",
         calls.get_memory,
-        arguments.MemoryId,
+        arguments.GetMemory,
         results.OneMemory,
         "Read one memory by its id, also one that a newer memory has superseded.",
         needs=Role.READ,

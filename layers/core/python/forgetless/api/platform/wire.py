@@ -82,6 +82,8 @@ class SearchBody(Ids):
     show_expired: bool | None = None
     reference_date: Moment | None = None
     output_format: Text | None = None
+    as_of: Text | None = None
+    known_at: Text | None = None
 
 
 class ListBody(Ids):
@@ -98,6 +100,8 @@ class ListBody(Ids):
     page: int | None = Field(default=None, ge=1)
     page_size: int | None = Field(default=None, ge=1, le=MAX_PAGE_SIZE)
     limit: int | None = Field(default=None, ge=1, le=MAX_TOP_K)
+    as_of: Text | None = None
+    known_at: Text | None = None
 
 
 class UpdateBody(BaseModel):

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import Response
 
+from forgetless.api import asking
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.checking import check_expiration_date, check_identifiers, check_metadata, check_moment
 from forgetless.api.presenting import add_answer, get_item, history_item, list_item, raw_item
@@ -48,13 +49,8 @@ def list_memories(
         raise ForbiddenError("Admin role required to list all memories.")
     default = _SCOPED_LIMIT if ids else _UNSCOPED_LIMIT
     limit = default if top_k is None else top_k
-    moment, services = check_moment(as_of, known_at), caller.services
-    if not limit:
-        found = []
-    elif moment is None:
-        found = services.reads.list(caller.tenant, ids, limit=limit, show_expired=show_expired)
-    else:
-        found = services.past.list_memories(caller.tenant, ids, moment, limit=limit, show_expired=show_expired)
+    moment = check_moment(as_of, known_at)
+    found = asking.list_memories(caller.services, caller.tenant, ids, moment, limit=limit, show_expired=show_expired)
     item = list_item if ids else raw_item
     return json_response({"results": [item(memory) for memory in found]})
 
@@ -63,11 +59,7 @@ def get_memory(
     caller: CurrentCaller, memory_id: str, as_of: str | None = None, known_at: str | None = None
 ) -> Response:
     """One memory; `null` when there is none, or was none at the moment asked about."""
-    moment, services = check_moment(as_of, known_at), caller.services
-    if moment is None:
-        memory = services.reads.get(caller.tenant, memory_id)
-    else:
-        memory = services.past.get(caller.tenant, memory_id, moment)
+    memory = asking.get(caller.services, caller.tenant, memory_id, check_moment(as_of, known_at))
     return json_response(None if memory is None else get_item(memory))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from forgetless.api import asking
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.checking import ENTITY_IDS, check_identifier, check_json, check_moment
 from forgetless.api.presenting import search_item
@@ -31,10 +32,7 @@ def search_memories(caller: CurrentCaller, body: SearchBody) -> Response:
     """The memories that matter for a query, best first."""
     request = _search_request(caller, body)
     moment = check_moment(body.as_of, body.known_at)
-    services = caller.services
-    found = (
-        services.past.search(request, moment) if moment else services.search.search(request) if request.top_k else []
-    )
+    found = asking.search(caller.services, request, moment)
     return json_response({"results": [search_item(hit) for hit in found]})
 
 

@@ -8,7 +8,9 @@ from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forgetless.api import asking
 from forgetless.api.caller import Caller, CurrentCaller
+from forgetless.api.checking import check_moment
 from forgetless.api.platform.objects import read_object
 from forgetless.api.platform.pages import envelope
 from forgetless.api.platform.presenting import memory_item
@@ -65,6 +67,8 @@ def list_v1(
     end_date: str | None = None,
     show_expired: bool = False,
     limit: int | None = None,
+    as_of: str | None = None,
+    known_at: str | None = None,
     page: Number = None,
     page_size: Size = None,
 ) -> Response:
@@ -84,6 +88,8 @@ def list_v1(
         end_date=end_date,
         show_expired=show_expired,
         limit=limit,
+        as_of=as_of,
+        known_at=known_at,
         page=page,
         page_size=page_size,
     )
@@ -104,16 +110,15 @@ def _page(caller: Caller, body: ListBody, *, top_level: bool, metadata: dict[str
         start=body.start_date,
         end=body.end_date,
     )
-    return caller.services.reads.page(
-        PageRequest(
-            tenant=caller.tenant,
-            where=And((whose, *beside)),
-            number=body.page or 1,
-            size=body.page_size or body.limit or _DEFAULT_SIZE,
-            show_expired=bool(body.show_expired),
-            superseded=body.latest_only is False,
-        )
+    request = PageRequest(
+        tenant=caller.tenant,
+        where=And((whose, *beside)),
+        number=body.page or 1,
+        size=body.page_size or body.limit or _DEFAULT_SIZE,
+        show_expired=bool(body.show_expired),
+        superseded=body.latest_only is False,
     )
+    return asking.page(caller.services, request, check_moment(body.as_of, body.known_at))
 
 
 def _paged(request: Request, body: ListBody, found: Page) -> Response:

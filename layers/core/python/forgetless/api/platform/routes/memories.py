@@ -7,8 +7,9 @@ from typing import Any
 
 from starlette.responses import Response
 
+from forgetless.api import asking
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.checking import check_expiration_date, check_json, check_metadata
+from forgetless.api.checking import check_expiration_date, check_json, check_metadata, check_moment
 from forgetless.api.platform.objects import read_object
 from forgetless.api.platform.presenting import history_item, memory_item
 from forgetless.api.platform.scoping import given_ids
@@ -22,6 +23,7 @@ from forgetless.domain.keys import Role
 from forgetless.domain.memory import Memory
 from forgetless.domain.platform_filters import parse_moment, parse_platform_filter
 from forgetless.domain.scope import SCOPE_IDS
+from forgetless.domain.timeline import Moment
 from forgetless.service.requests import UpdateRequest
 
 __all__ = ["ROUTES", "check_memory_id", "memory_of"]
@@ -29,9 +31,12 @@ __all__ = ["ROUTES", "check_memory_id", "memory_of"]
 _UNKNOWN = "Memory not found!"
 
 
-def get_memory(caller: CurrentCaller, memory_id: str) -> Response:
+def get_memory(
+    caller: CurrentCaller, memory_id: str, as_of: str | None = None, known_at: str | None = None
+) -> Response:
     """One memory, expired or superseded too."""
-    return json_response(memory_item(memory_of(caller, memory_id)))
+    moment = check_moment(as_of, known_at)
+    return json_response(memory_item(memory_of(caller, memory_id, moment)))
 
 
 def update_memory(caller: CurrentCaller, memory_id: str, body: UpdateBody) -> Response:
@@ -99,9 +104,9 @@ def _delete(caller: Caller, ids: dict[str, str], where: Filter | None) -> int:
     return changes.delete_scope(tenant, named)
 
 
-def memory_of(caller: Caller, memory_id: str) -> Memory:
-    """The memory; raises InvalidRequestError when it cannot be an id, NotFoundError when there is none."""
-    memory = caller.services.reads.get(caller.tenant, check_memory_id(memory_id))
+def memory_of(caller: Caller, memory_id: str, moment: Moment | None = None) -> Memory:
+    """The memory; raises InvalidRequestError when it cannot be an id, NotFoundError when there is none (then)."""
+    memory = asking.get(caller.services, caller.tenant, check_memory_id(memory_id), moment)
     if memory is None:
         raise NotFoundError(_UNKNOWN)
     return memory

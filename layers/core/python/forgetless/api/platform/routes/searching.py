@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from forgetless.api import asking
 from forgetless.api.caller import Caller, CurrentCaller
+from forgetless.api.checking import check_moment
 from forgetless.api.platform.presenting import search_item
 from forgetless.api.platform.scoping import also, scope_of
 from forgetless.api.platform.wire import SearchBody
@@ -26,22 +28,26 @@ _NOBODY_V1 = "At least one of the filters: agent_id, user_id, app_id, run_id is 
 
 def search_v3(caller: CurrentCaller, body: SearchBody) -> Response:
     """The memories that matter for a query, best first; whose they are stands in `filters`."""
-    found = caller.services.search.search(_request(caller, body, top_level=False))
+    found = _found(caller, body, _request(caller, body, top_level=False))
     items = [search_item(hit, body.fields) for hit in found]
     return json_response({"results": items})
 
 
 def search_v2(caller: CurrentCaller, body: SearchBody) -> Response:
     """The same as a bare list; ids beside `filters` are taken as well."""
-    found = caller.services.search.search(_request(caller, body, top_level=True))
+    found = _found(caller, body, _request(caller, body, top_level=True))
     return json_response(_items(found, body))
 
 
 def search_v1(caller: CurrentCaller, body: SearchBody) -> Response:
     """A bare list, or with `output_format: "v1.1"` an object."""
-    found = caller.services.search.search(_request(caller, body, top_level=True, nobody=_NOBODY_V1))
+    found = _found(caller, body, _request(caller, body, top_level=True, nobody=_NOBODY_V1))
     items = _items(found, body)
     return json_response({"results": items, "relations": []} if body.output_format == "v1.1" else items)
+
+
+def _found(caller: Caller, body: SearchBody, request: SearchRequest) -> list[ScoredMemory]:
+    return asking.search(caller.services, request, check_moment(body.as_of, body.known_at))
 
 
 def _items(found: list[ScoredMemory], body: SearchBody) -> list[dict[str, object]]:
