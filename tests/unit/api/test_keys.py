@@ -225,12 +225,11 @@ def test_a_limited_key_lists_everything_only_within_a_scope(limited: Api) -> Non
 
 
 def test_a_limited_key_has_idempotent_answers_of_its_own(limited: Api) -> None:
-    body = {"query": "tea", "filters": {"agent_id": "bot"}, "threshold": 0}
-    limited.say("bob's tea", user_id="bob", agent_id="bot")
+    bobs = {"messages": [{"role": "user", "content": "bob's tea"}], "user_id": "bob", "infer": False}
     once = {"Idempotency-Key": "once"}
-    assert len(limited.post("/search", body, headers=once).json()["results"]) == 1
-    answer = limited.post("/search", body, key=LIMITED, headers=once)
-    assert (answer.json(), "idempotency-replayed" in answer.headers) == ({"results": []}, False)
+    answers = [limited.post("/memories", bobs, headers=once) for _ in range(2)]
+    assert ["idempotency-replayed" in answer.headers for answer in answers] == [False, True]
+    assert limited.post("/memories", bobs, key=LIMITED, headers=once).status_code == 403
     add = {"messages": [{"role": "user", "content": "tea"}], "user_id": "alice", "infer": False}
     answers = [limited.post("/memories", add, key=LIMITED, headers={"Idempotency-Key": "two"}) for _ in range(2)]
     assert answers[0].json() == answers[1].json()
