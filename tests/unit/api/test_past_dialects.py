@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
-from tests.unit.api.client import Api
+from forgetless.api.app import create_search_app
+from tests.unit.api.client import ADMIN, Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.api.test_mcp import call, refusal
 from tests.unit.service.world import facts
@@ -184,6 +189,20 @@ def test_tools_that_write_take_no_moment(new_api: NewApi) -> None:
     assert "as_of" in refusal(api, "delete_memory", memory_id=id_, as_of="2026-01-01")
     assert "as_of" in refusal(api, "update_memory", memory_id=id_, text="x", as_of="2026-01-01")
     assert api.texts() == ["I live in Lisbon."]
+
+
+def test_the_search_function_reads_the_past_and_writes_nothing(story: Story, tmp_path: Path) -> None:
+    world = story.api.world
+    search = TestClient(create_search_app(lambda: world.services, inline=True), headers={"X-API-Key": ADMIN})
+    with closing(sqlite3.connect(tmp_path / "0" / "ledger.db")) as other:
+        # It changes when another connection writes.
+        before = other.execute("PRAGMA data_version").fetchone()
+        for path in ("/search", "/v3/memories/search/", "/v2/memories/search/", "/v1/memories/search/"):
+            answer = search.post(path, json={**WIDE, **FILTERS, "known_at": story.in_lisbon})
+            assert (answer.status_code, LISBON in answer.text) == (200, True), path
+        assert other.execute("PRAGMA data_version").fetchone() == before
+        story.api.say("Likes tea.")
+        assert other.execute("PRAGMA data_version").fetchone() != before
 
 
 def _refused(answer: Any) -> Any:
