@@ -10,6 +10,7 @@ from typing import Any
 
 from forgetless.domain.errors import ForgetlessError
 from forgetless.domain.scope import Scope
+from forgetless.ports.ledger import Ledger
 from forgetless.service.requests import AddRequest, IncomingMessage
 from forgetless.service.services import Services
 from tests.faults.parts import Place, compose
@@ -19,6 +20,9 @@ __all__ = ["SCOPE", "perform", "perform_in_process"]
 
 SCOPE = Scope("default", user_id="alice")
 FUNCTIONS = Path(__file__).parents[2] / "functions"
+
+#: Acts in which every single write of the ledger is a step, and the function that does them.
+STEPWISE = {"ingest-many": "ingest"}
 
 #: How an add under test is asked for.
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -30,9 +34,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 def perform(act: str, argument: Any, place: Place, fate: Fate | None, line: Connection) -> None:
     """The body of a process: do `act`, then send ("done", its result) or, when it was refused, the error's code."""
-    watch = Watch(fate, line)
+    watch = Watch(fate, line, writes=act in STEPWISE)
     try:
-        result = _do(act, argument, compose(place, watch))
+        result = _do(STEPWISE.get(act, act), argument, compose(place, watch))
     except ForgetlessError as error:
         line.send((error.code, None))
         return
@@ -40,10 +44,11 @@ def perform(act: str, argument: Any, place: Place, fate: Fate | None, line: Conn
     line.send(("done", result))
 
 
-def perform_in_process(act: str, argument: Any, place: Place) -> tuple[Any, list[Step]]:
-    """The same without a process of its own."""
-    watch = Watch()
-    return _do(act, argument, compose(place, watch)), watch.seen
+def perform_in_process(act: str, argument: Any, place: Place, ledger: Ledger | None = None) -> tuple[Any, list[Step]]:
+    """The same without a process of its own, over a ledger that is open already where one is given."""
+    watch = Watch(writes=act in STEPWISE)
+    services = compose(place, watch, ledger=None if watch.writes else ledger)
+    return _do(STEPWISE.get(act, act), argument, services), watch.seen
 
 
 def _do(act: str, argument: Any, services: Services) -> Any:

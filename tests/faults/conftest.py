@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.faults.killing import Runner
+from tests.faults.ledgers import dynamodb_ledgers, ledgers
 from tests.faults.stage import queue_server
+
+if TYPE_CHECKING:
+    from tests.dynamo_server import DynamoServer
 
 
 @pytest.fixture(scope="session")
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     folder = tmp_path_factory.mktemp("kill")
-    with queue_server(folder) as endpoint:
-        yield Runner(folder, endpoint)
+    with queue_server(folder) as endpoint, ledgers("sqlite") as new_ledger:
+        yield Runner(folder, endpoint, new_ledger)
+
+
+@pytest.fixture
+def dynamo_runner(tmp_path: Path, dynamo_server: DynamoServer) -> Iterator[Runner]:
+    with queue_server(tmp_path) as endpoint, dynamodb_ledgers(dynamo_server) as new_ledger:
+        yield Runner(tmp_path, endpoint, new_ledger)

@@ -15,7 +15,6 @@ from typing import Any
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.embedder_fake import FakeEmbedder
 from forgetless.adapters.index_memory import MemoryIndex
-from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.adapters.llm_fake import FakeLlm
 from forgetless.adapters.queue_sqs import SqsQueue
 from forgetless.domain.errors import LlmUnavailableError
@@ -23,14 +22,19 @@ from forgetless.domain.filters import Filter
 from forgetless.domain.memory import Memory
 from forgetless.domain.times import later
 from forgetless.ports.index import Hit, IndexRow
+from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.services import Ports, Services
+from tests.faults.ledgers import OpenLedger
 from tests.faults.watching import Watch, watched
 
-__all__ = ["POISON", "DiskIndex", "Place", "compose"]
+__all__ = ["LIFE_STORY", "POISON", "DiskIndex", "Place", "compose"]
 
 #: A message that the LLM never takes.
 POISON = "poison"
+#: A message of so many facts that their items are more than the hundred of one DynamoDB transaction.
+LIFE_STORY = "my whole life"
+_FACTS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Place:
 
     folder: Path
     queue_url: str
+    open_ledger: OpenLedger
     ahead_s: float = 0.0
 
 
@@ -112,10 +117,16 @@ class DiskIndex(MemoryIndex):
             fresh.replace(self._path)
 
 
-def compose(place: Place, watch: Watch | None = None, *, reply: Callable[..., str] | None = None) -> Services:
-    """The services over the shared parts, watched when asked."""
+def compose(
+    place: Place,
+    watch: Watch | None = None,
+    *,
+    ledger: Ledger | None = None,
+    reply: Callable[..., str] | None = None,
+) -> Services:
+    """The services over the shared parts, watched when asked; over `ledger` where the process has it open already."""
     ports: dict[str, Any] = {
-        "ledger": SqliteLedger(place.folder / "ledger.db"),
+        "ledger": ledger or place.open_ledger(watch),
         "index": DiskIndex(place.folder / "index.pickle"),
         "embedder": FakeEmbedder(),
         "queue": SqsQueue(place.queue_url),
@@ -127,10 +138,12 @@ def compose(place: Place, watch: Watch | None = None, *, reply: Callable[..., st
 
 
 def extract(messages: Sequence[ChatMessage]) -> str:
-    """A sensible model: two facts of a move, of which the first supersedes what it contradicts; one fact else."""
+    """A sensible model: many facts of a life; two of a move, of which one supersedes what it contradicts; else one."""
     asked = messages[-1].content
     if POISON in asked:
         raise LlmUnavailableError("the LLM does not like this")
+    if LIFE_STORY in asked:
+        return json.dumps({"facts": [{"text": f"Alice did thing {number}"} for number in range(_FACTS)]})
     if "Hanoi" in asked:
         return json.dumps({"facts": [{"text": "Alice lives in Hanoi", "supersedes": [1]}, {"text": "Alice likes tea"}]})
     return json.dumps({"facts": [{"text": "Alice lives in Hue"}]})

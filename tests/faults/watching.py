@@ -10,7 +10,10 @@ from enum import StrEnum
 from multiprocessing.connection import Connection
 from typing import Any
 
-__all__ = ["STEPS", "Fate", "Step", "Watch", "Way", "watched"]
+__all__ = ["STEPS", "WRITE", "Fate", "Step", "Watch", "Way", "watched"]
+
+#: One write of many that a call of the ledger consists of, where the ledger is DynamoDB.
+WRITE = "dynamodb.write"
 
 #: What a call is called in reports, for every call of a port that leaves a trace somewhere.
 STEPS = {
@@ -26,6 +29,7 @@ STEPS = {
     "ledger.mark_indexed": "index marked",
     "ledger.release_lease": "lease released",
     "handler": "handler returned, message not deleted",
+    WRITE: "DynamoDB wrote",
 }
 
 
@@ -61,10 +65,11 @@ class Fate:
 
 @dataclass
 class Watch:
-    """Counts the calls; `seen` holds the steps so far."""
+    """Counts the calls; `seen` holds the steps so far. With `writes` a ledger's single writes are steps too."""
 
     fate: Fate | None = None
     line: Connection | None = None
+    writes: bool = False
     seen: list[Step] = field(default_factory=list)
     _calls: Counter[str] = field(default_factory=Counter)
 

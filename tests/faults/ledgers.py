@@ -1,0 +1,112 @@
+"""The ledgers of a kill test: how each process opens the one that outlives it, SQLite's file or DynamoDB's table."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema, staging
+from forgetless.adapters.ledger_dynamodb.client import Client
+from forgetless.adapters.ledger_dynamodb.table import Table
+from forgetless.adapters.ledger_dynamodb.units import Units
+from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.ports.ledger import Ledger
+from tests.faults.watching import WRITE, Watch
+
+if TYPE_CHECKING:
+    from tests.dynamo_server import DynamoServer
+
+__all__ = ["KINDS", "NewLedger", "OpenLedger", "dynamodb_ledgers", "half_written", "ledgers"]
+
+KINDS = ("sqlite", "dynamodb")
+
+#: moto answers hundreds of times more slowly than DynamoDB, and to one at a time.
+_PATIENCE_S = 100.0
+#: A staged commit counts as dead after this, so that no story waits for it. Live ones have nobody beside them.
+_STALLED_S = 0.05
+_WRITES = frozenset({"put_item", "delete_item", "update_item", "transact_write_items"})
+
+
+class OpenLedger(Protocol):
+    """Opens one ledger in whatever process; can be pickled."""
+
+    def __call__(self, watch: Watch | None = None) -> Ledger:
+        """`watch` is told of the store's single writes, if it wants them and the store has any."""
+
+
+#: Makes a ledger for a story, given the story's folder.
+NewLedger = Callable[[Path], OpenLedger]
+
+
+@contextmanager
+def ledgers(kind: str) -> Iterator[NewLedger]:
+    """What makes ledgers of a kind, while the server that they need runs."""
+    if kind == "sqlite":
+        yield lambda folder: partial(_open_sqlite, folder / "ledger.db")
+        return
+    from tests.dynamo_server import serve_dynamodb  # noqa: PLC0415 - moto takes a second to load
+
+    with serve_dynamodb() as server, dynamodb_ledgers(server) as new:
+        yield new
+
+
+@contextmanager
+def dynamodb_ledgers(server: DynamoServer) -> Iterator[NewLedger]:
+    """What makes tables on a server; in this process no dead writer is waited for long meanwhile."""
+
+    def new(_folder: Path) -> OpenLedger:
+        name = f"ledger-{uuid.uuid4()}"
+        server.admin.create_table(TableName=name, **schema.DEFINITION)
+        return partial(_open_dynamodb, name, server.url)
+
+    before = staging.STALLED_S
+    staging.STALLED_S = _STALLED_S
+    try:
+        yield new
+    finally:
+        staging.STALLED_S = before
+
+
+def half_written(ledger: Ledger) -> int:
+    """Items of staged commits, and items with something staged on them; asked of the table itself."""
+    if not isinstance(ledger, DynamoLedger):
+        return 0
+    client = ledger._client
+    found = client.call("scan", TableName=client.table, ConsistentRead=True)["Items"]
+    return sum(item["pk"]["S"].startswith("X#") or "stage" in item for item in found)
+
+
+class _WatchedClient(Client):
+    """Tells of every write that DynamoDB has answered."""
+
+    def __init__(self, table: str, endpoint_url: str, watch: Watch) -> None:
+        super().__init__(table, patience_s=_PATIENCE_S, endpoint_url=endpoint_url)
+        self._watch = watch
+
+    def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        answer = super().call(operation, **parameters)
+        if operation in _WRITES:
+            self._watch.after(WRITE)
+        return answer
+
+
+class _WatchedLedger(DynamoLedger):
+    def __init__(self, client: _WatchedClient) -> None:
+        super().__init__(client.table)
+        self._client = client
+        super(DynamoLedger, self).__init__(Units(Table(client)))
+
+
+def _open_sqlite(path: Path, watch: Watch | None = None) -> Ledger:
+    del watch  # one call of it is one transaction
+    return SqliteLedger(path)
+
+
+def _open_dynamodb(table: str, url: str, watch: Watch | None = None) -> Ledger:
+    if watch is not None and watch.writes:
+        return _WatchedLedger(_WatchedClient(table, url, watch))
+    return DynamoLedger(table, endpoint_url=url, patience_s=_PATIENCE_S)
