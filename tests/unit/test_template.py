@@ -136,6 +136,14 @@ def test_an_alarm_rings_for(metric: str, of: str) -> None:
     assert all(alarm["TreatMissingData"] == "notBreaching" for alarm in alarms)
 
 
+def test_the_ledger_outlives_mistakes() -> None:
+    ledger = RESOURCES["Ledger"]
+    assert (ledger["DeletionPolicy"], ledger["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert ledger["Properties"]["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}
+    assert TEMPLATE["Parameters"]["DeletionProtection"]["Default"] == "true"
+    assert ledger["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
 def test_nothing_that_costs_money_when_idle_is_on_by_default() -> None:
     parameters = TEMPLATE["Parameters"]
     assert parameters["SnapStart"]["Default"] == "false"
