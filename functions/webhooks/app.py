@@ -7,9 +7,10 @@ from dataclasses import asdict
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from forgetless.runtime.composition import services
-from forgetless.runtime.logs import logger, share_config
+from forgetless.runtime.logs import logger
+from forgetless.runtime.start import start
 
-share_config()
+start()
 
 
 def handler(event: dict[str, object], context: LambdaContext) -> dict[str, int]:

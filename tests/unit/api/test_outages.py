@@ -31,7 +31,7 @@ def jobs(api: Api) -> list[JobState]:
     return [job.state for job in api.world.ledger.jobs("default", limit=10)[0]]
 
 
-@pytest.mark.parametrize("function", ["memories", "search", "ingest", "sweep"])
+@pytest.mark.parametrize("function", ["memories", "search", "ingest", "sweep", "mcp", "webhooks"])
 def test_a_missing_variable_stops_the_function_at_init_with_its_name(function: str) -> None:
     environment = {
         "PATH": os.environ["PATH"],

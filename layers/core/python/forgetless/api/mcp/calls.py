@@ -7,6 +7,7 @@ from typing import Any
 
 from forgetless.api import asking
 from forgetless.api.caller import Caller
+from forgetless.api.changing import update_request
 from forgetless.api.checking import check_expiration_date, check_identifiers, check_json, check_metadata, check_moment
 from forgetless.api.mcp import arguments as given
 from forgetless.api.mcp import results
@@ -14,7 +15,7 @@ from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filter_parsing import parse_filter
 from forgetless.domain.filters import And, Compare, Field, Filter, Operator
 from forgetless.domain.scope import Scope
-from forgetless.service.requests import AddRequest, IncomingMessage, SearchRequest, UpdateRequest
+from forgetless.service.requests import AddRequest, IncomingMessage, SearchRequest
 
 __all__ = [
     "Connection",
@@ -113,16 +114,13 @@ def get_memory(connection: Connection, asked: given.GetMemory) -> results.OneMem
 
 def update_memory(connection: Connection, asked: given.UpdateMemory) -> results.OneMemory:
     """Change one memory."""
-    if asked.text is not None and not asked.text.strip():
-        raise InvalidRequestError("text must not be empty; delete the memory to forget it.")
-    expiration_date = asked.expiration_date
     memory = connection.caller.services.changes.update(
-        UpdateRequest(
-            tenant=connection.caller.tenant,
-            memory_id=asked.memory_id,
+        update_request(
+            connection.caller.tenant,
+            asked.memory_id,
             text=asked.text,
-            metadata=None if asked.metadata is None else check_metadata(asked.metadata),
-            expiration_date=None if expiration_date is None else check_expiration_date(expiration_date),
+            metadata=asked.metadata,
+            expiration_date=asked.expiration_date,
         )
     )
     return results.OneMemory(memory=results.shown_memory(memory))

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from forgetless.api import asking
 from forgetless.api.caller import Caller, CurrentCaller
+from forgetless.api.changing import update_request
 from forgetless.api.checking import check_expiration_date, check_identifiers, check_metadata, check_moment
 from forgetless.api.presenting import add_answer, get_item, history_item, list_item, raw_item
 from forgetless.api.render import json_response
@@ -121,15 +122,12 @@ def _update_request(caller: Caller, memory_id: str, body: MemoryUpdate) -> Updat
     clear = "expiration_date" in body.model_fields_set and body.expiration_date is None
     if body.text is None and body.metadata is None and body.expiration_date is None and not clear:
         raise InvalidRequestError("At least one of text, metadata, or expiration_date must be provided.")
-    if body.text is not None and not body.text.strip():
-        raise InvalidRequestError("text must not be empty; delete the memory to forget it.")
-    expiration_date = body.expiration_date
-    return UpdateRequest(
-        tenant=caller.tenant,
-        memory_id=memory_id,
+    return update_request(
+        caller.tenant,
+        memory_id,
         text=body.text,
-        metadata=None if body.metadata is None else check_metadata(body.metadata),
-        expiration_date=None if expiration_date is None else check_expiration_date(expiration_date),
+        metadata=body.metadata,
+        expiration_date=body.expiration_date,
         clear_expiration=clear,
     )
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
 
 from forgetless.api import asking
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.checking import check_expiration_date, check_json, check_metadata, check_moment
+from forgetless.api.changing import update_request
+from forgetless.api.checking import check_json, check_moment
 from forgetless.api.platform.objects import read_object
 from forgetless.api.platform.presenting import history_item, memory_item
 from forgetless.api.platform.scoping import given_ids
@@ -127,18 +129,17 @@ def _update(caller: Caller, memory_id: str, body: UpdateBody) -> UpdateRequest:
     given = (body.text, body.metadata, body.timestamp, body.expiration_date)
     if not clear and all(value is None for value in given):
         raise InvalidRequestError("At least one of text, metadata, timestamp, or expiration_date must be provided.")
-    if body.text is not None and not body.text.strip():
-        raise InvalidRequestError("text must not be empty; delete the memory to forget it.")
-    expiration = body.expiration_date
-    return UpdateRequest(
-        tenant=caller.tenant,
-        memory_id=memory_id,
+    change = update_request(
+        caller.tenant,
+        memory_id,
         text=body.text,
-        metadata=None if body.metadata is None else check_metadata(body.metadata),
-        expiration_date=None if expiration is None else check_expiration_date(expiration),
+        metadata=body.metadata,
+        expiration_date=body.expiration_date,
         clear_expiration=clear,
-        timestamp=None if body.timestamp is None else parse_moment("timestamp", body.timestamp),
     )
+    if body.timestamp is None:
+        return change
+    return replace(change, timestamp=parse_moment("timestamp", body.timestamp))
 
 
 ROUTES = (
