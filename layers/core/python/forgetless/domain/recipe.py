@@ -8,7 +8,7 @@ from collections.abc import Sequence
 __all__ = ["RECIPE_VERSION", "combine", "embedding_texts", "is_short", "word_text"]
 
 #: Part of the collection's name: rows of two recipes never mix.
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 
 #: A shorter text takes its meaning from what was said just before.
 SHORT_TEXT_CHARS = 350
@@ -20,8 +20,8 @@ CONTEXT_CHARS = 200
 TEXT_WEIGHT = 3
 #: What stands for a text without a word: embedding services refuse empty input.
 EMPTY = "-"
-#: How many previous messages count.
-PREVIOUS_MESSAGES = 2
+#: How much each previous message counts for the vector, the nearest first; as many count for the words.
+CONTEXT_WEIGHTS = (0.5, 0.25)
 
 
 def is_short(text: str) -> bool:
@@ -30,27 +30,36 @@ def is_short(text: str) -> bool:
 
 
 def embedding_texts(text: str, previous: Sequence[str]) -> list[str]:
-    """The texts whose vectors are averaged: the text, then with one and with two previous messages (oldest first)."""
+    """The texts whose vectors `combine` makes one of: the text, then what was said before it, the nearest first.
+
+    Each stands alone, so that a message is embedded in the same words as context and as a memory of its own: texts
+    joined with their context were found no better (recall@10 on LoCoMo .801, these .800) and cost twice the tokens.
+    """
     if not text.strip():
         return [EMPTY]
     if not is_short(text):
         return [text[:LONG_TEXT_CHARS]]
-    recent = [message[-LONG_TEXT_CHARS:] for message in previous[-PREVIOUS_MESSAGES:]]
-    return [text, *("\n".join([*recent[-count:], text]) for count in range(1, len(recent) + 1))]
+    said = [message[:LONG_TEXT_CHARS] for message in reversed(previous) if message.strip()]
+    return [text, *said[: len(CONTEXT_WEIGHTS)]]
 
 
 def word_text(text: str, previous: Sequence[str]) -> str:
     """The text whose words BM25 sees."""
     if not is_short(text):
         return text[:LONG_TEXT_CHARS]
-    recent = [message[:CONTEXT_CHARS] for message in previous[-PREVIOUS_MESSAGES:]]
+    recent = [message[:CONTEXT_CHARS] for message in previous[-len(CONTEXT_WEIGHTS) :]]
     return "\n".join([*[text] * TEXT_WEIGHT, *recent])
 
 
 def combine(vectors: Sequence[Sequence[float]]) -> list[float]:
-    """The normalised mean of vectors of norm 1 (a zero mean stays as the first vector)."""
+    """The vector of a memory from those of its `embedding_texts`: their weighted sum at norm 1.
+
+    A sum without direction gives the text's own vector.
+    """
     if len(vectors) == 1:
         return list(vectors[0])
-    total = [math.fsum(column) for column in zip(*vectors, strict=True)]
-    norm = math.sqrt(math.fsum(value * value for value in total))
+    total = vectors[0]
+    for weight, vector in zip(CONTEXT_WEIGHTS, vectors[1:], strict=False):
+        total = [mine + weight * theirs for mine, theirs in zip(total, vector, strict=True)]
+    norm = math.hypot(*total)
     return [value / norm for value in total] if norm else list(vectors[0])

@@ -34,10 +34,11 @@ class Indexer:
         """
         contexts = [[words[ref] for ref in memory.context if ref in words] for memory in memories]
         portions = [embedding_texts(memory.text, context) for memory, context in zip(memories, contexts, strict=True)]
-        texts = [text for portion in portions for text in portion]
-        vectors = iter(self._embedder.embed(texts, EmbeddingTask.PASSAGE)) if texts else iter(())
+        # A message is context to its neighbours too: each text is asked for once.
+        texts = list(dict.fromkeys(text for portion in portions for text in portion))
+        vectors = dict(zip(texts, self._embedder.embed(texts, EmbeddingTask.PASSAGE) if texts else (), strict=True))
         return [
-            IndexRow(memory, combine([next(vectors) for _ in portion]), _words(memory, context))
+            IndexRow(memory, combine([vectors[text] for text in portion]), _words(memory, context))
             for memory, context, portion in zip(memories, contexts, portions, strict=True)
         ]
 
