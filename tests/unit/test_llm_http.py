@@ -224,6 +224,20 @@ def test_a_proxy_of_the_environment_is_used_for_other_hosts(monkeypatch: pytest.
     assert server.requests[0].path == "http://llm.test/v1/chat/completions"
 
 
+def test_the_path_and_the_query_of_the_base_url_stay_as_they_are_written() -> None:
+    with serve(in_turn(content("by query"))) as server:
+        client = HttpLlm(f"{server.url}/openai/a%2Fb/?api-version=2024-10-21&x=%20", model="m")
+        assert client.complete(ASKED, deadline_s=5) == "by query"
+    assert server.requests[0].path == "/openai/a%2Fb/chat/completions?api-version=2024-10-21&x=%20"
+    assert server.requests[0].headers["host"] == server.url.removeprefix("http://")
+
+
+@pytest.mark.parametrize("url", ["ftp://h/v1", "http:///v1", "h:1/v1", "http://h:port/v1", "http://[::1/v1"])
+def test_a_base_url_that_leads_nowhere_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="the URL of the LLM must start with http:// or https:// and name a host"):
+        HttpLlm(url, model="m")
+
+
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A self-signed certificate of 127.0.0.1 with its key, in one file."""

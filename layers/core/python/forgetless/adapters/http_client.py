@@ -1,33 +1,30 @@
 """JSON over HTTP for the adapters: shared connections, a deadline for the whole call, retries with jitter.
 
-httpx limits single reads, so a server that drips bytes could hold a call for ever. The network backend below cuts
-every socket operation to what is left of the call's deadline. (Looking up a host's name is the system's own.)
+httpcore is used without httpx above it, which takes as much CPU again for each call.
 """
 
 from __future__ import annotations
 
-import contextlib
+import base64
 import email.utils
 import json
 import math
-import os
 import random
-import ssl
-import threading
 import time
-import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import httpcore
-import httpx
 import orjson
 
+from forgetless.adapters.http_deadline import within
+from forgetless.adapters.http_pools import Origin, close_pool, pool_of
 from forgetless.adapters.secrets_aws import Secret, shown
 from forgetless.ports.clock import Clock
 
-__all__ = ["DeadlineBackend", "JsonClient", "Reply", "close_client", "within"]
+__all__ = ["JsonClient", "Reply"]
 
 #: Seconds to wait for a TCP or TLS handshake: a dead host is noticed early enough to try again.
 CONNECT_TIMEOUT_S = 3.0
@@ -38,8 +35,16 @@ MAX_REPLY_BYTES = 64 * 1024 * 1024
 #: The longest Retry-After that is believed, in seconds.
 MAX_RETRY_AFTER_S = 3600
 
-_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=50, keepalive_expiry=30.0)
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+#: What a call may end with that says nothing about time.
+_BROKEN = (
+    httpcore.ConnectTimeout,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+)
+#: What stays as it is in a path and a query; what was quoted before too.
+_QUOTED = "%/-._~!$&'()*+,;=:@?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +76,18 @@ class JsonClient:
     api_key: Secret = field(default="", repr=False)
     #: How often a call is repeated after no connection, 429 or 5xx.
     retries: int = 2
-    _url: httpx.URL = field(init=False, repr=False)
+    _base: _Base = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        url = httpx.URL(self.base_url.rstrip("/"))
-        if url.scheme not in {"http", "https"} or not url.host:
-            raise ValueError(f"the URL of {self.label} must start with http:// or https:// and name a host")
-        self._url = url
+        try:
+            self._base = _read_base(self.base_url)
+        except ValueError:
+            raise ValueError(f"the URL of {self.label} must start with http:// or https:// and name a host") from None
 
     @property
     def place(self) -> str:
         """Host and port, for error messages: the URL itself may hold credentials."""
-        return self._url.netloc.decode("ascii")
+        return self._base.place
 
     def post(self, path: str, body: Mapping[str, Any], *, deadline_s: float, retries: int | None = None) -> Reply:
         """The last reply within `deadline_s` seconds, retries included; 4xx and 5xx are replies too.
@@ -108,7 +113,7 @@ class JsonClient:
 
     def close(self) -> None:
         """Close the connections to this host."""
-        close_client(self._url)
+        close_pool(self._base.origin)
 
     def _attempt(self, path: str, content: bytes, end: float) -> Reply | ConnectionError:
         try:
@@ -119,38 +124,74 @@ class JsonClient:
     def _once(self, path: str, content: bytes, left_s: float) -> Reply:
         if left_s <= 0:
             raise self._late()
-        timeout = httpx.Timeout(left_s, connect=min(left_s, CONNECT_TIMEOUT_S))
+        timeouts = {"connect": min(left_s, CONNECT_TIMEOUT_S), "read": left_s, "write": left_s, "pool": left_s}
         try:
             with (
                 within(left_s),
-                _client(self._url).stream(
-                    "POST", self._target(path), content=content, headers=self._headers(), timeout=timeout
+                pool_of(self._base.origin).stream(
+                    "POST",
+                    self._target(path),
+                    headers=self._headers(),
+                    content=content,
+                    extensions={"timeout": timeouts},
                 ) as response,
             ):
-                return Reply(
-                    response.status_code,
-                    _read(response.iter_bytes()),
-                    _retry_after(response.headers.get("retry-after")),
-                )
-        except (httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout) as error:
+                return Reply(response.status, _read(response.iter_stream()), _retry_after(response.headers))
+        except (httpcore.ReadTimeout, httpcore.WriteTimeout, httpcore.PoolTimeout) as error:
             raise self._late() from error
-        except httpx.RequestError as error:
+        except _BROKEN as error:
             reason = type(error).__name__
             raise ConnectionError(f"{self.label} at {self.place} gave no reply ({reason})") from error
 
     def _late(self) -> TimeoutError:
         return TimeoutError(f"{self.label} at {self.place} did not answer in time")
 
-    def _target(self, path: str) -> httpx.URL:
-        # Credentials of the URL go into the client's auth: httpx logs each URL that it requests.
-        return self._url.copy_with(userinfo=b"", path=self._url.path.rstrip("/") + path)
+    def _target(self, path: str) -> httpcore.URL:
+        origin = self._base.origin
+        target = self._base.path + path + self._base.query
+        return httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target.encode("ascii"))
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self) -> list[tuple[str, str]]:
         # Replies are small; compressing them costs both sides more than it saves.
-        headers = {"accept-encoding": "identity", "content-type": "application/json"}
-        if api_key := shown(self.api_key):
-            headers["authorization"] = f"Bearer {api_key}"
+        headers = [("host", self._base.place), ("accept-encoding", "identity"), ("content-type", "application/json")]
+        if self._base.credentials:
+            headers.append(("authorization", self._base.credentials))
+        elif api_key := shown(self.api_key):
+            headers.append(("authorization", f"Bearer {api_key}"))
         return headers
+
+
+class _Base(NamedTuple):
+    """A base URL taken apart; `credentials` are its user and password as a header's value."""
+
+    origin: Origin
+    place: str
+    path: str
+    query: str
+    credentials: str
+
+
+def _read_base(url: str) -> _Base:
+    """Take a base URL apart; raises ValueError for another scheme, no host, or a port that is none."""
+    parts = urlsplit(url.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("not an http URL")
+    host = parts.hostname if ":" in parts.hostname else parts.hostname.encode("idna").decode("ascii")
+    shown_host = f"[{host}]" if ":" in host else host
+    return _Base(
+        Origin(parts.scheme.encode(), host.encode("ascii"), parts.port),
+        shown_host if parts.port is None else f"{shown_host}:{parts.port}",
+        quote(parts.path.rstrip("/"), safe=_QUOTED),
+        "?" + quote(parts.query, safe=_QUOTED) if parts.query else "",
+        _basic(parts),
+    )
+
+
+def _basic(parts: SplitResult) -> str:
+    if not parts.username and not parts.password:
+        return ""
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
 
 
 def _to_json(body: Mapping[str, Any]) -> bytes:
@@ -166,7 +207,7 @@ def _read(parts: Iterable[bytes]) -> bytes:
     for part in parts:
         body += part
         if len(body) > MAX_REPLY_BYTES:
-            raise httpx.DecodingError(f"reply above {MAX_REPLY_BYTES} bytes")
+            raise httpcore.RemoteProtocolError(f"reply above {MAX_REPLY_BYTES} bytes")
     return bytes(body)
 
 
@@ -174,8 +215,9 @@ def _backoff(attempt: int) -> float:
     return BACKOFF_S * float(2**attempt) * random.uniform(0.5, 1.0)
 
 
-def _retry_after(header: str | None) -> int | None:
+def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
     """Seconds of a Retry-After header: a number or an HTTP date."""
+    header = next((value.decode("latin-1") for name, value in headers if name.lower() == b"retry-after"), "")
     if not header:
         return None
     try:
@@ -188,122 +230,3 @@ def _retry_after(header: str | None) -> int | None:
     if math.isnan(seconds):
         return None
     return math.ceil(min(max(seconds, 1), MAX_RETRY_AFTER_S))
-
-
-# One client for each origin and process, so that all adapters and invocations share its connections.
-_clients: dict[str, httpx.Client] = {}
-_clients_lock = threading.Lock()
-
-
-def _forget_clients() -> None:
-    """A forked child must not write into its parent's sockets."""
-    global _clients_lock  # noqa: PLW0603 - the parent may have held it when it forked
-    _clients_lock = threading.Lock()
-    _clients.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_clients)
-
-
-def _origin(url: httpx.URL) -> str:
-    return f"{url.scheme}://{url.userinfo.decode('ascii')}@{url.netloc.decode('ascii')}"
-
-
-def _client(url: httpx.URL) -> httpx.Client:
-    origin = _origin(url)
-    client = _clients.get(origin)
-    if client is None:
-        with _clients_lock:
-            client = _clients.get(origin)
-            if client is None:
-                client = _clients[origin] = _new_client(url)
-    return client
-
-
-def close_client(url: httpx.URL) -> None:
-    """Close the shared client of the URL's origin; the next call opens a new one."""
-    with _clients_lock:
-        client = _clients.pop(_origin(url), None)
-    if client is not None:
-        client.close()
-
-
-def _new_client(url: httpx.URL) -> httpx.Client:
-    # Loading the CA bundle costs tens of milliseconds of a cold start: only https:// pays for it.
-    transport = httpx.HTTPTransport(verify=url.scheme == "https", limits=_LIMITS, proxy=_proxy(url))
-    # httpx offers no way to pass a backend, httpcore does; the test of a dripping server guards this line.
-    transport._pool._network_backend = DeadlineBackend()
-    auth = (url.username, url.password) if url.userinfo else None
-    return httpx.Client(transport=transport, auth=auth, follow_redirects=False, trust_env=False)
-
-
-def _proxy(url: httpx.URL) -> str | None:
-    """The environment's proxy for the URL, as other programs use it; never for this machine itself."""
-    if url.host in _LOOPBACK or urllib.request.proxy_bypass(url.netloc.decode("ascii")):
-        return None
-    proxies = urllib.request.getproxies()
-    return proxies.get(url.scheme) or proxies.get("all")
-
-
-# The end of the running call; each thread runs one call at a time.
-_call = threading.local()
-
-
-@contextlib.contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Cut every operation of this thread's connections to the deadline `seconds` from now."""
-    _call.end = time.monotonic() + seconds
-    try:
-        yield
-    finally:
-        _call.end = None
-
-
-def _cut(timeout: float | None) -> float | None:
-    """The smaller of `timeout` and what is left of the call; None without either."""
-    end: float | None = getattr(_call, "end", None)
-    if end is None:
-        return timeout
-    left = end - time.monotonic()
-    if left <= 0:
-        raise httpcore.ReadTimeout("the call's deadline")
-    return left if timeout is None else min(left, timeout)
-
-
-class _DeadlineStream(httpcore.NetworkStream):
-    """A connection whose every operation ends with the running call."""
-
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _cut(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _cut(timeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, _cut(timeout)))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class DeadlineBackend(httpcore.SyncBackend):
-    """Opens connections that keep to the running call's deadline."""
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        return _DeadlineStream(super().connect_tcp(host, port, _cut(timeout), local_address, socket_options))

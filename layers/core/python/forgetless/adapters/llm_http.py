@@ -41,7 +41,7 @@ class HttpLlm:
         temperature: float | None = None,
         clock: Clock | None = None,
     ) -> None:
-        # Imported here, so that a function that never calls the LLM never loads httpx for it.
+        # Imported here, so that a function that never calls the LLM never loads httpcore for it.
         from forgetless.adapters.http_client import JsonClient  # noqa: PLC0415
 
         self._clock = clock or SystemClock()

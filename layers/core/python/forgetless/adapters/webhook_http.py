@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpcore
 
-from forgetless.adapters.http_client import DeadlineBackend, within
+from forgetless.adapters.http_deadline import DeadlineBackend, within
 from forgetless.domain.errors import ForbiddenError
 
 __all__ = ["HttpWebhookSender"]

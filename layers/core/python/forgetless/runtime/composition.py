@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import lru_cache, partial
+from http import HTTPStatus
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.secrets_aws import secret
@@ -135,9 +136,12 @@ def _checks(settings: Settings) -> dict[str, Callable[[], None]]:
 
 
 def _reach(name: str, url: str) -> None:
-    import httpx  # noqa: PLC0415
+    import httpcore  # noqa: PLC0415
 
+    limits = dict.fromkeys(("connect", "read", "write", "pool"), _HEALTH_TIMEOUT_S)
     try:
-        httpx.get(url, timeout=_HEALTH_TIMEOUT_S).raise_for_status()
-    except httpx.HTTPError as error:
+        answer = httpcore.request("GET", url, extensions={"timeout": limits})
+    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
         raise DependencyError(f"{name} does not answer: {type(error).__name__}") from error
+    if answer.status != HTTPStatus.OK:
+        raise DependencyError(f"{name} answers with status {answer.status}")

@@ -1,0 +1,92 @@
+"""Connections that are kept: one pool for each origin and process, by way of the environment's proxy."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import urllib.request
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import httpcore
+
+from forgetless.adapters.http_deadline import DeadlineBackend
+
+__all__ = ["Origin", "close_pool", "pool_of"]
+
+_LIMITS: Mapping[str, Any] = {"max_connections": 100, "max_keepalive_connections": 50, "keepalive_expiry": 30.0}
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Origin(NamedTuple):
+    """Where connections go; calls to the same share them."""
+
+    scheme: bytes
+    host: bytes
+    port: int | None
+
+
+# One pool for each origin and process, so that all adapters and invocations share its connections.
+_pools: dict[Origin, httpcore.ConnectionPool] = {}
+_pools_lock = threading.Lock()
+
+
+def _forget_pools() -> None:
+    """A forked child must not write into its parent's sockets."""
+    global _pools_lock  # noqa: PLW0603 - the parent may have held it when it forked
+    _pools_lock = threading.Lock()
+    _pools.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pools)
+
+
+def pool_of(origin: Origin) -> httpcore.ConnectionPool:
+    """The connections to an origin that this process shares."""
+    pool = _pools.get(origin)
+    if pool is None:
+        with _pools_lock:
+            pool = _pools.get(origin)
+            if pool is None:
+                pool = _pools[origin] = _new_pool(origin)
+    return pool
+
+
+def close_pool(origin: Origin) -> None:
+    """Close the shared connections to an origin; the next call opens new ones."""
+    with _pools_lock:
+        pool = _pools.pop(origin, None)
+    if pool is not None:
+        pool.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    """At the end of the process nothing is left for the garbage collector to complain about."""
+    for origin in list(_pools):
+        close_pool(origin)
+
+
+def _new_pool(origin: Origin) -> httpcore.ConnectionPool:
+    # Loading the CA bundle costs tens of milliseconds of a cold start: only https:// pays for it.
+    context = httpcore.default_ssl_context() if origin.scheme == b"https" else None
+    return httpcore.ConnectionPool(
+        ssl_context=context, proxy=_proxy(origin), network_backend=DeadlineBackend(), **_LIMITS
+    )
+
+
+def _proxy(origin: Origin) -> httpcore.Proxy | None:
+    """The environment's proxy for the origin, as other programs use it; never for this machine itself."""
+    host, scheme = origin.host.decode("ascii"), origin.scheme.decode("ascii")
+    if host in _LOOPBACK or urllib.request.proxy_bypass(f"{host}:{origin.port}" if origin.port else host):
+        return None
+    proxies = urllib.request.getproxies()
+    url = proxies.get(scheme) or proxies.get("all")
+    if not url:
+        return None
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+    return httpcore.Proxy(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", auth=auth)
