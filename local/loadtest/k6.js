@@ -30,7 +30,7 @@ export const options = {
 };
 
 export default function () {
-  const request = requests[Math.floor(Math.random() * requests.length)];
+  const request = requests[exec.scenario.iterationInTest % requests.length];
   const began = Date.now();
   const answer = http.post(plan.url + request.path, request.body, parameters);
   // A broken connection has status 0; an answer without results is none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -14,6 +15,7 @@ from locust import FastHttpUser, LoadTestShape, task
 FOLDER = Path(os.environ["FORGETLESS_LOAD_FOLDER"])
 PLAN: dict[str, Any] = json.loads((FOLDER / "plan.json").read_text(encoding="utf-8"))
 REQUESTS: list[dict[str, Any]] = json.loads((FOLDER / "requests.json").read_text(encoding="utf-8"))
+COMING = itertools.cycle(REQUESTS)
 HEADERS = {"Content-Type": "application/json", "X-API-Key": os.environ["FORGETLESS_LOAD_KEY"]}
 SAMPLES = (FOLDER / "samples.jsonl").open("a", encoding="utf-8", buffering=1)
 
@@ -51,7 +53,7 @@ class Person(FastHttpUser):  # type: ignore[misc]
     @task  # type: ignore[untyped-decorator]
     def ask(self) -> None:
         """One request and its sample."""
-        request = random.choice(REQUESTS)
+        request = next(COMING)
         began, clock = time.time(), time.perf_counter()
         answer = self.client.post(request["path"], data=request["body"].encode(), headers=HEADERS, name=request["kind"])
         spent = time.perf_counter() - clock

@@ -81,14 +81,15 @@ _QUESTIONS: Mapping[str, Sequence[str]] = {
     "es": ("¿Cuándo se muda {who} a {place}?", "¿Qué dijo {who} sobre {thing}?", "reserva {code}"),
     "pt": ("Quando é que {who} se muda para {place}?", "O que disse {who} sobre {thing}?", "reserva {code}"),
 }
-#: Sentences of a turn; with the sentences above a turn has about 130 characters in the mean and 350 at most.
+#: Sentences of a turn; with the sentences above a turn has about 140 characters in the mean and 370 at most.
 _LENGTHS = (1, 1, 1, 2, 2, 3, 4)
 
 
 def turn(chance: random.Random, language: str) -> str:
-    """What somebody says: one to four different sentences."""
+    """What somebody says: a chat's time stamp, so that no two are the same, and one to four different sentences."""
+    at = f"[{chance.randint(1, 28):02}/{chance.randint(1, 12):02} {chance.randrange(24):02}:{chance.randrange(60):02}]"
     patterns = chance.sample(_SENTENCES[language], min(chance.choice(_LENGTHS), len(_SENTENCES[language])))
-    return " ".join(_filled(chance, pattern, language) for pattern in patterns)
+    return " ".join([at, *(_filled(chance, pattern, language) for pattern in patterns)])
 
 
 def question(chance: random.Random, language: str) -> str:

@@ -69,6 +69,13 @@ def test_requests_are_those_of_the_mix_and_repeat_with_the_seed() -> None:
     assert asked[users[0]] > asked[users[-1]] > 0
 
 
+def test_no_text_that_is_added_comes_twice() -> None:
+    bodies = [json.loads(one["body"]) for one in request_bodies("default", ["u"], count=5000)]
+    said = [message["content"] for body in bodies for message in body.get("messages", ())]
+    assert len(said) > 1000
+    assert len(set(said)) == len(said)
+
+
 def test_only_the_extraction_mix_asks_for_extraction() -> None:
     def infers(mix: str) -> set[Any]:
         bodies = [json.loads(one["body"]) for one in request_bodies(mix, ["u"], count=200)]
