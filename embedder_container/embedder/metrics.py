@@ -35,6 +35,7 @@ class Metrics:
         self.expired = Counter("embedder_expired", "Requests whose deadline passed in the queue", registry=own)
         self.tokens = Counter("embedder_tokens", "Tokens computed, without padding", registry=own)
         self.padding = Counter("embedder_padding_tokens", "Tokens computed that were padding", registry=own)
+        self.kept = Counter("embedder_kept", "Texts answered with a vector that was kept for their user", registry=own)
         self.waiting = Gauge("embedder_queue_tokens", "Tokens waiting", registry=own, multiprocess_mode="livesum")
         self._wait = Histogram(
             "embedder_queue_wait_seconds", "Time from arrival to batch, by text", buckets=SECONDS, registry=own

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .batching import Limits
-from .engine import Engine
+from .engine import Engine, Ticket
 from .errors import InvalidInputError, NotFoundError
+from .kept import Kept
 from .manifest import Manifest
 from .metrics import Metrics
 from .model import Runner, Token
@@ -31,17 +32,21 @@ Input = str | list[int]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How inputs are embedded; None leaves the choice to the model. ``deadline`` is in seconds from now."""
+    """How inputs are embedded; None leaves the choice to the model. ``deadline`` is in seconds from now.
+
+    For a ``user`` (any opaque name) vectors are kept for a while, to be found by the same user alone.
+    """
 
     task: str | None = None
     dimensions: int | None = None
     truncate: bool = True
     deadline: float | None = None
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Vectors in the order of the inputs, tokens computed for, and seconds spent by stage."""
+    """Vectors in the order of the inputs, the inputs' tokens, and seconds spent by stage."""
 
     vectors: NDArray[np.float32]
     tokens: int
@@ -60,6 +65,7 @@ class Embedding:
         self.ready = False
         self._model = model
         self._engine: Engine | None = None
+        self._kept = Kept(settings.kept_vectors)
 
     async def start(self) -> None:
         """Start the workers and answer one text, after which the service is ready."""
@@ -107,19 +113,43 @@ class Embedding:
         Raises InvalidInputError, OverloadedError, DeadlineError and InferenceError; CancelledError when
         the client has gone.
         """
-        if self._engine is None:
-            raise RuntimeError("the service was not started")
         dimensions = self._dimensions(options.dimensions)
         started = time.monotonic()
         rows, group = await self._tokenize(inputs, options)
         tokenized = time.monotonic()
-        ticket = self._engine.submit(rows, group)
+        keys = self._kept.keys(options.user, group, rows)
+        known = self._kept.find(keys)
+        self.metrics.kept.inc(len(known))
+        vectors = np.empty((len(rows), self.manifest.dimensions), np.float32)
+        for place, vector in known.items():
+            vectors[place] = vector
+        queue = inference = 0.0
+        if missing := [place for place in range(len(rows)) if place not in known]:
+            left = None if options.deadline is None else options.deadline - (tokenized - started)
+            ticket = await self._computed([rows[place] for place in missing], group, left, gone)
+            vectors[missing] = ticket.vectors
+            if keys:
+                for place in missing:
+                    self._kept.keep(keys[place], vectors[place])
+            queue, inference = ticket.started_at - ticket.queued_at, ticket.finished_at - ticket.started_at
+        return Embedded(_cut(vectors, dimensions), sum(map(len, rows)), queue, tokenized - started, inference)
+
+    async def _computed(
+        self,
+        rows: Sequence[Sequence[int]],
+        group: str,
+        left: float | None,
+        gone: Callable[[Callable[[], None]], None] | None,
+    ) -> Ticket:
+        """The ticket of rows that were computed within ``left`` seconds."""
         engine = self._engine
+        if engine is None:
+            raise RuntimeError("the service was not started")
+        ticket = engine.submit(rows, group)
         if gone is not None:
             gone(lambda: engine.cancel(ticket))
         timer = None
-        if options.deadline is not None:
-            left = options.deadline - (tokenized - started)
+        if left is not None:
             timer = asyncio.get_running_loop().call_later(max(0.0, left), engine.expire, ticket)
         try:
             await ticket.done
@@ -129,13 +159,7 @@ class Embedding:
         finally:
             if timer is not None:
                 timer.cancel()
-        return Embedded(
-            _cut(ticket.vectors, dimensions),
-            sum(map(len, rows)),
-            ticket.started_at - ticket.queued_at,
-            tokenized - started,
-            ticket.finished_at - ticket.started_at,
-        )
+        return ticket
 
     async def tokens(self, texts: Sequence[str]) -> list[list[Token]]:
         """Return every token of each text, special ones included."""

@@ -37,6 +37,7 @@ class Settings:
     batch_tokens: int = field(default=384, metadata=_about("tokens of a batch, padding included", 1))
     batch_rows: int = field(default=64, metadata=_about("texts of a batch", 1))
     queue_tokens: int = field(default=65_536, metadata=_about("tokens that may wait before 429", 1))
+    kept_vectors: int = field(default=2048, metadata=_about("vectors kept for requests that name a `user`"))
     max_tokens: int = field(default=0, metadata=_about("tokens of a text, if fewer than the model takes"))
     max_inputs: int = field(default=2048, metadata=_about("texts of a request", 1))
     max_body_bytes: int = field(default=16_777_216, metadata=_about("bytes of a request", 1))

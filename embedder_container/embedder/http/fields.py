@@ -39,12 +39,13 @@ def inputs(value: object, param: str, limit: int) -> list[Input]:
 
 
 def options(body: Body, request: Request, *, truncate: bool = True) -> Options:
-    """Return the options that all dialects share: task, dimensions, truncate, and the deadline's header."""
+    """Return the options that all dialects share: task, dimensions, truncate, user, and the deadline's header."""
     return Options(
         task=text(body, "task"),
         dimensions=number(body, "dimensions"),
         truncate=flag(body, "truncate", truncate),
         deadline=_deadline(request),
+        user=text(body, "user"),
     )
 
 

@@ -40,6 +40,11 @@ def test_a_text_without_a_word_is_kept_and_never_sent_to_the_embedder(world: Wor
     assert all(text.strip() for texts, _ in world.embedder.calls for text in texts)
 
 
+def test_each_message_is_embedded_once_though_it_is_context_to_the_next(world: World) -> None:
+    world.say("one", "two", "three")
+    assert [texts for texts, _ in world.embedder.calls] == [("one", "two", "three")]
+
+
 def test_repeated_texts_are_each_stored(world: World) -> None:
     world.say("hello")
     world.say("hello")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import math
 import sys
 from array import array
@@ -33,7 +34,8 @@ class HttpEmbedder:
     """Any OpenAI-compatible embedding server.
 
     `timeout_s` limits one HTTP call of up to 128 texts with its retries. `dimensions` is asked of the server and
-    checked. `send_task` is for servers that know jina's `task`; OpenAI's own refuses it.
+    checked. `send_task` is for servers that know jina's `task`; OpenAI's own refuses it. Those are also told whose
+    texts they are (OpenAI's `user`: a digest of the tenant), so that our embedder may keep the vectors.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class HttpEmbedder:
         send_task: bool = True,
         clock: Clock | None = None,
     ) -> None:
-        # Imported here, so that a function without an embedder never loads httpx.
+        # Imported here, so that a function without an embedder never loads httpcore.
         from forgetless.adapters.http_client import JsonClient  # noqa: PLC0415
 
         base = base_url.rstrip("/")
@@ -65,12 +67,13 @@ class HttpEmbedder:
         self._send_task = send_task
         self._base64 = True
 
-    def embed(self, texts: Sequence[str], task: EmbeddingTask) -> list[list[float]]:
+    def embed(self, texts: Sequence[str], task: EmbeddingTask, *, tenant: str = "") -> list[list[float]]:
         vectors: list[list[float]] = []
         for start in range(0, len(texts), MAX_TEXTS_PER_CALL):
             vectors += self._embed_some(
                 texts[start : start + MAX_TEXTS_PER_CALL],
                 task,
+                user=_digest(tenant) if tenant and self._send_task else "",
                 timeout_s=self._timeout_s,
                 retries=self._retries,
             )
@@ -84,7 +87,7 @@ class HttpEmbedder:
         self._http.close()
 
     def _embed_some(
-        self, texts: Sequence[str], task: EmbeddingTask, *, timeout_s: float, retries: int
+        self, texts: Sequence[str], task: EmbeddingTask, *, user: str = "", timeout_s: float, retries: int
     ) -> list[list[float]]:
         body: dict[str, Any] = {"model": self._model, "input": list(texts)}
         if self._base64:
@@ -93,6 +96,8 @@ class HttpEmbedder:
             body["dimensions"] = self._dimensions
         if self._send_task:
             body["task"] = str(task)
+        if user:
+            body["user"] = user
         reply = self._post(body, timeout_s, retries)
         if self._base64 and reply.status in {400, 422} and _names_encoding(reply.body):
             self._base64 = False
@@ -135,6 +140,10 @@ class HttpEmbedder:
 
     def _nonsense(self, what: str) -> EmbedderError:
         return EmbedderError(f"the reply of the embedder at {self._http.place} {what}")
+
+
+def _digest(tenant: str) -> str:
+    return hashlib.sha256(tenant.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _names_encoding(body: bytes) -> bool:

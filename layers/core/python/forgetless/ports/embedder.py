@@ -19,9 +19,10 @@ class EmbeddingTask(StrEnum):
 class Embedder(Protocol):
     """Vectors of L2 norm 1, one dimension per model."""
 
-    def embed(self, texts: Sequence[str], task: EmbeddingTask) -> list[list[float]]:
+    def embed(self, texts: Sequence[str], task: EmbeddingTask, *, tenant: str = "") -> list[list[float]]:
         """One vector a text, in order; texts beyond the model's length count by their beginning.
 
+        With a tenant, the service may keep the vectors for a while, for the next calls of this tenant.
         Raises EmbedderError when the service does not answer in time, is full, or answers nonsense.
         """
 

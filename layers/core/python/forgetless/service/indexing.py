@@ -36,7 +36,10 @@ class Indexer:
         portions = [embedding_texts(memory.text, context) for memory, context in zip(memories, contexts, strict=True)]
         # A message is context to its neighbours too: each text is asked for once.
         texts = list(dict.fromkeys(text for portion in portions for text in portion))
-        vectors = dict(zip(texts, self._embedder.embed(texts, EmbeddingTask.PASSAGE) if texts else (), strict=True))
+        tenants = {memory.scope.tenant for memory in memories}
+        whose = tenants.pop() if len(tenants) == 1 else ""
+        passages = self._embedder.embed(texts, EmbeddingTask.PASSAGE, tenant=whose) if texts else ()
+        vectors = dict(zip(texts, passages, strict=True))
         return [
             IndexRow(memory, combine([vectors[text] for text in portion]), _words(memory, context))
             for memory, context, portion in zip(memories, contexts, portions, strict=True)
