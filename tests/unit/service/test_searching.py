@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import pytest
 
 from forgetless.domain.errors import EmbedderError, IndexUnavailableError, InvalidRequestError
@@ -103,4 +106,34 @@ def test_a_part_that_is_down_is_an_error_never_an_empty_answer(world: World) -> 
     world.embedder.failure = None
     world.index.available = False
     with pytest.raises(IndexUnavailableError):
+        world.find("here")
+
+
+def test_words_are_searched_while_the_query_is_embedded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.say("the garden needs water", scope=ALICE)
+    begun = threading.Event()
+    embed, search_words = world.embedder.embed, world.index.search_words
+
+    def noted(*arguments: Any) -> Any:
+        begun.set()
+        return search_words(*arguments)
+
+    def late(*arguments: Any, **named: Any) -> Any:
+        assert begun.wait(10), "the words wait for the embedder"
+        return embed(*arguments, **named)
+
+    monkeypatch.setattr(world.index, "search_words", noted)
+    monkeypatch.setattr(world.embedder, "embed", late)
+    assert [hit.memory.text for hit in world.find("garden")] == ["the garden needs water"]
+
+
+def test_words_that_cannot_be_searched_are_an_error_even_when_vectors_can(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise IndexUnavailableError("BM25 is down")
+
+    world.say("here", scope=ALICE)
+    monkeypatch.setattr(world.index, "search_words", broken)
+    with pytest.raises(IndexUnavailableError, match="BM25 is down"):
         world.find("here")

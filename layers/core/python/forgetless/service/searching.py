@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from forgetless.domain.errors import InvalidRequestError
@@ -14,7 +15,7 @@ from forgetless.domain.times import date_of
 from forgetless.domain.words import query_words
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder, EmbeddingTask
-from forgetless.ports.index import Index
+from forgetless.ports.index import Hit, Index
 from forgetless.ports.ledger import MemoryStore
 from forgetless.service.candidates import Candidates
 from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchRequest
@@ -28,6 +29,9 @@ CANDIDATES_PER_RESULT = 4
 WIDENING = 4
 #: Milvus ends here (offset + limit).
 MOST_CANDIDATES = 16_384
+#: Threads for searches by words, as many as requests that a server answers at once (Starlette's pool); a Lambda
+#: environment comes to use one.
+_BESIDE = ThreadPoolExecutor(max_workers=40, thread_name_prefix="search-words")
 #: How many candidates beyond those still needed are read from the ledger at once.
 _READ_MARGIN = 8
 
@@ -38,6 +42,18 @@ def unexpired(now: str) -> Filter:
     return Or(
         (Not(Compare(expiration, Operator.EXISTS)), Compare(expiration, Operator.GTE, date_of(now))),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Worded:
+    """A search by words that has begun; without a word there is none."""
+
+    words: str
+    begun: Future[tuple[list[Hit], bool]] | None
+
+    def hits(self) -> list[Hit]:
+        """Wait for what it finds; raises what it raised."""
+        return self.begun.result()[0] if self.begun else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +88,30 @@ class SearchService:
             if request.show_expired
             else And((request.where, unexpired(request.reference or self._clock.now())))
         )
-        vector = self._embedder.embed([query], EmbeddingTask.QUERY)[0]
         words = " ".join(query_words(query))
-        limit = max(CANDIDATES, CANDIDATES_PER_RESULT * request.top_k)
+        limit = min(max(CANDIDATES, CANDIDATES_PER_RESULT * request.top_k), MOST_CANDIDATES)
+        # Nobody waits for the words but the merge, so they are searched while the embedder and the vectors take time.
+        worded = self._begin_words(request, words, where, limit)
+        vector = self._embedder.embed([query], EmbeddingTask.QUERY)[0]
         while True:
-            look = self._look(request, vector, words, where, min(limit, MOST_CANDIDATES))
+            look = self._look(request, vector, worded, where, limit)
             candidates = [one for one in look.candidates if passes(one, request.threshold)]
             found, refused = self._confirmed(request, candidates, where)
             if len(found) == request.top_k or not refused or not look.full or limit >= MOST_CANDIDATES:
                 return found
-            limit *= WIDENING
+            limit = min(limit * WIDENING, MOST_CANDIDATES)
+            worded = self._begin_words(request, words, where, limit)
 
-    def _look(self, request: SearchRequest, vector: Sequence[float], words: str, where: Filter, limit: int) -> _Look:
+    def _begin_words(self, request: SearchRequest, words: str, where: Filter, limit: int) -> _Worded:
+        search = self._index.search_words
+        return _Worded(words, _BESIDE.submit(search, request.tenant, words, where, limit) if words else None)
+
+    def _look(
+        self, request: SearchRequest, vector: Sequence[float], asked: _Worded, where: Filter, limit: int
+    ) -> _Look:
         tenant, places = request.tenant, request.top_k + _READ_MARGIN
         near, _ = self._index.search_vector(tenant, vector, where, limit)
-        worded, _ = self._index.search_words(tenant, words, where, limit) if words else ([], True)
+        worded = asked.hits()
         candidates = Candidates()
         candidates.add_near(near)
         candidates.add_worded(worded)
@@ -97,7 +122,7 @@ class SearchService:
             candidates.complete_near(self._index.score_vector(tenant, vector, unknown))
         if len(worded) >= limit:
             unknown = candidates.without_bm25(places=places, below=worded[-1].score)
-            candidates.complete_worded(self._index.score_words(tenant, words, unknown))
+            candidates.complete_worded(self._index.score_words(tenant, asked.words, unknown))
         return _Look(candidates.ranked(), full=len(near) >= limit or len(worded) >= limit)
 
     def _confirmed(
