@@ -19,6 +19,8 @@ PEER_STAMP := .venv-infinity/.installed-$(shell { pwd; cat $(PEER_PINS); } | cks
 TORCH_PINS := embedder_container/requirements-optimum.txt
 TORCH_STAMP := .venv-models/.installed-$(shell { pwd; cat $(TORCH_PINS); } | cksum | cut -d' ' -f1)
 LOAD_STAMP := .venv-load/.installed-$(shell { pwd; echo $(LOAD_PINS); } | cksum | cut -d' ' -f1)
+LITE_PINS := milvus-lite==3.2.2
+LITE_STAMP := .venv-milvus3/.installed-$(shell { pwd; echo $(LITE_PINS); } | cksum | cut -d' ' -f1)
 TEST_MODEL := $(CURDIR)/.forgetless/models/$(MODEL)
 
 CLIENTS := py-2.2.1 py-1.0.11 py-0.1.118 npm-3.3.1 npm-2.4.6 schemathesis-4.32.5
@@ -107,7 +109,7 @@ soak: $(STAMP) $(LOAD_STAMP) ## 60 users for long, and whether memory grows: mak
 burst: $(STAMP) $(LOAD_STAMP) ## From none to 200 users at once, onto cold functions of a service of its own
 	@exec $(PY) -m local.loadtest load --own --cold --stages 200 --seconds 30 --ramp 0.5 --memories 1000 $(ARGS)
 
-sweep: $(STAMP) ## Settings of the embedder, and uvicorn, each beside the default in alternating rounds
+sweep: $(STAMP) $(LITE_STAMP) ## Settings of embedder and emulator, uvicorn, Milvus Lite 3.2.2: each beside the default
 	@exec $(PY) -m local.loadtest sweep $(ARGS)
 
 versus-mem0: $(STAMP) ## Drive mem0's own server and Forgetless alternately: make versus-mem0 MEM0=path
@@ -174,6 +176,9 @@ $(TORCH_STAMP): $(TORCH_PINS)
 
 $(SAM_STAMP):
 	@sh local/up/venv.sh .venv-sam $(notdir $(SAM_STAMP)) $(SAM_PIN)
+
+$(LITE_STAMP):
+	@sh local/up/venv.sh .venv-milvus3 $(notdir $(LITE_STAMP)) $(LITE_PINS)
 
 $(LOAD_STAMP):
 	@sh local/up/venv.sh .venv-load $(notdir $(LOAD_STAMP)) $(LOAD_PINS)

@@ -22,7 +22,7 @@ from local.up.identity import end_all, identify
 from local.up.process import die_with_parent
 from local.up.settings import ROOT
 
-__all__ = ["Own", "answers", "free_port", "llm_stub", "own_service", "own_uvicorn", "process", "wait_for"]
+__all__ = ["Own", "answers", "free_port", "llm_stub", "newer_lite", "own_service", "own_uvicorn", "process", "wait_for"]
 
 #: Seconds that a service has to answer for the first time.
 START_S = 180.0
@@ -131,12 +131,34 @@ def llm_stub(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def own_uvicorn(own: Own, folder: Path) -> Iterator[tuple[Connection, int]]:
-    """The same application as one process, as mem0's server is one."""
+def newer_lite(folder: Path) -> Iterator[tuple[str, int]]:
+    """Milvus Lite 3.2.2 from an environment of its own: its URI, and its process; raises ToolError without it."""
+    program = ROOT / ".venv-milvus3" / "bin" / "milvus-lite"
+    if not program.exists():
+        raise ToolError(f"{program} is missing: `make sweep` installs it")
+    port, log = free_port(), folder / "milvus3.log"
+    command = (str(program), "server", "--data-dir", str(folder / "milvus3"), "--host", "127.0.0.1")
+    with process((*command, "--port", str(port)), log=log, environment=os.environ) as running:
+        wait_for("Milvus Lite 3.2.2", lambda: listens(port), running, log)
+        yield f"http://127.0.0.1:{port}", running.pid
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def own_uvicorn(
+    own: Own, folder: Path, *, settings: Mapping[str, str] | None = None
+) -> Iterator[tuple[Connection, int]]:
+    """The same application as one process, as mem0's server is one, with `settings` over the functions'."""
     port, log = free_port(), folder / "uvicorn.log"
     command = (sys.executable, "-m", "uvicorn", "--factory", "forgetless.asgi:create", "--host", "127.0.0.1")
     options = ("--port", str(port), "--log-level", "warning", "--no-access-log")
     url = f"http://127.0.0.1:{port}"
-    with process((*command, *options), log=log, environment=function_environment(own.state)) as running:
+    environment = function_environment(own.state) | dict(settings or {})
+    with process((*command, *options), log=log, environment=environment) as running:
         wait_for("Forgetless under uvicorn", lambda: answers(f"{url}/health"), running, log)
         yield Connection(url, own.connection.key), running.pid

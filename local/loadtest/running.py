@@ -12,6 +12,7 @@ from local.loadtest.driving import drive
 from local.loadtest.preload import Preload
 from local.loadtest.progress import LoadView
 from local.loadtest.recording import Recording, head, read_recording, write_head
+from local.loadtest.report.peer import read_figures
 from local.loadtest.scenario import Plan, request_bodies, write
 
 __all__ = ["Target", "run_load"]
@@ -29,7 +30,10 @@ class Target:
 def run_load(target: Target, plan: Plan, preload: Preload, *, tool: str, folder: Path, console: Console) -> Recording:
     """Drive the plan and keep what came of it in the folder."""
     write(plan, request_bodies(plan.mix, preload.names), folder)
-    found = head(target.client, tool=tool, memories=preload.memories, users=len(preload.names), batch=preload.batch)
+    found = head(
+        target.client, tool=tool, memories=preload.memories, users=len(preload.names), batch=preload.batch,
+        embedder_beside_infinity=read_figures(),
+    )  # fmt: skip
     view = LoadView(console, plan)
     with view.shown():
         run = drive(tool, plan, target.connection.key, folder, state=target.state, show=view)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from local.client import Client, ToolError
 from local.loadtest import preload as preloading
-from local.loadtest.own import Own, own_service, own_uvicorn
+from local.loadtest.own import Own, newer_lite, own_service, own_uvicorn
 from local.loadtest.preload import Preload
 from local.loadtest.recording import head, new_folder
 from local.loadtest.report.facts import facts
@@ -35,11 +35,12 @@ MATTERS = 1.1
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What differs from the default: variables, or uvicorn instead of functions."""
+    """What differs from the default: variables, uvicorn instead of functions, or Milvus Lite 3.2.2 (under uvicorn)."""
 
     name: str
     settings: Mapping[str, str]
     uvicorn: bool = False
+    newer_lite: bool = False
 
 
 VARIANTS = (
@@ -49,7 +50,11 @@ VARIANTS = (
     Variant("1 embedder thread", {"EMBEDDER_THREADS": "1"}),
     Variant("4 embedder threads", {"EMBEDDER_THREADS": "4"}),
     Variant("2 embedder processes, 1 thread", {"EMBEDDER_PROCESSES": "2", "EMBEDDER_THREADS": "1"}),
+    Variant("4 embedder processes, 1 thread", {"EMBEDDER_PROCESSES": "4", "EMBEDDER_THREADS": "1"}),
+    Variant("2 environments a function", {"FORGETLESS_ENVIRONMENTS": "2"}),
+    Variant("8 environments a function", {"FORGETLESS_ENVIRONMENTS": "8"}),
     Variant("uvicorn", {}, uvicorn=True),
+    Variant("uvicorn, Milvus Lite 3.2.2", {}, uvicorn=True, newer_lite=True),
 )
 
 
@@ -129,14 +134,16 @@ def _row(one: Standing) -> tuple[str, ...]:
 
 def _started(running: ExitStack, variant: Variant, folder: Path, preload: Preload) -> Contestant:
     own: Own = running.enter_context(own_service(folder, settings=variant.settings))
-    with Client(own.connection) as client:
-        preloading.load(client, preload, lambda _: None, empty=True)
     parts = pids_of(own)
-    shared = (parts["milvus"], parts["embedder"])
-    if not variant.uvicorn:
-        return Contestant(variant.name, own.connection, (parts["gateway"], *shared))
-    connection, pid = running.enter_context(own_uvicorn(own, folder))
-    return Contestant(variant.name, connection, (pid, *shared))
+    connection, pid, milvus = own.connection, parts["gateway"], parts["milvus"]
+    settings: dict[str, str] = {}
+    if variant.newer_lite:
+        settings["FORGETLESS_MILVUS_URI"], milvus = running.enter_context(newer_lite(folder))
+    if variant.uvicorn:
+        connection, pid = running.enter_context(own_uvicorn(own, folder, settings=settings))
+    with Client(connection) as client:
+        preloading.load(client, preload, lambda _: None, empty=True)
+    return Contestant(variant.name, connection, (pid, milvus, parts["embedder"]))
 
 
 def _chosen(names: Sequence[str] | None) -> Sequence[Variant]:

@@ -19,7 +19,14 @@ _LLM = ("OPENAI_BASE_URL", "OPENAI_API_KEY")
 _DYNAMODB = "AWS_ENDPOINT_URL_DYNAMODB"
 #: Settings of `up` itself, which are nothing to the functions; the key is a secret besides.
 _OURS = frozenset(
-    {GIVEN_KEY, "FORGETLESS_PORT", "FORGETLESS_EMBEDDER_PORT", "FORGETLESS_QUEUE_PORT", "FORGETLESS_STATE"}
+    {
+        GIVEN_KEY,
+        "FORGETLESS_PORT",
+        "FORGETLESS_EMBEDDER_PORT",
+        "FORGETLESS_QUEUE_PORT",
+        "FORGETLESS_STATE",
+        "FORGETLESS_ENVIRONMENTS",
+    }
 )
 
 
@@ -145,6 +152,7 @@ def _gateway(settings: Settings, environment: Mapping[str, str], for_functions: 
         *("--template", str(ROOT / "template.yaml"), "--state", str(settings.state / "emulator")),
         *("--host", settings.host, "--port", str(settings.port), "--queue-port", str(settings.queue_port)),
         *("--env-vars", str(handed)),
+        *(("--max-environments", str(settings.environments)) if settings.environments else ()),
     )
     return Part(
         "gateway",

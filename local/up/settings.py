@@ -27,6 +27,7 @@ _OPTIONS = {
     "port": ("FORGETLESS_PORT", "3000", "port of the gateway"),
     "embedder-port": ("FORGETLESS_EMBEDDER_PORT", "7997", "port of the embedder"),
     "queue-port": ("FORGETLESS_QUEUE_PORT", "9324", "port of the queue"),
+    "environments": ("FORGETLESS_ENVIRONMENTS", "2 for each core", "most environments of a function at once"),
     "embedding-model": ("EMBEDDING_MODEL", "all-MiniLM-L6-v2", f"embedding model: {', '.join(MODELS)}"),
     "state": ("FORGETLESS_STATE", ".forgetless", "folder of data, models, logs and the API key"),
 }
@@ -43,6 +44,8 @@ class Settings:
     host: str = HOST
     model: str = "all-MiniLM-L6-v2"
     dimensions: int = 384
+    #: Of each function, at most; None leaves it to the emulator.
+    environments: int | None = None
 
     @property
     def url(self) -> str:
@@ -84,6 +87,7 @@ def read_settings(options: argparse.Namespace, environment: Mapping[str, str]) -
         queue_port=_port(options, environment, "queue-port"),
         model=model,
         dimensions=MODELS[model],
+        environments=_environments(options, environment),
     )
 
 
@@ -112,6 +116,15 @@ def _text(options: argparse.Namespace, environment: Mapping[str, str], name: str
     variable, default, _ = _OPTIONS[name]
     chosen = getattr(options, name.replace("-", "_"), None)
     return str(chosen or environment.get(variable) or default)
+
+
+def _environments(options: argparse.Namespace, environment: Mapping[str, str]) -> int | None:
+    text = str(options.environments or environment.get("FORGETLESS_ENVIRONMENTS") or "")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise UpError(f"--environments or FORGETLESS_ENVIRONMENTS must be a whole number above 0, not {text!r}")
+    return int(text)
 
 
 def _port(options: argparse.Namespace, environment: Mapping[str, str], name: str) -> int:

@@ -35,7 +35,7 @@ def test_a_variant_that_is_better_by_a_tenth_is_named() -> None:
 
 
 def test_variants_differ_from_the_default_and_from_each_other() -> None:
-    assert len({(one.uvicorn, *sorted(one.settings.items())) for one in VARIANTS}) == len(VARIANTS)
+    assert len({(one.uvicorn, one.newer_lite, *sorted(one.settings.items())) for one in VARIANTS}) == len(VARIANTS)
     assert all(one.settings or one.uvicorn for one in VARIANTS)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from local.bench.load import Result
 from local.client import Connection, ToolError
 from local.loadtest.own import answers, free_port, process, wait_for
+from local.loadtest.preload import Preload
 from local.loadtest.report.markdown import to_markdown
 from local.loadtest.report.page import to_page
+from local.loadtest.versus.command import loads_over
 from local.loadtest.versus.measuring import Contestant, Round, Standing, play, standings, usage
 from local.loadtest.versus.mem0_server import mem0_python, mem0_server
 from local.loadtest.versus.report import FUNCTIONS, MEM0, versus_report
@@ -47,7 +50,7 @@ def test_a_contestant_that_answered_nothing_divides_by_nothing() -> None:
 def test_rounds_alternate_and_the_order_turns(service: FakeService) -> None:
     contestants = [Contestant(name, Connection(service.url, KEY), ()) for name in ("a", "b")]
     heard: list[str] = []
-    bodies = [{"query": "q", "filters": {"user_id": "u"}}]
+    bodies = cycle([{"query": "q", "filters": {"user_id": "u"}}])
 
     def hear(one: Round) -> None:
         heard.append(one.contestant)
@@ -55,6 +58,12 @@ def test_rounds_alternate_and_the_order_turns(service: FakeService) -> None:
     rounds = play(contestants, {"search": bodies}, clients=[2], rounds=2, seconds=0.2, progress=hear, warm_up_s=0.2)
     assert heard == ["a", "b", "b", "a"]
     assert all(one.result.errors == 0 for one in rounds)
+
+
+def test_no_round_adds_a_text_that_an_earlier_one_added() -> None:
+    adds = loads_over(Preload(memories=10, users=2))["add"]
+    said = [str(body["messages"]) for body in islice(adds, 5000)]
+    assert len(set(said)) == len(said)
 
 
 def test_usage_counts_a_process_and_all_below_it() -> None:

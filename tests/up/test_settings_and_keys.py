@@ -46,6 +46,25 @@ def test_a_port_that_is_none_is_refused_by_name(port: str) -> None:
         settings_from(FORGETLESS_EMBEDDER_PORT=port)
 
 
+def test_environments_are_as_many_as_asked_for_and_else_the_emulators_choice() -> None:
+    assert settings_from().environments is None
+    assert settings_from(FORGETLESS_ENVIRONMENTS="8").environments == 8
+    assert settings_from("--environments", "1", FORGETLESS_ENVIRONMENTS="8").environments == 1
+    for number in ("0", "-1", "many", "1.5"):
+        with pytest.raises(UpError, match="FORGETLESS_ENVIRONMENTS must be a whole number"):
+            settings_from(FORGETLESS_ENVIRONMENTS=number)
+
+
+def test_the_gateway_is_told_how_many_environments(tmp_path: Path) -> None:
+    def told(**variables: str) -> tuple[str, ...]:
+        settings = settings_from("--state", str(tmp_path), **variables)
+        return next(part.command for part in parts_of(settings, {}, tmp_path / "key") if part.name == "gateway")
+
+    assert "--max-environments" not in told()
+    command = told(FORGETLESS_ENVIRONMENTS="3")
+    assert command[command.index("--max-environments") + 1] == "3"
+
+
 def test_the_embedding_model_is_chosen_by_name_and_brings_its_dimensions() -> None:
     assert (settings_from().model, settings_from().dimensions) == ("all-MiniLM-L6-v2", 384)
     chosen = settings_from(EMBEDDING_MODEL="jina-embeddings-v3")

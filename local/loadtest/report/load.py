@@ -15,6 +15,7 @@ from local.loadtest.recording import Recording
 from local.loadtest.report.facts import facts
 from local.loadtest.report.markdown import to_markdown
 from local.loadtest.report.page import to_page
+from local.loadtest.report.peer import embedder_section
 from local.loadtest.report.plots import Band, areas, groups, in_order, lines, shares
 from local.loadtest.report.reference import REFERENCE, REFERENCE_CPU, REFERENCE_NOTE
 from local.loadtest.report.sections import Plot, Report, Section, Table, Tile
@@ -58,6 +59,7 @@ def load_report(recording: Recording) -> Report:
     if over_time.cpu_percent:
         sections += [_cpu(stages, over_time, bands), _memory(stages, over_time, bands)]
         sections.append(_growth(over_time, recording.plan))
+    sections.append(embedder_section(recording.head.get("embedder_beside_infinity")))
     if len(stages) >= MANY_STAGES:
         sections.insert(1, _by_users(stages))
     return Report(

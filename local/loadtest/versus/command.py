@@ -7,7 +7,7 @@ import json
 import os
 import random
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -20,17 +20,13 @@ from local.loadtest.own import Own, own_service, own_uvicorn
 from local.loadtest.preload import Preload
 from local.loadtest.recording import head, new_folder
 from local.loadtest.report.load import write_files
-from local.loadtest.scenario import request_bodies
-from local.loadtest.texts import LANGUAGES, turn
+from local.loadtest.texts import LANGUAGES, question, turn
 from local.loadtest.versus.measuring import Contestant, Round, play, standings
 from local.loadtest.versus.mem0_server import Mem0, mem0_python, mem0_server
 from local.loadtest.versus.report import FUNCTIONS, MEM0, UVICORN, versus_report
 from local.up.record import read_record
 
 __all__ = ["add_options", "loads_over", "pids_of", "versus"]
-
-#: Texts of adds and searches that go round.
-VARIETY = 400
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -83,19 +79,22 @@ def _fill(console: Console, name: str, connection: Connection, preload: Preload)
         preloading.load(client, preload, lambda _: None, empty=True)
 
 
-def loads_over(preload: Preload) -> dict[str, Sequence[Mapping[str, object]]]:
-    """Searches, and adds that are kept as they are, of the preload's users."""
+def loads_over(preload: Preload) -> dict[str, Iterator[Mapping[str, object]]]:
+    """Searches, and adds that are kept as they are, of the preload's users; no add comes twice."""
+    return {"search": _searches(preload.names), "add": _adds(preload.names)}
+
+
+def _searches(users: Sequence[str]) -> Iterator[Mapping[str, object]]:
+    chance = random.Random(4)
+    while True:
+        yield {"query": question(chance, chance.choice(LANGUAGES)), "filters": {"user_id": chance.choice(users)}}
+
+
+def _adds(users: Sequence[str]) -> Iterator[Mapping[str, object]]:
     chance = random.Random(5)
-    searches = [json.loads(one["body"]) for one in request_bodies("search", preload.names, count=VARIETY)]
-    adds = [
-        {
-            "messages": [{"role": "user", "content": turn(chance, chance.choice(LANGUAGES))}],
-            "user_id": chance.choice(preload.names),
-            "infer": False,
-        }
-        for _ in range(VARIETY)
-    ]
-    return {"search": searches, "add": adds}
+    while True:
+        said = [{"role": "user", "content": turn(chance, chance.choice(LANGUAGES))}]
+        yield {"messages": said, "user_id": chance.choice(users), "infer": False}
 
 
 def pids_of(own: Own) -> dict[str, int]:
