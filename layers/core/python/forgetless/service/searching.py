@@ -22,8 +22,9 @@ from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchReques
 
 __all__ = ["SearchService", "passes", "score_details", "unexpired"]
 
-#: Candidates that each retriever gives at first: as many, and four times top_k at least.
-CANDIDATES = 60
+#: Candidates that each retriever gives at first: as many, and four times top_k at least. Fewer cost more: what one
+#: retriever did not list is then asked of it in a further call for two searches of three (at 60), not for one of four.
+CANDIDATES = 150
 CANDIDATES_PER_RESULT = 4
 #: How much wider the next look is when the filter or the ledger refused too many.
 WIDENING = 4
