@@ -19,7 +19,7 @@ PEER_STAMP := .venv-infinity/.installed-$(shell { pwd; cat $(PEER_PINS); } | cks
 TORCH_PINS := embedder_container/requirements-optimum.txt
 TORCH_STAMP := .venv-models/.installed-$(shell { pwd; cat $(TORCH_PINS); } | cksum | cut -d' ' -f1)
 LOAD_STAMP := .venv-load/.installed-$(shell { pwd; echo $(LOAD_PINS); } | cksum | cut -d' ' -f1)
-LITE_PINS := milvus-lite==3.2.2
+LITE_PINS := milvus-lite==3.2.2 pymilvus==3.0.2
 LITE_STAMP := .venv-milvus3/.installed-$(shell { pwd; echo $(LITE_PINS); } | cksum | cut -d' ' -f1)
 TEST_MODEL := $(CURDIR)/.forgetless/models/$(MODEL)
 
