@@ -74,20 +74,21 @@ def sweep(options: argparse.Namespace) -> int:
     console, variants = Console(), _chosen(options.only)
     preload = Preload(options.memories, users=10, batch=50)
     found: dict[str, list[Standing]] = {}
-    with tempfile.TemporaryDirectory(prefix="sweep-", ignore_cleanup_errors=True) as scratch, ExitStack() as running:
-        default = _started(running, Variant(DEFAULT, {}), Path(scratch) / "default", preload)
-        with Client(default.connection) as client:
-            about = head(client, memories=options.memories, rounds=options.rounds, seconds=options.seconds)
-        for number, variant in enumerate(variants):
-            with ExitStack() as beside:
-                other = _started(beside, variant, Path(scratch) / str(number), preload)
-                rounds = play(
-                    (default, other), loads_over(preload), clients=options.clients, rounds=options.rounds,
-                    seconds=options.seconds, progress=lambda _: None,
-                )  # fmt: skip
-            found[variant.name] = standings(rounds, [DEFAULT, variant.name])
-            for one in found[variant.name]:
-                console.print(_line(one), soft_wrap=True)
+    about: dict[str, Any] = {}
+    for variant in variants:
+        # The default starts anew beside each: what earlier rounds added would slow it down, or be kept for it.
+        with tempfile.TemporaryDirectory(prefix="sweep-", ignore_cleanup_errors=True) as scratch, ExitStack() as both:
+            default = _started(both, Variant(DEFAULT, {}), Path(scratch) / "default", preload)
+            with Client(default.connection) as client:
+                about = about or head(client, memories=options.memories, rounds=options.rounds, seconds=options.seconds)
+            other = _started(both, variant, Path(scratch) / "variant", preload)
+            rounds = play(
+                (default, other), loads_over(preload), clients=options.clients, rounds=options.rounds,
+                seconds=options.seconds, progress=lambda _: None,
+            )  # fmt: skip
+        found[variant.name] = standings(rounds, [DEFAULT, variant.name])
+        for one in found[variant.name]:
+            console.print(_line(one), soft_wrap=True)
     about |= {"load_average_after": round(os.getloadavg()[0], 2)}
     figures = {"head": about, "sweep": {name: [asdict(one) for one in lines] for name, lines in found.items()}}
     out = new_folder(options.out, "sweep")
