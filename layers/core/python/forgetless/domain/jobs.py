@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from forgetless.domain.errors import LeaseLostError
 from forgetless.domain.scope import Scope
 
 __all__ = ["Job", "JobState", "job_id_for"]
@@ -79,3 +80,12 @@ class Job:
             started_at=self.started_at or now,
             updated_at=now,
         )
+
+    def ends_with(self, done: Job) -> bool:
+        """Whether `done` may stand in this job's place as its end; False when it has ended already.
+
+        Raises LeaseLostError when the job is no longer that worker's.
+        """
+        if self.lease_owner != done.lease_owner:
+            raise LeaseLostError(f"job {self.id}: its lease expired and another worker took it over")
+        return not self.finished

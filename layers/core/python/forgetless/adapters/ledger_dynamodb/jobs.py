@@ -13,7 +13,6 @@ from forgetless.adapters.ledger_dynamodb.keys import Key
 from forgetless.adapters.ledger_dynamodb.table import portions
 from forgetless.adapters.ledger_dynamodb.units import Store, Unit
 from forgetless.adapters.ledger_dynamodb.wire import Item
-from forgetless.domain.errors import LeaseLostError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message
 
@@ -71,11 +70,8 @@ class JobStore(Store):
 def complete(unit: Unit, job: Job) -> bool:
     """Write the end of a job that is new or still this worker's; False when it has ended already."""
     held = _read(unit, job.tenant, job.id)
-    if held is not None:
-        if held.lease_owner != job.lease_owner:
-            raise LeaseLostError(f"job {job.id}: its lease expired and another worker took it over")
-        if held.finished:
-            return False
+    if held is not None and not held.ends_with(job):
+        return False
     _put(unit, job)
     return True
 

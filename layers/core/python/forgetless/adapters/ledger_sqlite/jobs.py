@@ -9,7 +9,6 @@ from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, from_cur
 from forgetless.adapters.ledger_sqlite import messages as message_rows
 from forgetless.adapters.ledger_sqlite import texts
 from forgetless.adapters.ledger_sqlite.connections import Store
-from forgetless.domain.errors import LeaseLostError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Message
 
@@ -69,11 +68,8 @@ class JobStore(Store):
 def complete(db: sqlite3.Connection, job: Job) -> bool:
     """Write the end of a job that is new or still this worker's; False when it has ended already."""
     held = _read(db, job.tenant, job.id)
-    if held is not None:
-        if held.lease_owner != job.lease_owner:
-            raise LeaseLostError(f"job {job.id}: its lease expired and another worker took it over")
-        if held.finished:
-            return False
+    if held is not None and not held.ends_with(job):
+        return False
     _put(db, job)
     return True
 
