@@ -141,7 +141,12 @@ def _reach(name: str, url: str) -> None:
     limits = dict.fromkeys(("connect", "read", "write", "pool"), _HEALTH_TIMEOUT_S)
     try:
         answer = httpcore.request("GET", url, extensions={"timeout": limits})
-    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
+    except (
+        httpcore.TimeoutException,
+        httpcore.NetworkError,
+        httpcore.ProtocolError,
+        httpcore.UnsupportedProtocol,
+    ) as error:
         raise DependencyError(f"{name} does not answer: {type(error).__name__}") from error
-    if answer.status != HTTPStatus.OK:
+    if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         raise DependencyError(f"{name} answers with status {answer.status}")
