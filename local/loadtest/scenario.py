@@ -13,7 +13,18 @@ from typing import Any
 from local.client import ToolError
 from local.loadtest.texts import LANGUAGES, question, turn
 
-__all__ = ["MIXES", "PLAN_FILE", "REQUESTS_FILE", "Plan", "Stage", "plan_from", "request_bodies", "user_name", "write"]
+__all__ = [
+    "MIXES",
+    "PLAN_FILE",
+    "REQUESTS_FILE",
+    "Plan",
+    "Stage",
+    "plan_from",
+    "request_bodies",
+    "search_body",
+    "user_name",
+    "write",
+]
 
 PLAN_FILE = "plan.json"
 REQUESTS_FILE = "requests.json"
@@ -120,10 +131,15 @@ def parse_think(text: str) -> tuple[float, float]:
     return given
 
 
+def search_body(chance: random.Random, user: str) -> dict[str, Any]:
+    """What one search for a user asks."""
+    return {"query": question(chance, chance.choice(LANGUAGES)), "filters": {"user_id": user}}
+
+
 def _request(chance: random.Random, kind: str, user: str) -> dict[str, Any]:
-    language = chance.choice(LANGUAGES)
     if kind == "search":
-        return _posted(kind, "/search", {"query": question(chance, language), "filters": {"user_id": user}})
+        return _posted(kind, "/search", search_body(chance, user))
+    language = chance.choice(LANGUAGES)
     messages = [{"role": "user", "content": turn(chance, language)}]
     if chance.random() < 0.5:
         messages.append({"role": "assistant", "content": turn(chance, language)})

@@ -20,7 +20,8 @@ from local.loadtest.own import Own, own_service, own_uvicorn
 from local.loadtest.preload import Preload
 from local.loadtest.recording import head, new_folder
 from local.loadtest.report.load import write_files
-from local.loadtest.texts import LANGUAGES, question, turn
+from local.loadtest.scenario import search_body
+from local.loadtest.texts import LANGUAGES, turn
 from local.loadtest.versus.measuring import Contestant, Round, play, standings
 from local.loadtest.versus.mem0_server import Mem0, mem0_python, mem0_server
 from local.loadtest.versus.report import FUNCTIONS, MEM0, UVICORN, versus_report
@@ -87,7 +88,7 @@ def loads_over(preload: Preload) -> dict[str, Iterator[Mapping[str, object]]]:
 def _searches(users: Sequence[str]) -> Iterator[Mapping[str, object]]:
     chance = random.Random(4)
     while True:
-        yield {"query": question(chance, chance.choice(LANGUAGES)), "filters": {"user_id": chance.choice(users)}}
+        yield search_body(chance, chance.choice(users))
 
 
 def _adds(users: Sequence[str]) -> Iterator[Mapping[str, object]]:
