@@ -16,7 +16,7 @@ import pytest
 from forgetless.adapters.webhook_http import HttpWebhookSender
 from forgetless.domain.deliveries import DELIVERY, RETRY_DELAYS_S, Delivery
 from forgetless.domain.errors import LedgerError
-from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, next_document, to_document
+from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, to_document
 from forgetless.service.delivering import DeliveryReport, DeliveryService
 from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
 from tests.unit.servers import Answer, serve
@@ -194,9 +194,7 @@ def test_after_a_day_of_failure_the_webhook_is_disabled_and_says_so(post: Post) 
     post.run(after=3600)
     assert len(post.receiver.got) == sent
     # Made active again, it has another day.
-    document = post.world.ledger.document("default", WEBHOOK, "wh")
-    assert document is not None
-    post.world.ledger.put_document(next_document(document, replace(post.held(), is_active=True)))
+    post.world.services.webhooks.update("default", "wh", {"is_active": True})
     post.receiver.answers = [503]
     post.world.say("I like water.")
     post.run(after=1)
