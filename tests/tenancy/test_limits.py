@@ -71,7 +71,9 @@ def test_jobs_of_others_do_not_exist(world: World, limited: Ledger) -> None:
     assert limited.job("default", theirs.id) is None
     assert limited.claim_job("default", theirs.id, owner="me", now=AT, until=AT) is None
     with pytest.raises(ForbiddenError, match="user_id"):
-        limited.update_job(theirs, owner=None)
+        limited.update_job(theirs, held=theirs)
+    with pytest.raises(ForbiddenError, match="user_id"):
+        limited.update_job(mine, held=theirs)
     with pytest.raises(ForbiddenError, match="user_id"):
         limited.put_job(theirs, [])
 

@@ -134,7 +134,9 @@ def test_words_that_are_erased_leave_every_file(ledger: SqliteLedger, path: Path
         said = a_message(f"j{n}", content="SECRET " * dice.choice([1, 40, 400]))
         ledger.append(add(memory), completing=done, messages=[said])
     answer = IdempotencyRecord("f", at(9), 200, f"SECRET {memories[0].id}")
-    ledger.finish_request("acme", "name", answer, expires_at=at(9))
+    runs = IdempotencyRecord("f", at(9))
+    ledger.begin_request("acme", "name", runs, now=at(0), expires_at=at(9))
+    ledger.finish_request("acme", "name", answer, began=runs, expires_at=at(9))
     dice.shuffle(memories)
     for memory in memories[:50]:
         ledger.append([update(memory, text="SECRET too")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -62,6 +62,10 @@ def given_up(job: Job, at: str, *, owner: str | None, reason: str) -> Job:
     )
 
 
+def _waiting(job: Job, at: str) -> Job:
+    return replace(job, state=JobState.PENDING, updated_at=at, lease_owner=None, lease_until=None)
+
+
 def reason_of(error: Exception) -> str:
     """Why a job failed, for its `error`; of an error that nobody foresaw only the name, for its text may quote."""
     if isinstance(error, ForgetlessError):
@@ -105,18 +109,18 @@ class InferenceRun:
 
     def fail(self, job: Job, *, owner: str, reason: str) -> None:
         """Record that the job ended without effect; its caller has seen why."""
-        self._replace(given_up(job, self._clock.now(), owner=owner, reason=reason), owner)
+        self._replace(job, owner, lambda held: given_up(held, self._clock.now(), owner=owner, reason=reason))
 
     def release(self, job: Job, *, owner: str) -> None:
         """Put the job back to PENDING, so that the queue or sweep brings it again."""
-        waiting = replace(job, state=JobState.PENDING, updated_at=self._clock.now(), lease_owner=None, lease_until=None)
-        self._replace(waiting, owner)
+        self._replace(job, owner, lambda held: _waiting(held, self._clock.now()))
 
-    def _replace(self, job: Job, owner: str) -> None:
-        # The job may have been claimed by `owner`, or have failed before it came to that.
-        current = self._ledger.job(job.tenant, job.id)
-        if current is not None and current.lease_owner in {owner, None} and current.completed_at is None:
-            self._ledger.update_job(replace(job, attempts=current.attempts), owner=current.lease_owner)
+    def _replace(self, job: Job, owner: str, change: Callable[[Job], Job]) -> None:
+        # The job may have been claimed by `owner`, or have failed before it came to that. Who has moved it since has
+        # taken it over, and his word counts.
+        held = self._ledger.job(job.tenant, job.id)
+        if held is not None and held.lease_owner in {owner, None} and not held.finished:
+            self._ledger.update_job(change(held), held=held)
 
     def _until(self, deadline: float) -> str:
         return later(self._clock.now(), max(0.0, deadline - self._clock.monotonic()) + _LEASE_MARGIN_S)
