@@ -115,7 +115,7 @@ def test_documents_of_memories_follow_the_memory(world: World, limited: Ledger) 
         limited.delete_document("default", "feedback", theirs)
     assert limited.put_document(Document("default", "feedback", mine, {}, AT, version=2))
     memory = world.ledger.read("default", [mine])[mine]
-    world.ledger.append([Event(EventKind.DELETE, memory.tombstone(AT))])
+    world.ledger.append([Event(EventKind.DELETE, memory.tombstone(AT, event_id="deletion"))])
     assert limited.delete_document("default", "feedback", mine)
 
 

@@ -271,7 +271,7 @@ def test_a_thread_that_ends_closes_its_connection(ledger: SqliteLedger, path: Pa
 def test_an_erased_event_keeps_the_ledger_readable(ledger: SqliteLedger) -> None:
     memory = a_memory("a", text="x" * 100_000, metadata={"k": "\ud800"})
     ledger.append([*add(memory), Event(update(memory).kind, update(memory, text="y" * 50_000).memory)])
-    ledger.append([delete(memory.next_version(at(1)))])
+    ledger.append([delete(memory.next_version(at(1), event_id="deletion"))])
     assert [event.memory.text for event in ledger.history("acme", memory.id)] == ["", "", ""]
 
 

@@ -94,9 +94,10 @@ class MemoryStore(Protocol):
         written; one that the same owner has finished already stays as it is, and its events are repeats.
         Messages that are there already are left alone.
 
-        An event that the ledger already holds (same memory, version, kind and job) is skipped, so a repeat is
-        harmless. Several events of one memory may come in one call, in order. A memory's index is marked pending in
-        the same transaction. DELETE blanks text, metadata, categories and context in all the memory's events.
+        An event that the ledger already holds is skipped, so a repeat is harmless; `domain.memory.is_repeat` says
+        what a repeat is. Any other event at a version that is taken is a conflict. Several events of one memory may
+        come in one call, in order. A memory's index is marked pending in the same transaction. DELETE blanks text,
+        metadata, categories and context in all the memory's events.
         Raises VersionConflictError when a version is not the current one plus one, and DuplicateTextError when an
         ADD with `extracted` has the text of another live extracted memory of its exact scope (not asked with
         `unique=False`: an import repeats what another ledger allowed).

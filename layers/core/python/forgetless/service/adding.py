@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from forgetless.domain.errors import DeadlineError, LeaseLostError, QueueError
 from forgetless.domain.jobs import Job, JobState, job_id_for
-from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, memory_id
+from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
@@ -180,7 +180,8 @@ class AddService:
 def added(memories: Sequence[Memory]) -> tuple[AddedMemory, ...]:
     """The results of an add that stored these."""
     return tuple(
-        AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.role, memory.actor_id) for memory in memories
+        AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.version, memory.role, memory.actor_id)
+        for memory in memories
     )
 
 
@@ -202,4 +203,5 @@ def _as_memory(job: Job, message: Message, previous: Sequence[Message]) -> Memor
         recorded_at=job.created_at if job.created_at != message.created_at else None,
         context=tuple(earlier.ref for earlier in previous),
         sources=(message.ref,),
+        event_id=job_event_id(job.id, message.ref.position),
     )

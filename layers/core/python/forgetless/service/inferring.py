@@ -9,12 +9,13 @@ from typing import Any
 
 from forgetless.domain.errors import DuplicateTextError, ForgetlessError, LeaseLostError, VersionConflictError
 from forgetless.domain.jobs import Job, JobState
-from forgetless.domain.memory import Event, EventKind, Memory, Message, memory_id
+from forgetless.domain.memory import Event, EventKind, Memory, Message, job_event_id, memory_id
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import Llm
 from forgetless.service.announcing import Announcer
+from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.extraction import ExtractionRequest, Fact, extract, summarise_procedure
 from forgetless.service.guidance import Guidance
 from forgetless.service.indexing import Indexer
@@ -30,8 +31,6 @@ _logger = logging.getLogger(__name__)
 _LEASE_MARGIN_S = 15.0
 #: Between two tries to get the scope's lease.
 _LEASE_POLL_S = 0.05
-#: Other writers (an update, a delete) may move a superseded memory while the LLM thinks; then we read it again.
-_APPEND_TRIES = 4
 
 
 def finished(job: Job, at: str, results: Sequence[Mapping[str, Any]]) -> Job:
@@ -144,7 +143,7 @@ class InferenceRun:
         self._indexer.forget_erased(stored, words, at=done.updated_at)
         kept = {memory.id for memory in stored}
         indexed = self._indexer.write([row for row in rows if row.memory.id in kept], outdated=outdated)
-        results = tuple(AddedMemory(memory.id, memory.text, EventKind.ADD.value) for memory in stored)
+        results = tuple(AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.version) for memory in stored)
         return AddOutcome(done, results, indexed=indexed, extraction="llm")
 
     def _facts(self, job: Job, messages: Sequence[Message], existing: Sequence[Memory], deadline: float) -> list[Fact]:
@@ -171,7 +170,8 @@ class InferenceRun:
     ) -> tuple[list[Memory], list[Memory], Job]:
         """Append until nobody is in the way; returns what was stored, what it superseded, and the finished job."""
         kept = list(zip(memories, facts, strict=True))
-        for _ in range(_APPEND_TRIES):
+        retry = ConflictRetry(self._clock)
+        while True:
             outdated = self._superseded(job, kept)
             stored = [memory for memory, _ in kept]
             done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in stored])
@@ -184,16 +184,19 @@ class InferenceRun:
                 kept = [(memory, fact) for memory, fact in kept if memory.id not in error.memory_ids]
             except VersionConflictError:
                 _logger.info("a superseded memory moved", extra={"job_id": job.id})
+                if not retry.again():
+                    raise
             else:
                 return stored, outdated, done
-        raise VersionConflictError("the memories that this add supersedes keep changing; try again")
 
     def _superseded(self, job: Job, kept: Sequence[tuple[Memory, Fact]]) -> list[Memory]:
         successor = {old: memory.id for memory, fact in kept for old in fact.supersedes}
         current = self._ledger.read(job.tenant, list(successor)) if successor else {}
         at = self._clock.now()
         return [
-            memory.next_version(at, superseded_by=successor[memory.id]) for memory in current.values() if memory.live
+            memory.next_version(at, event_id=job_event_id(job.id, memory.id), superseded_by=successor[memory.id])
+            for memory in current.values()
+            if memory.live
         ]
 
 
@@ -225,4 +228,5 @@ def _as_memory(job: Job, fact: Fact, place: int, said_at: str) -> Memory:
         extracted=True,
         context=fact.sources,
         sources=fact.sources,
+        event_id=job_event_id(job.id, place),
     )
