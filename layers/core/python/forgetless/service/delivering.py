@@ -118,6 +118,7 @@ class DeliveryService:
         return self._send_all(claimed, webhook, end)
 
     def _send_all(self, delivery: Delivery, webhook: Webhook, end: float) -> str:
+        arrived = False
         while delivery.done < len(delivery.events):
             if self._clock.monotonic() >= end:
                 self._put(replace(delivery, due_at=self._clock.now()))
@@ -127,13 +128,15 @@ class DeliveryService:
             if event is None and seconds_between(delivery.created_at, self._clock.now()) < NEVER_CAME_S:
                 self._put(replace(delivery, due_at=later(self._clock.now(), NEVER_CAME_S)))
                 return "waiting"
-            if event is not None and webhook.wants(event.kind):
+            if event is not None and ref.names(event.memory) and webhook.wants(event.kind):
                 attempt = self._attempt(webhook, ref, event)
                 delivery = delivery.tried(attempt)
                 if not _arrived(attempt):
                     return self._failed(delivery, webhook, attempt)
+                arrived = True
             delivery = replace(delivery, done=delivery.done + 1)
-        self._note(webhook, None)
+        if arrived:
+            self._note(webhook, None)
         return self._finish(delivery, "delivered", "delivered")
 
     def _attempt(self, webhook: Webhook, ref: EventRef, event: Event) -> Attempt:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,14 +10,9 @@ from forgetless.domain.documents import Document
 from forgetless.domain.errors import ConflictError
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import DocumentStore
+from forgetless.service.conflict_retry import ConflictRetry
 
-__all__ = ["PATIENCE_S", "change_document", "put_within"]
-
-#: How long a change is tried again before its caller hears of a conflict: many writers at once take turns.
-PATIENCE_S = 5.0
-#: Between two tries, with jitter: writers that met must not meet again.
-_FIRST_WAIT_S = 0.005
-_LONGEST_WAIT_S = 0.25
+__all__ = ["change_document", "put_within"]
 
 #: From the document as it stands (None: there is none) to its next body; None leaves it as it is.
 Change = Callable[[Document | None], Mapping[str, Any] | None]
@@ -33,7 +27,7 @@ def change_document(
 
     Raises what `change` raises, and ConflictError when others keep being first: then nothing was changed.
     """
-    give_up, wait = clock.monotonic() + PATIENCE_S, _FIRST_WAIT_S
+    retry = ConflictRetry(clock)
     while True:
         held = ledger.document(*key)
         body = change(held)
@@ -44,10 +38,8 @@ def change_document(
         )
         if ledger.put_document(changed):
             return changed
-        if clock.monotonic() >= give_up:
+        if not retry.again():
             raise ConflictError(f"Others keep changing this {key[1].replace('_', ' ')}; try again.")
-        clock.sleep(random.uniform(wait / 4, wait))
-        wait = min(2 * wait, _LONGEST_WAIT_S)
 
 
 def put_within(ledger: DocumentStore, document: Document, *, most: int) -> None:
