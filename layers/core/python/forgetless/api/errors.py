@@ -41,8 +41,12 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.LedgerError: 503,
     errors.QueueError: 503,
     errors.LlmUnavailableError: 503,
-    errors.LlmReplyError: 502,
     errors.DeadlineError: 504,
+    errors.ProviderError: 502,
+    errors.ProviderAuthError: 502,
+    errors.ProviderRequestError: 502,
+    errors.EmbedderReplyError: 502,
+    errors.LlmReplyError: 502,
 }
 
 #: Seconds after which a conflict that says nothing else is worth another try.
