@@ -135,9 +135,13 @@ class VersionConflictError(ConflictError):
 
 
 class LeaseLostError(ConflictError):
-    """The job's lease expired and another worker took it over, or it is finished: nothing was written."""
+    """Another worker has the job, or has done it: nothing was written; its lease ends in `retry_after` seconds."""
 
     code = "lease_lost"
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class DuplicateTextError(ConflictError):
@@ -151,11 +155,11 @@ class DuplicateTextError(ConflictError):
 
 
 class IdempotencyInProgressError(ConflictError):
-    """The first request with this Idempotency-Key has not ended; retry after `retry_after` seconds."""
+    """The first request with this Idempotency-Key has not ended; its lease ends in `retry_after` seconds."""
 
     code = "idempotency_in_progress"
 
-    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+    def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
@@ -211,8 +215,8 @@ class DeadlineError(DependencyError):
 
     code = "deadline_exceeded"
 
-    def __init__(self, message: str, *, event_id: str) -> None:
-        super().__init__(message, retry_after=5)
+    def __init__(self, message: str, *, event_id: str, retry_after: int = 5) -> None:
+        super().__init__(message, retry_after=retry_after)
         self.event_id = event_id
 
 

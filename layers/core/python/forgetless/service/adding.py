@@ -15,7 +15,7 @@ from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
 from forgetless.service.announcing import Announcer
 from forgetless.service.indexing import Indexer
-from forgetless.service.inferring import InferenceRun, finished, reason_of
+from forgetless.service.inferring import InferenceRun, ScopeBusyError, finished, reason_of
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
 
 __all__ = ["INLINE_DEADLINE_S", "AddService"]
@@ -52,8 +52,8 @@ class AddService:
     def add(self, request: AddRequest) -> AddOutcome:
         """Remember what was said.
 
-        Raises EmbedderError (nothing stored), LlmReplyError and LlmUnavailableError (the job is FAILED and keeps the
-        reason), DeadlineError (the job goes on in the queue), LedgerError.
+        Raises what the embedder raises (nothing stored) and what the LLM raises (the job is FAILED and keeps the
+        reason), DeadlineError (the job goes on in the queue), LeaseLostError (somebody else has it), LedgerError.
         """
         job, messages = self._accept(request)
         if not messages:
@@ -111,14 +111,15 @@ class AddService:
         deadline = self._clock.monotonic() + INLINE_DEADLINE_S
         try:
             return inference.run(standing, owner=owner, deadline=deadline)
-        except TimeoutError:
+        except LeaseLostError:
+            done = self._ledger.job(job.tenant, job.id)
+            if done is not None and done.state is JobState.SUCCEEDED:
+                return self._repeated(done, "llm")
+            raise  # the job is in other hands: how it ends is theirs to say
+        except TimeoutError as error:
             inference.release(standing, owner=owner)
             self.enqueue(standing)
-            raise DeadlineError(
-                "the LLM did not answer in time; the add goes on in the background", event_id=job.id
-            ) from None
-        except LeaseLostError:
-            raise  # the job is in other hands: how it ends is theirs to say
+            raise _late(error, job.id) from None
         except Exception as error:
             inference.fail(standing, owner=owner, reason=reason_of(error))
             raise
@@ -175,6 +176,13 @@ class AddService:
         found = self._ledger.read(job.tenant, [result["id"] for result in job.results])
         memories = [found[result["id"]] for result in job.results if result["id"] in found]
         return AddOutcome(job, added(memories), indexed=True, extraction=extraction)
+
+
+def _late(error: TimeoutError, job_id: str) -> DeadlineError:
+    if isinstance(error, ScopeBusyError):
+        message = f"{error}; this one goes on in the background"
+        return DeadlineError(message, event_id=job_id, retry_after=error.retry_after)
+    return DeadlineError("the LLM did not answer in time; the add goes on in the background", event_id=job_id)
 
 
 def added(memories: Sequence[Memory]) -> tuple[AddedMemory, ...]:
