@@ -38,7 +38,7 @@ class Idempotency:
             return
         route = route_of(scope)
         if route is not None and not route.kept:
-            raise InvalidRequestError(f"Idempotency-Key: leave it out, the answer of {route.path} is never stored.")
+            raise InvalidRequestError(f"Idempotency-Key: leave it out, the answer of {route.shown} is never stored.")
         name = f"{scope['method']} {scope['path']} {key}"
         caller = get_caller(scope)
         body = await _read(receive)
