@@ -294,7 +294,7 @@ class Ledger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, Document
         """Bring the store to this program's schema; returns the number of steps. For administrators."""
 
     def ping(self) -> None:
-        """Raise LedgerError unless it can be read now."""
+        """Raise LedgerError unless it can be read now, and written: that is tried only after a write has failed."""
 
     def close(self) -> None:
         """Release files and connections."""
