@@ -94,9 +94,8 @@ def _headers(error: errors.ForgetlessError, status: int) -> dict[str, str]:
     if isinstance(error, errors.RateLimitedError):
         headers = rate_headers(error.limit, 0, error.reset_s)
         return {**headers, "Retry-After": str(error.retry_after)}
-    if status in {409, 503, 504}:
-        return {"Retry-After": str(getattr(error, "retry_after", _CONFLICT_RETRY_S))}
-    return {}
+    wait = getattr(error, "retry_after", _CONFLICT_RETRY_S)
+    return {"Retry-After": str(wait)} if status in {409, 503, 504} and wait is not None else {}
 
 
 def _failure(
