@@ -140,6 +140,9 @@ class MemoryStore(Protocol):
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
         """Memories (any state) whose index has been pending since before the time given, oldest first."""
 
+    def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
+        """Those of these memories whose index is pending; consistent."""
+
     def mark_indexed(self, memories: Sequence[Memory]) -> None:
         """The index holds exactly these versions now; a memory that has moved on stays pending."""
 

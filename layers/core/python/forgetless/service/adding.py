@@ -24,6 +24,8 @@ __all__ = ["INLINE_DEADLINE_S", "AddService"]
 INLINE_DEADLINE_S = 25.0
 #: Between two looks at a job that a caller waits for.
 _POLL_S = 0.1
+#: How long a caller who waits for a job also waits for its index.
+_INDEX_S = 1.0
 #: Context comes from the same conversation: messages of the last hour.
 CONTEXT_AGE_S = 3600.0
 CONTEXT_MESSAGES = 2
@@ -132,16 +134,19 @@ class AddService:
         return self._ledger.job(job.tenant, job.id) or again  # another repeat was first
 
     def awaited(self, outcome: AddOutcome, *, seconds: float) -> AddOutcome:
-        """The outcome of a queued add as soon as the ledger has it, within `seconds`; else as it stands."""
-        job = outcome.job
-        end = self._clock.monotonic() + seconds
-        while job.state not in {JobState.SUCCEEDED, JobState.FAILED}:
-            left = end - self._clock.monotonic()
-            if left <= 0:
-                return replace(outcome, job=job)
-            self._clock.sleep(min(_POLL_S, left))
+        """The outcome of a queued add as soon as ledger and index have it, within `seconds`; else as it stands."""
+        now, job = self._clock.monotonic, outcome.job
+        end = now() + seconds
+        while not job.finished and now() < end:
+            self._clock.sleep(min(_POLL_S, end - now()))
             job = self._ledger.job(job.tenant, job.id) or job
-        return self._repeated(job, "llm") if job.state is JobState.SUCCEEDED else replace(outcome, job=job)
+        if job.state is not JobState.SUCCEEDED:
+            return replace(outcome, job=job)
+        # The worker writes the index right after the job's end.
+        end = min(end, now() + _INDEX_S)
+        while not (done := self._repeated(job, "llm")).indexed and now() < end:
+            self._clock.sleep(min(_POLL_S, end - now()))
+        return done
 
     def enqueue(self, job: Job) -> None:
         """Send the job to the queue; when that fails, sweep finds it in the ledger."""
@@ -175,7 +180,8 @@ class AddService:
         """The answer of a job that is done already: the same ids, with what they say now."""
         found = self._ledger.read(job.tenant, [result["id"] for result in job.results])
         memories = [found[result["id"]] for result in job.results if result["id"] in found]
-        return AddOutcome(job, added(memories), indexed=True, extraction=extraction)
+        indexed = not self._ledger.pending(job.tenant, [memory.id for memory in memories if memory.live])
+        return AddOutcome(job, added(memories), indexed=indexed, extraction=extraction)
 
 
 def _late(error: TimeoutError, job_id: str) -> DeadlineError:

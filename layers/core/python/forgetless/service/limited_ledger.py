@@ -53,6 +53,9 @@ class LimitedLedger:
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         return {id_: memory for id_, memory in self._ledger.read(tenant, ids).items() if self._mine(memory.scope)}
 
+    def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
+        return self._ledger.pending(tenant, ids) & self.read(tenant, ids).keys()
+
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         return [event for event in self._ledger.history(tenant, memory_id) if self._mine(event.memory.scope)]
 
