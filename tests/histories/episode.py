@@ -1,0 +1,136 @@
+"""One episode: a tenant of its own, clients and a nemesis for a while, a restart, the state at rest, the verdict."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tests.histories.asking import Asker
+from tests.histories.board import word_of
+from tests.histories.history import EventSeen, History, Kind, Outcome
+from tests.histories.nemesis import Nemesis
+from tests.histories.processes import WorldError
+from tests.histories.providers import Named, named_by_llm, spoken
+from tests.histories.recorder import Draft, Recorder
+from tests.histories.resting import read_rest
+from tests.histories.workload import Load
+from tests.histories.world import Tenant, World
+
+__all__ = ["Episode", "Plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How large episodes are."""
+
+    clients: int = 6
+    #: The end of the load, whichever comes first.
+    operations: int | None = None
+    seconds: float = 40.0
+    #: Between two faults.
+    shortest: float = 0.5
+    longest: float = 4.0
+
+
+@dataclass
+class Episode:
+    """Played once; its history is complete once the tenant has come to rest."""
+
+    number: int
+    seed: int
+    tenant: Tenant
+    recorder: Recorder
+    load: Load
+    chance: random.Random
+    history: History | None = field(default=None, init=False)
+
+    @classmethod
+    def play(cls, world: World, *, seed: int, number: int, plan: Plan) -> Episode:
+        """The load and the faults, and then a restart: what was acknowledged must have reached the disk."""
+        name = f"{world.name}, seed {seed}, episode {number}"
+        chance = random.Random(name)
+        tenant = world.new_tenant(f"episode-{number}")
+        recorder = Recorder(seed, {"world": world.name, "episode": number})
+        load = Load(
+            world,
+            tenant,
+            recorder,
+            name=name,
+            clients=plan.clients,
+            operations=plan.operations,
+            seconds=plan.seconds,
+        )
+        nemesis = Nemesis(world.faults(), recorder, chance, shortest=plan.shortest, longest=plan.longest)
+        load.start()
+        nemesis.rage(load.running)
+        load.stop()
+        if load.errors:
+            raise WorldError(f"a client of episode {number} failed:\n{load.errors[0]}")
+        world.recover()
+        rudely = chance.random() < 0.5
+        recorder.fault(f"begin restart of everything{' by SIGKILL' if rudely else ''}", "everything")
+        world.restart(rudely=rudely)
+        return cls(number, seed, tenant, recorder, load, chance)
+
+    def rest(self, world: World, *, seconds: float) -> bool:
+        """Read what is there once nothing is left to do; whether the tenant came to rest within `seconds`."""
+        settled = world.settle(self.tenant, seconds=seconds)
+        if settled.open_jobs or settled.pending:
+            return False
+        asker = Asker(world.urls(), self.tenant.key, chance=self.chance, timeout_s=60.0)
+        try:
+            self._ask_after_events(asker)
+            self.recorder.amend(_superseded(self.recorder.drafts(), settled.ledger, named_by_llm(world.llm_log)))
+            rest = read_rest(asker, settled, self.load.board.scopes, self.recorder.drafts(), self.chance)
+        finally:
+            asker.close()
+        self.history = self.recorder.history(rest)
+        return True
+
+    def _ask_after_events(self, asker: Asker) -> None:
+        """Whatever was accepted has ended now, or never will."""
+        for event in list(self.recorder.waiting):
+            answer = asker.ask("GET", f"/v1/event/{event}/", repeat=True)
+            if answer is None or answer.outcome is not Outcome.OK:
+                continue
+            status = answer.body["status"]
+            if status == "FAILED":
+                self.recorder.event_ended(event, Outcome.FAILED, {"error": str(answer.body.get("error"))})
+            elif status == "SUCCEEDED":
+                memories = [{"id": one["id"]} for one in answer.body["results"]]
+                self.recorder.event_ended(event, Outcome.OK, {"memories": memories})
+
+
+def _superseded(
+    drafts: list[Draft], ledger: Mapping[str, list[EventSeen]], named: list[Named]
+) -> dict[str, dict[str, list[list[str]]]]:
+    """By the event of an add: the pairs of old and new memory that the LLM named, where all its replies name the same."""
+    by_message: dict[str, set[tuple[str, ...]]] = {}
+    for one in named:
+        by_message.setdefault(one.said, set()).add(one.superseded)
+    holders = _holders(drafts, ledger)
+    found: dict[str, dict[str, list[list[str]]]] = {}
+    for draft in drafts:
+        event, replacing = draft.answer.get("event"), draft.request.get("replacing")
+        if draft.kind is not Kind.ADD or not event or not replacing:
+            continue
+        pairs = []
+        for text in draft.request["texts"]:
+            sets = by_message.get(spoken(text, supersedes=replacing), set())
+            old = [holders[word_of(one)] for one in next(iter(sets)) if word_of(one) in holders] if len(sets) == 1 else []
+            pairs += [[one, holders[word_of(text)]] for one in old if word_of(text) in holders]
+        found[event] = {"supersedes": pairs}
+    return found
+
+
+def _holders(drafts: list[Draft], ledger: Mapping[str, list[EventSeen]]) -> dict[str, str]:
+    """Which memory each word was written into; a text is one memory's alone."""
+    holders = {word_of(event["text"]): id_ for id_, events in ledger.items() for event in events if event.get("text")}
+    for draft in drafts:
+        if draft.kind is Kind.UPDATE and "text" in draft.request:
+            holders[word_of(draft.request["text"])] = draft.request["id"]
+        for memory in draft.answer.get("memories", ()):
+            if memory.get("text"):
+                holders[word_of(memory["text"])] = memory["id"]
+    return holders
