@@ -14,6 +14,8 @@ __all__ = ["Board", "Known", "word_of"]
 
 #: Of those that were seen last, so that clients meet at the same ones.
 _NEWEST = 4
+#: How often a client takes what another has just taken, so that their requests overlap.
+_HOT_SHARE = 0.4
 #: Beyond so many in a scope, clients delete before they add.
 FULL = 8
 
@@ -42,6 +44,7 @@ class Board:
         self._lock = threading.Lock()
         self._memories: dict[str, Known] = {}
         self._order: deque[str] = deque(maxlen=200)
+        self._hot = ""
         self._words: deque[tuple[Mapping[str, str], str]] = deque(maxlen=60)
 
     def wrote(self, scope: Mapping[str, str], text: str) -> None:
@@ -79,14 +82,21 @@ class Board:
                 known.gone = known.gone or scope.items() <= known.scope.items()
 
     def pick(self, chance: random.Random, scope: Mapping[str, str] | None = None) -> Known | None:
-        """One of the newest that live; now and then one that is gone."""
+        """Often the one that was picked last, else one of the newest that live; now and then one that is gone."""
         with self._lock:
+            hot = self._memories.get(self._hot)
+            if hot is not None and not hot.gone and (scope is None or scope == hot.scope) and chance.random() < _HOT_SHARE:
+                return hot
             known = [self._memories[id_] for id_ in reversed(self._order) if id_ in self._memories]
             known = [one for one in known if scope is None or one.scope == scope]
             living = [one for one in known if not one.gone]
             if known and (not living or chance.random() < 0.05):
                 return chance.choice(known[: 4 * _NEWEST])
-            return chance.choice(living[:_NEWEST]) if living else None
+            if not living:
+                return None
+            picked = chance.choice(living[:_NEWEST])
+            self._hot = picked.id
+            return picked
 
     def is_full(self, scope: Mapping[str, str]) -> bool:
         """Whether the scope has so many that it is time to delete some."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tests.histories.asking import Asker
 from tests.histories.board import word_of
-from tests.histories.history import EventSeen, History, Kind, Outcome
+from tests.histories.history import EventSeen, History, Kind, Outcome, Rest
 from tests.histories.nemesis import Nemesis
 from tests.histories.processes import WorldError
 from tests.histories.providers import Named, named_by_llm, spoken
 from tests.histories.recorder import Draft, Recorder
 from tests.histories.resting import read_rest
 from tests.histories.workload import Load
-from tests.histories.world import Tenant, World
+from tests.histories.world import World
 
 __all__ = ["Episode", "Plan"]
 
@@ -29,64 +30,70 @@ class Plan:
     operations: int | None = None
     seconds: float = 40.0
     #: Between two faults.
-    shortest: float = 0.5
-    longest: float = 4.0
+    shortest: float = 0.3
+    longest: float = 2.5
+    #: Those faults alone whose name has a match.
+    faults: str = ""
 
 
-@dataclass
 class Episode:
     """Played once; its history is complete once the tenant has come to rest."""
 
-    number: int
-    seed: int
-    tenant: Tenant
-    recorder: Recorder
-    load: Load
-    chance: random.Random
-    history: History | None = field(default=None, init=False)
-
-    @classmethod
-    def play(cls, world: World, *, seed: int, number: int, plan: Plan) -> Episode:
-        """The load and the faults, and then a restart: what was acknowledged must have reached the disk."""
+    def __init__(self, world: World, *, seed: int, number: int, plan: Plan) -> None:
         name = f"{world.name}, seed {seed}, episode {number}"
-        chance = random.Random(name)
-        tenant = world.new_tenant(f"episode-{number}")
-        recorder = Recorder(seed, {"world": world.name, "episode": number})
-        load = Load(
+        self.number = number
+        self.recorder = Recorder(seed, {"world": world.name, "episode": number})
+        self.rested: Rest | None = None
+        self._world = world
+        self._plan = plan
+        self._chance = random.Random(name)
+        self._tenant = world.new_tenant(f"episode-{number}")
+        self._load = Load(
             world,
-            tenant,
-            recorder,
+            self._tenant,
+            self.recorder,
             name=name,
             clients=plan.clients,
             operations=plan.operations,
             seconds=plan.seconds,
         )
-        nemesis = Nemesis(world.faults(), recorder, chance, shortest=plan.shortest, longest=plan.longest)
-        load.start()
-        nemesis.rage(load.running)
-        load.stop()
-        if load.errors:
-            raise WorldError(f"a client of episode {number} failed:\n{load.errors[0]}")
-        world.recover()
-        rudely = chance.random() < 0.5
-        recorder.fault(f"begin restart of everything{' by SIGKILL' if rudely else ''}", "everything")
-        world.restart(rudely=rudely)
-        return cls(number, seed, tenant, recorder, load, chance)
 
-    def rest(self, world: World, *, seconds: float) -> bool:
+    def play(self) -> None:
+        """The load and the faults, and then a restart: what was acknowledged must have reached the disk.
+
+        Raises WorldError when the service is not well after it.
+        """
+        plan = self._plan
+        faults = [fault for fault in self._world.faults() if re.search(plan.faults, fault.name)]
+        nemesis = Nemesis(faults, self.recorder, self._chance, shortest=plan.shortest, longest=plan.longest)
+        self._load.start()
+        nemesis.rage(self._load.running)
+        self._load.stop()
+        if self._load.errors:
+            raise WorldError(f"a client of episode {self.number} failed:\n{self._load.errors[0]}")
+        rudely = self._chance.random() < 0.5
+        self.recorder.fault(f"begin restart of everything{' by SIGKILL' if rudely else ''}", "everything")
+        self._world.restart(rudely=rudely)
+
+    def rest(self, *, seconds: float) -> bool:
         """Read what is there once nothing is left to do; whether the tenant came to rest within `seconds`."""
-        settled = world.settle(self.tenant, seconds=seconds)
+        settled = self._world.settle(self._tenant, seconds=seconds)
         if settled.open_jobs or settled.pending:
             return False
-        asker = Asker(world.urls(), self.tenant.key, chance=self.chance, timeout_s=60.0)
+        recorder, chance = self.recorder, self._chance
+        asker = Asker(self._world.urls(), self._tenant.key, chance=chance, timeout_s=60.0)
         try:
             self._ask_after_events(asker)
-            self.recorder.amend(_superseded(self.recorder.drafts(), settled.ledger, named_by_llm(world.llm_log)))
-            rest = read_rest(asker, settled, self.load.board.scopes, self.recorder.drafts(), self.chance)
+            named = named_by_llm(self._world.llm_log)
+            recorder.amend(_superseded(recorder.drafts(), settled.ledger, named))
+            self.rested = read_rest(asker, settled, self._load.board.scopes, recorder.drafts(), chance)
         finally:
             asker.close()
-        self.history = self.recorder.history(rest)
         return True
+
+    def history(self) -> History:
+        """All that is known of it by now."""
+        return self.recorder.history(self.rested)
 
     def _ask_after_events(self, asker: Asker) -> None:
         """Whatever was accepted has ended now, or never will."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from local.up.identity import Identity
@@ -36,17 +37,18 @@ class Fault:
     weight: float = 1.0
 
 
-def of_process(process: Process, *, weight: float = 1.0) -> list[Fault]:
-    """Killed and started again by us; stopped and going on; told to end and started again."""
+def of_process(process: Process, *, weight: float = 1.0, away: float = 1.5) -> list[Fault]:
+    """Killed and started again by us, after `away` seconds at most; stopped and going on; told to end and started."""
     name = process.name
+    end = partial(process.signal, signal.SIGTERM)
     return [
-        Fault(f"kill {name}", name, process.kill, process.start, 0.0, 1.5, weight),
-        Fault(f"restart {name}", name, lambda: process.signal(signal.SIGTERM), _again(process), 0.5, 2.0, weight / 2),
+        Fault(f"kill {name}", name, process.kill, process.start, 0.0, away, weight),
+        Fault(f"restart {name}", name, end, _again(process), 0.5, away + 0.5, weight),
         Fault(
             f"pause {name}",
             name,
-            lambda: process.signal(signal.SIGSTOP),
-            lambda: process.signal(signal.SIGCONT),
+            partial(process.signal, signal.SIGSTOP),
+            partial(process.signal, signal.SIGCONT),
             0.2,
             3.0,
             weight,

@@ -44,26 +44,28 @@ class Nemesis:
                 now = time.monotonic()
                 self._end_those_that(lambda one, now=now: one.until <= now)  # type: ignore[misc]
                 if now >= upcoming and len(self._under_way) < _MOST:
-                    self._begin(self._draw())
+                    if (fault := self._draw()) is not None:
+                        self._begin(fault)
                     upcoming = time.monotonic() + self._chance.uniform(*self._between)
                 time.sleep(_LOOK_S)
         finally:
             self._end_those_that(lambda _: True)
 
-    def _draw(self) -> Fault:
-        """The next of a shuffled deck that holds each fault as often as it weighs, so that none is left out for long."""
+    def _draw(self) -> Fault | None:
+        """The next of a shuffled deck that holds each fault as often as it weighs, so that none is left out for long.
+
+        None when all that are left have a target that is hurt already.
+        """
         taken = {one.fault.target for one in self._under_way}
         if not self._deck:
             for fault in self._faults:
                 # A weight of 1.5 is one card, and every second time another one.
                 self._deck += [fault] * int(fault.weight + self._chance.random())
             self._chance.shuffle(self._deck)
-        place = next((place for place, fault in enumerate(self._deck) if fault.target not in taken), 0)
-        return self._deck.pop(place)
+        place = next((place for place, fault in enumerate(self._deck) if fault.target not in taken), None)
+        return None if place is None else self._deck.pop(place)
 
     def _begin(self, fault: Fault) -> None:
-        if any(one.fault.target == fault.target for one in self._under_way):
-            return
         self._recorder.fault(f"begin {fault.name}", fault.target)
         fault.begin()
         lasts = self._chance.uniform(fault.shortest, fault.longest)

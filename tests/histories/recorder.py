@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -47,7 +48,12 @@ class Recorder:
     @property
     def faults(self) -> int:
         """How many have begun."""
-        return sum(fault.action.startswith("begin") for fault in self._faults)
+        return self.hurts().total()
+
+    def hurts(self) -> Counter[str]:
+        """How often each fault has begun."""
+        begun = (fault.action.partition("begin ")[2] for fault in self._faults)
+        return Counter(name for name in begun if name)
 
     def add(self, draft: Draft) -> None:
         """An operation that has ended, as far as it will."""
