@@ -69,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make test-histories ARGS=", description=__doc__)
     add = parser.add_argument
     add("--minutes", type=float, default=6.0, help="in all, for all worlds together (default: %(default)g)")
-    add("--seed", type=int, default=random.randrange(10**6), help="of what clients and nemesis choose (default: random)")
+    add(
+        "--seed", type=int, default=random.randrange(10**6), help="of what clients and nemesis choose (default: random)"
+    )
     add("--world", action="append", choices=list(WORLDS), help="this one only; may be given several times")
     add("--episodes", type=int, help="most episodes of each world")
     add("--operations", type=int, help="most operations of an episode")

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-
 from tests.histories.history import Outcome
 
 __all__ = ["Answer", "Asker"]

@@ -85,7 +85,12 @@ class Board:
         """Often the one that was picked last, else one of the newest that live; now and then one that is gone."""
         with self._lock:
             hot = self._memories.get(self._hot)
-            if hot is not None and not hot.gone and (scope is None or scope == hot.scope) and chance.random() < _HOT_SHARE:
+            if (
+                hot is not None
+                and not hot.gone
+                and (scope is None or scope == hot.scope)
+                and chance.random() < _HOT_SHARE
+            ):
                 return hot
             known = [self._memories[id_] for id_ in reversed(self._order) if id_ in self._memories]
             known = [one for one in known if scope is None or one.scope == scope]

@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tests.histories.history import EventSeen, Kind, Outcome, State
+
 from tests.histories.asking import Answer, Asker
 from tests.histories.board import Board
-from tests.histories.history import EventSeen, Kind, Outcome, State
 from tests.histories.providers import spoken
 from tests.histories.recorder import Draft, Recorder
 from tests.histories.states import event_of_export, event_of_history, state

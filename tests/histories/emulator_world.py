@@ -150,4 +150,3 @@ class EmulatorWorld(World):
         models = OURS / ".forgetless" / "models"
         if models.is_dir() and not (self._state / "models").exists():
             (self._state / "models").symlink_to(models)
-

@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tests.histories.history import EventSeen, History, Kind, Outcome, Rest
+
 from tests.histories.asking import Asker
 from tests.histories.board import word_of
-from tests.histories.history import EventSeen, History, Kind, Outcome, Rest
 from tests.histories.nemesis import Nemesis
 from tests.histories.processes import WorldError
 from tests.histories.providers import Named, named_by_llm, spoken
@@ -125,7 +126,9 @@ def _superseded(
         pairs = []
         for text in draft.request["texts"]:
             sets = by_message.get(spoken(text, supersedes=replacing), set())
-            old = [holders[word_of(one)] for one in next(iter(sets)) if word_of(one) in holders] if len(sets) == 1 else []
+            old = (
+                [holders[word_of(one)] for one in next(iter(sets)) if word_of(one) in holders] if len(sets) == 1 else []
+            )
             pairs += [[one, holders[word_of(text)]] for one in old if word_of(text) in holders]
         found[event] = {"supersedes": pairs}
     return found

@@ -20,7 +20,7 @@ from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Event
 from forgetless.domain.transfer import event_line
 from forgetless.ports.ledger import Ledger
-from forgetless.runtime.composition import build_ledger, build_services, collection_name
+from forgetless.runtime.composition import build_services, collection_name
 from forgetless.runtime.settings import Settings, load_settings
 from forgetless.service.services import Ports, Services
 from tests.faults.parts import AheadClock

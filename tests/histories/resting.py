@@ -6,9 +6,10 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tests.histories.history import EventSeen, Kind, Outcome, Rest
+
 from tests.histories.asking import Answer, Asker
 from tests.histories.board import word_of
-from tests.histories.history import EventSeen, Kind, Outcome, Rest
 from tests.histories.processes import WorldError
 from tests.histories.recorder import Draft
 from tests.histories.states import event_of_export, event_of_history, state
@@ -27,7 +28,9 @@ def read_rest(
     """All of it. Raises WorldError when the service does not answer, for then nothing can be judged."""
     export = _by_id(event for event in _export(asker))
     ids = sorted({*settled.ledger, *export})
-    histories = {id_: [event_of_history(one) for one in _asked(asker, "GET", f"/memories/{id_}/history")] for id_ in ids}
+    histories = {
+        id_: [event_of_history(one) for one in _asked(asker, "GET", f"/memories/{id_}/history")] for id_ in ids
+    }
     found = {id_: _asked(asker, "GET", f"/memories/{id_}") for id_ in ids}
     get = {id_: None if one is None else state(one) for id_, one in found.items()}
     lists = [{"scope": dict(scope), "memories": _list(asker, scope)} for scope in scopes]

@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.histories.faults import Fault
 from tests.histories.history import EventSeen
+
+from tests.histories.faults import Fault
 from tests.histories.processes import PATIENCE_S, Process, WorldError, answers
 from tests.histories.states import event_of_export
 
