@@ -155,6 +155,8 @@ class History:
     operations: tuple[Operation, ...]
     faults: tuple[Fault, ...] = ()
     rest: Rest | None = None
+    #: Memories (complete States) that were there before the first operation.
+    start: tuple[State, ...] = ()
 
 
 def save(history: History, path: Path) -> None:
@@ -186,11 +188,12 @@ def load(path: Path) -> History:
             elif what == "rest":
                 rest = Rest(**line)
     operations.sort(key=lambda one: one.index)
-    return History(head["seed"], head["settings"], tuple(operations), tuple(faults), rest)
+    start = tuple(head.get("start", ()))
+    return History(head["seed"], head["settings"], tuple(operations), tuple(faults), rest, start)
 
 
 def _lines(history: History) -> Iterator[dict[str, Any]]:
-    yield {"line": "header", "seed": history.seed, "settings": dict(history.settings)}
+    yield {"line": "header", "seed": history.seed, "settings": dict(history.settings), "start": history.start}
     for operation in history.operations:
         yield {"line": "operation", **asdict(operation)}
     for fault in history.faults:

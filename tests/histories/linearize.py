@@ -1,0 +1,210 @@
+"""Whether calls with intervals can be put in an order: just-in-time linearization.
+
+The algorithm is Lowe's ("Testing for linearizability", Concurrency and Computation: Practice and Experience 29(4),
+2017, section 4), which knossos has as `linear`; it goes back to Wing and Gong (1993). Events are read in the order of
+time. A configuration is the set of calls in flight that have taken effect, and the register after them; all that are
+possible are kept, each once. A call takes effect no earlier than some return asks for it, so there are few.
+
+Three things keep them fewer, and change no verdict:
+- A call that only reads takes effect as soon as it can: being early hides nothing from anybody.
+- A call that may never have happened has no return. Of two configurations that differ in nothing but such calls, the
+  one that has used fewer of them can do all that the other can.
+- What is known of a version's content from any answer (`possible`) rules out orders that make another of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tests.histories.history import Operation
+from tests.histories.register import Register, Step
+
+__all__ = ["BUDGET", "Call", "Quiet", "Result", "Verdict", "linearize"]
+
+#: Steps tried for one memory; beyond it the verdict is "undecided", never "ok".
+BUDGET = 2_000_000
+
+
+class Verdict(StrEnum):
+    """What is known of a memory's history."""
+
+    OK = "ok"
+    FAILED = "failed"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What an operation means for one memory, and when; `ended` infinite: it may take effect ever after, or never.
+
+    With `optional` it may also not happen at all though its interval ends.
+    """
+
+    operation: Operation | None
+    step: Step
+    started: float
+    ended: float
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A moment at which nothing known was in flight and one register alone was possible."""
+
+    at: float
+    register: Register
+    #: Calls without an end that have taken effect by then.
+    used: tuple[Call, ...]
+
+
+@dataclass(slots=True)
+class Result:
+    """The verdict, and the steps it took; after a failure the call that fits nowhere and what was possible before."""
+
+    verdict: Verdict
+    explored: int
+    culprit: Call | None = None
+    before: frozenset[Register] = frozenset()
+    quiet: list[Quiet] = field(default_factory=list)
+
+
+class _BudgetError(Exception):
+    pass
+
+
+#: Calls in flight that have taken effect (a bit each), and the register after them.
+_Configuration = tuple[int, Register]
+
+
+def linearize(
+    calls: Sequence[Call],
+    start: Register,
+    *,
+    possible: Callable[[Register], bool] = lambda _: True,
+    budget: int = BUDGET,
+) -> Result:
+    """Try to order `calls`, which begin with the register `start`."""
+    search = _Search(start, possible, budget)
+    try:
+        for at, is_return, number in _events(calls):
+            if not is_return:
+                search.begin(number, calls[number])
+                continue
+            before = frozenset(register for _, register in search.configurations)
+            if not search.finish(number, at):
+                return Result(Verdict.FAILED, search.explored, calls[number], before, search.quiet)
+    except _BudgetError:
+        return Result(Verdict.UNDECIDED, search.explored)
+    return Result(Verdict.OK, search.explored, quiet=search.quiet)
+
+
+def _events(calls: Sequence[Call]) -> list[tuple[float, bool, int]]:
+    """Starts and ends in time; where both fall together, the start is first: the two overlap."""
+    starts = [(call.started, False, number) for number, call in enumerate(calls)]
+    return sorted(starts + [(call.ended, True, number) for number, call in enumerate(calls) if call.ended < math.inf])
+
+
+class _Search:
+    def __init__(self, start: Register, possible: Callable[[Register], bool], budget: int) -> None:
+        self.configurations: set[_Configuration] = {(0, start)}
+        self.explored = 0
+        self.quiet: list[Quiet] = []
+        self._possible = possible
+        self._budget = budget
+        #: Which bit a call has while it is in flight; a returned call's bit goes to the next.
+        self._bits: dict[int, int] = {}
+        self._width = 0
+        self._free: list[int] = []
+        self._changing: dict[int, Call] = {}
+        self._reading: dict[int, Call] = {}
+        self._endless = 0
+
+    def begin(self, number: int, call: Call) -> None:
+        bit = self._bits[number] = self._free.pop() if self._free else self._fresh_bit()
+        if call.ended == math.inf:
+            self._endless |= bit
+        if not call.step.reads:
+            self._changing[bit] = call
+            return
+        self._reading[bit] = call
+        self._count(len(self.configurations))
+        self.configurations = {
+            (done | bit if call.step.apply(register) is not None else done, register)
+            for done, register in self.configurations
+        }
+
+    def _fresh_bit(self) -> int:
+        self._width += 1
+        return 1 << (self._width - 1)
+
+    def finish(self, number: int, at: float) -> bool:
+        """The call returns: keep the configurations in which it has taken effect; False when there are none."""
+        bit = self._bits.pop(number)
+        call = self._changing.get(bit) or self._reading[bit]
+        after = {(done & ~bit, register) for done, register in self.configurations if done & bit}
+        for configuration in self.configurations:
+            if not configuration[0] & bit:
+                after |= {(done & ~bit, register) for done, register in self._until(bit, configuration)}
+                if call.optional:
+                    after.add(configuration)
+        self._changing.pop(bit, None)
+        self._reading.pop(bit, None)
+        self._free.append(bit)
+        self.configurations = self._fewest(after) if self._endless and len(after) > 1 else after
+        self._note_quiet(at)
+        return bool(after)
+
+    def _until(self, bit: int, configuration: _Configuration) -> set[_Configuration]:
+        """Every way to let calls in flight take effect, up to the one of `bit`."""
+        found: set[_Configuration] = set()
+        seen = {configuration}
+        waiting = [configuration]
+        while waiting:
+            done, register = waiting.pop()
+            for other, call in self._changing.items():
+                if other & done:
+                    continue
+                self._count(1)
+                after = call.step.apply(register)
+                if after is None or (after == register and other != bit):
+                    continue
+                if after.version > register.version and not self._possible(after):
+                    continue
+                reached = (self._read(done | other, after), after)
+                if reached in seen:
+                    continue
+                seen.add(reached)
+                (found.add if reached[0] & bit else waiting.append)(reached)
+        return found
+
+    def _read(self, done: int, register: Register) -> int:
+        for bit, call in self._reading.items():
+            if not bit & done and call.step.apply(register) is not None:
+                done |= bit
+        return done
+
+    def _fewest(self, configurations: Iterable[_Configuration]) -> set[_Configuration]:
+        """Without those that have used more calls without an end than another that is the same otherwise."""
+        kept: dict[tuple[int, Register], list[int]] = {}
+        for done, register in sorted(configurations, key=lambda one: (one[0] & self._endless).bit_count()):
+            used = done & self._endless
+            others = kept.setdefault((done & ~self._endless, register), [])
+            if not any(other & used == other for other in others):
+                others.append(used)
+        return {(known | used, register) for (known, register), several in kept.items() for used in several}
+
+    def _note_quiet(self, at: float) -> None:
+        if len(self.configurations) != 1 or any(call.ended < math.inf for call in self._changing.values()):
+            return
+        ((done, register),) = self.configurations
+        if all(call.ended == math.inf for call in self._reading.values()):
+            used = tuple(call for bit, call in self._changing.items() if bit & done)
+            self.quiet.append(Quiet(at, register, used))
+
+    def _count(self, steps: int) -> None:
+        self.explored += steps
+        if self.explored > self._budget:
+            raise _BudgetError

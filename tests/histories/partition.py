@@ -1,0 +1,242 @@
+"""A history by memories: for each one the calls that concern it, and what any answer tells of its versions.
+
+A history is linearizable if and only if that of each object is (Herlihy and Wing 1990), so each memory is judged alone.
+A call is left out where no order could refuse it: that a memory is not shown before its add began, or after a delete
+of it was acknowledged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tests.histories.births import Birth, sightings, told
+from tests.histories.history import EventSeen, History, Kind, Operation, Outcome
+from tests.histories.linearize import Call
+from tests.histories.register import (
+    Add,
+    CarryOut,
+    Delete,
+    Erase,
+    Judge,
+    Missing,
+    Recounted,
+    Refused,
+    Register,
+    Shown,
+    Step,
+    Supersede,
+    Unlisted,
+    Update,
+    frozen,
+    legible,
+    seen,
+)
+
+__all__ = ["Versions", "matching", "partition", "versions"]
+
+
+@dataclass(slots=True)
+class Versions:
+    """What is known of a memory's versions from anywhere."""
+
+    content: dict[int, dict[str, object]] = field(default_factory=dict)
+    gone_at: int | None = None
+
+    def allow(self, register: Register) -> bool:
+        """Whether the memory can have been this."""
+        if self.gone_at is not None and register.gone != (register.version >= self.gone_at):
+            return False
+        return register.gone or register.shows(self.content.get(register.version, {}))
+
+
+def versions(history: History) -> defaultdict[str, Versions]:
+    """By memory; of two answers that contradict each other the first counts, and some order fails for it."""
+    found: defaultdict[str, Versions] = defaultdict(Versions)
+    for one in sightings(history):
+        if "version" in one.state:
+            known = found[one.id].content.setdefault(one.state["version"], {})
+            known.update({key: value for key, value in seen(one.state).items() if key not in known})
+    rest = history.rest
+    at_rest = (rest.ledger, rest.export, rest.history) if rest else ()
+    everywhere = [told(operation) for operation in history.operations] + [part for part in at_rest if part]
+    for histories in everywhere:
+        for id_, events in histories.items():
+            if events and events[-1].get("event") == "DELETE":
+                found[id_].gone_at = len(events)
+    return found
+
+
+def partition(history: History, births: Mapping[str, Birth]) -> dict[str, list[Call]]:
+    """The calls of each memory, in no order."""
+    return _Partition(history, births).calls
+
+
+def matching(scope: Mapping[str, str], births: Iterable[Birth]) -> list[Birth]:
+    """Those whose scope has all these identifiers."""
+    return [birth for birth in births if scope.items() <= birth.scope.items()]
+
+
+class _Partition:
+    def __init__(self, history: History, births: Mapping[str, Birth]) -> None:
+        self.calls: dict[str, list[Call]] = {id_: [] for id_ in births}
+        self._births = births
+        self._today = str(history.settings.get("today", ""))
+        self._by_identifier: defaultdict[tuple[str, str], list[Birth]] = defaultdict(list)
+        for birth in births.values():
+            for pair in birth.scope.items():
+                self._by_identifier[pair].append(birth)
+        self._ends: dict[str, float] = {}
+        self._find_ends(history.operations)
+        for birth in births.values():
+            if birth.operation is not None:
+                add = birth.operation.request
+                step = Add(birth.text, frozen(add.get("metadata")), add.get("expiration"))
+                self._change(birth.id, birth.operation, step)
+        for operation in history.operations:
+            self._take(operation)
+        self._supersede(history)
+        self._rest(history)
+
+    def _find_ends(self, operations: Iterable[Operation]) -> None:
+        """When a memory is gone at the latest: a delete that began when it was there has been acknowledged."""
+        for operation in operations:
+            if operation.outcome is not Outcome.OK or operation.ended is None:
+                continue
+            if operation.kind is Kind.DELETE:
+                ids = [operation.request["id"]]
+            elif operation.kind is Kind.SCOPE_DELETE:
+                ids = [birth.id for birth in self._of(operation) if _ended(birth) < operation.started]
+            else:
+                continue
+            for id_ in ids:
+                self._ends[id_] = min(self._ends.get(id_, math.inf), operation.ended)
+
+    def _of(self, operation: Operation) -> list[Birth]:
+        """The memories of the operation's scope."""
+        scope: Mapping[str, str] = operation.request.get("scope", {})
+        narrow = sorted((self._by_identifier.get(pair, []) for pair in scope.items()), key=len)
+        return matching(scope, narrow[0] if narrow else self._births.values())
+
+    def _take(self, operation: Operation) -> None:
+        """Add an operation to the calls of every memory that it concerns."""
+        if operation.kind is Kind.ADD:
+            self._show(operation, listed=False)
+        elif operation.kind in {Kind.SCOPE_DELETE, Kind.FILTER_DELETE}:
+            self._delete_many(operation)
+        elif operation.kind in {Kind.LIST, Kind.SEARCH}:
+            self._show(operation, listed=True)
+        elif operation.kind is Kind.EXPORT:
+            self._recount(operation, self._births.values())
+        elif operation.request["id"] in self._births:
+            self._take_one(operation, operation.request["id"])
+
+    def _take_one(self, operation: Operation, id_: str) -> None:
+        request, answer = operation.request, operation.answer
+        if operation.kind is Kind.HISTORY:
+            self._recount(operation, [self._births[id_]])
+        elif operation.kind is Kind.GET:
+            if operation.outcome is Outcome.OK:
+                shown = answer.get("memory")
+                self._look(id_, operation, Missing() if shown is None else Shown(seen(shown)))
+        elif operation.outcome is Outcome.FAILED:
+            if answer.get("status") == 404:
+                self._look(id_, operation, Missing())
+            elif answer.get("status") == 412 and "if_version" in request:
+                self._look(id_, operation, Refused(request["if_version"]))
+        elif operation.kind is Kind.DELETE:
+            self._change(id_, operation, Delete())
+        else:
+            changes = {key: request[key] for key in ("text", "metadata", "expiration") if key in request}
+            after = seen(answer.get("memory") or {}) if operation.outcome is Outcome.OK else {}
+            self._change(id_, operation, Update(changes, after, request.get("if_version")))
+
+    def _show(self, operation: Operation, *, listed: bool) -> None:
+        if operation.outcome is not Outcome.OK:
+            return
+        request, shown = operation.request, operation.answer.get("memories", [])
+        expired = bool(request.get("show_expired"))
+        for state in shown:
+            if state["id"] in self._births:
+                self._look(state["id"], operation, Shown(seen(state), self._today, listed, expired))
+        if operation.kind is Kind.LIST and len(shown) < request.get("limit", math.inf):
+            there = {state["id"] for state in shown}
+            for birth in self._of(operation):
+                if birth.id not in there and self._may_live(birth, operation):
+                    self._look(birth.id, operation, Unlisted(self._today, expired))
+
+    def _recount(self, operation: Operation, births: Iterable[Birth]) -> None:
+        if operation.outcome is not Outcome.OK:
+            return
+        histories = told(operation)
+        for birth in births:
+            events = histories.get(birth.id, [])
+            erased = not events or (events[-1].get("event") == "DELETE" and not any(map(legible, events)))
+            if self._may_live(birth, operation) or not erased:
+                self._look(birth.id, operation, _recounted(events))
+
+    def _may_live(self, birth: Birth, operation: Operation) -> bool:
+        started = birth.operation.started if birth.operation else -math.inf
+        return started <= _done(operation) and operation.started <= self._ends.get(birth.id, math.inf)
+
+    def _delete_many(self, operation: Operation) -> None:
+        if operation.outcome is Outcome.FAILED:
+            return
+        whole = operation.kind is Kind.SCOPE_DELETE
+        for birth in self._of(operation):
+            if not self._may_live(birth, operation):
+                continue
+            if whole:
+                self._change(birth.id, operation, Erase())
+            else:
+                self._change(birth.id, operation, Judge(operation.index, frozen(operation.request["metadata"])))
+                self._change(birth.id, operation, CarryOut(operation.index))
+
+    def _supersede(self, history: History) -> None:
+        """Pairs that an answer names must happen if they can; others that anything shows may."""
+        named = {(old, new) for one in history.operations for old, new in one.answer.get("supersedes", ())}
+        shown = {(one.id, one.state.get("superseded_by")) for one in sightings(history)}
+        for old, new in sorted((old, new) for old, new in named | shown if new is not None):
+            add = self._births[new].operation if new in self._births else None
+            if old in self._births and add is not None:
+                self._change(old, add, Supersede(new), optional=(old, new) not in named)
+
+    def _change(self, id_: str, operation: Operation, step: Step, *, optional: bool = False) -> None:
+        self.calls[id_].append(Call(operation, step, operation.started, _done(operation), optional))
+
+    def _look(self, id_: str, operation: Operation, step: Step) -> None:
+        if operation.ended is not None:
+            self.calls[id_].append(Call(operation, step, operation.started, operation.ended))
+
+    def _rest(self, history: History) -> None:
+        """What one reader shows at rest, after everything; that the others agree with it is another question."""
+        rest = history.rest
+        if rest is None:
+            return
+        moments = [one.ended if one.ended is not None else one.started for one in history.operations]
+        at = max(moments, default=0.0) + 1.0
+        for id_, calls in self.calls.items():
+            for reader in (rest.ledger, rest.export, rest.history):
+                if reader is not None:
+                    calls.append(Call(None, _recounted(reader.get(id_, [])), at, at))
+                    break
+            else:
+                if rest.get is not None:
+                    state = rest.get.get(id_)
+                    calls.append(Call(None, Shown(seen(state)) if state else Missing(), at, at))
+
+
+def _recounted(events: list[EventSeen]) -> Recounted:
+    return Recounted(tuple(events), seen(events[-1]) if events else {})
+
+
+def _ended(birth: Birth) -> float:
+    """When it was acknowledged; never, where it was not."""
+    return -math.inf if birth.operation is None else _done(birth.operation)
+
+
+def _done(operation: Operation) -> float:
+    """Until when it can take effect: for ever, unless it was answered."""
+    return math.inf if operation.ended is None or operation.outcome is not Outcome.OK else operation.ended
