@@ -21,6 +21,7 @@ class AnomalyKind(StrEnum):
     LOST_DELETE = "an acknowledged delete is lost"
     SURVIVED_ERASE = "a memory outlived the delete of its scope"
     RESURRECTED = "a deleted memory is there again"
+    DELETED_TWICE = "two deletes of one memory were acknowledged"
     CHANGED_AFTER_DELETE = "a change of a deleted memory was acknowledged"
     MISSING = "a memory that is there was called missing"
     NEVER_WRITTEN = "a value that nobody wrote"

@@ -45,7 +45,7 @@ def check(history: History, *, budget: int = BUDGET) -> Judgement:
         if result.verdict is Verdict.UNDECIDED:
             judgement.undecided.append(id_)
         elif result.verdict is Verdict.FAILED:
-            judgement.anomalies.append(explain(id_, result, calls[id_]))
+            judgement.anomalies.append(explain(birth, result, calls[id_]))
     judgement.anomalies += badly_shown(history, births.by_id)
     judgement.anomalies += missed(history, births.by_id, calls)
     judgement.anomalies += disagreements(history, births.by_id)

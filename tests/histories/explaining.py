@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.histories.anomalies import Anomaly, AnomalyKind
+from tests.histories.births import Birth
 from tests.histories.history import Kind
 from tests.histories.linearize import Call, Result
 from tests.histories.register import (
@@ -26,16 +27,16 @@ from tests.histories.register import (
 __all__ = ["explain"]
 
 
-def explain(id_: str, result: Result, calls: Sequence[Call]) -> Anomaly:
+def explain(birth: Birth, result: Result, calls: Sequence[Call]) -> Anomaly:
     """The anomaly of a memory whose calls could not be put in order."""
     assert result.culprit is not None
     possible = sorted(result.before, key=repr)
-    kind = _Explanation(result.culprit, possible, calls).kind()
+    kind = _Explanation(birth, result.culprit, possible, calls).kind()
     operation = result.culprit.operation
     where = f"#{operation.index}" if operation else "what is there at rest"
     could = " or ".join(dict.fromkeys(map(_told, possible[:3]))) or "nothing"
-    message = f"memory {id_}: {where} cannot be explained; possible was {could}"
-    return Anomaly(kind, message, (id_,), (operation.index,) if operation else ())
+    message = f"memory {birth.id}: {where} cannot be explained; possible was {could}"
+    return Anomaly(kind, message, (birth.id,), (operation.index,) if operation else ())
 
 
 def _told(register: Register) -> str:
@@ -50,7 +51,8 @@ def _told(register: Register) -> str:
 
 
 class _Explanation:
-    def __init__(self, culprit: Call, possible: Sequence[Register], calls: Sequence[Call]) -> None:
+    def __init__(self, birth: Birth, culprit: Call, possible: Sequence[Register], calls: Sequence[Call]) -> None:
+        self._before = birth.before
         self._culprit = culprit
         self._possible = possible
         self._calls = calls
@@ -69,7 +71,7 @@ class _Explanation:
         if isinstance(step, Update):
             return self._updated(step)
         if isinstance(step, Delete) and self._all("gone"):
-            return AnomalyKind.CHANGED_AFTER_DELETE
+            return AnomalyKind.DELETED_TWICE
         return AnomalyKind.DOUBLED_ADD if isinstance(step, Add) else AnomalyKind.NOT_LINEARIZABLE
 
     def _all(self, name: str) -> bool:
@@ -93,9 +95,11 @@ class _Explanation:
         if gone and any(map(legible, step.events)):
             return AnomalyKind.ERASED_LEGIBLE
         # A history has no version but its length.
-        seen = {"version": len(step.events), **step.last}
-        if not gone and not any(register.shows(seen) and not register.gone for register in self._possible):
-            return self._shown(seen, None)
+        length = len(step.events)
+        if not gone and not any(one.there and one.shows({"version": length, **step.last}) for one in self._possible):
+            return self._shown({"version": length, **step.last}, None)
+        if all(length < register.version for register in self._possible):
+            return AnomalyKind.LOST_UPDATE
         return AnomalyKind.HISTORY_DISAGREES
 
     def _shown(self, seen: Seen, step: Shown | None) -> AnomalyKind:
@@ -134,21 +138,28 @@ class _Explanation:
         version = seen.get("version")
         lowest, highest = min(one.version for one in current), max(one.version for one in current)
         if version is not None and any(register.shows(content) for register in current):
-            return AnomalyKind.VERSION_BACKWARDS if version < lowest else AnomalyKind.VERSION_JUMPS
+            return self._numbered(version, lowest)
         if version is None or lowest <= version <= highest:
             others = {key: value for key, value in content.items() if key not in {"metadata", "expiration"}}
             if any(one.shows(others) and _keys(one.metadata) - _keys(content.get("metadata")) for one in current):
                 return AnomalyKind.LOST_METADATA if "metadata" in content else AnomalyKind.LOST_UPDATE
-        if self._search and "text" in content and not any(one.text == content["text"] for one in current):
-            return AnomalyKind.SEARCH_SHOWS_OLD
         if version is not None and version > highest:
             return AnomalyKind.VERSION_JUMPS
-        newer = any(self._shows_as_new(call, current) for call in self._calls)
-        return AnomalyKind.STALE_READ if newer else AnomalyKind.LOST_UPDATE
+        if not any(self._shows_as_new(call, current) for call in self._calls):
+            return AnomalyKind.LOST_UPDATE
+        return AnomalyKind.SEARCH_SHOWS_OLD if self._search else AnomalyKind.STALE_READ
+
+    def _numbered(self, version: int, lowest: int) -> AnomalyKind:
+        """The content is possible, its version is not."""
+        if version > lowest:
+            return AnomalyKind.VERSION_JUMPS
+        earlier = [call for call in self._calls if call.ended < self._culprit.started]
+        higher = any(_version(call) > version for call in earlier)
+        return AnomalyKind.VERSION_BACKWARDS if higher else AnomalyKind.LOST_UPDATE
 
     def _shows_as_new(self, call: Call, current: Sequence[Register]) -> bool:
         """Whether some other answer shows a state that is possible now: then it was not lost, only not seen here."""
-        if call is self._culprit or not call.step.reads:
+        if call is self._culprit or not isinstance(call.step, Shown | Recounted):
             return False
         return any(one.there and call.step.apply(one) is not None for one in current)
 
@@ -170,21 +181,21 @@ class _Explanation:
     def _after(self, step: Update, current: Sequence[Register]) -> AnomalyKind:
         """An answer of an update that does not fit what the update should have made."""
         made = [after for one in current if (after := Update(step.changes, {}).apply(one)) is not None]
-        return self._state(step.answer, made) if made else AnomalyKind.NOT_LINEARIZABLE
+        kind = self._state(step.answer, made) if made else AnomalyKind.NOT_LINEARIZABLE
+        # It changed an old state: what had made a newer one went under.
+        return AnomalyKind.LOST_UPDATE if kind is AnomalyKind.STALE_READ else kind
 
     def _foreign(self, seen: Seen) -> bool:
         """Whether nothing that was asked can have made a part of it."""
         steps = [call.step for call in self._calls]
         changes = [step.changes for step in steps if isinstance(step, Update)]
-        adds = [step for step in steps if isinstance(step, Add)]
-        # What was there at the start has no add.
-        born: Sequence[Add | Register] = adds or self._possible
+        born = [self._before, *(step for step in steps if isinstance(step, Add))]
         texts = {one.text for one in born} | {one["text"] for one in changes if "text" in one}
         expirations = {one.expiration for one in born} | {one["expiration"] for one in changes if "expiration" in one}
         metadata = {pair for one in born for pair in one.metadata}
         metadata |= {pair for one in changes for pair in frozen(one.get("metadata"))}
-        successors = {step.by for step in steps if isinstance(step, Supersede)} | {None}
-        successors |= {one.superseded_by for one in self._possible}
+        successors = {step.by for step in steps if isinstance(step, Supersede)}
+        successors |= {None, self._before.superseded_by}
         return (
             ("text" in seen and seen["text"] not in texts)
             or ("expiration" in seen and seen["expiration"] not in expirations)
@@ -195,6 +206,13 @@ class _Explanation:
 
 def _keys(metadata: object) -> set[str]:
     return {key for key, _ in metadata} if isinstance(metadata, tuple) else set()
+
+
+def _version(call: Call) -> int:
+    """The version that an answer tells; 0 where it tells none."""
+    step = call.step
+    told = step.answer if isinstance(step, Update) else step.seen if isinstance(step, Shown) else {}
+    return int(told.get("version", 0))
 
 
 def _shows_gone(call: Call) -> bool:

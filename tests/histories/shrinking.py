@@ -13,9 +13,10 @@ from typing import Any
 from tests.histories.anomalies import Anomaly
 from tests.histories.births import attribute
 from tests.histories.checking import check, judge_memory
-from tests.histories.history import History, Operation, Outcome, Rest, State
+from tests.histories.history import History, Kind, Operation, Outcome, Rest, State
 from tests.histories.linearize import Quiet
 from tests.histories.partition import partition, versions
+from tests.histories.register import Supersede
 
 __all__ = ["project", "shrink"]
 
@@ -34,24 +35,26 @@ def shrink(history: History, anomaly: Anomaly) -> History:
     if not fails(small):
         # It needs more than its own memories (a total): then all of it is shown.
         return history
-    return _begin_later(_drop(_begin_later(_drop(small, fails), fails), fails), fails)
+    for _ in range(2):
+        small = _begin_later(_drop(small, fails), anomaly, fails)
+    return _drop(small, fails)
 
 
 def project(history: History, anomaly: Anomaly) -> History:
     """What concerns the anomaly's memories alone: operations, and parts of answers."""
     wanted = set(anomaly.memories)
-    births = attribute(history)
-    calls = partition(history, births.by_id)
-    numbers = set(anomaly.operations)
-    for id_ in wanted:
-        numbers |= {call.operation.index for call in calls.get(id_, ()) if call.operation is not None}
-    operations = tuple(_only(one, wanted) for one in history.operations if one.index in numbers)
+    calls = partition(history, attribute(history).by_id)
+    concerned = [call for id_ in sorted(wanted) for call in calls.get(id_, ())]
+    numbers = {call.operation.index for call in concerned if call.operation is not None} | {*anomaly.operations}
+    # An add that superseded one of them is known by its own memory.
+    known = wanted | {call.step.by for call in concerned if isinstance(call.step, Supersede)}
+    operations = (one for one in history.operations if one.index in numbers)
     return replace(
         history,
-        operations=operations,
+        operations=tuple(_only(one, known if one.kind is Kind.ADD else wanted) for one in operations),
         faults=(),
-        rest=_rest_of(history.rest, wanted),
-        start=tuple(state for state in history.start if state["id"] in wanted),
+        rest=_rest_of(history.rest, known),
+        start=tuple(state for state in history.start if state["id"] in known),
     )
 
 
@@ -101,12 +104,13 @@ def _drop(history: History, fails: Callable[[History], bool]) -> History:
         size = max(1, size // 2)
 
 
-def _begin_later(history: History, fails: Callable[[History], bool]) -> History:
+def _begin_later(history: History, anomaly: Anomaly, fails: Callable[[History], bool]) -> History:
     """Instead of the operations up to a quiet moment, the memory as it was then; the latest moment that will do."""
     births = attribute(history).by_id
-    if len(births) != 1:
+    if len(anomaly.memories) != 1 or anomaly.memories[0] not in births:
         return history
-    ((id_, birth),) = births.items()
+    (id_,) = anomaly.memories
+    birth = births[id_]
     result = judge_memory(birth, partition(history, births)[id_], versions(history)[id_], _BUDGET)
     for quiet in reversed(result.quiet):
         if quiet.register.there:
@@ -128,7 +132,8 @@ def _after(history: History, quiet: Quiet, about: State) -> History:
     }
     used = {call.operation.index for call in quiet.used if call.operation is not None}
     kept = [one for one in history.operations if one.started > quiet.at or (_endless(one) and one.index not in used)]
-    return replace(history, operations=tuple(kept), start=(start,))
+    others = tuple(state for state in history.start if state["id"] != start["id"])
+    return replace(history, operations=tuple(kept), start=(start, *others))
 
 
 def _endless(operation: Operation) -> bool:
