@@ -189,13 +189,12 @@ class _Explanation:
         """Whether nothing that was asked can have made a part of it."""
         steps = [call.step for call in self._calls]
         changes = [step.changes for step in steps if isinstance(step, Update)]
-        born = [self._before, *(step for step in steps if isinstance(step, Add))]
+        born: list[Add | Register] = [self._before, *(step for step in steps if isinstance(step, Add))]
         texts = {one.text for one in born} | {one["text"] for one in changes if "text" in one}
         expirations = {one.expiration for one in born} | {one["expiration"] for one in changes if "expiration" in one}
         metadata = {pair for one in born for pair in one.metadata}
         metadata |= {pair for one in changes for pair in frozen(one.get("metadata"))}
-        successors = {step.by for step in steps if isinstance(step, Supersede)}
-        successors |= {None, self._before.superseded_by}
+        successors = {None, self._before.superseded_by, *(step.by for step in steps if isinstance(step, Supersede))}
         return (
             ("text" in seen and seen["text"] not in texts)
             or ("expiration" in seen and seen["expiration"] not in expirations)

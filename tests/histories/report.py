@@ -38,14 +38,16 @@ def _anomaly(history: History, anomaly: Anomaly) -> Iterator[str]:
     yield f"ANOMALY: {anomaly.kind} (seed {history.seed}, {settings})"
     yield f"  {anomaly.message}"
     short = shrink(history, anomaly)
-    many = len(short.operations) > _MOST_RECORDED
+    if len(short.operations) > _MOST_RECORDED:
+        yield f"  it takes all {len(short.operations)} operations: replay the file"
+        return
     for state in short.start:
         yield f"  at first         {_compact(state)}"
-    if many:
-        yield f"  it takes all {len(short.operations)} operations: replay the file"
-    for operation in () if many else short.operations:
-        yield f"  {_line(operation, short.operations[0].started)}"
-    if short.rest is not None and not many:
+    if short.operations:
+        origin = short.operations[0].started
+        yield from (f"  {_line(operation, origin)}" for operation in short.operations)
+        yield from (f"  {line}" for line in _faults(history, short, origin))
+    if short.rest is not None:
         yield from (f"  {line}" for line in _rest(short.rest))
 
 
@@ -58,6 +60,15 @@ def _line(operation: Operation, origin: float) -> str:
     outcome = f"{operation.outcome} {operation.answer.get('status', '')}".strip()
     who = f"#{operation.index} client {operation.client}"
     return f"{who:<16} {interval:<18} {operation.kind} {_compact(operation.request)} -> {outcome} {told}".rstrip()
+
+
+def _faults(history: History, short: History, origin: float) -> Iterator[str]:
+    """What the nemesis did between the first and the last of these operations."""
+    end = max(one.started if one.ended is None else one.ended for one in short.operations)
+    for fault in history.faults:
+        if origin <= fault.at <= end:
+            moment = f"[{fault.at - origin:.3f}]"
+            yield f"{'nemesis':<16} {moment:<18} {fault.action} {fault.target} {_compact(fault.details)}".rstrip()
 
 
 def _rest(rest: Rest) -> Iterator[str]:
