@@ -36,11 +36,11 @@ class Birth:
 
 @dataclass(slots=True)
 class Births:
-    """All that could be told; `nameless` were seen only after their words had gone, and may be any unknown add's."""
+    """All that could be told; `nameless`: seen only without words, with the first add that each can come from."""
 
     by_id: dict[str, Birth] = field(default_factory=dict)
     anomalies: list[Anomaly] = field(default_factory=list)
-    nameless: set[str] = field(default_factory=set)
+    nameless: dict[str, Operation] = field(default_factory=dict)
 
 
 def sightings(history: History) -> Iterator[Sighting]:
@@ -75,14 +75,16 @@ def _at_rest(rest: Any) -> Iterator[Sighting]:
 
 
 def _versioned(events: list[EventSeen]) -> Iterator[State]:
-    """A history's events as states; of what is deleted only that it is."""
-    if not events or events[-1].get("event") == "DELETE":
-        yield from (State(scope=event["scope"]) if "scope" in event else State() for event in events[-1:])
-        return
+    """A history's events as states; of what is deleted only what is not blanked, and no state at its end."""
+    gone = bool(events) and events[-1].get("event") == "DELETE"
     for place, event in enumerate(events, 1):
-        numbered = event.copy()
-        numbered["version"] = event.get("version", place)
-        yield numbered
+        state: Any = {**event, "version": event.get("version", place)}
+        if event.get("event") == "DELETE":
+            yield {"scope": event["scope"]} if "scope" in event else {}
+        elif not gone:
+            yield state
+        elif event.get("superseded_by"):
+            yield {key: state[key] for key in ("version", "superseded_by", "scope") if key in state}  # type: ignore[misc]
 
 
 def attribute(history: History) -> Births:
@@ -157,8 +159,10 @@ class _Attribution:
             if text is not None and add.outcome is not Outcome.FAILED:
                 self._born(id_, add, text)
                 return
-        if not adds and not self._texts[id_] and any(self._free[add.index] for add in self._adds if _fits(add, seen)):
-            self.births.nameless.add(id_)
+        open_adds = (add for add in self._adds if self._free[add.index] and _fits(add, seen))
+        first = next(open_adds, None) if not self._texts[id_] else None
+        if first is not None:
+            self.births.nameless[id_] = first
         elif adds and adds[0].outcome is not Outcome.FAILED:
             self._doubled(id_, adds[0], "a memory of that text is known already")
         else:

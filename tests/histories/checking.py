@@ -36,7 +36,7 @@ class Judgement:
 def check(history: History, *, budget: int = BUDGET) -> Judgement:
     """Judge the history; `budget` is for one memory."""
     births = attribute(history)
-    calls = partition(history, births.by_id)
+    calls = partition(history, births)
     known = versions(history)
     judgement = Judgement(anomalies=births.anomalies, memories=len(births.by_id))
     for id_, birth in births.by_id.items():

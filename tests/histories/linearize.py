@@ -6,7 +6,8 @@ time. A configuration is the set of calls in flight that have taken effect, and 
 possible are kept, each once. A call takes effect no earlier than some return asks for it, so there are few.
 
 Three things keep them fewer, and change no verdict:
-- A call that only reads takes effect as soon as it can: being early hides nothing from anybody.
+- A call that only reads takes effect as soon as it can: being early hides nothing from anybody. So does a call that
+  has nothing left to change (a delete of what is deleted), for what is gone stays gone.
 - A call that may never have happened has no return. Of two configurations that differ in nothing but such calls, the
   one that has used fewer of them can do all that the other can.
 - What is known of a version's content from any answer (`possible`) rules out orders that make another of it.
@@ -126,13 +127,10 @@ class _Search:
         bit = self._bits[number] = self._free.pop() if self._free else self._fresh_bit()
         if call.ended == math.inf:
             self._endless |= bit
-        if not call.step.reads:
-            self._changing[bit] = call
-            return
-        self._reading[bit] = call
+        (self._reading if call.step.reads else self._changing)[bit] = call
         self._count(len(self.configurations))
         self.configurations = {
-            (done | bit if call.step.apply(register) is not None else done, register)
+            (done | bit if self._is_settled(call, register) else done, register)
             for done, register in self.configurations
         }
 
@@ -169,22 +167,30 @@ class _Search:
                     continue
                 self._count(1)
                 after = call.step.apply(register)
-                if after is None or (after == register and other != bit):
+                if after is None or (after.version > register.version and not self._possible(after)):
                     continue
-                if after.version > register.version and not self._possible(after):
+                if after == register and other & self._endless:
                     continue
-                reached = (self._read(done | other, after), after)
+                reached = (self._settle(done | other, after), after)
                 if reached in seen:
                     continue
                 seen.add(reached)
                 (found.add if reached[0] & bit else waiting.append)(reached)
         return found
 
-    def _read(self, done: int, register: Register) -> int:
-        for bit, call in self._reading.items():
-            if not bit & done and call.step.apply(register) is not None:
-                done |= bit
+    def _settle(self, done: int, register: Register) -> int:
+        """With all calls in flight that take effect here without changing anything."""
+        for calls in (self._reading, self._changing):
+            for bit, call in calls.items():
+                if not bit & done and self._is_settled(call, register):
+                    done |= bit
         return done
+
+    def _is_settled(self, call: Call, register: Register) -> bool:
+        if call.step.reads:
+            return call.step.apply(register) is not None
+        # Before its add a memory may yet come to be what the call would change.
+        return register.version > 0 and call.ended < math.inf and call.step.apply(register) == register
 
     def _fewest(self, configurations: Iterable[_Configuration]) -> set[_Configuration]:
         """Without those that have used more calls without an end than another that is the same otherwise."""

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tests.histories.births import Birth, sightings, told
+from tests.histories.births import Birth, Births, sightings, told
 from tests.histories.history import EventSeen, History, Kind, Operation, Outcome
 from tests.histories.linearize import Call
 from tests.histories.register import (
@@ -69,8 +69,8 @@ def versions(history: History) -> defaultdict[str, Versions]:
     return found
 
 
-def partition(history: History, births: Mapping[str, Birth]) -> dict[str, list[Call]]:
-    """The calls of each memory, in no order."""
+def partition(history: History, births: Births) -> dict[str, list[Call]]:
+    """The calls of each memory whose birth is known, in no order."""
     return _Partition(history, births).calls
 
 
@@ -80,9 +80,10 @@ def matching(scope: Mapping[str, str], births: Iterable[Birth]) -> list[Birth]:
 
 
 class _Partition:
-    def __init__(self, history: History, births: Mapping[str, Birth]) -> None:
+    def __init__(self, history: History, known: Births) -> None:
+        self._births = births = known.by_id
+        self._nameless = known.nameless
         self.calls: dict[str, list[Call]] = {id_: [] for id_ in births}
-        self._births = births
         self._today = str(history.settings.get("today", ""))
         self._by_identifier: defaultdict[tuple[str, str], list[Birth]] = defaultdict(list)
         for birth in births.values():
@@ -198,9 +199,10 @@ class _Partition:
         """Pairs that an answer names must happen if they can; others that anything shows may."""
         named = {(old, new) for one in history.operations for old, new in one.answer.get("supersedes", ())}
         shown = {(one.id, one.state.get("superseded_by")) for one in sightings(history)}
-        for old, new in sorted((old, new) for old, new in named | shown if new is not None):
-            add = self._births[new].operation if new in self._births else None
-            if old in self._births and add is not None:
+        for old, new in sorted((old, new) for old, new in named | shown if new is not None and old in self._births):
+            if new in self._nameless:
+                self.calls[old].append(Call(None, Supersede(new), self._nameless[new].started, math.inf))
+            elif new in self._births and (add := self._births[new].operation) is not None:
                 self._change(old, add, Supersede(new), optional=(old, new) not in named)
 
     def _change(self, id_: str, operation: Operation, step: Step, *, optional: bool = False) -> None:

@@ -43,11 +43,13 @@ def shrink(history: History, anomaly: Anomaly) -> History:
 def project(history: History, anomaly: Anomaly) -> History:
     """What concerns the anomaly's memories alone: operations, and parts of answers."""
     wanted = set(anomaly.memories)
-    calls = partition(history, attribute(history).by_id)
+    births = attribute(history)
+    calls = partition(history, births)
     concerned = [call for id_ in sorted(wanted) for call in calls.get(id_, ())]
     numbers = {call.operation.index for call in concerned if call.operation is not None} | {*anomaly.operations}
     # An add that superseded one of them is known by its own memory.
     known = wanted | {call.step.by for call in concerned if isinstance(call.step, Supersede)}
+    numbers |= {births.nameless[id_].index for id_ in known & births.nameless.keys()}
     operations = (one for one in history.operations if one.index in numbers)
     return replace(
         history,
@@ -106,11 +108,11 @@ def _drop(history: History, fails: Callable[[History], bool]) -> History:
 
 def _begin_later(history: History, anomaly: Anomaly, fails: Callable[[History], bool]) -> History:
     """Instead of the operations up to a quiet moment, the memory as it was then; the latest moment that will do."""
-    births = attribute(history).by_id
-    if len(anomaly.memories) != 1 or anomaly.memories[0] not in births:
+    births = attribute(history)
+    if len(anomaly.memories) != 1 or anomaly.memories[0] not in births.by_id:
         return history
     (id_,) = anomaly.memories
-    birth = births[id_]
+    birth = births.by_id[id_]
     result = judge_memory(birth, partition(history, births)[id_], versions(history)[id_], _BUDGET)
     for quiet in reversed(result.quiet):
         if quiet.register.there:
