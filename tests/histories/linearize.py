@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tests.histories.history import Operation
-from tests.histories.register import Register, Step
+from tests.histories.register import Metadata, Register, Step
 
 __all__ = ["BUDGET", "Call", "Quiet", "Result", "Verdict", "linearize"]
 
@@ -41,7 +41,8 @@ class Verdict(StrEnum):
 class Call:
     """What an operation means for one memory, and when; `ended` infinite: it may take effect ever after, or never.
 
-    With `optional` it may also not happen at all though its interval ends.
+    With `optional` it may also not happen at all though its interval ends. With `where` it looks first and acts later:
+    it does what it does if the memory has had this metadata since it began, and may pass it by if ever it had not.
     """
 
     operation: Operation | None
@@ -49,6 +50,7 @@ class Call:
     started: float
     ended: float
     optional: bool = False
+    where: Metadata | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +124,25 @@ class _Search:
         self._changing: dict[int, Call] = {}
         self._reading: dict[int, Call] = {}
         self._endless = 0
+        #: Of calls that look first: the bits of "it has matched" and "it has not", each set once that was so.
+        self._looks: dict[int, tuple[Metadata, int, int]] = {}
 
     def begin(self, number: int, call: Call) -> None:
-        bit = self._bits[number] = self._free.pop() if self._free else self._fresh_bit()
+        bit = self._bits[number] = self._fresh_bit()
         if call.ended == math.inf:
             self._endless |= bit
         (self._reading if call.step.reads else self._changing)[bit] = call
+        if call.where is not None:
+            self._looks[bit] = (call.where, self._fresh_bit(), self._fresh_bit())
         self._count(len(self.configurations))
         self.configurations = {
-            (done | bit if self._is_settled(call, register) else done, register)
+            (self._looked(done | bit if self._is_settled(call, register) else done, register), register)
             for done, register in self.configurations
         }
 
     def _fresh_bit(self) -> int:
+        if self._free:
+            return self._free.pop()
         self._width += 1
         return 1 << (self._width - 1)
 
@@ -142,21 +150,24 @@ class _Search:
         """The call returns: keep the configurations in which it has taken effect; False when there are none."""
         bit = self._bits.pop(number)
         call = self._changing.get(bit) or self._reading[bit]
-        after = {(done & ~bit, register) for done, register in self.configurations if done & bit}
+        _, *looks = self._looks.pop(bit, ((), 0, 0))
+        reached: set[_Configuration] = set()
         for configuration in self.configurations:
+            # It has taken effect, or has seen that there was nothing to do.
+            if configuration[0] & (bit | looks[1]) or call.optional:
+                reached.add(configuration)
             if not configuration[0] & bit:
-                after |= {(done & ~bit, register) for done, register in self._until(bit, configuration)}
-                if call.optional:
-                    after.add(configuration)
+                reached |= self._until(bit, looks[1], configuration)
+        after = {(done & ~(bit | looks[0] | looks[1]), register) for done, register in reached}
         self._changing.pop(bit, None)
         self._reading.pop(bit, None)
-        self._free.append(bit)
+        self._free += [one for one in (bit, *looks) if one]
         self.configurations = self._fewest(after) if self._endless and len(after) > 1 else after
         self._note_quiet(at)
         return bool(after)
 
-    def _until(self, bit: int, configuration: _Configuration) -> set[_Configuration]:
-        """Every way to let calls in flight take effect, up to the one of `bit`."""
+    def _until(self, bit: int, passed: int, configuration: _Configuration) -> set[_Configuration]:
+        """Every way to let calls in flight take effect up to the one of `bit`, or until `passed` becomes set."""
         found: set[_Configuration] = set()
         seen = {configuration}
         waiting = [configuration]
@@ -169,13 +180,16 @@ class _Search:
                 after = call.step.apply(register)
                 if after is None or (after.version > register.version and not self._possible(after)):
                     continue
-                if after == register and other & self._endless:
+                if (after == register and other & self._endless) or not self._may_act(other, done):
                     continue
                 reached = (self._settle(done | other, after), after)
                 if reached in seen:
                     continue
                 seen.add(reached)
-                (found.add if reached[0] & bit else waiting.append)(reached)
+                if not reached[0] & bit:
+                    waiting.append(reached)
+                if reached[0] & bit or reached[0] & passed & ~configuration[0]:
+                    found.add(reached)
         return found
 
     def _settle(self, done: int, register: Register) -> int:
@@ -184,7 +198,15 @@ class _Search:
             for bit, call in calls.items():
                 if not bit & done and self._is_settled(call, register):
                     done |= bit
+        return self._looked(done, register)
+
+    def _looked(self, done: int, register: Register) -> int:
+        for wanted, matched, other in self._looks.values():
+            done |= matched if register.has(wanted) else other
         return done
+
+    def _may_act(self, bit: int, done: int) -> bool:
+        return bit not in self._looks or bool(done & self._looks[bit][1])
 
     def _is_settled(self, call: Call, register: Register) -> bool:
         if call.step.reads:

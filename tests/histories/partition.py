@@ -17,10 +17,9 @@ from tests.histories.history import EventSeen, History, Kind, Operation, Outcome
 from tests.histories.linearize import Call
 from tests.histories.register import (
     Add,
-    CarryOut,
     Delete,
     Erase,
-    Judge,
+    Metadata,
     Missing,
     Recounted,
     Refused,
@@ -185,15 +184,10 @@ class _Partition:
     def _delete_many(self, operation: Operation) -> None:
         if operation.outcome is Outcome.FAILED:
             return
-        whole = operation.kind is Kind.SCOPE_DELETE
+        wanted = None if operation.kind is Kind.SCOPE_DELETE else frozen(operation.request["metadata"])
         for birth in self._of(operation):
-            if not self._may_live(birth, operation):
-                continue
-            if whole:
-                self._change(birth.id, operation, Erase())
-            else:
-                self._change(birth.id, operation, Judge(operation.index, frozen(operation.request["metadata"])))
-                self._change(birth.id, operation, CarryOut(operation.index))
+            if self._may_live(birth, operation):
+                self._change(birth.id, operation, Erase(), where=wanted)
 
     def _supersede(self, history: History) -> None:
         """Pairs that an answer names must happen if they can; others that anything shows may."""
@@ -205,8 +199,10 @@ class _Partition:
             elif new in self._births and (add := self._births[new].operation) is not None:
                 self._change(old, add, Supersede(new), optional=(old, new) not in named)
 
-    def _change(self, id_: str, operation: Operation, step: Step, *, optional: bool = False) -> None:
-        self.calls[id_].append(Call(operation, step, operation.started, _done(operation), optional))
+    def _change(
+        self, id_: str, operation: Operation, step: Step, *, optional: bool = False, where: Metadata | None = None
+    ) -> None:
+        self.calls[id_].append(Call(operation, step, operation.started, _done(operation), optional, where))
 
     def _look(self, id_: str, operation: Operation, step: Step) -> None:
         if operation.ended is not None:

@@ -16,10 +16,9 @@ from tests.histories.history import EventSeen
 __all__ = [
     "UNBORN",
     "Add",
-    "CarryOut",
     "Delete",
     "Erase",
-    "Judge",
+    "Metadata",
     "Missing",
     "Recounted",
     "Refused",
@@ -35,6 +34,7 @@ __all__ = [
     "seen",
 ]
 
+#: Keys with their values as JSON, sorted.
 Metadata = tuple[tuple[str, str], ...]
 
 
@@ -47,13 +47,15 @@ class Register(NamedTuple):
     expiration: str | None = None
     superseded_by: str | None = None
     gone: bool = False
-    #: Filter deletes that have looked at it and not yet acted, with what they found.
-    judged: frozenset[tuple[int, bool]] = frozenset()
 
     @property
     def there(self) -> bool:
         """Whether a get shows it."""
         return self.version > 0 and not self.gone
+
+    def has(self, wanted: Metadata) -> bool:
+        """Whether it is there and has these keys with these values."""
+        return self.there and set(wanted) <= set(self.metadata)
 
     def listed(self, today: str, *, expired: bool) -> bool:
         """Whether lists and searches show it; `expired`: they were asked for what has expired, too."""
@@ -168,37 +170,6 @@ class Erase:
 
     def apply(self, now: Register) -> Register | None:
         return _deleted(now) if now.there else now
-
-
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """A filter delete looks whether it matches."""
-
-    number: int
-    wanted: Metadata
-    reads: ClassVar[bool] = False
-
-    def apply(self, now: Register) -> Register | None:
-        if now.gone:
-            return now
-        found = now.there and set(self.wanted) <= set(now.metadata)
-        return now._replace(judged=now.judged | {(self.number, found)})
-
-
-@dataclass(frozen=True, slots=True)
-class CarryOut:
-    """And deletes it if it did, whatever has become of it since."""
-
-    number: int
-    reads: ClassVar[bool] = False
-
-    def apply(self, now: Register) -> Register | None:
-        if now.gone:
-            return now
-        if (self.number, True) in now.judged:
-            return _deleted(now)
-        mark = (self.number, False)
-        return now._replace(judged=now.judged - {mark}) if mark in now.judged else None
 
 
 @dataclass(frozen=True, slots=True)
