@@ -14,7 +14,6 @@ from tests.histories.anomalies import Anomaly, AnomalyKind
 from tests.histories.births import Birth
 from tests.histories.history import History, Kind, Operation, Outcome
 from tests.histories.linearize import Call
-from tests.histories.partition import matching
 from tests.histories.register import Add, Update
 
 __all__ = ["badly_shown", "missed", "words_of"]
@@ -50,10 +49,9 @@ def _about(kind: AnomalyKind, message: str, id_: str, operation: Operation) -> A
 
 def missed(history: History, births: Mapping[str, Birth], calls: Mapping[str, Sequence[Call]]) -> Iterator[Anomaly]:
     """Searches for one word that lack a memory which they had to show."""
-    claims = {id_: claim for id_ in births if (claim := _Claims.of(births[id_], calls[id_])) is not None}
     by_word: dict[str, list[_Claims]] = {}
-    for claim in claims.values():
-        for word in sorted(claim.words):
+    for claim in [claim for id_ in births if (claim := _Claims.of(births[id_], calls[id_])) is not None]:
+        for word in claim.words:
             by_word.setdefault(word, []).append(claim)
     today = str(history.settings.get("today", ""))
     for operation in history.operations:
@@ -63,11 +61,12 @@ def missed(history: History, births: Mapping[str, Birth], calls: Mapping[str, Se
         shown = {state["id"] for state in operation.answer["memories"]}
         if len(shown) >= operation.request.get("limit", math.inf):
             continue
-        wanted = {claim.birth.id: claim for claim in by_word.get(query, ())}
-        for birth in matching(operation.request["scope"], [claim.birth for claim in wanted.values()]):
-            if birth.id not in shown and wanted[birth.id].holds(operation, query, today):
-                message = f"#{operation.index} looks for {query!r} and does not find memory {birth.id}, which says so"
-                yield _about(AnomalyKind.SEARCH_MISSES, message, birth.id, operation)
+        for claim in by_word.get(query, ()):
+            id_, scope = claim.birth.id, claim.birth.scope
+            within = operation.request["scope"].items() <= scope.items()
+            if within and id_ not in shown and claim.holds(operation, query, today):
+                message = f"#{operation.index} looks for {query!r} and does not find memory {id_}, which says so"
+                yield _about(AnomalyKind.SEARCH_MISSES, message, id_, operation)
 
 
 @dataclass(frozen=True, slots=True)

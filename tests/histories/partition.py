@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from tests.histories.births import Birth, Births, sightings, told
 from tests.histories.history import EventSeen, History, Kind, Operation, Outcome
+from tests.histories.lifetimes import Lifetimes, done
 from tests.histories.linearize import Call
 from tests.histories.register import (
     Add,
@@ -34,7 +35,7 @@ from tests.histories.register import (
     seen,
 )
 
-__all__ = ["Versions", "matching", "partition", "versions"]
+__all__ = ["Versions", "partition", "versions"]
 
 
 @dataclass(slots=True)
@@ -73,52 +74,22 @@ def partition(history: History, births: Births) -> dict[str, list[Call]]:
     return _Partition(history, births).calls
 
 
-def matching(scope: Mapping[str, str], births: Iterable[Birth]) -> list[Birth]:
-    """Those whose scope has all these identifiers."""
-    return [birth for birth in births if scope.items() <= birth.scope.items()]
-
-
 class _Partition:
     def __init__(self, history: History, known: Births) -> None:
         self._births = births = known.by_id
         self._nameless = known.nameless
         self.calls: dict[str, list[Call]] = {id_: [] for id_ in births}
         self._today = str(history.settings.get("today", ""))
-        self._by_identifier: defaultdict[tuple[str, str], list[Birth]] = defaultdict(list)
-        for birth in births.values():
-            for pair in birth.scope.items():
-                self._by_identifier[pair].append(birth)
-        self._ends: dict[str, float] = {}
-        self._find_ends(history.operations)
+        self._lifetimes = Lifetimes(births.values(), history.operations)
         for birth in births.values():
             if birth.operation is not None:
                 add = birth.operation.request
                 step = Add(birth.text, frozen(add.get("metadata")), add.get("expiration"))
                 self._change(birth.id, birth.operation, step)
-        for operation in history.operations:
+        for operation in sorted(history.operations, key=attrgetter("started")):
             self._take(operation)
         self._supersede(history)
         self._rest(history)
-
-    def _find_ends(self, operations: Iterable[Operation]) -> None:
-        """When a memory is gone at the latest: a delete that began when it was there has been acknowledged."""
-        for operation in operations:
-            if operation.outcome is not Outcome.OK or operation.ended is None:
-                continue
-            if operation.kind is Kind.DELETE:
-                ids = [operation.request["id"]]
-            elif operation.kind is Kind.SCOPE_DELETE:
-                ids = [birth.id for birth in self._of(operation) if _ended(birth) < operation.started]
-            else:
-                continue
-            for id_ in ids:
-                self._ends[id_] = min(self._ends.get(id_, math.inf), operation.ended)
-
-    def _of(self, operation: Operation) -> list[Birth]:
-        """The memories of the operation's scope."""
-        scope: Mapping[str, str] = operation.request.get("scope", {})
-        narrow = sorted((self._by_identifier.get(pair, []) for pair in scope.items()), key=len)
-        return matching(scope, narrow[0] if narrow else self._births.values())
 
     def _take(self, operation: Operation) -> None:
         """Add an operation to the calls of every memory that it concerns."""
@@ -129,14 +100,14 @@ class _Partition:
         elif operation.kind in {Kind.LIST, Kind.SEARCH}:
             self._show(operation, listed=True)
         elif operation.kind is Kind.EXPORT:
-            self._recount(operation, self._births.values())
+            self._recount_all(operation)
         elif operation.request["id"] in self._births:
             self._take_one(operation, operation.request["id"])
 
     def _take_one(self, operation: Operation, id_: str) -> None:
         request, answer = operation.request, operation.answer
         if operation.kind is Kind.HISTORY:
-            self._recount(operation, [self._births[id_]])
+            self._recount(operation, self._births[id_], told(operation).get(id_, []))
         elif operation.kind is Kind.GET:
             if operation.outcome is Outcome.OK:
                 shown = answer.get("memory")
@@ -163,31 +134,30 @@ class _Partition:
                 self._look(state["id"], operation, Shown(seen(state), self._today, listed, expired))
         if operation.kind is Kind.LIST and len(shown) < request.get("limit", math.inf):
             there = {state["id"] for state in shown}
-            for birth in self._of(operation):
-                if birth.id not in there and self._may_live(birth, operation):
+            for birth in self._lifetimes.during(operation):
+                if birth.id not in there:
                     self._look(birth.id, operation, Unlisted(self._today, expired))
 
-    def _recount(self, operation: Operation, births: Iterable[Birth]) -> None:
-        if operation.outcome is not Outcome.OK:
-            return
+    def _recount_all(self, operation: Operation) -> None:
         histories = told(operation)
-        for birth in births:
-            events = histories.get(birth.id, [])
-            erased = not events or (events[-1].get("event") == "DELETE" and not any(map(legible, events)))
-            if self._may_live(birth, operation) or not erased:
-                self._look(birth.id, operation, _recounted(events))
+        for id_, events in histories.items():
+            if id_ in self._births:
+                self._recount(operation, self._births[id_], events)
+        for birth in self._lifetimes.during(operation):
+            if birth.id not in histories:
+                self._recount(operation, birth, [])
 
-    def _may_live(self, birth: Birth, operation: Operation) -> bool:
-        started = birth.operation.started if birth.operation else -math.inf
-        return started <= _done(operation) and operation.started <= self._ends.get(birth.id, math.inf)
+    def _recount(self, operation: Operation, birth: Birth, events: list[EventSeen]) -> None:
+        erased = not events or (events[-1].get("event") == "DELETE" and not any(map(legible, events)))
+        if operation.outcome is Outcome.OK and (not erased or self._lifetimes.overlap(birth, operation)):
+            self._look(birth.id, operation, _recounted(events))
 
     def _delete_many(self, operation: Operation) -> None:
         if operation.outcome is Outcome.FAILED:
             return
         wanted = None if operation.kind is Kind.SCOPE_DELETE else frozen(operation.request["metadata"])
-        for birth in self._of(operation):
-            if self._may_live(birth, operation):
-                self._change(birth.id, operation, Erase(), where=wanted)
+        for birth in self._lifetimes.during(operation):
+            self._change(birth.id, operation, Erase(), where=wanted)
 
     def _supersede(self, history: History) -> None:
         """Pairs that an answer names must happen if they can; others that anything shows may."""
@@ -202,7 +172,7 @@ class _Partition:
     def _change(
         self, id_: str, operation: Operation, step: Step, *, optional: bool = False, where: Metadata | None = None
     ) -> None:
-        self.calls[id_].append(Call(operation, step, operation.started, _done(operation), optional, where))
+        self.calls[id_].append(Call(operation, step, operation.started, done(operation), optional, where))
 
     def _look(self, id_: str, operation: Operation, step: Step) -> None:
         if operation.ended is not None:
@@ -228,13 +198,3 @@ class _Partition:
 
 def _recounted(events: list[EventSeen]) -> Recounted:
     return Recounted(tuple(events), seen(events[-1]) if events else {})
-
-
-def _ended(birth: Birth) -> float:
-    """When it was acknowledged; never, where it was not."""
-    return -math.inf if birth.operation is None else _done(birth.operation)
-
-
-def _done(operation: Operation) -> float:
-    """Until when it can take effect: for ever, unless it was answered."""
-    return math.inf if operation.ended is None or operation.outcome is not Outcome.OK else operation.ended
