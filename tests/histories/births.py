@@ -137,6 +137,7 @@ class _Attribution:
         for state in named:
             if state["id"] in self.births.by_id:
                 self._twice(state["id"], add)
+                free[:] = [text for text in free if text != state.get("text")]
             elif state.get("text") in free:
                 self._born(state["id"], add, state["text"])
             else:
@@ -182,9 +183,20 @@ class _Attribution:
         lost = [text for text in missing if text not in known]
         # Without the ids in its answer, the memory may also have been deleted later and never been seen.
         until = add.ended if "memories" in add.answer else None
-        if lost and not any(_may_take(one, add, until) for one in history.operations):
+        if lost and not any(self._may_take(one, add, until) for one in history.operations):
             message = f"the add was acknowledged, and no memory that says {lost[0]!r} is in its answer or anywhere else"
             self.births.anomalies.append(Anomaly(AnomalyKind.LOST_ADD, message, (), (add.index,)))
+
+    def _may_take(self, one: Operation, add: Operation, until: float | None) -> bool:
+        """Whether it may have deleted what the add had made, after the add began and before `until` (None: ever)."""
+        if one.outcome is Outcome.FAILED or (until is not None and one.started > until):
+            return False
+        if one.outcome is Outcome.OK and one.ended is not None and one.ended < add.started:
+            return False
+        if one.kind is Kind.DELETE:
+            return one.request["id"] not in self.births.by_id
+        deletes = one.kind in {Kind.SCOPE_DELETE, Kind.FILTER_DELETE}
+        return deletes and one.request["scope"].items() <= add.request["scope"].items()
 
     def _twice(self, id_: str, add: Operation) -> None:
         first = self.births.by_id[id_].operation
@@ -211,15 +223,3 @@ def _fits(add: Operation, seen: Sighting) -> bool:
     if seen.operation is not None and seen.operation.ended is not None and seen.operation.ended < add.started:
         return False
     return "scope" not in seen.state or seen.state["scope"] == add.request["scope"]
-
-
-def _may_take(one: Operation, add: Operation, until: float | None) -> bool:
-    """Whether it may have deleted what the add had made, after the add began and before `until` (None: ever)."""
-    if one.outcome is Outcome.FAILED or (until is not None and one.started > until):
-        return False
-    if one.outcome is Outcome.OK and one.ended is not None and one.ended < add.started:
-        return False
-    if one.kind is Kind.DELETE:
-        return True
-    deletes = one.kind in {Kind.SCOPE_DELETE, Kind.FILTER_DELETE}
-    return deletes and one.request["scope"].items() <= add.request["scope"].items()

@@ -39,7 +39,11 @@ def check(history: History, *, budget: int = BUDGET) -> Judgement:
     calls = partition(history, births)
     known = versions(history)
     judgement = Judgement(anomalies=births.anomalies, memories=len(births.by_id))
+    # What has two origins or none explains nothing further.
+    doubtful = {id_ for anomaly in births.anomalies for id_ in anomaly.memories}
     for id_, birth in births.by_id.items():
+        if id_ in doubtful:
+            continue
         result = judge_memory(birth, calls[id_], known[id_], budget)
         judgement.explored += result.explored
         if result.verdict is Verdict.UNDECIDED:

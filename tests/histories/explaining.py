@@ -155,7 +155,10 @@ class _Explanation:
             return AnomalyKind.VERSION_JUMPS
         earlier = [call for call in self._calls if call.ended < self._culprit.started]
         higher = any(_version(call) > version for call in earlier)
-        return AnomalyKind.VERSION_BACKWARDS if higher else AnomalyKind.LOST_UPDATE
+        if not higher:
+            return AnomalyKind.LOST_UPDATE
+        told = isinstance(self._culprit.step, Recounted)
+        return AnomalyKind.HISTORY_DISAGREES if told else AnomalyKind.VERSION_BACKWARDS
 
     def _shows_as_new(self, call: Call, current: Sequence[Register]) -> bool:
         """Whether some other answer shows a state that is possible now: then it was not lost, only not seen here."""

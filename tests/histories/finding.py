@@ -37,8 +37,8 @@ def badly_shown(history: History, births: Mapping[str, Birth]) -> Iterator[Anoma
             if id_ in seen:
                 yield _about(AnomalyKind.LISTED_TWICE, f"#{operation.index} shows memory {id_} twice", id_, operation)
             seen.add(id_)
-            scope = births[id_].scope if id_ in births else state.get("scope", {})
-            if not operation.request["scope"].items() <= {**scope, **state.get("scope", {})}.items():
+            scope = births[id_].scope if id_ in births else state.get("scope")
+            if scope is not None and not operation.request["scope"].items() <= scope.items():
                 message = f"#{operation.index} shows memory {id_}, whose scope is {dict(scope)}"
                 yield _about(AnomalyKind.FOREIGN_SCOPE, message, id_, operation)
 

@@ -150,18 +150,19 @@ class _Search:
         """The call returns: keep the configurations in which it has taken effect; False when there are none."""
         bit = self._bits.pop(number)
         call = self._changing.get(bit) or self._reading[bit]
-        _, *looks = self._looks.pop(bit, ((), 0, 0))
+        _, matched, passed = self._looks.get(bit, ((), 0, 0))
         reached: set[_Configuration] = set()
         for configuration in self.configurations:
             # It has taken effect, or has seen that there was nothing to do.
-            if configuration[0] & (bit | looks[1]) or call.optional:
+            if configuration[0] & (bit | passed) or call.optional:
                 reached.add(configuration)
             if not configuration[0] & bit:
-                reached |= self._until(bit, looks[1], configuration)
-        after = {(done & ~(bit | looks[0] | looks[1]), register) for done, register in reached}
+                reached |= self._until(bit, passed, configuration)
+        after = {(done & ~(bit | matched | passed), register) for done, register in reached}
         self._changing.pop(bit, None)
         self._reading.pop(bit, None)
-        self._free += [one for one in (bit, *looks) if one]
+        self._looks.pop(bit, None)
+        self._free += [one for one in (bit, matched, passed) if one]
         self.configurations = self._fewest(after) if self._endless and len(after) > 1 else after
         self._note_quiet(at)
         return bool(after)
