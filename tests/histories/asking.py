@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+
 from tests.histories.history import Outcome
 
 __all__ = ["Answer", "Asker"]
@@ -71,7 +72,8 @@ class Asker:
     ) -> Answer | None:
         """Ask one of the servers; with `repeat`, the same again while the outcome is unknown.
 
-        `partly`: a conflict may have stopped it halfway, or its job is in other hands. None when no server listened until the load ended: then nothing was asked.
+        `partly`: a conflict may have stopped it halfway, or its job is in other hands. None when no server listened
+        until the load ended: then nothing was asked.
         """
         first: float | None = None
         answer = None

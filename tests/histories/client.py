@@ -8,10 +8,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.histories.history import EventSeen, Kind, Outcome, State
-
+from tests.histories.accepted import ask_after
 from tests.histories.asking import Answer, Asker
 from tests.histories.board import Board
+from tests.histories.history import EventSeen, Kind, Outcome, State
 from tests.histories.providers import spoken
 from tests.histories.recorder import Draft, Recorder
 from tests.histories.states import event_of_export, event_of_history, state
@@ -175,14 +175,8 @@ class Client:
     def look_after_events(self) -> None:
         """Ask after one of the adds that wait."""
         event = self._chance.choice(list(self._recorder.waiting) or [""])
-        asked = self._asker.ask("GET", f"/v1/event/{event}/") if event else None
-        if asked is None or asked.outcome is not Outcome.OK:
-            return
-        if asked.body["status"] == "FAILED":
-            self._recorder.event_ended(event, Outcome.FAILED, {"error": str(asked.body.get("error"))})
-        elif asked.body["status"] == "SUCCEEDED":
-            memories = [{"id": one["id"]} for one in asked.body["results"]]
-            self._recorder.event_ended(event, Outcome.OK, {"memories": memories})
+        if event:
+            ask_after(event, self._asker, self._recorder)
 
     def _added(self, request: Mapping[str, Any], asked: Answer) -> None:
         event = asked.body.get("event_id") if isinstance(asked.body, dict) else None

@@ -1,4 +1,4 @@
-"""The service as `make up` runs it: gateway, functions, queue, real embedder, Milvus Lite, SQLite, all under one `up`."""
+"""The service as `make up` runs it: gateway, functions, queue, real embedder, Milvus Lite and SQLite."""
 
 from __future__ import annotations
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.histories.history import EventSeen, History, Kind, Outcome, Rest
-
+from tests.histories.accepted import ask_after
 from tests.histories.asking import Asker
-from tests.histories.board import word_of
+from tests.histories.history import History, Rest
 from tests.histories.nemesis import Nemesis
 from tests.histories.processes import WorldError
-from tests.histories.providers import Named, named_by_llm, spoken
-from tests.histories.recorder import Draft, Recorder
+from tests.histories.providers import named_by_llm
+from tests.histories.recorder import Recorder
 from tests.histories.resting import read_rest
+from tests.histories.superseding import superseded
 from tests.histories.workload import Load
 from tests.histories.world import World
 
@@ -84,9 +83,11 @@ class Episode:
         recorder, chance = self.recorder, self._chance
         asker = Asker(self._world.urls(), self._tenant.key, chance=chance, timeout_s=60.0)
         try:
-            self._ask_after_events(asker)
+            # Whatever was accepted has ended now, or never will.
+            for event in list(recorder.waiting):
+                ask_after(event, asker, recorder, repeat=True)
             named = named_by_llm(self._world.llm_log)
-            recorder.amend(_superseded(recorder.drafts(), settled.ledger, named))
+            recorder.amend(superseded(recorder.drafts(), settled.ledger, named))
             self.rested = read_rest(asker, settled, self._load.board.scopes, recorder.drafts(), chance)
         finally:
             asker.close()
@@ -95,52 +96,3 @@ class Episode:
     def history(self) -> History:
         """All that is known of it by now."""
         return self.recorder.history(self.rested)
-
-    def _ask_after_events(self, asker: Asker) -> None:
-        """Whatever was accepted has ended now, or never will."""
-        for event in list(self.recorder.waiting):
-            answer = asker.ask("GET", f"/v1/event/{event}/", repeat=True)
-            if answer is None or answer.outcome is not Outcome.OK:
-                continue
-            status = answer.body["status"]
-            if status == "FAILED":
-                self.recorder.event_ended(event, Outcome.FAILED, {"error": str(answer.body.get("error"))})
-            elif status == "SUCCEEDED":
-                memories = [{"id": one["id"]} for one in answer.body["results"]]
-                self.recorder.event_ended(event, Outcome.OK, {"memories": memories})
-
-
-def _superseded(
-    drafts: list[Draft], ledger: Mapping[str, list[EventSeen]], named: list[Named]
-) -> dict[str, dict[str, list[list[str]]]]:
-    """By the event of an add: the pairs of old and new memory that the LLM named, where all its replies name the same."""
-    by_message: dict[str, set[tuple[str, ...]]] = {}
-    for one in named:
-        by_message.setdefault(one.said, set()).add(one.superseded)
-    holders = _holders(drafts, ledger)
-    found: dict[str, dict[str, list[list[str]]]] = {}
-    for draft in drafts:
-        event, replacing = draft.answer.get("event"), draft.request.get("replacing")
-        if draft.kind is not Kind.ADD or not event or not replacing:
-            continue
-        pairs = []
-        for text in draft.request["texts"]:
-            sets = by_message.get(spoken(text, supersedes=replacing), set())
-            old = (
-                [holders[word_of(one)] for one in next(iter(sets)) if word_of(one) in holders] if len(sets) == 1 else []
-            )
-            pairs += [[one, holders[word_of(text)]] for one in old if word_of(text) in holders]
-        found[event] = {"supersedes": pairs}
-    return found
-
-
-def _holders(drafts: list[Draft], ledger: Mapping[str, list[EventSeen]]) -> dict[str, str]:
-    """Which memory each word was written into; a text is one memory's alone."""
-    holders = {word_of(event["text"]): id_ for id_, events in ledger.items() for event in events if event.get("text")}
-    for draft in drafts:
-        if draft.kind is Kind.UPDATE and "text" in draft.request:
-            holders[word_of(draft.request["text"])] = draft.request["id"]
-        for memory in draft.answer.get("memories", ()):
-            if memory.get("text"):
-                holders[word_of(memory["text"])] = memory["id"]
-    return holders

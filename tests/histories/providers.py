@@ -1,7 +1,7 @@
 """The outside world of a history: an embedder without a model and an LLM that does as its messages say.
 
-`python -m tests.histories.providers embedder|llm --port PORT`: one process each, so that each can die by itself. The LLM
-writes down what it has named superseded, for the service's answers do not tell.
+`python -m tests.histories.providers embedder|llm --port PORT`: one process each, so that each can die by itself. The
+LLM writes down what it has named superseded, for the service's answers do not tell.
 """
 
 from __future__ import annotations

@@ -6,10 +6,9 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tests.histories.history import EventSeen, Kind, Outcome, Rest
-
 from tests.histories.asking import Answer, Asker
 from tests.histories.board import word_of
+from tests.histories.history import EventSeen, Kind, Outcome, Rest
 from tests.histories.processes import WorldError
 from tests.histories.recorder import Draft
 from tests.histories.states import event_of_export, event_of_history, state

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.histories.checking import check
-from tests.histories.history import save
-from tests.histories.report import report
-
 from tests.histories.emulator_world import EmulatorWorld
 from tests.histories.episode import Episode, Plan
+from tests.histories.history import save
 from tests.histories.processes import WorldError
+from tests.histories.report import report
 from tests.histories.uvicorn_world import DynamoWorld, SqliteWorld
 from tests.histories.world import OURS, Checkout, World
 

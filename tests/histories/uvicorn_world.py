@@ -1,4 +1,4 @@
-"""The service under uvicorn: several servers over one ledger, SQLite's file with a sweep, or DynamoDB with functions."""
+"""The service under uvicorn: several servers over one ledger, SQLite's with a sweep or DynamoDB's with functions."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _UNATTENDED = 3
 
 
 class Load:
-    """Clients in threads, from `start` until so many operations are recorded, so many seconds have passed, or `stop`."""
+    """Clients in threads, from `start` until enough operations are recorded, the time is over, or `stop`."""
 
     def __init__(
         self,

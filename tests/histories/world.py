@@ -15,9 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.histories.history import EventSeen
-
 from tests.histories.faults import Fault
+from tests.histories.history import EventSeen
 from tests.histories.processes import PATIENCE_S, Process, WorldError, answers
 from tests.histories.states import event_of_export
 
@@ -107,6 +106,7 @@ class World(ABC):
 
     def queued_job(self, tenant: str, job_id: str) -> None:
         """Hear of a job that was queued; may be called by any thread."""
+        del tenant, job_id  # a world without a queue has no use for it
 
     def new_tenant(self, name: str) -> Tenant:
         """Register a key for a tenant, as an operator does it beside the running service."""
