@@ -97,10 +97,16 @@ class _Attribution:
         self.births = Births()
         self._texts: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._seen: dict[str, Sighting] = {}
+        successors: dict[str, Sighting] = {}
         for one in sightings(history):
             self._seen.setdefault(one.id, one)
+            if one.state.get("superseded_by"):
+                by = str(one.state["superseded_by"])
+                successors.setdefault(by, Sighting(by, {}, one.operation))
             if one.state.get("text"):
                 self._texts[one.id][one.state["text"]] = None
+        # Of some only this is known, that they have superseded another.
+        self._seen = {**successors, **self._seen}
         adds = [operation for operation in history.operations if operation.kind is Kind.ADD]
         self._adds = [add for add in adds if add.outcome is not Outcome.FAILED]
         #: Of each add the texts that no memory has been found for.

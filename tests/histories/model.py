@@ -27,6 +27,8 @@ class Model:
     def __init__(self, *, versions: bool = True) -> None:
         self._versions = versions
         self.memories: dict[str, list[EventSeen]] = {}
+        #: Those that are not deleted.
+        self._alive: dict[str, None] = {}
 
     def add(self, ids: Sequence[str], request: Mapping[str, Any]) -> list[State]:
         """Store the texts of an ADD's request under these ids."""
@@ -36,6 +38,7 @@ class Model:
             event |= {"superseded_by": None, "scope": dict(request["scope"])}
             event |= {"job": f"job of {ids[0]}", "position": position}
             self.memories[id_] = [event]
+            self._alive[id_] = None
         return [{"id": id_, "text": self.last(id_)["text"]} for id_ in ids]
 
     def update(self, id_: str, request: Mapping[str, Any]) -> State:
@@ -63,6 +66,7 @@ class Model:
         if not self.there(id_):
             raise RefusedError(404)
         self._next(id_, event="DELETE")
+        del self._alive[id_]
         for event in self.memories[id_]:
             event |= {"text": "", "metadata": {}}
 
@@ -72,7 +76,7 @@ class Model:
 
     def there(self, id_: str) -> bool:
         """Whether a get shows it."""
-        return id_ in self.memories and self.last(id_)["event"] != "DELETE"
+        return id_ in self._alive
 
     def expired(self, id_: str) -> bool:
         """Whether its day has passed."""
@@ -82,10 +86,9 @@ class Model:
         """Those of a scope that lists show, expired ones too; with `superseded` also those."""
         return [
             id_
-            for id_, events in self.memories.items()
-            if self.there(id_)
-            and scope.items() <= events[0]["scope"].items()
-            and (superseded or events[-1]["superseded_by"] is None)
+            for id_ in self._alive
+            if scope.items() <= self.last(id_)["scope"].items()
+            and (superseded or self.last(id_)["superseded_by"] is None)
         ]
 
     def state(self, id_: str) -> State:

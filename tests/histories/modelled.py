@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from tests.histories.history import History, Kind, Operation, Outcome
@@ -100,16 +101,17 @@ class _Run:
             _, _, planned, effect = self._coming.pop(0)
             try:
                 planned.answer |= effect()
-                self._meet(planned)
             except RefusedError as error:
                 planned.answer["status"] = error.status
                 if planned.outcome is Outcome.OK:
                     planned.outcome = Outcome.FAILED
 
-    def _meet(self, planned: _Planned) -> None:
+    def _answer(self, planned: _Planned) -> dict[str, Any]:
+        """The client learns what the answer shows."""
         if planned.outcome is Outcome.OK:
             shown = [*planned.answer.get("memories", ()), *planned.answer.get("events", ())]
             self._met.update(dict.fromkeys(one["id"] for one in shown))
+        return {}
 
     def _plan(self, number: int, client: int, started: float) -> _Planned:
         chance = self._chance
@@ -122,20 +124,21 @@ class _Run:
             late = chance.uniform(0, 5) if unknown else 0.0
             moments = sorted(chance.uniform(started, ended + late) for _ in effects)
             self._coming += [(at, number, planned, effect) for at, effect in zip(moments, effects, strict=True)]
+            self._coming.append((ended, number, planned, lambda: self._answer(planned)))
         return planned
 
     def _drawn(self) -> tuple[Kind, Drawn]:
         chance, memories = self._chance, self._model.memories
         scope = chance.choice(SCOPES)
         name = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-        known = [id_ for id_ in list(self._met)[-12:] if self._model.there(id_)]
+        known = [id_ for id_ in islice(reversed(self._met), 12) if self._model.there(id_)]
         if name in {"add", "supersede"} and len(self._model.current(scope)) >= self._shape.full:
             name = "scope_delete" if chance.random() < 0.3 else "delete"
         if name in {"update", "delete", "get", "history", "supersede"} and not known:
             name = "add"
         id_ = chance.choice(known) if known else ""
         if chance.random() < 0.05 and self._met:
-            id_ = chance.choice(list(self._met))
+            id_ = chance.choice(list(islice(reversed(self._met), 100)))
         by_name: dict[str, Callable[[], Drawn]] = {
             "add": lambda: self._add(scope, None),
             "supersede": lambda: self._add(memories[id_][0]["scope"], id_),
@@ -241,7 +244,8 @@ class _Run:
         return {"scope": dict(scope), "limit": limit, "show_expired": expired}, [shown]
 
     def _search(self, scope: dict[str, str]) -> Drawn:
-        texts = [events[-1]["text"] for events in list(self._model.memories.values())[-8:] if events[-1]["text"]]
+        newest = islice(reversed(self._model.memories), 8)
+        texts = [text for id_ in newest if (text := self._model.last(id_)["text"])]
         word = self._chance.choice(texts).split()[-1] if texts else "nothing"
 
         def shown() -> dict[str, Any]:

@@ -165,9 +165,19 @@ class _Partition:
         shown = {(one.id, one.state.get("superseded_by")) for one in sightings(history)}
         for old, new in sorted((old, new) for old, new in named | shown if new is not None and old in self._births):
             if new in self._nameless:
-                self.calls[old].append(Call(None, Supersede(new), self._nameless[new].started, math.inf))
+                self._may_supersede(old, new, self._nameless[new])
             elif new in self._births and (add := self._births[new].operation) is not None:
                 self._change(old, add, Supersede(new), optional=(old, new) not in named)
+        if history.rest is None or history.rest.ledger is None:
+            # Whoever has not seen the end does not know what an unanswered add has superseded.
+            unknown = [one for one in history.operations if one.kind is Kind.ADD and one.outcome is Outcome.UNKNOWN]
+            for add in [one for one in unknown if one.request.get("infer")]:
+                for birth in self._births.values():
+                    if birth.scope == add.request["scope"] and self._lifetimes.overlap(birth, add):
+                        self._may_supersede(birth.id, "somebody", add)
+
+    def _may_supersede(self, old: str, new: str, add: Operation) -> None:
+        self.calls[old].append(Call(add, Supersede(new), add.started, math.inf))
 
     def _change(
         self, id_: str, operation: Operation, step: Step, *, optional: bool = False, where: Metadata | None = None
