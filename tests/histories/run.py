@@ -6,11 +6,12 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tests.histories.anomalies import Anomaly, AnomalyKind
 from tests.histories.checking import check
 from tests.histories.emulator_world import EmulatorWorld
 from tests.histories.episode import Episode, Plan
@@ -118,6 +119,7 @@ class Run:
         self.tally.undecided += len(judgement.undecided)
         if judgement.good and not wrong:
             return
+        judgement.anomalies = _each_kind_first(judgement.anomalies)
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"{self.kind}-seed{self.seed}-episode{episode.number}.jsonl"
         save(history, path)
@@ -127,6 +129,16 @@ class Run:
             f"judge it again: python -m tests.histories.check {path}",
         ]
         self._tell("\n".join(lines))
+
+
+def _each_kind_first(anomalies: Iterable[Anomaly]) -> list[Anomaly]:
+    """The same, with one of each kind before the second of any: a report shows the first few in full."""
+    seen: Counter[AnomalyKind] = Counter()
+    ranked = []
+    for anomaly in anomalies:
+        ranked.append((seen[anomaly.kind], anomaly))
+        seen[anomaly.kind] += 1
+    return [anomaly for _, anomaly in sorted(ranked, key=lambda one: one[0])]
 
 
 def plan_of(kind: str, **given: Any) -> Plan:
