@@ -76,6 +76,9 @@ test-python313: $(DEPLOYED_STAMP) model ## Unit, contract and end-to-end tests o
 kill-test: $(STAMP) ## Kill processes after every step, three ways; print what was lost or doubled: ARGS="--runs 10"
 	@$(CLEAN_ENV) $(PY) -m tests.faults $(ARGS)
 
+test-histories: $(STAMP) ## Clients, faults and a checker: is anything acknowledged lost? ARGS="--minutes 60 --seed 1 --world sqlite"
+	@$(CLEAN_ENV) $(PY) -m tests.histories $(ARGS)
+
 test-mutations: $(STAMP) ## Take the checks of tenants, keys and roles out one by one: some test must notice each
 	@$(CLEAN_ENV) $(PY) -m pytest -q -n 2 tests/tenancy/test_mutations.py -m 'mutations or slow' $(ARGS)
 
