@@ -16,7 +16,7 @@ from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-__all__ = ["DynamoServer", "Rule", "error", "serve_dynamodb"]
+__all__ = ["DynamoServer", "Handler", "Rule", "error", "respond", "serve_dynamodb"]
 
 #: Given the operation and its parameters: None lets moto answer, else the status and the body of the answer.
 Rule = Callable[[str, dict[str, Any]], "tuple[int, Any] | None"]
@@ -32,6 +32,8 @@ class DynamoServer:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         #: How many answers to an operation the caller is not to get, though it is done.
         self.lose_answers: dict[str, int] = {}
+        #: Tokens of transactions that were done, with what they asked for.
+        self._done: dict[str, Any] = {}
         self._moto = DomainDispatcherApplication(create_backend_app)
         #: moto's transactions are not safe beside other requests.
         self._one = threading.Lock()
@@ -47,12 +49,29 @@ class DynamoServer:
             for rule in self.rules:
                 answer = rule(operation, parameters)
                 if answer is not None:
-                    return _answer(start_response, *answer)
-            if self.lose_answers.get(operation):
+                    return respond(start_response, *answer)
+            lost = bool(self.lose_answers.get(operation))
+            if lost:
                 self.lose_answers[operation] -= 1
-                b"".join(self._moto(environ, lambda *_: None))
-                return _answer(start_response, *error("InternalServerError", 500))
-            return [b"".join(self._moto(environ, start_response))]
+            if (known := self._known(parameters)) is not None:
+                return respond(start_response, *(error("InternalServerError", 500) if lost else known))
+            statuses: list[str] = []
+
+            def start(status: str, headers: Any, *more: Any) -> Any:
+                statuses.append(status)
+                return (lambda _: None) if lost else start_response(status, headers, *more)
+
+            body = b"".join(self._moto(environ, start))
+            if statuses[-1].startswith("200") and "ClientRequestToken" in parameters:
+                self._done[parameters["ClientRequestToken"]] = parameters
+            return respond(start_response, *error("InternalServerError", 500)) if lost else [body]
+
+    def _known(self, parameters: dict[str, Any]) -> tuple[int, Any] | None:
+        """As DynamoDB answers a transaction that it has done already; moto would do it again."""
+        done = self._done.get(parameters.get("ClientRequestToken", ""))
+        if done is None:
+            return None
+        return (200, {}) if done == parameters else error("IdempotentParameterMismatchException")
 
     def freeze_indexes(self, table: str) -> None:
         """Let secondary indexes show what they hold now and nothing that comes later, as they may for a while."""
@@ -74,7 +93,7 @@ class DynamoServer:
 def serve_dynamodb() -> Iterator[DynamoServer]:
     """A server on a free port; its tables go with it."""
     application = DynamoServer()
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Handler)
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Handler)
     application.url = f"http://127.0.0.1:{server.server_port}"
     key = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
     application.admin = boto3.client("dynamodb", "us-east-1", endpoint_url=application.url, **key)
@@ -94,7 +113,7 @@ def error(code: str, status: int = 400, **more: Any) -> tuple[int, Any]:
     return status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": code, **more}
 
 
-class _Handler(MotoRequestHandler):  # type: ignore[misc, unused-ignore]
+class Handler(MotoRequestHandler):  # type: ignore[misc, unused-ignore]
     """Keeps connections open, as DynamoDB does."""
 
     protocol_version = "HTTP/1.1"
@@ -108,7 +127,7 @@ def _tables() -> list[dict[str, Table]]:
     return [backend.tables for account in accounts for backend in account.values()]
 
 
-def _answer(start_response: Any, status: int, body: Any) -> list[bytes]:
+def respond(start_response: Any, status: int, body: Any) -> list[bytes]:
     raw = json.dumps(body).encode()
     headers = [("Content-Type", "application/x-amz-json-1.0"), ("Content-Length", str(len(raw)))]
     start_response(f"{status} -", headers)

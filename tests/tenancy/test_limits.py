@@ -71,7 +71,9 @@ def test_jobs_of_others_do_not_exist(world: World, limited: Ledger) -> None:
     assert limited.job("default", theirs.id) is None
     assert limited.claim_job("default", theirs.id, owner="me", now=AT, until=AT) is None
     with pytest.raises(ForbiddenError, match="user_id"):
-        limited.update_job(theirs, owner=None)
+        limited.update_job(theirs, held=theirs)
+    with pytest.raises(ForbiddenError, match="user_id"):
+        limited.update_job(mine, held=theirs)
     with pytest.raises(ForbiddenError, match="user_id"):
         limited.put_job(theirs, [])
 
@@ -113,7 +115,7 @@ def test_documents_of_memories_follow_the_memory(world: World, limited: Ledger) 
         limited.delete_document("default", "feedback", theirs)
     assert limited.put_document(Document("default", "feedback", mine, {}, AT, version=2))
     memory = world.ledger.read("default", [mine])[mine]
-    world.ledger.append([Event(EventKind.DELETE, memory.tombstone(AT))])
+    world.ledger.append([Event(EventKind.DELETE, memory.tombstone(AT, event_id="deletion"))])
     assert limited.delete_document("default", "feedback", mine)
 
 

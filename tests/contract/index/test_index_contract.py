@@ -95,7 +95,7 @@ def test_the_same_id_in_two_tenants_is_two_rows(index: Index) -> None:
     mine, theirs = memory("same"), memory("same", tenant="other")
     index.insert([row(mine, NORTH, words="tea"), row(theirs, EAST, words="tea")])
     index.drop("other", [(theirs.id, theirs.version)])
-    index.drop_older("other", [theirs.tombstone(theirs.updated_at)])
+    index.drop_older("other", [theirs.tombstone(theirs.updated_at, event_id="deletion")])
     assert ids(index.search_vector("acme", NORTH, EVERYTHING, 9)) == [mine.id]
     assert index.vectors("other", [(mine.id, mine.version)]) == {}
     assert index.vectors("acme", [(mine.id, mine.version)]) == {(mine.id, 1): NORTH}

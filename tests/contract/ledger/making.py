@@ -40,16 +40,21 @@ def a_job(name: str, *, scope: Scope = ANNA, second: int = 0, **more: Any) -> Jo
     return Job(job_id(name), scope, more.pop("state", JobState.PENDING), at(second), at(second), **more)
 
 
+def an_event_id() -> str:
+    """One of its own for each change, as the service gives it."""
+    return str(uuid.uuid4())
+
+
 def add(*memories: Memory) -> list[Event]:
     return [Event(EventKind.ADD, memory) for memory in memories]
 
 
 def update(memory: Memory, second: int = 1, **changes: Any) -> Event:
-    return Event(EventKind.UPDATE, memory.next_version(at(second), **changes))
+    return Event(EventKind.UPDATE, memory.next_version(at(second), **{"event_id": an_event_id(), **changes}))
 
 
 def delete(memory: Memory, second: int = 2) -> Event:
-    return Event(EventKind.DELETE, memory.tombstone(at(second)))
+    return Event(EventKind.DELETE, memory.tombstone(at(second), event_id=an_event_id()))
 
 
 def in_processes(reopen: Callable[[], Ledger], work: Callable[[Ledger, int], Any], count: int) -> list[Any]:

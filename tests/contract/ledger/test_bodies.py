@@ -61,15 +61,15 @@ def test_long_requests_answers_and_documents_come_back(ledger: Ledger) -> None:
     assert claimed is not None
     assert claimed.request == job.request
     done = replace(claimed, state=JobState.SUCCEEDED, results=tuple({"id": f"m{n}"} for n in range(20_000)))
-    assert ledger.update_job(done, owner="me")
+    assert ledger.update_job(done, held=claimed)
     assert ledger.job("acme", job.id) == done
 
     answer = IdempotencyRecord("print", at(9), 200, LONG)
-    ledger.finish_request("acme", "name", answer, expires_at=at(60))
     runs = IdempotencyRecord("print", at(9))
-    assert ledger.begin_request("acme", "name", runs, now=at(1), expires_at=at(60)) == answer
-    ledger.drop_request("acme", "name")
     assert ledger.begin_request("acme", "name", runs, now=at(1), expires_at=at(60)) is None
+    ledger.finish_request("acme", "name", answer, began=runs, expires_at=at(60))
+    assert ledger.begin_request("acme", "name", runs, now=at(2), expires_at=at(60)) == answer
+    assert ledger.begin_request("acme", "name", runs, now=at(60), expires_at=at(99)) is None
 
     document = Document("acme", "export", "x", {"long": LONG}, at(0))
     assert ledger.put_document(document)

@@ -53,6 +53,17 @@ def test_a_deleted_document_may_be_made_again(ledger: Ledger) -> None:
     assert ledger.put_document(a_document("a"))
 
 
+def test_who_read_a_document_that_was_deleted_does_not_overwrite_the_next_one_of_its_id(ledger: Ledger) -> None:
+    read = a_document("a")
+    ledger.put_document(read)
+    ledger.delete_document("acme", "webhook", "a")
+    again = a_document("a", second=5, body={"url": "of the second"})
+    ledger.put_document(again)
+    assert not ledger.put_document(replace(read, version=2, body={"url": "of the first"}))
+    assert ledger.document("acme", "webhook", "a") == again
+    assert ledger.put_document(replace(again, version=2))
+
+
 def test_documents_are_listed_newest_first_in_pages(ledger: Ledger) -> None:
     made = [a_document(f"{n}", second=n // 2) for n in range(7)]
     for document in made:

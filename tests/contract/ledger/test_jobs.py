@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_an_expired_lease_is_taken_over(ledger: Ledger) -> None:
     assert mine is not None
     assert theirs is not None
     assert (theirs.attempts, theirs.lease_owner, theirs.started_at) == (2, "them", at(1))
-    assert not ledger.update_job(replace(mine, state=JobState.FAILED), owner="me")
+    assert not ledger.update_job(replace(mine, state=JobState.FAILED), held=mine)
     assert ledger.job("acme", A) == theirs
 
 
@@ -79,13 +80,38 @@ def test_a_finished_job_is_never_claimed(ledger: Ledger, state: JobState) -> Non
     assert ledger.claim_job("acme", A, owner="me", now=at(99), until=at(100)) is None
 
 
-def test_a_job_is_updated_by_its_owner(ledger: Ledger) -> None:
-    ledger.put_job(a_job("a"), [])
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"state": JobState.RUNNING},
+        {"state": JobState.SUCCEEDED},
+        {"lease_owner": "me"},
+        {"lease_until": at(9)},
+        {"attempts": 1},
+        {"updated_at": at(1)},
+    ],
+)
+def test_a_job_is_updated_by_who_has_seen_how_it_stands(ledger: Ledger, moved: dict[str, Any]) -> None:
+    seen = a_job("a")
+    ledger.put_job(replace(seen, **moved), [])
     failed = a_job("a", state=JobState.FAILED, error="no", request={"new": 1})
-    assert not ledger.update_job(failed, owner="me")
-    assert ledger.update_job(failed, owner=None)
+    assert not ledger.update_job(failed, held=seen)
+    assert ledger.job("acme", A) == replace(seen, **moved)
+    assert ledger.update_job(failed, held=replace(seen, **moved))
     assert ledger.job("acme", A) == failed
-    assert not ledger.update_job(a_job("unknown"), owner=None)
+    assert not ledger.update_job(a_job("unknown"), held=a_job("unknown"))
+
+
+def test_a_job_that_ended_after_its_claim_expired_is_not_brought_back(ledger: Ledger) -> None:
+    """As sweep does, while the worker that was late finishes: an ended job keeps its last owner."""
+    ledger.put_job(a_job("a"), [])
+    seen = ledger.claim_job("acme", A, owner="me", now=at(1), until=at(5))
+    assert seen is not None
+    done = replace(seen, state=JobState.SUCCEEDED, updated_at=at(7))
+    ledger.append([], completing=done)
+    assert not ledger.update_job(replace(seen, state=JobState.PENDING, lease_owner=None), held=seen)
+    assert ledger.job("acme", A) == done
+    assert ledger.claim_job("acme", A, owner="them", now=at(9), until=at(20)) is None
 
 
 def test_stuck_jobs_have_expired_leases_or_wait_too_long_oldest_first(ledger: Ledger) -> None:

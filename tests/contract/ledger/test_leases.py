@@ -44,15 +44,30 @@ def test_keys_are_found_by_hash_and_replaced(ledger: Ledger) -> None:
     ledger.put_key(key)
     assert ledger.key("hash") == key
     assert ledger.key("other") is None
-    ledger.put_key(replace(key, revoked=True))
+    assert ledger.put_key(replace(key, revoked=True), held=key)
     assert ledger.key("hash") == replace(key, revoked=True)
+
+
+def test_a_key_is_replaced_by_who_has_seen_how_it_stands(ledger: Ledger) -> None:
+    """Two who saw it at once: the second one's news is old, and a revocation is never undone."""
+    key = ApiKey("hash", "acme", Role.READ, at(0))
+    assert not ledger.put_key(replace(key, revoked=True), held=key)
+    assert ledger.put_key(key)
+    assert not ledger.put_key(replace(key, role=Role.WRITE))
+    assert ledger.put_key(replace(key, revoked=True), held=key)
+    assert not ledger.put_key(replace(key, role=Role.WRITE), held=key)
+    assert not ledger.put_key(replace(key, revoked=True), held=key)
+    assert ledger.keys("acme") == [replace(key, revoked=True)]
+    moved = replace(key, tenant="other", created_at=at(1))
+    assert ledger.put_key(moved, held=replace(key, revoked=True))
+    assert (ledger.keys("acme"), ledger.keys("other")) == ([], [moved])
 
 
 def test_the_keys_of_a_tenant_are_listed_oldest_first(ledger: Ledger) -> None:
     first, second = (ApiKey(name, "acme", Role.WRITE, created_at=at(n)) for n, name in enumerate(["b", "a"]))
     for key in (second, first, ApiKey("c", "other", Role.ADMIN, created_at=at(0))):
         ledger.put_key(key)
-    ledger.put_key(replace(first, revoked=True))
+    ledger.put_key(replace(first, revoked=True), held=first)
     assert ledger.keys("acme") == [replace(first, revoked=True), second]
     assert ledger.keys("nobody") == []
 
@@ -65,7 +80,7 @@ def test_a_request_begins_once_and_then_shows_its_answer(ledger: Ledger) -> None
     assert begin(ledger, RUNS, 0) is None
     assert begin(ledger, replace(RUNS, fingerprint="other body"), 1) == RUNS
     assert begin(ledger, RUNS, 1, tenant="other") is None
-    ledger.finish_request("acme", "POST /memories k", DONE, expires_at=at(100))
+    ledger.finish_request("acme", "POST /memories k", DONE, began=RUNS, expires_at=at(100))
     assert begin(ledger, RUNS, 50) == DONE
 
 
@@ -79,7 +94,7 @@ def test_an_abandoned_request_is_taken_over_by_the_same_body_only(ledger: Ledger
 
 def test_an_expired_record_is_taken_over_by_any_body(ledger: Ledger) -> None:
     begin(ledger, RUNS, 0)
-    ledger.finish_request("acme", "POST /memories k", DONE, expires_at=at(60))
+    ledger.finish_request("acme", "POST /memories k", DONE, began=RUNS, expires_at=at(60))
     other = replace(RUNS, fingerprint="other body", lease_until=at(70))
     assert begin(ledger, other, 60) is None
     assert begin(ledger, RUNS, 61) == other
@@ -87,8 +102,39 @@ def test_an_expired_record_is_taken_over_by_any_body(ledger: Ledger) -> None:
 
 def test_a_dropped_request_may_begin_again(ledger: Ledger) -> None:
     begin(ledger, RUNS, 0)
-    ledger.drop_request("acme", "POST /memories k")
-    ledger.drop_request("acme", "POST /memories k")
+    ledger.drop_request("acme", "POST /memories k", began=RUNS)
+    ledger.drop_request("acme", "POST /memories k", began=RUNS)
+    assert begin(ledger, RUNS, 1) is None
+
+
+def test_a_request_that_was_taken_over_neither_answers_nor_drops(ledger: Ledger) -> None:
+    """It outlived its lease: the repeat that runs now has the last word, or a third would run beside it."""
+    begin(ledger, RUNS, 0)
+    again = replace(RUNS, lease_until=at(30))
+    assert begin(ledger, again, 10) is None
+    ledger.drop_request("acme", "POST /memories k", began=RUNS)
+    assert begin(ledger, RUNS, 11) == again
+    ledger.finish_request("acme", "POST /memories k", DONE, began=RUNS, expires_at=at(100))
+    assert begin(ledger, RUNS, 12) == again
+    late = replace(DONE, body="the repeat's")
+    ledger.finish_request("acme", "POST /memories k", late, began=again, expires_at=at(100))
+    ledger.finish_request("acme", "POST /memories k", DONE, began=RUNS, expires_at=at(100))
+    ledger.drop_request("acme", "POST /memories k", began=again)
+    assert begin(ledger, RUNS, 50) == late
+
+
+def test_an_answer_to_a_request_that_is_not_known_any_more_is_not_kept(ledger: Ledger) -> None:
+    ledger.finish_request("acme", "POST /memories k", DONE, began=RUNS, expires_at=at(100))
+    assert begin(ledger, RUNS, 1) is None
+
+
+def test_an_answer_that_shows_a_memory_deleted_meanwhile_is_not_kept(ledger: Ledger) -> None:
+    memory = a_memory("a")
+    ledger.append(add(memory))
+    begin(ledger, RUNS, 0)
+    ledger.append([delete(memory)])
+    shown = replace(DONE, body=f'{{"results": [{{"id": "{memory.id}", "memory": "its text"}}]}}')
+    ledger.finish_request("acme", "POST /memories k", shown, began=RUNS, expires_at=at(100))
     assert begin(ledger, RUNS, 1) is None
 
 
@@ -97,7 +143,7 @@ def test_an_answer_that_shows_a_memory_goes_with_it(ledger: Ledger) -> None:
     ledger.append(add(memory))
     begin(ledger, RUNS, 0)
     shown = replace(DONE, body=f'{{"results": [{{"id": "{memory.id}", "memory": "its text"}}]}}')
-    ledger.finish_request("acme", "POST /memories k", shown, expires_at=at(100))
+    ledger.finish_request("acme", "POST /memories k", shown, began=RUNS, expires_at=at(100))
     ledger.append([delete(memory)])
     assert begin(ledger, RUNS, 1) is None
 

@@ -144,7 +144,9 @@ def test_deletion_blanks_the_words_in_all_events_and_keeps_ids_and_times(ledger:
     changed = update(memory, text="other words")
     ledger.append([*add(memory), changed])
     # The words go even if the caller's event still carries them.
-    ledger.append([replace(delete(changed.memory), memory=changed.memory.next_version(at(5), deleted=True))])
+    ledger.append(
+        [replace(delete(changed.memory), memory=changed.memory.next_version(at(5), event_id="deletion", deleted=True))]
+    )
     events = ledger.history("acme", memory.id)
     assert [event.kind for event in events] == [EventKind.ADD, EventKind.UPDATE, EventKind.DELETE]
     for event in events:

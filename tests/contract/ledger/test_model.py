@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,13 +17,21 @@ from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
 from forgetless.domain.scope import SCOPE_IDS, Scope
 from forgetless.ports.ledger import Entity, Ledger
-from tests.contract.ledger.making import a_memory, a_message, at
+from tests.contract.ledger.making import a_memory, a_message, an_event_id, at
 
 #: Every example plays in a tenant of its own, so that they may share one ledger.
 _examples = count()
 
 ODD_TEXTS = ["tea", "dog", "\ud800", "nul \x00", ""]
 REFS = [a_message("m", position).ref for position in range(3)]
+
+
+BLANK: dict[str, Any] = {"text": "", "metadata": {}, "categories": (), "context": (), "sources": ()}
+
+
+def said(memory: Memory) -> Memory:
+    """What an event says, whenever it says it."""
+    return replace(memory, created_at="", updated_at="", context=(), event_id="", **(BLANK if memory.deleted else {}))
 
 
 @dataclass
@@ -38,21 +47,27 @@ class Model:
     def append(self, event: Event) -> type[Exception] | None:
         memory = event.memory
         held = self.events[memory.id]
-        line = (event.kind, memory.version, memory.job_id)
-        if line in [(each.kind, each.memory.version, each.memory.job_id) for each in held]:
-            return None
+        if 1 <= memory.version <= len(held):
+            return None if self._again(held[memory.version - 1], event) else VersionConflictError
         if memory.version != len(held) + 1:
             return VersionConflictError
         if event.kind is EventKind.ADD and memory.extracted and self._twin(memory):
             return DuplicateTextError
         held.append(event)
         if memory.deleted:  # also a change of what is gone already: its words must not come back
-            blank = {"text": "", "metadata": {}, "categories": (), "context": (), "sources": ()}
-            held[:] = [Event(each.kind, replace(each.memory, **blank)) for each in held]
+            held[:] = [Event(each.kind, replace(each.memory, **BLANK)) for each in held]
             memory = held[-1].memory
         self.memories[memory.id] = memory
         self.pending[memory.id] = memory.updated_at
         return None
+
+    def _again(self, held: Event, event: Event) -> bool:
+        erased = self.memories[event.memory.id].deleted
+        ids = (held.memory.event_id, event.memory.event_id)
+        same = (held.kind, held.memory.job_id) == (event.kind, event.memory.job_id)
+        if all(ids):
+            return same and ids[0] == ids[1] and (erased or said(held.memory) == said(event.memory))
+        return same and ((erased and event.kind is EventKind.ADD) or said(held.memory) == said(event.memory))
 
     def _twin(self, memory: Memory) -> bool:
         return any(
@@ -143,10 +158,11 @@ def play(ledger: Ledger, model: Model, name: str, argument: object, when: str) -
             ledger.mark_indexed([memory])
             model.pending.pop(memory.id, None)
             return
+        new_id = an_event_id()
         event = {
-            "update": Event(EventKind.UPDATE, memory.next_version(when, text=f"new at {when}")),
-            "supersede": Event(EventKind.UPDATE, memory.next_version(when, superseded_by="another")),
-            "delete": Event(EventKind.DELETE, memory.tombstone(when)),
+            "update": Event(EventKind.UPDATE, memory.next_version(when, event_id=new_id, text=f"new at {when}")),
+            "supersede": Event(EventKind.UPDATE, memory.next_version(when, event_id=new_id, superseded_by="another")),
+            "delete": Event(EventKind.DELETE, memory.tombstone(when, event_id=new_id)),
             "again": model.events[memory.id][-1],
             "stale": Event(EventKind.UPDATE, replace(memory, text="stale")),
         }[name]

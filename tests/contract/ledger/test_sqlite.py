@@ -134,7 +134,9 @@ def test_words_that_are_erased_leave_every_file(ledger: SqliteLedger, path: Path
         said = a_message(f"j{n}", content="SECRET " * dice.choice([1, 40, 400]))
         ledger.append(add(memory), completing=done, messages=[said])
     answer = IdempotencyRecord("f", at(9), 200, f"SECRET {memories[0].id}")
-    ledger.finish_request("acme", "name", answer, expires_at=at(9))
+    runs = IdempotencyRecord("f", at(9))
+    ledger.begin_request("acme", "name", runs, now=at(0), expires_at=at(9))
+    ledger.finish_request("acme", "name", answer, began=runs, expires_at=at(9))
     dice.shuffle(memories)
     for memory in memories[:50]:
         ledger.append([update(memory, text="SECRET too")])
@@ -269,7 +271,7 @@ def test_a_thread_that_ends_closes_its_connection(ledger: SqliteLedger, path: Pa
 def test_an_erased_event_keeps_the_ledger_readable(ledger: SqliteLedger) -> None:
     memory = a_memory("a", text="x" * 100_000, metadata={"k": "\ud800"})
     ledger.append([*add(memory), Event(update(memory).kind, update(memory, text="y" * 50_000).memory)])
-    ledger.append([delete(memory.next_version(at(1)))])
+    ledger.append([delete(memory.next_version(at(1), event_id="deletion"))])
     assert [event.memory.text for event in ledger.history("acme", memory.id)] == ["", "", ""]
 
 

@@ -117,5 +117,5 @@ def test_another_tenant_sees_and_touches_nothing(api: Api) -> None:
 def test_a_revoked_key_is_unknown(api: Api) -> None:
     stored = api.world.ledger.key(key_hash(MEMBER))
     assert stored is not None
-    api.world.ledger.put_key(replace(stored, revoked=True))
+    api.world.ledger.put_key(replace(stored, revoked=True), held=stored)
     assert api.get("/entities", key=MEMBER).status_code == 401

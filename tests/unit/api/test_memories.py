@@ -13,9 +13,9 @@ from tests.unit.api.client import ADMIN, MEMBER, Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.service.world import facts
 
-GET_KEYS = {"id", "memory", "hash", "metadata", "score", "created_at", "updated_at"}
+GET_KEYS = {"id", "memory", "hash", "version", "metadata", "score", "created_at", "updated_at"}
 RAW_KEYS = [
-    *("id", "memory", "user_id", "agent_id", "run_id", "hash", "expiration_date", "metadata"),
+    *("id", "memory", "user_id", "agent_id", "run_id", "hash", "version", "expiration_date", "metadata"),
     *("created_at", "updated_at"),
 ]
 ONE = [{"role": "user", "content": "I like tea"}]
@@ -32,18 +32,18 @@ def test_verbatim_messages_come_back_with_role_and_no_actor(api: Api) -> None:
     assert list(answer.json()) == ["results", "event_id"]
     shown = [{k: v for k, v in item.items() if k != "id"} for item in answer.json()["results"]]
     assert shown == [
-        {"memory": "I like tea", "event": "ADD", "actor_id": None, "role": "user"},
-        {"memory": "Noted", "event": "ADD", "actor_id": None, "role": "assistant"},
+        {"memory": "I like tea", "event": "ADD", "version": 1, "actor_id": None, "role": "user"},
+        {"memory": "Noted", "event": "ADD", "version": 1, "actor_id": None, "role": "assistant"},
     ]
     assert api.texts() == ["Noted", "I like tea"]
 
 
-def test_extracted_facts_come_back_with_three_keys(new_api: NewApi) -> None:
+def test_extracted_facts_come_back_without_role_and_actor(new_api: NewApi) -> None:
     api = new_api([facts("Alice likes tea")])
     answer = api.post("/memories", {"messages": ONE, "user_id": "alice"})
     assert list(answer.json()) == ["results", "event_id"]
     (item,) = answer.json()["results"]
-    assert list(item) == ["id", "memory", "event"]
+    assert list(item) == ["id", "memory", "event", "version"]
     assert (item["memory"], item["event"]) == ("Alice likes tea", "ADD")
 
 
@@ -51,7 +51,7 @@ def test_a_procedure_is_summarised_into_one_memory(new_api: NewApi) -> None:
     api = new_api(["1. opened the page"])
     body = {"messages": ONE, "agent_id": "bot", "memory_type": "procedural_memory"}
     (item,) = api.post("/memories", body).json()["results"]
-    assert list(item) == ["id", "memory", "event"]
+    assert list(item) == ["id", "memory", "event", "version"]
     assert api.get(f"/memories/{item['id']}").json()["metadata"] == {"memory_type": "procedural_memory"}
 
 
@@ -242,7 +242,7 @@ def test_404_names_the_memory_in_mem0s_words(api: Api) -> None:
 def test_an_update_changes_text_and_merges_metadata(api: Api) -> None:
     (memory,) = api.say("tea", metadata={"a": 1, "b": 1})
     answer = api.put(f"/memories/{memory}", {"text": "coffee", "metadata": {"b": 2, "user_id": "bob"}})
-    assert (answer.status_code, answer.json()) == (200, {"message": "Memory updated successfully!"})
+    assert (answer.status_code, answer.json()) == (200, {"message": "Memory updated successfully!", "version": 2})
     item = api.get(f"/memories/{memory}").json()
     assert (item["memory"], item["metadata"], item["user_id"]) == ("coffee", {"a": 1, "b": 2}, "alice")
 
@@ -279,7 +279,7 @@ def test_history_tells_what_happened_in_order(api: Api) -> None:
         ("UPDATE", "tea", "coffee"),
     ]
     assert list(items[0]) == [
-        *("id", "memory_id", "old_memory", "new_memory", "event", "created_at", "updated_at"),
+        *("id", "memory_id", "version", "old_memory", "new_memory", "event", "created_at", "updated_at"),
         *("is_deleted", "actor_id", "role"),
     ]
     assert (items[0]["updated_at"], items[0]["is_deleted"]) == (None, False)

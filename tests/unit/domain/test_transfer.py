@@ -49,6 +49,7 @@ memories = st.builds(
     sources=refs,
     superseded_by=maybe,
     deleted=st.booleans(),
+    event_id=ids.filter(bool),
 )
 
 
@@ -60,6 +61,16 @@ def test_an_event_comes_back_as_it_was(event: Event) -> None:
     assert back == event
     assert isinstance(back, Event)
     assert event_line(back) == line  # equal is not enough: the order of metadata's keys, -0.0 and 1.0 too
+
+
+def test_an_event_without_an_id_gets_the_same_one_from_export_and_import() -> None:
+    old = Event(EventKind.ADD, Memory("m", 1, Scope("acme", user_id="anna"), "tea", AT, AT, "job"))
+    line = event_line(old)
+    record = parse_line(line)
+    assert record["memory"].pop("event_id").startswith("line:")
+    back = read_record("acme", record)
+    assert isinstance(back, Event)
+    assert event_line(back) == line
 
 
 @given(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from forgetless.domain.memory import EventKind
-from forgetless.domain.webhooks import Webhook, from_document, new_secret, next_document, signature, to_document
+from forgetless.domain.webhooks import Webhook, from_document, new_secret, signature, to_document
 
 HOOK = Webhook(
     id="wh-1",
@@ -22,13 +22,6 @@ HOOK = Webhook(
 
 def test_a_webhook_comes_back_from_its_document() -> None:
     assert from_document(to_document(HOOK)) == HOOK
-
-
-def test_the_next_document_keeps_the_identity_and_counts_on() -> None:
-    first = to_document(HOOK)
-    second = next_document(first, replace(HOOK, is_active=False, disabled_reason="it failed"))
-    assert (second.id, second.version, second.created_at) == ("wh-1", 2, HOOK.created_at)
-    assert from_document(second).disabled_reason == "it failed"
 
 
 def test_it_is_told_of_what_it_asked_for_while_it_is_active() -> None:

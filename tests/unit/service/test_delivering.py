@@ -16,7 +16,9 @@ import pytest
 from forgetless.adapters.webhook_http import HttpWebhookSender
 from forgetless.domain.deliveries import DELIVERY, RETRY_DELAYS_S, Delivery
 from forgetless.domain.errors import LedgerError
-from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, next_document, to_document
+from forgetless.domain.memory import Event, EventKind
+from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, to_document
+from forgetless.service.announcing import Announcer
 from forgetless.service.delivering import DeliveryReport, DeliveryService
 from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
 from tests.unit.servers import Answer, serve
@@ -194,9 +196,7 @@ def test_after_a_day_of_failure_the_webhook_is_disabled_and_says_so(post: Post) 
     post.run(after=3600)
     assert len(post.receiver.got) == sent
     # Made active again, it has another day.
-    document = post.world.ledger.document("default", WEBHOOK, "wh")
-    assert document is not None
-    post.world.ledger.put_document(next_document(document, replace(post.held(), is_active=True)))
+    post.world.services.webhooks.update("default", "wh", {"is_active": True})
     post.receiver.answers = [503]
     post.world.say("I like water.")
     post.run(after=1)
@@ -236,6 +236,68 @@ def test_words_that_were_erased_before_the_delivery_are_not_sent(post: Post) -> 
     post.run(after=1)
     assert post.receiver.told() == [("ADD", ""), ("DELETE", "")]
     assert b"secret" not in b"".join(body for _, _, body in post.receiver.got)
+
+
+def test_an_announcement_of_who_lost_the_race_does_not_tell_of_the_winner_twice(post: Post) -> None:
+    post.hook()
+    id_ = post.world.say("I like tea.").results[0].id
+    post.run()
+    memory = post.world.ledger.read("default", [id_])[id_]
+    now = post.world.clock.now()
+    lost = Event(EventKind.UPDATE, memory.next_version(now, event_id="the loser's", text="I like water."))
+    Announcer(ledger=post.world.ledger, clock=post.world.clock).announce([lost])
+    post.world.services.changes.update(UpdateRequest("default", id_, text="I like coffee."))
+    post.run(after=1)
+    assert post.receiver.told() == [("ADD", "I like tea."), ("UPDATE", "I like coffee.")]
+    assert {delivery.state for delivery in post.log()} == {"delivered"}
+
+
+def test_a_delivery_of_the_version_before_this_one_is_sent_and_read_by_it(post: Post) -> None:
+    post.hook()
+    id_ = post.world.say("I like tea.").results[0].id
+    (document,), _ = post.world.ledger.documents("default", DELIVERY, limit=9)
+    assert document.body["events"] == [[id_, 1]]
+    older = {name: value for name, value in document.body.items() if name != "event_ids"}
+    assert post.world.ledger.put_document(replace(document, version=2, body=older))
+    assert post.run() == DeliveryReport(1, 0, 0)
+    assert post.receiver.told() == [("ADD", "I like tea.")]
+
+
+@pytest.mark.parametrize("answer", [410, 503])
+def test_a_webhook_that_its_owner_changed_while_we_sent_is_not_disabled(post: Post, answer: int) -> None:
+    """The day of failures that it ends, and the address that is gone, are those of before."""
+    post.hook()
+    post.world.say("I like tea.")
+    post.receiver.answers = [503]
+    post.run()
+    post.world.clock.advance(86_400.0)
+    post.world.say("I like coffee.")
+    sent = post.receiver.send
+
+    def change_then_answer(url: str, **rest: Any) -> int:
+        post.receiver.send = sent  # type: ignore[method-assign]
+        post.world.services.webhooks.update("default", "wh", {"url": "https://example.com/new"})
+        return answer
+
+    post.receiver.send = change_then_answer  # type: ignore[method-assign]
+    post.run()
+    assert (post.held().is_active, post.held().failing_since) == (True, None)
+    post.run(after=RETRY_DELAYS_S[1] + 1)
+    assert post.receiver.got[-1][0] == "https://example.com/new"
+
+
+def test_a_delivery_of_which_nothing_came_says_nothing_of_the_receiver(post: Post) -> None:
+    post.hook()
+    post.world.say("I like tea.")
+    post.receiver.answers = [503] * 9
+    post.run()
+    memory = post.world.ledger.list_memories("default", {}, limit=1).items[0]
+    never = Event(EventKind.UPDATE, memory.next_version(post.world.clock.now(), event_id="never"))
+    Announcer(ledger=post.world.ledger, clock=post.world.clock).announce([never])
+    for after in (1, 60, 70):  # the first one fails again at 61 s; what never came is given up at 131 s, alone
+        post.run(after=after)
+    assert [delivery.state for delivery in post.log()] == ["delivered", "pending"]
+    assert post.held().failing_since is not None
 
 
 def test_a_crash_between_announcement_and_append_loses_and_invents_nothing(

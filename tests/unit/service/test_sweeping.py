@@ -108,11 +108,11 @@ def test_a_job_that_failed_while_sweep_looked_stays_failed(new_world: NewWorld) 
     world = new_world(["nonsense", "nonsense"])
     accept(world)
     (seen,) = jobs(world)
-    world.ledger.update_job(replace(seen, attempts=MOST_ATTEMPTS - 1), owner=None)
+    world.ledger.update_job(replace(seen, attempts=MOST_ATTEMPTS - 1), held=seen)
     with pytest.raises(LlmReplyError):
         world.services.ingest.run("default", seen.id, seconds=60)
     assert jobs(world)[0].state is JobState.FAILED
-    assert not world.ledger.update_job(replace(seen, state=JobState.PENDING), owner=seen.lease_owner)
+    assert not world.ledger.update_job(replace(seen, state=JobState.PENDING), held=seen)
 
 
 def test_an_error_that_nobody_foresaw_fails_the_job_whose_caller_saw_it(new_world: NewWorld) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import orjson
@@ -33,6 +34,8 @@ __all__ = [
 #: Marks a body that only the standard library reads back as it was; white space, so it stays JSON.
 _STANDARD = b" "
 
+_MEMORY_FIELDS = frozenset(field.name for field in fields(Memory))
+
 _DEFAULTS: tuple[tuple[str, Any], ...] = (
     ("position", 0),
     ("metadata", {}),
@@ -46,6 +49,7 @@ _DEFAULTS: tuple[tuple[str, Any], ...] = (
     ("deleted", False),
     ("immutable", False),
     ("recorded_at", None),
+    ("event_id", ""),
 )
 
 
@@ -113,14 +117,17 @@ def dump_memory(memory: Memory) -> bytes:
 
 def load_memory(tenant: str, body: bytes) -> Memory:
     """The memory of `dump_memory`."""
-    fields = load(body)
-    fields["scope"] = Scope(tenant, *fields["scope"])
-    if "categories" in fields:
-        fields["categories"] = tuple(fields["categories"])
+    values = load(body)
+    values["scope"] = Scope(tenant, *values["scope"])
+    if "categories" in values:
+        values["categories"] = tuple(values["categories"])
     for name in ("context", "sources"):
-        if name in fields:
-            fields[name] = tuple(MessageRef(*ref) for ref in fields[name])
-    return Memory(**fields)
+        if name in values:
+            values[name] = tuple(MessageRef(*ref) for ref in values[name])
+    try:
+        return Memory(**values)
+    except TypeError:  # a later version wrote it: what we do not know is left out
+        return Memory(**{name: value for name, value in values.items() if name in _MEMORY_FIELDS})
 
 
 def dump_message(message: Message) -> bytes:
@@ -159,12 +166,12 @@ def dump_job(job: Job) -> bytes:
 
 def load_job(tenant: str, body: bytes, request: bytes) -> Job:
     """The job of `dump_job`; an empty request was erased."""
-    fields = load(body)
-    fields["request"] = load(request) if request else {}
-    fields["scope"] = Scope(tenant, *fields["scope"])
-    fields["state"] = JobState(fields["state"])
-    fields["results"] = tuple(fields["results"])
-    return Job(**fields)
+    values = load(body)
+    values["request"] = load(request) if request else {}
+    values["scope"] = Scope(tenant, *values["scope"])
+    values["state"] = JobState(values["state"])
+    values["results"] = tuple(values["results"])
+    return Job(**values)
 
 
 def to_cursor(*keys: str | int) -> str:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from fastapi import Header
 
 from forgetless.api.checking import check_expiration_date, check_metadata
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.memory import Memory
 from forgetless.service.requests import UpdateRequest
 
-__all__ = ["update_request"]
+__all__ = ["IfMatch", "check_no_if_match", "etag", "expected_versions", "update_request"]
+
+#: The request header; None where it was not sent.
+IfMatch = Annotated[str | None, Header()]
+
+_ENTITY_TAG = re.compile(r'\s*(?:"(\d{1,18})"|(\d{1,18}))\s*')
 
 
 def update_request(
@@ -20,6 +29,7 @@ def update_request(
     metadata: Mapping[str, Any] | None,
     expiration_date: str | None,
     clear_expiration: bool = False,
+    versions: frozenset[int] | None = None,
 ) -> UpdateRequest:
     """What is None stays; raises InvalidRequestError naming the field that is wrong."""
     if text is not None and not text.strip():
@@ -31,4 +41,26 @@ def update_request(
         metadata=None if metadata is None else check_metadata(metadata),
         expiration_date=None if expiration_date is None else check_expiration_date(expiration_date),
         clear_expiration=clear_expiration,
+        expected_versions=versions,
     )
+
+
+def expected_versions(if_match: str | None) -> frozenset[int] | None:
+    """The versions that an If-Match names; None for any (no header, or `*`). Raises InvalidRequestError."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    found = [_ENTITY_TAG.fullmatch(tag) for tag in if_match.split(",")]
+    if not all(found):
+        raise InvalidRequestError('If-Match: give the version that you read, in quotes, for example "3".')
+    return frozenset(int(tag[1] or tag[2]) for tag in found if tag is not None)
+
+
+def check_no_if_match(if_match: str | None) -> None:
+    """Raise InvalidRequestError where one header cannot stand for many memories: ignoring it would lose updates."""
+    if if_match is not None:
+        raise InvalidRequestError("If-Match: a batch cannot use it; change the memories one by one.")
+
+
+def etag(memory: Memory) -> dict[str, str]:
+    """The header that carries the memory's version, for a later If-Match."""
+    return {"ETag": f'"{memory.version}"'}

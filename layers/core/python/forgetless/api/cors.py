@@ -12,7 +12,7 @@ from forgetless.api.rates import RATE_HEADERS
 __all__ = ["cross_origin"]
 
 #: What a script may read of an answer beside its body.
-_EXPOSED = ("X-Request-ID", "Server-Timing", "Retry-After", "Idempotency-Replayed", *RATE_HEADERS)
+_EXPOSED = ("X-Request-ID", "Server-Timing", "Retry-After", "ETag", "Idempotency-Replayed", *RATE_HEADERS)
 
 
 def cross_origin(origins: Sequence[str]) -> list[Middleware]:

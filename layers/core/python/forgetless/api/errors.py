@@ -28,6 +28,7 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.ForbiddenError: 403,
     errors.RateLimitedError: 429,
     errors.NotFoundError: 404,
+    errors.PreconditionFailedError: 412,
     errors.ConflictError: 409,
     errors.VersionConflictError: 409,
     errors.LeaseLostError: 409,

@@ -14,6 +14,8 @@ from forgetless.api.access import route_of
 from forgetless.api.caller import get_caller, set_idempotency_key
 from forgetless.api.routing import Runner
 from forgetless.domain.errors import ForgetlessError, InvalidRequestError
+from forgetless.ports.ledger import IdempotencyRecord
+from forgetless.service.idempotency import StoredAnswer
 
 __all__ = ["MAX_KEY_CHARS", "Idempotency", "fingerprint"]
 
@@ -41,9 +43,9 @@ class Idempotency:
         caller = get_caller(scope)
         body = await _read(receive)
         print_ = fingerprint(body, scope["query_string"])
-        stored = await self._run(lambda: caller.services.idempotency.begin(caller.tenant, name, print_))
-        if stored is not None:
-            await Response(stored.body, stored.status, _REPLAYED, "application/json")(scope, receive, send)
+        began = await self._run(lambda: caller.services.idempotency.begin(caller.tenant, name, print_))
+        if isinstance(began, StoredAnswer):
+            await Response(began.body, began.status, _REPLAYED, "application/json")(scope, receive, send)
             return
         # The body is part of it: a key that is used again after its record has expired is another request.
         set_idempotency_key(scope, f"{name} {print_}")
@@ -51,28 +53,26 @@ class Idempotency:
         try:
             await self._app(scope, _replay(body, receive), answer.take)
         except Exception:
-            await self._forget(scope, name)
+            await self._forget(scope, name, began)
             raise
         if 200 <= answer.status < 300:
-            await self._keep(scope, name, print_, answer)
+            await self._keep(scope, name, began, answer)
         else:
-            await self._forget(scope, name)
+            await self._forget(scope, name, began)
         await answer.give(send)
 
-    async def _keep(self, scope: Scope, name: str, print_: str, answer: _Answer) -> None:
+    async def _keep(self, scope: Scope, name: str, began: IdempotencyRecord, answer: _Answer) -> None:
         caller = get_caller(scope)
         text = answer.body.decode()
         try:
-            await self._run(
-                lambda: caller.services.idempotency.finish(caller.tenant, name, print_, answer.status, text)
-            )
+            await self._run(lambda: caller.services.idempotency.finish(caller.tenant, name, began, answer.status, text))
         except ForgetlessError as error:  # what was asked is done, and the client must hear it
             _logger.warning("request %s: the answer was not kept: %s", scope["state"]["request_id"], error.code)
 
-    async def _forget(self, scope: Scope, name: str) -> None:
+    async def _forget(self, scope: Scope, name: str, began: IdempotencyRecord) -> None:
         caller = get_caller(scope)
         try:
-            await self._run(lambda: caller.services.idempotency.drop(caller.tenant, name))
+            await self._run(lambda: caller.services.idempotency.drop(caller.tenant, name, began))
         except ForgetlessError as error:  # the record's lease ends by itself
             _logger.warning("request %s: the key was not released: %s", scope["state"]["request_id"], error.code)
 

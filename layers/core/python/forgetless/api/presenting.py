@@ -1,4 +1,4 @@
-"""Memories, results and history as mem0's self-hosted server shows them: exactly its keys."""
+"""Memories, results and history as mem0's self-hosted server shows them: its keys, and the version."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def raw_item(memory: Memory) -> dict[str, Any]:
         "agent_id": scope.agent_id or None,
         "run_id": scope.run_id or None,
         "hash": memory.hash,
+        "version": memory.version,
         "expiration_date": memory.expiration_date,
         "metadata": _metadata(memory),
         **_times(memory),
@@ -71,6 +72,7 @@ def history_item(item: HistoryItem) -> dict[str, Any]:
     return {
         "id": item.id,
         "memory_id": item.memory_id,
+        "version": item.memory.version,
         "old_memory": item.old_memory,
         "new_memory": item.new_memory,
         "event": item.event.value,
@@ -94,7 +96,7 @@ def entity_item(entity: Entity) -> dict[str, Any]:
 
 
 def _extracted_item(added: AddedMemory) -> dict[str, Any]:
-    return {"id": added.id, "memory": added.memory, "event": added.event}
+    return {"id": added.id, "memory": added.memory, "event": added.event, "version": added.version}
 
 
 def _verbatim_item(added: AddedMemory) -> dict[str, Any]:
@@ -102,7 +104,13 @@ def _verbatim_item(added: AddedMemory) -> dict[str, Any]:
 
 
 def _head(memory: Memory) -> dict[str, Any]:
-    return {"id": memory.id, "memory": memory.text, "hash": memory.hash, "metadata": _metadata(memory)}
+    return {
+        "id": memory.id,
+        "memory": memory.text,
+        "hash": memory.hash,
+        "version": memory.version,
+        "metadata": _metadata(memory),
+    }
 
 
 def _metadata(memory: Memory) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from forgetless.domain.documents import Document
+from forgetless.domain.memory import Memory
 
 __all__ = ["ATTEMPTS_KEPT", "DELIVERY", "RETRY_DELAYS_S", "Attempt", "Delivery", "EventRef", "message_id"]
 
@@ -25,6 +26,14 @@ class EventRef:
 
     memory_id: str
     version: int
+    event_id: str = ""
+
+    def names(self, memory: Memory) -> bool:
+        """Whether the memory, as it stands at this place, is what was announced.
+
+        If another writer was first, whoever announced has announced again, or has failed. Older data has no ids.
+        """
+        return not self.event_id or not memory.event_id or self.event_id == memory.event_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,8 @@ class Delivery:
         body = {
             "webhook_id": self.webhook_id,
             "events": [[one.memory_id, one.version] for one in self.events],
+            # Beside them: the version before this one reads pairs.
+            "event_ids": [one.event_id for one in self.events],
             "state": self.state,
             "done": self.done,
             "failures": self.failures,
@@ -79,11 +90,14 @@ class Delivery:
     def of(cls, document: Document) -> Delivery:
         """The delivery that a document holds."""
         body: Mapping[str, Any] = document.body
+        places, event_ids = body["events"], body.get("event_ids") or [""] * len(body["events"])
         return cls(
             id=document.id,
             tenant=document.tenant,
             webhook_id=body["webhook_id"],
-            events=tuple(EventRef(*one) for one in body["events"]),
+            events=tuple(
+                EventRef(id_, version, event) for (id_, version), event in zip(places, event_ids, strict=True)
+            ),
             created_at=document.created_at,
             due_at=document.due_at,
             state=body["state"],

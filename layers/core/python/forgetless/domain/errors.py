@@ -7,6 +7,7 @@ ForgetlessError
 ├── ForbiddenError                 this key may not (403)
 ├── RateLimitedError               this key asks too often; wait (429)
 ├── NotFoundError                  no such memory or job (404)
+├── PreconditionFailedError        the memory is at another version than the request names (412)
 ├── ConflictError                  someone else was first
 │   ├── VersionConflictError       read again, then write
 │   ├── LeaseLostError             another worker took the job over; drop the work
@@ -44,6 +45,7 @@ __all__ = [
     "LlmReplyError",
     "LlmUnavailableError",
     "NotFoundError",
+    "PreconditionFailedError",
     "QueueError",
     "RateLimitedError",
     "VersionConflictError",
@@ -104,6 +106,12 @@ class NotFoundError(ForgetlessError):
     """The tenant has nothing under this id."""
 
     code = "not_found"
+
+
+class PreconditionFailedError(ForgetlessError):
+    """The memory has moved on from the version that the request names; read it again."""
+
+    code = "precondition_failed"
 
 
 class ConflictError(ForgetlessError):

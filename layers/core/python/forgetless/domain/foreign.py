@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.memory import Event, EventKind, Memory
+from forgetless.domain.memory import Event, EventKind, Memory, line_event_id
 from forgetless.domain.scope import SCOPE_IDS, Scope
 from forgetless.domain.times import timestamp
 
@@ -60,6 +60,7 @@ def foreign_event(tenant: str, record: Mapping[str, Any], *, now: str) -> Event:
             attributed_to=_word("attributed_to", fields),
             categories=_categories(fields.get("categories")),
             expiration_date=_day(_word("expiration_date", fields)),
+            event_id=line_event_id(json.dumps(record, sort_keys=True, default=str).encode()),
         ),
     )
 

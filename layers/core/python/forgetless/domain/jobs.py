@@ -81,6 +81,13 @@ class Job:
             updated_at=now,
         )
 
+    def stands_as(self, seen: Job) -> bool:
+        """Whether nobody has moved it since it was seen so: state, claim, attempts and time are the same."""
+        return self._standing() == seen._standing()
+
+    def _standing(self) -> tuple[JobState, str | None, str | None, int, str]:
+        return (self.state, self.lease_owner, self.lease_until, self.attempts, self.updated_at)
+
     def ends_with(self, done: Job) -> bool:
         """Whether `done` may stand in this job's place as its end; False when it has ended already.
 

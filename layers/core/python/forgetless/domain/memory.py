@@ -10,8 +10,20 @@ from enum import StrEnum
 from typing import Any
 
 from forgetless.domain.scope import Scope
+from forgetless.domain.times import just_after
 
-__all__ = ["Event", "EventKind", "Memory", "Message", "MessageRef", "memory_id", "text_hash"]
+__all__ = [
+    "Event",
+    "EventKind",
+    "Memory",
+    "Message",
+    "MessageRef",
+    "is_repeat",
+    "job_event_id",
+    "line_event_id",
+    "memory_id",
+    "text_hash",
+]
 
 
 def text_hash(text: str) -> str:
@@ -22,6 +34,20 @@ def text_hash(text: str) -> str:
 def memory_id(job_id: str, position: int) -> str:
     """The deterministic id of the memory at `position` of a job, so that doing a job twice stores it once."""
     return str(uuid.uuid5(uuid.UUID(job_id), str(position)))
+
+
+#: How an event id begins that is a digest of an imported line; it would confirm a guess at erased words.
+LINE_EVENT = "line:"
+
+
+def line_event_id(line: bytes) -> str:
+    """The id of an event that was imported without one: the same line gives the same id."""
+    return LINE_EVENT + hashlib.sha256(line).hexdigest()
+
+
+def job_event_id(job_id: str, name: str | int) -> str:
+    """The id of an event that a job causes; `name` tells it from the job's others (a position, or a memory's id)."""
+    return f"{job_id}:{name}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -74,6 +100,8 @@ class Memory:
     immutable: bool = False
     #: When the service heard of it, where `created_at` is an earlier time that the client gave; None: the same.
     recorded_at: str | None = None
+    #: The event that made this version. It tells a repeat from another writer's change; "" in older data.
+    event_id: str = ""
 
     @property
     def hash(self) -> str:
@@ -85,13 +113,23 @@ class Memory:
         """Whether searches, lists and totals show it."""
         return not self.deleted and self.superseded_by is None
 
-    def next_version(self, at: str, **changes: Any) -> Memory:
-        """The following version with `changes`, updated at `at`."""
-        return replace(self, version=self.version + 1, updated_at=at, **changes)
+    def next_version(self, at: str, *, event_id: str, **changes: Any) -> Memory:
+        """The following version with `changes`, made by the event `event_id`.
 
-    def tombstone(self, at: str) -> Memory:
+        It is updated at `at`, or just after the last update where the clock has run backwards since.
+        """
+        updated_at = max(at, just_after(self.updated_at))
+        return replace(self, version=self.version + 1, updated_at=updated_at, event_id=event_id, **changes)
+
+    def tombstone(self, at: str, *, event_id: str) -> Memory:
         """The following version, deleted: text, metadata and context gone, ids and times kept."""
-        return self.next_version(at, deleted=True, text="", metadata={}, categories=(), context=(), sources=())
+        return self.next_version(at, event_id=event_id).blanked(deleted=True)
+
+    def blanked(self, *, deleted: bool) -> Memory:
+        """This version without its words, and without an event id that is a digest of them."""
+        event_id = "" if self.event_id.startswith(LINE_EVENT) else self.event_id
+        without = replace(self, text="", metadata={}, categories=(), context=(), sources=())
+        return replace(without, deleted=deleted, event_id=event_id)
 
 
 class EventKind(StrEnum):
@@ -108,3 +146,26 @@ class Event:
 
     kind: EventKind
     memory: Memory
+
+
+def is_repeat(held: Event, asked: Event, *, erased: bool) -> bool:
+    """Whether `asked` is the event `held`, which stands at its version already, sent once more.
+
+    Events are told apart by id; the same id with another content is no repeat either. Where one has no id (older
+    data), kind, job and content must agree. Once the words are `erased`, an event with the same id is a repeat, and
+    of those without an id an ADD of the same job.
+    """
+    mine, theirs = asked.memory, held.memory
+    identified = bool(mine.event_id and theirs.event_id)
+    if identified and mine.event_id != theirs.event_id:
+        return False
+    if (asked.kind, mine.job_id) != (held.kind, theirs.job_id):
+        return False
+    if erased and (identified or asked.kind is EventKind.ADD):
+        return True
+    return _content(mine) == _content(theirs)
+
+
+def _content(memory: Memory) -> Memory:
+    """The memory without its times, and without what the index adds or the id says: a repeat may differ in these."""
+    return replace(memory, created_at="", updated_at="", recorded_at=None, context=(), event_id="")

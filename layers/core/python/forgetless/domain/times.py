@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["date_of", "later", "read_time", "seconds_between", "timestamp"]
+__all__ = ["date_of", "just_after", "later", "read_time", "seconds_between", "timestamp"]
 
 
 _LOST_PLUS = re.compile(r" (\d\d:?\d\d)$", re.ASCII)
@@ -20,6 +20,14 @@ def timestamp(moment: datetime) -> str:
 def later(time: str, seconds: float) -> str:
     """The timestamp `seconds` after `time` (before it when negative)."""
     return timestamp(datetime.fromisoformat(time) + timedelta(seconds=seconds))
+
+
+def just_after(time: str) -> str:
+    """The timestamp one microsecond after `time`; `time` itself at the end of the calendar."""
+    try:
+        return timestamp(datetime.fromisoformat(time) + timedelta(microseconds=1))
+    except OverflowError:
+        return time
 
 
 def seconds_between(start: str, end: str) -> float:

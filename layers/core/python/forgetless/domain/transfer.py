@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.jobs import Job, JobState
-from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
+from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, line_event_id
 from forgetless.domain.scope import Scope
 
 __all__ = ["HEADER", "event_line", "header_line", "is_header", "job_line", "parse_line", "read_record"]
@@ -41,8 +41,19 @@ def header_line() -> bytes:
 
 
 def event_line(event: Event) -> bytes:
-    """One event."""
-    return _line({"type": "event", "kind": event.kind.value, "memory": _memory_body(event.memory)})
+    """One event; where it has no id (older data), the one that an import would give it."""
+    return _line(_event_record(identified(event)))
+
+
+def identified(event: Event) -> Event:
+    """The event with an id: its own, otherwise a digest of its line."""
+    if event.memory.event_id:
+        return event
+    return replace(event, memory=replace(event.memory, event_id=line_event_id(_line(_event_record(event)))))
+
+
+def _event_record(event: Event) -> dict[str, Any]:
+    return {"type": "event", "kind": event.kind.value, "memory": _memory_body(event.memory)}
 
 
 def job_line(job: Job, messages: Sequence[Message]) -> bytes:
@@ -68,7 +79,7 @@ def read_record(tenant: str, record: Mapping[str, Any]) -> Event | tuple[Job, li
     """What a line holds, as the tenant's own; raises InvalidRequestError for what no export has written."""
     try:
         if record["type"] == "event":
-            return Event(EventKind(record["kind"]), _memory(tenant, record["memory"]))
+            return identified(Event(EventKind(record["kind"]), _memory(tenant, record["memory"])))
         if record["type"] == "job":
             return _job(tenant, record)
     except (KeyError, TypeError, ValueError) as error:

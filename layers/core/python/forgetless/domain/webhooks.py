@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from forgetless.domain.documents import Document
@@ -20,7 +20,6 @@ __all__ = [
     "event_type",
     "from_document",
     "new_secret",
-    "next_document",
     "signature",
     "to_document",
 ]
@@ -108,11 +107,6 @@ def from_document(document: Document) -> Webhook:
         failing_since=body.get("failing_since"),
         disabled_reason=body.get("disabled_reason"),
     )
-
-
-def next_document(document: Document, webhook: Webhook) -> Document:
-    """The version after `document`, saying what `webhook` says."""
-    return replace(document, body=to_document(webhook).body, version=document.version + 1)
 
 
 def new_secret() -> str:

@@ -68,6 +68,13 @@ class IdempotencyRecord:
     status: int | None = None
     body: str | None = None
 
+    def runs_as(self, began: IdempotencyRecord) -> bool:
+        """Whether this is still the record of the request that `began` so.
+
+        Who takes it over does so when its lease is over, and then holds a later one.
+        """
+        return self.status is None and (self.fingerprint, self.lease_until) == (began.fingerprint, began.lease_until)
+
 
 class MemoryStore(Protocol):
     """Events and the current state of memories."""
@@ -87,9 +94,10 @@ class MemoryStore(Protocol):
         written; one that the same owner has finished already stays as it is, and its events are repeats.
         Messages that are there already are left alone.
 
-        An event that the ledger already holds (same memory, version, kind and job) is skipped, so a repeat is
-        harmless. Several events of one memory may come in one call, in order. A memory's index is marked pending in
-        the same transaction. DELETE blanks text, metadata, categories and context in all the memory's events.
+        An event that the ledger already holds is skipped, so a repeat is harmless; `domain.memory.is_repeat` says
+        what a repeat is. Any other event at a version that is taken is a conflict. Several events of one memory may
+        come in one call, in order. A memory's index is marked pending in the same transaction. DELETE blanks text,
+        metadata, categories and context in all the memory's events.
         Raises VersionConflictError when a version is not the current one plus one, and DuplicateTextError when an
         ADD with `extracted` has the text of another live extracted memory of its exact scope (not asked with
         `unique=False`: an import repeats what another ledger allowed).
@@ -177,8 +185,12 @@ class JobStore(Protocol):
         None when it is finished, unknown, or another's lease holds.
         """
 
-    def update_job(self, job: Job, *, owner: str | None) -> bool:
-        """Replace the job's row if its lease_owner is `owner`; False when it is not, then nothing changes."""
+    def update_job(self, job: Job, *, held: Job) -> bool:
+        """Replace the job if it still stands as `held`, which the writer has read; else False and no change.
+
+        It stands so while state, lease_owner, lease_until, attempts and updated_at are the same. So a job that has
+        ended meanwhile stays ended; only who has seen it FAILED may let it wait again.
+        """
 
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
         """RUNNING jobs with an expired lease and jobs PENDING since before the time given, oldest first."""
@@ -197,8 +209,8 @@ class LeaseStore(Protocol):
 class KeyStore(Protocol):
     """API keys by hash."""
 
-    def put_key(self, key: ApiKey) -> None:
-        """Store or replace."""
+    def put_key(self, key: ApiKey, *, held: ApiKey | None = None) -> bool:
+        """Store a new key, or replace the one that is still as `held` says; else False and no change."""
 
     def key(self, hash_: str) -> ApiKey | None:
         """The key with this hash, revoked or not."""
@@ -213,7 +225,8 @@ class DocumentStore(Protocol):
     def put_document(self, document: Document) -> bool:
         """Store version 1 of a new document, or the version after the one that is held; else False and no change.
 
-        The words of the version before are erased.
+        A later version bears the `created_at` of the first: it tells a document from another one of the same id that
+        was deleted. The words of the version before are erased.
         """
 
     def document(self, tenant: str, kind: str, id_: str) -> Document | None:
@@ -242,11 +255,17 @@ class IdempotencyStore(Protocol):
         A record that has expired, or that runs past its `lease_until` with the same fingerprint, is taken over.
         """
 
-    def finish_request(self, tenant: str, name: str, record: IdempotencyRecord, *, expires_at: str) -> None:
-        """Keep the answer until `expires_at`."""
+    def finish_request(
+        self, tenant: str, name: str, record: IdempotencyRecord, *, began: IdempotencyRecord, expires_at: str
+    ) -> None:
+        """Keep the answer until `expires_at`, in the place of what the request `began` with.
 
-    def drop_request(self, tenant: str, name: str) -> None:
-        """Forget it: the request failed and may be tried again."""
+        Nothing is kept when another request has taken the record over, or when a memory that the answer names has
+        been deleted.
+        """
+
+    def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
+        """Forget what the request `began` with: it failed and may be tried again; another's record stays."""
 
 
 class Ledger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, Protocol):

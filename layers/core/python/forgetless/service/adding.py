@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
-from forgetless.domain.errors import DeadlineError, QueueError
+from forgetless.domain.errors import DeadlineError, LeaseLostError, QueueError
 from forgetless.domain.jobs import Job, JobState, job_id_for
-from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, memory_id
+from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
@@ -100,13 +100,10 @@ class AddService:
 
     def _infer(self, inference: InferenceRun, job: Job, messages: list[Message], *, queued: bool) -> AddOutcome:
         standing = self._ledger.put_job(job, messages)
+        if standing.state is JobState.FAILED:
+            standing = self._revived(job, standing)
         if standing.state is JobState.SUCCEEDED:
             return self._repeated(standing, "llm")
-        if standing.state is JobState.FAILED:
-            # The caller saw the error and tries again under the same Idempotency-Key: the same job, from the start.
-            again = replace(job, attempts=standing.attempts)
-            self._ledger.update_job(again, owner=standing.lease_owner)
-            standing = again
         if queued:
             self.enqueue(standing)
             return AddOutcome(standing, (), indexed=False, extraction="llm")
@@ -120,9 +117,18 @@ class AddService:
             raise DeadlineError(
                 "the LLM did not answer in time; the add goes on in the background", event_id=job.id
             ) from None
+        except LeaseLostError:
+            raise  # the job is in other hands: how it ends is theirs to say
         except Exception as error:
             inference.fail(standing, owner=owner, reason=reason_of(error))
             raise
+
+    def _revived(self, job: Job, failed: Job) -> Job:
+        """The caller saw the error and tries again under the same Idempotency-Key: the same job, from the start."""
+        again = replace(job, attempts=failed.attempts)
+        if self._ledger.update_job(again, held=failed):
+            return again
+        return self._ledger.job(job.tenant, job.id) or again  # another repeat was first
 
     def awaited(self, outcome: AddOutcome, *, seconds: float) -> AddOutcome:
         """The outcome of a queued add as soon as the ledger has it, within `seconds`; else as it stands."""
@@ -174,7 +180,8 @@ class AddService:
 def added(memories: Sequence[Memory]) -> tuple[AddedMemory, ...]:
     """The results of an add that stored these."""
     return tuple(
-        AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.role, memory.actor_id) for memory in memories
+        AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.version, memory.role, memory.actor_id)
+        for memory in memories
     )
 
 
@@ -196,4 +203,5 @@ def _as_memory(job: Job, message: Message, previous: Sequence[Message]) -> Memor
         recorded_at=job.created_at if job.created_at != message.created_at else None,
         context=tuple(earlier.ref for earlier in previous),
         sources=(message.ref,),
+        event_id=job_event_id(job.id, message.ref.position),
     )

@@ -1,7 +1,8 @@
 """Announcing: notes what webhooks must hear of, before it happens.
 
 The note comes first and names events that are not there yet; the delivery looks them up and drops those that never
-came. So a crash between the two loses nothing, and no transaction has to span both.
+came: nothing stands at their version, or another writer's event does. So a crash between the two loses nothing, and no
+transaction has to span both.
 """
 
 from __future__ import annotations
@@ -35,9 +36,13 @@ class Announcer:
         tenant = events[0].memory.scope.tenant
         hooks, _ = self._ledger.documents(tenant, WEBHOOK, limit=MOST_WEBHOOKS)
         for webhook in map(from_document, hooks):
-            wanted = tuple(EventRef(one.memory.id, one.memory.version) for one in events if webhook.wants(one.kind))
+            wanted = tuple(_ref(event) for event in events if webhook.wants(event.kind))
             if wanted:
                 now = self._clock.now()
                 self._ledger.put_document(
                     Delivery(str(uuid.uuid4()), tenant, webhook.id, wanted, now, due_at=now).document()
                 )
+
+
+def _ref(event: Event) -> EventRef:
+    return EventRef(event.memory.id, event.memory.version, event.memory.event_id)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from forgetless.domain.errors import InvalidRequestError, NotFoundError, VersionConflictError
+from forgetless.domain.errors import (
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionFailedError,
+    VersionConflictError,
+)
 from forgetless.domain.filter_evaluation import evaluate
 from forgetless.domain.filters import And, Compare, Field, Filter, Operator
 from forgetless.domain.memory import Event, EventKind, Memory
@@ -14,16 +20,45 @@ from forgetless.domain.scope import Scope
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.announcing import Announcer
+from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.feedback import FeedbackService
 from forgetless.service.indexing import Indexer
 from forgetless.service.requests import UpdateRequest
 
-__all__ = ["ChangeService"]
+__all__ = ["ChangeService", "check_version"]
 
 #: Deletions in one transaction.
 _PORTION = 200
-#: Another writer may be first; then we read again.
-_TRIES = 5
+#: The namespace of event ids that are derived from a request's name.
+_REQUESTS = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000002")
+#: What an update may change.
+_CHANGED_FIELDS = ("text", "extracted", "metadata", "expiration_date", "created_at", "recorded_at")
+
+
+@dataclass(frozen=True, slots=True)
+class _Portion:
+    """Changes that are one transaction; `name` is the request's own, if it has one, and the portion's place in it."""
+
+    requests: Sequence[UpdateRequest]
+    name: str | None
+    #: What tells the events of this request from those of all others.
+    unnamed: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def tenant(self) -> str:
+        """Whose memories these are."""
+        return self.requests[0].tenant
+
+    def event_id(self, memory_id: str) -> str:
+        """The id of the event that this portion makes of a memory."""
+        return _event_id(self.name or self.unnamed, memory_id)
+
+
+def _event_id(request_name: str | None, memory_id: str) -> str:
+    """The id of the event that a request makes of a memory: the same one each time the request comes."""
+    if request_name is None:
+        return str(uuid.uuid4())
+    return str(uuid.uuid5(_REQUESTS, f"{request_name}\x00{memory_id}"))
 
 
 class ChangeService:
@@ -36,89 +71,138 @@ class ChangeService:
         self._indexer = indexer
         self._clock = clock
 
-    def update(self, request: UpdateRequest) -> Memory:
+    def update(self, request: UpdateRequest, *, request_name: str | None = None) -> Memory:
         """Change text, metadata (merged), time or expiration date; returns the new version.
 
         Raises NotFoundError, InvalidRequestError when nothing is to change or the memory is immutable, EmbedderError
-        (then nothing changed).
+        (then nothing changed), PreconditionFailedError, and VersionConflictError when others keep changing it.
         """
-        return self.update_many([request])[0]
+        return self.update_many([request], request_name=request_name)[0]
 
-    def update_many(self, requests: Sequence[UpdateRequest]) -> list[Memory]:
-        """`update` for memories of one tenant, in portions: each is changed as a whole or not at all."""
+    def update_many(self, requests: Sequence[UpdateRequest], *, request_name: str | None = None) -> list[Memory]:
+        """`update` for memories of one tenant, in portions: each is changed as a whole or not at all.
+
+        A request that comes again under the same `request_name` changes nothing more: its events are recognised.
+        """
         changed: list[Memory] = []
         for start in range(0, len(requests), _PORTION):
-            changed += self._update_portion(requests[start : start + _PORTION])
+            name = None if request_name is None else f"{request_name}\x00{start}"
+            changed += self._update_portion(_Portion(requests[start : start + _PORTION], name))
         return changed
 
-    def _update_portion(self, requests: Sequence[UpdateRequest]) -> list[Memory]:
-        for _ in range(_TRIES):
-            before = self._changeable(requests)
-            after: dict[str, Memory] = {}
-            for request in requests:
-                memory = after.get(request.memory_id) or before[request.memory_id]
-                after[memory.id] = memory.next_version(self._clock.now(), **_changes(memory, request))
-            reworded = [memory for memory in after.values() if memory.text != before[memory.id].text]
-            rows = self._indexer.rows(reworded, self._indexer.context_words(reworded)) if reworded else []
-            # Several changes of one memory in a portion are one version: only the last can be seen.
-            stored = [replace(memory, version=before[memory.id].version + 1) for memory in after.values()]
-            rows = [replace(row, memory=replace(row.memory, version=before[row.memory.id].version + 1)) for row in rows]
-            events = [Event(EventKind.UPDATE, memory) for memory in stored]
-            self._announcer.announce(events)
+    def _update_portion(self, portion: _Portion) -> list[Memory]:
+        retry = ConflictRetry(self._clock)
+        # A named request may be a repeat; otherwise nothing of ours can be there before the first try.
+        before = self._changeable(portion, look_back=portion.name is not None)
+        while True:
+            after = {memory.id: self._changed(portion, memory) for memory in before.values()}
+            stored = {id_: memory for id_, memory in after.items() if memory.version > before[id_].version}
             try:
-                self._ledger.append(events)
+                self._store_update(before, list(stored.values()))
             except VersionConflictError:
-                continue
-            if rows:
-                self._indexer.write(rows, outdated=[row.memory for row in rows])
-            for memory in stored:
-                if memory.text == before[memory.id].text:
-                    self._indexer.replace_row(memory, reuse_version=before[memory.id].version)
-            by_id = {memory.id: memory for memory in stored}
-            return [by_id[request.memory_id] for request in requests]
-        raise VersionConflictError(f"memory {requests[0].memory_id} keeps changing; try again")
+                if not retry.again():
+                    raise
+                before = self._changeable(portion, look_back=True)
+            else:
+                return [after[request.memory_id] for request in portion.requests]
 
-    def _changeable(self, requests: Sequence[UpdateRequest]) -> dict[str, Memory]:
-        found = self._ledger.read(requests[0].tenant, [request.memory_id for request in requests])
-        for request in requests:
+    def _store_update(self, before: Mapping[str, Memory], stored: Sequence[Memory]) -> None:
+        """Append the next versions of memories and index them. Raises VersionConflictError; then nothing is written."""
+        if not stored:
+            return
+        reworded = [memory for memory in stored if memory.text != before[memory.id].text]
+        rows = self._indexer.rows(reworded, self._indexer.context_words(reworded)) if reworded else []
+        events = [Event(EventKind.UPDATE, memory) for memory in stored]
+        self._announcer.announce(events)
+        self._ledger.append(events)
+        if rows:
+            self._indexer.write(rows, outdated=[row.memory for row in rows])
+        for memory in stored:
+            if memory.text == before[memory.id].text:
+                self._indexer.replace_row(memory, reuse_version=before[memory.id].version)
+
+    def _changed(self, portion: _Portion, memory: Memory) -> Memory:
+        """The next version, with all changes of this memory; the memory itself when this request made it already.
+
+        Several changes of one memory in a portion are one version: only the last can be seen.
+        """
+        event_id = portion.event_id(memory.id)
+        if memory.event_id == event_id:
+            return memory
+        changed = memory
+        for request in portion.requests:
+            if request.memory_id == memory.id:
+                changed = replace(changed, **_changes(changed, request))
+        changes = {name: getattr(changed, name) for name in _CHANGED_FIELDS}
+        return memory.next_version(self._clock.now(), event_id=event_id, **changes)
+
+    def _changeable(self, portion: _Portion, *, look_back: bool) -> dict[str, Memory]:
+        """The memories as they stand; of those that this request changed already, the version that it made."""
+        found = self._ledger.read(portion.tenant, [request.memory_id for request in portion.requests])
+        for request in portion.requests:
             memory = found.get(request.memory_id)
             if memory is None or memory.deleted:
                 raise NotFoundError(f"Memory with id {request.memory_id} not found. Please provide a valid 'memory_id'")
+            if look_back and (own := self._own_version(memory, portion.event_id(memory.id))) is not None:
+                found[memory.id] = own
+                continue
             if memory.immutable:
                 raise InvalidRequestError("This memory is immutable: delete it and add another instead.")
+            check_version(memory, request.expected_versions)
         return found
 
-    def delete(self, tenant: str, memory_id: str, *, missing_ok: bool = False) -> None:
+    def _own_version(self, memory: Memory, event_id: str) -> Memory | None:
+        """The version that the event made, if it is there: a lost answer must not make a second one."""
+        if memory.event_id == event_id:
+            return memory
+        if memory.version == 1:
+            return None
+        history = self._ledger.history(memory.scope.tenant, memory.id)
+        return next((event.memory for event in history if event.memory.event_id == event_id), None)
+
+    def delete(
+        self,
+        tenant: str,
+        memory_id: str,
+        *,
+        missing_ok: bool = False,
+        expected_versions: frozenset[int] | None = None,
+        request_name: str | None = None,
+    ) -> None:
         """Forget one memory: its text, metadata, history's texts and its raw messages go for good.
 
-        Raises NotFoundError, unless `missing_ok`.
+        Raises NotFoundError, unless `missing_ok` or a request of the same `request_name` deleted it, and
+        PreconditionFailedError for a version that is not expected.
         """
-        for _ in range(_TRIES):
-            try:
-                memory = self._found(tenant, memory_id, f"Memory with id {memory_id} not found")
-            except NotFoundError:
-                if missing_ok:
+        event_id = _event_id(request_name, memory_id)
+        retry = ConflictRetry(self._clock)
+        while True:
+            memory = self._ledger.read(tenant, [memory_id]).get(memory_id)
+            if memory is None or memory.deleted:
+                if missing_ok or (memory is not None and memory.event_id == event_id):
                     return
-                raise
+                raise NotFoundError(f"Memory with id {memory_id} not found")
+            check_version(memory, expected_versions)
             try:
-                self._erase(tenant, [memory])
+                self._erase(tenant, [memory], event_id=event_id)
             except VersionConflictError:
-                continue
-            return
-        raise VersionConflictError(f"memory {memory_id} keeps changing; try again")
+                if not retry.again():
+                    raise
+            else:
+                return
 
     def delete_scope(self, tenant: str, ids: Mapping[str, str]) -> int:
         """Forget everything whose scope has all `ids` (none: the whole tenant); returns how many memories went."""
         count = 0
-        tries = _TRIES
+        retry = ConflictRetry(self._clock)
         while page := self._ledger.list_memories(tenant, ids, limit=_PORTION, superseded=True).items:
             try:
                 self._erase(tenant, page)
             except VersionConflictError:
-                tries -= 1
-                if not tries:
+                if not retry.again():
                     raise
                 continue
+            retry = ConflictRetry(self._clock)
             count += len(page)
         self._ledger.erase_scope_messages(tenant, ids, at=self._clock.now())
         return count
@@ -193,16 +277,24 @@ class ChangeService:
             raise NotFoundError(message)
         return memory
 
-    def _erase(self, tenant: str, memories: Sequence[Memory]) -> None:
+    def _erase(self, tenant: str, memories: Sequence[Memory], *, event_id: str | None = None) -> None:
         now = self._clock.now()
         refs = [ref for memory in memories for ref in memory.sources]
-        tombstones = [memory.tombstone(now) for memory in memories]
+        tombstones = [memory.tombstone(now, event_id=event_id or str(uuid.uuid4())) for memory in memories]
         events = [Event(EventKind.DELETE, tombstone) for tombstone in tombstones]
         self._announcer.announce(events)
         self._ledger.append(events)
         self._ledger.erase_messages(tenant, refs, at=now)
         self._feedback.forget(tenant, [memory.id for memory in memories])
         self._indexer.write([], outdated=tombstones)
+
+
+def check_version(memory: Memory, expected: frozenset[int] | None) -> None:
+    """Raise PreconditionFailedError unless the memory is at one of the versions (None: any)."""
+    if expected is not None and memory.version not in expected:
+        raise PreconditionFailedError(
+            f"If-Match: memory {memory.id} is at version {memory.version} now; read it again, then change it."
+        )
 
 
 def _changes(memory: Memory, request: UpdateRequest) -> dict[str, Any]:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from forgetless.domain.deliveries import DELIVERY, Attempt, Delivery, EventRef, message_id
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.memory import Event
 from forgetless.domain.times import later, seconds_between
-from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, next_document, signature
+from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, signature, to_document
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.webhooks import WebhookSender
+from forgetless.service.document_change import change_document
 
 __all__ = ["DeliveryReport", "DeliveryService"]
 
@@ -39,7 +41,6 @@ GIVE_UP_S = 86_400.0
 #: How long the log keeps what is finished.
 LOG_S = 3 * 86_400.0
 _GONE = 410
-_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class DeliveryService:
         return self._send_all(claimed, webhook, end)
 
     def _send_all(self, delivery: Delivery, webhook: Webhook, end: float) -> str:
+        arrived = False
         while delivery.done < len(delivery.events):
             if self._clock.monotonic() >= end:
                 self._put(replace(delivery, due_at=self._clock.now()))
@@ -126,13 +128,15 @@ class DeliveryService:
             if event is None and seconds_between(delivery.created_at, self._clock.now()) < NEVER_CAME_S:
                 self._put(replace(delivery, due_at=later(self._clock.now(), NEVER_CAME_S)))
                 return "waiting"
-            if event is not None and webhook.wants(event.kind):
+            if event is not None and ref.names(event.memory) and webhook.wants(event.kind):
                 attempt = self._attempt(webhook, ref, event)
                 delivery = delivery.tried(attempt)
                 if not _arrived(attempt):
                     return self._failed(delivery, webhook, attempt)
+                arrived = True
             delivery = replace(delivery, done=delivery.done + 1)
-        self._note(webhook, None)
+        if arrived:
+            self._note(webhook, None)
         return self._finish(delivery, "delivered", "delivered")
 
     def _attempt(self, webhook: Webhook, ref: EventRef, event: Event) -> Attempt:
@@ -160,33 +164,38 @@ class DeliveryService:
     def _failed(self, delivery: Delivery, webhook: Webhook, attempt: Attempt) -> str:
         now = self._clock.now()
         since = webhook.failing_since or now
+        disabled = None
         if attempt.status == _GONE:
-            self._note(webhook, since, disabled="the receiver answered 410 Gone")
+            disabled = "the receiver answered 410 Gone"
         elif seconds_between(since, now) >= GIVE_UP_S:
-            self._note(webhook, since, disabled=f"every attempt failed since {since}: {attempt.error}")
+            disabled = f"every attempt failed since {since}: {attempt.error}"
+        if self._note(webhook, since, disabled=disabled) and seconds_between(delivery.created_at, now) < GIVE_UP_S:
+            delivery = replace(delivery, failures=delivery.failures + 1)
+            self._put(replace(delivery, due_at=later(now, delivery.retry_delay_s())))
         else:
-            self._note(webhook, since)
-            if seconds_between(delivery.created_at, now) < GIVE_UP_S:
-                delivery = replace(delivery, failures=delivery.failures + 1)
-                self._put(replace(delivery, due_at=later(now, delivery.retry_delay_s())))
-                return "failed"
-        self._finish(delivery, "failed", "failed")
+            self._finish(delivery, "failed", "failed")
         return "failed"
 
-    def _note(self, webhook: Webhook, since: str | None, *, disabled: str | None = None) -> None:
-        """Write down how the webhook does, unless that is known; others may change it meanwhile."""
-        for _ in range(_TRIES):
-            held = self._ledger.document(webhook.tenant, WEBHOOK, webhook.id)
-            if held is None:
-                return
-            current = from_document(held)
-            # Whoever makes it active again gives it another day.
+    def _note(self, webhook: Webhook, since: str | None, *, disabled: str | None = None) -> bool:
+        """Write down how the webhook does, unless that is known; returns whether it is still active.
+
+        What we saw is of the past when its owner, or another run that disabled it, has changed it meanwhile: whoever
+        makes it active again gives it another day, and another address.
+        """
+
+        def change(held: Document | None) -> Mapping[str, Any] | None:
+            if held is None or (current := from_document(held)).updated_at != webhook.updated_at:
+                return None
             noted = replace(current, failing_since=None if disabled else since, disabled_reason=disabled)
             if disabled is not None:
                 noted = replace(noted, is_active=False, updated_at=self._clock.now())
-                _logger.warning("webhook disabled", extra={"webhook_id": webhook.id})
-            if noted == current or self._ledger.put_document(next_document(held, noted)):
-                return
+            return to_document(noted).body if noted != current else None
+
+        held = change_document(self._ledger, (webhook.tenant, WEBHOOK, webhook.id), change, clock=self._clock)
+        active = held is not None and from_document(held).is_active
+        if disabled is not None and not active:
+            _logger.warning("webhook disabled", extra={"webhook_id": webhook.id})
+        return active
 
     def _finish(self, delivery: Delivery, state: str, report: str, error: str | None = None) -> str:
         now = self._clock.now()

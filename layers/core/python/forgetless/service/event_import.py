@@ -107,7 +107,13 @@ class EventImport:
 
 def _contradict(one: Sequence[Event], other: Sequence[Event]) -> bool:
     """Whether neither is the beginning of the other; texts do not count, as an erasure blanks them."""
-    return any(_mark(mine) != _mark(theirs) for mine, theirs in zip(one, other, strict=False))
+    return any(not _same(mine, theirs) for mine, theirs in zip(one, other, strict=False))
+
+
+def _same(mine: Event, theirs: Event) -> bool:
+    if mine.memory.event_id and theirs.memory.event_id:
+        return (mine.kind, mine.memory.event_id) == (theirs.kind, theirs.memory.event_id)
+    return _mark(mine) == _mark(theirs)
 
 
 def _mark(event: Event) -> tuple[str, int, str, str]:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Any
 
 from forgetless.domain.documents import Document
-from forgetless.domain.errors import ConflictError, NotFoundError
+from forgetless.domain.errors import NotFoundError
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
+from forgetless.service.document_change import change_document
 
 __all__ = ["FEEDBACK", "FeedbackService", "feedback_id"]
 
 #: The kind of these documents; their id is the memory's.
 FEEDBACK = "feedback"
-#: Another writer may be first; then we read again.
-_TRIES = 5
 
 
 def feedback_id(memory_id: str) -> str:
@@ -33,15 +32,13 @@ class FeedbackService:
 
     def give(self, tenant: str, memory_id: str, feedback: str | None, reason: str | None) -> None:
         """Keep it in the place of an earlier one; raises NotFoundError when there is no such memory."""
-        body = {"feedback": feedback, "feedback_reason": reason}
-        for _ in range(_TRIES):
+
+        def change(_: Document | None) -> dict[str, Any]:
             self._require(tenant, memory_id)
-            held = self._ledger.document(tenant, FEEDBACK, memory_id)
-            new = Document(tenant, FEEDBACK, memory_id, body, self._clock.now())
-            if self._ledger.put_document(new if held is None else replace(held, body=body, version=held.version + 1)):
-                self._check(tenant, memory_id)
-                return
-        raise ConflictError("The feedback keeps changing; try again.")
+            return {"feedback": feedback, "feedback_reason": reason}
+
+        change_document(self._ledger, (tenant, FEEDBACK, memory_id), change, clock=self._clock)
+        self._check(tenant, memory_id)
 
     def list(self, tenant: str, *, limit: int) -> Sequence[Document]:
         """The newest feedback."""

@@ -32,8 +32,8 @@ class IdempotencyService:
         self._ledger = ledger
         self._clock = clock
 
-    def begin(self, tenant: str, name: str, fingerprint: str) -> StoredAnswer | None:
-        """None when the request may run; else the answer to repeat.
+    def begin(self, tenant: str, name: str, fingerprint: str) -> StoredAnswer | IdempotencyRecord:
+        """The record of the request, which may run, to end it with; else the answer to repeat.
 
         Raises IdempotencyMismatchError for another body, IdempotencyInProgressError while the first one runs.
         """
@@ -41,19 +41,19 @@ class IdempotencyService:
         mine = IdempotencyRecord(fingerprint, lease_until=later(now, RUNNING_S))
         standing = self._ledger.begin_request(tenant, name, mine, now=now, expires_at=later(now, KEPT_S))
         if standing is None:
-            return None
+            return mine
         if standing.fingerprint != fingerprint:
             raise IdempotencyMismatchError("This Idempotency-Key was used with another body; use a new key.")
         if standing.status is None or standing.body is None:
             raise IdempotencyInProgressError("The first request with this Idempotency-Key is still in progress.")
         return StoredAnswer(standing.status, standing.body)
 
-    def finish(self, tenant: str, name: str, fingerprint: str, status: int, body: str) -> None:
-        """Keep the answer for a day."""
+    def finish(self, tenant: str, name: str, began: IdempotencyRecord, status: int, body: str) -> None:
+        """Keep the answer for a day, unless a repeat has taken the request over: then its answer counts."""
         now = self._clock.now()
-        record = IdempotencyRecord(fingerprint, lease_until=now, status=status, body=body)
-        self._ledger.finish_request(tenant, name, record, expires_at=later(now, KEPT_S))
+        record = IdempotencyRecord(began.fingerprint, lease_until=now, status=status, body=body)
+        self._ledger.finish_request(tenant, name, record, began=began, expires_at=later(now, KEPT_S))
 
-    def drop(self, tenant: str, name: str) -> None:
-        """Forget the request: it failed and may be tried again."""
-        self._ledger.drop_request(tenant, name)
+    def drop(self, tenant: str, name: str, began: IdempotencyRecord) -> None:
+        """Forget the request: it failed and may be tried again. One that has been taken over goes on."""
+        self._ledger.drop_request(tenant, name, began=began)

@@ -151,7 +151,10 @@ class Indexer:
 
 
 def _same_row(current: Memory | None, indexed: Memory) -> bool:
-    return current is not None and (current.version, current.context) == (indexed.version, indexed.context)
+    if current is None:
+        return False
+    mine = (indexed.version, indexed.event_id, indexed.context)
+    return (current.version, current.event_id, current.context) == mine
 
 
 def _words(memory: Memory, context: Sequence[str]) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from forgetless.domain.errors import DuplicateTextError, ForgetlessError, LeaseLostError, VersionConflictError
 from forgetless.domain.jobs import Job, JobState
-from forgetless.domain.memory import Event, EventKind, Memory, Message, memory_id
+from forgetless.domain.memory import Event, EventKind, Memory, Message, job_event_id, memory_id
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import Llm
 from forgetless.service.announcing import Announcer
+from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.extraction import ExtractionRequest, Fact, extract, summarise_procedure
 from forgetless.service.guidance import Guidance
 from forgetless.service.indexing import Indexer
@@ -30,8 +31,6 @@ _logger = logging.getLogger(__name__)
 _LEASE_MARGIN_S = 15.0
 #: Between two tries to get the scope's lease.
 _LEASE_POLL_S = 0.05
-#: Other writers (an update, a delete) may move a superseded memory while the LLM thinks; then we read it again.
-_APPEND_TRIES = 4
 
 
 def finished(job: Job, at: str, results: Sequence[Mapping[str, Any]]) -> Job:
@@ -60,6 +59,10 @@ def given_up(job: Job, at: str, *, owner: str | None, reason: str) -> Job:
         lease_owner=owner,
         lease_until=None,
     )
+
+
+def _waiting(job: Job, at: str) -> Job:
+    return replace(job, state=JobState.PENDING, updated_at=at, lease_owner=None, lease_until=None)
 
 
 def reason_of(error: Exception) -> str:
@@ -105,18 +108,18 @@ class InferenceRun:
 
     def fail(self, job: Job, *, owner: str, reason: str) -> None:
         """Record that the job ended without effect; its caller has seen why."""
-        self._replace(given_up(job, self._clock.now(), owner=owner, reason=reason), owner)
+        self._replace(job, owner, lambda held: given_up(held, self._clock.now(), owner=owner, reason=reason))
 
     def release(self, job: Job, *, owner: str) -> None:
         """Put the job back to PENDING, so that the queue or sweep brings it again."""
-        waiting = replace(job, state=JobState.PENDING, updated_at=self._clock.now(), lease_owner=None, lease_until=None)
-        self._replace(waiting, owner)
+        self._replace(job, owner, lambda held: _waiting(held, self._clock.now()))
 
-    def _replace(self, job: Job, owner: str) -> None:
-        # The job may have been claimed by `owner`, or have failed before it came to that.
-        current = self._ledger.job(job.tenant, job.id)
-        if current is not None and current.lease_owner in {owner, None} and current.completed_at is None:
-            self._ledger.update_job(replace(job, attempts=current.attempts), owner=current.lease_owner)
+    def _replace(self, job: Job, owner: str, change: Callable[[Job], Job]) -> None:
+        # The job may have been claimed by `owner`, or have failed before it came to that. Who has moved it since has
+        # taken it over, and his word counts.
+        held = self._ledger.job(job.tenant, job.id)
+        if held is not None and held.lease_owner in {owner, None} and not held.finished:
+            self._ledger.update_job(change(held), held=held)
 
     def _until(self, deadline: float) -> str:
         return later(self._clock.now(), max(0.0, deadline - self._clock.monotonic()) + _LEASE_MARGIN_S)
@@ -140,7 +143,7 @@ class InferenceRun:
         self._indexer.forget_erased(stored, words, at=done.updated_at)
         kept = {memory.id for memory in stored}
         indexed = self._indexer.write([row for row in rows if row.memory.id in kept], outdated=outdated)
-        results = tuple(AddedMemory(memory.id, memory.text, EventKind.ADD.value) for memory in stored)
+        results = tuple(AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.version) for memory in stored)
         return AddOutcome(done, results, indexed=indexed, extraction="llm")
 
     def _facts(self, job: Job, messages: Sequence[Message], existing: Sequence[Memory], deadline: float) -> list[Fact]:
@@ -167,7 +170,8 @@ class InferenceRun:
     ) -> tuple[list[Memory], list[Memory], Job]:
         """Append until nobody is in the way; returns what was stored, what it superseded, and the finished job."""
         kept = list(zip(memories, facts, strict=True))
-        for _ in range(_APPEND_TRIES):
+        retry = ConflictRetry(self._clock)
+        while True:
             outdated = self._superseded(job, kept)
             stored = [memory for memory, _ in kept]
             done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in stored])
@@ -180,16 +184,19 @@ class InferenceRun:
                 kept = [(memory, fact) for memory, fact in kept if memory.id not in error.memory_ids]
             except VersionConflictError:
                 _logger.info("a superseded memory moved", extra={"job_id": job.id})
+                if not retry.again():
+                    raise
             else:
                 return stored, outdated, done
-        raise VersionConflictError("the memories that this add supersedes keep changing; try again")
 
     def _superseded(self, job: Job, kept: Sequence[tuple[Memory, Fact]]) -> list[Memory]:
         successor = {old: memory.id for memory, fact in kept for old in fact.supersedes}
         current = self._ledger.read(job.tenant, list(successor)) if successor else {}
         at = self._clock.now()
         return [
-            memory.next_version(at, superseded_by=successor[memory.id]) for memory in current.values() if memory.live
+            memory.next_version(at, event_id=job_event_id(job.id, memory.id), superseded_by=successor[memory.id])
+            for memory in current.values()
+            if memory.live
         ]
 
 
@@ -221,4 +228,5 @@ def _as_memory(job: Job, fact: Fact, place: int, said_at: str) -> Memory:
         extracted=True,
         context=fact.sources,
         sources=fact.sources,
+        event_id=job_event_id(job.id, place),
     )

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from forgetless.domain.documents import Document
-from forgetless.domain.errors import AuthenticationError, DependencyError, InvalidRequestError, NotFoundError
+from forgetless.domain.errors import (
+    AuthenticationError,
+    ConflictError,
+    DependencyError,
+    InvalidRequestError,
+    NotFoundError,
+)
 from forgetless.domain.keys import ApiKey, Role, key_hash, key_prefix, new_key
 from forgetless.domain.times import seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import DocumentStore, KeyStore
+from forgetless.service.document_change import change_document
 
 __all__ = ["CACHE_S", "USED_RESOLUTION_S", "KeyService", "KeyStatus"]
 
@@ -48,6 +56,8 @@ class KeyService:
         self._ledger = ledger
         self._clock = clock
         self._seen: dict[str, tuple[float, ApiKey]] = {}
+        self._revocations = 0
+        self._lock = threading.Lock()
 
     def authenticate(self, presented: str | None) -> ApiKey:
         """The key that was presented; raises AuthenticationError when there is none or it is not known."""
@@ -60,13 +70,12 @@ class KeyService:
         seen = self._seen.get(hash_)
         if seen is not None and now - seen[0] < CACHE_S:
             return seen[1]
+        revocations = self._revocations
         key = self._ledger.key(hash_)
         if key is None or key.revoked:
             self._seen.pop(hash_, None)
             raise AuthenticationError("Invalid API key.")
-        if len(self._seen) >= _CACHE_SIZE:
-            self._seen.clear()
-        self._seen[hash_] = (now, key)
+        self._remember(key, now, revocations)
         self._note_use(key)
         return key
 
@@ -87,7 +96,8 @@ class KeyService:
             prefix=key_prefix(secret),
             users=tuple(dict.fromkeys(users)),
         )
-        self._ledger.put_key(key)
+        if not self._ledger.put_key(key):
+            raise ConflictError("A key of this hash exists already.")  # 256 random bits that came twice
         return key, secret
 
     def register(self, tenant: str, secret: str, *, role: Role, label: str) -> ApiKey:
@@ -95,14 +105,15 @@ class KeyService:
 
         Raises InvalidRequestError for one that was revoked: starting a service again must not bring it back.
         """
-        held = self._ledger.key(key_hash(secret))
-        if held is not None and held.revoked:
-            raise InvalidRequestError("this key was revoked: use another one")
-        if held is not None and (held.tenant, held.role, held.users) == (tenant, role, ()):
-            return held
-        key = ApiKey(key_hash(secret), tenant, role, self._clock.now(), label=label, prefix=key_prefix(secret))
-        self._ledger.put_key(key)
-        return key
+        while True:  # until nobody changes it between our look and our write: a revocation is never undone
+            held = self._ledger.key(key_hash(secret))
+            if held is not None and held.revoked:
+                raise InvalidRequestError("this key was revoked: use another one")
+            if held is not None and (held.tenant, held.role, held.users) == (tenant, role, ()):
+                return held
+            key = ApiKey(key_hash(secret), tenant, role, self._clock.now(), label=label, prefix=key_prefix(secret))
+            if self._ledger.put_key(key, held=held):
+                return key
 
     def list(self, tenant: str) -> list[KeyStatus]:
         """The tenant's keys that are not revoked, newest first."""
@@ -121,25 +132,37 @@ class KeyService:
 
         Raises NotFoundError, and InvalidRequestError when it is revoked already.
         """
-        key = next((key for key in self._ledger.keys(tenant) if key.id == key_id), None)
-        if key is None:
-            raise NotFoundError("API key not found.")
-        if key.revoked:
-            raise InvalidRequestError("API key is already revoked.")
-        revoked = replace(key, revoked=True)
-        self._ledger.put_key(revoked)
-        self._seen.pop(key.hash, None)
+        while True:
+            key = next((key for key in self._ledger.keys(tenant) if key.id == key_id), None)
+            if key is None:
+                raise NotFoundError("API key not found.")
+            if key.revoked:
+                raise InvalidRequestError("API key is already revoked.")
+            revoked = replace(key, revoked=True)
+            if self._ledger.put_key(revoked, held=key):
+                break
+        with self._lock:
+            self._seen.pop(key.hash, None)
+            self._revocations += 1
         return revoked
 
-    def _note_use(self, key: ApiKey) -> None:
-        try:
-            now = self._clock.now()
-            held = self._ledger.document(key.tenant, _USE, key.id)
-            if held is not None and seconds_between(held.body["last_used_at"], now) < USED_RESOLUTION_S:
+    def _remember(self, key: ApiKey, read_at: float, revocations: int) -> None:
+        """Believe the key for a while, unless something was revoked here while we read it: perhaps it."""
+        with self._lock:
+            if revocations != self._revocations:
                 return
-            version, created_at = (1, now) if held is None else (held.version + 1, held.created_at)
-            body = {"last_used_at": now}
-            # Another process may be first with the same news: its version stands.
-            self._ledger.put_document(Document(key.tenant, _USE, key.id, body, created_at, version))
-        except DependencyError as error:  # a note, and no reason to refuse a valid key
+            if len(self._seen) >= _CACHE_SIZE:
+                self._seen.clear()
+            self._seen[key.hash] = (read_at, key)
+
+    def _note_use(self, key: ApiKey) -> None:
+        def change(held: Document | None) -> dict[str, str] | None:
+            now = self._clock.now()
+            if held is not None and seconds_between(held.body["last_used_at"], now) < USED_RESOLUTION_S:
+                return None
+            return {"last_used_at": now}
+
+        try:
+            change_document(self._ledger, (key.tenant, _USE, key.id), change, clock=self._clock)
+        except (ConflictError, DependencyError) as error:  # a note, and no reason to refuse a valid key
             _logger.warning("the use of a key was not noted", extra={"key_id": key.id, "reason": error.code})

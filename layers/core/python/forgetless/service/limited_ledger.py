@@ -141,9 +141,9 @@ class LimitedLedger:
             return None
         return self._ledger.claim_job(tenant, job_id, owner=owner, now=now, until=until)
 
-    def update_job(self, job: Job, *, owner: str | None) -> bool:
-        self._check([job.scope])
-        return self._ledger.update_job(job, owner=owner)
+    def update_job(self, job: Job, *, held: Job) -> bool:
+        self._check([job.scope, held.scope])
+        return self._ledger.update_job(job, held=held)
 
     def stuck_jobs(self, *_: object, **__: object) -> NoReturn:
         raise ForbiddenError(_NOT_ITS_WORK)
@@ -199,11 +199,13 @@ class LimitedLedger:
         # Under a name of their own: an answer that another key got may show others' memories.
         return self._ledger.begin_request(tenant, self._own(name), record, now=now, expires_at=expires_at)
 
-    def finish_request(self, tenant: str, name: str, record: IdempotencyRecord, *, expires_at: str) -> None:
-        self._ledger.finish_request(tenant, self._own(name), record, expires_at=expires_at)
+    def finish_request(
+        self, tenant: str, name: str, record: IdempotencyRecord, *, began: IdempotencyRecord, expires_at: str
+    ) -> None:
+        self._ledger.finish_request(tenant, self._own(name), record, began=began, expires_at=expires_at)
 
-    def drop_request(self, tenant: str, name: str) -> None:
-        self._ledger.drop_request(tenant, self._own(name))
+    def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
+        self._ledger.drop_request(tenant, self._own(name), began=began)
 
     def tidy(self) -> NoReturn:
         raise ForbiddenError(_NOT_ITS_WORK)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ConflictError, ForbiddenError, NotFoundError
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import DocumentStore
+from forgetless.service.document_change import change_document, put_within
 
 __all__ = ["PROJECT", "Project", "ProjectService", "organization_id", "project_id"]
 
@@ -21,8 +22,6 @@ PROJECT = "project"
 MOST_PROJECTS = 100
 #: Members of a project.
 MOST_MEMBERS = 1000
-#: Another writer may be first; then we read again.
-_TRIES = 5
 
 _UNKNOWN = "Organization or project not found"
 
@@ -70,11 +69,10 @@ class ProjectService:
         return Project(id_, body["settings"], document.created_at, body["updated_at"])
 
     def create(self, tenant: str, id_: str, settings: Mapping[str, Any]) -> None:
-        """A further project; raises ConflictError when there are too many."""
-        held, _ = self._ledger.documents(tenant, PROJECT, limit=MOST_PROJECTS)
-        if len(held) >= MOST_PROJECTS:
-            raise ConflictError(f"There are {MOST_PROJECTS} projects already; delete one first.")
-        self._put(tenant, id_, settings)
+        """A further project; raises ConflictError when there are too many, or one of this id."""
+        now = self._clock.now()
+        project = Document(tenant, PROJECT, id_, {"settings": dict(settings), "updated_at": now}, now)
+        put_within(self._ledger, project, most=MOST_PROJECTS)
 
     def update(self, tenant: str, id_: str, changes: Mapping[str, Any]) -> None:
         """Set `changes`, leave the rest; raises NotFoundError."""
@@ -97,18 +95,13 @@ class ProjectService:
         self._change(tenant, id_, change)
 
     def _change(self, tenant: str, id_: str, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
-        for _ in range(_TRIES):
-            self.get(tenant, id_)
-            document = self._ledger.document(tenant, PROJECT, id_)
-            settings = change({} if document is None else document.body["settings"])
-            if document is None:
-                if self._put(tenant, id_, settings):
-                    return
-                continue
-            body = {"settings": settings, "updated_at": self._clock.now()}
-            if self._ledger.put_document(replace(document, body=body, version=document.version + 1)):
-                return
-        raise ConflictError("The project keeps changing; try again.")
+        def body(held: Document | None) -> dict[str, Any]:
+            if held is None and id_ != project_id(tenant):
+                raise NotFoundError(_UNKNOWN)
+            settings = change({} if held is None else held.body["settings"])
+            return {"settings": settings, "updated_at": self._clock.now()}
+
+        change_document(self._ledger, (tenant, PROJECT, id_), body, clock=self._clock)
 
     def delete(self, tenant: str, id_: str) -> None:
         """Delete a further project; raises NotFoundError, ForbiddenError for the tenant's own."""
@@ -116,12 +109,6 @@ class ProjectService:
             raise ForbiddenError("This project belongs to the key and stays; delete its memories instead.")
         if not self._ledger.delete_document(tenant, PROJECT, id_):
             raise NotFoundError(_UNKNOWN)
-
-    def _put(self, tenant: str, id_: str, settings: Mapping[str, Any]) -> bool:
-        now = self._clock.now()
-        return self._ledger.put_document(
-            Document(tenant, PROJECT, id_, {"settings": dict(settings), "updated_at": now}, now)
-        )
 
 
 def _digest(kind: str, tenant: str) -> str:

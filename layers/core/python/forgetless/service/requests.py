@@ -66,6 +66,7 @@ class AddedMemory:
     id: str
     memory: str
     event: str
+    version: int
     role: str | None = None
     actor_id: str | None = None
 
@@ -153,6 +154,8 @@ class UpdateRequest:
     clear_expiration: bool = False
     #: When it happened (a timestamp): becomes `created_at`.
     timestamp: str | None = None
+    #: Versions of which the memory must have one (If-Match); None: any.
+    expected_versions: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,14 +98,13 @@ class SweepService:
         now = self._clock.now()
         if job.attempts >= MOST_ATTEMPTS:
             reason = f"worker_lost: no worker finished it in {job.attempts} attempts"
-            given = self._ledger.update_job(
-                given_up(job, now, owner=job.lease_owner, reason=reason), owner=job.lease_owner
+            self._given_up += self._ledger.update_job(
+                given_up(job, now, owner=job.lease_owner, reason=reason), held=job
             )
-            self._given_up += given
             return False
-        # Renewed, so that the next run comes to others; refused when somebody has claimed the job meanwhile.
+        # Renewed, so that the next run comes to others; refused when somebody has claimed or ended the job meanwhile.
         waiting = replace(job, state=JobState.PENDING, updated_at=now, lease_owner=None, lease_until=None)
-        if not self._ledger.update_job(waiting, owner=job.lease_owner):
+        if not self._ledger.update_job(waiting, held=job):
             return False
         # The time makes a new deduplication id for each round, the same one for two sweeps at once.
         self._queue.send(job, attempt=f"sweep-{job.updated_at}")

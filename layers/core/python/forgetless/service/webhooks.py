@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from forgetless.domain.errors import ConflictError, NotFoundError
-from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, new_secret, next_document, to_document
+from forgetless.domain.documents import Document
+from forgetless.domain.errors import NotFoundError
+from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, new_secret, to_document
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import DocumentStore
+from forgetless.service.document_change import change_document, put_within
 
 __all__ = ["WebhookService"]
 
 #: Webhooks of a tenant.
 MOST_WEBHOOKS = 100
-#: Another writer may be first (delivery notes failures); then we read again.
-_TRIES = 5
 
 
 class WebhookService:
@@ -37,9 +37,6 @@ class WebhookService:
         self, tenant: str, project_id: str, *, name: str, url: str, event_types: Sequence[str], is_active: bool
     ) -> Webhook:
         """Register one; raises ConflictError when there are too many."""
-        held, _ = self._ledger.documents(tenant, WEBHOOK, limit=MOST_WEBHOOKS)
-        if len(held) >= MOST_WEBHOOKS:
-            raise ConflictError(f"There are {MOST_WEBHOOKS} webhooks already; delete one first.")
         now = self._clock.now()
         webhook = Webhook(
             id=str(uuid.uuid4()),
@@ -53,25 +50,22 @@ class WebhookService:
             secret=new_secret(),
             is_active=is_active,
         )
-        self._ledger.put_document(to_document(webhook))
+        put_within(self._ledger, to_document(webhook), most=MOST_WEBHOOKS)
         return webhook
 
     def update(self, tenant: str, id_: str, changes: Mapping[str, Any]) -> Webhook:
         """Change fields; one that delivery gave up starts anew. Raises NotFoundError."""
-        for _ in range(_TRIES):
-            document = self._ledger.document(tenant, WEBHOOK, id_)
-            if document is None:
+
+        def body(held: Document | None) -> Mapping[str, Any]:
+            if held is None:
                 raise NotFoundError("Webhook not found")
-            webhook = replace(
-                from_document(document),
-                **changes,
-                updated_at=self._clock.now(),
-                failing_since=None,
-                disabled_reason=None,
-            )
-            if self._ledger.put_document(next_document(document, webhook)):
-                return webhook
-        raise ConflictError("The webhook keeps changing; try again.")
+            now = self._clock.now()
+            webhook = replace(from_document(held), **changes, updated_at=now, failing_since=None, disabled_reason=None)
+            return to_document(webhook).body
+
+        changed = change_document(self._ledger, (tenant, WEBHOOK, id_), body, clock=self._clock)
+        assert changed is not None
+        return from_document(changed)
 
     def delete(self, tenant: str, id_: str) -> None:
         """Remove one for good. Raises NotFoundError."""

@@ -37,11 +37,21 @@ class IdempotencyStore(Store):
 
         return self._units.run(begin)
 
-    def finish_request(self, tenant: str, name: str, record: IdempotencyRecord, *, expires_at: str) -> None:
-        self._units.run(lambda unit: _put(unit, tenant, name, record, expires_at))
+    def finish_request(
+        self, tenant: str, name: str, record: IdempotencyRecord, *, began: IdempotencyRecord, expires_at: str
+    ) -> None:
+        def finish(unit: Unit) -> None:
+            if _runs(unit, tenant, name, began):
+                _put(unit, tenant, name, record, expires_at)
 
-    def drop_request(self, tenant: str, name: str) -> None:
-        self._units.run(lambda unit: drop(unit, tenant, name))
+        self._units.run(finish)
+
+    def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
+        def give_up(unit: Unit) -> None:
+            if _runs(unit, tenant, name, began):
+                drop(unit, tenant, name)
+
+        self._units.run(give_up)
 
 
 def drop(unit: Unit, tenant: str, name: str) -> None:
@@ -55,6 +65,11 @@ def drop(unit: Unit, tenant: str, name: str) -> None:
     for note in notes:
         unit.delete(note)
     unit.delete(key)
+
+
+def _runs(unit: Unit, tenant: str, name: str, began: IdempotencyRecord) -> bool:
+    item = unit.get(keys.request(tenant, name))
+    return item is not None and _load(item, unit.body(item)).runs_as(began)
 
 
 def _put(unit: Unit, tenant: str, name: str, record: IdempotencyRecord, expires_at: str) -> None:
@@ -78,6 +93,10 @@ def _put(unit: Unit, tenant: str, name: str, record: IdempotencyRecord, expires_
     unit.load(notes)
     for note in notes:
         unit.put(note, {"name": to_blob(name), "expires_at": item["expires_at"]})
+    for head_key in (keys.head(tenant, memory_id) for memory_id in named):
+        # Who deletes the memory at the same time has looked for notes already: one of the two must begin again.
+        if (head := unit.get(head_key)) is not None:
+            unit.put(head_key, {**head, "answered": unit.id})
 
 
 def _load(item: Item, body: bytes) -> IdempotencyRecord:

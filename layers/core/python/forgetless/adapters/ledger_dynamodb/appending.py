@@ -10,7 +10,7 @@ from forgetless.adapters.ledger_dynamodb import answering, keys, lists, totals
 from forgetless.adapters.ledger_dynamodb.units import Unit
 from forgetless.adapters.ledger_dynamodb.wire import Item
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
-from forgetless.domain.memory import Event, EventKind, Memory, MessageRef
+from forgetless.domain.memory import Event, EventKind, Memory, MessageRef, is_repeat
 
 __all__ = ["append", "drop_context", "mark_pending", "memory_of", "needed", "state_of"]
 
@@ -86,19 +86,19 @@ def _apply(unit: Unit, event: Event, changes: dict[str, _Change]) -> bool:
     key = keys.head(tenant, memory.id)
     head = unit.get(key)
     version = head["version"] if head is not None else 0
+    erases = event.kind is EventKind.DELETE or memory.deleted
+    if erases:
+        memory = memory.blanked(deleted=True)
     if memory.version != version + 1:
-        if _is_repeat(unit, event, head):
+        if _is_held(unit, Event(event.kind, memory), head):
             return False
         raise VersionConflictError(
             f"memory {memory.id}: version {memory.version} does not follow version {version}; read it again"
         )
-    erased = event.kind is EventKind.DELETE or memory.deleted
-    if erased:
-        memory = _blank(memory, deleted=True)
     if head is not None:
         held = memory_of(unit, head)
         changes.setdefault(memory.id, _Change(held, held))
-        _archive(unit, head, held, erased=erased)
+        _archive(unit, head, held, erased=erases)
     item = {
         "tenant": to_blob(tenant),
         "version": memory.version,
@@ -112,14 +112,17 @@ def _apply(unit: Unit, event: Event, changes: dict[str, _Change]) -> bool:
     return True
 
 
-def _is_repeat(unit: Unit, event: Event, head: Item | None) -> bool:
+def _is_held(unit: Unit, event: Event, head: Item | None) -> bool:
     memory = event.memory
     if head is None or memory.version > head["version"]:
         return False
-    held: Item | None = head
+    item: Item | None = head
     if memory.version < head["version"]:
-        held = unit.get(keys.event(memory.scope.tenant, memory.id, memory.version))
-    return held is not None and (held["kind"], held["job"]) == (str(event.kind), to_blob(memory.job_id))
+        item = unit.get(keys.event(memory.scope.tenant, memory.id, memory.version))
+    if item is None:
+        return False
+    held = Event(EventKind(item["kind"]), memory_of(unit, item))
+    return is_repeat(held, event, erased=head["state"] == keys.DELETED)
 
 
 def _archive(unit: Unit, head: Item, held: Memory, *, erased: bool) -> None:
@@ -143,11 +146,7 @@ def _blank_event(unit: Unit, key: keys.Key) -> None:
     if item is not None:
         memory = memory_of(unit, item)
         unit.drop_body(item)
-        unit.put(key, unit.with_body(key, item, dump_memory(_blank(memory, deleted=memory.deleted))))
-
-
-def _blank(memory: Memory, *, deleted: bool) -> Memory:
-    return replace(memory, text="", metadata={}, categories=(), context=(), sources=(), deleted=deleted)
+        unit.put(key, unit.with_body(key, item, dump_memory(memory.blanked(deleted=memory.deleted))))
 
 
 def _move_texts(unit: Unit, changes: Iterable[_Change]) -> dict[keys.Key, list[str]]:

@@ -20,7 +20,7 @@ class DocumentStore(Store):
     """See `forgetless.ports.ledger.DocumentStore`."""
 
     def put_document(self, document: Document) -> bool:
-        return self._units.run(lambda unit: _put(unit, document))
+        return self._units.run(lambda unit: _put(unit, document), once=True)
 
     def document(self, tenant: str, kind: str, id_: str) -> Document | None:
         return next(iter(self._documents([keys.document(tenant, kind, id_)]).values()), None)
@@ -35,12 +35,12 @@ class DocumentStore(Store):
         pk = keys.document(tenant, kind, "").pk
         limits = Between(keys.ENTRIES, below or keys.ENTRIES + lists.HIGHEST)
         entries = self._table.query(pk, limits, descending=True, page=limit + 2)
-        others = (item for item in entries if item["sk"] != below)
-        wanted = [keys.document(tenant, kind, from_blob(item["id"])) for item in islice(others, limit + 1)]
-        held = self._documents(wanted[:limit])
-        found = [held[key] for key in wanted[:limit] if key in held]
-        last = found[-1] if len(wanted) > limit and found else None
-        return found, to_cursor(last.created_at, last.id) if last else None
+        listed = list(islice((item for item in entries if item["sk"] != below), limit + 1))
+        wanted = [keys.document(tenant, kind, from_blob(item["id"])) for item in listed[:limit]]
+        held = self._documents(wanted)
+        # From the list, not from what was found: others may delete all of a page while we read it.
+        following = _cursor(listed[limit - 1]) if len(listed) > limit > 0 else None
+        return [held[key] for key in wanted if key in held], following
 
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         return list(islice(self._due(kind, now, limit), limit))
@@ -66,7 +66,8 @@ class DocumentStore(Store):
 def _put(unit: Unit, document: Document) -> bool:
     key = keys.document(document.tenant, document.kind, document.id)
     held = unit.get(key)
-    if document.version - 1 != (held["version"] if held is not None else 0):
+    standing = (held["version"], held["created"]) if held is not None else (0, document.created_at)
+    if standing != (document.version - 1, document.created_at):
         return False
     if held is not None:
         _delete(unit, key)
@@ -98,6 +99,11 @@ def _delete(unit: Unit, key: Key) -> bool:
 def _entry(item: Item) -> Key:
     tenant, kind, id_ = (from_blob(item[name]) for name in ("tenant", "kind", "id"))
     return keys.document_entry(tenant, kind, id_, item["created"])
+
+
+def _cursor(entry: Item) -> str:
+    created_at, _, _ = entry["sk"].removeprefix(keys.ENTRIES).partition("#")
+    return to_cursor(created_at, from_blob(entry["id"]))
 
 
 def _load(item: Item, body: bytes) -> Document:

@@ -9,9 +9,7 @@ from forgetless.domain.errors import LedgerError
 __all__ = ["ContendedError", "LockedError", "RetryableError", "told"]
 
 #: Another writer was first, or is writing now: read again, then write.
-_CONTENDED = frozenset(
-    {"ConditionalCheckFailedException", "TransactionConflictException", "TransactionInProgressException"}
-)
+_CONTENDED = frozenset({"ConditionalCheckFailedException", "TransactionConflictException"})
 _CONTENDED_REASONS = frozenset({"None", "ConditionalCheckFailed", "TransactionConflict"})
 
 #: Too much at once: the same call again after a while.
@@ -26,8 +24,16 @@ _THROTTLES = frozenset(
         "LimitExceededException",
     }
 )
-#: The service itself stumbled.
-_STUMBLES = frozenset({"InternalServerError", "InternalFailure", "ServiceUnavailable", "500", "502", "503", "504"})
+#: The service itself stumbled, or still does what our first try asked for: asked again, it tells what came of that.
+_STUMBLES = frozenset(
+    {
+        "InternalServerError",
+        "InternalFailure",
+        "ServiceUnavailable",
+        "TransactionInProgressException",
+        *("500", "502", "503", "504"),
+    }
+)
 
 _CREDENTIALS = (
     "AccessDeniedException",

@@ -36,17 +36,19 @@ class LeaseStore(Store):
 class KeyStore(Store):
     """See `forgetless.ports.ledger.KeyStore`."""
 
-    def put_key(self, key: ApiKey) -> None:
-        def put(unit: Unit) -> None:
+    def put_key(self, key: ApiKey, *, held: ApiKey | None = None) -> bool:
+        def put(unit: Unit) -> bool:
             place = keys.api_key(key.hash)
-            held = unit.get(place)
+            item = unit.get(place)
+            if (_load(key.hash, item["body"]) if item is not None else None) != held:
+                return False
             if held is not None:
-                before = _load(key.hash, held["body"])
-                unit.delete(keys.api_key_entry(before.tenant, before.created_at, key.hash))
+                unit.delete(keys.api_key_entry(held.tenant, held.created_at, key.hash))
             unit.put(place, {"body": dump(key.record())})
             unit.put(keys.api_key_entry(key.tenant, key.created_at, key.hash), {"hash": to_blob(key.hash)})
+            return True
 
-        self._units.run(put)
+        return self._units.run(put, once=True)
 
     def key(self, hash_: str) -> ApiKey | None:
         item = self._table.one(keys.api_key(hash_))

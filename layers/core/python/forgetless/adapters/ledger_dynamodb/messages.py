@@ -45,6 +45,9 @@ class MessageStore(Store):
         for start in range(0, len(wanted), _PORTION):
             portion = wanted[start : start + _PORTION]
             erased += self._units.run(partial(_erase, tenant=tenant, refs=portion, at=at))
+            # A memory that was appended meanwhile may carry them and not have been seen. Whoever appends one later
+            # finds them gone.
+            self._units.run(partial(_drop_carried, tenant=tenant, refs=portion, at=at))
         return erased
 
     def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
@@ -94,6 +97,15 @@ class MessageStore(Store):
 
 def _erase(unit: Unit, tenant: str, refs: Sequence[MessageRef], at: str) -> int:
     erased = message_items.remove(unit, [keys.message(tenant, ref) for ref in refs])
+    for job_id in {ref.job_id for ref in refs}:
+        if not unit.query(keys.job(tenant, job_id).pk, keys.MESSAGES):
+            jobs.forget_request(unit, tenant, job_id)
+    _drop_carried(unit, tenant, refs, at)
+    return erased
+
+
+def _drop_carried(unit: Unit, tenant: str, refs: Sequence[MessageRef], at: str) -> None:
+    """Take the messages out of the context of the memories that carry them."""
     carriers: set[str] = set()
     for job_id in {ref.job_id for ref in refs}:
         places = {f"{ref.position:08d}" for ref in refs if ref.job_id == job_id}
@@ -101,12 +113,9 @@ def _erase(unit: Unit, tenant: str, refs: Sequence[MessageRef], at: str) -> int:
         for item in unit.query(keys.job(tenant, job_id).pk, keys.CARRIERS):
             if item["sk"].split("#")[1] in places:
                 carriers.add(from_blob(item["memory"]))
-        if not unit.query(keys.job(tenant, job_id).pk, keys.MESSAGES):
-            jobs.forget_request(unit, tenant, job_id)
     unit.load(keys.head(tenant, memory_id) for memory_id in carriers)
     for memory_id in carriers:
         _drop(unit, keys.head(tenant, memory_id), refs, at)
-    return erased
 
 
 def _drop(unit: Unit, key: Key, refs: Iterable[MessageRef], at: str) -> None:

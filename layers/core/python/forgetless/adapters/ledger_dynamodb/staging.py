@@ -70,9 +70,13 @@ def fits(writes: Sequence[Write]) -> bool:
     return len(writes) <= _MOST_ACTIONS and sum(write.size() for write in writes) <= _MOST_BYTES
 
 
-def transact(table: Table, actions: Sequence[Action], *, token: str | None = None) -> None:
-    """Do all or nothing; raises ContendedError when a condition does not hold."""
-    if len(actions) == 1:
+def transact(table: Table, actions: Sequence[Action], *, token: str | None = None, once: bool = False) -> None:
+    """Do all or nothing; raises ContendedError when a condition does not hold.
+
+    With a token, DynamoDB knows a call that it has done already, for ten minutes. A single action goes without, at half
+    the price, unless it must be done `once`: then also that one.
+    """
+    if len(actions) == 1 and not once:
         [(verb, parameters)] = actions[0].items()
         table.call(f"{verb.lower()}_item", TableName=table.client.table, **parameters)
         return

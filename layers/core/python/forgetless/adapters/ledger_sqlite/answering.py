@@ -23,6 +23,8 @@ SELECT fingerprint, lease_until, status, body, expires_at FROM requests LEFT JOI
 WHERE tenant = ? AND name = ?
 """
 
+_ERASED = "SELECT 1 FROM memories WHERE tenant = ? AND id = ? AND state = 2"
+
 Key = tuple[bytes, bytes]
 
 
@@ -35,13 +37,15 @@ class IdempotencyStore(Store):
         key = (to_blob(tenant), to_blob(name))
         return self._connections.write(lambda db: _begin(db, key, record, now, expires_at), durable=False)
 
-    def finish_request(self, tenant: str, name: str, record: IdempotencyRecord, *, expires_at: str) -> None:
+    def finish_request(
+        self, tenant: str, name: str, record: IdempotencyRecord, *, began: IdempotencyRecord, expires_at: str
+    ) -> None:
         key = (to_blob(tenant), to_blob(name))
-        self._connections.write(lambda db: _put(db, key, record, expires_at), durable=False)
+        self._connections.write(lambda db: _finish(db, key, record, began, expires_at), durable=False)
 
-    def drop_request(self, tenant: str, name: str) -> None:
+    def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
         key = (to_blob(tenant), to_blob(name))
-        self._connections.write(lambda db: drop(db, key), durable=False)
+        self._connections.write(lambda db: _drop_own(db, key, began), durable=False)
 
 
 def drop(db: sqlite3.Connection, key: Key) -> None:
@@ -55,16 +59,42 @@ def drop(db: sqlite3.Connection, key: Key) -> None:
 def _begin(
     db: sqlite3.Connection, key: Key, record: IdempotencyRecord, now: str, expires_at: str
 ) -> IdempotencyRecord | None:
-    row = db.execute(_SELECT, key).fetchone()
-    if row is not None and row[4] > now:
-        body = None if row[3] is None else from_blob(row[3])
-        held = IdempotencyRecord(from_blob(row[0]), row[1], row[2], body)
+    held, until = _read(db, key)
+    if held is not None and until > now:
         abandoned = held.status is None and held.lease_until <= now and held.fingerprint == record.fingerprint
         if not abandoned:
             return held
     _put(db, key, record, expires_at)
     _clear(db, now)
     return None
+
+
+def _finish(
+    db: sqlite3.Connection, key: Key, record: IdempotencyRecord, began: IdempotencyRecord, expires_at: str
+) -> None:
+    if not _drop_own(db, key, began):
+        return
+    named = set(_MEMORY_ID.findall(record.body or ""))
+    # One of them may have been deleted while the answer was on its way.
+    if not any(db.execute(_ERASED, (key[0], to_blob(memory_id))).fetchone() for memory_id in named):
+        _put(db, key, record, expires_at)
+
+
+def _drop_own(db: sqlite3.Connection, key: Key, began: IdempotencyRecord) -> bool:
+    held, _ = _read(db, key)
+    if held is None or not held.runs_as(began):
+        return False
+    drop(db, key)
+    return True
+
+
+def _read(db: sqlite3.Connection, key: Key) -> tuple[IdempotencyRecord | None, str]:
+    """The record and when it expires."""
+    row = db.execute(_SELECT, key).fetchone()
+    if row is None:
+        return None, ""
+    body = None if row[3] is None else from_blob(row[3])
+    return IdempotencyRecord(from_blob(row[0]), row[1], row[2], body), row[4]
 
 
 def _put(db: sqlite3.Connection, key: Key, record: IdempotencyRecord, expires_at: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from forgetless.adapters.ledger_codec import dump_memory, load_memory, scope_columns, to_blob
 from forgetless.adapters.ledger_sqlite import answering, texts
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
-from forgetless.domain.memory import Event, EventKind, Memory, MessageRef
+from forgetless.domain.memory import Event, EventKind, Memory, MessageRef, is_repeat
 
 __all__ = ["DELETED", "LIVE", "SUPERSEDED", "apply", "check_duplicates", "link_context", "unlink_context"]
 
@@ -17,6 +17,12 @@ __all__ = ["DELETED", "LIVE", "SUPERSEDED", "apply", "check_duplicates", "link_c
 LIVE, SUPERSEDED, DELETED = 0, 1, 2
 
 _CURRENT = "SELECT version, context_size FROM memories WHERE tenant = ? AND id = ?"
+
+_HELD = """
+SELECT events.kind, texts.body, memories.state FROM events CROSS JOIN texts USING (text_id)
+CROSS JOIN memories ON memories.tenant = events.tenant AND memories.id = events.memory_id
+WHERE events.tenant = ? AND events.memory_id = ? AND events.version = ?
+"""
 
 _INSERT_EVENT = "INSERT INTO events (tenant, memory_id, version, kind, job_id, text_id) VALUES (?, ?, ?, ?, ?, ?)"
 
@@ -36,17 +42,18 @@ def apply(db: sqlite3.Connection, event: Event) -> bool:
     memory = event.memory
     tenant, id_ = to_blob(memory.scope.tenant), to_blob(memory.id)
     version, context_size = db.execute(_CURRENT, (tenant, id_)).fetchone() or (0, 0)
+    erases = event.kind is EventKind.DELETE or memory.deleted
+    if erases:
+        memory = memory.blanked(deleted=True)
     if memory.version != version + 1:
-        if _is_repeat(db, event):
+        if _is_held(db, Event(event.kind, memory)):
             return False
         raise VersionConflictError(
             f"memory {memory.id}: version {memory.version} does not follow version {version}; read it again"
         )
-    if event.kind is EventKind.DELETE or memory.deleted:
-        memory = _blank(memory, deleted=True)
     if context_size:
         unlink_context(db, _read(db, memory))
-    if memory.version > 1 and (event.kind is EventKind.DELETE or memory.deleted):
+    if memory.version > 1 and erases:
         _blank_events(db, memory.scope.tenant, id_)
     text_id = texts.add(db, dump_memory(memory))
     db.execute(_INSERT_EVENT, (tenant, id_, memory.version, str(event.kind), to_blob(memory.job_id), text_id))
@@ -124,13 +131,14 @@ def _put(db: sqlite3.Connection, memory: Memory, text_id: int) -> None:
     db.execute(_PUT_MEMORY, (*head, *order, *scope_columns(scope), *text, *tail))
 
 
-def _is_repeat(db: sqlite3.Connection, event: Event) -> bool:
+def _is_held(db: sqlite3.Connection, event: Event) -> bool:
     memory = event.memory
-    row = db.execute(
-        "SELECT kind, job_id FROM events WHERE tenant = ? AND memory_id = ? AND version = ?",
-        (to_blob(memory.scope.tenant), to_blob(memory.id), memory.version),
-    ).fetchone()
-    return row is not None and row == (str(event.kind), to_blob(memory.job_id))
+    row = db.execute(_HELD, (to_blob(memory.scope.tenant), to_blob(memory.id), memory.version)).fetchone()
+    if row is None:
+        return False
+    kind, body, state = row
+    held = Event(EventKind(kind), load_memory(memory.scope.tenant, body))
+    return is_repeat(held, event, erased=state == DELETED)
 
 
 def _read(db: sqlite3.Connection, memory: Memory) -> Memory:
@@ -140,16 +148,12 @@ def _read(db: sqlite3.Connection, memory: Memory) -> Memory:
     return load_memory(memory.scope.tenant, body)
 
 
-def _blank(memory: Memory, *, deleted: bool) -> Memory:
-    return replace(memory, text="", metadata={}, categories=(), context=(), sources=(), deleted=deleted)
-
-
 def _blank_events(db: sqlite3.Connection, tenant: str, memory_id: bytes) -> None:
     key = (to_blob(tenant), memory_id)
     query = "SELECT text_id, body FROM events CROSS JOIN texts USING (text_id) WHERE tenant = ? AND memory_id = ?"
     for text_id, body in db.execute(query, key).fetchall():
         memory = load_memory(tenant, body)
-        texts.shorten(db, text_id, dump_memory(_blank(memory, deleted=memory.deleted)))
+        texts.shorten(db, text_id, dump_memory(memory.blanked(deleted=memory.deleted)))
     # Answers that are kept for their Idempotency-Key show the text too; the job itself still is done only once.
     answers = db.execute("SELECT name FROM answered WHERE tenant = ? AND memory_id = ?", key).fetchall()
     for (name,) in answers:

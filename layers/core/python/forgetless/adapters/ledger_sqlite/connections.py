@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
+import stat
 import threading
 import time
 import weakref
@@ -163,12 +164,16 @@ class Store:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Made by us, as SQLite would let everyone on the machine read it; -wal and -shm take its mode over.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    """A connection of SQLite's; nobody else here opens the file.
+
+    Closing any descriptor of a file drops all POSIX locks that the process holds on it. Another process would then
+    take this one for gone, and unlink the log that holds its commits (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # No waiting in SQLite: its fixed steps let processes that started together collide again and again.
     raw = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256)
     try:
+        _make_private(path)
         raw.execute("PRAGMA journal_mode = WAL")
         raw.execute("PRAGMA synchronous = NORMAL")
         raw.execute("PRAGMA secure_delete = ON")
@@ -178,6 +183,13 @@ def _open(path: Path) -> sqlite3.Connection:
         raw.close()
         raise
     return raw
+
+
+def _make_private(path: Path) -> None:
+    """Let the owner alone read the file, by its path; -wal and -shm, which come later, take its mode over."""
+    mode = path.stat().st_mode
+    if mode & 0o077:
+        path.chmod(stat.S_IMODE(mode) & 0o700)
 
 
 def _transaction(raw: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:

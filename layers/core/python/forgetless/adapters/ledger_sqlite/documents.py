@@ -19,7 +19,7 @@ _PUT = """
 INSERT OR REPLACE INTO documents (tenant, kind, id, created_at, version, due_at, text_id) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 
-_HELD = "SELECT version, text_id FROM documents WHERE tenant = ? AND kind = ? AND id = ?"
+_HELD = "SELECT version, created_at, text_id FROM documents WHERE tenant = ? AND kind = ? AND id = ?"
 
 Key = tuple[bytes, str, bytes]
 
@@ -64,8 +64,8 @@ def _key(tenant: str, kind: str, id_: str) -> Key:
 
 def _put(db: sqlite3.Connection, document: Document) -> bool:
     key = _key(document.tenant, document.kind, document.id)
-    version, text_id = db.execute(_HELD, key).fetchone() or (0, None)
-    if version != document.version - 1:
+    version, created_at, text_id = db.execute(_HELD, key).fetchone() or (0, document.created_at, None)
+    if (version, created_at) != (document.version - 1, document.created_at):
         return False
     texts.blank(db, [text_id])
     added = texts.add(db, dump(document.body))
@@ -77,7 +77,7 @@ def _delete(db: sqlite3.Connection, key: Key) -> bool:
     held = db.execute(_HELD, key).fetchone()
     if held is None:
         return False
-    texts.blank(db, held[1:])
+    texts.blank(db, held[2:])
     db.execute("DELETE FROM documents WHERE tenant = ? AND kind = ? AND id = ?", key)
     return True
 

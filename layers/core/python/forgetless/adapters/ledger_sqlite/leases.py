@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
@@ -34,24 +35,30 @@ class LeaseStore(Store):
 class KeyStore(Store):
     """See `forgetless.ports.ledger.KeyStore`."""
 
-    def put_key(self, key: ApiKey) -> None:
-        body = dump(key.record())
-        self._connections.write(
-            lambda db: db.execute("INSERT OR REPLACE INTO keys (hash, body) VALUES (?, ?)", (to_blob(key.hash), body)),
-            durable=True,
-        )
+    def put_key(self, key: ApiKey, *, held: ApiKey | None = None) -> bool:
+        return self._connections.write(lambda db: _put_key(db, key, held), durable=True)
 
     def key(self, hash_: str) -> ApiKey | None:
-        row = self._connections.read(
-            lambda db: db.execute("SELECT body FROM keys WHERE hash = ?", (to_blob(hash_),)).fetchone()
-        )
-        return None if row is None else _key(hash_, load(row[0]))
+        return self._connections.read(lambda db: _read_key(db, hash_))
 
     def keys(self, tenant: str) -> list[ApiKey]:
         # An administrator's rare question; a household has few keys.
         rows = self._connections.read(lambda db: db.execute("SELECT hash, body FROM keys").fetchall())
         known = [_key(from_blob(hash_), load(body)) for hash_, body in rows]
         return sorted((key for key in known if key.tenant == tenant), key=lambda key: (key.created_at, key.hash))
+
+
+def _put_key(db: sqlite3.Connection, key: ApiKey, held: ApiKey | None) -> bool:
+    if _read_key(db, key.hash) != held:
+        return False
+    row = (to_blob(key.hash), dump(key.record()))
+    db.execute("INSERT OR REPLACE INTO keys (hash, body) VALUES (?, ?)", row)
+    return True
+
+
+def _read_key(db: sqlite3.Connection, hash_: str) -> ApiKey | None:
+    row = db.execute("SELECT body FROM keys WHERE hash = ?", (to_blob(hash_),)).fetchone()
+    return None if row is None else _key(hash_, load(row[0]))
 
 
 def _key(hash_: str, body: Any) -> ApiKey:

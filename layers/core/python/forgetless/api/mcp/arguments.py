@@ -109,3 +109,6 @@ class UpdateMemory(MemoryId):
     text: Text | None = Field(None, description="The whole new statement, in place of the old one.")
     metadata: dict[str, Any] | None = Field(None, description="Keys to set; the others stay.")
     expiration_date: Text | None = Field(None, description="The last day it is true, as YYYY-MM-DD.")
+    version: int | None = Field(
+        None, description="The version that you have read; the change is refused when the memory has changed since."
+    )

@@ -67,7 +67,10 @@ def add_memory(connection: Connection, asked: given.AddMemory) -> results.Added:
         )
     )
     return results.Added(
-        results=[results.AddedMemory(id=one.id, memory=one.memory, event=one.event) for one in outcome.results],
+        results=[
+            results.AddedMemory(id=one.id, memory=one.memory, version=one.version, event=one.event)
+            for one in outcome.results
+        ],
         event_id=outcome.job.id,
         indexed=outcome.indexed,
         extraction=outcome.extraction,
@@ -121,6 +124,7 @@ def update_memory(connection: Connection, asked: given.UpdateMemory) -> results.
             text=asked.text,
             metadata=asked.metadata,
             expiration_date=asked.expiration_date,
+            versions=None if asked.version is None else frozenset({asked.version}),
         )
     )
     return results.OneMemory(memory=results.shown_memory(memory))

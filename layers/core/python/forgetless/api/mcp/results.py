@@ -28,6 +28,7 @@ class AddedMemory(BaseModel):
 
     id: str
     memory: str
+    version: int = Field(description="1 for a new memory; each change adds one.")
     event: str = Field(description="ADD, UPDATE or DELETE.")
 
 
@@ -45,6 +46,7 @@ class FoundMemory(BaseModel):
 
     id: str
     memory: str
+    version: int = Field(description="Each change adds one; update_memory can ask for it.")
     score: float | None = Field(None, description="How well it fits the query, 0 to 1.")
     metadata: dict[str, Any] | None = None
     user_id: str | None = None
@@ -100,6 +102,7 @@ def shown_memory(memory: Memory, score: float | None = None) -> FoundMemory:
     return FoundMemory(
         id=memory.id,
         memory=memory.text,
+        version=memory.version,
         score=score,
         metadata=dict(memory.metadata) or None,
         user_id=scope.user_id or None,

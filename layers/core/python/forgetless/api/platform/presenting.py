@@ -26,6 +26,7 @@ def memory_item(memory: Memory, fields: Collection[str] | None = None) -> dict[s
         "memory": memory.text,
         **_ids(memory),
         "hash": memory.hash,
+        "version": memory.version,
         "metadata": dict(memory.metadata) or None,
         "categories": list(memory.categories) or None,
         "created_at": memory.created_at,
@@ -59,7 +60,13 @@ def search_item(found: ScoredMemory, fields: Collection[str] | None = None) -> d
 
 def added_item(added: AddedMemory) -> dict[str, Any]:
     """One line of an add's results, in both forms that clients read."""
-    return {"id": added.id, "memory": added.memory, "data": {"memory": added.memory}, "event": added.event}
+    return {
+        "id": added.id,
+        "memory": added.memory,
+        "data": {"memory": added.memory},
+        "event": added.event,
+        "version": added.version,
+    }
 
 
 def history_item(item: HistoryItem, said: Sequence[Message]) -> dict[str, Any]:
@@ -68,6 +75,7 @@ def history_item(item: HistoryItem, said: Sequence[Message]) -> dict[str, Any]:
     return {
         "id": item.id,
         "memory_id": item.memory_id,
+        "version": memory.version,
         "input": [{"role": message.role, "content": message.content} for message in said],
         "old_memory": item.old_memory,
         "new_memory": item.new_memory,

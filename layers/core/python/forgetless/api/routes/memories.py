@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from forgetless.api import asking
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.changing import update_request
+from forgetless.api.changing import IfMatch, etag, expected_versions, update_request
 from forgetless.api.checking import check_expiration_date, check_identifiers, check_metadata, check_moment
 from forgetless.api.presenting import add_answer, get_item, history_item, list_item, raw_item
 from forgetless.api.render import json_response
@@ -61,18 +61,25 @@ def get_memory(
 ) -> Response:
     """One memory; `null` when there is none, or was none at the moment asked about."""
     memory = asking.get(caller.services, caller.tenant, memory_id, check_moment(as_of, known_at))
-    return json_response(None if memory is None else get_item(memory))
+    return json_response(None) if memory is None else json_response(get_item(memory), headers=etag(memory))
 
 
-def update_memory(caller: CurrentCaller, memory_id: str, body: MemoryUpdate) -> Response:
-    """Change the text, merge metadata, set or (with null) clear the expiration date."""
-    caller.services.changes.update(_update_request(caller, memory_id, body))
-    return json_response({"message": "Memory updated successfully!"})
+def update_memory(caller: CurrentCaller, memory_id: str, body: MemoryUpdate, if_match: IfMatch = None) -> Response:
+    """Change the text, merge metadata, set or (with null) clear the expiration date; If-Match asks for a version."""
+    request = _update_request(caller, memory_id, body, expected_versions(if_match))
+    memory = caller.services.changes.update(request, request_name=caller.idempotency_name)
+    answer = {"message": "Memory updated successfully!", "version": memory.version}
+    return json_response(answer, headers=etag(memory))
 
 
-def delete_memory(caller: CurrentCaller, memory_id: str) -> Response:
-    """Forget one memory for good."""
-    caller.services.changes.delete(caller.tenant, memory_id)
+def delete_memory(caller: CurrentCaller, memory_id: str, if_match: IfMatch = None) -> Response:
+    """Forget one memory for good; If-Match asks for a version."""
+    caller.services.changes.delete(
+        caller.tenant,
+        memory_id,
+        expected_versions=expected_versions(if_match),
+        request_name=caller.idempotency_name,
+    )
     return json_response({"message": "Memory deleted successfully"})
 
 
@@ -118,7 +125,9 @@ def _add_request(caller: Caller, body: MemoryCreate) -> AddRequest:
     )
 
 
-def _update_request(caller: Caller, memory_id: str, body: MemoryUpdate) -> UpdateRequest:
+def _update_request(
+    caller: Caller, memory_id: str, body: MemoryUpdate, versions: frozenset[int] | None
+) -> UpdateRequest:
     clear = "expiration_date" in body.model_fields_set and body.expiration_date is None
     if body.text is None and body.metadata is None and body.expiration_date is None and not clear:
         raise InvalidRequestError("At least one of text, metadata, or expiration_date must be provided.")
@@ -129,6 +138,7 @@ def _update_request(caller: Caller, memory_id: str, body: MemoryUpdate) -> Updat
         metadata=body.metadata,
         expiration_date=body.expiration_date,
         clear_expiration=clear,
+        versions=versions,
     )
 
 

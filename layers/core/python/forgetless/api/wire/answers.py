@@ -27,12 +27,19 @@ class Message(_Answer):
     message: str
 
 
+class Updated(Message):
+    """That it was changed, and which version it has now."""
+
+    version: int
+
+
 class Added(_Answer):
     """One memory that an add has made; role and actor where messages were stored as they are."""
 
     id: str
     memory: str
     event: Literal["ADD", "UPDATE"]
+    version: int
     actor_id: str | None = None
     role: str | None = None
 
@@ -52,6 +59,7 @@ class Memory(_Answer):
     id: str
     memory: str
     hash: str
+    version: int
     metadata: dict[str, Any] | None
     created_at: str
     updated_at: str
@@ -95,6 +103,7 @@ class HistoryEvent(_Answer):
 
     id: str
     memory_id: str
+    version: int
     old_memory: str | None
     new_memory: str | None
     event: Literal["ADD", "UPDATE", "DELETE"]
@@ -159,7 +168,7 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("GET", "/memories"): (200, Listed),
     ("DELETE", "/memories"): (200, Message),
     ("GET", "/memories/{memory_id}"): (200, MemoryOne | None),
-    ("PUT", "/memories/{memory_id}"): (200, Message),
+    ("PUT", "/memories/{memory_id}"): (200, Updated),
     ("DELETE", "/memories/{memory_id}"): (200, Message),
     ("GET", "/memories/{memory_id}/history"): (200, list[HistoryEvent]),
     ("POST", "/reset"): (200, Message),

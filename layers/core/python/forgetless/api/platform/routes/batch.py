@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from starlette.responses import Response
 
 from forgetless.api.caller import Caller, CurrentCaller
+from forgetless.api.changing import IfMatch, check_no_if_match
 from forgetless.api.checking import check_metadata
 from forgetless.api.platform.routes.memories import check_memory_id
 from forgetless.api.platform.wire import MAX_BATCH, BatchDelete, BatchUpdate
@@ -18,8 +19,9 @@ from forgetless.service.requests import UpdateRequest
 __all__ = ["ROUTES"]
 
 
-def update_batch(caller: CurrentCaller, body: BatchUpdate) -> Response:
+def update_batch(caller: CurrentCaller, body: BatchUpdate, if_match: IfMatch = None) -> Response:
     """Change text or metadata of several memories."""
+    check_no_if_match(if_match)
     _check(caller, [item.memory_id for item in body.memories], "updated")
     requests = []
     for place, item in enumerate(body.memories):
@@ -29,12 +31,13 @@ def update_batch(caller: CurrentCaller, body: BatchUpdate) -> Response:
             raise InvalidRequestError(f"memories[{place}].text must not be empty.")
         metadata = None if item.metadata is None else check_metadata(item.metadata)
         requests.append(UpdateRequest(caller.tenant, item.memory_id, text=item.text, metadata=metadata))
-    caller.services.changes.update_many(requests)
+    caller.services.changes.update_many(requests, request_name=caller.idempotency_name)
     return json_response({"message": f"Successfully updated {len(requests)} memories"})
 
 
-def delete_batch(caller: CurrentCaller, body: BatchDelete) -> Response:
+def delete_batch(caller: CurrentCaller, body: BatchDelete, if_match: IfMatch = None) -> Response:
     """Forget several memories for good."""
+    check_no_if_match(if_match)
     ids = [item.memory_id for item in body.memories]
     _check(caller, ids, "deleted")
     for memory_id in ids:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from forgetless.api import asking
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.changing import update_request
+from forgetless.api.changing import IfMatch, etag, expected_versions, update_request
 from forgetless.api.checking import check_json, check_moment
 from forgetless.api.platform.objects import read_object
 from forgetless.api.platform.presenting import history_item, memory_item
@@ -26,6 +26,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.platform_filters import parse_moment, parse_platform_filter
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.domain.timeline import Moment
+from forgetless.service.changing import check_version
 from forgetless.service.requests import UpdateRequest
 
 __all__ = ["ROUTES", "check_memory_id", "memory_of"]
@@ -38,23 +39,33 @@ def get_memory(
 ) -> Response:
     """One memory, expired or superseded too."""
     moment = check_moment(as_of, known_at)
-    return json_response(memory_item(memory_of(caller, memory_id, moment)))
+    memory = memory_of(caller, memory_id, moment)
+    return json_response(memory_item(memory), headers=etag(memory))
 
 
-def update_memory(caller: CurrentCaller, memory_id: str, body: UpdateBody) -> Response:
+def update_memory(caller: CurrentCaller, memory_id: str, body: UpdateBody, if_match: IfMatch = None) -> Response:
     """Change the text, merge metadata, move its time, set or (with null) clear the expiration date."""
     memory_of(caller, memory_id)
-    return json_response(memory_item(caller.services.changes.update(_update(caller, memory_id, body))))
+    request = _update(caller, memory_id, body, expected_versions(if_match))
+    memory = caller.services.changes.update(request, request_name=caller.idempotency_name)
+    return json_response(memory_item(memory), headers=etag(memory))
 
 
-def delete_memory(caller: CurrentCaller, memory_id: str, delete_linked: bool = False) -> Response:
+def delete_memory(
+    caller: CurrentCaller, memory_id: str, delete_linked: bool = False, if_match: IfMatch = None
+) -> Response:
     """Forget one memory for good, with `delete_linked` also those that it superseded."""
-    memory_of(caller, memory_id)
+    check_memory_id(memory_id)
+    changes, versions = caller.services.changes, expected_versions(if_match)
     answer: dict[str, Any] = {"message": "Memory deleted successfully!"}
     if delete_linked:
-        answer["cascade_count"] = caller.services.changes.delete_linked(caller.tenant, memory_id)
-    else:
-        caller.services.changes.delete(caller.tenant, memory_id)
+        check_version(memory_of(caller, memory_id), versions)
+        answer["cascade_count"] = changes.delete_linked(caller.tenant, memory_id)
+        return json_response(answer)
+    try:
+        changes.delete(caller.tenant, memory_id, expected_versions=versions, request_name=caller.idempotency_name)
+    except NotFoundError:
+        raise NotFoundError(_UNKNOWN) from None
     return json_response(answer)
 
 
@@ -124,7 +135,7 @@ def check_memory_id(memory_id: str) -> str:
     raise InvalidRequestError("memory_id should be a valid UUID")
 
 
-def _update(caller: Caller, memory_id: str, body: UpdateBody) -> UpdateRequest:
+def _update(caller: Caller, memory_id: str, body: UpdateBody, versions: frozenset[int] | None) -> UpdateRequest:
     clear = "expiration_date" in body.model_fields_set and body.expiration_date is None
     given = (body.text, body.metadata, body.timestamp, body.expiration_date)
     if not clear and all(value is None for value in given):
@@ -136,6 +147,7 @@ def _update(caller: Caller, memory_id: str, body: UpdateBody) -> UpdateRequest:
         metadata=body.metadata,
         expiration_date=body.expiration_date,
         clear_expiration=clear,
+        versions=versions,
     )
     if body.timestamp is None:
         return change

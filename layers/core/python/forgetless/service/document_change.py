@@ -1,0 +1,63 @@
+"""The change of a document that several writers share: read, change, write if nobody was first, else once more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from forgetless.domain.documents import Document
+from forgetless.domain.errors import ConflictError
+from forgetless.ports.clock import Clock
+from forgetless.ports.ledger import DocumentStore
+from forgetless.service.conflict_retry import ConflictRetry
+
+__all__ = ["change_document", "put_within"]
+
+#: From the document as it stands (None: there is none) to its next body; None leaves it as it is.
+Change = Callable[[Document | None], Mapping[str, Any] | None]
+
+
+def change_document(
+    ledger: DocumentStore, key: tuple[str, str, str], change: Change, *, clock: Clock
+) -> Document | None:
+    """The document of a key (tenant, kind, id) as it stands after the change.
+
+    `change` may be asked several times and must change nothing else.
+
+    Raises what `change` raises, and ConflictError when others keep being first: then nothing was changed.
+    """
+    retry = ConflictRetry(clock)
+    while True:
+        held = ledger.document(*key)
+        body = change(held)
+        if body is None:
+            return held
+        changed = (
+            Document(*key, body, clock.now()) if held is None else replace(held, body=body, version=held.version + 1)
+        )
+        if ledger.put_document(changed):
+            return changed
+        if not retry.again():
+            raise ConflictError(f"Others keep changing this {key[1].replace('_', ' ')}; try again.")
+
+
+def put_within(ledger: DocumentStore, document: Document, *, most: int) -> None:
+    """Store a new document where its tenant has at most `most` of its kind.
+
+    Raises ConflictError when there are so many already; of several that come last at once perhaps for all of them.
+    """
+    name = document.kind.replace("_", " ")
+    full = ConflictError(f"There are {most} {name}s already; delete one first.")
+    if _more_than(ledger, document, most - 1):
+        raise full
+    if not ledger.put_document(document):
+        raise ConflictError(f"There is a {name} of this id already.")
+    # Others may have counted at the same time. Whoever looks last sees everybody's.
+    if _more_than(ledger, document, most):
+        ledger.delete_document(document.tenant, document.kind, document.id)
+        raise full
+
+
+def _more_than(ledger: DocumentStore, document: Document, count: int) -> bool:
+    return len(ledger.documents(document.tenant, document.kind, limit=count + 1)[0]) > count
