@@ -56,11 +56,11 @@ def check(history: History, *, budget: int = BUDGET) -> Judgement:
     return judgement
 
 
-def judge_memory(birth: Birth, calls: Sequence[Call], known: Versions, budget: int) -> Result:
+def judge_memory(birth: Birth, calls: Sequence[Call], known: Versions, budget: int, *, quiet: bool = False) -> Result:
     """Whether one memory's calls can be put in order; where not, the first call that fits nowhere."""
-    result = linearize(calls, birth.before, possible=known.allow, budget=budget)
+    result = linearize(calls, birth.before, possible=known.allow, budget=budget, quiet=quiet)
     if result.verdict is not Verdict.FAILED:
         return result
     # Without what is known from later answers the search goes on to the answer itself that nothing explains.
-    plain = linearize(calls, birth.before, budget=budget)
+    plain = linearize(calls, birth.before, budget=budget, quiet=quiet)
     return plain if plain.verdict is Verdict.FAILED else result

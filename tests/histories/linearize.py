@@ -88,8 +88,9 @@ def linearize(
     *,
     possible: Callable[[Register], bool] = lambda _: True,
     budget: int = BUDGET,
+    quiet: bool = False,
 ) -> Result:
-    """Try to order `calls`, which begin with the register `start`."""
+    """Try to order `calls`, which begin with the register `start`; with `quiet`, note the quiet moments."""
     search = _Search(start, possible, budget)
     try:
         for at, is_return, number in _events(calls):
@@ -97,7 +98,10 @@ def linearize(
                 search.begin(number, calls[number])
                 continue
             before = frozenset(register for _, register in search.configurations)
-            if not search.finish(number, at):
+            kept = search.finish(number)
+            if quiet:
+                search.note_quiet(at)
+            if not kept:
                 return Result(Verdict.FAILED, search.explored, calls[number], before, search.quiet)
     except _BudgetError:
         return Result(Verdict.UNDECIDED, search.explored)
@@ -146,7 +150,7 @@ class _Search:
         self._width += 1
         return 1 << (self._width - 1)
 
-    def finish(self, number: int, at: float) -> bool:
+    def finish(self, number: int) -> bool:
         """The call returns: keep the configurations in which it has taken effect; False when there are none."""
         bit = self._bits.pop(number)
         call = self._changing.get(bit) or self._reading[bit]
@@ -164,7 +168,6 @@ class _Search:
         self._looks.pop(bit, None)
         self._free += [one for one in (bit, matched, passed) if one]
         self.configurations = self._fewest(after) if self._endless and len(after) > 1 else after
-        self._note_quiet(at)
         return bool(after)
 
     def _until(self, bit: int, passed: int, configuration: _Configuration) -> set[_Configuration]:
@@ -225,7 +228,8 @@ class _Search:
                 others.append(used)
         return {(known | used, register) for (known, register), several in kept.items() for used in several}
 
-    def _note_quiet(self, at: float) -> None:
+    def note_quiet(self, at: float) -> None:
+        """Keep this moment if it is a quiet one."""
         if len(self.configurations) != 1 or any(call.ended < math.inf for call in self._changing.values()):
             return
         ((done, register),) = self.configurations

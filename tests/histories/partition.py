@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from operator import attrgetter
 
-from tests.histories.births import Birth, Births, sightings, told
+from tests.histories.births import Births, sightings, told
 from tests.histories.history import EventSeen, History, Kind, Operation, Outcome
 from tests.histories.lifetimes import Lifetimes, done
 from tests.histories.linearize import Call
@@ -100,14 +100,15 @@ class _Partition:
         elif operation.kind in {Kind.LIST, Kind.SEARCH}:
             self._show(operation, listed=True)
         elif operation.kind is Kind.EXPORT:
-            self._recount_all(operation)
+            self._recount(operation)
         elif operation.request["id"] in self._births:
             self._take_one(operation, operation.request["id"])
 
     def _take_one(self, operation: Operation, id_: str) -> None:
         request, answer = operation.request, operation.answer
         if operation.kind is Kind.HISTORY:
-            self._recount(operation, self._births[id_], told(operation).get(id_, []))
+            if operation.outcome is Outcome.OK:
+                self._look(id_, operation, _recounted(answer["events"]))
         elif operation.kind is Kind.GET:
             if operation.outcome is Outcome.OK:
                 shown = answer.get("memory")
@@ -138,19 +139,15 @@ class _Partition:
                 if birth.id not in there:
                     self._look(birth.id, operation, Unlisted(self._today, expired))
 
-    def _recount_all(self, operation: Operation) -> None:
+    def _recount(self, operation: Operation) -> None:
+        """An export: all memories, also those that it lacks; of what is deleted and blank nothing can be wrong."""
         histories = told(operation)
-        for id_, events in histories.items():
-            if id_ in self._births:
-                self._recount(operation, self._births[id_], events)
-        for birth in self._lifetimes.during(operation):
-            if birth.id not in histories:
-                self._recount(operation, birth, [])
-
-    def _recount(self, operation: Operation, birth: Birth, events: list[EventSeen]) -> None:
-        erased = not events or (events[-1].get("event") == "DELETE" and not any(map(legible, events)))
-        if operation.outcome is Outcome.OK and (not erased or self._lifetimes.overlap(birth, operation)):
-            self._look(birth.id, operation, _recounted(events))
+        there = self._lifetimes.during(operation) if operation.outcome is Outcome.OK else []
+        for id_ in {*histories, *(birth.id for birth in there)} & self._births.keys():
+            events = histories.get(id_, [])
+            erased = bool(events) and events[-1].get("event") == "DELETE" and not any(map(legible, events))
+            if not erased or self._lifetimes.overlap(self._births[id_], operation):
+                self._look(id_, operation, _recounted(events))
 
     def _delete_many(self, operation: Operation) -> None:
         if operation.outcome is Outcome.FAILED:

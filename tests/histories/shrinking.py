@@ -113,7 +113,7 @@ def _begin_later(history: History, anomaly: Anomaly, fails: Callable[[History], 
         return history
     (id_,) = anomaly.memories
     birth = births.by_id[id_]
-    result = judge_memory(birth, partition(history, births)[id_], versions(history)[id_], _BUDGET)
+    result = judge_memory(birth, partition(history, births)[id_], versions(history)[id_], _BUDGET, quiet=True)
     for quiet in reversed(result.quiet):
         if quiet.register.there:
             later = _after(history, quiet, {"id": id_, "scope": dict(birth.scope)})
