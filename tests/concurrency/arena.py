@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from forgetless.ports.ledger import Ledger
 from tests.concurrency.crew import Crew, Work
-from tests.concurrency.turnstile import Turnstile
+from tests.concurrency.turnstile import FAULTS, Turnstile
 
-__all__ = ["FIRST_SEED", "TIMES", "Arena"]
+__all__ = ["FIRST_SEED", "TIMES", "Arena", "first_look"]
 
 #: `make test` plays the same few rounds each time. FORGETLESS_RACE_TIMES=50 plays more, FORGETLESS_RACE_SEED others.
 TIMES = int(os.environ.get("FORGETLESS_RACE_TIMES", "1"))
@@ -40,9 +40,16 @@ class Arena:
             print(f"round {number}: FORGETLESS_RACE_SEED={self.seed}")
             yield f"round-{number}"
 
-    def race(self, work: Work, *args: Any, faults: bool = True, mortal: Iterable[int] = ()) -> list[Any]:
+    def race(
+        self, work: Work, *args: Any, faults: Mapping[str, float] = FAULTS, mortal: Iterable[int] = ()
+    ) -> list[Any]:
         """What `work(ledger, number, *args)` gave in each process; those that are `mortal` may be cut off for good."""
         if self.turnstile is None:
             return self.crew.together(self.opens, work, *args, seed=self.seed)
         self.turnstile.begin(self.count, self.seed, faults=faults, mortal=mortal)
         return self.crew.together(self.opens, work, *args, seed=self.seed, left=self.turnstile.left)
+
+
+def first_look(ledger: Ledger, number: int) -> None:
+    """Connect and look at the schema, as the first call does: it is no part of a game."""
+    ledger.ping()

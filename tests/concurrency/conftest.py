@@ -10,7 +10,7 @@ import pytest
 
 from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.adapters.ledger_sqlite import SqliteLedger
-from tests.concurrency.arena import Arena
+from tests.concurrency.arena import Arena, first_look
 from tests.concurrency.crew import Crew, serving_crew
 from tests.concurrency.turnstile import Turnstile, serving_turnstile
 from tests.dynamo_server import DynamoServer
@@ -55,6 +55,7 @@ def _over_dynamodb(request: pytest.FixtureRequest, crew: Crew, count: int) -> It
     own: partial[DynamoLedger] = request.getfixturevalue("dynamo")
     opens = [partial(own, endpoint_url=url) for url in turnstile.urls[:count]]
     ledger = own()
-    ledger.ping()
+    ledger.migrate()
+    crew.together(opens, first_look)
     yield Arena(crew, opens, ledger, turnstile)
     ledger.close()

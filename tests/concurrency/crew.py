@@ -11,17 +11,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any
-
-from forgetless.ports.ledger import Ledger
+from typing import Any, Protocol
 
 __all__ = ["Crew", "serving_crew", "small_transactions"]
 
 #: Longer than any piece of work takes on a busy machine.
 PATIENCE_S = 100.0
 
-Open = Callable[[], Ledger]
-#: Called with the ledger, the number of the process and further arguments; what it returns and takes can be pickled.
+
+class Store(Protocol):
+    """What is raced on: a ledger, or a client of a queue."""
+
+    def close(self) -> None: ...
+
+
+Open = Callable[[], Store]
+#: Called with the store, the number of the process and further arguments; what it returns and takes can be pickled.
 Work = Callable[..., Any]
 
 
@@ -41,7 +46,7 @@ class Crew:
     def together(
         self, opens: Sequence[Open], work: Work, *args: Any, seed: int = 0, left: Callable[[int], None] | None = None
     ) -> list[Any]:
-        """What `work(ledger, number, *args)` gave in as many processes as `opens` has ledgers; all begin together.
+        """What `work(store, number, *args)` gave in as many processes as `opens` has stores; all begin together.
 
         `left` hears of each that has done its work.
         """
@@ -99,7 +104,7 @@ def small_transactions() -> Iterator[None]:
 
 def _serve(pipe: Connection, barriers: dict[int, Any]) -> None:
     _hurry()
-    kept: tuple[bytes, Ledger] | None = None
+    kept: tuple[bytes, Store] | None = None
     while (order := pipe.recv()) is not None:
         count, number, open_, work, args, seed = order
         try:

@@ -8,6 +8,7 @@ from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
 from tests.concurrency.arena import Arena
+from tests.concurrency.crew import small_transactions
 from tests.contract.ledger.making import a_memory, a_message, add, at, job_id
 
 
@@ -50,10 +51,11 @@ def test_no_memory_carries_what_was_erased_while_it_was_added(arena: Arena) -> N
 
 def _erase_or_expire(ledger: Ledger, number: int, name: str) -> int:
     refs = [message.ref for message in _said(name, 6)]
-    if number == 0:
-        return ledger.erase_messages(name, refs[:4], at=at(50))
-    if number == 1:
-        return ledger.erase_scope_messages(name, {"user_id": "anna"}, at=at(50))
+    with small_transactions():
+        if number == 0:
+            return ledger.erase_messages(name, refs, at=at(50))
+        if number == 1:
+            return ledger.erase_scope_messages(name, {"user_id": "anna"}, at=at(50))
     return ledger.expire_messages(before=at(20), limit=99)
 
 

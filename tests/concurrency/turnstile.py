@@ -8,11 +8,10 @@ same seed, however fast the machine is.
 from __future__ import annotations
 
 import io
-import json
 import random
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +26,7 @@ __all__ = ["FAULTS", "Turnstile", "serving_turnstile"]
 PATIENCE_S = 60.0
 
 #: What may become of a request, with the share of each; the rest goes well.
-FAULTS = {
+FAULTS: Mapping[str, float] = {
     "throttled": 0.03,  # refused, nothing done
     "conflict": 0.03,  # another transaction was under way
     "stumbled": 0.02,  # an error, nothing done
@@ -47,18 +46,20 @@ class Turnstile:
     def __post_init__(self) -> None:
         self._changed = threading.Condition()
         self._dice = random.Random()
-        self._faults: dict[str, float] = {}
+        self._faults: Mapping[str, float] = {}
         self._mortal: set[int] = set()
         self._dead: set[int] = set()
         self._playing: set[int] = set()
         self._waiting: set[int] = set()
         self._turn: int | None = None
 
-    def begin(self, players: int, seed: int, *, faults: bool = True, mortal: Iterable[int] = ()) -> None:
+    def begin(
+        self, players: int, seed: int, *, faults: Mapping[str, float] = FAULTS, mortal: Iterable[int] = ()
+    ) -> None:
         """From now on draw among so many processes; those who are `mortal` may be cut off for good."""
         with self._changed:
             self._dice = random.Random(seed)
-            self._faults = FAULTS if faults else {}
+            self._faults = faults
             self._mortal, self._dead = set(mortal), set()
             self._playing = set(range(players))
             self.trace.clear()
@@ -83,9 +84,10 @@ class Turnstile:
                 self._draw()
                 drawn = self._changed.wait_for(lambda: self._turn == number, PATIENCE_S)
                 assert drawn, f"process {number} waited in vain with {self._waiting} of {self._playing}"
-                fate = self._fate(number, environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2], json.loads(raw))
+                operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+                fate = self._fate(number, operation)
             try:
-                return self._serve(fate, environ, start_response)
+                return self._serve(fate, operation, environ, start_response)
             finally:
                 with self._changed:
                     self._turn = None
@@ -99,7 +101,7 @@ class Turnstile:
             self._waiting.discard(self._turn)
             self._changed.notify_all()
 
-    def _fate(self, number: int, operation: str, parameters: dict[str, Any]) -> str:
+    def _fate(self, number: int, operation: str) -> str:
         fate = "well"
         writes = operation not in {"BatchGetItem", "Query", "Scan", "DescribeTable"}
         if number in self._mortal and writes and self._dice.random() < 0.2:
@@ -114,15 +116,17 @@ class Turnstile:
                 if place < 0:
                     fate = name
                     break
-        if fate == "conflict" and operation != "TransactWriteItems":
+        if fate == "conflict" and not writes:
             fate = "throttled"
         self.trace.append((number, operation, fate))
         return fate
 
-    def _serve(self, fate: str, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def _serve(self, fate: str, operation: str, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         match fate:
             case "throttled":
                 return respond(start_response, *error("ProvisionedThroughputExceededException"))
+            case "conflict" if operation != "TransactWriteItems":
+                return respond(start_response, *error("TransactionConflictException"))
             case "conflict":
                 reasons = [{"Code": "TransactionConflict", "Message": "another transaction"}]
                 return respond(start_response, *error("TransactionCanceledException", CancellationReasons=reasons))

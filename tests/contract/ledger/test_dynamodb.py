@@ -246,6 +246,16 @@ class TestSchema:
         assert schema.check(ledger._client, steps) == len(steps) + 1
         assert [item["numbered"] for item in items(ledger) if item["sk"] == "HEAD"] == [True, True]
 
+    def test_steps_whose_mark_was_made_before_its_answer_was_lost_are_done(
+        self, ledger: DynamoLedger, dynamo_server: DynamoServer
+    ) -> None:
+        """As after a second administrator who was faster."""
+        ledger.append(add(a_memory("a")))
+        dynamo_server.lose_answers = {"PutItem": 1}
+        steps = (*schema.MIGRATIONS, lambda _client: None)
+        assert schema.migrate(ledger._client, steps) == 1
+        assert schema.check(ledger._client, steps) == len(steps) + 1
+
     def test_the_template_has_the_same_table(self) -> None:
         import yaml  # noqa: PLC0415
 

@@ -18,12 +18,7 @@ from forgetless.domain.errors import QueueError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.scope import Scope
 from forgetless.ports.queue import JobQueue
-from local.emulator.sqs.app import QueueServer
-from local.emulator.sqs.operations import Operations
-from local.emulator.sqs.service import QueueService
-from local.emulator.sqs.store import Store
-from local.emulator.template.model import Place
-from tests.unit.servers import free_socket, serve_app
+from tests.queue_server import serve_queues
 
 MAX_RECEIVES = 2
 
@@ -104,17 +99,8 @@ def moto_endpoint() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def emulator_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    service = QueueService(Store(tmp_path_factory.mktemp("sqs") / "sqs.db"))
-
-    async def status() -> dict[str, Any]:
-        return {}
-
-    with free_socket() as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        app = QueueServer(Operations(service, Place(queue_url=url)), status)
-        with serve_app(app, listener) as endpoint:
-            yield endpoint
-    service.close()
+    with serve_queues(tmp_path_factory.mktemp("sqs") / "sqs.db") as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(params=["memory", "moto", "emulator"])
@@ -178,6 +164,20 @@ def test_a_released_job_comes_again_before_its_followers(harness: Harness) -> No
     harness.queue.send(job(2), attempt="1")
     harness.release(receipt)
     assert ids(harness.receive())[0] == "job-1"
+
+
+def test_a_job_in_flight_shows_again_when_its_worker_says(harness: Harness) -> None:
+    harness.queue.send(job(1), attempt="1")
+    [(_, receipt)] = harness.receive()
+    harness.queue.hide(receipt, seconds=600.5)
+    assert harness.receive() == []
+    harness.queue.hide(receipt, seconds=0)
+    assert ids(harness.receive()) == ["job-1"]
+
+
+def test_what_was_never_received_cannot_be_hidden(harness: Harness) -> None:
+    with pytest.raises(QueueError, match="hid"):
+        harness.queue.hide("no receipt", seconds=5)
 
 
 def test_a_job_that_is_never_done_becomes_a_dead_letter(harness: Harness) -> None:

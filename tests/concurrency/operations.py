@@ -1,0 +1,284 @@
+"""One operation of each kind that a ledger has, on few ids, drawn by dice; each tells what it has certainly done."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+from forgetless.domain.documents import Document
+from forgetless.domain.errors import VersionConflictError
+from forgetless.domain.jobs import JobState
+from forgetless.domain.keys import ApiKey, Role
+from forgetless.domain.scope import Scope
+from forgetless.ports.ledger import IdempotencyRecord, Ledger
+from tests.concurrency.crew import small_transactions
+from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, job_id, update
+
+__all__ = ["FEW", "OPERATIONS", "memory_ids", "scope_of", "some_operations"]
+
+#: Memories, jobs, documents …: few, so that processes meet.
+FEW = 3
+
+#: What was done, by what it adds up to.
+Done = Counter[str]
+
+
+def scope_of(tenant: str) -> Scope:
+    return Scope(tenant, user_id="anna", run_id="run")
+
+
+def memory_ids(tenant: str) -> list[str]:
+    return [a_memory(f"m{place}", scope=scope_of(tenant)).id for place in range(FEW)]
+
+
+def some_operations(ledger: Ledger, number: int, tenant: str, count: int) -> Done:
+    """So many operations one after the other; returns what they have done together."""
+    done: Done = Counter()
+    for _ in range(count):
+        done += random.choice(list(OPERATIONS.values()))(ledger, tenant)
+    return done
+
+
+def _one() -> int:
+    return random.randrange(FEW)
+
+
+def _append(ledger: Ledger, tenant: str) -> Done:
+    fresh = a_memory(f"m{_one()}", scope=scope_of(tenant), second=_one(), event_id=str(random.random()))
+    held = ledger.read(tenant, [fresh.id]).get(fresh.id)
+    if held is not None and held.deleted:
+        return Counter()
+    said = a_message(str(random.random()), scope=scope_of(tenant), second=_one())
+    try:
+        if held is None:
+            before = ledger.recent_messages(scope_of(tenant), since="", before=at(99), limit=2)
+            context = tuple(message.ref for message in before)
+            ledger.append(add(replace(fresh, context=context)), messages=[said])
+            return Counter({f"event {fresh.id}": 1, "said": 1})
+        changes = [update(held, text=said.content), update(held, superseded_by="another"), delete(held)]
+        ledger.append([random.choice(changes)])
+    except VersionConflictError:
+        return Counter()
+    return Counter({f"event {fresh.id}": 1})
+
+
+def _read(ledger: Ledger, tenant: str) -> Done:
+    found = ledger.read(tenant, memory_ids(tenant))
+    assert all(memory.id == id_ for id_, memory in found.items())
+    return Counter()
+
+
+def _history(ledger: Ledger, tenant: str) -> Done:
+    versions = [event.memory.version for event in ledger.history(tenant, random.choice(memory_ids(tenant)))]
+    assert versions == list(range(1, len(versions) + 1))
+    return Counter()
+
+
+def _list_events(ledger: Ledger, tenant: str) -> Done:
+    page = ledger.list_events(tenant, limit=2)
+    found = [(event.memory.id, event.memory.version) for event in page.items]
+    assert len(set(found)) == len(found)
+    return Counter()
+
+
+def _list_memories(ledger: Ledger, tenant: str) -> Done:
+    page = ledger.list_memories(tenant, {"user_id": "anna"}, limit=9, superseded=random.random() < 0.5)
+    assert len({memory.id for memory in page.items}) == len(page.items)
+    return Counter()
+
+
+def _entities(ledger: Ledger, tenant: str) -> Done:
+    assert all(0 < entity.total_memories <= FEW for entity in ledger.entities(tenant))
+    return Counter()
+
+
+def _unindexed(ledger: Ledger, tenant: str) -> Done:
+    assert {memory.scope.tenant for memory in ledger.unindexed(before=at(99), limit=9, tenant=tenant)} <= {tenant}
+    return Counter()
+
+
+def _mark_indexed(ledger: Ledger, tenant: str) -> Done:
+    ledger.mark_indexed(list(ledger.read(tenant, memory_ids(tenant)).values()))
+    return Counter()
+
+
+def _mark_unindexed(ledger: Ledger, tenant: str) -> Done:
+    assert ledger.mark_unindexed(tenant, at=at(5)) <= FEW
+    return Counter()
+
+
+def _read_messages(ledger: Ledger, tenant: str) -> Done:
+    refs = [message.ref for message in ledger.recent_messages(scope_of(tenant), since="", before=at(99), limit=9)]
+    assert ledger.read_messages(tenant, refs).keys() <= set(refs)
+    return Counter()
+
+
+def _job_messages(ledger: Ledger, tenant: str) -> Done:
+    assert len(ledger.job_messages(tenant, job_id(f"j{_one()}"))) <= 1
+    return Counter()
+
+
+def _erase_messages(ledger: Ledger, tenant: str) -> Done:
+    said = ledger.recent_messages(scope_of(tenant), since="", before=at(99), limit=2)
+    with small_transactions():
+        return Counter({"removed": ledger.erase_messages(tenant, [message.ref for message in said], at=at(50))})
+
+
+def _erase_scope_messages(ledger: Ledger, tenant: str) -> Done:
+    with small_transactions():
+        return Counter({"removed": ledger.erase_scope_messages(tenant, {"run_id": "run"}, at=at(50))})
+
+
+def _expire_messages(ledger: Ledger, tenant: str) -> Done:
+    return Counter({"removed": ledger.expire_messages(before=at(_one()), limit=2)})
+
+
+def _put_job(ledger: Ledger, tenant: str) -> Done:
+    job = a_job(f"j{_one()}", scope=scope_of(tenant), request={"by": random.random()})
+    standing = ledger.put_job(job, [])
+    return Counter({f"made {job.id}": int(standing.request == job.request)})
+
+
+def _job(ledger: Ledger, tenant: str) -> Done:
+    job = ledger.job(tenant, job_id(f"j{_one()}"))
+    assert job is None or job.attempts <= 99
+    return Counter()
+
+
+def _jobs(ledger: Ledger, tenant: str) -> Done:
+    assert len(ledger.jobs(tenant, limit=9)[0]) <= FEW
+    return Counter()
+
+
+def _claim_job(ledger: Ledger, tenant: str) -> Done:
+    name = job_id(f"j{_one()}")
+    claimed = ledger.claim_job(tenant, name, owner=str(random.random()), now=at(_one()), until=at(_one() + 1))
+    return Counter({f"claimed {name}": int(claimed is not None)})
+
+
+def _update_job(ledger: Ledger, tenant: str) -> Done:
+    held = ledger.job(tenant, job_id(f"j{_one()}"))
+    if held is None or held.finished:
+        return Counter()
+    state = random.choice([JobState.PENDING, JobState.PENDING, JobState.FAILED])
+    moved = replace(held, state=state, lease_owner=None, lease_until=None, updated_at=at(9), error=str(random.random()))
+    ended = ledger.update_job(moved, held=held) and state is JobState.FAILED
+    return Counter({f"ended {held.id}": int(ended)})
+
+
+def _stuck_jobs(ledger: Ledger, tenant: str) -> Done:
+    assert not any(job.finished for job in ledger.stuck_jobs(now=at(9), pending_before=at(99), limit=9))
+    return Counter()
+
+
+def _acquire_lease(ledger: Ledger, tenant: str) -> Done:
+    second = random.randrange(50)
+    ledger.acquire_lease(f"{tenant} {_one()}", owner=f"{_one()}", now=at(second), until=at(second + 1))
+    return Counter()
+
+
+def _release_lease(ledger: Ledger, tenant: str) -> Done:
+    ledger.release_lease(f"{tenant} {_one()}", owner=f"{_one()}")
+    return Counter()
+
+
+def _put_key(ledger: Ledger, tenant: str) -> Done:
+    hash_ = f"{tenant} {_one()}"
+    held = ledger.key(hash_)
+    key = ApiKey(hash_, tenant, Role.READ, at(0), label="0") if held is None else held
+    more = replace(key, label=str(int(key.label) + 1), created_at=at(_one()))
+    return Counter({f"key {hash_}": int(ledger.put_key(more, held=held))})
+
+
+def _keys(ledger: Ledger, tenant: str) -> Done:
+    hashes = [key.hash for key in ledger.keys(tenant)]
+    assert len(set(hashes)) == len(hashes) <= FEW
+    return Counter()
+
+
+def _key(ledger: Ledger, tenant: str) -> Done:
+    key = ledger.key(f"{tenant} {_one()}")
+    assert key is None or key.tenant == tenant
+    return Counter()
+
+
+def _put_document(ledger: Ledger, tenant: str) -> Done:
+    id_ = f"d{_one()}"
+    held = ledger.document(tenant, "counter", id_)
+    document = (
+        Document(tenant, "counter", id_, {"n": 1}, at(_one()), due_at=at(_one()))
+        if held is None
+        else replace(held, version=held.version + 1, body={"n": held.body["n"] + 1}, due_at=at(_one()))
+    )
+    return Counter({f"document {id_}": int(ledger.put_document(document))})
+
+
+def _document(ledger: Ledger, tenant: str) -> Done:
+    document = ledger.document(tenant, "counter", f"d{_one()}")
+    assert document is None or document.body == {"n": document.version}
+    return Counter()
+
+
+def _documents(ledger: Ledger, tenant: str) -> Done:
+    found, _ = ledger.documents(tenant, "counter", limit=9)
+    assert all(document.body == {"n": document.version} for document in found)
+    return Counter()
+
+
+def _due_documents(ledger: Ledger, tenant: str) -> Done:
+    assert all((document.due_at or "~") <= at(1) for document in ledger.due_documents("counter", now=at(1), limit=9))
+    return Counter()
+
+
+def _delete_document(ledger: Ledger, tenant: str) -> Done:
+    id_ = f"gone{_one()}"
+    made = ledger.put_document(Document(tenant, "passing", id_, {}, at(0)))
+    deleted = ledger.delete_document(tenant, "passing", id_)
+    return Counter({f"made {id_}": int(made), f"deleted {id_}": int(deleted)})
+
+
+def _record() -> IdempotencyRecord:
+    return IdempotencyRecord("print", at(random.randrange(50)))
+
+
+def _begin_request(ledger: Ledger, tenant: str) -> Done:
+    ledger.begin_request(tenant, f"{_one()}", _record(), now=at(random.randrange(50)), expires_at=at(99))
+    return Counter()
+
+
+def _finish_request(ledger: Ledger, tenant: str) -> Done:
+    done = replace(_record(), status=200, body=f'{{"id": "{random.choice(memory_ids(tenant))}"}}')
+    ledger.finish_request(tenant, f"{_one()}", done, began=_record(), expires_at=at(99))
+    return Counter()
+
+
+def _drop_request(ledger: Ledger, tenant: str) -> Done:
+    ledger.drop_request(tenant, f"{_one()}", began=_record())
+    return Counter()
+
+
+def _tidy(ledger: Ledger, tenant: str) -> Done:
+    ledger.tidy()
+    return Counter()
+
+
+def _ping(ledger: Ledger, tenant: str) -> Done:
+    ledger.ping()
+    return Counter()
+
+
+def _migrate(ledger: Ledger, tenant: str) -> Done:
+    assert ledger.migrate() == 0
+    return Counter()
+
+
+#: By the name of the ledger's method.
+OPERATIONS: dict[str, Callable[[Ledger, str], Done]] = {
+    name.removeprefix("_"): operation
+    for name, operation in list(globals().items())
+    if callable(operation) and getattr(operation, "__annotations__", {}).get("return") == "Done"
+}
+del OPERATIONS["some_operations"]
+OPERATIONS["recent_messages"] = _read_messages

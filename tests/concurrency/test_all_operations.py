@@ -1,0 +1,68 @@
+"""Every operation of the ledger beside every other: at rest, what is stored is what was acknowledged."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from forgetless.ports.ledger import Ledger
+from tests.concurrency.arena import Arena
+from tests.concurrency.operations import FEW, OPERATIONS, memory_ids, scope_of, some_operations
+from tests.concurrency.test_memories import check_totals
+from tests.contract.ledger.making import at, job_id
+
+
+def test_no_operation_is_left_out() -> None:
+    operations = {name for name in dir(Ledger) if not name.startswith("_")}
+    assert operations - OPERATIONS.keys() == {"close"}
+
+
+def test_what_is_stored_is_what_was_acknowledged(arena: Arena) -> None:
+    for name in arena.rounds(sqlite=8, dynamodb=2):
+        done = sum(arena.race(some_operations, name, 16), Counter())
+        _check_memories(arena.ledger, name, done)
+        _check_messages(arena.ledger, name, done)
+        _check_jobs(arena.ledger, name, done)
+        for number in range(FEW):
+            document = arena.ledger.document(name, "counter", f"d{number}")
+            assert (0 if document is None else document.version) == done[f"document d{number}"]
+            key = arena.ledger.key(f"{name} {number}")
+            assert (0 if key is None else int(key.label)) == done[f"key {name} {number}"]
+            left = arena.ledger.document(name, "passing", f"gone{number}")
+            assert done[f"made gone{number}"] - done[f"deleted gone{number}"] == int(left is not None)
+        assert {key.hash for key in arena.ledger.keys(name)} == {
+            f"{name} {number}" for number in range(FEW) if done[f"key {name} {number}"]
+        }
+        assert arena.ledger.tidy() == 0
+
+
+def _check_memories(ledger: Ledger, name: str, done: Counter[str]) -> None:
+    held = ledger.read(name, memory_ids(name))
+    for id_ in memory_ids(name):
+        history = ledger.history(name, id_)
+        assert [event.memory.version for event in history] == list(range(1, done[f"event {id_}"] + 1))
+        assert [event.memory for event in history][-1:] == ([held[id_]] if id_ in held else [])
+    live = {memory.id for memory in held.values() if memory.live}
+    assert {memory.id for memory in ledger.list_memories(name, {}, limit=9).items} == live
+    exported = [event.memory.id for event in ledger.list_events(name, limit=9).items]
+    assert Counter(exported) == {id_: done[f"event {id_}"] for id_ in held}
+    check_totals(ledger, name)
+    pending = ledger.unindexed(before=at(99), limit=99, tenant=name)
+    ledger.mark_indexed(pending)
+    assert ledger.unindexed(before=at(99), limit=99, tenant=name) == []
+
+
+def _check_messages(ledger: Ledger, name: str, done: Counter[str]) -> None:
+    left = ledger.recent_messages(scope_of(name), since="", before=at(99), limit=999)
+    assert len(left) == done["said"] - done["removed"]
+    assert ledger.erase_scope_messages(name, {}, at=at(50)) == len(left)  # so that the next round removes its own
+
+
+def _check_jobs(ledger: Ledger, name: str, done: Counter[str]) -> None:
+    for number in range(FEW):
+        id_ = job_id(f"j{number}")
+        job = ledger.job(name, id_)
+        assert done[f"made {id_}"] == int(job is not None)
+        if job is not None:
+            assert job.attempts == done[f"claimed {id_}"]
+            assert job.finished == bool(done[f"ended {id_}"])
+            assert done[f"ended {id_}"] <= 1
