@@ -165,9 +165,10 @@ compose-down: ## Stop these containers; their volumes stay
 compose-sizes: ## Sizes of the images
 	@exec sh local/compose/compose.sh sizes
 
-test-docker: $(STAMP) $(SAM_STAMP) model ## The end-to-end tests over sam local and over the compose files, and what else needs Docker
+test-docker: $(STAMP) $(SAM_STAMP) model ## Build the images; the end-to-end tests over compose and over sam local; what else needs Docker
+	@$(PY) -m tests.docker.at_hand
 	@SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam build --template-file template.yaml >/dev/null
-	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -m docker
+	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -m docker tests/docker
 	@for kind in compose sam; do echo "end to end: $$kind"; \
 	  $(CLEAN_ENV) FORGETLESS_E2E=$$kind FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q tests/e2e || exit 1; done
 	@sh local/compose/compose.sh sizes
