@@ -17,7 +17,7 @@ def test_no_operation_is_left_out() -> None:
 
 
 def test_what_is_stored_is_what_was_acknowledged(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=8, dynamodb=2):
+    for name in arena.rounds(sqlite=8, dynamodb=1):
         done = sum(arena.race(some_operations, name, 16), Counter())
         _check_memories(arena.ledger, name, done)
         _check_messages(arena.ledger, name, done)
