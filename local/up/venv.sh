@@ -10,8 +10,9 @@ fail() {
     exit 1
 }
 
+# A named one or none; otherwise those that the tests run on come first. pyproject.toml asks for the same version.
 find_python() {
-    for candidate in ${PYTHON:-} python3.11 python3 python3.12 python3.13 python; do
+    for candidate in ${PYTHON:-python3.11 python3.13 python3.12 python3 python}; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
             echo "$candidate"
             return
@@ -26,6 +27,7 @@ in_place() {
 
 if ! in_place; then
     python=$(find_python)
+    [ -n "$python" ] || [ -z "${PYTHON:-}" ] || fail "$PYTHON is no Python 3.11 or newer"
     [ -n "$python" ] || fail "Python 3.11 or newer is needed and was not found; install it, or name it: make PYTHON=/path/to/python3.11"
     echo "Creating $folder with $("$python" --version 2>&1)"
     "$python" -m venv --clear "$folder" >/dev/null 2>&1 || fail "'$python -m venv' failed; install Python's venv module (Debian, Ubuntu: apt install python3-venv)"

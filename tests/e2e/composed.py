@@ -84,6 +84,11 @@ class Composed(House):
             subprocess.run(["docker", "unpause", *containers], check=True, capture_output=True)
 
     @property
+    def queue_url(self) -> str:
+        """The API runs jobs itself."""
+        return ""
+
+    @property
     def milvus_uri(self) -> str:
         """Where this machine's processes reach Milvus."""
         return f"http://127.0.0.1:{self._milvus_port}"

@@ -116,6 +116,20 @@ class House:
         finally:
             os.kill(stopped, signal.SIGCONT)
 
+    @contextmanager
+    def llm_stopped(self) -> Iterator[None]:
+        """An LLM that takes connections and answers nothing."""
+        self._stub.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._stub.send_signal(signal.SIGCONT)
+
+    @property
+    def queue_url(self) -> str:
+        """Where the emulator's SQS is; empty where jobs go without a queue."""
+        return f"http://{self.stub_host}:{self.queue_port}"
+
     @property
     def milvus_uri(self) -> str:
         """Where this machine's processes reach Milvus."""

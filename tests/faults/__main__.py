@@ -66,6 +66,9 @@ def _all(
     gone = [runner.disturbed("queued", Fate(step, Way.KILL), retry=False) for step in steps for _ in range(runs)]
     yield f"queued, client never asks again: {len(steps)} steps x kill x {runs} runs", gone
     yield f"one message to two workers: {10 * runs} runs", [runner.two_workers() for _ in range(10 * runs)]
+    steps = runner.steps("ingest")
+    again = [runner.redelivered(step) for step in steps for _ in range(runs)]
+    yield f"redelivered while its job runs: {len(steps)} steps x {runs} runs", again
     chance = random.Random(seed)
     killed = [runner.killed_after(chance.choice(ACTS), chance.uniform(0, 1)) for _ in range(randoms)]
     yield f"SIGKILL at random times (seed {seed}): {randoms} runs", killed

@@ -14,8 +14,8 @@ from typing import Any
 
 from tests.faults.ledgers import NewLedger
 from tests.faults.parts import LIFE_STORY
-from tests.faults.stage import Left, Stage, join, wait_at_step
-from tests.faults.watching import STEPS, WRITE, Fate, Step, Way
+from tests.faults.stage import Left, Stage, join, receive, wait_at_step
+from tests.faults.watching import HERE, STEPS, WRITE, Fate, Step, Way
 
 __all__ = ["ACTS", "MANY", "Outcome", "Runner", "compare"]
 
@@ -112,6 +112,33 @@ class Runner:
         assert all(answer is not None and answer[1] == {"batchItemFailures": []} for answer in answers), answers
         stage.settle_batch(records, answers[0][1])
         finished = stage.recover()
+        return compare(self.undisturbed("ingest")[0], stage.left(), finished)
+
+    def redelivered(self, step: Step) -> Outcome:
+        """A message whose visibility ends while its worker stands after a step: a second worker joins, then both go on.
+
+        No time passes, so that lease and claim of the first one hold.
+        """
+        stage = self.stage()
+        stage.act("queued", _ADD)
+        records = stage.receive()
+        first = stage.start("ingest", {"Records": records}, Fate(step, Way.STALL))
+        wait_at_step(*first, Way.STALL)
+        stage.show(records)
+        again = stage.receive()
+        assert [one["messageId"] for one in again] == [one["messageId"] for one in records]
+        # It tries for the lease, whatever comes of it, or finds the job done.
+        second = stage.start("ingest", {"Records": again}, Fate(Step("ledger.acquire_lease", 1), Way.STALL))
+        answer = receive(second[1])
+        for worker in (first, second) if answer == HERE else (first,):
+            worker[1].send("go on")
+        answers = [join(*first), join(*second) if answer == HERE else answer]
+        assert answers == [("done", {"batchItemFailures": []})] * 2
+        for handed in (records, again):
+            stage.settle_batch(handed, answers[0][1])
+        finished = stage.recover()
+        stage.redeliver(3)
+        assert stage.dead() == []
         return compare(self.undisturbed("ingest")[0], stage.left(), finished)
 
     def _before(self, act: str) -> tuple[Stage, Any, list[dict[str, Any]]]:

@@ -25,10 +25,10 @@ from local.emulator.template.model import Place as AccountPlace
 from tests.faults.acts import SCOPE, perform, perform_in_process
 from tests.faults.ledgers import OpenLedger, half_written
 from tests.faults.parts import DiskIndex, Place
-from tests.faults.watching import Fate, Step, Way
+from tests.faults.watching import HERE, Fate, Step, Way
 from tests.unit.servers import free_socket, serve_app
 
-__all__ = ["LATER_S", "MAX_RECEIVES", "Left", "Stage", "join", "queue_server", "wait_at_step"]
+__all__ = ["LATER_S", "MAX_RECEIVES", "Left", "Stage", "join", "queue_server", "receive", "wait_at_step"]
 
 #: As in template.yaml.
 MAX_RECEIVES = 5
@@ -118,11 +118,16 @@ class Stage:
             failed = {one["itemIdentifier"] for one in answer["batchItemFailures"]}
         for record in records:
             if record["messageId"] in failed:
-                self._sqs.change_message_visibility(
-                    QueueUrl=self._url, ReceiptHandle=record["receiptHandle"], VisibilityTimeout=0
-                )
+                self.show([record])
             else:
                 self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=record["receiptHandle"])
+
+    def show(self, records: list[dict[str, Any]]) -> None:
+        """Let the visibility of messages end now, whoever works on them."""
+        for record in records:
+            self._sqs.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=record["receiptHandle"], VisibilityTimeout=0
+            )
 
     def work_off(self) -> None:
         """Run the ingest function over what the queue gives, message by message as the template has it."""
@@ -185,11 +190,16 @@ class Stage:
         return str(self._sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
 
 
+def receive(line: Connection) -> Any:
+    """What a process says next: HERE at its step, or its result."""
+    assert line.poll(PATIENCE_S), "the process neither ended nor reached its step"
+    return line.recv()
+
+
 def join(process: BaseProcess, line: Connection) -> Any:
     """Wait for a process's result; None when it died."""
     try:
-        assert line.poll(PATIENCE_S), "the process neither ended nor reached its step"
-        message = line.recv()
+        message = receive(line)
     except (EOFError, ConnectionResetError):
         message = None
     process.join(PATIENCE_S)
@@ -203,8 +213,7 @@ def wait_at_step(process: BaseProcess, line: Connection, way: Way) -> None:
         process.join(PATIENCE_S)
         assert process.exitcode == 9, f"the process ended with {process.exitcode} and did not die at its step"
         return
-    assert line.poll(PATIENCE_S), "the process did not reach its step"
-    assert line.recv() == "here"
+    assert receive(line) == HERE
     if way is Way.KILL:
         assert process.pid is not None
         os.kill(process.pid, 9)

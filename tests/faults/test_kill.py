@@ -30,6 +30,11 @@ def test_one_message_in_the_hands_of_two_workers_is_done_once(runner: Runner) ->
     assert runner.two_workers() == UNHARMED
 
 
+def test_a_message_redelivered_while_its_job_runs_is_done_once(runner: Runner) -> None:
+    outcomes = {str(step): runner.redelivered(step) for step in runner.steps("ingest")}
+    assert {step: outcome for step, outcome in outcomes.items() if outcome != UNHARMED} == {}
+
+
 def test_an_accepted_add_is_done_though_its_client_never_asks_again(runner: Runner) -> None:
     for step in runner.steps("queued"):
         assert runner.disturbed("queued", Fate(step, Way.KILL), retry=False) == UNHARMED, step

@@ -22,3 +22,12 @@ def test_a_worker_killed_between_the_writes_of_one_append_leaves_all_of_it_or_no
     # Nothing is staged yet, so that only sweep can notice; then some of it is.
     for write in (writes[0], writes[2]):
         assert dynamo_runner.disturbed(MANY, Fate(write, Way.KILL)) == UNHARMED, write
+
+
+def test_one_message_in_the_hands_of_two_workers_is_done_once(dynamo_runner: Runner) -> None:
+    assert dynamo_runner.two_workers() == UNHARMED
+
+
+@pytest.mark.parametrize("call", ["llm.complete", "ledger.append"])
+def test_a_message_redelivered_while_its_job_runs_is_done_once(dynamo_runner: Runner, call: str) -> None:
+    assert dynamo_runner.redelivered(Step(call, 1)) == UNHARMED

@@ -10,10 +10,13 @@ from enum import StrEnum
 from multiprocessing.connection import Connection
 from typing import Any
 
-__all__ = ["STEPS", "WRITE", "Fate", "Step", "Watch", "Way", "watched"]
+__all__ = ["HERE", "STEPS", "WRITE", "Fate", "Step", "Watch", "Way", "watched"]
 
 #: One write of many that a call of the ledger consists of, where the ledger is DynamoDB.
 WRITE = "dynamodb.write"
+
+#: What a process says that stands at its step.
+HERE = "here"
 
 #: What a call is called in reports, for every call of a port that leaves a trace somewhere.
 STEPS = {
@@ -85,7 +88,7 @@ class Watch:
         if self.fate.way is Way.EXIT:
             os._exit(9)
         assert self.line is not None
-        self.line.send("here")
+        self.line.send(HERE)
         self.line.recv()
 
 

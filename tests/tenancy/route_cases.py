@@ -112,7 +112,7 @@ BODIES: Mapping[str, Callable[[Ids], list[Any]]] = {
         {"messages": _SAID, "infer": False, "user_id": ids.user},
         {"messages": _SAID, "infer": False, "user_id": ids.user, "agent_id": ids.agent, "run_id": ids.run},
     ],
-    "PUT /memories/{memory_id}": lambda _: [{"text": "the attacker's text"}, {"metadata": {"attacked": True}}],
+    "PUT /memories/{memory_id:id}": lambda _: [{"text": "the attacker's text"}, {"metadata": {"attacked": True}}],
     "POST /search": lambda ids: (
         [
             {**_QUERY, "filters": {name: value}}

@@ -33,7 +33,7 @@ _PROJECTS = "/api/v1/orgs/organizations/{org_id}/projects/"
 #: What needs an administrator.
 ADMINISTRATION = {
     "DELETE /memories",
-    "DELETE /entities/{entity_type}/{entity_id}",
+    "DELETE /entities/{entity_type}/{entity_id:id}",
     "POST /reset",
     "GET /api-keys",
     "POST /api-keys",
@@ -41,7 +41,7 @@ ADMINISTRATION = {
     "GET /export",
     "GET /api/v1/webhooks/{webhook_id}/deliveries/",
     "DELETE /v1/memories/",
-    "DELETE /v1/entities/{entity_type}/{entity_id}/",
+    "DELETE /v1/entities/{entity_type}/{entity_id:path}/",
     "DELETE /v2/entities/{entity_type}/{entity_id:path}/",
     f"POST {_PROJECTS}",
     f"PATCH {_PROJECTS}{{project}}/",

@@ -13,7 +13,13 @@ import pytest
 from forgetless.adapters.clock import FakeClock
 from forgetless.adapters.embedder_fake import FakeEmbedder
 from forgetless.adapters.embedder_http import HttpEmbedder
-from forgetless.domain.errors import EmbedderError
+from forgetless.domain.errors import (
+    EmbedderError,
+    EmbedderReplyError,
+    ProviderAuthError,
+    ProviderError,
+    ProviderRequestError,
+)
 from forgetless.ports.embedder import EmbeddingTask
 from tests.unit.servers import Answer, Request, Server, in_turn, serve
 
@@ -125,7 +131,7 @@ def test_vectors_are_brought_to_norm_one() -> None:
         assert embedder(server).embed(["a"], QUERY) == [[0.6, 0.8]]
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 503])
 def test_a_passing_failure_is_retried_after_a_pause(status: int) -> None:
     clock = FakeClock()
     answers = in_turn(Answer(status), Answer(status), Answer(body={"data": [{"index": 0, "embedding": [1.0]}]}))
@@ -156,13 +162,39 @@ def test_a_retry_after_beyond_the_deadline_is_passed_on_at_once() -> None:
     assert (raised.value.retry_after, len(server.requests), clock.slept) == (60, 1, [])
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 413, 422])
-def test_a_refusal_is_not_retried_and_quotes_no_text(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "kind", "advice"),
+    [
+        (400, ProviderRequestError, "check FORGETLESS_EMBEDDING_MODEL and FORGETLESS_EMBEDDING_DIMENSIONS"),
+        (401, ProviderAuthError, "check FORGETLESS_EMBEDDER_API_KEY"),
+        (403, ProviderAuthError, "check FORGETLESS_EMBEDDER_API_KEY"),
+        (404, ProviderRequestError, "check FORGETLESS_EMBEDDER_URL and FORGETLESS_EMBEDDING_MODEL"),
+        (405, ProviderRequestError, "check FORGETLESS_EMBEDDER_URL"),
+        (302, ProviderRequestError, "check FORGETLESS_EMBEDDER_URL"),
+        (204, ProviderRequestError, "check FORGETLESS_EMBEDDER_URL"),
+        (413, ProviderRequestError, "send fewer or shorter messages"),
+        (422, ProviderRequestError, "set FORGETLESS_EMBEDDER_SEND_TASK=0"),
+    ],
+)
+def test_a_refusal_is_not_retried_names_the_setting_and_quotes_no_text(
+    status: int, kind: type[ProviderError], advice: str
+) -> None:
     refusal = Answer(status, {"detail": [{"input": "my secret text"}]})
-    with serve(in_turn(refusal)) as server, pytest.raises(EmbedderError, match=str(status)) as raised:
-        embedder(server).embed(["my secret text"], QUERY)
+    with serve(in_turn(refusal)) as server, pytest.raises(kind, match=f"status {status}: ") as raised:
+        embedder(server, api_key="secret key").embed(["my secret text"], QUERY)
     assert len(server.requests) == 1
+    assert raised.value.message.startswith("the embedder at 127.0.0.1:")
+    assert advice in raised.value.message
     assert "secret" not in raised.value.message
+    assert raised.value.retry_after is None
+
+
+def test_a_key_in_the_url_that_is_refused_is_named_by_its_setting_alone() -> None:
+    with serve(in_turn(Answer(401))) as server, pytest.raises(ProviderAuthError) as raised:
+        HttpEmbedder(server.url.replace("http://", "http://name:secret@"), model="m").ping()
+    assert "user and password in FORGETLESS_EMBEDDER_URL" in raised.value.message
+    assert "secret" not in raised.value.message
+    assert "name" not in raised.value.message
 
 
 @pytest.mark.parametrize(
@@ -175,17 +207,24 @@ def test_a_refusal_is_not_retried_and_quotes_no_text(status: int) -> None:
         {"data": [{"index": 0, "embedding": "AAA="}]},
         {"data": [{"index": 0, "embedding": [0.0, 0.0]}]},
         {"data": [{"index": 0, "embedding": None}]},
+        {"data": [{"index": None, "embedding": [1.0]}]},
+        {"error": {"message": "a proxy that answers errors with 200"}},
+        b'{"data": [{"index": 0, "embedding": [NaN]}]}',
         {"data": [{"index": 1, "embedding": [1.0]}]},
         {"data": [{"index": 0, "embedding": [1.0]}, {"index": 1, "embedding": [1.0]}]},
     ],
 )
 def test_nonsense_is_an_error(body: Any) -> None:
-    with serve(in_turn(Answer(body=body))) as server, pytest.raises(EmbedderError, match="reply of the embedder"):
+    with serve(in_turn(Answer(body=body))) as server, pytest.raises(EmbedderReplyError) as raised:
         embedder(server).embed(["a"], QUERY)
+    assert raised.value.message.startswith("the reply of the embedder")
+    assert raised.value.retry_after is None, "asked again, it would answer the same"
+    assert len(server.requests) == 1
 
 
 def test_a_wrong_dimension_is_an_error_that_names_both() -> None:
-    with serve(openai) as server, pytest.raises(EmbedderError, match="3 dimensions instead of 1024"):
+    says = "3 dimensions instead of 1024: check FORGETLESS_EMBEDDING_DIMENSIONS"
+    with serve(openai) as server, pytest.raises(EmbedderReplyError, match=says):
         embedder(server, dimensions=1024).embed(["a"], QUERY)
 
 

@@ -18,7 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from forgetless.adapters.clock import FakeClock
 from forgetless.adapters.llm_http import HttpLlm
-from forgetless.domain.errors import LlmReplyError, LlmUnavailableError
+from forgetless.domain.errors import (
+    LlmReplyError,
+    LlmUnavailableError,
+    ProviderAuthError,
+    ProviderError,
+    ProviderRequestError,
+)
 from forgetless.ports.llm import ChatMessage
 from tests.unit.servers import Answer, Request, Server, in_turn, serve
 
@@ -78,7 +84,7 @@ def test_a_refused_format_falls_back_and_is_remembered(refused: list[str], used:
 def test_a_400_of_another_reason_is_not_remembered_as_a_format() -> None:
     with serve(in_turn(Answer(400), Answer(400), Answer(400), content("{}"))) as server:
         client = llm(server)
-        with pytest.raises(LlmReplyError, match="status 400"):
+        with pytest.raises(ProviderRequestError, match="status 400"):
             client.complete(ASKED, schema=SCHEMA, deadline_s=5)
         client.complete(ASKED, schema=SCHEMA, deadline_s=5)
     assert server.requests[-1].body["response_format"]["type"] == "json_schema"
@@ -86,21 +92,49 @@ def test_a_400_of_another_reason_is_not_remembered_as_a_format() -> None:
 
 def test_a_400_that_names_its_reason_is_asked_once() -> None:
     too_long = Answer(400, {"error": {"code": "context_length_exceeded", "message": "my secret prompt is long"}})
-    with serve(in_turn(too_long)) as server, pytest.raises(LlmReplyError, match="context_length_exceeded"):
+    with serve(in_turn(too_long)) as server, pytest.raises(ProviderRequestError) as raised:
         llm(server).complete(ASKED, schema=SCHEMA, deadline_s=5)
     assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize("status", [301, 401, 403, 404, 413])
-def test_other_refusals_are_reply_errors_that_never_quote_the_prompt(status: int) -> None:
-    refusal = Answer(status, {"error": {"message": "my secret prompt", "type": "my secret prompt", "code": "c_1"}})
-    with serve(in_turn(refusal)) as server, pytest.raises(LlmReplyError, match=rf"{status} \(c_1\)") as raised:
-        llm(server).complete(ASKED, deadline_s=5)
-    assert len(server.requests) == 1
+    assert "(context_length_exceeded): send fewer or shorter messages" in raised.value.message
     assert "secret" not in raised.value.message
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503])
+@pytest.mark.parametrize(
+    ("status", "kind", "advice"),
+    [
+        (204, ProviderRequestError, "check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL"),
+        (301, ProviderRequestError, "check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL"),
+        (400, ProviderRequestError, "check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL"),
+        (401, ProviderAuthError, "check OPENAI_API_KEY"),
+        (403, ProviderAuthError, "check OPENAI_API_KEY"),
+        (404, ProviderRequestError, "check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL"),
+        (413, ProviderRequestError, "send fewer or shorter messages"),
+        (422, ProviderRequestError, "check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL"),
+    ],
+)
+def test_a_refusal_is_not_retried_names_the_setting_and_never_quotes_the_prompt(
+    status: int, kind: type[ProviderError], advice: str
+) -> None:
+    refusal = Answer(status, {"error": {"message": "my secret prompt", "type": "my secret prompt", "code": "c_1"}})
+    with serve(in_turn(refusal)) as server, pytest.raises(kind) as raised:
+        llm(server, api_key="secret key").complete(ASKED, deadline_s=5)
+    assert len(server.requests) == 1
+    assert raised.value.message.startswith("the LLM at 127.0.0.1:")
+    code = "" if status == 204 else " (c_1)"
+    assert raised.value.message.endswith(f"answered with status {status}{code}: {advice}") or status == 413
+    assert advice in raised.value.message
+    assert "secret" not in raised.value.message
+    assert raised.value.retry_after is None
+
+
+def test_a_key_in_the_url_that_is_refused_is_named_by_its_setting_alone() -> None:
+    with serve(in_turn(Answer(401))) as server, pytest.raises(ProviderAuthError) as raised:
+        HttpLlm(server.url.replace("http://", "http://name:secret@"), model="m").complete(ASKED, deadline_s=5)
+    assert "user and password in OPENAI_BASE_URL" in raised.value.message
+    assert "secret" not in raised.value.message
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503])
 def test_passing_failures_are_retried_and_then_unavailable(status: int) -> None:
     clock = FakeClock()
     with serve(in_turn(Answer(status))) as server, pytest.raises(LlmUnavailableError, match=str(status)):

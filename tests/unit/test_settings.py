@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.runtime.composition import build_ledger, collection_name
 from forgetless.runtime.settings import Settings, load_settings
+from forgetless.runtime.start import check_environment
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_explicit_wins_over_the_environment_and_that_over_the_default() -> None:
@@ -23,6 +32,58 @@ def test_an_empty_variable_means_unset() -> None:
 def test_a_value_of_the_wrong_type_names_the_variable() -> None:
     with pytest.raises(InvalidRequestError, match="FORGETLESS_EMBEDDING_DIMENSIONS must be a number"):
         load_settings({"FORGETLESS_EMBEDDING_DIMENSIONS": "many"})
+
+
+CREDENTIALS = pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("OPENAI_BASE_URL", "OPENAI_API_KEY"),
+        ("FORGETLESS_EMBEDDER_URL", "FORGETLESS_EMBEDDER_API_KEY"),
+        ("FORGETLESS_MILVUS_URI", "FORGETLESS_MILVUS_TOKEN"),
+    ],
+)
+
+
+@CREDENTIALS
+@pytest.mark.parametrize("user", ["user:sk-live@", "sk-live@", ":sk-live@"])
+def test_credentials_in_a_url_beside_a_key_are_an_error_that_names_both_and_shows_neither(
+    url: str, key: str, user: str
+) -> None:
+    environ = {url: f"http://{user}127.0.0.1:8105/v1", key: "key-live"}
+    with pytest.raises(InvalidRequestError) as raised:
+        check_environment(environ)
+    message = raised.value.message
+    assert f"take them out of {url}, or unset {key}" in message
+    assert "live" not in message
+
+
+@CREDENTIALS
+@pytest.mark.parametrize("given", ["in the URL", "as a key", "neither"])
+def test_credentials_alone_are_taken_as_they_are(url: str, key: str, given: str) -> None:
+    environ = {url: f"http://{'user:sk-live@' if given == 'in the URL' else ''}127.0.0.1:8105/v1"}
+    environ |= {key: "key-live"} if given == "as a key" else {}
+    settings = check_environment(environ)
+    assert environ[url] in str([getattr(settings, one.name) for one in fields(settings)])
+
+
+def test_another_servers_key_is_nothing_to_a_url() -> None:
+    environ = {"FORGETLESS_EMBEDDER_URL": "http://user:pw@127.0.0.1:1", "OPENAI_API_KEY": "sk-1"}
+    assert check_environment(environ).embedder_url == environ["FORGETLESS_EMBEDDER_URL"]
+
+
+@pytest.mark.parametrize("function", ["memories", "search", "ingest", "sweep", "mcp", "webhooks"])
+def test_every_function_stops_at_its_start_for_two_credentials(function: str) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "OPENAI_BASE_URL": "http://user:sk-live@127.0.0.1:8105/v1",
+        "OPENAI_API_KEY": "key-live",
+    }
+    command = [sys.executable, str(ROOT / "functions" / function / "app.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "take them out of OPENAI_BASE_URL, or unset OPENAI_API_KEY" in done.stderr
+    assert "live" not in done.stderr
 
 
 def test_secrets_are_in_neither_repr_nor_what_is_shown() -> None:

@@ -60,7 +60,9 @@ def test_no_function_can_scan_administer_or_reach_another_resource() -> None:
 
 def test_who_writes_and_who_sends() -> None:
     assert {name for name in FUNCTIONS if actions(name, "dynamodb:") & WRITES} == set(FUNCTIONS) - {"SearchFunction"}
-    assert {name for name in FUNCTIONS if actions(name, "sqs:")} == {"MemoriesFunction", "McpFunction", "SweepFunction"}
+    senders = {"MemoriesFunction", "McpFunction", "SweepFunction"}
+    assert {name for name in FUNCTIONS if "sqs:SendMessage" in actions(name, "sqs:")} == senders
+    assert actions("IngestFunction", "sqs:") == {"sqs:ChangeMessageVisibility"}, "the event source adds what it needs"
 
 
 def test_only_what_works_off_lists_reads_the_secondary_index() -> None:

@@ -66,3 +66,10 @@ def test_a_moved_checkout_gets_a_new_environment(checkout: Path) -> None:
     done = venv(moved, ".installed-1", "pip")
     assert "Creating .venv" in done.stdout
     assert str(moved) in (moved / ".venv/bin/pip").read_text()
+
+
+def test_a_named_python_is_taken_or_refused_and_never_replaced_by_another(tmp_path: Path) -> None:
+    done = venv(tmp_path, "stamp", PYTHON="/nowhere/python3.13")
+    assert done.returncode == 1
+    assert done.stderr == "forgetless: /nowhere/python3.13 is no Python 3.11 or newer\n"
+    assert not (tmp_path / ".venv").exists()

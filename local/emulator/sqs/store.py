@@ -188,6 +188,7 @@ class Store:
         self.queue(name)
         keys = [(number_of(handle), handle, name) for handle in handles]
         with self._db:
+            self._db.execute("BEGIN")
             self._db.executemany("DELETE FROM messages WHERE sequence = ? AND receipt = ? AND queue = ?", keys)
 
     def change_visibility(self, name: str, handle: str, seconds: float) -> bool:

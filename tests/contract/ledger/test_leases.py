@@ -30,6 +30,15 @@ def test_a_lease_is_prolonged_by_its_holder(ledger: Ledger) -> None:
     assert not ledger.acquire_lease("scope", owner="them", now=at(6), until=at(9))
 
 
+def test_a_lease_tells_when_it_ends(ledger: Ledger) -> None:
+    assert ledger.lease_until("scope") is None
+    ledger.acquire_lease("scope", owner="me", now=at(0), until=at(5))
+    ledger.acquire_lease("scope", owner="them", now=at(1), until=at(9))
+    assert ledger.lease_until("scope") == at(5)
+    ledger.release_lease("scope", owner="me")
+    assert ledger.lease_until("scope") is None
+
+
 def test_only_the_holder_gives_a_lease_up(ledger: Ledger) -> None:
     ledger.acquire_lease("scope", owner="me", now=at(0), until=at(5))
     ledger.release_lease("scope", owner="them")
@@ -72,8 +81,14 @@ def test_the_keys_of_a_tenant_are_listed_oldest_first(ledger: Ledger) -> None:
     assert ledger.keys("nobody") == []
 
 
-def begin(ledger: Ledger, record: IdempotencyRecord, second: int, tenant: str = "acme") -> IdempotencyRecord | None:
-    return ledger.begin_request(tenant, "POST /memories k", record, now=at(second), expires_at=at(100))
+def begin(
+    ledger: Ledger,
+    record: IdempotencyRecord,
+    second: int,
+    tenant: str = "acme",
+    over: IdempotencyRecord | None = None,
+) -> IdempotencyRecord | None:
+    return ledger.begin_request(tenant, "POST /memories k", record, now=at(second), expires_at=at(100), over=over)
 
 
 def test_a_request_begins_once_and_then_shows_its_answer(ledger: Ledger) -> None:
@@ -136,6 +151,16 @@ def test_an_answer_that_shows_a_memory_deleted_meanwhile_is_not_kept(ledger: Led
     shown = replace(DONE, body=f'{{"results": [{{"id": "{memory.id}", "memory": "its text"}}]}}')
     ledger.finish_request("acme", "POST /memories k", shown, began=RUNS, expires_at=at(100))
     assert begin(ledger, RUNS, 1) is None
+
+
+def test_a_record_that_is_known_to_be_abandoned_is_taken_over_once(ledger: Ledger) -> None:
+    begin(ledger, RUNS, 0)
+    again, late = replace(RUNS, lease_until=at(30)), replace(RUNS, lease_until=at(31))
+    assert begin(ledger, replace(again, fingerprint="other body"), 1, over=RUNS) == RUNS
+    assert begin(ledger, again, 1, over=RUNS) is None
+    assert begin(ledger, late, 2, over=RUNS) == again, "somebody else was first"
+    ledger.finish_request("acme", "POST /memories k", DONE, began=again, expires_at=at(100))
+    assert begin(ledger, late, 3, over=DONE) == DONE, "what has an answer is not abandoned"
 
 
 def test_an_answer_that_shows_a_memory_goes_with_it(ledger: Ledger) -> None:

@@ -260,7 +260,9 @@ def test_what_was_appended_is_pending_until_it_is_marked_indexed(ledger: Ledger)
     assert ledger.unindexed(before=at(9), limit=9) == [other, old, new]
     assert ledger.unindexed(before=at(9), limit=1) == [other]
     assert ledger.unindexed(before=at(2), limit=9, tenant="acme") == [old]
+    assert ledger.pending("acme", [old.id, new.id, other.id, "unknown"]) == {old.id, new.id}
     ledger.mark_indexed([old, other])
+    assert ledger.pending("acme", [old.id, new.id]) == {new.id}
     ledger.mark_indexed([])
     assert ledger.unindexed(before=at(9), limit=9) == [new]
 

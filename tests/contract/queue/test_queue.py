@@ -166,6 +166,20 @@ def test_a_released_job_comes_again_before_its_followers(harness: Harness) -> No
     assert ids(harness.receive())[0] == "job-1"
 
 
+def test_a_job_in_flight_shows_again_when_its_worker_says(harness: Harness) -> None:
+    harness.queue.send(job(1), attempt="1")
+    [(_, receipt)] = harness.receive()
+    harness.queue.hide(receipt, seconds=600.5)
+    assert harness.receive() == []
+    harness.queue.hide(receipt, seconds=0)
+    assert ids(harness.receive()) == ["job-1"]
+
+
+def test_what_was_never_received_cannot_be_hidden(harness: Harness) -> None:
+    with pytest.raises(QueueError, match="hid"):
+        harness.queue.hide("no receipt", seconds=5)
+
+
 def test_a_job_that_is_never_done_becomes_a_dead_letter(harness: Harness) -> None:
     harness.queue.send(job(1), attempt="1")
     for _ in range(MAX_RECEIVES):

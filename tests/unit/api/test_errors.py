@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -9,13 +10,18 @@ from collections.abc import Iterator
 import pytest
 
 from forgetless.api.errors import STATUS, answer_error
+from forgetless.api.platform.errors import refusal
 from forgetless.domain.errors import (
+    ConflictError,
     DeadlineError,
+    DependencyError,
     EmbedderError,
     ForgetlessError,
     LeaseLostError,
     LlmReplyError,
     LlmUnavailableError,
+    RateLimitedError,
+    VersionConflictError,
 )
 from tests.unit.api.client import Api
 from tests.unit.api.conftest import NewApi
@@ -45,6 +51,41 @@ def test_every_error_is_answered_with_json_and_its_status(kind: type[ForgetlessE
     assert response.headers["content-type"] == "application/json"
     assert b"what to do" in bytes(response.body)
     assert (b'"request_id"' in bytes(response.body)) == (response.status_code >= 500)
+
+
+@pytest.mark.parametrize("kind", STATUS, ids=lambda kind: kind.__name__)
+def test_who_may_come_again_is_told_when_in_whole_seconds_and_nobody_else(kind: type[ForgetlessError]) -> None:
+    error = kind.__new__(kind)
+    error.message, error.missing, error.event_id = "what to do", False, "e1"  # type: ignore[attr-defined]
+    error.limit, error.reset_s = 60, 9  # type: ignore[attr-defined]
+    waits = isinstance(error, DependencyError | ConflictError | RateLimitedError) and STATUS[kind] not in {422, 502}
+    if waits and not isinstance(error, ConflictError):
+        error.retry_after = 7  # type: ignore[attr-defined]
+    header = answer_error(error, "0").headers.get("retry-after")
+    assert (header is not None and header.isdigit() and int(header) >= 1) if waits else header is None
+
+
+@pytest.mark.parametrize("status", [409, 412])
+@pytest.mark.parametrize(
+    ("method", "path", "key"),
+    [
+        ("POST", "/memories", None),
+        ("PUT", "/memories/a", None),
+        ("PUT", "/v1/memories/a/", "error"),
+        ("POST", "/v1/memories/", "error"),
+        ("POST", "/v3/memories/add/", "message"),
+        ("DELETE", "/v2/entities/user/a/", "message"),
+        ("POST", "/api/v1/webhooks/projects/p/", "error"),
+    ],
+)
+def test_a_conflict_has_the_shape_of_its_dialect(status: int, method: str, path: str, key: str | None) -> None:
+    expected = {"detail": "changed"} if key is None else {key: "changed", "detail": "changed"}
+    assert refusal(method, path, status, "changed") == expected
+    if status == 409:
+        assert (
+            json.loads(bytes(answer_error(VersionConflictError("changed"), "0", method=method, path=path).body))
+            == expected
+        )
 
 
 def test_a_subclass_that_the_table_does_not_know_gets_its_parents_status() -> None:

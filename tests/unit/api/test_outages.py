@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import resource
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from forgetless.adapters.llm_http import HttpLlm
 from forgetless.domain.errors import EmbedderError, QueueError
 from forgetless.domain.jobs import JobState
 from forgetless.ports.llm import ChatMessage
+from tests.full_disk import full_disk
 from tests.unit.api.client import Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.servers import Answer, in_turn, serve
@@ -118,19 +116,6 @@ def test_a_slow_llm_while_sqs_is_down_is_504_and_done_by_sweep(new_api: NewApi) 
     assert (jobs(api), api.texts()) == ([JobState.SUCCEEDED], ["Alice likes tea"])
 
 
-@contextmanager
-def full_disk(size: int) -> Iterator[None]:
-    """No file of this process grows beyond `size` bytes."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
-
-
 def test_a_full_disk_is_503_and_what_was_acknowledged_stays(api: Api) -> None:
     api.say("tea")
     large = {**VERBATIM, "messages": [{"role": "user", "content": "x" * 60_000} for _ in range(40)]}
@@ -141,3 +126,21 @@ def test_a_full_disk_is_503_and_what_was_acknowledged_stays(api: Api) -> None:
     assert api.texts() == ["tea"]
     assert api.post("/memories", VERBATIM).status_code == 200
     assert api.texts() == ["I like tea", "tea"]
+
+
+def test_health_says_503_from_a_failed_write_until_a_write_succeeds(api: Api, tmp_path: Path) -> None:
+    api.say("tea")
+    folder = tmp_path / "0"
+    size = (folder / "ledger.db-wal").stat().st_size
+    with full_disk(size):
+        assert api.get("/health", key=None).status_code == 200, "nothing has been written yet, so nothing is known"
+        assert api.post("/memories", VERBATIM).status_code == 503
+        for _ in range(2):
+            sick = api.get("/health", key=None)
+            assert (sick.status_code, sick.json()["status"]) == (503, "unavailable")
+            assert sick.json()["parts"]["ledger"].startswith("the ledger ledger.db failed")
+            assert sick.json()["parts"]["index"] == "ok"
+            assert api.texts() == ["tea"], "what can be read is read"
+    well = api.get("/health", key=None)
+    assert (well.status_code, well.json()["parts"]["ledger"]) == (200, "ok")
+    assert [file.name for file in folder.iterdir() if "failed" in file.name] == []

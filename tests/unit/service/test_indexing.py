@@ -36,7 +36,8 @@ def test_a_memory_that_changes_while_sweep_indexes_it_keeps_its_new_row_alone(wo
 def test_a_message_that_is_erased_while_it_becomes_context_is_in_no_row(world: World) -> None:
     secret = world.say("the password is swordfish").results[0].id
     world.index.before_insert = lambda: world.services.changes.delete("default", secret)
-    world.say("never mind")
+    assert not world.say("never mind").indexed
+    assert world.find("never mind") == []
     world.clock.advance(60)
     world.services.sweep.sweep()
     assert words_find(world, "swordfish") == []

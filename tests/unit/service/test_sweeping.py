@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from forgetless.adapters.queue_memory import Received
-from forgetless.domain.errors import LlmReplyError, QueueError
+from forgetless.domain.errors import DependencyError, EmbedderError, LlmReplyError, ProviderAuthError, QueueError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.ingesting import MOST_ATTEMPTS
@@ -142,3 +143,27 @@ def test_a_verbatim_add_that_is_done_is_answered_again_and_not_indexed_twice(new
     again = world.say("tea", idempotency_key="k")
     assert [one.id for one in again.results] == [one.id for one in first.results]
     assert len(world.index._rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "level"), [(ProviderAuthError("the embedder: 401"), "ERROR"), (EmbedderError("down"), "WARNING")]
+)
+def test_an_embedder_that_refuses_for_good_is_logged_as_an_error_and_asked_once_a_sweep(
+    new_world: NewWorld, caplog: pytest.LogCaptureFixture, error: DependencyError, level: str
+) -> None:
+    world = new_world()
+    world.index.available = False
+    for number in range(PORTION + 1):
+        world.say(f"fact {number}")
+    world.index.available = True
+    world.clock.advance(60)
+    world.embedder.failure = error
+    world.embedder.calls.clear()
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "forgetless.service.sweeping"):
+        assert world.services.sweep.sweep().indexed == 0
+    assert len(world.embedder.calls) == 1
+    told = [(record.levelname, record.__dict__["part"], record.__dict__["reason"]) for record in caplog.records]
+    assert told == [(level, "index", error.message)]
+    world.embedder.failure = None
+    assert world.services.sweep.sweep().indexed == PORTION + 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from forgetless.adapters.clock import FakeClock
-from forgetless.domain.errors import DependencyError
+from forgetless.domain.errors import DependencyError, IndexUnavailableError
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.ingesting import MOST_ATTEMPTS
 from tests.unit.api.client import Api
@@ -127,6 +127,19 @@ def test_prefer_waits_for_the_result(new_api: NewApi) -> None:
     answer = api.post(ADD, body(), headers={"Prefer": "respond-async, wait=10"})
     assert answer.headers["Preference-Applied"] == "wait=10"
     assert [one["memory"] for one in answer.json()["results"]] == ["The user moved to Porto"]
+
+
+def test_an_awaited_add_says_so_when_the_index_does_not_have_it_yet(new_api: NewApi) -> None:
+    clock = WorkingClock()
+    api = new_api([facts("The user moved to Porto")], clock=clock)
+    clock.world = api.world
+
+    def down() -> None:
+        raise IndexUnavailableError("Milvus does not answer")
+
+    api.world.index.before_insert = down
+    answer = api.post(ADD, body(), headers={"Prefer": "wait=10"}).json()
+    assert (answer["status"], answer["indexed"]) == ("SUCCEEDED", False)
 
 
 def test_prefer_gives_up_after_its_time_and_after_25_seconds_at_most(new_api: NewApi) -> None:

@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Sequence
 
-from forgetless.domain.errors import EmbedderError
+from forgetless.domain.errors import DependencyError
 from forgetless.ports.embedder import EmbeddingTask
 
 __all__ = ["FakeEmbedder"]
@@ -23,7 +23,7 @@ class FakeEmbedder:
 
     def __init__(self, dimensions: int = 64) -> None:
         self.dimensions = dimensions
-        self.failure: EmbedderError | None = None
+        self.failure: DependencyError | None = None
         self.calls: list[tuple[tuple[str, ...], EmbeddingTask]] = []
         self.closed = False
 

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.secrets_aws import Secret
-from forgetless.domain.errors import EmbedderError
+from forgetless.domain.errors import (
+    DependencyError,
+    EmbedderError,
+    EmbedderReplyError,
+    ProviderAuthError,
+    ProviderRequestError,
+)
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import EmbeddingTask
 
@@ -26,6 +32,7 @@ __all__ = ["HttpEmbedder"]
 MAX_TEXTS_PER_CALL = 128
 #: Seconds that a ping may take; it is not repeated.
 PING_TIMEOUT_S = 1.0
+_KEY = "FORGETLESS_EMBEDDER_API_KEY"
 #: How far a vector's norm may be from 1 before it is scaled.
 _NORM_TOLERANCE = 1e-3
 
@@ -113,16 +120,23 @@ class HttpEmbedder:
         except (ConnectionError, TimeoutError) as error:
             raise EmbedderError(str(error)) from error
 
-    def _refused(self, reply: Reply) -> EmbedderError:
+    def _refused(self, reply: Reply) -> DependencyError:
         # The body stays out of the message: servers quote the input in it.
         message = f"the embedder at {self._http.place} answered with status {reply.status}"
         if reply.retryable:
             return EmbedderError(message, retry_after=reply.retry_after or 2)
         if reply.status in {401, 403}:
-            return EmbedderError(message + ": check its API key")
-        if reply.status in {400, 422} and self._send_task:
-            message += ": check model and dimensions; if it does not know `task`, switch send_task off"
-        return EmbedderError(message)
+            where = "the user and password in FORGETLESS_EMBEDDER_URL" if self._http.has_credentials else _KEY
+            return ProviderAuthError(f"{message}: check {where}")
+        return ProviderRequestError(f"{message}: {self._advice(reply.status)}", status=reply.status)
+
+    def _advice(self, status: int) -> str:
+        if status == 413:
+            return "it takes less at once than this; send fewer or shorter messages, or raise its limit"
+        if status not in {400, 422}:
+            return "check FORGETLESS_EMBEDDER_URL and FORGETLESS_EMBEDDING_MODEL"
+        advice = "check FORGETLESS_EMBEDDING_MODEL and FORGETLESS_EMBEDDING_DIMENSIONS"
+        return advice + "; if it does not know `task`, set FORGETLESS_EMBEDDER_SEND_TASK=0" * self._send_task
 
     def _vectors(self, reply: Reply, count: int) -> list[list[float]]:
         try:
@@ -130,16 +144,18 @@ class HttpEmbedder:
             vectors = [_unit(_decode(row["embedding"])) for row in rows]
             order = [row["index"] for row in rows]
         except (ValueError, KeyError, TypeError, binascii.Error) as error:
-            raise self._nonsense("is not a list of embeddings") from error
+            raise self._nonsense("is not a list of embeddings: check FORGETLESS_EMBEDDER_URL") from error
         if order != list(range(count)):
-            raise self._nonsense(f"has {len(order)} vectors for {count} texts")
+            raise self._nonsense(f"does not number its {len(order)} vectors from 0 to {count - 1}, one for each text")
         expected = self._dimensions or len(vectors[0])
-        if any(len(vector) != expected for vector in vectors):
-            raise self._nonsense(f"has vectors of {len(vectors[0])} dimensions instead of {expected}")
+        if wrong := [len(vector) for vector in vectors if len(vector) != expected]:
+            raise self._nonsense(
+                f"has vectors of {wrong[0]} dimensions instead of {expected}: check FORGETLESS_EMBEDDING_DIMENSIONS"
+            )
         return vectors
 
-    def _nonsense(self, what: str) -> EmbedderError:
-        return EmbedderError(f"the reply of the embedder at {self._http.place} {what}")
+    def _nonsense(self, what: str) -> EmbedderReplyError:
+        return EmbedderReplyError(f"the reply of the embedder at {self._http.place} {what}")
 
 
 def _digest(tenant: str) -> str:

@@ -30,10 +30,13 @@ __all__ = ["JsonClient", "Reply"]
 CONNECT_TIMEOUT_S = 3.0
 #: Seconds before the first retry; doubles for each further one, then shortened by up to half at random.
 BACKOFF_S = 0.2
-#: The longest reply that is read, in bytes.
+#: The longest reply that is read, in bytes; a longer one counts as empty.
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 #: The longest Retry-After that is believed, in seconds.
 MAX_RETRY_AFTER_S = 3600
+
+#: Statuses below 500 that pass by themselves: time-out, a lock, too early, too many.
+_PASSING = frozenset({408, 409, 425, 429})
 
 #: What a call may end with that says nothing about time.
 _BROKEN = (
@@ -59,7 +62,7 @@ class Reply:
     @property
     def retryable(self) -> bool:
         """Whether the server says that a later try may succeed."""
-        return self.status == 429 or self.status >= 500
+        return self.status in _PASSING or self.status >= 500
 
     def json(self) -> Any:
         """The body's JSON; raises ValueError when it is none."""
@@ -74,7 +77,7 @@ class JsonClient:
     label: str
     clock: Clock
     api_key: Secret = field(default="", repr=False)
-    #: How often a call is repeated after no connection, 429 or 5xx.
+    #: How often a call is repeated after no connection, 429, 5xx and what else passes.
     retries: int = 2
     _base: _Base = field(init=False, repr=False)
 
@@ -88,6 +91,11 @@ class JsonClient:
     def place(self) -> str:
         """Host and port, for error messages: the URL itself may hold credentials."""
         return self._base.place
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether the URL holds a user or a password, which are sent in place of a key."""
+        return bool(self._base.credentials)
 
     def post(self, path: str, body: Mapping[str, Any], *, deadline_s: float, retries: int | None = None) -> Reply:
         """The last reply within `deadline_s` seconds, retries included; 4xx and 5xx are replies too.
@@ -207,7 +215,7 @@ def _read(parts: Iterable[bytes]) -> bytes:
     for part in parts:
         body += part
         if len(body) > MAX_REPLY_BYTES:
-            raise httpcore.RemoteProtocolError(f"reply above {MAX_REPLY_BYTES} bytes")
+            return b""  # no JSON, and so nonsense: asked again, it would be as large
     return bytes(body)
 
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.secrets_aws import Secret
-from forgetless.domain.errors import LlmReplyError, LlmUnavailableError
+from forgetless.domain.errors import (
+    DependencyError,
+    LlmReplyError,
+    LlmUnavailableError,
+    ProviderAuthError,
+    ProviderRequestError,
+)
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import ChatMessage
 
@@ -20,7 +26,8 @@ __all__ = ["HttpLlm"]
 #: Ways to ask for JSON, the strictest first; a server that refuses one is asked with the next.
 _FORMATS = ("json_schema", "json_object", "none")
 #: Reasons of a 400 that have nothing to do with the format.
-_OTHER_REASONS = frozenset({"context_length_exceeded", "model_not_found", "invalid_api_key", "string_above_max_length"})
+_TOO_LONG = frozenset({"context_length_exceeded", "string_above_max_length"})
+_OTHER_REASONS = frozenset({*_TOO_LONG, "model_not_found", "invalid_api_key"})
 #: An error's code or type as servers name it: an identifier, never a sentence that could quote the prompt.
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 
@@ -92,22 +99,33 @@ class HttpLlm:
     def _text(self, reply: Reply) -> str:
         where = f"the LLM at {self._http.place}"
         if reply.status != 200:
-            code = _error_code(reply)
-            message = f"{where} answered with status {reply.status}" + (f" ({code})" if code else "")
-            if reply.retryable:
-                raise LlmUnavailableError(message, retry_after=reply.retry_after or 2)
-            raise LlmReplyError(message)
+            raise self._refused(reply, where)
         try:
             message_ = reply.json()["choices"][0]["message"]
             content = message_["content"]
         except (ValueError, LookupError, TypeError) as error:
-            raise LlmReplyError(f"{where} sent a reply without choices") from error
+            raise LlmReplyError(f"{where} sent a reply without choices: check OPENAI_BASE_URL") from error
         if isinstance(content, list):
             content = "".join(part["text"] for part in content if _is_text_part(part))
         if not isinstance(content, str):
             reason = "refused to answer" if message_.get("refusal") else "sent a reply without content"
             raise LlmReplyError(f"{where} {reason}")
         return content
+
+    def _refused(self, reply: Reply, where: str) -> DependencyError:
+        # The body stays out of the message: servers quote the prompt in it.
+        code = _error_code(reply)
+        message = f"{where} answered with status {reply.status}" + (f" ({code})" if code else "")
+        if reply.retryable:
+            return LlmUnavailableError(message, retry_after=reply.retry_after or 2)
+        if reply.status in {401, 403}:
+            setting = "the user and password in OPENAI_BASE_URL" if self._http.has_credentials else "OPENAI_API_KEY"
+            return ProviderAuthError(f"{message}: check {setting}")
+        if reply.status == 413 or code in _TOO_LONG:
+            advice = "send fewer or shorter messages, or name a model that takes more in FORGETLESS_LLM_MODEL"
+        else:
+            advice = "check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL"
+        return ProviderRequestError(f"{message}: {advice}", status=reply.status)
 
 
 def _is_text_part(part: object) -> bool:

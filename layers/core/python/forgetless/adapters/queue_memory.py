@@ -65,6 +65,15 @@ class MemoryQueue:
             body = json.dumps({"tenant": job.tenant, "job_id": job.id})
             self._messages.append(_Message(body, job.scope.writer_key()))
 
+    def hide(self, receipt: str, *, seconds: float) -> None:
+        self.ping()
+        now = self._clock.monotonic()
+        with self._lock:
+            held = [m for m in self._messages if m.receipt == receipt and m.visible_at > now]
+            if not held:
+                raise QueueError("the message is no longer hidden")
+            held[0].visible_at = now + seconds
+
     def ping(self) -> None:
         if self.failure is not None:
             raise self.failure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import threading
@@ -59,6 +60,17 @@ class SqsQueue:
             )
         except (BotoCoreError, ClientError) as error:
             raise QueueError(f"the queue did not take job {job.id} ({_reason(error)})") from error
+
+    def hide(self, receipt: str, *, seconds: float) -> None:
+        """Needs the permission sqs:ChangeMessageVisibility."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        try:
+            self._sqs().change_message_visibility(
+                QueueUrl=self._queue_url, ReceiptHandle=receipt, VisibilityTimeout=math.ceil(seconds)
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise QueueError(f"the queue did not hide a message ({_reason(error)})") from error
 
     def ping(self) -> None:
         """Asks for the queue's ARN; needs the permission sqs:GetQueueAttributes."""

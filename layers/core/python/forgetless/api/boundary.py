@@ -69,7 +69,7 @@ def _log(scope: Scope, status: int, ms: float) -> None:
     route, key = route_of(scope), key_of(scope)
     line = {
         "method": scope["method"] if scope["method"] in _METHODS else None,
-        "route": None if route is None else route.path,
+        "route": None if route is None else route.shown,
         "status": status,
         "ms": round(ms, 2),
         "tenant": None if key is None else key.tenant,

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from forgetless.api.render import json_bytes
-from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.timeline import Moment
 from forgetless.domain.times import read_time
 
@@ -23,6 +23,7 @@ __all__ = [
     "check_json",
     "check_metadata",
     "check_moment",
+    "check_trailing_slash",
     "check_unicode",
 ]
 
@@ -111,6 +112,15 @@ def check_moment(as_of: str | None, known_at: str | None) -> Moment | None:
     if as_of is None and known_at is None:
         return None
     return Moment(_time("as_of", as_of), _time("known_at", known_at))
+
+
+def check_trailing_slash(id_: str) -> None:
+    """Raise NotFoundError for an id out of a path under which there is nothing, when it ends in a slash.
+
+    The slash is most likely the path's own, and who has written it must not take nothing for what was asked about.
+    """
+    if id_.endswith("/"):
+        raise NotFoundError(f"Not Found: there is nothing under {id_!r}. Paths here end without a slash.")
 
 
 def _time(name: str, value: str | None) -> str | None:

@@ -41,8 +41,12 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.LedgerError: 503,
     errors.QueueError: 503,
     errors.LlmUnavailableError: 503,
-    errors.LlmReplyError: 502,
     errors.DeadlineError: 504,
+    errors.ProviderError: 502,
+    errors.ProviderAuthError: 502,
+    errors.ProviderRequestError: 502,
+    errors.EmbedderReplyError: 502,
+    errors.LlmReplyError: 502,
 }
 
 #: Seconds after which a conflict that says nothing else is worth another try.
@@ -90,9 +94,8 @@ def _headers(error: errors.ForgetlessError, status: int) -> dict[str, str]:
     if isinstance(error, errors.RateLimitedError):
         headers = rate_headers(error.limit, 0, error.reset_s)
         return {**headers, "Retry-After": str(error.retry_after)}
-    if status in {409, 503, 504}:
-        return {"Retry-After": str(getattr(error, "retry_after", _CONFLICT_RETRY_S))}
-    return {}
+    wait = getattr(error, "retry_after", _CONFLICT_RETRY_S)
+    return {"Retry-After": str(wait)} if status in {409, 503, 504} and wait is not None else {}
 
 
 def _failure(

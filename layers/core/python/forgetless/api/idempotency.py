@@ -15,7 +15,7 @@ from forgetless.api.caller import get_caller, set_idempotency_key
 from forgetless.api.routing import Runner
 from forgetless.domain.errors import ForgetlessError, InvalidRequestError
 from forgetless.ports.ledger import IdempotencyRecord
-from forgetless.service.idempotency import StoredAnswer
+from forgetless.service.idempotency import StoredAnswer, job_name
 
 __all__ = ["MAX_KEY_CHARS", "Idempotency", "fingerprint"]
 
@@ -38,7 +38,7 @@ class Idempotency:
             return
         route = route_of(scope)
         if route is not None and not route.kept:
-            raise InvalidRequestError(f"Idempotency-Key: leave it out, the answer of {route.path} is never stored.")
+            raise InvalidRequestError(f"Idempotency-Key: leave it out, the answer of {route.shown} is never stored.")
         name = f"{scope['method']} {scope['path']} {key}"
         caller = get_caller(scope)
         body = await _read(receive)
@@ -47,8 +47,7 @@ class Idempotency:
         if isinstance(began, StoredAnswer):
             await Response(began.body, began.status, _REPLAYED, "application/json")(scope, receive, send)
             return
-        # The body is part of it: a key that is used again after its record has expired is another request.
-        set_idempotency_key(scope, f"{name} {print_}")
+        set_idempotency_key(scope, job_name(name, print_))
         answer = _Answer()
         try:
             await self._app(scope, _replay(body, receive), answer.take)

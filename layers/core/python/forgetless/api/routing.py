@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 from starlette.routing import compile_path
 
@@ -22,6 +23,26 @@ from forgetless.domain.keys import Role
 __all__ = ["Route", "RouteTable", "Runner", "endpoint_on", "pool", "run_inline"]
 
 T = TypeVar("T")
+
+_CONVERTOR = re.compile(r":\w+(?=\})")
+
+
+class _IdConvertor(Convertor[str]):
+    """An identifier as a part of a path, `{name:id}`: anything but nothing.
+
+    Behind a gateway, `%2F` and a slash have become the same before we see them, so both belong to the identifier.
+    """
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("id", _IdConvertor())
 
 
 class Runner(Protocol):
@@ -47,6 +68,11 @@ class Route:
     def role(self) -> Role:
         """The role that a key needs."""
         return self.needs or (Role.READ if self.method == "GET" else Role.WRITE)
+
+    @property
+    def shown(self) -> str:
+        """The path as people and logs read it: `/memories/{memory_id}`."""
+        return _CONVERTOR.sub("", self.path)
 
 
 class RouteTable:

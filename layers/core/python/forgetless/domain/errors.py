@@ -15,13 +15,17 @@ ForgetlessError
 │   ├── IdempotencyInProgressError the same request is still running (409)
 │   └── IdempotencyMismatchError   the key was used with another body (422)
 └── DependencyError                a part that we need failed; try again later (503)
-    ├── EmbedderError
+    ├── EmbedderError              the embedder's 429, 5xx or no connection
     ├── IndexUnavailableError
     ├── LedgerError
     ├── QueueError
-    ├── LlmUnavailableError        the LLM's 429, 5xx or no connection (503)
-    ├── LlmReplyError              the LLM answered nonsense or refused the call (502)
-    └── DeadlineError              given up in time; the job goes on in the queue (504)
+    ├── LlmUnavailableError        the LLM's 429, 5xx or no connection
+    ├── DeadlineError              given up in time; the job goes on in the queue (504)
+    └── ProviderError              embedder or LLM answered what no repeat cures (502)
+        ├── ProviderAuthError      its 401 or 403: see to the key
+        ├── ProviderRequestError   it refuses what it was asked: its other 4xx
+        ├── EmbedderReplyError     the reply is no list of vectors of our dimension
+        └── LlmReplyError          the reply stays nonsense after one repair
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ __all__ = [
     "DependencyError",
     "DuplicateTextError",
     "EmbedderError",
+    "EmbedderReplyError",
     "FilterError",
     "ForbiddenError",
     "ForgetlessError",
@@ -46,6 +51,9 @@ __all__ = [
     "LlmUnavailableError",
     "NotFoundError",
     "PreconditionFailedError",
+    "ProviderAuthError",
+    "ProviderError",
+    "ProviderRequestError",
     "QueueError",
     "RateLimitedError",
     "VersionConflictError",
@@ -127,9 +135,13 @@ class VersionConflictError(ConflictError):
 
 
 class LeaseLostError(ConflictError):
-    """The job's lease expired and another worker took it over, or it is finished: nothing was written."""
+    """Another worker has the job, or has done it: nothing was written; its lease ends in `retry_after` seconds."""
 
     code = "lease_lost"
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class DuplicateTextError(ConflictError):
@@ -143,11 +155,11 @@ class DuplicateTextError(ConflictError):
 
 
 class IdempotencyInProgressError(ConflictError):
-    """The first request with this Idempotency-Key has not ended; retry after `retry_after` seconds."""
+    """The first request with this Idempotency-Key has not ended; its lease ends in `retry_after` seconds."""
 
     code = "idempotency_in_progress"
 
-    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+    def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
@@ -159,17 +171,17 @@ class IdempotencyMismatchError(ConflictError):
 
 
 class DependencyError(ForgetlessError):
-    """A part that this needs does not answer; `retry_after` is in seconds."""
+    """A part that this needs does not answer; `retry_after` is in seconds, None where no repeat helps."""
 
     code = "dependency_unavailable"
 
-    def __init__(self, message: str, *, retry_after: int = 2) -> None:
+    def __init__(self, message: str, *, retry_after: int | None = 2) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
 
 class EmbedderError(DependencyError):
-    """The embedding service did not give vectors."""
+    """The embedding service does not answer, is full or fails (its 429 and 5xx)."""
 
     code = "embedder_unavailable"
 
@@ -198,17 +210,49 @@ class LlmUnavailableError(DependencyError):
     code = "provider_unavailable"
 
 
-class LlmReplyError(DependencyError):
-    """The LLM's reply stays invalid after one repair, or it refused the call (its 4xx)."""
-
-    code = "provider_bad_reply"
-
-
 class DeadlineError(DependencyError):
     """The add outlasts its deadline; job `event_id` goes on in the queue."""
 
     code = "deadline_exceeded"
 
-    def __init__(self, message: str, *, event_id: str) -> None:
-        super().__init__(message, retry_after=5)
+    def __init__(self, message: str, *, event_id: str, retry_after: int = 5) -> None:
+        super().__init__(message, retry_after=retry_after)
         self.event_id = event_id
+
+
+class ProviderError(DependencyError):
+    """The embedder or the LLM answered, and no repeat of this call will be answered better."""
+
+    code = "provider_bad_reply"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry_after=None)
+
+
+class ProviderAuthError(ProviderError):
+    """The provider does not take our key (its 401 and 403)."""
+
+    code = "provider_auth_failed"
+
+
+class ProviderRequestError(ProviderError):
+    """The provider refuses what it was asked (its 4xx but those of key and load); `status` is what it said."""
+
+    code = "provider_bad_request"
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def blames_input(self) -> bool:
+        """Whether the text itself is refused (400, 413, 422), not the address or the model."""
+        return self.status in {400, 413, 422}
+
+
+class EmbedderReplyError(ProviderError):
+    """The embedding service's reply is not what was asked for: no vectors, or others than the index holds."""
+
+
+class LlmReplyError(ProviderError):
+    """The LLM's reply stays invalid after one repair."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from forgetless.domain.errors import LeaseLostError
 from forgetless.domain.scope import Scope
+from forgetless.domain.times import seconds_between, wait_s
 
 __all__ = ["Job", "JobState", "job_id_for"]
 
@@ -69,6 +70,12 @@ class Job:
             return False
         return self.state is JobState.PENDING or self.lease_until is None or self.lease_until <= now
 
+    def held_s(self, now: str) -> int:
+        """Whole seconds until its worker's claim ends, at least 1; 0 when nobody holds it."""
+        if self.finished or self.claimable(now) or self.lease_until is None:
+            return 0
+        return wait_s(now, self.lease_until, at_most=seconds_between(self.updated_at, self.lease_until))
+
     def claimed(self, *, owner: str, now: str, until: str) -> Job:
         """The job RUNNING for `owner`, one attempt more."""
         return replace(
@@ -94,5 +101,6 @@ class Job:
         Raises LeaseLostError when the job is no longer that worker's.
         """
         if self.lease_owner != done.lease_owner:
-            raise LeaseLostError(f"job {self.id}: its lease expired and another worker took it over")
+            wait = max(1, self.held_s(done.updated_at))
+            raise LeaseLostError(f"job {self.id}: its lease expired and another worker took it over", retry_after=wait)
         return not self.finished

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["date_of", "just_after", "later", "read_time", "seconds_between", "timestamp"]
+__all__ = ["date_of", "just_after", "later", "read_time", "seconds_between", "timestamp", "wait_s"]
 
 
 _LOST_PLUS = re.compile(r" (\d\d:?\d\d)$", re.ASCII)
@@ -33,6 +34,11 @@ def just_after(time: str) -> str:
 def seconds_between(start: str, end: str) -> float:
     """Seconds from `start` to `end`."""
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def wait_s(now: str, end: str, *, at_most: float) -> int:
+    """Whole seconds until `end`, at least 1; at most `at_most`, should another machine's clock be far ahead."""
+    return max(1, math.ceil(min(seconds_between(now, end), at_most)))
 
 
 def read_time(text: str) -> str:

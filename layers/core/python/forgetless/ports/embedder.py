@@ -23,11 +23,12 @@ class Embedder(Protocol):
         """One vector a text, in order; texts beyond the model's length count by their beginning.
 
         With a tenant, the service may keep the vectors for a while, for the next calls of this tenant.
-        Raises EmbedderError when the service does not answer in time, is full, or answers nonsense.
+        Raises EmbedderError when the service does not answer in time, is full or fails, and ProviderError when it
+        refuses the call or answers nonsense, which no repeat cures.
         """
 
     def ping(self) -> None:
-        """Raise EmbedderError unless it is ready now."""
+        """Raise EmbedderError or ProviderError unless it is ready now."""
 
     def close(self) -> None:
         """Release connections."""

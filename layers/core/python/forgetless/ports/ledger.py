@@ -71,9 +71,14 @@ class IdempotencyRecord:
     def runs_as(self, began: IdempotencyRecord) -> bool:
         """Whether this is still the record of the request that `began` so.
 
-        Who takes it over does so when its lease is over, and then holds a later one.
+        Who takes it over holds one with another lease.
         """
         return self.status is None and (self.fingerprint, self.lease_until) == (began.fingerprint, began.lease_until)
+
+    def gives_way(self, other: IdempotencyRecord, *, now: str, over: IdempotencyRecord | None) -> bool:
+        """Whether this record, which has not expired, is abandoned, so that `other` may stand in its place."""
+        runs = self.status is None and self.fingerprint == other.fingerprint
+        return runs and (self.lease_until <= now or (over is not None and self.runs_as(over)))
 
 
 class MemoryStore(Protocol):
@@ -134,6 +139,9 @@ class MemoryStore(Protocol):
 
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
         """Memories (any state) whose index has been pending since before the time given, oldest first."""
+
+    def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
+        """Those of these memories whose index is pending; consistent."""
 
     def mark_indexed(self, memories: Sequence[Memory]) -> None:
         """The index holds exactly these versions now; a memory that has moved on stays pending."""
@@ -202,6 +210,9 @@ class LeaseStore(Protocol):
     def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
         """Take or prolong the lease; False while another owner's has not expired."""
 
+    def lease_until(self, name: str) -> str | None:
+        """When the standing lease ends or has ended; None when nobody has one."""
+
     def release_lease(self, name: str, *, owner: str) -> None:
         """Give it up; harmless when it is not ours."""
 
@@ -248,11 +259,19 @@ class IdempotencyStore(Protocol):
     """Answers by (tenant, name), where name holds method, path and the client's key."""
 
     def begin_request(
-        self, tenant: str, name: str, record: IdempotencyRecord, *, now: str, expires_at: str
+        self,
+        tenant: str,
+        name: str,
+        record: IdempotencyRecord,
+        *,
+        now: str,
+        expires_at: str,
+        over: IdempotencyRecord | None = None,
     ) -> IdempotencyRecord | None:
         """None when the record was stored and the caller may go on; else the record that stands.
 
-        A record that has expired, or that runs past its `lease_until` with the same fingerprint, is taken over.
+        A record that has expired, or that runs past its `lease_until` with the same fingerprint, is taken over; so is
+        `over`, which runs and whose work the caller knows to be in nobody's hands.
         """
 
     def finish_request(
@@ -278,7 +297,7 @@ class Ledger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, Document
         """Bring the store to this program's schema; returns the number of steps. For administrators."""
 
     def ping(self) -> None:
-        """Raise LedgerError unless it can be read now."""
+        """Raise LedgerError unless it can be read now, and written: that is tried only after a write has failed."""
 
     def close(self) -> None:
         """Release files and connections."""

@@ -31,7 +31,8 @@ class Llm(Protocol):
         """The reply's text, as it came; with a schema it should be JSON (not validated here).
 
         Gives up `deadline_s` seconds from now at the latest, retries included. Raises LlmUnavailableError (429, 5xx,
-        no connection; with its Retry-After), LlmReplyError (other 4xx, empty choices), TimeoutError (the deadline).
+        no connection; with its Retry-After), ProviderAuthError and ProviderRequestError (other 4xx), LlmReplyError
+        (no content), TimeoutError (the deadline).
         """
 
     def close(self) -> None:

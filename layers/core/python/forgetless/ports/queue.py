@@ -22,5 +22,11 @@ class JobQueue(Protocol):
         Raises QueueError; the job stays in the ledger and sweep sends it again.
         """
 
+    def hide(self, receipt: str, *, seconds: float) -> None:
+        """Show a message that was received to nobody until `seconds` from now, whatever the queue's own rule is.
+
+        Raises QueueError, also for a message that is no longer hidden: somebody else may have it.
+        """
+
     def ping(self) -> None:
         """Raise QueueError unless it answers now."""

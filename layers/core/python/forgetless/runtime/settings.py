@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 from forgetless.domain.errors import InvalidRequestError
 
@@ -18,6 +19,9 @@ __all__ = ["Settings", "load_settings"]
 #: The model that an LLM base URL alone means.
 DEFAULT_LLM_MODEL = "gpt-5-mini"
 DEFAULT_LLM_URL = "https://api.openai.com/v1"
+
+#: URLs that may hold a user and password, each with the key that would be sent to the same server.
+_KEYS = {"llm_base_url": "llm_api_key", "embedder_url": "embedder_api_key", "milvus_uri": "milvus_token"}
 
 #: A scheme, a host and perhaps a port, without a slash at the end.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+")
@@ -112,13 +116,34 @@ class Settings:
 
 
 def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> Settings:
-    """Read the environment; raises InvalidRequestError naming the variable whose value has the wrong type."""
+    """Read the environment; raises InvalidRequestError naming the variable that is wrong, or two that contradict."""
     values: dict[str, Any] = {}
     for one in fields(Settings):
         raw = environ.get(one.metadata["name"], "").strip()
         if raw:
             values[one.name] = _converted(one.metadata["name"], raw, type(one.default))
-    return Settings(**(values | explicit))
+    settings = Settings(**(values | explicit))
+    _check_credentials(settings)
+    return settings
+
+
+def _check_credentials(settings: Settings) -> None:
+    """Only one of two credentials can be sent; which one is meant, nobody but the operator knows."""
+    names = {one.name: one.metadata["name"] for one in fields(Settings)}
+    for url, key in _KEYS.items():
+        if getattr(settings, key) and _has_credentials(getattr(settings, url)):
+            raise InvalidRequestError(
+                f"{names[url]} holds a user or password, and {names[key]} is set too, but only one of them can be "
+                f"sent: take them out of {names[url]}, or unset {names[key]}"
+            )
+
+
+def _has_credentials(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no URL at all: whoever uses it says so
+        return False
+    return parts.username is not None or parts.password is not None
 
 
 def _converted(name: str, raw: str, kind: type) -> Any:

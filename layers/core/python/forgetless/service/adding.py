@@ -15,7 +15,7 @@ from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
 from forgetless.service.announcing import Announcer
 from forgetless.service.indexing import Indexer
-from forgetless.service.inferring import InferenceRun, finished, reason_of
+from forgetless.service.inferring import InferenceRun, ScopeBusyError, finished, reason_of
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
 
 __all__ = ["INLINE_DEADLINE_S", "AddService"]
@@ -24,6 +24,8 @@ __all__ = ["INLINE_DEADLINE_S", "AddService"]
 INLINE_DEADLINE_S = 25.0
 #: Between two looks at a job that a caller waits for.
 _POLL_S = 0.1
+#: How long a caller who waits for a job also waits for its index.
+_INDEX_S = 1.0
 #: Context comes from the same conversation: messages of the last hour.
 CONTEXT_AGE_S = 3600.0
 CONTEXT_MESSAGES = 2
@@ -52,8 +54,8 @@ class AddService:
     def add(self, request: AddRequest) -> AddOutcome:
         """Remember what was said.
 
-        Raises EmbedderError (nothing stored), LlmReplyError and LlmUnavailableError (the job is FAILED and keeps the
-        reason), DeadlineError (the job goes on in the queue), LedgerError.
+        Raises what the embedder raises (nothing stored) and what the LLM raises (the job is FAILED and keeps the
+        reason), DeadlineError (the job goes on in the queue), LeaseLostError (somebody else has it), LedgerError.
         """
         job, messages = self._accept(request)
         if not messages:
@@ -111,14 +113,15 @@ class AddService:
         deadline = self._clock.monotonic() + INLINE_DEADLINE_S
         try:
             return inference.run(standing, owner=owner, deadline=deadline)
-        except TimeoutError:
+        except LeaseLostError:
+            done = self._ledger.job(job.tenant, job.id)
+            if done is not None and done.state is JobState.SUCCEEDED:
+                return self._repeated(done, "llm")
+            raise  # the job is in other hands: how it ends is theirs to say
+        except TimeoutError as error:
             inference.release(standing, owner=owner)
             self.enqueue(standing)
-            raise DeadlineError(
-                "the LLM did not answer in time; the add goes on in the background", event_id=job.id
-            ) from None
-        except LeaseLostError:
-            raise  # the job is in other hands: how it ends is theirs to say
+            raise _late(error, job.id) from None
         except Exception as error:
             inference.fail(standing, owner=owner, reason=reason_of(error))
             raise
@@ -131,16 +134,19 @@ class AddService:
         return self._ledger.job(job.tenant, job.id) or again  # another repeat was first
 
     def awaited(self, outcome: AddOutcome, *, seconds: float) -> AddOutcome:
-        """The outcome of a queued add as soon as the ledger has it, within `seconds`; else as it stands."""
-        job = outcome.job
-        end = self._clock.monotonic() + seconds
-        while job.state not in {JobState.SUCCEEDED, JobState.FAILED}:
-            left = end - self._clock.monotonic()
-            if left <= 0:
-                return replace(outcome, job=job)
-            self._clock.sleep(min(_POLL_S, left))
+        """The outcome of a queued add as soon as ledger and index have it, within `seconds`; else as it stands."""
+        now, job = self._clock.monotonic, outcome.job
+        end = now() + seconds
+        while not job.finished and now() < end:
+            self._clock.sleep(min(_POLL_S, end - now()))
             job = self._ledger.job(job.tenant, job.id) or job
-        return self._repeated(job, "llm") if job.state is JobState.SUCCEEDED else replace(outcome, job=job)
+        if job.state is not JobState.SUCCEEDED:
+            return replace(outcome, job=job)
+        # The worker writes the index right after the job's end.
+        end = min(end, now() + _INDEX_S)
+        while not (done := self._repeated(job, "llm")).indexed and now() < end:
+            self._clock.sleep(min(_POLL_S, end - now()))
+        return done
 
     def enqueue(self, job: Job) -> None:
         """Send the job to the queue; when that fails, sweep finds it in the ledger."""
@@ -174,7 +180,15 @@ class AddService:
         """The answer of a job that is done already: the same ids, with what they say now."""
         found = self._ledger.read(job.tenant, [result["id"] for result in job.results])
         memories = [found[result["id"]] for result in job.results if result["id"] in found]
-        return AddOutcome(job, added(memories), indexed=True, extraction=extraction)
+        indexed = not self._ledger.pending(job.tenant, [memory.id for memory in memories if memory.live])
+        return AddOutcome(job, added(memories), indexed=indexed, extraction=extraction)
+
+
+def _late(error: TimeoutError, job_id: str) -> DeadlineError:
+    if isinstance(error, ScopeBusyError):
+        message = f"{error}; this one goes on in the background"
+        return DeadlineError(message, event_id=job_id, retry_after=error.retry_after)
+    return DeadlineError("the LLM did not answer in time; the add goes on in the background", event_id=job_id)
 
 
 def added(memories: Sequence[Memory]) -> tuple[AddedMemory, ...]:

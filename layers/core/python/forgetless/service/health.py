@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from forgetless.domain.errors import ForgetlessError
@@ -12,30 +13,50 @@ __all__ = ["HealthService"]
 
 #: A part that needs longer counts as not answering.
 PART_TIMEOUT_S = 1.0
+#: Until a part has answered or failed for the first time in this process: its client is loaded and connected then.
+FIRST_TIMEOUT_S = 8.0
 
 
 class HealthService:
     """Runs each part's check; `checks` raise when the part does not answer."""
 
-    def __init__(self, checks: Mapping[str, Callable[[], None]]) -> None:
+    def __init__(
+        self,
+        checks: Mapping[str, Callable[[], None]],
+        *,
+        timeout_s: float = PART_TIMEOUT_S,
+        first_timeout_s: float = FIRST_TIMEOUT_S,
+    ) -> None:
         self._checks = dict(checks)
+        self._timeout_s = timeout_s
+        self._first_timeout_s = first_timeout_s
+        #: Parts whose first check has ended, well or not.
+        self._known: set[str] = set()
 
     def check(self) -> dict[str, str]:
-        """Part -> "ok" or the reason why not, within about a second."""
+        """Part -> "ok" or the reason why not, within about a second; the first time within eight."""
         pool = ThreadPoolExecutor(max_workers=max(1, len(self._checks)))
+        began = time.monotonic()
+        limits = {name: self._timeout_s if name in self._known else self._first_timeout_s for name in self._checks}
         try:
-            running = {name: pool.submit(check) for name, check in self._checks.items()}
-            return {name: _outcome(future.result, PART_TIMEOUT_S) for name, future in running.items()}
+            running = {name: pool.submit(self._run, name) for name in self._checks}
+            return {name: _outcome(future, limits[name], began) for name, future in running.items()}
         finally:
             # A hanging check must not hold up the answer.
             pool.shutdown(wait=False, cancel_futures=True)
 
+    def _run(self, name: str) -> None:
+        try:
+            self._checks[name]()
+        finally:
+            self._known.add(name)
 
-def _outcome(result: Callable[[float], None], timeout_s: float) -> str:
+
+def _outcome(check: Future[None], limit_s: float, began: float) -> str:
     try:
-        result(timeout_s)
+        check.result(max(0.0, began + limit_s - time.monotonic()))
     except FutureTimeoutError:
-        return f"no answer within {timeout_s:g} s"
+        return f"no answer within {limit_s:g} s"
     except ForgetlessError as error:
         return error.message
     return "ok"

@@ -48,19 +48,20 @@ class Indexer:
     def write(self, rows: Sequence[IndexRow], *, outdated: Sequence[Memory] = ()) -> bool:
         """Insert rows, drop what `outdated` memories had before, and mark all indexed.
 
-        False when the index does not answer: the ledger keeps them pending and sweep comes back to them.
+        False when the index does not answer, or when what a row carries was erased meanwhile, so that it had to go
+        again: the ledger keeps such memories pending and sweep comes back to them.
         """
         try:
             if rows:
                 self._index.insert(rows)
             for tenant, memories in _by_tenant(outdated).items():
                 self._index.drop_older(tenant, memories)
-            current = self._still_current([row.memory for row in rows])
+            current, without = self._still_current([row.memory for row in rows])
         except IndexUnavailableError as error:
             _logger.warning("index is behind", extra={"memories": len(rows) + len(outdated), "reason": error.message})
             return False
         self._ledger.mark_indexed([*current, *(memory for memory in outdated if not memory.live)])
-        return True
+        return not without
 
     def replace_row(self, memory: Memory, *, reuse_version: int | None) -> bool:
         """Index the next version of a memory, with the vector of `reuse_version` where the text is the same.
@@ -84,7 +85,7 @@ class Indexer:
             self._index.drop(tenant, [(memory.id, memory.version) for memory in portion])
         if rows:
             self._index.insert(rows)
-        current = self._still_current(live)
+        current, _ = self._still_current(live)
         self._ledger.mark_indexed([*current, *(memory for memory in memories if not memory.live)])
         return len(rows)
 
@@ -122,13 +123,16 @@ class Indexer:
             gone = carried - self._ledger.read_messages(tenant, sorted(carried)).keys() if carried else set()
             self._ledger.erase_messages(tenant, sorted(gone), at=at)
 
-    def _still_current(self, memories: Sequence[Memory]) -> list[Memory]:
+    def _still_current(self, memories: Sequence[Memory]) -> tuple[list[Memory], list[Memory]]:
         """Those that the ledger still holds as they were indexed; the rows of the others go again.
+
+        And of these others those that nobody else indexes now, as only what was said before them was erased meanwhile.
 
         Whoever changes or deletes a memory drops its rows after the append. When that happened before our insert,
         nobody else would drop ours; when it happens after this look, they will.
         """
         kept: list[Memory] = []
+        without: list[Memory] = []
         for tenant, portion in _by_tenant(memories).items():
             found = self._ledger.read(tenant, [memory.id for memory in portion])
             same = [memory for memory in portion if _same_row(found.get(memory.id), memory)]
@@ -138,7 +142,10 @@ class Indexer:
             if moved:
                 self._index.drop(tenant, sorted(moved))
             kept += same
-        return kept
+            without += [
+                memory for memory in portion if memory not in same and _same_event(found.get(memory.id), memory)
+            ]
+        return kept, without
 
     def _reused(self, memory: Memory, version: int, words: Mapping[MessageRef, str]) -> IndexRow | None:
         key = (memory.id, version)
@@ -150,11 +157,12 @@ class Indexer:
         return IndexRow(memory, vector, _words(memory, context)) if vector is not None else None
 
 
+def _same_event(current: Memory | None, indexed: Memory) -> bool:
+    return current is not None and (current.version, current.event_id) == (indexed.version, indexed.event_id)
+
+
 def _same_row(current: Memory | None, indexed: Memory) -> bool:
-    if current is None:
-        return False
-    mine = (indexed.version, indexed.event_id, indexed.context)
-    return (current.version, current.event_id, current.context) == mine
+    return current is not None and _same_event(current, indexed) and current.context == indexed.context
 
 
 def _words(memory: Memory, context: Sequence[str]) -> str:

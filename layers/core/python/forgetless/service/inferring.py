@@ -10,7 +10,7 @@ from typing import Any
 from forgetless.domain.errors import DuplicateTextError, ForgetlessError, LeaseLostError, VersionConflictError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Event, EventKind, Memory, Message, job_event_id, memory_id
-from forgetless.domain.times import later
+from forgetless.domain.times import later, wait_s
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import Llm
@@ -23,14 +23,24 @@ from forgetless.service.projects import ProjectService
 from forgetless.service.recalling import Recall
 from forgetless.service.requests import AddedMemory, AddOutcome
 
-__all__ = ["InferenceRun", "finished", "given_up", "reason_of"]
+__all__ = ["LEASE_MARGIN_S", "LONGEST_LEASE_S", "InferenceRun", "ScopeBusyError", "finished", "given_up", "reason_of"]
 
 _logger = logging.getLogger(__name__)
 
 #: How long after its deadline a writer's lease and a job's claim still hold, for the append and the index.
-_LEASE_MARGIN_S = 15.0
+LEASE_MARGIN_S = 15.0
+#: The longest lease that anybody takes (a worker of the queue): nobody is told to wait longer.
+LONGEST_LEASE_S = 90.0
 #: Between two tries to get the scope's lease.
 _LEASE_POLL_S = 0.05
+
+
+class ScopeBusyError(TimeoutError):
+    """Until the deadline another add wrote the memories of the same scope; its lease ends in `retry_after` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("another add of the same user, agent, app or run was not done in time")
+        self.retry_after = retry_after
 
 
 def finished(job: Job, at: str, results: Sequence[Mapping[str, Any]]) -> Job:
@@ -69,6 +79,8 @@ def reason_of(error: Exception) -> str:
     """Why a job failed, for its `error`; of an error that nobody foresaw only the name, for its text may quote."""
     if isinstance(error, ForgetlessError):
         return f"{error.code}: {error.message}"
+    if isinstance(error, ScopeBusyError):
+        return f"deadline_exceeded: {error}"
     if isinstance(error, TimeoutError):
         return "deadline_exceeded: the LLM did not answer in time"
     return f"internal_error: {type(error).__name__}"
@@ -91,8 +103,8 @@ class InferenceRun:
     def run(self, job: Job, *, owner: str, deadline: float) -> AddOutcome:
         """Do the job; `deadline` is in the clock's monotonic seconds.
 
-        Raises TimeoutError when the deadline comes first, LlmReplyError, LlmUnavailableError, EmbedderError, and
-        LeaseLostError when another worker has it.
+        Raises TimeoutError when the deadline comes first (ScopeBusyError before its turn has come), the LLM's and the
+        embedder's errors, and LeaseLostError when another worker has it or has done it.
         """
         lease = f"scope:{job.scope.writer_key()}"
         self._take_lease(lease, owner, deadline)
@@ -101,7 +113,7 @@ class InferenceRun:
                 job.tenant, job.id, owner=owner, now=self._clock.now(), until=self._until(deadline)
             )
             if claimed is None:
-                raise LeaseLostError("another worker has this job, or has done it")
+                raise self._taken(job)
             return self._do(claimed, deadline)
         finally:
             self._ledger.release_lease(lease, owner=owner)
@@ -121,14 +133,26 @@ class InferenceRun:
         if held is not None and held.lease_owner in {owner, None} and not held.finished:
             self._ledger.update_job(change(held), held=held)
 
+    def _taken(self, job: Job) -> LeaseLostError:
+        standing = self._ledger.job(job.tenant, job.id)
+        if standing is None or standing.finished:
+            return LeaseLostError("another worker has done this job meanwhile")
+        wait = max(1, standing.held_s(self._clock.now()))
+        return LeaseLostError("another worker has this job", retry_after=wait)
+
     def _until(self, deadline: float) -> str:
-        return later(self._clock.now(), max(0.0, deadline - self._clock.monotonic()) + _LEASE_MARGIN_S)
+        return later(self._clock.now(), max(0.0, deadline - self._clock.monotonic()) + LEASE_MARGIN_S)
 
     def _take_lease(self, lease: str, owner: str, deadline: float) -> None:
         while not self._ledger.acquire_lease(lease, owner=owner, now=self._clock.now(), until=self._until(deadline)):
             if self._clock.monotonic() >= deadline:
-                raise TimeoutError
+                raise ScopeBusyError(self._wait_for(lease))
             self._clock.sleep(_LEASE_POLL_S)
+
+    def _wait_for(self, lease: str) -> int:
+        """Whole seconds until the lease ends."""
+        until = self._ledger.lease_until(lease)
+        return 1 if until is None else wait_s(self._clock.now(), until, at_most=LONGEST_LEASE_S)
 
     def _do(self, job: Job, deadline: float) -> AddOutcome:
         messages = self._ledger.job_messages(job.tenant, job.id)

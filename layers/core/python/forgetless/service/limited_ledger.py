@@ -53,6 +53,9 @@ class LimitedLedger:
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         return {id_: memory for id_, memory in self._ledger.read(tenant, ids).items() if self._mine(memory.scope)}
 
+    def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
+        return self._ledger.pending(tenant, ids) & self.read(tenant, ids).keys()
+
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         return [event for event in self._ledger.history(tenant, memory_id) if self._mine(event.memory.scope)]
 
@@ -151,6 +154,9 @@ class LimitedLedger:
     def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
         return self._ledger.acquire_lease(name, owner=owner, now=now, until=until)
 
+    def lease_until(self, name: str) -> str | None:
+        return self._ledger.lease_until(name)
+
     def release_lease(self, name: str, *, owner: str) -> None:
         self._ledger.release_lease(name, owner=owner)
 
@@ -194,10 +200,18 @@ class LimitedLedger:
         return self._ledger.delete_document(tenant, kind, id_)
 
     def begin_request(
-        self, tenant: str, name: str, record: IdempotencyRecord, *, now: str, expires_at: str
+        self,
+        tenant: str,
+        name: str,
+        record: IdempotencyRecord,
+        *,
+        now: str,
+        expires_at: str,
+        over: IdempotencyRecord | None = None,
     ) -> IdempotencyRecord | None:
         # Under a name of their own: an answer that another key got may show others' memories.
-        return self._ledger.begin_request(tenant, self._own(name), record, now=now, expires_at=expires_at)
+        own = self._own(name)
+        return self._ledger.begin_request(tenant, own, record, now=now, expires_at=expires_at, over=over)
 
     def finish_request(
         self, tenant: str, name: str, record: IdempotencyRecord, *, began: IdempotencyRecord, expires_at: str

@@ -122,7 +122,7 @@ def _item(event: Event, earlier: Sequence[Event]) -> HistoryItem:
     memory = event.memory
     gone = event.kind is EventKind.DELETE
     return HistoryItem(
-        id=str(uuid.uuid5(uuid.UUID(memory.id), f"event-{memory.version}")),
+        id=str(uuid.uuid5(_namespace(memory.id), f"event-{memory.version}")),
         memory_id=memory.id,
         event=event.kind,
         old_memory=earlier[-1].memory.text or None if earlier else None,
@@ -134,3 +134,10 @@ def _item(event: Event, earlier: Sequence[Event]) -> HistoryItem:
         role=memory.role,
         memory=memory,
     )
+
+
+def _namespace(memory_id: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(memory_id)
+    except ValueError:  # an import brought an id of another kind
+        return uuid.uuid5(uuid.NAMESPACE_OID, memory_id)

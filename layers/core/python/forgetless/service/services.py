@@ -97,7 +97,7 @@ class Services:
         self.event_exports = EventExport(ledger=ledger)
         self.event_imports = EventImport(ledger=ledger, clock=clock)
         self.instructions = InstructionService(llm=ports.llm, clock=clock)
-        self.ingest = IngestService(ledger=ledger, clock=clock, inference=inference)
+        self.ingest = IngestService(ledger=ledger, clock=clock, inference=inference, queue=ports.queue)
         self.sweep = SweepService(
             ledger=ledger, indexer=indexer, queue=ports.queue, clock=clock, message_retention_s=message_retention_s
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from forgetless.domain.errors import DependencyError
+from forgetless.domain.errors import DependencyError, ProviderError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
@@ -83,6 +83,9 @@ class SweepService:
     def _attempt(self, name: str, part: Callable[[], int]) -> int:
         try:
             return part()
+        except ProviderError as error:  # the next run tries once more: what is wrong may have been mended by then
+            _logger.error("sweep: a part is stuck", extra={"part": name, "reason": error.message})
+            return 0
         except DependencyError as error:
             _logger.warning("sweep: a part must wait", extra={"part": name, "reason": error.message})
             return 0

@@ -22,15 +22,21 @@ class IdempotencyStore(Store):
     """See `forgetless.ports.ledger.IdempotencyStore`."""
 
     def begin_request(
-        self, tenant: str, name: str, record: IdempotencyRecord, *, now: str, expires_at: str
+        self,
+        tenant: str,
+        name: str,
+        record: IdempotencyRecord,
+        *,
+        now: str,
+        expires_at: str,
+        over: IdempotencyRecord | None = None,
     ) -> IdempotencyRecord | None:
         def begin(unit: Unit) -> IdempotencyRecord | None:
             item = unit.get(keys.request(tenant, name))
             # DynamoDB removes what has expired within days; for us it is gone at once.
             if item is not None and item["expires"] > now and not _names_erased(unit, tenant, item["named"]):
                 held = _load(item, unit.body(item))
-                abandoned = held.status is None and held.lease_until <= now and held.fingerprint == record.fingerprint
-                if not abandoned:
+                if not held.gives_way(record, now=now, over=over):
                     return held
             _put(unit, tenant, name, record, expires_at)
             return None

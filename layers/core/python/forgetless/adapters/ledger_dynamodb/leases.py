@@ -24,6 +24,10 @@ class LeaseStore(Store):
 
         return self._units.run(take)
 
+    def lease_until(self, name: str) -> str | None:
+        held = self._table.one(keys.lease(name))
+        return None if held is None else str(held["until"])
+
     def release_lease(self, name: str, *, owner: str) -> None:
         def give_up(unit: Unit) -> None:
             held = unit.get(keys.lease(name))

@@ -84,6 +84,10 @@ class MemoryStore(Store):
         oldest = heapq.merge(*streams, key=lambda found: str(found[0]["gsi1sk"]))
         return [memory for _, memory in islice(oldest, limit)]
 
+    def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
+        heads = {keys.head(tenant, id_): id_ for id_ in ids}
+        return {heads[key] for key, item in self._table.read(heads).items() if "pending" in item}
+
     def mark_indexed(self, memories: Sequence[Memory]) -> None:
         for portion in portions(memories, _PORTION):
             self._units.run(partial(_mark_indexed, memories=portion))

@@ -139,6 +139,8 @@ class Units:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.stages = staging.Stages(table)
+        #: Whether a unit has failed since somebody looked whether writes succeed.
+        self.in_doubt = False
 
     def run(self, work: Callable[[Unit], T], *, once: bool = False) -> T:
         """What `work` gave once its changes are written; it may run more than once and must change nothing else.
@@ -146,6 +148,13 @@ class Units:
         A single item that was written, but whose answer was lost and which others have changed at once, is taken for
         one that was not written: `work` decides anew. `once` is for work that would then say that another was first.
         """
+        try:
+            return self._run(work, once=once)
+        except LedgerError:
+            self.in_doubt = True
+            raise
+
+    def _run(self, work: Callable[[Unit], T], *, once: bool) -> T:
         pause = Pause(self.table.client.patience_s)
         while True:
             unit = Unit(self.table)

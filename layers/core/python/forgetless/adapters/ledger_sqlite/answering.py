@@ -32,10 +32,26 @@ class IdempotencyStore(Store):
     """See `forgetless.ports.ledger.IdempotencyStore`."""
 
     def begin_request(
-        self, tenant: str, name: str, record: IdempotencyRecord, *, now: str, expires_at: str
+        self,
+        tenant: str,
+        name: str,
+        record: IdempotencyRecord,
+        *,
+        now: str,
+        expires_at: str,
+        over: IdempotencyRecord | None = None,
     ) -> IdempotencyRecord | None:
         key = (to_blob(tenant), to_blob(name))
-        return self._connections.write(lambda db: _begin(db, key, record, now, expires_at), durable=False)
+
+        def begin(db: sqlite3.Connection) -> IdempotencyRecord | None:
+            held, until = _read(db, key)
+            if held is not None and until > now and not held.gives_way(record, now=now, over=over):
+                return held
+            _put(db, key, record, expires_at)
+            _clear(db, now)
+            return None
+
+        return self._connections.write(begin, durable=False)
 
     def finish_request(
         self, tenant: str, name: str, record: IdempotencyRecord, *, began: IdempotencyRecord, expires_at: str
@@ -54,19 +70,6 @@ def drop(db: sqlite3.Connection, key: Key) -> None:
     texts.blank(db, (text_id for (text_id,) in db.execute(query, key).fetchall()))
     db.execute("DELETE FROM requests WHERE tenant = ? AND name = ?", key)
     db.execute("DELETE FROM answered WHERE tenant = ? AND name = ?", key)
-
-
-def _begin(
-    db: sqlite3.Connection, key: Key, record: IdempotencyRecord, now: str, expires_at: str
-) -> IdempotencyRecord | None:
-    held, until = _read(db, key)
-    if held is not None and until > now:
-        abandoned = held.status is None and held.lease_until <= now and held.fingerprint == record.fingerprint
-        if not abandoned:
-            return held
-    _put(db, key, record, expires_at)
-    _clear(db, now)
-    return None
 
 
 def _finish(

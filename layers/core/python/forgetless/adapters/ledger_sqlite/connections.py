@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from forgetless.adapters.ledger_sqlite.schema import migrate
+from forgetless.adapters.ledger_sqlite.write_doubt import WriteDoubt
 from forgetless.domain.errors import LedgerError
 
 __all__ = ["Connections", "Store"]
@@ -52,6 +53,7 @@ class Connections:
 
     def __init__(self, path: Path | str, *, busy_timeout_s: float) -> None:
         self._path = Path(path)
+        self.doubt = WriteDoubt(self._path)
         self._busy_timeout_s = busy_timeout_s
         self._local = threading.local()
         self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
@@ -72,7 +74,11 @@ class Connections:
 
         `work` may run more than once and must change nothing but the file.
         """
-        result = self._retry(lambda left: self._write_once(work, durable, left))
+        try:
+            result = self._retry(lambda left: self._write_once(work, durable, left))
+        except LedgerError:
+            self.doubt.note_failure()
+            raise
         if self._scrub_due:
             self.scrub()
         return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from forgetless.adapters.ledger_sqlite.answering import IdempotencyStore
@@ -13,6 +14,11 @@ from forgetless.adapters.ledger_sqlite.memories import MemoryStore
 from forgetless.adapters.ledger_sqlite.messages import MessageStore
 
 __all__ = ["SqliteLedger"]
+
+#: The name of a lease that nobody takes, and what is written in its place to see whether a write succeeds: as much as
+#: a large add. A few bytes would still find room on a disk that is full for everybody else.
+_TRIAL = b"write trial"
+_TRIAL_BYTES = 256 * 1024
 
 
 class SqliteLedger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore):
@@ -34,6 +40,15 @@ class SqliteLedger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, Do
 
     def ping(self) -> None:
         self._connections.read(lambda db: db.execute("SELECT 1 FROM memories LIMIT 1").fetchone())
+        if self._connections.doubt:
+            self._connections.write(_try_to_write, durable=True)
+            self._connections.write(lambda db: db.execute("DELETE FROM leases WHERE name = ?", (_TRIAL,)), durable=True)
+            self._connections.doubt.note_success()
 
     def close(self) -> None:
         self._connections.close()
+
+
+def _try_to_write(db: sqlite3.Connection) -> None:
+    statement = "INSERT OR REPLACE INTO leases (name, owner, until) VALUES (?, zeroblob(?), '')"
+    db.execute(statement, (_TRIAL, _TRIAL_BYTES))

@@ -97,6 +97,13 @@ class MemoryStore(Store):
         rows = self._connections.read(lambda db: db.execute(query, (before, *params, limit)).fetchall())
         return [load_memory(from_blob(owner), body) for owner, body in rows]
 
+    def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
+        query = "SELECT 1 FROM memories WHERE tenant = ? AND id = ? AND pending_since IS NOT NULL"
+        owner = to_blob(tenant)
+        return self._connections.read(
+            lambda db: {id_ for id_ in ids if db.execute(query, (owner, to_blob(id_))).fetchone() is not None}
+        )
+
     def mark_indexed(self, memories: Sequence[Memory]) -> None:
         # A context only shrinks within a version, so its size tells whether these are the words that were indexed.
         rows = [(to_blob(m.scope.tenant), to_blob(m.id), m.version, len(m.context)) for m in memories]

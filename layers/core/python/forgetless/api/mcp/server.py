@@ -114,7 +114,7 @@ def _refused(reason: str) -> CallToolResult:
 
 
 def _reason(error: ForgetlessError) -> str:
-    if isinstance(error, DependencyError):
+    if isinstance(error, DependencyError) and error.retry_after is not None:
         return f"{error.message} Try again in {error.retry_after} s."
     return error.message
 

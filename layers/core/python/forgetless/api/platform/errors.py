@@ -27,7 +27,7 @@ def is_platform(path: str) -> bool:
 
 def refusal(method: str, path: str, status: int, text: str) -> Any:
     """The body of a refusal (4xx), in the dialect of the path."""
-    if not is_platform(path) or status in {401, 409, 422, 429}:
+    if not is_platform(path) or status in {401, 422, 429}:
         return {"detail": text}
     if status == 400 and method == "POST" and path in _ADDS:
         return {"error": "400 Bad Request", "details": {"message": text}, "detail": text}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 
@@ -13,8 +14,12 @@ __all__ = ["envelope"]
 def envelope(request: Request, results: Sequence[Any], *, count: int, number: int, size: int) -> dict[str, Any]:
     """One page; `next` and `previous` are addresses of the same request."""
 
+    # Put together anew: an id in the path may hold what ends a path when it is not quoted.
+    scope = request.scope
+    asked = request.url.replace(path=quote(scope["path"]), query=scope["query_string"].decode("latin-1"), fragment="")
+
     def address(page: int) -> str:
-        return str(request.url.include_query_params(page=page, page_size=size))
+        return str(asked.include_query_params(page=page, page_size=size))
 
     return {
         "count": count,

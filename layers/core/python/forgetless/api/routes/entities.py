@@ -7,7 +7,7 @@ from typing import Literal
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.checking import check_identifier
+from forgetless.api.checking import check_identifier, check_trailing_slash
 from forgetless.api.presenting import entity_item
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
@@ -27,11 +27,13 @@ def list_entities(caller: CurrentCaller) -> Response:
 def delete_entity(caller: CurrentCaller, entity_type: Literal["user", "agent", "run"], entity_id: str) -> Response:
     """Forget everything of one user, agent or run for good."""
     name = f"{entity_type}_id"
-    caller.services.changes.delete_scope(caller.tenant, {name: check_identifier(name, entity_id)})
+    id_ = check_identifier(name, entity_id)
+    if not caller.services.changes.delete_scope(caller.tenant, {name: id_}):
+        check_trailing_slash(id_)
     return json_response({"message": "Entity deleted"})
 
 
 ROUTES = (
     Route("GET", "/entities", list_entities),
-    Route("DELETE", "/entities/{entity_type}/{entity_id}", delete_entity, needs=Role.ADMIN),
+    Route("DELETE", "/entities/{entity_type}/{entity_id:id}", delete_entity, needs=Role.ADMIN),
 )

@@ -10,7 +10,13 @@ from starlette.responses import Response
 from forgetless.api import asking
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.changing import IfMatch, etag, expected_versions, update_request
-from forgetless.api.checking import check_expiration_date, check_identifiers, check_metadata, check_moment
+from forgetless.api.checking import (
+    check_expiration_date,
+    check_identifiers,
+    check_metadata,
+    check_moment,
+    check_trailing_slash,
+)
 from forgetless.api.presenting import add_answer, get_item, history_item, list_item, raw_item
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
@@ -61,7 +67,10 @@ def get_memory(
 ) -> Response:
     """One memory; `null` when there is none, or was none at the moment asked about."""
     memory = asking.get(caller.services, caller.tenant, memory_id, check_moment(as_of, known_at))
-    return json_response(None) if memory is None else json_response(get_item(memory), headers=etag(memory))
+    if memory is None:
+        check_trailing_slash(memory_id)
+        return json_response(None)
+    return json_response(get_item(memory), headers=etag(memory))
 
 
 def update_memory(caller: CurrentCaller, memory_id: str, body: MemoryUpdate, if_match: IfMatch = None) -> Response:
@@ -146,9 +155,10 @@ ROUTES = (
     Route("POST", "/memories", add_memories),
     Route("GET", "/memories", list_memories),
     Route("DELETE", "/memories", delete_memories, needs=Role.ADMIN),
-    Route("GET", "/memories/{memory_id}", get_memory),
-    Route("PUT", "/memories/{memory_id}", update_memory),
-    Route("DELETE", "/memories/{memory_id}", delete_memory),
-    Route("GET", "/memories/{memory_id}/history", memory_history),
+    # Before the path of a memory, whose id takes the rest.
+    Route("GET", "/memories/{memory_id:id}/history", memory_history),
+    Route("GET", "/memories/{memory_id:id}", get_memory),
+    Route("PUT", "/memories/{memory_id:id}", update_memory),
+    Route("DELETE", "/memories/{memory_id:id}", delete_memory),
     Route("POST", "/reset", reset, needs=Role.ADMIN),
 )

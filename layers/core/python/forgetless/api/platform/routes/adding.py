@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Any
 
 from fastapi import Header
+from starlette.requests import Request
 from starlette.responses import Response
 
 from forgetless.api.caller import Caller, CurrentCaller
@@ -36,16 +37,16 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?:$|[,;\s])", re.IGN
 Prefer = Annotated[str | None, Header()]
 
 
-def add_v3(caller: CurrentCaller, body: AddBody, prefer: Prefer = None) -> Response:
+def add_v3(request: Request, caller: CurrentCaller, body: AddBody, prefer: Prefer = None) -> Response:
     """PENDING with an `event_id` where an LLM is to read the messages, else the results."""
     outcome, headers = _add(caller, body, prefer)
-    return _answer(outcome, headers, _v3)
+    return _answer(request, outcome, headers, _v3)
 
 
-def add_v1(caller: CurrentCaller, body: AddBody, prefer: Prefer = None) -> Response:
+def add_v1(request: Request, caller: CurrentCaller, body: AddBody, prefer: Prefer = None) -> Response:
     """The same in v1's shapes: a list, or with `output_format: "v1.1"` an object."""
     outcome, headers = _add(caller, body, prefer)
-    return _answer(outcome, headers, _v1_1 if body.output_format == "v1.1" else _v1_0)
+    return _answer(request, outcome, headers, _v1_1 if body.output_format == "v1.1" else _v1_0)
 
 
 def _add(caller: Caller, body: AddBody, prefer: str | None) -> tuple[AddOutcome, dict[str, str]]:
@@ -93,11 +94,14 @@ def _wait_s(prefer: str | None) -> int | None:
     return None if found is None else min(int(found.group(1)), MAX_WAIT_S)
 
 
-def _answer(outcome: AddOutcome, headers: dict[str, str], shape: Any) -> Response:
+def _answer(request: Request, outcome: AddOutcome, headers: dict[str, str], shape: Any) -> Response:
     job = outcome.job
     if job.state is JobState.FAILED:
         text = job.error or "The add failed."
-        return json_response({"error": text, "detail": text, "event_id": job.id, "status": "FAILED"}, status=502)
+        body = {"error": text, "detail": text, "event_id": job.id, "status": "FAILED"}
+        # The job's error begins with the code that an error at once would have had.
+        named = {"code": text.partition(":")[0], "request_id": request.state.request_id}
+        return json_response({**body, **named}, status=502)
     return json_response(shape(outcome), headers=headers)
 
 

@@ -102,7 +102,7 @@ def _check_kind(kind: str) -> None:
 
 ROUTES = (
     Route("GET", "/v1/entities/", list_entities),
-    Route("DELETE", "/v1/entities/{entity_type}/{entity_id}/", delete_numbered, needs=Role.ADMIN),
+    Route("DELETE", "/v1/entities/{entity_type}/{entity_id:path}/", delete_numbered, needs=Role.ADMIN),
     Route("GET", "/v2/entities/{entity_type}/{entity_id:path}/", get_entity),
     Route("DELETE", "/v2/entities/{entity_type}/{entity_id:path}/", delete_entity, needs=Role.ADMIN),
     # One for each kind, so that the path of a memory's history is none of theirs.

@@ -1,0 +1,86 @@
+"""A queue that delivers a message twice, as SQS may: real functions on a real ledger do its job once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from tests.e2e.house import House, wait_until
+from tests.e2e.test_house import TEST_S
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("house"), pytest.mark.timeout(TEST_S)]
+
+#: As in template.yaml.
+VISIBILITY_S = 540
+
+
+class IngestQueue:
+    """The queue and its function, as the emulator shows them."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._sqs: Any = boto3.client(
+            "sqs", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+        )
+        self._url = self._sqs.get_queue_url(QueueName="IngestQueue.fifo")["QueueUrl"]
+
+    def hide_for(self, seconds: int) -> None:
+        self._sqs.set_queue_attributes(QueueUrl=self._url, Attributes={"VisibilityTimeout": str(seconds)})
+
+    def send_again(self, job: str) -> None:
+        """The same message once more, in another group, so that nothing holds it back."""
+        body = json.dumps({"tenant": "default", "job_id": job})
+        self._sqs.send_message(
+            QueueUrl=self._url, MessageBody=body, MessageGroupId="again", MessageDeduplicationId=f"again-{job}"
+        )
+
+    def workers(self) -> int:
+        return int(self._status()["functions"]["IngestFunction"]["busy"])
+
+    def empty(self) -> bool:
+        """Neither it nor its dead-letter queue holds a message."""
+        return not any(count for depths in self._status()["queues"].values() for count in depths.values())
+
+    def _status(self) -> dict[str, Any]:
+        status: dict[str, Any] = httpx.get(f"{self._endpoint}/_emulator/status", timeout=30).json()
+        return status
+
+
+@pytest.fixture
+def queue(house: House) -> IngestQueue:
+    if not house.queue_url:
+        pytest.skip("no queue here")
+    return IngestQueue(house.queue_url)
+
+
+def visibility_ends(queue: IngestQueue, _: str) -> None:
+    del queue  # it was received for three seconds
+
+
+WAYS: dict[str, tuple[int, Callable[[IngestQueue, str], None]]] = {
+    "its visibility ends": (3, visibility_ends),
+    "it comes twice at once": (VISIBILITY_S, IngestQueue.send_again),
+}
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_a_message_delivered_again_while_its_job_runs_is_done_once(house: House, queue: IngestQueue, way: str) -> None:
+    seconds, deliver_again = WAYS[way]
+    user = f"doubled-{seconds}"
+    body = {"messages": [{"role": "user", "content": "I live in Hue."}], "user_id": user}
+    queue.hide_for(seconds)
+    with house.llm_stopped():
+        event = house.client.post("/v3/memories/add/", json=body).json()["event_id"]
+        wait_until(lambda: queue.workers() >= 1)
+        deliver_again(queue, event)
+        wait_until(lambda: queue.workers() >= 2)
+        queue.hide_for(VISIBILITY_S)
+    wait_until(lambda: house.client.get(f"/v1/event/{event}/").json()["status"] == "SUCCEEDED")
+    wait_until(queue.empty)
+    (memory,) = house.client.get("/memories", params={"user_id": user}).json()["results"]
+    assert [item["event"] for item in house.client.get(f"/memories/{memory['id']}/history").json()] == ["ADD"]

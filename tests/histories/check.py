@@ -1,0 +1,39 @@
+"""Replay saved histories through the checker: python -m tests.histories.check FILE..."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.histories.checking import check
+from tests.histories.history import load
+from tests.histories.linearize import BUDGET
+from tests.histories.report import report
+
+__all__ = ["main"]
+
+_FOUND, _UNDECIDED = 1, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a report for each file; 1 when there is an anomaly, 3 when there is none but not all was decided."""
+    parser = argparse.ArgumentParser(prog="python -m tests.histories.check", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--budget", type=int, default=BUDGET, help="steps tried for one memory (default %(default)s)")
+    options = parser.parse_args(arguments)
+    worst = 0
+    for file in options.files:
+        history = load(file)
+        judgement = check(history, budget=options.budget)
+        print("\n".join([f"{file}:", *report(history, judgement)]))
+        if judgement.anomalies:
+            worst = _FOUND
+        elif judgement.undecided:
+            worst = worst or _UNDECIDED
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main())

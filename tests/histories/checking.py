@@ -1,0 +1,71 @@
+"""The whole judgement of a history: each memory by itself, what searches must show, and the state at rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tests.histories.anomalies import Anomaly
+from tests.histories.at_rest import disagreements
+from tests.histories.births import Birth, attribute
+from tests.histories.explaining import explain
+from tests.histories.finding import badly_shown, missed
+from tests.histories.history import History, Kind, Operation, Outcome
+from tests.histories.linearize import BUDGET, Call, Result, Verdict, linearize
+from tests.histories.partition import Versions, partition, versions
+
+__all__ = ["Judgement", "check", "judge_memory"]
+
+
+@dataclass(slots=True)
+class Judgement:
+    """What was found; `undecided` are memories whose search was too long: nothing is known of those."""
+
+    anomalies: list[Anomaly] = field(default_factory=list)
+    undecided: list[str] = field(default_factory=list)
+    memories: int = 0
+    #: Steps tried, of all memories together.
+    explored: int = 0
+
+    @property
+    def good(self) -> bool:
+        """Whether all was decided and nothing found."""
+        return not self.anomalies and not self.undecided
+
+
+def check(history: History, *, budget: int = BUDGET) -> Judgement:
+    """Judge the history; `budget` is for one memory."""
+    births = attribute(history)
+    calls = partition(history, births)
+    known = versions(history)
+    judgement = Judgement(anomalies=births.anomalies, memories=len(births.by_id))
+    # What has two origins or none explains nothing further.
+    doubtful = {id_ for anomaly in births.anomalies for id_ in anomaly.memories}
+    for id_, birth in births.by_id.items():
+        if id_ in doubtful:
+            continue
+        result = judge_memory(birth, calls[id_], known[id_], budget)
+        judgement.explored += result.explored
+        if result.verdict is Verdict.UNDECIDED:
+            judgement.undecided.append(id_)
+        elif result.verdict is Verdict.FAILED:
+            judgement.anomalies.append(explain(birth, result, calls[id_], _refused(history, id_)))
+    judgement.anomalies += badly_shown(history, births.by_id)
+    judgement.anomalies += missed(history, births.by_id, calls)
+    judgement.anomalies += disagreements(history, births.by_id)
+    return judgement
+
+
+def _refused(history: History, id_: str) -> list[Operation]:
+    updates = (one for one in history.operations if one.kind is Kind.UPDATE and one.outcome is Outcome.FAILED)
+    return [one for one in updates if one.request["id"] == id_]
+
+
+def judge_memory(birth: Birth, calls: Sequence[Call], known: Versions, budget: int, *, quiet: bool = False) -> Result:
+    """Whether one memory's calls can be put in order; where not, the first call that fits nowhere."""
+    result = linearize(calls, birth.before, possible=known.allow, budget=budget, quiet=quiet)
+    if result.verdict is not Verdict.FAILED:
+        return result
+    # Without what is known from later answers the search goes on to the answer itself that nothing explains.
+    plain = linearize(calls, birth.before, budget=budget, quiet=quiet)
+    return plain if plain.verdict is Verdict.FAILED else result

@@ -1,0 +1,146 @@
+"""A run: episodes in one world, one after the other, each judged once its tenant has come to rest."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tests.histories.anomalies import Anomaly, AnomalyKind
+from tests.histories.checking import check
+from tests.histories.emulator_world import EmulatorWorld
+from tests.histories.episode import Episode, Plan
+from tests.histories.history import save
+from tests.histories.processes import WorldError
+from tests.histories.report import report
+from tests.histories.uvicorn_world import DynamoWorld, SqliteWorld
+from tests.histories.world import OURS, Checkout, World
+
+__all__ = ["PLANS", "WORLDS", "Run", "Tally", "plan_of"]
+
+#: By name: what makes each world in a folder, from a checkout and a seed.
+WORLDS: dict[str, Callable[[Path, Checkout, int], World]] = {
+    "sqlite": lambda folder, checkout, _: SqliteWorld(folder, checkout),
+    "emulator": lambda folder, checkout, _: EmulatorWorld(folder, checkout),
+    "dynamodb": lambda folder, checkout, seed: DynamoWorld(folder, checkout, seed=seed),
+}
+#: Longer where a restart takes longer.
+PLANS = {
+    "sqlite": Plan(seconds=45),
+    "emulator": Plan(seconds=60),
+    "dynamodb": Plan(seconds=60),
+}
+#: What a tenant gets to come to rest.
+REST_S = 180.0
+#: Where histories that show an anomaly stay.
+RESULTS = OURS / "history-results"
+
+
+@dataclass
+class Tally:
+    """What a run has come to."""
+
+    operations: int = 0
+    faults: int = 0
+    episodes: int = 0
+    anomalies: int = 0
+    undecided: int = 0
+    seconds: float = 0.0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    acts: Counter[str] = field(default_factory=Counter)
+    hurts: Counter[str] = field(default_factory=Counter)
+
+
+class Run:
+    """`tell` takes lines for people."""
+
+    def __init__(self, kind: str, *, seed: int, checkout: Checkout, tell: Callable[[str], None], plan: Plan) -> None:
+        self.kind = kind
+        self.seed = seed
+        self.tally = Tally()
+        self._checkout = checkout
+        self._tell = tell
+        self._plan = plan
+
+    def play(self, *, going_on: Callable[[Tally], bool]) -> Tally:
+        """Play episodes while that says so. Raises WorldError when there is nothing to play in."""
+        folder = Path(tempfile.mkdtemp(prefix="forgetless-histories-"))
+        began = time.monotonic()
+        world = WORLDS[self.kind](folder, self._checkout, self.seed)
+        try:
+            world.start()
+            while going_on(self.tally) and self._episode(world):
+                pass
+        finally:
+            world.stop()
+        self.tally.seconds = time.monotonic() - began
+        if not self.tally.anomalies:
+            shutil.rmtree(folder, ignore_errors=True)
+        return self.tally
+
+    def _episode(self, world: World) -> bool:
+        """One episode; whether the world is fit for another one."""
+        tally = self.tally
+        tally.episodes += 1
+        episode = Episode(world, seed=self.seed, number=tally.episodes, plan=self._plan)
+        wrong = ""
+        try:
+            episode.play()
+            if not episode.rest(seconds=REST_S):
+                wrong = f"the tenant did not come to rest within {REST_S:g} s"
+        except WorldError as error:
+            wrong = f"the service is not well after what was done to it: {error}"
+        self._count(episode)
+        self._judge(episode, wrong)
+        self._tell(
+            f"{self.kind}: {tally.episodes} episodes, {tally.operations:,} operations, {tally.faults:,} faults, "
+            f"{tally.anomalies} anomalies"
+        )
+        return not wrong
+
+    def _count(self, episode: Episode) -> None:
+        tally, recorder = self.tally, episode.recorder
+        tally.operations += recorder.operations + len(recorder.waiting)
+        tally.faults += recorder.faults
+        for draft in recorder.drafts():
+            tally.acts[draft.kind.value] += 1
+            tally.outcomes[draft.outcome.value] += 1
+        tally.hurts += recorder.hurts()
+
+    def _judge(self, episode: Episode, wrong: str) -> None:
+        history = episode.history()
+        judgement = check(history)
+        self.tally.anomalies += len(judgement.anomalies) + bool(wrong)
+        self.tally.undecided += len(judgement.undecided)
+        if judgement.good and not wrong:
+            return
+        judgement.anomalies = _each_kind_first(judgement.anomalies)
+        RESULTS.mkdir(exist_ok=True)
+        path = RESULTS / f"{self.kind}-seed{self.seed}-episode{episode.number}.jsonl"
+        save(history, path)
+        lines = [
+            f"{self.kind}, seed {self.seed}, episode {episode.number}: {wrong}".rstrip(": "),
+            *report(history, judgement),
+            f"judge it again: python -m tests.histories.check {path}",
+        ]
+        self._tell("\n".join(lines))
+
+
+def _each_kind_first(anomalies: Iterable[Anomaly]) -> list[Anomaly]:
+    """The same, with one of each kind before the second of any: a report shows the first few in full."""
+    seen: Counter[AnomalyKind] = Counter()
+    ranked = []
+    for anomaly in anomalies:
+        ranked.append((seen[anomaly.kind], anomaly))
+        seen[anomaly.kind] += 1
+    return [anomaly for _, anomaly in sorted(ranked, key=lambda one: one[0])]
+
+
+def plan_of(kind: str, **given: Any) -> Plan:
+    """A world's plan with what was given (None: not) in place of its own."""
+    return replace(PLANS[kind], **{name: value for name, value in given.items() if value is not None})

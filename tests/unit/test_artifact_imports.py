@@ -1,0 +1,141 @@
+"""What an image or a function runs imports nothing that it does not bring; seen without building either."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import grimp
+import pytest
+
+from local.artifacts.reading import read_build
+from tests.unit.requirements_closure import brought_by, modules_of, pins_of
+
+ROOT = Path(__file__).parents[2]
+COMPOSE, EMBEDDER = ROOT / "local" / "compose", ROOT / "embedder_container"
+OURS = ("forgetless", "embedder", "local")
+#: Replaced by a stand-in of the layer's own, which the image takes too.
+STAND_IN = "pandas"
+#: What Lambda's runtime brings. Outside Lambda, what needs AWS is never composed: ledger, queue and secrets there.
+RUNTIME = ("boto3", "awslambdaric")
+
+
+@cache
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph(*OURS, include_external_packages=True, exclude_type_checking_imports=True, cache_dir=None)
+
+
+def reached(*starts: str) -> set[str]:
+    """Every module that these import, at once or later, with the packages around each."""
+    found = set(starts) | {one for start in starts for one in graph().find_upstream_modules(start)}
+    return found | {name.rsplit(".", depth)[0] for name in found for depth in range(1, name.count(".") + 1)}
+
+
+def imported_by(script: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(script.read_text())))
+    whole = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    return whole | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+
+
+def third_party(modules: set[str]) -> set[str]:
+    top = {name.partition(".")[0] for name in modules}
+    return top - set(sys.stdlib_module_names) - set(OURS) - {"__future__"}
+
+
+def provided(*files: Path, also: tuple[str, ...] = ()) -> set[str]:
+    return modules_of(brought_by([*pins_of(*files), *also]) - {STAND_IN}) | {STAND_IN}
+
+
+def layers(*names: str) -> list[Path]:
+    return [ROOT / "layers" / name / "requirements.txt" for name in names]
+
+
+#: Every layer that installs anything, as the Dockerfile of the API finds them.
+ALL_LAYERS = sorted(ROOT.glob("layers/*/requirements.txt"))
+
+
+def test_the_apis_image_installs_all_that_its_package_imports() -> None:
+    package = {name for name in graph().modules if name.partition(".")[0] == "forgetless"}
+    script = imported_by(COMPOSE / "app" / "sweep.py")
+    assert {name for name in script if name.startswith("forgetless")} <= package
+    wanted = third_party(reached(*package) | script | {"uvicorn"})
+    missing = wanted - provided(*ALL_LAYERS, COMPOSE / "app" / "requirements.txt")
+    assert missing == {"boto3", "botocore"}
+    assert missing <= provided(also=RUNTIME)
+
+
+def test_the_apis_image_takes_the_requirements_of_every_layer() -> None:
+    dockerfile = (COMPOSE / "app" / "Dockerfile").read_text()
+    assert "COPY layers /layers" in dockerfile
+    assert "for file in /layers/*/requirements.txt" in dockerfile
+    assert "!layers/*/requirements.txt" in (ROOT / ".dockerignore").read_text().splitlines()
+    assert {file.parent.name for file in ALL_LAYERS} == {"dependencies", "mcp"}
+
+
+def test_milvus_lites_image_takes_all_that_its_server_imports() -> None:
+    needed = reached("local.milvus.__main__")
+    assert {name for name in needed if name.startswith("local")} <= {
+        "local", *(name for name in graph().modules if name.startswith("local.milvus"))
+    }  # fmt: skip
+    # It asks for the package of the binary by name, and imports nothing.
+    assert third_party(needed) == set()
+
+
+EMBEDDERS = {
+    "embedder.server": ["requirements.txt"],
+    "embedder.lambda_function": ["requirements.txt", "requirements-lambda.txt"],
+}
+
+
+@pytest.mark.parametrize(("start", "files"), EMBEDDERS.items(), ids=list(EMBEDDERS))
+def test_the_embedders_image_installs_all_that_it_imports(start: str, files: list[str]) -> None:
+    assert third_party(reached(start)) <= provided(*(EMBEDDER / name for name in files))
+
+
+#: Runs a function's module where the named top-level modules cannot be imported.
+_GUARDED = """
+import importlib.abc, json, sys
+absent = set(json.loads(sys.argv[1]))
+class Guard(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in absent:
+            raise ModuleNotFoundError(f"No module named {name!r}: no layer of the function brings it", name=name)
+sys.meta_path.insert(0, Guard())
+sys.path[:0] = json.loads(sys.argv[2])
+import app
+from forgetless.runtime.composition import services
+services()
+"""
+
+
+@pytest.mark.parametrize("name", sorted(read_build(ROOT).functions))
+def test_a_function_starts_with_the_packages_of_its_layers_alone(name: str, tmp_path: Path) -> None:
+    build = read_build(ROOT)
+    path = [str(folder) for folder in build.python_path(name)]
+    files = [file for file in ALL_LAYERS if str(file.parent / "python") in path]
+    absent = set(packages_distributions()) - provided(*files, also=RUNTIME) - {"forgetless"}
+    variables = {
+        "FORGETLESS_LEDGER": "dynamodb",
+        "FORGETLESS_LEDGER_TABLE": "ledger",
+        "FORGETLESS_QUEUE_URL": "http://127.0.0.1:9/1/queue.fifo",
+        "FORGETLESS_MILVUS_URI": "http://127.0.0.1:9",
+        "FORGETLESS_EMBEDDER_URL": "http://127.0.0.1:9",
+        "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+        "AWS_REGION": "eu-central-1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [sys.executable, "-c", _GUARDED, json.dumps(sorted(absent)), json.dumps(path)]
+    done = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_the_mcp_layer_leaves_out_comes_with_the_other() -> None:
+    makefile = (ROOT / "layers" / "mcp" / "Makefile").read_text()
+    (left_out,) = [line.partition(":=")[2].split() for line in makefile.splitlines() if line.startswith("SHARED :=")]
+    assert left_out
+    assert set(left_out) <= provided(*layers("dependencies"))
