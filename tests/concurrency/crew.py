@@ -125,7 +125,7 @@ def _serve(pipe: Connection, barriers: dict[int, Any]) -> None:
 
 
 def _hurry() -> None:
-    """Let the DynamoDB ledger hardly wait (where a turnstile draws, waits change nothing) and its writers often meet."""
+    """Let the DynamoDB ledger hardly wait, which changes nothing where a turnstile draws, and its writers meet."""
     from forgetless.adapters.ledger_dynamodb import client, keys, staging  # noqa: PLC0415 - boto3's part comes later
 
     keys.TOTAL_SHARDS = FEW_SHARDS
