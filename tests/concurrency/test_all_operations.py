@@ -47,6 +47,7 @@ def _check_memories(ledger: Ledger, name: str, done: Counter[str]) -> None:
     assert Counter(exported) == {id_: done[f"event {id_}"] for id_ in held}
     check_totals(ledger, name)
     pending = ledger.unindexed(before=at(99), limit=99, tenant=name)
+    assert ledger.pending(name, memory_ids(name)) == {memory.id for memory in pending}
     ledger.mark_indexed(pending)
     assert ledger.unindexed(before=at(99), limit=99, tenant=name) == []
 
