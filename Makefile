@@ -134,6 +134,16 @@ eval: $(STAMP) ## Recall over LoCoMo-format files: make eval ARGS="FILE..."
 demo: $(STAMP) ## Replay a conversation of several days into the running service and ask ten questions
 	@exec $(PY) -m local.demo $(ARGS)
 
+check: $(STAMP) ## Say whether ledger and index are sound and fit: make check ARGS="-- --thorough --json"
+	@exec $(PY) -m local.up check $(ARGS)
+
+backup: $(STAMP) ## Copy the ledger, also while the service runs: make backup FILE=copy.db (or a folder)
+	@exec $(PY) -m local.up backup $(if $(FILE),'$(FILE)') $(ARGS)
+
+restore: $(STAMP) ## Put a copy in the ledger's place, the service stopped: make restore FILE=copy.db ARGS=--replace
+	@test -n '$(FILE)' || { echo "forgetless: name the copy: make restore FILE=copy.db" >&2; exit 2; }
+	@exec $(PY) -m local.up restore '$(FILE)' $(ARGS)
+
 reindex: $(STAMP) ## Rebuild the index from the ledger of the running service
 	@exec $(PY) -m local.up reindex $(ARGS)
 
@@ -165,9 +175,10 @@ compose-down: ## Stop these containers; their volumes stay
 compose-sizes: ## Sizes of the images
 	@exec sh local/compose/compose.sh sizes
 
-test-docker: $(STAMP) $(SAM_STAMP) model ## The end-to-end tests over sam local and over the compose files, and what else needs Docker
+test-docker: $(STAMP) $(SAM_STAMP) model ## Build the images; the end-to-end tests over compose and over sam local; what else needs Docker
+	@$(PY) -m tests.docker.at_hand
 	@SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam build --template-file template.yaml >/dev/null
-	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -m docker
+	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -m docker tests/docker
 	@for kind in compose sam; do echo "end to end: $$kind"; \
 	  $(CLEAN_ENV) FORGETLESS_E2E=$$kind FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q tests/e2e || exit 1; done
 	@sh local/compose/compose.sh sizes

@@ -99,6 +99,11 @@ def _unindexed(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _pending(ledger: Ledger, tenant: str) -> Done:
+    assert ledger.pending(tenant, memory_ids(tenant)) <= set(memory_ids(tenant))
+    return Counter()
+
+
 def _mark_indexed(ledger: Ledger, tenant: str) -> Done:
     ledger.mark_indexed(list(ledger.read(tenant, memory_ids(tenant)).values()))
     return Counter()
@@ -179,6 +184,12 @@ def _acquire_lease(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _lease_until(ledger: Ledger, tenant: str) -> Done:
+    until = ledger.lease_until(f"{tenant} {_one()}")
+    assert until is None or until <= at(50)
+    return Counter()
+
+
 def _release_lease(ledger: Ledger, tenant: str) -> Done:
     ledger.release_lease(f"{tenant} {_one()}", owner=f"{_one()}")
     return Counter()
@@ -244,7 +255,10 @@ def _record() -> IdempotencyRecord:
 
 
 def _begin_request(ledger: Ledger, tenant: str) -> Done:
-    ledger.begin_request(tenant, f"{_one()}", _record(), now=at(random.randrange(50)), expires_at=at(99))
+    name, now = f"{_one()}", at(random.randrange(50))
+    standing = ledger.begin_request(tenant, name, _record(), now=now, expires_at=at(99))
+    if standing is not None and random.random() < 0.5:
+        ledger.begin_request(tenant, name, _record(), now=now, expires_at=at(99), over=standing)
     return Counter()
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
-from botocore.exceptions import ClientError
 
 from forgetless.adapters.queue_memory import MemoryQueue
 from forgetless.adapters.queue_sqs import SqsQueue
@@ -65,12 +64,8 @@ class QueueOnSqs:
     def delete(self, receipt: str) -> None:
         self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=receipt)
 
-    def release(self, receipt: str) -> None:
-        try:
-            self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=0)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "InvalidParameterValue":  # not in flight by this receipt
-                raise
+    def hide(self, receipt: str, *, seconds: float) -> None:
+        self._queue.hide(receipt, seconds=seconds)
 
     def close(self) -> None:
         self._sqs.close()
@@ -93,8 +88,8 @@ class QueueInMemory:
     def delete(self, receipt: str) -> None:
         self._queue.delete(receipt)
 
-    def release(self, receipt: str) -> None:
-        self._queue.release(receipt)
+    def hide(self, receipt: str, *, seconds: float) -> None:
+        self._queue.hide(receipt, seconds=seconds)
 
     def close(self) -> None:
         pass

@@ -25,7 +25,7 @@ def _put(ledger: Ledger, number: int, name: str) -> str:
 
 
 def test_of_equal_jobs_one_stands_with_its_own_messages(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=20, dynamodb=4):
+    for name in arena.rounds(sqlite=20, dynamodb=3):
         [standing] = set(arena.race(_put, name))
         job = arena.ledger.job(name, A)
         assert job is not None
@@ -38,7 +38,7 @@ def _claim(ledger: Ledger, number: int, name: str) -> bool:
 
 
 def test_a_job_that_waits_or_was_left_has_one_worker(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=20, dynamodb=6):
+    for name in arena.rounds(sqlite=20, dynamodb=4):
         arena.ledger.put_job(a_round_s_job(name), [])
         if arena.seed % 2:
             arena.ledger.claim_job(name, A, owner="who died", now=at(0), until=at(10))
@@ -65,7 +65,7 @@ def _bring_back_finish_or_claim(ledger: Ledger, number: int, name: str, seen: Jo
 
 
 def test_a_job_that_ends_while_it_is_brought_back_stays_ended(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=30, dynamodb=12):
+    for name in arena.rounds(sqlite=30, dynamodb=7):
         arena.ledger.put_job(a_round_s_job(name), [])
         seen = arena.ledger.claim_job(name, A, owner="late", now=at(0), until=at(10))
         told = set(arena.race(_bring_back_finish_or_claim, name, seen)) - {""}
@@ -87,7 +87,7 @@ def _move(ledger: Ledger, number: int, name: str, held: Job) -> bool:
 
 
 def test_of_updates_of_one_state_one_is_taken(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=20, dynamodb=6):
+    for name in arena.rounds(sqlite=20, dynamodb=4):
         job = arena.ledger.put_job(replace(a_round_s_job(name), state=JobState.FAILED), [])
         taken = arena.race(_move, name, job)
         found = arena.ledger.job(name, A)
@@ -103,7 +103,7 @@ def _lease(ledger: Ledger, number: int, name: str) -> tuple[bool, bool]:
 
 
 def test_a_lease_has_one_holder_who_may_prolong_it(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=20, dynamodb=6):
+    for name in arena.rounds(sqlite=20, dynamodb=3):
         arena.ledger.acquire_lease(name, owner="before", now=at(0), until=at(10))
         taken = arena.race(_lease, name)
         assert sorted(taken) == [(False, False)] * (arena.count - 1) + [(True, True)]

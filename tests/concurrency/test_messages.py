@@ -37,7 +37,7 @@ def _carry_or_erase(ledger: Ledger, number: int, name: str) -> int:
 
 
 def test_no_memory_carries_what_was_erased_while_it_was_added(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=20, dynamodb=8):
+    for name in arena.rounds(sqlite=20, dynamodb=5):
         messages = _said(name)
         arena.ledger.append([], messages=messages)
         assert arena.race(_carry_or_erase, name)[0] == len(messages)
@@ -60,7 +60,7 @@ def _erase_or_expire(ledger: Ledger, number: int, name: str) -> int:
 
 
 def test_each_message_is_removed_once_whoever_removes_it(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=20, dynamodb=4):
+    for name in arena.rounds(sqlite=20, dynamodb=2):
         messages = _said(name, 6)
         kept = a_message("of another", scope=Scope(name, user_id="bob"), second=30)
         memory = a_memory("carrier", scope=anna(name), context=tuple(message.ref for message in messages[:2]))
@@ -81,7 +81,7 @@ def _say(ledger: Ledger, number: int, name: str) -> list[str]:
 
 
 def test_messages_of_several_in_one_scope_are_all_there_and_in_order(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=8, dynamodb=2):
+    for name in arena.rounds(sqlite=8, dynamodb=1):
         seen = arena.race(_say, name)
         assert {content for each in seen for content in each} == {"said"}
         found = arena.ledger.recent_messages(anna(name), since="", before=at(99), limit=99)

@@ -17,6 +17,7 @@ import pytest
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.queue_memory import MemoryQueue
+from forgetless.domain.errors import QueueError
 from tests.concurrency.arena import TIMES
 from tests.concurrency.crew import Crew
 from tests.concurrency.queues import Message, QueueInMemory, QueueOnSqs, a_job_of
@@ -85,7 +86,7 @@ def _work_off(queue: Queue, number: int, table: Path) -> list[str]:
             (table / group).unlink()
         for message in reversed(received):
             if give_back:
-                queue.release(message.receipt)
+                queue.hide(message.receipt, seconds=0)
         for message in received if not give_back else ():
             queue.delete(message.receipt)
             finished.append(message.job_id)
@@ -114,19 +115,20 @@ def test_each_message_is_done_once_by_one_at_a_time_and_in_order(post: Post, tmp
 
 def _use(queue: Queue, number: int, receipt: str) -> None:
     queue.delete(receipt)
-    queue.release(receipt)
+    with pytest.raises(QueueError):
+        queue.hide(receipt, seconds=0)
 
 
 def test_the_receipt_of_who_had_it_before_does_nothing(post: Post) -> None:
     post.queue.send(a_job_of("anna", 0), attempt="1")
     [first] = post.queue.receive()
-    post.queue.release(first.receipt)
+    post.queue.hide(first.receipt, seconds=0)
     [second] = post.queue.receive()
     post.race(_use, first.receipt)
     assert post.queue.receive() == []
-    post.queue.release(second.receipt)
+    post.queue.hide(second.receipt, seconds=0)
     [third] = post.queue.receive()
     assert (third.job_id, third.receive_count) == (second.job_id, 3)
+    post.race(_use, second.receipt)
     post.queue.delete(third.receipt)
-    post.queue.release(third.receipt)
     assert post.queue.receive() == []

@@ -30,7 +30,7 @@ def _count_up(ledger: Ledger, number: int, name: str) -> None:
 
 
 def test_every_change_of_a_document_is_done_once(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=10, dynamodb=6):
+    for name in arena.rounds(sqlite=10, dynamodb=4):
         arena.race(_count_up, name, faults={"lost": 0.2, "cut": 0.2})
         document = arena.ledger.document(name, "counter", "a")
         assert document is not None
@@ -45,7 +45,7 @@ def _set_member(ledger: Ledger, number: int, name: str) -> None:
 
 
 def test_settings_and_members_of_a_project_are_all_kept(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=10, dynamodb=3):
+    for name in arena.rounds(sqlite=10, dynamodb=2):
         arena.race(_set_member, name)
         settings = ProjectService(ledger=arena.ledger, clock=SystemClock()).settings(name)
         assert set(settings["members"]) == {f"{number}@example.com" for number in range(arena.count)}
@@ -62,7 +62,7 @@ def _create(ledger: Ledger, number: int, name: str, held: int) -> bool:
 
 
 def test_there_are_never_more_documents_than_allowed(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=20, dynamodb=6):
+    for name in arena.rounds(sqlite=20, dynamodb=4):
         for number in range(2):
             arena.ledger.put_document(Document(name, "project", f"{number}", {}, at(number)))
         created = arena.race(_create, name, 2)
@@ -80,7 +80,7 @@ def _replace(ledger: Ledger, number: int, name: str, read: Document) -> str:
 
 
 def test_a_document_that_was_made_anew_is_not_overwritten_from_before(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=20, dynamodb=8):
+    for name in arena.rounds(sqlite=20, dynamodb=5):
         read = Document(name, "webhook", "a", {"by": "the first"}, at(0), due_at=at(0))
         arena.ledger.put_document(read)
         assert arena.race(_replace, name, read).count("wrote") <= 1
@@ -105,7 +105,7 @@ def _make_known_or_revoke(ledger: Ledger, number: int, tenant: str, secret: str,
 
 
 def test_a_revocation_is_never_undone_and_done_once(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=20, dynamodb=8):
+    for name in arena.rounds(sqlite=20, dynamodb=4):
         secret = f"{name} of {arena.seed}"
         key = ApiKey(key_hash(secret), name, Role.WRITE, at(0))
         assert arena.ledger.put_key(key)
@@ -126,7 +126,7 @@ def _begin_at(ledger: Ledger, number: int, name: str, second: int) -> bool:
 
 
 def test_a_request_runs_once_and_a_left_one_is_taken_over_once(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=20, dynamodb=6):
+    for name in arena.rounds(sqlite=20, dynamodb=3):
         assert arena.race(_begin_at, name, 0).count(True) == 1
         assert arena.race(_begin_at, name, 20).count(True) == 1
 
@@ -149,7 +149,7 @@ def _outlive(ledger: Ledger, number: int, name: str) -> str:
 
 
 def test_who_was_taken_over_neither_answers_for_his_successor_nor_lets_a_third_run(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=30, dynamodb=10):
+    for name in arena.rounds(sqlite=30, dynamodb=6):
         tenant = f"{name} {'even' if arena.seed % 2 == 0 else 'odd'}"
         assert arena.ledger.begin_request(tenant, "POST k", RUNS, now=at(0), expires_at=at(99)) is None
         told = set(arena.race(_outlive, tenant)) - {""}
@@ -172,7 +172,7 @@ def _answer_or_delete(ledger: Ledger, number: int, name: str) -> None:
 
 
 def test_an_answer_and_the_deletion_of_what_it_shows_leave_no_answer(arena: Arena) -> None:
-    for name in arena.rounds(sqlite=30, dynamodb=8):
+    for name in arena.rounds(sqlite=30, dynamodb=5):
         memory = a_memory("a", scope=Scope(name, user_id="anna"), text="SECRET")
         arena.ledger.append(add(memory))
         arena.ledger.begin_request(name, "POST k", RUNS, now=at(0), expires_at=at(99))

@@ -40,6 +40,7 @@ class UnderSam(House):
         where = ("--host", self.stub_host, "--port", str(self.stub_port))
         self._stub = self._start("-m", "local.llm_stub", *where, "--latency-ms", "20")
         self._moto = self._start("-m", "moto.server", "-H", self.stub_host, "-p", str(dynamodb))
+        self._images = _function_images()
         self.log = folder / "up.log"
         self._up: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{gateway}", timeout=120)
@@ -61,11 +62,13 @@ class UnderSam(House):
             self._up = None
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind, no image of a function either."""
         super().close()
         # Asked to end, moto tidies up what it holds first, which may take long.
         self._moto.kill()
         self._moto.wait()
+        if made := _function_images() - self._images:
+            subprocess.run(["docker", "rmi", "--force", *made], capture_output=True, check=False)
 
     @property
     def milvus_uri(self) -> str:
@@ -75,3 +78,9 @@ class UnderSam(House):
     def _warm(self) -> bool:
         body = {"query": "warm", "filters": {"user_id": "warm"}}
         return self.client.post("/search", json=body).status_code == httpx.codes.OK
+
+
+def _function_images() -> set[str]:
+    """The images that sam has built for functions."""
+    command = ["docker", "images", "--quiet", "samcli/lambda-python"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())

@@ -10,7 +10,7 @@ from tests.histories.at_rest import disagreements
 from tests.histories.births import Birth, attribute
 from tests.histories.explaining import explain
 from tests.histories.finding import badly_shown, missed
-from tests.histories.history import History
+from tests.histories.history import History, Kind, Operation, Outcome
 from tests.histories.linearize import BUDGET, Call, Result, Verdict, linearize
 from tests.histories.partition import Versions, partition, versions
 
@@ -49,11 +49,16 @@ def check(history: History, *, budget: int = BUDGET) -> Judgement:
         if result.verdict is Verdict.UNDECIDED:
             judgement.undecided.append(id_)
         elif result.verdict is Verdict.FAILED:
-            judgement.anomalies.append(explain(birth, result, calls[id_]))
+            judgement.anomalies.append(explain(birth, result, calls[id_], _refused(history, id_)))
     judgement.anomalies += badly_shown(history, births.by_id)
     judgement.anomalies += missed(history, births.by_id, calls)
     judgement.anomalies += disagreements(history, births.by_id)
     return judgement
+
+
+def _refused(history: History, id_: str) -> list[Operation]:
+    updates = (one for one in history.operations if one.kind is Kind.UPDATE and one.outcome is Outcome.FAILED)
+    return [one for one in updates if one.request["id"] == id_]
 
 
 def judge_memory(birth: Birth, calls: Sequence[Call], known: Versions, budget: int, *, quiet: bool = False) -> Result:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tests.histories.anomalies import Anomaly, AnomalyKind
 from tests.histories.births import Birth
-from tests.histories.history import Kind
+from tests.histories.history import Kind, Operation
 from tests.histories.linearize import Call, Result
 from tests.histories.register import (
     Add,
@@ -27,12 +28,22 @@ from tests.histories.register import (
 __all__ = ["explain"]
 
 
-def explain(birth: Birth, result: Result, calls: Sequence[Call]) -> Anomaly:
-    """The anomaly of a memory whose calls could not be put in order."""
+def explain(birth: Birth, result: Result, calls: Sequence[Call], failed: Sequence[Operation] = ()) -> Anomaly:
+    """The anomaly of a memory whose calls could not be put in order; `failed` are updates of it that were refused."""
     assert result.culprit is not None
     possible = sorted(result.before, key=repr)
     kind = _Explanation(birth, result.culprit, possible, calls).kind()
     operation = result.culprit.operation
+    if kind is AnomalyKind.NEVER_WRITTEN:
+        for refused in failed:
+            # Had it not been refused, would this be explained?
+            done = Call(refused, Update(refused.request, {}), refused.started, math.inf)
+            if _Explanation(birth, result.culprit, possible, [*calls, done]).kind() is not kind:
+                message = (
+                    f"memory {birth.id}: the update #{refused.index} was answered as failed, and what it says is shown"
+                )
+                numbers = (refused.index, *((operation.index,) if operation else ()))
+                return Anomaly(AnomalyKind.FAILED_TOOK_EFFECT, message, (birth.id,), numbers)
     where = f"#{operation.index}" if operation else "what is there at rest"
     could = " or ".join(dict.fromkeys(map(_told, possible[:3]))) or "nothing"
     message = f"memory {birth.id}: {where} cannot be explained; possible was {could}"

@@ -141,9 +141,11 @@ class _Partition:
 
     def _recount(self, operation: Operation) -> None:
         """An export: all memories, also those that it lacks; of what is deleted and blank nothing can be wrong."""
+        if operation.outcome is not Outcome.OK:
+            return
         histories = told(operation)
-        there = self._lifetimes.during(operation) if operation.outcome is Outcome.OK else []
-        for id_ in {*histories, *(birth.id for birth in there)} & self._births.keys():
+        there = (birth.id for birth in self._lifetimes.during(operation))
+        for id_ in {*histories, *there} & self._births.keys():
             events = histories.get(id_, [])
             erased = bool(events) and events[-1].get("event") == "DELETE" and not any(map(legible, events))
             if not erased or self._lifetimes.overlap(self._births[id_], operation):

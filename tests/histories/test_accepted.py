@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.histories.checking import check
-from tests.histories.written import Script, event, state
-
-Legal = Callable[[Script], None]
+from tests.histories.written import Script, Write, event, state
 
 
 def both_orders_of_two_updates(script: Script) -> None:
@@ -217,7 +213,7 @@ LEGAL = (
 
 
 @pytest.mark.parametrize("write", LEGAL, ids=lambda write: write.__name__)
-def test_it_is_accepted(write: Legal) -> None:
+def test_it_is_accepted(write: Write) -> None:
     script = Script()
     write(script)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from tests.histories.history import EventSeen, History, Kind, Operation, Outcome, Rest, State
 from tests.histories.model import TODAY
 
-__all__ = ["ZOE", "Script", "event", "state"]
+__all__ = ["ZOE", "Script", "Write", "event", "state"]
 
 ZOE = {"user_id": "zoe"}
 #: Start and end; an end of None: never answered.
@@ -90,3 +90,7 @@ class Script:
         told = {"status": status, **answer} if outcome is Outcome.OK else {"status": status} if status else {}
         number = len(self._operations)
         self._operations.append(Operation(number, number % 3, kind, started, ended, outcome, request, told))
+
+
+#: Writes a short history.
+Write = Callable[[Script], None]

@@ -11,7 +11,13 @@ import pytest
 
 from forgetless.adapters.clock import FakeClock, SystemClock
 from forgetless.adapters.llm_http import HttpLlm
-from forgetless.domain.errors import LlmReplyError, LlmUnavailableError
+from forgetless.domain.errors import (
+    LlmReplyError,
+    LlmUnavailableError,
+    ProviderAuthError,
+    ProviderError,
+    ProviderRequestError,
+)
 from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
 from forgetless.service.extraction import (
@@ -98,10 +104,19 @@ def test_an_empty_list_of_facts_is_no_error(stub: str) -> None:
     assert ask(stub, "stub-nofacts") == []
 
 
-@pytest.mark.parametrize("model", ["stub-nonsense", "stub-empty", "stub-400", "stub-401"])
-def test_nonsense_and_refusals_are_reply_errors(stub: str, model: str) -> None:
-    with pytest.raises(LlmReplyError):
+@pytest.mark.parametrize(
+    ("model", "error"),
+    [
+        ("stub-nonsense", LlmReplyError),
+        ("stub-empty", LlmReplyError),
+        ("stub-400", ProviderRequestError),
+        ("stub-401", ProviderAuthError),
+    ],
+)
+def test_nonsense_and_refusals_are_no_passing_errors(stub: str, model: str, error: type[ProviderError]) -> None:
+    with pytest.raises(error) as raised:
         ask(stub, model)
+    assert raised.value.retry_after is None
 
 
 @pytest.mark.parametrize(("model", "retry_after"), [("stub-429", 3), ("stub-500", 2)])

@@ -15,6 +15,7 @@ from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
+from forgetless.ports.inspection import Inspection
 
 __all__ = [
     "DocumentStore",
@@ -291,7 +292,9 @@ class IdempotencyStore(Protocol):
         """Forget what the request `began` with: it failed and may be tried again; another's record stays."""
 
 
-class Ledger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, Protocol):
+class Ledger(
+    MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, Inspection, Protocol
+):
     """All of it, in one store, so that what belongs together is one transaction."""
 
     def tidy(self) -> int:

@@ -27,6 +27,10 @@ class Indexer:
         self._index = index
         self._embedder = embedder
 
+    def holds_rows(self) -> bool:
+        """Whether the index has any row at all; raises IndexUnavailableError."""
+        return self._index.count() > 0
+
     def rows(self, memories: Sequence[Memory], words: Mapping[MessageRef, str]) -> list[IndexRow]:
         """Embed memories in one go; `words` are the contents of their context messages.
 

@@ -221,11 +221,10 @@ class LimitedLedger:
     def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
         self._ledger.drop_request(tenant, self._own(name), began=began)
 
-    def tidy(self) -> NoReturn:
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise ForbiddenError(_NOT_ITS_WORK)
 
-    def migrate(self) -> NoReturn:
-        raise ForbiddenError(_NOT_ITS_WORK)
+    tidy = migrate = tenants = tally = sample = faults = _refuse
 
     def ping(self) -> None:
         self._ledger.ping()
