@@ -31,8 +31,8 @@ WORLDS: dict[str, Callable[[Path, Checkout, int], World]] = {
 }
 #: Longer where a restart takes longer.
 PLANS = {
-    "sqlite": Plan(seconds=45),
-    "emulator": Plan(seconds=60),
+    "sqlite": Plan(seconds=45, clients=8),
+    "emulator": Plan(seconds=60, clients=8),
     "dynamodb": Plan(seconds=60),
 }
 #: What a tenant gets to come to rest.

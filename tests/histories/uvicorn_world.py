@@ -96,7 +96,7 @@ class UvicornWorld(World):
         faults = [fault for server in self._servers for fault in of_process(server, weight=2.0)]
         faults += [fault for name in ("embedder", "llm") for fault in of_process(by_name[name])]
         faults += of_process(by_name["milvus"], weight=0.5) + of_others("milvus' binary", by_name["milvus"].below)
-        faults += [self._cli("keys", "list"), self._cli("check"), self._cli("reindex")]
+        faults += [self._cli("keys", "list"), *(self._cli(verb, *self.marker()) for verb in ("check", "reindex"))]
         return [*faults, self._cli("export", "--out", str(self.folder / "export.jsonl"))]
 
     @property

@@ -142,8 +142,8 @@ class World(ABC):
         self._ran("forgetless.cli", "reindex", "--if-needed", *self.marker())
 
     def marker(self) -> tuple[str, ...]:
-        """Where the command line finds what the index was made from, if not beside the ledger."""
-        return ()
+        """Where the command line finds what the index was made from."""
+        return ("--marker", str(self.folder / "milvus" / "collection"))
 
     def command(self, module: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
         """A module of the code under test as a command line, and its environment."""
