@@ -139,6 +139,16 @@ eval: $(STAMP) ## Recall over LoCoMo-format files: make eval ARGS="FILE..."
 demo: $(STAMP) ## Replay a conversation of several days into the running service and ask ten questions
 	@exec $(PY) -m local.demo $(ARGS)
 
+check: $(STAMP) ## Say whether ledger and index are sound and fit: make check ARGS="-- --thorough --json"
+	@exec $(PY) -m local.up check $(ARGS)
+
+backup: $(STAMP) ## Copy the ledger, also while the service runs: make backup FILE=copy.db (or a folder)
+	@exec $(PY) -m local.up backup $(if $(FILE),'$(FILE)') $(ARGS)
+
+restore: $(STAMP) ## Put a copy in the ledger's place, the service stopped: make restore FILE=copy.db ARGS=--replace
+	@test -n '$(FILE)' || { echo "forgetless: name the copy: make restore FILE=copy.db" >&2; exit 2; }
+	@exec $(PY) -m local.up restore '$(FILE)' $(ARGS)
+
 reindex: $(STAMP) ## Rebuild the index from the ledger of the running service
 	@exec $(PY) -m local.up reindex $(ARGS)
 

@@ -37,6 +37,7 @@ def prepare(name: str, out: Path, *, quantization: str = "int8", say: Say = prin
         say(f"building {recipe.name} ({quantization})")
         staged = Path(scratch) / "staged"
         manifest = build_folder(files, staged, recipe, quantization=quantization)
+        _open_to_all(staged)
         # A rename is atomic: the folder is there complete, or not at all.
         if out.is_dir():
             out.rmdir()
@@ -68,6 +69,13 @@ def build_folder(files: Path, out: Path, recipe: Recipe, *, quantization: str = 
     )
     (out / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
+
+
+def _open_to_all(folder: Path) -> None:
+    """Whatever the umask is: what was published is no secret, and containers read it as another user."""
+    folder.chmod(0o755)
+    for file in folder.iterdir():
+        file.chmod(0o644)
 
 
 def _existing(out: Path, recipe: Recipe, quantization: str) -> Manifest:

@@ -33,8 +33,34 @@ must_be_healthy() {
     done
 }
 
+said_by() {
+    docker logs --since "$(docker inspect --format '{{.State.StartedAt}}' "$1")" "$1" 2>&1
+}
+
+# What a service has done about damage since it started.
+tell_notes_of() {
+    said_by "$(compose ps --all --quiet "$1")" | sed -n "s/^note: /$1: /p"
+}
+
+# Returns when the check of ledger and index has ended; when it refused, with what it said.
+stores_must_fit() {
+    container=$(compose ps --all --quiet stores)
+    code=$(docker wait "$container")
+    tell_notes_of stores
+    [ "$code" = 0 ] || { said_by "$container" | tail -n 1 >&2; exit 1; }
+}
+
+ports_must_differ() {
+    doubled=$(printf '%s\n' "${FORGETLESS_PORT:-3000}" "${EMBEDDER_PORT:-7997}" "${MILVUS_PORT:-19530}" | sort | uniq -d)
+    [ -z "$doubled" ] || {
+        echo "forgetless: FORGETLESS_PORT, EMBEDDER_PORT and MILVUS_PORT must differ; $doubled is given twice" >&2
+        exit 2
+    }
+}
+
 case "${1:-}" in
     up)
+        ports_must_differ
         if [ -z "${FORGETLESS_API_KEY:-}" ]; then
             mkdir -p "$state"
             [ -s "$key" ] || (umask 077 && printf 'fgl_%s\n' "$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')" >"$key")
@@ -45,8 +71,11 @@ case "${1:-}" in
         # In order, each when what it needs is healthy.
         compose up --detach --wait milvus
         must_be_healthy milvus
+        tell_notes_of milvus
         compose up --detach --wait embedder balancer
         must_be_healthy embedder balancer
+        compose up --detach stores
+        stores_must_fit
         compose up --detach --wait app sweep
         must_be_healthy app sweep
         echo "Forgetless is ready: http://127.0.0.1:${FORGETLESS_PORT:-3000}"

@@ -15,8 +15,9 @@ import uvloop
 from local.emulator.emulator import Emulator, run
 from local.emulator.servers import PortInUseError
 from local.emulator.settings import Overrides, Settings, read_limits, read_overrides
-from local.emulator.sqs.store import StateError
+from local.emulator.sqs.queue_file import StateError
 from local.emulator.template.model import TemplateError
+from local.private_files import keep_private
 
 #: The template, a file beside it or an argument cannot be used.
 EXIT_USAGE = 2
@@ -31,12 +32,13 @@ _EXAMPLES = """examples:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the emulator until SIGINT or SIGTERM and return the exit code."""
+    keep_private()
     options = _parser().parse_args(arguments)
     try:
         settings = _settings(options)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(settings))
-    except (TemplateError, StateError) as error:
+    except (TemplateError, StateError, OSError) as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
     except PortInUseError as error:
@@ -56,6 +58,8 @@ async def _run(settings: Settings) -> None:
 def _ready(emulator: Emulator) -> None:
     for warning in emulator.warnings:
         print(f"warning: {warning}", file=sys.stderr, flush=True)
+    for note in emulator.notes:
+        print(f"note: {note}", file=sys.stderr, flush=True)
     line = {"ready": True, "gateway": emulator.gateway_url, "queue": emulator.queue_url}
     if emulator.invoke_url:
         line["invoke"] = emulator.invoke_url
@@ -66,6 +70,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     everywhere, named = read_limits(options.max_environments)
     template = options.template.resolve()
     state = options.state or template.parent / ".emulator" / template.stem
+    _refuse_shared_ports(options)
     parameters = dict(item.split("=", 1) for item in options.parameter if "=" in item)
     return Settings(
         template=template,
@@ -83,6 +88,16 @@ def _settings(options: argparse.Namespace) -> Settings:
         reload=options.reload,
         functions_at=options.functions_at,
     )
+
+
+def _refuse_shared_ports(options: argparse.Namespace) -> None:
+    seen: dict[int, str] = {}
+    for name in ("port", "queue_port", "invoke_port"):
+        option, port = f"--{name.replace('_', '-')}", getattr(options, name)
+        if port and port in seen:
+            raise TemplateError(f"{seen[port]} and {option} are both {port}: give each a port of its own")
+        if port:
+            seen[port] = option
 
 
 def _parser() -> argparse.ArgumentParser:

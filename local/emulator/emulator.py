@@ -48,6 +48,8 @@ class Emulator:
         self._servers: list[HttpServer] = []
         self._gate = StartGate()
         self.warnings: tuple[str, ...] = ()
+        #: What was damaged and set aside at the start.
+        self.notes: tuple[str, ...] = ()
         self.gateway_url = self.queue_url = self.invoke_url = ""
         #: Set when the template itself changed and can be read: whoever runs the emulator starts it anew.
         self.outdated = asyncio.Event()
@@ -101,7 +103,9 @@ class Emulator:
         return replace(self._settings, port=gateway or 0, queue_port=queue or 0, invoke_port=invoke)
 
     async def _open_queues(self, template: Template) -> QueueService:
-        service = QueueService(Store(self._settings.state / "queues.sqlite3"))
+        store = Store(self._settings.state / "queues.sqlite3")
+        self.notes = (store.note,) if store.note else ()
+        service = QueueService(store)
         self._stack.callback(service.close)
         for queue in template.queues:
             await service.put_queue(queue.name, queue.attributes)

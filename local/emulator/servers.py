@@ -31,7 +31,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket; port 0 means any free one.
 
     Raises:
-        PortInUseError: the port is taken, or the address is not this machine's.
+        PortInUseError: the port is taken or none, or the address is not this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -39,9 +39,10 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(2048)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listener.close()
-        raise PortInUseError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        reason = getattr(error, "strerror", None) or "a port is at most 65535"
+        raise PortInUseError(f"cannot listen on {host}:{port}: {reason}") from error
     listener.setblocking(False)
     return listener
 

@@ -11,6 +11,7 @@ import threading
 from types import FrameType
 
 from local.milvus.server import LiteServer, LiteServerError
+from local.private_files import keep_private
 
 #: Seconds between two looks at the binary; after a crash the next one is a respawn.
 CHECK_SECONDS = 0.2
@@ -20,6 +21,7 @@ MAX_DEATHS_IN_A_ROW = 25
 
 def main(arguments: list[str] | None = None) -> int:
     """Supervise one server until SIGTERM or SIGINT; 0 for a clean end, 1 when it cannot run."""
+    keep_private()
     parser = argparse.ArgumentParser(prog="python -m local.milvus", description=__doc__)
     parser.add_argument("--data", required=True, help="folder of the data; made when missing")
     where = parser.add_mutually_exclusive_group(required=True)
@@ -37,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         server.start()
         server.ready()
+        if server.note:
+            print(f"note: {server.note}", flush=True)
         print(json.dumps({"ready": True, "uri": server.uri, "pid": os.getpid()}), flush=True)
         _supervise(server, stopping)
     except LiteServerError as exc:

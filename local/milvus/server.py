@@ -1,59 +1,35 @@
-"""LiteServer: runs the binary that milvus-lite brings, alone on its data, and ends it with its owner."""
+"""LiteServer: runs the binary that milvus-lite brings, alone on its data, and ends it with its owner.
+
+The data is an index that can be made again, so a file that stops the binary is set aside rather than mourned.
+"""
 
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import os
 import socket
 import subprocess
-import sys
+import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
-__all__ = ["MAX_SOCKET_PATH_BYTES", "LiteServer", "LiteServerError", "binary_path"]
+from local.damaged_files import UnusableFileError, fault_of, files_of, set_aside
+from local.milvus.binary import LiteServerError, binary_path, launch
+from local.private_files import close_files, private_folder
+
+__all__ = ["MAX_SOCKET_PATH_BYTES", "LiteServer", "LiteServerError"]
 
 #: What a unix socket's address holds on Linux, without the closing zero.
 MAX_SOCKET_PATH_BYTES = 107
-#: The log of the binary starts anew when it has grown past this.
-MAX_LOG_BYTES = 5_000_000
+#: By what Milvus Lite 2.5.1 knows its own file.
+_TABLES = {"collection_meta": {"collection_name", "meta_type", "blob_field", "string_field"}}
 
-#: Becomes the binary after asking the kernel to end it with its owner (PR_SET_PDEATHSIG, SIGKILL). A process of its
-#: own, as code between fork and exec breaks where gRPC's threads run.
-_LAUNCH = """
-import ctypes, os, sys
-owner, libraries, *command = sys.argv[1:]
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, 9)
-if os.getppid() != int(owner):
-    sys.exit("its owner is gone")
-known = os.environ.get("LD_LIBRARY_PATH")
-path = libraries + ":" + known if known else libraries
-os.execve(command[0], command, {**os.environ, "LD_LIBRARY_PATH": path, "DYLD_LIBRARY_PATH": path})
-"""
 _STOP_SECONDS = 5.0
 _PREDECESSOR_SECONDS = 10.0
 _POLL_SECONDS = 0.05
-
-
-class LiteServerError(Exception):
-    """The server cannot run; the message says what to do."""
-
-
-def binary_path() -> Path:
-    """Where milvus-lite's binary is; raises LiteServerError when it is not installed.
-
-    The package itself is never imported: its `__init__` needs setuptools' pkg_resources.
-    """
-    spec = importlib.util.find_spec("milvus_lite")
-    places = list(spec.submodule_search_locations or []) if spec else []
-    for place in places:
-        binary = Path(place) / "lib" / "milvus"
-        if binary.exists():
-            return binary
-    raise LiteServerError("milvus-lite 2.5.1 is not installed here; install it, or set the URI of a Milvus")
+_TRIAL_SECONDS = 10.0
 
 
 class LiteServer:
@@ -74,6 +50,8 @@ class LiteServer:
         self._log_level = log_level
         self._process: subprocess.Popen[bytes] | None = None
         self._locks = ExitStack()
+        #: What was set aside at the start, in one line; empty when nothing was.
+        self.note = ""
 
     @property
     def uri(self) -> str:
@@ -86,7 +64,7 @@ class LiteServer:
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def start(self) -> None:
-        """Take the data and start the binary; raises LiteServerError when that is not possible."""
+        """Take the data, set a damaged file aside, start the binary; raises LiteServerError when it cannot run."""
         if self._process is not None:
             raise LiteServerError(f"this server runs already on {self.data_dir}")
         if len(os.fsencode(self.socket_path)) > MAX_SOCKET_PATH_BYTES:
@@ -94,13 +72,18 @@ class LiteServer:
                 f"the socket path has more than {MAX_SOCKET_PATH_BYTES} bytes, choose a shorter one: {self.socket_path}"
             )
         binary_path()
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        self.socket_path.parent.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as locks:
-            locks.enter_context(self._own_the_data())
-            locks.enter_context(self._tie_the_binary())
-            self._spawn()
-            self._locks = locks.pop_all()
+        try:
+            private_folder(self.data_dir, ours=("owner.lock", "milvus.db"))
+            self.socket_path.parent.mkdir(parents=True, exist_ok=True)
+            with ExitStack() as locks:
+                locks.enter_context(self._own_the_data())
+                locks.enter_context(self._tie_the_binary())
+                self._look_at_the_file()
+                self._spawn(self._database)
+                self._locks = locks.pop_all()
+        except OSError as exc:
+            where = exc.filename or self.data_dir
+            raise LiteServerError(f"Milvus Lite cannot use {where}: {exc.strerror}; move it away") from exc
 
     def ready(self, timeout_s: float = 20.0) -> None:
         """Wait until it accepts connections; raises LiteServerError when it ends or stays silent."""
@@ -108,7 +91,11 @@ class LiteServer:
         while not self._accepts():
             if self._process is None or self._process.poll() is not None:
                 code = self._process.poll() if self._process else None
-                raise LiteServerError(f"Milvus Lite ended at once (code {code}); see {self.log_path}")
+                if self.note or not self._runs_without_the_file():
+                    raise LiteServerError(f"Milvus Lite ended at once (code {code}); see {self.log_path}")
+                self._set_aside(f"Milvus Lite ends with code {code} on it")
+                self._spawn(self._database)
+                deadline = time.monotonic() + timeout_s
             if time.monotonic() > deadline:
                 raise LiteServerError(f"Milvus Lite does not answer after {timeout_s:g} s; see {self.log_path}")
             time.sleep(_POLL_SECONDS)
@@ -119,27 +106,66 @@ class LiteServer:
             raise LiteServerError("this server was never started")
         if self._process.poll() is None:
             return True
-        self._spawn()
+        self._spawn(self._database)
         return False
 
     def stop(self) -> None:
         """End the binary and give the data free; does nothing when it does not run."""
-        process, self._process = self._process, None
-        if process is not None and process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        if process is not None:
-            self.socket_path.unlink(missing_ok=True)
+        self._end()
         self._locks.close()
 
     @property
     def log_path(self) -> Path:
         """What the binary itself writes."""
         return self.data_dir / "milvus.log"
+
+    @property
+    def _database(self) -> Path:
+        return self.data_dir / "milvus.db"
+
+    def _look_at_the_file(self) -> None:
+        """Before the binary starts: on some damage it would start, answer with what is left and lose what is new."""
+        close_files(files_of(self._database))
+        try:
+            fault = fault_of(self._database, tables=_TABLES)
+        except UnusableFileError as exc:
+            raise LiteServerError(str(exc)) from exc
+        if fault is not None:
+            self._set_aside(fault)
+
+    def _set_aside(self, fault: str) -> None:
+        try:
+            folder = set_aside(self._database)
+        except OSError as exc:
+            raise LiteServerError(f"{self._database} is damaged ({fault}) and cannot be moved: {exc.strerror}") from exc
+        self.note = (
+            f"the index file milvus.db was damaged ({fault}); it lies in {folder} now, and the index is made anew"
+        )
+
+    def _runs_without_the_file(self) -> bool:
+        """Whether the binary starts at the same place on an empty file: then its own file is what stops it."""
+        with tempfile.TemporaryDirectory(prefix=".trial-", dir=self.data_dir) as folder:
+            self._spawn(Path(folder) / "milvus.db")
+            assert self._process is not None
+            deadline = time.monotonic() + _TRIAL_SECONDS
+            while self._process.poll() is None and not self._accepts() and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+            runs = self._process.poll() is None and self._accepts()
+            self._end()
+            return runs
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.socket_path.unlink(missing_ok=True)
 
     def _own_the_data(self) -> IO[bytes]:
         # flock, unlike lockf, also refuses a second server within one process.
@@ -171,20 +197,10 @@ class LiteServer:
     def _lock_path(self) -> Path:
         return self.data_dir / "milvus.lock"
 
-    def _spawn(self) -> None:
-        binary = binary_path()
+    def _spawn(self, database: Path) -> None:
         self.socket_path.unlink(missing_ok=True)
         where = self._address or self.uri
-        command = [str(binary), str(self.data_dir / "milvus.db"), where, self._log_level, str(self._lock_path)]
-        too_long = self.log_path.exists() and self.log_path.stat().st_size > MAX_LOG_BYTES
-        with self.log_path.open("wb" if too_long else "ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), str(binary.parent), *command],
-                cwd=self.data_dir,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        self._process = launch(database, where, self._log_level, lock=self._lock_path, log=self.log_path)
 
     def _accepts(self) -> bool:
         if self._address:

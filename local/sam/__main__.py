@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from local.private_files import keep_private
 from local.sam.parts import BUILT, SAM, Ports, SamSettings, parts_of
 from local.up.down import down
 from local.up.errors import UpError
@@ -24,6 +25,7 @@ _BRIDGE = "172.17.0.1"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0, or 1 with one line on stderr that names the reason."""
+    keep_private()
     options = _parser().parse_args(arguments)
     settings = read_settings(options, os.environ)
     settings = replace(settings, state=settings.state / "sam") if options.state is None else settings
@@ -53,7 +55,7 @@ def _up(settings: Settings, ports: Ports, environment: Mapping[str, str]) -> Non
         finally:
             forget_given(settings.state)
 
-    run(whole.up, prepare)
+    run(whole.up, prepare, command="make sam-local")
 
 
 def _block(settings: Settings, whole: SamSettings) -> str:

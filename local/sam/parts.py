@@ -11,7 +11,7 @@ from pathlib import Path
 
 from local.sam.serve import MARK
 from local.up.keys import write_private
-from local.up.parts import Part, environment_of_functions, ledger_command
+from local.up.parts import Part, environment_of_functions, index_part, ledger_command, ledger_part
 from local.up.settings import ROOT, Settings
 
 __all__ = ["Ports", "SamSettings", "parts_of"]
@@ -21,6 +21,8 @@ BUILT = ROOT / ".aws-sam" / "build"
 #: moto and our queue take any.
 _AWS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
 _COLD_START_S = 600.0
+#: Where `sam local` listens; the other parts are on the bridge.
+_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,13 @@ def parts_of(settings: SamSettings, environment: Mapping[str, str], key_file: Pa
     return [
         *moto,
         Part("table", ledger_command("migrate", "--create"), tools, after=table_after, once=True),
-        Part("key", ledger_command(*keys), tools, after=("table",), once=True),
         _milvus(settings, plain),
+        # moto forgets everything, and Milvus nothing: an empty ledger is what every start finds.
+        ledger_part(settings.up, tools, accept_empty=not settings.dynamodb_url, after="table"),
+        Part("key", ledger_command(*keys), tools, after=("ledger",), once=True),
         _model(settings.up, plain),
         _embedder(settings.up, plain),
+        index_part(settings.up, tools),
         sam("functions", "start-lambda", settings.ports.functions),
         _queue(settings, plain),
         sam("gateway", "start-api", settings.up.port),
@@ -90,14 +95,14 @@ def _variables(settings: SamSettings, environment: Mapping[str, str]) -> dict[st
 def _dynamodb(settings: SamSettings, environment: Mapping[str, str]) -> Part:
     where = ("-H", settings.up.host, "-p", str(settings.ports.dynamodb))
     ready = f"{settings.ledger_url}/moto-api/data.json"
-    ports = {settings.ports.dynamodb: "dynamodb-port"}
+    ports = {"dynamodb-port": settings.ports.dynamodb}
     return Part("dynamodb", _python("moto.server", *where), environment, ready_url=ready, ports=ports)
 
 
 def _milvus(settings: SamSettings, environment: Mapping[str, str]) -> Part:
     where = ("--address", f"{settings.up.host}:{settings.ports.milvus}")
     command = _python("local.milvus", "--data", str(settings.up.state / "milvus"), *where)
-    return Part("milvus", command, environment, ready_line=True, ports={settings.ports.milvus: "milvus-port"})
+    return Part("milvus", command, environment, ready_line=True, ports={"milvus-port": settings.ports.milvus})
 
 
 def _model(up: Settings, environment: Mapping[str, str]) -> Part:
@@ -109,7 +114,7 @@ def _embedder(up: Settings, environment: Mapping[str, str]) -> Part:
     where = ("--host", up.host, "--port", str(up.embedder_port))
     command = _python("embedder", "serve", "--model-dir", str(up.model_folder), *where)
     ready = f"http://{up.host}:{up.embedder_port}/ready"
-    ports = {up.embedder_port: "embedder-port"}
+    ports = {"embedder-port": up.embedder_port}
     return Part("embedder", command, environment, after=("model",), ready_url=ready, ports=ports)
 
 
@@ -122,7 +127,7 @@ def _queue(settings: SamSettings, environment: Mapping[str, str]) -> Part:
         *("--port", "0", "--queue-port", str(up.queue_port)),
         *("--functions-at", f"http://127.0.0.1:{settings.ports.functions}"),
     )
-    ports = {up.queue_port: "queue-port"}
+    ports = {"queue-port": up.queue_port}
     return Part("queue", command, environment, after=("functions",), ready_line=True, ports=ports)
 
 
@@ -144,7 +149,7 @@ def _sam(
     handed = settings.up.state / f"{name}.env.json"
     write_private(handed, json.dumps({"Parameters": {**variables, MARK: str(port)}}) + "\n")
     command = (
-        *(str(SAM), "local", verb, "--template", str(template), "--host", "127.0.0.1", "--port", str(port)),
+        *(str(SAM), "local", verb, "--template", str(template), "--host", _LOOPBACK, "--port", str(port)),
         *("--skip-pull-image", "--warm-containers", "LAZY", "--no-watch", "--env-vars", str(handed)),
         *("--region", _AWS["AWS_DEFAULT_REGION"]),
     )
@@ -152,12 +157,13 @@ def _sam(
         name,
         _python("local.sam.serve", str(port), *command),
         environment,
-        after=("key", "milvus", "embedder", *(("queue",) if verb == "start-api" else ())),
+        after=("key", "index", "milvus", "embedder", *(("queue",) if verb == "start-api" else ())),
         ready_line=True,
         ready_url=f"http://127.0.0.1:{port}/health" if verb == "start-api" else None,
         start_seconds=_COLD_START_S,
         stop_seconds=40.0,
-        ports={},
+        ports={"port" if verb == "start-api" else "functions-port": port},
+        host=_LOOPBACK,
     )
 
 

@@ -1,4 +1,4 @@
-"""`python -m local.up up|down|status|reindex|reset-data`: what the Makefile calls."""
+"""`python -m local.up up|down|status|check|reindex|backup|restore|reset-data`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from local.private_files import keep_private
 from local.up import commands
 from local.up.down import down
 from local.up.errors import UpError
@@ -17,13 +18,17 @@ _HELP = {
     "up": "start every part and stay in the foreground",
     "down": "stop what `up` started; returns when all is gone",
     "status": "say what runs and whether it answers",
+    "check": "say whether ledger and index are sound and fit each other",
     "reindex": "rebuild the index of the running service from the ledger",
+    "backup": "copy the ledger, also while the service runs",
+    "restore": "put a copy in the ledger's place, while the service is stopped",
     "reset-data": "delete all memories of this machine",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0, or 1 with one line on stderr that names the reason."""
+    keep_private()
     options = _parser().parse_args(arguments)
     try:
         said = _run(options)
@@ -32,25 +37,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    if isinstance(said, int):
+        return said
     if said:
         print(said)
     return 0
 
 
-def _run(options: argparse.Namespace) -> str:
+def _run(options: argparse.Namespace) -> str | int:
     settings = read_settings(options, os.environ)
+    said: str | int = ""
     match options.command:
         case "up":
             up(settings, os.environ)
-            return ""
         case "down":
-            return down(settings.state)
+            said = down(settings.state)
         case "status":
-            return commands.status(settings)
+            said = commands.status(settings)
+        case "check":
+            said = commands.check(settings, os.environ, options.rest)
         case "reindex":
-            return commands.reindex(settings, os.environ)
+            said = commands.reindex(settings, os.environ, afresh=options.afresh)
+        case "backup":
+            said = commands.backup(settings, os.environ, options.file, overwrite=options.overwrite)
+        case "restore":
+            said = commands.restore(settings, os.environ, options.file, replace=options.replace)
         case _:
-            return commands.reset_data(settings, sure=options.yes)
+            said = commands.reset_data(settings, sure=options.yes)
+    return said
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,9 +73,31 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in _HELP.items():
         command = chosen.add_parser(name, help=text)
         add_options(command)
-        if name == "reset-data":
-            command.add_argument("--yes", action="store_true", help="do not ask")
+        _add_own(name, command)
     return parser
+
+
+def _add_own(name: str, command: argparse.ArgumentParser) -> None:
+    """The options of one command alone."""
+    match name:
+        case "up":
+            command.add_argument(
+                "--empty-ledger",
+                action="store_true",
+                help="an empty ledger beside a full index is meant: drop its rows",
+            )
+        case "check":
+            command.add_argument("rest", nargs="*", metavar="-- OPTION", help="as forgetless check takes them")
+        case "reindex":
+            command.add_argument("--afresh", action="store_true", help="drop all rows first; searches miss them")
+        case "backup":
+            command.add_argument("file", nargs="?", default="", help="file or folder (default: backups in the state)")
+            command.add_argument("--overwrite", action="store_true", help="replace an older copy of this name")
+        case "restore":
+            command.add_argument("file", help="what backup wrote")
+            command.add_argument("--replace", action="store_true", help="although a ledger with memories is there")
+        case "reset-data":
+            command.add_argument("--yes", action="store_true", help="do not ask")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The smaller commands: what runs, start the data afresh, rebuild the index."""
+"""The smaller commands: what runs, whether the stores are sound, a rebuild, copies, and a start from nothing."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
 
+from local.up.down import clean_up
 from local.up.errors import UpError
-from local.up.parts import environment_of_functions, index_command
+from local.up.parts import environment_of_functions, index_command, ledger_command
 from local.up.record import is_locked, lock, read_record
-from local.up.settings import ROOT, Settings
+from local.up.settings import BACKUPS, ROOT, Settings
+from local.up.state_folder import open_state
 
-__all__ = ["reindex", "reset_data", "status"]
+__all__ = ["backup", "check", "reindex", "reset_data", "restore", "status"]
 
-#: What `reset-data` leaves: a download, a secret that clients know, the file that it holds itself.
-_KEPT = frozenset({"models", "api_key", "logs", "up.lock"})
+#: What `reset-data` leaves: a download, a secret that clients know, copies, the file that it holds itself.
+_KEPT = frozenset({"models", "api_key", "logs", "up.lock", BACKUPS})
 
 
 def status(settings: Settings) -> str:
@@ -49,7 +51,8 @@ def reset_data(settings: Settings, *, sure: bool = False) -> str:
         for found in settings.state.iterdir():
             if found.name not in _KEPT:
                 _delete(found)
-    return f"The memories in {settings.state} are deleted; models, logs and API key are kept."
+    kept = f"; so are backups, in {settings.backups}" if settings.backups.exists() else ""
+    return f"The memories in {settings.state} are deleted; models, logs and API key are kept{kept}."
 
 
 def _delete(found: Path) -> None:
@@ -59,11 +62,40 @@ def _delete(found: Path) -> None:
         found.unlink()
 
 
-def reindex(settings: Settings, environment: Mapping[str, str]) -> str:
+def check(settings: Settings, environment: Mapping[str, str], options: Sequence[str]) -> int:
+    """Print what `forgetless check` says of this state folder; its exit code."""
+    return _call(settings, environment, index_command("check", settings, *options))
+
+
+def reindex(settings: Settings, environment: Mapping[str, str], *, afresh: bool = False) -> str:
     """Rebuild the index from the ledger; raises UpError when the service does not run or the rebuild fails."""
     if not is_locked(settings.state):
         raise UpError("the rebuild needs the embedder and Milvus; start them with: make up")
-    handed = {**environment, **environment_of_functions(settings, environment)}
-    if subprocess.run(index_command("reindex", settings), cwd=ROOT, env=handed, check=False).returncode:
+    if _call(settings, environment, index_command("reindex", settings, *(("--afresh",) if afresh else ()))):
         raise UpError("the index was not rebuilt; the lines above say why")
     return f"The index is rebuilt from {os.path.relpath(settings.ledger)}."
+
+
+def backup(settings: Settings, environment: Mapping[str, str], file: str, *, overwrite: bool = False) -> int:
+    """Copy the ledger, into the state folder's own `backups` when no file is named; the exit code."""
+    target = os.path.abspath(ROOT / Path(file).expanduser()) if file else str(settings.backups)
+    if not file or file.endswith(os.sep):
+        target += os.sep
+    return _call(settings, environment, ledger_command("backup", target, *(("--overwrite",) if overwrite else ())))
+
+
+def restore(settings: Settings, environment: Mapping[str, str], file: str, *, replace: bool = False) -> int:
+    """Put a copy in the ledger's place; the exit code. Raises UpError while the service runs."""
+    open_state(settings.state)
+    source = os.path.abspath(ROOT / Path(file).expanduser())
+    with lock(settings.state):
+        clean_up(settings.state)
+        options = ("--replace",) if replace else ()
+        return _call(settings, environment, ledger_command("restore", source, *options))
+
+
+def _call(settings: Settings, environment: Mapping[str, str], command: Sequence[str]) -> int:
+    if not settings.state.is_dir():
+        raise UpError(f"there is nothing in {settings.state}; start it with: make up")
+    handed = {**environment, **environment_of_functions(settings, environment)}
+    return subprocess.run(command, cwd=ROOT, env=handed, check=False).returncode

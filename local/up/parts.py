@@ -12,7 +12,15 @@ from local.up.errors import UpError
 from local.up.keys import FUNCTIONS_FILE, GIVEN_KEY, write_private
 from local.up.settings import ROOT, Settings, socket_path
 
-__all__ = ["Part", "environment_of_functions", "ledger_command", "parts_of"]
+__all__ = [
+    "Part",
+    "environment_of_functions",
+    "index_command",
+    "index_part",
+    "ledger_command",
+    "ledger_part",
+    "parts_of",
+]
 
 #: Variables of the caller that functions are given beside FORGETLESS_...: the LLM is configured by them.
 _LLM = ("OPENAI_BASE_URL", "OPENAI_API_KEY")
@@ -49,8 +57,10 @@ class Part:
     #: Seconds until the part counts as hanging, at its start and when told to stop.
     start_seconds: float = 120.0
     stop_seconds: float = 10.0
-    #: Ports that it listens on, each with the option that moves it.
-    ports: Mapping[int, str] = field(default_factory=dict)
+    #: The ports that it listens on, by the option that moves each.
+    ports: Mapping[str, int] = field(default_factory=dict)
+    #: Where it listens; empty means the host of all parts.
+    host: str = ""
 
 
 def parts_of(settings: Settings, environment: Mapping[str, str], key_file: Path) -> list[Part]:
@@ -62,26 +72,39 @@ def parts_of(settings: Settings, environment: Mapping[str, str], key_file: Path)
     keys = ("keys", "add", "--tenant", "default", "--admin", "--key-file", str(key_file))
     return [
         _model(settings, plain),
-        Part("ledger", index_command("check", settings), with_ledger, once=True),
-        Part("key", ledger_command(*keys), with_ledger, after=("ledger",), once=True),
         _milvus(settings, plain),
+        ledger_part(settings, with_ledger, accept_empty=settings.empty_ledger),
+        Part("key", ledger_command(*keys), with_ledger, after=("ledger",), once=True),
         _embedder(settings, plain),
-        Part(
-            "index",
-            index_command("reindex", settings),
-            with_ledger,
-            after=("ledger", "milvus", "embedder"),
-            once=True,
-            only_if=("ledger", "reindex"),
-            start_seconds=3600.0,
-        ),
+        index_part(settings, with_ledger),
         _gateway(settings, plain, for_functions),
     ]
 
 
-def index_command(verb: str, settings: Settings) -> tuple[str, ...]:
-    """check or reindex; the name of the collection lies with Milvus' data, so that they are lost together."""
-    return ledger_command(verb, "--marker", str(settings.state / "milvus" / "collection"))
+def ledger_part(settings: Settings, environment: Mapping[str, str], *, accept_empty: bool, after: str = "") -> Part:
+    """Whether ledger and index are sound and fit; before a key is registered, as that would fill a lost ledger."""
+    accepted = ("--accept-empty-ledger",) if accept_empty else ()
+    command = index_command("check", settings, "--start", *accepted)
+    needed = ("milvus", after) if after else ("milvus",)
+    return Part("ledger", command, environment, after=needed, once=True, start_seconds=300.0)
+
+
+def index_part(settings: Settings, environment: Mapping[str, str]) -> Part:
+    """The rebuild, when the check asks for it."""
+    return Part(
+        "index",
+        index_command("reindex", settings, "--afresh"),
+        environment,
+        after=("ledger", "milvus", "embedder"),
+        once=True,
+        only_if=("ledger", "reindex"),
+        start_seconds=3600.0,
+    )
+
+
+def index_command(verb: str, settings: Settings, *options: str) -> tuple[str, ...]:
+    """check or reindex; what the index was made from is noted with Milvus' data, so that they are lost together."""
+    return ledger_command(verb, "--marker", str(settings.state / "milvus" / "collection"), *options)
 
 
 def ledger_command(*arguments: str) -> tuple[str, ...]:
@@ -140,7 +163,7 @@ def _embedder(settings: Settings, environment: Mapping[str, str]) -> Part:
         environment,
         after=("model",),
         ready_url=f"http://{settings.host}:{settings.embedder_port}/ready",
-        ports={settings.embedder_port: "embedder-port"},
+        ports={"embedder-port": settings.embedder_port},
     )
 
 
@@ -162,7 +185,7 @@ def _gateway(settings: Settings, environment: Mapping[str, str], for_functions: 
         ready_line=True,
         ready_url=f"{settings.url}/health",
         stop_seconds=15.0,
-        ports={settings.port: "port", settings.queue_port: "queue-port"},
+        ports={"port": settings.port, "queue-port": settings.queue_port},
     )
 
 

@@ -14,14 +14,22 @@ from typing import IO
 from local.up.errors import UpError
 from local.up.identity import Identity, identify
 from local.up.keys import write_private
+from local.up.state_folder import unusable
 
 __all__ = ["Record", "is_locked", "lock", "read_record"]
 
 
 @contextmanager
 def lock(state: Path) -> Iterator[None]:
-    """Hold the state folder; raises UpError when another `up` holds it. The kernel frees it even under SIGKILL."""
-    with _lock_file(state) as stream:
+    """Hold the state folder; the kernel frees it even under SIGKILL.
+
+    Raises UpError when another `up` holds it, or nothing can be kept there.
+    """
+    try:
+        opened = _lock_file(state)
+    except OSError as error:
+        raise unusable(state, error) from None
+    with opened as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from local.up.errors import UpError
 
-__all__ = ["MODELS", "ROOT", "Settings", "add_options", "read_settings", "socket_path"]
+__all__ = ["BACKUPS", "MODELS", "ROOT", "Settings", "add_options", "read_settings", "socket_path", "variable_of"]
 
 #: The checkout: parts are started in it, so that relative paths in the template mean the same everywhere.
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +22,9 @@ MAX_SOCKET_BYTES = 107
 
 #: Embedding models that `up` runs, and the size of their vectors; the first is the default.
 MODELS = {"all-MiniLM-L6-v2": 384, "multilingual-e5-small": 384, "jina-embeddings-v3": 1024}
+
+#: The folder of copies within the state folder.
+BACKUPS = "backups"
 
 _OPTIONS = {
     "port": ("FORGETLESS_PORT", "3000", "port of the gateway"),
@@ -46,6 +49,8 @@ class Settings:
     dimensions: int = 384
     #: Of each function, at most; None leaves it to the emulator.
     environments: int | None = None
+    #: Whether a ledger that is empty beside an index that is not is meant.
+    empty_ledger: bool = False
 
     @property
     def url(self) -> str:
@@ -61,6 +66,11 @@ class Settings:
     def model_folder(self) -> Path:
         """The prepared embedding model."""
         return self.state / "models" / self.model
+
+    @property
+    def backups(self) -> Path:
+        """Where copies of the ledger go that name no other place."""
+        return self.state / BACKUPS
 
     @property
     def ledger(self) -> Path:
@@ -88,7 +98,13 @@ def read_settings(options: argparse.Namespace, environment: Mapping[str, str]) -
         model=model,
         dimensions=MODELS[model],
         environments=_environments(options, environment),
+        empty_ledger=bool(getattr(options, "empty_ledger", False)),
     )
+
+
+def variable_of(option: str) -> str | None:
+    """The environment's name of an option of `up`; None for an option that another command adds."""
+    return _OPTIONS[option][0] if option in _OPTIONS else None
 
 
 def socket_path(settings: Settings) -> Path:

@@ -18,7 +18,10 @@ from local.up.ready import Probe
 from local.up.record import Record
 from local.up.view import View
 
-__all__ = ["Pace", "Supervisor"]
+__all__ = ["NOTE", "Pace", "Supervisor"]
+
+#: How a line of a part begins that the user should see.
+NOTE = "note: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,7 @@ class Supervisor:
         if child.code != 0:
             raise self._failure(part, _last(child) or _death(child))
         self._answers[part.name] = _last(child)
+        self._tell_notes(part, child)
         self._become_ready(part, f"{time.monotonic() - began:.1f} s")
 
     async def _keep_running(self, part: Part) -> None:
@@ -137,6 +141,7 @@ class Supervisor:
             child = await self._spawn(part)
             problem = await self._until_ready(part, child)
             if problem is None:
+                self._tell_notes(part, child)
                 self._become_ready(part, f"{time.monotonic() - began:.1f} s")
                 await child.wait()
                 problem = _death(child)
@@ -176,6 +181,12 @@ class Supervisor:
         self._record.started(part.name, child.identity)
         return child
 
+    def _tell_notes(self, part: Part, child: Child) -> None:
+        """Show what a part has done about damage: a line that begins with NOTE."""
+        for line in child.lines():
+            if line.startswith(NOTE):
+                self._view.say(f"{part.name}: {line.removeprefix(NOTE)}")
+
     def _become_ready(self, part: Part, detail: str) -> None:
         self._view.part(part.name, "ready", detail)
         self._ready[part.name].set()
@@ -210,7 +221,7 @@ async def _forever() -> None:
 
 def _last(child: Child) -> str:
     lines = child.lines()
-    return lines[-1][:300] if lines else ""
+    return lines[-1][:600] if lines else ""
 
 
 def _death(child: Child) -> str:

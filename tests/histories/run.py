@@ -93,6 +93,8 @@ class Run:
             episode.play()
             if not episode.rest(seconds=REST_S):
                 wrong = f"the tenant did not come to rest within {REST_S:g} s"
+            elif said := world.check():
+                wrong = f"forgetless check: {said}"
         except WorldError as error:
             wrong = f"the service is not well after what was done to it: {error}"
         self._count(episode)

@@ -55,6 +55,7 @@ class UvicornWorld(World):
             outside = [self._milvus(), self._embedder(), self.scripted_llm(self._llm_port)]
             self._parts = [*outside, *self.beside(), *self._servers]
             self.recover()
+            self.note_index()
         except BaseException:
             self.stop()
             raise
@@ -150,7 +151,8 @@ class SqliteWorld(UvicornWorld):
     def faults(self) -> Sequence[Fault]:
         sweep = next(part for part in self._parts if part.name == "sweep")
         foreign = foreign_faults(self._ledger, self.folder / "logs" / "foreign-hands.log")
-        return [*super().faults(), *of_process(sweep, away=_AWAY_S), *foreign, *self._disk.faults()]
+        backup = self._cli("backup", str(self.backups))
+        return [*super().faults(), *of_process(sweep, away=_AWAY_S), backup, *foreign, *self._disk.faults()]
 
     @property
     def _ledger(self) -> Path:

@@ -26,6 +26,8 @@ __all__ = ["OURS", "Checkout", "Settled", "Tenant", "World", "free_port"]
 OURS = Path(__file__).resolve().parents[2]
 #: Seconds that a command of the command line may take beside everything else.
 _COMMAND_S = 90.0
+#: How the command line ends that is older than an option.
+_UNKNOWN_OPTION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class World(ABC):
     def __init__(self, folder: Path, checkout: Checkout) -> None:
         self.folder = folder
         self.checkout = checkout
+        self.backups = folder / "backups"
+        self.backups.mkdir()
 
     @abstractmethod
     def start(self) -> None:
@@ -128,14 +132,34 @@ class World(ABC):
                 ledger.setdefault(event["id"], []).append(event)
         return Settled(found["open_jobs"], found["pending"], rows, ledger)
 
+    def check(self) -> str:
+        """What `forgetless check` finds wrong, of all tenants; empty when all is sound."""
+        done = self._ran("forgetless.cli", "check", "--thorough", *self.marker())
+        return "" if done.returncode in {0, _UNKNOWN_OPTION} else f"{done.stdout}\n{done.stderr}".strip()
+
+    def note_index(self) -> None:
+        """Note what the index is made from, as every start of `make up` does."""
+        self._ran("forgetless.cli", "reindex", "--if-needed", *self.marker())
+
+    def marker(self) -> tuple[str, ...]:
+        """Where the command line finds what the index was made from, if not beside the ledger."""
+        return ()
+
     def command(self, module: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
         """A module of the code under test as a command line, and its environment."""
         return [self.checkout.python, "-m", module, *arguments], self.checkout.environment(self.settings())
 
     def run(self, module: str, *arguments: str) -> str:
         """Run a module of the code under test to its end; what it printed. Raises WorldError."""
+        done = self._ran(module, *arguments)
+        if done.returncode:
+            said = f"{module} {' '.join(arguments)}"
+            raise WorldError(f"{said} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+        return done.stdout
+
+    def _ran(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command, environment = self.command(module, *arguments)
-        done = subprocess.run(
+        return subprocess.run(
             command,
             cwd=self.checkout.root,
             env=environment,
@@ -145,9 +169,6 @@ class World(ABC):
             timeout=PATIENCE_S + _COMMAND_S,
             check=False,
         )
-        if done.returncode:
-            raise WorldError(f"{' '.join(command[2:])} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
-        return done.stdout
 
     def process(self, name: str, module: str, *arguments: str, **options: Any) -> Process:
         """A process of the code under test, not started yet."""

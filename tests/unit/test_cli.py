@@ -1,7 +1,9 @@
-"""The operator's command line: keys and the fitness of the state."""
+"""The operator's command line: keys, migrations, and states that cannot be read."""
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,12 +11,9 @@ import pytest
 from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli import FAILED, OK, main
+from forgetless.cli_stores import LEDGER_BROKEN
 from forgetless.domain.keys import key_hash
-from forgetless.domain.memory import Event, EventKind, Memory
-from forgetless.domain.scope import Scope
 from tests.dynamo_server import DynamoServer
-
-AT = "2026-01-01T00:00:00.000000+00:00"
 
 
 @pytest.fixture
@@ -22,18 +21,6 @@ def ledger_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "ledger.db"
     monkeypatch.setenv("FORGETLESS_LEDGER_PATH", str(path))
     return path
-
-
-def remember_something(path: Path) -> None:
-    ledger = SqliteLedger(path)
-    memory = Memory("m1", 1, Scope("default", user_id="ana"), "tea", AT, AT, "00000000-0000-0000-0000-000000000001")
-    ledger.append([Event(EventKind.ADD, memory)])
-    ledger.close()
-
-
-def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert main(["check", *arguments]) == OK
-    return capsys.readouterr().out.strip()
 
 
 def test_a_key_is_registered_by_its_hash_alone(ledger_path: Path, tmp_path: Path) -> None:
@@ -48,36 +35,33 @@ def test_a_key_is_registered_by_its_hash_alone(ledger_path: Path, tmp_path: Path
     assert b"fgl_secret" not in b"".join(file.read_bytes() for file in ledger_path.parent.glob("ledger.db*"))
 
 
-def test_a_fresh_state_fits_and_stays_fit(
-    ledger_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    marker = str(tmp_path / "milvus" / "collection")
-    assert check(capsys, "--marker", marker) == "ok"
-    remember_something(ledger_path)
-    assert check(capsys, "--marker", marker) == "ok"
-
-
-def test_an_index_that_was_lost_with_its_marker_is_rebuilt(
-    ledger_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    remember_something(ledger_path)
-    assert check(capsys, "--marker", str(tmp_path / "gone")) == "reindex"
-
-
-def test_another_model_or_recipe_is_rebuilt(
-    ledger_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert check(capsys) == "ok"
-    remember_something(ledger_path)
-    monkeypatch.setenv("FORGETLESS_EMBEDDING_MODEL", "another")
-    assert check(capsys) == "reindex"
-
-
 def test_a_state_that_cannot_be_read_is_one_line(ledger_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ledger_path.write_bytes(b"garbage, no database" * 100)
-    assert main(["check"]) == FAILED
+    assert main(["keys", "list"]) == LEDGER_BROKEN
     (line,) = capsys.readouterr().err.splitlines()
+    assert "make restore FILE=" in line
     assert "make reset-data" in line
+
+
+def test_a_folder_in_the_ledgers_place_is_one_line_that_names_the_setting(
+    ledger_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger_path.mkdir()
+    assert main(["keys", "list"]) == FAILED
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot be opened (it is a folder): FORGETLESS_LEDGER_PATH" in line
+
+
+def test_a_database_of_another_program_is_left_alone(ledger_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(sqlite3.connect(ledger_path)) as other:
+        other.execute("CREATE TABLE bookmarks (url)")
+    before = ledger_path.read_bytes()
+    assert main(["keys", "list"]) == FAILED
+    assert "another program's database" in capsys.readouterr().err
+    assert main(["checkpoint"]) == FAILED
+    with closing(sqlite3.connect(ledger_path)) as other:
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("bookmarks",)]
+    assert len(ledger_path.read_bytes()) == len(before)
 
 
 def test_a_dynamodb_ledger_is_made_migrated_and_given_keys(
@@ -103,4 +87,4 @@ def test_help_describes_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         main(["--help"])
     out = capsys.readouterr().out
-    assert all(name in out for name in ("keys", "check", "reindex", "migrate"))
+    assert all(name in out for name in ("keys", "check", "reindex", "backup", "restore", "migrate"))

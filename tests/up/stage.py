@@ -19,10 +19,9 @@ PLAYER = str(Path(__file__).with_name("player.py"))
 
 
 def part(role: str, argument: str, given: dict[str, object]) -> Part:
-    ports = {int(port): option for port, option in given.pop("ports", {}).items()}  # type: ignore[attr-defined]
     command = (sys.executable, PLAYER, role, argument)
     lists = {name: tuple(given.pop(name)) for name in ("after", "only_if") if name in given}  # type: ignore[call-overload]
-    return Part(command=command, environment=os.environ, ports=ports, **lists, **given)  # type: ignore[arg-type]
+    return Part(command=command, environment=os.environ, **lists, **given)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -102,7 +102,7 @@ def test_a_second_up_is_refused_with_one_line_and_harms_nothing(tmp_path: Path) 
 def test_a_port_in_use_is_named_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with playing(tmp_path, part("one"), part("gateway", ports={port: "port"})) as play:
+        with playing(tmp_path, part("one"), part("gateway", ports={"port": port})) as play:
             assert play.end() == 1
     assert len(play.said) == 1
     assert play.said[0].startswith(f"forgetless: port {port} for port is in use")
@@ -110,12 +110,25 @@ def test_a_port_in_use_is_named_before_anything_starts(tmp_path: Path) -> None:
     assert not (tmp_path / "logs").exists()
 
 
-def test_a_port_given_twice_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("one", "other"), [("port", "queue-port"), ("embedder-port", "port"), ("embedder-port", "queue-port")]
+)
+@pytest.mark.parametrize("together", [True, False])
+def test_a_port_given_twice_is_refused_with_both_options(tmp_path: Path, one: str, other: str, together: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         free = server.getsockname()[1]
-    with playing(tmp_path, part("a", ports={free: "port"}), part("b", ports={free: "queue-port"})) as play:
+    parts = (
+        [part("a", ports={one: free, other: free})]
+        if together
+        else [part("a", ports={one: free}), part("b", ports={other: free})]
+    )
+    with playing(tmp_path, *parts) as play:
         assert play.end() == 1
-    assert f"port {free} is wanted for port and queue-port" in play.said[0]
+    (line,) = play.said
+    for option in (one, other):
+        assert f"--{option} (FORGETLESS_{option.upper().replace('-', '_')})" in line
+    assert f"are both {free}" in line
+    assert not (tmp_path / "logs").exists()
 
 
 def test_the_lock_is_held_once_and_freed(tmp_path: Path) -> None:

@@ -152,3 +152,17 @@ def test_a_reader_that_went_away_does_not_stop_the_service(tmp_path: Path) -> No
         before.send(signal.SIGKILL)
         assert eventually(lambda: play.parts().get("index", before) != before)
         assert play.process.poll() is None
+
+
+def test_what_a_part_notes_is_shown_beside_its_state(tmp_path: Path) -> None:
+    parts = (
+        step("check", says="noise\nnote: the index is made anew\nreindex"),
+        step("index", says="note: once more", only_if=["check", "reindex"], after=["check"]),
+    )
+    with playing(tmp_path, *parts) as play:
+        play.until("READY")
+        play.end(signal.SIGTERM)
+    assert [line for line in play.said if "anew" in line or "once more" in line or "noise" in line] == [
+        "check: the index is made anew",
+        "index: once more",
+    ]

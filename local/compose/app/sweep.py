@@ -8,6 +8,7 @@ import threading
 
 from forgetless.domain.errors import ForgetlessError
 from forgetless.runtime.composition import services
+from forgetless.runtime.start import start
 
 #: As the template's schedule.
 EVERY_S = 60.0
@@ -15,6 +16,7 @@ EVERY_S = 60.0
 
 def main() -> int:
     """Sweep until SIGTERM; what a sweep could not reach, the next one tries again."""
+    start()
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     while not stopped.wait(EVERY_S):

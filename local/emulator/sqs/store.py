@@ -12,26 +12,7 @@ from typing import Any
 
 from local.emulator.sqs.errors import InvalidReceiptHandleError, QueueDoesNotExistError
 from local.emulator.sqs.messages import DEDUPLICATION_SECONDS, Outgoing, Queue, Received, Sent
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS queues (
-    name TEXT PRIMARY KEY, attributes TEXT NOT NULL, created_at REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS messages (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, message_id TEXT NOT NULL,
-    body TEXT NOT NULL, attributes TEXT NOT NULL, message_group TEXT, deduplication TEXT,
-    sent_at REAL NOT NULL, visible_at REAL NOT NULL, receive_count INTEGER NOT NULL DEFAULT 0,
-    first_received_at REAL, receipt TEXT
-);
-CREATE INDEX IF NOT EXISTS messages_by_time ON messages (queue, visible_at);
-CREATE INDEX IF NOT EXISTS messages_by_order ON messages (queue, sequence);
-CREATE TABLE IF NOT EXISTS deduplication (
-    queue TEXT NOT NULL, id TEXT NOT NULL, message_id TEXT NOT NULL, sequence INTEGER NOT NULL,
-    expires_at REAL NOT NULL, PRIMARY KEY (queue, id)
-) WITHOUT ROWID;
-"""
-#: The version of this schema; a file of another version is refused.
-SCHEMA_VERSION = 1
+from local.emulator.sqs.queue_file import open_file
 
 _STANDARD = "SELECT * FROM messages WHERE queue = ? AND visible_at <= ? ORDER BY visible_at, sequence LIMIT ?"
 # A group with a message in flight or delayed delivers nothing more: order within the group.
@@ -42,26 +23,15 @@ SELECT * FROM messages WHERE queue = ?1 AND visible_at <= ?2 AND message_group N
 """
 
 
-class StateError(Exception):
-    """The state folder cannot be used; the text says why and what to do."""
-
-
 class Store:
-    """Messages on disk; every method is one transaction. `clock` gives seconds since the epoch."""
+    """Messages on disk; every method is one transaction. `clock` gives seconds since the epoch.
+
+    A damaged file is set aside and `note` says so: whoever sends through queues must be able to send again.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db, self.note = open_file(path)
         self._clock = clock
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.execute("PRAGMA secure_delete = ON")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version not in {0, SCHEMA_VERSION}:
-            raise StateError(f"{path} has schema {version}, this emulator needs {SCHEMA_VERSION}: move it away")
-        self._db.executescript(_SCHEMA)
-        self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
         """Close the file."""

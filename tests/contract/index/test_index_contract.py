@@ -261,3 +261,48 @@ def test_many_rows_in_one_insert_all_arrive(index: Index) -> None:
 
 def test_ping_is_silent_while_the_index_answers(index: Index) -> None:
     index.ping()
+
+
+def test_rows_are_counted_by_tenant_and_in_all_doubles_as_often_as_they_are_there(index: Index) -> None:
+    assert (index.count(), index.count("acme")) == (0, 0)
+    one, double = memory("one"), memory("double")
+    index.insert([row(one), row(double), row(double), row(memory("theirs", tenant="globex"))])
+    assert (index.count(), index.count("acme"), index.count("globex"), index.count("nobody")) == (4, 3, 1, 0)
+    index.drop("acme", [(double.id, 1)])
+    assert (index.count(), index.count("acme")) == (2, 1)
+    index.drop_all()
+    assert (index.count(), index.count("globex")) == (0, 0)
+
+
+def test_rows_that_are_there_are_told_from_those_that_are_not(index: Index) -> None:
+    one, theirs = memory("one", version=2), memory("theirs", tenant="globex")
+    assert index.held("acme", [(one.id, 2)]) == set()
+    index.insert([row(one), row(theirs)])
+    asked = [(one.id, 1), (one.id, 2), (theirs.id, 1), ("unknown", 1), ('"', 1)]
+    assert index.held("acme", asked) == {(one.id, 2)}
+    assert index.held("globex", asked) == {(theirs.id, 1)}
+    assert index.held("acme", []) == set()
+
+
+def test_keys_are_some_rows_of_the_tenant_from_a_place_on(index: Index) -> None:
+    assert index.keys("acme", limit=5) == []
+    mine = [memory(f"m{n}", version=3) for n in range(40)]
+    index.insert([row(one) for one in mine] + [row(memory("theirs", tenant="globex"))])
+    every = {(one.id, 3) for one in mine}
+    assert set(index.keys("acme", limit=1000)) == every
+    some = index.keys("acme", limit=7)
+    assert len(set(some)) == 7
+    assert set(some) <= every
+    assert set(index.keys("acme", limit=1000, beyond="8")) == {key for key in every if key[0] >= "8"}
+    assert index.keys("acme", limit=0) == []
+    assert set(index.keys("globex", limit=9)) == {(memory("theirs").id, 1)}
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+def test_nasty_tenants_and_places_count_nothing_of_others(shared_index: Index, nasty: str) -> None:
+    mine = memory("mine", tenant=f"count {nasty}")
+    shared_index.insert([row(mine)])
+    assert shared_index.count(f"count {nasty}") == 1
+    assert shared_index.held(f"count {nasty}", [(mine.id, 1)]) == {(mine.id, 1)}
+    assert shared_index.keys(f"count {nasty}", limit=9) == [(mine.id, 1)]
+    assert set(shared_index.keys(f"count {nasty}", limit=9, beyond=nasty)) <= {(mine.id, 1)}

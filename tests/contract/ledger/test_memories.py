@@ -286,6 +286,22 @@ def test_a_deleted_memory_is_pending_until_its_row_is_gone(ledger: Ledger) -> No
     assert ledger.unindexed(before=at(9), limit=9) == []
 
 
+def test_a_writer_does_not_call_indexed_what_another_may_be_writing_rows_of(ledger: Ledger) -> None:
+    memory, alone = a_memory("a"), a_memory("b")
+    ledger.append(add(memory, alone))
+    ledger.mark_indexed([alone], by_writer=True)
+    changed, gone = update(memory), delete(alone)
+    ledger.append([changed, gone])
+    ledger.mark_indexed([changed.memory, gone.memory], by_writer=True)
+    assert ledger.unindexed(before=at(9), limit=9) == [changed.memory]
+    removed = delete(changed.memory)
+    ledger.append([removed])
+    ledger.mark_indexed([removed.memory], by_writer=True)
+    assert ledger.unindexed(before=at(9), limit=9) == [removed.memory]
+    ledger.mark_indexed([removed.memory])
+    assert ledger.unindexed(before=at(9), limit=9) == []
+
+
 def test_a_rebuild_marks_everything_but_the_deleted(ledger: Ledger) -> None:
     live, gone = a_memory("a"), a_memory("b")
     other = a_memory("c", scope=Scope("other", user_id="eve"))

@@ -26,7 +26,18 @@ from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.memory import Event, MessageRef
 from forgetless.ports.ledger import IdempotencyRecord
-from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, delete, job_id, update
+from tests.contract.ledger.making import (
+    ANNA,
+    a_job,
+    a_memory,
+    a_message,
+    add,
+    at,
+    delete,
+    files_holding,
+    job_id,
+    update,
+)
 
 
 @pytest.fixture
@@ -144,7 +155,7 @@ def test_words_that_are_erased_leave_every_file(ledger: SqliteLedger, path: Path
     for memory in memories:
         ledger.append([delete(current[memory.id])])
         ledger.erase_messages("acme", [MessageRef(memory.job_id, 0)], at=at(9))
-    assert [file.name for file in path.parent.iterdir() if b"SECRET" in file.read_bytes()] == []
+    assert files_holding(path.parent, "SECRET") == []
 
 
 def test_erased_words_leave_the_log_with_the_next_write_when_a_reader_was_in_the_way(
@@ -156,10 +167,10 @@ def test_erased_words_leave_the_log_with_the_next_write_when_a_reader_was_in_the
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM texts").fetchall()
         ledger.append([delete(memory)])
-        assert any(b"SECRET" in file.read_bytes() for file in path.parent.iterdir())
+        assert files_holding(path.parent, "SECRET")
         reader.execute("COMMIT")
         ledger.acquire_lease("x", owner="me", now=at(0), until=at(1))
-        assert not any(b"SECRET" in file.read_bytes() for file in path.parent.iterdir())
+        assert files_holding(path.parent, "SECRET") == []
 
 
 def test_a_full_disk_is_a_ledger_error_and_leaves_nothing_half_done(ledger: SqliteLedger) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from forgetless.domain.filters import EVERYTHING
 from forgetless.service.requests import UpdateRequest
 from tests.unit.service.world import World
@@ -19,6 +23,50 @@ def test_a_memory_that_is_deleted_while_it_is_indexed_leaves_no_row(world: World
     world.clock.advance(60)
     world.services.sweep.sweep()
     assert words_find(world, "swordfish") == []
+
+
+class Killed(BaseException):
+    """The process ends here: nothing that would follow is done."""
+
+
+def die_before_the_last_look(world: World, meanwhile: Callable[[], object]) -> Callable[[], None]:
+    """Before a row is inserted something happens; after it, and before the writer has looked again, the writer dies."""
+    read = world.ledger.read
+
+    def killed(*_arguments: object) -> None:
+        world.ledger.read = read  # type: ignore[method-assign]
+        raise Killed
+
+    def before_insert() -> None:
+        meanwhile()
+        world.ledger.read = killed  # type: ignore[method-assign, assignment]
+
+    return before_insert
+
+
+def test_a_writer_that_dies_while_its_memory_is_deleted_leaves_no_row_for_ever(world: World) -> None:
+    world.index.before_insert = die_before_the_last_look(world, lambda: world.services.changes.reset("default"))
+    with pytest.raises(Killed):
+        world.say("the password is swordfish")
+    assert len(words_find(world, "swordfish")) == 1
+    world.clock.advance(60)
+    world.services.sweep.sweep()
+    assert words_find(world, "swordfish") == []
+
+
+def test_a_writer_that_dies_while_its_memory_changes_leaves_no_row_for_ever(world: World) -> None:
+    def change() -> None:
+        (memory,) = world.services.reads.list("default", {}, limit=1)
+        world.services.changes.update(UpdateRequest("default", memory.id, text="I ride a bicycle"))
+
+    world.index.before_insert = die_before_the_last_look(world, change)
+    with pytest.raises(Killed):
+        world.say("I drive a volvo")
+    assert [memory.memory.text for memory in world.find("bicycle")] == ["I ride a bicycle"]
+    world.clock.advance(60)
+    world.services.sweep.sweep()
+    assert words_find(world, "volvo") == []
+    assert len(words_find(world, "bicycl")) == 1
 
 
 def test_a_memory_that_changes_while_sweep_indexes_it_keeps_its_new_row_alone(world: World) -> None:

@@ -12,8 +12,10 @@ import pytest
 from forgetless.adapters.queue_memory import Received
 from forgetless.domain.errors import DependencyError, EmbedderError, LlmReplyError, ProviderAuthError, QueueError
 from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.scope import Scope
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.ingesting import MOST_ATTEMPTS
+from forgetless.service.services import Services
 from forgetless.service.sweeping import LOST_AFTER_S, PORTION
 from tests.unit.service.world import World, facts
 
@@ -167,3 +169,34 @@ def test_an_embedder_that_refuses_for_good_is_logged_as_an_error_and_asked_once_
     assert told == [(level, "index", error.message)]
     world.embedder.failure = None
     assert world.services.sweep.sweep().indexed == PORTION + 1
+
+
+def test_an_index_that_was_lost_under_the_running_service_is_made_anew(world: World) -> None:
+    world.say("the boat is blue")
+    world.say("the boat is fast", scope=Scope("acme", user_id="alice"))
+    assert world.services.sweep.sweep().indexed == 0
+    world.index.drop_all()
+    world.clock.advance(60)
+    assert world.services.sweep.sweep().indexed == 2
+    assert world.index.count() == 2
+    assert [hit.memory.text for hit in world.find("boat")] == ["the boat is blue"]
+
+
+def test_an_index_that_only_waits_for_its_first_rows_is_not_taken_for_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.index.available = False
+    world.say("the boat is blue")
+    world.index.available = True
+    counts = iter([0, 0])
+    monkeypatch.setattr(world.index, "count", lambda: next(counts, 1))
+    world.services.sweep.sweep()
+    assert "lost" not in caplog.text
+
+
+def test_a_ledger_that_cannot_be_marked_within_a_run_is_left_to_an_administrator(world: World) -> None:
+    world.say("the boat is blue")
+    world.index.drop_all()
+    services = Services(replace(world.services._ports), rebuilds_lost_index=False)
+    services.sweep.sweep()
+    assert world.ledger.tally(limit=9).pending == 0

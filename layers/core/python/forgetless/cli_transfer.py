@@ -7,11 +7,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.cli_progress import Tell, progress
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.transfer import parse_line
 from forgetless.ports.ledger import Ledger
@@ -24,9 +25,6 @@ __all__ = ["add_transfer_commands", "records_of"]
 
 #: Everything was taken; some lines were not.
 OK, INCOMPLETE = 0, 1
-
-#: Called with how far the work is, of how much.
-Tell = Callable[[int, int | None], None]
 
 
 def add_transfer_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -47,7 +45,7 @@ def add_transfer_commands(commands: argparse._SubParsersAction[argparse.Argument
 
 
 def _export(settings: Settings, options: argparse.Namespace) -> int:
-    with _ledger(settings) as ledger, _progress("export", "events") as tell:
+    with _ledger(settings) as ledger, progress("export", "events") as tell:
         if options.out is None:
             _write(EventExport(ledger=ledger), options.tenant, sys.stdout.buffer, tell)
         else:
@@ -98,7 +96,7 @@ def _read_progress(noted: Path, tenant: str) -> tuple[str | None, int, int] | No
 
 
 def _import(settings: Settings, options: argparse.Namespace) -> int:
-    with _ledger(settings) as ledger, _opened(options.file) as (file, size), _progress("import", "bytes") as tell:
+    with _ledger(settings) as ledger, _opened(options.file) as (file, size), progress("import", "bytes") as tell:
         imports = EventImport(ledger=ledger, clock=SystemClock())
         report = imports.take(options.tenant, records_of(file, lambda place: tell(place, size)))
     for problem in report.problems:
@@ -107,7 +105,8 @@ def _import(settings: Settings, options: argparse.Namespace) -> int:
         print(f"forgetless: and {report.refused - len(report.problems)} more", file=sys.stderr)
     _say(report)
     if options.index:
-        print(f"indexed {build_services(settings).sweep.index_pending(options.tenant)} memories", file=sys.stderr)
+        with closing(build_services(settings)) as services:
+            print(f"indexed {services.sweep.index_pending(options.tenant)} memories", file=sys.stderr)
     return INCOMPLETE if report.refused else OK
 
 
@@ -183,23 +182,3 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, int | None]]:
         raise InvalidRequestError(f"{path}: {error.strerror}") from None
     with file:
         yield file, path.stat().st_size
-
-
-@contextmanager
-def _progress(doing: str, unit: str) -> Iterator[Tell]:
-    if not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    # Not in the layer: only an operator's machine needs it.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
-    columns = (
-        TextColumn(f"{doing} {{task.completed:,}} {unit}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(doing, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -74,6 +74,20 @@ class MemoryIndex:
         with self._answering():
             return {(row.memory.id, row.memory.version): list(row.vector) for row in self._rows if _key(row) in wanted}
 
+    def held(self, tenant: str, keys: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+        wanted = {(tenant, *key) for key in keys}
+        with self._answering():
+            return {(row.memory.id, row.memory.version) for row in self._rows if _key(row) in wanted}
+
+    def count(self, tenant: str | None = None) -> int:
+        with self._answering():
+            return sum(tenant in {None, row.memory.scope.tenant} for row in self._rows)
+
+    def keys(self, tenant: str, *, limit: int, beyond: str = "") -> list[tuple[str, int]]:
+        with self._answering():
+            rows = [row.memory for row in self._rows if row.memory.scope.tenant == tenant and row.memory.id >= beyond]
+        return [(memory.id, memory.version) for memory in rows[: max(limit, 0)]]
+
     def ping(self) -> None:
         with self._answering():
             pass

@@ -17,7 +17,10 @@ ForgetlessError
 └── DependencyError                a part that we need failed; try again later (503)
     ├── EmbedderError              the embedder's 429, 5xx or no connection
     ├── IndexUnavailableError
+    │   └── IndexDamagedError      it answers, and cannot read its own data: rebuild it
     ├── LedgerError
+    │   ├── LedgerDamagedError     the file is no ledger any more: restore it
+    │   └── LedgerLostError        it is empty, and the index beside it is not: restore it
     ├── QueueError
     ├── LlmUnavailableError        the LLM's 429, 5xx or no connection
     ├── DeadlineError              given up in time; the job goes on in the queue (504)
@@ -43,10 +46,13 @@ __all__ = [
     "ForgetlessError",
     "IdempotencyInProgressError",
     "IdempotencyMismatchError",
+    "IndexDamagedError",
     "IndexUnavailableError",
     "InvalidRequestError",
     "LeaseLostError",
+    "LedgerDamagedError",
     "LedgerError",
+    "LedgerLostError",
     "LlmReplyError",
     "LlmUnavailableError",
     "NotFoundError",
@@ -192,10 +198,26 @@ class IndexUnavailableError(DependencyError):
     code = "vector_store_unavailable"
 
 
+class IndexDamagedError(IndexUnavailableError):
+    """Milvus answers, and says that it cannot read or write what it holds."""
+
+
 class LedgerError(DependencyError):
     """The ledger could not be read or written."""
 
     code = "datastore_unavailable"
+
+
+class LedgerDamagedError(LedgerError):
+    """The ledger's file cannot be read as one any more; `reason` is what is wrong, without what to do."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
+
+
+class LedgerLostError(LedgerError):
+    """The ledger holds nothing, and what lies beside it says that it once did."""
 
 
 class QueueError(DependencyError):

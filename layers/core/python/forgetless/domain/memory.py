@@ -121,6 +121,14 @@ class Memory:
         updated_at = max(at, just_after(self.updated_at))
         return replace(self, version=self.version + 1, updated_at=updated_at, event_id=event_id, **changes)
 
+    def pending_since(self, *, contested: bool) -> str:
+        """Since when the index misses this version.
+
+        A microsecond late where the version before was pending still (`contested`): then its writer may write a row of
+        it yet, and die before taking it out, so that only sweep, who comes later, may call this memory indexed.
+        """
+        return just_after(self.updated_at) if contested else self.updated_at
+
     def tombstone(self, at: str, *, event_id: str) -> Memory:
         """The following version, deleted: text, metadata and context gone, ids and times kept."""
         return self.next_version(at, event_id=event_id).blanked(deleted=True)

@@ -1,7 +1,8 @@
 """The index port: finds ids by vector and by words; it never has the last word.
 
-Every method may raise IndexUnavailableError. Rows are immutable: their key is memory id and version. Repeating an
-insert may leave doubles, which `IndexHits` readers ignore (deduplicate by memory id) and `drop` removes.
+Every method may raise IndexUnavailableError, or IndexDamagedError when it answers but cannot read its own data. Rows
+are immutable: their key is memory id and version. Repeating an insert may leave doubles, which `IndexHits` readers
+ignore (deduplicate by memory id) and `drop` removes.
 """
 
 from __future__ import annotations
@@ -66,6 +67,15 @@ class Index(Protocol):
 
     def vectors(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[float]]:
         """The vectors of those rows that exist (a change of metadata alone reuses them)."""
+
+    def held(self, tenant: str, keys: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Those of these rows that exist."""
+
+    def count(self, tenant: str | None = None) -> int:
+        """How many rows the tenant has (or all tenants), doubles counted as often as they are there."""
+
+    def keys(self, tenant: str, *, limit: int, beyond: str = "") -> list[tuple[str, int]]:
+        """Up to `limit` rows of the tenant whose memory id sorts at or behind `beyond`, in no order; for samples."""
 
     def ping(self) -> None:
         """Raise IndexUnavailableError unless it answers now."""

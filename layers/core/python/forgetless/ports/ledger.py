@@ -15,6 +15,7 @@ from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
+from forgetless.ports.inspection import Inspection
 
 __all__ = [
     "DocumentStore",
@@ -143,8 +144,12 @@ class MemoryStore(Protocol):
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
         """Those of these memories whose index is pending; consistent."""
 
-    def mark_indexed(self, memories: Sequence[Memory]) -> None:
-        """The index holds exactly these versions now; a memory that has moved on stays pending."""
+    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
+        """The index holds exactly these versions now; a memory that has moved on stays pending.
+
+        `by_writer`: whoever made these versions says so, right after. One that was pending still when it moved on to
+        this version stays so: who made the version before may yet write its row, and die before taking it out again.
+        """
 
     def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
         """Mark every memory of the tenant (or of all) that is not deleted pending; returns how many: a rebuild."""
@@ -287,7 +292,9 @@ class IdempotencyStore(Protocol):
         """Forget what the request `began` with: it failed and may be tried again; another's record stays."""
 
 
-class Ledger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, Protocol):
+class Ledger(
+    MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, Inspection, Protocol
+):
     """All of it, in one store, so that what belongs together is one transaction."""
 
     def tidy(self) -> int:

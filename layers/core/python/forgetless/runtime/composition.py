@@ -22,7 +22,7 @@ from forgetless.ports.webhooks import WebhookSender
 from forgetless.runtime.settings import DEFAULT_LLM_MODEL, DEFAULT_LLM_URL, Settings, load_settings
 from forgetless.service.services import Ports, Services
 
-__all__ = ["build_ledger", "build_services", "collection_name", "services"]
+__all__ = ["build_index", "build_ledger", "build_services", "collection_name", "services"]
 
 _DAY_S = 86_400.0
 _HEALTH_TIMEOUT_S = 0.9
@@ -39,7 +39,7 @@ def build_services(settings: Settings) -> Services:
     llm = _llm(settings)
     ports = Ports(
         ledger=timed("ledger", build_ledger(settings)),
-        index=timed("index", _index(settings)),
+        index=timed("index", build_index(settings)),
         embedder=timed("embedder", _embedder(settings)),
         queue=timed("queue", _queue(settings)),
         clock=SystemClock(),
@@ -52,6 +52,8 @@ def build_services(settings: Settings) -> Services:
         settings_shown=settings.shown(),
         checks=_checks(settings),
         message_retention_s=retention or None,
+        # DynamoDB's ledger would be scanned as a whole.
+        rebuilds_lost_index=settings.ledger == "sqlite",
         requests_per_minute=settings.requests_per_minute,
     )
 
@@ -77,7 +79,8 @@ def build_ledger(settings: Settings) -> Ledger:
     return SqliteLedger(settings.ledger_path)
 
 
-def _index(settings: Settings) -> Index:
+def build_index(settings: Settings) -> Index:
+    """The collection of this model, dimension and recipe in Milvus."""
     from forgetless.adapters.index_milvus import MilvusIndex  # noqa: PLC0415
 
     return MilvusIndex(

@@ -9,7 +9,7 @@ from forgetless.domain.errors import InvalidRequestError
 from forgetless.runtime.logs import share_config
 from forgetless.runtime.settings import Settings, load_settings
 
-__all__ = ["REQUIRED", "check_environment", "start"]
+__all__ = ["REQUIRED", "check_environment", "keep_private", "start"]
 
 #: What has no sensible default but on one machine: required beside the deployed ledger.
 REQUIRED = ("FORGETLESS_LEDGER_TABLE", "FORGETLESS_QUEUE_URL", "FORGETLESS_MILVUS_URI", "FORGETLESS_EMBEDDER_URL")
@@ -17,9 +17,15 @@ REQUIRED = ("FORGETLESS_LEDGER_TABLE", "FORGETLESS_QUEUE_URL", "FORGETLESS_MILVU
 
 def start() -> Settings:
     """Called once by every entry point, before its first event; opens no connection (SnapStart)."""
+    keep_private()
     settings = check_environment()
     share_config()
     return settings
+
+
+def keep_private() -> None:
+    """Called once when a process starts: what it makes, the ledger above all, no other user of the machine can read."""
+    os.umask(0o077)
 
 
 def check_environment(environ: Mapping[str, str] = os.environ) -> Settings:

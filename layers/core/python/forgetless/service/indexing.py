@@ -27,6 +27,10 @@ class Indexer:
         self._index = index
         self._embedder = embedder
 
+    def holds_rows(self) -> bool:
+        """Whether the index has any row at all; raises IndexUnavailableError."""
+        return self._index.count() > 0
+
     def rows(self, memories: Sequence[Memory], words: Mapping[MessageRef, str]) -> list[IndexRow]:
         """Embed memories in one go; `words` are the contents of their context messages.
 
@@ -60,7 +64,8 @@ class Indexer:
         except IndexUnavailableError as error:
             _logger.warning("index is behind", extra={"memories": len(rows) + len(outdated), "reason": error.message})
             return False
-        self._ledger.mark_indexed([*current, *(memory for memory in outdated if not memory.live)])
+        written = [*current, *(memory for memory in outdated if not memory.live)]
+        self._ledger.mark_indexed(written, by_writer=True)
         return not without
 
     def replace_row(self, memory: Memory, *, reuse_version: int | None) -> bool:

@@ -36,6 +36,9 @@ class LimitedIndex:
     def vectors(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[float]]:
         return self._index.vectors(tenant, keys)
 
+    def held(self, tenant: str, keys: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+        return self._index.held(tenant, keys)
+
     def insert(self, rows: Sequence[IndexRow]) -> None:
         self._index.insert(rows)
 
@@ -46,6 +49,12 @@ class LimitedIndex:
         self._index.drop_older(tenant, memories)
 
     def drop_all(self, *_: object, **__: object) -> None:
+        raise ForbiddenError("This key is limited to certain users and may not do this.")
+
+    def count(self, *_: object, **__: object) -> int:
+        raise ForbiddenError("This key is limited to certain users and may not do this.")
+
+    def keys(self, *_: object, **__: object) -> list[tuple[str, int]]:
         raise ForbiddenError("This key is limited to certain users and may not do this.")
 
     def ping(self) -> None:

@@ -91,9 +91,9 @@ class LimitedLedger:
     def unindexed(self, *_: object, **__: object) -> NoReturn:
         raise ForbiddenError(_NOT_ITS_WORK)
 
-    def mark_indexed(self, memories: Sequence[Memory]) -> None:
+    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
         self._check(memory.scope for memory in memories)
-        self._ledger.mark_indexed(memories)
+        self._ledger.mark_indexed(memories, by_writer=by_writer)
 
     def mark_unindexed(self, *_: object, **__: object) -> NoReturn:
         raise ForbiddenError(_NOT_ITS_WORK)
@@ -221,11 +221,10 @@ class LimitedLedger:
     def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
         self._ledger.drop_request(tenant, self._own(name), began=began)
 
-    def tidy(self) -> NoReturn:
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise ForbiddenError(_NOT_ITS_WORK)
 
-    def migrate(self) -> NoReturn:
-        raise ForbiddenError(_NOT_ITS_WORK)
+    tidy = migrate = tenants = tally = sample = faults = _refuse
 
     def ping(self) -> None:
         self._ledger.ping()

@@ -68,6 +68,7 @@ class Services:
         settings_shown: Mapping[str, Any] | None = None,
         checks: Mapping[str, Callable[[], None]] | None = None,
         message_retention_s: float | None = None,
+        rebuilds_lost_index: bool = True,
         requests_per_minute: int = 0,
         announcer: Announcer | None = None,
     ) -> None:
@@ -99,7 +100,12 @@ class Services:
         self.instructions = InstructionService(llm=ports.llm, clock=clock)
         self.ingest = IngestService(ledger=ledger, clock=clock, inference=inference, queue=ports.queue)
         self.sweep = SweepService(
-            ledger=ledger, indexer=indexer, queue=ports.queue, clock=clock, message_retention_s=message_retention_s
+            ledger=ledger,
+            indexer=indexer,
+            queue=ports.queue,
+            clock=clock,
+            message_retention_s=message_retention_s,
+            rebuilds=rebuilds_lost_index,
         )
         self.health = HealthService(
             {
@@ -119,6 +125,12 @@ class Services:
             ports = replace(self._ports, ledger=ledger, index=index)
             self._limited[users] = Services(ports, settings_shown=self._settings_shown, announcer=self._announcer)
         return self._limited[users]
+
+    def close(self) -> None:
+        """Release ledger, index and embedder."""
+        self._ports.ledger.close()
+        self._ports.index.close()
+        self._ports.embedder.close()
 
     def describe(self) -> dict[str, Any]:
         """The effective settings, without secrets."""

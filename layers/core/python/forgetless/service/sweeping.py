@@ -32,6 +32,8 @@ UNINDEXED_AFTER_S = 10.0
 PORTION = 100
 MOST_PORTIONS = 50
 PART_S = 15.0
+#: Memories that are counted to tell a lost index from one that has not begun.
+_COUNTED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +47,34 @@ class SweepReport:
 
 
 class SweepService:
-    """The repair that runs on a schedule; every step is harmless to repeat."""
+    """The repair that runs on a schedule; every step is harmless to repeat.
+
+    `rebuilds`: looking for a lost index, and marking all memories at once, is within a run's time and rights.
+    """
 
     def __init__(
-        self, *, ledger: Ledger, indexer: Indexer, queue: JobQueue, clock: Clock, message_retention_s: float | None
+        self,
+        *,
+        ledger: Ledger,
+        indexer: Indexer,
+        queue: JobQueue,
+        clock: Clock,
+        message_retention_s: float | None,
+        rebuilds: bool = True,
     ) -> None:
         self._ledger = ledger
         self._indexer = indexer
         self._queue = queue
         self._clock = clock
         self._message_retention_s = message_retention_s
+        self._rebuilds = rebuilds
         self._given_up = 0
 
     def sweep(self) -> SweepReport:
         """One bounded run; a part that fails is logged and the others still run."""
         self._given_up = 0
         self._attempt("tidy", self._ledger.tidy)
+        self._attempt("lost index", self._notice_a_lost_index)
         return SweepReport(
             requeued=self._attempt("requeue", self._requeue),
             given_up=self._given_up,
@@ -112,6 +126,19 @@ class SweepService:
         # The time makes a new deduplication id for each round, the same one for two sweeps at once.
         self._queue.send(job, attempt=f"sweep-{job.updated_at}")
         return True
+
+    def _notice_a_lost_index(self) -> int:
+        """An index that holds nothing beside memories that it once took was lost under the running service."""
+        if not self._rebuilds or self._indexer.holds_rows() or not self._ledger.tenants(limit=1)[0]:
+            return 0
+        tally = self._ledger.tally(limit=_COUNTED)
+        # The first memory of all may have come in between.
+        if tally.live <= tally.pending or self._indexer.holds_rows():
+            return 0
+        # As if since long: this very run begins with it.
+        marked = self._ledger.mark_unindexed(at=later(self._clock.now(), -UNINDEXED_AFTER_S))
+        _logger.warning("the index was lost and is made anew", extra={"memories": marked})
+        return marked
 
     def _index(self) -> int:
         return self._in_portions(

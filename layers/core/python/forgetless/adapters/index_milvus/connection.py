@@ -10,7 +10,7 @@ from typing import Any
 
 from forgetless.adapters.index_milvus.schema import prepare_collection
 from forgetless.adapters.secrets_aws import Secret, shown
-from forgetless.domain.errors import IndexUnavailableError
+from forgetless.domain.errors import IndexDamagedError, IndexUnavailableError
 
 __all__ = ["Collection"]
 
@@ -18,6 +18,8 @@ __all__ = ["Collection"]
 _NOT_READY = frozenset({100, 101, 700})
 #: Lite reads BM25's statistics while a row is written; asked again, they are right.
 _BM25_RACE = "Invalid sparse row"
+#: What Milvus says when its own data fails it: an internal error, and one of its segments' reader.
+_DAMAGED = frozenset({5, 2000})
 _ATTEMPTS = 4
 _PAUSE_SECONDS = 0.01
 #: Lite's words for a collection without rows: BM25's mean length of nothing, and vectors that were never there.
@@ -83,8 +85,14 @@ class Collection:
 
     def ping(self) -> None:
         """Raise IndexUnavailableError unless Milvus answers now."""
-        self._translated(
-            "has_collection", lambda: self._connected().has_collection(self._name, timeout=self._timeout_s)
+        self.exists()
+
+    def exists(self) -> bool:
+        """Whether Milvus has the collection; raises IndexUnavailableError."""
+        return bool(
+            self._translated(
+                "has_collection", lambda: self._connected().has_collection(self._name, timeout=self._timeout_s)
+            )
         )
 
     def forget(self) -> None:
@@ -151,4 +159,5 @@ class Collection:
         except (MilvusException, RpcError) as exc:
             # Without Milvus' own message: it repeats the expression, and with it clients' values.
             code = getattr(exc, "code", None)
-            raise IndexUnavailableError(f"Milvus did not complete {operation} (code {code})") from exc
+            kind = IndexDamagedError if code in _DAMAGED else IndexUnavailableError
+            raise kind(f"Milvus did not complete {operation} (code {code})") from exc

@@ -98,6 +98,28 @@ class MilvusIndex:
                 found[split_pk(row["pk"])] = [float(value) for value in row["dense"]]
         return found
 
+    def held(self, tenant: str, keys: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+        return {
+            split_pk(row["pk"])
+            for expression in _key_expressions(tenant, keys)
+            for row in self._collection.call("query", filter=expression, output_fields=["pk"])
+        }
+
+    def count(self, tenant: str | None = None) -> int:
+        # A look must not make the collection that it looks for.
+        if not self._collection.exists():
+            return 0
+        where = "" if tenant is None else _within(tenant)
+        (row,) = self._collection.call("query", filter=where, output_fields=["count(*)"])
+        return int(row["count(*)"])
+
+    def keys(self, tenant: str, *, limit: int, beyond: str = "") -> list[tuple[str, int]]:
+        if limit <= 0 or not self._collection.exists():
+            return []
+        where = f"{_within(tenant)} and pk >= {lit(key_text(beyond))}" if beyond else _within(tenant)
+        rows = self._collection.call("query", filter=where, output_fields=["pk"], limit=min(limit, MAX_LIMIT))
+        return [split_pk(row["pk"]) for row in rows]
+
     def ping(self) -> None:
         self._collection.ping()
 

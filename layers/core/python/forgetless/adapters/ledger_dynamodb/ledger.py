@@ -8,6 +8,7 @@ from forgetless.adapters.ledger_dynamodb import schema
 from forgetless.adapters.ledger_dynamodb.answering import IdempotencyStore
 from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_dynamodb.documents import DocumentStore
+from forgetless.adapters.ledger_dynamodb.inspection import InspectionStore
 from forgetless.adapters.ledger_dynamodb.jobs import JobStore
 from forgetless.adapters.ledger_dynamodb.keys import SCHEMA
 from forgetless.adapters.ledger_dynamodb.leases import KeyStore, LeaseStore
@@ -19,7 +20,9 @@ from forgetless.adapters.ledger_dynamodb.units import Units
 __all__ = ["DynamoLedger"]
 
 
-class DynamoLedger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore):
+class DynamoLedger(
+    MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, InspectionStore
+):
     """The ledger in the table of this name, which any number of processes share.
 
     boto3 finds region, credentials and endpoint as ever (AWS_ENDPOINT_URL_DYNAMODB too); nothing is opened before

@@ -88,9 +88,9 @@ class MemoryStore(Store):
         heads = {keys.head(tenant, id_): id_ for id_ in ids}
         return {heads[key] for key, item in self._table.read(heads).items() if "pending" in item}
 
-    def mark_indexed(self, memories: Sequence[Memory]) -> None:
+    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
         for portion in portions(memories, _PORTION):
-            self._units.run(partial(_mark_indexed, memories=portion))
+            self._units.run(partial(_mark_indexed, memories=portion, by_writer=by_writer))
 
     def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
         # A rebuild: an administrator's command.
@@ -146,13 +146,15 @@ def _append(
         message_items.insert(unit, new_messages)
 
 
-def _mark_indexed(unit: Unit, memories: Sequence[Memory]) -> None:
+def _mark_indexed(unit: Unit, memories: Sequence[Memory], *, by_writer: bool) -> None:
     marked = {keys.head(memory.scope.tenant, memory.id): memory for memory in memories}
     unit.load(marked)
     for key, memory in marked.items():
         item = unit.get(key)
         # A context only shrinks within a version, so its size tells whether these are the words that were indexed.
         if item is None or (item["version"], item["context_size"]) != (memory.version, len(memory.context)):
+            continue
+        if by_writer and item.get("pending") != memory.updated_at:
             continue
         unit.put(key, {name: value for name, value in item.items() if name not in {"pending", "gsi1pk", "gsi1sk"}})
 

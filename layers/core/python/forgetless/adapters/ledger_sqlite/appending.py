@@ -16,7 +16,7 @@ __all__ = ["DELETED", "LIVE", "SUPERSEDED", "apply", "check_duplicates", "link_c
 #: Values of the column `state`.
 LIVE, SUPERSEDED, DELETED = 0, 1, 2
 
-_CURRENT = "SELECT version, context_size FROM memories WHERE tenant = ? AND id = ?"
+_CURRENT = "SELECT version, context_size, pending_since IS NOT NULL FROM memories WHERE tenant = ? AND id = ?"
 
 _HELD = """
 SELECT events.kind, texts.body, memories.state FROM events CROSS JOIN texts USING (text_id)
@@ -41,7 +41,7 @@ def apply(db: sqlite3.Connection, event: Event) -> bool:
     """Write one event and the memory's state after it; False when the ledger holds it already."""
     memory = event.memory
     tenant, id_ = to_blob(memory.scope.tenant), to_blob(memory.id)
-    version, context_size = db.execute(_CURRENT, (tenant, id_)).fetchone() or (0, 0)
+    version, context_size, was_pending = db.execute(_CURRENT, (tenant, id_)).fetchone() or (0, 0, 0)
     erases = event.kind is EventKind.DELETE or memory.deleted
     if erases:
         memory = memory.blanked(deleted=True)
@@ -57,7 +57,7 @@ def apply(db: sqlite3.Connection, event: Event) -> bool:
         _blank_events(db, memory.scope.tenant, id_)
     text_id = texts.add(db, dump_memory(memory))
     db.execute(_INSERT_EVENT, (tenant, id_, memory.version, str(event.kind), to_blob(memory.job_id), text_id))
-    _put(db, memory, text_id)
+    _put(db, memory, text_id, pending_since=memory.pending_since(contested=bool(was_pending)))
     if memory.context:
         link_context(db, memory)
     return True
@@ -120,14 +120,14 @@ def drop_context(db: sqlite3.Connection, memory: Memory, refs: frozenset[Message
     texts.shorten(db, text_id, dump_memory(memory))
 
 
-def _put(db: sqlite3.Connection, memory: Memory, text_id: int) -> None:
+def _put(db: sqlite3.Connection, memory: Memory, text_id: int, *, pending_since: str) -> None:
     state = DELETED if memory.deleted else LIVE if memory.superseded_by is None else SUPERSEDED
     scope = memory.scope
     head = (to_blob(scope.tenant), to_blob(memory.id), memory.version, state)
     order = (memory.created_at, memory.position, memory.updated_at)
     # A deleted memory keeps no hash: it would tell who guesses the text.
     text = (scope.key(), "" if memory.deleted else memory.hash, int(memory.extracted))
-    tail = (memory.updated_at, len(memory.context), text_id)
+    tail = (pending_since, len(memory.context), text_id)
     db.execute(_PUT_MEMORY, (*head, *order, *scope_columns(scope), *text, *tail))
 
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from forgetless.adapters.ledger_sqlite.failures import failure_of
+from forgetless.adapters.ledger_sqlite.presence import Presence
 from forgetless.adapters.ledger_sqlite.schema import migrate
 from forgetless.adapters.ledger_sqlite.write_doubt import WriteDoubt
 from forgetless.domain.errors import LedgerError
@@ -58,6 +60,7 @@ class Connections:
         self._local = threading.local()
         self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
         self._closed = False
+        self._presence = Presence(self._path)
         #: True at first: a process that was killed may have left erased words in the log.
         self._scrub_due = True
         #: Threads of this process queue here rather than poll the file's lock.
@@ -96,6 +99,7 @@ class Connections:
         self._closed = True
         for connection in list(self._open):
             connection.close()
+        self._presence.leave()
 
     def _retry(self, attempt: Callable[[float], T]) -> T:
         give_up = time.monotonic() + self._busy_timeout_s
@@ -104,14 +108,10 @@ class Connections:
             try:
                 return attempt(give_up - time.monotonic())
             except OSError as error:
-                raise LedgerError(f"the ledger {self._path.name} cannot be opened: {error.strerror}") from error
+                raise failure_of(self._path, error) from error
             except sqlite3.Error as error:
-                if getattr(error, "sqlite_errorcode", None) in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
-                    raise LedgerError(
-                        f"the ledger {self._path.name} is damaged ({error}): restore it, or `make reset-data`"
-                    ) from error
                 if not _is_lock(error):
-                    raise LedgerError(f"the ledger {self._path.name} failed: {error}") from error
+                    raise failure_of(self._path, error) from error
                 if time.monotonic() >= give_up:
                     raise LedgerError(
                         f"the ledger {self._path.name} stayed locked for {self._busy_timeout_s:g} s"
@@ -144,6 +144,7 @@ class Connections:
             with self._opening:
                 if self._closed:
                     raise LedgerError(f"the ledger {self._path.name} is closed")
+                self._presence.enter()
                 connection = _Connection(_open(self._path))
                 self._open.add(connection)
             self._local.connection = connection

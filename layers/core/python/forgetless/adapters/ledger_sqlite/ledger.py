@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from forgetless.adapters.ledger_sqlite import copies
 from forgetless.adapters.ledger_sqlite.answering import IdempotencyStore
 from forgetless.adapters.ledger_sqlite.connections import Connections
 from forgetless.adapters.ledger_sqlite.documents import DocumentStore
+from forgetless.adapters.ledger_sqlite.inspection import InspectionStore
 from forgetless.adapters.ledger_sqlite.jobs import JobStore
 from forgetless.adapters.ledger_sqlite.leases import KeyStore, LeaseStore
 from forgetless.adapters.ledger_sqlite.memories import MemoryStore
@@ -21,7 +23,9 @@ _TRIAL = b"write trial"
 _TRIAL_BYTES = 256 * 1024
 
 
-class SqliteLedger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore):
+class SqliteLedger(
+    MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, InspectionStore
+):
     """The ledger in the file at `path`, which several threads and processes may share.
 
     The file (made at the first use, readable by its owner alone) and its -wal and -shm lie on a local disk: the
@@ -30,6 +34,10 @@ class SqliteLedger(MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, Do
 
     def __init__(self, path: Path | str, *, busy_timeout_s: float = 10.0) -> None:
         super().__init__(Connections(path, busy_timeout_s=busy_timeout_s))
+
+    def back_up(self, target: Path, tell: copies.Tell = lambda _done, _all: None) -> dict[str, int]:
+        """Copy the ledger as it is now to `target`, whole or not at all; returns its rows by table."""
+        return copies.back_up(self._connections, target, tell)
 
     def tidy(self) -> int:
         return 0  # a transaction that was not committed is gone with its process

@@ -104,9 +104,12 @@ class MemoryStore(Store):
             lambda db: {id_ for id_ in ids if db.execute(query, (owner, to_blob(id_))).fetchone() is not None}
         )
 
-    def mark_indexed(self, memories: Sequence[Memory]) -> None:
+    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
         # A context only shrinks within a version, so its size tells whether these are the words that were indexed.
-        rows = [(to_blob(m.scope.tenant), to_blob(m.id), m.version, len(m.context)) for m in memories]
+        rows = [
+            (to_blob(m.scope.tenant), to_blob(m.id), m.version, len(m.context), m.updated_at if by_writer else None)
+            for m in memories
+        ]
         if rows:
             self._connections.write(lambda db: _mark_indexed(db, rows), durable=False)
 
@@ -175,9 +178,9 @@ def _entities(db: sqlite3.Connection, tenant: bytes) -> Iterable[Entity]:
     return found
 
 
-def _mark_indexed(db: sqlite3.Connection, rows: Sequence[tuple[bytes, bytes, int, int]]) -> None:
+def _mark_indexed(db: sqlite3.Connection, rows: Sequence[tuple[bytes, bytes, int, int, str | None]]) -> None:
     db.executemany(
-        "UPDATE memories SET pending_since = NULL"
-        " WHERE tenant = ? AND id = ? AND version = ? AND context_size = ? AND pending_since IS NOT NULL",
+        "UPDATE memories SET pending_since = NULL WHERE tenant = ?1 AND id = ?2 AND version = ?3 AND context_size = ?4"
+        " AND pending_since IS NOT NULL AND (?5 IS NULL OR pending_since = ?5)",
         rows,
     )

@@ -118,6 +118,8 @@ SCHEMA_VERSION = len(_MIGRATIONS)
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the file to SCHEMA_VERSION, in one transaction; LedgerError when a newer Forgetless wrote it."""
     version = _version(connection)
+    if version == 0:
+        _refuse_a_foreign_file(connection)
     if version < SCHEMA_VERSION:
         connection.execute("BEGIN IMMEDIATE")
         version = _version(connection)  # another process may have been first
@@ -131,6 +133,16 @@ def migrate(connection: sqlite3.Connection) -> None:
         raise LedgerError(
             f"the ledger has schema {version} and this Forgetless knows {SCHEMA_VERSION}: "
             "install the newer Forgetless again, or start afresh with `make reset-data`"
+        )
+
+
+def _refuse_a_foreign_file(connection: sqlite3.Connection) -> None:
+    """Before our tables are made in a file: it must be empty, not another program's."""
+    tables = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    # Another process may make ours at this moment.
+    if tables and "memories" not in tables:
+        raise LedgerError(
+            "the ledger's file is another program's database: name another with FORGETLESS_LEDGER_PATH, or move it away"
         )
 
 

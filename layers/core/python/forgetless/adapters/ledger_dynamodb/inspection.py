@@ -1,0 +1,118 @@
+"""Looks at the table of bounded work: the first pages of a scan, parts of a tenant's list, and the queue of what pends.
+
+DynamoDB itself keeps items whole and copies them, so what can be broken is what belongs together: bodies in several
+items, and a memory's earlier versions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from forgetless.adapters.ledger_codec import from_blob, load_memory
+from forgetless.adapters.ledger_dynamodb import keys, lists
+from forgetless.adapters.ledger_dynamodb.keys import Key
+from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
+from forgetless.adapters.ledger_dynamodb.units import Store
+from forgetless.adapters.ledger_dynamodb.wire import Item, from_wire, to_wire
+from forgetless.domain.errors import LedgerError
+from forgetless.domain.memory import Memory
+from forgetless.ports.inspection import Faults, Tally
+
+__all__ = ["InspectionStore"]
+
+#: Pages of a scan: at most a megabyte each, and so many items.
+_PAGES, _PAGE_ITEMS = 20, 1000
+#: Entries of lists and queues that a count reads.
+_MOST_COUNTED = 20_000
+#: Memories whose parts and versions are looked at, and read at once.
+_LOOKED_AT, _PORTION = 200, 20
+
+
+class InspectionStore(Store):
+    """See `forgetless.ports.inspection.Inspection`."""
+
+    def tenants(self, *, limit: int) -> tuple[list[str], bool]:
+        heads, whole = self._scanned()
+        names = list(dict.fromkeys(from_blob(item["tenant"]) for item in heads))
+        return names[:limit], whole and len(names) <= limit
+
+    def tally(self, tenant: str | None = None, *, limit: int) -> Tally:
+        if tenant is None:
+            heads, whole = self._scanned()
+            live = sum(item["state"] == keys.LIVE for item in heads)
+            return Tally(live, sum("pending" in item for item in heads), exact=whole)
+        limit = min(limit, _MOST_COUNTED)
+        entries = list(islice(self._entries_of(tenant), limit + 1))
+        pending = list(islice(self._pending_of(tenant), limit + 1))
+        live = sum(not item["superseded"] for item in entries[:limit])
+        return Tally(live, len(pending[:limit]), exact=max(len(entries), len(pending)) <= limit)
+
+    def sample(self, tenant: str, *, limit: int) -> list[Memory]:
+        half = max(1, limit // 2)
+        found = [*islice(self._entries_of(tenant), half), *islice(self._entries_of(tenant, descending=True), half)]
+        wanted = dict.fromkeys(keys.head(tenant, from_blob(item["memory"])) for item in found)
+        heads = list(self._table.read(wanted).values())
+        memories = [load_memory(tenant, body) for _, body in self._table.bodies(heads)]
+        return [memory for memory in memories if memory.live][:limit]
+
+    def faults(self, *, seconds: float, thorough: bool = False) -> Faults:
+        heads, _ = self._scanned()
+        wanted = [key_of(item) for item in (heads if thorough else heads[:_LOOKED_AT])]
+        end, seen = time.monotonic() + seconds, 0
+        found: list[str] = []
+        for portion in portions(wanted, _PORTION):
+            if time.monotonic() >= end:
+                break
+            found += self._broken(portion)
+            seen += len(portion)
+        return Faults(tuple(found), f"{seen} memories with their versions")
+
+    def _broken(self, heads: Sequence[Key]) -> Iterator[str]:
+        for key, item in self._table.read(heads).items():
+            try:
+                self._table.bodies([item])
+            except LedgerError as error:
+                yield error.message
+            versions = sum(1 for _ in self._table.query(key.pk, "V#"))
+            if versions != item["version"] - 1:
+                yield f"{key.pk} is at version {item['version']} and has {versions} earlier ones"
+
+    def _scanned(self) -> tuple[list[Item], bool]:
+        """Heads of memories as the first pages of a scan have them, and whether these are all."""
+        parameters: dict[str, Any] = {
+            "TableName": self._table.client.table,
+            "FilterExpression": "sk = :sk",
+            "ExpressionAttributeValues": to_wire({":sk": keys.HEAD}),
+            "Limit": _PAGE_ITEMS,
+        }
+        found: list[Key] = []
+        for _ in range(_PAGES):
+            answer = self._table.call("scan", **parameters)
+            found += [key_of(from_wire(item)) for item in answer["Items"]]
+            if "LastEvaluatedKey" not in answer:
+                return list(self._table.read(found).values()), True
+            parameters["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return list(self._table.read(found).values()), False
+
+    def _entries_of(self, tenant: str, *, descending: bool = False) -> Iterator[Item]:
+        """What the tenant's list names, oldest or newest first within each of its partitions."""
+        streams = [
+            self._table.query(pk, descending=descending, page=_PAGE_ITEMS)
+            for pk in keys.partitions(lists.LIST, tenant, "tenant")
+        ]
+        while streams:  # in turn, so that a sample is not of one partition alone
+            for stream in list(streams):
+                item = next(stream, None)
+                if item is None:
+                    streams.remove(stream)
+                else:
+                    yield item
+
+    def _pending_of(self, tenant: str) -> Iterator[Key]:
+        begin = keys.head(tenant, "").pk.rpartition("#")[0] + "#"
+        for queue in keys.PENDING_QUEUES:
+            named = self._table.queue(queue, Between(lists.LOWEST, lists.HIGHEST), page=_PAGE_ITEMS)
+            yield from (key for key in named if key.pk.startswith(begin))

@@ -1,0 +1,157 @@
+"""Copies of a ledger's file, by SQLite's backup API: made while others write, whole or not there at all.
+
+A copy is made in a folder of its own beside its place, checked, and only then renamed. It is one file, without a log
+beside it, and as readable as the ledger: by its owner alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from forgetless.adapters.ledger_sqlite.connections import Connections
+from forgetless.adapters.ledger_sqlite.inspection import counts_of
+from forgetless.adapters.ledger_sqlite.schema import SCHEMA_VERSION
+from forgetless.domain.errors import InvalidRequestError, LedgerError
+
+__all__ = ["Tell", "as_one_file", "back_up", "copy_out", "move_to", "read_only", "workplace"]
+
+#: Called with how many pages are copied, of how many.
+Tell = Callable[[int, int], None]
+
+#: Pages that are copied between two calls of `Tell`.
+_PAGES = 2000
+#: A folder that is younger may not be locked yet.
+_YOUNG_S = 60.0
+#: Errors that a copy meets, and its source, which is read, does not.
+_OF_THE_COPY = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+
+
+def back_up(connections: Connections, target: Path, tell: Tell) -> dict[str, int]:
+    """Copy the ledger, as it is at this moment, to `target`, which is replaced; returns its rows by table."""
+    with workplace(target) as folder:
+        staged = folder / "ledger.db"
+        counts = connections.read(lambda raw: _copy(raw, staged, tell))
+        _verify(staged, counts)
+        move_to(staged, target)
+    return counts
+
+
+def copy_out(source: Path, staged: Path, tell: Tell) -> None:
+    """Copy a backup into `staged` and check it; raises InvalidRequestError for what is no sound ledger of ours."""
+    try:
+        with closing(read_only(source)) as raw:
+            version = int(raw.execute("PRAGMA user_version").fetchone()[0])
+            tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not {"memories", "events", "texts"} <= tables:
+                raise InvalidRequestError(f"{source} is no backup of a ledger")
+            if version > SCHEMA_VERSION:
+                raise InvalidRequestError(f"{source} was made by a newer Forgetless (schema {version}): install that")
+            raw.execute("BEGIN")
+            _duplicate(raw, staged, tell)
+        _verify(staged, None)
+    except sqlite3.Error as error:
+        raise InvalidRequestError(f"{source} cannot be read as a ledger: {error}") from error
+    except LedgerError as error:
+        raise InvalidRequestError(f"{source} is damaged: {error.message}") from error
+
+
+def as_one_file(staged: Path) -> dict[str, int]:
+    """Leave no log beside a copy that was opened as a ledger; returns its rows by table."""
+    with closing(sqlite3.connect(staged, isolation_level=None)) as copy:
+        copy.execute("PRAGMA journal_mode = DELETE")
+        return counts_of(copy)
+
+
+@contextmanager
+def workplace(target: Path) -> Iterator[Path]:
+    """A closed folder beside `target`, gone afterwards; folders of processes that were killed are cleared away too."""
+    begin = f".{target.name}.part-"
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in target.parent.glob(f"{begin}*"):
+        with _owned(left) as ours:
+            if ours and time.time() - left.stat().st_mtime > _YOUNG_S:
+                shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=begin, dir=target.parent))
+    with _owned(folder):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _copy(raw: sqlite3.Connection, staged: Path, tell: Tell) -> dict[str, int]:
+    raw.execute("BEGIN")  # one moment for the counts and for all pages, however long the copy takes
+    try:
+        counts = counts_of(raw)
+        _duplicate(raw, staged, tell)
+        return counts
+    finally:
+        raw.execute("COMMIT")
+
+
+def _duplicate(raw: sqlite3.Connection, staged: Path, tell: Tell) -> None:
+    with closing(sqlite3.connect(staged, isolation_level=None)) as copy:
+        staged.chmod(0o600)
+        try:
+            raw.backup(copy, pages=_PAGES, progress=lambda _, left, all_: tell(all_ - left, all_), sleep=0.01)
+            copy.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF in _OF_THE_COPY:
+                raise LedgerError(f"the copy cannot be written: {error}") from error
+            raise
+
+
+def _verify(staged: Path, counts: dict[str, int] | None) -> None:
+    with closing(sqlite3.connect(staged, isolation_level=None)) as copy:
+        (said,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
+        if said != "ok":
+            raise LedgerError(f"the copy is not whole ({' '.join(said.split())}): is the ledger itself damaged?")
+        if counts is not None and counts_of(copy) != counts:
+            raise LedgerError("the copy does not hold what the ledger holds; try again")
+
+
+def read_only(source: Path) -> sqlite3.Connection:
+    """A file that nobody writes to; where a log lies beside it, with what stands there. Nothing is made beside it."""
+    if not source.is_file():
+        raise InvalidRequestError(f"{source} is no file")
+    log = source.with_name(f"{source.name}-wal")
+    alone_ = not log.exists() or log.stat().st_size == 0
+    where = f"{source.absolute().as_uri()}?mode=ro{'&immutable=1' if alone_ else ''}"
+    return sqlite3.connect(where, uri=True, isolation_level=None)
+
+
+def move_to(staged: Path, target: Path) -> None:
+    """Rename a finished copy, so that the new name outlives a power cut."""
+    staged.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _owned(folder: Path) -> Iterator[bool]:
+    """Whether no living process works in the folder; it is ours meanwhile."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,115 @@
+"""Another file in the ledger's place: only where nobody uses the ledger, and with what was there kept beside it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from forgetless.adapters.ledger_sqlite.copies import move_to, read_only
+from forgetless.adapters.ledger_sqlite.presence import alone
+from forgetless.domain.errors import LedgerError
+
+__all__ = ["beside", "holds_anything", "put_in_place", "refuse_use"]
+
+#: What makes a ledger one that somebody uses; a key, which every start registers, does not.
+_CONTENT = {
+    "memories": "SELECT 1 FROM memories LIMIT 1",
+    "jobs": "SELECT 1 FROM jobs LIMIT 1",
+    "documents": "SELECT 1 FROM documents WHERE tenant <> x'' LIMIT 1",
+}
+#: Names of what SQLite keeps beside a database.
+_BESIDE = ("-wal", "-shm", "-journal")
+
+
+def holds_anything(place: Path) -> bool:
+    """Whether there is anything that a restore would take the place of; a damaged or foreign file counts."""
+    if not place.is_file():
+        return place.exists()
+    if place.stat().st_size == 0:
+        return False
+    try:
+        with closing(read_only(place)) as raw:
+            tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            return bool(tables) and any(
+                table not in tables or raw.execute(query).fetchone() for table, query in _CONTENT.items()
+            )
+    except sqlite3.Error:
+        return True
+
+
+def refuse_use(place: Path) -> None:
+    """Raise LedgerError when another process has the ledger open."""
+    with _held(place):
+        pass
+
+
+def put_in_place(staged: Path, place: Path, *, aside: Path) -> bool:
+    """Put a copy in the ledger's place; what was there goes into the folder `aside`. Returns whether there was any.
+
+    Raises LedgerError when another process has the ledger open: it would go on writing into what is moved away.
+    """
+    with _held(place):
+        there = [file for file in (place, *beside(place)) if os.path.lexists(file)]
+        if there:
+            aside.mkdir(mode=0o700)
+        # The log first: beside a new file it would be taken for its own.
+        for file in reversed(there):
+            _set_aside(file, aside / file.name, stays=file == place)
+        move_to(staged, place)
+    return bool(there)
+
+
+def _set_aside(file: Path, name: Path, *, stays: bool) -> None:
+    """Move a file; one that `stays` gets a second name where the disk has such, so that its place is never empty."""
+    if stays:
+        try:
+            os.link(file, name, follow_symlinks=False)
+        except OSError:
+            pass
+        else:
+            return
+    file.rename(name)
+
+
+def beside(place: Path) -> Iterator[Path]:
+    """The names of the files that SQLite keeps beside a database."""
+    for suffix in _BESIDE:
+        yield place.with_name(place.name + suffix)
+
+
+@contextmanager
+def _held(place: Path) -> Iterator[None]:
+    """Nobody else uses the ledger, nor begins to."""
+    with alone(place):
+        if _can_be_read(place):
+            _refuse_an_older_user(place)
+        yield
+
+
+def _can_be_read(place: Path) -> bool:
+    """Whether it is a database; opening an empty or damaged one for writing would have SQLite delete its log."""
+    if not place.is_file() or place.stat().st_size == 0:
+        return False
+    try:
+        with closing(read_only(place)) as raw:
+            raw.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except sqlite3.DatabaseError:
+        return False
+    return True
+
+
+def _refuse_an_older_user(place: Path) -> None:
+    """A process of an earlier version, or a person's own tool, is not seen but by SQLite's locks."""
+    with closing(sqlite3.connect(place, timeout=1.0, isolation_level=None)) as raw:
+        try:
+            # In this mode the first use asks for a lock that excludes every other connection.
+            raw.execute("PRAGMA locking_mode = EXCLUSIVE")
+            raw.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                raise LedgerError(
+                    f"the ledger {place.name} is in use: stop the service first (make down), then restore"
+                ) from error

@@ -1,0 +1,135 @@
+"""The command line's `backup`, `restore` and `checkpoint`: copies of the SQLite ledger, made while the service runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
+
+from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.adapters.ledger_sqlite.copies import as_one_file, copy_out, workplace
+from forgetless.adapters.ledger_sqlite.replacement import beside, holds_anything, put_in_place, refuse_use
+from forgetless.cli_progress import progress
+from forgetless.domain.errors import InvalidRequestError, LedgerError
+from forgetless.runtime.settings import Settings
+from forgetless.service.ledger_identity import new_identity, read_identity, write_identity
+
+__all__ = ["add_backup_commands"]
+
+OK = 0
+
+_DYNAMODB = (
+    "the ledger is in DynamoDB, which keeps its own copies: switch point-in-time recovery on, restore a moment into a "
+    "new table, name it with FORGETLESS_LEDGER_TABLE, and run forgetless reindex --afresh"
+)
+
+
+def add_backup_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add all three."""
+    backup = commands.add_parser("backup", help="copy the ledger, while the service runs")
+    backup.add_argument("target", help="the copy's file, or a folder in which it is named by the time")
+    backup.add_argument("--overwrite", action="store_true", help="replace an older copy of this name")
+    backup.set_defaults(run=_backup)
+    restore = commands.add_parser("restore", help="put a copy in the ledger's place, while the service is stopped")
+    restore.add_argument("source", type=Path, help="what backup wrote")
+    restore.add_argument(
+        "--replace", action="store_true", help="although a ledger with memories is there; it is kept beside the new one"
+    )
+    restore.set_defaults(run=_restore)
+    checkpoint = commands.add_parser("checkpoint", help="write the ledger's log into its file, once all has stopped")
+    checkpoint.set_defaults(run=_checkpoint)
+
+
+def _backup(settings: Settings, options: argparse.Namespace) -> int:
+    place = _sqlite(settings)
+    target = _named(options.target)
+    if not place.is_file() or place.stat().st_size == 0:
+        raise InvalidRequestError(f"there is no ledger at {place}: FORGETLESS_LEDGER_PATH names it")
+    if target.resolve() in {file.resolve() for file in (place, *beside(place))}:
+        raise InvalidRequestError(f"{target} is the ledger itself; name another file")
+    if os.path.lexists(target) and not options.overwrite:
+        raise InvalidRequestError(f"{target} is there already; name another file, or give --overwrite")
+    with closing(SqliteLedger(place)) as ledger, progress("backup", "pages") as tell, _writing(target):
+        counts = ledger.back_up(target, tell)
+    print(f"{target}: {_told(counts)}, {target.stat().st_size:,} bytes, verified")
+    return OK
+
+
+def _restore(settings: Settings, options: argparse.Namespace) -> int:
+    place, source = _sqlite(settings), options.source
+    if place.exists() and source.exists() and source.samefile(place):
+        raise InvalidRequestError(f"{source} is the ledger itself; name a copy of it")
+    if holds_anything(place) and not options.replace:
+        raise InvalidRequestError(
+            f"{place} holds a ledger already; give --replace (make restore FILE=... ARGS=--replace) to put the copy "
+            "in its place: the old one is kept beside it"
+        )
+    aside = place.with_name(f"{place.name}.before-restore-{_moment()}")
+    with _writing(place), workplace(place) as folder, progress("restore", "pages") as tell:
+        refuse_use(place)  # before the work, and again when it is done
+        staged = folder / place.name
+        copy_out(source, staged, tell)
+        pending = _unlike_any_index(staged)
+        counts = as_one_file(staged)
+        replaced = put_in_place(staged, place, aside=aside)
+    print(f"{place}: {_told(counts)}, of which {pending:,} are to be indexed")
+    if replaced:
+        print(f"what was there before lies in {aside}; delete it when you need it no more")
+    print("the index is made anew at the next `make up`; elsewhere: forgetless reindex")
+    return OK
+
+
+def _unlike_any_index(staged: Path) -> int:
+    """Whatever lies beside the ledger was not made from it: all is pending, and rows of others must go."""
+    with closing(SqliteLedger(staged)) as ledger:
+        ledger.migrate()
+        now = SystemClock().now()
+        identity = (read_identity(ledger) or new_identity()).restamped(rebuild=True)
+        write_identity(ledger, identity, at=now)
+        return ledger.mark_unindexed(at=now)
+
+
+def _checkpoint(settings: Settings, options: argparse.Namespace) -> int:
+    """Who closes a ledger last writes its log into its file; processes that were ended have not closed it."""
+    del options
+    path = Path(settings.ledger_path)
+    if settings.ledger == "sqlite" and path.is_file() and path.stat().st_size > 0:
+        with closing(SqliteLedger(path)) as ledger:
+            ledger.ping()
+    return OK
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise LedgerError(f"{file} cannot be written: {error}") from error
+
+
+def _sqlite(settings: Settings) -> Path:
+    if settings.ledger != "sqlite":
+        raise InvalidRequestError(_DYNAMODB)
+    return Path(settings.ledger_path)
+
+
+def _named(given: str) -> Path:
+    if not (Path(given).is_dir() or given.endswith(os.sep)):
+        return Path(given)
+    begin = f"ledger-{_moment()}"
+    names = (f"{begin}{f'-{number}' if number > 1 else ''}.db" for number in count(1))
+    return next(file for name in names if not os.path.lexists(file := Path(given) / name))
+
+
+def _moment() -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+
+
+def _told(counts: dict[str, int]) -> str:
+    return ", ".join(f"{counts[table]:,} {table}" for table in ("memories", "events", "messages", "jobs", "keys"))

@@ -1,0 +1,69 @@
+"""Which ledger this is, and in which state an index was last kept beside it: a document that no tenant sees."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict, dataclass, replace
+
+from forgetless.domain.documents import Document
+from forgetless.domain.errors import LedgerError
+from forgetless.ports.ledger import Ledger
+
+__all__ = ["IndexNote", "LedgerIdentity", "new_identity", "read_identity", "write_identity"]
+
+#: No tenant's, so that nobody lists, exports or resets it.
+_PLACE = ("", "ledger", "identity")
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerIdentity:
+    """`id` stays for ever, `stamp` changes at every start: an older copy of the same ledger has an older one.
+
+    `rebuild`: the index must be made from nothing, since it may hold rows that this ledger does not know.
+    """
+
+    id: str
+    stamp: str
+    rebuild: bool = False
+
+    def restamped(self, *, rebuild: bool) -> LedgerIdentity:
+        """The same ledger from here on."""
+        return replace(self, stamp=_random(), rebuild=rebuild)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexNote:
+    """What is kept beside the index: its collection, the ledger that it was made from, and that ledger's stamps.
+
+    Two stamps stand there while one takes the other's place. An older version noted the collection alone.
+    """
+
+    collection: str
+    ledger: str = ""
+    stamps: tuple[str, ...] = ()
+
+
+def new_identity() -> LedgerIdentity:
+    """The identity of a ledger that has none yet."""
+    return LedgerIdentity(_random(), _random())
+
+
+def read_identity(ledger: Ledger) -> LedgerIdentity | None:
+    """The ledger's identity; None where none was ever noted."""
+    held = ledger.document(*_PLACE)
+    return None if held is None else LedgerIdentity(**held.body)
+
+
+def write_identity(ledger: Ledger, identity: LedgerIdentity, *, at: str) -> None:
+    """Note it in the ledger; raises LedgerError when others keep changing it."""
+    for _ in range(_TRIES):
+        held = ledger.document(*_PLACE)
+        version, created_at = (1, at) if held is None else (held.version + 1, held.created_at)
+        if ledger.put_document(Document(*_PLACE, asdict(identity), created_at, version)):
+            return
+    raise LedgerError("the ledger's identity is changed by others all the time; try again")
+
+
+def _random() -> str:
+    return str(uuid.uuid4())
