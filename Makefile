@@ -82,6 +82,11 @@ test-histories: $(STAMP) ## Clients, faults and a checker: is anything acknowled
 test-mutations: $(STAMP) ## Take the checks of tenants, keys and roles out one by one: some test must notice each
 	@$(CLEAN_ENV) $(PY) -m pytest -q -n 2 tests/tenancy/test_mutations.py -m 'mutations or slow' $(ARGS)
 
+# A round is the same one each time for its seed: what fails can be played again.
+test-races: $(STAMP) ## Several processes at once on every store, longer: make test-races TIMES=50 SEED=1000
+	@$(CLEAN_ENV) FORGETLESS_RACE_TIMES=$(or $(TIMES),10) FORGETLESS_RACE_SEED=$(or $(SEED),1) \
+		$(PY) -m pytest -q -n 2 --dist loadgroup --timeout 7200 tests/concurrency $(ARGS)
+
 # Each client in an environment of its own, with its own dependencies; CLIENTS names those that are wanted.
 test-clients: $(STAMP) model ## mem0's own clients, unmodified, against the service: make test-clients CLIENTS=py-2.2.1
 	@for client in $(CLIENTS); do sh local/up/client.sh "$$client" '$(CLIENTS_HOME)' || exit 1; done

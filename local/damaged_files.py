@@ -13,7 +13,7 @@ from pathlib import Path
 __all__ = ["UnusableFileError", "fault_of", "files_of", "set_aside"]
 
 #: Seconds that a look at one file may take; damage that lies deeper in a large one shows later.
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 5.0
 #: Seconds to wait for a lock that another program holds.
 LOCK_SECONDS = 5.0
 _STEPS = 10_000

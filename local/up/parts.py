@@ -93,7 +93,7 @@ def index_part(settings: Settings, environment: Mapping[str, str]) -> Part:
     """The rebuild, when the check asks for it."""
     return Part(
         "index",
-        index_command("reindex", settings, "--afresh"),
+        index_command("reindex", settings),
         environment,
         after=("ledger", "milvus", "embedder"),
         once=True,

@@ -288,6 +288,31 @@ def _migrate(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _tenants(ledger: Ledger, tenant: str) -> Done:
+    del tenant
+    found, _ = ledger.tenants(limit=FEW)
+    assert len(set(found)) == len(found) <= FEW
+    return Counter()
+
+
+def _tally(ledger: Ledger, tenant: str) -> Done:
+    found = ledger.tally(tenant, limit=9)
+    assert 0 <= found.pending <= FEW
+    assert 0 <= found.live <= FEW
+    return Counter()
+
+
+def _sample(ledger: Ledger, tenant: str) -> Done:
+    assert {memory.id for memory in ledger.sample(tenant, limit=9)} <= set(memory_ids(tenant))
+    return Counter()
+
+
+def _faults(ledger: Ledger, tenant: str) -> Done:
+    del tenant
+    assert not ledger.faults(seconds=1.0).found
+    return Counter()
+
+
 #: By the name of the ledger's method.
 OPERATIONS: dict[str, Callable[[Ledger, str], Done]] = {
     name.removeprefix("_"): operation

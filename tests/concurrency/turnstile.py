@@ -103,7 +103,7 @@ class Turnstile:
 
     def _fate(self, number: int, operation: str) -> str:
         fate = "well"
-        writes = operation not in {"BatchGetItem", "Query", "Scan", "DescribeTable"}
+        writes = operation not in {"BatchGetItem", "GetItem", "Query", "Scan"}
         if number in self._mortal and writes and self._dice.random() < 0.2:
             self._dead.add(number)
             fate = "dies"

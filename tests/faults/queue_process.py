@@ -25,14 +25,12 @@ from local.emulator.sqs.operations import Operations
 from local.emulator.sqs.service import QueueService
 from local.emulator.sqs.store import Store
 from local.emulator.template.model import Place
+from tests.faults.processes import PROCESSES
 
 __all__ = ["QueueProcess"]
 
 #: How long a process may take on a busy machine.
 PATIENCE_S = 120.0
-
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.faults.queue_process"])
 
 
 class QueueProcess:
@@ -54,7 +52,7 @@ class QueueProcess:
         """Start it; `kill_at` counts the points of the start itself. Whether it came so far as to serve."""
         self._line, theirs = multiprocessing.Pipe()
         arguments = (self._folder, self._listener, self.url, self._ahead_s, kill_at, theirs)
-        self._process = _processes.Process(target=_serve, args=arguments, daemon=True)
+        self._process = PROCESSES.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
         try:

@@ -25,6 +25,7 @@ from local.emulator.template.model import Place as AccountPlace
 from tests.faults.acts import SCOPE, perform, perform_in_process
 from tests.faults.ledgers import OpenLedger, half_written
 from tests.faults.parts import DiskIndex, Place
+from tests.faults.processes import PROCESSES
 from tests.faults.watching import HERE, Fate, Step, Way
 from tests.unit.servers import free_socket, serve_app
 
@@ -38,9 +39,6 @@ LATER_S = 200.0
 PATIENCE_S = 180.0
 #: Rounds of sweep and queue after which whatever is unfinished counts as lost.
 ROUNDS = 8
-
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.faults.acts", "boto3", "aws_lambda_powertools.utilities.batch"])
 
 
 @contextlib.contextmanager
@@ -97,7 +95,7 @@ class Stage:
     def start(self, act: str, argument: Any, fate: Fate | None = None) -> tuple[BaseProcess, Connection]:
         """In a process of its own."""
         ours, theirs = multiprocessing.Pipe()
-        process = _processes.Process(target=perform, args=(act, argument, self.place, fate, theirs), daemon=True)
+        process = PROCESSES.Process(target=perform, args=(act, argument, self.place, fate, theirs), daemon=True)
         process.start()
         theirs.close()
         return process, ours

@@ -69,7 +69,7 @@ _SQLITE = (
     _sql(
         "versions of documents",
         "documents.py",
-        '"SELECT version, text_id FROM documents WHERE tenant = ? AND kind = ?',
+        '"SELECT version, created_at, text_id FROM documents WHERE tenant = ? AND kind = ?',
         f"{_LEDGER}/test_documents.py",
         "-k",
         "apart",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,10 @@ import pytest
 from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli_stores import FAILED, INDEX_STALE, LEDGER_BROKEN, OK
+from forgetless.domain.errors import IndexUnavailableError
 from forgetless.domain.filters import EVERYTHING
+from forgetless.ports.index import IndexRow
+from forgetless.service.ledger_identity import Rebuild, read_identity, write_identity
 from tests.dynamo_server import DynamoServer
 from tests.unit.store_house import StoreHouse
 
@@ -31,7 +34,7 @@ def found(house: StoreHouse, tenant: str = "default") -> int:
 
 def rebuilt(house: StoreHouse) -> None:
     """What a start does on the word `reindex`; the next one has nothing to do."""
-    assert house.reindex("--afresh")[0] == OK
+    assert house.reindex()[0] == OK
     assert house.check()[0] == OK
     assert house.start() == "ok"
 
@@ -108,7 +111,7 @@ def test_a_marker_that_cannot_be_read_rebuilds(house: StoreHouse) -> None:
     rebuilt(house)
 
 
-def test_a_rebuild_that_was_interrupted_is_asked_for_again(house: StoreHouse) -> None:
+def test_a_rebuild_that_did_not_begin_is_asked_for_again(house: StoreHouse) -> None:
     house.start()
     house.say("tea")
     house.index.drop_all()
@@ -116,6 +119,48 @@ def test_a_rebuild_that_was_interrupted_is_asked_for_again(house: StoreHouse) ->
     house.say("coffee")
     assert house.start() == "reindex"
     rebuilt(house)
+
+
+def test_a_rebuild_that_was_interrupted_goes_on_where_it_was(
+    house: StoreHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.start()
+    for number in range(3):
+        house.say(*(f"memory {number} {n}" for n in range(60)))
+    house.index.drop_all()
+    assert house.start() == "reindex"
+    insert, portions = house.index.insert, iter(range(10))
+
+    def once(rows: Sequence[IndexRow]) -> None:
+        if next(portions):
+            raise IndexUnavailableError("gone again")
+        insert(rows)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.index, "insert", once)
+        assert house.reindex()[0] == FAILED
+    first = house.index.count()
+    assert 0 < first < 180
+    code, out, _ = house.check("--start")
+    assert (code, out.splitlines()) == (OK, ["note: the index is made anew: its rebuild was not finished", "reindex"])
+    code, out, _ = house.reindex()
+    assert (code, out.split()[1]) == (OK, str(180 - first))
+    assert house.index.count() == 180
+    assert house.start() == "ok"
+
+
+def test_an_index_that_was_lost_again_while_it_was_filled_begins_anew(
+    house: StoreHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test_a_rebuild_that_was_interrupted_goes_on_where_it_was(house, monkeypatch)
+    with closing(SqliteLedger(house.path)) as ledger:
+        identity = read_identity(ledger)
+        assert identity is not None
+        write_identity(ledger, replace(identity, rebuild=Rebuild.FILLING), at="2026-01-01T00:00:00.000000+00:00")
+    house.index.drop_all()
+    assert house.start() == "reindex"
+    rebuilt(house)
+    assert house.index.count() == 180
 
 
 def emptied(path: Path) -> None:
@@ -175,6 +220,18 @@ def test_an_empty_ledger_that_is_meant_drops_the_rows_once(house: StoreHouse, lo
     house.say("coffee")
     assert house.start() == "ok"
     assert found(house) == 1
+
+
+def test_the_log_of_a_ledger_that_is_gone_is_kept_and_stops_the_start(house: StoreHouse) -> None:
+    house.path.parent.mkdir()
+    log = house.path.with_name("ledger.db-wal")
+    log.write_bytes(b"once written " * 900)
+    code, _, err = house.check("--start")
+    assert code == LEDGER_BROKEN
+    assert "the log beside it is not" in err
+    assert house.check()[0] == LEDGER_BROKEN
+    assert log.read_bytes() == b"once written " * 900
+    assert house.start("--accept-empty-ledger") == "ok"
 
 
 def test_an_empty_ledger_is_seen_without_any_note_by_the_rows(house: StoreHouse) -> None:

@@ -52,7 +52,6 @@ def test_the_key_is_registered_only_after_the_stores_were_found_to_fit(tmp_path:
     assert "ledger" in part_of(settings, "key").after
     assert "--start" in part_of(settings, "ledger").command
     assert part_of(settings, "index").only_if == ("ledger", "reindex")
-    assert "--afresh" in part_of(settings, "index").command
 
 
 def test_an_empty_ledger_is_accepted_on_the_option_alone(tmp_path: Path) -> None:

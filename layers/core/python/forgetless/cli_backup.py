@@ -18,7 +18,7 @@ from forgetless.adapters.ledger_sqlite.replacement import beside, holds_anything
 from forgetless.cli_progress import progress
 from forgetless.domain.errors import InvalidRequestError, LedgerError
 from forgetless.runtime.settings import Settings
-from forgetless.service.ledger_identity import new_identity, read_identity, write_identity
+from forgetless.service.ledger_identity import Rebuild, new_identity, read_identity, write_identity
 
 __all__ = ["add_backup_commands"]
 
@@ -90,7 +90,7 @@ def _unlike_any_index(staged: Path) -> int:
     with closing(SqliteLedger(staged)) as ledger:
         ledger.migrate()
         now = SystemClock().now()
-        identity = (read_identity(ledger) or new_identity()).restamped(rebuild=True)
+        identity = (read_identity(ledger) or new_identity()).restamped(Rebuild.NEEDED)
         write_identity(ledger, identity, at=now)
         return ledger.mark_unindexed(at=now)
 

@@ -17,7 +17,14 @@ from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_index, build_ledger, build_services, collection_name
 from forgetless.runtime.index_note import place_of, read_note, write_note
 from forgetless.runtime.settings import Settings
-from forgetless.service.ledger_identity import IndexNote, LedgerIdentity, new_identity, read_identity, write_identity
+from forgetless.service.ledger_identity import (
+    IndexNote,
+    LedgerIdentity,
+    Rebuild,
+    new_identity,
+    read_identity,
+    write_identity,
+)
 from forgetless.service.store_check import SAMPLES, StoreCheck, damage
 from forgetless.service.store_report import AFRESH, StoreReport, Verdict
 from forgetless.service.store_start import StoreStart, absent_findings, noted_findings
@@ -58,6 +65,13 @@ class _Stores:
         """Whether SQLite's file is not there, or has nothing in it; opening it would make it."""
         path = Path(self.settings.ledger_path)
         return self.settings.ledger == "sqlite" and (not path.exists() or path.stat().st_size == 0)
+
+    @property
+    def log_left(self) -> bool:
+        """Whether the log of a ledger lies beside where its file should be; opening a new one would delete it."""
+        path = Path(self.settings.ledger_path)
+        log = path.with_name(f"{path.name}-wal")
+        return self.absent and log.exists() and log.stat().st_size > 0
 
 
 def add_store_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -130,7 +144,7 @@ def _report(stores: _Stores, options: argparse.Namespace) -> tuple[StoreReport, 
         return report, ""
     try:
         if stores.absent:
-            return replace(report, findings=absent_findings(note, stores.index)), ""
+            return replace(report, findings=absent_findings(note, stores.index, log_left=stores.log_left)), ""
         report = replace(report, findings=noted_findings(stores.ledger, stores.index, note, stores.collection))
         if report.verdict is Verdict.LEDGER:
             return report, ""
@@ -145,7 +159,7 @@ def _start(stores: _Stores, *, accept_empty: bool) -> str:
     """Why the index must be rebuilt, empty when it fits; notes in ledger and marker what they are from now on."""
     note = read_note(stores.marker)
     start = StoreStart(ledger=stores.ledger, index=stores.index, clock=SystemClock(), collection=stores.collection)
-    verdict = start.decide(note, absent=stores.absent, accept_empty=accept_empty)
+    verdict = start.decide(note, absent=stores.absent, log_left=stores.log_left, accept_empty=accept_empty)
     if verdict.dropped:
         print(f"note: {verdict.dropped}; this is meant, and the index's rows are dropped")
     if verdict.rebuild:
@@ -163,17 +177,28 @@ def _reindex(settings: Settings, options: argparse.Namespace) -> int:
         if options.if_needed and not _start(stores, accept_empty=options.accept_empty_ledger):
             print(f"{stores.collection} is up to date")
             return OK
-        identity = read_identity(stores.ledger) or new_identity()
-        if options.afresh or identity.rebuild:
-            stores.index.drop_all()
-        with closing(build_services(settings)) as services:
-            count = services.sweep.index_all()
-        _refuse_a_hole(stores)
-        identity = replace(identity, rebuild=False)
-        write_identity(stores.ledger, identity, at=SystemClock().now())
-        _mark(stores, identity)
+        count = _rebuilt(stores, afresh=options.afresh)
     print(f"indexed {count} memories into {stores.collection}")
     return OK
+
+
+def _rebuilt(stores: _Stores, *, afresh: bool) -> int:
+    """Rebuild, from nothing where that was asked for; one that was interrupted goes on. How many were indexed."""
+    identity = read_identity(stores.ledger) or new_identity()
+    now = SystemClock().now
+    with closing(build_services(stores.settings)) as services:
+        if afresh or identity.rebuild is Rebuild.NEEDED:
+            stores.index.drop_all()
+            stores.ledger.mark_unindexed(at=now())
+            identity = replace(identity, rebuild=Rebuild.FILLING)
+            write_identity(stores.ledger, identity, at=now())
+        filling = identity.rebuild is Rebuild.FILLING
+        count = services.sweep.index_pending() if filling else services.sweep.index_all()
+    _refuse_a_hole(stores)
+    identity = replace(identity, rebuild=Rebuild.NONE)
+    write_identity(stores.ledger, identity, at=now())
+    _mark(stores, identity)
+    return count
 
 
 def _refuse_a_hole(stores: _Stores) -> None:

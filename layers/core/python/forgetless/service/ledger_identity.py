@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import LedgerError
 from forgetless.ports.ledger import Ledger
 
-__all__ = ["IndexNote", "LedgerIdentity", "new_identity", "read_identity", "write_identity"]
+__all__ = ["IndexNote", "LedgerIdentity", "Rebuild", "new_identity", "read_identity", "write_identity"]
 
 #: No tenant's, so that nobody lists, exports or resets it.
 _PLACE = ("", "ledger", "identity")
 _TRIES = 5
 
 
+class Rebuild(StrEnum):
+    """How far the index is on the way back to this ledger."""
+
+    NONE = ""
+    #: It must be made from nothing, since it may hold rows that this ledger does not know.
+    NEEDED = "needed"
+    #: It was emptied, and all memories are marked pending: what is left to do is to index them.
+    FILLING = "filling"
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerIdentity:
-    """`id` stays for ever, `stamp` changes at every start: an older copy of the same ledger has an older one.
-
-    `rebuild`: the index must be made from nothing, since it may hold rows that this ledger does not know.
-    """
+    """`id` stays for ever, `stamp` changes at every start: an older copy of the same ledger has an older one."""
 
     id: str
     stamp: str
-    rebuild: bool = False
+    rebuild: Rebuild = Rebuild.NONE
 
-    def restamped(self, *, rebuild: bool) -> LedgerIdentity:
+    def restamped(self, rebuild: Rebuild) -> LedgerIdentity:
         """The same ledger from here on."""
         return replace(self, stamp=_random(), rebuild=rebuild)
 
@@ -52,7 +60,9 @@ def new_identity() -> LedgerIdentity:
 def read_identity(ledger: Ledger) -> LedgerIdentity | None:
     """The ledger's identity; None where none was ever noted."""
     held = ledger.document(*_PLACE)
-    return None if held is None else LedgerIdentity(**held.body)
+    if held is None:
+        return None
+    return LedgerIdentity(held.body["id"], held.body["stamp"], Rebuild(held.body["rebuild"]))
 
 
 def write_identity(ledger: Ledger, identity: LedgerIdentity, *, at: str) -> None:

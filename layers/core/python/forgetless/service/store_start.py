@@ -15,6 +15,7 @@ from forgetless.ports.ledger import Ledger
 from forgetless.service.ledger_identity import (
     IndexNote,
     LedgerIdentity,
+    Rebuild,
     new_identity,
     read_identity,
     write_identity,
@@ -25,7 +26,7 @@ from forgetless.service.store_report import AFRESH, RESTORE, Finding, StoreRepor
 __all__ = ["StartVerdict", "StoreStart", "absent_findings", "noted_findings"]
 
 #: Samples of each tenant at a start, and the seconds for a look at the ledger's file.
-SAMPLES, LOOK_S = 20, 10.0
+SAMPLES, LOOK_S = 20, 3.0
 #: An index that answers with errors is asked so often before it is taken for broken.
 _TRIES, _PAUSE_S = 5, 2.0
 
@@ -56,23 +57,26 @@ class StoreStart:
         self._collection = collection
         self._check = StoreCheck(ledger=ledger, index=index, clock=clock, collection=collection)
 
-    def decide(self, note: IndexNote | None, *, absent: bool, accept_empty: bool) -> StartVerdict:
+    def decide(self, note: IndexNote | None, *, absent: bool, log_left: bool, accept_empty: bool) -> StartVerdict:
         """The verdict; `absent`: the ledger has no file yet, and one is made here only when it is simply new.
 
         Raises LedgerDamagedError, LedgerLostError, and IndexUnavailableError when the index does not answer.
         """
         loss = ""
         if absent:
-            loss = self._accepted(_loss_beside(note, None, rows=self._rows(), absent=True), accept_empty)
+            loss = self._accepted(_loss_of_file(note, rows=self._rows(), log_left=log_left), accept_empty)
         report = self._check.inside_the_ledger(seconds=LOOK_S, thorough=False)
         if report.verdict is Verdict.LEDGER:
             raise LedgerDamagedError(f"{report.findings[0].text}; {_RESTORE}")
         identity = read_identity(self._ledger)
-        empty = not self._ledger.tenants(limit=1)[0]
-        if empty:
-            loss = loss or self._accepted(_loss_beside(note, identity, rows=self._rows()), accept_empty)
-        rebuild = "" if empty else self._misfit(note, identity, report)
-        return StartVerdict(rebuild, (identity or new_identity()).restamped(rebuild=bool(rebuild)), loss)
+        if not self._ledger.tenants(limit=1)[0]:
+            loss = loss or self._accepted(_loss_of_content(note, identity, rows=self._rows()), accept_empty)
+            return StartVerdict("", (identity or new_identity()).restamped(Rebuild.NONE), loss)
+        misfit = self._misfit(note, identity, report)
+        if misfit or identity is None or identity.rebuild is not Rebuild.FILLING:
+            state = Rebuild.NEEDED if misfit else Rebuild.NONE
+            return StartVerdict(misfit, (identity or new_identity()).restamped(state), loss)
+        return StartVerdict("its rebuild was not finished", identity.restamped(Rebuild.FILLING), loss)
 
     def settle(self, identity: LedgerIdentity) -> None:
         """Note the identity in the ledger."""
@@ -105,9 +109,9 @@ class StoreStart:
         return found.findings[0].text
 
 
-def absent_findings(note: IndexNote | None, index: Index) -> tuple[Finding, ...]:
+def absent_findings(note: IndexNote | None, index: Index, *, log_left: bool) -> tuple[Finding, ...]:
     """What speaks against a ledger that is not there."""
-    loss = _loss_beside(note, None, rows=index.count(), absent=True)
+    loss = _loss_of_file(note, rows=index.count(), log_left=log_left)
     return (Finding(Verdict.LEDGER, loss, RESTORE),) if loss else ()
 
 
@@ -115,27 +119,36 @@ def noted_findings(ledger: Ledger, index: Index, note: IndexNote | None, collect
     """What speaks against a ledger and an index by what was noted of both, before anything is compared."""
     identity = read_identity(ledger)
     if not ledger.tenants(limit=1)[0]:
-        loss = _loss_beside(note, identity, rows=index.count())
+        loss = _loss_of_content(note, identity, rows=index.count())
         return (Finding(Verdict.LEDGER, loss, RESTORE),) if loss else ()
     misfit = _misfit_of(note, identity, collection)
     return (Finding(Verdict.INDEX, misfit, AFRESH),) if misfit else ()
 
 
-def _loss_beside(note: IndexNote | None, identity: LedgerIdentity | None, *, rows: int, absent: bool = False) -> str:
-    """Why a ledger without any memory is a sign of loss; empty when it is simply new."""
-    if absent and note is not None:
+def _loss_of_file(note: IndexNote | None, *, rows: int, log_left: bool) -> str:
+    """Why a ledger that is not there is a sign of loss; empty when none was made yet."""
+    if log_left:
+        return "the ledger is gone, and the log beside it is not"
+    if note is not None:
         return "the ledger is gone, and the index that was made from it is not"
+    return _full(rows)
+
+
+def _loss_of_content(note: IndexNote | None, identity: LedgerIdentity | None, *, rows: int) -> str:
+    """Why a ledger without any memory is a sign of loss; empty when it is simply new."""
     if note is not None and note.ledger and (identity is None or identity.id != note.ledger):
         return "the ledger is empty, and it is not the one that this index was made from"
-    if rows:
-        return f"the ledger is empty, and the index beside it holds {rows:,} rows"
-    return ""
+    return _full(rows)
+
+
+def _full(rows: int) -> str:
+    return f"the ledger is empty, and the index beside it holds {rows:,} rows" if rows else ""
 
 
 def _misfit_of(note: IndexNote | None, identity: LedgerIdentity | None, collection: str) -> str:
     """Why the index cannot follow this ledger, by what was noted of both; empty when nothing speaks against it."""
-    if identity is not None and identity.rebuild:
-        return "a rebuild of the index was asked for, or not finished"
+    if identity is not None and identity.rebuild is Rebuild.NEEDED:
+        return "a rebuild of the index was asked for, or not begun"
     if note is None:
         return ""
     if note.collection != collection:

@@ -24,8 +24,8 @@ def failure_of(path: Path, error: OSError | sqlite3.Error) -> LedgerError:
     if code in _DAMAGED:
         return LedgerDamagedError(
             f"the ledger {path.name} is damaged ({error}): restore a backup with "
-            "`make restore FILE=... ARGS=--replace` (`forgetless restore FILE --replace`), "
-            "or give up all memories with `make reset-data`",
+            "`make restore FILE=... ARGS=--replace` (`forgetless restore FILE --replace`), or give up all memories "
+            "with `make reset-data`",
             reason=str(error),
         )
     return LedgerError(f"the ledger {path.name} failed: {error}")
