@@ -59,8 +59,8 @@ def _row(kind: str, tally: Tally) -> tuple[str, ...]:
 def _until(minutes: float, episodes: int | None) -> Callable[[Tally], bool]:
     """At least one episode, and then until the time is over."""
     end = time.monotonic() + minutes * 60
-    return lambda tally: not tally.episodes or (
-        time.monotonic() < end and (episodes is None or tally.episodes < episodes)
+    return lambda tally: (
+        not tally.episodes or (time.monotonic() < end and (episodes is None or tally.episodes < episodes))
     )
 
 

@@ -98,7 +98,7 @@ class Run:
         except WorldError as error:
             wrong = f"the service is not well after what was done to it: {error}"
         self._count(episode)
-        self._judge(episode, wrong)
+        self._judge(episode, wrong, world.folder)
         self._tell(
             f"{self.kind}: {tally.episodes} episodes, {tally.operations:,} operations, {tally.faults:,} faults, "
             f"{tally.anomalies} anomalies"
@@ -114,7 +114,7 @@ class Run:
             tally.outcomes[draft.outcome.value] += 1
         tally.hurts += recorder.hurts()
 
-    def _judge(self, episode: Episode, wrong: str) -> None:
+    def _judge(self, episode: Episode, wrong: str, folder: Path) -> None:
         history = episode.history()
         judgement = check(history)
         self.tally.anomalies += len(judgement.anomalies) + bool(wrong)
@@ -129,6 +129,7 @@ class Run:
             f"{self.kind}, seed {self.seed}, episode {episode.number}: {wrong}".rstrip(": "),
             *report(history, judgement),
             f"judge it again: python -m tests.histories.check {path}",
+            f"logs: {folder / 'logs'}",
         ]
         self._tell("\n".join(lines))
 
