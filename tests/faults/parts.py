@@ -98,7 +98,19 @@ class DiskIndex(MemoryIndex):
         self._load()
         return super().vectors(tenant, keys)
 
-    def keys(self) -> list[tuple[str, int]]:
+    def held(self, tenant: str, keys: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+        self._load()
+        return super().held(tenant, keys)
+
+    def count(self, tenant: str | None = None) -> int:
+        self._load()
+        return super().count(tenant)
+
+    def keys(self, tenant: str, *, limit: int, beyond: str = "") -> list[tuple[str, int]]:
+        self._load()
+        return super().keys(tenant, limit=limit, beyond=beyond)
+
+    def every_key(self) -> list[tuple[str, int]]:
         """Every row's memory id and version, doubles too."""
         self._load()
         return sorted((row.memory.id, row.memory.version) for row in self._rows)

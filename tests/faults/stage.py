@@ -169,7 +169,7 @@ class Stage:
             memories=sorted((one.id, one.text, one.version, one.superseded_by) for one in memories),
             histories=sorted((event.memory.id, event.memory.version, str(event.kind)) for event in histories),
             jobs=sorted((job.id, str(job.state), str(sorted(one["id"] for one in job.results))) for job in jobs),
-            rows=DiskIndex(self.place.folder / "index.pickle").keys(),
+            rows=DiskIndex(self.place.folder / "index.pickle").every_key(),
             pending=len(ledger.unindexed(before="9999", limit=100)),
             half_written=half_written(ledger),
         )
