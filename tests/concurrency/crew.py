@@ -17,8 +17,8 @@ __all__ = ["FEW_SHARDS", "Crew", "serving_crew", "small_transactions"]
 
 #: Longer than any piece of work takes on a busy machine.
 PATIENCE_S = 100.0
-#: Counters of an entity's total, instead of eight: writers meet in one of them.
-FEW_SHARDS = 1
+#: Counters of an entity's total, instead of eight: writers meet in one of them, and find the other missing.
+FEW_SHARDS = 2
 
 
 class Store(Protocol):
