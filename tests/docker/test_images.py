@@ -26,7 +26,7 @@ def config(infrastructure: str) -> dict[str, dict[str, object]]:
 def test_the_files_fit_together_and_every_service_that_stays_restarts(infrastructure: str) -> None:
     services = config(infrastructure)
     assert {"milvus", "embedder", "balancer", "app", "sweep"} <= set(services)
-    assert {name for name, service in services.items() if service.get("restart") == "no"} == {"key"}
+    assert {name for name, service in services.items() if service.get("restart") == "no"} == {"key", "stores"}
 
 
 @pytest.fixture(scope="module")

@@ -240,3 +240,17 @@ def test_a_tenant_whose_name_would_move_the_terminal_is_shown_escaped(world: Wor
     shown = "\n".join(lines_of(check(world)))
     assert "\x1b" not in shown
     assert r"'\x1b[2J\n'" in shown
+
+
+def test_of_many_tenants_some_are_compared_and_the_sum_tells_of_the_others(new_world: Callable[..., World]) -> None:
+    world = new_world()
+    for n in range(6):
+        world.say("words", scope=Scope(f"tenant {n}", user_id="u"))
+    made = StoreCheck(ledger=world.ledger, index=world.index, clock=world.clock, collection="c")
+    sound = made.beside_each_other(StoreReport("c", ""), samples=5, tenants=2)
+    assert (len(sound.tenants), sound.tenants_complete, sound.verdict) == (2, False, Verdict.SOUND)
+    assert any("2 of the tenants" in line for line in lines_of(sound))
+    for n in range(6):
+        world.index.drop_all(f"tenant {n}")
+        broken = made.beside_each_other(StoreReport("c", ""), samples=5, tenants=2)
+        assert "of all tenants for 6 memories" in findings(broken)

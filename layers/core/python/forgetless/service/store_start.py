@@ -25,8 +25,8 @@ from forgetless.service.store_report import AFRESH, RESTORE, Finding, StoreRepor
 
 __all__ = ["StartVerdict", "StoreStart", "absent_findings", "noted_findings"]
 
-#: Samples of each tenant at a start, and the seconds for a look at the ledger's file.
-SAMPLES, LOOK_S = 20, 3.0
+#: At a start: samples of each of some tenants, and the seconds for a look at the ledger's file.
+SAMPLES, TENANTS, LOOK_S = 20, 10, 3.0
 #: An index that answers with errors is asked so often before it is taken for broken.
 _TRIES, _PAUSE_S = 5, 2.0
 
@@ -100,7 +100,7 @@ class StoreStart:
         if known:
             return known
         for attempt in range(1, _TRIES + 1):
-            found = self._check.beside_each_other(report, samples=SAMPLES)
+            found = self._check.beside_each_other(report, samples=SAMPLES, tenants=TENANTS)
             if found.verdict is Verdict.SOUND:
                 return ""
             if not found.index_answers_with_errors or attempt == _TRIES:

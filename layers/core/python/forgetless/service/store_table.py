@@ -46,5 +46,5 @@ def _cells(one: TenantReport) -> tuple[str, ...]:
 def _sampled(report: StoreReport) -> str:
     memories = sum(one.sampled for one in report.tenants)
     rows = sum(one.sampled_rows for one in report.tenants)
-    tenants = "all tenants" if report.tenants_complete else f"the first {len(report.tenants)} tenants"
+    tenants = "all tenants" if report.tenants_complete else f"{len(report.tenants)} of the tenants"
     return f"sampled     {memories:,} memories and {rows:,} rows of {tenants}"
