@@ -44,23 +44,28 @@ def main() -> None:
     options = parser.parse_args()
     settings = load_settings()
     ports = replace(build_services(settings)._ports, clock=AheadClock(_AHEAD_S))
+    jobs, pending = _settle(ports, options.tenant, seconds=options.seconds, with_jobs=options.jobs)
+    events = [event_line(event).decode() for event in _events(ports.ledger, options.tenant)]
+    rows = _rows(settings, options.tenant)
+    print(json.dumps({"open_jobs": jobs, "pending": pending, "rows": rows, "events": events}))
+
+
+def _settle(ports: Ports, tenant: str, *, seconds: float, with_jobs: bool) -> tuple[int, int]:
+    """Let all be done that is left; how many jobs are open and memories pending even so."""
     ledger, sweep = ports.ledger, Services(ports).sweep
-    begin = time.monotonic()
-    freed = -_WORK_S
+    begin, freed = time.monotonic(), -_WORK_S
     while True:
-        jobs = list(_open_jobs(ledger, options.tenant)) if options.jobs else []
-        if (passed := time.monotonic() - begin) - freed >= _WORK_S:
+        passed = time.monotonic() - begin
+        jobs = list(_open_jobs(ledger, tenant)) if with_jobs else []
+        if passed - freed >= _WORK_S:
             freed = passed
             _try(lambda jobs=jobs: _let_go(ports, jobs))  # type: ignore[misc]
             _try(sweep.sweep)
-        _try(lambda: sweep.index_pending(options.tenant))
-        pending = len(ledger.unindexed(before=_NEVER, limit=1000, tenant=options.tenant))
-        if not (jobs or pending) or passed > options.seconds:
-            break
+        _try(lambda: sweep.index_pending(tenant))
+        pending = len(ledger.unindexed(before=_NEVER, limit=1000, tenant=tenant))
+        if not (jobs or pending) or passed > seconds:
+            return len(jobs), pending
         time.sleep(_POLL_S)
-    events = [event_line(event).decode() for event in _events(ledger, options.tenant)]
-    rows = _rows(settings, options.tenant)
-    print(json.dumps({"open_jobs": len(jobs), "pending": pending, "rows": rows, "events": events}))
 
 
 def _let_go(ports: Ports, jobs: list[Job]) -> None:

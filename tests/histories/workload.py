@@ -7,31 +7,16 @@ import random
 import threading
 import time
 import traceback
-from collections.abc import Callable
 
 from tests.histories.asking import Asker
 from tests.histories.board import Board
+from tests.histories.choices import Choices
 from tests.histories.client import Client
 from tests.histories.recorder import Recorder
 from tests.histories.world import Tenant, World
 
 __all__ = ["Load"]
 
-#: How often each is done beside the others.
-WEIGHTS = {
-    "verbatim": 10.0,
-    "inferred": 7.0,
-    "superseding": 6.0,
-    "update": 26.0,
-    "delete": 5.0,
-    "delete scope": 1.0,
-    "delete matching": 1.0,
-    "get": 16.0,
-    "list": 9.0,
-    "search": 12.0,
-    "history": 5.0,
-    "export": 1.0,
-}
 #: Queued adds that a client leaves unattended before it asks after them.
 _UNATTENDED = 3
 
@@ -95,10 +80,10 @@ class Load:
         )
 
         def work() -> None:
-            acts = _acts(client, self.board, chance)
+            choices = Choices(client, self.board, chance)
             try:
                 while self.going_on():
-                    acts[chance.choices(list(acts), [WEIGHTS[act] for act in acts])[0]]()
+                    choices.one()
                     if len(self._recorder.waiting) > _UNATTENDED:
                         client.look_after_events()
             except Exception:  # noqa: BLE001 - whatever it is, it is the harness that fails: the run must say so
@@ -108,63 +93,3 @@ class Load:
                 asker.close()
 
         return threading.Thread(target=work, name=f"client-{number}", daemon=True)
-
-
-def _acts(client: Client, board: Board, chance: random.Random) -> dict[str, Callable[[], None]]:
-    """What there is to do, by its name in WEIGHTS."""
-
-    def scope() -> dict[str, str]:
-        return dict(chance.choice(board.scopes))
-
-    def make_room_or(add: Callable[[], None], whose: dict[str, str]) -> None:
-        if board.is_full(whose):
-            known = board.pick(chance, whose)
-            chance.choice([lambda: client.delete_scope(whose), lambda: known and client.delete(known.id)])()
-        else:
-            add()
-
-    def verbatim() -> None:
-        whose = scope()
-        make_room_or(lambda: client.add(whose, infer=False), whose)
-
-    def inferred() -> None:
-        whose = scope()
-        make_room_or(lambda: client.add(whose, infer=True), whose)
-
-    def superseding() -> None:
-        known = board.pick(chance)
-        if known is not None:
-            client.add(known.scope, infer=True, replacing=known.word)
-
-    def update() -> None:
-        known = board.pick(chance)
-        if known is not None:
-            client.update(known.id, known.scope, known.version if chance.random() < 0.3 else None)
-
-    def of_one(act: Callable[[str], None]) -> Callable[[], None]:
-        def do() -> None:
-            known = board.pick(chance)
-            if known is not None:
-                act(known.id)
-
-        return do
-
-    def search() -> None:
-        found = board.word(chance)
-        if found is not None:
-            client.search(*found)
-
-    return {
-        "verbatim": verbatim,
-        "inferred": inferred,
-        "superseding": superseding,
-        "update": update,
-        "delete": of_one(client.delete),
-        "delete scope": lambda: client.delete_scope(scope()),
-        "delete matching": lambda: client.delete_matching(scope()),
-        "get": of_one(client.get),
-        "list": lambda: client.list(scope()),
-        "search": search,
-        "history": of_one(client.history),
-        "export": client.export,
-    }
