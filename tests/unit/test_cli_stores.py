@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli_stores import FAILED, INDEX_STALE, LEDGER_BROKEN, OK
@@ -156,7 +157,7 @@ def test_an_index_that_was_lost_again_while_it_was_filled_begins_anew(
     with closing(SqliteLedger(house.path)) as ledger:
         identity = read_identity(ledger)
         assert identity is not None
-        write_identity(ledger, replace(identity, rebuild=Rebuild.FILLING), at="2026-01-01T00:00:00.000000+00:00")
+        write_identity(ledger, replace(identity, rebuild=Rebuild.FILLING), clock=SystemClock())
     house.index.drop_all()
     assert house.start() == "reindex"
     rebuilt(house)

@@ -89,10 +89,10 @@ def _unlike_any_index(staged: Path) -> int:
     """Whatever lies beside the ledger was not made from it: all is pending, and rows of others must go."""
     with closing(SqliteLedger(staged)) as ledger:
         ledger.migrate()
-        now = SystemClock().now()
+        clock = SystemClock()
         identity = (read_identity(ledger) or new_identity()).restamped(Rebuild.NEEDED)
-        write_identity(ledger, identity, at=now)
-        return ledger.mark_unindexed(at=now)
+        write_identity(ledger, identity, clock=clock)
+        return ledger.mark_unindexed(at=clock.now())
 
 
 def _checkpoint(settings: Settings, options: argparse.Namespace) -> int:

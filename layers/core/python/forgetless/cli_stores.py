@@ -185,18 +185,18 @@ def _reindex(settings: Settings, options: argparse.Namespace) -> int:
 def _rebuilt(stores: _Stores, *, afresh: bool) -> int:
     """Rebuild, from nothing where that was asked for; one that was interrupted goes on. How many were indexed."""
     identity = read_identity(stores.ledger) or new_identity()
-    now = SystemClock().now
+    clock = SystemClock()
     with closing(build_services(stores.settings)) as services:
         if afresh or identity.rebuild is Rebuild.NEEDED:
             stores.index.drop_all()
-            stores.ledger.mark_unindexed(at=now())
+            stores.ledger.mark_unindexed(at=clock.now())
             identity = replace(identity, rebuild=Rebuild.FILLING)
-            write_identity(stores.ledger, identity, at=now())
+            write_identity(stores.ledger, identity, clock=clock)
         filling = identity.rebuild is Rebuild.FILLING
         count = services.sweep.index_pending() if filling else services.sweep.index_all()
     _refuse_a_hole(stores)
     identity = replace(identity, rebuild=Rebuild.NONE)
-    write_identity(stores.ledger, identity, at=now())
+    write_identity(stores.ledger, identity, clock=clock)
     _mark(stores, identity)
     return count
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from forgetless.domain.errors import (
@@ -37,12 +37,10 @@ _CHANGED_FIELDS = ("text", "extracted", "metadata", "expiration_date", "created_
 
 @dataclass(frozen=True, slots=True)
 class _Portion:
-    """Changes that are one transaction; `name` is the request's own, if it has one, and the portion's place in it."""
+    """Changes that are one transaction; `name` tells their events from those of all other requests and portions."""
 
     requests: Sequence[UpdateRequest]
-    name: str | None
-    #: What tells the events of this request from those of all others.
-    unnamed: str = field(default_factory=lambda: str(uuid.uuid4()))
+    name: str
 
     @property
     def tenant(self) -> str:
@@ -51,13 +49,11 @@ class _Portion:
 
     def event_id(self, memory_id: str) -> str:
         """The id of the event that this portion makes of a memory."""
-        return _event_id(self.name or self.unnamed, memory_id)
+        return _event_id(self.name, memory_id)
 
 
-def _event_id(request_name: str | None, memory_id: str) -> str:
+def _event_id(request_name: str, memory_id: str) -> str:
     """The id of the event that a request makes of a memory: the same one each time the request comes."""
-    if request_name is None:
-        return str(uuid.uuid4())
     return str(uuid.uuid5(_REQUESTS, f"{request_name}\x00{memory_id}"))
 
 
@@ -84,16 +80,17 @@ class ChangeService:
 
         A request that comes again under the same `request_name` changes nothing more: its events are recognised.
         """
+        name = request_name or str(uuid.uuid4())
         changed: list[Memory] = []
         for start in range(0, len(requests), _PORTION):
-            name = None if request_name is None else f"{request_name}\x00{start}"
-            changed += self._update_portion(_Portion(requests[start : start + _PORTION], name))
+            portion = _Portion(requests[start : start + _PORTION], f"{name}\x00{start}")
+            changed += self._update_portion(portion, may_be_repeat=request_name is not None)
         return changed
 
-    def _update_portion(self, portion: _Portion) -> list[Memory]:
+    def _update_portion(self, portion: _Portion, *, may_be_repeat: bool) -> list[Memory]:
         retry = ConflictRetry(self._clock)
-        # A named request may be a repeat; otherwise nothing of ours can be there before the first try.
-        before = self._changeable(portion, look_back=portion.name is not None)
+        # Unless it is a repeat, nothing of ours can be there before the first try.
+        before = self._changeable(portion, look_back=may_be_repeat)
         while True:
             after = {memory.id: self._changed(portion, memory) for memory in before.values()}
             stored = {id_: memory for id_, memory in after.items() if memory.version > before[id_].version}
@@ -174,17 +171,17 @@ class ChangeService:
         Raises NotFoundError, unless `missing_ok` or a request of the same `request_name` deleted it, and
         PreconditionFailedError for a version that is not expected.
         """
-        event_id = _event_id(request_name, memory_id)
+        name = request_name or str(uuid.uuid4())
         retry = ConflictRetry(self._clock)
         while True:
             memory = self._ledger.read(tenant, [memory_id]).get(memory_id)
             if memory is None or memory.deleted:
-                if missing_ok or (memory is not None and memory.event_id == event_id):
+                if missing_ok or (memory is not None and memory.event_id == _event_id(name, memory_id)):
                     return
                 raise NotFoundError(f"Memory with id {memory_id} not found")
             check_version(memory, expected_versions)
             try:
-                self._erase(tenant, [memory], event_id=event_id)
+                self._erase(tenant, [memory], request_name=name)
             except VersionConflictError:
                 if not retry.again():
                     raise
@@ -197,7 +194,7 @@ class ChangeService:
         retry = ConflictRetry(self._clock)
         while page := self._ledger.list_memories(tenant, ids, limit=_PORTION, superseded=True).items:
             try:
-                self._erase(tenant, page)
+                self._erase(tenant, page, request_name=str(uuid.uuid4()))
             except VersionConflictError:
                 if not retry.again():
                     raise
@@ -277,10 +274,10 @@ class ChangeService:
             raise NotFoundError(message)
         return memory
 
-    def _erase(self, tenant: str, memories: Sequence[Memory], *, event_id: str | None = None) -> None:
+    def _erase(self, tenant: str, memories: Sequence[Memory], *, request_name: str) -> None:
         now = self._clock.now()
         refs = [ref for memory in memories for ref in memory.sources]
-        tombstones = [memory.tombstone(now, event_id=event_id or str(uuid.uuid4())) for memory in memories]
+        tombstones = [memory.tombstone(now, event_id=_event_id(request_name, memory.id)) for memory in memories]
         events = [Event(EventKind.DELETE, tombstone) for tombstone in tombstones]
         self._announcer.announce(events)
         self._ledger.append(events)

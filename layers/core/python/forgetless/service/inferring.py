@@ -23,7 +23,16 @@ from forgetless.service.projects import ProjectService
 from forgetless.service.recalling import Recall
 from forgetless.service.requests import AddedMemory, AddOutcome
 
-__all__ = ["LEASE_MARGIN_S", "LONGEST_LEASE_S", "InferenceRun", "ScopeBusyError", "finished", "given_up", "reason_of"]
+__all__ = [
+    "LEASE_MARGIN_S",
+    "LONGEST_LEASE_S",
+    "InferenceRun",
+    "ScopeBusyError",
+    "finished",
+    "given_up",
+    "reason_of",
+    "waiting",
+]
 
 _logger = logging.getLogger(__name__)
 
@@ -71,7 +80,8 @@ def given_up(job: Job, at: str, *, owner: str | None, reason: str) -> Job:
     )
 
 
-def _waiting(job: Job, at: str) -> Job:
+def waiting(job: Job, at: str) -> Job:
+    """The job, PENDING, and nobody's; the time tells that it was put back."""
     return replace(job, state=JobState.PENDING, updated_at=at, lease_owner=None, lease_until=None)
 
 
@@ -124,7 +134,7 @@ class InferenceRun:
 
     def release(self, job: Job, *, owner: str) -> None:
         """Put the job back to PENDING, so that the queue or sweep brings it again."""
-        self._replace(job, owner, lambda held: _waiting(held, self._clock.now()))
+        self._replace(job, owner, lambda held: waiting(held, self._clock.now()))
 
     def _replace(self, job: Job, owner: str, change: Callable[[Job], Job]) -> None:
         # The job may have been claimed by `owner`, or have failed before it came to that. Who has moved it since has

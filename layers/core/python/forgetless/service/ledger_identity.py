@@ -6,15 +6,15 @@ import uuid
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
-from forgetless.domain.documents import Document
-from forgetless.domain.errors import LedgerError
+from forgetless.domain.errors import ConflictError, LedgerError
+from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
+from forgetless.service.document_change import change_document
 
 __all__ = ["IndexNote", "LedgerIdentity", "Rebuild", "new_identity", "read_identity", "write_identity"]
 
 #: No tenant's, so that nobody lists, exports or resets it.
 _PLACE = ("", "ledger", "identity")
-_TRIES = 5
 
 
 class Rebuild(StrEnum):
@@ -65,14 +65,12 @@ def read_identity(ledger: Ledger) -> LedgerIdentity | None:
     return LedgerIdentity(held.body["id"], held.body["stamp"], Rebuild(held.body["rebuild"]))
 
 
-def write_identity(ledger: Ledger, identity: LedgerIdentity, *, at: str) -> None:
+def write_identity(ledger: Ledger, identity: LedgerIdentity, *, clock: Clock) -> None:
     """Note it in the ledger; raises LedgerError when others keep changing it."""
-    for _ in range(_TRIES):
-        held = ledger.document(*_PLACE)
-        version, created_at = (1, at) if held is None else (held.version + 1, held.created_at)
-        if ledger.put_document(Document(*_PLACE, asdict(identity), created_at, version)):
-            return
-    raise LedgerError("the ledger's identity is changed by others all the time; try again")
+    try:
+        change_document(ledger, _PLACE, lambda _: asdict(identity), clock=clock)
+    except ConflictError:
+        raise LedgerError("others keep changing the ledger's identity; try again") from None
 
 
 def _random() -> str:

@@ -80,7 +80,7 @@ class StoreStart:
 
     def settle(self, identity: LedgerIdentity) -> None:
         """Note the identity in the ledger."""
-        write_identity(self._ledger, identity, at=self._clock.now())
+        write_identity(self._ledger, identity, clock=self._clock)
 
     def _accepted(self, loss: str, accept_empty: bool) -> str:
         if loss and not accept_empty:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from forgetless.domain.errors import DependencyError, ProviderError
-from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.jobs import Job
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
 from forgetless.service.indexing import Indexer
-from forgetless.service.inferring import given_up
+from forgetless.service.inferring import given_up, waiting
 from forgetless.service.ingesting import MOST_ATTEMPTS
 
 __all__ = ["SweepReport", "SweepService"]
@@ -120,8 +120,7 @@ class SweepService:
             )
             return False
         # Renewed, so that the next run comes to others; refused when somebody has claimed or ended the job meanwhile.
-        waiting = replace(job, state=JobState.PENDING, updated_at=now, lease_owner=None, lease_until=None)
-        if not self._ledger.update_job(waiting, held=job):
+        if not self._ledger.update_job(waiting(job, now), held=job):
             return False
         # The time makes a new deduplication id for each round, the same one for two sweeps at once.
         self._queue.send(job, attempt=f"sweep-{job.updated_at}")
