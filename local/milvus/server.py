@@ -30,6 +30,8 @@ _STOP_SECONDS = 5.0
 _PREDECESSOR_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 _TRIAL_SECONDS = 10.0
+#: Where packets are swallowed, a connection attempt would otherwise take two minutes.
+_PROBE_SECONDS = 1.0
 
 
 class LiteServer:
@@ -206,6 +208,7 @@ class LiteServer:
         if self._address:
             host, _, port = self._address.rpartition(":")
             with socket.socket() as probe:
+                probe.settimeout(_PROBE_SECONDS)
                 return probe.connect_ex(("127.0.0.1" if host == "0.0.0.0" else host, int(port))) == 0  # noqa: S104
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             try:

@@ -102,6 +102,10 @@ class DiskIndex(MemoryIndex):
         self._load()
         return super().held(tenant, keys)
 
+    def unchanged(self, tenant: str, rows: Sequence[IndexRow]) -> set[tuple[str, int]]:
+        self._load()
+        return super().unchanged(tenant, rows)
+
     def count(self, tenant: str | None = None) -> int:
         self._load()
         return super().count(tenant)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from forgetless.domain.filter_parsing import parse_filter
@@ -282,6 +284,22 @@ def test_rows_that_are_there_are_told_from_those_that_are_not(index: Index) -> N
     assert index.held("acme", asked) == {(one.id, 2)}
     assert index.held("globex", asked) == {(theirs.id, 1)}
     assert index.held("acme", []) == set()
+
+
+def test_rows_are_unchanged_only_when_they_are_held_once_and_just_so(index: Index) -> None:
+    same, words, vector, double = (memory(name) for name in ("same", "words", "vector", "double"))
+    filtered = memory("filtered", metadata={"a": 1, "b": ["list"], "c": "x"}, categories=("food", "tea"))
+    assert index.unchanged("acme", [row(same)]) == set()
+    theirs = row(memory("theirs", tenant="globex"))
+    index.insert([row(same), row(words, words="tea"), row(vector), row(double), row(filtered), theirs])
+    index.insert([row(double, words="another text")])
+    asked = [row(same), row(words, words="tea cup"), row(vector, EAST), row(double), row(filtered), row(memory("new"))]
+    assert index.unchanged("acme", asked) - {(double.id, 1)} == {(same.id, 1), (filtered.id, 1)}
+    assert (double.id, 1) not in index.unchanged("acme", asked)
+    assert index.unchanged("acme", [row(replace(filtered, metadata={"a": 2, "c": "x"}))]) == set()
+    assert index.unchanged("acme", [row(memory("same", version=2))]) == set()
+    assert index.unchanged("globex", [theirs]) == {(theirs.memory.id, 1)}
+    assert index.unchanged("globex", [row(same)]) == set()
 
 
 def test_keys_are_some_rows_of_the_tenant_from_a_place_on(index: Index) -> None:

@@ -10,8 +10,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymilvus import MilvusException
 
 from forgetless.adapters.index_memory import MemoryIndex
 from forgetless.adapters.index_milvus import MilvusIndex
@@ -161,3 +163,26 @@ def test_making_an_index_imports_and_connects_nothing() -> None:
         [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=True
     )
     assert ended.stdout == "set()\n"
+
+
+class StartingClient:
+    """A Milvus Lite that listens already and cannot hold rows for its first calls."""
+
+    def __init__(self, client: Any, refusals: int) -> None:
+        self._client, self.refusals = client, refusals
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def insert(self, *arguments: Any, **options: Any) -> Any:
+        if self.refusals:
+            self.refusals -= 1
+            raise MilvusException(2000, 'Assert "init_flag_ == true"  => Mmap manager has not been init.')
+        return self._client.insert(*arguments, **options)
+
+
+def test_a_lite_that_is_still_starting_is_asked_again(milvus: MilvusIndex) -> None:
+    milvus.insert([row(memory("first"))])
+    milvus._collection._client = StartingClient(milvus._collection._client, refusals=2)
+    milvus.insert([row(memory("second"))])
+    assert milvus.count("acme") == 2

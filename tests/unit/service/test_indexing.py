@@ -1,12 +1,14 @@
-"""Races: what is erased while something else is being indexed leaves no words behind in the index."""
+"""Indexing: races leave no erased words in the index, and a rebuild takes no right row away."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from forgetless.domain.filters import EVERYTHING
+from forgetless.ports.index import IndexRow
 from forgetless.service.requests import UpdateRequest
 from tests.unit.service.world import World
 
@@ -107,3 +109,29 @@ def test_a_message_that_is_erased_before_its_follower_is_stored_is_in_no_row(wor
     world.services.sweep.sweep()
     assert words_find(world, "swordfish") == []
     assert [hit.memory.text for hit in world.find("never mind")] == ["never mind"]
+
+
+def test_a_rebuild_leaves_right_rows_in_place_for_the_searches_meanwhile(world: World) -> None:
+    world.say("the boat is blue")
+    world.say("the boat is fast")
+    written: list[object] = []
+    world.index.before_insert = lambda: written.append(len(words_find(world, "boat")))
+    assert world.services.sweep.index_all() == 2
+    assert written == []
+    assert len(words_find(world, "boat")) == 2
+
+
+def test_a_rebuild_replaces_a_row_whose_text_no_ledger_knows(world: World) -> None:
+    world.say("I ride a bicycle")
+    (right,) = world.index._rows
+    world.index._rows = [IndexRow(replace(right.memory, text="I drive a volvo"), right.vector, "drive volvo")]
+    assert world.services.sweep.index_all() == 1
+    assert words_find(world, "volvo") == []
+    assert words_find(world, "bicycl") == [right.memory.id]
+
+
+def test_a_rebuild_removes_doubles(world: World) -> None:
+    world.say("I ride a bicycle")
+    world.index._rows *= 2
+    world.services.sweep.index_all()
+    assert world.index.count() == 1

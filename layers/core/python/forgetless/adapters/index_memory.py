@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable, Sequence
-from operator import mul
 
 from forgetless.domain.bm25 import Bm25
 from forgetless.domain.errors import IndexUnavailableError
 from forgetless.domain.filter_evaluation import evaluate
 from forgetless.domain.filters import EVERYTHING, Filter
 from forgetless.domain.memory import Memory
+from forgetless.domain.recipe import cosine, is_same_vector
 from forgetless.ports.index import Hit, IndexRow
 
 __all__ = ["MemoryIndex"]
@@ -56,7 +56,7 @@ class MemoryIndex:
 
     def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> tuple[list[Hit], bool]:
         rows = self._matching(tenant, where)
-        return _best(((row, _cosine(row.vector, vector)) for row in rows), limit), True
+        return _best(((row, cosine(row.vector, vector)) for row in rows), limit), True
 
     def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> tuple[list[Hit], bool]:
         rows = self._matching(tenant, where)
@@ -78,6 +78,16 @@ class MemoryIndex:
         wanted = {(tenant, *key) for key in keys}
         with self._answering():
             return {(row.memory.id, row.memory.version) for row in self._rows if _key(row) in wanted}
+
+    def unchanged(self, tenant: str, rows: Sequence[IndexRow]) -> set[tuple[str, int]]:
+        with self._answering():
+            held = [row for row in self._rows if row.memory.scope.tenant == tenant]
+        found = [[other for other in held if _key(other) == _key(row)] for row in rows]
+        return {
+            (row.memory.id, row.memory.version)
+            for row, others in zip(rows, found, strict=True)
+            if len(others) == 1 and _is_same(row, others[0])
+        }
 
     def count(self, tenant: str | None = None) -> int:
         with self._answering():
@@ -114,6 +124,10 @@ def _key(row: IndexRow) -> tuple[str, str, int]:
     return (row.memory.scope.tenant, row.memory.id, row.memory.version)
 
 
+def _is_same(one: IndexRow, other: IndexRow) -> bool:
+    return (one.memory, one.words) == (other.memory, other.words) and is_same_vector(one.vector, other.vector)
+
+
 def _best(scored: Iterable[tuple[IndexRow, float]], limit: int) -> list[Hit]:
     hits: dict[tuple[str, int], Hit] = {}
     for row, score in scored:
@@ -124,8 +138,3 @@ def _best(scored: Iterable[tuple[IndexRow, float]], limit: int) -> list[Hit]:
 def _among(keys: Sequence[tuple[str, int]], hits: Iterable[Hit]) -> list[Hit]:
     wanted = set(keys)
     return [hit for hit in hits if (hit.memory_id, hit.version) in wanted]
-
-
-def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    norms = math.hypot(*one) * math.hypot(*other)
-    return sum(map(mul, one, other)) / norms if norms else 0.0

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import mul
 
-__all__ = ["RECIPE_VERSION", "combine", "embedding_texts", "is_short", "word_text"]
+__all__ = [
+    "RECIPE_VERSION",
+    "combine",
+    "cosine",
+    "embedding_texts",
+    "is_same_vector",
+    "is_short",
+    "word_text",
+]
 
 #: Part of the collection's name: rows of two recipes never mix.
 RECIPE_VERSION = 2
@@ -22,6 +31,8 @@ TEXT_WEIGHT = 3
 EMPTY = "-"
 #: How much each previous message counts for the vector, the nearest first; as many count for the words.
 CONTEXT_WEIGHTS = (0.5, 0.25)
+#: The cosine from which two vectors count as one: an int8 model rounds a text by what else is in its batch.
+SAME_COSINE = 0.99
 
 
 def is_short(text: str) -> bool:
@@ -63,3 +74,14 @@ def combine(vectors: Sequence[Sequence[float]]) -> list[float]:
         total = [mine + weight * theirs for mine, theirs in zip(total, vector, strict=True)]
     norm = math.hypot(*total)
     return [value / norm for value in total] if norm else list(vectors[0])
+
+
+def cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    """The cosine of two vectors of the same length; 0.0 when one of them is zero."""
+    norms = math.hypot(*one) * math.hypot(*other)
+    return sum(map(mul, one, other)) / norms if norms else 0.0
+
+
+def is_same_vector(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether both are vectors of the same text by the same model."""
+    return len(one) == len(other) and (list(one) == list(other) or cosine(one, other) >= SAME_COSINE)

@@ -71,6 +71,9 @@ class Index(Protocol):
     def held(self, tenant: str, keys: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
         """Those of these rows that exist."""
 
+    def unchanged(self, tenant: str, rows: Sequence[IndexRow]) -> set[tuple[str, int]]:
+        """Those of these rows that it holds just as given, and once: writing them again would change nothing."""
+
     def count(self, tenant: str | None = None) -> int:
         """How many rows the tenant has (or all tenants), doubles counted as often as they are there."""
 

@@ -78,21 +78,32 @@ class Indexer:
         return self.write([row or self.rows([memory], words)[0]], outdated=[memory])
 
     def refresh(self, memories: Sequence[Memory]) -> int:
-        """Make the index hold exactly these memories' current versions; returns how many rows it wrote.
+        """Make the index hold exactly these memories' current versions; returns how many of them are live.
 
-        Raises EmbedderError and IndexUnavailableError; repeating is harmless.
+        A row that is right already stays, so that no search misses it meanwhile. Raises EmbedderError and
+        IndexUnavailableError; repeating is harmless.
         """
         live = [memory for memory in memories if memory.live]
         rows = self.rows(live, self.context_words(live))
         for tenant, portion in _by_tenant(memories).items():
             self._index.drop_older(tenant, portion)
-        for tenant, portion in _by_tenant(live).items():
-            self._index.drop(tenant, [(memory.id, memory.version) for memory in portion])
-        if rows:
-            self._index.insert(rows)
+        if wrong := self._without_the_unchanged(rows):
+            for tenant, portion in _by_tenant(row.memory for row in wrong).items():
+                self._index.drop(tenant, [(memory.id, memory.version) for memory in portion])
+            self._index.insert(wrong)
         current, _ = self._still_current(live)
         self._ledger.mark_indexed([*current, *(memory for memory in memories if not memory.live)])
         return len(rows)
+
+    def _without_the_unchanged(self, rows: Sequence[IndexRow]) -> list[IndexRow]:
+        tenants: defaultdict[str, list[IndexRow]] = defaultdict(list)
+        for row in rows:
+            tenants[row.memory.scope.tenant].append(row)
+        wrong: list[IndexRow] = []
+        for tenant, portion in tenants.items():
+            right = self._index.unchanged(tenant, portion)
+            wrong += [row for row in portion if (row.memory.id, row.memory.version) not in right]
+        return wrong
 
     def words(self, memories: Sequence[Memory]) -> dict[str, str]:
         """The BM25 words of memories, by their ids."""
@@ -174,7 +185,7 @@ def _words(memory: Memory, context: Sequence[str]) -> str:
     return " ".join(index_words(word_text(memory.text, context)))
 
 
-def _by_tenant(memories: Sequence[Memory]) -> dict[str, list[Memory]]:
+def _by_tenant(memories: Iterable[Memory]) -> dict[str, list[Memory]]:
     tenants: defaultdict[str, list[Memory]] = defaultdict(list)
     for memory in memories:
         tenants[memory.scope.tenant].append(memory)

@@ -39,6 +39,9 @@ class LimitedIndex:
     def held(self, tenant: str, keys: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
         return self._index.held(tenant, keys)
 
+    def unchanged(self, tenant: str, rows: Sequence[IndexRow]) -> set[tuple[str, int]]:
+        return self._index.unchanged(tenant, rows)
+
     def insert(self, rows: Sequence[IndexRow]) -> None:
         self._index.insert(rows)
 

@@ -18,10 +18,13 @@ __all__ = ["Collection"]
 _NOT_READY = frozenset({100, 101, 700})
 #: Lite reads BM25's statistics while a row is written; asked again, they are right.
 _BM25_RACE = "Invalid sparse row"
+#: Lite listens some milliseconds before it can hold rows.
+_STARTING = "has not been init"
 #: What Milvus says when its own data fails it: an internal error, and one of its segments' reader.
 _DAMAGED = frozenset({5, 2000})
 _ATTEMPTS = 4
 _PAUSE_SECONDS = 0.01
+_STARTING_PAUSE_SECONDS = 0.2
 #: Lite's words for a collection without rows: BM25's mean length of nothing, and vectors that were never there.
 _EMPTY = ("Invalid sparse row: NaN", "Growing segment loss raw data")
 
@@ -119,11 +122,11 @@ class Collection:
                     self._prepared = False
                 elif any(reason in text for reason in _EMPTY) and attempt > 1:
                     return []
-                elif not any(reason in text for reason in (_BM25_RACE, *_EMPTY)):
+                elif not any(reason in text for reason in (_BM25_RACE, _STARTING, *_EMPTY)):
                     raise
                 if attempt == _ATTEMPTS:
                     raise
-                time.sleep(_PAUSE_SECONDS * attempt)
+                time.sleep(attempt * (_STARTING_PAUSE_SECONDS if _STARTING in text else _PAUSE_SECONDS))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _once(self, operation: str, arguments: dict[str, Any]) -> Any:

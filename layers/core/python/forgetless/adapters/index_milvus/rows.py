@@ -13,15 +13,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from forgetless.domain.memory import Memory
+from forgetless.domain.recipe import is_same_vector
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.ports.index import IndexRow
 
 __all__ = [
+    "COMPARED",
     "KEYED",
     "MAX_KEY_BYTES",
     "MAX_WORDS_BYTES",
     "TIMES",
     "is_literal",
+    "is_same_row",
     "key_text",
     "pk_of",
     "row_of",
@@ -35,6 +38,19 @@ KEYED = {
 }
 #: Times in fixed width, whose text order is their order.
 TIMES = frozenset({"created_at", "updated_at", "expiration_date"})
+#: All that `row_of` writes.
+COMPARED = (
+    "tenant",
+    "pk",
+    "version",
+    *KEYED.values(),
+    *sorted(TIMES),
+    "categories",
+    "metadata",
+    "complete",
+    "words",
+    "dense",
+)
 
 #: Longer ids stand as their digest, as a VARCHAR must have an end.
 MAX_KEY_BYTES = 256
@@ -93,6 +109,12 @@ def row_of(row: IndexRow) -> dict[str, Any]:
         "words": cut(row.words),
         "dense": list(row.vector),
     }
+
+
+def is_same_row(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two rows, read or to be written, say the same."""
+    same = all(one[field] == other[field] for field in COMPARED if field not in {"categories", "dense"})
+    return same and list(one["categories"]) == other["categories"] and is_same_vector(one["dense"], other["dense"])
 
 
 def cut(words: str) -> str:
