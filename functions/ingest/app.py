@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from forgetless.runtime.composition import services
 from forgetless.runtime.start import start
-from forgetless.service.ingesting import JOB_S
+from forgetless.service.jobs.ingest import JOB_S
 
 start()
 processor = SqsFifoPartialProcessor(skip_group_on_error=True)

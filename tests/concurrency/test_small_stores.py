@@ -14,9 +14,9 @@ from forgetless.domain.errors import ConflictError, InvalidRequestError
 from forgetless.domain.keys import ApiKey, Role, key_hash
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import IdempotencyRecord, Ledger
+from forgetless.service.access.keys import KeyService
 from forgetless.service.document_change import change_document, put_within
-from forgetless.service.keys import KeyService
-from forgetless.service.projects import ProjectService, project_id
+from forgetless.service.projects.settings import ProjectService, project_id
 from tests.concurrency.arena import Arena
 from tests.contract.ledger.making import a_memory, add, at, delete
 

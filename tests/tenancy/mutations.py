@@ -34,7 +34,7 @@ def _sql(name: str, file: str, old: str, *tests: str) -> Mutation:
 
 
 def _limited(name: str, old: str, new: str, *tests: str) -> Mutation:
-    return Mutation(f"limits: {name}", "service/limited_ledger.py", old, new, tests)
+    return Mutation(f"limits: {name}", "service/access/limited_ledger.py", old, new, tests)
 
 
 _SQLITE = (
@@ -172,7 +172,7 @@ _LIMITS = (
     _limited("answers kept", 'return f"{self._name} {name}"', "return name", _KEYS, "-k", "idempotent_answers"),
     Mutation(
         "limits: the index",
-        "service/limited_index.py",
+        "service/access/limited_index.py",
         "return self._index.search_vector(tenant, vector, And((where, self._mine)), limit)",
         "return self._index.search_vector(tenant, vector, And((where,)), limit)",
         ("tests/tenancy/test_limits.py", "-k", "index"),
@@ -210,7 +210,7 @@ _ACCESS = (
     ),
     Mutation(
         "keys: a revoked one is taken",
-        "service/keys.py",
+        "service/access/keys.py",
         "if key is None or key.revoked:",
         "if key is None:",
         (_KEYS, "-k", "revoked or cache_has_aged"),

@@ -14,8 +14,8 @@ from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.memory import Event, EventKind
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
-from forgetless.service.limited_index import LimitedIndex
-from forgetless.service.limited_ledger import LimitedLedger
+from forgetless.service.access.limited_index import LimitedIndex
+from forgetless.service.access.limited_ledger import LimitedLedger
 from tests.unit.service.world import World, make_world
 
 BOB = Scope("default", user_id="bob", agent_id="bot")

@@ -16,7 +16,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.runtime import composition
 from forgetless.runtime.settings import load_settings
-from forgetless.service import store_check, store_start
+from forgetless.service.stores import check, start
 from forgetless.service.requests import AddRequest, IncomingMessage
 
 __all__ = ["StoreHouse"]
@@ -34,7 +34,7 @@ class StoreHouse:
         embedder = FakeEmbedder()
         for module in (composition, cli_stores):
             monkeypatch.setattr(module, "build_index", lambda _settings: self.index)
-        for patient in (store_check, store_start):
+        for patient in (check, start):
             monkeypatch.setattr(patient, "_PAUSE_S", 0.0)
         monkeypatch.setattr(composition, "_embedder", lambda _settings: embedder)
 

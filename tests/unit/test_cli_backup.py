@@ -23,7 +23,7 @@ from forgetless.cli_stores import FAILED, OK
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.filters import EVERYTHING
 from forgetless.domain.keys import ApiKey, Role, key_hash
-from forgetless.service.event_export import EventExport
+from forgetless.service.transfer.event_export import EventExport
 from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, in_processes, update
 from tests.unit.store_house import StoreHouse
 

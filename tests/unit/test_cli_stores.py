@@ -19,7 +19,7 @@ from forgetless.cli_stores import FAILED, INDEX_STALE, LEDGER_BROKEN, OK
 from forgetless.domain.errors import IndexUnavailableError
 from forgetless.domain.filters import EVERYTHING
 from forgetless.ports.index import IndexRow
-from forgetless.service.ledger_identity import Rebuild, read_identity, write_identity
+from forgetless.service.stores.ledger_identity import Rebuild, read_identity, write_identity
 from tests.dynamo_server import DynamoServer
 from tests.unit.store_house import StoreHouse
 

@@ -14,7 +14,7 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli import FAILED, OK, main
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.scope import Scope
-from forgetless.service.event_export import EventExport
+from forgetless.service.transfer.event_export import EventExport
 
 INCOMPLETE = 1
 JOB = "00000000-0000-0000-0000-000000000001"

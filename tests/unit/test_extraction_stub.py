@@ -20,7 +20,7 @@ from forgetless.domain.errors import (
 )
 from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
-from forgetless.service.extraction import (
+from forgetless.service.writing.extraction import (
     ExtractionRequest,
     Fact,
     extract,

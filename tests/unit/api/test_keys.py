@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from forgetless.domain.keys import Role, key_hash
-from forgetless.service.keys import CACHE_S, USED_RESOLUTION_S
+from forgetless.service.access.keys import CACHE_S, USED_RESOLUTION_S
 from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api, put_key
 
 READER = "key-that-may-only-read"

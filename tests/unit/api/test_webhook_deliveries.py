@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from forgetless.domain.webhooks import Webhook, new_secret, to_document
-from forgetless.service.delivering import DeliveryService
+from forgetless.service.webhooks.delivery import DeliveryService
 from tests.unit.api.client import MEMBER, STRANGER, Api
 
 PATH = "/api/v1/webhooks/wh/deliveries/"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.foreign import foreign_event
 from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
+from forgetless.service.transfer.mem0_import import foreign_event
 
 NOW = "2026-06-01T00:00:00.000000+00:00"
 ID = "7f0c1d5e-1111-4222-8333-944445555666"

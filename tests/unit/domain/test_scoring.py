@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from forgetless.domain.scoring import BM25_MIDPOINT, fuse, saturate
 from forgetless.ports.index import Hit
-from forgetless.service.candidates import Candidates
+from forgetless.service.reading.candidates import Candidates
 
 cosines = st.floats(-1, 1)
 words = st.floats(0, 200)

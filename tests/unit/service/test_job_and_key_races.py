@@ -12,8 +12,8 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.errors import AuthenticationError, InvalidRequestError, LeaseLostError, LlmReplyError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.keys import ApiKey, Role
+from forgetless.service.jobs.sweep import LOST_AFTER_S
 from forgetless.service.requests import AddOutcome, AddRequest, IncomingMessage
-from forgetless.service.sweeping import LOST_AFTER_S
 from tests.unit.service.world import ALICE, World, facts, make_world
 
 

@@ -20,9 +20,9 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.index import Hit, IndexRow
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import ChatMessage
-from forgetless.service.recalling import scope_filter
 from forgetless.service.requests import AddOutcome, AddRequest, IncomingMessage, ScoredMemory, SearchRequest
 from forgetless.service.services import Ports, Services
+from forgetless.service.writing.recall import scope_filter
 
 __all__ = ["ALICE", "LooseIndex", "World", "facts", "make_world"]
 

@@ -18,7 +18,7 @@ from forgetless.adapters.ledger_sqlite.replacement import beside, holds_anything
 from forgetless.cli_progress import progress
 from forgetless.domain.errors import InvalidRequestError, LedgerError
 from forgetless.runtime.settings import Settings
-from forgetless.service.ledger_identity import Rebuild, new_identity, read_identity, write_identity
+from forgetless.service.stores.ledger_identity import Rebuild, new_identity, read_identity, write_identity
 
 __all__ = ["add_backup_commands"]
 

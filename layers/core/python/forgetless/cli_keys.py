@@ -11,7 +11,7 @@ from forgetless.adapters.clock import SystemClock
 from forgetless.domain.keys import Role
 from forgetless.runtime.composition import build_ledger
 from forgetless.runtime.settings import Settings
-from forgetless.service.keys import KeyService, KeyStatus
+from forgetless.service.access.keys import KeyService, KeyStatus
 
 __all__ = ["add_key_commands"]
 

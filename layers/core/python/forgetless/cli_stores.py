@@ -17,7 +17,8 @@ from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_index, build_ledger, build_services, collection_name
 from forgetless.runtime.index_note import place_of, read_note, write_note
 from forgetless.runtime.settings import Settings
-from forgetless.service.ledger_identity import (
+from forgetless.service.stores.check import SAMPLES, StoreCheck, damage
+from forgetless.service.stores.ledger_identity import (
     IndexNote,
     LedgerIdentity,
     Rebuild,
@@ -25,10 +26,9 @@ from forgetless.service.ledger_identity import (
     read_identity,
     write_identity,
 )
-from forgetless.service.store_check import SAMPLES, StoreCheck, damage
-from forgetless.service.store_report import AFRESH, StoreReport, Verdict
-from forgetless.service.store_start import StoreStart, absent_findings, noted_findings
-from forgetless.service.store_table import lines_of
+from forgetless.service.stores.report import AFRESH, StoreReport, Verdict
+from forgetless.service.stores.start import StoreStart, absent_findings, noted_findings
+from forgetless.service.stores.table import lines_of
 
 __all__ = ["INDEX_STALE", "LEDGER_BROKEN", "add_store_commands", "exit_code_of"]
 

@@ -18,8 +18,8 @@ from forgetless.domain.transfer import parse_line
 from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_ledger, build_services
 from forgetless.runtime.settings import Settings
-from forgetless.service.event_export import EventExport
-from forgetless.service.event_import import EventImport, ImportReport, Numbered
+from forgetless.service.transfer.event_export import EventExport
+from forgetless.service.transfer.event_import import EventImport, ImportReport, Numbered
 
 __all__ = ["add_transfer_commands", "records_of"]
 

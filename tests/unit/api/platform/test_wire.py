@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from forgetless.service.projects import organization_id, project_id
+from forgetless.service.projects.settings import organization_id, project_id
 from tests.unit.api.client import ADMIN, Api
 
 WIRE = Path(__file__).parent / "wire"

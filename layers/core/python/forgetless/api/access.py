@@ -10,7 +10,7 @@ from forgetless.api.rates import rate_headers
 from forgetless.api.routing import Route
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.keys import ApiKey, Role
-from forgetless.service.rates import RateLimiter
+from forgetless.service.access.rate_limit import RateLimiter
 
 __all__ = ["Access", "GuardedRoute", "require", "route_of", "set_route"]
 

@@ -13,7 +13,7 @@ from starlette.types import Scope
 from forgetless.domain.keys import ApiKey
 
 if TYPE_CHECKING:
-    from forgetless.service.rates import RateLimiter
+    from forgetless.service.access.rate_limit import RateLimiter
     from forgetless.service.services import Services
 
 __all__ = ["Caller", "CurrentCaller", "get_caller", "key_of", "set_caller", "set_idempotency_key"]

@@ -15,7 +15,7 @@ from forgetless.api.caller import get_caller, set_idempotency_key
 from forgetless.api.routing import Runner
 from forgetless.domain.errors import ForgetlessError, InvalidRequestError
 from forgetless.ports.ledger import IdempotencyRecord
-from forgetless.service.idempotency import StoredAnswer, job_name
+from forgetless.service.access.idempotency import StoredAnswer, job_name
 
 __all__ = ["MAX_KEY_CHARS", "Idempotency", "fingerprint"]
 

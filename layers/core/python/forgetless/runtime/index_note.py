@@ -9,7 +9,7 @@ from pathlib import Path
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.runtime.settings import Settings
-from forgetless.service.ledger_identity import IndexNote
+from forgetless.service.stores.ledger_identity import IndexNote
 
 __all__ = ["place_of", "read_note", "write_note"]
 

@@ -21,8 +21,8 @@ from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.platform_filters import parse_moment
 from forgetless.domain.scope import Scope
-from forgetless.service.guidance import merged_categories
 from forgetless.service.requests import AddOutcome, AddRequest
+from forgetless.service.writing.extraction_settings import merged_categories
 
 __all__ = ["ROUTES"]
 

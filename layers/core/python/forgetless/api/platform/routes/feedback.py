@@ -12,7 +12,7 @@ from forgetless.api.platform.routes.memories import check_memory_id
 from forgetless.api.platform.wire import FeedbackBody
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
-from forgetless.service.feedback import feedback_id
+from forgetless.service.projects.feedback import feedback_id
 
 __all__ = ["ROUTES"]
 

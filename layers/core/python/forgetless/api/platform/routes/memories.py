@@ -26,8 +26,8 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.platform_filters import parse_moment, parse_platform_filter
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.domain.timeline import Moment
-from forgetless.service.changing import check_version
 from forgetless.service.requests import UpdateRequest
+from forgetless.service.writing.change import check_version
 
 __all__ = ["ROUTES", "check_memory_id", "memory_of"]
 

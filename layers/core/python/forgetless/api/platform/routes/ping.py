@@ -7,7 +7,7 @@ from starlette.responses import Response
 from forgetless.api.caller import CurrentCaller
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
-from forgetless.service.projects import organization_id, project_id
+from forgetless.service.projects.settings import organization_id, project_id
 
 __all__ = ["ROUTES"]
 

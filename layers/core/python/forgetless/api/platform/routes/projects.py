@@ -15,7 +15,7 @@ from forgetless.api.routing import Route
 from forgetless.api.wire.text import Text
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.keys import Role
-from forgetless.service.projects import Project, organization_id, project_id
+from forgetless.service.projects.settings import Project, organization_id, project_id
 
 __all__ = ["ROUTES", "check_place"]
 

@@ -15,7 +15,7 @@ from forgetless.api.wire.text import Text
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError
 from forgetless.domain.keys import Role
 from forgetless.domain.webhooks import EventType, Webhook
-from forgetless.service.projects import project_id
+from forgetless.service.projects.settings import project_id
 
 __all__ = ["ROUTES"]
 

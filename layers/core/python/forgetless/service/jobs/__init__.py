@@ -1,0 +1,1 @@
+"""Jobs: what runs outside a request, from the queue (ingest) and once a minute (sweep)."""

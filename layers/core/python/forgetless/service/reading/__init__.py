@@ -1,0 +1,1 @@
+"""Reading: search, lists, history, and the same as of an earlier moment."""

@@ -1,0 +1,172 @@
+"""StoreCheck: the ledger looked into, and the index beside it, for all tenants; bounded, harmless while others write.
+
+Nothing is changed. What cannot be told from a write that is under way is looked at again, and then left out.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from forgetless.domain.errors import IndexDamagedError, LedgerDamagedError
+from forgetless.domain.filters import EVERYTHING
+from forgetless.domain.memory import Memory
+from forgetless.domain.recipe import word_text
+from forgetless.domain.words import index_words
+from forgetless.ports.clock import Clock
+from forgetless.ports.index import Index
+from forgetless.ports.ledger import Ledger
+from forgetless.service.stores.report import AFRESH, REINDEX, RESTORE, Finding, StoreReport, TenantReport, Verdict
+from forgetless.service.stores.samples import Samples
+
+__all__ = ["MOST_TENANTS", "SAMPLES", "StoreCheck", "damage"]
+
+#: Tenants that are compared one by one; the sum over all is compared in any case.
+MOST_TENANTS = 200
+#: Samples of each tenant, and of all together.
+SAMPLES, ALL_SAMPLES = 100, 2000
+#: Memories of a tenant that are counted.
+MOST_COUNTED = 1_000_000
+#: How often a count that does not fit is taken again before it is believed.
+_LOOKS = 3
+_PAUSE_S = 0.5
+#: Doubles do no harm: rows beyond the memories count once they are more than these, and more than a tenth.
+_SOME_DOUBLES = 100
+_PROBE_WORDS = 20
+
+
+class StoreCheck:
+    """Compares one collection with the ledger."""
+
+    def __init__(self, *, ledger: Ledger, index: Index, clock: Clock, collection: str) -> None:
+        self._ledger = ledger
+        self._index = index
+        self._samples = Samples(ledger=ledger, index=index, clock=clock)
+        self._collection = collection
+        self._clock = clock
+
+    def inside_the_ledger(self, *, seconds: float, thorough: bool) -> StoreReport:
+        """The ledger alone."""
+        try:
+            faults = self._ledger.faults(seconds=seconds, thorough=thorough)
+        except LedgerDamagedError as error:
+            return StoreReport(self._collection, "nothing", findings=(damage(error.reason),))
+        found = tuple(map(damage, faults.found))
+        return StoreReport(self._collection, faults.looked_at, findings=found)
+
+    def run(
+        self, *, tenant: str | None = None, samples: int = SAMPLES, seconds: float = 60.0, thorough: bool = False
+    ) -> StoreReport:
+        """Ledger, then index beside ledger; raises IndexUnavailableError and LedgerError when one does not answer."""
+        report = self.inside_the_ledger(seconds=seconds, thorough=thorough)
+        return report if report.findings else self.beside_each_other(report, tenant=tenant, samples=samples)
+
+    def beside_each_other(
+        self, report: StoreReport, *, tenant: str | None = None, samples: int, tenants: int = MOST_TENANTS
+    ) -> StoreReport:
+        """The report with what the index holds; of more than so many `tenants`, some that chance picks."""
+        try:
+            return self._compared(report, tenant, samples, tenants)
+        except IndexDamagedError as error:
+            text = f"the index answers with an error: {error.message}"
+            finding = Finding(Verdict.INDEX, text, AFRESH)
+            return replace(report, findings=(*report.findings, finding), index_answers_with_errors=True)
+
+    def _compared(self, report: StoreReport, only: str | None, samples: int, most: int) -> StoreReport:
+        known, complete = ([only], True) if only is not None else self._ledger.tenants(limit=MOST_TENANTS)
+        if len(known) > most:
+            known, complete = random.sample(known, most), False
+        each = min(samples, max(2, ALL_SAMPLES // max(1, len(known))))
+        tenants, findings = [], []
+        total = None
+        if only is None:
+            total, wrong = self._counted(None)
+            findings += wrong
+        for tenant in known:
+            # Beside an index that holds nothing at all, no tenant's count is in doubt.
+            gone = total is not None and not total.indexed
+            counted, wrong = self._counted(tenant, looks=1 if gone else _LOOKS)
+            sampled, worse = self._sampled(counted, tenant, each)
+            tenants.append(sampled)
+            findings += [*wrong, *worse]
+        if total is not None and complete and total.indexed > sum(one.indexed for one in tenants):
+            findings += self._of_nobody(known)
+        return replace(
+            report,
+            total=total,
+            tenants=tuple(tenants),
+            tenants_complete=complete,
+            findings=(*report.findings, *findings),
+        )
+
+    def _counted(self, tenant: str | None, *, looks: int = _LOOKS) -> tuple[TenantReport, list[Finding]]:
+        """Counts that differ by more than what is pending, at every look, are a finding."""
+        for look in range(1, looks + 1):
+            before = self._ledger.tally(tenant, limit=MOST_COUNTED)
+            rows = self._index.count(tenant)
+            after = self._ledger.tally(tenant, limit=MOST_COUNTED)
+            pending = max(before.pending, after.pending)
+            least = min(before.live, after.live) - pending
+            most = max(before.live, after.live) + pending
+            exact = before.exact and after.exact
+            counted = TenantReport(tenant, after.live, after.pending, rows, exact)
+            lacking = rows < least and (exact or rows == 0)
+            surplus = exact and rows > most + max(_SOME_DOUBLES, most // 10)
+            if not lacking and not surplus:
+                return counted, []
+            if look < looks:
+                self._clock.sleep(_PAUSE_S)
+        whose = "all tenants" if tenant is None else f"tenant {tenant!r}"
+        if lacking:
+            text = f"the index holds {rows:,} rows of {whose} for {least:,} memories that it should hold"
+            return counted, [Finding(Verdict.INDEX, text, REINDEX)]
+        text = f"the index holds {rows:,} rows of {whose} for {most:,} memories"
+        return counted, [Finding(Verdict.INDEX, text, AFRESH)]
+
+    def _sampled(self, counted: TenantReport, tenant: str, limit: int) -> tuple[TenantReport, list[Finding]]:
+        if limit <= 0 or not counted.indexed:
+            return counted, []
+        sampled, missing = self._samples.missing(tenant, limit)
+        rows, stray = self._samples.stray(tenant, limit)
+        findings = list(self._probed(tenant))
+        if missing:
+            text = f"{len(missing)} of {sampled} sampled memories of tenant {tenant!r} are not in the index"
+            findings.append(Finding(Verdict.INDEX, f"{text}, as {missing[0][0]}", REINDEX))
+        if stray:
+            text = f"{len(stray)} of {rows} sampled rows of tenant {tenant!r} are none of the ledger's live memories"
+            findings.append(Finding(Verdict.INDEX, f"{text}, as {stray[0][0]} version {stray[0][1]}", AFRESH))
+        report = replace(counted, sampled=sampled, missing=len(missing), sampled_rows=rows, stray=len(stray))
+        return report, findings
+
+    def _probed(self, tenant: str) -> Iterator[Finding]:
+        """One search of each kind for a memory that the index has."""
+        sample = self._ledger.sample(tenant, limit=3)
+        held = self._index.vectors(tenant, [(memory.id, memory.version) for memory in sample])
+        found: Memory | None = next((one for one in sample if (one.id, one.version) in held), None)
+        if found is None:
+            return
+        if not self._index.search_vector(tenant, held[found.id, found.version], EVERYTHING, 1)[0]:
+            yield Finding(Verdict.INDEX, f"no search by meaning finds anything of tenant {tenant!r}", AFRESH)
+        words = " ".join(index_words(word_text(found.text, ()))[:_PROBE_WORDS])
+        if words and not self._index.search_words(tenant, words, EVERYTHING, 1)[0]:
+            yield Finding(Verdict.INDEX, f"no search by words finds anything of tenant {tenant!r}", AFRESH)
+
+    def _of_nobody(self, known: Sequence[str]) -> list[Finding]:
+        """Rows of tenants that the ledger does not know."""
+        for look in range(1, _LOOKS + 1):
+            rows = self._index.count()
+            rest = rows - sum(self._index.count(tenant) for tenant in known)
+            if rest <= 0:
+                return []
+            known, complete = self._ledger.tenants(limit=MOST_TENANTS)
+            if not complete:
+                return []
+            if look < _LOOKS:
+                self._clock.sleep(_PAUSE_S)
+        return [Finding(Verdict.INDEX, f"{rest:,} rows of the index belong to no tenant of the ledger", AFRESH)]
+
+
+def damage(reason: str) -> Finding:
+    """What is told of a ledger that is broken inside."""
+    return Finding(Verdict.LEDGER, f"the ledger is damaged: {reason}", RESTORE)

@@ -1,0 +1,50 @@
+"""A report of stores as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from forgetless.service.stores.report import StoreReport, TenantReport, Verdict
+
+__all__ = ["lines_of"]
+
+_HEAD = ("tenant", "memories", "indexed", "pending", "missing", "stray")
+
+
+def lines_of(report: StoreReport, *, whole: bool = True) -> Iterator[str]:
+    """What was looked at, a table of tenants, each finding with its remedy, and the verdict last, of a whole report."""
+    yield f"collection  {report.collection}"
+    yield f"ledger      looked at: {report.looked_at}"
+    if report.tenants or report.total:
+        yield from _table(report)
+        yield _sampled(report)
+    for finding in report.findings:
+        yield f"- {finding.text}"
+        yield f"  remedy: {finding.remedy}"
+    if report.verdict is not Verdict.SOUND:
+        yield f"not sound: {report.verdict}"
+    elif whole:
+        yield "sound"
+
+
+def _table(report: StoreReport) -> Iterator[str]:
+    rows = [_HEAD, *map(_cells, report.tenants), *([_cells(report.total)] if report.total else [])]
+    width = max(len(row[0]) for row in rows)
+    for row in rows:
+        yield f"{row[0]:<{width}}  " + "  ".join(f"{cell:>12}" for cell in row[1:])
+
+
+def _cells(one: TenantReport) -> tuple[str, ...]:
+    least = "" if one.exact else "≥ "
+    counts = (f"{least}{one.memories:,}", f"{one.indexed:,}", f"{least}{one.pending:,}")
+    if one.tenant is None:
+        return ("(all)", *counts, "", "")
+    name = one.tenant if one.tenant and one.tenant.isprintable() else repr(one.tenant)
+    return (name, *counts, f"{one.missing} of {one.sampled}", f"{one.stray} of {one.sampled_rows}")
+
+
+def _sampled(report: StoreReport) -> str:
+    memories = sum(one.sampled for one in report.tenants)
+    rows = sum(one.sampled_rows for one in report.tenants)
+    tenants = "all tenants" if report.tenants_complete else f"{len(report.tenants)} of the tenants"
+    return f"sampled     {memories:,} memories and {rows:,} rows of {tenants}"

@@ -1,0 +1,122 @@
+"""Import: lines of an export, or memories of mem0's, into a tenant's ledger; repeating it changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.jobs import Job
+from forgetless.domain.memory import Event, Message
+from forgetless.domain.transfer import is_header, read_record
+from forgetless.ports.clock import Clock
+from forgetless.ports.ledger import Ledger
+from forgetless.service.transfer.mem0_import import foreign_event
+
+__all__ = ["EventImport", "ImportReport", "Numbered"]
+
+#: Memories in one transaction, each with all its events.
+PORTION = 200
+#: Problems that a report names; more are only counted.
+_NAMED = 20
+
+#: A record, and the number of its line for messages.
+Numbered = tuple[int, Any]
+_Read = Event | tuple[Job, list[Message]]
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What an import did: events that are in the ledger now, jobs likewise, and what could not be taken."""
+
+    events: int = 0
+    memories: int = 0
+    jobs: int = 0
+    refused: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def refuse(self, problem: str) -> None:
+        """Count what was not taken, and name it while there are few."""
+        self.refused += 1
+        if len(self.problems) < _NAMED:
+            self.problems.append(problem)
+
+
+class EventImport:
+    """Reads what `EventExport` and mem0 write."""
+
+    def __init__(self, *, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+
+    def take(self, tenant: str, records: Iterable[Numbered], report: ImportReport | None = None) -> ImportReport:
+        """Store all records; those that cannot be are in the report, and the rest goes on.
+
+        Nothing is searchable until it is indexed (sweep). Raises LedgerError, and VersionConflictError when somebody
+        changes the same memories meanwhile: import again.
+        """
+        report = report or ImportReport()
+        portion: list[list[Event]] = []
+        for read in self._read(tenant, records, report):
+            if not isinstance(read, Event):
+                self._ledger.put_job(*read)
+                report.jobs += 1
+            elif portion and portion[-1][0].memory.id == read.memory.id:
+                portion[-1].append(read)
+            else:
+                if len(portion) >= PORTION:
+                    self._append(portion, report)
+                    portion = []
+                portion.append([read])
+        self._append(portion, report)
+        return report
+
+    def _read(self, tenant: str, records: Iterable[Numbered], report: ImportReport) -> Iterator[_Read]:
+        ours = False
+        for line, record in records:
+            if isinstance(record, Mapping) and is_header(record):
+                ours = True
+                continue
+            try:
+                if not isinstance(record, Mapping):
+                    raise InvalidRequestError("expected a JSON object")
+                yield read_record(tenant, record) if ours else foreign_event(tenant, record, now=self._clock.now())
+            except InvalidRequestError as error:
+                report.refuse(f"line {line}: {error.message}")
+
+    def _append(self, histories: list[list[Event]], report: ImportReport) -> None:
+        """Append what is not there yet; a history that contradicts the one here is refused."""
+        if not histories:
+            return
+        tenant = histories[0][0].memory.scope.tenant
+        held = self._ledger.read(tenant, [history[0].memory.id for history in histories])
+        fresh: list[Event] = []
+        for history in histories:
+            id_ = history[0].memory.id
+            here = self._ledger.history(tenant, id_) if id_ in held else []
+            if _contradict(here, history):
+                report.refuse(f"memory {id_}: another history of it is here already")
+                continue
+            fresh += history[len(here) :]
+            report.events += len(history)
+            report.memories += 1
+        if fresh:
+            self._ledger.append(fresh, unique=False)
+
+
+def _contradict(one: Sequence[Event], other: Sequence[Event]) -> bool:
+    """Whether neither is the beginning of the other; texts do not count, as an erasure blanks them."""
+    return any(not _same(mine, theirs) for mine, theirs in zip(one, other, strict=False))
+
+
+def _same(mine: Event, theirs: Event) -> bool:
+    if mine.memory.event_id and theirs.memory.event_id:
+        return (mine.kind, mine.memory.event_id) == (theirs.kind, theirs.memory.event_id)
+    return _mark(mine) == _mark(theirs)
+
+
+def _mark(event: Event) -> tuple[str, int, str, str]:
+    memory = event.memory
+    # A first version is told by its id and job: one of mem0's without a time gets another each time it is read.
+    return (event.kind, memory.version, memory.job_id, memory.updated_at if memory.version > 1 else "")

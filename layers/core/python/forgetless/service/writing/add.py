@@ -1,0 +1,221 @@
+"""Add: the use case that accepts messages, stores them as they are or hands them to extraction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+from forgetless.domain.errors import DeadlineError, LeaseLostError, QueueError
+from forgetless.domain.jobs import Job, JobState, job_id_for
+from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
+from forgetless.domain.times import later
+from forgetless.ports.clock import Clock
+from forgetless.ports.ledger import Ledger
+from forgetless.ports.queue import JobQueue
+from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
+from forgetless.service.webhooks.outbox import Announcer
+from forgetless.service.writing.indexer import Indexer
+from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, finished, reason_of
+
+__all__ = ["INLINE_DEADLINE_S", "AddService"]
+
+#: An add that waits for an LLM gives up before the gateway's 30 s do.
+INLINE_DEADLINE_S = 25.0
+#: Between two looks at a job that a caller waits for.
+_POLL_S = 0.1
+#: How long a caller who waits for a job also waits for its index.
+_INDEX_S = 1.0
+#: Context comes from the same conversation: messages of the last hour.
+CONTEXT_AGE_S = 3600.0
+CONTEXT_MESSAGES = 2
+
+
+class AddService:
+    """Accepts adds; `inference` is None where no LLM is configured."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        indexer: Indexer,
+        queue: JobQueue,
+        clock: Clock,
+        inference: InferenceRun | None,
+        announcer: Announcer,
+    ) -> None:
+        self._ledger = ledger
+        self._indexer = indexer
+        self._queue = queue
+        self._clock = clock
+        self._inference = inference
+        self._announcer = announcer
+
+    def add(self, request: AddRequest) -> AddOutcome:
+        """Remember what was said.
+
+        Raises what the embedder raises (nothing stored) and what the LLM raises (the job is FAILED and keeps the
+        reason), DeadlineError (the job goes on in the queue), LeaseLostError (somebody else has it), LedgerError.
+        """
+        job, messages = self._accept(request)
+        if not messages:
+            return AddOutcome(finished(job, self._clock.now(), ()), (), indexed=True, extraction="verbatim")
+        if request.infer and self._inference is not None:
+            queued = request.queued and self._queue.background
+            return self._infer(self._inference, job, messages, queued=queued)
+        extraction = "none" if request.infer else "verbatim"
+        if request.idempotency_key is not None:
+            # A retry after its process died: what is stored is answered, and not inserted into the index again.
+            standing = self._ledger.job(job.tenant, job.id)
+            if standing is not None and standing.state is JobState.SUCCEEDED:
+                return self._repeated(standing, extraction)
+        return self._verbatim(job, messages, extraction=extraction)
+
+    def _accept(self, request: AddRequest) -> tuple[Job, list[Message]]:
+        now = self._clock.now()
+        asked = {
+            "metadata": dict(request.metadata),
+            "expiration_date": request.expiration_date,
+            "memory_type": request.memory_type,
+            "prompt": request.prompt,
+            "agent_prompt": request.agent_prompt,
+            "includes": request.includes,
+            "excludes": request.excludes,
+            "categories": None if request.categories is None else dict(request.categories),
+            "categorised": request.categorised,
+            "immutable": request.immutable,
+        }
+        job = Job(
+            id=job_id_for(request.scope.tenant, request.idempotency_key),
+            scope=request.scope,
+            state=JobState.PENDING,
+            created_at=now,
+            updated_at=now,
+            request={name: value for name, value in asked.items() if value},
+        )
+        spoken_at = request.timestamp or now
+        messages = [
+            Message(MessageRef(job.id, place), request.scope, said.role, said.content, spoken_at, said.name)
+            for place, said in enumerate(request.messages)
+        ]
+        return job, messages
+
+    def _infer(self, inference: InferenceRun, job: Job, messages: list[Message], *, queued: bool) -> AddOutcome:
+        standing = self._ledger.put_job(job, messages)
+        if standing.state is JobState.FAILED:
+            standing = self._revived(job, standing)
+        if standing.state is JobState.SUCCEEDED:
+            return self._repeated(standing, "llm")
+        if queued:
+            self.enqueue(standing)
+            return AddOutcome(standing, (), indexed=False, extraction="llm")
+        owner = f"inline-{uuid.uuid4()}"
+        deadline = self._clock.monotonic() + INLINE_DEADLINE_S
+        try:
+            return inference.run(standing, owner=owner, deadline=deadline)
+        except LeaseLostError:
+            done = self._ledger.job(job.tenant, job.id)
+            if done is not None and done.state is JobState.SUCCEEDED:
+                return self._repeated(done, "llm")
+            raise  # the job is in other hands: how it ends is theirs to say
+        except TimeoutError as error:
+            inference.release(standing, owner=owner)
+            self.enqueue(standing)
+            raise _late(error, job.id) from None
+        except Exception as error:
+            inference.fail(standing, owner=owner, reason=reason_of(error))
+            raise
+
+    def _revived(self, job: Job, failed: Job) -> Job:
+        """The caller saw the error and tries again under the same Idempotency-Key: the same job, from the start."""
+        again = replace(job, attempts=failed.attempts)
+        if self._ledger.update_job(again, held=failed):
+            return again
+        return self._ledger.job(job.tenant, job.id) or again  # another repeat was first
+
+    def awaited(self, outcome: AddOutcome, *, seconds: float) -> AddOutcome:
+        """The outcome of a queued add as soon as ledger and index have it, within `seconds`; else as it stands."""
+        now, job = self._clock.monotonic, outcome.job
+        end = now() + seconds
+        while not job.finished and now() < end:
+            self._clock.sleep(min(_POLL_S, end - now()))
+            job = self._ledger.job(job.tenant, job.id) or job
+        if job.state is not JobState.SUCCEEDED:
+            return replace(outcome, job=job)
+        # The worker writes the index right after the job's end.
+        end = min(end, now() + _INDEX_S)
+        while not (done := self._repeated(job, "llm")).indexed and now() < end:
+            self._clock.sleep(min(_POLL_S, end - now()))
+        return done
+
+    def enqueue(self, job: Job) -> None:
+        """Send the job to the queue; when that fails, sweep finds it in the ledger."""
+        try:
+            self._queue.send(job, attempt=str(job.attempts))
+        except QueueError:
+            return
+
+    def _verbatim(self, job: Job, messages: list[Message], *, extraction: str) -> AddOutcome:
+        said = [message for message in messages if message.role != "system"]
+        before = self._ledger.recent_messages(
+            job.scope,
+            since=later(messages[0].created_at, -CONTEXT_AGE_S),
+            before=messages[0].created_at,
+            limit=CONTEXT_MESSAGES,
+        )
+        memories = [
+            _as_memory(job, message, [*before, *said[:place]][-CONTEXT_MESSAGES:]) for place, message in enumerate(said)
+        ]
+        words = {message.ref: message.content for message in [*before, *said]}
+        rows = self._indexer.rows(memories, words)
+        done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in memories])
+        events = [Event(EventKind.ADD, memory) for memory in memories]
+        self._announcer.announce(events)
+        self._ledger.append(events, completing=done, messages=messages)
+        self._indexer.forget_erased(memories, words, at=done.updated_at)
+        indexed = self._indexer.write(rows)
+        return AddOutcome(done, added(memories), indexed=indexed, extraction=extraction)
+
+    def _repeated(self, job: Job, extraction: str) -> AddOutcome:
+        """The answer of a job that is done already: the same ids, with what they say now."""
+        found = self._ledger.read(job.tenant, [result["id"] for result in job.results])
+        memories = [found[result["id"]] for result in job.results if result["id"] in found]
+        indexed = not self._ledger.pending(job.tenant, [memory.id for memory in memories if memory.live])
+        return AddOutcome(job, added(memories), indexed=indexed, extraction=extraction)
+
+
+def _late(error: TimeoutError, job_id: str) -> DeadlineError:
+    if isinstance(error, ScopeBusyError):
+        message = f"{error}; this one goes on in the background"
+        return DeadlineError(message, event_id=job_id, retry_after=error.retry_after)
+    return DeadlineError("the LLM did not answer in time; the add goes on in the background", event_id=job_id)
+
+
+def added(memories: Sequence[Memory]) -> tuple[AddedMemory, ...]:
+    """The results of an add that stored these."""
+    return tuple(
+        AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.version, memory.role, memory.actor_id)
+        for memory in memories
+    )
+
+
+def _as_memory(job: Job, message: Message, previous: Sequence[Message]) -> Memory:
+    return Memory(
+        id=memory_id(job.id, message.ref.position),
+        version=1,
+        scope=job.scope,
+        text=message.content,
+        created_at=message.created_at,
+        updated_at=message.created_at,
+        job_id=job.id,
+        position=message.ref.position,
+        metadata=job.request.get("metadata", {}),
+        role=message.role,
+        actor_id=message.name,
+        expiration_date=job.request.get("expiration_date"),
+        immutable=bool(job.request.get("immutable")),
+        recorded_at=job.created_at if job.created_at != message.created_at else None,
+        context=tuple(earlier.ref for earlier in previous),
+        sources=(message.ref,),
+        event_id=job_event_id(job.id, message.ref.position),
+    )

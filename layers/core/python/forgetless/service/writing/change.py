@@ -1,0 +1,310 @@
+"""Changes: update, delete one, delete a scope, reset; each an event, then the index."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from forgetless.domain.errors import (
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionFailedError,
+    VersionConflictError,
+)
+from forgetless.domain.filter_evaluation import evaluate
+from forgetless.domain.filters import And, Compare, Field, Filter, Operator
+from forgetless.domain.memory import Event, EventKind, Memory
+from forgetless.domain.scope import Scope
+from forgetless.ports.clock import Clock
+from forgetless.ports.ledger import Ledger
+from forgetless.service.conflict_retry import ConflictRetry
+from forgetless.service.projects.feedback import FeedbackService
+from forgetless.service.requests import UpdateRequest
+from forgetless.service.webhooks.outbox import Announcer
+from forgetless.service.writing.indexer import Indexer
+
+__all__ = ["ChangeService", "check_version"]
+
+#: Deletions in one transaction.
+_PORTION = 200
+#: The namespace of event ids that are derived from a request's name.
+_REQUESTS = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000002")
+#: What an update may change.
+_CHANGED_FIELDS = ("text", "extracted", "metadata", "expiration_date", "created_at", "recorded_at")
+
+
+@dataclass(frozen=True, slots=True)
+class _Portion:
+    """Changes that are one transaction; `name` tells their events from those of all other requests and portions."""
+
+    requests: Sequence[UpdateRequest]
+    name: str
+
+    @property
+    def tenant(self) -> str:
+        """Whose memories these are."""
+        return self.requests[0].tenant
+
+    def event_id(self, memory_id: str) -> str:
+        """The id of the event that this portion makes of a memory."""
+        return _event_id(self.name, memory_id)
+
+
+def _event_id(request_name: str, memory_id: str) -> str:
+    """The id of the event that a request makes of a memory: the same one each time the request comes."""
+    return str(uuid.uuid5(_REQUESTS, f"{request_name}\x00{memory_id}"))
+
+
+class ChangeService:
+    """Changes of memories that exist."""
+
+    def __init__(self, *, ledger: Ledger, indexer: Indexer, clock: Clock, announcer: Announcer) -> None:
+        self._ledger = ledger
+        self._announcer = announcer
+        self._feedback = FeedbackService(ledger=ledger, clock=clock)
+        self._indexer = indexer
+        self._clock = clock
+
+    def update(self, request: UpdateRequest, *, request_name: str | None = None) -> Memory:
+        """Change text, metadata (merged), time or expiration date; returns the new version.
+
+        Raises NotFoundError, InvalidRequestError when nothing is to change or the memory is immutable, EmbedderError
+        (then nothing changed), PreconditionFailedError, and VersionConflictError when others keep changing it.
+        """
+        return self.update_many([request], request_name=request_name)[0]
+
+    def update_many(self, requests: Sequence[UpdateRequest], *, request_name: str | None = None) -> list[Memory]:
+        """`update` for memories of one tenant, in portions: each is changed as a whole or not at all.
+
+        A request that comes again under the same `request_name` changes nothing more: its events are recognised.
+        """
+        name = request_name or str(uuid.uuid4())
+        changed: list[Memory] = []
+        for start in range(0, len(requests), _PORTION):
+            portion = _Portion(requests[start : start + _PORTION], f"{name}\x00{start}")
+            changed += self._update_portion(portion, may_be_repeat=request_name is not None)
+        return changed
+
+    def _update_portion(self, portion: _Portion, *, may_be_repeat: bool) -> list[Memory]:
+        retry = ConflictRetry(self._clock)
+        # Unless it is a repeat, nothing of ours can be there before the first try.
+        before = self._changeable(portion, look_back=may_be_repeat)
+        while True:
+            after = {memory.id: self._changed(portion, memory) for memory in before.values()}
+            stored = {id_: memory for id_, memory in after.items() if memory.version > before[id_].version}
+            try:
+                self._store_update(before, list(stored.values()))
+            except VersionConflictError:
+                if not retry.again():
+                    raise
+                before = self._changeable(portion, look_back=True)
+            else:
+                return [after[request.memory_id] for request in portion.requests]
+
+    def _store_update(self, before: Mapping[str, Memory], stored: Sequence[Memory]) -> None:
+        """Append the next versions of memories and index them. Raises VersionConflictError; then nothing is written."""
+        if not stored:
+            return
+        reworded = [memory for memory in stored if memory.text != before[memory.id].text]
+        rows = self._indexer.rows(reworded, self._indexer.context_words(reworded)) if reworded else []
+        events = [Event(EventKind.UPDATE, memory) for memory in stored]
+        self._announcer.announce(events)
+        self._ledger.append(events)
+        if rows:
+            self._indexer.write(rows, outdated=[row.memory for row in rows])
+        for memory in stored:
+            if memory.text == before[memory.id].text:
+                self._indexer.replace_row(memory, reuse_version=before[memory.id].version)
+
+    def _changed(self, portion: _Portion, memory: Memory) -> Memory:
+        """The next version, with all changes of this memory; the memory itself when this request made it already.
+
+        Several changes of one memory in a portion are one version: only the last can be seen.
+        """
+        event_id = portion.event_id(memory.id)
+        if memory.event_id == event_id:
+            return memory
+        changed = memory
+        for request in portion.requests:
+            if request.memory_id == memory.id:
+                changed = replace(changed, **_changes(changed, request))
+        changes = {name: getattr(changed, name) for name in _CHANGED_FIELDS}
+        return memory.next_version(self._clock.now(), event_id=event_id, **changes)
+
+    def _changeable(self, portion: _Portion, *, look_back: bool) -> dict[str, Memory]:
+        """The memories as they stand; of those that this request changed already, the version that it made."""
+        found = self._ledger.read(portion.tenant, [request.memory_id for request in portion.requests])
+        for request in portion.requests:
+            memory = found.get(request.memory_id)
+            if memory is None or memory.deleted:
+                raise NotFoundError(f"Memory with id {request.memory_id} not found. Please provide a valid 'memory_id'")
+            if look_back and (own := self._own_version(memory, portion.event_id(memory.id))) is not None:
+                found[memory.id] = own
+                continue
+            if memory.immutable:
+                raise InvalidRequestError("This memory is immutable: delete it and add another instead.")
+            check_version(memory, request.expected_versions)
+        return found
+
+    def _own_version(self, memory: Memory, event_id: str) -> Memory | None:
+        """The version that the event made, if it is there: a lost answer must not make a second one."""
+        if memory.event_id == event_id:
+            return memory
+        if memory.version == 1:
+            return None
+        history = self._ledger.history(memory.scope.tenant, memory.id)
+        return next((event.memory for event in history if event.memory.event_id == event_id), None)
+
+    def delete(
+        self,
+        tenant: str,
+        memory_id: str,
+        *,
+        missing_ok: bool = False,
+        expected_versions: frozenset[int] | None = None,
+        request_name: str | None = None,
+    ) -> None:
+        """Forget one memory: its text, metadata, history's texts and its raw messages go for good.
+
+        Raises NotFoundError, unless `missing_ok` or a request of the same `request_name` deleted it, and
+        PreconditionFailedError for a version that is not expected.
+        """
+        name = request_name or str(uuid.uuid4())
+        retry = ConflictRetry(self._clock)
+        while True:
+            memory = self._ledger.read(tenant, [memory_id]).get(memory_id)
+            if memory is None or memory.deleted:
+                if missing_ok or (memory is not None and memory.event_id == _event_id(name, memory_id)):
+                    return
+                raise NotFoundError(f"Memory with id {memory_id} not found")
+            check_version(memory, expected_versions)
+            try:
+                self._erase(tenant, [memory], request_name=name)
+            except VersionConflictError:
+                if not retry.again():
+                    raise
+            else:
+                return
+
+    def delete_scope(self, tenant: str, ids: Mapping[str, str]) -> int:
+        """Forget everything whose scope has all `ids` (none: the whole tenant); returns how many memories went."""
+        count = 0
+        retry = ConflictRetry(self._clock)
+        while page := self._ledger.list_memories(tenant, ids, limit=_PORTION, superseded=True).items:
+            try:
+                self._erase(tenant, page, request_name=str(uuid.uuid4()))
+            except VersionConflictError:
+                if not retry.again():
+                    raise
+                continue
+            retry = ConflictRetry(self._clock)
+            count += len(page)
+        self._ledger.erase_scope_messages(tenant, ids, at=self._clock.now())
+        return count
+
+    def delete_matching(self, tenant: str, ids: Mapping[str, str], where: Filter) -> int:
+        """Forget the memories of a scope that match `where`, superseded ones too, with their messages."""
+        count, cursor = 0, None
+        while True:
+            page = self._ledger.list_memories(tenant, ids, limit=_PORTION, cursor=cursor, superseded=True)
+            for memory in page.items:
+                if evaluate(where, memory):
+                    self.delete(tenant, memory.id, missing_ok=True)
+                    count += 1
+            cursor = page.cursor
+            if cursor is None:
+                return count
+
+    def delete_kinds(self, tenant: str, names: Sequence[str], ids: Mapping[str, str]) -> int:
+        """Forget everything that has any value for each of `names` (`user_id` …) and all `ids`.
+
+        The scopes come from memories and from jobs, so that messages from which nothing was learnt go too.
+        """
+        present = And(tuple(Compare(Field(name), Operator.EXISTS) for name in names))
+        count = self.delete_matching(tenant, ids, present)
+        for scope in self._job_scopes(tenant):
+            given = scope.ids()
+            if all(name in given for name in names) and ids.items() <= given.items():
+                self._ledger.erase_scope_messages(tenant, given, at=self._clock.now())
+        return count
+
+    def delete_linked(self, tenant: str, memory_id: str) -> int:
+        """Forget a memory and those that it superseded, and what these superseded; returns how many beside it.
+
+        Raises NotFoundError.
+        """
+        memory = self._found(tenant, memory_id, f"Memory with id {memory_id} not found")
+        older: dict[str, list[str]] = {}
+        cursor = None
+        while True:
+            page = self._ledger.list_memories(
+                tenant, memory.scope.ids(), limit=_PORTION, cursor=cursor, superseded=True
+            )
+            for one in page.items:
+                if one.superseded_by:
+                    older.setdefault(one.superseded_by, []).append(one.id)
+            cursor = page.cursor
+            if cursor is None:
+                break
+        linked = [memory_id]
+        for id_ in linked:
+            linked += [one for one in older.get(id_, ()) if one not in linked]
+        for id_ in reversed(linked):
+            self.delete(tenant, id_, missing_ok=True)
+        return len(linked) - 1
+
+    def _job_scopes(self, tenant: str) -> set[Scope]:
+        scopes: set[Scope] = set()
+        cursor = None
+        while True:
+            jobs, cursor = self._ledger.jobs(tenant, limit=_PORTION, cursor=cursor)
+            scopes |= {job.scope for job in jobs}
+            if cursor is None:
+                return scopes
+
+    def reset(self, tenant: str) -> int:
+        """Forget everything of the tenant."""
+        return self.delete_scope(tenant, {})
+
+    def _found(self, tenant: str, memory_id: str, message: str) -> Memory:
+        memory = self._ledger.read(tenant, [memory_id]).get(memory_id)
+        if memory is None or memory.deleted:
+            raise NotFoundError(message)
+        return memory
+
+    def _erase(self, tenant: str, memories: Sequence[Memory], *, request_name: str) -> None:
+        now = self._clock.now()
+        refs = [ref for memory in memories for ref in memory.sources]
+        tombstones = [memory.tombstone(now, event_id=_event_id(request_name, memory.id)) for memory in memories]
+        events = [Event(EventKind.DELETE, tombstone) for tombstone in tombstones]
+        self._announcer.announce(events)
+        self._ledger.append(events)
+        self._ledger.erase_messages(tenant, refs, at=now)
+        self._feedback.forget(tenant, [memory.id for memory in memories])
+        self._indexer.write([], outdated=tombstones)
+
+
+def check_version(memory: Memory, expected: frozenset[int] | None) -> None:
+    """Raise PreconditionFailedError unless the memory is at one of the versions (None: any)."""
+    if expected is not None and memory.version not in expected:
+        raise PreconditionFailedError(
+            f"If-Match: memory {memory.id} is at version {memory.version} now; read it again, then change it."
+        )
+
+
+def _changes(memory: Memory, request: UpdateRequest) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if request.text is not None:
+        # The text is the caller's now: it no longer stands for what the LLM extracted.
+        changes |= {"text": request.text, "extracted": False} if request.text != memory.text else {}
+    if request.metadata is not None:
+        changes["metadata"] = {**memory.metadata, **request.metadata}
+    if request.clear_expiration or request.expiration_date is not None:
+        changes["expiration_date"] = request.expiration_date
+    if request.timestamp is not None:
+        changes |= {"created_at": request.timestamp, "recorded_at": memory.recorded_at or memory.created_at}
+    if request.text is None and not changes:
+        raise InvalidRequestError("At least one of text, metadata, or expiration_date must be provided.")
+    return changes

@@ -1,0 +1,266 @@
+"""Inference: one accepted job becomes memories, under the scope's lease, at most once in effect."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from forgetless.domain.errors import DuplicateTextError, ForgetlessError, LeaseLostError, VersionConflictError
+from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.memory import Event, EventKind, Memory, Message, job_event_id, memory_id
+from forgetless.domain.times import later, wait_s
+from forgetless.ports.clock import Clock
+from forgetless.ports.ledger import Ledger
+from forgetless.ports.llm import Llm
+from forgetless.service.conflict_retry import ConflictRetry
+from forgetless.service.projects.settings import ProjectService
+from forgetless.service.requests import AddedMemory, AddOutcome
+from forgetless.service.webhooks.outbox import Announcer
+from forgetless.service.writing.extraction import ExtractionRequest, Fact, extract, summarise_procedure
+from forgetless.service.writing.extraction_settings import Guidance
+from forgetless.service.writing.indexer import Indexer
+from forgetless.service.writing.recall import Recall
+
+__all__ = [
+    "LEASE_MARGIN_S",
+    "LONGEST_LEASE_S",
+    "InferenceRun",
+    "ScopeBusyError",
+    "finished",
+    "given_up",
+    "reason_of",
+    "waiting",
+]
+
+_logger = logging.getLogger(__name__)
+
+#: How long after its deadline a writer's lease and a job's claim still hold, for the append and the index.
+LEASE_MARGIN_S = 15.0
+#: The longest lease that anybody takes (a worker of the queue): nobody is told to wait longer.
+LONGEST_LEASE_S = 90.0
+#: Between two tries to get the scope's lease.
+_LEASE_POLL_S = 0.05
+
+
+class ScopeBusyError(TimeoutError):
+    """Until the deadline another add wrote the memories of the same scope; its lease ends in `retry_after` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("another add of the same user, agent, app or run was not done in time")
+        self.retry_after = retry_after
+
+
+def finished(job: Job, at: str, results: Sequence[Mapping[str, Any]]) -> Job:
+    """The job, SUCCEEDED; what was asked goes, since it repeats what memories hold and they may be deleted."""
+    return replace(
+        job,
+        state=JobState.SUCCEEDED,
+        request={},
+        results=tuple(results),
+        started_at=job.started_at or job.created_at,
+        completed_at=at,
+        updated_at=at,
+        error=None,
+    )
+
+
+def given_up(job: Job, at: str, *, owner: str | None, reason: str) -> Job:
+    """The job, FAILED; `owner`, who gives it up, stays in it: only a job that waits has none."""
+    return replace(
+        job,
+        state=JobState.FAILED,
+        error=reason,
+        request={},
+        completed_at=at,
+        updated_at=at,
+        lease_owner=owner,
+        lease_until=None,
+    )
+
+
+def waiting(job: Job, at: str) -> Job:
+    """The job, PENDING, and nobody's; the time tells that it was put back."""
+    return replace(job, state=JobState.PENDING, updated_at=at, lease_owner=None, lease_until=None)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a job failed, for its `error`; of an error that nobody foresaw only the name, for its text may quote."""
+    if isinstance(error, ForgetlessError):
+        return f"{error.code}: {error.message}"
+    if isinstance(error, ScopeBusyError):
+        return f"deadline_exceeded: {error}"
+    if isinstance(error, TimeoutError):
+        return "deadline_exceeded: the LLM did not answer in time"
+    return f"internal_error: {type(error).__name__}"
+
+
+class InferenceRun:
+    """Runs jobs whose messages an LLM turns into facts."""
+
+    def __init__(
+        self, *, ledger: Ledger, indexer: Indexer, recall: Recall, llm: Llm, clock: Clock, announcer: Announcer
+    ) -> None:
+        self._projects = ProjectService(ledger=ledger, clock=clock)
+        self._ledger = ledger
+        self._announcer = announcer
+        self._indexer = indexer
+        self._recall = recall
+        self._llm = llm
+        self._clock = clock
+
+    def run(self, job: Job, *, owner: str, deadline: float) -> AddOutcome:
+        """Do the job; `deadline` is in the clock's monotonic seconds.
+
+        Raises TimeoutError when the deadline comes first (ScopeBusyError before its turn has come), the LLM's and the
+        embedder's errors, and LeaseLostError when another worker has it or has done it.
+        """
+        lease = f"scope:{job.scope.writer_key()}"
+        self._take_lease(lease, owner, deadline)
+        try:
+            claimed = self._ledger.claim_job(
+                job.tenant, job.id, owner=owner, now=self._clock.now(), until=self._until(deadline)
+            )
+            if claimed is None:
+                raise self._taken(job)
+            return self._do(claimed, deadline)
+        finally:
+            self._ledger.release_lease(lease, owner=owner)
+
+    def fail(self, job: Job, *, owner: str, reason: str) -> None:
+        """Record that the job ended without effect; its caller has seen why."""
+        self._replace(job, owner, lambda held: given_up(held, self._clock.now(), owner=owner, reason=reason))
+
+    def release(self, job: Job, *, owner: str) -> None:
+        """Put the job back to PENDING, so that the queue or sweep brings it again."""
+        self._replace(job, owner, lambda held: waiting(held, self._clock.now()))
+
+    def _replace(self, job: Job, owner: str, change: Callable[[Job], Job]) -> None:
+        # The job may have been claimed by `owner`, or have failed before it came to that. Who has moved it since has
+        # taken it over, and his word counts.
+        held = self._ledger.job(job.tenant, job.id)
+        if held is not None and held.lease_owner in {owner, None} and not held.finished:
+            self._ledger.update_job(change(held), held=held)
+
+    def _taken(self, job: Job) -> LeaseLostError:
+        standing = self._ledger.job(job.tenant, job.id)
+        if standing is None or standing.finished:
+            return LeaseLostError("another worker has done this job meanwhile")
+        wait = max(1, standing.held_s(self._clock.now()))
+        return LeaseLostError("another worker has this job", retry_after=wait)
+
+    def _until(self, deadline: float) -> str:
+        return later(self._clock.now(), max(0.0, deadline - self._clock.monotonic()) + LEASE_MARGIN_S)
+
+    def _take_lease(self, lease: str, owner: str, deadline: float) -> None:
+        while not self._ledger.acquire_lease(lease, owner=owner, now=self._clock.now(), until=self._until(deadline)):
+            if self._clock.monotonic() >= deadline:
+                raise ScopeBusyError(self._wait_for(lease))
+            self._clock.sleep(_LEASE_POLL_S)
+
+    def _wait_for(self, lease: str) -> int:
+        """Whole seconds until the lease ends."""
+        until = self._ledger.lease_until(lease)
+        return 1 if until is None else wait_s(self._clock.now(), until, at_most=LONGEST_LEASE_S)
+
+    def _do(self, job: Job, deadline: float) -> AddOutcome:
+        messages = self._ledger.job_messages(job.tenant, job.id)
+        existing = self._recall.nearest(job.scope, messages) if messages else []
+        facts = self._facts(job, messages, existing, deadline) if messages else []
+        known = {memory.text for memory in existing}
+        fresh = [fact for place, fact in enumerate(facts) if fact.text not in known and _first(facts, place)]
+        memories = [_as_memory(job, fact, place, messages[0].created_at) for place, fact in enumerate(fresh)]
+        words = {message.ref: message.content for message in messages}
+        rows = self._indexer.rows(memories, words)
+        stored, outdated, done = self._append(job, memories, fresh)
+        self._indexer.forget_erased(stored, words, at=done.updated_at)
+        kept = {memory.id for memory in stored}
+        indexed = self._indexer.write([row for row in rows if row.memory.id in kept], outdated=outdated)
+        results = tuple(AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.version) for memory in stored)
+        return AddOutcome(done, results, indexed=indexed, extraction="llm")
+
+    def _facts(self, job: Job, messages: Sequence[Message], existing: Sequence[Memory], deadline: float) -> list[Fact]:
+        remaining = deadline - self._clock.monotonic()
+        prompt = job.request.get("prompt")
+        if job.request.get("memory_type") == "procedural_memory" and job.scope.agent_id:
+            text = summarise_procedure(self._llm, messages, prompt, deadline_s=remaining)
+            return [Fact(text, None, (), tuple(message.ref for message in messages))]
+        said_at = messages[0].created_at
+        guidance = Guidance.of(job.request, self._projects.settings(job.tenant))
+        request = ExtractionRequest(
+            messages=messages,
+            existing=existing,
+            recent=self._ledger.recent_messages(job.scope, since="", before=said_at, limit=6),
+            now=said_at,
+            instructions=guidance.text(user=bool(job.scope.user_id), agent=bool(job.scope.agent_id)),
+            agent=bool(job.scope.agent_id) and not job.scope.user_id,
+            categories=guidance.categories,
+        )
+        return extract(self._llm, request, deadline_s=remaining, clock=self._clock)
+
+    def _append(
+        self, job: Job, memories: Sequence[Memory], facts: Sequence[Fact]
+    ) -> tuple[list[Memory], list[Memory], Job]:
+        """Append until nobody is in the way; returns what was stored, what it superseded, and the finished job."""
+        kept = list(zip(memories, facts, strict=True))
+        retry = ConflictRetry(self._clock)
+        while True:
+            outdated = self._superseded(job, kept)
+            stored = [memory for memory, _ in kept]
+            done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in stored])
+            events = [Event(EventKind.ADD, memory) for memory in stored]
+            events += [Event(EventKind.UPDATE, memory) for memory in outdated]
+            self._announcer.announce(events)
+            try:
+                self._ledger.append(events, completing=done)
+            except DuplicateTextError as error:
+                kept = [(memory, fact) for memory, fact in kept if memory.id not in error.memory_ids]
+            except VersionConflictError:
+                _logger.info("a superseded memory moved", extra={"job_id": job.id})
+                if not retry.again():
+                    raise
+            else:
+                return stored, outdated, done
+
+    def _superseded(self, job: Job, kept: Sequence[tuple[Memory, Fact]]) -> list[Memory]:
+        successor = {old: memory.id for memory, fact in kept for old in fact.supersedes}
+        current = self._ledger.read(job.tenant, list(successor)) if successor else {}
+        at = self._clock.now()
+        return [
+            memory.next_version(at, event_id=job_event_id(job.id, memory.id), superseded_by=successor[memory.id])
+            for memory in current.values()
+            if memory.live
+        ]
+
+
+def _first(facts: Sequence[Fact], place: int) -> bool:
+    """Whether no earlier fact of the reply says the same."""
+    return all(earlier.text != facts[place].text for earlier in facts[:place])
+
+
+def _as_memory(job: Job, fact: Fact, place: int, said_at: str) -> Memory:
+    procedural = job.request.get("memory_type") == "procedural_memory" and bool(job.scope.agent_id)
+    metadata = dict(job.request.get("metadata", {}))
+    if procedural:
+        metadata["memory_type"] = "procedural_memory"
+    return Memory(
+        id=memory_id(job.id, place),
+        version=1,
+        scope=job.scope,
+        text=fact.text,
+        created_at=said_at,
+        updated_at=said_at,
+        job_id=job.id,
+        position=place,
+        metadata=metadata,
+        attributed_to=fact.attributed_to,
+        expiration_date=job.request.get("expiration_date"),
+        categories=fact.categories,
+        immutable=bool(job.request.get("immutable")),
+        recorded_at=job.created_at if job.created_at != said_at else None,
+        extracted=True,
+        context=fact.sources,
+        sources=fact.sources,
+        event_id=job_event_id(job.id, place),
+    )
