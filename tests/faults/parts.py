@@ -18,7 +18,7 @@ from forgetless.adapters.index_memory import MemoryIndex
 from forgetless.adapters.llm_fake import FakeLlm
 from forgetless.adapters.queue_sqs import SqsQueue
 from forgetless.domain.errors import LlmUnavailableError
-from forgetless.domain.filters import Filter
+from forgetless.domain.filters.ast import Filter
 from forgetless.domain.memory import Memory
 from forgetless.domain.times import later
 from forgetless.ports.index import Hit, IndexRow

@@ -16,9 +16,9 @@ from typing import Any
 
 from forgetless.adapters.index_milvus import MilvusIndex
 from forgetless.domain.errors import DependencyError
+from forgetless.domain.export_lines import event_line
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Event
-from forgetless.domain.transfer import event_line
 from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_services, collection_name
 from forgetless.runtime.settings import Settings, load_settings

@@ -9,7 +9,7 @@ import pytest
 
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ForbiddenError
-from forgetless.domain.filters import EVERYTHING
+from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.memory import Event, EventKind
 from forgetless.domain.scope import Scope

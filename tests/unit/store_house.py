@@ -16,8 +16,8 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.runtime import composition
 from forgetless.runtime.settings import load_settings
-from forgetless.service.stores import check, start
 from forgetless.service.requests import AddRequest, IncomingMessage
+from forgetless.service.stores import check, start
 
 __all__ = ["StoreHouse"]
 

@@ -21,7 +21,7 @@ from forgetless.adapters.ledger_sqlite.presence import alone
 from forgetless.adapters.ledger_sqlite.schema import _FIRST, SCHEMA_VERSION
 from forgetless.cli_stores import FAILED, OK
 from forgetless.domain.errors import LedgerError
-from forgetless.domain.filters import EVERYTHING
+from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.domain.keys import ApiKey, Role, key_hash
 from forgetless.service.transfer.event_export import EventExport
 from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, in_processes, update

@@ -17,7 +17,7 @@ from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli_stores import FAILED, INDEX_STALE, LEDGER_BROKEN, OK
 from forgetless.domain.errors import IndexUnavailableError
-from forgetless.domain.filters import EVERYTHING
+from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.ports.index import IndexRow
 from forgetless.service.stores.ledger_identity import Rebuild, read_identity, write_identity
 from tests.dynamo_server import DynamoServer

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from forgetless.adapters.index_milvus.compiler import compile_filter, lit
 from forgetless.adapters.index_milvus.rows import MAX_WORDS_BYTES, cut, key_text
-from forgetless.domain.filter_parsing import parse_filter
-from forgetless.domain.filters import EVERYTHING, And, Compare, Field, Operator
+from forgetless.domain.filters.ast import EVERYTHING, And, Compare, Field, Operator
+from forgetless.domain.filters.parse import parse_filter
 
 T = 'tenant == "acme"'
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from forgetless.domain.filters import ATTRIBUTES
+from forgetless.domain.filters.ast import ATTRIBUTES
 from forgetless.domain.memory import Memory
 from tests.contract.index.builders import memory
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from forgetless.adapters.index_milvus import MilvusIndex
 from forgetless.domain.errors import FilterError
-from forgetless.domain.filter_evaluation import evaluate
-from forgetless.domain.filter_parsing import MAX_CONDITIONS, MAX_LIST_VALUES, parse_filter
-from forgetless.domain.filters import And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.filters.evaluate import evaluate
+from forgetless.domain.filters.parse import MAX_CONDITIONS, MAX_LIST_VALUES, parse_filter
 from forgetless.domain.memory import Memory
 from local.milvus import LiteServer
 from tests.contract.index.builders import DIMENSIONS, NORTH, ids, memory, row

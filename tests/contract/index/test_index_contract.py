@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from forgetless.domain.filter_parsing import parse_filter
-from forgetless.domain.filters import EVERYTHING
+from forgetless.domain.filters.ast import EVERYTHING
+from forgetless.domain.filters.parse import parse_filter
 from forgetless.ports.index import Index
 from tests.contract.index.builders import EAST, NORTH, NORTH_EAST, ids, memory, row
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from forgetless.adapters.index_milvus import MilvusIndex
-from forgetless.domain.filters import EVERYTHING
+from forgetless.domain.filters.ast import EVERYTHING
 from local.milvus import LiteServer, LiteServerError
 from tests.contract.index.builders import DIMENSIONS, NORTH, ids, memory, row
 

@@ -18,7 +18,7 @@ from pymilvus import MilvusException
 from forgetless.adapters.index_memory import MemoryIndex
 from forgetless.adapters.index_milvus import MilvusIndex
 from forgetless.domain.errors import IndexUnavailableError
-from forgetless.domain.filters import EVERYTHING
+from forgetless.domain.filters.ast import EVERYTHING
 from local.milvus import LiteServer
 from tests.contract.index.builders import DIMENSIONS, NORTH, ids, memory, row
 

@@ -18,7 +18,7 @@ STAND_IN = ROOT / "layers" / "dependencies" / "python"
 ALL_CALLS = """
 import sys, pandas
 from forgetless.adapters.index_milvus import MilvusIndex
-from forgetless.domain.filter_parsing import parse_filter
+from forgetless.domain.filters.parse import parse_filter
 from tests.contract.index.builders import NORTH, memory, row
 index = MilvusIndex(sys.argv[1], collection="stand_in", dimensions=4)
 one, two = memory("one", user_id="alice", metadata={"k": 1}), memory("two", metadata={"k": 2.5})

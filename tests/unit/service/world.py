@@ -13,7 +13,7 @@ from forgetless.adapters.index_memory import MemoryIndex
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.adapters.llm_fake import FakeLlm
 from forgetless.adapters.queue_memory import MemoryQueue
-from forgetless.domain.filters import EVERYTHING, Filter
+from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.ports.clock import Clock

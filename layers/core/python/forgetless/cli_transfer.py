@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from forgetless.adapters.clock import SystemClock
 from forgetless.cli_progress import Tell, progress
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.transfer import parse_line
+from forgetless.domain.export_lines import parse_line
 from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_ledger, build_services
 from forgetless.runtime.settings import Settings

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.memory import Memory
-from forgetless.domain.timeline import Moment
+from forgetless.domain.moments import Moment
 from forgetless.domain.times import later
 from forgetless.service.requests import SearchRequest, UpdateRequest
 from forgetless.service.writing.recall import scope_filter

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from forgetless.domain.errors import EmbedderError, IndexUnavailableError, InvalidRequestError
-from forgetless.domain.filters import And, Compare, Field, Operator
+from forgetless.domain.filters.ast import And, Compare, Field, Operator
 from forgetless.domain.scope import Scope
 from forgetless.service.requests import UpdateRequest
 from tests.unit.service.world import ALICE, World

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.export_lines import parse_line
 from forgetless.domain.jobs import JobState
 from forgetless.domain.scope import Scope
-from forgetless.domain.transfer import parse_line
 from forgetless.service.requests import UpdateRequest
 from tests.unit.service.world import ALICE, World, facts, make_world
 

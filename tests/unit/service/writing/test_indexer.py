@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from forgetless.domain.filters import EVERYTHING
+from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.ports.index import IndexRow
 from forgetless.service.requests import UpdateRequest
 from tests.unit.service.world import World

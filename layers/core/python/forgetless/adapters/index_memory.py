@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from forgetless.domain.bm25 import Bm25
 from forgetless.domain.errors import IndexUnavailableError
-from forgetless.domain.filter_evaluation import evaluate
-from forgetless.domain.filters import EVERYTHING, Filter
+from forgetless.domain.filters.ast import EVERYTHING, Filter
+from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.memory import Memory
 from forgetless.domain.recipe import cosine, is_same_vector
 from forgetless.ports.index import Hit, IndexRow

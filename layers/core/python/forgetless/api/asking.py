@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from forgetless.domain.filters import EVERYTHING, Filter
+from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.memory import Memory
-from forgetless.domain.timeline import Moment
+from forgetless.domain.moments import Moment
 from forgetless.service.requests import Page, PageRequest, ScoredMemory, SearchRequest
 
 if TYPE_CHECKING:

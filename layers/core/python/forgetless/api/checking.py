@@ -10,7 +10,7 @@ from typing import Any
 
 from forgetless.api.render import json_bytes
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
-from forgetless.domain.timeline import Moment
+from forgetless.domain.moments import Moment
 from forgetless.domain.times import read_time
 
 __all__ = [

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from forgetless.domain.filters import Filter
+from forgetless.domain.filters.ast import Filter
 from forgetless.domain.memory import Memory
 
 __all__ = ["Hit", "Index", "IndexRow"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from forgetless.domain.filters import EVERYTHING, Filter
+from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import EventKind, Memory
 from forgetless.domain.scope import Scope

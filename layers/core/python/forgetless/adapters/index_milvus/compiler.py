@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forgetless.adapters.index_milvus.rows import KEYED, TIMES, is_literal, is_path, key_text
-from forgetless.domain.filters import And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
 
 __all__ = ["compile_filter", "lit"]
 

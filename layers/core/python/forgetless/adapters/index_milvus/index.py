@@ -20,7 +20,7 @@ from forgetless.adapters.index_milvus.rows import (
     split_pk,
 )
 from forgetless.adapters.secrets_aws import Secret
-from forgetless.domain.filters import EVERYTHING, Filter
+from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.memory import Memory
 from forgetless.ports.index import Hit, IndexRow
 

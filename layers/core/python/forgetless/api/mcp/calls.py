@@ -12,8 +12,8 @@ from forgetless.api.checking import check_expiration_date, check_identifiers, ch
 from forgetless.api.mcp import arguments as given
 from forgetless.api.mcp import results
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
-from forgetless.domain.filter_parsing import parse_filter
-from forgetless.domain.filters import And, Compare, Field, Filter, Operator
+from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
+from forgetless.domain.filters.parse import parse_filter
 from forgetless.domain.scope import Scope
 from forgetless.service.requests import AddRequest, IncomingMessage, SearchRequest
 

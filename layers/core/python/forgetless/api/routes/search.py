@@ -15,8 +15,8 @@ from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.api.wire.search import SearchBody
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.filter_parsing import parse_filter
-from forgetless.domain.filters import Compare, Filter, Not, Operator
+from forgetless.domain.filters.ast import Compare, Filter, Not, Operator
+from forgetless.domain.filters.parse import parse_filter
 from forgetless.domain.keys import Role
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.service.requests import SearchRequest

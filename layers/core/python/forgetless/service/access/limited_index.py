@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from forgetless.domain.errors import ForbiddenError
-from forgetless.domain.filters import And, Compare, Field, Filter, Operator
+from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
 from forgetless.domain.memory import Memory
 from forgetless.ports.index import Hit, Index, IndexRow
 

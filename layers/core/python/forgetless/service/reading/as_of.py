@@ -12,12 +12,12 @@ from operator import mul
 
 from forgetless.domain.bm25 import Bm25
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.filter_evaluation import evaluate
-from forgetless.domain.filter_scope import pinned_ids
-from forgetless.domain.filters import EVERYTHING, And, Filter
+from forgetless.domain.filters.ast import EVERYTHING, And, Filter
+from forgetless.domain.filters.evaluate import evaluate
+from forgetless.domain.filters.scope import pinned_ids
 from forgetless.domain.memory import Event, EventKind, Memory
+from forgetless.domain.moments import Moment, begun, known, true_at
 from forgetless.domain.scoring import Candidate
-from forgetless.domain.timeline import Moment, begun, known, true_at
 from forgetless.domain.words import query_words
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder, EmbeddingTask

@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequence
 
-from forgetless.domain.filter_evaluation import evaluate
-from forgetless.domain.filter_scope import pinned_ids
-from forgetless.domain.filters import EVERYTHING, And, Filter
+from forgetless.domain.filters.ast import EVERYTHING, And, Filter
+from forgetless.domain.filters.evaluate import evaluate
+from forgetless.domain.filters.scope import pinned_ids
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.ports.clock import Clock

@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.filter_evaluation import evaluate
-from forgetless.domain.filters import And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.memory import Memory
 from forgetless.domain.scoring import WORD_WEIGHT, Candidate, saturate
 from forgetless.domain.times import date_of

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from forgetless.domain.errors import IndexDamagedError, LedgerDamagedError
-from forgetless.domain.filters import EVERYTHING
+from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.domain.memory import Memory
 from forgetless.domain.recipe import word_text
 from forgetless.domain.words import index_words

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.transfer import event_line, header_line, job_line
+from forgetless.domain.export_lines import event_line, header_line, job_line
 from forgetless.ports.ledger import Ledger
 
 __all__ = ["EventExport", "ExportPortion"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.export_lines import is_header, read_record
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, Message
-from forgetless.domain.transfer import is_header, read_record
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.transfer.mem0_import import foreign_event

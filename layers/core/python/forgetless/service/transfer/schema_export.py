@@ -10,9 +10,9 @@ from typing import Any
 
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import InvalidRequestError, LlmUnavailableError, NotFoundError
-from forgetless.domain.filters import And, Filter
+from forgetless.domain.filters.ast import And, Filter
+from forgetless.domain.filters.parse_platform import parse_platform_filter
 from forgetless.domain.memory import Memory
-from forgetless.domain.platform_filters import parse_platform_filter
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import Llm

@@ -13,8 +13,8 @@ from forgetless.domain.errors import (
     PreconditionFailedError,
     VersionConflictError,
 )
-from forgetless.domain.filter_evaluation import evaluate
-from forgetless.domain.filters import And, Compare, Field, Filter, Operator
+from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
+from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.scope import Scope
 from forgetless.ports.clock import Clock

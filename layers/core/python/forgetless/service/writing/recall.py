@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from forgetless.domain.filter_evaluation import evaluate
-from forgetless.domain.filters import And, Compare, Field, Operator
+from forgetless.domain.filters.ast import And, Compare, Field, Operator
+from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.recipe import LONG_TEXT_CHARS
 from forgetless.domain.scope import Scope

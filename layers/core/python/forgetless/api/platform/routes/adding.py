@@ -18,8 +18,8 @@ from forgetless.api.platform.wire import AddBody
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.filters.parse_platform import parse_moment
 from forgetless.domain.jobs import JobState
-from forgetless.domain.platform_filters import parse_moment
 from forgetless.domain.scope import Scope
 from forgetless.service.requests import AddOutcome, AddRequest
 from forgetless.service.writing.extraction_settings import merged_categories

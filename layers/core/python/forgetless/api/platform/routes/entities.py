@@ -17,7 +17,7 @@ from forgetless.api.platform.wire import MAX_PAGE_SIZE
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
-from forgetless.domain.filters import Compare, Field, Operator
+from forgetless.domain.filters.ast import Compare, Field, Operator
 from forgetless.domain.keys import Role
 from forgetless.service.requests import PageRequest
 

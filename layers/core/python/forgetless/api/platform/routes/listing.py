@@ -19,7 +19,7 @@ from forgetless.api.platform.wire import MAX_PAGE_SIZE, ListBody
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
-from forgetless.domain.filters import And
+from forgetless.domain.filters.ast import And
 from forgetless.domain.keys import Role
 from forgetless.service.requests import Page, PageRequest
 

@@ -19,13 +19,13 @@ from forgetless.api.platform.wire import Ids, UpdateBody
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
-from forgetless.domain.filter_scope import named_entities
-from forgetless.domain.filters import And, Compare, Field, Filter, Operator
+from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
+from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter
+from forgetless.domain.filters.scope import named_entities
 from forgetless.domain.keys import Role
 from forgetless.domain.memory import Memory
-from forgetless.domain.platform_filters import parse_moment, parse_platform_filter
+from forgetless.domain.moments import Moment
 from forgetless.domain.scope import SCOPE_IDS
-from forgetless.domain.timeline import Moment
 from forgetless.service.requests import UpdateRequest
 from forgetless.service.writing.change import check_version
 

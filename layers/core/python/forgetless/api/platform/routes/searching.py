@@ -13,10 +13,10 @@ from forgetless.api.platform.wire import SearchBody
 from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.filter_scope import pinned_ids
-from forgetless.domain.filters import And
+from forgetless.domain.filters.ast import And
+from forgetless.domain.filters.parse_platform import parse_moment
+from forgetless.domain.filters.scope import pinned_ids
 from forgetless.domain.keys import Role
-from forgetless.domain.platform_filters import parse_moment
 from forgetless.service.requests import ScoredMemory, SearchRequest
 
 __all__ = ["ROUTES"]

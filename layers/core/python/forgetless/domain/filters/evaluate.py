@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from operator import ge, gt, le, lt
 from typing import Any
 
-from forgetless.domain.filters import And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
 from forgetless.domain.memory import Memory
 from forgetless.domain.scope import SCOPE_IDS
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.export_lines import event_line, header_line, is_header, job_line, parse_line, read_record
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
-from forgetless.domain.transfer import event_line, header_line, is_header, job_line, parse_line, read_record
 
 AT = "2026-01-01T00:00:00.000000+00:00"
 

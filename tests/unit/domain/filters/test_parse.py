@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from forgetless.domain.errors import FilterError
-from forgetless.domain.filter_parsing import MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_VALUES, parse_filter
-from forgetless.domain.filters import EVERYTHING, And, Compare, Field, Not, Operator, Or
+from forgetless.domain.filters.ast import EVERYTHING, And, Compare, Field, Not, Operator, Or
+from forgetless.domain.filters.parse import MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_VALUES, parse_filter
 
 USER, K = Field("user_id"), Field("k", metadata=True)
 ALICE, ONE = Compare(USER, Operator.EQ, "alice"), Compare(K, Operator.EQ, 1)

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from forgetless.domain.errors import FilterError
-from forgetless.domain.filter_parsing import MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_VALUES
-from forgetless.domain.filters import And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.filters.parse import MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_VALUES
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.domain.times import timestamp
 

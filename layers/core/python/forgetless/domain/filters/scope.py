@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from forgetless.domain.filters import And, Compare, Filter, Not, Operator
+from forgetless.domain.filters.ast import And, Compare, Filter, Not, Operator
 from forgetless.domain.scope import SCOPE_IDS
 
 __all__ = ["named_entities", "pinned_ids"]

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from forgetless.domain.errors import FilterError
-from forgetless.domain.filters import ATTRIBUTES, And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.filters.ast import ATTRIBUTES, And, Compare, Field, Filter, Not, Operator, Or
 from forgetless.domain.times import timestamp
 
 __all__ = ["MAX_CONDITIONS", "MAX_DEPTH", "MAX_LIST_VALUES", "parse_filter"]

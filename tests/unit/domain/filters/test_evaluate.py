@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forgetless.domain.filter_evaluation import evaluate
-from forgetless.domain.filter_parsing import parse_filter
-from forgetless.domain.filters import Not
+from forgetless.domain.filters.ast import Not
+from forgetless.domain.filters.evaluate import evaluate
+from forgetless.domain.filters.parse import parse_filter
 from forgetless.domain.memory import Memory, text_hash
 from forgetless.domain.scope import Scope
 

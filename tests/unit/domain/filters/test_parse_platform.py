@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forgetless.domain.errors import FilterError
-from forgetless.domain.filter_evaluation import evaluate
-from forgetless.domain.filter_scope import named_entities, pinned_ids
+from forgetless.domain.filters.evaluate import evaluate
+from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter
+from forgetless.domain.filters.scope import named_entities, pinned_ids
 from forgetless.domain.memory import Memory
-from forgetless.domain.platform_filters import parse_moment, parse_platform_filter
 from forgetless.domain.scope import Scope
 
 MEMORY = Memory(
