@@ -95,13 +95,13 @@ def serving_crew(size: int) -> Iterator[Crew]:
 @contextmanager
 def small_transactions() -> Iterator[None]:
     """Let a transaction of DynamoDB hold a few items only, so that little work is a staged commit already."""
-    from forgetless.adapters.ledger_dynamodb import staging  # noqa: PLC0415 - boto3's part is loaded later
+    from forgetless.adapters.ledger_dynamodb import staged_commit  # noqa: PLC0415 - boto3's part is loaded later
 
-    before, staging._MOST_ACTIONS = staging._MOST_ACTIONS, 8
+    before, staged_commit._MOST_ACTIONS = staged_commit._MOST_ACTIONS, 8
     try:
         yield
     finally:
-        staging._MOST_ACTIONS = before
+        staged_commit._MOST_ACTIONS = before
 
 
 def _serve(pipe: Connection, barriers: dict[int, Any]) -> None:
@@ -126,8 +126,8 @@ def _serve(pipe: Connection, barriers: dict[int, Any]) -> None:
 
 def _hurry() -> None:
     """Let the DynamoDB ledger hardly wait, which changes nothing where a turnstile draws, and its writers meet."""
-    from forgetless.adapters.ledger_dynamodb import client, keys, staging  # noqa: PLC0415 - boto3's part comes later
+    from forgetless.adapters.ledger_dynamodb import client, item_keys, staged_commit  # noqa: PLC0415 - boto3's part comes later
 
-    keys.TOTAL_SHARDS = FEW_SHARDS
+    item_keys.TOTAL_SHARDS = FEW_SHARDS
     client._FIRST_WAIT_S = client._LONGEST_WAIT_S = 0.001
-    staging.STALLED_S = 0.5
+    staged_commit.STALLED_S = 0.5

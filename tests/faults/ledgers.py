@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema, staging
+from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema, staged_commit
 from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_dynamodb.table import Table
-from forgetless.adapters.ledger_dynamodb.units import Units
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.ports.ledger import Ledger
 from tests.faults.watching import WRITE, Watch
@@ -63,12 +63,12 @@ def dynamodb_ledgers(server: DynamoServer) -> Iterator[NewLedger]:
         server.admin.create_table(TableName=name, **schema.DEFINITION)
         return partial(_open_dynamodb, name, server.url)
 
-    before = staging.STALLED_S
-    staging.STALLED_S = _STALLED_S
+    before = staged_commit.STALLED_S
+    staged_commit.STALLED_S = _STALLED_S
     try:
         yield new
     finally:
-        staging.STALLED_S = before
+        staged_commit.STALLED_S = before
 
 
 def half_written(ledger: Ledger) -> int:

@@ -55,7 +55,7 @@ _SQLITE = (
         "-k",
         "another_tenant and entities",
     ),
-    _sql("lists and erasure", "scopes.py", '["tenant = ?"]', _ROUTES, "-k", "another_tenant and memories"),
+    _sql("lists and erasure", "scope_sql.py", '["tenant = ?"]', _ROUTES, "-k", "another_tenant and memories"),
     _sql("jobs by id", "jobs.py", '{_SELECT} WHERE tenant = ? AND id = ?"', _ROUTES, "-k", "another_tenant and event"),
     _sql("lists of jobs", "jobs.py", '"tenant = ?", [to_blob(tenant)]', f"{_LEDGER}/test_jobs.py", "-k", "listed"),
     _sql(
@@ -91,11 +91,11 @@ _SQLITE = (
         "by_ref",
     ),
     _sql(
-        "answers kept", "answering.py", "WHERE tenant = ? AND name = ?\n", f"{_LEDGER}/test_leases.py", "-k", "begins"
+        "answers kept", "idempotency.py", "WHERE tenant = ? AND name = ?\n", f"{_LEDGER}/test_leases.py", "-k", "begins"
     ),
     Mutation(
         "SQLite: keys of a tenant",
-        "adapters/ledger_sqlite/leases.py",
+        "adapters/ledger_sqlite/leases_and_keys.py",
         "if key.tenant == tenant",
         "if key.tenant",
         (_ROUTES, "-k", "another_tenant and api-keys"),
@@ -108,7 +108,7 @@ _INDEXES = (
         "adapters/index_milvus/compiler.py",
         'f"tenant == {lit(key_text(tenant))}"',
         'f"tenant != {lit(chr(48))}"',
-        ("tests/unit/test_filter_compiler.py",),
+        ("tests/unit/adapters/test_filter_compiler.py",),
     ),
     Mutation(
         "Milvus: the primary key's tenant",

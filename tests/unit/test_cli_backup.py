@@ -15,10 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from forgetless.adapters.ledger_sqlite import SqliteLedger
-from forgetless.adapters.ledger_sqlite import copies as copying
-from forgetless.adapters.ledger_sqlite.presence import alone
+from forgetless.adapters.ledger_sqlite import SqliteLedger, backup
 from forgetless.adapters.ledger_sqlite.schema import _FIRST, SCHEMA_VERSION
+from forgetless.adapters.ledger_sqlite.usage_lock import alone
 from forgetless.cli_stores import FAILED, OK
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.filters.ast import EVERYTHING
@@ -168,8 +167,8 @@ class _Opener:
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from forgetless.adapters.ledger_sqlite import SqliteLedger, copies
-copies._PAGES = 5
+from forgetless.adapters.ledger_sqlite import SqliteLedger, backup
+backup._PAGES = 5
 def tell(done, of):
     if done >= of * float(sys.argv[3]): os.kill(os.getpid(), signal.SIGKILL)
 SqliteLedger(sys.argv[1]).back_up(Path(sys.argv[2]), tell)
@@ -189,7 +188,7 @@ def test_a_process_that_is_killed_in_a_copy_leaves_nothing_under_its_name(
         assert done.returncode == -signal.SIGKILL
     assert copy.read_bytes() == whole
     assert not copy.with_name("other.db").exists()
-    monkeypatch.setattr(copying, "_YOUNG_S", -1.0)
+    monkeypatch.setattr(backup, "_YOUNG_S", -1.0)
     assert house.run("backup", "--overwrite", str(copy))[0] == OK
     assert house.run("backup", str(copy.with_name("other.db")))[0] == OK
     assert sorted(file.name for file in copy.parent.iterdir()) == ["copy.db", "other.db"]
@@ -201,8 +200,8 @@ def test_the_folder_of_a_copy_under_way_is_left_alone(
     house: StoreHouse, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lived_in(house)
-    monkeypatch.setattr(copying, "_YOUNG_S", -1.0)
-    with copying.workplace(copy) as folder:
+    monkeypatch.setattr(backup, "_YOUNG_S", -1.0)
+    with backup.workplace(copy) as folder:
         (folder / "ledger.db").touch()
         assert house.run("backup", str(copy))[0] == OK
         assert (folder / "ledger.db").exists()

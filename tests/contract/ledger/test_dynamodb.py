@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema, staging
+from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema
+from forgetless.adapters.ledger_dynamodb.attribute_values import from_wire, size_of, to_wire
 from forgetless.adapters.ledger_dynamodb.client import Client
-from forgetless.adapters.ledger_dynamodb.wire import from_wire, size_of, to_wire
 from forgetless.domain.errors import LedgerError, VersionConflictError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.memory import Memory
@@ -151,7 +151,7 @@ class TestStagedCommits:
     def test_a_process_that_dies_at_any_write_leaves_all_or_nothing(
         self, ledger: DynamoLedger, other: DynamoLedger, dynamo_server: DynamoServer, monkeypatch: Any, writes: int
     ) -> None:
-        monkeypatch.setattr(staging, "STALLED_S", 0.05)
+        monkeypatch.setattr(staged_commit, "STALLED_S", 0.05)
         kept = a_memory("kept")
         ledger.append(add(kept))
         changed = update(kept, text="changed")
@@ -174,7 +174,7 @@ class TestStagedCommits:
     def test_a_writer_waits_for_a_stage_and_drops_one_that_is_dead(
         self, ledger: DynamoLedger, other: DynamoLedger, dynamo_server: DynamoServer, monkeypatch: Any
     ) -> None:
-        monkeypatch.setattr(staging, "STALLED_S", 0.05)
+        monkeypatch.setattr(staged_commit, "STALLED_S", 0.05)
         kept = a_memory("kept")
         ledger.append(add(kept))
         die_after(dynamo_server, 3)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from forgetless.adapters.ledger_dynamodb import DynamoLedger
-from forgetless.adapters.ledger_dynamodb.keys import event, head
+from forgetless.adapters.ledger_dynamodb.item_keys import event, head
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.memory import Event
 from forgetless.domain.scope import Scope

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_sqlite import SqliteLedger
-from forgetless.adapters.ledger_sqlite.copies import as_one_file, copy_out, workplace
-from forgetless.adapters.ledger_sqlite.replacement import beside, holds_anything, put_in_place, refuse_use
+from forgetless.adapters.ledger_sqlite.backup import as_one_file, copy_out, workplace
+from forgetless.adapters.ledger_sqlite.restore import beside, holds_anything, put_in_place, refuse_use
 from forgetless.cli_progress import progress
 from forgetless.domain.errors import InvalidRequestError, LedgerError
 from forgetless.runtime.settings import Settings

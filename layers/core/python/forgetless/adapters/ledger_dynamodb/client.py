@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from forgetless.adapters.ledger_dynamodb.faults import RetryableError, told
+from forgetless.adapters.ledger_dynamodb.failures import RetryableError, classify
 from forgetless.domain.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Client:
             try:
                 answer: dict[str, Any] = getattr(self._dynamodb(), operation)(**parameters)
             except (BotoCoreError, ClientError) as error:
-                failure = told(error, self.table)
+                failure = classify(error, self.table)
                 if not isinstance(failure, RetryableError) or pause.over():
                     raise failure from error
             else:

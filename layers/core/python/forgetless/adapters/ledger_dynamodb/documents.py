@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import dump, from_blob, from_cursor, load, to_blob, to_cursor
-from forgetless.adapters.ledger_dynamodb import keys, lists
-from forgetless.adapters.ledger_dynamodb.keys import Key
+from forgetless.adapters.ledger_dynamodb import item_keys, list_entries
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, portions
-from forgetless.adapters.ledger_dynamodb.units import Store, Unit
-from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.documents import Document
 
 __all__ = ["DocumentStore"]
@@ -23,7 +23,7 @@ class DocumentStore(Store):
         return self._units.run(lambda unit: _put(unit, document), once=True)
 
     def document(self, tenant: str, kind: str, id_: str) -> Document | None:
-        return next(iter(self._documents([keys.document(tenant, kind, id_)]).values()), None)
+        return next(iter(self._documents([item_keys.document(tenant, kind, id_)]).values()), None)
 
     def documents(
         self, tenant: str, kind: str, *, limit: int, cursor: str | None = None
@@ -31,12 +31,12 @@ class DocumentStore(Store):
         below = None
         if cursor is not None:
             created_at, id_ = from_cursor(cursor, str, str)
-            below = keys.document_entry(tenant, kind, id_, created_at).sk
-        pk = keys.document(tenant, kind, "").pk
-        limits = Between(keys.ENTRIES, below or keys.ENTRIES + lists.HIGHEST)
+            below = item_keys.document_entry(tenant, kind, id_, created_at).sk
+        pk = item_keys.document(tenant, kind, "").pk
+        limits = Between(item_keys.ENTRIES, below or item_keys.ENTRIES + list_entries.HIGHEST)
         entries = self._table.query(pk, limits, descending=True, page=limit + 2)
         listed = list(islice((item for item in entries if item["sk"] != below), limit + 1))
-        wanted = [keys.document(tenant, kind, from_blob(item["id"])) for item in listed[:limit]]
+        wanted = [item_keys.document(tenant, kind, from_blob(item["id"])) for item in listed[:limit]]
         held = self._documents(wanted)
         # From the list, not from what was found: others may delete all of a page while we read it.
         following = _cursor(listed[limit - 1]) if len(listed) > limit > 0 else None
@@ -46,7 +46,7 @@ class DocumentStore(Store):
         return list(islice(self._due(kind, now, limit), limit))
 
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
-        return self._units.run(lambda unit: _delete(unit, keys.document(tenant, kind, id_)))
+        return self._units.run(lambda unit: _delete(unit, item_keys.document(tenant, kind, id_)))
 
     def _documents(self, wanted: list[Key]) -> dict[Key, Document]:
         found = self._table.bodies(list(self._table.read(wanted).values()))
@@ -54,8 +54,8 @@ class DocumentStore(Store):
 
     def _due(self, kind: str, now: str, limit: int) -> Iterator[Document]:
         # The sort key goes on after the time, so that `now` itself must be followed by what is above all of them.
-        limits = Between(lists.LOWEST, now + "~")
-        for portion in portions(self._table.queue(keys.due_queue(kind), limits, page=limit), max(limit, 1)):
+        limits = Between(list_entries.LOWEST, now + "~")
+        for portion in portions(self._table.queue(item_keys.due_queue(kind), limits, page=limit), max(limit, 1)):
             held = self._documents(list(portion))
             for key in portion:
                 document = held.get(key)
@@ -64,7 +64,7 @@ class DocumentStore(Store):
 
 
 def _put(unit: Unit, document: Document) -> bool:
-    key = keys.document(document.tenant, document.kind, document.id)
+    key = item_keys.document(document.tenant, document.kind, document.id)
     held = unit.get(key)
     standing = (held["version"], held["created"]) if held is not None else (0, document.created_at)
     if standing != (document.version - 1, document.created_at):
@@ -80,8 +80,8 @@ def _put(unit: Unit, document: Document) -> bool:
         "due": document.due_at,
     }
     if document.due_at is not None:
-        place = f"{document.due_at}#{keys.part(document.tenant)}#{keys.part(document.id)}"
-        item |= {"gsi1pk": keys.due_queue(document.kind), "gsi1sk": place}
+        place = f"{document.due_at}#{item_keys.part(document.tenant)}#{item_keys.part(document.id)}"
+        item |= {"gsi1pk": item_keys.due_queue(document.kind), "gsi1sk": place}
     unit.put(key, unit.with_body(key, item, dump(document.body)))
     unit.put(_entry(item), {"id": to_blob(document.id)})
     return True
@@ -98,11 +98,11 @@ def _delete(unit: Unit, key: Key) -> bool:
 
 def _entry(item: Item) -> Key:
     tenant, kind, id_ = (from_blob(item[name]) for name in ("tenant", "kind", "id"))
-    return keys.document_entry(tenant, kind, id_, item["created"])
+    return item_keys.document_entry(tenant, kind, id_, item["created"])
 
 
 def _cursor(entry: Item) -> str:
-    created_at, _, _ = entry["sk"].removeprefix(keys.ENTRIES).partition("#")
+    created_at, _, _ = entry["sk"].removeprefix(item_keys.ENTRIES).partition("#")
     return to_cursor(created_at, from_blob(entry["id"]))
 
 

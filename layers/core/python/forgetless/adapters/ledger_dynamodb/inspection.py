@@ -12,11 +12,11 @@ from itertools import islice
 from typing import Any
 
 from forgetless.adapters.ledger_codec import from_blob, load_memory
-from forgetless.adapters.ledger_dynamodb import keys, lists
-from forgetless.adapters.ledger_dynamodb.keys import Key
+from forgetless.adapters.ledger_dynamodb import item_keys, list_entries
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item, from_wire, to_wire
+from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
-from forgetless.adapters.ledger_dynamodb.units import Store
-from forgetless.adapters.ledger_dynamodb.wire import Item, from_wire, to_wire
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.memory import Memory
 from forgetless.ports.inspection import Faults, Tally
@@ -42,7 +42,7 @@ class InspectionStore(Store):
     def tally(self, tenant: str | None = None, *, limit: int) -> Tally:
         if tenant is None:
             heads, whole = self._scanned()
-            live = sum(item["state"] == keys.LIVE for item in heads)
+            live = sum(item["state"] == item_keys.LIVE for item in heads)
             return Tally(live, sum("pending" in item for item in heads), exact=whole)
         limit = min(limit, _MOST_COUNTED)
         entries = list(islice(self._entries_of(tenant), limit + 1))
@@ -53,7 +53,7 @@ class InspectionStore(Store):
     def sample(self, tenant: str, *, limit: int) -> list[Memory]:
         half = max(1, limit // 2)
         found = [*islice(self._entries_of(tenant), half), *islice(self._entries_of(tenant, descending=True), half)]
-        wanted = dict.fromkeys(keys.head(tenant, from_blob(item["memory"])) for item in found)
+        wanted = dict.fromkeys(item_keys.head(tenant, from_blob(item["memory"])) for item in found)
         heads = list(self._table.read(wanted).values())
         memories = [load_memory(tenant, body) for _, body in self._table.bodies(heads)]
         return [memory for memory in memories if memory.live][:limit]
@@ -85,7 +85,7 @@ class InspectionStore(Store):
         parameters: dict[str, Any] = {
             "TableName": self._table.client.table,
             "FilterExpression": "sk = :sk",
-            "ExpressionAttributeValues": to_wire({":sk": keys.HEAD}),
+            "ExpressionAttributeValues": to_wire({":sk": item_keys.HEAD}),
             "Limit": _PAGE_ITEMS,
         }
         found: list[Key] = []
@@ -101,7 +101,7 @@ class InspectionStore(Store):
         """What the tenant's list names, oldest or newest first within each of its partitions."""
         streams = [
             self._table.query(pk, descending=descending, page=_PAGE_ITEMS)
-            for pk in keys.partitions(lists.LIST, tenant, "tenant")
+            for pk in item_keys.partitions(list_entries.LIST, tenant, "tenant")
         ]
         while streams:  # in turn, so that a sample is not of one partition alone
             for stream in list(streams):
@@ -112,7 +112,7 @@ class InspectionStore(Store):
                     yield item
 
     def _pending_of(self, tenant: str) -> Iterator[Key]:
-        begin = keys.head(tenant, "").pk.rpartition("#")[0] + "#"
-        for queue in keys.PENDING_QUEUES:
-            named = self._table.queue(queue, Between(lists.LOWEST, lists.HIGHEST), page=_PAGE_ITEMS)
+        begin = item_keys.head(tenant, "").pk.rpartition("#")[0] + "#"
+        for queue in item_keys.PENDING_QUEUES:
+            named = self._table.queue(queue, Between(list_entries.LOWEST, list_entries.HIGHEST), page=_PAGE_ITEMS)
             yield from (key for key in named if key.pk.startswith(begin))

@@ -8,11 +8,11 @@ from dataclasses import replace
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, from_cursor, load_job, to_blob, to_cursor
-from forgetless.adapters.ledger_dynamodb import keys, lists, message_items
-from forgetless.adapters.ledger_dynamodb.keys import Key
+from forgetless.adapters.ledger_dynamodb import item_keys, list_entries, message_items
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import portions
-from forgetless.adapters.ledger_dynamodb.units import Store, Unit
-from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message
 
@@ -32,15 +32,15 @@ class JobStore(Store):
         return self._units.run(lambda unit: _insert(unit, job, messages))
 
     def job(self, tenant: str, job_id: str) -> Job | None:
-        return next(iter(self._jobs([keys.job(tenant, job_id)]).values()), None)
+        return next(iter(self._jobs([item_keys.job(tenant, job_id)]).values()), None)
 
     def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
         below = None
         if cursor is not None:
             created_at, id_ = from_cursor(cursor, str, str)
             below = _sort_key(created_at, id_)
-        entries = lists.merged(self._table, keys.partitions(_LIST, tenant, "jobs"), below, limit + 1)
-        wanted = [keys.job(tenant, from_blob(item["job"])) for item in islice(entries, limit + 1)]
+        entries = list_entries.merged(self._table, item_keys.partitions(_LIST, tenant, "jobs"), below, limit + 1)
+        wanted = [item_keys.job(tenant, from_blob(item["job"])) for item in islice(entries, limit + 1)]
         held = self._jobs(wanted[:limit])
         found = [held[key] for key in wanted[:limit] if key in held]
         last = found[-1] if len(wanted) > limit and found else None
@@ -53,7 +53,7 @@ class JobStore(Store):
         return self._units.run(lambda unit: _update(unit, job, held))
 
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
-        streams = [self._stuck(queue, now, pending_before, limit) for queue in keys.OPEN_QUEUES]
+        streams = [self._stuck(queue, now, pending_before, limit) for queue in item_keys.OPEN_QUEUES]
         oldest = heapq.merge(*streams, key=lambda job: (job.created_at, job.id))
         return list(islice(oldest, limit))
 
@@ -84,21 +84,21 @@ def forget_request(unit: Unit, tenant: str, job_id: str) -> None:
 
 
 def _read(unit: Unit, tenant: str, job_id: str) -> Job | None:
-    item = unit.get(keys.job(tenant, job_id))
+    item = unit.get(item_keys.job(tenant, job_id))
     return None if item is None else _load(item, unit.body(item))
 
 
 def _put(unit: Unit, job: Job) -> None:
-    key = keys.job(job.tenant, job.id)
-    entry = keys.listed(_LIST, job.tenant, "jobs", "", _sort_key(job.created_at, job.id))
+    key = item_keys.job(job.tenant, job.id)
+    entry = item_keys.listed(_LIST, job.tenant, "jobs", "", _sort_key(job.created_at, job.id))
     held = unit.get(key)
     item: Item = {"tenant": to_blob(job.tenant), "created": job.created_at}
     if not job.finished:
-        item |= {"gsi1pk": keys.queue_of(keys.OPEN_QUEUES, job.id), "gsi1sk": entry.sk}
+        item |= {"gsi1pk": item_keys.queue_of(item_keys.OPEN_QUEUES, job.id), "gsi1sk": entry.sk}
     unit.drop_body(held)
     unit.put(key, unit.with_body(key, item, dump_job(job) + _BETWEEN + dump(job.request)))
     if held is not None and held["created"] != job.created_at:
-        unit.delete(keys.listed(_LIST, job.tenant, "jobs", "", _sort_key(held["created"], job.id)))
+        unit.delete(item_keys.listed(_LIST, job.tenant, "jobs", "", _sort_key(held["created"], job.id)))
     if held is None or held["created"] != job.created_at:
         put = unit.put_new if held is None else unit.put
         put(entry, {"job": to_blob(job.id)})
@@ -110,7 +110,7 @@ def _load(item: Item, body: bytes) -> Job:
 
 
 def _sort_key(created_at: str, job_id: str) -> str:
-    return f"{created_at}#{keys.part(job_id)}"
+    return f"{created_at}#{item_keys.part(job_id)}"
 
 
 def _insert(unit: Unit, job: Job, messages: Sequence[Message]) -> Job:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import uuid
 
 from forgetless.adapters.ledger_dynamodb import schema
-from forgetless.adapters.ledger_dynamodb.answering import IdempotencyStore
 from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_dynamodb.documents import DocumentStore
+from forgetless.adapters.ledger_dynamodb.idempotency import IdempotencyStore
 from forgetless.adapters.ledger_dynamodb.inspection import InspectionStore
+from forgetless.adapters.ledger_dynamodb.item_keys import SCHEMA
 from forgetless.adapters.ledger_dynamodb.jobs import JobStore
-from forgetless.adapters.ledger_dynamodb.keys import SCHEMA
-from forgetless.adapters.ledger_dynamodb.leases import KeyStore, LeaseStore
+from forgetless.adapters.ledger_dynamodb.leases_and_keys import KeyStore, LeaseStore
 from forgetless.adapters.ledger_dynamodb.memories import MemoryStore
 from forgetless.adapters.ledger_dynamodb.messages import MessageStore
 from forgetless.adapters.ledger_dynamodb.table import Table
-from forgetless.adapters.ledger_dynamodb.units import Units
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
 
 __all__ = ["DynamoLedger"]
 

@@ -9,12 +9,19 @@ from functools import partial
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import from_blob, from_cursor, load_memory, to_cursor
-from forgetless.adapters.ledger_dynamodb import appending, jobs, keys, lists, message_items, totals
-from forgetless.adapters.ledger_dynamodb import events as listed_events
-from forgetless.adapters.ledger_dynamodb.keys import Key
+from forgetless.adapters.ledger_dynamodb import (
+    append,
+    export_order,
+    item_keys,
+    jobs,
+    list_entries,
+    message_items,
+    totals,
+)
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, portions
-from forgetless.adapters.ledger_dynamodb.units import Store, Unit
-from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message
@@ -42,17 +49,17 @@ class MemoryStore(Store):
         self._units.run(lambda unit: _append(unit, events, completing, messages, unique=unique))
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
-        found = self._memories([keys.head(tenant, id_) for id_ in ids])
+        found = self._memories([item_keys.head(tenant, id_) for id_ in ids])
         return {memory.id: memory for memory in found.values()}
 
     def history(self, tenant: str, memory_id: str) -> list[Event]:
-        pk = keys.head(tenant, memory_id).pk
+        pk = item_keys.head(tenant, memory_id).pk
         items = [item for item in self._table.query(pk) if "version" in item]
         found = self._table.bodies(sorted(items, key=lambda item: int(item["version"])))
         return [Event(EventKind(item["kind"]), load_memory(tenant, body)) for item, body in found]
 
     def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
-        ids, following = listed_events.page(self._table, tenant, limit, cursor)
+        ids, following = export_order.page(self._table, tenant, limit, cursor)
         return EventPage(tuple(event for id_ in ids for event in self.history(tenant, id_)), following)
 
     def list_memories(
@@ -64,8 +71,8 @@ class MemoryStore(Store):
         cursor: str | None = None,
         superseded: bool = False,
     ) -> MemoryPage:
-        lists.check_names(ids)
-        below = None if cursor is None else keys.ordered(*from_cursor(cursor, str, int, str))
+        list_entries.check_names(ids)
+        below = None if cursor is None else item_keys.ordered(*from_cursor(cursor, str, int, str))
         found = list(islice(self._listed(tenant, ids, below, limit + 1, superseded), limit + 1))
         items = tuple(found[:limit])
         last = items[-1] if len(found) > limit and items else None
@@ -79,13 +86,13 @@ class MemoryStore(Store):
         return sorted(found, key=lambda entity: (entity.kind, entity.id))
 
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
-        limits = Between(lists.LOWEST, before)
-        streams = [self._pending(queue, limits, limit, tenant) for queue in keys.PENDING_QUEUES]
+        limits = Between(list_entries.LOWEST, before)
+        streams = [self._pending(queue, limits, limit, tenant) for queue in item_keys.PENDING_QUEUES]
         oldest = heapq.merge(*streams, key=lambda found: str(found[0]["gsi1sk"]))
         return [memory for _, memory in islice(oldest, limit)]
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
-        heads = {keys.head(tenant, id_): id_ for id_ in ids}
+        heads = {item_keys.head(tenant, id_): id_ for id_ in ids}
         return {heads[key] for key, item in self._table.read(heads).items() if "pending" in item}
 
     def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
@@ -94,7 +101,7 @@ class MemoryStore(Store):
 
     def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
         # A rebuild: an administrator's command.
-        heads = self._table.scan(keys.HEAD) if tenant is None else self._heads(tenant)
+        heads = self._table.scan(item_keys.HEAD) if tenant is None else self._heads(tenant)
         return sum(
             self._units.run(partial(_mark_unindexed, heads=portion, at=at)) for portion in portions(heads, _PORTION)
         )
@@ -106,11 +113,11 @@ class MemoryStore(Store):
     def _listed(
         self, tenant: str, ids: Mapping[str, str], below: str | None, count: int, superseded: bool
     ) -> Iterator[Memory]:
-        pks = keys.partitions(lists.LIST, tenant, *lists.narrowest(ids))
-        found = lists.merged(self._table, pks, below, count + _MORE)
-        wanted = (item for item in found if lists.has_all(item, ids) and (superseded or not item["superseded"]))
+        pks = item_keys.partitions(list_entries.LIST, tenant, *list_entries.narrowest(ids))
+        found = list_entries.merged(self._table, pks, below, count + _MORE)
+        wanted = (item for item in found if list_entries.has_all(item, ids) and (superseded or not item["superseded"]))
         for portion in portions(wanted, max(count, 1)):
-            heads = [keys.head(tenant, from_blob(item["memory"])) for item in portion]
+            heads = [item_keys.head(tenant, from_blob(item["memory"])) for item in portion]
             memories = self._memories(heads)
             for key in heads:
                 # Each may have changed between the list and its head.
@@ -128,17 +135,19 @@ class MemoryStore(Store):
                     yield item, memory
 
     def _heads(self, tenant: str) -> Iterator[Key]:
-        for item in lists.merged(self._table, keys.partitions(lists.LIST, tenant, "tenant"), None, _PORTION):
-            yield keys.head(tenant, from_blob(item["memory"]))
+        for item in list_entries.merged(
+            self._table, item_keys.partitions(list_entries.LIST, tenant, "tenant"), None, _PORTION
+        ):
+            yield item_keys.head(tenant, from_blob(item["memory"]))
 
 
 def _append(
     unit: Unit, events: Sequence[Event], completing: Job | None, new_messages: Sequence[Message], *, unique: bool
 ) -> None:
-    wanted = [*appending.needed(unit, events), *message_items.needed(new_messages)]
-    unit.load([*wanted, keys.job(completing.tenant, completing.id)] if completing is not None else wanted)
+    wanted = [*append.needed(unit, events), *message_items.needed(new_messages)]
+    unit.load([*wanted, item_keys.job(completing.tenant, completing.id)] if completing is not None else wanted)
     open_ = completing is None or jobs.complete(unit, completing)
-    fresh = appending.append(unit, events, unique=unique)
+    fresh = append.append(unit, events, unique=unique)
     if fresh and not open_:
         raise LeaseLostError("the job is finished already: drop this work")
     # A mere repeat brings no messages: they may have been erased since.
@@ -147,7 +156,7 @@ def _append(
 
 
 def _mark_indexed(unit: Unit, memories: Sequence[Memory], *, by_writer: bool) -> None:
-    marked = {keys.head(memory.scope.tenant, memory.id): memory for memory in memories}
+    marked = {item_keys.head(memory.scope.tenant, memory.id): memory for memory in memories}
     unit.load(marked)
     for key, memory in marked.items():
         item = unit.get(key)
@@ -164,9 +173,9 @@ def _mark_unindexed(unit: Unit, heads: Sequence[Key], at: str) -> int:
     count = 0
     for key in heads:
         item = unit.get(key)
-        if item is None or item["state"] == keys.DELETED:
+        if item is None or item["state"] == item_keys.DELETED:
             continue
         count += 1
         if "pending" not in item:
-            unit.put(key, appending.mark_pending(item, appending.memory_of(unit, item), at))
+            unit.put(key, append.mark_pending(item, append.memory_of(unit, item), at))
     return count

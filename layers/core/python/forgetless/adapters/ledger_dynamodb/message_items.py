@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from forgetless.adapters.ledger_codec import dump_message, from_blob, load_message, to_blob
-from forgetless.adapters.ledger_dynamodb import keys
-from forgetless.adapters.ledger_dynamodb.keys import Key
-from forgetless.adapters.ledger_dynamodb.units import Unit
-from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.adapters.ledger_dynamodb import item_keys
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.item_keys import Key
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Unit
 from forgetless.domain.memory import Message, MessageRef
 from forgetless.domain.scope import SCOPE_IDS, Scope
 
@@ -21,7 +21,7 @@ SCOPES = "Z"
 def insert(unit: Unit, messages: Sequence[Message]) -> None:
     """Add those that are not there yet."""
     scopes = {message.scope: list(_scope_entries(message.scope)) for message in messages}
-    wanted = [keys.message(message.scope.tenant, message.ref) for message in messages]
+    wanted = [item_keys.message(message.scope.tenant, message.ref) for message in messages]
     unit.load(needed(messages))
     for scope, entries in scopes.items():
         for key in entries:
@@ -30,7 +30,7 @@ def insert(unit: Unit, messages: Sequence[Message]) -> None:
         if unit.get(key) is None:
             item = {
                 "created": message.created_at,
-                "gsi1pk": keys.queue_of(keys.EXPIRY_QUEUES, message.ref.job_id),
+                "gsi1pk": item_keys.queue_of(item_keys.EXPIRY_QUEUES, message.ref.job_id),
                 "gsi1sk": f"{message.created_at}#{message.ref.position:08d}",
                 **_ref_item(message.ref),
                 **_scope_item(message.scope),
@@ -42,7 +42,7 @@ def insert(unit: Unit, messages: Sequence[Message]) -> None:
 def needed(messages: Sequence[Message]) -> list[Key]:
     """What `insert` reads."""
     scopes = {message.scope for message in messages}
-    wanted = [keys.message(message.scope.tenant, message.ref) for message in messages]
+    wanted = [item_keys.message(message.scope.tenant, message.ref) for message in messages]
     return [*wanted, *(key for scope in scopes for key in _scope_entries(scope))]
 
 
@@ -54,18 +54,18 @@ def remove(unit: Unit, wanted: Sequence[Key]) -> int:
         item = unit.get(key)
         if item is not None:
             unit.delete(key)
-            unit.delete(keys.said(scope_of(item), ref_of(item), item["created"]))
+            unit.delete(item_keys.said(scope_of(item), ref_of(item), item["created"]))
             removed += 1
     return removed
 
 
 def _spoken(message: Message) -> Key:
-    return keys.said(message.scope, message.ref, message.created_at)
+    return item_keys.said(message.scope, message.ref, message.created_at)
 
 
 def _scope_entries(scope: Scope) -> Iterator[Key]:
-    for kind, word in {"tenant": "", **keys.scope_kinds(scope)}.items():
-        yield keys.listed(SCOPES, scope.tenant, kind, word, scope.key())
+    for kind, word in {"tenant": "", **item_keys.scope_kinds(scope)}.items():
+        yield item_keys.listed(SCOPES, scope.tenant, kind, word, scope.key())
 
 
 def _scope_item(scope: Scope) -> Item:

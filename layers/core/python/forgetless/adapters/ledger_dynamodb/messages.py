@@ -8,11 +8,11 @@ from functools import partial
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import from_blob
-from forgetless.adapters.ledger_dynamodb import appending, jobs, keys, lists, message_items
-from forgetless.adapters.ledger_dynamodb.keys import Key
+from forgetless.adapters.ledger_dynamodb import append, item_keys, jobs, list_entries, message_items
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between
-from forgetless.adapters.ledger_dynamodb.units import Store, Unit
-from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
 
@@ -26,15 +26,15 @@ class MessageStore(Store):
     """See `forgetless.ports.ledger.MessageStore`."""
 
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
-        items = self._table.read(keys.message(tenant, ref) for ref in refs).values()
+        items = self._table.read(item_keys.message(tenant, ref) for ref in refs).values()
         return {message.ref: message for message in self._loaded(list(items))}
 
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
-        return self._loaded(list(self._table.query(keys.job(tenant, job_id).pk, keys.MESSAGES)))
+        return self._loaded(list(self._table.query(item_keys.job(tenant, job_id).pk, item_keys.MESSAGES)))
 
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
-        limits = Between(since or lists.LOWEST, before)
-        found = islice(self._table.query(keys.spoken(scope), limits, descending=True, page=limit), limit)
+        limits = Between(since or list_entries.LOWEST, before)
+        found = islice(self._table.query(item_keys.spoken(scope), limits, descending=True, page=limit), limit)
         refs = [message_items.ref_of(item) for item in found]
         messages = self.read_messages(scope.tenant, refs)
         return [messages[ref] for ref in reversed(refs) if ref in messages]
@@ -51,10 +51,10 @@ class MessageStore(Store):
         return erased
 
     def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
-        lists.check_names(ids)
+        list_entries.check_names(ids)
         erased = 0
         for scope in list(self._scopes(tenant, ids)):
-            refs = [message_items.ref_of(item) for item in self._table.query(keys.spoken(scope))]
+            refs = [message_items.ref_of(item) for item in self._table.query(item_keys.spoken(scope))]
             erased += self.erase_messages(tenant, refs, at=at)
         # Context is of the memory's own scope: what expired from there is known by the memories alone.
         for key in list(self._carriers(tenant, ids)):
@@ -62,8 +62,8 @@ class MessageStore(Store):
         return erased
 
     def expire_messages(self, *, before: str, limit: int) -> int:
-        limits = Between(lists.LOWEST, before)
-        queues = [self._dated(queue, limits, limit) for queue in keys.EXPIRY_QUEUES]
+        limits = Between(list_entries.LOWEST, before)
+        queues = [self._dated(queue, limits, limit) for queue in item_keys.EXPIRY_QUEUES]
         oldest = [key for _, key in islice(heapq.merge(*queues), limit)]
         portions = (oldest[start : start + _PORTION] for start in range(0, len(oldest), _PORTION))
         return sum(self._units.run(partial(message_items.remove, wanted=portion)) for portion in portions)
@@ -73,7 +73,7 @@ class MessageStore(Store):
 
     def _scopes(self, tenant: str, ids: Mapping[str, str]) -> Iterator[Scope]:
         """The exact scopes that have all ids and in which something was said."""
-        for pk in keys.partitions(message_items.SCOPES, tenant, *lists.narrowest(ids)):
+        for pk in item_keys.partitions(message_items.SCOPES, tenant, *list_entries.narrowest(ids)):
             for item in self._table.query(pk):
                 scope = message_items.scope_of(item)
                 if all(getattr(scope, name) == value for name, value in ids.items()):
@@ -81,10 +81,10 @@ class MessageStore(Store):
 
     def _carriers(self, tenant: str, ids: Mapping[str, str]) -> Iterator[Key]:
         """Heads of the memories whose scope has all ids and that carry a context."""
-        pks = keys.partitions(lists.LIST, tenant, *lists.narrowest(ids))
-        for entry in lists.merged(self._table, pks, None, _PORTION):
-            if lists.has_all(entry, ids) and entry["context"]:
-                yield keys.head(tenant, from_blob(entry["memory"]))
+        pks = item_keys.partitions(list_entries.LIST, tenant, *list_entries.narrowest(ids))
+        for entry in list_entries.merged(self._table, pks, None, _PORTION):
+            if list_entries.has_all(entry, ids) and entry["context"]:
+                yield item_keys.head(tenant, from_blob(entry["memory"]))
 
     def _dated(self, queue: str, limits: Between, limit: int) -> Iterator[tuple[str, Key]]:
         """Creation and key of the queue's messages, oldest first."""
@@ -96,9 +96,9 @@ class MessageStore(Store):
 
 
 def _erase(unit: Unit, tenant: str, refs: Sequence[MessageRef], at: str) -> int:
-    erased = message_items.remove(unit, [keys.message(tenant, ref) for ref in refs])
+    erased = message_items.remove(unit, [item_keys.message(tenant, ref) for ref in refs])
     for job_id in {ref.job_id for ref in refs}:
-        if not unit.query(keys.job(tenant, job_id).pk, keys.MESSAGES):
+        if not unit.query(item_keys.job(tenant, job_id).pk, item_keys.MESSAGES):
             jobs.forget_request(unit, tenant, job_id)
     _drop_carried(unit, tenant, refs, at)
     return erased
@@ -110,27 +110,27 @@ def _drop_carried(unit: Unit, tenant: str, refs: Sequence[MessageRef], at: str) 
     for job_id in {ref.job_id for ref in refs}:
         places = {f"{ref.position:08d}" for ref in refs if ref.job_id == job_id}
         # Expired messages leave their notes behind: their words are still in the index.
-        for item in unit.query(keys.job(tenant, job_id).pk, keys.CARRIERS):
+        for item in unit.query(item_keys.job(tenant, job_id).pk, item_keys.CARRIERS):
             if item["sk"].split("#")[1] in places:
                 carriers.add(from_blob(item["memory"]))
-    unit.load(keys.head(tenant, memory_id) for memory_id in carriers)
+    unit.load(item_keys.head(tenant, memory_id) for memory_id in carriers)
     for memory_id in carriers:
-        _drop(unit, keys.head(tenant, memory_id), refs, at)
+        _drop(unit, item_keys.head(tenant, memory_id), refs, at)
 
 
 def _drop(unit: Unit, key: Key, refs: Iterable[MessageRef], at: str) -> None:
     head = unit.get(key)
     if head is not None:
-        memory: Memory = appending.memory_of(unit, head)
+        memory: Memory = append.memory_of(unit, head)
         if set(refs) & set(memory.context):
-            appending.drop_context(unit, memory, refs, at)
+            append.drop_context(unit, memory, refs, at)
 
 
 def _drop_expired(unit: Unit, key: Key, at: str) -> None:
     head = unit.get(key)
     if head is None:
         return
-    memory = appending.memory_of(unit, head)
-    there = {ref: keys.message(memory.scope.tenant, ref) for ref in memory.context}
+    memory = append.memory_of(unit, head)
+    there = {ref: item_keys.message(memory.scope.tenant, ref) for ref in memory.context}
     unit.load(there.values())
     _drop(unit, key, [ref for ref, message in there.items() if unit.get(message) is None], at)

@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+from forgetless.adapters.ledger_dynamodb.attribute_values import from_wire, to_wire
 from forgetless.adapters.ledger_dynamodb.client import Client
-from forgetless.adapters.ledger_dynamodb.faults import ContendedError
-from forgetless.adapters.ledger_dynamodb.keys import INDEX, SCHEMA
-from forgetless.adapters.ledger_dynamodb.wire import from_wire, to_wire
+from forgetless.adapters.ledger_dynamodb.failures import ContendedError
+from forgetless.adapters.ledger_dynamodb.item_keys import INDEX, SCHEMA
 from forgetless.domain.errors import LedgerError
 
 __all__ = ["DEFINITION", "MIGRATIONS", "check", "claim", "create", "migrate", "version_of"]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from forgetless.adapters.ledger_dynamodb import keys, schema
+from forgetless.adapters.ledger_dynamodb import item_keys, schema
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item, from_wire, to_wire
 from forgetless.adapters.ledger_dynamodb.client import Client, Pause
-from forgetless.adapters.ledger_dynamodb.keys import Key
-from forgetless.adapters.ledger_dynamodb.wire import Item, from_wire, to_wire
+from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.domain.errors import LedgerError
 
 __all__ = [
@@ -109,7 +109,7 @@ class Table:
 
     def queue(self, pk: str, sort: Between | None = None, *, page: int | None = None) -> Iterator[Key]:
         """Keys from the secondary index, in its order; it lags behind, so look at the items themselves."""
-        parameters = _condition("gsi1pk", "gsi1sk", pk, sort) | {"IndexName": keys.INDEX}
+        parameters = _condition("gsi1pk", "gsi1sk", pk, sort) | {"IndexName": item_keys.INDEX}
         yield from map(key_of, self._pages(parameters, page))
 
     def scan(self, sort: str) -> Iterator[Key]:
@@ -142,7 +142,7 @@ class Table:
 
     def stage_state(self, stage: str) -> str:
         """What a staged commit has come to."""
-        item = self.raw([keys.stage(stage)]).get(keys.stage(stage))
+        item = self.raw([item_keys.stage(stage)]).get(item_keys.stage(stage))
         return GONE if item is None else str(item["state"])
 
     def _seen(self, items: Iterable[Item], stages: dict[str, str]) -> Iterator[Item]:
@@ -180,7 +180,7 @@ def part_keys(item: Item) -> list[Key]:
     """The items that hold an item's body, when it is long."""
     if "body_id" not in item:
         return []
-    return [keys.part_of_body(item["pk"], item["body_id"], number) for number in range(item["parts"])]
+    return [item_keys.part_of_body(item["pk"], item["body_id"], number) for number in range(item["parts"])]
 
 
 def joined(item: Item, parts: Mapping[Key, Item]) -> bytes:

@@ -11,12 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from forgetless.adapters.ledger_codec import from_blob, to_blob
-from forgetless.adapters.ledger_dynamodb import keys
-from forgetless.adapters.ledger_dynamodb.keys import Key
-from forgetless.adapters.ledger_dynamodb.lists import LIST
+from forgetless.adapters.ledger_dynamodb import item_keys
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.item_keys import Key
+from forgetless.adapters.ledger_dynamodb.list_entries import LIST
 from forgetless.adapters.ledger_dynamodb.table import Table
-from forgetless.adapters.ledger_dynamodb.units import Unit
-from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Unit
 from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Entity
@@ -30,9 +30,9 @@ _Live = tuple[Memory | None, Memory | None]
 def counters(unit: Unit, scopes: Iterable[Scope]) -> list[Key]:
     """The counters that this unit uses for these scopes."""
     return [
-        keys.total(scope.tenant, unit.shard, kind, word)
+        item_keys.total(scope.tenant, unit.shard, kind, word)
         for scope in scopes
-        for kind, word in keys.scope_kinds(scope).items()
+        for kind, word in item_keys.scope_kinds(scope).items()
     ]
 
 
@@ -43,11 +43,11 @@ def change(unit: Unit, changes: Sequence[tuple[Memory | None, Memory]]) -> None:
         lives = (_live(before), _live(after))
         if lives[0] is None and lives[1] is None:
             continue
-        for kind, word in keys.scope_kinds(after.scope).items():
+        for kind, word in item_keys.scope_kinds(after.scope).items():
             touched[after.scope.tenant, kind, word].append(lives)
-    unit.load(keys.total(tenant, unit.shard, kind, word) for tenant, kind, word in touched)
+    unit.load(item_keys.total(tenant, unit.shard, kind, word) for tenant, kind, word in touched)
     for (tenant, kind, word), moves in touched.items():
-        key = keys.total(tenant, unit.shard, kind, word)
+        key = item_keys.total(tenant, unit.shard, kind, word)
         item = unit.get(key) or {"kind": kind, "id": to_blob(word), "total": 0, "stale": False}
         for before, after_ in moves:
             item = _counted(item, before, after_)
@@ -57,8 +57,8 @@ def change(unit: Unit, changes: Sequence[tuple[Memory | None, Memory]]) -> None:
 def read(table: Table, tenant: str) -> tuple[list[Entity], list[tuple[str, str]]]:
     """Every entity with live memories, and (kind, id) of those whose times had to be looked up."""
     found: defaultdict[tuple[str, str], list[Item]] = defaultdict(list)
-    for shard in range(keys.TOTAL_SHARDS):
-        for item in table.query(keys.totals(tenant, shard)):
+    for shard in range(item_keys.TOTAL_SHARDS):
+        for item in table.query(item_keys.totals(tenant, shard)):
             found[item["kind"], from_blob(item["id"])].append(item)
     entities, looked_up = [], []
     for (kind, word), items in found.items():
@@ -76,7 +76,7 @@ def read(table: Table, tenant: str) -> tuple[list[Entity], list[tuple[str, str]]
 
 def correct(unit: Unit, table: Table, tenant: str, kind: str, word: str) -> None:
     """Put an entity's times right, if nothing changes it meanwhile."""
-    wanted = [keys.total(tenant, shard, kind, word) for shard in range(keys.TOTAL_SHARDS)]
+    wanted = [item_keys.total(tenant, shard, kind, word) for shard in range(item_keys.TOTAL_SHARDS)]
     unit.load(wanted)
     held = {key: item for key in wanted if (item := unit.get(key)) is not None}
     times = _times(table, tenant, kind, word)
@@ -116,7 +116,7 @@ def _span(times: tuple[str, str]) -> Item:
 def _times(table: Table, tenant: str, kind: str, word: str) -> tuple[str, str] | None:
     """From the entity's own list: the earliest creation and the latest change of its live memories."""
     created, updated = "~", ""
-    for pk in keys.partitions(LIST, tenant, kind, word):
+    for pk in item_keys.partitions(LIST, tenant, kind, word):
         for item in table.query(pk):
             if not item["superseded"]:
                 created, updated = min(created, item["created"]), max(updated, item["updated"])

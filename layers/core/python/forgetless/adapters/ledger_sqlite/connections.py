@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from forgetless.adapters.ledger_sqlite.failures import failure_of
-from forgetless.adapters.ledger_sqlite.presence import Presence
 from forgetless.adapters.ledger_sqlite.schema import migrate
+from forgetless.adapters.ledger_sqlite.usage_lock import Presence
 from forgetless.adapters.ledger_sqlite.write_doubt import WriteDoubt
 from forgetless.domain.errors import LedgerError
 

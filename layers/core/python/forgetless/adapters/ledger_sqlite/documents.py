@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from forgetless.adapters.ledger_codec import dump, from_blob, from_cursor, load, to_blob, to_cursor
-from forgetless.adapters.ledger_sqlite import texts
+from forgetless.adapters.ledger_sqlite import blobs
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.documents import Document
 
@@ -67,8 +67,8 @@ def _put(db: sqlite3.Connection, document: Document) -> bool:
     version, created_at, text_id = db.execute(_HELD, key).fetchone() or (0, document.created_at, None)
     if (version, created_at) != (document.version - 1, document.created_at):
         return False
-    texts.blank(db, [text_id])
-    added = texts.add(db, dump(document.body))
+    blobs.blank(db, [text_id])
+    added = blobs.add(db, dump(document.body))
     db.execute(_PUT, (*key, document.created_at, document.version, document.due_at, added))
     return True
 
@@ -77,7 +77,7 @@ def _delete(db: sqlite3.Connection, key: Key) -> bool:
     held = db.execute(_HELD, key).fetchone()
     if held is None:
         return False
-    texts.blank(db, held[2:])
+    blobs.blank(db, held[2:])
     db.execute("DELETE FROM documents WHERE tenant = ? AND kind = ? AND id = ?", key)
     return True
 

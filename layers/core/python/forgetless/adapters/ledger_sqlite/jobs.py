@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, from_cursor, load_job, to_blob, to_cursor
+from forgetless.adapters.ledger_sqlite import blobs
 from forgetless.adapters.ledger_sqlite import messages as message_rows
-from forgetless.adapters.ledger_sqlite import texts
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Message
@@ -93,8 +93,8 @@ def _request_id(db: sqlite3.Connection, key: tuple[bytes, bytes], request: bytes
     if held is not None and held[1] == request:
         return held[0]
     if held is not None:
-        texts.blank(db, held[:1])
-    return texts.add(db, request)
+        blobs.blank(db, held[:1])
+    return blobs.add(db, request)
 
 
 def _insert(db: sqlite3.Connection, job: Job, messages: Sequence[Message]) -> Job:

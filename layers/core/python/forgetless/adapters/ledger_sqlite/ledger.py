@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from forgetless.adapters.ledger_sqlite import copies
-from forgetless.adapters.ledger_sqlite.answering import IdempotencyStore
+from forgetless.adapters.ledger_sqlite import backup
 from forgetless.adapters.ledger_sqlite.connections import Connections
 from forgetless.adapters.ledger_sqlite.documents import DocumentStore
+from forgetless.adapters.ledger_sqlite.idempotency import IdempotencyStore
 from forgetless.adapters.ledger_sqlite.inspection import InspectionStore
 from forgetless.adapters.ledger_sqlite.jobs import JobStore
-from forgetless.adapters.ledger_sqlite.leases import KeyStore, LeaseStore
+from forgetless.adapters.ledger_sqlite.leases_and_keys import KeyStore, LeaseStore
 from forgetless.adapters.ledger_sqlite.memories import MemoryStore
 from forgetless.adapters.ledger_sqlite.messages import MessageStore
 
@@ -35,9 +35,9 @@ class SqliteLedger(
     def __init__(self, path: Path | str, *, busy_timeout_s: float = 10.0) -> None:
         super().__init__(Connections(path, busy_timeout_s=busy_timeout_s))
 
-    def back_up(self, target: Path, tell: copies.Tell = lambda _done, _all: None) -> dict[str, int]:
+    def back_up(self, target: Path, tell: backup.Tell = lambda _done, _all: None) -> dict[str, int]:
         """Copy the ledger as it is now to `target`, whole or not at all; returns its rows by table."""
-        return copies.back_up(self._connections, target, tell)
+        return backup.back_up(self._connections, target, tell)
 
     def tidy(self) -> int:
         return 0  # a transaction that was not committed is gone with its process

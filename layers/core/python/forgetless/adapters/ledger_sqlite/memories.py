@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import from_blob, from_cursor, load_memory, to_blob, to_cursor
-from forgetless.adapters.ledger_sqlite import appending, events, jobs, messages, scopes
+from forgetless.adapters.ledger_sqlite import append, export_order, jobs, messages, scope_sql
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.errors import LeaseLostError
 from forgetless.domain.jobs import Job
@@ -56,7 +56,7 @@ class MemoryStore(Store):
 
     def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
         after = from_cursor(cursor, str, int, str) if cursor is not None else None
-        return self._connections.read(lambda db: events.page(db, tenant, limit, after))
+        return self._connections.read(lambda db: export_order.page(db, tenant, limit, after))
 
     def list_memories(
         self,
@@ -67,14 +67,14 @@ class MemoryStore(Store):
         cursor: str | None = None,
         superseded: bool = False,
     ) -> MemoryPage:
-        condition, params = scopes.where(tenant, ids)
+        condition, params = scope_sql.where(tenant, ids)
         condition += " AND state < 2" if superseded else " AND state < 2 AND state = 0"
         if cursor is not None:
             created_at, position, id_ = from_cursor(cursor, str, int, str)
             condition += " AND (created_at, position, id) < (?, ?, ?)"
             params += [created_at, position, to_blob(id_)]
         # The planner has no statistics here, so the index is ours to choose.
-        index = f"memories_by_{scopes.narrowest(ids)}"
+        index = f"memories_by_{scope_sql.narrowest(ids)}"
         query = (
             f"SELECT body FROM memories INDEXED BY {index} CROSS JOIN texts USING (text_id)"  # noqa: S608 - our own names
             f" WHERE {condition} ORDER BY created_at DESC, position DESC, id DESC LIMIT ?"
@@ -129,11 +129,11 @@ def _append(
     unique: bool,
 ) -> None:
     open_ = completing is None or jobs.complete(db, completing)
-    fresh = [event for event in events if appending.apply(db, event)]
+    fresh = [event for event in events if append.apply(db, event)]
     if fresh and not open_:
         raise LeaseLostError("the job is finished already: drop this work")
     if unique:
-        appending.check_duplicates(db, fresh)
+        append.check_duplicates(db, fresh)
     # A mere repeat brings no messages: they may have been erased since.
     if open_ and (fresh or not events):
         messages.insert(db, new_messages)
@@ -165,7 +165,7 @@ def _entities(db: sqlite3.Connection, tenant: bytes) -> Iterable[Entity]:
     found = []
     db.execute("BEGIN")
     try:
-        for kind, column in scopes.ENTITY_KINDS:
+        for kind, column in scope_sql.ENTITY_KINDS:
             rows = db.execute(
                 f"SELECT {column}, count(*), min(created_at), max(updated_at) "  # noqa: S608 - our own names
                 f"FROM memories INDEXED BY memories_by_{kind} "

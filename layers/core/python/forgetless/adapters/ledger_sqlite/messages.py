@@ -13,8 +13,8 @@ from forgetless.adapters.ledger_codec import (
     scope_columns,
     to_blob,
 )
-from forgetless.adapters.ledger_sqlite import scopes, texts
-from forgetless.adapters.ledger_sqlite.appending import drop_context
+from forgetless.adapters.ledger_sqlite import blobs, scope_sql
+from forgetless.adapters.ledger_sqlite.append import drop_context
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
@@ -75,7 +75,7 @@ class MessageStore(Store):
         return erased
 
     def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
-        scopes.where(tenant, ids)  # refuses unknown names
+        scope_sql.where(tenant, ids)  # refuses unknown names
         erased = self._connections.write(lambda db: _erase_scope(db, tenant, ids, at), durable=True)
         self._connections.scrub()
         return erased
@@ -93,7 +93,7 @@ def insert(db: sqlite3.Connection, messages: Iterable[Message]) -> None:
         key = _key(message.scope.tenant, message.ref)
         if db.execute(_FIND, key).fetchone() is None:
             scope = message.scope
-            text_id = texts.add(db, dump_message(message))
+            text_id = blobs.add(db, dump_message(message))
             db.execute(_INSERT, (*key, message.created_at, scope.key(), *scope_columns(scope), text_id))
 
 
@@ -115,22 +115,22 @@ def _erase(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef], at: 
         key = _key(tenant, ref)
         found = db.execute(_FIND, key).fetchone()
         if found is not None:
-            texts.blank(db, found)
+            blobs.blank(db, found)
             db.execute(_DELETE, key)
             erased += 1
         # Expired messages leave their links behind: their words are still in the index.
         links = db.execute("SELECT memory_id FROM contexts WHERE tenant = ? AND job_id = ? AND position = ?", key)
         carriers.update(memory_id for (memory_id,) in links)
     for job_id in {ref.job_id for ref in gone}:
-        texts.blank(db, db.execute(_ORPHANED_REQUEST, (to_blob(tenant), to_blob(job_id))).fetchone() or ())
+        blobs.blank(db, db.execute(_ORPHANED_REQUEST, (to_blob(tenant), to_blob(job_id))).fetchone() or ())
     for memory in _memories(db, tenant, carriers):
         drop_context(db, memory, gone, at)
     return erased
 
 
 def _erase_scope(db: sqlite3.Connection, tenant: str, ids: Mapping[str, str], at: str) -> int:
-    condition, params = scopes.where(tenant, ids)
-    width = scopes.narrowest(ids)
+    condition, params = scope_sql.where(tenant, ids)
+    width = scope_sql.narrowest(ids)
     index = "" if width == "tenant" else f"INDEXED BY messages_by_{width}"
     rows = db.execute(f"SELECT job_id, position FROM messages {index} WHERE {condition}", params)  # noqa: S608 - our own names
     refs = {MessageRef(from_blob(job_id), position) for job_id, position in rows}
@@ -159,6 +159,6 @@ def _expire(db: sqlite3.Connection, before: str, limit: int) -> int:
         "SELECT text_id, tenant, job_id, position FROM messages WHERE created_at < ? ORDER BY created_at LIMIT ?",
         (before, limit),
     ).fetchall()
-    texts.blank(db, (text_id for text_id, *_ in oldest))
+    blobs.blank(db, (text_id for text_id, *_ in oldest))
     db.executemany(_DELETE, [key for _, *key in oldest])
     return len(oldest)

@@ -1,7 +1,7 @@
 """Units of work: read items, change them in memory, write all or nothing if nobody else has changed them since.
 
 Every item carries the id of the unit that wrote it (`rev`), and a write asks for the one that was read. What one
-transaction of DynamoDB holds goes in one; what is larger is staged (see staging). A unit that meets another's is
+transaction of DynamoDB holds goes in one; what is larger is staged (see staged_commit). A unit that meets another's is
 done again from the start, after a pause with jitter.
 """
 
@@ -12,13 +12,13 @@ import uuid
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from forgetless.adapters.ledger_dynamodb import keys, staging
+from forgetless.adapters.ledger_dynamodb import item_keys, staged_commit
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.client import Pause
-from forgetless.adapters.ledger_dynamodb.faults import ContendedError, LockedError
-from forgetless.adapters.ledger_dynamodb.keys import Key
-from forgetless.adapters.ledger_dynamodb.staging import Write
+from forgetless.adapters.ledger_dynamodb.failures import ContendedError, LockedError
+from forgetless.adapters.ledger_dynamodb.item_keys import Key
+from forgetless.adapters.ledger_dynamodb.staged_commit import Write
 from forgetless.adapters.ledger_dynamodb.table import Between, Table, joined, key_of, part_keys
-from forgetless.adapters.ledger_dynamodb.wire import Item
 from forgetless.domain.errors import LedgerError
 
 __all__ = ["Store", "Unit", "Units"]
@@ -40,7 +40,7 @@ class Unit:
     def __init__(self, table: Table) -> None:
         self.id = uuid.uuid4().hex
         #: Which of an entity's counters this unit uses.
-        self.shard = random.randrange(keys.TOTAL_SHARDS)
+        self.shard = random.randrange(item_keys.TOTAL_SHARDS)
         self._table = table
         self._seen: dict[Key, Item | None] = {}
         self._new: dict[Key, Item | None] = {}
@@ -103,7 +103,7 @@ class Unit:
         self._bodies += 1
         parts = range(0, len(body), PART_BYTES)
         for number, start in enumerate(parts):
-            part = keys.part_of_body(key.pk, body_id, number)
+            part = item_keys.part_of_body(key.pk, body_id, number)
             self._seen[part] = None  # nobody else has this id
             self._new[part] = {**part._asdict(), "body": body[start : start + PART_BYTES]}
         return {**item, "body_id": body_id, "parts": len(parts)}
@@ -138,7 +138,7 @@ class Units:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self.stages = staging.Stages(table)
+        self.stages = staged_commit.Stages(table)
         #: Whether a unit has failed since somebody looked whether writes succeed.
         self.in_doubt = False
 
@@ -175,8 +175,8 @@ class Units:
             return True
         self.table.claim()
         try:
-            if staging.fits(writes):
-                staging.transact(self.table, [write.action() for write in writes], token=unit.id, once=once)
+            if staged_commit.fits(writes):
+                staged_commit.transact(self.table, [write.action() for write in writes], token=unit.id, once=once)
             else:
                 self.stages.commit(unit.id, writes)
         except ContendedError:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from forgetless.adapters.ledger_sqlite.copies import move_to, read_only
-from forgetless.adapters.ledger_sqlite.presence import alone
+from forgetless.adapters.ledger_sqlite.backup import move_to, read_only
+from forgetless.adapters.ledger_sqlite.usage_lock import alone
 from forgetless.domain.errors import LedgerError
 
 __all__ = ["beside", "holds_anything", "put_in_place", "refuse_use"]

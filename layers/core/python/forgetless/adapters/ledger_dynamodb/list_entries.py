@@ -6,11 +6,11 @@ import heapq
 from collections.abc import Iterator, Mapping
 
 from forgetless.adapters.ledger_codec import to_blob
-from forgetless.adapters.ledger_dynamodb import keys
-from forgetless.adapters.ledger_dynamodb.keys import Key
+from forgetless.adapters.ledger_dynamodb import item_keys
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, Table
-from forgetless.adapters.ledger_dynamodb.units import Unit
-from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Unit
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.memory import Memory
 from forgetless.domain.scope import SCOPE_IDS
@@ -55,19 +55,19 @@ def narrowest(ids: Mapping[str, str]) -> tuple[str, str]:
 
 def _scope_attributes(ids: Mapping[str, str]) -> Item:
     """Scope ids as attributes of an entry, each as a part of a key."""
-    return {name: keys.part(value) for name, value in ids.items() if value}
+    return {name: item_keys.part(value) for name, value in ids.items() if value}
 
 
 def has_all(item: Item, ids: Mapping[str, str]) -> bool:
     """Whether the entry's scope has all ids; an empty one means that it has none of that name."""
-    return all(item.get(name) == (keys.part(value) if value else None) for name, value in ids.items())
+    return all(item.get(name) == (item_keys.part(value) if value else None) for name, value in ids.items())
 
 
 def entries(memory: Memory) -> list[Key]:
     """Where a memory is listed."""
-    sort_key = keys.ordered(memory.created_at, memory.position, memory.id)
-    kinds = {"tenant": "", **keys.scope_kinds(memory.scope)}
-    return [keys.listed(LIST, memory.scope.tenant, kind, word, sort_key) for kind, word in kinds.items()]
+    sort_key = item_keys.ordered(memory.created_at, memory.position, memory.id)
+    kinds = {"tenant": "", **item_keys.scope_kinds(memory.scope)}
+    return [item_keys.listed(LIST, memory.scope.tenant, kind, word, sort_key) for kind, word in kinds.items()]
 
 
 def move(unit: Unit, before: Memory | None, after: Memory) -> None:
@@ -85,8 +85,8 @@ def move(unit: Unit, before: Memory | None, after: Memory) -> None:
 
 
 def _gone(memory: Memory) -> Key:
-    sort_key = keys.ordered(memory.created_at, memory.position, memory.id)
-    return keys.listed(GONE, memory.scope.tenant, "tenant", "", sort_key)
+    sort_key = item_keys.ordered(memory.created_at, memory.position, memory.id)
+    return item_keys.listed(GONE, memory.scope.tenant, "tenant", "", sort_key)
 
 
 def merged(table: Table, partitions: list[str], below: str | None, page: int) -> Iterator[Item]:

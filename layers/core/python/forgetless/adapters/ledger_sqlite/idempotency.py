@@ -6,7 +6,7 @@ import re
 import sqlite3
 
 from forgetless.adapters.ledger_codec import from_blob, to_blob
-from forgetless.adapters.ledger_sqlite import texts
+from forgetless.adapters.ledger_sqlite import blobs
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.ports.ledger import IdempotencyRecord
 
@@ -67,7 +67,7 @@ class IdempotencyStore(Store):
 def drop(db: sqlite3.Connection, key: Key) -> None:
     """Erase a record and its answer."""
     query = "SELECT text_id FROM requests WHERE tenant = ? AND name = ?"
-    texts.blank(db, (text_id for (text_id,) in db.execute(query, key).fetchall()))
+    blobs.blank(db, (text_id for (text_id,) in db.execute(query, key).fetchall()))
     db.execute("DELETE FROM requests WHERE tenant = ? AND name = ?", key)
     db.execute("DELETE FROM answered WHERE tenant = ? AND name = ?", key)
 
@@ -104,7 +104,7 @@ def _put(db: sqlite3.Connection, key: Key, record: IdempotencyRecord, expires_at
     drop(db, key)
     text_id = None
     if record.body is not None:
-        text_id = texts.add(db, to_blob(record.body))
+        text_id = blobs.add(db, to_blob(record.body))
         named = set(_MEMORY_ID.findall(record.body))
         rows = [(key[0], to_blob(memory_id), key[1]) for memory_id in named]
         db.executemany("INSERT INTO answered (tenant, memory_id, name) VALUES (?, ?, ?)", rows)

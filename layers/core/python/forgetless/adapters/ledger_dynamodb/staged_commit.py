@@ -16,11 +16,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from forgetless.adapters.ledger_dynamodb import keys
-from forgetless.adapters.ledger_dynamodb.faults import ContendedError
-from forgetless.adapters.ledger_dynamodb.keys import Key
+from forgetless.adapters.ledger_dynamodb import item_keys
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item, size_of, to_wire
+from forgetless.adapters.ledger_dynamodb.failures import ContendedError
+from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import COMMITTED, DROPPED, GONE, PENDING, Table, without_stage
-from forgetless.adapters.ledger_dynamodb.wire import Item, size_of, to_wire
 from forgetless.domain.errors import LedgerError
 
 __all__ = ["Stages", "Write", "fits", "transact"]
@@ -102,7 +102,7 @@ class Stages:
         self._advance(stage, beat, [], state=PENDING)
         try:
             for beat, chunk in enumerate(_chunks(writes), start=1):
-                record = keys.stage_chunk(stage, beat)
+                record = item_keys.stage_chunk(stage, beat)
                 noted = _put({**record._asdict(), "keys": [list(write.key) for write in chunk]}, {})
                 self._advance(stage, beat, [noted, *(write.staged(stage) for write in chunk)], state=PENDING)
             self._advance(stage, beat + 1, [], state=COMMITTED)
@@ -115,7 +115,7 @@ class Stages:
 
     def settle(self, stage: str) -> bool:
         """Finish, roll back or, when it does not move any more, drop a stage; False while its process works on it."""
-        own = keys.stage(stage)
+        own = item_keys.stage(stage)
         item = self._table.raw([own]).get(own)
         if item is not None and item["state"] == PENDING:
             beat, since = self._watched.get(stage, (None, 0.0))
@@ -132,7 +132,7 @@ class Stages:
 
     def tidy(self) -> int:
         """Settle every stage that a dead process left; returns how many. Waits for those that may still move."""
-        left = {key.pk.removeprefix("X#") for key in self._table.queue(keys.STAGES)}
+        left = {key.pk.removeprefix("X#") for key in self._table.queue(item_keys.STAGES)}
         count = len(left)
         give_up = time.monotonic() + STALLED_S + 1
         while left := {stage for stage in left if not self.settle(stage)}:
@@ -143,7 +143,13 @@ class Stages:
 
     def _advance(self, stage: str, beat: int, actions: Sequence[Action], *, state: str) -> None:
         """Do `actions` and move the stage's own item on, if nobody has dropped it."""
-        own = {**keys.stage(stage)._asdict(), "gsi1pk": keys.STAGES, "gsi1sk": stage, "state": state, "beat": beat}
+        own = {
+            **item_keys.stage(stage)._asdict(),
+            "gsi1pk": item_keys.STAGES,
+            "gsi1sk": stage,
+            "state": state,
+            "beat": beat,
+        }
         condition: Action = {"ConditionExpression": "attribute_not_exists(pk)"}
         if beat:
             condition = {
@@ -155,7 +161,7 @@ class Stages:
 
     def _drop(self, stage: str) -> str:
         """Drop a stage that is not committed; returns what it has come to."""
-        own = keys.stage(stage)
+        own = item_keys.stage(stage)
         while True:
             item = self._table.raw([own]).get(own)
             if item is None:
@@ -174,7 +180,7 @@ class Stages:
 
     def _settle(self, stage: str, state: str) -> None:
         """Bring all its items to their final state and remove it; harmless when another does the same."""
-        records = list(self._table.raw_query(keys.stage(stage).pk, keys.CHUNKS))
+        records = list(self._table.raw_query(item_keys.stage(stage).pk, item_keys.CHUNKS))
         for record in records:
             wanted = [Key(*key) for key in record["keys"]]
             while staged := [item for item in self._table.raw(wanted).values() if item.get("stage") == stage]:
@@ -183,7 +189,7 @@ class Stages:
                     break
         # Its own item goes last. Where another transaction touches it, its process is still about: sweep comes again.
         with contextlib.suppress(ContendedError):
-            for record in [*records, keys.stage(stage)._asdict()]:
+            for record in [*records, item_keys.stage(stage)._asdict()]:
                 key = {"pk": record["pk"], "sk": record["sk"]}
                 self._table.call("delete_item", TableName=self._table.client.table, Key=to_wire(key))
 

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from forgetless.adapters.ledger_dynamodb import DynamoLedger
-from forgetless.adapters.ledger_dynamodb.faults import told
+from forgetless.adapters.ledger_dynamodb.failures import classify
 from forgetless.domain.errors import LedgerError
 from tests.contract.ledger.making import a_job, a_memory, add, at, job_id
 from tests.dynamo_server import DynamoServer, Rule, error
@@ -195,7 +195,7 @@ def test_every_error_that_the_service_declares_is_told_as_ours() -> None:
              for shape in model.operation_model(name).error_shapes}  # fmt: skip
     assert len(codes) > 5
     for code in codes:
-        failure = told(ClientError({"Error": {"Code": code}}, "PutItem"), "t")
+        failure = classify(ClientError({"Error": {"Code": code}}, "PutItem"), "t")
         assert isinstance(failure, LedgerError) or "Contended" in type(failure).__name__, code
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from forgetless.adapters.ledger_codec import from_blob, to_blob
-from forgetless.adapters.ledger_dynamodb import keys
-from forgetless.adapters.ledger_dynamodb.units import Store, Unit
-from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.adapters.ledger_dynamodb import item_keys
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.ports.ledger import IdempotencyRecord
 
 __all__ = ["IdempotencyStore", "drop"]
@@ -32,7 +32,7 @@ class IdempotencyStore(Store):
         over: IdempotencyRecord | None = None,
     ) -> IdempotencyRecord | None:
         def begin(unit: Unit) -> IdempotencyRecord | None:
-            item = unit.get(keys.request(tenant, name))
+            item = unit.get(item_keys.request(tenant, name))
             # DynamoDB removes what has expired within days; for us it is gone at once.
             if item is not None and item["expires"] > now and not _names_erased(unit, tenant, item["named"]):
                 held = _load(item, unit.body(item))
@@ -62,11 +62,11 @@ class IdempotencyStore(Store):
 
 def drop(unit: Unit, tenant: str, name: str) -> None:
     """Erase a record and its answer."""
-    key = keys.request(tenant, name)
+    key = item_keys.request(tenant, name)
     item = unit.get(key)
     if item is None:
         return
-    notes = [keys.answer(tenant, memory_id, name) for memory_id in item["named"]]
+    notes = [item_keys.answer(tenant, memory_id, name) for memory_id in item["named"]]
     unit.load(notes)
     for note in notes:
         unit.delete(note)
@@ -74,13 +74,13 @@ def drop(unit: Unit, tenant: str, name: str) -> None:
 
 
 def _runs(unit: Unit, tenant: str, name: str, began: IdempotencyRecord) -> bool:
-    item = unit.get(keys.request(tenant, name))
+    item = unit.get(item_keys.request(tenant, name))
     return item is not None and _load(item, unit.body(item)).runs_as(began)
 
 
 def _put(unit: Unit, tenant: str, name: str, record: IdempotencyRecord, expires_at: str) -> None:
     drop(unit, tenant, name)
-    key = keys.request(tenant, name)
+    key = item_keys.request(tenant, name)
     named = sorted(set(_MEMORY_ID.findall(record.body))) if record.body is not None else []
     if _names_erased(unit, tenant, named):
         return  # a memory was deleted while the answer was on its way
@@ -95,11 +95,11 @@ def _put(unit: Unit, tenant: str, name: str, record: IdempotencyRecord, expires_
         "named": named,
     }
     unit.put(key, unit.with_body(key, item, to_blob(record.body or "")))
-    notes = [keys.answer(tenant, memory_id, name) for memory_id in named]
+    notes = [item_keys.answer(tenant, memory_id, name) for memory_id in named]
     unit.load(notes)
     for note in notes:
         unit.put(note, {"name": to_blob(name), "expires_at": item["expires_at"]})
-    for head_key in (keys.head(tenant, memory_id) for memory_id in named):
+    for head_key in (item_keys.head(tenant, memory_id) for memory_id in named):
         # Who deletes the memory at the same time has looked for notes already: one of the two must begin again.
         if (head := unit.get(head_key)) is not None:
             unit.put(head_key, {**head, "answered": unit.id})
@@ -111,6 +111,6 @@ def _load(item: Item, body: bytes) -> IdempotencyRecord:
 
 
 def _names_erased(unit: Unit, tenant: str, named: Iterable[str]) -> bool:
-    heads = [keys.head(tenant, memory_id) for memory_id in named]
+    heads = [item_keys.head(tenant, memory_id) for memory_id in named]
     unit.load(heads)
-    return any((head := unit.get(key)) is not None and head["state"] == keys.DELETED for key in heads)
+    return any((head := unit.get(key)) is not None and head["state"] == item_keys.DELETED for key in heads)

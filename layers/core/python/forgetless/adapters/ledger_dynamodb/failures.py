@@ -6,7 +6,7 @@ from typing import Any
 
 from forgetless.domain.errors import LedgerError
 
-__all__ = ["ContendedError", "LockedError", "RetryableError", "told"]
+__all__ = ["ContendedError", "LockedError", "RetryableError", "classify"]
 
 #: Another writer was first, or is writing now: read again, then write.
 _CONTENDED = frozenset({"ConditionalCheckFailedException", "TransactionConflictException"})
@@ -72,7 +72,7 @@ class RetryableError(LedgerError):
     """The same call may succeed a moment later."""
 
 
-def told(error: Exception, table: str) -> Exception:
+def classify(error: Exception, table: str) -> Exception:
     """What boto3 raised as ContendedError, RetryableError or a LedgerError for good."""
     from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004, PLC0415
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from forgetless.adapters.ledger_codec import dump_memory, load_memory, scope_columns, to_blob
-from forgetless.adapters.ledger_sqlite import answering, texts
+from forgetless.adapters.ledger_sqlite import blobs, idempotency
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, MessageRef, is_repeat
 
@@ -55,7 +55,7 @@ def apply(db: sqlite3.Connection, event: Event) -> bool:
         unlink_context(db, _read(db, memory))
     if memory.version > 1 and erases:
         _blank_events(db, memory.scope.tenant, id_)
-    text_id = texts.add(db, dump_memory(memory))
+    text_id = blobs.add(db, dump_memory(memory))
     db.execute(_INSERT_EVENT, (tenant, id_, memory.version, str(event.kind), to_blob(memory.job_id), text_id))
     _put(db, memory, text_id, pending_since=memory.pending_since(contested=bool(was_pending)))
     if memory.context:
@@ -117,7 +117,7 @@ def drop_context(db: sqlite3.Connection, memory: Memory, refs: frozenset[Message
         (len(memory.context), at, *key),
     )
     (text_id,) = db.execute("SELECT text_id FROM memories WHERE tenant = ? AND id = ?", key).fetchone()
-    texts.shorten(db, text_id, dump_memory(memory))
+    blobs.shorten(db, text_id, dump_memory(memory))
 
 
 def _put(db: sqlite3.Connection, memory: Memory, text_id: int, *, pending_since: str) -> None:
@@ -153,8 +153,8 @@ def _blank_events(db: sqlite3.Connection, tenant: str, memory_id: bytes) -> None
     query = "SELECT text_id, body FROM events CROSS JOIN texts USING (text_id) WHERE tenant = ? AND memory_id = ?"
     for text_id, body in db.execute(query, key).fetchall():
         memory = load_memory(tenant, body)
-        texts.shorten(db, text_id, dump_memory(memory.blanked(deleted=memory.deleted)))
+        blobs.shorten(db, text_id, dump_memory(memory.blanked(deleted=memory.deleted)))
     # Answers that are kept for their Idempotency-Key show the text too; the job itself still is done only once.
     answers = db.execute("SELECT name FROM answered WHERE tenant = ? AND memory_id = ?", key).fetchall()
     for (name,) in answers:
-        answering.drop(db, (key[0], name))
+        idempotency.drop(db, (key[0], name))

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from forgetless.adapters.ledger_codec import dump_memory, from_blob, load_memory, to_blob
-from forgetless.adapters.ledger_dynamodb import answering, keys, lists, totals
-from forgetless.adapters.ledger_dynamodb.units import Unit
-from forgetless.adapters.ledger_dynamodb.wire import Item
+from forgetless.adapters.ledger_dynamodb import idempotency, item_keys, list_entries, totals
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Unit
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, MessageRef, is_repeat
 
@@ -23,11 +23,11 @@ class _Change:
     after: Memory
 
 
-def needed(unit: Unit, events: Sequence[Event]) -> list[keys.Key]:
+def needed(unit: Unit, events: Sequence[Event]) -> list[item_keys.Key]:
     """What nearly every append reads."""
-    wanted = {keys.head(event.memory.scope.tenant, event.memory.id) for event in events}
+    wanted = {item_keys.head(event.memory.scope.tenant, event.memory.id) for event in events}
     added = [event.memory for event in events if event.kind is EventKind.ADD]
-    wanted |= {keys.text(memory.scope, memory.hash) for memory in added if memory.extracted}
+    wanted |= {item_keys.text(memory.scope, memory.hash) for memory in added if memory.extracted}
     return [*wanted, *totals.counters(unit, {memory.scope for memory in added})]
 
 
@@ -43,7 +43,7 @@ def append(unit: Unit, events: Sequence[Event], *, unique: bool) -> list[Event]:
         _check_duplicates(fresh, holders)
     _load_lists(unit, changes.values())
     for change in changes.values():
-        lists.move(unit, change.before, change.after)
+        list_entries.move(unit, change.before, change.after)
         _move_links(unit, change)
     totals.change(unit, [(change.before, change.after) for change in changes.values()])
     return fresh
@@ -55,21 +55,27 @@ def memory_of(unit: Unit, item: Item) -> Memory:
 
 
 def state_of(memory: Memory) -> int:
-    """keys.LIVE, keys.SUPERSEDED or keys.DELETED."""
-    return keys.DELETED if memory.deleted else keys.LIVE if memory.superseded_by is None else keys.SUPERSEDED
+    """LIVE, SUPERSEDED or DELETED."""
+    return (
+        item_keys.DELETED
+        if memory.deleted
+        else item_keys.LIVE
+        if memory.superseded_by is None
+        else item_keys.SUPERSEDED
+    )
 
 
 def mark_pending(item: Item, memory: Memory, at: str) -> Item:
     """The head with its index marked pending since `at`."""
-    order = keys.ordered(memory.created_at, memory.position, memory.id)
-    queue = keys.queue_of(keys.PENDING_QUEUES, memory.id)
+    order = item_keys.ordered(memory.created_at, memory.position, memory.id)
+    queue = item_keys.queue_of(item_keys.PENDING_QUEUES, memory.id)
     return {**item, "pending": at, "gsi1pk": queue, "gsi1sk": f"{at}#{order}"}
 
 
 def drop_context(unit: Unit, memory: Memory, refs: Iterable[MessageRef], at: str) -> None:
     """Take `refs` out of the memory's context and mark its index pending; its version stays."""
     tenant = memory.scope.tenant
-    key = keys.head(tenant, memory.id)
+    key = item_keys.head(tenant, memory.id)
     item = unit.get(key)
     assert item is not None
     gone = set(refs)
@@ -83,7 +89,7 @@ def drop_context(unit: Unit, memory: Memory, refs: Iterable[MessageRef], at: str
 def _apply(unit: Unit, event: Event, changes: dict[str, _Change]) -> bool:
     memory = event.memory
     tenant = memory.scope.tenant
-    key = keys.head(tenant, memory.id)
+    key = item_keys.head(tenant, memory.id)
     head = unit.get(key)
     version = head["version"] if head is not None else 0
     erases = event.kind is EventKind.DELETE or memory.deleted
@@ -119,30 +125,30 @@ def _is_held(unit: Unit, event: Event, head: Item | None) -> bool:
         return False
     item: Item | None = head
     if memory.version < head["version"]:
-        item = unit.get(keys.event(memory.scope.tenant, memory.id, memory.version))
+        item = unit.get(item_keys.event(memory.scope.tenant, memory.id, memory.version))
     if item is None:
         return False
     held = Event(EventKind(item["kind"]), memory_of(unit, item))
-    return is_repeat(held, event, erased=head["state"] == keys.DELETED)
+    return is_repeat(held, event, erased=head["state"] == item_keys.DELETED)
 
 
 def _archive(unit: Unit, head: Item, held: Memory, *, erased: bool) -> None:
     """Keep what the head held as an earlier version; blank that and all before it when the words must go."""
     tenant = held.scope.tenant
-    key = keys.event(tenant, held.id, held.version)
+    key = item_keys.event(tenant, held.id, held.version)
     kept = ("tenant", "version", "kind", "job", "body", "body_id", "parts")
     unit.put_new(key, {name: head[name] for name in kept if name in head})
     if not erased:
         return
     for item in unit.query(key.pk):
-        if item["sk"].startswith(keys.ANSWERS):
+        if item["sk"].startswith(item_keys.ANSWERS):
             # Answers that are kept for their Idempotency-Key show the text too; the job itself is done only once.
-            answering.drop(unit, tenant, from_blob(item["name"]))
+            idempotency.drop(unit, tenant, from_blob(item["name"]))
     for version in range(1, held.version + 1):
-        _blank_event(unit, keys.event(tenant, held.id, version))
+        _blank_event(unit, item_keys.event(tenant, held.id, version))
 
 
-def _blank_event(unit: Unit, key: keys.Key) -> None:
+def _blank_event(unit: Unit, key: item_keys.Key) -> None:
     item = unit.get(key)
     if item is not None:
         memory = memory_of(unit, item)
@@ -150,11 +156,11 @@ def _blank_event(unit: Unit, key: keys.Key) -> None:
         unit.put(key, unit.with_body(key, item, dump_memory(memory.blanked(deleted=memory.deleted))))
 
 
-def _move_texts(unit: Unit, changes: Iterable[_Change]) -> dict[keys.Key, list[str]]:
+def _move_texts(unit: Unit, changes: Iterable[_Change]) -> dict[item_keys.Key, list[str]]:
     """Let extracted texts know who holds them now; returns the holders of those that changed."""
     moves = [(_text_key(change.before), _text_key(change.after), change.after.id) for change in changes]
     unit.load(key for old, new, _ in moves for key in (old, new) if key is not None)
-    holders: dict[keys.Key, list[str]] = {}
+    holders: dict[item_keys.Key, list[str]] = {}
     for old, new, id_ in moves:
         for key, held in ((old, False), (new, True)):
             if key is None:
@@ -170,13 +176,13 @@ def _move_texts(unit: Unit, changes: Iterable[_Change]) -> dict[keys.Key, list[s
     return holders
 
 
-def _text_key(memory: Memory | None) -> keys.Key | None:
+def _text_key(memory: Memory | None) -> item_keys.Key | None:
     if memory is None or not memory.extracted or not memory.live:
         return None
-    return keys.text(memory.scope, memory.hash)
+    return item_keys.text(memory.scope, memory.hash)
 
 
-def _check_duplicates(fresh: Sequence[Event], holders: dict[keys.Key, list[str]]) -> None:
+def _check_duplicates(fresh: Sequence[Event], holders: dict[item_keys.Key, list[str]]) -> None:
     """DuplicateTextError for fresh ADDs whose text another live extracted memory of their scope has.
 
     It judges the state after the whole call, so one call may supersede a memory and add its text anew; of two ADDs
@@ -187,7 +193,7 @@ def _check_duplicates(fresh: Sequence[Event], holders: dict[keys.Key, list[str]]
     later = {memory.id for memory in candidates}
     for memory in candidates:
         later.discard(memory.id)
-        if memory.live and set(holders.get(keys.text(memory.scope, memory.hash), ())) - {memory.id} - later:
+        if memory.live and set(holders.get(item_keys.text(memory.scope, memory.hash), ())) - {memory.id} - later:
             refused.append(memory.id)
     if refused:
         raise DuplicateTextError(tuple(refused))
@@ -195,12 +201,12 @@ def _check_duplicates(fresh: Sequence[Event], holders: dict[keys.Key, list[str]]
 
 def _load_lists(unit: Unit, changes: Iterable[_Change]) -> None:
     """Read at once the entries and notes that will change."""
-    wanted: list[keys.Key] = []
+    wanted: list[item_keys.Key] = []
     for change in changes:
         # What belongs to a new memory is new itself.
         for memory in (change.before, change.after if change.before is not None else None):
             if memory is not None:
-                wanted += [*lists.entries(memory), *_links(memory)]
+                wanted += [*list_entries.entries(memory), *_links(memory)]
     unit.load(wanted)
 
 
@@ -215,5 +221,5 @@ def _move_links(unit: Unit, change: _Change) -> None:
         put(key, {"memory": to_blob(change.after.id)})
 
 
-def _links(memory: Memory) -> list[keys.Key]:
-    return [keys.carrier(memory.scope.tenant, ref, memory.id) for ref in memory.context]
+def _links(memory: Memory) -> list[item_keys.Key]:
+    return [item_keys.carrier(memory.scope.tenant, ref, memory.id) for ref in memory.context]
