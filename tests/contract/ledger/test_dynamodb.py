@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema
+from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema, staged_commit
 from forgetless.adapters.ledger_dynamodb.attribute_values import from_wire, size_of, to_wire
 from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.domain.errors import LedgerError, VersionConflictError

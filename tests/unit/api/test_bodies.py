@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from forgetless.api.app import create_app
-from forgetless.api.limits import MAX_BODY_BYTES
+from forgetless.api.body_limit import MAX_BODY_BYTES
 from forgetless.api.routing import pool
 from forgetless.service.services import Services
 from tests.unit.api.client import ADMIN, Api

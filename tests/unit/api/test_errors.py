@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from forgetless.api.errors import STATUS, answer_error
-from forgetless.api.platform.errors import refusal
+from forgetless.api.platform.error_bodies import refusal
 from forgetless.domain.errors import (
     ConflictError,
     DeadlineError,

@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from forgetless.api.routing import Route
-from forgetless.api.wire.answers import ANSWERS, Problem
+from forgetless.api.selfhosted.answer_schemas import ANSWERS, Problem
 from tests.unit.api.client import Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.service.world import facts

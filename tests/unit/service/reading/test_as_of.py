@@ -23,7 +23,7 @@ TEXTS = ("tea", "coffee in Lisbon", "lives in Berlin", "rides a bicycle", "red s
 
 
 def listed(world: World, moment: Moment) -> dict[str, str]:
-    found = world.services.past.list_memories("default", ALICE.ids(), moment, limit=1000)
+    found = world.services.as_of.list_memories("default", ALICE.ids(), moment, limit=1000)
     assert len({memory.id for memory in found}) == len(found)
     return {memory.id: memory.text for memory in found}
 
@@ -31,7 +31,7 @@ def listed(world: World, moment: Moment) -> dict[str, str]:
 def searched(world: World, moment: Moment, query: str = "where", **more: object) -> list[tuple[str, str, float]]:
     options = {"top_k": 1000, "threshold": 0.0} | more
     request = SearchRequest("default", query, scope_filter(ALICE.ids()), ALICE.ids(), **options)  # type: ignore[arg-type]
-    return [(hit.memory.id, hit.memory.text, hit.score) for hit in world.services.past.search(request, moment)]
+    return [(hit.memory.id, hit.memory.text, hit.score) for hit in world.services.as_of.search(request, moment)]
 
 
 def moved(new_world: Callable[..., World]) -> tuple[World, str, str]:
@@ -88,7 +88,7 @@ def test_what_is_told_late_was_true_before_it_was_known(world: World) -> None:
 def test_one_memory_as_it_was(new_world: Callable[..., World]) -> None:
     world, in_lisbon, in_berlin = moved(new_world)
     (id_,) = listed(world, Moment(as_of=in_lisbon))
-    get = world.services.past.get
+    get = world.services.as_of.get
 
     def shown(memory: Memory | None) -> tuple[str, bool] | None:
         return None if memory is None else (memory.text, memory.superseded_by is None)
@@ -108,7 +108,7 @@ def test_expiration_is_judged_then(world: World) -> None:
     world.clock.set("2026-03-01T00:00:00.000000+00:00")
     assert texts(world, as_of=day) == texts(world, known_at=day) == ["Parks on level 2."]
     assert texts(world, as_of=after) == []
-    shown = world.services.past.list_memories("default", {}, Moment(after), limit=9, show_expired=True)
+    shown = world.services.as_of.list_memories("default", {}, Moment(after), limit=9, show_expired=True)
     assert len(shown) == 1
 
 
@@ -144,7 +144,7 @@ def test_of_very_many_old_versions_the_best_by_words_are_embedded(
         world.services.changes.update(UpdateRequest("default", id_, text="other"))
     ids_of_alice = scope_filter(ALICE.ids())
     request = SearchRequest("default", "bicycle", ids_of_alice, ALICE.ids(), top_k=9, threshold=0, explain=True)
-    found = world.services.past.search(request, Moment(known_at=then))
+    found = world.services.as_of.search(request, Moment(known_at=then))
     assert found[0].memory.text == "rides a bicycle"
     # The other texts are there by their words, and those of their context, alone.
     cosines = [hit.details.semantic_score for hit in found if hit.details]
@@ -215,7 +215,7 @@ def test_random_timelines(done: list[tuple[str, str, int, int]]) -> None:
                 expected = oracle.expected(place, as_of)
                 assert listed(world, moment) == expected
                 for id_ in oracle.created:
-                    got = world.services.past.get("default", id_, moment)
+                    got = world.services.as_of.get("default", id_, moment)
                     if as_of is not None:
                         assert (got.text if got else None) == expected.get(id_)
             found = searched(world, Moment(moments[-1], known_at))

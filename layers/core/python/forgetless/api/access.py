@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
+
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forgetless.api.caller import get_caller
-from forgetless.api.rates import rate_headers
 from forgetless.api.routing import Route
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.service.access.rate_limit import RateLimiter
 
-__all__ = ["Access", "GuardedRoute", "require", "route_of", "set_route"]
+__all__ = ["RATE_HEADERS", "Access", "GuardedRoute", "rate_headers", "require", "route_of", "set_route"]
+
+#: As mem0's clients read them.
+RATE_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
 #: Where the request's state keeps its route, and the route that access was granted to.
 _ROUTE = "route"
@@ -83,3 +87,9 @@ def route_of(scope: Scope) -> Route | None:
     """The route that the request is for; None where the answer will be 404 or 405."""
     route: Route | None = scope["state"][_ROUTE]
     return route
+
+
+def rate_headers(limit: int, remaining: int, reset_s: int) -> dict[str, str]:
+    """Limit and remaining requests of a key, and the Unix time when all of them are back."""
+    values = (limit, remaining, int(time.time()) + reset_s)
+    return dict(zip(RATE_HEADERS, map(str, values), strict=True))

@@ -11,12 +11,12 @@ from starlette.middleware import Middleware
 
 from forgetless.api.access import Access, GuardedRoute
 from forgetless.api.auth import OPEN_PATHS, Authentication
-from forgetless.api.boundary import Boundary
+from forgetless.api.body_limit import BodyLimit
 from forgetless.api.cors import cross_origin
 from forgetless.api.errors import answer_invalid
 from forgetless.api.idempotency import Idempotency
-from forgetless.api.limits import BodyLimit
 from forgetless.api.openapi import complete_document
+from forgetless.api.request_middleware import RequestMiddleware
 from forgetless.api.routing import Route, RouteTable, Runner, endpoint_on, pool, run_inline
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def create_app(
 
 def all_routes() -> list[Route]:
     """Every route, in the order in which they are tried."""
-    from forgetless.api.platform.table import PLATFORM_ROUTES  # noqa: PLC0415 - the search function never loads these
-    from forgetless.api.routes import (  # noqa: PLC0415
+    from forgetless.api.platform.route_table import PLATFORM_ROUTES  # noqa: PLC0415 - the search function never loads these
+    from forgetless.api.selfhosted.routes import (  # noqa: PLC0415
         configure,
         entities,
         export,
@@ -69,10 +69,10 @@ def create_mcp_app(services: Callable[[], Services], *, inline: bool, origins: S
 
 def create_search_app(services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = ()) -> FastAPI:
     """Only what the search function serves: the searches of both dialects, without documentation."""
-    from forgetless.api.platform.routes import searching  # noqa: PLC0415 - as above
-    from forgetless.api.routes import search  # noqa: PLC0415 - as above
+    from forgetless.api.platform.routes.search import ROUTES as PLATFORM_SEARCHES  # noqa: PLC0415 - as above
+    from forgetless.api.selfhosted.routes.search import ROUTES as SELFHOSTED_SEARCHES  # noqa: PLC0415 - as above
 
-    return _compose(services, [*search.ROUTES, *searching.ROUTES], inline=inline, docs=False, origins=origins)
+    return _compose(services, [*SELFHOSTED_SEARCHES, *PLATFORM_SEARCHES], inline=inline, docs=False, origins=origins)
 
 
 def _compose(
@@ -102,7 +102,7 @@ def _compose(
         exception_handlers={RequestValidationError: answer_invalid},
         middleware=[
             *cross_origin(origins),
-            Middleware(Boundary, table=RouteTable(routes)),
+            Middleware(RequestMiddleware, table=RouteTable(routes)),
             Middleware(Authentication, services=services, run=run),
             Middleware(Access),
             Middleware(BodyLimit),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from forgetless.api.rates import RATE_HEADERS
+from forgetless.api.access import RATE_HEADERS
 
 __all__ = ["cross_origin"]
 

@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from forgetless.api.platform.errors import invalid, is_platform, refusal
-from forgetless.api.rates import rate_headers
-from forgetless.api.render import json_bytes, json_response
+from forgetless.api.access import rate_headers
+from forgetless.api.json_response import json_bytes, json_response
+from forgetless.api.platform.error_bodies import invalid, is_platform, refusal
 from forgetless.domain import errors
 
 __all__ = ["STATUS", "answer_error", "answer_invalid"]

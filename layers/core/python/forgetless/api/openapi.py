@@ -42,7 +42,7 @@ def complete_document(app: FastAPI) -> None:
 
 def _describe_answers(document: dict[str, Any]) -> None:
     # Pydantic builds these models in milliseconds that no cold start should pay for.
-    from forgetless.api.wire.answers import ANSWERS, Problem  # noqa: PLC0415
+    from forgetless.api.selfhosted.answer_schemas import ANSWERS, Problem  # noqa: PLC0415
 
     schemas = document["components"].setdefault("schemas", {})
     for (method, path), (status, kind) in ANSWERS.items():

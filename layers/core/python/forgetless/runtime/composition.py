@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.secrets_aws import secret
-from forgetless.api.timing import timed
+from forgetless.api.server_timing import timed
 from forgetless.domain.errors import DependencyError, InvalidRequestError
 from forgetless.domain.recipe import RECIPE_VERSION
 from forgetless.ports.embedder import Embedder

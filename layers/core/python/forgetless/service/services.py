@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from forgetless.domain.moments import Moment
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder
 from forgetless.ports.index import Index
@@ -23,9 +24,10 @@ from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.sweep import SweepService
 from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.projects.settings import ProjectService
-from forgetless.service.reading.as_of import PastService
+from forgetless.service.reading.as_of import AsOfService
 from forgetless.service.reading.lists import ReadService
 from forgetless.service.reading.search import SearchService
+from forgetless.service.reading.views import AsOfView, PresentView, View
 from forgetless.service.transfer.event_export import EventExport
 from forgetless.service.transfer.event_import import EventImport
 from forgetless.service.transfer.schema_export import ExportService
@@ -86,7 +88,8 @@ class Services:
         )
         self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock)
         self.reads = ReadService(ledger=ledger, clock=clock)
-        self.past = PastService(ledger=ledger, indexer=indexer, embedder=ports.embedder, clock=clock)
+        self.as_of = AsOfService(ledger=ledger, indexer=indexer, embedder=ports.embedder, clock=clock)
+        self._present = PresentView(self.search, self.reads)
         self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock, announcer=announcer)
         self.projects = ProjectService(ledger=ledger, clock=clock)
         self.feedback = FeedbackService(ledger=ledger, clock=clock)
@@ -115,6 +118,10 @@ class Services:
                 **(checks or {}),
             }
         )
+
+    def at(self, moment: Moment | None) -> View:
+        """Searches, lists and gets of the present, or of `moment`."""
+        return self._present if moment is None else AsOfView(self.as_of, moment)
 
     def limited_to(self, users: tuple[str, ...]) -> Services:
         """The same use cases for a key that is limited to these users."""

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from forgetless.api import asking
 from forgetless.api.caller import Caller
-from forgetless.api.changing import update_request
-from forgetless.api.checking import check_expiration_date, check_identifiers, check_json, check_metadata, check_moment
-from forgetless.api.mcp import arguments as given
-from forgetless.api.mcp import results
+from forgetless.api.field_checks import (
+    check_expiration_date,
+    check_identifiers,
+    check_json,
+    check_metadata,
+    check_moment,
+)
+from forgetless.api.mcp import serialize
+from forgetless.api.mcp import wire as given
+from forgetless.api.memory_requests import update_request
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
 from forgetless.domain.filters.parse import parse_filter
@@ -48,7 +53,7 @@ class Connection:
         return ids
 
 
-def add_memory(connection: Connection, asked: given.AddMemory) -> results.Added:
+def add_memory(connection: Connection, asked: given.AddMemory) -> serialize.Added:
     """Store a statement or a conversation."""
     if (asked.text is None) == (asked.messages is None):
         raise InvalidRequestError("Give either text or messages.")
@@ -66,9 +71,9 @@ def add_memory(connection: Connection, asked: given.AddMemory) -> results.Added:
             expiration_date=None if expiration_date is None else check_expiration_date(expiration_date),
         )
     )
-    return results.Added(
+    return serialize.Added(
         results=[
-            results.AddedMemory(id=one.id, memory=one.memory, version=one.version, event=one.event)
+            serialize.AddedMemory(id=one.id, memory=one.memory, version=one.version, event=one.event)
             for one in outcome.results
         ],
         event_id=outcome.job.id,
@@ -77,7 +82,7 @@ def add_memory(connection: Connection, asked: given.AddMemory) -> results.Added:
     )
 
 
-def search_memories(connection: Connection, asked: given.SearchMemories) -> results.SomeMemories:
+def search_memories(connection: Connection, asked: given.SearchMemories) -> serialize.SomeMemories:
     """The memories that matter for a query, best first."""
     ids = connection.ids(asked)
     caller = connection.caller
@@ -89,33 +94,33 @@ def search_memories(connection: Connection, asked: given.SearchMemories) -> resu
         top_k=asked.limit,
         threshold=asked.threshold,
     )
-    found = asking.search(caller.services, request, check_moment(asked.as_of, asked.known_at))
-    return results.SomeMemories(results=[results.shown_memory(hit.memory, hit.score) for hit in found])
+    found = caller.services.at(check_moment(asked.as_of, asked.known_at)).search(request)
+    return serialize.SomeMemories(results=[serialize.shown_memory(hit.memory, hit.score) for hit in found])
 
 
-def get_memories(connection: Connection, asked: given.GetMemories) -> results.SomeMemories:
+def get_memories(connection: Connection, asked: given.GetMemories) -> serialize.SomeMemories:
     """The newest memories of a scope, by pages."""
     ids = connection.ids(asked)
     caller = connection.caller
     where, limit = _where(ids, asked.filters), asked.page * asked.page_size
     moment = check_moment(asked.as_of, asked.known_at)
-    found = asking.list_memories(caller.services, caller.tenant, ids, moment, limit=limit, where=where)
+    found = caller.services.at(moment).list_memories(caller.tenant, ids, limit=limit, where=where)
     page = found[(asked.page - 1) * asked.page_size :]
-    return results.SomeMemories(results=[results.shown_memory(memory) for memory in page])
+    return serialize.SomeMemories(results=[serialize.shown_memory(memory) for memory in page])
 
 
-def get_memory(connection: Connection, asked: given.GetMemory) -> results.OneMemory:
+def get_memory(connection: Connection, asked: given.GetMemory) -> serialize.OneMemory:
     """One memory by its id."""
     caller = connection.caller
     moment = check_moment(asked.as_of, asked.known_at)
-    memory = asking.get(caller.services, caller.tenant, asked.memory_id, moment)
+    memory = caller.services.at(moment).get(caller.tenant, asked.memory_id)
     if memory is None:
         then = "" if moment is None else " at that moment"
         raise NotFoundError(f"Memory with id {asked.memory_id} not found{then}.")
-    return results.OneMemory(memory=results.shown_memory(memory))
+    return serialize.OneMemory(memory=serialize.shown_memory(memory))
 
 
-def update_memory(connection: Connection, asked: given.UpdateMemory) -> results.OneMemory:
+def update_memory(connection: Connection, asked: given.UpdateMemory) -> serialize.OneMemory:
     """Change one memory."""
     memory = connection.caller.services.changes.update(
         update_request(
@@ -127,38 +132,38 @@ def update_memory(connection: Connection, asked: given.UpdateMemory) -> results.
             versions=None if asked.version is None else frozenset({asked.version}),
         )
     )
-    return results.OneMemory(memory=results.shown_memory(memory))
+    return serialize.OneMemory(memory=serialize.shown_memory(memory))
 
 
-def delete_memory(connection: Connection, asked: given.MemoryId) -> results.Deleted:
+def delete_memory(connection: Connection, asked: given.MemoryId) -> serialize.Deleted:
     """Forget one memory for good."""
     connection.caller.services.changes.delete(connection.caller.tenant, asked.memory_id)
-    return results.Deleted(message="Memory deleted successfully.", deleted=1)
+    return serialize.Deleted(message="Memory deleted successfully.", deleted=1)
 
 
-def delete_all_memories(connection: Connection, asked: given.ScopeIds) -> results.Deleted:
+def delete_all_memories(connection: Connection, asked: given.ScopeIds) -> serialize.Deleted:
     """Forget every memory whose scope has all the ids."""
     ids = check_identifiers(**asked.ids())
     if not ids:
         # The address's own ids do not count here: what is destroyed must be named.
         raise InvalidRequestError(_NO_SCOPE)
     deleted = connection.caller.services.changes.delete_scope(connection.caller.tenant, ids)
-    return results.Deleted(message="All relevant memories deleted.", deleted=deleted)
+    return serialize.Deleted(message="All relevant memories deleted.", deleted=deleted)
 
 
-def delete_entities(connection: Connection, asked: given.ScopeIds) -> results.Deleted:
+def delete_entities(connection: Connection, asked: given.ScopeIds) -> serialize.Deleted:
     """Forget one user, agent, app or run with everything that is remembered of it."""
     ids = check_identifiers(**asked.ids())
     if len(ids) != 1:
         raise InvalidRequestError("Name exactly one of user_id, agent_id, app_id, run_id.")
     deleted = connection.caller.services.changes.delete_scope(connection.caller.tenant, ids)
-    return results.Deleted(message="Entity deleted.", deleted=deleted)
+    return serialize.Deleted(message="Entity deleted.", deleted=deleted)
 
 
-def list_entities(connection: Connection, asked: given.NoArguments) -> results.Entities:
+def list_entities(connection: Connection, asked: given.NoArguments) -> serialize.Entities:
     """Who has memories."""
     del asked
-    return results.shown_entities(connection.caller.services.reads.entities(connection.caller.tenant))
+    return serialize.shown_entities(connection.caller.services.reads.entities(connection.caller.tenant))
 
 
 def _where(ids: dict[str, str], filters: dict[str, Any] | None) -> Filter:

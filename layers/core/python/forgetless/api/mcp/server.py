@@ -28,11 +28,11 @@ from starlette.types import Receive, Scope, Send
 
 import forgetless
 from forgetless.api.access import require
+from forgetless.api.body_limit import MAX_BODY_BYTES
 from forgetless.api.caller import get_caller
-from forgetless.api.limits import MAX_BODY_BYTES
+from forgetless.api.json_response import json_response
 from forgetless.api.mcp.calls import Connection
 from forgetless.api.mcp.tools import INSTRUCTIONS, TOOLS
-from forgetless.api.render import json_response
 from forgetless.api.routing import Runner
 from forgetless.domain.errors import DependencyError, ForgetlessError
 from forgetless.domain.scope import SCOPE_IDS

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 from mcp_types import Tool, ToolAnnotations
 from pydantic import BaseModel
 
-from forgetless.api.mcp import arguments, calls, results
+from forgetless.api.mcp import calls, serialize, wire
 from forgetless.domain.keys import Role
 
 __all__ = ["INSTRUCTIONS", "TOOLS", "MemoryTool"]
 
-A = TypeVar("A", bound=arguments.Arguments)
+A = TypeVar("A", bound=wire.Arguments)
 
 #: What a client may show to its model beside the tools.
 INSTRUCTIONS = (
@@ -28,7 +28,7 @@ class MemoryTool:
     """One tool: how it is announced, how its arguments are read, and what it does."""
 
     announced: Tool
-    arguments: type[arguments.Arguments]
+    arguments: type[wire.Arguments]
     call: Callable[[calls.Connection, Any], BaseModel]
     #: The role that a key needs for it.
     needs: Role
@@ -64,8 +64,8 @@ _ALL = (
     _tool(
         "Remember",
         calls.add_memory,
-        arguments.AddMemory,
-        results.Added,
+        wire.AddMemory,
+        serialize.Added,
         "Store something for later conversations: a preference, a fact, a decision, a correction. Use it whenever "
         "the user says something worth knowing next time, or asks you to remember. Write the statement so that it "
         "can be understood alone, with names and dates. Contradicted older facts are superseded by themselves.",
@@ -75,8 +75,8 @@ _ALL = (
     _tool(
         "Search memories",
         calls.search_memories,
-        arguments.SearchMemories,
-        results.SomeMemories,
+        wire.SearchMemories,
+        serialize.SomeMemories,
         "Find what is remembered about something, by meaning and by words. Use it before answering anything that "
         "may depend on what was said in earlier conversations. For questions about earlier times, give as_of.",
         needs=Role.READ,
@@ -85,8 +85,8 @@ _ALL = (
     _tool(
         "List memories",
         calls.get_memories,
-        arguments.GetMemories,
-        results.SomeMemories,
+        wire.GetMemories,
+        serialize.SomeMemories,
         "List what is remembered, newest first. Use it to review everything about somebody; to look for something "
         "in particular, search_memories is better.",
         needs=Role.READ,
@@ -95,8 +95,8 @@ _ALL = (
     _tool(
         "Get a memory",
         calls.get_memory,
-        arguments.GetMemory,
-        results.OneMemory,
+        wire.GetMemory,
+        serialize.OneMemory,
         "Read one memory by its id, also one that a newer memory has superseded.",
         needs=Role.READ,
         **_READS,
@@ -104,8 +104,8 @@ _ALL = (
     _tool(
         "Change a memory",
         calls.update_memory,
-        arguments.UpdateMemory,
-        results.OneMemory,
+        wire.UpdateMemory,
+        serialize.OneMemory,
         "Correct one memory that is wrong or incomplete. Find its id with search_memories first. The old text "
         "stays in the history.",
         needs=Role.WRITE,
@@ -114,8 +114,8 @@ _ALL = (
     _tool(
         "Forget a memory",
         calls.delete_memory,
-        arguments.MemoryId,
-        results.Deleted,
+        wire.MemoryId,
+        serialize.Deleted,
         "Delete one memory for good, with its history's texts. Use it only when the user wants it forgotten; to "
         "correct it, use update_memory.",
         needs=Role.WRITE,
@@ -124,8 +124,8 @@ _ALL = (
     _tool(
         "Forget all memories of a scope",
         calls.delete_all_memories,
-        arguments.ScopeIds,
-        results.Deleted,
+        wire.ScopeIds,
+        serialize.Deleted,
         "Delete every memory that has all the ids given, for good. Name the ids explicitly, and ask the user first. "
         "Needs an administrator's key.",
         needs=Role.ADMIN,
@@ -134,8 +134,8 @@ _ALL = (
     _tool(
         "List who has memories",
         calls.list_entities,
-        arguments.NoArguments,
-        results.Entities,
+        wire.NoArguments,
+        serialize.Entities,
         "List the users, agents, apps and runs that have memories, with their number. Use it when you do not know "
         "whose memories to look in.",
         needs=Role.READ,
@@ -144,8 +144,8 @@ _ALL = (
     _tool(
         "Forget somebody",
         calls.delete_entities,
-        arguments.ScopeIds,
-        results.Deleted,
+        wire.ScopeIds,
+        serialize.Deleted,
         "Delete one user, agent, app or run with all memories, for good: exactly one id. Ask the user first. Needs "
         "an administrator's key.",
         needs=Role.ADMIN,

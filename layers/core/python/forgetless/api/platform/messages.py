@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from forgetless.api.checking import check_unicode
+from forgetless.api.field_checks import check_unicode
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.service.requests import IncomingMessage
 

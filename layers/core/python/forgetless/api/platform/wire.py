@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
 
-from forgetless.api.wire.text import Text
+from forgetless.api.field_checks import Text
 
 __all__ = [
     "AddBody",

@@ -28,7 +28,7 @@ from forgetless.service.reading.search import passes, score_details, unexpired
 from forgetless.service.requests import Page, PageRequest, ScoredMemory, SearchRequest
 from forgetless.service.writing.indexer import Indexer
 
-__all__ = ["MOST_SEARCHED", "PastService"]
+__all__ = ["MOST_SEARCHED", "AsOfService"]
 
 #: Memories that a search in the past ranks at most: it reads them all.
 MOST_SEARCHED = 2000
@@ -37,7 +37,7 @@ MOST_EMBEDDED = 100
 _PAGE = 500
 
 
-class PastService:
+class AsOfService:
     """What was true, and what was known, at a moment."""
 
     def __init__(self, *, ledger: Ledger, indexer: Indexer, embedder: Embedder, clock: Clock) -> None:

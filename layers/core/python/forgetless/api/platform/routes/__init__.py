@@ -1,1 +1,1 @@
-"""Routes of the Platform's dialect, a module for each subject."""
+"""Routes of the Platform: one file a subject; each ends in its table of paths."""

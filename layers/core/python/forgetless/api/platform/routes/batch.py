@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from starlette.responses import Response
 
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.changing import IfMatch, check_no_if_match
-from forgetless.api.checking import check_metadata
+from forgetless.api.field_checks import check_metadata
+from forgetless.api.json_response import json_response
+from forgetless.api.memory_requests import IfMatch, check_no_if_match
 from forgetless.api.platform.routes.memories import check_memory_id
 from forgetless.api.platform.wire import MAX_BATCH, BatchDelete, BatchUpdate
-from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.service.requests import UpdateRequest

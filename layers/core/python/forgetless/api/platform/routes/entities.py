@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.checking import check_identifier
+from forgetless.api.field_checks import check_identifier
+from forgetless.api.json_response import json_response
 from forgetless.api.platform.pages import envelope
-from forgetless.api.platform.presenting import entity_item, entity_number, memory_item
+from forgetless.api.platform.serialize import entity_item, entity_number, memory_item
 from forgetless.api.platform.wire import MAX_PAGE_SIZE
-from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import Compare, Field, Operator

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
+from forgetless.api.json_response import json_response
 from forgetless.api.platform.pages import envelope
-from forgetless.api.platform.presenting import event_item
+from forgetless.api.platform.serialize import event_item
 from forgetless.api.platform.wire import MAX_PAGE_SIZE
-from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import NotFoundError
 

@@ -8,10 +8,10 @@ from typing import Any
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.checking import check_json
-from forgetless.api.platform.scoping import scope_of
+from forgetless.api.field_checks import check_json
+from forgetless.api.json_response import json_response
+from forgetless.api.platform.scope_filter import scope_of
 from forgetless.api.platform.wire import ExportCreate, ExportGet, Filters, Ids, SummaryBody
-from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.keys import Role

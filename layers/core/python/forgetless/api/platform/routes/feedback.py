@@ -8,9 +8,9 @@ from fastapi import Query
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
+from forgetless.api.json_response import json_response
 from forgetless.api.platform.routes.memories import check_memory_id
 from forgetless.api.platform.wire import FeedbackBody
-from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.service.projects.feedback import feedback_id
 

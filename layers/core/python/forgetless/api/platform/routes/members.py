@@ -8,10 +8,10 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
+from forgetless.api.field_checks import Text
+from forgetless.api.json_response import json_response
 from forgetless.api.platform.routes.projects import check_place
-from forgetless.api.render import json_response
 from forgetless.api.routing import Route
-from forgetless.api.wire.text import Text
 from forgetless.domain.keys import Role
 
 __all__ = ["ROUTES"]

@@ -8,15 +8,14 @@ from typing import Any
 
 from starlette.responses import Response
 
-from forgetless.api import asking
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.changing import IfMatch, etag, expected_versions, update_request
-from forgetless.api.checking import check_json, check_moment
-from forgetless.api.platform.objects import read_object
-from forgetless.api.platform.presenting import history_item, memory_item
-from forgetless.api.platform.scoping import given_ids
+from forgetless.api.field_checks import check_json, check_moment
+from forgetless.api.json_response import json_response
+from forgetless.api.memory_requests import IfMatch, etag, expected_versions, update_request
+from forgetless.api.platform.query_objects import read_object
+from forgetless.api.platform.scope_filter import given_ids
+from forgetless.api.platform.serialize import history_item, memory_item
 from forgetless.api.platform.wire import Ids, UpdateBody
-from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
@@ -119,7 +118,7 @@ def _delete(caller: Caller, ids: dict[str, str], where: Filter | None) -> int:
 
 def memory_of(caller: Caller, memory_id: str, moment: Moment | None = None) -> Memory:
     """The memory; raises InvalidRequestError when it cannot be an id, NotFoundError when there is none (then)."""
-    memory = asking.get(caller.services, caller.tenant, check_memory_id(memory_id), moment)
+    memory = caller.services.at(moment).get(caller.tenant, check_memory_id(memory_id))
     if memory is None:
         raise NotFoundError(_UNKNOWN)
     return memory

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.render import json_response
+from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import NotFoundError
 

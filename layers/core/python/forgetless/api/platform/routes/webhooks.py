@@ -9,9 +9,9 @@ from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import Response
 
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.render import json_response
+from forgetless.api.field_checks import Text
+from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
-from forgetless.api.wire.text import Text
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError
 from forgetless.domain.keys import Role
 from forgetless.domain.webhooks import EventType, Webhook

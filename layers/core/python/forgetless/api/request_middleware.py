@@ -12,16 +12,16 @@ from forgetless.api.access import route_of, set_route
 from forgetless.api.caller import key_of
 from forgetless.api.errors import answer_error
 from forgetless.api.routing import RouteTable
-from forgetless.api.timing import begin, server_timing
+from forgetless.api.server_timing import begin, server_timing
 
-__all__ = ["Boundary"]
+__all__ = ["RequestMiddleware"]
 
 #: One line a request; no path, query, body or address, for these may be personal.
 _access = logging.getLogger("forgetless.access")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-class Boundary:
+class RequestMiddleware:
     """ASGI layer: X-Request-ID (8 hex digits) and Server-Timing on every response, JSON for every failure."""
 
     def __init__(self, app: ASGIApp, *, table: RouteTable) -> None:

@@ -8,15 +8,14 @@ from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from forgetless.api import asking
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.checking import check_moment
-from forgetless.api.platform.objects import read_object
+from forgetless.api.field_checks import check_moment
+from forgetless.api.json_response import json_response
+from forgetless.api.platform.query_objects import read_object
 from forgetless.api.platform.pages import envelope
-from forgetless.api.platform.presenting import memory_item
-from forgetless.api.platform.scoping import also, scope_of
+from forgetless.api.platform.scope_filter import also, scope_of
+from forgetless.api.platform.serialize import memory_item
 from forgetless.api.platform.wire import MAX_PAGE_SIZE, ListBody
-from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import And
@@ -118,7 +117,7 @@ def _page(caller: Caller, body: ListBody, *, top_level: bool, metadata: dict[str
         show_expired=bool(body.show_expired),
         superseded=body.latest_only is False,
     )
-    return asking.page(caller.services, request, check_moment(body.as_of, body.known_at))
+    return caller.services.at(check_moment(body.as_of, body.known_at)).page(request)
 
 
 def _paged(request: Request, body: ListBody, found: Page) -> Response:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.render import json_response
+from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
-from forgetless.api.wire.instructions import InstructionsBody
+from forgetless.api.selfhosted.wire import InstructionsBody
 from forgetless.domain.errors import InvalidRequestError
 
 __all__ = ["ROUTES"]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from forgetless.api import asking
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.checking import check_moment
-from forgetless.api.platform.presenting import search_item
-from forgetless.api.platform.scoping import also, scope_of
+from forgetless.api.field_checks import check_moment
+from forgetless.api.json_response import json_response
+from forgetless.api.platform.scope_filter import also, scope_of
+from forgetless.api.platform.serialize import search_item
 from forgetless.api.platform.wire import SearchBody
-from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import And
@@ -47,7 +46,7 @@ def search_v1(caller: CurrentCaller, body: SearchBody) -> Response:
 
 
 def _found(caller: Caller, body: SearchBody, request: SearchRequest) -> list[ScoredMemory]:
-    return asking.search(caller.services, request, check_moment(body.as_of, body.known_at))
+    return caller.services.at(check_moment(body.as_of, body.known_at)).search(request)
 
 
 def _items(found: list[ScoredMemory], body: SearchBody) -> list[dict[str, object]]:

@@ -6,9 +6,11 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Annotated, Any
 
-from forgetless.api.render import json_bytes
+from pydantic import AfterValidator, ValidationInfo
+
+from forgetless.api.json_response import json_bytes
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.moments import Moment
 from forgetless.domain.times import read_time
@@ -17,6 +19,7 @@ __all__ = [
     "ENTITY_IDS",
     "MAX_ID_CHARS",
     "MAX_METADATA_BYTES",
+    "Text",
     "check_expiration_date",
     "check_identifier",
     "check_identifiers",
@@ -143,3 +146,12 @@ def check_unicode(name: str, text: str) -> None:
 def _unusable(char: str) -> bool:
     # U+FFFD stands for bytes that were no UTF-8: two different ids would become one.
     return ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or char == "\ufffd"
+
+
+def _checked(value: str, info: ValidationInfo) -> str:
+    check_unicode(info.field_name or "text", value)
+    return value
+
+
+#: A string without lone surrogates (JSON can write them, UTF-8 cannot): those are 400, whatever the field.
+Text = Annotated[str, AfterValidator(_checked)]

@@ -7,13 +7,12 @@ from typing import Any
 
 from starlette.responses import Response
 
-from forgetless.api import asking
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.checking import ENTITY_IDS, check_identifier, check_json, check_moment
-from forgetless.api.presenting import search_item
-from forgetless.api.render import json_response
+from forgetless.api.field_checks import ENTITY_IDS, check_identifier, check_json, check_moment
+from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
-from forgetless.api.wire.search import SearchBody
+from forgetless.api.selfhosted.serialize import search_item
+from forgetless.api.selfhosted.wire import SearchBody
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import Compare, Filter, Not, Operator
 from forgetless.domain.filters.parse import parse_filter
@@ -32,7 +31,7 @@ def search_memories(caller: CurrentCaller, body: SearchBody) -> Response:
     """The memories that matter for a query, best first."""
     request = _search_request(caller, body)
     moment = check_moment(body.as_of, body.known_at)
-    found = asking.search(caller.services, request, moment)
+    found = caller.services.at(moment).search(request)
     return json_response({"results": [search_item(hit) for hit in found]})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import RedirectResponse, Response
 
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.render import json_response
+from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
 
 __all__ = ["ROUTES"]

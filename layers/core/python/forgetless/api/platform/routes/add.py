@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.checking import check_expiration_date, check_metadata
+from forgetless.api.field_checks import check_expiration_date, check_metadata
+from forgetless.api.json_response import json_response
 from forgetless.api.platform.messages import read_messages
-from forgetless.api.platform.presenting import added_item
-from forgetless.api.platform.scoping import given_ids
+from forgetless.api.platform.scope_filter import given_ids
+from forgetless.api.platform.serialize import added_item
 from forgetless.api.platform.wire import AddBody
-from forgetless.api.render import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.parse_platform import parse_moment

@@ -7,10 +7,10 @@ from typing import Literal
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.checking import check_identifier, check_trailing_slash
-from forgetless.api.presenting import entity_item
-from forgetless.api.render import json_response
+from forgetless.api.field_checks import check_identifier, check_trailing_slash
+from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
+from forgetless.api.selfhosted.serialize import entity_item
 from forgetless.domain.keys import Role
 
 __all__ = ["ROUTES"]

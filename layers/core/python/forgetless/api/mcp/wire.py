@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from forgetless.api.wire.search import MAX_TOP_K
-from forgetless.api.wire.text import Text
+from forgetless.api.field_checks import Text
+from forgetless.api.selfhosted.wire import MAX_TOP_K
 
 __all__ = [
     "AddMemory",

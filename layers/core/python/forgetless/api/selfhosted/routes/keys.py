@@ -7,10 +7,10 @@ from typing import Any
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.checking import check_identifier
-from forgetless.api.render import json_response
+from forgetless.api.field_checks import check_identifier
+from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
-from forgetless.api.wire.keys import KeyCreate
+from forgetless.api.selfhosted.wire import KeyCreate
 from forgetless.domain.keys import ApiKey, Role
 
 __all__ = ["ROUTES"]

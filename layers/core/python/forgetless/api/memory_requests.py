@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import Header
 
-from forgetless.api.checking import check_expiration_date, check_metadata
+from forgetless.api.field_checks import check_expiration_date, check_metadata
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.memory import Memory
 from forgetless.service.requests import UpdateRequest

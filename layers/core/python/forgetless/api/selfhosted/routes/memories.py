@@ -7,21 +7,19 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import Response
 
-from forgetless.api import asking
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.changing import IfMatch, etag, expected_versions, update_request
-from forgetless.api.checking import (
+from forgetless.api.field_checks import (
     check_expiration_date,
     check_identifiers,
     check_metadata,
     check_moment,
     check_trailing_slash,
 )
-from forgetless.api.presenting import add_answer, get_item, history_item, list_item, raw_item
-from forgetless.api.render import json_response
+from forgetless.api.json_response import json_response
+from forgetless.api.memory_requests import IfMatch, etag, expected_versions, update_request
 from forgetless.api.routing import Route
-from forgetless.api.wire.memories import MemoryCreate, MemoryUpdate
-from forgetless.api.wire.search import MAX_TOP_K
+from forgetless.api.selfhosted.serialize import add_answer, get_item, history_item, list_item, raw_item
+from forgetless.api.selfhosted.wire import MAX_TOP_K, MemoryCreate, MemoryUpdate
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError
 from forgetless.domain.keys import Role
 from forgetless.domain.scope import Scope
@@ -57,7 +55,7 @@ def list_memories(
     default = _SCOPED_LIMIT if ids else _UNSCOPED_LIMIT
     limit = default if top_k is None else top_k
     moment = check_moment(as_of, known_at)
-    found = asking.list_memories(caller.services, caller.tenant, ids, moment, limit=limit, show_expired=show_expired)
+    found = caller.services.at(moment).list_memories(caller.tenant, ids, limit=limit, show_expired=show_expired)
     item = list_item if ids else raw_item
     return json_response({"results": [item(memory) for memory in found]})
 
@@ -66,7 +64,7 @@ def get_memory(
     caller: CurrentCaller, memory_id: str, as_of: str | None = None, known_at: str | None = None
 ) -> Response:
     """One memory; `null` when there is none, or was none at the moment asked about."""
-    memory = asking.get(caller.services, caller.tenant, memory_id, check_moment(as_of, known_at))
+    memory = caller.services.at(check_moment(as_of, known_at)).get(caller.tenant, memory_id)
     if memory is None:
         check_trailing_slash(memory_id)
         return json_response(None)

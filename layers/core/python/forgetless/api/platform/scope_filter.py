@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forgetless.api.caller import Caller
-from forgetless.api.checking import check_identifier, check_json
+from forgetless.api.field_checks import check_identifier, check_json
 from forgetless.api.platform.wire import Ids
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator

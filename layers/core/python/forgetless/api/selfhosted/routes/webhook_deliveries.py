@@ -8,7 +8,7 @@ from fastapi import Query
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.render import json_response
+from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.deliveries import Delivery
 from forgetless.domain.keys import Role

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from forgetless.api.platform.routes import (
-    adding,
+    add,
     batch,
     entities,
     events,
     exports,
     feedback,
-    listing,
+    lists,
     members,
     memories,
     ping,
     profiles,
     projects,
-    searching,
+    search,
     webhooks,
 )
 from forgetless.api.routing import Route
@@ -24,9 +24,9 @@ __all__ = ["PLATFORM_ROUTES"]
 
 _MODULES = (
     ping,
-    adding,
-    searching,
-    listing,
+    add,
+    search,
+    lists,
     batch,
     events,
     exports,
