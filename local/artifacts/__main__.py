@@ -4,7 +4,7 @@ from pathlib import Path
 
 from local.artifacts.checking import faults, lines
 from local.artifacts.reading import ARCHITECTURES, read_build
-from local.emulator.template.model import TemplateError
+from local.emulator.specs import TemplateError
 
 
 def main() -> int:

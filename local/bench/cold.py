@@ -20,7 +20,7 @@ from rich.table import Table
 from local.artifacts.reading import Build, read_build
 from local.bench.report import machine, save
 from local.client import ToolError, run
-from local.emulator.template.model import TemplateError
+from local.emulator.specs import TemplateError
 from local.lambda_python import VERSION, find_python
 from local.up.settings import ROOT
 

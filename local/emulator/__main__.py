@@ -15,8 +15,8 @@ import uvloop
 from local.emulator.emulator import Emulator, run
 from local.emulator.servers import PortInUseError
 from local.emulator.settings import Overrides, Settings, read_limits, read_overrides
+from local.emulator.specs import TemplateError
 from local.emulator.sqs.queue_file import StateError
-from local.emulator.template.model import TemplateError
 from local.private_files import keep_private
 
 #: The template, a file beside it or an argument cannot be used.

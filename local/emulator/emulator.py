@@ -14,22 +14,22 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from local.emulator.asgi import Application
 from local.emulator.environments.environment import Launch
-from local.emulator.environments.gate import StartGate
 from local.emulator.environments.logs import FunctionLog
-from local.emulator.environments.pool import Pool, PoolLimits
+from local.emulator.environments.pool import Pool, PoolLimits, StartGate
 from local.emulator.environments.remote import RemoteFunction
 from local.emulator.environments.variables import function_variables
 from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.invoke_api import InvokeApi
 from local.emulator.reload import Watch
-from local.emulator.servers import Application, HttpServer, listen
+from local.emulator.servers import HttpServer, listen
 from local.emulator.settings import Settings
+from local.emulator.specs import ApiSpec, FunctionSpec, Place, Template, TemplateError
 from local.emulator.sqs.app import QueueServer
 from local.emulator.sqs.operations import Operations
 from local.emulator.sqs.service import QueueService
 from local.emulator.sqs.store import Store
-from local.emulator.template.model import ApiSpec, FunctionSpec, Place, Template, TemplateError
 from local.emulator.template.reader import read_template
 from local.emulator.triggers.queue_poller import DEFAULT_CONCURRENCY, QueuePoller
 from local.emulator.triggers.schedule import Schedule

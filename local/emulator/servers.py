@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import math
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 import uvicorn
 
-from local.emulator.gateway.app import Receive, Scope, Send
-
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from local.emulator.asgi import Application
 
 
 class PortInUseError(Exception):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local.emulator.template.model import FunctionSpec, TemplateError
+from local.emulator.specs import FunctionSpec, TemplateError
 
 
 @dataclass(frozen=True, slots=True)

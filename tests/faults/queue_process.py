@@ -24,7 +24,7 @@ from local.emulator.sqs.app import QueueServer
 from local.emulator.sqs.operations import Operations
 from local.emulator.sqs.service import QueueService
 from local.emulator.sqs.store import Store
-from local.emulator.template.model import Place
+from local.emulator.specs import Place
 from tests.faults.processes import PROCESSES
 
 __all__ = ["QueueProcess"]

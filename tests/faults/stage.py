@@ -21,7 +21,7 @@ from local.emulator.sqs.app import QueueServer
 from local.emulator.sqs.operations import Operations
 from local.emulator.sqs.service import QueueService
 from local.emulator.sqs.store import Store
-from local.emulator.template.model import Place as AccountPlace
+from local.emulator.specs import Place as AccountPlace
 from tests.faults.acts import SCOPE, perform, perform_in_process
 from tests.faults.ledgers import OpenLedger, half_written
 from tests.faults.parts import DiskIndex, Place

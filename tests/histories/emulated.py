@@ -14,7 +14,7 @@ import psutil
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.emulator.template.model import ACCOUNT_ID
+from local.emulator.specs import ACCOUNT_ID
 from local.up.identity import Identity, identify
 from tests.histories.faults import Fault, of_others
 

@@ -12,7 +12,7 @@ import pytest
 from local.artifacts.checking import faults, lines
 from local.artifacts.reading import Build, read_build
 from local.bench.cold import cold_starts
-from local.emulator.template.model import TemplateError
+from local.emulator.specs import TemplateError
 from local.lambda_python import find_python
 
 ROOT = Path(__file__).parents[2]

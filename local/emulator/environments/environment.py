@@ -14,13 +14,13 @@ from typing import Protocol
 
 import orjson
 
-from local.emulator.environments.invocation import Invocation, InvokeResult, error_result
 from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.process import Process
 from local.emulator.environments.report import Report, end_lines, start_line
+from local.emulator.invocation import Invocation, InvokeResult, error_result
 from local.emulator.runtime_api.server import RuntimeApi
+from local.emulator.specs import FunctionSpec
 from local.emulator.states import Event, State, after
-from local.emulator.template.model import FunctionSpec
 
 #: The most a function may answer with, in bytes (6 MiB and the slack that Lambda gives).
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100

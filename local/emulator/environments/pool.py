@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
 from local.emulator.environments.environment import Environment, Launch
-from local.emulator.environments.gate import StartGate
-from local.emulator.environments.invocation import Invocation, InvokeResult, ThrottledError, error_result
+from local.emulator.invocation import Invocation, InvokeResult, ThrottledError, error_result
 from local.emulator.states import State
 
 #: A runtime that dies before it reads an event may be chance; the third time it is the answer.
@@ -23,6 +24,38 @@ class PoolLimits:
     environments: int
     wait: float = 30.0
     idle: float = 600.0
+
+
+class StartGate:
+    """How many environments of all functions may initialise at once.
+
+    Imports take whole seconds of a core. Sixteen at once on two cores would all run into the limit for
+    initialisation, which does not happen on Lambda, where each has a machine of its own.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit or max(2, os.cpu_count() or 1)
+        self._starting = 0
+        self._waiting: list[Callable[[], None]] = []
+
+    def subscribe(self, scale: Callable[[], None]) -> None:
+        """Call `scale` whenever a place becomes free."""
+        self._waiting.append(scale)
+
+    @property
+    def open(self) -> bool:
+        """Return whether one more may start."""
+        return self._starting < self._limit
+
+    def enter(self) -> None:
+        """Count an environment that starts."""
+        self._starting += 1
+
+    def leave(self) -> None:
+        """Count an environment that has started, or has not managed to."""
+        self._starting -= 1
+        for scale in self._waiting:
+            scale()
 
 
 class Pool:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import httpx
 
-from local.emulator.environments.invocation import InvokeResult, ThrottledError, error_result
-from local.emulator.template.model import FunctionSpec
+from local.emulator.invocation import InvokeResult, ThrottledError, error_result
+from local.emulator.specs import FunctionSpec
 
 #: Beyond its time-out, a function elsewhere may need a cold start of its own, in seconds.
 _PATIENCE_SECONDS = 60.0

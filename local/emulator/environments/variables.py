@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from local.emulator.template.model import FunctionSpec, Place
+from local.emulator.specs import FunctionSpec, Place
 
 #: What a function needs of the machine it runs on; nothing else of the emulator's environment reaches it.
 INHERITED = (

@@ -11,10 +11,9 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from local.emulator.environments.invocation import ThrottledError
-from local.emulator.environments.ports import Invoker
 from local.emulator.gateway.event import joined
-from local.emulator.template.model import ACCOUNT_ID, AuthorizerSpec
+from local.emulator.invocation import Invoker, ThrottledError
+from local.emulator.specs import ACCOUNT_ID, AuthorizerSpec
 
 #: API Gateway gives an authorizer this long, in seconds.
 TIME_LIMIT = 10.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from local.emulator.gateway.response import HttpResponse
-from local.emulator.template.model import CorsSpec
+from local.emulator.specs import CorsSpec
 
 Headers = list[tuple[bytes, bytes]]
 

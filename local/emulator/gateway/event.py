@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from local.emulator.gateway.routes import Match
-from local.emulator.template.model import ACCOUNT_ID
+from local.emulator.specs import ACCOUNT_ID
 
 #: Content types whose bodies are texts; everything else travels in base64.
 _TEXT_TYPES = ("text/", "application/json", "application/javascript", "application/xml")

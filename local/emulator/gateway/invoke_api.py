@@ -11,10 +11,9 @@ from urllib.parse import unquote
 
 import orjson
 
-from local.emulator.environments.invocation import InvokeResult, ThrottledError, new_request_id
-from local.emulator.environments.ports import Invoker
-from local.emulator.gateway.app import MAX_PAYLOAD_BYTES, ClientGoneError, Receive, Scope, Send, read_body
-from local.emulator.triggers.schedule import invoke_async
+from local.emulator.asgi import ClientGoneError, Receive, Scope, Send, read_body
+from local.emulator.gateway.app import MAX_BODY_BYTES, MAX_PAYLOAD_BYTES
+from local.emulator.invocation import Invoker, InvokeResult, ThrottledError, invoke_async, new_request_id
 
 #: Asynchronous invocations take less, in bytes.
 MAX_EVENT_BYTES = 256 * 1024
@@ -35,7 +34,7 @@ class InvokeApi:
         if scope["type"] != "http":
             return
         try:
-            body = await read_body(receive)
+            body = await read_body(receive, MAX_BODY_BYTES)
         except ClientGoneError:
             return
         status, payload, extra = await self._answer(scope, body)

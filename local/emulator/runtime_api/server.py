@@ -1,21 +1,17 @@
 """The Runtime API as a protocol on a loopback socket; every environment has a socket of its own.
 
-One socket each tells environments apart: the runtime sends no name with its calls. Parsing is httptools',
-and no coroutine runs for a call: this path is taken twice for every invocation.
+The socket tells the environments apart, because the runtime sends no name with its calls. httptools parses
+the requests, and no coroutine is started for a call: this path is taken twice for every invocation.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import httptools
 
-from local.emulator.runtime_api import router
-from local.emulator.runtime_api.messages import Reply, Request
-
-if TYPE_CHECKING:
-    from local.emulator.environments.environment import Environment
+from local.emulator.runtime_api.routes import Reply, Request, Runtime, handle
 
 #: Answers are at most 6 MB, but what is beyond must be read to be refused.
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -24,8 +20,8 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 class RuntimeApi:
     """The Runtime API of one environment."""
 
-    def __init__(self, environment: Environment) -> None:
-        self._environment = environment
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
         #: Where the runtime waits for an event, until its next call: whether it has read the event is not known.
@@ -63,12 +59,12 @@ class RuntimeApi:
             self._none.set()
 
     def _connect(self) -> _Connection:
-        return _Connection(self._environment, self)
+        return _Connection(self._runtime, self)
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, environment: Environment, api: RuntimeApi) -> None:
-        self._environment, self._api = environment, api
+    def __init__(self, runtime: Runtime, api: RuntimeApi) -> None:
+        self._runtime, self._api = runtime, api
         self._transport: asyncio.Transport | None = None
         self._begin()
 
@@ -86,7 +82,7 @@ class _Connection(asyncio.Protocol):
         if self._api.poller is self:
             self._api.poller = None
             # A connection is reset, not closed, when its process ends with bytes that it never read.
-            self._environment.on_hangup(unread=isinstance(exc, ConnectionError))
+            self._runtime.on_hangup(unread=isinstance(exc, ConnectionError))
         self._api.left(self)
 
     def data_received(self, data: bytes) -> None:
@@ -123,7 +119,7 @@ class _Connection(asyncio.Protocol):
         self._begin_next()
         # Set first: an event that waits already is sent within the call.
         self._api.poller = self
-        reply = router.handle(self._environment, request, self.send)
+        reply = handle(self._runtime, request, self.send)
         if reply is not None:
             self._api.poller = None
             self.send(reply)
@@ -137,7 +133,7 @@ class _Connection(asyncio.Protocol):
             self._transport.write(reply.encode())
         elif self._api.poller is self:
             self._api.poller = None
-            self._environment.on_hangup(unread=True)
+            self._runtime.on_hangup(unread=True)
 
     def abort(self) -> None:
         """Drop the connection."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from local.emulator.template.model import TemplateError
+from local.emulator.specs import TemplateError
 
 # libyaml's reader where the wheel brings it: ten times as fast.
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

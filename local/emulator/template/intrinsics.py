@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from local.emulator.specs import ACCOUNT_ID, IMPLICIT_API, Place, TemplateError
 from local.emulator.template.document import Document
-from local.emulator.template.model import ACCOUNT_ID, IMPLICIT_API, Place, TemplateError
 
 #: What `!Ref AWS::NoValue` becomes: the property is left out.
 NO_VALUE = object()

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from local.emulator.specs import FunctionSpec, Place, Template
 from local.emulator.template import events, functions, queues
 from local.emulator.template.document import Document, read_document
 from local.emulator.template.intrinsics import NO_VALUE, Resolver
-from local.emulator.template.model import FunctionSpec, Place, Template
 
 #: Resources that need nothing from the emulator: a name is all that functions use of them.
 _NAMES_ONLY = (

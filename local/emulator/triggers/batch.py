@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from local.emulator.environments.invocation import InvokeResult
+from local.emulator.invocation import InvokeResult
 from local.emulator.sqs.messages import Received, md5
 
 #: What a record takes besides its body and attributes, at most.

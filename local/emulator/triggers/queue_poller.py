@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from local.emulator.environments.invocation import InvokeResult, ThrottledError
-from local.emulator.environments.ports import Invoker
+from local.emulator.invocation import Invoker, InvokeResult, ThrottledError
+from local.emulator.specs import Place, QueueEventSpec
 from local.emulator.sqs.messages import Received
 from local.emulator.sqs.service import QueueService
-from local.emulator.template.model import Place, QueueEventSpec
 from local.emulator.triggers.batch import batch_event, by_size, processed
 
 #: A standard mapping starts with so many batches at once.

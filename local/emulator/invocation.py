@@ -1,4 +1,4 @@
-"""One invocation and its result, as the rest of the emulator sees them."""
+"""An invocation of a function: what it is, what it results in, and how callers start one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import asyncio
 import os
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import orjson
+
+#: Seconds before the second and the third attempt of an asynchronous invocation.
+RETRY_SECONDS = (60.0, 120.0)
+
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class ThrottledError(Exception):
@@ -63,3 +70,30 @@ class Invocation:
         """Tell whoever still waits that no environment took the invocation."""
         if not self.future.done():
             self.future.set_exception(ThrottledError(reason))
+
+
+class Invoker(Protocol):
+    """One function, ready to be invoked: what the gateway and the triggers need."""
+
+    def submit(self, payload: bytes, *, trace_id: str = "", client_context: str = "") -> asyncio.Future[InvokeResult]:
+        """Return the future result; raises ThrottledError when no environment may take it."""
+
+
+async def invoke_async(
+    function: Invoker, payload: bytes, log: Callable[[str], None], sleep: Sleep = asyncio.sleep
+) -> bool:
+    """Invoke as Lambda does for asynchronous callers: twice more after errors; return whether it succeeded."""
+    for delay in (*RETRY_SECONDS, None):
+        try:
+            result = await function.submit(payload)
+            if result.error is None:
+                return True
+            reason = result.error
+        except ThrottledError as error:
+            reason = str(error)
+        if delay is None:
+            log(f"ASYNC invocation given up: {reason}")
+        else:
+            log(f"ASYNC invocation failed, again in {delay:g} s: {reason}")
+            await sleep(delay)
+    return False
