@@ -10,22 +10,21 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from local.bench.emulators import compare, ratio, why_not
-from local.bench.imports import import_costs
-from local.bench.keys import authentication_cost
-from local.bench.overhead import function_environment, overhead
-from local.bench.report import (
+from local.bench.bench_tables import (
     authentication_table,
     cpu_table,
     emulators_table,
     import_table,
-    machine,
     overhead_table,
-    save,
     search_table,
 )
+from local.bench.emulators import compare, ratio, why_not
+from local.bench.imports import import_costs
+from local.bench.keys import authentication_cost
+from local.bench.overhead import function_environment, overhead
 from local.bench.searching import load, measure_search, user_of
 from local.client import Client, Connection, add_options, read_connection, state_folder
+from local.results.result import Result, show
 
 __all__ = ["main"]
 
@@ -38,21 +37,22 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     connection = read_connection(options, environment)
     state = (options.state or state_folder(environment)).resolve()
     console = Console()
-    figures: dict[str, Any] = {"machine": machine()}
+    result = Result("bench")
+    figures = result.figures
     if "overhead" in options.only:
         figures["overhead"] = overhead(connection, state, options.seconds)
-        console.print(overhead_table(figures["overhead"]))
+        show(console, overhead_table(figures["overhead"]))
     if "search" in options.only:
         figures["search"] = _search(console, connection, state, options)
     if "imports" in options.only:
         figures["imports"] = import_costs(function_environment(state))
-        console.print(import_table(figures["imports"]))
+        show(console, import_table(figures["imports"]))
     if "keys" in options.only:
         figures["keys"] = authentication_cost()
-        console.print(authentication_table(figures["keys"]))
+        show(console, authentication_table(figures["keys"]))
     if "emulators" in options.only:
         figures["emulators"] = _emulators(console, options.seconds)
-    console.print(f"saved: {save(options.out, figures)}")
+    console.print(f"saved: {result.save(options.out)}")
     return 0
 
 
@@ -64,7 +64,7 @@ def _emulators(console: Console, seconds: float) -> Any:
         return {"skipped": reason}
     results = compare(seconds)
     ratios = ratio(results)
-    console.print(emulators_table(results))
+    show(console, emulators_table(results))
     console.print(f"{ratios['per_second']:g} times the requests a second, {ratios['p99']:g} of the p99")
     return {**results, "ratio": ratios}
 
@@ -79,8 +79,7 @@ def _search(console: Console, connection: Connection, state: Path, options: argp
         finally:
             if not options.keep:
                 client.delete_user(user_of(options.memories))
-    console.print(search_table(held, results))
-    console.print(cpu_table(results))
+    show(console, search_table(held, results), cpu_table(results))
     return {"memories": held, "results": results}
 
 

@@ -11,17 +11,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from local.artifacts.reading import Build, read_build
-from local.bench.report import machine, save
 from local.client import ToolError, run
 from local.emulator.specs import TemplateError
 from local.lambda_python import VERSION, find_python
+from local.results.report import Table
+from local.results.result import Result, show
 from local.up.settings import ROOT
 
 __all__ = ["ColdStart", "cold_starts", "main"]
@@ -140,13 +140,12 @@ def _variables(ledger: str, folder: Path) -> dict[str, str]:
 
 
 def _table(figures: Sequence[ColdStart]) -> Table:
-    table = Table(title="Cold start, CPU seconds of the process so far", title_justify="left")
-    for head in ("function", "ledger", "init", "composed", "first read", "with pymilvus"):
-        table.add_column(head, justify="left" if head in {"function", "ledger"} else "right")
+    headings = ("function", "ledger", "init", "composed", "first read", "with pymilvus")
+    rows = []
     for one in figures:
         seconds = (one.init_s, one.composed_s, one.first_read_s, one.milvus_s)
-        table.add_row(one.function, one.ledger, *(f"{value:.2f}" for value in seconds))
-    return table
+        rows.append((one.function, one.ledger, *(f"{value:.2f}" for value in seconds)))
+    return Table(headings, tuple(rows), title="Cold start, CPU seconds of the process so far", left=(0, 1))
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -167,14 +166,9 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     console = Console()
     what = f"what make build made, modules with bytecode: {compiled}" if python else f"no python{VERSION}: the sources"
     console.print(f"{python or sys.executable} on {platform.machine()}, {what}")
-    console.print(_table(figures))
-    found = {
-        "machine": machine(),
-        "python": python or sys.executable,
-        "compiled": compiled,
-        "cold": [asdict(one) for one in figures],
-    }
-    console.print(f"saved: {save(options.out, found)}")
+    show(console, _table(figures))
+    found = {"python": python or sys.executable, "compiled": compiled, "cold": figures}
+    console.print(f"saved: {Result('cold starts', found).save(options.out)}")
     return 0
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from local.bench.load import Plan, Result, measure, request_text
+from local.bench.load import LoadResult, Plan, measure, request_text
 from local.bench.overhead import free_port
 from local.client import ToolError
 from local.sam.parts import SAM
@@ -42,7 +42,7 @@ def why_not() -> str:
     return ""
 
 
-def compare(seconds: float) -> dict[str, list[Result]]:
+def compare(seconds: float) -> dict[str, list[LoadResult]]:
     """Results of both, by name."""
     with _emulator() as url:
         ours = _measured(url, seconds)
@@ -51,7 +51,7 @@ def compare(seconds: float) -> dict[str, list[Result]]:
     return {"emulator": [ours], "sam local": [theirs]}
 
 
-def ratio(results: dict[str, list[Result]]) -> dict[str, float]:
+def ratio(results: dict[str, list[LoadResult]]) -> dict[str, float]:
     """How many times as many answers a second, and what share of the p99."""
     ours, theirs = results["emulator"][0], results["sam local"][0]
     return {
@@ -60,7 +60,7 @@ def ratio(results: dict[str, list[Result]]) -> dict[str, float]:
     }
 
 
-def _measured(url: str, seconds: float) -> Result:
+def _measured(url: str, seconds: float) -> LoadResult:
     request = (request_text(url, "GET", "/hello", "none"),)
     return measure(Plan(url, request, CLIENTS, seconds, warmup_s=_WARMUP_S))
 

@@ -1,6 +1,6 @@
 """A closed-loop HTTP client that costs little: each client sends its next request when its answer is there.
 
-It runs in a process of its own (`python -m local.bench.load`, a Plan as JSON on standard input, a Result on
+It runs in a process of its own (`python -m local.bench.load`, a Plan as JSON on standard input, a LoadResult on
 standard output), so that what it uses is not taken for the service's.
 """
 
@@ -15,14 +15,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import cycle
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httptools
 
 from local.client import ToolError
 
-__all__ = ["Plan", "Result", "measure", "request_text"]
+__all__ = ["LoadResult", "Plan", "measure", "request_text"]
 
 #: Seconds that requests under way are waited for when the time is over.
 GRACE_S = 10.0
@@ -42,7 +42,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class LoadResult:
     """What came back; an error is another status than 200, a broken connection or no answer."""
 
     clients: int
@@ -58,6 +58,10 @@ class Result:
         """Answers in a second."""
         return self.requests / self.seconds if self.seconds else 0.0
 
+    def as_object(self) -> dict[str, Any]:
+        """Return the figures as they are saved."""
+        return {**asdict(self), "per_second": round(self.per_second, 1)}
+
 
 def request_text(url: str, method: str, path: str, key: str, body: object = None) -> str:
     """One whole HTTP/1.1 request, ready to be sent again and again."""
@@ -68,7 +72,7 @@ def request_text(url: str, method: str, path: str, key: str, body: object = None
     return "\r\n".join([*lines, "", payload])
 
 
-def measure(plan: Plan) -> Result:
+def measure(plan: Plan) -> LoadResult:
     """Carry out the plan in another process; raises ToolError when that fails."""
     limit = plan.warmup_s + plan.seconds + GRACE_S + 20.0
     command = (sys.executable, "-m", "local.bench.load")
@@ -77,7 +81,7 @@ def measure(plan: Plan) -> Result:
     )
     if done.returncode != 0:
         raise ToolError(f"the load client failed: {done.stderr.strip()[-300:]}")
-    return Result(**json.loads(done.stdout))
+    return LoadResult(**json.loads(done.stdout))
 
 
 class Run:
@@ -104,11 +108,11 @@ class Run:
         self.latencies.append(self.last - sent)
         self.statuses[outcome] += 1
 
-    def result(self, clients: int) -> Result:
+    def result(self, clients: int) -> LoadResult:
         """The figures so far."""
         ordered = sorted(self.latencies)
         errors = sum(count for outcome, count in self.statuses.items() if outcome != "200")
-        return Result(
+        return LoadResult(
             clients=clients,
             requests=len(ordered) - errors,
             errors=errors,
@@ -175,7 +179,7 @@ async def _client(run: Run, host: str, port: int) -> None:
         await exchange.closed
 
 
-async def _carry_out(plan: Plan) -> Result:
+async def _carry_out(plan: Plan) -> LoadResult:
     address = urlsplit(plan.url)
     run = Run(plan)
     tasks = [

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from local.bench.load import Plan, Result, measure, request_text
+from local.bench.load import LoadResult, Plan, measure, request_text
 from local.client import Connection, ToolError
 from local.up.settings import ROOT
 
@@ -26,7 +26,7 @@ ROUTE = "/configure/providers"
 _START_S = 30.0
 
 
-def overhead(connection: Connection, state: Path, seconds: float) -> dict[str, list[Result]]:
+def overhead(connection: Connection, state: Path, seconds: float) -> dict[str, list[LoadResult]]:
     """Results for each number of clients: "gateway" and, on the same settings, "uvicorn"."""
     results = {"gateway": _measured(connection.url, connection.key, seconds)}
     with _bare_uvicorn(state) as url:
@@ -45,7 +45,7 @@ def function_environment(state: Path) -> dict[str, str]:
     return {**os.environ, **given, "PYTHONPATH": os.pathsep.join(layers)}
 
 
-def _measured(url: str, key: str, seconds: float) -> list[Result]:
+def _measured(url: str, key: str, seconds: float) -> list[LoadResult]:
     request = (request_text(url, "GET", ROUTE, key),)
     return [measure(Plan(url, request, clients, seconds)) for clients in CLIENTS]
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from local.bench.load import Plan, Result, measure, request_text
+from local.bench.load import LoadResult, Plan, measure, request_text
 from local.bench.processes import cpu_per_request_ms, cpu_seconds
 from local.bench.texts import memories, queries
 from local.client import Client, Connection
@@ -28,13 +29,17 @@ QUERIES = 500
 class SearchResult:
     """What one number of clients got, and the milliseconds of CPU that each part spent on a search."""
 
-    result: Result
+    result: LoadResult
     cpu_ms: dict[str, float]
 
     @property
     def total_cpu_ms(self) -> float:
         """CPU of all parts together for one search."""
         return round(sum(self.cpu_ms.values()), 3)
+
+    def as_object(self) -> dict[str, Any]:
+        """Return the figures as they are saved."""
+        return {**self.result.as_object(), "cpu_ms": self.cpu_ms, "total_cpu_ms": self.total_cpu_ms}
 
 
 def user_of(count: int) -> str:

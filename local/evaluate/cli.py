@@ -12,9 +12,10 @@ from rich.console import Console
 
 from local.client import Client, add_options, read_connection
 from local.evaluate.locomo import Conversation, read_conversation
+from local.evaluate.recall_table import recall_figures, recall_table
 from local.evaluate.replay import Recipe, Replay
-from local.evaluate.report import as_object, as_table
 from local.evaluate.scoring import Answer
+from local.results.result import Result, show
 
 __all__ = ["main"]
 
@@ -29,9 +30,9 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     with Client(read_connection(options, environment)) as client:
         for conversation in conversations:
             answers[conversation.name] = _evaluate(client, conversation, recipe, options, console)
-    console.print(as_table(answers))
+    show(console, recall_table(answers))
     if options.json:
-        json.dump(as_object(answers), sys.stdout, indent=1)
+        json.dump(Result("recall", recall_figures(answers)).as_object(), sys.stdout, indent=1)
         sys.stdout.write("\n")
     return 0
 

@@ -14,21 +14,21 @@ from rich.console import Console
 
 from local.client import DEFAULT_URL, Client, Connection, ToolError, llm_configured, read_connection, state_folder
 from local.loadtest import preload as preloading
-from local.loadtest.driving import TOOLS
 from local.loadtest.figures import StageFigures, stage_figures
 from local.loadtest.monitor import Monitor
-from local.loadtest.own import llm_stub, own_service
 from local.loadtest.preload import Preload
 from local.loadtest.progress import preload_bar
-from local.loadtest.recording import Recording, new_folder, read_recording
-from local.loadtest.report.load import console_table, write_report
-from local.loadtest.running import Target, run_load
-from local.loadtest.scaling import FULL, check_table, demands, plain_table, scaling_table
+from local.loadtest.report.load_report import stages_table, write_report
+from local.loadtest.result_files import Recording, read_recording
+from local.loadtest.run_load_tool import TOOLS, Target, run_load
+from local.loadtest.scaling import FULL, check_table, demands, scaling_table
 from local.loadtest.scenario import MIXES, Plan, parse_stages, parse_think
+from local.loadtest.scratch_service import llm_stub, scratch_service
 from local.loadtest.sweep import add_options as add_sweep_options
 from local.loadtest.sweep import sweep
 from local.loadtest.versus.command import add_options as add_versus_options
 from local.loadtest.versus.command import versus
+from local.results.result import new_folder, show
 
 __all__ = ["main"]
 
@@ -78,7 +78,7 @@ def _load(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     console.print(f"memories: {preload.memories:,} of {len(preload.names)} users ({added:,} added for this run)")
     console.print(f"report:   {write_report(recording, folder)}")
     stages = stage_figures(plan, recording.run)
-    console.print(console_table(stages))
+    show(console, stages_table(stages))
     return _exit_code(console, stages, recording)
 
 
@@ -92,9 +92,9 @@ def _scaling(options: argparse.Namespace) -> int:
     console.print(
         f"this run beside the model of this machine ({options.cores} cores, all parts and the load generator)"
     )
-    console.print(plain_table(check_table(stages, cores=options.cores, think_s=think_s)))
+    show(console, check_table(stages, cores=options.cores, think_s=think_s))
     console.print(f"deployed: functions as many as needed, other parts below {FULL:.0%} of their cores")
-    console.print(plain_table(scaling_table(needs, think_s=think_s)))
+    show(console, scaling_table(needs, think_s=think_s))
     return 0
 
 
@@ -140,7 +140,7 @@ def _service(
         with console.status("starting a service for this run"):
             llm = llm_stub(Path(scratch)) if options.mix == "extraction" else nullcontext("")
             settings = {"OPENAI_BASE_URL": running.enter_context(llm)}
-            own = running.enter_context(own_service(Path(scratch), settings=settings))
+            own = running.enter_context(scratch_service(Path(scratch), settings=settings))
         yield own.connection, own.state
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from local.loadtest.driving import Run
-from local.loadtest.samples import Sample, parts_of
+from local.loadtest.result_files import Run, Sample, parts_of
 from local.loadtest.scenario import Plan
 
 __all__ = ["Latency", "StageFigures", "Timeline", "latency", "percentile", "slope", "stage_figures", "timeline"]

@@ -1,5 +1,5 @@
 // The scenario for k6: users that ask, think and ask again. One JSON line for each answer goes to the console,
-// which local/loadtest/driving.py points at the file of samples; k6's own outputs cost several times as much.
+// which local/loadtest/run_load_tool.py points at the file of samples; k6's own outputs cost several times as much.
 import http from 'k6/http';
 import exec from 'k6/execution';
 import { sleep } from 'k6';

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from local.client import Client, ToolError
+from local.loadtest.conversation_texts import LANGUAGES, turn
 from local.loadtest.scenario import user_name
-from local.loadtest.texts import LANGUAGES, turn
 
 __all__ = ["Preload", "forget", "load", "shares", "warm"]
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.status import Status
 
 from local.loadtest.figures import percentile
-from local.loadtest.samples import Sample
+from local.loadtest.result_files import Sample
 from local.loadtest.scenario import Plan
 
 __all__ = ["LoadView", "preload_bar"]

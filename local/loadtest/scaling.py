@@ -11,11 +11,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rich import box
-from rich.table import Table
-
 from local.loadtest.figures import StageFigures
 from local.loadtest.monitor import LOAD_GENERATOR, OTHERS
+from local.results.report import Table
 
 __all__ = [
     "Prediction",
@@ -24,7 +22,6 @@ __all__ = [
     "demands",
     "deployed",
     "one_machine",
-    "plain_table",
     "scaling_table",
     "solve",
 ]
@@ -104,37 +101,27 @@ def _scales_out(part: str) -> bool:
     return part.startswith(_FUNCTION)
 
 
-def check_table(stages: Sequence[StageFigures], *, cores: int, think_s: float) -> list[tuple[str, ...]]:
-    """Rows of users, requests a second and mean milliseconds, each measured and foretold for this machine."""
+def check_table(stages: Sequence[StageFigures], *, cores: int, think_s: float) -> Table:
+    """Rows of users, requests a second and mean milliseconds, each measured and predicted for this machine."""
     stations = one_machine(demands(stages), cores)
-    rows: list[tuple[str, ...]] = [("users", "req/s", "foretold", "mean ms", "foretold")]
+    rows = []
     for stage in stages:
         said = solve(stations, users=stage.users, think_s=think_s)
-        measured = (f"{stage.per_second:.1f}", f"{stage.latency.mean:.0f}")
-        rows.append(
-            (f"{stage.users}", measured[0], f"{said.per_second:.1f}", measured[1], f"{said.response_s * 1000:.0f}")
-        )
-    return rows
+        rates = (f"{stage.per_second:.1f}", f"{said.per_second:.1f}")
+        means = (f"{stage.latency.mean:.0f}", f"{said.response_s * 1000:.0f}")
+        rows.append((f"{stage.users}", *rates, *means))
+    return Table(("users", "req/s", "predicted", "mean ms", "predicted"), tuple(rows), left=())
 
 
-def scaling_table(needs: Mapping[str, float], *, think_s: float) -> list[tuple[str, ...]]:
+def scaling_table(needs: Mapping[str, float], *, think_s: float) -> Table:
     """Rows of users, requests a second, mean milliseconds, environments in use, and the cores of all other parts."""
     parts = [part for part in needs if part not in _NOT_OURS and not _scales_out(part)]
-    rows: list[tuple[str, ...]] = [("users", "req/s", "mean ms", "environments", *(f"cores: {part}" for part in parts))]
+    rows = []
     for users in USERS:
         said = solve(deployed(needs, users=users, think_s=think_s), users=users, think_s=think_s)
-        # Little's law: an environment is busy while its request is, whatever it waits for.
+        # Little's law: an environment is busy while its request is, whatever the request waits for.
         environments = math.ceil(said.per_second * said.response_s)
         figures = (f"{users:,}", f"{said.per_second:.0f}", f"{said.response_s * 1000:.0f}", f"{environments:,}")
         rows.append((*figures, *(str(said.cores[part]) for part in parts)))
-    return rows
-
-
-def plain_table(rows: Sequence[tuple[str, ...]]) -> Table:
-    """The rows for a console; the first is the head."""
-    table = Table(*rows[0], box=box.SIMPLE)
-    for column in table.columns:
-        column.justify = "right"
-    for row in rows[1:]:
-        table.add_row(*row)
-    return table
+    headings = ("users", "req/s", "mean ms", "environments", *(f"cores: {part}" for part in parts))
+    return Table(headings, tuple(rows), left=())

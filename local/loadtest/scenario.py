@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local.client import ToolError
-from local.loadtest.texts import LANGUAGES, question, turn
+from local.loadtest.conversation_texts import LANGUAGES, question, turn
 
 __all__ = [
     "MIXES",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,14 @@ from rich.console import Console
 
 from local.client import Client, ToolError
 from local.loadtest import preload as preloading
-from local.loadtest.own import Own, newer_lite, own_service, own_uvicorn
 from local.loadtest.preload import Preload
-from local.loadtest.recording import head, new_folder
-from local.loadtest.report.facts import facts
-from local.loadtest.report.load import write_files
 from local.loadtest.report.plots import shares
-from local.loadtest.report.sections import Report, Section, Table
+from local.loadtest.result_files import facts, head
+from local.loadtest.scratch_service import ScratchService, newer_lite, scratch_service, scratch_uvicorn
 from local.loadtest.versus.command import loads_over, pids_of
 from local.loadtest.versus.measuring import Contestant, Standing, play, standings
+from local.results.report import Report, Section, Table
+from local.results.result import Result, new_folder
 
 __all__ = ["DEFAULT", "VARIANTS", "Variant", "add_options", "sweep", "sweep_report"]
 
@@ -90,9 +88,9 @@ def sweep(options: argparse.Namespace) -> int:
         for one in found[variant.name]:
             console.print(_line(one), soft_wrap=True)
     about |= {"load_average_after": round(os.getloadavg()[0], 2)}
-    figures = {"head": about, "sweep": {name: [asdict(one) for one in lines] for name, lines in found.items()}}
+    result = Result("sweep", {"head": about, "sweep": found})
     out = new_folder(options.out, "sweep")
-    console.print(f"report: {write_files(sweep_report(about, found), json.loads(json.dumps(figures)), out)}")
+    console.print(f"report: {result.save_report(out, sweep_report(about, found))}")
     return 1 if any(one.errors for lines in found.values() for one in lines) else 0
 
 
@@ -134,14 +132,14 @@ def _row(one: Standing) -> tuple[str, ...]:
 
 
 def _started(running: ExitStack, variant: Variant, folder: Path, preload: Preload) -> Contestant:
-    own: Own = running.enter_context(own_service(folder, settings=variant.settings))
+    own: ScratchService = running.enter_context(scratch_service(folder, settings=variant.settings))
     parts = pids_of(own)
     connection, pid, milvus = own.connection, parts["gateway"], parts["milvus"]
     settings: dict[str, str] = {}
     if variant.newer_lite:
         settings["FORGETLESS_MILVUS_URI"], milvus = running.enter_context(newer_lite(folder))
     if variant.uvicorn:
-        connection, pid = running.enter_context(own_uvicorn(own, folder, settings=settings))
+        connection, pid = running.enter_context(scratch_uvicorn(own, folder, settings=settings))
     with Client(connection) as client:
         preloading.load(client, preload, lambda _: None, empty=True)
     return Contestant(variant.name, connection, (pid, milvus, parts["embedder"]))

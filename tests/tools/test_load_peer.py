@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from local.loadtest.report.load import load_report
-from local.loadtest.report.markdown import to_markdown
-from local.loadtest.report.peer import embedder_section, read_figures
-from local.loadtest.report.sections import Report, Section
+from local.loadtest.report.embedder_section import embedder_section, read_figures
+from local.loadtest.report.load_report import load_report
+from local.results.report import Report, Section, to_markdown
 from tests.tools.test_load_report import HEAD, recording
 
 __all__ = ["recording"]

@@ -9,22 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from local.bench.load import Result
+from local.bench.load import LoadResult
 from local.client import Connection, ToolError
-from local.loadtest.own import answers, free_port, process, wait_for
 from local.loadtest.preload import Preload
-from local.loadtest.report.markdown import to_markdown
-from local.loadtest.report.page import to_page
+from local.loadtest.scratch_service import answers, free_port, process, wait_for
 from local.loadtest.versus.command import loads_over
+from local.loadtest.versus.comparison_report import FUNCTIONS, MEM0, versus_report
 from local.loadtest.versus.measuring import Contestant, Round, Standing, play, standings, usage
 from local.loadtest.versus.mem0_server import mem0_python, mem0_server
-from local.loadtest.versus.report import FUNCTIONS, MEM0, versus_report
+from local.results.page import to_page
+from local.results.report import to_markdown
 from tests.tools.fake_service import KEY, FakeService
 from tests.tools.test_load_report import HEAD
 
 
 def round_of(who: str, *, requests: int, p99: float = 10.0, cpu_s: float = 1.0, memory: int = 100) -> Round:
-    result = Result(4, requests, 0, 2.0, p99 / 2, p99, {"200": requests})
+    result = LoadResult(4, requests, 0, 2.0, p99 / 2, p99, {"200": requests})
     return Round(who, "search", 4, result, cpu_s, memory)
 
 

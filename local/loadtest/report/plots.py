@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from local.loadtest.report.sections import Plot
+from local.results.report import Plot
 
 __all__ = ["Band", "areas", "colour_of", "groups", "in_order", "lines", "shares"]
 

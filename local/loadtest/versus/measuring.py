@@ -9,7 +9,7 @@ from itertools import islice
 
 import psutil
 
-from local.bench.load import Plan, Result, measure, request_text
+from local.bench.load import LoadResult, Plan, measure, request_text
 from local.client import Connection
 
 __all__ = ["Contestant", "Round", "Standing", "play", "standings", "usage"]
@@ -38,7 +38,7 @@ class Round:
     contestant: str
     what: str
     clients: int
-    result: Result
+    result: LoadResult
     #: CPU seconds of its processes during the round, and their bytes (PSS) at its end.
     cpu_s: float
     memory: int

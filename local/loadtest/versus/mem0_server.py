@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.client import Connection, ToolError
-from local.loadtest.own import answers, free_port, llm_stub, process, wait_for
+from local.loadtest.scratch_service import answers, free_port, llm_stub, process, wait_for
 from local.up.settings import ROOT
 
 __all__ = ["Mem0", "mem0_python", "mem0_server"]

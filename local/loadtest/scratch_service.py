@@ -1,4 +1,4 @@
-"""Services that a measurement starts for itself: on free ports, in a folder of its own, gone when it ends."""
+"""Starts services for one measurement: on free ports, in a folder of their own, ended when the measurement ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,17 @@ from local.up.identity import end_all, identify
 from local.up.process import die_with_parent
 from local.up.settings import ROOT
 
-__all__ = ["Own", "answers", "free_port", "llm_stub", "newer_lite", "own_service", "own_uvicorn", "process", "wait_for"]
+__all__ = [
+    "ScratchService",
+    "answers",
+    "free_port",
+    "llm_stub",
+    "newer_lite",
+    "process",
+    "scratch_service",
+    "scratch_uvicorn",
+    "wait_for",
+]
 
 #: Seconds that a service has to answer for the first time.
 START_S = 180.0
@@ -31,8 +41,8 @@ STOP_S = 45.0
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
-    """A running Forgetless of ours."""
+class ScratchService:
+    """A running Forgetless that was started for this measurement."""
 
     connection: Connection
     state: Path
@@ -90,7 +100,7 @@ def answers(url: str, **options: Mapping[str, str]) -> bool:
 
 
 @contextmanager
-def own_service(folder: Path, *, settings: Mapping[str, str] | None = None) -> Iterator[Own]:
+def scratch_service(folder: Path, *, settings: Mapping[str, str] | None = None) -> Iterator[ScratchService]:
     """`make up` on a state folder below `folder`, with variables of `settings` over ours."""
     state = folder / "state"
     state.mkdir(parents=True, exist_ok=True)
@@ -109,7 +119,7 @@ def own_service(folder: Path, *, settings: Mapping[str, str] | None = None) -> I
     with process((sys.executable, "-m", "local.up", "up"), log=log, environment=environment) as up:
         wait_for("Forgetless", lambda: answers(f"{url}/health"), up, log)
         key = (state / "api_key").read_text(encoding="utf-8").strip()
-        yield Own(Connection(url, key), state, f"http://127.0.0.1:{embedder}")
+        yield ScratchService(Connection(url, key), state, f"http://127.0.0.1:{embedder}")
 
 
 def _share_models(state: Path) -> None:
@@ -150,8 +160,8 @@ def listens(port: int) -> bool:
 
 
 @contextmanager
-def own_uvicorn(
-    own: Own, folder: Path, *, settings: Mapping[str, str] | None = None
+def scratch_uvicorn(
+    own: ScratchService, folder: Path, *, settings: Mapping[str, str] | None = None
 ) -> Iterator[tuple[Connection, int]]:
     """The same application as one process, as mem0's server is one, with `settings` over the functions'."""
     port, log = free_port(), folder / "uvicorn.log"

@@ -1,4 +1,4 @@
-"""The figures of an evaluation: a table for people, an object for machines."""
+"""The recall that an evaluation found: as a table, and as plain data."""
 
 from __future__ import annotations
 
@@ -6,34 +6,27 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from rich.table import Table
-
 from local.evaluate.scoring import CUTS, Answer, score
+from local.results.report import Table
 
-__all__ = ["as_object", "as_table"]
+__all__ = ["recall_figures", "recall_table"]
 
 #: LoCoMo's kinds of questions by number.
 CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop", 5: "adversarial"}
 
 
-def as_table(answers: Mapping[str, Sequence[Answer]]) -> Table:
-    """One line for each file, one for all questions, one for each kind of question."""
-    table = Table(title="Recall of the turns that answer a question")
-    table.add_column("conversation")
-    for heading in ("questions", *(f"recall@{k}" for k in CUTS), "search p50, ms"):
-        table.add_column(heading, justify="right")
-    for name, some in answers.items():
-        table.add_row(*_cells(name, some))
+def recall_table(answers: Mapping[str, Sequence[Answer]]) -> Table:
+    """One row for each file, one for all questions, and one for each kind of question."""
     everything = [answer for some in answers.values() for answer in some]
-    table.add_section()
-    table.add_row(*_cells("all", everything), style="bold")
-    table.add_section()
-    for category, some in _by_category(everything).items():
-        table.add_row(*_cells(category, some), style="dim")
-    return table
+    rows = [*(_cells(name, some) for name, some in answers.items()), _cells("all", everything)]
+    total = len(rows) - 1
+    rows += [_cells(category, some) for category, some in _by_category(everything).items()]
+    headings = ("conversation", "questions", *(f"recall@{k}" for k in CUTS), "search p50, ms")
+    title = "Recall of the turns that answer a question"
+    return Table(headings, tuple(rows), marked=total, title=title, ruled=(total, total + 1))
 
 
-def as_object(answers: Mapping[str, Sequence[Answer]]) -> dict[str, Any]:
+def recall_figures(answers: Mapping[str, Sequence[Answer]]) -> dict[str, Any]:
     """The same figures as plain data."""
     everything = [answer for some in answers.values() for answer in some]
     return {
@@ -59,9 +52,9 @@ def _figures(answers: Sequence[Answer]) -> dict[str, float]:
     }
 
 
-def _cells(name: str, answers: Sequence[Answer]) -> list[str]:
+def _cells(name: str, answers: Sequence[Answer]) -> tuple[str, ...]:
     recall = score(answers)
-    return [name, str(recall.questions), *(f"{recall.at[k]:.3f}" for k in CUTS), f"{_p50_ms(answers):.1f}"]
+    return (name, str(recall.questions), *(f"{recall.at[k]:.3f}" for k in CUTS), f"{_p50_ms(answers):.1f}")
 
 
 def _p50_ms(answers: Sequence[Answer]) -> float:

@@ -1,4 +1,4 @@
-"""Driving: one run of k6 or locust by a plan, watched while it runs; Ctrl-C ends it and keeps what was measured."""
+"""Runs k6 or locust by a plan and watches the run; Ctrl-C ends it and keeps what was measured."""
 
 from __future__ import annotations
 
@@ -13,16 +13,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.client import ToolError
+from rich.console import Console
+
+from local.client import Client, Connection, ToolError
 from local.loadtest.monitor import Monitor
-from local.loadtest.samples import Sample, Tail
-from local.loadtest.scenario import Plan
+from local.loadtest.preload import Preload
+from local.loadtest.progress import LoadView
+from local.loadtest.report.embedder_section import read_figures
+from local.loadtest.result_files import (
+    MONITOR_FILE,
+    SAMPLES_FILE,
+    Recording,
+    Run,
+    Sample,
+    Tail,
+    head,
+    read_recording,
+    write_head,
+)
+from local.loadtest.scenario import Plan, request_bodies, write
 from local.up.settings import ROOT
 
-__all__ = ["MONITOR_FILE", "SAMPLES_FILE", "TOOLS", "Run", "drive", "tools_folder"]
+__all__ = ["TOOLS", "Target", "drive", "run_load", "tools_folder"]
 
-SAMPLES_FILE = "samples.jsonl"
-MONITOR_FILE = "monitor.jsonl"
 TOOLS = ("k6", "locust")
 LOOK_S = 1.0
 #: Seconds that requests under way have when the run was stopped, before the tool is killed.
@@ -36,22 +49,31 @@ Show = Callable[[Sample | None, float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What a run left: its samples, the monitor's lines, and when it was stopped before its end."""
+class Target:
+    """The service under load; `state` is where its processes can be found, if they run on this machine."""
 
-    samples: list[Sample]
-    looks: list[dict[str, Any]]
-    stopped_at: float | None
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C ended it."""
-        return self.stopped_at is not None
+    client: Client
+    connection: Connection
+    state: Path | None
 
 
 def tools_folder(environment: Mapping[str, str]) -> Path:
     """Where k6 and locust are: the environment that the Makefile makes, or FORGETLESS_LOAD_TOOLS."""
     return Path(environment.get("FORGETLESS_LOAD_TOOLS") or ROOT / ".venv-load" / "bin")
+
+
+def run_load(target: Target, plan: Plan, preload: Preload, *, tool: str, folder: Path, console: Console) -> Recording:
+    """Drive the plan and keep what came of it in the folder."""
+    write(plan, request_bodies(plan.mix, preload.names), folder)
+    found = head(
+        target.client, tool=tool, memories=preload.memories, users=len(preload.names), batch=preload.batch,
+        embedder_beside_infinity=read_figures(),
+    )  # fmt: skip
+    view = LoadView(console, plan)
+    with view.shown():
+        run = drive(tool, plan, target.connection.key, folder, state=target.state, show=view)
+    write_head(folder, found, run)
+    return read_recording(folder)
 
 
 def drive(tool: str, plan: Plan, key: str, folder: Path, *, state: Path | None, show: Show) -> Run:

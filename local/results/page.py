@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from local.loadtest.report.sections import Plot, Report, Section, Table, Tile
+from local.results.report import Plot, Report, Section, Table, Tile
 
 __all__ = ["to_page"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from local.loadtest.report.plots import groups
-from local.loadtest.report.sections import Section, Table
+from local.results.report import Section, Table
 
 __all__ = ["embedder_section", "read_figures"]
 

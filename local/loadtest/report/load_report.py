@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.table import Table as ConsoleTable
-
 from local.loadtest.figures import StageFigures, Timeline, slope, stage_figures, timeline
 from local.loadtest.monitor import LOAD_GENERATOR, OTHERS
-from local.loadtest.recording import Recording
-from local.loadtest.report.facts import facts
-from local.loadtest.report.markdown import to_markdown
-from local.loadtest.report.page import to_page
-from local.loadtest.report.peer import embedder_section
+from local.loadtest.report.embedder_section import embedder_section
 from local.loadtest.report.plots import Band, areas, groups, in_order, lines, shares
 from local.loadtest.report.reference import REFERENCE, REFERENCE_CPU, REFERENCE_NOTE
-from local.loadtest.report.sections import Plot, Report, Section, Table, Tile
+from local.loadtest.result_files import Recording, facts
 from local.loadtest.scenario import Plan
+from local.results.report import Plot, Report, Section, Table, Tile
+from local.results.result import Result
 
-__all__ = ["console_table", "load_report", "write_files", "write_report"]
+__all__ = ["load_report", "stages_table", "write_report"]
 
 #: The parts of a search in the order of its way, and what they mean.
 _WAY = ("gateway", "function", "embedder", "index", "ledger", "rest")
@@ -35,17 +30,8 @@ _HEADINGS = ("users", "req/s", "P50 ms", "P95 ms", "P99 ms", "errors", "referenc
 def write_report(recording: Recording, folder: Path) -> Path:
     """Write report.html, report.md and figures.json beside the run; returns the page."""
     stages = stage_figures(recording.plan, recording.run)
-    shown = {"head": recording.head, "stages": [_plain(stage) for stage in stages]}
-    return write_files(load_report(recording), shown, folder)
-
-
-def write_files(report: Report, figures: Mapping[str, object], folder: Path) -> Path:
-    """Write a report's three files; returns the page."""
-    (folder / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(to_markdown(report), encoding="utf-8")
-    page = folder / "report.html"
-    page.write_text(to_page(report), encoding="utf-8")
-    return page
+    figures = {"head": recording.head, "stages": [_plain(stage) for stage in stages]}
+    return Result("load", figures).save_report(folder, load_report(recording))
 
 
 def load_report(recording: Recording) -> Report:
@@ -71,14 +57,9 @@ def load_report(recording: Recording) -> Report:
     )
 
 
-def console_table(stages: Sequence[StageFigures]) -> ConsoleTable:
+def stages_table(stages: Sequence[StageFigures]) -> Table:
     """The table that is printed last."""
-    table = ConsoleTable(title="Forgetless beside the reference system", title_justify="left")
-    for heading in _HEADINGS:
-        table.add_column(heading, justify="right")
-    for row in _stage_rows(stages):
-        table.add_row(*row)
-    return table
+    return Table(_HEADINGS, _stage_rows(stages), title="Forgetless beside the reference system", left=())
 
 
 def _stages(stages: Sequence[StageFigures]) -> Section:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from local.loadtest.report.facts import facts
 from local.loadtest.report.plots import groups
-from local.loadtest.report.sections import Report, Section, Table, Tile
+from local.loadtest.result_files import facts
 from local.loadtest.versus.measuring import Standing
+from local.results.report import Report, Section, Table, Tile
 
 __all__ = ["FUNCTIONS", "MEM0", "UVICORN", "versus_report"]
 
