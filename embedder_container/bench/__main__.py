@@ -13,8 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from . import full, report
+from . import full
 from .load import Figures, Target, drive, raw_ceiling
+from .results import Results, machine, save, show
 from .servers import INFINITY, OURS, infinity, ours, published_folder
 from .texts import MIXES
 
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    began, surroundings = time.monotonic(), report.machine()
+    began, surroundings = time.monotonic(), machine()
     with ExitStack() as stack:
         targets = [stack.enter_context(ours(options.model_dir))]
         if options.infinity:
@@ -52,8 +53,8 @@ def _compare(options: argparse.Namespace) -> int:
         results = asyncio.run(_measure(targets, options))
         memory = {target.name: _resident(target) for target in targets}
     others = {"machine": surroundings, "rss_mb": memory, "seconds": round(time.monotonic() - began)}
-    report.save(options.out, "embedder", results, others)
-    print(report.table(results))
+    save(options.out, "embedder", results, others)
+    show(results)
     print("resident memory: " + ", ".join(f"{name} {value} MB" for name, value in memory.items()))
     peer = INFINITY if INFINITY in results else CEILING
     for case in ("mixed@100", "short@100"):
@@ -65,7 +66,7 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _measure(targets: list[Target], options: argparse.Namespace) -> report.Results:
+async def _measure(targets: list[Target], options: argparse.Namespace) -> Results:
     runs: Runs = {}
     threads = os.cpu_count() or 1
     for target in targets:
@@ -82,7 +83,7 @@ async def _measure(targets: list[Target], options: argparse.Namespace) -> report
                     figures = await drive(target, text, clients=clients, seconds=options.seconds, seed=turn)
                     print(f"{case:10} {target.name:12} {figures.per_second:8} req/s", file=sys.stderr)
                     runs.setdefault((target.name, case), []).append(figures)
-    results: report.Results = {target.name: {} for target in targets}
+    results: Results = {target.name: {} for target in targets}
     for (name, case), repeats in runs.items():
         results.setdefault(name, {})[case] = _median(repeats)
     return results

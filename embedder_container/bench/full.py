@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from embedder.batching import Limits, next_batch
+from embedder.batches import Limits, next_batch
 from embedder.model import OnnxModel, load_model
 
-from . import jina, report
+from . import jina
 from .load import Row, drive
+from .results import machine
 from .servers import ours
 from .texts import MIXES, words
 
@@ -40,7 +41,7 @@ def main(options: argparse.Namespace) -> int:
         "shapes": lambda given: asyncio.run(_shapes(given)),
         "jina": lambda given: jina.compare(_folder(given.out / "jina")),
     }
-    found: dict[str, object] = {"machine": report.machine()}
+    found: dict[str, object] = {"machine": machine()}
     for name, part in parts.items():
         if options.only and name not in options.only:
             continue

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 
 from embedder.adapters import fold, split
-from embedder.building import quantize
+from embedder.build import quantize
 from embedder.model import TASK_INPUT, open_session
 
 from . import standin

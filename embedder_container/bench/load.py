@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from embedder.batching import Limits, next_batch
+from embedder.batches import Limits, next_batch
 from embedder.model import load_model
 
 from .texts import Text

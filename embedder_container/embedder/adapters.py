@@ -21,9 +21,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 from onnx.reference import ReferenceEvaluator
 
+from .adapter_models import pooled
 from .errors import PrepareError
 from .model import TASK_INPUT
-from .published import pooled
 
 __all__ = ["SIDE", "fold", "split"]
 

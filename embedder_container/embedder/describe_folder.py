@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from .adapter_models import GRAPH
 from .errors import PrepareError
 from .manifest import file_sha256
-from .published import GRAPH
 from .recipe import NON_COMMERCIAL, Recipe
 
 __all__ = ["describe"]

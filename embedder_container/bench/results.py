@@ -1,4 +1,7 @@
-"""What a run found out, as JSON, as a Markdown table and as a drawing."""
+"""The results of a run: printed and saved as JSON, as a Markdown table and as a drawing.
+
+The names are those of local/results, which the embedder may not import.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,11 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
+import psutil
+
 from .load import Figures
 
-__all__ = ["Results", "draw", "machine", "save", "table"]
+__all__ = ["Results", "draw", "machine", "save", "show", "to_markdown"]
 
 #: By server, then by case ("short@100").
 Results = dict[str, dict[str, Figures]]
@@ -22,7 +27,7 @@ COLOURS = ("#1b6ca8", "#e08e45", "#9aa5b1", "#5b8c5a")
 WIDTH, BAR, GAP, LEFT = 640, 16, 14, 110
 
 
-def table(results: Results) -> str:
+def to_markdown(results: Results) -> str:
     """One row for each server and figure, one column for each case."""
     cases = list(dict.fromkeys(case for figures in results.values() for case in figures))
     lines = ["| | " + " | ".join(cases) + " |", "|---" * (len(cases) + 1) + "|"]
@@ -63,13 +68,20 @@ def _text(x: float, y: float, text: str, colour: str) -> str:
     )
 
 
+def show(results: Results) -> None:
+    """Print the table."""
+    print(to_markdown(results))
+
+
 def machine() -> dict[str, object]:
-    """What the figures depend on; ``load`` is how busy others kept the machine when the run began."""
+    """Return what the figures depend on; the load average tells how busy others kept the machine."""
     return {
         "cores": os.cpu_count(),
         "processor": platform.processor() or platform.machine(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "load": [round(value, 1) for value in os.getloadavg()],
+        "load_average_before": round(os.getloadavg()[0], 2),
     }
 
 
@@ -81,5 +93,5 @@ def save(folder: Path, name: str, results: Results, others: Mapping[str, object]
         for server, figures in results.items()
     }
     (folder / f"{name}.json").write_text(json.dumps({**others, "results": plain}, indent=2) + "\n")
-    (folder / f"{name}.md").write_text(table(results) + "\n")
+    (folder / f"{name}.md").write_text(to_markdown(results) + "\n")
     (folder / f"{name}.svg").write_text(draw(results))

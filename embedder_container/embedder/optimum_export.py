@@ -6,8 +6,8 @@ from pathlib import Path
 
 import onnx
 
+from .adapter_models import pooled, save
 from .errors import PrepareError
-from .published import pooled, save
 
 __all__ = ["export"]
 

@@ -14,13 +14,13 @@ import onnx
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from .adapter_models import GRAPH, published_vectors, save
 from .adapters import SIDE, split
 from .agreement import TEXTS, Agreement, agreement_of, embed_texts, require_agreement
 from .bert_graph import BertConfig, build_graph
 from .errors import PrepareError
 from .manifest import MODEL, TOKENIZER
 from .model import OnnxModel, open_session, open_tokenizer
-from .published import GRAPH, published_vectors, save
 from .recipe import Recipe
 
 __all__ = ["Built", "build", "quantize"]
@@ -121,7 +121,7 @@ def _build_published(files: Path, out: Path, recipe: Recipe) -> None:
 
 
 def _build_exported(files: Path, out: Path, recipe: Recipe) -> None:
-    from .exporting import export  # noqa: PLC0415 - torch, an extra
+    from .optimum_export import export  # noqa: PLC0415 - torch, an extra
 
     export(files, out, pooling=recipe.pooling)
 

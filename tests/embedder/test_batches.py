@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedder.batching import Limits, next_batch
+from embedder.batches import Limits, next_batch
 
 
 @dataclass(frozen=True)

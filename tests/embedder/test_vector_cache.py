@@ -1,4 +1,4 @@
-"""Vectors kept for who asks again: found by the same user and task alone, the oldest go first."""
+"""The vector cache: only the same user and task find a vector, and the one unused for longest is dropped first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from embedder.kept import Kept
+from embedder.vector_cache import VectorCache
 from tests.embedder.conftest import Serve, Served
 from tests.embedder.tiny import HIDDEN
 
@@ -19,21 +19,21 @@ def vector(number: float) -> NDArray[np.float32]:
     return np.full(2, number, np.float32)
 
 
-def test_what_was_kept_is_found_by_its_place() -> None:
-    kept = Kept(8)
-    keys = kept.keys("ana", "", ROWS)
-    kept.keep(keys[1], vector(3))
-    assert list(kept.find(keys)) == [1]
-    assert kept.find(keys)[1].tolist() == [3, 3]
+def test_a_cached_vector_is_found_by_its_position() -> None:
+    cache = VectorCache(8)
+    keys = cache.keys("ana", "", ROWS)
+    cache.put(keys[1], vector(3))
+    assert list(cache.find(keys)) == [1]
+    assert cache.find(keys)[1].tolist() == [3, 3]
 
 
-def test_a_kept_vector_is_a_copy() -> None:
-    kept = Kept(8)
-    [key] = kept.keys("ana", "", ROWS[:1])
+def test_a_cached_vector_is_a_copy() -> None:
+    cache = VectorCache(8)
+    [key] = cache.keys("ana", "", ROWS[:1])
     given = vector(1)
-    kept.keep(key, given)
+    cache.put(key, given)
     given[:] = 9
-    assert kept.find([key])[0].tolist() == [1, 1]
+    assert cache.find([key])[0].tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -41,25 +41,25 @@ def test_a_kept_vector_is_a_copy() -> None:
     [("bo", "", [1, 2]), ("ana", "task", [1, 2]), ("anata", "sk", [1, 2]), ("ana", "", [1, 2, 0]), ("ana", "", [2, 1])],
 )
 def test_another_user_task_or_text_finds_nothing(user: str, group: str, row: list[int]) -> None:
-    kept = Kept(8)
-    kept.keep(kept.keys("ana", "", [[1, 2]])[0], vector(1))
-    kept.keep(kept.keys("ana", "tasks", [[1, 3]])[0], vector(1))
-    assert kept.find(kept.keys(user, group, [row])) == {}
+    cache = VectorCache(8)
+    cache.put(cache.keys("ana", "", [[1, 2]])[0], vector(1))
+    cache.put(cache.keys("ana", "tasks", [[1, 3]])[0], vector(1))
+    assert cache.find(cache.keys(user, group, [row])) == {}
 
 
 def test_the_one_asked_for_longest_ago_leaves_first() -> None:
-    kept = Kept(2)
-    first, second, third = kept.keys("ana", "", [[1], [2], [3]])
-    kept.keep(first, vector(1))
-    kept.keep(second, vector(2))
-    kept.find([first])
-    kept.keep(third, vector(3))
-    assert list(kept.find([first, second, third])) == [0, 2]
+    cache = VectorCache(2)
+    first, second, third = cache.keys("ana", "", [[1], [2], [3]])
+    cache.put(first, vector(1))
+    cache.put(second, vector(2))
+    cache.find([first])
+    cache.put(third, vector(3))
+    assert list(cache.find([first, second, third])) == [0, 2]
 
 
 @pytest.mark.parametrize(("size", "user"), [(0, "ana"), (8, ""), (8, None)])
-def test_nothing_is_kept_without_room_or_user(size: int, user: str | None) -> None:
-    assert Kept(size).keys(user, "", ROWS) == []
+def test_nothing_is_cached_without_room_or_user(size: int, user: str | None) -> None:
+    assert VectorCache(size).keys(user, "", ROWS) == []
 
 
 def ask(server: Served, texts: list[str], **fields: object) -> list[list[float]]:
@@ -68,7 +68,7 @@ def ask(server: Served, texts: list[str], **fields: object) -> list[list[float]]
     return [item["embedding"] for item in answer.json()["data"]]
 
 
-def test_the_service_answers_a_users_text_from_what_it_kept(serve: Serve, model_dir: Path) -> None:
+def test_the_service_answers_a_users_text_from_its_cache(serve: Serve, model_dir: Path) -> None:
     own = serve(model_dir)
     first = ask(own, ["the cat", "dog"], user="ana")
     tokens = own.figures()["embedder_tokens_total"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InvalidInputError
 from ..service import Input, Options
-from .wire import Request
+from .asgi import Request
 
 __all__ = ["DEADLINE_HEADER", "choice", "flag", "inputs", "number", "options", "text"]
 
