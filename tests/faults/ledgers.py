@@ -15,7 +15,7 @@ from forgetless.adapters.ledger_dynamodb.table import Table
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.ports.ledger import Ledger
-from tests.faults.watching import WRITE, Watch
+from tests.faults.fault_injection import WRITE, Watch
 
 if TYPE_CHECKING:
     from tests.dynamo_server import DynamoServer
@@ -26,7 +26,7 @@ KINDS = ("sqlite", "dynamodb")
 
 #: moto answers hundreds of times more slowly than DynamoDB, and to one at a time.
 _PATIENCE_S = 100.0
-#: A staged commit counts as dead after this, so that no story waits for it. Live ones have nobody beside them.
+#: A staged commit counts as dead after this, so that no scenario waits for it. Live ones have nobody beside them.
 _STALLED_S = 0.05
 _WRITES = frozenset({"put_item", "delete_item", "update_item", "transact_write_items"})
 
@@ -38,7 +38,7 @@ class OpenLedger(Protocol):
         """`watch` is told of the store's single writes, if it wants them and the store has any."""
 
 
-#: Makes a ledger for a story, given the story's folder.
+#: Makes a ledger for a scenario, given the scenario's folder.
 NewLedger = Callable[[Path], OpenLedger]
 
 

@@ -9,5 +9,5 @@ __all__ = ["PROCESSES"]
 PROCESSES = multiprocessing.get_context("forkserver")
 # There is one such server and one list: whoever sets another takes these away.
 PROCESSES.set_forkserver_preload(
-    ["tests.faults.acts", "tests.faults.queue_process", "boto3", "aws_lambda_powertools.utilities.batch"]
+    ["tests.faults.tasks", "tests.faults.queue_process", "boto3", "aws_lambda_powertools.utilities.batch"]
 )

@@ -18,13 +18,13 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local.emulator.gateway.app import Receive, Scope, Send
+from local.emulator.asgi import Receive, Scope, Send
 from local.emulator.servers import HttpServer, listen
+from local.emulator.specs import Place
 from local.emulator.sqs.app import QueueServer
 from local.emulator.sqs.operations import Operations
 from local.emulator.sqs.service import QueueService
 from local.emulator.sqs.store import Store
-from local.emulator.specs import Place
 from tests.faults.processes import PROCESSES
 
 __all__ = ["QueueProcess"]

@@ -6,7 +6,7 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.histories.processes import WorldError
@@ -45,9 +45,12 @@ def table(tallies: dict[str, Tally]) -> str:
     widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     for kind, tally in tallies.items():
-        lines += ["", f"{kind}: " + ", ".join(f"{count} {name}" for name, count in sorted(tally.acts.items()))]
-        lines.append(f"{kind}: " + ", ".join(f"{count} {name}" for name, count in sorted(tally.hurts.items())))
+        lines += ["", f"{kind}: {_counts(tally.operations_by_kind)}", f"{kind}: {_counts(tally.faults_by_name)}"]
     return "\n".join(lines)
+
+
+def _counts(counter: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counter.items()))
 
 
 def _row(kind: str, tally: Tally) -> tuple[str, ...]:

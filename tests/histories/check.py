@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.histories.checking import check
+from tests.histories.anomaly_report import report
+from tests.histories.checker import check
 from tests.histories.history import load
-from tests.histories.linearize import BUDGET
-from tests.histories.report import report
+from tests.histories.linearizability import BUDGET
 
 __all__ = ["main"]
 

@@ -8,13 +8,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.histories.accepted import ask_after
-from tests.histories.asking import Answer, Asker
-from tests.histories.board import Board
+from tests.histories.accepted_adds import ask_after
+from tests.histories.answer_states import event_of_export, event_of_history, state
 from tests.histories.history import EventSeen, Kind, Outcome, State
 from tests.histories.providers import spoken
 from tests.histories.recorder import Draft, Recorder
-from tests.histories.states import event_of_export, event_of_history, state
+from tests.histories.requester import Answer, Requester
+from tests.histories.shared_knowledge import SharedKnowledge
 
 __all__ = ["Client"]
 
@@ -31,8 +31,8 @@ class Client:
     def __init__(
         self,
         number: int,
-        asker: Asker,
-        board: Board,
+        requester: Requester,
+        knowledge: SharedKnowledge,
         recorder: Recorder,
         chance: random.Random,
         *,
@@ -40,8 +40,8 @@ class Client:
         queued: Callable[[str], None] | None,
     ) -> None:
         self._number = number
-        self._asker = asker
-        self._board = board
+        self._requester = requester
+        self._knowledge = knowledge
         self._recorder = recorder
         self._chance = chance
         self._word = word
@@ -89,7 +89,7 @@ class Client:
         path = self._chance.choice((f"/memories/{id_}", f"/v1/memories/{id_}/"))
         asked = self._ask(request, "DELETE", path, key_share=0.3)
         if asked is not None and asked.outcome is not Outcome.FAILED:
-            self._board.lost(id_)
+            self._knowledge.lost(id_)
         self._record(Kind.DELETE, request, asked)
 
     def delete_scope(self, scope: Scope) -> None:
@@ -101,7 +101,7 @@ class Client:
         path = self._chance.choice(ways)
         query = scope if "entities" not in path else None
         asked = self._ask(request, "DELETE", path, query=query, partly=True, key_share=0.3)
-        self._board.emptied(scope)
+        self._knowledge.emptied(scope)
         self._record(Kind.SCOPE_DELETE, request, asked)
 
     def delete_matching(self, scope: Scope) -> None:
@@ -122,9 +122,9 @@ class Client:
             asked = Answer(Outcome.OK, 200, None, asked.started, asked.headers)
         shown = self._record(Kind.GET, request, asked, lambda body: {"memory": None if body is None else state(body)})
         if shown and shown["memory"] is None:
-            self._board.lost(id_)
+            self._knowledge.lost(id_)
         elif shown:
-            self._board.saw([shown["memory"]])
+            self._knowledge.saw([shown["memory"]])
 
     def list(self, scope: Scope) -> None:
         """A scope's memories."""
@@ -176,7 +176,7 @@ class Client:
         """Ask after one of the adds that wait."""
         event = self._chance.choice(list(self._recorder.waiting) or [""])
         if event:
-            ask_after(event, self._asker, self._recorder)
+            ask_after(event, self._requester, self._recorder)
 
     def _added(self, request: Mapping[str, Any], asked: Answer) -> None:
         event = asked.body.get("event_id") if isinstance(asked.body, dict) else None
@@ -190,7 +190,7 @@ class Client:
 
         def shown(body: Any) -> Mapping[str, Any]:
             memories: list[State] = [{"id": one["id"], "text": one["memory"]} for one in body["results"]]
-            self._board.saw(memories, request["scope"])
+            self._knowledge.saw(memories, request["scope"])
             if [one["text"] for one in memories] != request["texts"]:
                 # A repeat of an add that was done before tells what its memories say now, and of those left only.
                 return told
@@ -212,7 +212,7 @@ class Client:
         given = dict(headers or {})
         if key_share and self._likely(key_share):
             request["key"] = given["Idempotency-Key"] = str(uuid.UUID(int=self._chance.getrandbits(128)))
-        return self._asker.ask(method, path, headers=given, repeat="key" in request, **options)
+        return self._requester.ask(method, path, headers=given, repeat="key" in request, **options)
 
     def _record(
         self, kind: Kind, request: Mapping[str, Any], asked: Answer | None, shown: Shown = lambda _: {}
@@ -233,11 +233,11 @@ class Client:
         )
 
     def _seen(self, shown: Mapping[str, Any]) -> None:
-        self._board.saw(shown.get("memories", ()))
+        self._knowledge.saw(shown.get("memories", ()))
 
     def _text(self, scope: Scope) -> str:
         text = f"Tea is for {self._word()}"
-        self._board.wrote(scope, text)
+        self._knowledge.wrote(scope, text)
         return text
 
     def _expiration(self) -> str | None:

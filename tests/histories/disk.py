@@ -8,7 +8,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from tests.histories import foreign_hands
+from tests.histories import operator_programs
 from tests.histories.faults import Fault, background
 
 __all__ = ["Disk", "foreign_faults"]
@@ -47,10 +47,10 @@ class Disk:
 
 def foreign_faults(ledger: Path, log: Path) -> list[Fault]:
     """Other processes that open and close SQLite's file."""
-    program = [sys.executable, "-I", "-S", foreign_hands.__file__]
+    program = [sys.executable, "-I", "-S", operator_programs.__file__]
     return [
         background(f"another process: {way}", [*program, way, str(ledger)], {}, cwd=ledger.parent, log=log, weight=1.5)
-        for way in foreign_hands.WAYS
+        for way in operator_programs.WAYS
     ]
 
 

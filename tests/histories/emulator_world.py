@@ -11,7 +11,7 @@ from pathlib import Path
 from local.up.identity import Identity, descendants
 from local.up.record import read_record
 from tests.histories.disk import Disk, foreign_faults
-from tests.histories.emulated import QueueMeddler, function_faults, queue_url
+from tests.histories.emulator_faults import QueueMeddler, function_faults, queue_url
 from tests.histories.faults import Fault, background, of_others, of_process
 from tests.histories.processes import Process, answers, wait_until
 from tests.histories.world import OURS, Checkout, World, free_port

@@ -6,15 +6,15 @@ import random
 import re
 from dataclasses import dataclass
 
-from tests.histories.accepted import ask_after
-from tests.histories.asking import Asker
+from tests.histories.accepted_adds import ask_after
+from tests.histories.final_state import read_rest
 from tests.histories.history import History, Rest
 from tests.histories.nemesis import Nemesis
 from tests.histories.processes import WorldError
 from tests.histories.providers import named_by_llm
 from tests.histories.recorder import Recorder
-from tests.histories.resting import read_rest
-from tests.histories.superseding import superseded
+from tests.histories.requester import Requester
+from tests.histories.supersessions import superseded
 from tests.histories.workload import Load
 from tests.histories.world import World
 
@@ -81,16 +81,16 @@ class Episode:
         if settled.open_jobs or settled.pending:
             return False
         recorder, chance = self.recorder, self._chance
-        asker = Asker(self._world.urls(), self._tenant.key, chance=chance, timeout_s=60.0)
+        requester = Requester(self._world.urls(), self._tenant.key, chance=chance, timeout_s=60.0)
         try:
             # Whatever was accepted has ended now, or never will.
             for event in list(recorder.waiting):
-                ask_after(event, asker, recorder, repeat=True)
+                ask_after(event, requester, recorder, repeat=True)
             named = named_by_llm(self._world.llm_log)
             recorder.amend(superseded(recorder.drafts(), settled.ledger, named))
-            self.rested = read_rest(asker, settled, self._load.board.scopes, recorder.drafts(), chance)
+            self.rested = read_rest(requester, settled, self._load.knowledge.scopes, recorder.drafts(), chance)
         finally:
-            asker.close()
+            requester.close()
         return True
 
     def history(self) -> History:

@@ -48,9 +48,9 @@ class Recorder:
     @property
     def faults(self) -> int:
         """How many have begun."""
-        return self.hurts().total()
+        return self.faults_begun().total()
 
-    def hurts(self) -> Counter[str]:
+    def faults_begun(self) -> Counter[str]:
         """How often each fault has begun."""
         begun = (fault.action.partition("begin ")[2] for fault in self._faults)
         return Counter(name for name in begun if name)

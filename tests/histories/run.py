@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.histories.anomalies import Anomaly, AnomalyKind
-from tests.histories.checking import check
+from tests.histories.anomaly_report import report
+from tests.histories.checker import check
 from tests.histories.emulator_world import EmulatorWorld
 from tests.histories.episode import Episode, Plan
 from tests.histories.history import save
 from tests.histories.processes import WorldError
-from tests.histories.report import report
 from tests.histories.uvicorn_world import DynamoWorld, SqliteWorld
 from tests.histories.world import OURS, Checkout, World
 
@@ -43,7 +43,7 @@ RESULTS = OURS / "history-results"
 
 @dataclass
 class Tally:
-    """What a run has come to."""
+    """The counts of a run so far."""
 
     operations: int = 0
     faults: int = 0
@@ -52,8 +52,8 @@ class Tally:
     undecided: int = 0
     seconds: float = 0.0
     outcomes: Counter[str] = field(default_factory=Counter)
-    acts: Counter[str] = field(default_factory=Counter)
-    hurts: Counter[str] = field(default_factory=Counter)
+    operations_by_kind: Counter[str] = field(default_factory=Counter)
+    faults_by_name: Counter[str] = field(default_factory=Counter)
 
 
 class Run:
@@ -110,9 +110,9 @@ class Run:
         tally.operations += recorder.operations + len(recorder.waiting)
         tally.faults += recorder.faults
         for draft in recorder.drafts():
-            tally.acts[draft.kind.value] += 1
+            tally.operations_by_kind[draft.kind.value] += 1
             tally.outcomes[draft.outcome.value] += 1
-        tally.hurts += recorder.hurts()
+        tally.faults_by_name += recorder.faults_begun()
 
     def _judge(self, episode: Episode, wrong: str, folder: Path) -> None:
         history = episode.history()

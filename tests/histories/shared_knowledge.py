@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tests.histories.history import State
 
-__all__ = ["Board", "Known", "word_of"]
+__all__ = ["Known", "SharedKnowledge", "word_of"]
 
 #: Of those that were seen last, so that clients meet at the same ones.
 _NEWEST = 4
@@ -31,7 +31,7 @@ class Known:
     gone: bool = False
 
 
-class Board:
+class SharedKnowledge:
     """Safe for threads."""
 
     def __init__(self, users: int) -> None:

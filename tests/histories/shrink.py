@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from tests.histories.anomalies import Anomaly
-from tests.histories.births import attribute
-from tests.histories.checking import check, judge_memory
+from tests.histories.checker import check, judge_memory
 from tests.histories.history import History, Kind, Operation, Outcome, Rest, State
-from tests.histories.linearize import Quiet
+from tests.histories.linearizability import Quiet
+from tests.histories.memory_origins import attribute
 from tests.histories.partition import partition, versions
 from tests.histories.register import Supersede
 
@@ -43,13 +43,13 @@ def shrink(history: History, anomaly: Anomaly) -> History:
 def project(history: History, anomaly: Anomaly) -> History:
     """What concerns the anomaly's memories alone: operations, and parts of answers."""
     wanted = set(anomaly.memories)
-    births = attribute(history)
-    calls = partition(history, births)
+    origins = attribute(history)
+    calls = partition(history, origins)
     concerned = [call for id_ in sorted(wanted) for call in calls.get(id_, ())]
     numbers = {call.operation.index for call in concerned if call.operation is not None} | {*anomaly.operations}
     # An add that superseded one of them is known by its own memory.
     known = wanted | {call.step.by for call in concerned if isinstance(call.step, Supersede)}
-    numbers |= {births.nameless[id_].index for id_ in known & births.nameless.keys()}
+    numbers |= {origins.nameless[id_].index for id_ in known & origins.nameless.keys()}
     operations = (one for one in history.operations if one.index in numbers)
     return replace(
         history,
@@ -108,15 +108,15 @@ def _drop(history: History, fails: Callable[[History], bool]) -> History:
 
 def _begin_later(history: History, anomaly: Anomaly, fails: Callable[[History], bool]) -> History:
     """Instead of the operations up to a quiet moment, the memory as it was then; the latest moment that will do."""
-    births = attribute(history)
-    if len(anomaly.memories) != 1 or anomaly.memories[0] not in births.by_id:
+    origins = attribute(history)
+    if len(anomaly.memories) != 1 or anomaly.memories[0] not in origins.by_id:
         return history
     (id_,) = anomaly.memories
-    birth = births.by_id[id_]
-    result = judge_memory(birth, partition(history, births)[id_], versions(history)[id_], _BUDGET, quiet=True)
+    origin = origins.by_id[id_]
+    result = judge_memory(origin, partition(history, origins)[id_], versions(history)[id_], _BUDGET, quiet=True)
     for quiet in reversed(result.quiet):
         if quiet.register.there:
-            later = _after(history, quiet, {"id": id_, "scope": dict(birth.scope)})
+            later = _after(history, quiet, {"id": id_, "scope": dict(origin.scope)})
             if fails(later):
                 return later
     return history

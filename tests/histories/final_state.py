@@ -6,12 +6,12 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tests.histories.asking import Answer, Asker
-from tests.histories.board import word_of
+from tests.histories.answer_states import event_of_export, event_of_history, state
 from tests.histories.history import EventSeen, Kind, Outcome, Rest
 from tests.histories.processes import WorldError
 from tests.histories.recorder import Draft
-from tests.histories.states import event_of_export, event_of_history, state
+from tests.histories.requester import Answer, Requester
+from tests.histories.shared_knowledge import word_of
 from tests.histories.world import Settled
 
 __all__ = ["read_rest"]
@@ -22,22 +22,26 @@ _OLD_WORDS = 60
 
 
 def read_rest(
-    asker: Asker, settled: Settled, scopes: Sequence[Mapping[str, str]], written: Iterable[Draft], chance: random.Random
+    requester: Requester,
+    settled: Settled,
+    scopes: Sequence[Mapping[str, str]],
+    written: Iterable[Draft],
+    chance: random.Random,
 ) -> Rest:
     """All of it. Raises WorldError when the service does not answer, for then nothing can be judged."""
-    export = _by_id(event for event in _export(asker))
+    export = _by_id(event for event in _export(requester))
     ids = sorted({*settled.ledger, *export})
     histories = {
-        id_: [event_of_history(one) for one in _asked(asker, "GET", f"/memories/{id_}/history")] for id_ in ids
+        id_: [event_of_history(one) for one in _asked(requester, "GET", f"/memories/{id_}/history")] for id_ in ids
     }
-    found = {id_: _asked(asker, "GET", f"/memories/{id_}") for id_ in ids}
+    found = {id_: _asked(requester, "GET", f"/memories/{id_}") for id_ in ids}
     get = {id_: None if one is None else state(one) for id_, one in found.items()}
-    lists = [{"scope": dict(scope), "memories": _list(asker, scope)} for scope in scopes]
-    entities = _asked(asker, "GET", "/entities")
+    lists = [{"scope": dict(scope), "memories": _list(requester, scope)} for scope in scopes]
+    entities = _asked(requester, "GET", "/entities")
     totals = [{"kind": one["type"], "id": one["id"], "total": one["total_memories"]} for one in entities]
     current = {word_of(one["text"]) for shown in lists for one in shown["memories"]}
     searches = [
-        {"scope": dict(scope), "query": word, "memories": _search(asker, scope, word)}
+        {"scope": dict(scope), "query": word, "memories": _search(requester, scope, word)}
         for scope, word in _words(written, settled.ledger, current, chance)
     ]
     return Rest(
@@ -70,10 +74,10 @@ def _words(
     return [(wanted[word], word) for word in chosen]
 
 
-def _export(asker: Asker) -> Iterable[EventSeen]:
+def _export(requester: Requester) -> Iterable[EventSeen]:
     cursor = None
     while True:
-        answer = _answered(asker, "GET", "/export", query={"cursor": cursor} if cursor else None)
+        answer = _answered(requester, "GET", "/export", query={"cursor": cursor} if cursor else None)
         yield from (event for line in answer.body.splitlines() if (event := event_of_export(line)))
         cursor = answer.headers.get("X-Next-Cursor")
         if not cursor:
@@ -87,23 +91,23 @@ def _by_id(events: Iterable[EventSeen]) -> dict[str, list[EventSeen]]:
     return found
 
 
-def _list(asker: Asker, scope: Mapping[str, str]) -> list[Any]:
-    body = _asked(asker, "GET", "/memories", query={**scope, "top_k": _MANY, "show_expired": True})
+def _list(requester: Requester, scope: Mapping[str, str]) -> list[Any]:
+    body = _asked(requester, "GET", "/memories", query={**scope, "top_k": _MANY, "show_expired": True})
     return [state(one) for one in body["results"]]
 
 
-def _search(asker: Asker, scope: Mapping[str, str], word: str) -> list[Any]:
+def _search(requester: Requester, scope: Mapping[str, str], word: str) -> list[Any]:
     asked = {"query": word, "filters": dict(scope), "top_k": _MANY, "threshold": 0, "explain": True}
-    body = _asked(asker, "POST", "/search", body=asked | {"show_expired": True})
+    body = _asked(requester, "POST", "/search", body=asked | {"show_expired": True})
     return [state(one) for one in body["results"]]
 
 
-def _asked(asker: Asker, method: str, path: str, **options: Any) -> Any:
-    return _answered(asker, method, path, **options).body
+def _asked(requester: Requester, method: str, path: str, **options: Any) -> Any:
+    return _answered(requester, method, path, **options).body
 
 
-def _answered(asker: Asker, method: str, path: str, **options: Any) -> Answer:
-    answer = asker.ask(method, path, repeat=True, **options)
+def _answered(requester: Requester, method: str, path: str, **options: Any) -> Answer:
+    answer = requester.ask(method, path, repeat=True, **options)
     if answer is None or answer.outcome is not Outcome.OK:
         said = "no answer" if answer is None else f"{answer.status}: {answer.error}"
         raise WorldError(f"at rest {method} {path} is answered with {said}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
-from tests.histories.board import Board
 from tests.histories.client import Client
+from tests.histories.shared_knowledge import SharedKnowledge
 
-__all__ = ["Choices"]
+__all__ = ["OperationGenerator"]
 
 #: How often each is done beside the others.
 _WEIGHTS = {
@@ -27,12 +27,12 @@ _WEIGHTS = {
 }
 
 
-class Choices:
+class OperationGenerator:
     """Of one client. Each method but `one` does one thing, if there is anything to do it to."""
 
-    def __init__(self, client: Client, board: Board, chance: random.Random) -> None:
+    def __init__(self, client: Client, knowledge: SharedKnowledge, chance: random.Random) -> None:
         self._client = client
-        self._board = board
+        self._knowledge = knowledge
         self._chance = chance
 
     def one(self) -> None:
@@ -52,16 +52,16 @@ class Choices:
             self._client.add(scope, infer=True)
 
     def superseding(self) -> None:
-        if known := self._board.pick(self._chance):
+        if known := self._knowledge.pick(self._chance):
             self._client.add(known.scope, infer=True, replacing=known.word)
 
     def update(self) -> None:
-        if known := self._board.pick(self._chance):
+        if known := self._knowledge.pick(self._chance):
             version = known.version if self._chance.random() < 0.3 else None
             self._client.update(known.id, known.scope, version)
 
     def delete(self) -> None:
-        if known := self._board.pick(self._chance):
+        if known := self._knowledge.pick(self._chance):
             self._client.delete(known.id)
 
     def delete_scope(self) -> None:
@@ -71,31 +71,31 @@ class Choices:
         self._client.delete_matching(self._scope())
 
     def get(self) -> None:
-        if known := self._board.pick(self._chance):
+        if known := self._knowledge.pick(self._chance):
             self._client.get(known.id)
 
     def list(self) -> None:
         self._client.list(self._scope())
 
     def search(self) -> None:
-        if found := self._board.word(self._chance):
+        if found := self._knowledge.word(self._chance):
             self._client.search(*found)
 
     def history(self) -> None:
-        if known := self._board.pick(self._chance):
+        if known := self._knowledge.pick(self._chance):
             self._client.history(known.id)
 
     def export(self) -> None:
         self._client.export()
 
     def _scope(self) -> Mapping[str, str]:
-        return self._chance.choice(self._board.scopes)
+        return self._chance.choice(self._knowledge.scopes)
 
     def _made_room(self, scope: Mapping[str, str]) -> bool:
         """Delete something instead where the scope is full; whether it was."""
-        if not self._board.is_full(scope):
+        if not self._knowledge.is_full(scope):
             return False
-        known = self._board.pick(self._chance, scope)
+        known = self._knowledge.pick(self._chance, scope)
         if known is None or self._chance.random() < 0.5:
             self._client.delete_scope(scope)
         else:

@@ -1,4 +1,4 @@
-"""Runs `up` over played parts: stage.py STATE PARTS, with PARTS a JSON list of parts without environment."""
+"""Runs `up` over fake parts: run_fake_parts.py STATE PARTS, with PARTS a JSON list of parts without environment."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from local.up.settings import Settings
 from local.up.supervisor import Pace
 from local.up.up import run
 
-PLAYER = str(Path(__file__).with_name("player.py"))
+FAKE_PROCESS = str(Path(__file__).with_name("fake_process.py"))
 
 
 def part(role: str, argument: str, given: dict[str, object]) -> Part:
-    command = (sys.executable, PLAYER, role, argument)
+    command = (sys.executable, FAKE_PROCESS, role, argument)
     lists = {name: tuple(given.pop(name)) for name in ("after", "only_if") if name in given}  # type: ignore[call-overload]
     return Part(command=command, environment=os.environ, **lists, **given)  # type: ignore[arg-type]
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tests.histories.anomalies import AnomalyKind
-from tests.histories.checking import check
+from tests.histories.checker import check
+from tests.histories.fault_free_service import TODAY, Model
 from tests.histories.history import History, Rest
-from tests.histories.model import TODAY, Model
-from tests.histories.written import ZOE, Script
+from tests.histories.history_script import ZOE, Script
 
 #: Changes what one reader shows, in place.
 Damage = Callable[[Any], None]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.histories.anomaly_report import report
 from tests.histories.check import main
-from tests.histories.checking import check
+from tests.histories.checker import check
 from tests.histories.history import Fault, History, load, save
-from tests.histories.modelled import Shape, run
-from tests.histories.report import report
-from tests.histories.written import Script, state
+from tests.histories.history_script import Script, state
+from tests.histories.random_histories import Shape, run
 
 
 def stale() -> History:

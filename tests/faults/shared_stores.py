@@ -25,8 +25,8 @@ from forgetless.ports.index import Hit, IndexRow
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.services import Ports, Services
+from tests.faults.fault_injection import Watch, watched
 from tests.faults.ledgers import OpenLedger
-from tests.faults.watching import Watch, watched
 
 __all__ = ["LIFE_STORY", "POISON", "DiskIndex", "Place", "compose"]
 
@@ -50,7 +50,7 @@ class Place:
 class AheadClock(SystemClock):
     """The machine's clock plus some seconds, so that leases end without waiting.
 
-    Durations stand still: on a slow machine no deadline passes that the story does not tell of.
+    Durations stand still: on a slow machine no deadline passes that the scenario does not tell of.
     """
 
     def __init__(self, seconds: float) -> None:

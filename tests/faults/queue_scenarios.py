@@ -1,4 +1,4 @@
-"""What may be going on in the queue when its process is killed, and what must be so whatever became of it."""
+"""Scenarios in which the queue's process is killed during a call, and what must hold afterwards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.faults.queue_process import QueueProcess
 
-__all__ = ["STORIES", "VISIBILITY_S", "Queue", "Story"]
+__all__ = ["SCENARIOS", "VISIBILITY_S", "Queue", "Scenario"]
 
 VISIBILITY_S = 60
 _LONG_S = 600
@@ -104,15 +104,15 @@ def _message(body: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """`before` leads to the moment, `act` is what is killed or not, `after` is what must be so then.
+class Scenario:
+    """`setup` prepares the queue, `action` is the call that may be killed, `check` asserts what must hold then.
 
-    `after` is told what `before` returned; it may act again, as a client does that got no answer.
+    `action` and `check` get what `setup` returned. `check` may repeat the call, as a client does that got no answer.
     """
 
-    before: Callable[[Queue], Any]
-    act: Callable[[Queue, Any], Any]
-    after: Callable[[Queue, Any], None]
+    setup: Callable[[Queue], Any]
+    action: Callable[[Queue, Any], Any]
+    check: Callable[[Queue, Any], None]
     max_receives: int = 5
 
 
@@ -221,13 +221,13 @@ def _after_purge(queue: Queue, _: None) -> None:
     assert queue.drain() == {"a": ["a9"]}
 
 
-STORIES = {
-    "send": Story(_two_groups, lambda queue, _: queue.send("a3"), _after_send),
-    "batch send": Story(_two_groups, lambda queue, _: queue.send_batch("a3", "b2", "a4"), _after_batch),
-    "receive": Story(_received_once, lambda queue, _: queue.receive(), _after_receive),
-    "hide for longer": Story(_received, lambda queue, got: queue.hide(got[0], _LONG_S), _after_longer),
-    "show at once": Story(_received, lambda queue, got: queue.hide(got[0], 0), _after_shown),
-    "delete": Story(_received, lambda queue, got: queue.delete(got[0], got[3]), _after_delete),
-    "move to the dead letters": Story(_worn_out, lambda queue, _: queue.receive(), _after_dead, max_receives=2),
-    "purge": Story(_two_groups, lambda queue, _: queue.purge(), _after_purge),
+SCENARIOS = {
+    "send": Scenario(_two_groups, lambda queue, _: queue.send("a3"), _after_send),
+    "batch send": Scenario(_two_groups, lambda queue, _: queue.send_batch("a3", "b2", "a4"), _after_batch),
+    "receive": Scenario(_received_once, lambda queue, _: queue.receive(), _after_receive),
+    "hide for longer": Scenario(_received, lambda queue, got: queue.hide(got[0], _LONG_S), _after_longer),
+    "show at once": Scenario(_received, lambda queue, got: queue.hide(got[0], 0), _after_shown),
+    "delete": Scenario(_received, lambda queue, got: queue.delete(got[0], got[3]), _after_delete),
+    "move to the dead letters": Scenario(_worn_out, lambda queue, _: queue.receive(), _after_dead, max_receives=2),
+    "purge": Scenario(_two_groups, lambda queue, _: queue.purge(), _after_purge),
 }

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from tests.histories.asking import Asker
 from tests.histories.history import Outcome
 from tests.histories.recorder import Recorder
+from tests.histories.requester import Requester
 
 __all__ = ["ask_after"]
 
 
-def ask_after(event: str, asker: Asker, recorder: Recorder, *, repeat: bool = False) -> None:
+def ask_after(event: str, requester: Requester, recorder: Recorder, *, repeat: bool = False) -> None:
     """Record the end of the event's add, if it has ended."""
-    asked = asker.ask("GET", f"/v1/event/{event}/", repeat=repeat)
+    asked = requester.ask("GET", f"/v1/event/{event}/", repeat=repeat)
     if asked is None or asked.outcome is not Outcome.OK:
         return
     match asked.body["status"]:

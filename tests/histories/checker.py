@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.histories.anomalies import Anomaly
-from tests.histories.at_rest import disagreements
-from tests.histories.births import Birth, attribute
-from tests.histories.explaining import explain
-from tests.histories.finding import badly_shown, missed
+from tests.histories.diagnosis import explain
+from tests.histories.final_state_checker import disagreements
 from tests.histories.history import History, Kind, Operation, Outcome
-from tests.histories.linearize import BUDGET, Call, Result, Verdict, linearize
+from tests.histories.linearizability import BUDGET, Call, Result, Verdict, linearize
+from tests.histories.memory_origins import Origin, attribute
 from tests.histories.partition import Versions, partition, versions
+from tests.histories.search_checker import badly_shown, missed
 
 __all__ = ["Judgement", "check", "judge_memory"]
 
@@ -35,24 +35,24 @@ class Judgement:
 
 def check(history: History, *, budget: int = BUDGET) -> Judgement:
     """Judge the history; `budget` is for one memory."""
-    births = attribute(history)
-    calls = partition(history, births)
+    origins = attribute(history)
+    calls = partition(history, origins)
     known = versions(history)
-    judgement = Judgement(anomalies=births.anomalies, memories=len(births.by_id))
+    judgement = Judgement(anomalies=origins.anomalies, memories=len(origins.by_id))
     # What has two origins or none explains nothing further.
-    doubtful = {id_ for anomaly in births.anomalies for id_ in anomaly.memories}
-    for id_, birth in births.by_id.items():
+    doubtful = {id_ for anomaly in origins.anomalies for id_ in anomaly.memories}
+    for id_, origin in origins.by_id.items():
         if id_ in doubtful:
             continue
-        result = judge_memory(birth, calls[id_], known[id_], budget)
+        result = judge_memory(origin, calls[id_], known[id_], budget)
         judgement.explored += result.explored
         if result.verdict is Verdict.UNDECIDED:
             judgement.undecided.append(id_)
         elif result.verdict is Verdict.FAILED:
-            judgement.anomalies.append(explain(birth, result, calls[id_], _refused(history, id_)))
-    judgement.anomalies += badly_shown(history, births.by_id)
-    judgement.anomalies += missed(history, births.by_id, calls)
-    judgement.anomalies += disagreements(history, births.by_id)
+            judgement.anomalies.append(explain(origin, result, calls[id_], _refused(history, id_)))
+    judgement.anomalies += badly_shown(history, origins.by_id)
+    judgement.anomalies += missed(history, origins.by_id, calls)
+    judgement.anomalies += disagreements(history, origins.by_id)
     return judgement
 
 
@@ -61,11 +61,11 @@ def _refused(history: History, id_: str) -> list[Operation]:
     return [one for one in updates if one.request["id"] == id_]
 
 
-def judge_memory(birth: Birth, calls: Sequence[Call], known: Versions, budget: int, *, quiet: bool = False) -> Result:
+def judge_memory(origin: Origin, calls: Sequence[Call], known: Versions, budget: int, *, quiet: bool = False) -> Result:
     """Whether one memory's calls can be put in order; where not, the first call that fits nowhere."""
-    result = linearize(calls, birth.before, possible=known.allow, budget=budget, quiet=quiet)
+    result = linearize(calls, origin.before, possible=known.allow, budget=budget, quiet=quiet)
     if result.verdict is not Verdict.FAILED:
         return result
     # Without what is known from later answers the search goes on to the answer itself that nothing explains.
-    plain = linearize(calls, birth.before, budget=budget, quiet=quiet)
+    plain = linearize(calls, origin.before, budget=budget, quiet=quiet)
     return plain if plain.verdict is Verdict.FAILED else result

@@ -1,4 +1,4 @@
-"""The stage of a kill test: a queue as Lambda's event source serves it, processes that may die, and what is left."""
+"""The harness of a kill test: a queue as Lambda's event source serves it, processes that may die, what is left."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from typing import Any
 import boto3
 
 from forgetless.domain.jobs import JobState
+from local.emulator.specs import Place as AccountPlace
 from local.emulator.sqs.app import QueueServer
 from local.emulator.sqs.operations import Operations
 from local.emulator.sqs.service import QueueService
 from local.emulator.sqs.store import Store
-from local.emulator.specs import Place as AccountPlace
-from tests.faults.acts import SCOPE, perform, perform_in_process
+from tests.faults.fault_injection import HERE, Fault, Step, Way
 from tests.faults.ledgers import OpenLedger, half_written
-from tests.faults.parts import DiskIndex, Place
 from tests.faults.processes import PROCESSES
-from tests.faults.watching import HERE, Fate, Step, Way
+from tests.faults.shared_stores import DiskIndex, Place
+from tests.faults.tasks import SCOPE, perform, perform_in_process
 from tests.unit.servers import free_socket, serve_app
 
-__all__ = ["LATER_S", "MAX_RECEIVES", "Left", "Stage", "join", "queue_server", "receive", "wait_at_step"]
+__all__ = ["LATER_S", "MAX_RECEIVES", "Harness", "Left", "join", "queue_server", "receive", "wait_at_step"]
 
 #: As in template.yaml.
 MAX_RECEIVES = 5
@@ -58,7 +58,7 @@ def queue_server(folder: Path) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Left:
-    """What a client and an operator find in the end; equal stories leave equal things."""
+    """What a client and an operator find in the end; equal scenarios leave equal things."""
 
     memories: list[tuple[str, str, int, str | None]]
     histories: list[tuple[str, int, str]]
@@ -68,7 +68,7 @@ class Left:
     half_written: int
 
 
-class Stage:
+class Harness:
     """One ledger, index and queue in a folder."""
 
     def __init__(self, folder: Path, endpoint: str, name: str, open_ledger: OpenLedger) -> None:
@@ -88,14 +88,14 @@ class Stage:
         """Let time pass for all that comes."""
         self.place = replace(self.place, ahead_s=self.place.ahead_s + seconds)
 
-    def act(self, act: str, argument: Any) -> tuple[Any, list[Step]]:
+    def run(self, task: str, argument: Any) -> tuple[Any, list[Step]]:
         """Undisturbed, in this process; returns the result and the steps."""
-        return perform_in_process(act, argument, self.place, self._ledger)
+        return perform_in_process(task, argument, self.place, self._ledger)
 
-    def start(self, act: str, argument: Any, fate: Fate | None = None) -> tuple[BaseProcess, Connection]:
+    def start(self, task: str, argument: Any, fault: Fault | None = None) -> tuple[BaseProcess, Connection]:
         """In a process of its own."""
         ours, theirs = multiprocessing.Pipe()
-        process = PROCESSES.Process(target=perform, args=(act, argument, self.place, fate, theirs), daemon=True)
+        process = PROCESSES.Process(target=perform, args=(task, argument, self.place, fault, theirs), daemon=True)
         process.start()
         theirs.close()
         return process, ours
@@ -131,12 +131,12 @@ class Stage:
         """Run the ingest function over what the queue gives, message by message as the template has it."""
         while records := self.receive():
             for record in records:
-                self.settle_batch([record], self.act("ingest", {"Records": [record]})[0])
+                self.settle_batch([record], self.run("ingest", {"Records": [record]})[0])
 
     def redeliver(self, times: int) -> None:
         """Hand every message so far to the function again, though it has been deleted."""
         for record in self._delivered * times:
-            self.act("ingest", {"Records": [record]})
+            self.run("ingest", {"Records": [record]})
 
     def purge(self) -> None:
         """Lose every message."""
@@ -151,7 +151,7 @@ class Stage:
         """Let sweep and queue do what they do in time; whether all came to an end."""
         for _ in range(ROUNDS):
             self.later()
-            self.act("sweep", {})
+            self.run("sweep", {})
             if half_written(self._ledger):
                 continue  # sweep must see to it, without a worker's help
             self.work_off()

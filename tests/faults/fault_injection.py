@@ -1,4 +1,4 @@
-"""Watched ports: after each call that changes something, a process may be told to die or to wait."""
+"""Fault injection: after a chosen call of a port that changes something, a process dies or waits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enum import StrEnum
 from multiprocessing.connection import Connection
 from typing import Any
 
-__all__ = ["HERE", "STEPS", "WRITE", "Fate", "Step", "Watch", "Way", "watched"]
+__all__ = ["HERE", "STEPS", "WRITE", "Fault", "Step", "Watch", "Way", "watched"]
 
 #: One write of many that a call of the ledger consists of, where the ledger is DynamoDB.
 WRITE = "dynamodb.write"
@@ -59,8 +59,8 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What befalls a process, and where."""
+class Fault:
+    """How a process is disturbed, and after which step."""
 
     step: Step
     way: Way
@@ -70,7 +70,7 @@ class Fate:
 class Watch:
     """Counts the calls; `seen` holds the steps so far. With `writes` a ledger's single writes are steps too."""
 
-    fate: Fate | None = None
+    fault: Fault | None = None
     line: Connection | None = None
     writes: bool = False
     seen: list[Step] = field(default_factory=list)
@@ -83,9 +83,9 @@ class Watch:
         self._calls[call] += 1
         step = Step(call, self._calls[call])
         self.seen.append(step)
-        if self.fate is None or step != self.fate.step:
+        if self.fault is None or step != self.fault.step:
             return
-        if self.fate.way is Way.EXIT:
+        if self.fault.way is Way.EXIT:
             os._exit(9)
         assert self.line is not None
         self.line.send(HERE)

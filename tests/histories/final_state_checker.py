@@ -11,30 +11,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.histories.anomalies import Anomaly, AnomalyKind
-from tests.histories.births import Birth
-from tests.histories.finding import words_of
 from tests.histories.history import EventSeen, History, Kind, State
+from tests.histories.memory_origins import Origin
 from tests.histories.register import legible, seen
+from tests.histories.search_checker import words_of
 
 __all__ = ["disagreements"]
 
 Scope = Mapping[str, str]
 
 
-def disagreements(history: History, births: Mapping[str, Birth]) -> Iterator[Anomaly]:
+def disagreements(history: History, origins: Mapping[str, Origin]) -> Iterator[Anomaly]:
     """Every disagreement at rest; none when the rest or its ledger was not looked at."""
     if history.rest is not None and history.rest.ledger is not None:
-        yield from _AtRest(history, births, history.rest.ledger).all()
+        yield from _AtRest(history, origins, history.rest.ledger).all()
 
 
 class _AtRest:
     def __init__(
-        self, history: History, births: Mapping[str, Birth], ledger: Mapping[str, Sequence[EventSeen]]
+        self, history: History, origins: Mapping[str, Origin], ledger: Mapping[str, Sequence[EventSeen]]
     ) -> None:
         assert history.rest is not None
         self._history = history
         self._rest = history.rest
-        self._births = births
+        self._origins = origins
         self._ledger = ledger
         self._last = {id_: events[-1] for id_, events in ledger.items() if events}
         self._present = {id_: event for id_, event in self._last.items() if event.get("event") != "DELETE"}
@@ -85,11 +85,11 @@ class _AtRest:
         """One extracted text twice in one exact scope, both as they were extracted and live."""
         facts: defaultdict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = defaultdict(list)
         for id_ in self._live:
-            birth = self._births.get(id_)
-            extracted = birth is not None and birth.operation is not None and birth.operation.request.get("infer")
+            origin = self._origins.get(id_)
+            extracted = origin is not None and origin.operation is not None and origin.operation.request.get("infer")
             texts = {one.get("text") for one in self._ledger[id_]}
-            if birth is not None and extracted and texts == {birth.text}:
-                facts[birth.text, tuple(sorted(birth.scope.items()))].append(id_)
+            if origin is not None and extracted and texts == {origin.text}:
+                facts[origin.text, tuple(sorted(origin.scope.items()))].append(id_)
         for (text, scope), ids in facts.items():
             if len(ids) > 1:
                 message = f"{text!r} was extracted twice in {dict(scope)}: {', '.join(ids)}"
@@ -188,7 +188,7 @@ class _AtRest:
     def _scope(self, id_: str) -> Scope:
         if "scope" in self._last[id_]:
             return self._last[id_]["scope"]
-        return self._births[id_].scope if id_ in self._births else {}
+        return self._origins[id_].scope if id_ in self._origins else {}
 
 
 def _same(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:

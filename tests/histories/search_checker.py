@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.histories.anomalies import Anomaly, AnomalyKind
-from tests.histories.births import Birth
 from tests.histories.history import History, Kind, Operation, Outcome
-from tests.histories.linearize import Call
+from tests.histories.linearizability import Call
+from tests.histories.memory_origins import Origin
 from tests.histories.register import Add, Update
 
 __all__ = ["badly_shown", "missed", "words_of"]
@@ -26,7 +26,7 @@ def words_of(text: str) -> set[str]:
     return set(_WORD.findall(text.casefold()))
 
 
-def badly_shown(history: History, births: Mapping[str, Birth]) -> Iterator[Anomaly]:
+def badly_shown(history: History, origins: Mapping[str, Origin]) -> Iterator[Anomaly]:
     """Ids that stand twice in a list or search, and memories of a scope that was not asked for."""
     for operation in history.operations:
         if operation.kind not in {Kind.LIST, Kind.SEARCH} or operation.outcome is not Outcome.OK:
@@ -37,7 +37,7 @@ def badly_shown(history: History, births: Mapping[str, Birth]) -> Iterator[Anoma
             if id_ in seen:
                 yield _about(AnomalyKind.LISTED_TWICE, f"#{operation.index} shows memory {id_} twice", id_, operation)
             seen.add(id_)
-            scope = births[id_].scope if id_ in births else state.get("scope")
+            scope = origins[id_].scope if id_ in origins else state.get("scope")
             if scope is not None and not operation.request["scope"].items() <= scope.items():
                 message = f"#{operation.index} shows memory {id_}, whose scope is {dict(scope)}"
                 yield _about(AnomalyKind.FOREIGN_SCOPE, message, id_, operation)
@@ -47,10 +47,10 @@ def _about(kind: AnomalyKind, message: str, id_: str, operation: Operation) -> A
     return Anomaly(kind, message, (id_,), (operation.index,))
 
 
-def missed(history: History, births: Mapping[str, Birth], calls: Mapping[str, Sequence[Call]]) -> Iterator[Anomaly]:
+def missed(history: History, origins: Mapping[str, Origin], calls: Mapping[str, Sequence[Call]]) -> Iterator[Anomaly]:
     """Searches for one word that lack a memory which they had to show."""
     by_word: dict[str, list[_Claims]] = {}
-    for claim in [claim for id_ in births if (claim := _Claims.of(births[id_], calls[id_])) is not None]:
+    for claim in [claim for id_ in origins if (claim := _Claims.of(origins[id_], calls[id_])) is not None]:
         for word in claim.words:
             by_word.setdefault(word, []).append(claim)
     today = str(history.settings.get("today", ""))
@@ -62,7 +62,7 @@ def missed(history: History, births: Mapping[str, Birth], calls: Mapping[str, Se
         if len(shown) >= operation.request.get("limit", math.inf):
             continue
         for claim in by_word.get(query, ()):
-            id_, scope = claim.birth.id, claim.birth.scope
+            id_, scope = claim.origin.id, claim.origin.scope
             within = operation.request["scope"].items() <= scope.items()
             if within and id_ not in shown and claim.holds(operation, query, today):
                 message = f"#{operation.index} looks for {query!r} and does not find memory {id_}, which says so"
@@ -73,17 +73,17 @@ def missed(history: History, births: Mapping[str, Birth], calls: Mapping[str, Se
 class _Claims:
     """The changes of a memory that was called indexed at least once."""
 
-    birth: Birth
+    origin: Origin
     changes: Sequence[Call]
     words: frozenset[str]
 
     @classmethod
-    def of(cls, birth: Birth, calls: Sequence[Call]) -> _Claims | None:
+    def of(cls, origin: Origin, calls: Sequence[Call]) -> _Claims | None:
         changes = [call for call in calls if not call.step.reads and not _without_effect(call)]
         claimed = [call for call in changes if _claims(call)]
         if not claimed:
             return None
-        return cls(birth, changes, frozenset(word for call in claimed for word in words_of(_text(call))))
+        return cls(origin, changes, frozenset(word for call in claimed for word in words_of(_text(call))))
 
     def holds(self, search: Operation, word: str, today: str) -> bool:
         """Whether the search had to show it: its last change said so, and no other can have come after that."""

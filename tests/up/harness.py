@@ -1,4 +1,4 @@
-"""Starts `up` over played parts, reads what it says, and looks at its processes from outside."""
+"""Starts `up` over fake parts, reads what it says, and looks at its processes from outside."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from local.up.identity import Identity
 from local.up.record import read_record
 from local.up.settings import ROOT
 
-STAGE = Path(__file__).with_name("stage.py")
+RUN_FAKE_PARTS = Path(__file__).with_name("run_fake_parts.py")
 PATIENCE = 20.0
 
 
-class Play:
+class RunningUp:
     """One running `up` and the lines that it printed so far."""
 
     def __init__(self, state: Path, process: subprocess.Popen[str]) -> None:
@@ -70,9 +70,9 @@ class Play:
 
 
 @contextmanager
-def playing(
+def running_up(
     state: Path, *parts: dict[str, object], sigint_ignored: bool = False, reader: list[str] | None = None
-) -> Iterator[Play]:
+) -> Iterator[RunningUp]:
     """`up` over these parts; its output goes to us, or to a ``reader`` that may end whenever it likes."""
     away = subprocess.Popen(reader, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) if reader else None
 
@@ -81,7 +81,7 @@ def playing(
     # Tests that themselves run under nohup would hand their deafness to SIGHUP on.
     start = ["env", "--default-signal=HUP", *start]
     process = subprocess.Popen(
-        [*start, sys.executable, str(STAGE), str(state), json.dumps(parts)],
+        [*start, sys.executable, str(RUN_FAKE_PARTS), str(state), json.dumps(parts)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=away.stdin if away else subprocess.PIPE,
@@ -90,21 +90,21 @@ def playing(
     )
     if away and away.stdin:
         away.stdin.close()
-    play = Play(state, process)
+    running = RunningUp(state, process)
     try:
-        yield play
+        yield running
     finally:
-        for identity in play.parts().values():
+        for identity in running.parts().values():
             identity.send(signal.SIGKILL)
         process.kill()
         process.wait(PATIENCE)
-        play.read_out()
+        running.read_out()
         if away:
             away.wait(PATIENCE)
 
 
 def part(name: str, role: str = "ready", **given: object) -> dict[str, object]:
-    """A part for ``playing``: a process that stays and says that it is ready, unless told otherwise."""
+    """A part for ``running_up``: a process that stays and says that it is ready, unless told otherwise."""
     return {"name": name, "role": role, "ready_line": True, **given}
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from tests.histories.fault_free_service import TODAY
 from tests.histories.history import EventSeen, History, Kind, Operation, Outcome, Rest, State
-from tests.histories.model import TODAY
 
 __all__ = ["ZOE", "Script", "Write", "event", "state"]
 

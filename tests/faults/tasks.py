@@ -1,4 +1,4 @@
-"""What a process of a kill test does: accept an add, run the ingest function, run the sweep function."""
+"""The tasks of a kill test's processes: accept an add, run the ingest function, run the sweep function."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
 from forgetless.service.requests import AddRequest, IncomingMessage
 from forgetless.service.services import Services
-from tests.faults.parts import Place, compose
-from tests.faults.watching import Fate, Step, Watch
+from tests.faults.fault_injection import Fault, Step, Watch
+from tests.faults.shared_stores import Place, compose
 
 __all__ = ["SCOPE", "perform", "perform_in_process"]
 
 SCOPE = Scope("default", user_id="alice")
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 
-#: Acts in which every single write of the ledger is a step, and the function that does them.
+#: Tasks in which every single write of the ledger is a step, and the function that does them.
 STEPWISE = {"ingest-many": "ingest"}
 
 #: How an add under test is asked for.
@@ -32,11 +32,11 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def perform(act: str, argument: Any, place: Place, fate: Fate | None, line: Connection) -> None:
-    """The body of a process: do `act`, then send ("done", its result) or, when it was refused, the error's code."""
-    watch = Watch(fate, line, writes=act in STEPWISE)
+def perform(task: str, argument: Any, place: Place, fault: Fault | None, line: Connection) -> None:
+    """Run a task in a process, then send ("done", result) or, if it was refused, the error's code."""
+    watch = Watch(fault, line, writes=task in STEPWISE)
     try:
-        result = _do(STEPWISE.get(act, act), argument, compose(place, watch))
+        result = _do(STEPWISE.get(task, task), argument, compose(place, watch))
     except ForgetlessError as error:
         line.send((error.code, None))
         return
@@ -44,21 +44,21 @@ def perform(act: str, argument: Any, place: Place, fate: Fate | None, line: Conn
     line.send(("done", result))
 
 
-def perform_in_process(act: str, argument: Any, place: Place, ledger: Ledger | None = None) -> tuple[Any, list[Step]]:
+def perform_in_process(task: str, argument: Any, place: Place, ledger: Ledger | None = None) -> tuple[Any, list[Step]]:
     """The same without a process of its own, over a ledger that is open already where one is given."""
-    watch = Watch(writes=act in STEPWISE)
+    watch = Watch(writes=task in STEPWISE)
     services = compose(place, watch, ledger=None if watch.writes else ledger)
-    return _do(STEPWISE.get(act, act), argument, services), watch.seen
+    return _do(STEPWISE.get(task, task), argument, services), watch.seen
 
 
-def _do(act: str, argument: Any, services: Services) -> Any:
-    if act in _OPTIONS:
+def _do(task: str, argument: Any, services: Services) -> Any:
+    if task in _OPTIONS:
         text, key, *user = argument
         message = IncomingMessage("user", text)
         scope = replace(SCOPE, user_id=user[0]) if user else SCOPE
-        outcome = services.add.add(AddRequest(scope, (message,), idempotency_key=key, **_OPTIONS[act]))
+        outcome = services.add.add(AddRequest(scope, (message,), idempotency_key=key, **_OPTIONS[task]))
         return outcome.job.id
-    return _function(act, services)(argument, None)
+    return _function(task, services)(argument, None)
 
 
 def _function(name: str, services: Services) -> Any:

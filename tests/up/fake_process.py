@@ -1,4 +1,4 @@
-"""Plays a part of the service: player.py ROLE [ARGUMENT], with one behaviour for each role."""
+"""Stands in for a part of the service: fake_process.py ROLE [ARGUMENT], with one behaviour for each role."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import time
 READY = '{"ready": true}'
 
 
-def play(role: str, argument: str) -> int:
+def behave(role: str, argument: str) -> int:
     match role:
         case "ends":
             print(argument, flush=True)
             return 0
         case "fails":
-            print(f"Traceback\nplayer: {argument}", file=sys.stderr, flush=True)
+            print(f"Traceback\nfake process: {argument}", file=sys.stderr, flush=True)
             return 3
         case "hangs":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -33,4 +33,4 @@ def play(role: str, argument: str) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(play(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""))
+    raise SystemExit(behave(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""))

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.histories.anomalies import Anomaly
-from tests.histories.checking import Judgement
+from tests.histories.checker import Judgement
 from tests.histories.history import History, Operation, Outcome, Rest
-from tests.histories.shrinking import shrink
+from tests.histories.shrink import shrink
 
 __all__ = ["report"]
 

@@ -1,4 +1,4 @@
-"""`python -m tests.histories.inside TENANT`: what ledger and index hold by themselves, once nothing is left to do.
+"""`python -m tests.histories.store_contents TENANT` prints what ledger and index hold once all work is done.
 
 It first does what sweep would do in a few minutes, with a clock that is ahead: every process of before is gone, so its
 leases and claims are let go at once. With `--jobs` it waits for the queue's workers too; without a queue nobody will
@@ -23,7 +23,7 @@ from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_services, collection_name
 from forgetless.runtime.settings import Settings, load_settings
 from forgetless.service.services import Ports, Services
-from tests.faults.parts import AheadClock
+from tests.faults.shared_stores import AheadClock
 
 _ROWS = 1000
 _POLL_S = 0.5
@@ -37,7 +37,7 @@ _OWNER = "inside"
 
 def main() -> None:
     """Print one JSON object."""
-    parser = argparse.ArgumentParser(prog="python -m tests.histories.inside", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.histories.store_contents", description=__doc__)
     parser.add_argument("tenant")
     parser.add_argument("--seconds", type=float, required=True, help="how long it may take to come to rest")
     parser.add_argument("--jobs", action="store_true", help="accepted adds must come to an end too")

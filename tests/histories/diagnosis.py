@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from tests.histories.anomalies import Anomaly, AnomalyKind
-from tests.histories.births import Birth
 from tests.histories.history import Kind, Operation
-from tests.histories.linearize import Call, Result
+from tests.histories.linearizability import Call, Result
+from tests.histories.memory_origins import Origin
 from tests.histories.register import (
     Add,
     Delete,
@@ -28,26 +28,26 @@ from tests.histories.register import (
 __all__ = ["explain"]
 
 
-def explain(birth: Birth, result: Result, calls: Sequence[Call], failed: Sequence[Operation] = ()) -> Anomaly:
+def explain(origin: Origin, result: Result, calls: Sequence[Call], failed: Sequence[Operation] = ()) -> Anomaly:
     """The anomaly of a memory whose calls could not be put in order; `failed` are updates of it that were refused."""
     assert result.culprit is not None
     possible = sorted(result.before, key=repr)
-    kind = _Explanation(birth, result.culprit, possible, calls).kind()
+    kind = _Explanation(origin, result.culprit, possible, calls).kind()
     operation = result.culprit.operation
     if kind is AnomalyKind.NEVER_WRITTEN:
         for refused in failed:
             # Had it not been refused, would this be explained?
             done = Call(refused, Update(refused.request, {}), refused.started, math.inf)
-            if _Explanation(birth, result.culprit, possible, [*calls, done]).kind() is not kind:
+            if _Explanation(origin, result.culprit, possible, [*calls, done]).kind() is not kind:
                 message = (
-                    f"memory {birth.id}: the update #{refused.index} was answered as failed, and what it says is shown"
+                    f"memory {origin.id}: the update #{refused.index} was answered as failed, and what it says is shown"
                 )
                 numbers = (refused.index, *((operation.index,) if operation else ()))
-                return Anomaly(AnomalyKind.FAILED_TOOK_EFFECT, message, (birth.id,), numbers)
+                return Anomaly(AnomalyKind.FAILED_TOOK_EFFECT, message, (origin.id,), numbers)
     where = f"#{operation.index}" if operation else "what is there at rest"
     could = " or ".join(dict.fromkeys(map(_told, possible[:3]))) or "nothing"
-    message = f"memory {birth.id}: {where} cannot be explained; possible was {could}"
-    return Anomaly(kind, message, (birth.id,), (operation.index,) if operation else ())
+    message = f"memory {origin.id}: {where} cannot be explained; possible was {could}"
+    return Anomaly(kind, message, (origin.id,), (operation.index,) if operation else ())
 
 
 def _told(register: Register) -> str:
@@ -62,8 +62,8 @@ def _told(register: Register) -> str:
 
 
 class _Explanation:
-    def __init__(self, birth: Birth, culprit: Call, possible: Sequence[Register], calls: Sequence[Call]) -> None:
-        self._before = birth.before
+    def __init__(self, origin: Origin, culprit: Call, possible: Sequence[Register], calls: Sequence[Call]) -> None:
+        self._before = origin.before
         self._culprit = culprit
         self._possible = possible
         self._calls = calls

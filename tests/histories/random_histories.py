@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from tests.histories.fault_free_service import TODAY, Model, RefusedError
 from tests.histories.history import History, Kind, Operation, Outcome
-from tests.histories.model import TODAY, Model, RefusedError
 
 __all__ = ["SCOPES", "Shape", "run"]
 

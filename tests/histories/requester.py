@@ -12,7 +12,7 @@ import httpx
 
 from tests.histories.history import Outcome
 
-__all__ = ["Answer", "Asker"]
+__all__ = ["Answer", "Requester"]
 
 #: An answer that takes longer is not waited for: the client does something else beside what it does not know of.
 TIMEOUT_S = 6.0
@@ -38,7 +38,7 @@ class Answer:
         return str(detail or self.body or "no answer")[:300]
 
 
-class Asker:
+class Requester:
     """One client's connections; not for several threads. `going_on` turns false when the load ends."""
 
     def __init__(

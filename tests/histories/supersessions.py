@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tests.histories.board import word_of
 from tests.histories.history import EventSeen, Kind
 from tests.histories.providers import Named, spoken
 from tests.histories.recorder import Draft
+from tests.histories.shared_knowledge import word_of
 
 __all__ = ["superseded"]
 

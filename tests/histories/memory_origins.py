@@ -11,7 +11,7 @@ from tests.histories.anomalies import Anomaly, AnomalyKind
 from tests.histories.history import EventSeen, History, Kind, Operation, Outcome, State
 from tests.histories.register import UNBORN, Register, frozen
 
-__all__ = ["Birth", "Births", "Sighting", "attribute", "sightings"]
+__all__ = ["Origin", "Origins", "Sighting", "attribute", "sightings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
-class Birth:
+class Origin:
     """Where a memory comes from; `operation` None: it was there at the start."""
 
     id: str
@@ -35,10 +35,10 @@ class Birth:
 
 
 @dataclass(slots=True)
-class Births:
+class Origins:
     """All that could be told; `nameless`: seen only without words, with the first add that each can come from."""
 
-    by_id: dict[str, Birth] = field(default_factory=dict)
+    by_id: dict[str, Origin] = field(default_factory=dict)
     anomalies: list[Anomaly] = field(default_factory=list)
     nameless: dict[str, Operation] = field(default_factory=dict)
 
@@ -87,14 +87,14 @@ def _versioned(events: list[EventSeen]) -> Iterator[State]:
             yield {key: state[key] for key in ("version", "superseded_by", "scope") if key in state}  # type: ignore[misc]
 
 
-def attribute(history: History) -> Births:
-    """Find the birth of every memory that was ever seen."""
-    return _Attribution(history).births
+def attribute(history: History) -> Origins:
+    """Find the origin of every memory that was ever seen."""
+    return _Attribution(history).origins
 
 
 class _Attribution:
     def __init__(self, history: History) -> None:
-        self.births = Births()
+        self.origins = Origins()
         self._texts: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._seen: dict[str, Sighting] = {}
         successors: dict[str, Sighting] = {}
@@ -119,7 +119,7 @@ class _Attribution:
         for add in self._adds:
             self._answered(add)
         for id_ in self._seen:
-            if id_ not in self.births.by_id:
+            if id_ not in self.origins.by_id:
                 self._unanswered(id_)
         for add in self._adds:
             self._lost(add, history)
@@ -133,7 +133,7 @@ class _Attribution:
                 state.get("expiration"),
                 state.get("superseded_by"),
             )
-            self.births.by_id[state["id"]] = Birth(state["id"], state.get("scope", {}), state["text"], None, before)
+            self.origins.by_id[state["id"]] = Origin(state["id"], state.get("scope", {}), state["text"], None, before)
 
     def _answered(self, add: Operation) -> None:
         """The memories that an add's answer names; one without a text, or with a later one, by elimination."""
@@ -141,7 +141,7 @@ class _Attribution:
         free = self._free[add.index]
         unnamed: list[str] = []
         for state in named:
-            if state["id"] in self.births.by_id:
+            if state["id"] in self.origins.by_id:
                 self._twice(state["id"], add)
                 free[:] = [text for text in free if text != state.get("text")]
             elif state.get("text") in free:
@@ -169,7 +169,7 @@ class _Attribution:
         open_adds = (add for add in self._adds if self._free[add.index] and _fits(add, seen))
         first = next(open_adds, None) if not self._texts[id_] else None
         if first is not None:
-            self.births.nameless[id_] = first
+            self.origins.nameless[id_] = first
         elif adds and adds[0].outcome is not Outcome.FAILED:
             self._doubled(id_, adds[0], "a memory of that text is known already")
         else:
@@ -177,7 +177,7 @@ class _Attribution:
 
     def _born(self, id_: str, add: Operation, text: str) -> None:
         self._free[add.index].remove(text)
-        self.births.by_id[id_] = Birth(id_, add.request["scope"], text, add)
+        self.origins.by_id[id_] = Origin(id_, add.request["scope"], text, add)
 
     def _lost(self, add: Operation, history: History) -> None:
         """An add that was answered, and of which a text is nowhere, though nothing can have taken it away."""
@@ -191,7 +191,7 @@ class _Attribution:
         until = add.ended if "memories" in add.answer else None
         if lost and not any(self._may_take(one, add, until) for one in history.operations):
             message = f"the add was acknowledged, and no memory that says {lost[0]!r} is in its answer or anywhere else"
-            self.births.anomalies.append(Anomaly(AnomalyKind.LOST_ADD, message, (), (add.index,)))
+            self.origins.anomalies.append(Anomaly(AnomalyKind.LOST_ADD, message, (), (add.index,)))
 
     def _may_take(self, one: Operation, add: Operation, until: float | None) -> bool:
         """Whether it may have deleted what the add had made, after the add began and before `until` (None: ever)."""
@@ -200,20 +200,20 @@ class _Attribution:
         if one.outcome is Outcome.OK and one.ended is not None and one.ended < add.started:
             return False
         if one.kind is Kind.DELETE:
-            return one.request["id"] not in self.births.by_id
+            return one.request["id"] not in self.origins.by_id
         deletes = one.kind in {Kind.SCOPE_DELETE, Kind.FILTER_DELETE}
         return deletes and one.request["scope"].items() <= add.request["scope"].items()
 
     def _twice(self, id_: str, add: Operation) -> None:
-        first = self.births.by_id[id_].operation
+        first = self.origins.by_id[id_].operation
         numbers = tuple(one.index for one in (first, add) if one is not None)
         message = f"memory {id_} is the answer of two adds"
-        self.births.anomalies.append(Anomaly(AnomalyKind.ONE_FOR_TWO, message, (id_,), numbers))
+        self.origins.anomalies.append(Anomaly(AnomalyKind.ONE_FOR_TWO, message, (id_,), numbers))
 
     def _doubled(self, id_: str, add: Operation, why: str) -> None:
-        others = [birth.id for birth in self.births.by_id.values() if birth.operation is add]
+        others = [origin.id for origin in self.origins.by_id.values() if origin.operation is add]
         message = f"one add has made memory {id_} beside {', '.join(others) or 'none'}: {why}"
-        self.births.anomalies.append(Anomaly(AnomalyKind.DOUBLED_ADD, message, (*others, id_), (add.index,)))
+        self.origins.anomalies.append(Anomaly(AnomalyKind.DOUBLED_ADD, message, (*others, id_), (add.index,)))
 
     def _foreign(self, seen: Sighting, adds: list[Operation]) -> None:
         kind, why = AnomalyKind.NEVER_WRITTEN, "no add can have made it"
@@ -221,7 +221,7 @@ class _Attribution:
             kind, why = AnomalyKind.FAILED_TOOK_EFFECT, f"the add #{adds[0].index} that says so was answered as failed"
         numbers = [add.index for add in adds[:1]] + ([seen.operation.index] if seen.operation else [])
         message = f"memory {seen.id} is shown ({seen.state.get('text')!r}), but {why}"
-        self.births.anomalies.append(Anomaly(kind, message, (seen.id,), tuple(numbers)))
+        self.origins.anomalies.append(Anomaly(kind, message, (seen.id,), tuple(numbers)))
 
 
 def _fits(add: Operation, seen: Sighting) -> bool:
