@@ -2,8 +2,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from local.artifacts.checking import faults, lines
-from local.artifacts.reading import ARCHITECTURES, read_build
+from local.artifacts.build import ARCHITECTURES, faults, lines, read_build
 from local.emulator.specs import TemplateError
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from local.bench.authentication import AuthenticationCost
 from local.bench.imports import ImportCost
-from local.bench.keys import AuthenticationCost
 from local.bench.load import LoadResult
-from local.bench.searching import SearchResult
+from local.bench.search_load import SearchResult
 from local.results.report import Table
 
 __all__ = ["authentication_table", "cpu_table", "emulators_table", "import_table", "overhead_table", "search_table"]

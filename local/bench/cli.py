@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from local.bench.authentication import authentication_cost
 from local.bench.bench_tables import (
     authentication_table,
     cpu_table,
@@ -20,9 +21,8 @@ from local.bench.bench_tables import (
 )
 from local.bench.emulators import compare, ratio, why_not
 from local.bench.imports import import_costs
-from local.bench.keys import authentication_cost
 from local.bench.overhead import function_environment, overhead
-from local.bench.searching import load, measure_search, user_of
+from local.bench.search_load import load, measure_search, user_of
 from local.client import Client, Connection, add_options, read_connection, state_folder
 from local.results.result import Result, show
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local.artifacts.reading import Build, read_build
+from local.artifacts.build import Build, read_build
 from local.client import ToolError, run
 from local.emulator.specs import TemplateError
 from local.lambda_python import VERSION, find_python

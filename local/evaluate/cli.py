@@ -11,10 +11,10 @@ from pathlib import Path
 from rich.console import Console
 
 from local.client import Client, add_options, read_connection
+from local.evaluate.evaluation import Recipe, Evaluation
 from local.evaluate.locomo import Conversation, read_conversation
+from local.evaluate.recall import Answer
 from local.evaluate.recall_table import recall_figures, recall_table
-from local.evaluate.replay import Recipe, Replay
-from local.evaluate.scoring import Answer
 from local.results.result import Result, show
 
 __all__ = ["main"]
@@ -40,15 +40,15 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 def _evaluate(
     client: Client, conversation: Conversation, recipe: Recipe, options: argparse.Namespace, console: Console
 ) -> list[Answer]:
-    replay = Replay(client, conversation, recipe)
+    evaluation = Evaluation(client, conversation, recipe)
     try:
         with console.status(f"{conversation.name}: adding {len(conversation.turns)} turns"):
-            replay.load()
+            evaluation.load()
         with console.status(f"{conversation.name}: asking {len(conversation.questions)} questions"):
-            return replay.ask(options.clients)
+            return evaluation.ask(options.clients)
     finally:
         if not options.keep:
-            replay.delete()
+            evaluation.delete()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from local.evaluate.scoring import CUTS, Answer, score
+from local.evaluate.recall import CUTS, Answer, score
 from local.results.report import Table
 
 __all__ = ["recall_figures", "recall_table"]

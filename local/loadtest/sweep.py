@@ -20,7 +20,7 @@ from local.loadtest.report.plots import shares
 from local.loadtest.result_files import facts, head
 from local.loadtest.scratch_service import ScratchService, newer_lite, scratch_service, scratch_uvicorn
 from local.loadtest.versus.command import loads_over, pids_of
-from local.loadtest.versus.measuring import Contestant, Standing, play, standings
+from local.loadtest.versus.rounds import Contestant, Standing, play, standings
 from local.results.report import Report, Section, Table
 from local.results.result import Result, new_folder
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from local.emulator.template.document import read_document
 from local.sam.serve import MARK
 from local.up.keys import write_private
 from local.up.parts import Part, environment_of_functions, index_part, ledger_command, ledger_part
@@ -141,11 +142,9 @@ def _sam(
     variables: Mapping[str, str],
 ) -> Part:
     """One `sam local`: warm containers of its own; variables go into a template and a file of its own."""
-    from local.sam.built import write_template  # noqa: PLC0415 - needs what `sam build` made
-
     template = BUILT / f"forgetless-{name}-{port}.yaml"
     more = {key: value for key, value in variables.items() if key.startswith("AWS_")} | {MARK: str(port)}
-    write_template(BUILT / "template.yaml", template, more)
+    _write_template(BUILT / "template.yaml", template, more)
     handed = settings.up.state / f"{name}.env.json"
     write_private(handed, json.dumps({"Parameters": {**variables, MARK: str(port)}}) + "\n")
     command = (
@@ -165,6 +164,17 @@ def _sam(
         ports={"port" if verb == "start-api" else "functions-port": port},
         host=_LOOPBACK,
     )
+
+
+def _write_template(built: Path, made: Path, variables: Mapping[str, str]) -> None:
+    """Write the built template beside itself, with more variables for all functions, as JSON (which is YAML).
+
+    `sam local` drops variables that the template does not declare.
+    """
+    content = dict(read_document(built).content)
+    functions = content.setdefault("Globals", {}).setdefault("Function", {})
+    functions.setdefault("Environment", {}).setdefault("Variables", {}).update(variables)
+    made.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:

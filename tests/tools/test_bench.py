@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from local.bench.authentication import authentication_cost
 from local.bench.bench_tables import cpu_table
 from local.bench.cli import main
+from local.bench.cpu_times import cpu_per_request_ms, cpu_seconds
 from local.bench.imports import ImportCost
-from local.bench.keys import authentication_cost
 from local.bench.load import LoadResult, Plan, measure, request_text
-from local.bench.processes import cpu_per_request_ms, cpu_seconds
-from local.bench.searching import SearchResult, load, user_of
+from local.bench.search_load import SearchResult, load, user_of
 from local.bench.texts import memories, queries
 from local.client import Client, Connection, ToolError
 from local.results.result import Result

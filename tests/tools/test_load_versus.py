@@ -15,8 +15,8 @@ from local.loadtest.preload import Preload
 from local.loadtest.scratch_service import answers, free_port, process, wait_for
 from local.loadtest.versus.command import loads_over
 from local.loadtest.versus.comparison_report import FUNCTIONS, MEM0, versus_report
-from local.loadtest.versus.measuring import Contestant, Round, Standing, play, standings, usage
 from local.loadtest.versus.mem0_server import mem0_python, mem0_server
+from local.loadtest.versus.rounds import Contestant, Round, Standing, play, standings, usage
 from local.results.page import to_page
 from local.results.report import to_markdown
 from tests.tools.fake_service import KEY, FakeService

@@ -14,9 +14,9 @@ from typing import Protocol
 
 import orjson
 
+from local.emulator.environments.log_lines import Report, end_lines, start_line
 from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.process import Process
-from local.emulator.environments.report import Report, end_lines, start_line
 from local.emulator.invocation import Invocation, InvokeResult, error_result
 from local.emulator.runtime_api.server import RuntimeApi
 from local.emulator.specs import FunctionSpec

@@ -20,8 +20,8 @@ from local.loadtest.result_files import head
 from local.loadtest.scenario import search_body
 from local.loadtest.scratch_service import ScratchService, scratch_service, scratch_uvicorn
 from local.loadtest.versus.comparison_report import FUNCTIONS, MEM0, UVICORN, versus_report
-from local.loadtest.versus.measuring import Contestant, Round, play, standings
 from local.loadtest.versus.mem0_server import Mem0, mem0_python, mem0_server
+from local.loadtest.versus.rounds import Contestant, Round, play, standings
 from local.results.result import Result, new_folder
 from local.up.record import read_record
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from local.loadtest.report.plots import groups
 from local.loadtest.result_files import facts
-from local.loadtest.versus.measuring import Standing
+from local.loadtest.versus.rounds import Standing
 from local.results.report import Report, Section, Table, Tile
 
 __all__ = ["FUNCTIONS", "MEM0", "UVICORN", "versus_report"]

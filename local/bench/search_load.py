@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local.bench.cpu_times import cpu_per_request_ms, cpu_seconds
 from local.bench.load import LoadResult, Plan, measure, request_text
-from local.bench.processes import cpu_per_request_ms, cpu_seconds
 from local.bench.texts import memories, queries
 from local.client import Client, Connection
 

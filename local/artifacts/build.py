@@ -1,21 +1,27 @@
-"""Reads .aws-sam: which function carries which layers, how large they are, and for which machine they are built."""
+"""Reads and judges what `sam build` made: the size of each function with its layers, and the machine it is built for.
+
+A function above the limit or for another machine must not be deployed.
+"""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from local.emulator.template.document import read_document
 
-__all__ = ["ARCHITECTURES", "LIMIT_BYTES", "Artifact", "Build", "read_build"]
+__all__ = ["ARCHITECTURES", "LIMIT_BYTES", "Artifact", "Build", "faults", "lines", "read_build"]
 
 #: Lambda's limit for a function's code and layers together, unzipped.
 LIMIT_BYTES = 250 * 1024 * 1024
 
 #: Lambda's names, by the machine number in an ELF header.
 ARCHITECTURES = {62: "x86_64", 183: "arm64"}
+
+_MB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,26 @@ def read_build(folder: Path) -> Build:
             functions[name] = Artifact(name, folder / properties["CodeUri"])
             carried[name] = tuple(layer["Ref"] for layer in [*shared, *(properties.get("Layers") or [])])
     return Build(layers, functions, carried)
+
+
+def lines(build: Build) -> Iterator[str]:
+    """The sizes, one line each."""
+    for name, layer in build.layers.items():
+        architectures = ", ".join(sorted(layer.architectures())) or "any machine"
+        yield f"{name}: {layer.bytes() / _MB:.1f} MB unzipped, {layer.bytecode()} modules compiled, {architectures}"
+    for name in build.functions:
+        yield f"{name}: {build.unzipped(name) / _MB:.1f} MB of {LIMIT_BYTES // _MB} MB with its layers"
+
+
+def faults(build: Build, architecture: str, limit: int = LIMIT_BYTES) -> Iterator[str]:
+    """Why it must not be deployed; nothing when it may."""
+    for name in build.functions:
+        if (size := build.unzipped(name)) > limit:
+            yield f"{name} unpacks to {size / _MB:.1f} MB with its layers; Lambda allows {limit / _MB:.0f} MB"
+    for name, layer in build.layers.items():
+        for found, files in layer.architectures().items():
+            if found != architecture:
+                yield f"{name} is for {found}, not {architecture}: {min(files)} and {len(files) - 1} more"
 
 
 def _architecture(path: Path) -> str | None:

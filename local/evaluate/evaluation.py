@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from local.client import Client, ToolError
 from local.evaluate.locomo import Conversation, Question, Turn
-from local.evaluate.scoring import CUTS, Answer
+from local.evaluate.recall import CUTS, Answer
 
-__all__ = ["Recipe", "Replay"]
+__all__ = ["Recipe", "Evaluation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Recipe:
         return f"{turn.speaker}: {turn.text}" if self.speaker else turn.text
 
 
-class Replay:
+class Evaluation:
     """One conversation under a user of its own."""
 
     def __init__(self, client: Client, conversation: Conversation, recipe: Recipe) -> None:
