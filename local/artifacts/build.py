@@ -50,18 +50,18 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """Everything built, and what each function carries."""
+    """All layers and functions of a build, and the layers that each function uses."""
 
     layers: dict[str, Artifact]
     functions: dict[str, Artifact]
     carried: dict[str, tuple[str, ...]]
 
     def unzipped(self, function: str) -> int:
-        """What Lambda unpacks for the function, in bytes."""
+        """Return the bytes that Lambda unpacks for the function."""
         return self.functions[function].bytes() + sum(self.layers[name].bytes() for name in self.carried[function])
 
     def python_path(self, function: str) -> list[Path]:
-        """Where the function's imports are looked for, as on Lambda: its code, then its layers, the last one first."""
+        """Return the function's import path as on Lambda: its code, then its layers, the last one first."""
         layers = [self.layers[name].folder / "python" for name in reversed(self.carried[function])]
         return [self.functions[function].folder, *layers]
 
@@ -83,7 +83,7 @@ def read_build(folder: Path) -> Build:
 
 
 def lines(build: Build) -> Iterator[str]:
-    """The sizes, one line each."""
+    """Return the sizes, one line each."""
     for name, layer in build.layers.items():
         architectures = ", ".join(sorted(layer.architectures())) or "any machine"
         yield f"{name}: {layer.bytes() / _MB:.1f} MB unzipped, {layer.bytecode()} modules compiled, {architectures}"
@@ -92,7 +92,7 @@ def lines(build: Build) -> Iterator[str]:
 
 
 def faults(build: Build, architecture: str, limit: int = LIMIT_BYTES) -> Iterator[str]:
-    """Why it must not be deployed; nothing when it may."""
+    """Return the reasons why the build must not be deployed; none when it may."""
     for name in build.functions:
         if (size := build.unzipped(name)) > limit:
             yield f"{name} unpacks to {size / _MB:.1f} MB with its layers; Lambda allows {limit / _MB:.0f} MB"

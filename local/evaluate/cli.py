@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from local.client import Client, add_options, read_connection
-from local.evaluate.evaluation import Recipe, Evaluation
+from local.evaluate.evaluation import Evaluation, Recipe
 from local.evaluate.locomo import Conversation, read_conversation
 from local.evaluate.recall import Answer
 from local.evaluate.recall_table import recall_figures, recall_table

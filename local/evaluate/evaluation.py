@@ -12,7 +12,7 @@ from local.client import Client, ToolError
 from local.evaluate.locomo import Conversation, Question, Turn
 from local.evaluate.recall import CUTS, Answer
 
-__all__ = ["Recipe", "Evaluation"]
+__all__ = ["Evaluation", "Recipe"]
 
 
 @dataclass(frozen=True, slots=True)
