@@ -31,8 +31,8 @@ class UnusableFileError(Exception):
 def fault_of(database: Path, *, tables: dict[str, set[str]], seconds: float = LOOK_SECONDS) -> str | None:
     """Return what is wrong with a database that nobody else uses; None if it is sound or does not exist.
 
-    ``tables`` are the columns by which the program that owns the file recognises it. Raises UnusableFileError for a file
-    that is locked or closed to us: it may well be sound.
+    ``tables`` are the columns by which the program that owns the file recognises it. Raises UnusableFileError for a
+    file that is locked or that we may not open: it may be sound.
     """
     for file in files_of(database):
         if os.path.lexists(file) and not file.is_file():

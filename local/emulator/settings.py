@@ -1,4 +1,4 @@
-"""What the emulator is told on its command line, read and checked."""
+"""The settings of the emulator, read from its command line and checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.emulator.specs import FunctionSpec, TemplateError
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """Variables set over the template's: for all functions, and for one by its logical id."""
+    """Variables that override the template's: for all functions, and for one by its logical id."""
 
     shared: dict[str, str] = field(default_factory=dict)
     functions: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The plain model of a template: what the emulator runs, without CloudFormation in it."""
+"""The functions, routes, queues and schedules of a template as plain data, without CloudFormation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-#: What every emulated ARN and URL carries; the same that moto uses.
+#: The account number in emulated ARNs and URLs; moto uses the same.
 ACCOUNT_ID = "123456789012"
 
 #: The API that SAM makes for routes that name none.
@@ -120,7 +120,7 @@ class ScheduleSpec:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """All that one template describes and the emulator knows."""
+    """Everything in a template that the emulator knows."""
 
     path: Path
     functions: dict[str, FunctionSpec]
@@ -133,7 +133,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the emulated account lies: what ARNs and URLs are made of."""
+    """The region and addresses of the emulated account, from which ARNs and URLs are made."""
 
     region: str = "us-east-1"
     queue_url: str = "http://127.0.0.1:9324"

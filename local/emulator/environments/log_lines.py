@@ -11,7 +11,7 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one invocation took: times in milliseconds, memory in MB; `status` is success, timeout or error."""
+    """The time (in milliseconds) and memory (in MB) of one invocation; `status` is success, timeout or error."""
 
     request_id: str
     duration: float

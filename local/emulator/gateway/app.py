@@ -29,7 +29,7 @@ from local.emulator.gateway.routes import Match, Routes
 from local.emulator.invocation import Invoker, InvokeResult, ThrottledError, new_trace_id
 from local.emulator.specs import ApiSpec, AuthorizerSpec, RouteSpec
 
-#: API Gateway reads this much of a body, and Lambda takes this much of an event, in bytes.
+#: The most bytes of a body that API Gateway reads, and of an event that Lambda accepts.
 MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
 #: Request line and headers together, in bytes.
@@ -116,7 +116,7 @@ class Gateway:
             return message_response(500, "Internal Server Error")
 
     async def _result(self, route: RouteSpec, payload: bytes, trace_id: str) -> InvokeResult:
-        """Return the function's result; one that comes after the time-out is dropped, its invocation is not."""
+        """Return the function's result; after the time-out the invocation goes on, but its result is dropped."""
         future = self._functions[route.function].submit(payload, trace_id=trace_id)
         done, _ = await asyncio.wait([future], timeout=route.time_limit)
         if not done:

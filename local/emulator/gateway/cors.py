@@ -1,4 +1,4 @@
-"""CORS of an HTTP API: preflight requests are the gateway's own, and so are the headers of answers."""
+"""CORS of an HTTP API: the gateway answers preflight requests itself and sets the headers of all answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def is_preflight(method: str, headers: Headers) -> bool:
-    """Return whether a request only asks what is permitted."""
+    """Return whether a request is a preflight request."""
     names = {name for name, _ in headers}
     return method == "OPTIONS" and b"origin" in names and b"access-control-request-method" in names
 

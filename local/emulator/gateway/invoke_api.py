@@ -15,7 +15,7 @@ from local.emulator.asgi import ClientGoneError, Receive, Scope, Send, read_body
 from local.emulator.gateway.app import MAX_BODY_BYTES, MAX_PAYLOAD_BYTES
 from local.emulator.invocation import Invoker, InvokeResult, ThrottledError, invoke_async, new_request_id
 
-#: Asynchronous invocations take less, in bytes.
+#: The most bytes of the event of an asynchronous invocation.
 MAX_EVENT_BYTES = 256 * 1024
 _PREFIX, _SUFFIX = "/2015-03-31/functions/", "/invocations"
 
@@ -93,7 +93,7 @@ class InvokeApi:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Give up what is still to be retried."""
+        """Cancel the retries that are still to come."""
         for task in list(self._tasks):
             task.cancel()
 

@@ -13,7 +13,7 @@ import httptools
 
 from local.emulator.runtime_api.routes import Reply, Request, Runtime, handle
 
-#: Answers are at most 6 MB, but what is beyond must be read to be refused.
+#: Answers may have 6 MB, but a larger one must be read before it can be refused.
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
@@ -24,7 +24,8 @@ class RuntimeApi:
         self._runtime = runtime
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
-        #: Where the runtime waits for an event, until its next call: whether it has read the event is not known.
+        #: The connection on which the runtime waits for an event, until its next call. Whether the runtime has read
+        #: an event that was sent is not known before that call.
         self.poller: _Connection | None = None
         self._none = asyncio.Event()
         self._none.set()
@@ -100,7 +101,7 @@ class _Connection(asyncio.Protocol):
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        """Invite a body whose sender asked first."""
+        """Answer `Expect: 100-continue`, so that the body follows."""
         if self._headers.get("expect", "").lower() == "100-continue" and self._transport:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -117,7 +118,7 @@ class _Connection(asyncio.Protocol):
         method = self._parser.get_method().decode("ascii")
         request = Request(method, self._url.decode("latin-1"), self._headers, b"".join(self._body))
         self._begin_next()
-        # Set first: an event that waits already is sent within the call.
+        # Set first, because an event that already waits is sent within the call.
         self._api.poller = self
         reply = handle(self._runtime, request, self.send)
         if reply is not None:
@@ -128,7 +129,7 @@ class _Connection(asyncio.Protocol):
         self._url, self._body, self._size, self._headers = b"", [], 0, {}
 
     def send(self, reply: Reply) -> None:
-        """Write a reply; a connection that is gone takes none."""
+        """Write a reply, unless the connection is closed."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(reply.encode())
         elif self._api.poller is self:

@@ -13,7 +13,7 @@ from local.emulator.invocation import new_request_id
 from local.emulator.sqs.errors import SqsError, UnsupportedOperationError
 from local.emulator.sqs.operations import Operations
 
-#: Where whoever supervises the emulator looks.
+#: The path of the status page, for supervisors.
 STATUS_PATH = "/_emulator/status"
 _MAX_BODY_BYTES = 16 * 1024 * 1024
 _PREFIX = "AmazonSQS."
@@ -50,7 +50,7 @@ class QueueServer:
         await _send(send, 200, orjson.dumps(answer), [])
 
     async def _call(self, operation: str, members: dict[str, Any], receive: Receive) -> dict[str, Any]:
-        """Call; a client that leaves a long poll must not take a message with it."""
+        """Call an operation; a client that leaves during a long poll must not receive a message."""
         call = asyncio.ensure_future(self._operations.call(operation, members))
         if operation != "ReceiveMessage":
             return await call

@@ -14,7 +14,7 @@ from local.emulator.template.expressions import parse_expression
 
 @dataclass(slots=True)
 class Events:
-    """What the functions of a template listen to."""
+    """The events to which the functions of a template listen."""
 
     apis: tuple[ApiSpec, ...] = ()
     queues: tuple[QueueEventSpec, ...] = ()

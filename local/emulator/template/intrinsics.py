@@ -93,7 +93,7 @@ class Resolver:
         return self.physical_name(name)
 
     def physical_name(self, logical_id: str) -> str:
-        """Return the name that a resource bears outside of the template."""
+        """Return the name of a resource outside of the template."""
         resource = self._resource(logical_id)
         properties = resource.get("Properties") or {}
         kind = str(resource.get("Type")).rsplit("::", 1)[-1]

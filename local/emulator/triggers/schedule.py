@@ -1,4 +1,4 @@
-"""Running functions by the clock, with the retries of asynchronous invocations."""
+"""Runs functions by the clock, with the retries of asynchronous invocations."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Schedule:
         self._add(self._run())
 
     async def stop(self) -> None:
-        """Stop; invocations in progress are not waited for."""
+        """Stop without waiting for invocations in progress."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
