@@ -1,4 +1,4 @@
-"""What it costs to know the caller: CPU of authentication and access for one request, the cache warm."""
+"""Measures the CPU time of authentication and access for one request, with a warm cache."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["AuthenticationCost", "authentication_cost"]
 
 REQUESTS = 5000
 _REPEATS = 5
-#: A route that is found late, by a pattern.
+#: A route that is found last, by a pattern.
 _PATH = "/api-keys/5f0c2a9e-0000-5000-8000-000000000000"
 
 
@@ -39,7 +39,7 @@ class AuthenticationCost:
 
 
 def authentication_cost(requests: int = REQUESTS) -> AuthenticationCost:
-    """The least of several runs, less what the same loop costs without these layers."""
+    """Return the lowest of several runs, minus the time of the same loop without these layers."""
     with tempfile.TemporaryDirectory() as folder:
         ledger = SqliteLedger(Path(folder) / "ledger.db")
         ports = Ports(ledger, MemoryIndex(), FakeEmbedder(), NoQueue(), SystemClock())
@@ -78,7 +78,7 @@ def _seconds(app: ASGIApp, secret: str, requests: int) -> float:
     async def run() -> float:
         start = 0.0
         for number in range(requests + 1):
-            if number == 1:  # the first one asks the ledger
+            if number == 1:  # The first request asks the ledger.
                 start = time.process_time()
             scope = {"type": "http", "method": "DELETE", "path": _PATH, "headers": headers}
             await app(scope, receive, send)

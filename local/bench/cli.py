@@ -1,4 +1,4 @@
-"""Command line of the bench: measures, shows, saves."""
+"""The command line of the bench: measures, prints tables and saves a file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WHAT = ("overhead", "search", "imports", "keys", "emulators")
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Measure what was asked for; raises ToolError."""
+    """Measure the chosen things; raises ToolError."""
     options = _parser().parse_args(arguments)
     connection = read_connection(options, environment)
     state = (options.state or state_folder(environment)).resolve()
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _emulators(console: Console, seconds: float) -> Any:
-    """Ours against `sam local start-api`, where there is a Docker engine."""
+    """Compare our emulator with `sam local start-api`, if there is a Docker engine."""
     reason = why_not()
     if reason:
         console.print(f"sam local start-api is not measured: {reason}")
@@ -86,7 +86,7 @@ def _search(console: Console, connection: Connection, state: Path, options: argp
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m local.bench",
-        description="Figures of the running service; ratios on one machine, never a promise for another.",
+        description="Measure the running service. The figures hold for this machine only.",
     )
     parser.add_argument("--only", nargs="+", choices=_WHAT, default=_WHAT, help="measure only these")
     parser.add_argument("--memories", type=int, default=10_000, help="memories to search (default %(default)s)")

@@ -26,7 +26,7 @@ from local.up.settings import ROOT
 
 __all__ = ["ColdStart", "cold_starts", "main"]
 
-#: What Lambda's runtime brings and the layers therefore leave out; all of it is Python alone.
+#: Packages that Lambda's runtime has and the layers therefore leave out; all are pure Python.
 _OF_THE_RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
 
 #: CPU seconds since the process began: at the end of init, with services composed, after the ledger's first answer
@@ -55,7 +55,7 @@ print(json.dumps(marks))
 
 @dataclass(frozen=True, slots=True)
 class ColdStart:
-    """CPU seconds from the start of the process, the least of several runs: each figure holds those before it."""
+    """CPU seconds since the start of the process, the lowest of several runs; each includes the ones before it."""
 
     function: str
     ledger: str
@@ -66,7 +66,7 @@ class ColdStart:
 
 
 def cold_starts(build: Build, python: str | None, ledgers: Sequence[str], runs: int) -> list[ColdStart]:
-    """Measure every function with every ledger; without `python` under this interpreter and with its own packages.
+    """Measure every function with every ledger. Without `python`, this interpreter and its packages are used.
 
     Raises ToolError when a function does not start.
     """
@@ -80,7 +80,7 @@ def cold_starts(build: Build, python: str | None, ledgers: Sequence[str], runs: 
 
 
 def _runtime_packages(target: Path, python: str) -> Path:
-    """The runtime's own packages as this project pins them, with bytecode for `python`."""
+    """Install the runtime's packages as this project pins them, with bytecode for `python`."""
     import boto3  # noqa: PLC0415 - only to see where it lies
 
     target.mkdir()
@@ -104,7 +104,7 @@ def _measure(build: Build, name: str, ledger: str, at: tuple[str, Path, Path], r
     python, runtime, folder = at
     variables = _variables(ledger, folder)
     if python != sys.executable:
-        # As on Lambda, where /opt is read-only: what the layer does not bring compiled is compiled each time.
+        # As on Lambda, where /opt is read-only: modules without bytecode in the layer are compiled each time.
         variables["PYTHONDONTWRITEBYTECODE"] = "1"
     path = [*build.python_path(name), runtime]
     environment = variables | {"PYTHONPATH": os.pathsep.join(str(one.absolute()) for one in path)}
@@ -153,7 +153,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     parser = argparse.ArgumentParser(prog="make bench-cold ARGS=", description=__doc__)
     parser.add_argument("--build", type=Path, default=Path(".aws-sam/build"), help="sam's build folder")
     parser.add_argument("--ledgers", nargs="+", default=["sqlite"], help="sqlite, dynamodb (default sqlite)")
-    parser.add_argument("--runs", type=int, default=7, help="runs of each; the least counts (default 7)")
+    parser.add_argument("--runs", type=int, default=7, help="runs of each; the lowest counts (default 7)")
     parser.add_argument("--out", type=Path, default=Path("bench-results"), help="where the JSON file goes")
     options = parser.parse_args(arguments)
     python = find_python(environment)

@@ -13,7 +13,7 @@ from local.up.record import is_locked, read_record
 
 __all__ = ["cpu_per_request_ms", "cpu_seconds"]
 
-#: Lambda tells a process by this variable which function it runs.
+#: The variable in which Lambda gives a process the name of its function.
 _FUNCTION_NAME = "AWS_LAMBDA_FUNCTION_NAME"
 
 #: Part and pid of a process; its CPU time in seconds.
@@ -21,7 +21,7 @@ Usage = Mapping[tuple[str, int], float]
 
 
 def cpu_seconds(state: Path) -> dict[tuple[str, int], float]:
-    """CPU seconds so far of every process of the `make up` on this state folder; raises ToolError when none runs."""
+    """Return the CPU seconds of each process of the `make up` on this state folder; raises ToolError if none runs."""
     record = read_record(state) if is_locked(state) else None
     if record is None:
         raise ToolError(f"nothing that `make up` started runs on {state}: CPU times are of this machine's service only")
@@ -36,7 +36,7 @@ def cpu_seconds(state: Path) -> dict[tuple[str, int], float]:
 
 
 def cpu_per_request_ms(before: Usage, after: Usage, requests: int) -> dict[str, float]:
-    """Milliseconds of CPU that each part spent on a request; a process that is new counts from 0."""
+    """Return the milliseconds of CPU that each part spent on a request; a new process counts from 0."""
     spent: defaultdict[str, float] = defaultdict(float)
     for key, seconds in after.items():
         spent[key[0]] += seconds - before.get(key, 0.0)
@@ -47,7 +47,7 @@ def _count(usage: dict[tuple[str, int], float], part: str, process: psutil.Proce
     try:
         function = process.environ().get(_FUNCTION_NAME)
         times = process.cpu_times()
-    except psutil.Error:  # it ended in between
+    except psutil.Error:  # The process ended in between.
         return
     name = f"function {function}" if function else part
     usage[name, process.pid] = times.user + times.system

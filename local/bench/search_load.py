@@ -1,4 +1,4 @@
-"""Search through the whole path over many memories: latency, throughput and the CPU time of each part."""
+"""Measures search over many memories through the whole service: latency, throughput, and CPU time of each part."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from local.client import Client, Connection
 __all__ = ["CLIENTS", "SearchResult", "load", "measure_search", "user_of"]
 
 CLIENTS = (1, 16, 64)
-#: Texts in one add, and adds at a time.
+#: Texts in one add, and adds in parallel.
 BATCH = 100
 LOADERS = 3
 #: Seconds after which no further add is sent, so that the whole bench stays below four minutes.
@@ -27,14 +27,14 @@ QUERIES = 500
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What one number of clients got, and the milliseconds of CPU that each part spent on a search."""
+    """The figures for one number of clients, and the milliseconds of CPU that each part spent on a search."""
 
     result: LoadResult
     cpu_ms: dict[str, float]
 
     @property
     def total_cpu_ms(self) -> float:
-        """CPU of all parts together for one search."""
+        """Return the CPU time of all parts together for one search."""
         return round(sum(self.cpu_ms.values()), 3)
 
     def as_object(self) -> dict[str, Any]:
@@ -43,14 +43,14 @@ class SearchResult:
 
 
 def user_of(count: int) -> str:
-    """The user that holds the bench's memories; all under one, so that the filter narrows nothing."""
+    """Return the one user that has all memories of the bench, so that the filter excludes none."""
     return f"bench-{count}"
 
 
 def load(client: Client, count: int, progress: Callable[[int], None]) -> int:
-    """Have ``count`` memories there; returns how many there are, fewer when the machine is slow.
+    """Add memories until there are ``count``; return how many there are, fewer if the machine is slow.
 
-    Those of an earlier bench are used again. ``progress`` hears how many each call added.
+    Those of an earlier bench are used again. ``progress`` is called with the number that each add stored.
     """
     user = user_of(count)
     held = {entity["id"]: entity["total_memories"] for entity in client.call("GET", "/entities")}
@@ -75,7 +75,7 @@ def measure_search(connection: Connection, state: Path, count: int, seconds: flo
     requests = tuple(request_text(connection.url, "POST", "/search", connection.key, body) for body in bodies)
     results = []
     for clients in CLIENTS:
-        # The warm-up is a run of its own, so that CPU times are of counted requests only.
+        # The warm-up is a separate run, so that CPU times belong to counted requests only.
         measure(Plan(connection.url, requests, clients, seconds=1.0, warmup_s=0.5))
         before = cpu_seconds(state)
         result = measure(Plan(connection.url, requests, clients, seconds, warmup_s=0.0))

@@ -1,4 +1,4 @@
-"""Command line of the demo: tells the story, asks, and shows what came back."""
+"""The command line of the demo: replays the story, asks the questions, and shows the answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORGETLESS_LLM_MODEL set for `make up`, this demo shows extraction and supersess
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Replay and ask; raises ToolError. Ends with 0 however good the answers are."""
+    """Replay and ask; raises ToolError. The exit code is 0 however good the answers are."""
     options = _parser().parse_args(arguments)
     console = Console()
     with Client(read_connection(options, environment)) as client:

@@ -1,4 +1,4 @@
-"""Command line of the evaluation: files in, recall out."""
+"""The command line of the evaluation: reads files and prints recall."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a conversation in LoCoMo's format")
     parser.add_argument("--plain", action="store_true", help="store the text alone, without the speaker's name")
-    parser.add_argument("--one-run", action="store_true", help="no run for each session: context crosses sessions")
+    parser.add_argument(
+        "--one-run", action="store_true", help="do not use a run for each session, so that context crosses sessions"
+    )
     parser.add_argument("--batch", type=int, default=50, help="turns in one call (default %(default)s)")
     parser.add_argument("--clients", type=int, default=4, help="searches at a time (default %(default)s)")
     parser.add_argument("--keep", action="store_true", help="do not delete the evaluation's users afterwards")

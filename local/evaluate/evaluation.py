@@ -1,4 +1,4 @@
-"""One conversation through the running service: its turns are added in order, then its questions are searched."""
+"""Evaluates one conversation: adds its turns to the running service in order, then searches its questions."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ __all__ = ["Evaluation", "Recipe"]
 class Recipe:
     """How a turn becomes a message."""
 
-    #: "Speaker: text", as a transcript has it; otherwise the text alone.
+    #: Whether the text is "Speaker: text", as in a transcript, or the text alone.
     speaker: bool = True
-    #: One run for each session: the context of a turn then ends at its session.
+    #: Whether each session is a run, so that the context of a turn ends at its session.
     runs: bool = True
-    #: Turns that go in one call.
+    #: The number of turns in one call.
     batch: int = 50
 
     def content(self, turn: Turn) -> str:
-        """The text that is stored."""
+        """Return the text to store."""
         return f"{turn.speaker}: {turn.text}" if self.speaker else turn.text
 
 
 class Evaluation:
-    """One conversation under a user of its own."""
+    """One conversation, under a user of its own."""
 
     def __init__(self, client: Client, conversation: Conversation, recipe: Recipe) -> None:
         self.user = f"eval-{conversation.name}-{uuid.uuid4().hex[:8]}"
@@ -42,7 +42,7 @@ class Evaluation:
         self._turn_of: dict[str, str] = {}
 
     def load(self) -> int:
-        """Add every turn in order, so that each finds its context; returns how many memories there are now."""
+        """Add all turns in order, so that each finds its context; return the number of memories."""
         for session in self._conversation.sessions():
             for start in range(0, len(session), self._recipe.batch):
                 self._add(session[start : start + self._recipe.batch])
@@ -54,7 +54,7 @@ class Evaluation:
             return list(pool.map(self._answer, self._conversation.questions))
 
     def delete(self) -> None:
-        """Leave nothing behind."""
+        """Delete the user's memories."""
         self._client.delete_user(self.user)
 
     def _add(self, turns: Sequence[Turn]) -> None:

@@ -1,4 +1,4 @@
-"""Recall: which share of the turns that answer a question stands among the first k results."""
+"""Recall: the share of the turns that answer a question among the first k results."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from local.evaluate.locomo import Question
 
 __all__ = ["CUTS", "Answer", "Recall", "score"]
 
-#: The k of every recall@k that is shown.
+#: The values of k for which recall@k is shown.
 CUTS = (5, 10, 20)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one question brought: ids of turns, best first, and how long it took."""
+    """The results of one question: ids of turns, best first, and the seconds of the search."""
 
     question: Question
     found: tuple[str, ...]
     seconds: float
 
     def recall(self, k: int) -> float:
-        """The share of the evidence among the first ``k`` results."""
+        """Return the share of the evidence among the first ``k`` results."""
         evidence = self.question.evidence
         return len(evidence.intersection(self.found[:k])) / len(evidence)
 
@@ -37,5 +37,5 @@ class Recall:
 
 
 def score(answers: Sequence[Answer], cuts: Iterable[int] = CUTS) -> Recall:
-    """Average over the questions, each counting the same; no questions score 0."""
+    """Return the mean over all questions; without questions it is 0."""
     return Recall(len(answers), {k: fmean([answer.recall(k) for answer in answers] or [0.0]) for k in cuts})

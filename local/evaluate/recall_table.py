@@ -11,7 +11,7 @@ from local.results.report import Table
 
 __all__ = ["recall_figures", "recall_table"]
 
-#: LoCoMo's kinds of questions by number.
+#: The names of LoCoMo's kinds of questions, by number.
 CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop", 5: "adversarial"}
 
 

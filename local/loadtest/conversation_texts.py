@@ -1,4 +1,4 @@
-"""What people tell an assistant and ask it later: turns of a chat in six languages, as long as LoCoMo's, made here."""
+"""Generates turns and questions of chats with an assistant, in six languages, as long as those of LoCoMo."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 __all__ = ["LANGUAGES", "question", "turn"]
 
-#: A language for each draw: English is where agents are used most.
+#: The languages to draw from; English is the most frequent, as among users of agents.
 LANGUAGES = ("en", "en", "en", "en", "vi", "vi", "de", "fr", "es", "pt")
 
 _PEOPLE = ("Ana", "Bảo", "Clara", "Dmitri", "Elif", "Fatou", "Giang", "Henrik", "Ivo", "Julie", "Kenji", "Lan", "Marta")
@@ -86,14 +86,14 @@ _LENGTHS = (1, 1, 1, 2, 2, 3, 4)
 
 
 def turn(chance: random.Random, language: str) -> str:
-    """What somebody says: a chat's time stamp, so that no two are the same, and one to four different sentences."""
+    """Return a turn of one to four different sentences, with a time stamp, so that no two turns are the same."""
     at = f"[{chance.randint(1, 28):02}/{chance.randint(1, 12):02} {chance.randrange(24):02}:{chance.randrange(60):02}]"
     patterns = chance.sample(_SENTENCES[language], min(chance.choice(_LENGTHS), len(_SENTENCES[language])))
     return " ".join([at, *(_filled(chance, pattern, language) for pattern in patterns)])
 
 
 def question(chance: random.Random, language: str) -> str:
-    """What somebody asks later."""
+    """Return a question."""
     return _filled(chance, chance.choice(_QUESTIONS[language]), language)
 
 

@@ -39,7 +39,7 @@ _SETTINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One request: when it was sent (seconds since the start and since the epoch), and what came of it."""
+    """One request: when it was sent (seconds since the start and since the epoch), and its answer."""
 
     at: float
     sent: float
@@ -51,24 +51,24 @@ class Sample:
 
     @property
     def ended(self) -> float:
-        """Seconds since the epoch when the answer was there."""
+        """Return the time of the answer in seconds since the epoch."""
         return self.sent + self.ms / 1000
 
 
 def parts_of(timing: str) -> dict[str, float]:
-    """Milliseconds by part of a Server-Timing header."""
+    """Return the milliseconds of each part in a Server-Timing header."""
     return {part: float(ms) for part, ms in _PART.findall(timing)}
 
 
 class Tail:
-    """Reads what has been added to a file of samples since the last time; half a line waits for its end."""
+    """Reads the lines that were added to a file of samples since the last time; a half line waits for its end."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._place = 0
 
     def read(self) -> list[Sample]:
-        """The new samples."""
+        """Return the new samples."""
         if not self._file.exists():
             return []
         with self._file.open("rb") as stream:
@@ -81,7 +81,7 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run left: its samples, the monitor's lines, and when it was stopped before its end."""
+    """The data of a run: its samples, the monitor's lines, and when it was stopped early, if it was."""
 
     samples: list[Sample]
     looks: list[dict[str, Any]]
@@ -89,13 +89,13 @@ class Run:
 
     @property
     def interrupted(self) -> bool:
-        """Whether Ctrl-C ended it."""
+        """Return whether Ctrl-C ended it."""
         return self.stopped_at is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One run of a load tool, and all that its report says."""
+    """One run of a load tool, from which its report is made."""
 
     head: dict[str, Any]
     plan: Plan
@@ -103,7 +103,7 @@ class Recording:
 
 
 def head(client: Client, **more: Any) -> dict[str, Any]:
-    """Machine, versions and settings."""
+    """Return machine, versions and settings."""
     shown = _settings(client)
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -115,7 +115,7 @@ def head(client: Client, **more: Any) -> dict[str, Any]:
 
 
 def facts(head: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """What the head of a run holds."""
+    """Return the head of a run as pairs to show."""
     machine = head["machine"]
     versions = " · ".join(f"{name} {version}" for name, version in head["versions"].items() if version != "-")
     load = f"{machine['load_average_before']} before, {head.get('load_average_after', '?')} after"
@@ -133,13 +133,13 @@ def facts(head: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def write_head(folder: Path, found: Mapping[str, Any], run: Run) -> None:
-    """Keep the head beside what the run wrote."""
+    """Write the head beside the other files of the run."""
     whole = dict(found) | {"stopped_at": run.stopped_at, "load_average_after": round(os.getloadavg()[0], 2)}
     (folder / HEAD_FILE).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
 def read_recording(folder: Path) -> Recording:
-    """What a run left in its folder; raises ToolError when it is none."""
+    """Read the folder of a run; raises ToolError if it is not a complete one."""
     try:
         found = json.loads((folder / HEAD_FILE).read_text(encoding="utf-8"))
         plan = plan_from(json.loads((folder / PLAN_FILE).read_text(encoding="utf-8")))
@@ -152,7 +152,7 @@ def read_recording(folder: Path) -> Recording:
 def _settings(client: Client) -> Mapping[str, Any]:
     try:
         answer = client.settings()
-    except ToolError:  # another system of the same dialect may not tell
+    except ToolError:  # Another server of the same dialect may not show its settings.
         return {}
     shown = answer.get("settings", answer)
     return shown if isinstance(shown, Mapping) else {}
@@ -166,7 +166,7 @@ def _version(name: str) -> str:
 
 
 def read_samples(file: Path) -> list[Sample]:
-    """All samples of a finished run."""
+    """Return all samples of a finished run."""
     return Tail(file).read()
 
 

@@ -1,4 +1,4 @@
-"""Runs k6 or locust by a plan and watches the run; Ctrl-C ends it and keeps what was measured."""
+"""Runs k6 or locust by a plan and watches the run; after Ctrl-C the measurements so far are kept."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ __all__ = ["TOOLS", "Target", "drive", "run_load", "tools_folder"]
 
 TOOLS = ("k6", "locust")
 LOOK_S = 1.0
-#: Seconds that requests under way have when the run was stopped, before the tool is killed.
+#: Seconds for requests in progress after a stop, before the tool is killed.
 STOP_S = 15.0
-#: Seconds beyond the plan after which a tool counts as hanging: its start, and its slowest answers.
+#: Seconds beyond the plan after which a tool counts as hanging; they cover its start and its slowest answers.
 SLACK_S = 75.0
 _HERE = Path(__file__).parent
 
-#: Hears of each sample and, with None, of the time that passes (seconds since the start).
+#: Called with each sample and, with None, about once a second; the number is the seconds since the start.
 Show = Callable[[Sample | None, float], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The service under load; `state` is where its processes can be found, if they run on this machine."""
+    """The service under load; `state` is its state folder, if it runs on this machine."""
 
     client: Client
     connection: Connection
@@ -58,12 +58,12 @@ class Target:
 
 
 def tools_folder(environment: Mapping[str, str]) -> Path:
-    """Where k6 and locust are: the environment that the Makefile makes, or FORGETLESS_LOAD_TOOLS."""
+    """Return the folder of k6 and locust: in the Makefile's environment, or FORGETLESS_LOAD_TOOLS."""
     return Path(environment.get("FORGETLESS_LOAD_TOOLS") or ROOT / ".venv-load" / "bin")
 
 
 def run_load(target: Target, plan: Plan, preload: Preload, *, tool: str, folder: Path, console: Console) -> Recording:
-    """Drive the plan and keep what came of it in the folder."""
+    """Run the plan, write its files into the folder, and return them."""
     write(plan, request_bodies(plan.mix, preload.names), folder)
     found = head(
         target.client, tool=tool, memories=preload.memories, users=len(preload.names), batch=preload.batch,
@@ -94,7 +94,7 @@ def drive(tool: str, plan: Plan, key: str, folder: Path, *, state: Path | None, 
             _stop(process)
     samples = watch.finish()
     if stopped_at is not None:
-        # What the stop itself broke off is no fault of the service.
+        # Requests that the stop itself interrupted are not errors of the service.
         samples = [one for one in samples if one.ok or one.ended < stopped_at]
     elif process.returncode != 0:
         raise ToolError(f"{tool} failed ({process.returncode}): {_last_line(folder / 'tool.log')}")
@@ -102,7 +102,7 @@ def drive(tool: str, plan: Plan, key: str, folder: Path, *, state: Path | None, 
 
 
 class _Watch:
-    """Reads the samples while they are written, and looks at the service's processes."""
+    """Reads the samples while they are written, and measures the service's processes."""
 
     def __init__(self, plan: Plan, folder: Path, show: Show) -> None:
         self._limit = plan.seconds + SLACK_S
@@ -113,7 +113,7 @@ class _Watch:
         self.looks: list[dict[str, Any]] = []
 
     def follow(self, process: subprocess.Popen[bytes], monitor: Monitor | None) -> None:
-        """Until the process ends; raises ToolError when it hangs."""
+        """Watch until the process ends; raises ToolError when it hangs."""
         began = time.monotonic()
         while process.poll() is None:
             self._read()
@@ -124,7 +124,7 @@ class _Watch:
             time.sleep(LOOK_S)
 
     def finish(self) -> list[Sample]:
-        """All samples; the looks are kept beside them."""
+        """Return all samples, and write the monitor's lines beside them."""
         self._read()
         self._lines.write_text("".join(json.dumps(look) + "\n" for look in self.looks), encoding="utf-8")
         return self._samples
@@ -139,7 +139,7 @@ class _Watch:
 def _start(tool: str, plan: Plan, key: str, folder: Path, log: Any) -> subprocess.Popen[bytes]:
     tools = tools_folder(os.environ)
     command = {
-        # No usage report, no server of its own; the console is the file of samples.
+        # k6 sends no usage report and opens no port; its console output is the file of samples.
         "k6": [str(tools / "k6"), "run", "--quiet", "--no-usage-report", "--no-summary", "--no-thresholds",
                "--address", "", "--log-format", "raw", "--console-output", str(folder / SAMPLES_FILE),
                str(_HERE / "k6.js")],
@@ -148,12 +148,12 @@ def _start(tool: str, plan: Plan, key: str, folder: Path, log: Any) -> subproces
     }[tool]  # fmt: skip
     ours = {"FORGETLESS_LOAD_FOLDER": str(folder.resolve()), "FORGETLESS_LOAD_KEY": key, "K6_NO_USAGE_REPORT": "true"}
     try:
-        # In a session of its own, so that the terminal's Ctrl-C reaches it only through us.
+        # It runs in a session of its own, so that the terminal's Ctrl-C reaches it only through us.
         return subprocess.Popen(
             command, env={**os.environ, **ours}, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
         )
     except FileNotFoundError:
-        raise ToolError(f"{tool} is not in {tools}: `make load` puts it there") from None
+        raise ToolError(f"{tool} is not in {tools}: `make load` installs it") from None
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -168,7 +168,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C and a kill end the run alike, also where a script's background job ignores SIGINT."""
+    """Let SIGINT and SIGTERM end the run alike, also in a script's background job, which ignores SIGINT."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
         signal.signal(number, signal.default_int_handler)

@@ -34,9 +34,9 @@ __all__ = [
     "wait_for",
 ]
 
-#: Seconds that a service has to answer for the first time.
+#: Seconds in which a service must answer for the first time.
 START_S = 180.0
-#: That it has to end; `make up` gives its slowest part 15.
+#: Seconds in which it must end; `make up` gives its slowest part 15.
 STOP_S = 45.0
 
 
@@ -50,7 +50,7 @@ class ScratchService:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """Return a port on which nobody listens now."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
@@ -59,7 +59,7 @@ def free_port() -> int:
 def process(
     command: Sequence[str], *, log: Path, environment: Mapping[str, str], cwd: Path = ROOT, user: str | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command until the block ends; it dies with us, and all below it."""
+    """Run a command until the block ends; it and its descendants end with this process."""
     with log.open("ab") as stream:
         running = subprocess.Popen(
             list(command),
@@ -82,7 +82,7 @@ def process(
 
 
 def wait_for(what: str, ready: Callable[[], bool], running: subprocess.Popen[bytes], log: Path) -> None:
-    """Until it is ready; raises ToolError when it ends before or takes too long."""
+    """Wait until it is ready; raises ToolError when it ends before or takes too long."""
     end = time.monotonic() + START_S
     while not ready():
         if running.poll() is not None or time.monotonic() > end:
@@ -92,7 +92,7 @@ def wait_for(what: str, ready: Callable[[], bool], running: subprocess.Popen[byt
 
 
 def answers(url: str, **options: Mapping[str, str]) -> bool:
-    """Whether a GET has 200 for an answer now."""
+    """Return whether a GET is answered with 200 now."""
     try:
         return httpx.get(url, timeout=5, trust_env=False, **options).status_code == httpx.codes.OK  # type: ignore[arg-type]
     except httpx.HTTPError:
@@ -101,7 +101,7 @@ def answers(url: str, **options: Mapping[str, str]) -> bool:
 
 @contextmanager
 def scratch_service(folder: Path, *, settings: Mapping[str, str] | None = None) -> Iterator[ScratchService]:
-    """`make up` on a state folder below `folder`, with variables of `settings` over ours."""
+    """Run `make up` on a state folder below `folder`; `settings` override its variables."""
     state = folder / "state"
     state.mkdir(parents=True, exist_ok=True)
     _share_models(state)
@@ -123,7 +123,7 @@ def scratch_service(folder: Path, *, settings: Mapping[str, str] | None = None) 
 
 
 def _share_models(state: Path) -> None:
-    """Prepared models are the same for every service of this machine."""
+    """Use the prepared models of this machine for the service too."""
     given = os.environ.get("FORGETLESS_MODEL_DIR")
     models = Path(given).parent if given else ROOT / ".forgetless" / "models"
     if models.is_dir() and not (state / "models").exists():
@@ -132,7 +132,7 @@ def _share_models(state: Path) -> None:
 
 @contextmanager
 def llm_stub(folder: Path) -> Iterator[str]:
-    """An LLM that answers by rule after 300 ms; its address."""
+    """Run an LLM stub that answers by rules after 300 ms, and give its address."""
     port, log = free_port(), folder / "llm.log"
     command = (sys.executable, "-m", "local.llm_stub", "--port", str(port), "--latency-ms", "300")
     with process(command, log=log, environment=os.environ) as running:
@@ -142,7 +142,7 @@ def llm_stub(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def newer_lite(folder: Path) -> Iterator[tuple[str, int]]:
-    """Milvus Lite 3.2.2 from an environment of its own: its URI, and its process; raises ToolError without it."""
+    """Run Milvus Lite 3.2.2 from its own environment, and give its URI and pid; raises ToolError without it."""
     program = ROOT / ".venv-milvus3" / "bin" / "milvus-lite"
     if not program.exists():
         raise ToolError(f"{program} is missing: `make sweep` installs it")
@@ -154,7 +154,7 @@ def newer_lite(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody accepts connections there."""
+    """Return whether a process accepts connections on the port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -163,7 +163,7 @@ def listens(port: int) -> bool:
 def scratch_uvicorn(
     own: ScratchService, folder: Path, *, settings: Mapping[str, str] | None = None
 ) -> Iterator[tuple[Connection, int]]:
-    """The same application as one process, as mem0's server is one, with `settings` over the functions'."""
+    """Run the same application as one process, as mem0's server is; `settings` override those of the functions."""
     port, log = free_port(), folder / "uvicorn.log"
     command = (sys.executable, "-m", "uvicorn", "--factory", "forgetless.asgi:create", "--host", "127.0.0.1")
     options = ("--port", str(port), "--log-level", "warning", "--no-access-log")

@@ -1,4 +1,4 @@
-"""`make sweep`: settings of the embedder and the shape of the service, each beside the default, round by round."""
+"""`make sweep` compares settings of the embedder and forms of the service with the default, round by round."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from local.results.result import Result, new_folder
 __all__ = ["DEFAULT", "VARIANTS", "Variant", "add_options", "sweep", "sweep_report"]
 
 DEFAULT = "default"
-#: A variant that is better by less than this is not: rounds on a shared machine differ by as much.
+#: A variant counts as better from this ratio on; rounds on a shared machine differ by less.
 MATTERS = 1.1
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What differs from the default: variables, uvicorn instead of functions, or Milvus Lite 3.2.2 (under uvicorn)."""
+    """The differences from the default: variables, uvicorn instead of functions, Milvus Lite 3.2.2 (under uvicorn)."""
 
     name: str
     settings: Mapping[str, str]
@@ -57,10 +57,10 @@ VARIANTS = (
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of this command."""
+    """Add the options of this command."""
     add = parser.add_argument
     add("--only", nargs="+", metavar="VARIANT", help=f"of: {', '.join(one.name for one in VARIANTS)}")
-    add("--memories", type=int, default=500, help="memories that are there before (default %(default)s)")
+    add("--memories", type=int, default=500, help="memories that exist before the load (default %(default)s)")
     add("--clients", type=int, nargs="+", default=[4, 16], help="clients without think time (default 4 16)")
     add("--rounds", type=int, default=3, help="rounds of each load, alternating (default %(default)s)")
     add("--seconds", type=float, default=4.0, help="seconds of a round (default %(default)s)")
@@ -68,13 +68,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def sweep(options: argparse.Namespace) -> int:
-    """Measure every variant beside the default, and report; raises ToolError."""
+    """Measure every variant and the default, and write the report; raises ToolError."""
     console, variants = Console(), _chosen(options.only)
     preload = Preload(options.memories, users=10, batch=50)
     found: dict[str, list[Standing]] = {}
     about: dict[str, Any] = {}
     for variant in variants:
-        # The default starts anew beside each: what earlier rounds added would slow it down, or be kept for it.
+        # The default is started anew for each variant: memories and caches of earlier rounds would change its speed.
         with tempfile.TemporaryDirectory(prefix="sweep-", ignore_cleanup_errors=True) as scratch, ExitStack() as both:
             default = _started(both, Variant(DEFAULT, {}), Path(scratch) / "default", preload)
             with Client(default.connection) as client:
@@ -95,7 +95,7 @@ def sweep(options: argparse.Namespace) -> int:
 
 
 def sweep_report(about: Mapping[str, Any], found: Mapping[str, Sequence[Standing]]) -> Report:
-    """A table and a plot for each kind of load; the default is marked."""
+    """Return a report with a table and a plot for each kind of load; the default is marked."""
     kinds = dict.fromkeys((one.what, one.clients) for lines in found.values() for one in lines)
     return Report(
         title="Settings beside the default",

@@ -165,7 +165,7 @@ class Environment:
         self._owner.init_failed(InvokeResult(body, error=kind or "Unhandled"))
 
     def on_hangup(self, *, unread: bool) -> None:
-        """Note the end of the connection on which the runtime waits for events; `unread`: while an event was on its way.
+        """Note the end of the connection on which the runtime waits; `unread`: an event was on its way.
 
         A process that dies between two invocations may already have asked for the next one. Nobody has read the event
         that was sent to it then, so another environment gets it.

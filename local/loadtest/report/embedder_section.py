@@ -25,7 +25,7 @@ _NOTE = (
 
 
 def read_figures(file: Path = FIGURES) -> dict[str, Any] | None:
-    """What the benchmark left; None when it never ran here, or without infinity."""
+    """Return the benchmark's figures; None if it never ran here, or ran without infinity."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         results = {name: found["results"][name] for name in (OURS, PEER)}
@@ -36,7 +36,7 @@ def read_figures(file: Path = FIGURES) -> dict[str, Any] | None:
 
 
 def embedder_section(found: Mapping[str, Any] | None) -> Section | None:
-    """Its table and plot; None without figures."""
+    """Return the section with table and plot; None without figures."""
     if not found:
         return None
     ours, theirs = found["results"][OURS], found["results"][PEER]
@@ -58,7 +58,7 @@ def _row(case: str, mine: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[
 
 
 def _shares(results: Mapping[str, Mapping[str, Any]], cases: list[str]) -> str:
-    """How much of what ONNX Runtime does alone is left when HTTP, queue and tokenizer are around it."""
+    """Return the throughput as a share of that of ONNX Runtime alone, without HTTP, queue and tokenizer."""
     ceiling = results.get(CEILING, {})
     shares = [
         f"{_rate(results[OURS][case]) / _rate(ceiling[case]):.0%} ({case})"

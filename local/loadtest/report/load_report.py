@@ -1,4 +1,4 @@
-"""The report of one load run: the reference's table with ours beside it, then where time, CPU and memory go."""
+"""The report of one load run: our figures beside the reference's, then the use of time, CPU and memory."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from local.results.result import Result
 
 __all__ = ["load_report", "stages_table", "write_report"]
 
-#: The parts of a search in the order of its way, and what they mean.
+#: The parts of a search, in the order in which it passes them.
 _WAY = ("gateway", "function", "embedder", "index", "ledger", "rest")
-#: Stages from which on figures are also drawn by the number of users.
+#: With this many stages or more, figures are also drawn by the number of users.
 MANY_STAGES = 4
-#: Seconds of one stage from which on growth of memory says something.
+#: The growth of memory is shown if a stage has this many seconds or more.
 SOAK_S = 600.0
 _HEADINGS = ("users", "req/s", "P50 ms", "P95 ms", "P99 ms", "errors", "reference req/s", "reference P99 ms")
 
@@ -186,7 +186,7 @@ def _memory(stages: Sequence[StageFigures], over_time: Timeline, bands: Sequence
 
 
 def _growth(over_time: Timeline, plan: Plan) -> Section | None:
-    """Of a soak: whether memory grows, by a line fitted to the second half, when caches are full."""
+    """Return the growth of memory in a soak test, by a line fitted to the second half, when caches are full."""
     began, end = max(plan.windows(), key=lambda window: window[1] - window[0])
     half = [place for place, at in enumerate(over_time.memory_at) if (began + end) / 2 <= at < end]
     if end - began < SOAK_S or not half:
@@ -202,7 +202,7 @@ def _growth(over_time: Timeline, plan: Plan) -> Section | None:
 
 
 def _by_users(stages: Sequence[StageFigures]) -> Section:
-    """Where throughput stops growing, and which part was busiest there."""
+    """Return at how many users throughput stops growing, and which part was busiest there."""
     users = [float(one.users) for one in stages]
     best = max(stages, key=lambda one: one.per_second)
     busiest = max(
@@ -240,7 +240,7 @@ def _ordered(parts: Mapping[str, float]) -> list[str]:
 
 
 def _used(percent: Mapping[str, Sequence[float]]) -> list[str]:
-    """Parts that did anything worth a line."""
+    """Return the parts that used enough CPU for a line."""
     return in_order(part for part, values in percent.items() if max(values, default=0.0) >= 1.0)
 
 

@@ -1,4 +1,4 @@
-"""`make versus-mem0`: starts both servers, gives them the same memories, plays, reports."""
+"""`make versus-mem0` starts both servers, adds the same memories to both, measures them in turn, and reports."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ __all__ = ["add_options", "loads_over", "pids_of", "versus"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of this command."""
+    """Add the options of this command."""
     add = parser.add_argument
     add("mem0", type=Path, help="a checkout of mem0 (its folder server is what runs)")
-    add("--memories", type=int, default=1000, help="memories that both hold before (default %(default)s)")
+    add("--memories", type=int, default=1000, help="memories that both have before the load (default %(default)s)")
     add("--clients", type=int, nargs="+", default=[1, 8, 32], help="clients without think time (default 1 8 32)")
     add("--rounds", type=int, default=3, help="rounds of each load, alternating (default %(default)s)")
     add("--seconds", type=float, default=5.0, help="seconds of a round (default %(default)s)")
@@ -46,7 +46,7 @@ def versus(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     with tempfile.TemporaryDirectory(prefix="versus-", ignore_cleanup_errors=True) as scratch, ExitStack() as running:
         with console.status("starting both servers"):
             own = running.enter_context(scratch_service(Path(scratch) / "forgetless"))
-            # Before `up` removes the file of its functions' settings.
+            # This must happen before `up` removes the file of its functions' settings.
             uvicorn = running.enter_context(scratch_uvicorn(own, Path(scratch)))
             folder = Path(scratch) / "mem0"
             folder.mkdir()
@@ -79,7 +79,7 @@ def _fill(console: Console, name: str, connection: Connection, preload: Preload)
 
 
 def loads_over(preload: Preload) -> dict[str, Iterator[Mapping[str, object]]]:
-    """Searches, and adds that are kept as they are, of the preload's users; no add comes twice."""
+    """Return endless searches and verbatim adds of the preload's users; no add comes twice."""
     return {"search": _searches(preload.names), "add": _adds(preload.names)}
 
 
@@ -97,14 +97,14 @@ def _adds(users: Sequence[str]) -> Iterator[Mapping[str, object]]:
 
 
 def pids_of(own: ScratchService) -> dict[str, int]:
-    """The processes of our own service by part."""
+    """Return the pids of our service by part."""
     record = read_record(own.state)
     assert record is not None, "our own service runs"
     return {name: identity.pid for name, identity in record.parts.items()}
 
 
 def _contestants(own: ScratchService, mem0: Mem0, uvicorn: tuple[Connection, int]) -> list[Contestant]:
-    """The one embedder is counted for whoever is measured: only one is at a time."""
+    """Return the contestants. The shared embedder counts for the one that is being measured."""
     parts = pids_of(own)
     shared = parts["embedder"]
     connection, pid = uvicorn

@@ -1,4 +1,4 @@
-"""The report of versus-mem0: ratios first, figures behind them."""
+"""The report of versus-mem0: first ratios, then figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOTE = (
 
 
 def versus_report(head: Mapping[str, Any], lines: Sequence[Standing]) -> Report:
-    """All sections."""
+    """Return the report with all sections."""
     kinds = dict.fromkeys(one.what for one in lines)
     sections = [_ratios(lines), *(_figures(what, [one for one in lines if one.what == what]) for what in kinds)]
     return Report(

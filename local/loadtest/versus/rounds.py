@@ -1,4 +1,4 @@
-"""Alternating rounds: each contestant gets the same requests for the same time, one after the other, several times."""
+"""Runs alternating rounds: each contestant gets the same requests for the same time, in turn, several times."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from local.client import Connection
 __all__ = ["Contestant", "Round", "Standing", "play", "standings", "usage"]
 
 
-#: Not counted: before the first round of so many clients, for functions start environments for them; and each round.
+#: Seconds of warm-up before the first round with a number of clients, when functions start environments for them,
+#: and before each later round.
 FIRST_WARM_UP_S = 6.0
 WARM_UP_S = 0.5
-#: Requests that a client may send before it starts again with the first: more than a round has time for.
+#: The number of different requests; more than a round has time for.
 PORTION = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """Who is measured: where it answers and which processes work for it."""
+    """A server that is measured: its address and its processes."""
 
     name: str
     connection: Connection
@@ -33,25 +34,25 @@ class Contestant:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one contestant did in one round."""
+    """The figures of one contestant in one round."""
 
     contestant: str
     what: str
     clients: int
     result: LoadResult
-    #: CPU seconds of its processes during the round, and their bytes (PSS) at its end.
+    #: The CPU seconds of its processes during the round, and their bytes (PSS) at its end.
     cpu_s: float
     memory: int
 
     @property
     def cpu_ms(self) -> float:
-        """Milliseconds of CPU for one request."""
+        """Return the milliseconds of CPU for one request."""
         return self.cpu_s * 1000 / max(self.result.requests, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A contestant's medians for one kind of load, and those of its ratios to the first one in the same round."""
+    """A contestant's medians for one kind of load, and the medians of its ratios to the first one in the same round."""
 
     contestant: str
     what: str
@@ -66,7 +67,7 @@ class Standing:
 
 
 def usage(pids: Sequence[int]) -> tuple[float, int]:
-    """CPU seconds so far, and bytes, of these processes and all below them."""
+    """Return the CPU seconds and bytes of these processes and their descendants."""
     seconds, size = 0.0, 0
     processes: dict[int, psutil.Process] = {}
     for pid in pids:
@@ -95,9 +96,9 @@ def play(
     progress: Callable[[Round], None],
     warm_up_s: float = FIRST_WARM_UP_S,
 ) -> list[Round]:
-    """Measure each kind of load at each number of clients; the order turns round, so that none is always first.
+    """Measure each kind of load at each number of clients; the order alternates, so that none is always first.
 
-    Loads are bodies without end: each measurement takes its own, so that nothing kept of an earlier one helps.
+    Loads are endless bodies: each measurement takes new ones, so that no cache of an earlier one helps.
     """
     played = []
     for what, bodies in loads.items():
@@ -113,7 +114,7 @@ def play(
 
 
 def standings(rounds: Sequence[Round], names: Sequence[str]) -> list[Standing]:
-    """One line for each kind of load, number of clients and contestant; the first name is what ratios are to."""
+    """Return a line for each kind of load, number of clients and contestant; ratios are to the first name."""
     kinds = dict.fromkeys((one.what, one.clients) for one in rounds)
     found = []
     for what, clients in kinds:
@@ -146,7 +147,7 @@ def _of(rounds: Sequence[Round], name: str, what: str, clients: int) -> list[Rou
 
 def _standing(own: Sequence[Round], first: Sequence[Round]) -> Standing:
     def ratio(value: Callable[[Round], float]) -> float:
-        """Of rounds that were played next to each other: what else the machine did was the same."""
+        """Return the median ratio of neighbouring rounds, which ran under the same conditions."""
         pairs = [(value(mine), value(theirs)) for mine, theirs in zip(own, first, strict=True)]
         return statistics.median([mine / theirs if theirs else 0.0 for mine, theirs in pairs])
 
