@@ -25,7 +25,7 @@ Runs = dict[tuple[str, str], list[Figures]]
 
 
 def main() -> int:
-    """Measure, print a table, save it, and end with the line that a script reads."""
+    """Measure, print a table and save it; the last line is the one that scripts read."""
     options = _parser().parse_args()
     return full.main(options) if options.full else _compare(options)
 
@@ -34,12 +34,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--model-dir", type=Path, required=True, help="folder made by embedder prepare")
     parser.add_argument("--seconds", type=float, default=8, help="length of each measurement")
-    parser.add_argument("--rounds", type=int, default=2, help="how often each is measured; the median counts")
+    parser.add_argument("--rounds", type=int, default=2, help="number of measurements of each; the median counts")
     parser.add_argument("--out", type=Path, default=Path("bench-results"), help="folder for JSON, Markdown and SVG")
     parser.add_argument("--infinity", type=Path, help="program infinity_emb of an environment that has it")
     parser.add_argument("--full", action="store_true", help="policies, sweeps, random shapes and jina-v3 instead")
     parser.add_argument("--minutes", type=float, default=30, help="with --full: length of the random shapes")
-    parser.add_argument("--only", nargs="*", default=[], help="with --full: these parts alone")
+    parser.add_argument("--only", nargs="*", default=[], help="with --full: only these parts")
     return parser
 
 
@@ -90,7 +90,7 @@ async def _measure(targets: list[Target], options: argparse.Namespace) -> Result
 
 
 def _median(repeats: list[Figures]) -> Figures:
-    """The middle of each figure by itself; errors are added up."""
+    """Return the median of each figure; errors are added up."""
 
     def middle(field: str) -> float | None:
         values = [value for each in repeats if (value := getattr(each, field)) is not None]

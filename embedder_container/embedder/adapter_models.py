@@ -19,9 +19,9 @@ from .model import TASK_INPUT
 
 __all__ = ["GRAPH", "pooled", "published_vectors", "save"]
 
-#: Where a publisher's folder has its graph; the weights lie beside it.
+#: The path of the graph in a publisher's folder; the weights are beside it.
 GRAPH = Path("onnx") / "model.onnx"
-#: A protobuf file ends at 2 GB; graphs of more than this many bytes keep their weights beside them.
+#: A protobuf file has at most 2 GB; weights of graphs with more bytes than this go into a separate file.
 INLINE_BYTES = 1_500_000_000
 
 #: Operator, inputs, output, attributes.
@@ -29,7 +29,7 @@ _Step = tuple[str, list[str], str, dict[str, int]]
 
 
 def save(graph: onnx.ModelProto, out: Path) -> None:
-    """Write a graph; the weights go to a file of their own when they are too much for one."""
+    """Write a graph; if it is too large for one file, the weights go into a second one."""
     size = sum(len(tensor.raw_data) for tensor in graph.graph.initializer)
     large = size > INLINE_BYTES
     onnx.save_model(graph, str(out), save_as_external_data=large, location=f"{out.name}_data")
@@ -71,7 +71,7 @@ def pooled(model: onnx.ModelProto, pooling: str = "mean") -> onnx.ModelProto:
 def published_vectors(
     source: Path, tokenizer: Tokenizer, tasks: int, texts: Sequence[str] = TEXTS
 ) -> NDArray[np.float32]:
-    """Compute vectors as the publisher's card says: the graph as it is, mean over the tokens, norm."""
+    """Compute vectors as the publisher describes it: the unchanged graph, the mean over the tokens, the norm."""
     session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
     task = next(entry for entry in session.get_inputs() if entry.name == TASK_INPUT)
     vectors = []

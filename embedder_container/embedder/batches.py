@@ -1,4 +1,4 @@
-"""Which waiting texts are computed together next: one pure function, and the limits it keeps."""
+"""Chooses which waiting texts are computed together next: one pure function and its limits."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Generic, Protocol, TypeVar
 
 __all__ = ["Cut", "Limits", "Waiting", "next_batch"]
 
-#: Texts go together when their lengths differ by this share and this many tokens at most: padding stays
-#: below a tenth (measured), while batches still fill.
+#: Texts go together when their lengths differ by at most this share and this many tokens. Padding is then below a
+#: tenth (measured), and batches still fill.
 WINDOW_SHARE = 1.25
 WINDOW_TOKENS = 8
 
 
 class Waiting(Protocol):
-    """What the choice depends on: length in tokens, who may share a batch, and whether anyone still waits."""
+    """A waiting text: its length in tokens, the group that may share a batch, and whether anyone still waits for it."""
 
     @property
     def tokens(self) -> int: ...
@@ -32,8 +32,8 @@ E = TypeVar("E", bound=Waiting)
 class Limits:
     """Bounds of one batch.
 
-    ``tokens`` counts rows times the longest row; ``lookahead`` bounds how many entries are looked at,
-    and so the time of a choice, however long the queue.
+    ``tokens`` counts rows times the longest row. ``lookahead`` bounds how many entries are considered,
+    and so the time of a choice, however long the queue is.
     """
 
     tokens: int = 384
@@ -43,17 +43,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Cut(Generic[E]):
-    """A batch, shortest row first, and what stays in the queue, in its order."""
+    """A batch, shortest row first, and the entries that stay in the queue, in their order."""
 
     rows: list[E]
     rest: list[E]
 
 
 def next_batch(entries: Sequence[E], limits: Limits) -> Cut[E]:
-    """Take the next batch from ``entries``, which are in the order of their turn.
+    """Take the next batch from ``entries``, which are in the order of the queue.
 
-    The first entry that is not cancelled is always taken, even when it alone is over the budget: whoever
-    waits moves forward with every batch, and nobody starves. Those of the same group whose length is
+    The first entry that is not cancelled is always taken, even when it alone is over the limit. So every
+    waiting entry moves forward with each batch, and none starves. Those of the same group whose length is
     nearest to its own join it, within a window of lengths and as far as the padded batch keeps within the
     limits. Cancelled entries that were looked at are in neither list.
     """

@@ -1,4 +1,4 @@
-"""Builds a model's two files, graph and tokenizer, from what its publisher has: float first, then int8, compared."""
+"""Builds a model's graph and tokenizer from the publisher's files: as float first, then as int8, and compares both."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from .recipe import Recipe
 
 __all__ = ["Built", "build", "quantize"]
 
-#: A rewritten graph must give the published one's numbers: float32's rounding through 24 layers, no more.
+#: The largest difference of a rewritten graph from the published one: rounding of float32 through 24 layers.
 REWRITTEN_TOLERANCE = 1e-4
-#: Texts that the rewritten graph is compared on, for each task; the published one is slow.
+#: The number of texts for the comparison of the rewritten graph, for each task; the published graph is slow.
 REWRITTEN_TEXTS = TEXTS[:6]
 
 Vectors = NDArray[np.float32]
@@ -35,7 +35,7 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What building found out: the vectors' size, and how near the quantised ones are."""
+    """The results of a build: the vectors' size, and how close the quantised vectors are."""
 
     dimensions: int
     agreement: Agreement
@@ -71,7 +71,7 @@ def quantize(source: Path, out: Path) -> None:
     nodes = onnx.load(str(source), load_external_data=False).graph.node
     root = logging.getLogger()
     level = root.level
-    # It recommends its own pre-processing on the root logger, which these graphs do not need.
+    # The quantiser recommends its own pre-processing on the root logger; these graphs do not need it.
     root.setLevel(logging.ERROR)
     try:
         quantize_dynamic(
@@ -109,7 +109,7 @@ def _build_bert(files: Path, out: Path, recipe: Recipe) -> None:
 
 
 def _build_published(files: Path, out: Path, recipe: Recipe) -> None:
-    """Rewrite the publisher's graph, and make sure that it still says the same for every task."""
+    """Rewrite the publisher's graph, and check that its results for every task stay the same."""
     source, tasks = files / GRAPH, len(recipe.tasks)
     tokenizer = open_tokenizer(files / TOKENIZER)
     split(source, out, tasks)

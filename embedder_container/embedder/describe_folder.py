@@ -44,7 +44,7 @@ def describe(folder: Path) -> Recipe:
 
 
 def with_adapters(folder: Path, config: dict[str, Any]) -> Recipe:
-    """Return the recipe of a folder as jina-embeddings-v3's, whose tasks are those of its configuration."""
+    """Return the recipe of a folder like jina-embeddings-v3's; its configuration names the tasks."""
     data = folder / GRAPH.parent / f"{GRAPH.name}_data"
     tasks = tuple(config["lora_adaptations"])
     instructions = config.get("task_instructions", {})
@@ -67,13 +67,13 @@ def with_adapters(folder: Path, config: dict[str, Any]) -> Recipe:
 
 
 def _positions(config: dict[str, Any]) -> int:
-    """Positions that a text can have: RoBERTa's kind does not use those up to the padding's id."""
+    """Return the number of usable positions: models like RoBERTa do not use those up to the padding's id."""
     total = int(config.get("max_position_embeddings") or 512)
     return total - int(config.get("pad_token_id", 1)) - 1 if config.get("model_type") == "xlm-roberta" else total
 
 
 def _licence(folder: Path) -> str:
-    """What the head of the publisher's card says."""
+    """Return the licence from the head of the publisher's model card."""
     card = folder / "README.md"
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     found = re.search(r"^license:\s*(\S+)", text, re.MULTILINE)

@@ -38,7 +38,7 @@ def export(files: Path, out: Path, *, pooling: str) -> None:
 
 
 def _without_token_types(model: onnx.ModelProto) -> None:
-    """A single text has token type 0 everywhere: make the input a value of the graph."""
+    """Replace the input of token types by a value of the graph: a single text has type 0 everywhere."""
     for value in list(model.graph.input):
         if value.name == "token_type_ids":
             model.graph.input.remove(value)

@@ -2,8 +2,8 @@
 
 The model is a closed network: users think, then wait for one request at a time. It is solved by mean value analysis
 (Reiser and Lavenberg, 1980), stations of several cores after Seidmann's approximation: of m cores with demand D, one
-queue with D/m and a delay of D(m - 1)/m. It includes
-CPU time only, not waiting for locks, disks or networks.
+queue with D/m and a delay of D(m - 1)/m. It includes CPU time
+only, not waiting for locks, disks or networks.
 """
 
 from __future__ import annotations

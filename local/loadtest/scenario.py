@@ -109,7 +109,7 @@ def write(plan: Plan, requests: Sequence[Mapping[str, Any]], folder: Path) -> No
 
 
 def parse_stages(text: str, seconds: float) -> tuple[Stage, ...]:
-    """ "30,60,100" as stages of so many seconds; raises ToolError."""
+    """Return stages from a text such as "30,60,100"; raises ToolError."""
     try:
         users = [int(part) for part in text.split(",")]
     except ValueError:
@@ -120,7 +120,7 @@ def parse_stages(text: str, seconds: float) -> tuple[Stage, ...]:
 
 
 def parse_think(text: str) -> tuple[float, float]:
-    """ "1-3" as a range of seconds; 0 is none. Raises ToolError."""
+    """Return a range of seconds from a text such as "1-3"; 0 means no think time. Raises ToolError."""
     low, _, high = text.partition("-")
     try:
         given = (float(low), float(high or low))

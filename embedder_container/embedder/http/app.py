@@ -1,7 +1,7 @@
-"""The ASGI application: routes, the key, errors in the shape of the route's dialect, and the service's life.
+"""The ASGI application: routes, the key, errors in the form of the route's dialect, and start and stop of the service.
 
-Plain ASGI: a route costs a fifth of a millisecond less than under a framework, where a batch of the
-model costs two.
+It is plain ASGI, because a route costs a fifth of a millisecond less than under a framework, and a batch of the
+model costs only two.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ ROUTES: dict[str, dict[str, Route]] = {
 
 
 class App:
-    """Answers for one service. Errors that nobody expected are a 500, logged without the request's texts."""
+    """The application of one service. An unexpected error is a 500, logged without the request's texts."""
 
     def __init__(self, service: Embedding) -> None:
         self._service = service
@@ -138,7 +138,7 @@ class App:
 
 
 async def _with_client(route: Route, service: Embedding, request: Request, receive: Receive) -> Response:
-    """Run a route while watching the connection: texts of a client that left are not computed."""
+    """Run a route and watch the connection: texts of a client that has left are not computed."""
     watch: asyncio.Task[None] | None = None
     left = False
 

@@ -1,4 +1,4 @@
-"""Requests and responses as the routes see them, over plain ASGI."""
+"""Requests and responses for the routes, over plain ASGI."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ClientGoneError(Exception):
 
 @dataclass(slots=True)
 class Request:
-    """One request; ``gone`` takes what shall be called when the client leaves before its answer."""
+    """One request; ``gone`` registers a function to call when the client leaves before its answer."""
 
     path: str
     headers: dict[bytes, bytes]
@@ -31,7 +31,7 @@ class Request:
     gone: Callable[[Callable[[], None]], None] = lambda _cancel: None
 
     def json(self) -> dict[str, Any]:
-        """Return the body as a JSON object. Raises InvalidInputError when it is none."""
+        """Return the body as a JSON object. Raises InvalidInputError if it is not one."""
         try:
             value = orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
@@ -43,7 +43,7 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One answer, sent whole."""
+    """One answer, sent in one piece."""
 
     body: bytes
     status: int = 200

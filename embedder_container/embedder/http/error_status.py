@@ -1,4 +1,4 @@
-"""The one table from errors to statuses and codes."""
+"""The table of the HTTP status and code of each error."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["KeyRefusedError", "MethodRefusedError", "NotReadyError", "reason", "
 
 
 class KeyRefusedError(InvalidInputError):
-    """The request has no key, or a wrong one."""
+    """The request has no API key, or a wrong one."""
 
 
 class MethodRefusedError(InvalidInputError):
-    """The path exists, for another method."""
+    """The path exists, but for another method."""
 
 
 class NotReadyError(EmbedderError):
     """The model has not answered its warm-up yet, or the service is stopping."""
 
 
-#: First match wins, so subclasses stand before their base.
+#: The first match counts, so subclasses come before their base.
 STATUSES: tuple[tuple[type[EmbedderError], int, str], ...] = (
     (KeyRefusedError, 401, "invalid_api_key"),
     (NotFoundError, 404, "not_found"),
