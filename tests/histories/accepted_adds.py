@@ -1,4 +1,4 @@
-"""Adds that were accepted and end later: what became of each, as its event tells."""
+"""Records the result of adds that were accepted and end later, from their events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["ask_after"]
 
 
 def ask_after(event: str, requester: Requester, recorder: Recorder, *, repeat: bool = False) -> None:
-    """Record the end of the event's add, if it has ended."""
+    """Record the result of the event's add, if it has ended."""
     asked = requester.ask("GET", f"/v1/event/{event}/", repeat=repeat)
     if asked is None or asked.outcome is not Outcome.OK:
         return

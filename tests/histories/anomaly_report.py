@@ -1,4 +1,4 @@
-"""A judgement for a person: each anomaly, its seed, and the shortest history that shows it, a line for an operation."""
+"""Writes a report for a person: each anomaly, its seed, and the shortest history that shows it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.histories.shrink import shrink
 
 __all__ = ["report"]
 
-#: Anomalies that are shown with their history; of many the rest is counted by kind.
+#: The number of anomalies that are shown with their history; the others are counted by kind.
 _SHOWN = 5
 _MOST_RECORDED = 60
 
 
 def report(history: History, judgement: Judgement) -> Iterator[str]:
-    """The lines of the report."""
+    """Return the lines of the report."""
     yield (
         f"{len(history.operations)} operations on {judgement.memories} memories, {len(history.faults)} faults, "
         f"{judgement.explored} steps tried: {len(judgement.anomalies)} anomalies, {len(judgement.undecided)} undecided"
@@ -63,7 +63,7 @@ def _line(operation: Operation, origin: float) -> str:
 
 
 def _faults(history: History, short: History, origin: float) -> Iterator[str]:
-    """What the nemesis did between the first and the last of these operations."""
+    """Return the actions of the nemesis between the first and the last of these operations."""
     end = max(one.started if one.ended is None else one.ended for one in short.operations)
     for fault in history.faults:
         if origin <= fault.at <= end:

@@ -1,4 +1,4 @@
-"""What the service's answers show of memories, read into the record's own form."""
+"""Reads the memories in the service's answers into the form of the recorded history."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SCOPE = ("user_id", "agent_id", "app_id", "run_id")
 
 
 def state(item: Mapping[str, Any]) -> State:
-    """A memory of a get, list, search or update, in either dialect: both leave out, or call null, what it lacks."""
+    """Read a memory of a get, list, search or update, in either dialect; fields that it lacks are absent or null."""
     seen: State = {
         "id": item["id"],
         "text": item["memory"],
@@ -33,7 +33,7 @@ def state(item: Mapping[str, Any]) -> State:
 
 
 def event_of_history(item: Mapping[str, Any]) -> EventSeen:
-    """One event of `GET …/history`, in either dialect."""
+    """Read one event of `GET …/history`, in either dialect."""
     seen: EventSeen = {"id": item["memory_id"], "event": item["event"], "text": item["new_memory"] or ""}
     if "version" in item:
         seen["version"] = int(item["version"])
@@ -43,7 +43,7 @@ def event_of_history(item: Mapping[str, Any]) -> EventSeen:
 
 
 def event_of_export(line: bytes | str) -> EventSeen | None:
-    """One line of an export, or of a ledger; None where it is no event."""
+    """Read one line of an export, or of a ledger; None if it is not an event."""
     record = json.loads(line)
     if record.get("type") != "event":
         return None

@@ -18,7 +18,7 @@ _FOUND, _UNDECIDED = 1, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a report for each file; 1 when there is an anomaly, 3 when there is none but not all was decided."""
+    """Print a report for each file; return 1 after an anomaly, 3 without one if not everything was decided."""
     parser = argparse.ArgumentParser(prog="python -m tests.histories.check", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--budget", type=int, default=BUDGET, help="steps tried for one memory (default %(default)s)")

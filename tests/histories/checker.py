@@ -1,4 +1,4 @@
-"""The whole judgement of a history: each memory by itself, what searches must show, and the state at rest."""
+"""Checks a history: each memory for linearizability, the searches, and the final state."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ __all__ = ["Judgement", "check", "judge_memory"]
 
 @dataclass(slots=True)
 class Judgement:
-    """What was found; `undecided` are memories whose search was too long: nothing is known of those."""
+    """The result of the check; for `undecided` memories the search was too long, so nothing is known of them."""
 
     anomalies: list[Anomaly] = field(default_factory=list)
     undecided: list[str] = field(default_factory=list)
     memories: int = 0
-    #: Steps tried, of all memories together.
+    #: The steps that were tried for all memories together.
     explored: int = 0
 
     @property
     def good(self) -> bool:
-        """Whether all was decided and nothing found."""
+        """Return whether everything was decided and no anomaly found."""
         return not self.anomalies and not self.undecided
 
 
 def check(history: History, *, budget: int = BUDGET) -> Judgement:
-    """Judge the history; `budget` is for one memory."""
+    """Check the history; `budget` is the most steps for one memory."""
     origins = attribute(history)
     calls = partition(history, origins)
     known = versions(history)
     judgement = Judgement(anomalies=origins.anomalies, memories=len(origins.by_id))
-    # What has two origins or none explains nothing further.
+    # A memory with two origins or none explains nothing further.
     doubtful = {id_ for anomaly in origins.anomalies for id_ in anomaly.memories}
     for id_, origin in origins.by_id.items():
         if id_ in doubtful:
@@ -62,10 +62,10 @@ def _refused(history: History, id_: str) -> list[Operation]:
 
 
 def judge_memory(origin: Origin, calls: Sequence[Call], known: Versions, budget: int, *, quiet: bool = False) -> Result:
-    """Whether one memory's calls can be put in order; where not, the first call that fits nowhere."""
+    """Return whether one memory's calls can be put in an order, and if not, the first call that fits nowhere."""
     result = linearize(calls, origin.before, possible=known.allow, budget=budget, quiet=quiet)
     if result.verdict is not Verdict.FAILED:
         return result
-    # Without what is known from later answers the search goes on to the answer itself that nothing explains.
+    # Without the knowledge from later answers, the search goes on to the very answer that nothing explains.
     plain = linearize(calls, origin.before, budget=budget, quiet=quiet)
     return plain if plain.verdict is Verdict.FAILED else result

@@ -1,4 +1,4 @@
-"""Names what is wrong where no order explains an answer: by the answer, and by what was possible at that moment."""
+"""Finds the kind of an anomaly, from the answer that no order explains and the states that were possible then."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["explain"]
 
 
 def explain(origin: Origin, result: Result, calls: Sequence[Call], failed: Sequence[Operation] = ()) -> Anomaly:
-    """The anomaly of a memory whose calls could not be put in order; `failed` are updates of it that were refused."""
+    """Return the anomaly of a memory whose calls have no valid order; `failed` are updates of it that were refused."""
     assert result.culprit is not None
     possible = sorted(result.before, key=repr)
     kind = _Explanation(origin, result.culprit, possible, calls).kind()

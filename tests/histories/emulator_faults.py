@@ -1,4 +1,4 @@
-"""What can befall functions and queue of an emulated Lambda: processes found by their function, messages by SQS."""
+"""Faults of the functions and the queue of the emulator: processes are found by their function, messages by SQS."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from tests.histories.faults import Fault, of_others
 
 __all__ = ["FUNCTIONS", "QueueMeddler", "function_faults", "queue_url"]
 
-#: Those of template.yaml that answer clients or write memories.
+#: The functions of template.yaml that answer clients or write memories.
 FUNCTIONS = ("MemoriesFunction", "SearchFunction", "IngestFunction", "SweepFunction")
 _QUEUE = "IngestQueue.fifo"
-#: Messages whose copies may be sent.
+#: The number of messages whose copies may be sent.
 _KNOWN = 50
 
 
 def queue_url(port: int) -> str:
-    """The ingest queue of an emulator whose queues are served at a port."""
+    """Return the URL of the ingest queue of an emulator whose SQS has this port."""
     return f"http://127.0.0.1:{port}/{ACCOUNT_ID}/{_QUEUE}"
 
 
 def function_faults(below: Callable[[], Sequence[Identity]]) -> list[Fault]:
-    """All environments of a function killed or paused at once; `below` gives the emulator's processes."""
+    """Return faults that kill or pause all environments of a function; `below` gives the emulator's processes."""
     return [fault for name in FUNCTIONS for fault in of_others(name, partial(_of_function, name, below))]
 
 
@@ -50,7 +50,7 @@ def _of_function(name: str, below: Callable[[], Sequence[Identity]]) -> list[Ide
 
 
 class QueueMeddler:
-    """Takes messages of the queue for a while, and sends jobs that were queued once more."""
+    """Holds back messages of the queue for a while, and sends queued jobs again."""
 
     def __init__(self, port: int) -> None:
         self._url = queue_url(port)
@@ -66,11 +66,11 @@ class QueueMeddler:
         self._held: list[str] = []
 
     def tell(self, tenant: str, job_id: str) -> None:
-        """A job that clients know to be queued."""
+        """Note a job that clients know to be queued."""
         self._bodies.append(json.dumps({"tenant": tenant, "job_id": job_id}))
 
     def faults(self) -> list[Fault]:
-        """Messages delayed, in any order, and doubled in other groups, so that two workers may have one job."""
+        """Return faults that delay and reorder messages, and send a job again in another group, to a second worker."""
         return [
             Fault("delayed messages", "queue", self._hold, self._release, 0.5, 4.0, 2.0),
             Fault("doubled messages", "queue", self._double, weight=2.0),

@@ -1,4 +1,4 @@
-"""The service as `make up` runs it: gateway, functions, queue, real embedder, Milvus Lite and SQLite."""
+"""The world in which `make up` runs the service: gateway, functions, queue, embedder, Milvus Lite and SQLite."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.histories.world import OURS, Checkout, World, free_port
 
 __all__ = ["EmulatorWorld"]
 
-#: `up` waits longer each time before it starts again what lived shorter than this, so that it is killed more rarely.
+#: `up` waits longer each time before it restarts a part that lived shorter than this, so parts are killed more rarely.
 _STEADY_S = 60.0
 
 
 class EmulatorWorld(World):
-    """`python -m local.up up` on a state folder and ports of its own; the LLM alone is scripted."""
+    """`python -m local.up up` on a state folder and ports of its own; only the LLM is scripted."""
 
     name = "emulator"
     queued = True
@@ -56,7 +56,7 @@ class EmulatorWorld(World):
 
     def restart(self, *, rudely: bool) -> None:
         if rudely:
-            # What runs below `up` dies with it, as after the kill of a container.
+            # The processes of `up` end with it, as after the kill of a container.
             self._up.kill()
         else:
             self._up.stop()

@@ -1,4 +1,4 @@
-"""A service without faults in one dictionary: what the checker's own tests ask instead of a real one."""
+"""A service without faults in one dictionary, for the checker's own tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TODAY = "2026-11-27"
 
 
 class RefusedError(Exception):
-    """The answer is a failure with this status."""
+    """The request fails with this status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -22,12 +22,12 @@ class RefusedError(Exception):
 
 
 class Model:
-    """Memories by id, each with its events; `versions`: whether answers tell them."""
+    """Memories by id, each with its events; `versions` says whether answers show versions."""
 
     def __init__(self, *, versions: bool = True) -> None:
         self._versions = versions
         self.memories: dict[str, list[EventSeen]] = {}
-        #: Those that are not deleted.
+        #: The memories that are not deleted.
         self._alive: dict[str, None] = {}
 
     def add(self, ids: Sequence[str], request: Mapping[str, Any]) -> list[State]:
@@ -104,7 +104,7 @@ class Model:
         """As a get shows it."""
         return self.state(id_) if self.there(id_) else None
 
-    def told(self, id_: str) -> list[EventSeen]:
+    def events_of(self, id_: str) -> list[EventSeen]:
         """Its history."""
         return [event.copy() for event in self.memories.get(id_, [])]
 
@@ -115,9 +115,9 @@ class Model:
             scope = self.memories[id_][0]["scope"]
             totals.update((name.removesuffix("_id"), value) for name, value in scope.items())
         return Rest(
-            ledger={id_: self.told(id_) for id_ in self.memories},
-            export={id_: self.told(id_) for id_ in self.memories},
-            history={id_: self.told(id_) for id_ in self.memories},
+            ledger={id_: self.events_of(id_) for id_ in self.memories},
+            export={id_: self.events_of(id_) for id_ in self.memories},
+            history={id_: self.events_of(id_) for id_ in self.memories},
             get={id_: self.get(id_) for id_ in self.memories},
             lists=[{"scope": scope, "memories": [self.state(id_) for id_ in self.current(scope)]} for scope in scopes],
             totals=[{"kind": kind, "id": name, "total": total} for (kind, name), total in totals.items()],

@@ -1,4 +1,4 @@
-"""What every reader shows of a tenant at rest, asked through the API; ledger and index also by themselves."""
+"""Reads the final state of a tenant by every kind of request, and the ledger and index directly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.histories.world import Settled
 __all__ = ["read_rest"]
 
 _MANY = 1000
-#: Searches for words that nothing has any more, at most.
+#: The most searches for words that no memory has any more.
 _OLD_WORDS = 60
 
 
@@ -28,7 +28,7 @@ def read_rest(
     written: Iterable[Draft],
     chance: random.Random,
 ) -> Rest:
-    """All of it. Raises WorldError when the service does not answer, for then nothing can be judged."""
+    """Read the final state. Raises WorldError when the service does not answer, because then nothing can be checked."""
     export = _by_id(event for event in _export(requester))
     ids = sorted({*settled.ledger, *export})
     histories = {
@@ -60,7 +60,7 @@ def read_rest(
 def _words(
     written: Iterable[Draft], ledger: Mapping[str, list[EventSeen]], current: set[str], chance: random.Random
 ) -> list[tuple[Mapping[str, str], str]]:
-    """Every word that is current, and some of those that were written and are not, with their scope."""
+    """Return every current word and some that are no longer current, with their scopes."""
     wanted: dict[str, Mapping[str, str]] = {}
     for draft in written:
         if draft.kind is Kind.ADD:

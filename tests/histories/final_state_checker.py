@@ -1,6 +1,6 @@
-"""Whether all readers agree once everything has settled: ledger, export, history, get, lists, totals, searches, index.
+"""Checks that all readers agree in the final state: ledger, export, history, get, lists, totals, searches, index.
 
-What the ledger holds is the measure; that it holds what was acknowledged is judged with each memory's calls.
+The ledger is the measure. Whether it holds what was acknowledged is checked with each memory's calls.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Scope = Mapping[str, str]
 
 
 def disagreements(history: History, origins: Mapping[str, Origin]) -> Iterator[Anomaly]:
-    """Every disagreement at rest; none when the rest or its ledger was not looked at."""
+    """Return every disagreement in the final state; none if the state or its ledger was not read."""
     if history.rest is not None and history.rest.ledger is not None:
         yield from _AtRest(history, origins, history.rest.ledger).all()
 
@@ -71,7 +71,7 @@ class _AtRest:
                 )
 
     def _doubled(self) -> Iterator[Anomaly]:
-        """Two memories of one job and position."""
+        """Find two memories of one job and position."""
         places: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
         for id_, events in self._ledger.items():
             if events and "job" in events[0]:
@@ -82,7 +82,7 @@ class _AtRest:
                 yield Anomaly(AnomalyKind.DOUBLED_ADD, message, tuple(ids))
 
     def _facts(self) -> Iterator[Anomaly]:
-        """One extracted text twice in one exact scope, both as they were extracted and live."""
+        """Find an extracted text that is current twice in one exact scope."""
         facts: defaultdict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = defaultdict(list)
         for id_ in self._live:
             origin = self._origins.get(id_)
@@ -192,7 +192,7 @@ class _AtRest:
 
 
 def _same(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    """Whether two readers agree as far as both tell."""
+    """Return whether two readers agree on the fields that both show."""
     one, other = seen(mine), seen(theirs)
     kinds = mine.get("event", theirs.get("event")) == theirs.get("event", mine.get("event"))
     return kinds and all(other[key] == value for key, value in one.items() if key in other)

@@ -1,4 +1,4 @@
-"""What a client does next: drawn at random, about memories that others are busy with."""
+"""Generates operations: each client draws its next request at random, about memories that others also use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.histories.shared_knowledge import SharedKnowledge
 
 __all__ = ["OperationGenerator"]
 
-#: How often each is done beside the others.
+#: How often each operation is chosen in relation to the others.
 _WEIGHTS = {
     "verbatim": 10.0,
     "inferred": 7.0,
@@ -28,7 +28,7 @@ _WEIGHTS = {
 
 
 class OperationGenerator:
-    """Of one client. Each method but `one` does one thing, if there is anything to do it to."""
+    """The generator of one client. Each method but `one` sends one kind of request, if a memory for it exists."""
 
     def __init__(self, client: Client, knowledge: SharedKnowledge, chance: random.Random) -> None:
         self._client = client
@@ -36,7 +36,7 @@ class OperationGenerator:
         self._chance = chance
 
     def one(self) -> None:
-        """Do one thing."""
+        """Send one random request."""
         (name,) = self._chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
         act: Callable[[], None] = getattr(self, name)
         act()
@@ -92,7 +92,7 @@ class OperationGenerator:
         return self._chance.choice(self._knowledge.scopes)
 
     def _made_room(self, scope: Mapping[str, str]) -> bool:
-        """Delete something instead where the scope is full; whether it was."""
+        """If the scope is full, delete something instead; return whether it was full."""
         if not self._knowledge.is_full(scope):
             return False
         known = self._knowledge.pick(self._chance, scope)

@@ -1,4 +1,4 @@
-"""Histories written by hand, one short line for an operation, for the checker's own tests."""
+"""Writes histories by hand, a short line for each operation, for the checker's own tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.histories.history import EventSeen, History, Kind, Operation, Outcome
 __all__ = ["ZOE", "Script", "Write", "event", "state"]
 
 ZOE = {"user_id": "zoe"}
-#: Start and end; an end of None: never answered.
+#: Start and end; an end of None means that there was no answer.
 When = tuple[float, float | None]
 
 
@@ -27,13 +27,13 @@ def event(kind: str, id_: str, text: str, version: int, **more: Any) -> EventSee
 
 
 class Script:
-    """Adds one operation a call; each takes its moment and answers 200 unless told otherwise."""
+    """Each call adds one operation, which is short and answered with 200 unless the arguments say otherwise."""
 
     def __init__(self) -> None:
         self._operations: list[Operation] = []
 
     def history(self, rest: Rest | None = None) -> History:
-        """What has been written so far."""
+        """Return the history so far."""
         return History(7, {"today": TODAY}, tuple(self._operations), (), rest)
 
     def add(self, when: When, id_: str, text: str, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""When each memory can be there: from the start of its add until a delete of it was acknowledged."""
+"""The lifetime of each memory: from the start of its add until a delete of it was acknowledged."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Lifetimes", "done"]
 
 
 def done(operation: Operation) -> float:
-    """Until when it can take effect: for ever, unless it was answered."""
+    """Return until when an operation can take effect: for ever, unless it was answered."""
     return math.inf if operation.ended is None or operation.outcome is not Outcome.OK else operation.ended
 
 
 @dataclass(slots=True)
 class _Life:
-    """One memory's; `known`: when its add was acknowledged."""
+    """The lifetime of one memory; `known` is the time when its add was acknowledged."""
 
     origin: Origin
     started: float
@@ -45,7 +45,7 @@ class _Crowd:
 
 
 class Lifetimes:
-    """Of all memories; the operations are the history's."""
+    """The lifetimes of all memories of a history."""
 
     def __init__(self, origins: Iterable[Origin], operations: Iterable[Operation]) -> None:
         self._lives = {origin.id: _life(origin) for origin in origins}
@@ -62,14 +62,14 @@ class Lifetimes:
         self._gather()
 
     def overlap(self, origin: Origin, operation: Operation) -> bool:
-        """Whether the memory can be there while the operation runs."""
+        """Return whether the memory can exist while the operation runs."""
         life = self._lives[origin.id]
         return life.started <= done(operation) and operation.started <= life.ended
 
     def during(self, operation: Operation) -> list[Origin]:
-        """The memories of the operation's scope that can be there while it runs.
+        """Return the memories of the operation's scope that can exist while it runs.
 
-        To be asked for operations in the order of their starts.
+        Call this for operations in the order of their starts.
         """
         return [life.origin for life in self._during(operation)]
 

@@ -1,4 +1,4 @@
-"""Whether calls with intervals can be put in an order: just-in-time linearization.
+"""Checks whether calls with intervals can be put in an order: just-in-time linearization.
 
 The algorithm is Lowe's ("Testing for linearizability", Concurrency and Computation: Practice and Experience 29(4),
 2017, section 4), which knossos has as `linear`; it goes back to Wing and Gong (1993). Events are read in the order of
@@ -25,12 +25,12 @@ from tests.histories.register import Metadata, Register, Step
 
 __all__ = ["BUDGET", "Call", "Quiet", "Result", "Verdict", "linearize"]
 
-#: Steps tried for one memory; beyond it the verdict is "undecided", never "ok".
+#: The most steps for one memory; beyond it the verdict is "undecided", never "ok".
 BUDGET = 2_000_000
 
 
 class Verdict(StrEnum):
-    """What is known of a memory's history."""
+    """The verdict on a memory's history."""
 
     OK = "ok"
     FAILED = "failed"

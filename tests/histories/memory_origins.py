@@ -1,4 +1,4 @@
-"""Which add each memory comes from, also where the add was never answered: by the text that it was seen with first."""
+"""Finds the add that each memory comes from, also if the add was not answered: by the memory's first text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Origin", "Origins", "Sighting", "attribute", "sightings"]
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One place where a memory is shown; `operation` None: at rest."""
+    """One place where a memory is shown; without an `operation` it is in the final state."""
 
     id: str
     state: State
@@ -25,7 +25,7 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a memory comes from; `operation` None: it was there at the start."""
+    """The origin of a memory; without an `operation` it existed at the start."""
 
     id: str
     scope: Mapping[str, str]
@@ -44,21 +44,21 @@ class Origins:
 
 
 def sightings(history: History) -> Iterator[Sighting]:
-    """Every state that any answer, or the rest, shows; those of a history with their version."""
+    """Return every state that an answer or the final state shows; those of a history have a version."""
     for operation in history.operations:
         answer = operation.answer
         shown = list(answer.get("memories", ()))
         if operation.kind in {Kind.GET, Kind.UPDATE} and answer.get("memory"):
             shown.append({"id": operation.request["id"], **answer["memory"]})
         yield from (Sighting(state["id"], state, operation) for state in shown)
-        for id_, events in told(operation).items():
+        for id_, events in histories_in(operation).items():
             yield from (Sighting(id_, state, operation) for state in _versioned(events))
     if history.rest is not None:
         yield from _at_rest(history.rest)
 
 
-def told(operation: Operation) -> dict[str, list[EventSeen]]:
-    """The histories that an answer tells, by memory."""
+def histories_in(operation: Operation) -> dict[str, list[EventSeen]]:
+    """Return the histories in an answer, by memory."""
     found: dict[str, list[EventSeen]] = {}
     for event in operation.answer.get("events", ()):
         found.setdefault(event.get("id") or operation.request["id"], []).append(event)
@@ -105,11 +105,11 @@ class _Attribution:
                 successors.setdefault(by, Sighting(by, {}, one.operation))
             if one.state.get("text"):
                 self._texts[one.id][one.state["text"]] = None
-        # Of some only this is known, that they have superseded another.
+        # Of some memories it is only known that they have superseded another one.
         self._seen = {**successors, **self._seen}
         adds = [operation for operation in history.operations if operation.kind is Kind.ADD]
         self._adds = [add for add in adds if add.outcome is not Outcome.FAILED]
-        #: Of each add the texts that no memory has been found for.
+        #: The texts of each add for which no memory has been found.
         self._free = {add.index: list(add.request["texts"]) for add in adds}
         self._by_text: defaultdict[str, list[Operation]] = defaultdict(list)
         for add in sorted(adds, key=lambda one: (one.outcome is Outcome.FAILED, one.started)):

@@ -1,4 +1,4 @@
-"""What an operator's other programs do to SQLite's file beside the service: `python FILE read|checkpoint|copy LEDGER`.
+"""Opens SQLite's file beside the service, as an operator's programs do: `python FILE read|checkpoint|copy LEDGER`.
 
 Each opens the file, and closes it when it is done: whoever closes the last connection checkpoints the log and unlinks
 it, unless the locks of others hold. Only the standard library is loaded, so that it may be done often.

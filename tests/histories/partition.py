@@ -1,8 +1,8 @@
-"""A history by memories: for each one the calls that concern it, and what any answer tells of its versions.
+"""Partitions a history by memories: the calls that concern each one, and what answers say about its versions.
 
-A history is linearizable if and only if that of each object is (Herlihy and Wing 1990), so each memory is judged alone.
-A call is left out where no order could refuse it: that a memory is not shown before its add began, or after a delete
-of it was acknowledged.
+A history is linearizable if and only if that of each object is (Herlihy and Wing 1990), so each memory is checked
+alone. A call is left out if every order allows it: an answer that does not show a memory before its add began, or
+after a delete of it was acknowledged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from operator import attrgetter
 from tests.histories.history import EventSeen, History, Kind, Operation, Outcome
 from tests.histories.lifetimes import Lifetimes, done
 from tests.histories.linearizability import Call
-from tests.histories.memory_origins import Origins, sightings, told
+from tests.histories.memory_origins import Origins, histories_in, sightings
 from tests.histories.register import (
     Add,
     Delete,
@@ -40,7 +40,7 @@ __all__ = ["Versions", "partition", "versions"]
 
 @dataclass(slots=True)
 class Versions:
-    """What is known of a memory's versions from anywhere."""
+    """All that is known of a memory's versions."""
 
     content: dict[int, dict[str, object]] = field(default_factory=dict)
     gone_at: int | None = None
@@ -61,7 +61,7 @@ def versions(history: History) -> defaultdict[str, Versions]:
             known.update({key: value for key, value in seen(one.state).items() if key not in known})
     rest = history.rest
     at_rest = (rest.ledger, rest.export, rest.history) if rest else ()
-    everywhere = [told(operation) for operation in history.operations] + [part for part in at_rest if part]
+    everywhere = [histories_in(operation) for operation in history.operations] + [part for part in at_rest if part]
     for histories in everywhere:
         for id_, events in histories.items():
             if events and events[-1].get("event") == "DELETE":
@@ -143,7 +143,7 @@ class _Partition:
         """An export: all memories, also those that it lacks; of what is deleted and blank nothing can be wrong."""
         if operation.outcome is not Outcome.OK:
             return
-        histories = told(operation)
+        histories = histories_in(operation)
         there = (origin.id for origin in self._lifetimes.during(operation))
         for id_ in {*histories, *there} & self._origins.keys():
             events = histories.get(id_, [])

@@ -1,4 +1,4 @@
-"""Histories of a service without faults: random operations that overlap, each taking effect at one moment within.
+"""Generates histories of a service without faults: overlapping random operations, each with one moment of effect.
 
 A moment is drawn for every effect, the effects are done one after the other on one dictionary, and each answer tells
 what was there at its moment. So the history is right by construction.
@@ -63,7 +63,7 @@ class _Planned:
 
 
 def run(seed: int, shape: Shape) -> History:
-    """A history that is right."""
+    """Return a valid history."""
     return _Run(seed, shape).history()
 
 
@@ -147,10 +147,13 @@ class _Run:
             "scope_delete": lambda: self._scope_delete(scope),
             "filter_delete": lambda: self._filter_delete(scope),
             "get": lambda: ({"id": id_}, [lambda: {"memory": self._model.get(id_)}]),
-            "history": lambda: ({"id": id_}, [lambda: {"events": self._model.told(id_)}]),
+            "history": lambda: ({"id": id_}, [lambda: {"events": self._model.events_of(id_)}]),
             "list": lambda: self._list(scope),
             "search": lambda: self._search(scope),
-            "export": lambda: ({}, [lambda: {"events": [one for id_ in memories for one in self._model.told(id_)]}]),
+            "export": lambda: (
+                {},
+                [lambda: {"events": [one for id_ in memories for one in self._model.events_of(id_)]}],
+            ),
         }
         return Kind.ADD if name == "supersede" else Kind(name), by_name[name]()
 

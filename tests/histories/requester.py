@@ -1,4 +1,4 @@
-"""Requests of a client and what is known after each: done, refused, or neither."""
+"""Sends the requests of a client, and decides whether each was done, was refused, or is unknown."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tests.histories.history import Outcome
 
 __all__ = ["Answer", "Requester"]
 
-#: An answer that takes longer is not waited for: the client does something else beside what it does not know of.
+#: Seconds to wait for an answer; then the outcome is unknown, and the client goes on.
 TIMEOUT_S = 6.0
-#: Between tries at a server that does not listen; repeats under an Idempotency-Key come a little later.
+#: Seconds between tries at a server that does not listen; repeats with an Idempotency-Key come a little later.
 _PAUSE_S = 0.15
 _MOST_REPEATS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`status` is 0 when there was no answer; `started` is when the request went out that had an effect, if any had."""
+    """`status` is 0 without an answer; `started` is when the request was sent that had the effect, if one had."""
 
     outcome: Outcome
     status: int
@@ -33,13 +33,13 @@ class Answer:
 
     @property
     def error(self) -> str:
-        """What the answer says of a failure."""
+        """Return the error text of the answer."""
         detail = self.body.get("detail", "") if isinstance(self.body, dict) else ""
         return str(detail or self.body or "no answer")[:300]
 
 
 class Requester:
-    """One client's connections; not for several threads. `going_on` turns false when the load ends."""
+    """The connections of one client, for one thread. `going_on` becomes false when the load ends."""
 
     def __init__(
         self,
@@ -70,10 +70,10 @@ class Requester:
         repeat: bool = False,
         partly: bool = False,
     ) -> Answer | None:
-        """Ask one of the servers; with `repeat`, the same again while the outcome is unknown.
+        """Send a request to one of the servers; with `repeat`, repeat it while the outcome is unknown.
 
-        `partly`: a conflict may have stopped it halfway, or its job is in other hands. None when no server listened
-        until the load ended: then nothing was asked.
+        `partly` means that a conflict may have stopped it halfway, or that another process does its job. The result is
+        None when no server listened until the load ended, so that nothing was sent.
         """
         first: float | None = None
         answer = None
@@ -101,7 +101,7 @@ class Requester:
             try:
                 reply = self._client.request(method, url, json=body, params=query, headers=headers)
             except (httpx.ConnectError, httpx.ConnectTimeout):
-                # Nothing was sent. That is no operation: it is asked anew, and elsewhere perhaps.
+                # Nothing was sent, so this is not an operation: it is sent again, perhaps to another server.
                 if not self._going_on():
                     return None
                 time.sleep(_PAUSE_S)

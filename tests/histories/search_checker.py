@@ -1,6 +1,6 @@
-"""What a search must show: a memory that was called indexed before, and was live and matching all the while.
+"""Checks searches: each must show a memory that was reported as indexed before and was live and matching meanwhile.
 
-And what no list or search may show, whatever the order: an id twice, or a memory of another scope.
+It also checks what no list or search may show in any order: an id twice, or a memory of another scope.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the clients of an episode know together: whose memories there are, and which texts have been written."""
+"""The knowledge that the clients of an episode share: the memories and their owners, and the written texts."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tests.histories.history import State
 
 __all__ = ["Known", "SharedKnowledge", "word_of"]
 
-#: Of those that were seen last, so that clients meet at the same ones.
+#: Clients choose among this many of the memories seen last, so that they use the same ones.
 _NEWEST = 4
-#: How often a client takes what another has just taken, so that their requests overlap.
+#: How often a client takes the memory that another has just taken, so that their requests overlap.
 _HOT_SHARE = 0.4
-#: Beyond so many in a scope, clients delete before they add.
+#: With this many memories in a scope, clients delete before they add.
 FULL = 8
 
 
 @dataclass(slots=True)
 class Known:
-    """A memory as one of the clients saw it last."""
+    """A memory as a client saw it last."""
 
     id: str
     scope: Mapping[str, str]
@@ -32,7 +32,7 @@ class Known:
 
 
 class SharedKnowledge:
-    """Safe for threads."""
+    """The shared knowledge; several threads may use it."""
 
     def __init__(self, users: int) -> None:
         names = [f"user{number}" for number in range(1, users + 1)]
@@ -48,12 +48,12 @@ class SharedKnowledge:
         self._words: deque[tuple[Mapping[str, str], str]] = deque(maxlen=60)
 
     def wrote(self, scope: Mapping[str, str], text: str) -> None:
-        """Somebody asks for this text to be stored."""
+        """Note that a client asks to store this text."""
         with self._lock:
             self._words.append((scope, word_of(text)))
 
     def saw(self, states: Iterable[State], scope: Mapping[str, str] | None = None) -> None:
-        """An answer shows these; `scope` where it does not tell."""
+        """Note the states in an answer; `scope` is given if the answer does not show it."""
         with self._lock:
             for state in states:
                 known = self._memories.get(state["id"])
@@ -70,19 +70,19 @@ class SharedKnowledge:
                 known.gone = known.gone or bool(state.get("superseded_by"))
 
     def lost(self, id_: str) -> None:
-        """A memory is deleted, or seems so."""
+        """Note that a memory is deleted, or seems to be."""
         with self._lock:
             if id_ in self._memories:
                 self._memories[id_].gone = True
 
     def emptied(self, scope: Mapping[str, str]) -> None:
-        """Everything of a scope is deleted."""
+        """Note that all memories of a scope are deleted."""
         with self._lock:
             for known in self._memories.values():
                 known.gone = known.gone or scope.items() <= known.scope.items()
 
     def pick(self, chance: random.Random, scope: Mapping[str, str] | None = None) -> Known | None:
-        """Often the one that was picked last, else one of the newest that live; now and then one that is gone."""
+        """Return often the memory picked last, otherwise one of the newest live ones, and sometimes a deleted one."""
         with self._lock:
             hot = self._memories.get(self._hot)
             if (
@@ -104,17 +104,17 @@ class SharedKnowledge:
             return picked
 
     def is_full(self, scope: Mapping[str, str]) -> bool:
-        """Whether the scope has so many that it is time to delete some."""
+        """Return whether the scope has so many memories that some should be deleted."""
         with self._lock:
             living = (one for one in self._memories.values() if not one.gone)
             return sum(one.scope == scope for one in living) >= FULL
 
     def word(self, chance: random.Random) -> tuple[Mapping[str, str], str] | None:
-        """A word that was written lately, and where; it may be current, replaced or erased."""
+        """Return a word that was written recently, and its scope; it may be current, replaced or erased."""
         with self._lock:
             return chance.choice(self._words) if self._words else None
 
 
 def word_of(text: str) -> str:
-    """The word of its own that every text ends with."""
+    """Return the unique word with which every text ends."""
     return text.rsplit(" ", 1)[-1]

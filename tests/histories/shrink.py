@@ -1,6 +1,6 @@
-"""The shortest history that still shows a fault: of the memories concerned, with every operation dropped that can be.
+"""Shrinks a history to the shortest one that still shows an anomaly.
 
-Greedy and without chance: the same history always shrinks to the same one.
+It is greedy and deterministic: the same history always shrinks to the same one.
 """
 
 from __future__ import annotations

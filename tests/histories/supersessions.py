@@ -1,4 +1,4 @@
-"""Which memories each add has superseded: the service's answers do not tell, but the scripted LLM's log does."""
+"""Finds the memories that each add has superseded, from the scripted LLM's log: answers do not show them."""
 
 from __future__ import annotations
 

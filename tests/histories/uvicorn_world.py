@@ -1,4 +1,4 @@
-"""The service under uvicorn: several servers over one ledger, SQLite's with a sweep or DynamoDB's with functions."""
+"""The worlds under uvicorn: several servers over one ledger, SQLite with a sweep or DynamoDB with functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The load of an episode: many clients, each choosing what to do next at random, from a seed."""
+"""The load of an episode: many clients, each with random requests from a seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A world: the service in one of its shapes, with everything it needs, in a folder of its own."""
+"""A world: the service in one of its forms, with everything it needs, in a folder of its own."""
 
 from __future__ import annotations
 
