@@ -20,7 +20,7 @@ from local.loadtest.report.plots import shares
 from local.loadtest.result_files import facts, head
 from local.loadtest.scratch_service import ScratchService, newer_lite, scratch_service, scratch_uvicorn
 from local.loadtest.versus.command import loads_over, pids_of
-from local.loadtest.versus.rounds import Contestant, Standing, play, standings
+from local.loadtest.versus.rounds import Contestant, Standing, run_rounds, standings
 from local.results.report import Report, Section, Table
 from local.results.result import Result, new_folder
 
@@ -80,7 +80,7 @@ def sweep(options: argparse.Namespace) -> int:
             with Client(default.connection) as client:
                 about = about or head(client, memories=options.memories, rounds=options.rounds, seconds=options.seconds)
             other = _started(both, variant, Path(scratch) / "variant", preload)
-            rounds = play(
+            rounds = run_rounds(
                 (default, other), loads_over(preload), clients=options.clients, rounds=options.rounds,
                 seconds=options.seconds, progress=lambda _: None,
             )  # fmt: skip

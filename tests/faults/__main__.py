@@ -1,4 +1,4 @@
-"""`make kill-test`: the kill tests with more runs, also with SIGKILL at times that nobody chose; prints counts."""
+"""`make kill-test` runs the kill tests more often, also with SIGKILL at random times, and prints counts."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ WAYS = {"sqlite": tuple(Way), "dynamodb": (Way.KILL, Way.STALL)}
 
 
 def main() -> int:
-    """Run, print one line for each process and way, and fail when anything was lost or doubled."""
+    """Run, print one line for each process and kind of fault, and fail when anything was lost or doubled."""
     parser = argparse.ArgumentParser(prog="make kill-test ARGS=", description=__doc__)
-    parser.add_argument("--ledger", choices=KINDS, help="over this one only (default: both in turn)")
+    parser.add_argument("--ledger", choices=KINDS, help="use only this ledger (default: both in turn)")
     parser.add_argument("--runs", type=int, help=f"runs of each step and way (default {RUNS})")
     parser.add_argument("--random", type=int, help=f"SIGKILLs at random times (default {RANDOM})")
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the random times")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="seed of the random times")
     options = parser.parse_args()
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "CRITICAL")
     kinds = (options.ledger,) if options.ledger else KINDS
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def _over(kind: str, runs: int | None, randoms: int | None, seed: int) -> bool:
-    """Everything over one ledger; whether all of it came to the same."""
+    """Run everything over one ledger; return whether all results are the same."""
     runs = RUNS[kind] if runs is None else runs
     randoms = RANDOM[kind] if randoms is None else randoms
     total: list[Outcome] = []
@@ -75,7 +75,7 @@ def _all(
 
 
 def _many(runner: Runner, runs: int) -> Iterator[tuple[str, list[Outcome]]]:
-    """One append that takes more than a transaction, its worker disturbed after each write of it."""
+    """Run an append of several transactions, and disturb its worker after each write."""
     writes = runner.staged_writes()
     for way in (Way.KILL, Way.STALL):
         outcomes = [runner.disturbed(MANY, Fault(write, way)) for write in writes for _ in range(runs)]

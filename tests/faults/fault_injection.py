@@ -12,13 +12,13 @@ from typing import Any
 
 __all__ = ["HERE", "STEPS", "WRITE", "Fault", "Step", "Watch", "Way", "watched"]
 
-#: One write of many that a call of the ledger consists of, where the ledger is DynamoDB.
+#: One of the writes of a call of the DynamoDB ledger.
 WRITE = "dynamodb.write"
 
-#: What a process says that stands at its step.
+#: The message of a process that waits at its step.
 HERE = "here"
 
-#: What a call is called in reports, for every call of a port that leaves a trace somewhere.
+#: The names in reports of all calls of ports that change something.
 STEPS = {
     "ledger.put_job": "job written",
     "queue.send": "message sent",
@@ -44,7 +44,7 @@ class Way(StrEnum):
     KILL = "kill"
     """It waits there, and gets SIGKILL from outside."""
     STALL = "stall"
-    """It waits there until others have taken its work over, and goes on then."""
+    """It waits there until others have taken over its work, and then goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Watch:
     _calls: Counter[str] = field(default_factory=Counter)
 
     def after(self, call: str) -> None:
-        """A call has just returned."""
+        """Note that a call has just returned."""
         if call not in STEPS:
             return
         self._calls[call] += 1
@@ -108,5 +108,5 @@ class _Watched:
 
 
 def watched(port: Any, name: str, watch: Watch) -> Any:
-    """The port, observed: same methods, same results."""
+    """Return the port with the same methods, whose calls are watched."""
     return _Watched(port, name, watch)

@@ -31,19 +31,19 @@ from tests.unit.servers import free_socket, serve_app
 
 __all__ = ["LATER_S", "MAX_RECEIVES", "Harness", "Left", "join", "queue_server", "receive", "wait_at_step"]
 
-#: As in template.yaml.
+#: The same as in template.yaml.
 MAX_RECEIVES = 5
 #: Beyond every lease, and beyond what sweep waits for a lost message.
 LATER_S = 200.0
-#: How long a process may take on a busy machine.
+#: Seconds that a process may take on a busy machine.
 PATIENCE_S = 180.0
-#: Rounds of sweep and queue after which whatever is unfinished counts as lost.
+#: Rounds of sweep and queue after which unfinished work counts as lost.
 ROUNDS = 8
 
 
 @contextlib.contextmanager
 def queue_server(folder: Path) -> Iterator[str]:
-    """The emulator's SQS at its address."""
+    """Run the emulator's SQS and give its address."""
     service = QueueService(Store(folder / "sqs.db"))
 
     async def status() -> dict[str, Any]:
@@ -58,7 +58,7 @@ def queue_server(folder: Path) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Left:
-    """What a client and an operator find in the end; equal scenarios leave equal things."""
+    """The state that a client and an operator find in the end; it is the same after every run of a scenario."""
 
     memories: list[tuple[str, str, int, str | None]]
     histories: list[tuple[str, int, str]]
@@ -85,15 +85,15 @@ class Harness:
         self._delivered: list[dict[str, Any]] = []
 
     def later(self, seconds: float = LATER_S) -> None:
-        """Let time pass for all that comes."""
+        """Let time pass for all later steps."""
         self.place = replace(self.place, ahead_s=self.place.ahead_s + seconds)
 
     def run(self, task: str, argument: Any) -> tuple[Any, list[Step]]:
-        """Undisturbed, in this process; returns the result and the steps."""
+        """Run a task undisturbed in this process; return the result and the steps."""
         return perform_in_process(task, argument, self.place, self._ledger)
 
     def start(self, task: str, argument: Any, fault: Fault | None = None) -> tuple[BaseProcess, Connection]:
-        """In a process of its own."""
+        """Run a task in a process of its own."""
         ours, theirs = multiprocessing.Pipe()
         process = PROCESSES.Process(target=perform, args=(task, argument, self.place, fault, theirs), daemon=True)
         process.start()
@@ -101,7 +101,7 @@ class Harness:
         return process, ours
 
     def receive(self) -> list[dict[str, Any]]:
-        """Messages as the event source hands them to the function; in flight until deleted or released."""
+        """Receive messages as the event source passes them to the function; in flight until deleted or released."""
         reply = self._sqs.receive_message(
             QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=0, MessageSystemAttributeNames=["All"]
         )
@@ -110,7 +110,7 @@ class Harness:
         return records
 
     def settle_batch(self, records: list[dict[str, Any]], answer: Any) -> None:
-        """What the event source does with the function's answer; None stands for a process that died."""
+        """Do what the event source does with the function's answer; None stands for a process that died."""
         failed = {one["messageId"] for one in records}
         if answer is not None:
             failed = {one["itemIdentifier"] for one in answer["batchItemFailures"]}
@@ -121,46 +121,46 @@ class Harness:
                 self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=record["receiptHandle"])
 
     def show(self, records: list[dict[str, Any]]) -> None:
-        """Let the visibility of messages end now, whoever works on them."""
+        """Make messages visible now, even if a worker has them."""
         for record in records:
             self._sqs.change_message_visibility(
                 QueueUrl=self._url, ReceiptHandle=record["receiptHandle"], VisibilityTimeout=0
             )
 
     def work_off(self) -> None:
-        """Run the ingest function over what the queue gives, message by message as the template has it."""
+        """Run the ingest function for each message of the queue, one by one as in the template."""
         while records := self.receive():
             for record in records:
                 self.settle_batch([record], self.run("ingest", {"Records": [record]})[0])
 
     def redeliver(self, times: int) -> None:
-        """Hand every message so far to the function again, though it has been deleted."""
+        """Pass every message so far to the function again, although it has been deleted."""
         for record in self._delivered * times:
             self.run("ingest", {"Records": [record]})
 
     def purge(self) -> None:
-        """Lose every message."""
+        """Delete every message."""
         self._sqs.purge_queue(QueueUrl=self._url)
 
     def dead(self) -> list[str]:
-        """Job ids in the dead-letter queue."""
+        """Return the job ids in the dead-letter queue."""
         reply = self._sqs.receive_message(QueueUrl=self._dead_url, MaxNumberOfMessages=10, VisibilityTimeout=0)
         return [json.loads(message["Body"])["job_id"] for message in reply.get("Messages", [])]
 
     def recover(self) -> bool:
-        """Let sweep and queue do what they do in time; whether all came to an end."""
+        """Let time pass and sweep and queue work; return whether all jobs have ended."""
         for _ in range(ROUNDS):
             self.later()
             self.run("sweep", {})
             if half_written(self._ledger):
-                continue  # sweep must see to it, without a worker's help
+                continue  # Sweep must repair this without a worker.
             self.work_off()
             if self._settled():
                 return True
         return False
 
     def left(self) -> Left:
-        """Everything there is now."""
+        """Return the current state."""
         ledger = self._ledger
         memories = ledger.list_memories(SCOPE.tenant, {}, limit=1000, superseded=True).items
         histories = [event for memory in memories for event in ledger.history(SCOPE.tenant, memory.id)]
@@ -175,7 +175,7 @@ class Harness:
         )
 
     def memories(self) -> int:
-        """How many there are to be seen now."""
+        """Return the number of visible memories."""
         return len(self._ledger.list_memories(SCOPE.tenant, {}, limit=1000, superseded=True).items)
 
     def _settled(self) -> bool:
@@ -189,13 +189,13 @@ class Harness:
 
 
 def receive(line: Connection) -> Any:
-    """What a process says next: HERE at its step, or its result."""
+    """Return the next message of a process: HERE at its step, or its result."""
     assert line.poll(PATIENCE_S), "the process neither ended nor reached its step"
     return line.recv()
 
 
 def join(process: BaseProcess, line: Connection) -> Any:
-    """Wait for a process's result; None when it died."""
+    """Wait for a process's result, which is None if it died."""
     try:
         message = receive(line)
     except (EOFError, ConnectionResetError):
@@ -206,7 +206,7 @@ def join(process: BaseProcess, line: Connection) -> Any:
 
 
 def wait_at_step(process: BaseProcess, line: Connection, way: Way) -> None:
-    """Until the process has done its step: it has ended then, or stands there and is killed or left standing."""
+    """Wait until the process has done its step; then it has ended, is killed here, or stays waiting."""
     if way is Way.EXIT:
         process.join(PATIENCE_S)
         assert process.exitcode == 9, f"the process ended with {process.exitcode} and did not die at its step"

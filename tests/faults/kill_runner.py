@@ -19,21 +19,21 @@ from tests.faults.shared_stores import LIFE_STORY
 
 __all__ = ["MANY", "TASKS", "Outcome", "Runner", "compare"]
 
-#: Whose process is disturbed: the one that accepts (and for `inline` and `verbatim` does) an add, or the worker.
+#: The tasks whose process is disturbed: it accepts (and for `inline` and `verbatim` does) an add, or is the worker.
 TASKS = ("queued", "ingest", "inline", "verbatim")
 
-#: The worker again, on an add whose events DynamoDB takes in many writes; each of them is a step.
+#: The worker with an add whose events DynamoDB stores in many writes; each of them is a step.
 MANY = "ingest-many"
 
 _KEY = "the-only-try"
-#: The workers, whose adds were accepted before.
+#: The tasks of workers, whose adds were accepted before.
 _WORKERS = ("ingest", MANY)
 _ADD = ("I moved to Hanoi and like tea", _KEY)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How many memories and index rows a run lost or holds twice, against the undisturbed run."""
+    """The number of lost and doubled memories and index rows, compared with the undisturbed run."""
 
     lost: int
     doubled: int
@@ -60,11 +60,11 @@ class Runner:
         return harness
 
     def steps(self, task: str) -> list[Step]:
-        """Every step that the process takes when nothing happens."""
+        """Return every step of the undisturbed process."""
         return self.undisturbed(task)[1]
 
     def staged_writes(self) -> list[Step]:
-        """The writes of DynamoDB that the one `append` of many events consists of."""
+        """Return the DynamoDB writes of one `append` of many events."""
         steps = self.steps(MANY)
         before = reversed(steps[: steps.index(Step("ledger.append", 1))])
         return list(takewhile(lambda step: step.call == WRITE, before))[::-1]
@@ -84,8 +84,8 @@ class Runner:
         harness.redeliver(3)
         left = harness.left()
         if fault.way is Way.STALL:
-            # Who goes on after sweep has indexed its work inserts the same rows again: the index port allows doubles,
-            # and its readers take them for one.
+            # A process that goes on after sweep has indexed its work inserts the same rows again: the index port
+            # allows doubles, and its readers take them for one.
             left = replace(left, rows=sorted(set(left.rows)))
         return compare(self.undisturbed(task)[0], left, finished and whole)
 
@@ -103,7 +103,7 @@ class Runner:
         return compare(self.undisturbed(task)[0], harness.left(), finished and whole)
 
     def two_workers(self) -> Outcome:
-        """One message to two workers at the same time."""
+        """Give one message to two workers at the same time."""
         harness = self.harness()
         harness.run("queued", _ADD)
         records = harness.receive()
@@ -115,9 +115,9 @@ class Runner:
         return compare(self.undisturbed("ingest")[0], harness.left(), finished)
 
     def redelivered(self, step: Step) -> Outcome:
-        """A message whose visibility ends while its worker stands after a step: a second worker joins, then both go on.
+        """End the visibility of a message while its worker waits after a step; a second worker starts, then both go on.
 
-        No time passes, so that lease and claim of the first one hold.
+        No time passes, so the lease and the claim of the first one stay valid.
         """
         harness = self.harness()
         harness.run("queued", _ADD)
@@ -127,7 +127,7 @@ class Runner:
         harness.show(records)
         again = harness.receive()
         assert [one["messageId"] for one in again] == [one["messageId"] for one in records]
-        # It tries for the lease, whatever comes of it, or finds the job done.
+        # It tries to get the lease, or finds that the job is done.
         second = harness.start("ingest", {"Records": again}, Fault(Step("ledger.acquire_lease", 1), Way.STALL))
         answer = receive(second[1])
         for worker in (first, second) if answer == HERE else (first,):
@@ -150,7 +150,7 @@ class Runner:
         return harness, {"Records": records}, records
 
     def _after(self, harness: Harness, task: str, records: list[dict[str, Any]], *, retry: bool) -> bool:
-        # Lambda's event source sees that the function is gone; the client that its connection is.
+        # Lambda's event source sees that the function has ended, and the client that its connection has.
         harness.settle_batch(records, None)
         if task not in _WORKERS and retry:
             harness.later()
@@ -158,7 +158,7 @@ class Runner:
         return harness.recover()
 
     def _whole(self, task: str, harness: Harness) -> bool:
-        """Whether all of the add is to be seen or nothing, before anybody has repaired anything."""
+        """Return whether all of the add is visible or nothing, before any repair."""
         return harness.memories() in {1, len(self.undisturbed(task)[0].memories)}
 
     def _seconds(self, task: str) -> float:
@@ -179,7 +179,7 @@ class Runner:
 
 
 def compare(expected: Left, found: Left, finished: bool) -> Outcome:
-    """Count what is missing and what is too much."""
+    """Count missing and additional items."""
     lost = doubled = 0
     for name in ("memories", "histories", "jobs", "rows"):
         wanted, there = Counter(getattr(expected, name)), Counter(getattr(found, name))

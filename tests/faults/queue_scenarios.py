@@ -36,7 +36,7 @@ class Queue:
         self.url = self._create(f"{name}.fifo", RedrivePolicy=json.dumps(policy))
 
     def send(self, *bodies: str) -> None:
-        """One call for each; the body is the deduplication id as well."""
+        """Send each with one call; the body is also the deduplication id."""
         for body in bodies:
             self._sqs.send_message(QueueUrl=self.url, **_message(body))
 
@@ -67,11 +67,11 @@ class Queue:
         self._server.later(seconds)
 
     def depths(self) -> tuple[int, int]:
-        """How many messages are visible and how many in flight."""
+        """Return how many messages are visible and how many are in flight."""
         return self._depths(self.url)
 
     def drain(self) -> dict[str, list[str]]:
-        """Take and delete what there is until nothing is left; bodies by group in the order of their coming."""
+        """Receive and delete messages until none is left; return the bodies by group, in the order of delivery."""
         found: dict[str, list[str]] = {}
         while messages := self.receive():
             for one in messages:
@@ -129,7 +129,7 @@ def _received(queue: Queue) -> list[Got]:
 
 def _after_send(queue: Queue, _: None) -> None:
     assert queue.depths() in {(3, 0), (4, 0)}
-    queue.send("a3")  # no answer came: the client sends again
+    queue.send("a3")  # No answer came, so the client sends it again.
     queue.later(299 - VISIBILITY_S)
     queue.send("a3")
     assert queue.depths() == (4, 0)
@@ -169,7 +169,7 @@ def _after_longer(queue: Queue, messages: list[Got]) -> None:
     assert longer or queue.depths() == (4, 0)
     if longer:
         assert [one.body for one in queue.receive()] == ["b1"]
-        queue.delete(messages[0])  # its handle is still good
+        queue.delete(messages[0])  # Its handle is still valid.
         queue.later()
         assert queue.drain() == {"a": ["a2", "a3"], "b": ["b1"]}
     else:
@@ -202,7 +202,7 @@ def _worn_out(queue: Queue) -> None:
 
 def _after_dead(queue: Queue, _: None) -> None:
     queue.later()
-    # Only a receive moves messages: where the killed one did not, this one does.
+    # Only a receive moves messages: if the killed one did not, this one does.
     assert [(one.body, one.count) for one in queue.receive()] in [
         [("a2", 1), ("c1", 1)],
         [("a2", 2), ("c1", 2)],

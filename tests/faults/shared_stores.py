@@ -1,4 +1,4 @@
-"""What the processes of a kill test share: a ledger, a queue and an index that outlive each of them."""
+"""The stores that the processes of a kill test share: a ledger, a queue and an index, which outlive each process."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from tests.faults.ledgers import OpenLedger
 
 __all__ = ["LIFE_STORY", "POISON", "DiskIndex", "Place", "compose"]
 
-#: A message that the LLM never takes.
+#: A message that the LLM always refuses.
 POISON = "poison"
-#: A message of so many facts that their items are more than the hundred of one DynamoDB transaction.
+#: A message with so many facts that they need more than the hundred items of one DynamoDB transaction.
 LIFE_STORY = "my whole life"
 _FACTS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where everything is; `ahead_s` is how far the process's clock is ahead of the machine's."""
+    """The addresses of the stores; `ahead_s` is how far the process's clock is ahead of the machine's."""
 
     folder: Path
     queue_url: str
@@ -50,7 +50,7 @@ class Place:
 class AheadClock(SystemClock):
     """The machine's clock plus some seconds, so that leases end without waiting.
 
-    Durations stand still: on a slow machine no deadline passes that the scenario does not tell of.
+    The clock for durations stands still, so that on a slow machine no deadline passes unless the scenario says so.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -64,7 +64,7 @@ class AheadClock(SystemClock):
 
 
 class DiskIndex(MemoryIndex):
-    """MemoryIndex over a file that processes share; a write is whole or not there."""
+    """MemoryIndex over a file that processes share; writes are atomic."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class DiskIndex(MemoryIndex):
         return super().keys(tenant, limit=limit, beyond=beyond)
 
     def every_key(self) -> list[tuple[str, int]]:
-        """Every row's memory id and version, doubles too."""
+        """Return the memory id and version of every row, with doubles."""
         self._load()
         return sorted((row.memory.id, row.memory.version) for row in self._rows)
 
@@ -140,7 +140,7 @@ def compose(
     ledger: Ledger | None = None,
     reply: Callable[..., str] | None = None,
 ) -> Services:
-    """The services over the shared parts, watched when asked; over `ledger` where the process has it open already."""
+    """Compose the services over the shared stores, watched if asked; `ledger` is used if it is open already."""
     ports: dict[str, Any] = {
         "ledger": ledger or place.open_ledger(watch),
         "index": DiskIndex(place.folder / "index.pickle"),
@@ -154,7 +154,7 @@ def compose(
 
 
 def extract(messages: Sequence[ChatMessage]) -> str:
-    """A sensible model: many facts of a life; two of a move, of which one supersedes what it contradicts; else one."""
+    """Extract facts as a model would: many of a life; two of a move, of which one supersedes another; otherwise one."""
     asked = messages[-1].content
     if POISON in asked:
         raise LlmUnavailableError("the LLM does not like this")

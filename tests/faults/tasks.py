@@ -24,7 +24,7 @@ FUNCTIONS = Path(__file__).parents[2] / "functions"
 #: Tasks in which every single write of the ledger is a step, and the function that does them.
 STEPWISE = {"ingest-many": "ingest"}
 
-#: How an add under test is asked for.
+#: The options of each kind of add.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "queued": {"infer": True, "queued": True},
     "inline": {"infer": True},
@@ -45,7 +45,7 @@ def perform(task: str, argument: Any, place: Place, fault: Fault | None, line: C
 
 
 def perform_in_process(task: str, argument: Any, place: Place, ledger: Ledger | None = None) -> tuple[Any, list[Step]]:
-    """The same without a process of its own, over a ledger that is open already where one is given."""
+    """Run a task in this process, over a ledger that is already open if one is given."""
     watch = Watch(writes=task in STEPWISE)
     services = compose(place, watch, ledger=None if watch.writes else ledger)
     return _do(STEPWISE.get(task, task), argument, services), watch.seen
@@ -62,7 +62,7 @@ def _do(task: str, argument: Any, services: Services) -> Any:
 
 
 def _function(name: str, services: Services) -> Any:
-    """The handler of functions/NAME/app.py over these services."""
+    """Return the handler of functions/NAME/app.py over these services."""
     spec = importlib.util.spec_from_file_location(f"{name}_app", FUNCTIONS / name / "app.py")
     assert spec is not None
     assert spec.loader is not None

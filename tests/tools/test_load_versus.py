@@ -16,7 +16,7 @@ from local.loadtest.scratch_service import answers, free_port, process, wait_for
 from local.loadtest.versus.command import loads_over
 from local.loadtest.versus.comparison_report import FUNCTIONS, MEM0, versus_report
 from local.loadtest.versus.mem0_server import mem0_python, mem0_server
-from local.loadtest.versus.rounds import Contestant, Round, Standing, play, standings, usage
+from local.loadtest.versus.rounds import Contestant, Round, Standing, run_rounds, standings, usage
 from local.results.page import to_page
 from local.results.report import to_markdown
 from tests.tools.fake_service import KEY, FakeService
@@ -55,7 +55,9 @@ def test_rounds_alternate_and_the_order_turns(service: FakeService) -> None:
     def hear(one: Round) -> None:
         heard.append(one.contestant)
 
-    rounds = play(contestants, {"search": bodies}, clients=[2], rounds=2, seconds=0.2, progress=hear, warm_up_s=0.2)
+    rounds = run_rounds(
+        contestants, {"search": bodies}, clients=[2], rounds=2, seconds=0.2, progress=hear, warm_up_s=0.2
+    )
     assert heard == ["a", "b", "b", "a"]
     assert all(one.result.errors == 0 for one in rounds)
 

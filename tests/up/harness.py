@@ -1,4 +1,4 @@
-"""Starts `up` over fake parts, reads what it says, and looks at its processes from outside."""
+"""Starts `up` over fake parts, reads its output, and observes its processes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RunningUp:
         self._reader.start()
 
     def until(self, text: str) -> str:
-        """Read on until a line holds ``text``; that line."""
+        """Read on until a line holds ``text``, and return that line."""
         while True:
             line = self._lines.get(timeout=PATIENCE)
             assert line is not None, f"ended without saying {text!r}: {self.said}"
@@ -44,7 +44,7 @@ class RunningUp:
                 return line
 
     def end(self, number: signal.Signals | None = None) -> int:
-        """Send a signal, wait for the end, read the rest; the exit code."""
+        """Send a signal, wait for the end, read the rest, and return the exit code."""
         if number is not None:
             self.process.send_signal(number)
         code = self.process.wait(PATIENCE)
@@ -73,12 +73,12 @@ class RunningUp:
 def running_up(
     state: Path, *parts: dict[str, object], sigint_ignored: bool = False, reader: list[str] | None = None
 ) -> Iterator[RunningUp]:
-    """`up` over these parts; its output goes to us, or to a ``reader`` that may end whenever it likes."""
+    """Run `up` over these parts; its output goes to us, or to a ``reader`` that may end at any time."""
     away = subprocess.Popen(reader, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) if reader else None
 
-    # What a script's background job finds, that Ctrl-C is ignored, can be had from a shell alone.
+    # Only a shell can start a process with SIGINT ignored, as a script's background job has it.
     start = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"] if sigint_ignored else []
-    # Tests that themselves run under nohup would hand their deafness to SIGHUP on.
+    # Tests that run under nohup would pass on that SIGHUP is ignored.
     start = ["env", "--default-signal=HUP", *start]
     process = subprocess.Popen(
         [*start, sys.executable, str(RUN_FAKE_PARTS), str(state), json.dumps(parts)],
@@ -104,7 +104,7 @@ def running_up(
 
 
 def part(name: str, role: str = "ready", **given: object) -> dict[str, object]:
-    """A part for ``running_up``: a process that stays and says that it is ready, unless told otherwise."""
+    """A part for ``running_up``: a process that keeps running and says that it is ready, unless the role differs."""
     return {"name": name, "role": role, "ready_line": True, **given}
 
 

@@ -21,7 +21,7 @@ from local.loadtest.scenario import search_body
 from local.loadtest.scratch_service import ScratchService, scratch_service, scratch_uvicorn
 from local.loadtest.versus.comparison_report import FUNCTIONS, MEM0, UVICORN, versus_report
 from local.loadtest.versus.mem0_server import Mem0, mem0_python, mem0_server
-from local.loadtest.versus.rounds import Contestant, Round, play, standings
+from local.loadtest.versus.rounds import Contestant, Round, run_rounds, standings
 from local.results.result import Result, new_folder
 from local.up.record import read_record
 
@@ -57,7 +57,7 @@ def versus(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         _fill(console, "Forgetless", own.connection, preload)
         _fill(console, "mem0", mem0.connection, preload)
         contestants = _contestants(own, mem0, uvicorn)
-        rounds = play(
+        rounds = run_rounds(
             contestants, loads_over(preload), clients=options.clients, rounds=options.rounds, seconds=options.seconds,
             progress=lambda one: console.print(_line(one), soft_wrap=True),
         )  # fmt: skip

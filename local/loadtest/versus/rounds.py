@@ -12,7 +12,7 @@ import psutil
 from local.bench.load import LoadResult, Plan, measure, request_text
 from local.client import Connection
 
-__all__ = ["Contestant", "Round", "Standing", "play", "standings", "usage"]
+__all__ = ["Contestant", "Round", "Standing", "run_rounds", "standings", "usage"]
 
 
 #: Seconds of warm-up before the first round with a number of clients, when functions start environments for them,
@@ -86,7 +86,7 @@ def usage(pids: Sequence[int]) -> tuple[float, int]:
     return seconds, size
 
 
-def play(
+def run_rounds(
     contestants: Sequence[Contestant],
     loads: Mapping[str, Iterator[Mapping[str, object]]],
     *,
