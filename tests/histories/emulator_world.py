@@ -151,7 +151,7 @@ class EmulatorWorld(World):
         return background("make reindex", command, environment, cwd=self.checkout.root, log=log)
 
     def _share_models(self) -> None:
-        """The prepared embedding model is the same for every service of this machine."""
+        """Use the prepared embedding model of this machine."""
         models = OURS / ".forgetless" / "models"
         if models.is_dir() and not (self._state / "models").exists():
             (self._state / "models").symlink_to(models)
