@@ -116,6 +116,6 @@ def test_a_state_folder_without_a_service_is_one_clear_line(service: FakeService
 
 def test_authentication_is_far_below_its_aim() -> None:
     cost = authentication_cost(500)
-    # The aim is .2 ms; CPU time, the least of five runs, so that only a real slowness fails here.
+    # The aim is 0.2 ms of CPU time. It is the lowest of five runs, so that only a real slowdown fails here.
     assert cost.key_ms < 0.2
     assert cost.counted_ms < 0.2
