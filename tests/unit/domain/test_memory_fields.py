@@ -33,8 +33,11 @@ from forgetless.domain.memory_fields import (
     MemoryField,
     given_fields,
 )
+from forgetless.domain.recipe import RECIPE_VERSION
 from forgetless.domain.scope import SCOPE_IDS, Scope
 from forgetless.ports.index import IndexRow
+from forgetless.runtime.composition import collection_name
+from forgetless.runtime.settings import Settings
 from forgetless.service.requests import AddRequest
 from forgetless.service.transfer.schema_shape import shape
 
@@ -148,6 +151,12 @@ def test_released_versions_of_the_columns_stay_as_they_are() -> None:
     assert sorted(COLUMNS[1]) == [
         "actor_id", "attributed_to", "created_at", "expiration_date", "hash", "memory_id", "role", "updated_at",
     ]  # fmt: skip
+
+
+def test_the_version_of_the_columns_is_part_of_the_collections_name() -> None:
+    """The first stands in no name: collections were called so before versions were counted."""
+    name = collection_name(Settings(collection="a", embedding_model="m", embedding_dimensions=4))
+    assert name == f"a_m_4_r{RECIPE_VERSION}" + (f"_c{COLUMNS_VERSION}" if COLUMNS_VERSION > 1 else "")
 
 
 def test_the_collection_has_the_columns_of_the_table_and_those_that_every_version_has() -> None:
