@@ -59,7 +59,7 @@ FULL = Memory(**{field.name: VALUES[field.kind] for field in STORED})
 PLAIN = Memory(**{field.name: VALUES[field.kind] for field in STORED if field.required})
 
 
-def of(fields: tuple[MemoryField, ...]) -> Any:
+def of(fields: tuple[MemoryField, ...]) -> pytest.MarkDecorator:
     """A parameter for each of the fields."""
     return pytest.mark.parametrize("field", fields, ids=[field.name for field in fields])
 
