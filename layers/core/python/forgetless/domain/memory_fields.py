@@ -185,7 +185,7 @@ STORED = tuple(field for field in FIELDS if field.stored)
 GIVEN = tuple(field for field in FIELDS if field.given)
 
 #: The text columns of the index, by version: never change a version that was released, add the next one. Milvus
-#: cannot add a column to a collection, so a new version means a new collection, which a start fills from the ledger.
+#: cannot add a column to a collection, so a new version means a new collection, which a reindex fills.
 COLUMNS: Mapping[int, tuple[str, ...]] = {
     1: (
         "memory_id",
