@@ -8,10 +8,10 @@ from typing import Any
 
 import boto3
 
-from forgetless.adapters.queue_memory import MemoryQueue
 from forgetless.adapters.queue_sqs import SqsQueue
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.scope import Scope
+from tests.fakes.queue import MemoryQueue
 
 __all__ = ["Message", "QueueInMemory", "QueueOnSqs", "a_job_of"]
 

@@ -25,7 +25,7 @@ from forgetless.domain.errors import LedgerError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.memory import Event, MessageRef
-from forgetless.ports.ledger import IdempotencyRecord
+from forgetless.ports.request_ledger import IdempotencyRecord
 from tests.contract.ledger.making import (
     ANNA,
     a_job,

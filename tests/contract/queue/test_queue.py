@@ -11,13 +11,13 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from forgetless.adapters.clock import FakeClock
-from forgetless.adapters.queue_memory import MemoryQueue
 from forgetless.adapters.queue_sqs import SqsQueue
 from forgetless.domain.errors import QueueError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.scope import Scope
 from forgetless.ports.queue import JobQueue
+from tests.fakes.clock import FakeClock
+from tests.fakes.queue import MemoryQueue
 from tests.queue_server import serve_queues
 
 MAX_RECEIVES = 2

@@ -25,7 +25,8 @@ from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message
-from forgetless.ports.ledger import Entity, EventPage, MemoryPage
+from forgetless.ports.ledger import EventPage
+from forgetless.ports.request_ledger import Entity, MemoryPage
 
 __all__ = ["MemoryStore"]
 

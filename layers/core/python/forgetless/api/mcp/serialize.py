@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from forgetless.domain.memory import Memory
-from forgetless.ports.ledger import Entity
+from forgetless.ports.request_ledger import Entity
 
 __all__ = [
     "Added",

@@ -10,7 +10,7 @@ from typing import Any
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.times import seconds_between
-from forgetless.ports.ledger import Entity
+from forgetless.ports.request_ledger import Entity
 from forgetless.service.requests import AddedMemory, HistoryItem, ScoredMemory
 
 __all__ = ["added_item", "entity_item", "entity_number", "event_item", "history_item", "memory_item", "search_item"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forgetless.domain.memory import Memory
-from forgetless.ports.ledger import Entity
+from forgetless.ports.request_ledger import Entity
 from forgetless.service.requests import AddedMemory, AddOutcome, HistoryItem, ScoredMemory
 
 __all__ = [
