@@ -1,22 +1,21 @@
-"""SQLite connections for many threads and processes: one for each thread, transactions, retries, forks."""
+"""SQLite connections for many threads and processes: one for each thread, transactions, retries."""
 
 from __future__ import annotations
 
-import os
-import random
 import sqlite3
 import stat
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_sqlite.failures import failure_of
 from forgetless.adapters.ledger_sqlite.schema import migrate
 from forgetless.adapters.ledger_sqlite.usage_lock import Presence
 from forgetless.adapters.ledger_sqlite.write_doubt import WriteDoubt
+from forgetless.domain.backoff import Backoff, Tries
 from forgetless.domain.errors import LedgerError
 
 __all__ = ["Connections", "Store"]
@@ -26,12 +25,12 @@ T = TypeVar("T")
 #: What another connection's lock looks like; PROTOCOL is a race while the shared WAL index is opened.
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
-_FIRST_WAIT_S = 0.001
-_LONGEST_WAIT_S = 0.025
+#: Between looks at a lock that another process holds.
+_BACKOFF = Backoff(first_s=0.001, longest_s=0.025)
 
 
 class _Connection:
-    """A thread's connection; its lock is held while it is used, so that a fork or `close` waits for the end."""
+    """A thread's connection; its lock is held while it is used, so that `close` waits for the end."""
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.raw = raw
@@ -66,7 +65,6 @@ class Connections:
         #: Threads of this process queue here rather than poll the file's lock.
         self._writing = threading.Lock()
         self._opening = threading.Lock()
-        _instances.add(self)
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work`, which only reads; several statements that must agree go into one `BEGIN`."""
@@ -102,22 +100,19 @@ class Connections:
         self._presence.leave()
 
     def _retry(self, attempt: Callable[[float], T]) -> T:
-        give_up = time.monotonic() + self._busy_timeout_s
-        wait = _FIRST_WAIT_S
+        tries = Tries(_BACKOFF, patience_s=self._busy_timeout_s, clock=SystemClock())
         while True:
             try:
-                return attempt(give_up - time.monotonic())
+                return attempt(tries.left_s)
             except OSError as error:
                 raise failure_of(self._path, error) from error
             except sqlite3.Error as error:
                 if not _is_lock(error):
                     raise failure_of(self._path, error) from error
-                if time.monotonic() >= give_up:
+                if not tries.again():
                     raise LedgerError(
                         f"the ledger {self._path.name} stayed locked for {self._busy_timeout_s:g} s"
                     ) from error
-            time.sleep(random.uniform(wait / 4, wait))
-            wait = min(2 * wait, _LONGEST_WAIT_S)
 
     def _write_once(self, work: Callable[[sqlite3.Connection], T], durable: bool, left: float) -> T:
         if not self._writing.acquire(timeout=max(0.0, left)):
@@ -149,18 +144,6 @@ class Connections:
                 self._open.add(connection)
             self._local.connection = connection
         return connection
-
-    def before_fork(self) -> None:
-        """SQLite's own notes of who holds which lock would be wrong in the child: nothing may be open at a fork."""
-        self._writing.acquire()
-        self._opening.acquire()
-        for connection in list(self._open):
-            connection.close()
-
-    def after_fork(self) -> None:
-        """Let parent and child open anew."""
-        self._opening.release()
-        self._writing.release()
 
 
 class Store:
@@ -213,25 +196,3 @@ def _transaction(raw: sqlite3.Connection, work: Callable[[sqlite3.Connection], T
 
 def _is_lock(error: sqlite3.Error) -> bool:
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _LOCKED
-
-
-_instances: weakref.WeakSet[Connections] = weakref.WeakSet()
-_forking: list[Connections] = []
-_one_fork = threading.Lock()
-
-
-def _before_fork() -> None:
-    _one_fork.acquire()
-    _forking.extend(_instances)
-    for connections in _forking:
-        connections.before_fork()
-
-
-def _after_fork() -> None:
-    while _forking:
-        _forking.pop().after_fork()
-    _one_fork.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
