@@ -21,7 +21,6 @@ from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.jobs.sweep import SweepService
 from forgetless.service.request_services import RequestPorts, RequestServices
 from forgetless.service.transfer.event_export import EventExport
-from forgetless.service.transfer.event_import import EventImport
 from forgetless.service.webhooks.delivery import DeliveryService
 from forgetless.service.webhooks.outbox import Announcer
 
@@ -64,7 +63,6 @@ class Services(RequestServices):
         self.keys = KeyService(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
         self.event_exports = EventExport(ledger=ledger)
-        self.event_imports = EventImport(ledger=ledger, clock=clock)
         self.ingest = IngestService(ledger=ledger, clock=clock, inference=self._inference, queue=ports.queue)
         self.sweep = SweepService(
             ledger=ledger,

@@ -19,7 +19,7 @@ _MEMORY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-
 
 
 class IdempotencyStore(Store):
-    """See `forgetless.ports.ledger.IdempotencyStore`."""
+    """See `forgetless.ports.request_ledger.IdempotencyStore`."""
 
     def begin_request(
         self,

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from forgetless.adapters.clock import SystemClock
-from forgetless.adapters.ledger_sqlite.failures import failure_of
 from forgetless.adapters.ledger_sqlite.schema import migrate
 from forgetless.adapters.ledger_sqlite.usage_lock import Presence
-from forgetless.adapters.ledger_sqlite.write_doubt import WriteDoubt
+from forgetless.adapters.ledger_sqlite.write_health import WriteHealth
 from forgetless.domain.backoff import Backoff, Tries
-from forgetless.domain.errors import LedgerError
+from forgetless.domain.errors import LedgerDamagedError, LedgerError
 
 __all__ = ["Connections", "Store"]
 
@@ -25,6 +24,7 @@ T = TypeVar("T")
 #: What another connection's lock looks like; PROTOCOL is a race while the shared WAL index is opened.
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 #: Between looks at a lock that another process holds.
 _BACKOFF = Backoff(first_s=0.001, longest_s=0.025)
 
@@ -54,7 +54,7 @@ class Connections:
 
     def __init__(self, path: Path | str, *, busy_timeout_s: float) -> None:
         self._path = Path(path)
-        self.doubt = WriteDoubt(self._path)
+        self.write_health = WriteHealth(self._path)
         self._busy_timeout_s = busy_timeout_s
         self._local = threading.local()
         self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
@@ -78,7 +78,7 @@ class Connections:
         try:
             result = self._retry(lambda left: self._write_once(work, durable, left))
         except LedgerError:
-            self.doubt.note_failure()
+            self.write_health.note_failure()
             raise
         if self._scrub_due:
             self.scrub()
@@ -105,10 +105,10 @@ class Connections:
             try:
                 return attempt(tries.left_s)
             except OSError as error:
-                raise failure_of(self._path, error) from error
+                raise _failure_of(self._path, error) from error
             except sqlite3.Error as error:
                 if not _is_lock(error):
-                    raise failure_of(self._path, error) from error
+                    raise _failure_of(self._path, error) from error
                 if not tries.again():
                     raise LedgerError(
                         f"the ledger {self._path.name} stayed locked for {self._busy_timeout_s:g} s"
@@ -196,3 +196,22 @@ def _transaction(raw: sqlite3.Connection, work: Callable[[sqlite3.Connection], T
 
 def _is_lock(error: sqlite3.Error) -> bool:
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _LOCKED
+
+
+def _failure_of(path: Path, error: OSError | sqlite3.Error) -> LedgerError:
+    """The error to raise for one that is not a lock, in a user's words: what is wrong with the file, and what to do."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if isinstance(error, OSError) or code == sqlite3.SQLITE_CANTOPEN:
+        reason = "it is a folder" if path.is_dir() else getattr(error, "strerror", None) or str(error)
+        return LedgerError(
+            f"the ledger {path.name} cannot be opened ({reason}): FORGETLESS_LEDGER_PATH must name a file in a folder "
+            "that can be written to"
+        )
+    if code in _DAMAGED:
+        return LedgerDamagedError(
+            f"the ledger {path.name} is damaged ({error}): restore a backup with "
+            "`make restore FILE=... ARGS=--replace` (`forgetless restore FILE --replace`), or give up all memories "
+            "with `make reset-data`",
+            reason=str(error),
+        )
+    return LedgerError(f"the ledger {path.name} failed: {error}")

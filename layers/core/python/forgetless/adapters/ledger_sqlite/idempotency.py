@@ -29,7 +29,7 @@ Key = tuple[bytes, bytes]
 
 
 class IdempotencyStore(Store):
-    """See `forgetless.ports.ledger.IdempotencyStore`."""
+    """See `forgetless.ports.request_ledger.IdempotencyStore`."""
 
     def begin_request(
         self,

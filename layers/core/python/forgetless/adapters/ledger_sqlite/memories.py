@@ -26,7 +26,7 @@ _READ_MANY = {size: f"{_READ}({', '.join('?' * size)})" for size in _READ_SIZES}
 
 
 class MemoryStore(Store):
-    """See `forgetless.ports.ledger.MemoryStore`."""
+    """See `forgetless.ports.request_ledger.MemoryStore`."""
 
     def append(
         self,
