@@ -48,7 +48,6 @@ class QueueOnSqs:
         self._queue.send(job, attempt=attempt)
 
     def receive(self) -> list[Message]:
-        self._queue.ping()
         names = ["MessageGroupId", "ApproximateReceiveCount"]
         found = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=2, AttributeNames=names)
         return [
@@ -81,7 +80,6 @@ class QueueInMemory:
         self._queue.send(job, attempt=attempt)
 
     def receive(self) -> list[Message]:
-        self._queue.ping()
         found = self._queue.receive(limit=2, visibility_s=VISIBILITY_S)
         return [Message(json.loads(m.body)["job_id"], m.group, m.receipt, m.receive_count) for m in found]
 
