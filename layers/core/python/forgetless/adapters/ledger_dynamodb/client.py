@@ -39,7 +39,7 @@ class Client:
         if not table:
             raise ValueError("the DynamoDB ledger needs its table's name")
         self.table = table
-        self._patience_s = patience_s
+        self.patience_s = patience_s
         self._endpoint_url = endpoint_url
         self._made: DynamoDBClient | None = None
         self._closed = False
@@ -66,7 +66,7 @@ class Client:
 
     def tries(self) -> Tries:
         """The tries of one call, for whoever must repeat more than a single operation."""
-        return Tries(BACKOFF, patience_s=self._patience_s, clock=SystemClock())
+        return Tries(BACKOFF, patience_s=self.patience_s, clock=SystemClock())
 
     def close(self) -> None:
         """Close the connections; later calls are refused."""
