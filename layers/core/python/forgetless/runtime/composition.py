@@ -13,6 +13,7 @@ from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.secrets_aws import secret
 from forgetless.api.server_timing import timed
 from forgetless.domain.errors import DependencyError, InvalidRequestError
+from forgetless.domain.memory_fields import COLUMNS_VERSION
 from forgetless.domain.recipe import RECIPE_VERSION
 from forgetless.ports.embedder import Embedder
 from forgetless.ports.index import Index
@@ -67,9 +68,13 @@ def build_services(settings: Settings) -> Services:
 
 
 def collection_name(settings: Settings) -> str:
-    """One collection for each embedding model, dimension and recipe version."""
+    """One collection for each embedding model, dimension, recipe version and version of the columns.
+
+    The first version of the columns stands in no name, as there was only one at that time.
+    """
     model = re.sub(r"\W+", "_", settings.embedding_model)
-    return f"{settings.collection}_{model}_{settings.embedding_dimensions}_r{RECIPE_VERSION}"
+    columns = f"_c{COLUMNS_VERSION}" if COLUMNS_VERSION > 1 else ""
+    return f"{settings.collection}_{model}_{settings.embedding_dimensions}_r{RECIPE_VERSION}{columns}"
 
 
 def build_ledger(settings: Settings) -> Ledger:

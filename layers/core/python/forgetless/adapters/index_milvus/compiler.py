@@ -111,8 +111,9 @@ def _condition(field: Field, operator: Operator, value: Any, *, negated: bool) -
         return _LEFT_OUT if negated else _categories(operator, value)
     if field.name in TIMES and operator in _SIGNS:
         return _ordered(field.name, _SIGNS[operator], value, negated=negated)
-    # Rows hold the words of a text, not itself.
-    if field.name != "text" and operator in (Operator.EQ, Operator.IN, Operator.EXISTS):
+    # Not every field has a column: rows hold the words of a text, for one, and not the text.
+    has_column = field.name in KEYED or field.name in TIMES
+    if has_column and operator in (Operator.EQ, Operator.IN, Operator.EXISTS):
         return _equality(field.name, operator, value, negated=negated)
     return _LEFT_OUT
 

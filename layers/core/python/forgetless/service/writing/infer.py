@@ -10,6 +10,7 @@ from typing import Any
 from forgetless.domain.errors import DuplicateTextError, ForgetlessError, LeaseLostError, VersionConflictError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Event, EventKind, Memory, Message, job_event_id, memory_id
+from forgetless.domain.memory_fields import given_fields
 from forgetless.domain.times import later, wait_s
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
@@ -241,9 +242,9 @@ def _first(facts: Sequence[Fact], place: int) -> bool:
 
 def _as_memory(job: Job, fact: Fact, place: int, said_at: str) -> Memory:
     procedural = job.request.get("memory_type") == "procedural_memory" and bool(job.scope.agent_id)
-    metadata = dict(job.request.get("metadata", {}))
+    given = given_fields(job.request)
     if procedural:
-        metadata["memory_type"] = "procedural_memory"
+        given["metadata"] = {**given["metadata"], "memory_type": "procedural_memory"}
     return Memory(
         id=memory_id(job.id, place),
         version=1,
@@ -253,14 +254,12 @@ def _as_memory(job: Job, fact: Fact, place: int, said_at: str) -> Memory:
         updated_at=said_at,
         job_id=job.id,
         position=place,
-        metadata=metadata,
         attributed_to=fact.attributed_to,
-        expiration_date=job.request.get("expiration_date"),
         categories=fact.categories,
-        immutable=bool(job.request.get("immutable")),
         recorded_at=job.created_at if job.created_at != said_at else None,
         extracted=True,
         context=fact.sources,
         sources=fact.sources,
         event_id=job_event_id(job.id, place),
+        **given,
     )
