@@ -11,8 +11,8 @@ from pathlib import Path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forgetless.adapters.clock import SystemClock
-from forgetless.adapters.embedder_fake import FakeEmbedder
-from forgetless.adapters.index_memory import MemoryIndex
+from forgetless.adapters.embedder_http import HttpEmbedder
+from forgetless.adapters.index_milvus import MilvusIndex
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.adapters.queue_none import NoQueue
 from forgetless.api.access import Access, set_route
@@ -26,6 +26,7 @@ __all__ = ["AuthenticationCost", "authentication_cost"]
 
 REQUESTS = 5000
 _REPEATS = 5
+_NOWHERE = "http://127.0.0.1:1"
 #: A route that is found last, by a pattern.
 _PATH = "/api-keys/5f0c2a9e-0000-5000-8000-000000000000"
 
@@ -42,7 +43,9 @@ def authentication_cost(requests: int = REQUESTS) -> AuthenticationCost:
     """Return the lowest of several runs, minus the time of the same loop without these layers."""
     with tempfile.TemporaryDirectory() as folder:
         ledger = SqliteLedger(Path(folder) / "ledger.db")
-        ports = Ports(ledger, MemoryIndex(), FakeEmbedder(), NoQueue(), SystemClock())
+        # Index and embedder are asked for nothing here, so they never connect.
+        index = MilvusIndex(_NOWHERE, collection="bench", dimensions=1)
+        ports = Ports(ledger, index, HttpEmbedder(_NOWHERE, model="none", dimensions=1), NoQueue(), SystemClock())
         plain, counted = Services(ports), Services(ports, requests_per_minute=10**9)
         _, secret = plain.keys.create("bench", label="bench", role=Role.ADMIN)
         apps = (_nothing, _layers(plain), _layers(counted))

@@ -13,9 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from forgetless.adapters.clock import SystemClock
-from forgetless.adapters.embedder_fake import FakeEmbedder
-from forgetless.adapters.index_memory import MemoryIndex
-from forgetless.adapters.llm_fake import FakeLlm
 from forgetless.adapters.queue_sqs import SqsQueue
 from forgetless.domain.errors import LlmUnavailableError
 from forgetless.domain.filters.ast import Filter
@@ -25,6 +22,9 @@ from forgetless.ports.index import Hit, IndexRow
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.services import Ports, Services
+from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.index import MemoryIndex
+from tests.fakes.llm import FakeLlm
 from tests.faults.fault_injection import Watch, watched
 from tests.faults.ledgers import OpenLedger
 
@@ -86,11 +86,11 @@ class DiskIndex(MemoryIndex):
         with self._changing():
             super().drop_all(tenant)
 
-    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> tuple[list[Hit], bool]:
+    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
         self._load()
         return super().search_vector(tenant, vector, where, limit)
 
-    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> tuple[list[Hit], bool]:
+    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
         self._load()
         return super().search_words(tenant, words, where, limit)
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import uvicorn
 
-from forgetless.adapters.embedder_fake import FakeEmbedder
 from forgetless.ports.embedder import EmbeddingTask
+from tests.fakes.embedder import FakeEmbedder
 
 __all__ = ["DIMENSIONS", "Named", "named_by_llm", "spoken"]
 

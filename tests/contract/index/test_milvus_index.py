@@ -17,7 +17,6 @@ import pytest
 from pymilvus import DataType, FieldSchema, MilvusClient, MilvusException
 
 from forgetless.adapters.clock import SystemClock
-from forgetless.adapters.index_memory import MemoryIndex
 from forgetless.adapters.index_milvus import MilvusIndex
 from forgetless.adapters.index_milvus.schema import _schema
 from forgetless.adapters.ledger_sqlite import SqliteLedger
@@ -27,6 +26,7 @@ from forgetless.service.stores.check import StoreCheck
 from forgetless.service.stores.report import AFRESH, Verdict
 from local.milvus import LiteServer
 from tests.contract.index.builders import DIMENSIONS, NORTH, ids, memory, row
+from tests.fakes.index import MemoryIndex
 
 pytestmark = pytest.mark.slow
 
@@ -55,15 +55,15 @@ def test_both_indexes_give_the_same_scores(milvus: MilvusIndex) -> None:
     for _ in range(20):
         query, vector = " ".join(dice.sample(words, k=3)), [dice.gauss(0, 1) for _ in range(DIMENSIONS)]
         mine, theirs = (
-            plain.search_words("acme", query, EVERYTHING, 99)[0],
-            milvus.search_words("acme", query, EVERYTHING, 99)[0],
+            plain.search_words("acme", query, EVERYTHING, 99),
+            milvus.search_words("acme", query, EVERYTHING, 99),
         )
         assert {hit.memory_id: hit.score for hit in theirs} == pytest.approx(
             {hit.memory_id: hit.score for hit in mine}, rel=0.02
         )
         near, close = (
-            plain.search_vector("acme", vector, EVERYTHING, 99)[0],
-            milvus.search_vector("acme", vector, EVERYTHING, 99)[0],
+            plain.search_vector("acme", vector, EVERYTHING, 99),
+            milvus.search_vector("acme", vector, EVERYTHING, 99),
         )
         assert [hit.memory_id for hit in close] == [hit.memory_id for hit in near]
         assert [hit.score for hit in close] == pytest.approx([hit.score for hit in near], abs=1e-5)

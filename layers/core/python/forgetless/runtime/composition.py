@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable
 from functools import lru_cache, partial
 from http import HTTPStatus
@@ -27,11 +28,18 @@ __all__ = ["build_index", "build_ledger", "build_services", "collection_name", "
 
 _DAY_S = 86_400.0
 _HEALTH_TIMEOUT_S = 0.9
+#: The first requests of a server come at once, and lru_cache would let each of them build services of its own.
+_building = threading.Lock()
+
+
+def services() -> Services:
+    """The environment's services, built at first use: connections must not be opened at init (SnapStart)."""
+    with _building:
+        return _services()
 
 
 @lru_cache(maxsize=1)
-def services() -> Services:
-    """The environment's services, built at first use: connections must not be opened at init (SnapStart)."""
+def _services() -> Services:
     return build_services(load_settings())
 
 

@@ -10,7 +10,7 @@ from forgetless.adapters.ledger_codec import from_blob, to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
-from forgetless.ports.ledger import IdempotencyRecord
+from forgetless.ports.request_ledger import IdempotencyRecord
 
 __all__ = ["IdempotencyStore", "drop"]
 
@@ -19,7 +19,7 @@ _MEMORY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-
 
 
 class IdempotencyStore(Store):
-    """See `forgetless.ports.ledger.IdempotencyStore`."""
+    """See `forgetless.ports.request_ledger.IdempotencyStore`."""
 
     def begin_request(
         self,

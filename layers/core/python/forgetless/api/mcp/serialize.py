@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from forgetless.domain.memory import Memory
 from forgetless.domain.memory_fields import Dialect, labels
-from forgetless.ports.ledger import Entity
+from forgetless.ports.request_ledger import Entity
 
 __all__ = [
     "Added",

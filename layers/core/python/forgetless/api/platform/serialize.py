@@ -11,7 +11,7 @@ from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.memory_fields import Dialect, labels
 from forgetless.domain.times import seconds_between
-from forgetless.ports.ledger import Entity
+from forgetless.ports.request_ledger import Entity
 from forgetless.service.requests import AddedMemory, HistoryItem, ScoredMemory
 
 __all__ = ["added_item", "entity_item", "entity_number", "event_item", "history_item", "memory_item", "search_item"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from forgetless.domain.memory import Memory
 from forgetless.domain.memory_fields import Dialect, labels
-from forgetless.ports.ledger import Entity
+from forgetless.ports.request_ledger import Entity
 from forgetless.service.requests import AddedMemory, AddOutcome, HistoryItem, ScoredMemory
 
 __all__ = [

@@ -14,7 +14,7 @@ from forgetless.domain.deliveries import Delivery, EventRef
 from forgetless.domain.memory import Event
 from forgetless.domain.webhooks import WEBHOOK, from_document
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import DocumentStore
+from forgetless.ports.request_ledger import DocumentStore
 
 __all__ = ["MOST_WEBHOOKS", "Announcer"]
 

@@ -12,8 +12,8 @@ from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageR
 from forgetless.domain.memory_fields import GIVEN, given_fields
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
+from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
 from forgetless.service.webhooks.outbox import Announcer
 from forgetless.service.writing.indexer import Indexer
@@ -38,7 +38,7 @@ class AddService:
     def __init__(
         self,
         *,
-        ledger: Ledger,
+        ledger: RequestLedger,
         indexer: Indexer,
         queue: JobQueue,
         clock: Clock,

@@ -18,7 +18,7 @@ from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.scope import Scope
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.requests import UpdateRequest
@@ -62,7 +62,7 @@ def _event_id(request_name: str, memory_id: str) -> str:
 class ChangeService:
     """Changes of memories that exist."""
 
-    def __init__(self, *, ledger: Ledger, indexer: Indexer, clock: Clock, announcer: Announcer) -> None:
+    def __init__(self, *, ledger: RequestLedger, indexer: Indexer, clock: Clock, announcer: Announcer) -> None:
         self._ledger = ledger
         self._announcer = announcer
         self._feedback = FeedbackService(ledger=ledger, clock=clock)

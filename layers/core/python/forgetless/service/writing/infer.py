@@ -13,8 +13,8 @@ from forgetless.domain.memory import Event, EventKind, Memory, Message, job_even
 from forgetless.domain.memory_fields import given_fields
 from forgetless.domain.times import later, wait_s
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import Llm
+from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.projects.settings import ProjectService
 from forgetless.service.requests import AddedMemory, AddOutcome
@@ -101,7 +101,7 @@ class InferenceRun:
     """Runs jobs whose messages an LLM turns into facts."""
 
     def __init__(
-        self, *, ledger: Ledger, indexer: Indexer, recall: Recall, llm: Llm, clock: Clock, announcer: Announcer
+        self, *, ledger: RequestLedger, indexer: Indexer, recall: Recall, llm: Llm, clock: Clock, announcer: Announcer
     ) -> None:
         self._projects = ProjectService(ledger=ledger, clock=clock)
         self._ledger = ledger

@@ -40,7 +40,7 @@ class _Message:
 class MemoryQueue:
     """A queue of one process; `dead_letters` holds the bodies that were received `max_receives` times in vain.
 
-    Set `failure` to have `send` and `ping` raise it.
+    Set `failure` to have `send` and `hide` raise it.
     """
 
     background = True
@@ -55,7 +55,7 @@ class MemoryQueue:
         self._lock = threading.Lock()
 
     def send(self, job: Job, *, attempt: str) -> None:
-        self.ping()
+        self._fail()
         now = self._clock.monotonic()
         with self._lock:
             self._sent = {key: at for key, at in self._sent.items() if now - at < DEDUPLICATION_S}
@@ -66,7 +66,7 @@ class MemoryQueue:
             self._messages.append(_Message(body, job.scope.writer_key()))
 
     def hide(self, receipt: str, *, seconds: float) -> None:
-        self.ping()
+        self._fail()
         now = self._clock.monotonic()
         with self._lock:
             held = [m for m in self._messages if m.receipt == receipt and m.visible_at > now]
@@ -74,7 +74,7 @@ class MemoryQueue:
                 raise QueueError("the message is no longer hidden")
             held[0].visible_at = now + seconds
 
-    def ping(self) -> None:
+    def _fail(self) -> None:
         if self.failure is not None:
             raise self.failure
 

@@ -1,4 +1,4 @@
-"""MemoryIndex: the index port within one process, for tests and demonstrations; what it finds is exact."""
+"""MemoryIndex: the index port within one process; what it finds is exact."""
 
 from __future__ import annotations
 
@@ -54,20 +54,20 @@ class MemoryIndex:
         with self._answering():
             self._rows = [row for row in self._rows if tenant is not None and row.memory.scope.tenant != tenant]
 
-    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> tuple[list[Hit], bool]:
+    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
         rows = self._matching(tenant, where)
-        return _best(((row, cosine(row.vector, vector)) for row in rows), limit), True
+        return _best(((row, cosine(row.vector, vector)) for row in rows), limit)
 
-    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> tuple[list[Hit], bool]:
+    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
         rows = self._matching(tenant, where)
         scored = ((row, score) for row, score in zip(rows, self._bm25(words, rows), strict=True) if score > 0)
-        return _best(scored, limit), True
+        return _best(scored, limit)
 
     def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[tuple[str, int]]) -> list[Hit]:
-        return _among(keys, self.search_vector(tenant, vector, EVERYTHING, len(self._rows))[0])
+        return _among(keys, self.search_vector(tenant, vector, EVERYTHING, len(self._rows)))
 
     def score_words(self, tenant: str, words: str, keys: Sequence[tuple[str, int]]) -> list[Hit]:
-        return _among(keys, self.search_words(tenant, words, EVERYTHING, len(self._rows))[0])
+        return _among(keys, self.search_words(tenant, words, EVERYTHING, len(self._rows)))
 
     def vectors(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[float]]:
         wanted = {(tenant, *key) for key in keys}

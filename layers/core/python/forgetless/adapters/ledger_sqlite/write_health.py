@@ -1,4 +1,4 @@
-"""WriteDoubt: whether writes may fail, since one did: in this process or in another one over the same file."""
+"""WriteHealth: whether writes may still fail, because one did, in this process or in another one over the same file."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import contextlib
 import os
 from pathlib import Path
 
-__all__ = ["WriteDoubt"]
+__all__ = ["WriteHealth"]
 
 
-class WriteDoubt:
-    """Begins with a write that failed and ends with one that succeeds when somebody asks.
+class WriteHealth:
+    """Is in doubt from a write that failed until a later trial succeeds.
 
     Other processes learn of it by an empty file beside the ledger's. Where not even that can be made (a file system
     that has become read-only), they see by themselves that the ledger's file is not writable.
@@ -21,7 +21,8 @@ class WriteDoubt:
         self._marker = ledger.with_name(f"{ledger.name}-write-failed")
         self._here = False
 
-    def __bool__(self) -> bool:
+    @property
+    def in_doubt(self) -> bool:
         """Whether to try a write before saying that all is well; costs two looks at the file system."""
         return self._here or self._marker.exists() or (self._ledger.exists() and not os.access(self._ledger, os.W_OK))
 

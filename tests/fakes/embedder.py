@@ -27,7 +27,7 @@ class FakeEmbedder:
         self.calls: list[tuple[tuple[str, ...], EmbeddingTask]] = []
         self.closed = False
 
-    def embed(self, texts: Sequence[str], task: EmbeddingTask, *, tenant: str = "") -> list[list[float]]:  # noqa: ARG002
+    def embed(self, texts: Sequence[str], task: EmbeddingTask, *, tenant: str = "") -> list[list[float]]:
         self.calls.append((tuple(texts), task))
         self.ping()
         return [self._vector(text) for text in texts]

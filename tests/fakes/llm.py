@@ -40,7 +40,7 @@ class FakeLlm:
         messages: Sequence[ChatMessage],
         *,
         schema_name: str | None = None,
-        schema: Mapping[str, Any] | None = None,  # noqa: ARG002 - part of the port
+        schema: Mapping[str, Any] | None = None,
         deadline_s: float,
     ) -> str:
         self.calls.append(LlmCall(tuple(messages), schema_name, deadline_s))
