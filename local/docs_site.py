@@ -1,8 +1,8 @@
-"""Hooks of MkDocs (mkdocs.yml): pages from outside docs/, links between all of them, and Mermaid from this machine."""
+"""Hooks of MkDocs (mkdocs.yml): pages from outside docs/, links between all pages, and scripts of the site's own."""
 
 from __future__ import annotations
 
-import os.path
+import os
 import posixpath
 import re
 from pathlib import Path
@@ -24,6 +24,8 @@ PAGES = {
     "embedder_container/README.md": "embedding-service.md",
     "local/emulator/README.md": "emulator-use.md",
 }
+#: Scripts that the theme would otherwise load from the network: diagrams, and searching in pages opened as files.
+SCRIPTS = ("mermaid.js", "iframe-worker.js")
 _PLACES = {page: place for place, page in PAGES.items()}
 
 #: A relative link of Markdown: its path and its anchor.
@@ -32,16 +34,17 @@ _FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 
 
 def on_files(files: Files, *, config: Any) -> Files:
-    """Add the pages from outside docs/, and Mermaid; without it, the theme would fetch it from the network."""
+    """Add the pages from outside docs/, and the scripts."""
     for place, page in PAGES.items():
         text = (ROOT / place).read_text(encoding="utf-8")
         if place == "LICENSE":
             text = f"# Licence\n\n```text\n{text}\n```\n"
         files.append(File.generated(config, page, content=text))
-    mermaid = Path(os.environ.get("FORGETLESS_MERMAID", ""))
-    if not mermaid.is_file():
-        raise PluginError("FORGETLESS_MERMAID names no file; build the site by `make docs`")
-    files.append(File.generated(config, "mermaid.js", content=mermaid.read_text(encoding="utf-8")))
+    for name in SCRIPTS:
+        script = Path(os.environ.get("FORGETLESS_DOCS_SCRIPTS", ""), name)
+        if not script.is_file():
+            raise PluginError(f"{name} is missing; build the site by `make docs`")
+        files.append(File.generated(config, name, content=script.read_text(encoding="utf-8")))
     return files
 
 
