@@ -14,7 +14,7 @@ from local.up.settings import ROOT
 
 COMMANDS = [
     *("up", "down", "status", "test", "lint", "format", "typecheck", "bench", "eval", "demo"),
-    *("reset-data", "reindex", "build", "validate", "clean"),
+    *("reset-data", "reindex", "build", "validate", "docs", "clean"),
 ]
 
 
