@@ -161,7 +161,7 @@ reset-data: $(STAMP) ## Delete all memories of this machine (the models stay); t
 	@exec $(PY) -m local.up reset-data $(ARGS)
 
 docs: $(DOCS_STAMP) $(DOCS_SCRIPTS_STAMP) ## Build the documentation as a site with search, in site/; a broken link is an error (needs npm once)
-	@NO_MKDOCS_2_WARNING=1 FORGETLESS_DOCS_SCRIPTS='$(CURDIR)/$(dir $(DOCS_SCRIPTS_STAMP))' .venv-docs/bin/mkdocs build --quiet --strict $(ARGS)
+	@NO_MKDOCS_2_WARNING=1 FORGETLESS_DOCS_SCRIPTS='$(CURDIR)/$(dir $(DOCS_SCRIPTS_STAMP))' .venv-docs/bin/mkdocs build --strict $(ARGS)
 	@echo "The documentation is in site/index.html"
 
 build: $(SAM_STAMP) ## sam build without Docker, what would be deployed; prints sizes, fails over 250 MB: ARCH=arm64
