@@ -198,7 +198,7 @@ test-docker: $(STAMP) $(SAM_STAMP) model ## Build the images; the end-to-end tes
 	@sh local/compose/compose.sh sizes
 
 clean: ## Remove the environments and caches (memories and models under .forgetless stay)
-	@rm -rf .venv .venv-* .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv-* .aws-sam site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP):
