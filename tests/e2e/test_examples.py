@@ -1,8 +1,8 @@
 """The examples in README.md, CONTRIBUTING.md and docs/ work, against a service that was started as `make up` does it.
 
-Blocks marked bash and python are executed; those marked json, toml, ini and js are parsed. The comment
-`not run: REASON` before a block leaves out its execution. A json block after the comment `answer` must have the same fields as the output
-of the bash block before it.
+Blocks marked bash and python are executed; those marked json, toml, ini and js are parsed. A comment `not run: REASON`
+before a block leaves out its execution. A json block after the comment `answer` must have the same fields as the
+output of the bash block before it.
 """
 
 from __future__ import annotations
