@@ -229,7 +229,7 @@ def test_the_log_of_a_ledger_that_is_gone_is_kept_and_stops_the_start(house: Sto
     log.write_bytes(b"once written " * 900)
     code, _, err = house.check("--start")
     assert code == LEDGER_BROKEN
-    assert "the log beside it is not" in err
+    assert "its log is still there" in err
     assert house.check()[0] == LEDGER_BROKEN
     assert log.read_bytes() == b"once written " * 900
     assert house.start("--accept-empty-ledger") == "ok"
@@ -268,7 +268,7 @@ def test_an_older_copy_of_the_ledger_rebuilds_the_index(house: StoreHouse, tmp_p
     assert house.check()[0] == INDEX_STALE
     code, out, _ = house.check("--start")
     assert (code, out.splitlines()[-1]) == (OK, "reindex")
-    assert "another state than the one that the index was kept with" in out
+    assert "not in the state in which it was last used with this index" in out
     rebuilt(house)
 
 

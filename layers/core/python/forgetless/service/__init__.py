@@ -1,1 +1,1 @@
-"""The use cases: what Forgetless does with memories, in terms of domain and ports alone."""
+"""The use cases: what Forgetless does with memories. They depend only on domain and ports."""

@@ -1,4 +1,4 @@
-"""The change of a document that several writers share: read, change, write if nobody was first, else once more."""
+"""Changes a document that several writers share: read, change, write if nobody else has, otherwise try again."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from forgetless.service.conflict_retry import ConflictRetry
 
 __all__ = ["change_document", "put_within"]
 
-#: From the document as it stands (None: there is none) to its next body; None leaves it as it is.
+#: Maps the present document (None: there is none) to its next body. The result None leaves the document as it is.
 Change = Callable[[Document | None], Mapping[str, Any] | None]
 
 
 def change_document(
     ledger: DocumentStore, key: tuple[str, str, str], change: Change, *, clock: Clock
 ) -> Document | None:
-    """The document of a key (tenant, kind, id) as it stands after the change.
+    """The document with the key (tenant, kind, id) after the change.
 
-    `change` may be asked several times and must change nothing else.
+    `change` may be called several times and must have no side effects.
 
-    Raises what `change` raises, and ConflictError when others keep being first: then nothing was changed.
+    Raises what `change` raises, and ConflictError when other writers keep being first: then nothing was changed.
     """
     retry = ConflictRetry(clock)
     while True:
@@ -43,17 +43,18 @@ def change_document(
 
 
 def put_within(ledger: DocumentStore, document: Document, *, most: int) -> None:
-    """Store a new document where its tenant has at most `most` of its kind.
+    """Store a new document if its tenant then has at most `most` of its kind.
 
-    Raises ConflictError when there are so many already; of several that come last at once perhaps for all of them.
+    Raises ConflictError when there are already `most`, or a document with this id. If several writers compete for the
+    last place, it may be raised for all of them.
     """
     name = document.kind.replace("_", " ")
     full = ConflictError(f"There are {most} {name}s already; delete one first.")
     if _more_than(ledger, document, most - 1):
         raise full
     if not ledger.put_document(document):
-        raise ConflictError(f"There is a {name} of this id already.")
-    # Others may have counted at the same time. Whoever looks last sees everybody's.
+        raise ConflictError(f"There is a {name} with this id already.")
+    # Others may have counted at the same time. The writer that counts last sees the documents of all.
     if _more_than(ledger, document, most):
         ledger.delete_document(document.tenant, document.kind, document.id)
         raise full

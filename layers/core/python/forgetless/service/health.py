@@ -1,4 +1,4 @@
-"""Health: asks every part at once, each within a second."""
+"""Health: checks all parts of the service at the same time, each with a time limit."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from forgetless.domain.errors import ForgetlessError
 
 __all__ = ["HealthService"]
 
-#: A part that needs longer counts as not answering.
+#: A part that takes longer counts as not answering.
 PART_TIMEOUT_S = 1.0
-#: Until a part has answered or failed for the first time in this process: its client is loaded and connected then.
+#: The limit for a part's first check in this process, in which its client is loaded and connected.
 FIRST_TIMEOUT_S = 8.0
 
 
 class HealthService:
-    """Runs each part's check; `checks` raise when the part does not answer."""
+    """Runs the check of each part; a check raises an error if the part does not answer."""
 
     def __init__(
         self,
@@ -30,11 +30,11 @@ class HealthService:
         self._checks = dict(checks)
         self._timeout_s = timeout_s
         self._first_timeout_s = first_timeout_s
-        #: Parts whose first check has ended, well or not.
+        #: Parts whose first check has ended, with success or not.
         self._known: set[str] = set()
 
     def check(self) -> dict[str, str]:
-        """Part -> "ok" or the reason why not, within about a second; the first time within eight."""
+        """For each part, "ok" or the reason why not, within about one second, or eight seconds the first time."""
         pool = ThreadPoolExecutor(max_workers=max(1, len(self._checks)))
         began = time.monotonic()
         limits = {name: self._timeout_s if name in self._known else self._first_timeout_s for name in self._checks}

@@ -1,4 +1,4 @@
-"""What callers ask of the use cases and what they get back: plain frozen records."""
+"""The requests and results of the use cases: plain frozen records."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class IncomingMessage:
 
 @dataclass(frozen=True, slots=True)
 class AddRequest(GivenFields):
-    """One add; `timestamp` back-dates it, `queued` leaves the work to the queue."""
+    """One add. `timestamp` dates its messages in the past; `queued` leaves the work to the queue."""
 
     scope: Scope
     messages: tuple[IncomingMessage, ...]
@@ -47,9 +47,9 @@ class AddRequest(GivenFields):
     agent_prompt: str | None = None
     includes: str | None = None
     excludes: str | None = None
-    #: Categories to choose from, name to description; None: the project's.
+    #: The categories that the LLM may choose from, name to description. None: those of the project.
     categories: Mapping[str, str] | None = None
-    #: Whether to choose from general ones where neither the add nor the project names any.
+    #: Whether to use the general categories if neither the add nor the project names any.
     categorised: bool = False
     idempotency_key: str | None = None
     timestamp: str | None = None
@@ -58,7 +58,7 @@ class AddRequest(GivenFields):
 
 @dataclass(frozen=True, slots=True)
 class AddedMemory:
-    """One line of an add's results."""
+    """One memory in the results of an add."""
 
     id: str
     memory: str
@@ -70,7 +70,7 @@ class AddedMemory:
 
 @dataclass(frozen=True, slots=True)
 class AddOutcome:
-    """How an add ended: `extraction` is llm, verbatim (infer=false) or none (no LLM is configured)."""
+    """The result of an add: `extraction` is llm, verbatim (infer=false) or none (no LLM is configured)."""
 
     job: Job
     results: tuple[AddedMemory, ...]
@@ -80,7 +80,7 @@ class AddOutcome:
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """One search; `ids` are the scope ids it must match, `where` every condition including them."""
+    """One search. `ids` are the scope ids that a memory must have; `where` holds all conditions, these included."""
 
     tenant: str
     query: str
@@ -90,13 +90,13 @@ class SearchRequest:
     threshold: float = 0.1
     show_expired: bool = False
     explain: bool = False
-    #: The moment as of which expiration is judged (a timestamp); None: now.
+    #: The moment for which it is decided whether a memory has expired (a timestamp). None: now.
     reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A page (from 1) of `size` of the memories that match; `superseded` counts those too."""
+    """Page `number` (from 1) of the memories that match, with `size` a page; `superseded` includes superseded ones."""
 
     tenant: str
     where: Filter
@@ -108,7 +108,7 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Memories of one page, and how many match in all."""
+    """The memories of one page, and how many match in all."""
 
     items: tuple[Memory, ...]
     count: int
@@ -116,7 +116,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ScoreDetails:
-    """Every component of a score: mem0's seven names, then ours."""
+    """Every component of a score: first the seven that mem0 names, then Forgetless' own."""
 
     semantic_score: float
     bm25_score: float
@@ -132,7 +132,7 @@ class ScoreDetails:
 
 @dataclass(frozen=True, slots=True)
 class ScoredMemory:
-    """A memory that matters for the query, with its score in 0..1."""
+    """A memory that a search found, with its score between 0 and 1."""
 
     memory: Memory
     score: float
@@ -141,7 +141,7 @@ class ScoredMemory:
 
 @dataclass(frozen=True, slots=True)
 class UpdateRequest:
-    """A change of one memory: what is None stays; metadata is merged."""
+    """A change of one memory. A field that is None stays as it is; metadata is merged."""
 
     tenant: str
     memory_id: str
@@ -149,14 +149,14 @@ class UpdateRequest:
     metadata: Mapping[str, Any] | None = None
     expiration_date: str | None = None
     clear_expiration: bool = False
-    #: When it happened (a timestamp): becomes `created_at`.
+    #: When it happened (a timestamp). It becomes `created_at`.
     timestamp: str | None = None
-    #: Versions of which the memory must have one (If-Match); None: any.
+    #: The memory must be at one of these versions (If-Match). None: any version.
     expected_versions: frozenset[int] | None = None
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether it names nothing that is to change."""
+        """Whether the request names no change."""
         given = (self.text, self.metadata, self.expiration_date, self.timestamp)
         return not self.clear_expiration and all(value is None for value in given)
 

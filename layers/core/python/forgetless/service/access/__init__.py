@@ -1,1 +1,1 @@
-"""Access: who may do what and how often (keys, limits to users, rates), and requests that come twice."""
+"""Access: who may do what and how often (keys, limits to users, rate limits), and repeated requests (idempotency)."""

@@ -1,4 +1,4 @@
-"""Idempotency: the same key and body get the same answer and one effect."""
+"""Idempotency: a request repeated with the same key and body gets the same answer and takes effect once."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from forgetless.ports.request_ledger import IdempotencyRecord, IdempotencyStore,
 
 __all__ = ["RUNNING_S", "IdempotencyService", "StoredAnswer", "job_name"]
 
-#: Keys are remembered for a day.
+#: Answers are stored for a day.
 KEPT_S = 86_400.0
-#: A request that has not ended by then has died with its process; a retry takes over.
+#: A request that has not ended after this time is assumed to have died with its process. A repeat takes it over.
 RUNNING_S = 60.0
 
 
 class _Store(IdempotencyStore, JobStore, Protocol):
-    """What this needs of the ledger."""
+    """The part of the ledger that idempotency needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +32,25 @@ class StoredAnswer:
 
 
 def job_name(name: str, fingerprint: str) -> str:
-    """What the id of an add's job is made from.
+    """The text from which the id of an add's job is derived.
 
-    The body is part of it: a key that is used again after its record has expired is another request.
+    It includes the body: a key that is used again after its record has expired, with another body, is a new request.
     """
     return f"{name} {fingerprint}"
 
 
 class IdempotencyService:
-    """Remembers answers by tenant and name (method, path and the client's key)."""
+    """Stores answers by tenant and name (method, path and the client's key)."""
 
     def __init__(self, *, ledger: _Store, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 
     def begin(self, tenant: str, name: str, fingerprint: str) -> StoredAnswer | IdempotencyRecord:
-        """The record of the request, which may run, to end it with; else the answer to repeat.
+        """Begin a request: the record to end it with if it may run, or else the stored answer to repeat.
 
-        Raises IdempotencyMismatchError for another body, IdempotencyInProgressError while the first one runs.
+        Raises IdempotencyMismatchError if the key was used with another body, and IdempotencyInProgressError while
+        the first request runs.
         """
         now = self._clock.now()
         mine = IdempotencyRecord(fingerprint, lease_until=later(now, RUNNING_S))
@@ -67,13 +68,13 @@ class IdempotencyService:
         return StoredAnswer(standing.status, standing.body)
 
     def finish(self, tenant: str, name: str, began: IdempotencyRecord, status: int, body: str) -> None:
-        """Keep the answer for a day, unless a repeat has taken the request over: then its answer counts."""
+        """Store the answer for a day, unless a repeat has taken the request over: then the repeat's answer counts."""
         now = self._clock.now()
         record = IdempotencyRecord(began.fingerprint, lease_until=now, status=status, body=body)
         self._ledger.finish_request(tenant, name, record, began=began, expires_at=later(now, KEPT_S))
 
     def drop(self, tenant: str, name: str, began: IdempotencyRecord) -> None:
-        """Forget the request: it failed and may be tried again. One that has been taken over goes on."""
+        """Delete the record of a failed request, so that it may be tried again. A repeat that took it over goes on."""
         self._ledger.drop_request(tenant, name, began=began)
 
     def _put(
@@ -82,11 +83,11 @@ class IdempotencyService:
         return self._ledger.begin_request(tenant, name, mine, now=now, expires_at=later(now, KEPT_S), over=over)
 
     def _held_s(self, tenant: str, name: str, standing: IdempotencyRecord, now: str) -> int:
-        """Whole seconds for which somebody holds the running request at most; 0 when nobody does.
+        """The whole seconds for which somebody may still hold the running request; 0 if nobody does.
 
-        The job of an add is done by whoever claims it, once. So while nobody holds its claim a repeat may go on,
-        even if the first request should still live: one of them will get the claim. Without a job (no add, or one
-        that has not come so far) only the record's own lease tells.
+        The job of an add is done once, by whoever claims it. So while nobody holds the claim, a repeat may go on even
+        if the first request is still alive: only one of them gets the claim. Without a job (the request is not an add,
+        or its job is not stored yet) only the record's own lease decides.
         """
         job = self._ledger.job(tenant, job_id_for(tenant, job_name(name, standing.fingerprint)))
         return job.held_s(now) if job is not None else wait_s(now, standing.lease_until, at_most=RUNNING_S)

@@ -1,4 +1,4 @@
-"""Keys: from what a client presents to the tenant it belongs to; making, listing and revoking them."""
+"""Keys: authenticates the key that a client presents, and creates, lists and revokes keys."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from forgetless.service.document_change import change_document
 
 __all__ = ["CACHE_S", "USED_RESOLUTION_S", "KeyService", "KeyStatus"]
 
-#: How long a key is believed without asking the ledger again: a revoked key works this long at most.
+#: How long a key is accepted without reading the ledger again. A revoked key works at most this long.
 CACHE_S = 30.0
-#: Distinct keys kept in mind, so that guessing keys cannot grow the process.
+#: The most keys in the cache, so that many keys cannot fill the memory of the process.
 _CACHE_SIZE = 1024
-#: `last_used_at` is written this often at most, so that using a key is not a write for each request.
+#: `last_used_at` is written at most this often, so that not every request causes a write.
 USED_RESOLUTION_S = 600.0
-#: The kind of the documents that hold it, apart from the keys: a use never undoes a revocation.
+#: The kind of the documents that hold `last_used_at`. They are apart from the keys, so a use cannot undo a revocation.
 _USE = "key-use"
 _PAGE = 100
 
@@ -39,19 +39,19 @@ _logger = logging.getLogger(__name__)
 
 
 class _KeyLedger(KeyStore, DocumentStore, Protocol):
-    """What of the ledger keys need."""
+    """The part of the ledger that keys need."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyStatus:
-    """A key and when it was used last (within USED_RESOLUTION_S), None for never."""
+    """A key and when it was last used (exact to USED_RESOLUTION_S); None if never."""
 
     key: ApiKey
     last_used_at: str | None
 
 
 class KeyService:
-    """Checks API keys, with a short cache in the process, and manages them."""
+    """Checks API keys, with a short-lived cache in the process, and manages them."""
 
     def __init__(self, *, ledger: _KeyLedger, clock: Clock) -> None:
         self._ledger = ledger
@@ -61,7 +61,7 @@ class KeyService:
         self._lock = threading.Lock()
 
     def authenticate(self, presented: str | None) -> ApiKey:
-        """The key that was presented; raises AuthenticationError when there is none or it is not known."""
+        """The key that was presented; raises AuthenticationError if it is missing, unknown or revoked."""
         if not presented:
             raise AuthenticationError(
                 "Authentication required. Provide a Bearer token or X-API-Key header.", missing=True
@@ -81,9 +81,9 @@ class KeyService:
         return key
 
     def create(self, tenant: str, *, label: str, role: Role, users: Sequence[str] = ()) -> tuple[ApiKey, str]:
-        """A new key of the tenant, and its secret, which is not kept anywhere.
+        """A new key of the tenant, and its secret, which is stored nowhere.
 
-        Raises InvalidRequestError for a limited administrator: it could make itself a key without limits.
+        Raises InvalidRequestError for an administrator's key with `users`: it could create a key without limits.
         """
         if role is Role.ADMIN and users:
             raise InvalidRequestError("user_ids: an administrator's key cannot be limited; use role write or read.")
@@ -98,15 +98,15 @@ class KeyService:
             users=tuple(dict.fromkeys(users)),
         )
         if not self._ledger.put_key(key):
-            raise ConflictError("A key of this hash exists already.")  # 256 random bits that came twice
+            raise ConflictError("A key with this hash exists already.")  # the same 256 random bits twice
         return key, secret
 
     def register(self, tenant: str, secret: str, *, role: Role, label: str) -> ApiKey:
-        """Make a key that exists outside known, or leave it as it is when its tenant and role are these already.
+        """Store a key whose secret was made elsewhere; a stored key with this tenant and role stays as it is.
 
-        Raises InvalidRequestError for one that was revoked: starting a service again must not bring it back.
+        Raises InvalidRequestError for a revoked key: starting the service again must not restore it.
         """
-        while True:  # until nobody changes it between our look and our write: a revocation is never undone
+        while True:  # until nobody changes the key between our read and our write: a revocation is never undone
             held = self._ledger.key(key_hash(secret))
             if held is not None and held.revoked:
                 raise InvalidRequestError("this key was revoked: use another one")
@@ -129,9 +129,9 @@ class KeyService:
         return [KeyStatus(key, used.get(key.id)) for key in reversed(keys)]
 
     def revoke(self, tenant: str, key_id: str) -> ApiKey:
-        """Make a key of the tenant invalid: here at once, in other processes within CACHE_S.
+        """Revoke a key of the tenant: in this process at once, in other processes within CACHE_S.
 
-        Raises NotFoundError, and InvalidRequestError when it is revoked already.
+        Raises NotFoundError for an unknown key, and InvalidRequestError when it is already revoked.
         """
         while True:
             key = next((key for key in self._ledger.keys(tenant) if key.id == key_id), None)
@@ -148,7 +148,7 @@ class KeyService:
         return revoked
 
     def _remember(self, key: ApiKey, read_at: float, revocations: int) -> None:
-        """Believe the key for a while, unless something was revoked here while we read it: perhaps it."""
+        """Cache the key, unless a key was revoked in this process while we read it: it may have been this one."""
         with self._lock:
             if revocations != self._revocations:
                 return
@@ -165,5 +165,5 @@ class KeyService:
 
         try:
             change_document(self._ledger, (key.tenant, _USE, key.id), change, clock=self._clock)
-        except (ConflictError, DependencyError) as error:  # a note, and no reason to refuse a valid key
-            _logger.warning("the use of a key was not noted", extra={"key_id": key.id, "reason": error.code})
+        except (ConflictError, DependencyError) as error:  # not a reason to refuse a valid key
+            _logger.warning("the use of a key was not recorded", extra={"key_id": key.id, "reason": error.code})

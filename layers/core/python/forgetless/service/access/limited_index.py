@@ -1,4 +1,4 @@
-"""LimitedIndex: the index as a key sees it that is limited to some users; the ledger has the last word (see there)."""
+"""LimitedIndex: the index for a key that is limited to some users; the final check is in LimitedLedger."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["LimitedIndex"]
 
 
 class LimitedIndex:
-    """See `forgetless.ports.index.RequestIndex`; searches look at the rows of `users` alone.
+    """See `forgetless.ports.index.RequestIndex`; searches consider only the rows of `users`.
 
-    So these fill the answer.
+    Otherwise, rows of other users would take up places in the answer.
     """
 
     def __init__(self, index: RequestIndex, users: Sequence[str]) -> None:
@@ -27,7 +27,7 @@ class LimitedIndex:
     def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
         return self._index.search_words(tenant, words, And((where, self._mine)), limit)
 
-    # The following name rows that a search or the ledger gave; both know the limits.
+    # The following methods take rows that a search or the ledger returned. Both respect the limits.
 
     def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[tuple[str, int]]) -> list[Hit]:
         return self._index.score_vector(tenant, vector, keys)

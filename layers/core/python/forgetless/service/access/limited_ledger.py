@@ -1,8 +1,8 @@
-"""LimitedLedger: the ledger as a key sees it that is limited to some users: the one place where that is enforced.
+"""LimitedLedger: the ledger for a key that is limited to some users: the one place where the limit is enforced.
 
-Everything that the use cases read or write for such a key goes through here, so a route cannot forget it. What
-belongs to others does not exist (reads find nothing), and cannot be written (ForbiddenError). What only operators do
-is not in its type; `api/caller.py` refuses the routes that need it.
+Everything that the use cases read or write for such a key goes through this class, so no route can forget the limit.
+Reads find nothing of other users, and writes to other users raise ForbiddenError. The class does not have what only
+operators may do, and `api/caller.py` refuses the routes that need it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from forgetless.ports.request_ledger import Entity, IdempotencyRecord, MemoryPag
 
 __all__ = ["NOT_ITS_WORK", "OF_MEMORIES", "SHARED_KINDS", "LimitedLedger"]
 
-#: Kinds of documents that hold nothing of a user's, and that every key may read.
+#: Kinds of documents that hold no user's data. Every key may read them.
 SHARED_KINDS = frozenset({"project"})
-#: Kinds of documents that belong to a memory and bear its id: whoever may touch the memory may touch them.
+#: Kinds of documents that belong to a memory and have its id. A key with access to the memory has access to them.
 OF_MEMORIES = frozenset({"feedback"})
 
-_OTHERS = "This key is limited to certain users: user_id must be given and be one of them."
-#: The refusal of what no limited key may do.
+_OTHERS = "This key is limited to certain users: give the user_id of one of them."
+#: The message for what no limited key may do.
 NOT_ITS_WORK = "This key is limited to certain users and may not do this."
 _PAGE = 500
 
 
 class LimitedLedger:
-    """See `forgetless.ports.request_ledger.RequestLedger`; of every tenant only what belongs to `users`."""
+    """See `forgetless.ports.request_ledger.RequestLedger`; of every tenant, it shows only the data of `users`."""
 
     def __init__(self, ledger: RequestLedger, users: Sequence[str]) -> None:
         self._ledger = ledger
@@ -76,7 +76,7 @@ class LimitedLedger:
                 return MemoryPage(tuple(found), cursor)
 
     def entities(self, tenant: str) -> list[Entity]:
-        # Counted anew: an agent's totals would tell how much others have said to it.
+        # Counted here: the ledger's total of an agent would reveal how much other users have said to it.
         totals: dict[tuple[str, str], Entity] = {}
         for memory in self._all(tenant):
             for name, value in memory.scope.ids().items():
@@ -100,7 +100,7 @@ class LimitedLedger:
         return self._ledger.recent_messages(scope, since=since, before=before, limit=limit)
 
     def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
-        # Messages that have gone already may still be in an index row's words: only others' are left out.
+        # An erased message may still be part of a row's words, so only other users' messages are left out.
         others = self._ledger.read_messages(tenant, refs).keys() - self.read_messages(tenant, refs).keys()
         return self._ledger.erase_messages(tenant, [ref for ref in refs if ref not in others], at=at)
 
@@ -181,7 +181,7 @@ class LimitedLedger:
         expires_at: str,
         over: IdempotencyRecord | None = None,
     ) -> IdempotencyRecord | None:
-        # Under a name of their own: an answer that another key got may show others' memories.
+        # The limited users have their own names: an answer to another key may show other users' memories.
         own = self._own(name)
         return self._ledger.begin_request(tenant, own, record, now=now, expires_at=expires_at, over=over)
 

@@ -1,7 +1,7 @@
-"""Rates: how many requests a key may make a minute, by a token bucket in this process.
+"""Rate limits: how many requests a key may make per minute, by a token bucket in this process.
 
-Not in the ledger: a limit that costs a write for each request would be dearer than what it holds back. So every
-execution environment counts for itself, and a key gets at most (rate × environments); docs/keys.md says so.
+The bucket is not in the ledger, because a write for each request would cost more than the limit saves. So every
+execution environment counts for itself, and a key gets at most (rate × environments); see docs/keys.md.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from forgetless.ports.clock import Clock
 __all__ = ["Rate", "RateLimiter"]
 
 _MINUTE_S = 60.0
-#: Buckets kept; those that are full say nothing and go first.
+#: If there are so many buckets, full ones are removed: a full bucket holds no information.
 _MOST_BUCKETS = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How a key stands: a bucket of `limit` requests, `remaining` in it, full again in `reset_s` seconds."""
+    """The bucket of a key: it holds `limit` requests, `remaining` are left, and in `reset_s` seconds it is full again."""
 
     limit: int
     remaining: int
@@ -30,7 +30,7 @@ class Rate:
 
 
 class RateLimiter:
-    """A bucket for each name, holding a minute's requests and filling evenly; may be called from any thread."""
+    """A bucket for each name, which holds the requests of a minute and refills evenly. It is thread-safe."""
 
     def __init__(self, *, per_minute: int, clock: Clock) -> None:
         self._limit = per_minute
@@ -39,7 +39,7 @@ class RateLimiter:
         self._lock = threading.Lock()
 
     def take(self, name: str) -> Rate:
-        """Count one request; raises RateLimitedError when the bucket is empty, and then takes nothing."""
+        """Count one request; raises RateLimitedError when the bucket is empty, and then counts nothing."""
         with self._lock:
             now = self._clock.monotonic()
             tokens = self._tokens(name, now)

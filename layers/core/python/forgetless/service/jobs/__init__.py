@@ -1,1 +1,1 @@
-"""Jobs: what runs outside a request, from the queue (ingest) and once a minute (sweep)."""
+"""Jobs: work outside requests: from the queue (ingest), every minute (sweep), or by an operator's command (reindex)."""

@@ -1,4 +1,4 @@
-"""Reindex: makes the rows of memories right again that the index misses or holds otherwise than the ledger."""
+"""Reindex: writes the rows that are missing from the index or differ from the ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Reindexer"]
 
 
 class Reindexer:
-    """Looks at what the index holds before it writes, which no request does."""
+    """Compares rows with the index before it writes, which requests never do."""
 
     def __init__(self, *, ledger: MemoryStore, index: Index, indexer: Indexer) -> None:
         self._ledger = ledger
@@ -21,14 +21,14 @@ class Reindexer:
         self._indexer = indexer
 
     def holds_rows(self) -> bool:
-        """Whether the index has any row at all; raises IndexUnavailableError."""
+        """Whether the index has any row; raises IndexUnavailableError."""
         return self._index.count() > 0
 
     def refresh(self, memories: Sequence[Memory]) -> int:
-        """Make the index hold exactly these memories' current versions; returns how many of them are live.
+        """Make the index hold exactly the current versions of these memories; returns how many of them are live.
 
-        A row that is right already stays, so that no search misses it meanwhile. Raises EmbedderError and
-        IndexUnavailableError; repeating is harmless.
+        A row that is already right stays in place, so searches find it in the meantime. A repeat is harmless. Raises
+        EmbedderError and IndexUnavailableError.
         """
         live = [memory for memory in memories if memory.live]
         rows = self._indexer.rows(live, self._indexer.context_words(live))

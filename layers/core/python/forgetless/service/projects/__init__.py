@@ -1,1 +1,1 @@
-"""Projects: what a tenant has set for itself, and its feedback on memories."""
+"""Projects: a tenant's settings, and its feedback on memories."""

@@ -1,4 +1,4 @@
-"""Feedback: what users think of a memory; one opinion a memory, gone with it."""
+"""Feedback: what users think of a memory. Each memory has at most one, which is deleted together with the memory."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from forgetless.service.document_change import change_document
 
 __all__ = ["FEEDBACK", "FeedbackService", "feedback_id"]
 
-#: The kind of these documents; their id is the memory's.
+#: The kind of these documents. Their id is the id of the memory.
 FEEDBACK = "feedback"
 
 
 def feedback_id(memory_id: str) -> str:
-    """The id that clients see."""
+    """The id of the feedback that clients see."""
     return str(uuid.uuid5(uuid.UUID(memory_id), FEEDBACK))
 
 
 class FeedbackService:
-    """Keeps the last feedback on each memory."""
+    """Stores the last feedback on each memory."""
 
     def __init__(self, *, ledger: RequestLedger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 
     def give(self, tenant: str, memory_id: str, feedback: str | None, reason: str | None) -> None:
-        """Keep it in the place of an earlier one; raises NotFoundError when there is no such memory."""
+        """Store the feedback in place of an earlier one; raises NotFoundError when there is no such memory."""
 
         def change(_: Document | None) -> dict[str, Any]:
             self._require(tenant, memory_id)
@@ -41,12 +41,12 @@ class FeedbackService:
         self._check(tenant, memory_id)
 
     def list(self, tenant: str, *, limit: int) -> Sequence[Document]:
-        """The newest feedback."""
+        """The newest feedback, at most `limit` documents."""
         return self._ledger.documents(tenant, FEEDBACK, limit=limit)[0]
 
     def forget(self, tenant: str, memory_ids: Sequence[str]) -> None:
         """Erase the feedback on memories that are deleted."""
-        # Most tenants have none: one read, instead of a write for each memory.
+        # Most tenants have no feedback, so one read usually saves a write for each memory.
         if self._ledger.documents(tenant, FEEDBACK, limit=1)[0]:
             for memory_id in memory_ids:
                 self._ledger.delete_document(tenant, FEEDBACK, memory_id)
@@ -57,7 +57,7 @@ class FeedbackService:
             raise NotFoundError("Memory not found!")
 
     def _check(self, tenant: str, memory_id: str) -> None:
-        """Whoever deleted the memory meanwhile may not have seen the feedback: then it goes here."""
+        """Remove the feedback again if the memory was deleted meanwhile: that deletion may not have seen it."""
         try:
             self._require(tenant, memory_id)
         except NotFoundError:

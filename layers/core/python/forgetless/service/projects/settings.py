@@ -1,4 +1,4 @@
-"""Projects: the settings of a tenant that extractions follow, and the names that mem0's clients want of it."""
+"""Projects: a tenant's settings for extractions, and the organization and project ids that mem0's clients expect."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ __all__ = ["PROJECT", "Project", "ProjectService", "organization_id", "project_i
 #: The kind of these documents.
 PROJECT = "project"
 
-#: Projects of a tenant.
+#: The most projects of a tenant.
 MOST_PROJECTS = 100
-#: Members of a project.
+#: The most members of a project.
 MOST_MEMBERS = 1000
 
 _UNKNOWN = "Organization or project not found"
 
 
 def organization_id(tenant: str) -> str:
-    """The tenant's organization: always the same, and it tells nothing."""
+    """The id of the tenant's organization. It never changes and reveals nothing about the tenant."""
     return f"org_{_digest('organization', tenant)}"
 
 
 def project_id(tenant: str) -> str:
-    """The project that the tenant's keys work in."""
+    """The id of the project in which the tenant's keys work."""
     return f"proj_{_digest('project', tenant)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """One project as it stands; `settings` are what clients stored."""
+    """One project as it is now; `settings` are what clients stored."""
 
     id: str
     settings: Mapping[str, Any]
@@ -47,19 +47,19 @@ class Project:
 
 
 class ProjectService:
-    """The tenant's own project, which is always there, and others that hold settings only."""
+    """The tenant's own project, which always exists, and further projects, which hold only settings."""
 
     def __init__(self, *, ledger: DocumentStore, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 
     def settings(self, tenant: str) -> Mapping[str, Any]:
-        """What the tenant's own project is set to."""
+        """The settings of the tenant's own project."""
         document = self._ledger.document(tenant, PROJECT, project_id(tenant))
         return {} if document is None else document.body["settings"]
 
     def get(self, tenant: str, id_: str) -> Project:
-        """The project; raises NotFoundError."""
+        """The project; raises NotFoundError for an unknown id."""
         document = self._ledger.document(tenant, PROJECT, id_)
         if document is None:
             if id_ != project_id(tenant):
@@ -69,17 +69,21 @@ class ProjectService:
         return Project(id_, body["settings"], document.created_at, body["updated_at"])
 
     def create(self, tenant: str, id_: str, settings: Mapping[str, Any]) -> None:
-        """A further project; raises ConflictError when there are too many, or one of this id."""
+        """Create a further project; raises ConflictError when there are too many, or one with this id already."""
         now = self._clock.now()
         project = Document(tenant, PROJECT, id_, {"settings": dict(settings), "updated_at": now}, now)
         put_within(self._ledger, project, most=MOST_PROJECTS)
 
     def update(self, tenant: str, id_: str, changes: Mapping[str, Any]) -> None:
-        """Set `changes`, leave the rest; raises NotFoundError."""
+        """Set `changes` and leave the other settings as they are; raises NotFoundError."""
         self._change(tenant, id_, lambda settings: {**settings, **changes})
 
     def set_member(self, tenant: str, id_: str, email: str, role: str | None, *, known: bool = False) -> None:
-        """Note a member's role, None to remove; raises NotFoundError, with `known` also for an unknown member."""
+        """Set a member's role, or remove the member (None).
+
+        Raises NotFoundError for an unknown project and, with `known`, for an unknown member; ConflictError when there
+        are too many members.
+        """
 
         def change(settings: Mapping[str, Any]) -> dict[str, Any]:
             members = dict(settings.get("members", {}))
@@ -104,7 +108,7 @@ class ProjectService:
         change_document(self._ledger, (tenant, PROJECT, id_), body, clock=self._clock)
 
     def delete(self, tenant: str, id_: str) -> None:
-        """Delete a further project; raises NotFoundError, ForbiddenError for the tenant's own."""
+        """Delete a further project; raises NotFoundError, and ForbiddenError for the tenant's own project."""
         if id_ == project_id(tenant):
             raise ForbiddenError("This project belongs to the key and stays; delete its memories instead.")
         if not self._ledger.delete_document(tenant, PROJECT, id_):

@@ -1,1 +1,1 @@
-"""Reading: search, lists, history, and the same as of an earlier moment."""
+"""Reading: search, lists and history, now or as of an earlier moment."""

@@ -1,7 +1,7 @@
-"""Past: get, list and search as of a moment, from the ledger's events; the index knows only the present.
+"""Reads of the past: get, list and search as of a moment, from the ledger's events, because the index holds only now.
 
-A search ranks all that its filter lets pass: vectors come from the index where it still has that version, else the text
-is embedded anew, and the words are scored by the statistics of what was there.
+A search ranks every memory that matches its filter. It takes a vector from the index if that version is still there,
+and otherwise embeds the text again. BM25 uses the statistics of the memories that match.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from forgetless.service.writing.indexer import Indexer
 
 __all__ = ["MOST_SEARCHED", "AsOfService"]
 
-#: Memories that a search in the past ranks at most: it reads them all.
+#: A search in the past ranks at most this many memories, because it reads them all.
 MOST_SEARCHED = 2000
-#: Versions that the index no longer has are embedded for a search; of more, those that fit by words, then the newest.
+#: A search embeds at most this many versions that the index no longer has: best BM25 score first, then newest.
 MOST_EMBEDDED = 100
 _PAGE = 500
 
 
 class AsOfService:
-    """What was true, and what was known, at a moment."""
+    """Reads what was true, and what was known, at a moment."""
 
     def __init__(self, *, ledger: RequestLedger, indexer: Indexer, embedder: Embedder, clock: Clock) -> None:
         self._ledger = ledger
@@ -47,7 +47,10 @@ class AsOfService:
         self._clock = clock
 
     def get(self, tenant: str, memory_id: str, moment: Moment) -> Memory | None:
-        """The memory as it was known then, superseded too unless `as_of` lies outside the time it was true."""
+        """The memory as it was known at the moment; None if it was unknown, or not true at `as_of`.
+
+        Without `as_of`, a superseded memory is returned as well.
+        """
         memory = known(self._ledger.history(tenant, memory_id), moment)
         if memory is None or moment.as_of is None:
             return memory
@@ -63,20 +66,24 @@ class AsOfService:
         show_expired: bool = False,
         where: Filter = EVERYTHING,
     ) -> list[Memory]:
-        """The newest `limit` memories that had all `ids` and matched `where` then."""
+        """The newest `limit` memories that had all `ids` and matched `where` at the moment."""
         wanted = where if show_expired else self._unexpired(where, moment)
         return list(islice(self._matching(tenant, ids, moment, wanted), limit))
 
     def page(self, request: PageRequest, moment: Moment) -> Page:
-        """One page of what matched then, and the number of all; with `superseded` also what was true no longer."""
+        """One page of the memories that matched at the moment, and how many matched in all.
+
+        With `request.superseded`, those that were no longer true are included.
+        """
         wanted = request.where if request.show_expired else self._unexpired(request.where, moment)
         ids = pinned_ids(request.where)
         return page_of(self._matching(request.tenant, ids, moment, wanted, superseded=request.superseded), request)
 
     def search(self, request: SearchRequest, moment: Moment) -> list[ScoredMemory]:
-        """Up to `top_k` memories of then, best first.
+        """Up to `top_k` memories as of the moment, best first.
 
-        Raises InvalidRequestError for more memories than can be ranked, EmbedderError, IndexUnavailableError.
+        Raises InvalidRequestError when the query is empty or more than MOST_SEARCHED memories match the filter, and
+        EmbedderError and IndexUnavailableError.
         """
         query = request.query.strip()
         if not query:
@@ -87,7 +94,7 @@ class AsOfService:
             memories.append(memory)
             if len(memories) > MOST_SEARCHED:
                 raise InvalidRequestError(
-                    f"as_of and known_at: the filter lets more than {MOST_SEARCHED} memories pass; narrow it"
+                    f"as_of and known_at: the filter matches more than {MOST_SEARCHED} memories; narrow it"
                 )
         if not memories or request.top_k == 0:
             return []
@@ -121,7 +128,10 @@ class AsOfService:
     def _matching(
         self, tenant: str, ids: Mapping[str, str], moment: Moment, where: Filter, *, superseded: bool = False
     ) -> Iterator[Memory]:
-        """Newest first; the order is that of the present. With `superseded` all that had begun by then."""
+        """The memories that matched at the moment, in the present order, newest first.
+
+        With `superseded`, all memories whose time had begun by then.
+        """
         cursor: str | None = None
         while True:
             page = self._ledger.list_memories(tenant, ids, limit=_PAGE, cursor=cursor, superseded=True)
@@ -142,7 +152,10 @@ class AsOfService:
         return self._ledger.history(memory.scope.tenant, memory.id)
 
     def _ends(self, tenant: str, memories: Sequence[Memory]) -> dict[str, str]:
-        """When what supersedes them begins; where that is not known any more, when they were superseded."""
+        """By id, when each superseded memory stopped being true.
+
+        That is when its successor begins or, if the successor no longer exists, when the memory was superseded.
+        """
         successors = sorted({memory.superseded_by for memory in memories if memory.superseded_by})
         found = self._ledger.read(tenant, successors) if successors else {}
         return {

@@ -1,4 +1,4 @@
-"""Reads: get, list, history, entities and jobs; all from the ledger, so that they see every write."""
+"""Reads without a query: get, list, history, entities and jobs, all from the ledger, so that they see every write."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from forgetless.service.requests import HistoryItem, Page, PageRequest
 
 __all__ = ["ReadService", "page_of"]
 
-#: Memories read at once while a filter looks for enough of them.
+#: Memories read from the ledger at once, before the filter is applied.
 _PAGE = 500
 
 
 class ReadService:
-    """What is there, without a query."""
+    """Reads memories, their history, entities and jobs from the ledger."""
 
     def __init__(self, *, ledger: RequestLedger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 
     def get(self, tenant: str, memory_id: str) -> Memory | None:
-        """The memory, superseded or expired too; None when unknown or deleted."""
+        """The memory, even if it is superseded or expired; None if it is unknown or deleted."""
         memory = self._ledger.read(tenant, [memory_id]).get(memory_id)
         return None if memory is None or memory.deleted else memory
 
@@ -55,13 +55,16 @@ class ReadService:
         return found[:limit]
 
     def page(self, request: PageRequest) -> Page:
-        """One page of what matches, newest first, and the number of all; reads the whole of the narrowest scope."""
+        """One page of the memories that match, newest first, and how many match in all.
+
+        To count them, it reads all memories of the narrowest scope that the filter names.
+        """
         judged = unexpired(self._clock.now())
         where = request.where if request.show_expired else And((request.where, judged))
         return page_of(self.matching(request.tenant, where, superseded=request.superseded), request)
 
     def matching(self, tenant: str, where: Filter, *, superseded: bool = False) -> Iterator[Memory]:
-        """Every memory that matches, newest first; live ones, with `superseded` those superseded too."""
+        """Every live memory that matches, newest first; with `superseded`, superseded ones as well."""
         ids = pinned_ids(where)
         cursor: str | None = None
         while True:
@@ -72,13 +75,13 @@ class ReadService:
                 return
 
     def said(self, tenant: str, memories: Sequence[Memory]) -> dict[str, Sequence[Message]]:
-        """The raw messages behind each memory, by its id, as far as they are still there."""
+        """For each memory id, the raw messages it was made from, without those that were erased."""
         refs = sorted({ref for memory in memories for ref in memory.sources})
         found = self._ledger.read_messages(tenant, refs) if refs else {}
         return {memory.id: [found[ref] for ref in memory.sources if ref in found] for memory in memories}
 
     def history(self, tenant: str, memory_id: str) -> Sequence[HistoryItem]:
-        """Every event of the memory, oldest first; empty when unknown."""
+        """Every event of the memory, oldest first; empty if the memory is unknown."""
         events = self._ledger.history(tenant, memory_id)
         return [_item(event, events[:place]) for place, event in enumerate(events)]
 
@@ -87,11 +90,11 @@ class ReadService:
         return self._ledger.entities(tenant)
 
     def texts(self, tenant: str, ids: Sequence[str]) -> dict[str, str]:
-        """The texts of those memories that are still there."""
+        """The texts by memory id, without memories that are deleted or unknown."""
         return {id_: memory.text for id_, memory in self._ledger.read(tenant, ids).items() if not memory.deleted}
 
     def jobs(self, tenant: str, *, number: int, size: int) -> tuple[Sequence[Job], int]:
-        """One page of the tenant's jobs, newest first, and the number of all."""
+        """Page `number` (from 1) of the tenant's jobs, newest first, and the number of all jobs."""
         first, count, cursor = (number - 1) * size, 0, None
         found: MutableSequence[Job] = []
         while True:
@@ -102,12 +105,12 @@ class ReadService:
                 return found, count
 
     def job(self, tenant: str, job_id: str) -> Job | None:
-        """The job behind an event id, or None."""
+        """The job, which mem0's clients know as an event; None if it is unknown."""
         return self._ledger.job(tenant, job_id)
 
 
 def page_of(memories: Iterable[Memory], request: PageRequest) -> Page:
-    """The page of these memories that is asked for, and their number."""
+    """The requested page of these memories, and how many there are in all."""
     first = (request.number - 1) * request.size
     found: list[Memory] = []
     count = 0
@@ -139,5 +142,5 @@ def _item(event: Event, earlier: Sequence[Event]) -> HistoryItem:
 def _namespace(memory_id: str) -> uuid.UUID:
     try:
         return uuid.UUID(memory_id)
-    except ValueError:  # an import brought an id of another kind
+    except ValueError:  # an imported memory may have an id that is not a UUID
         return uuid.uuid5(uuid.NAMESPACE_OID, memory_id)

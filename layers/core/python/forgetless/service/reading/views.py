@@ -1,4 +1,4 @@
-"""Views: the same four reads of the present, or of the moment that `as_of` and `known_at` name."""
+"""Views: the same four reads, either of the present or as of the moment that `as_of` and `known_at` name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class View(Protocol):
     """Memories at one moment."""
 
     def search(self, request: SearchRequest) -> list[ScoredMemory]:
-        """What matters for the query, best first."""
+        """The memories that match the query, best first."""
 
     def list_memories(
         self,
@@ -34,10 +34,10 @@ class View(Protocol):
         """The newest `limit` memories that have all `ids` and match `where`."""
 
     def page(self, request: PageRequest) -> Page:
-        """One page, newest first, and the number of all."""
+        """One page, newest first, and how many memories match in all."""
 
     def get(self, tenant: str, memory_id: str) -> Memory | None:
-        """One memory; None when there is none, or was none at that moment."""
+        """One memory; None if it does not exist at that moment."""
 
 
 class PresentView:
@@ -51,7 +51,7 @@ class PresentView:
 
 
 class AsOfView:
-    """See `View`: the memories as they were at the moment."""
+    """See `View`: the memories as they were at a given moment."""
 
     def __init__(self, service: AsOfService, moment: Moment) -> None:
         self._service = service

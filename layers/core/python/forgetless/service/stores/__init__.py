@@ -1,1 +1,1 @@
-"""Stores: whether ledger and index are sound and fit together, at the start and on demand."""
+"""Stores: checks whether ledger and index are sound and belong together, at every start and on demand."""

@@ -1,6 +1,7 @@
-"""StoreCheck: the ledger looked into, and the index beside it, for all tenants; bounded, harmless while others write.
+"""StoreCheck: examines the ledger and compares it with the index, for all tenants.
 
-Nothing is changed. What cannot be told from a write that is under way is looked at again, and then left out.
+A check changes nothing, its work is bounded, and others may write meanwhile. A difference that may come from a write
+in progress is looked at again. If it may still come from one, it is not reported.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from forgetless.service.stores.samples import Samples
 
 __all__ = ["MOST_TENANTS", "SAMPLES", "StoreCheck", "damage"]
 
-#: Tenants that are compared one by one; the sum over all is compared in any case.
+#: At most this many tenants are compared one by one. The total of all tenants is always compared.
 MOST_TENANTS = 200
-#: Samples of each tenant, and of all together.
+#: The most samples of one tenant, and of all tenants together.
 SAMPLES, ALL_SAMPLES = 100, 2000
-#: Memories of a tenant that are counted.
+#: A tenant's memories are counted up to this number.
 MOST_COUNTED = 1_000_000
-#: How often a count that does not fit is taken again before it is believed.
+#: A difference in the counts is reported only if this many counts in a row show it.
 _LOOKS = 3
 _PAUSE_S = 0.5
-#: Doubles do no harm: rows beyond the memories count once they are more than these, and more than a tenth.
+#: Duplicate rows do no harm. Surplus rows are a finding only if they exceed this number and a tenth of the memories.
 _SOME_DOUBLES = 100
 _PROBE_WORDS = 20
 
@@ -47,7 +48,7 @@ class StoreCheck:
         self._clock = clock
 
     def inside_the_ledger(self, *, seconds: float, thorough: bool) -> StoreReport:
-        """The ledger alone."""
+        """Examine the ledger alone, for about so many `seconds`. A damaged ledger is a finding, not an exception."""
         try:
             faults = self._ledger.faults(seconds=seconds, thorough=thorough)
         except LedgerDamagedError as error:
@@ -58,14 +59,20 @@ class StoreCheck:
     def run(
         self, *, tenant: str | None = None, samples: int = SAMPLES, seconds: float = 60.0, thorough: bool = False
     ) -> StoreReport:
-        """Ledger, then index beside ledger; raises IndexUnavailableError and LedgerError when one does not answer."""
+        """Examine the ledger and, if it is sound, compare the index with it.
+
+        Raises IndexUnavailableError or LedgerError when one of them does not answer.
+        """
         report = self.inside_the_ledger(seconds=seconds, thorough=thorough)
         return report if report.findings else self.beside_each_other(report, tenant=tenant, samples=samples)
 
     def beside_each_other(
         self, report: StoreReport, *, tenant: str | None = None, samples: int, tenants: int = MOST_TENANTS
     ) -> StoreReport:
-        """The report with what the index holds; of more than so many `tenants`, some that chance picks."""
+        """Add to the report how the index compares with the ledger.
+
+        If there are more than `tenants` tenants, that many are chosen at random.
+        """
         try:
             return self._compared(report, tenant, samples, tenants)
         except IndexDamagedError as error:
@@ -84,7 +91,7 @@ class StoreCheck:
             total, wrong = self._counted(None)
             findings += wrong
         for tenant in known:
-            # Beside an index that holds nothing at all, no tenant's count is in doubt.
+            # If the index holds nothing at all, one count of each tenant is enough.
             gone = total is not None and not total.indexed
             counted, wrong = self._counted(tenant, looks=1 if gone else _LOOKS)
             sampled, worse = self._sampled(counted, tenant, each)
@@ -101,7 +108,7 @@ class StoreCheck:
         )
 
     def _counted(self, tenant: str | None, *, looks: int = _LOOKS) -> tuple[TenantReport, list[Finding]]:
-        """Counts that differ by more than what is pending, at every look, are a finding."""
+        """Count memories and rows. A difference beyond the pending memories is a finding if every look shows it."""
         for look in range(1, looks + 1):
             before = self._ledger.tally(tenant, limit=MOST_COUNTED)
             rows = self._index.count(tenant)
@@ -132,15 +139,16 @@ class StoreCheck:
         findings = list(self._probed(tenant))
         if missing:
             text = f"{len(missing)} of {sampled} sampled memories of tenant {tenant!r} are not in the index"
-            findings.append(Finding(Verdict.INDEX, f"{text}, as {missing[0][0]}", REINDEX))
+            findings.append(Finding(Verdict.INDEX, f"{text}, for example {missing[0][0]}", REINDEX))
         if stray:
-            text = f"{len(stray)} of {rows} sampled rows of tenant {tenant!r} are none of the ledger's live memories"
-            findings.append(Finding(Verdict.INDEX, f"{text}, as {stray[0][0]} version {stray[0][1]}", AFRESH))
+            text = f"{len(stray)} of {rows} sampled rows of tenant {tenant!r} match no live memory in the ledger"
+            example = f"{stray[0][0]} version {stray[0][1]}"
+            findings.append(Finding(Verdict.INDEX, f"{text}, for example {example}", AFRESH))
         report = replace(counted, sampled=sampled, missing=len(missing), sampled_rows=rows, stray=len(stray))
         return report, findings
 
     def _probed(self, tenant: str) -> Iterator[Finding]:
-        """One search of each kind for a memory that the index has."""
+        """Search by meaning and by words for a memory that the index holds; report a search that finds nothing."""
         sample = self._ledger.sample(tenant, limit=3)
         held = self._index.vectors(tenant, [(memory.id, memory.version) for memory in sample])
         found: Memory | None = next((one for one in sample if (one.id, one.version) in held), None)
@@ -168,5 +176,5 @@ class StoreCheck:
 
 
 def damage(reason: str) -> Finding:
-    """What is told of a ledger that is broken inside."""
+    """The finding for a ledger that is damaged inside."""
     return Finding(Verdict.LEDGER, f"the ledger is damaged: {reason}", RESTORE)

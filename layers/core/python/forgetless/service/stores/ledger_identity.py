@@ -1,4 +1,4 @@
-"""Which ledger this is, and in which state an index was last kept beside it: a document that no tenant sees."""
+"""The ledger's identity: a document, visible to no tenant, that tells whether an index was made from this ledger."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from forgetless.service.document_change import change_document
 
 __all__ = ["IndexNote", "LedgerIdentity", "Rebuild", "new_identity", "read_identity", "write_identity"]
 
-#: No tenant's, so that nobody lists, exports or resets it.
+#: It belongs to no tenant, so nobody lists, exports or resets it.
 _PLACE = ("", "ledger", "identity")
 
 
 class Rebuild(StrEnum):
-    """How far the index is on the way back to this ledger."""
+    """How far a rebuild of the index from this ledger has come."""
 
     NONE = ""
-    #: It must be made from nothing, since it may hold rows that this ledger does not know.
+    #: The index must be built from nothing, because it may hold rows that this ledger does not know.
     NEEDED = "needed"
-    #: It was emptied, and all memories are marked pending: what is left to do is to index them.
+    #: The index was emptied and all memories are marked pending. They only need to be indexed.
     FILLING = "filling"
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerIdentity:
-    """`id` stays for ever, `stamp` changes at every start: an older copy of the same ledger has an older one."""
+    """Which ledger this is: `id` never changes; `stamp` changes at every start, so an older copy has an older stamp."""
 
     id: str
     stamp: str
     rebuild: Rebuild = Rebuild.NONE
 
     def restamped(self, rebuild: Rebuild) -> LedgerIdentity:
-        """The same ledger from here on."""
+        """The same ledger with a new stamp."""
         return replace(self, stamp=_random(), rebuild=rebuild)
 
 
 @dataclass(frozen=True, slots=True)
 class IndexNote:
-    """What is kept beside the index: its collection, the ledger that it was made from, and that ledger's stamps.
+    """What the index stores about its origin: its collection, the ledger it was made from, and that ledger's stamps.
 
-    Two stamps stand there while one takes the other's place. An older version noted the collection alone.
+    There are two stamps while a new one replaces the old one. Older versions of Forgetless noted only the collection.
     """
 
     collection: str
@@ -58,7 +58,7 @@ def new_identity() -> LedgerIdentity:
 
 
 def read_identity(ledger: Ledger) -> LedgerIdentity | None:
-    """The ledger's identity; None where none was ever noted."""
+    """The ledger's identity; None if none was ever noted."""
     held = ledger.document(*_PLACE)
     if held is None:
         return None
@@ -66,11 +66,11 @@ def read_identity(ledger: Ledger) -> LedgerIdentity | None:
 
 
 def write_identity(ledger: Ledger, identity: LedgerIdentity, *, clock: Clock) -> None:
-    """Note it in the ledger; raises LedgerError when others keep changing it."""
+    """Store the identity in the ledger; raises LedgerError when other processes keep changing it."""
     try:
         change_document(ledger, _PLACE, lambda _: asdict(identity), clock=clock)
     except ConflictError:
-        raise LedgerError("others keep changing the ledger's identity; try again") from None
+        raise LedgerError("other processes keep changing the ledger's identity; try again") from None
 
 
 def _random() -> str:

@@ -1,4 +1,4 @@
-"""What `forgetless check` found: counts, samples, and findings with the command that mends each."""
+"""What `forgetless check` found: counts, samples, and findings, each with the command that repairs it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 __all__ = ["AFRESH", "REINDEX", "RESTORE", "Finding", "StoreReport", "TenantReport", "Verdict"]
 
-#: What mends what, as it is typed: by who uses `make up`, and by everybody else.
+#: The commands that repair a finding: for users of `make up`, and in parentheses for everybody else.
 REINDEX = "make reindex (without make: forgetless reindex)"
 AFRESH = "make reindex ARGS=--afresh (without make: forgetless reindex --afresh)"
 RESTORE = "make restore FILE=... ARGS=--replace (without make: forgetless restore FILE --replace)"
@@ -23,7 +23,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong, and the command that mends it."""
+    """One thing that is wrong, and the command that repairs it."""
 
     about: Verdict
     text: str
@@ -32,10 +32,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class TenantReport:
-    """Ledger and index of one tenant (or of all: `tenant` is None) beside each other.
+    """How ledger and index of one tenant compare; `tenant` is None for all tenants together.
 
-    `memories` and `pending` are the ledger's, `indexed` are the index's rows. Of `sampled` memories `missing` had no
-    row, of `sampled_rows` rows `stray` had no memory. Not `exact`: there are at least so many.
+    `memories` and `pending` are counts in the ledger, `indexed` is the number of rows in the index. Of the `sampled`
+    memories, `missing` had no row. Of the `sampled_rows` rows, `stray` had no memory. If not `exact`, the counts are
+    lower limits.
     """
 
     tenant: str | None
@@ -51,7 +52,7 @@ class TenantReport:
 
 @dataclass(frozen=True, slots=True)
 class StoreReport:
-    """The whole of it; `tenants_complete`: no tenant was left out."""
+    """The whole result of a check; `tenants_complete` is false if some tenants were left out."""
 
     collection: str
     looked_at: str
@@ -59,11 +60,11 @@ class StoreReport:
     tenants: tuple[TenantReport, ...] = ()
     tenants_complete: bool = True
     findings: tuple[Finding, ...] = ()
-    #: It may have been for a moment: who acts on it should ask again.
+    #: The errors may have been temporary, so check again before acting on them.
     index_answers_with_errors: bool = False
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the findings."""
+        """The worst verdict among the findings."""
         about = {finding.about for finding in self.findings}
         return next((one for one in (Verdict.LEDGER, Verdict.INDEX) if one in about), Verdict.SOUND)

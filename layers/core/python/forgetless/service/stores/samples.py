@@ -1,4 +1,4 @@
-"""Samples of one tenant, taken from ledger and index and looked up in the other, while both may be written to."""
+"""Samples of one tenant: memories looked up in the index, and rows looked up in the ledger, while others may write."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from forgetless.ports.ledger import Ledger
 
 __all__ = ["Samples"]
 
-#: Memories that wait for the index and are read to tell "late" from "lost"; beyond these nothing can be told.
+#: Pending memories that are read to distinguish late rows from lost ones. If there are more, no answer is possible.
 _MOST_PENDING = 1000
 
 Key = tuple[str, int]
 
 
 class Samples:
-    """Each answer is how many were looked at, and those that are wrong for certain.
+    """Each answer is the number of samples and the keys (memory id, version) of those that are certainly wrong.
 
-    What is written meanwhile is pending in the ledger from its append until its row is there and older rows are gone.
-    So what is not pending, and stands in the ledger as before, must be in the index as the ledger has it.
+    A memory that is written meanwhile is pending in the ledger from its append until its row is in the index and older
+    rows are removed. So if a memory is not pending and has not changed, the index must hold it as the ledger does.
     """
 
     def __init__(self, *, ledger: Ledger, index: Index, clock: Clock) -> None:
@@ -30,13 +30,16 @@ class Samples:
         self._clock = clock
 
     def missing(self, tenant: str, limit: int) -> tuple[int, list[Key]]:
-        """Live memories without a row."""
+        """Samples of up to `limit` live memories; wrong are those without a row."""
         sample = self._ledger.sample(tenant, limit=limit)
         keys = [_key(memory) for memory in sample]
         return len(keys), self._surely(tenant, [key for key in keys if key not in self._index.held(tenant, keys)])
 
     def stray(self, tenant: str, limit: int) -> tuple[int, list[Key]]:
-        """Rows without a live memory of that version: half of them from the beginning, half from a random place."""
+        """Samples of up to `limit` rows; wrong are those without a live memory of their version.
+
+        Half of the samples come from the beginning of the index, half from a random place.
+        """
         half = max(1, limit // 2)
         rows = {
             *self._index.keys(tenant, limit=half),
@@ -64,7 +67,7 @@ class Samples:
         return {_key(memory) for memory in found.values() if memory.live} & set(keys)
 
     def _pending(self, tenant: str) -> set[str] | None:
-        """Ids that wait for the index; None when there are too many to read."""
+        """The ids of pending memories; None when there are too many to read."""
         waiting = self._ledger.unindexed(before=self._clock.now(), limit=_MOST_PENDING, tenant=tenant)
         return None if len(waiting) >= _MOST_PENDING else {memory.id for memory in waiting}
 

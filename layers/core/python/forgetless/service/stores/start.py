@@ -1,7 +1,7 @@
-"""StoreStart: whether ledger and index fit each other when the service starts, and what is to be done if not.
+"""StoreStart: decides at the start whether ledger and index belong together, and what to do if they do not.
 
-An index that does not follow the ledger is made anew. A ledger that is empty beside an index that is not, is a sign
-of loss: the service must not start on it, unless it is told that this is meant.
+An index that does not match the ledger is rebuilt. An empty ledger beside an index with rows suggests that data was
+lost. The service does not start on it unless the operator confirms that the empty ledger is intended.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from forgetless.service.stores.report import AFRESH, RESTORE, Finding, StoreRepo
 
 __all__ = ["StartVerdict", "StoreStart", "absent_findings", "noted_findings"]
 
-#: At a start: samples of each of some tenants, and the seconds for a look at the ledger's file.
+#: At a start: samples of each tenant, the number of tenants compared, and the seconds for examining the ledger's file.
 SAMPLES, TENANTS, LOOK_S = 20, 10, 3.0
-#: An index that answers with errors is asked so often before it is taken for broken.
+#: An index that answers with errors is considered damaged after so many tries, with this pause between them.
 _TRIES, _PAUSE_S = 5, 2.0
 
 _RESTORE = "restore a backup: make restore FILE=... ARGS=--replace (forgetless restore FILE --replace)"
@@ -39,7 +39,7 @@ _WAYS_OUT = (
 
 @dataclass(frozen=True, slots=True)
 class StartVerdict:
-    """`rebuild`: why the index must be made anew, empty when it fits; `identity`: what the ledger is from now on."""
+    """`rebuild`: why the index must be rebuilt, or empty; `identity`: the ledger's identity from now on."""
 
     rebuild: str
     identity: LedgerIdentity
@@ -48,7 +48,7 @@ class StartVerdict:
 
 
 class StoreStart:
-    """Looks, and notes in the ledger what follows."""
+    """Compares ledger and index, and notes the result in the ledger."""
 
     def __init__(self, *, ledger: Ledger, index: Index, clock: Clock, collection: str) -> None:
         self._ledger = ledger
@@ -58,9 +58,13 @@ class StoreStart:
         self._check = StoreCheck(ledger=ledger, index=index, clock=clock, collection=collection)
 
     def decide(self, note: IndexNote | None, *, absent: bool, log_left: bool, accept_empty: bool) -> StartVerdict:
-        """The verdict; `absent`: the ledger has no file yet, and one is made here only when it is simply new.
+        """The verdict about the ledger and an index with this `note`.
 
-        Raises LedgerDamagedError, LedgerLostError, and IndexUnavailableError when the index does not answer.
+        `absent` says that the ledger has no file, and `log_left` that a log of one is there. A file is created here
+        only if nothing suggests a loss, or if `accept_empty` accepts it: then the index's rows are dropped.
+
+        Raises LedgerDamagedError; LedgerLostError for a loss that is not accepted; and IndexUnavailableError when the
+        index does not answer.
         """
         loss = ""
         if absent:
@@ -79,7 +83,7 @@ class StoreStart:
         return StartVerdict("its rebuild was not finished", identity.restamped(Rebuild.FILLING), loss)
 
     def settle(self, identity: LedgerIdentity) -> None:
-        """Note the identity in the ledger."""
+        """Store the identity in the ledger."""
         write_identity(self._ledger, identity, clock=self._clock)
 
     def _accepted(self, loss: str, accept_empty: bool) -> str:
@@ -93,7 +97,7 @@ class StoreStart:
         try:
             return self._index.count()
         except IndexDamagedError:
-            return 0  # what cannot be read is no sign of anything; the note is
+            return 0  # an index that cannot be read proves nothing; its note still can
 
     def _misfit(self, note: IndexNote | None, identity: LedgerIdentity | None, report: StoreReport) -> str:
         known = _misfit_of(note, identity, self._collection)
@@ -110,13 +114,13 @@ class StoreStart:
 
 
 def absent_findings(note: IndexNote | None, index: Index, *, log_left: bool) -> tuple[Finding, ...]:
-    """What speaks against a ledger that is not there."""
+    """The finding about a missing ledger file; none if nothing suggests that a ledger was lost."""
     loss = _loss_of_file(note, rows=index.count(), log_left=log_left)
     return (Finding(Verdict.LEDGER, loss, RESTORE),) if loss else ()
 
 
 def noted_findings(ledger: Ledger, index: Index, note: IndexNote | None, collection: str) -> tuple[Finding, ...]:
-    """What speaks against a ledger and an index by what was noted of both, before anything is compared."""
+    """The finding from the ledger's identity, the index's note and its number of rows alone, if there is one."""
     identity = read_identity(ledger)
     if not ledger.tenants(limit=1)[0]:
         loss = _loss_of_content(note, identity, rows=index.count())
@@ -126,16 +130,16 @@ def noted_findings(ledger: Ledger, index: Index, note: IndexNote | None, collect
 
 
 def _loss_of_file(note: IndexNote | None, *, rows: int, log_left: bool) -> str:
-    """Why a ledger that is not there is a sign of loss; empty when none was made yet."""
+    """Why a missing ledger suggests a loss; empty if probably none existed."""
     if log_left:
-        return "the ledger is gone, and the log beside it is not"
+        return "the ledger is missing, but its log is still there"
     if note is not None:
-        return "the ledger is gone, and the index that was made from it is not"
+        return "the ledger is missing, but the index that was made from it is still there"
     return _full(rows)
 
 
 def _loss_of_content(note: IndexNote | None, identity: LedgerIdentity | None, *, rows: int) -> str:
-    """Why a ledger without any memory is a sign of loss; empty when it is simply new."""
+    """Why a ledger without any memory suggests a loss; empty if it is probably just new."""
     if note is not None and note.ledger and (identity is None or identity.id != note.ledger):
         return "the ledger is empty, and it is not the one that this index was made from"
     return _full(rows)
@@ -146,16 +150,16 @@ def _full(rows: int) -> str:
 
 
 def _misfit_of(note: IndexNote | None, identity: LedgerIdentity | None, collection: str) -> str:
-    """Why the index cannot follow this ledger, by what was noted of both; empty when nothing speaks against it."""
+    """Why the index does not match this ledger, judging by their notes alone; empty if the notes agree."""
     if identity is not None and identity.rebuild is Rebuild.NEEDED:
-        return "a rebuild of the index was asked for, or not begun"
+        return "a rebuild of the index was requested or has not begun"
     if note is None:
         return ""
     if note.collection != collection:
-        made_for = note.collection or "what was noted of it cannot be read"
+        made_for = note.collection or "its note cannot be read"
         return f"the index was made for another model or recipe ({made_for})"
     if note.ledger and (identity is None or identity.id != note.ledger):
         return "the index was made from another ledger"
     if note.ledger and identity is not None and identity.stamp not in note.stamps:
-        return "the ledger is in another state than the one that the index was kept with"
+        return "the ledger is not in the state in which it was last used with this index"
     return ""

@@ -1,4 +1,4 @@
-"""A report of stores as lines for people."""
+"""The report of a store check as lines of text for people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _HEAD = ("tenant", "memories", "indexed", "pending", "missing", "stray")
 
 
 def lines_of(report: StoreReport, *, whole: bool = True) -> Iterator[str]:
-    """What was looked at, a table of tenants, each finding with its remedy, and the verdict last, of a whole report."""
+    """What was examined, a table of tenants, each finding with its remedy, and the verdict.
+
+    The verdict "sound" is left out if the report is not `whole`.
+    """
     yield f"collection  {report.collection}"
     yield f"ledger      looked at: {report.looked_at}"
     if report.tenants or report.total:

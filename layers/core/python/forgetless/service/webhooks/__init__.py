@@ -1,1 +1,1 @@
-"""Webhooks: who is told (registry), what is to be told (outbox), and the sending with its retries (delivery)."""
+"""Webhooks: registration (registry), events recorded for sending (outbox), and sending with retries (delivery)."""

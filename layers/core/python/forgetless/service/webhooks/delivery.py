@@ -1,4 +1,4 @@
-"""Delivering: sends what is due to webhooks, again and again until it arrives or a day has gone by."""
+"""Delivery: sends the events that are due to webhooks, and tries again until they arrive or a day has passed."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ __all__ = ["DeliveryReport", "DeliveryService"]
 
 _logger = logging.getLogger(__name__)
 
-#: What one receiver may take for one event.
+#: The longest time that one receiver may take for one event.
 SEND_S = 10.0
-#: Receivers at once: a few that hang must not hold up the others.
+#: How many webhooks are served at once, so that a few that hang do not delay the others.
 WORKERS = 8
-#: Deliveries looked at in one run, and how long it begins new ones: well below the function's time-out.
+#: The most deliveries read at once, and how long a run begins new ones: well below the function's time-out.
 PORTION = 200
 RUN_S = 30.0
-#: A run that died leaves its deliveries to another after this.
+#: If a run dies, another run may take its deliveries after this time.
 CLAIM_S = 120.0
-#: An event that is not in the ledger this long after its announcement never came.
+#: An event that is not in the ledger this long after it was announced is assumed never to have happened.
 NEVER_CAME_S = 120.0
-#: Failing this long disables a webhook, and ends a delivery.
+#: Failing for this long disables a webhook and ends a delivery.
 GIVE_UP_S = 86_400.0
-#: How long the log keeps what is finished.
+#: How long a finished delivery stays in the log.
 LOG_S = 3 * 86_400.0
 _GONE = 410
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """What a run did."""
+    """How many deliveries ended in each way in one run."""
 
     delivered: int
     failed: int
@@ -53,7 +53,7 @@ class DeliveryReport:
 
 
 class DeliveryService:
-    """At least once: whoever receives the same `webhook-id` again has had it already."""
+    """Delivers at least once: a receiver recognises a repeat by its `webhook-id`."""
 
     def __init__(self, *, ledger: Ledger, sender: WebhookSender | None, clock: Clock) -> None:
         self._ledger = ledger
@@ -61,7 +61,7 @@ class DeliveryService:
         self._clock = clock
 
     def run(self) -> DeliveryReport:
-        """Send everything that is due; bounded, harmless to repeat and to run twice at once."""
+        """Send everything that is due. The time is bounded; repeating it, or two runs at once, is harmless."""
         if self._sender is None:
             return DeliveryReport(0, 0, 0)
         end = self._clock.monotonic() + RUN_S
@@ -87,7 +87,7 @@ class DeliveryService:
                 return found, cursor
 
     def _one_webhook(self, documents: Sequence[Document], end: float) -> list[str]:
-        """In order; after a failure the rest waits as long as the one that failed."""
+        """Send the deliveries of one webhook in order; after a failure, the rest wait as long as the failed one."""
         states: list[str] = []
         for place, document in enumerate(documents):
             if self._clock.monotonic() >= end:
@@ -153,7 +153,7 @@ class DeliveryService:
                 "webhook-signature": signature(webhook.secret, id_, sent_at, body),
             }
         except ValueError:
-            return Attempt(now, None, "its secret is not whsec_ and base64")
+            return Attempt(now, None, "the webhook's secret is not whsec_ followed by base64")
         try:
             status = self._sender.send(webhook.url, headers=headers, body=body, deadline_s=SEND_S)
         except (ForbiddenError, OSError) as error:
@@ -177,10 +177,10 @@ class DeliveryService:
         return "failed"
 
     def _note(self, webhook: Webhook, since: str | None, *, disabled: str | None = None) -> bool:
-        """Write down how the webhook does, unless that is known; returns whether it is still active.
+        """Record since when the webhook fails, if that is new; returns whether it is still active.
 
-        What we saw is of the past when its owner, or another run that disabled it, has changed it meanwhile: whoever
-        makes it active again gives it another day, and another address.
+        Nothing is recorded if the webhook was changed meanwhile, by its owner or by another run that disabled it: an
+        owner who activates it again, perhaps with another address, gives it another day.
         """
 
         def change(held: Document | None) -> Mapping[str, Any] | None:
@@ -205,7 +205,7 @@ class DeliveryService:
         return report
 
     def _put(self, delivery: Delivery) -> None:
-        # Should the claim have run out, another run has it now, and its word counts.
+        # If the claim has expired and another run has the delivery, this write has no effect.
         self._ledger.put_document(replace(delivery, version=delivery.version + 1).document())
 
     def _event(self, tenant: str, ref: EventRef) -> Event | None:

@@ -1,8 +1,8 @@
-"""Announcing: notes what webhooks must hear of, before it happens.
+"""Outbox: records which events webhooks must receive, before the events are in the ledger.
 
-The note comes first and names events that are not there yet; the delivery looks them up and drops those that never
-came: nothing stands at their version, or another writer's event does. So a crash between the two loses nothing, and no
-transaction has to span both.
+A delivery is stored first and names events that do not exist yet. When it is sent, the events are looked up. An event
+that never happened is dropped: there is nothing at its version, or another writer's event. So a crash in between loses
+nothing, and no transaction has to span both.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from forgetless.ports.request_ledger import DocumentStore
 
 __all__ = ["MOST_WEBHOOKS", "Announcer"]
 
-#: Webhooks of a tenant that are looked at.
+#: The most webhooks of a tenant that are considered.
 MOST_WEBHOOKS = 100
 
 
 class Announcer:
-    """Makes one delivery for each webhook that wants some of the events."""
+    """Stores one delivery for each webhook that wants some of the events."""
 
     def __init__(self, *, ledger: DocumentStore, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 
     def announce(self, events: Sequence[Event]) -> None:
-        """Call it with what is about to be appended. Raises LedgerError: then nothing must be appended."""
+        """Record the events that the caller is about to append. If it raises LedgerError, they must not be appended."""
         if not events:
             return
         tenant = events[0].memory.scope.tenant

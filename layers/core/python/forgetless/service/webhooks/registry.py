@@ -1,4 +1,4 @@
-"""Webhooks: registered, listed, changed and deleted here; delivery reads the same documents."""
+"""Registry: registers, lists, changes and deletes webhooks. Delivery reads the same documents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from forgetless.service.document_change import change_document, put_within
 
 __all__ = ["WebhookService"]
 
-#: Webhooks of a tenant.
+#: The most webhooks of a tenant.
 MOST_WEBHOOKS = 100
 
 
@@ -28,7 +28,7 @@ class WebhookService:
         self._clock = clock
 
     def list(self, tenant: str, project_id: str) -> Sequence[Webhook]:
-        """Those of a project, oldest first."""
+        """The webhooks of a project, oldest first."""
         found, _ = self._ledger.documents(tenant, WEBHOOK, limit=MOST_WEBHOOKS)
         webhooks = [from_document(document) for document in reversed(found)]
         return [webhook for webhook in webhooks if webhook.project_id == project_id]
@@ -36,7 +36,7 @@ class WebhookService:
     def create(
         self, tenant: str, project_id: str, *, name: str, url: str, event_types: Sequence[str], is_active: bool
     ) -> Webhook:
-        """Register one; raises ConflictError when there are too many."""
+        """Register a webhook; raises ConflictError when the tenant has too many."""
         now = self._clock.now()
         webhook = Webhook(
             id=str(uuid.uuid4()),
@@ -54,7 +54,7 @@ class WebhookService:
         return webhook
 
     def update(self, tenant: str, id_: str, changes: Mapping[str, Any]) -> Webhook:
-        """Change fields; one that delivery gave up starts anew. Raises NotFoundError."""
+        """Change fields of a webhook and clear the record of its failures. Raises NotFoundError."""
 
         def body(held: Document | None) -> Mapping[str, Any]:
             if held is None:
@@ -68,6 +68,6 @@ class WebhookService:
         return from_document(changed)
 
     def delete(self, tenant: str, id_: str) -> None:
-        """Remove one for good. Raises NotFoundError."""
+        """Delete a webhook permanently. Raises NotFoundError."""
         if not self._ledger.delete_document(tenant, WEBHOOK, id_):
             raise NotFoundError("Webhook not found")
