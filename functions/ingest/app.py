@@ -1,4 +1,4 @@
-"""Lambda entry point of the ingest queue: one accepted job a record; failed records come again."""
+"""Lambda entry point of the ingest queue: each record names one accepted job; failed records are delivered again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from forgetless.service.jobs.ingest import JOB_S
 
 start()
 processor = SqsFifoPartialProcessor(skip_group_on_error=True)
-# A batch of one that fails is reported like any other: raised, Lambda would take the function for broken.
+# If all records of a batch fail, they are only reported: for an exception, Lambda would count the function as broken.
 processor.raise_on_entire_batch_failure = False
 
 
@@ -24,5 +24,5 @@ def run_job(record: SQSRecord) -> None:
 
 
 def handler(event: dict[str, object], context: LambdaContext) -> PartialItemFailureResponse:
-    """Run the batch and report the records that failed."""
+    """Run the jobs of the batch and report the records that failed."""
     return process_partial_response(event=event, record_handler=run_job, processor=processor, context=context)

@@ -1,4 +1,4 @@
-"""Lambda entry point of `/mcp`, apart from the rest so that only it imports the protocol's SDK."""
+"""Lambda entry point of `/mcp`. It is a function of its own, so that only it imports the MCP SDK."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lambda entry point of every route but search (`$default`)."""
+"""Lambda entry point of every route except search and MCP (`$default`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lambda entry point of `POST /search`, apart from the rest so that slow adds never hold it up."""
+"""Lambda entry point of `POST /search`. It is a function of its own, so that slow adds never delay searches."""
 
 from __future__ import annotations
 

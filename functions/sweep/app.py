@@ -1,4 +1,4 @@
-"""Lambda entry point of the schedule: brings back what got stuck."""
+"""Lambda entry point of the schedule that finishes what got stuck."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ start()
 
 
 def handler(event: dict[str, object], context: LambdaContext) -> dict[str, int]:
-    """One bounded sweep; returns what it did."""
+    """Run one bounded sweep; returns the counts of what it did."""
     del event, context
     report = asdict(services().sweep.sweep())
     if any(report.values()):

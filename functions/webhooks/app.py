@@ -14,7 +14,7 @@ start()
 
 
 def handler(event: dict[str, object], context: LambdaContext) -> dict[str, int]:
-    """One bounded run over what is due; returns what it did."""
+    """Send the deliveries that are due, for a bounded time; returns how many ended in each way."""
     del event, context
     report = asdict(services().deliveries.run())
     if any(report.values()):

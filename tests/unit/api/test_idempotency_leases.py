@@ -199,7 +199,7 @@ def test_a_job_that_another_worker_has_is_409_until_its_claim_ends(new_api: NewA
     clock.set("2026-01-01T00:01:10.000000+00:00")
     again = add(api, SAID)
     assert (again.status_code, again.headers["retry-after"]) == (409, "20")
-    assert "another worker has this job" in again.json()["detail"]
+    assert "another worker is running this job" in again.json()["detail"]
     clock.set(until)
     assert api.world.ledger.job("default", job.id).state is JobState.RUNNING  # type: ignore[union-attr]
     assert add(api, SAID).status_code == 504, "it has the claim, and the LLM is as slow as before"

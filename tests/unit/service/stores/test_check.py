@@ -101,7 +101,7 @@ def test_rows_that_the_ledger_does_not_have_are_strays(world: World) -> None:
     unknown = rows(world)[1]
     put_rows(world, [*rows(world), replace(unknown, memory=replace(unknown.memory, id="nobody"))])
     report = check(world)
-    assert "1 of 13 sampled rows of tenant 'acme' match no live memory in the ledger, for example nobody version 1" in (
+    assert "1 of 13 sampled rows of tenant 'acme' match no live memory in the ledger, such as nobody version 1" in (
         findings(report)
     )
     assert {one.remedy for one in report.findings} == {AFRESH}

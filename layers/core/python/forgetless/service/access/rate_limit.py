@@ -22,7 +22,7 @@ _MOST_BUCKETS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The bucket of a key: it holds `limit` requests, `remaining` are left, and in `reset_s` seconds it is full again."""
+    """The bucket of a key: it holds `limit` requests, `remaining` are left, and it is full again in `reset_s` s."""
 
     limit: int
     remaining: int

@@ -139,11 +139,10 @@ class StoreCheck:
         findings = list(self._probed(tenant))
         if missing:
             text = f"{len(missing)} of {sampled} sampled memories of tenant {tenant!r} are not in the index"
-            findings.append(Finding(Verdict.INDEX, f"{text}, for example {missing[0][0]}", REINDEX))
+            findings.append(Finding(Verdict.INDEX, f"{text}, such as {missing[0][0]}", REINDEX))
         if stray:
             text = f"{len(stray)} of {rows} sampled rows of tenant {tenant!r} match no live memory in the ledger"
-            example = f"{stray[0][0]} version {stray[0][1]}"
-            findings.append(Finding(Verdict.INDEX, f"{text}, for example {example}", AFRESH))
+            findings.append(Finding(Verdict.INDEX, f"{text}, such as {stray[0][0]} version {stray[0][1]}", AFRESH))
         report = replace(counted, sampled=sampled, missing=len(missing), sampled_rows=rows, stray=len(stray))
         return report, findings
 

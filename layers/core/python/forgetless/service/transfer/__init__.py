@@ -1,1 +1,1 @@
-"""Transfer: memories that leave or enter in other forms (events as JSON lines, mem0's records, answers to a schema)."""
+"""Transfer: exports and imports of memories in other forms: events as JSON lines, mem0's records, a client's schema."""

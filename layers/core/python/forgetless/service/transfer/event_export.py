@@ -1,4 +1,4 @@
-"""Export: everything of a tenant's memories as lines, in bounded portions that follow each other by a cursor."""
+"""Export: all jobs, messages and events of a tenant as lines, in bounded portions that a cursor connects."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from forgetless.ports.ledger import Ledger
 
 __all__ = ["EventExport", "ExportPortion"]
 
-#: Jobs, or memories, that one portion holds.
+#: The most jobs, or memories, in one portion.
 PORTION = 200
 _JOBS, _EVENTS = "jobs", "events"
 
 
 @dataclass(frozen=True, slots=True)
 class ExportPortion:
-    """Some lines, how many of them are events, and the cursor of what follows (None at the end)."""
+    """Some lines, how many of them are events, and the cursor of the next portion (None at the end)."""
 
     lines: bytes
     events: int
@@ -26,13 +26,13 @@ class ExportPortion:
 
 
 class EventExport:
-    """Writes what `EventImport` reads."""
+    """Writes the lines that `EventImport` reads."""
 
     def __init__(self, *, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def portions(self, tenant: str, *, cursor: str | None = None) -> Iterator[ExportPortion]:
-        """All portions from `cursor` on (None: from the start)."""
+        """All portions, beginning at `cursor` (None: at the start)."""
         while True:
             portion = self.portion(tenant, cursor=cursor)
             yield portion
@@ -41,7 +41,7 @@ class EventExport:
                 return
 
     def portion(self, tenant: str, *, cursor: str | None = None, limit: int = PORTION) -> ExportPortion:
-        """The next portion; raises InvalidRequestError for a cursor of somebody else."""
+        """The portion at `cursor` (None: the first); raises InvalidRequestError for a cursor that no export gave."""
         phase, _, place = (cursor or f"{_JOBS}.").partition(".")
         if phase == _JOBS:
             return self._jobs(tenant, place or None, limit, first=cursor is None)

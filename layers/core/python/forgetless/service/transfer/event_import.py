@@ -1,4 +1,4 @@
-"""Import: lines of an export, or memories of mem0's, into a tenant's ledger; repeating it changes nothing."""
+"""Import: stores the lines of an export, or memories from mem0, in a tenant's ledger. A repeat changes nothing."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from forgetless.service.transfer.mem0_import import foreign_event
 
 __all__ = ["EventImport", "ImportReport", "Numbered"]
 
-#: Memories in one transaction, each with all its events.
+#: The most memories in one transaction, each with all its events.
 PORTION = 200
-#: Problems that a report names; more are only counted.
+#: A report names at most this many problems; further ones are only counted.
 _NAMED = 20
 
-#: A record, and the number of its line for messages.
+#: The number of a line, for error messages, and its record.
 Numbered = tuple[int, Any]
 _Read = Event | tuple[Job, list[Message]]
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """What an import did: events that are in the ledger now, jobs likewise, and what could not be taken."""
+    """The result of an import: how many events, memories and jobs are now in the ledger, and what was refused."""
 
     events: int = 0
     memories: int = 0
@@ -37,24 +37,24 @@ class ImportReport:
     problems: list[str] = field(default_factory=list)
 
     def refuse(self, problem: str) -> None:
-        """Count what was not taken, and name it while there are few."""
+        """Count a record that was refused, and name the problem if there are few so far."""
         self.refused += 1
         if len(self.problems) < _NAMED:
             self.problems.append(problem)
 
 
 class EventImport:
-    """Reads what `EventExport` and mem0 write."""
+    """Reads the lines of `EventExport` and the records of mem0."""
 
     def __init__(self, *, ledger: RequestLedger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 
     def take(self, tenant: str, records: Iterable[Numbered], report: ImportReport | None = None) -> ImportReport:
-        """Store all records; those that cannot be are in the report, and the rest goes on.
+        """Store all records; the report names those that cannot be stored, and the others are stored nevertheless.
 
-        Nothing is searchable until it is indexed (sweep). Raises LedgerError, and VersionConflictError when somebody
-        changes the same memories meanwhile: import again.
+        The memories can be searched once sweep has indexed them. Raises LedgerError, and VersionConflictError when
+        somebody changes the same memories meanwhile: import again.
         """
         report = report or ImportReport()
         portion: list[list[Event]] = []
@@ -86,7 +86,7 @@ class EventImport:
                 report.refuse(f"line {line}: {error.message}")
 
     def _append(self, histories: list[list[Event]], report: ImportReport) -> None:
-        """Append what is not there yet; a history that contradicts the one here is refused."""
+        """Append the events that are missing. A history that contradicts the one in the ledger is refused."""
         if not histories:
             return
         tenant = histories[0][0].memory.scope.tenant
@@ -96,7 +96,7 @@ class EventImport:
             id_ = history[0].memory.id
             here = self._ledger.history(tenant, id_) if id_ in held else []
             if _contradict(here, history):
-                report.refuse(f"memory {id_}: another history of it is here already")
+                report.refuse(f"memory {id_}: the ledger already has another history of it")
                 continue
             fresh += history[len(here) :]
             report.events += len(history)
@@ -106,7 +106,7 @@ class EventImport:
 
 
 def _contradict(one: Sequence[Event], other: Sequence[Event]) -> bool:
-    """Whether neither is the beginning of the other; texts do not count, as an erasure blanks them."""
+    """Whether neither history is the beginning of the other. Texts are not compared, because an erasure blanks them."""
     return any(not _same(mine, theirs) for mine, theirs in zip(one, other, strict=False))
 
 
@@ -118,5 +118,5 @@ def _same(mine: Event, theirs: Event) -> bool:
 
 def _mark(event: Event) -> tuple[str, int, str, str]:
     memory = event.memory
-    # A first version is told by its id and job: one of mem0's without a time gets another each time it is read.
+    # The time of a first version is not compared: a mem0 record without a time gets a new one at each import.
     return (event.kind, memory.version, memory.job_id, memory.updated_at if memory.version > 1 else "")

@@ -1,4 +1,4 @@
-"""Memories as mem0 writes them: items of its lists, and payloads of its vector stores (Qdrant, pgvector)."""
+"""Import of mem0's memories: items of its lists, and payloads of its vector stores (Qdrant, pgvector)."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ from forgetless.domain.times import timestamp
 
 __all__ = ["foreign_event"]
 
-#: Fields that address the memory, in lists and in payloads; `text_lemmatized` is mem0's index, `hash` the text's md5.
+#: The fields that are not metadata, in lists and in payloads. `text_lemmatized` serves mem0's search; `hash` is the MD5
+#: of the text.
 _KNOWN = frozenset(
     {
         *SCOPE_IDS, "id", "memory", "data", "hash", "created_at", "updated_at", "role", "actor_id", "attributed_to",
         "expiration_date", "categories", "metadata", "text_lemmatized", "score", "score_details", "event",
     }
 )  # fmt: skip
-#: What the index can hold.
+#: The most that the index can hold.
 _MAX_ID_BYTES = 255
 _MAX_METADATA_CHARS = 64 * 1024
-#: The namespace of the job that stands for an import, and of ids that are no UUIDs.
+#: The id of the job that stands for all imports, and the namespace for ids that are not UUIDs.
 _IMPORTS = uuid.uuid5(uuid.NAMESPACE_URL, "https://mem0.ai/#import")
 
 
 def foreign_event(tenant: str, record: Mapping[str, Any], *, now: str) -> Event:
-    """The ADD of one memory; raises InvalidRequestError naming what is missing.
+    """The ADD event of one memory; raises InvalidRequestError, which names the field that is missing or invalid.
 
-    `record` is an item of a list ({"id", "memory", …}) or a point ({"id", "payload": {"data", …}}). Ids, times,
-    metadata, scope and text (and so the hash) stay as they are; times become UTC.
+    `record` is an item of a list ({"id", "memory", …}) or a point ({"id", "payload": {"data", …}}). Id, metadata, scope
+    and text (and so its hash) stay as they are. Times are converted to UTC; `now` is used if there is none.
     """
     payload = record.get("payload")
     fields = {**payload, "id": record.get("id")} if isinstance(payload, Mapping) else dict(record)
     text = fields.get("memory", fields.get("data"))
     if not isinstance(text, str):
-        raise InvalidRequestError("no text: expected memory, or payload.data")
+        raise InvalidRequestError("the text is missing: expected memory, or payload.data")
     scope = Scope(tenant, **{name: _identifier(name, fields[name]) for name in SCOPE_IDS if fields.get(name)})
     if not scope.ids():
-        raise InvalidRequestError(f"nobody's memory: expected one of {', '.join(SCOPE_IDS)}")
+        raise InvalidRequestError(f"the scope is missing: expected at least one of {', '.join(SCOPE_IDS)}")
     created_at = _time("created_at", fields.get("created_at")) or now
     return Event(
         EventKind.ADD,
@@ -67,21 +68,21 @@ def foreign_event(tenant: str, record: Mapping[str, Any], *, now: str) -> Event:
 
 def _id(given: Any) -> str:
     if given is None or given == "":
-        raise InvalidRequestError("no id")
+        raise InvalidRequestError("id: it is missing")
     try:
         return str(uuid.UUID(str(given)))
     except ValueError:
-        # Qdrant's ids may be whole numbers: the same one becomes the same UUID each time.
+        # Ids in Qdrant may be whole numbers. The same number always becomes the same UUID.
         return str(uuid.uuid5(_IMPORTS, str(given)))
 
 
 def _identifier(name: str, given: Any) -> str:
-    """As the API would take it: what the index cannot hold, or nobody could ask for, is refused."""
+    """The identifier as the API would accept it; what the index cannot hold, or no request can name, is refused."""
     word = str(given).strip()
     if not word or word == "*" or any(char.isspace() or not char.isprintable() for char in word):
-        raise InvalidRequestError(f"{name}: {given!r} has white space or characters that no identifier may have")
+        raise InvalidRequestError(f"{name}: {given!r} has white space or characters that an identifier may not have")
     if len(word.encode()) > _MAX_ID_BYTES:
-        raise InvalidRequestError(f"{name}: longer than {_MAX_ID_BYTES} bytes")
+        raise InvalidRequestError(f"{name}: it is longer than {_MAX_ID_BYTES} bytes")
     return word
 
 
@@ -89,7 +90,7 @@ def _word(name: str, fields: Mapping[str, Any]) -> str | None:
     given = fields.get(name)
     if given is None or isinstance(given, str):
         return given or None
-    raise InvalidRequestError(f"{name}: expected text")
+    raise InvalidRequestError(f"{name}: expected a string")
 
 
 def _categories(given: Any) -> tuple[str, ...]:
@@ -97,14 +98,14 @@ def _categories(given: Any) -> tuple[str, ...]:
         return ()
     if isinstance(given, list) and all(isinstance(one, str) for one in given):
         return tuple(given)
-    raise InvalidRequestError("categories: expected a list of text")
+    raise InvalidRequestError("categories: expected a list of strings")
 
 
 def _day(given: str | None) -> str | None:
     try:
         return given and date.fromisoformat(given[:10]).isoformat()
     except ValueError:
-        raise InvalidRequestError(f"expiration_date: {given!r} is not a day YYYY-MM-DD") from None
+        raise InvalidRequestError(f"expiration_date: {given!r} is not a date of the form YYYY-MM-DD") from None
 
 
 def _time(name: str, given: Any) -> str | None:
@@ -120,10 +121,10 @@ def _time(name: str, given: Any) -> str | None:
 def _metadata(fields: Mapping[str, Any], *, in_payload: bool) -> dict[str, Any]:
     nested = fields.get("metadata")
     metadata = dict(nested) if isinstance(nested, Mapping) else {}
-    if in_payload:  # a payload keeps metadata beside its own fields
+    if in_payload:  # in a payload, metadata is on the same level as mem0's own fields
         metadata |= {name: value for name, value in fields.items() if name not in _KNOWN}
-    # The unscoped list of mem0's server lets its own fields through into metadata.
+    # When mem0's server lists memories of all scopes, this field of its own appears in the metadata.
     metadata.pop("text_lemmatized", None)
     if len(json.dumps(metadata)) > _MAX_METADATA_CHARS:
-        raise InvalidRequestError(f"metadata: more than {_MAX_METADATA_CHARS} characters of JSON")
+        raise InvalidRequestError(f"metadata: it has more than {_MAX_METADATA_CHARS} characters as JSON")
     return metadata

@@ -1,4 +1,4 @@
-"""Shaping: memories into a JSON schema without an LLM, by the names of its properties."""
+"""Shaping: fills a JSON schema from memories without an LLM, by the names of its properties."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from forgetless.domain.memory_fields import FIELDS, Kind
 __all__ = ["shape"]
 
 _MAX_DEPTH = 8
-#: Fields that a property may name; "memory" is another name of the text.
+#: The fields of a memory that a property may name; "memory" is another name for the text.
 _SHAPED = tuple(field for field in FIELDS if field.shaped)
 
 
 def shape(schema: Mapping[str, Any], memories: Sequence[Memory]) -> Any:
-    """A value of the schema's form.
+    """A value of the form that the schema describes.
 
-    A list of objects gets one for each memory, a list of texts the texts of the memories whose categories or metadata
-    name the property (all, where none does), a single value the newest memory's; what nothing names is null or empty.
+    A list of objects gets one object for each memory. A list of single values gets one value from each memory whose
+    fields, metadata or categories have the name of the property, or from all memories if none has. A single value comes
+    from the newest memory that has this name. If there is nothing for a property, it is null or empty.
     """
     return _value(schema, "", memories, schema, 0)
 
@@ -47,7 +48,7 @@ def _value(part: Mapping[str, Any], name: str, memories: Sequence[Memory], root:
 
 
 def _resolved(part: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part behind `$ref`, or the first of `anyOf` that is not null."""
+    """The part that `$ref` refers to, or the first choice of `anyOf` or `oneOf` that is not null."""
     for _ in range(_MAX_DEPTH):
         if not isinstance(part, Mapping):
             return {}
@@ -73,7 +74,7 @@ def _kind(part: Mapping[str, Any]) -> str:
 
 
 def _about(name: str, memories: Sequence[Memory]) -> Sequence[Memory]:
-    """The memories that a property names; all, where it names none of them."""
+    """The memories that the name of a property fits, or all memories if it fits none."""
     return [memory for memory in memories if _holds(name, memory)] or memories
 
 
@@ -82,7 +83,7 @@ def _holds(name: str, memory: Memory) -> bool:
 
 
 def _named(name: str, memory: Memory) -> Any:
-    """What a memory has under the name: a field, a key of its metadata, else its text."""
+    """The memory's value for a name: a field, or else a key of its metadata, or else its text."""
     fields = _fields(memory)
     return fields[name] if name in fields else memory.metadata.get(name, memory.text)
 

@@ -1,1 +1,1 @@
-"""Writing: everything that adds, changes or deletes memories, and their rows in the index."""
+"""Writing: everything that adds, changes or deletes memories and their rows in the index."""

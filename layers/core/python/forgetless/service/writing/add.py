@@ -1,4 +1,4 @@
-"""Add: the use case that accepts messages, stores them as they are or hands them to extraction."""
+"""Add: the use case that accepts messages and stores them verbatim or passes them to extraction."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, finis
 
 __all__ = ["INLINE_DEADLINE_S", "AddService"]
 
-#: An add that waits for an LLM gives up before the gateway's 30 s do.
+#: An add that waits for an LLM gives up before the gateway does, after 30 s.
 INLINE_DEADLINE_S = 25.0
-#: Between two looks at a job that a caller waits for.
+#: The pause between two reads of a job that a caller waits for.
 _POLL_S = 0.1
-#: How long a caller who waits for a job also waits for its index.
+#: How long a caller that waits for a job then waits for the index.
 _INDEX_S = 1.0
-#: Context comes from the same conversation: messages of the last hour.
+#: Context comes from the same conversation: at most so many messages, none of them older than an hour.
 CONTEXT_AGE_S = 3600.0
 CONTEXT_MESSAGES = 2
 
 
 class AddService:
-    """Accepts adds; `inference` is None where no LLM is configured."""
+    """Accepts adds; `inference` is None if no LLM is configured."""
 
     def __init__(
         self,
@@ -53,10 +53,11 @@ class AddService:
         self._announcer = announcer
 
     def add(self, request: AddRequest) -> AddOutcome:
-        """Remember what was said.
+        """Store the messages of the request as memories, verbatim or by extraction.
 
-        Raises what the embedder raises (nothing stored) and what the LLM raises (the job is FAILED and keeps the
-        reason), DeadlineError (the job goes on in the queue), LeaseLostError (somebody else has it), LedgerError.
+        Raises the errors of the embedder (in a verbatim add, nothing is stored then) and of the LLM (the job is FAILED
+        and records the reason), DeadlineError (the job continues in the queue), LeaseLostError (another worker has the
+        job) and LedgerError.
         """
         job, messages = self._accept(request)
         if not messages:
@@ -66,7 +67,7 @@ class AddService:
             return self._infer(self._inference, job, messages, queued=queued)
         extraction = "none" if request.infer else "verbatim"
         if request.idempotency_key is not None:
-            # A retry after its process died: what is stored is answered, and not inserted into the index again.
+            # The process may have died after storing everything: answer what is stored, and do not index it again.
             standing = self._ledger.job(job.tenant, job.id)
             if standing is not None and standing.state is JobState.SUCCEEDED:
                 return self._repeated(standing, extraction)
@@ -116,7 +117,7 @@ class AddService:
             done = self._ledger.job(job.tenant, job.id)
             if done is not None and done.state is JobState.SUCCEEDED:
                 return self._repeated(done, "llm")
-            raise  # the job is in other hands: how it ends is theirs to say
+            raise  # another worker has the job and will record how it ends
         except TimeoutError as error:
             inference.release(standing, owner=owner)
             self.enqueue(standing)
@@ -126,14 +127,14 @@ class AddService:
             raise
 
     def _revived(self, job: Job, failed: Job) -> Job:
-        """The caller saw the error and tries again under the same Idempotency-Key: the same job, from the start."""
+        """Start a failed job again, because the caller saw its error and repeats the add with the same key."""
         again = replace(job, attempts=failed.attempts)
         if self._ledger.update_job(again, held=failed):
             return again
         return self._ledger.job(job.tenant, job.id) or again  # another repeat was first
 
     def awaited(self, outcome: AddOutcome, *, seconds: float) -> AddOutcome:
-        """The outcome of a queued add as soon as ledger and index have it, within `seconds`; else as it stands."""
+        """The outcome of a queued add as soon as it is in ledger and index, or its present state after `seconds`."""
         now, job = self._clock.monotonic, outcome.job
         end = now() + seconds
         while not job.finished and now() < end:
@@ -141,14 +142,14 @@ class AddService:
             job = self._ledger.job(job.tenant, job.id) or job
         if job.state is not JobState.SUCCEEDED:
             return replace(outcome, job=job)
-        # The worker writes the index right after the job's end.
+        # The worker writes to the index right after the end of the job.
         end = min(end, now() + _INDEX_S)
         while not (done := self._repeated(job, "llm")).indexed and now() < end:
             self._clock.sleep(min(_POLL_S, end - now()))
         return done
 
     def enqueue(self, job: Job) -> None:
-        """Send the job to the queue; when that fails, sweep finds it in the ledger."""
+        """Send the job to the queue. If that fails, sweep finds the job in the ledger."""
         try:
             self._queue.send(job, attempt=str(job.attempts))
         except QueueError:
@@ -176,7 +177,7 @@ class AddService:
         return AddOutcome(done, added(memories), indexed=indexed, extraction=extraction)
 
     def _repeated(self, job: Job, extraction: str) -> AddOutcome:
-        """The answer of a job that is done already: the same ids, with what they say now."""
+        """The answer for a job that is already done: the same memory ids, with their present texts."""
         found = self._ledger.read(job.tenant, [result["id"] for result in job.results])
         memories = [found[result["id"]] for result in job.results if result["id"] in found]
         indexed = not self._ledger.pending(job.tenant, [memory.id for memory in memories if memory.live])
@@ -185,13 +186,13 @@ class AddService:
 
 def _late(error: TimeoutError, job_id: str) -> DeadlineError:
     if isinstance(error, ScopeBusyError):
-        message = f"{error}; this one goes on in the background"
+        message = f"{error}; this add continues in the background"
         return DeadlineError(message, event_id=job_id, retry_after=error.retry_after)
-    return DeadlineError("the LLM did not answer in time; the add goes on in the background", event_id=job_id)
+    return DeadlineError("the LLM did not answer in time; the add continues in the background", event_id=job_id)
 
 
 def added(memories: Sequence[Memory]) -> tuple[AddedMemory, ...]:
-    """The results of an add that stored these."""
+    """The results of an add that stored these memories."""
     return tuple(
         AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.version, memory.role, memory.actor_id)
         for memory in memories

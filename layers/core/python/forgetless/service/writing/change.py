@@ -1,4 +1,4 @@
-"""Changes: update, delete one, delete a scope, reset; each an event, then the index."""
+"""Changes of existing memories: update, delete, delete a scope, reset. Each is an event first; the index follows."""
 
 from __future__ import annotations
 
@@ -29,38 +29,38 @@ __all__ = ["NOTHING_TO_CHANGE", "ChangeService", "check_version"]
 
 NOTHING_TO_CHANGE = "At least one of text, metadata, or expiration_date must be provided."
 
-#: Deletions in one transaction.
+#: The most changes or deletions in one transaction.
 _PORTION = 200
 #: The namespace of event ids that are derived from a request's name.
 _REQUESTS = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000002")
-#: What an update may change.
+#: The fields that an update may change.
 _CHANGED_FIELDS = ("text", "extracted", "metadata", "expiration_date", "created_at", "recorded_at")
 
 
 @dataclass(frozen=True, slots=True)
 class _Portion:
-    """Changes that are one transaction; `name` tells their events from those of all other requests and portions."""
+    """Changes made in one transaction; `name` distinguishes their events from those of other requests and portions."""
 
     requests: Sequence[UpdateRequest]
     name: str
 
     @property
     def tenant(self) -> str:
-        """Whose memories these are."""
+        """The tenant that owns the memories."""
         return self.requests[0].tenant
 
     def event_id(self, memory_id: str) -> str:
-        """The id of the event that this portion makes of a memory."""
+        """The id of the event with which this portion changes a memory."""
         return _event_id(self.name, memory_id)
 
 
 def _event_id(request_name: str, memory_id: str) -> str:
-    """The id of the event that a request makes of a memory: the same one each time the request comes."""
+    """The id of the event with which a request changes a memory; it is the same each time the request is repeated."""
     return str(uuid.uuid5(_REQUESTS, f"{request_name}\x00{memory_id}"))
 
 
 class ChangeService:
-    """Changes of memories that exist."""
+    """Changes and deletes existing memories."""
 
     def __init__(self, *, ledger: RequestLedger, indexer: Indexer, clock: Clock, announcer: Announcer) -> None:
         self._ledger = ledger
@@ -72,15 +72,16 @@ class ChangeService:
     def update(self, request: UpdateRequest, *, request_name: str | None = None) -> Memory:
         """Change text, metadata (merged), time or expiration date; returns the new version.
 
-        Raises NotFoundError, InvalidRequestError when nothing is to change or the memory is immutable, EmbedderError
-        (then nothing changed), PreconditionFailedError, and VersionConflictError when others keep changing it.
+        Raises NotFoundError; InvalidRequestError if the request names no change or the memory is immutable;
+        PreconditionFailedError if the version is not an expected one; VersionConflictError if others keep changing the
+        memory; and EmbedderError. A new text is embedded before anything is changed.
         """
         return self.update_many([request], request_name=request_name)[0]
 
     def update_many(self, requests: Sequence[UpdateRequest], *, request_name: str | None = None) -> list[Memory]:
-        """`update` for memories of one tenant, in portions: each is changed as a whole or not at all.
+        """`update` for memories of one tenant, in portions, each of which is changed as a whole or not at all.
 
-        A request that comes again under the same `request_name` changes nothing more: its events are recognised.
+        A request that is repeated with the same `request_name` changes nothing more: its events are recognised.
         """
         name = request_name or str(uuid.uuid4())
         changed: list[Memory] = []
@@ -91,7 +92,7 @@ class ChangeService:
 
     def _update_portion(self, portion: _Portion, *, may_be_repeat: bool) -> list[Memory]:
         retry = ConflictRetry(self._clock)
-        # Unless it is a repeat, nothing of ours can be there before the first try.
+        # Unless this is a repeat, none of our events can be in the ledger before the first try.
         before = self._changeable(portion, look_back=may_be_repeat)
         while True:
             after = {memory.id: self._changed(portion, memory) for memory in before.values()}
@@ -106,7 +107,7 @@ class ChangeService:
                 return [after[request.memory_id] for request in portion.requests]
 
     def _store_update(self, before: Mapping[str, Memory], stored: Sequence[Memory]) -> None:
-        """Append the next versions of memories and index them. Raises VersionConflictError; then nothing is written."""
+        """Append the next versions of memories and index them; after a VersionConflictError nothing is written."""
         if not stored:
             return
         reworded = [memory for memory in stored if memory.text != before[memory.id].text]
@@ -121,9 +122,9 @@ class ChangeService:
                 self._indexer.replace_row(memory, reuse_version=before[memory.id].version)
 
     def _changed(self, portion: _Portion, memory: Memory) -> Memory:
-        """The next version, with all changes of this memory; the memory itself when this request made it already.
+        """The next version with all changes of this memory, or the memory itself if this request has already made it.
 
-        Several changes of one memory in a portion are one version: only the last can be seen.
+        Several changes of one memory in a portion make one version, so only the result of the last can be seen.
         """
         event_id = portion.event_id(memory.id)
         if memory.event_id == event_id:
@@ -136,7 +137,7 @@ class ChangeService:
         return memory.next_version(self._clock.now(), event_id=event_id, **changes)
 
     def _changeable(self, portion: _Portion, *, look_back: bool) -> dict[str, Memory]:
-        """The memories as they stand; of those that this request changed already, the version that it made."""
+        """The memories as they are now; if this request has already changed one, the version that it made."""
         found = self._ledger.read(portion.tenant, [request.memory_id for request in portion.requests])
         for request in portion.requests:
             memory = found.get(request.memory_id)
@@ -151,7 +152,7 @@ class ChangeService:
         return found
 
     def _own_version(self, memory: Memory, event_id: str) -> Memory | None:
-        """The version that the event made, if it is there: a lost answer must not make a second one."""
+        """The version that the event made, if it exists: a client that repeats a request must not make a second one."""
         if memory.event_id == event_id:
             return memory
         if memory.version == 1:
@@ -168,10 +169,11 @@ class ChangeService:
         expected_versions: frozenset[int] | None = None,
         request_name: str | None = None,
     ) -> None:
-        """Forget one memory: its text, metadata, history's texts and its raw messages go for good.
+        """Delete one memory and erase its text, its metadata, the texts in its history and its raw messages.
 
-        Raises NotFoundError, unless `missing_ok` or a request of the same `request_name` deleted it, and
-        PreconditionFailedError for a version that is not expected.
+        Raises NotFoundError, unless `missing_ok` is set or a request with the same `request_name` deleted the memory;
+        PreconditionFailedError if its version is not an expected one; and VersionConflictError if others keep changing
+        it.
         """
         name = request_name or str(uuid.uuid4())
         retry = ConflictRetry(self._clock)
@@ -191,7 +193,10 @@ class ChangeService:
                 return
 
     def delete_scope(self, tenant: str, ids: Mapping[str, str]) -> int:
-        """Forget everything whose scope has all `ids` (none: the whole tenant); returns how many memories went."""
+        """Delete all memories and messages whose scope has all `ids` (none: the whole tenant).
+
+        Returns how many memories were deleted.
+        """
         count = 0
         retry = ConflictRetry(self._clock)
         while page := self._ledger.list_memories(tenant, ids, limit=_PORTION, superseded=True).items:
@@ -207,7 +212,10 @@ class ChangeService:
         return count
 
     def delete_matching(self, tenant: str, ids: Mapping[str, str], where: Filter) -> int:
-        """Forget the memories of a scope that match `where`, superseded ones too, with their messages."""
+        """Delete the memories of a scope that match `where`, also superseded ones, with their messages.
+
+        Returns how many memories were deleted.
+        """
         count, cursor = 0, None
         while True:
             page = self._ledger.list_memories(tenant, ids, limit=_PORTION, cursor=cursor, superseded=True)
@@ -220,9 +228,10 @@ class ChangeService:
                 return count
 
     def delete_kinds(self, tenant: str, names: Sequence[str], ids: Mapping[str, str]) -> int:
-        """Forget everything that has any value for each of `names` (`user_id` …) and all `ids`.
+        """Delete everything whose scope has all `ids` and any value for each of `names` (`user_id` …).
 
-        The scopes come from memories and from jobs, so that messages from which nothing was learnt go too.
+        The scopes come from memories and from jobs, so that messages without memories are erased too. Returns how many
+        memories were deleted.
         """
         present = And(tuple(Compare(Field(name), Operator.EXISTS) for name in names))
         count = self.delete_matching(tenant, ids, present)
@@ -233,7 +242,7 @@ class ChangeService:
         return count
 
     def delete_linked(self, tenant: str, memory_id: str) -> int:
-        """Forget a memory and those that it superseded, and what these superseded; returns how many beside it.
+        """Delete a memory and all that it superseded, directly or indirectly; returns how many besides itself.
 
         Raises NotFoundError.
         """
@@ -267,7 +276,7 @@ class ChangeService:
                 return scopes
 
     def reset(self, tenant: str) -> int:
-        """Forget everything of the tenant."""
+        """Delete all memories and messages of the tenant; returns how many memories were deleted."""
         return self.delete_scope(tenant, {})
 
     def _found(self, tenant: str, memory_id: str, message: str) -> Memory:
@@ -289,7 +298,7 @@ class ChangeService:
 
 
 def check_version(memory: Memory, expected: frozenset[int] | None) -> None:
-    """Raise PreconditionFailedError unless the memory is at one of the versions (None: any)."""
+    """Raise PreconditionFailedError unless the memory is at one of the `expected` versions (None: any)."""
     if expected is not None and memory.version not in expected:
         raise PreconditionFailedError(
             f"If-Match: memory {memory.id} is at version {memory.version} now; read it again, then change it."
@@ -301,7 +310,7 @@ def _changes(memory: Memory, request: UpdateRequest) -> dict[str, Any]:
         raise InvalidRequestError(NOTHING_TO_CHANGE)
     changes: dict[str, Any] = {}
     if request.text is not None:
-        # The text is the caller's now: it no longer stands for what the LLM extracted.
+        # The text now comes from the caller. It is no longer what the LLM extracted.
         changes |= {"text": request.text, "extracted": False} if request.text != memory.text else {}
     if request.metadata is not None:
         changes["metadata"] = {**memory.metadata, **request.metadata}

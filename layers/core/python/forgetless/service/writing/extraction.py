@@ -1,4 +1,4 @@
-"""Extraction: messages to facts by one LLM call, its reply validated and repaired once."""
+"""Extraction: turns messages into facts with one LLM call. The reply is validated, and repaired at most once."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ _FENCED = re.compile(r"```[\w-]*\s*\n?(.*?)```", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class ExtractionRequest:
-    """What an extraction reads.
+    """The input of an extraction.
 
-    `messages` are new; `existing` are the nearest live memories and `recent` the messages before, for understanding
-    only. `now` is a timestamp. `instructions` come from the application. `agent`: the scope has an agent and no user.
+    Facts are extracted from `messages`. `existing` are the nearest live memories. `recent` are the earlier messages,
+    which only help to understand the new ones. `now` is a timestamp. `instructions` come from the application. `agent`
+    says that the scope has an agent and no user.
     """
 
     messages: Sequence[Message]
@@ -47,7 +48,7 @@ class ExtractionRequest:
     now: str
     instructions: str | None
     agent: bool
-    #: Categories to choose from, name to description; none are asked for when it is empty.
+    #: The categories that the LLM may choose from, name to description. If empty, it is not asked for categories.
     categories: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -55,7 +56,7 @@ class ExtractionRequest:
 class Fact:
     """One extracted statement.
 
-    `attributed_to` is user, assistant or None; `supersedes` are ids of existing memories that it makes untrue.
+    `attributed_to` is user, assistant or None. `supersedes` are the ids of existing memories that it makes untrue.
     """
 
     text: str
@@ -66,14 +67,14 @@ class Fact:
 
 
 class _InvalidReplyError(Exception):
-    """A reply that breaks the form; the message tells the LLM why, and quotes nothing of the reply."""
+    """A reply of the wrong form. The message tells the LLM what is wrong and quotes nothing of the reply."""
 
 
 def extract(llm: Llm, request: ExtractionRequest, *, deadline_s: float, clock: Clock) -> list[Fact]:
-    """The facts of the new messages: one call, and a second one only to repair an invalid reply.
+    """The facts of the new messages, from one LLM call and, if its reply is invalid, a second call to repair it.
 
-    Facts that repeat an existing memory or each other word for word are left out. Raises LlmReplyError when the
-    repaired reply is invalid too, and what `Llm.complete` raises; both calls together keep to `deadline_s`.
+    A fact that repeats an existing memory or another fact word for word is left out. Both calls together take at most
+    `deadline_s` seconds. Raises LlmReplyError when the second reply is invalid too, and what `Llm.complete` raises.
     """
     if not request.messages:
         return []
@@ -98,7 +99,7 @@ def extract(llm: Llm, request: ExtractionRequest, *, deadline_s: float, clock: C
 
 
 def summarise_procedure(llm: Llm, messages: Sequence[Message], prompt: str | None, *, deadline_s: float) -> str:
-    """The steps of an agent's work as one text, for a procedural memory; `prompt` replaces our instructions.
+    """The steps of an agent's work as one text, for a procedural memory; a `prompt` replaces the default instructions.
 
     Raises LlmReplyError when the summary is empty, and what `Llm.complete` raises.
     """
@@ -110,9 +111,9 @@ def summarise_procedure(llm: Llm, messages: Sequence[Message], prompt: str | Non
 
 
 def generate_instructions(llm: Llm, use_case: str, *, deadline_s: float, clock: Clock) -> tuple[str, str]:
-    """Custom instructions and a test message for an application that is described in `use_case`.
+    """Custom instructions and a test message for the application that `use_case` describes.
 
-    Raises as `extract` does.
+    Raises the same errors as `extract`.
     """
     return _ask_json(
         llm,
@@ -134,14 +135,15 @@ def ask_export(
     deadline_s: float,
     clock: Clock,
 ) -> Any:
-    """The memories as a JSON object of `schema`. Raises as `extract` does."""
+    """What the memories say, as a JSON object for `schema`. Raises the same errors as `extract`."""
 
     def read(reply: object) -> object:
         if not isinstance(reply, dict):
             raise _InvalidReplyError("it is not a JSON object")
         return reply
 
-    # The schema is the client's, and strict modes refuse most: so it stands in the data, and any object is taken.
+    # The strict modes of LLMs refuse most schemas of clients, so the schema is part of the data, and any JSON object
+    # is accepted as the reply.
     return _ask_json(
         llm,
         prompts.export_messages(memories, schema, instructions),
@@ -154,7 +156,7 @@ def ask_export(
 
 
 def ask_summary(llm: Llm, memories: Sequence[Memory], *, deadline_s: float) -> str:
-    """What the memories say, in a few sentences. Raises as `summarise_procedure` does."""
+    """What the memories say, in a few sentences. Raises the same errors as `summarise_procedure`."""
     reply = llm.complete(prompts.summary_messages(memories), deadline_s=deadline_s)
     summary = _clean(_THOUGHT.sub("", reply))
     if not summary:
@@ -172,13 +174,13 @@ def _ask_json(
     deadline_s: float,
     clock: Clock,
 ) -> _T:
-    """`read` of the reply's JSON; an invalid reply is shown to the LLM once, with what is wrong."""
+    """The result of `read` for the reply's JSON. An invalid reply is shown to the LLM once, with what is wrong."""
     end = clock.monotonic() + deadline_s
 
     def ask(messages: Sequence[ChatMessage]) -> str:
         left = end - clock.monotonic()
         if left <= 0:
-            raise TimeoutError("no time is left to ask the LLM")
+            raise TimeoutError("there is no time left to ask the LLM")
         return llm.complete(messages, schema_name=schema_name, schema=schema, deadline_s=left)
 
     reply = ask(asked)
@@ -194,7 +196,7 @@ def _ask_json(
 
 
 def _parse(reply: str) -> object:
-    """The reply's JSON, as it stands, or else behind a thought, or else inside a code fence."""
+    """The reply as JSON: the whole reply, or else what follows a <think> block, or else what is in a code fence."""
     thoughtless = _THOUGHT.sub("", reply)
     fence = _FENCED.search(thoughtless)
     for text in (reply, thoughtless, fence.group(1) if fence else ""):
@@ -222,7 +224,7 @@ def _facts(reply: object, request: ExtractionRequest) -> list[Fact]:
 
 
 def _fact(entry: object, number: int, request: ExtractionRequest) -> Fact | None:
-    """The entry as a fact, None when its text is blank; only the text can make a reply invalid."""
+    """The entry as a fact; None if its text is blank. Apart from the text, invalid values are ignored."""
     if not isinstance(entry, dict) or "text" not in entry:
         raise _InvalidReplyError(f'fact {number} is not an object with the key "text"')
     text = entry["text"]
@@ -245,13 +247,13 @@ def _fact(entry: object, number: int, request: ExtractionRequest) -> Fact | None
 
 
 def _categories(value: object, known: Mapping[str, str]) -> tuple[str, ...]:
-    """Those in a list that were to choose from, once each; everything else in it is ignored."""
+    """The known categories in a list, each once; everything else in it is ignored."""
     entries = value if isinstance(value, list) else []
     return tuple(dict.fromkeys(entry for entry in entries if isinstance(entry, str) and entry in known))
 
 
 def _numbers(value: object, highest: int) -> list[int]:
-    """The numbers 1 to `highest` in a list, once each and in order; everything else in it is ignored."""
+    """The numbers from 1 to `highest` in a list, each once and in order; everything else in it is ignored."""
     entries = value if isinstance(value, list) else []
     numbers = dict.fromkeys(number for entry in entries if (number := _number(entry)) is not None)
     return [number for number in numbers if 1 <= number <= highest]
@@ -280,7 +282,7 @@ def _instructions(reply: object) -> tuple[str, str]:
 
 
 def _clean(text: str) -> str:
-    """Trimmed, and without lone surrogates, which no store can encode."""
+    """The text without white space at its ends and without lone surrogates, which no store can encode."""
     return text.encode("utf-8", "replace").decode("utf-8").strip()
 
 

@@ -1,4 +1,4 @@
-"""Guidance: what an application tells the extraction, from the add itself and else from its project."""
+"""Guidance: instructions and categories for an extraction, taken from the add or, if it has none, from its project."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["DEFAULT_CATEGORIES", "Guidance", "merged_categories"]
 
-#: What a memory may be about where nobody names other categories.
+#: The general categories, name to description, for an add that asks for categories when nobody names any.
 DEFAULT_CATEGORIES: Mapping[str, str] = {
     "personal_details": "name, age, birthday, home, contact, languages",
     "family": "relatives, partners, children, pets",
@@ -30,7 +30,7 @@ DEFAULT_CATEGORIES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Guidance:
-    """Instructions for users' and for agents' memories, what to keep and leave out, and the categories."""
+    """Instructions for memories of users and of agents, what to include and exclude, and the categories."""
 
     instructions: str | None = None
     agent_instructions: str | None = None
@@ -40,7 +40,7 @@ class Guidance:
 
     @classmethod
     def of(cls, asked: Mapping[str, Any], project: Mapping[str, Any]) -> Guidance:
-        """What an add asks for goes before what its project has, field by field."""
+        """For each field, the value that the add asks for or, if there is none, the value of its project."""
         return cls(
             instructions=asked.get("prompt") or project.get("custom_instructions"),
             agent_instructions=asked.get("agent_prompt") or project.get("agent_custom_instructions"),
@@ -50,7 +50,10 @@ class Guidance:
         )
 
     def text(self, *, user: bool, agent: bool) -> str | None:
-        """All but the categories as one text for the prompt; an agent's own part only where there is an agent."""
+        """Everything but the categories as one text for the prompt, or None if there is nothing.
+
+        `user` and `agent` say which of them the scope has. Instructions for an agent apply only if it has one.
+        """
         parts = []
         if agent and not user:
             parts.append(self.agent_instructions or self.instructions)
@@ -66,7 +69,7 @@ class Guidance:
 
 
 def merged_categories(given: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Categories by name from mem0's list of objects `{name: description}`."""
+    """The categories, name to description, from mem0's list of objects `{name: description}`."""
     return {str(name): str(description) for one in given for name, description in one.items()}
 
 

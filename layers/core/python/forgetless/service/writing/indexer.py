@@ -1,4 +1,4 @@
-"""Indexing: from memories to rows of the index, at write time and whenever the index misses something."""
+"""Indexing: makes rows of the index from memories, at each write and whenever a row is missing or out of date."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Indexer:
-    """Writes rows of the index and tells the ledger so; the ledger knows what is still missing."""
+    """Writes rows to the index and marks them as indexed in the ledger, which knows what is still missing."""
 
     def __init__(self, *, ledger: RequestLedger, index: RequestIndex, embedder: Embedder) -> None:
         self._ledger = ledger
@@ -28,13 +28,13 @@ class Indexer:
         self._embedder = embedder
 
     def rows(self, memories: Sequence[Memory], words: Mapping[MessageRef, str]) -> list[IndexRow]:
-        """Embed memories in one go; `words` are the contents of their context messages.
+        """The rows of memories, embedded in one call; `words` are the contents of their context messages.
 
         Raises EmbedderError.
         """
         contexts = [[words[ref] for ref in memory.context if ref in words] for memory in memories]
         portions = [embedding_texts(memory.text, context) for memory, context in zip(memories, contexts, strict=True)]
-        # A message is context to its neighbours too: each text is asked for once.
+        # A message can be the context of several memories, so each distinct text is embedded only once.
         texts = list(dict.fromkeys(text for portion in portions for text in portion))
         tenants = {memory.scope.tenant for memory in memories}
         whose = tenants.pop() if len(tenants) == 1 else ""
@@ -46,10 +46,10 @@ class Indexer:
         ]
 
     def write(self, rows: Sequence[IndexRow], *, outdated: Sequence[Memory] = ()) -> bool:
-        """Insert rows, drop what `outdated` memories had before, and mark all indexed.
+        """Insert rows, remove the older rows of the `outdated` memories, and mark all of them as indexed.
 
-        False when the index does not answer, or when what a row carries was erased meanwhile, so that it had to go
-        again: the ledger keeps such memories pending and sweep comes back to them.
+        False if the index does not answer, or if context of a memory was erased meanwhile, so that its row was removed
+        again. Such memories stay pending in the ledger, and sweep indexes them later.
         """
         try:
             if rows:
@@ -65,23 +65,24 @@ class Indexer:
         return not without
 
     def replace_row(self, memory: Memory, *, reuse_version: int | None) -> bool:
-        """Index the next version of a memory, with the vector of `reuse_version` where the text is the same.
+        """Index the next version of a memory, with the vector of `reuse_version` if the text is the same.
 
-        Raises EmbedderError when a new vector is needed and cannot be had.
+        False as in `write`. Raises EmbedderError when a new vector is needed and the embedder fails.
         """
         words = self.context_words([memory])
         row = self._reused(memory, reuse_version, words) if reuse_version is not None else None
         return self.write([row or self.rows([memory], words)[0]], outdated=[memory])
 
     def words(self, memories: Sequence[Memory]) -> dict[str, str]:
-        """The BM25 words of memories, by their ids."""
+        """The words for BM25 of each memory, by its id."""
         said = self.context_words(memories)
         return {memory.id: _words(memory, [said[ref] for ref in memory.context if ref in said]) for memory in memories}
 
     def rows_of_versions(self, memories: Sequence[Memory], *, embedded: int) -> list[IndexRow]:
-        """Rows of these very versions of one tenant: as the index has them, of others the first `embedded` anew.
+        """Rows of exactly these versions of one tenant's memories, with vectors from the index where it has them.
 
-        Raises EmbedderError and IndexUnavailableError.
+        Of the other memories, the first `embedded` are embedded again, and the rest are left out. A row that uses a
+        vector of the index has no words. Raises EmbedderError and IndexUnavailableError.
         """
         keys = [(memory.id, memory.version) for memory in memories]
         held = self._index.vectors(memories[0].scope.tenant, keys) if memories else {}
@@ -90,7 +91,7 @@ class Indexer:
         return rows + self.rows(missing, self.context_words(missing))
 
     def context_words(self, memories: Iterable[Memory]) -> dict[MessageRef, str]:
-        """The contents of the messages that these memories carry as context."""
+        """The contents of the messages that are context of these memories, without erased ones."""
         wanted: defaultdict[str, set[MessageRef]] = defaultdict(set)
         for memory in memories:
             wanted[memory.scope.tenant].update(memory.context)
@@ -101,19 +102,24 @@ class Indexer:
         return {ref: message.content for ref, message in found.items()}
 
     def forget_erased(self, memories: Sequence[Memory], words: Mapping[MessageRef, str], *, at: str) -> None:
-        """Take out of new memories' context what was erased while they were made; sweep indexes them without it."""
+        """Remove from the context of new memories what was erased while they were made.
+
+        `words` are the contents that their rows were made with. Sweep then indexes the memories without the erased
+        messages.
+        """
         for tenant, portion in by_tenant(memories).items():
             carried = {ref for memory in portion for ref in memory.context if ref in words}
             gone = carried - self._ledger.read_messages(tenant, sorted(carried)).keys() if carried else set()
             self._ledger.erase_messages(tenant, sorted(gone), at=at)
 
     def still_current(self, memories: Sequence[Memory]) -> tuple[list[Memory], list[Memory]]:
-        """Those that the ledger still holds as they were indexed; the rows of the others go again.
+        """The memories that the ledger still holds as they were indexed; the rows of all others are removed again.
 
-        And of these others those that nobody else indexes now, as only what was said before them was erased meanwhile.
+        The second list holds those of the others whose version is still current: only messages of their context were
+        erased meanwhile, so nobody else indexes them now.
 
-        Whoever changes or deletes a memory drops its rows after the append. When that happened before our insert,
-        nobody else would drop ours; when it happens after this look, they will.
+        Whoever changes or deletes a memory removes its rows after the append. If that happened before our insert,
+        nobody else would remove our row. If it happens after this read, they will.
         """
         kept: list[Memory] = []
         without: list[Memory] = []
@@ -154,7 +160,7 @@ def _words(memory: Memory, context: Sequence[str]) -> str:
 
 
 def by_tenant(memories: Iterable[Memory]) -> dict[str, list[Memory]]:
-    """The memories of each tenant."""
+    """The memories, grouped by tenant."""
     tenants: defaultdict[str, list[Memory]] = defaultdict(list)
     for memory in memories:
         tenants[memory.scope.tenant].append(memory)

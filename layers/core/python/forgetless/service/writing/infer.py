@@ -1,4 +1,4 @@
-"""Inference: one accepted job becomes memories, under the scope's lease, at most once in effect."""
+"""Inference: turns one accepted job into memories under the lease of its scope; it takes effect at most once."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ __all__ = [
 
 _logger = logging.getLogger(__name__)
 
-#: How long after its deadline a writer's lease and a job's claim still hold, for the append and the index.
+#: How long a writer's lease and its claim of the job last after the deadline: time for the append and the index.
 LEASE_MARGIN_S = 15.0
-#: The longest lease that anybody takes (a worker of the queue): nobody is told to wait longer.
+#: The longest lease that anybody takes (a worker of the queue). Nobody is asked to wait longer than this.
 LONGEST_LEASE_S = 90.0
-#: Between two tries to get the scope's lease.
+#: The pause between two tries to get the lease of the scope.
 _LEASE_POLL_S = 0.05
 
 
 class ScopeBusyError(TimeoutError):
-    """Until the deadline another add wrote the memories of the same scope; its lease ends in `retry_after` seconds."""
+    """Another add held the lease of the same scope until the deadline; the lease ends in `retry_after` seconds."""
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__("another add of the same user, agent, app or run was not done in time")
+        super().__init__("another add of the same user, agent, app or run did not finish in time")
         self.retry_after = retry_after
 
 
 def finished(job: Job, at: str, results: Sequence[Mapping[str, Any]]) -> Job:
-    """The job, SUCCEEDED; what was asked goes, since it repeats what memories hold and they may be deleted."""
+    """The job as SUCCEEDED, without its request: that repeats what the memories hold, and they may be deleted."""
     return replace(
         job,
         state=JobState.SUCCEEDED,
@@ -68,7 +68,7 @@ def finished(job: Job, at: str, results: Sequence[Mapping[str, Any]]) -> Job:
 
 
 def given_up(job: Job, at: str, *, owner: str | None, reason: str) -> Job:
-    """The job, FAILED; `owner`, who gives it up, stays in it: only a job that waits has none."""
+    """The job as FAILED; `owner`, who gives it up, stays recorded, because only a waiting job has no owner."""
     return replace(
         job,
         state=JobState.FAILED,
@@ -82,12 +82,12 @@ def given_up(job: Job, at: str, *, owner: str | None, reason: str) -> Job:
 
 
 def waiting(job: Job, at: str) -> Job:
-    """The job, PENDING, and nobody's; the time tells that it was put back."""
+    """The job as PENDING, without an owner; `updated_at` shows when it was put back."""
     return replace(job, state=JobState.PENDING, updated_at=at, lease_owner=None, lease_until=None)
 
 
 def reason_of(error: Exception) -> str:
-    """Why a job failed, for its `error`; of an error that nobody foresaw only the name, for its text may quote."""
+    """Why a job failed, for its field `error`. An unforeseen error gives only its name: its text may quote content."""
     if isinstance(error, ForgetlessError):
         return f"{error.code}: {error.message}"
     if isinstance(error, ScopeBusyError):
@@ -112,10 +112,10 @@ class InferenceRun:
         self._clock = clock
 
     def run(self, job: Job, *, owner: str, deadline: float) -> AddOutcome:
-        """Do the job; `deadline` is in the clock's monotonic seconds.
+        """Run the job as `owner` until `deadline` (monotonic seconds of the clock).
 
-        Raises TimeoutError when the deadline comes first (ScopeBusyError before its turn has come), the LLM's and the
-        embedder's errors, and LeaseLostError when another worker has it or has done it.
+        Raises ScopeBusyError when the lease of the scope was not free before the deadline, TimeoutError when the LLM
+        was too slow, the errors of LLM and embedder, and LeaseLostError when another worker has the job or has done it.
         """
         lease = f"scope:{job.scope.writer_key()}"
         self._take_lease(lease, owner, deadline)
@@ -130,16 +130,16 @@ class InferenceRun:
             self._ledger.release_lease(lease, owner=owner)
 
     def fail(self, job: Job, *, owner: str, reason: str) -> None:
-        """Record that the job ended without effect; its caller has seen why."""
+        """Record that the job failed without effect. Its caller has seen the reason."""
         self._replace(job, owner, lambda held: given_up(held, self._clock.now(), owner=owner, reason=reason))
 
     def release(self, job: Job, *, owner: str) -> None:
-        """Put the job back to PENDING, so that the queue or sweep brings it again."""
+        """Put the job back to PENDING, so that the queue or sweep runs it again."""
         self._replace(job, owner, lambda held: waiting(held, self._clock.now()))
 
     def _replace(self, job: Job, owner: str, change: Callable[[Job], Job]) -> None:
-        # The job may have been claimed by `owner`, or have failed before it came to that. Who has moved it since has
-        # taken it over, and his word counts.
+        # The job may have been claimed by `owner`, or may have failed before that. If another worker has changed it
+        # since, that worker has taken it over and decides its state.
         held = self._ledger.job(job.tenant, job.id)
         if held is not None and held.lease_owner in {owner, None} and not held.finished:
             self._ledger.update_job(change(held), held=held)
@@ -147,9 +147,9 @@ class InferenceRun:
     def _taken(self, job: Job) -> LeaseLostError:
         standing = self._ledger.job(job.tenant, job.id)
         if standing is None or standing.finished:
-            return LeaseLostError("another worker has done this job meanwhile")
+            return LeaseLostError("another worker has finished this job meanwhile")
         wait = max(1, standing.held_s(self._clock.now()))
-        return LeaseLostError("another worker has this job", retry_after=wait)
+        return LeaseLostError("another worker is running this job", retry_after=wait)
 
     def _until(self, deadline: float) -> str:
         return later(self._clock.now(), max(0.0, deadline - self._clock.monotonic()) + LEASE_MARGIN_S)
@@ -161,7 +161,7 @@ class InferenceRun:
             self._clock.sleep(_LEASE_POLL_S)
 
     def _wait_for(self, lease: str) -> int:
-        """Whole seconds until the lease ends."""
+        """The whole seconds until the lease ends, at most LONGEST_LEASE_S."""
         until = self._ledger.lease_until(lease)
         return 1 if until is None else wait_s(self._clock.now(), until, at_most=LONGEST_LEASE_S)
 
@@ -203,7 +203,10 @@ class InferenceRun:
     def _append(
         self, job: Job, memories: Sequence[Memory], facts: Sequence[Fact]
     ) -> tuple[list[Memory], list[Memory], Job]:
-        """Append until nobody is in the way; returns what was stored, what it superseded, and the finished job."""
+        """Append the memories, and try again after each conflict.
+
+        Returns the stored memories, the memories that they superseded, and the finished job.
+        """
         kept = list(zip(memories, facts, strict=True))
         retry = ConflictRetry(self._clock)
         while True:
@@ -218,7 +221,7 @@ class InferenceRun:
             except DuplicateTextError as error:
                 kept = [(memory, fact) for memory, fact in kept if memory.id not in error.memory_ids]
             except VersionConflictError:
-                _logger.info("a superseded memory moved", extra={"job_id": job.id})
+                _logger.info("a superseded memory was changed meanwhile", extra={"job_id": job.id})
                 if not retry.again():
                     raise
             else:
@@ -236,7 +239,7 @@ class InferenceRun:
 
 
 def _first(facts: Sequence[Fact], place: int) -> bool:
-    """Whether no earlier fact of the reply says the same."""
+    """Whether no earlier fact of the reply has the same text."""
     return all(earlier.text != facts[place].text for earlier in facts[:place])
 
 

@@ -1,7 +1,7 @@
-"""The prompts: what an LLM is told, and how data is laid before it.
+"""The prompts: the instructions for an LLM, and the form in which it receives data.
 
-Data (messages, memories, the time) travels as one JSON object between <data> tags in the user message; `<` is
-escaped in it, so that nothing a client writes can close the tag. Rules and data never share a message.
+Data (messages, memories, the time) is one JSON object between <data> tags in the user message. `<` is escaped in it, so
+that nothing a client writes can close the tag. Instructions and data are never in the same message.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ __all__ = [
     "summary_messages",
 ]
 
-#: Characters of an existing memory, or of an earlier message, that are shown.
+#: The most characters that the LLM is shown of an existing memory or an earlier message.
 SHOWN_CHARS = 500
-#: Characters of new messages that are shown together; the oldest are cut first.
+#: The most characters that the LLM is shown of all new messages together; the oldest are cut first.
 MESSAGES_CHARS = 60_000
-#: Characters of a bad reply that a repair shows again.
+#: The most characters of an invalid reply that a repair shows again.
 REPLY_CHARS = 8_000
 
-#: What an extraction answers. Strict modes want every property required, so optional ones are nullable.
+#: The answer of an extraction. Strict modes demand that every property is required, so optional ones are nullable.
 FACTS_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {
@@ -59,7 +59,7 @@ FACTS_SCHEMA: Mapping[str, Any] = {
 
 
 def facts_schema(categories: Mapping[str, str]) -> Mapping[str, Any]:
-    """What an extraction answers when it also chooses among `categories`."""
+    """The schema of an extraction's answer, in which each fact may also have some of `categories`."""
     if not categories:
         return FACTS_SCHEMA
     schema = copy.deepcopy(dict(FACTS_SCHEMA))
@@ -70,7 +70,7 @@ def facts_schema(categories: Mapping[str, str]) -> Mapping[str, Any]:
     return schema
 
 
-#: What `generate-instructions` answers.
+#: The answer of `generate-instructions`.
 INSTRUCTIONS_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {"custom_instructions": {"type": "string"}, "test_message": {"type": "string"}},
@@ -208,10 +208,10 @@ def extraction_messages(
     agent: bool,
     categories: Mapping[str, str] | None = None,
 ) -> list[ChatMessage]:
-    """What an extraction asks.
+    """The prompt of an extraction.
 
-    New messages are shown whole up to MESSAGES_CHARS together: the newest stay whole, the oldest are cut or left
-    out. Existing memories and earlier messages are shown by their first SHOWN_CHARS. Numbers count from 1.
+    New messages are shown up to MESSAGES_CHARS characters together: the newest are shown whole, the oldest are cut or
+    left out. Of each existing memory and earlier message, the first SHOWN_CHARS are shown. Numbers count from 1.
     """
     rules = _EXTRACTION + (_OF_AGENT if agent else "") + (_CATEGORIES if categories else "")
     if instructions and instructions.strip():
@@ -231,27 +231,27 @@ def extraction_messages(
 
 
 def procedure_messages(messages: Sequence[Message], prompt: str | None) -> list[ChatMessage]:
-    """What a procedural memory asks; `prompt` replaces our instructions when it is given."""
+    """The prompt for a procedural memory; `prompt`, if given, replaces the default instructions."""
     rules = prompt if prompt and prompt.strip() else _PROCEDURE
     return [ChatMessage("system", rules), ChatMessage("user", _data({"messages": _new_messages(messages)}))]
 
 
 def instructions_messages(use_case: str) -> list[ChatMessage]:
-    """What the generation of custom instructions asks."""
+    """The prompt that generates custom instructions."""
     return [ChatMessage("system", _INSTRUCTIONS), ChatMessage("user", _data({"application": use_case}))]
 
 
 def export_messages(
     memories: Sequence[Memory], schema: Mapping[str, Any], instructions: str | None
 ) -> list[ChatMessage]:
-    """What an export asks."""
+    """The prompt of an export to a schema."""
     shown = _remembered(memories)
     rules = _EXPORT + (_EXPORT_INSTRUCTIONS + instructions.strip() if instructions and instructions.strip() else "")
     return [ChatMessage("system", rules), ChatMessage("user", _data({"export_schema": schema, "memories": shown}))]
 
 
 def summary_messages(memories: Sequence[Memory]) -> list[ChatMessage]:
-    """What a summary of memories asks."""
+    """The prompt for a summary of memories."""
     return [
         ChatMessage("system", _SUMMARY),
         ChatMessage("user", _data({"memories": _remembered(memories)})),
@@ -259,7 +259,7 @@ def summary_messages(memories: Sequence[Memory]) -> list[ChatMessage]:
 
 
 def _remembered(memories: Sequence[Memory]) -> list[dict[str, Any]]:
-    """As many as fit into MESSAGES_CHARS, from the first."""
+    """The first memories, as many as fit into MESSAGES_CHARS characters of JSON."""
     shown: list[dict[str, Any]] = []
     left = MESSAGES_CHARS
     for memory in memories:
@@ -278,7 +278,7 @@ def _memory(memory: Memory) -> dict[str, Any]:
 
 
 def repair_messages(asked: Sequence[ChatMessage], reply: str, reason: str) -> list[ChatMessage]:
-    """The same request with the bad reply and what is wrong with it."""
+    """The same prompt, followed by the invalid reply and what is wrong with it."""
     shown = _cut(reply, REPLY_CHARS) or "(empty)"
     return [*asked, ChatMessage("assistant", shown), ChatMessage("user", _REPAIR.format(reason=reason))]
 
@@ -307,7 +307,7 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _readable(time: str) -> str:
-    """With the weekday: models count "next Friday" from it more reliably than they derive it."""
+    """The time with its weekday: models resolve "next Friday" more reliably if they need not derive the weekday."""
     return f"{datetime.fromisoformat(time):%A %Y-%m-%d %H:%M} UTC"
 
 

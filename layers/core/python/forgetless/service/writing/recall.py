@@ -1,4 +1,4 @@
-"""Recall: what the scope knows already that is near to new messages, for the LLM to compare with."""
+"""Recall: finds the existing memories of a scope that are nearest to new messages, for the LLM to compare with."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from forgetless.ports.request_ledger import RequestLedger
 
 __all__ = ["Recall", "scope_filter"]
 
-#: How many existing memories an extraction sees.
+#: The most existing memories that an extraction is given, and the most new messages that are searched with.
 RECALLED = 10
 
 
 def scope_filter(ids: dict[str, str]) -> And:
-    """Memories whose scope has all these ids."""
+    """The filter for memories whose scope has all these ids."""
     return And(tuple(Compare(Field(name), Operator.EQ, value) for name, value in ids.items()))
 
 
 class Recall:
-    """Finds a scope's memories by meaning."""
+    """Finds memories of a scope by meaning."""
 
     def __init__(self, *, ledger: RequestLedger, index: RequestIndex, embedder: Embedder) -> None:
         self._ledger = ledger
@@ -33,9 +33,10 @@ class Recall:
         self._embedder = embedder
 
     def nearest(self, scope: Scope, messages: Sequence[Message]) -> list[Memory]:
-        """The live memories of the same ids that are nearest to the messages.
+        """Up to RECALLED live memories with the scope's ids, nearest to the last messages first.
 
-        Raises EmbedderError and IndexUnavailableError: without them a change of mind would go unseen.
+        Raises EmbedderError and IndexUnavailableError: without these memories, the LLM would not notice that a new
+        message contradicts an old one.
         """
         said = [message.content for message in messages if message.role != "system" and message.content.strip()]
         texts = [text[-LONG_TEXT_CHARS:] for text in said[-RECALLED:]]
