@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
 from forgetless.service.access.limited_index import LimitedIndex
 from forgetless.service.access.limited_ledger import LimitedLedger
+from forgetless.service.services import Services
 from tests.unit.service.world import World, make_world
 
 BOB = Scope("default", user_id="bob", agent_id="bot")
@@ -139,6 +143,42 @@ def test_services_are_made_once_for_each_set_of_users(world: World) -> None:
     services = world.services
     assert services.limited_to(("anna",)) is services.limited_to(("anna",))
     assert services.limited_to(("anna",)) is not services.limited_to(("bob",))
-    for number in range(300):
+
+
+def test_of_many_sets_of_users_the_one_not_asked_for_longest_goes_first(world: World) -> None:
+    services = world.services
+    anna, bob = services.limited_to(("anna",)), services.limited_to(("bob",))
+    for number in range(255):
         services.limited_to((str(number),))
-    assert len(services._limited) <= 256
+        assert services.limited_to(("anna",)) is anna
+    assert services.limited_to(("bob",)) is not bob
+    assert services.limited_to(("anna",)) is anna
+
+
+def test_threads_may_ask_for_more_sets_of_users_than_are_kept(world: World) -> None:
+    services = world.services
+
+    def ask(first: int) -> None:
+        for number in range(first, first + 300):
+            services.limited_to((str(number % 600),))
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for asked in [pool.submit(ask, 75 * number) for number in range(8)]:
+                asked.result()
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_threads_that_ask_at_once_get_the_same_services(world: World) -> None:
+    together = threading.Barrier(8)
+
+    def ask() -> Services:
+        together.wait(10)
+        return world.services.limited_to(("anna",))
+
+    with ThreadPoolExecutor(8) as pool:
+        made = [asked.result() for asked in [pool.submit(ask) for _ in range(8)]]
+    assert len(set(map(id, made))) == 1

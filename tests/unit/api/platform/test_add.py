@@ -11,8 +11,8 @@ import pytest
 
 from forgetless.adapters.clock import FakeClock
 from forgetless.domain.errors import DependencyError, IndexUnavailableError
+from forgetless.domain.limits import MOST_ATTEMPTS
 from forgetless.ports.llm import ChatMessage
-from forgetless.service.jobs.ingest import MOST_ATTEMPTS
 from tests.unit.api.client import Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.service.world import World, facts

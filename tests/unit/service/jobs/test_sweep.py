@@ -12,9 +12,9 @@ import pytest
 from forgetless.adapters.queue_memory import Received
 from forgetless.domain.errors import DependencyError, EmbedderError, LlmReplyError, ProviderAuthError, QueueError
 from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.limits import MOST_ATTEMPTS
 from forgetless.domain.scope import Scope
 from forgetless.ports.llm import ChatMessage
-from forgetless.service.jobs.ingest import MOST_ATTEMPTS
 from forgetless.service.jobs.sweep import LOST_AFTER_S, PORTION
 from forgetless.service.services import Services
 from tests.unit.service.world import World, facts

@@ -19,6 +19,7 @@ from forgetless.api.idempotency import Idempotency
 from forgetless.api.openapi import complete_document
 from forgetless.api.request_middleware import RequestMiddleware
 from forgetless.api.routing import Route, Runner, pool, run_inline
+from forgetless.domain.limits import CONCURRENT_REQUESTS
 
 if TYPE_CHECKING:
     from forgetless.service.services import Services
@@ -27,9 +28,6 @@ __all__ = ["MCP_PATH", "all_routes", "create_app", "create_mcp_app", "create_sea
 
 #: Where the Model Context Protocol is spoken.
 MCP_PATH = "/mcp"
-
-#: Requests that uvicorn works on at once; more wait.
-POOL_THREADS = 32
 
 
 def create_app(
@@ -85,7 +83,7 @@ def _compose(
     origins: Sequence[str],
     mcp: bool = False,
 ) -> FastAPI:
-    run: Runner = run_inline if inline else pool(POOL_THREADS)
+    run: Runner = run_inline if inline else pool(CONCURRENT_REQUESTS)
     app = FastAPI(
         title="Forgetless",
         summary="The serverless memory layer for AI agents.",

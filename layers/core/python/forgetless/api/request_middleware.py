@@ -11,7 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from forgetless.api.access import requested_route
 from forgetless.api.caller import key_of
 from forgetless.api.errors import answer_error
-from forgetless.api.server_timing import begin, server_timing
+from forgetless.api.server_timing import server_timing
+from forgetless.ports.call_times import begin_call_times
 
 __all__ = ["RequestMiddleware"]
 
@@ -33,7 +34,7 @@ class RequestMiddleware:
         _decode_once(scope)
         request_id = secrets.token_hex(4)
         scope.setdefault("state", {})["request_id"] = request_id
-        parts = begin()
+        times = begin_call_times()
         started_at = time.perf_counter()
         status = 0
 
@@ -41,7 +42,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                timing = server_timing(parts, time.perf_counter() - started_at, scope)
+                timing = server_timing(times.seconds(), time.perf_counter() - started_at, scope)
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),

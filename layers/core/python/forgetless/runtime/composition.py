@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable
 from functools import lru_cache, partial
 from http import HTTPStatus
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.secrets_aws import secret
-from forgetless.api.server_timing import timed
 from forgetless.domain.errors import DependencyError, InvalidRequestError
 from forgetless.domain.recipe import RECIPE_VERSION
 from forgetless.ports.embedder import Embedder
@@ -20,6 +20,7 @@ from forgetless.ports.llm import Llm
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.webhooks import WebhookSender
 from forgetless.runtime.settings import DEFAULT_LLM_MODEL, DEFAULT_LLM_URL, Settings, load_settings
+from forgetless.runtime.timed_ports import timed
 from forgetless.service.services import Ports, Services
 
 __all__ = ["build_index", "build_ledger", "build_services", "collection_name", "services"]
@@ -28,9 +29,18 @@ _DAY_S = 86_400.0
 _HEALTH_TIMEOUT_S = 0.9
 
 
-@lru_cache(maxsize=1)
+_building = threading.Lock()
+
+
 def services() -> Services:
     """The environment's services, built at first use: connections must not be opened at init (SnapStart)."""
+    # The first requests of a server come at once; a cache alone would let each of them build services of its own.
+    with _building:
+        return _built_services()
+
+
+@lru_cache(maxsize=1)
+def _built_services() -> Services:
     return build_services(load_settings())
 
 

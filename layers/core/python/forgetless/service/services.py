@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+from forgetless.domain.limits import CONCURRENT_REQUESTS
 from forgetless.domain.moments import Moment
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder
@@ -43,7 +47,7 @@ from forgetless.service.writing.recall import Recall
 
 __all__ = ["Ports", "Services"]
 
-#: Sets of users whose services are kept ready.
+#: Sets of users whose services are kept ready; the one that was not asked for longest goes first.
 _MOST_LIMITED = 256
 
 
@@ -73,6 +77,7 @@ class Services:
         rebuilds_lost_index: bool = True,
         requests_per_minute: int = 0,
         announcer: Announcer | None = None,
+        pool: Executor | None = None,
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
         indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
@@ -81,12 +86,17 @@ class Services:
         inference = _inference(ports, indexer, announcer)
         self._ports = ports
         self.rates = RateLimiter(per_minute=requests_per_minute, clock=clock) if requests_per_minute > 0 else None
-        self._limited: dict[tuple[str, ...], Services] = {}
+        self._limited: OrderedDict[tuple[str, ...], Services] = OrderedDict()
+        self._limiting = threading.Lock()
+        # One thread beside each request that is worked on; they start when they are first needed.
+        self._pool = pool or ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="search-words")
         self._settings_shown = dict(settings_shown or {})
         self.add = AddService(
             ledger=ledger, indexer=indexer, queue=ports.queue, clock=clock, inference=inference, announcer=announcer
         )
-        self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock)
+        self.search = SearchService(
+            ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock, pool=self._pool
+        )
         self.reads = ReadService(ledger=ledger, clock=clock)
         self.as_of = AsOfService(ledger=ledger, indexer=indexer, embedder=ports.embedder, clock=clock)
         self._present = PresentView(self.search, self.reads)
@@ -125,16 +135,23 @@ class Services:
 
     def limited_to(self, users: tuple[str, ...]) -> Services:
         """The same use cases for a key that is limited to these users."""
-        if users not in self._limited:
-            if len(self._limited) >= _MOST_LIMITED:
-                self._limited.clear()
-            ledger, index = LimitedLedger(self._ports.ledger, users), LimitedIndex(self._ports.index, users)
-            ports = replace(self._ports, ledger=ledger, index=index)
-            self._limited[users] = Services(ports, settings_shown=self._settings_shown, announcer=self._announcer)
-        return self._limited[users]
+        with self._limiting:
+            limited = self._limited.get(users)
+            if limited is None:
+                limited = self._limited[users] = self._limit_to(users)
+                if len(self._limited) > _MOST_LIMITED:
+                    self._limited.popitem(last=False)
+            self._limited.move_to_end(users)
+            return limited
+
+    def _limit_to(self, users: tuple[str, ...]) -> Services:
+        ledger, index = LimitedLedger(self._ports.ledger, users), LimitedIndex(self._ports.index, users)
+        ports = replace(self._ports, ledger=ledger, index=index)
+        return Services(ports, settings_shown=self._settings_shown, announcer=self._announcer, pool=self._pool)
 
     def close(self) -> None:
-        """Release ledger, index and embedder."""
+        """Release ledger, index, embedder and threads."""
+        self._pool.shutdown(wait=False)
         self._ports.ledger.close()
         self._ports.index.close()
         self._ports.embedder.close()

@@ -15,6 +15,7 @@ from typing import Any
 
 from forgetless.domain.errors import FilterError
 from forgetless.domain.filters.ast import ATTRIBUTES, And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.limits import INT64
 from forgetless.domain.times import timestamp
 
 __all__ = ["MAX_CONDITIONS", "MAX_DEPTH", "MAX_LIST_VALUES", "parse_filter"]
@@ -33,7 +34,6 @@ _LISTS = frozenset({Operator.IN, Operator.NIN})
 _TEXTS = frozenset({Operator.CONTAINS, Operator.ICONTAINS})
 _TIMES = frozenset({"created_at", "updated_at"})
 _LOGIC = ("AND", "OR", "NOT")
-_INT64 = range(-(2**63), 2**63)
 
 
 def parse_filter(raw: Mapping[str, Any]) -> Filter:
@@ -123,7 +123,7 @@ def _operand(field: Field, operator: Operator, value: Any) -> Any:
         raise FilterError(f"{name}: {operator} compares with text, a number, true, false or null, not {_kind(value)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise FilterError(f"{name}: numbers must be finite")
-    if isinstance(value, int) and value not in _INT64:
+    if isinstance(value, int) and value not in INT64:
         raise FilterError(f"{name}: whole numbers must lie within 64 bits")
     if operator in _ORDER and (value is None or isinstance(value, bool)):
         raise FilterError(f"{name}: {operator} needs text or a number, not {_kind(value)}")
