@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -155,30 +155,19 @@ def test_of_many_sets_of_users_the_one_not_asked_for_longest_goes_first(world: W
     assert services.limited_to(("anna",)) is anna
 
 
-def test_threads_may_ask_for_more_sets_of_users_than_are_kept(world: World) -> None:
+def test_threads_that_ask_at_once_get_the_same_services(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     services = world.services
+    together, make = threading.Barrier(8), services._limit_to
 
-    def ask(first: int) -> None:
-        for number in range(first, first + 300):
-            services.limited_to((str(number % 600),))
-
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(8) as pool:
-            for asked in [pool.submit(ask, 75 * number) for number in range(8)]:
-                asked.result()
-    finally:
-        sys.setswitchinterval(before)
-
-
-def test_threads_that_ask_at_once_get_the_same_services(world: World) -> None:
-    together = threading.Barrier(8)
+    def make_slowly(users: tuple[str, ...]) -> Services:
+        time.sleep(0.05)
+        return make(users)
 
     def ask() -> Services:
         together.wait(10)
-        return world.services.limited_to(("anna",))
+        return services.limited_to(("anna",))
 
+    monkeypatch.setattr(services, "_limit_to", make_slowly)
     with ThreadPoolExecutor(8) as pool:
         made = [asked.result() for asked in [pool.submit(ask) for _ in range(8)]]
     assert len(set(map(id, made))) == 1

@@ -37,6 +37,7 @@ class GuardedRoute(APIRoute):
     def __init__(self, route: Route, *, run: Runner, repeatable: bool) -> None:
         self.route = route
         self._open = route.path in OPEN_PATHS
+        self._beginning = route.path.partition("{")[0]
         super().__init__(
             route.path,
             endpoint_on(run, route.endpoint),
@@ -49,6 +50,12 @@ class GuardedRoute(APIRoute):
         if repeatable:
             self.app = Idempotency(self.app, run=run, route=route)
         self.app = BodyLimit(self.app)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        # The router asks one route after the other; comparing how the path begins is cheaper than the expression.
+        if not scope.get("root_path") and not scope["path"].startswith(self._beginning):
+            return Match.NONE, {}
+        return super().matches(scope)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         # For any other method, FastAPI answers 405.

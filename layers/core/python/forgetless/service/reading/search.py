@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Executor, Future
 from contextvars import copy_context
 from dataclasses import dataclass
 
@@ -56,7 +56,7 @@ class _Worded:
     def end(self) -> None:
         """Wait until it is over, whatever came of it: a Lambda environment would run it on in its next invocation."""
         if self.begun and not self.begun.cancel():
-            wait([self.begun])
+            self.begun.exception()
 
 
 @dataclass(frozen=True, slots=True)
