@@ -41,3 +41,10 @@ def test_an_image_has_a_health_check_and_no_root(image: str) -> None:
     settings = json.loads(told)[0]["Config"]
     assert settings["User"] == "10001:10001"
     assert settings["Healthcheck"]["Test"]
+
+
+@pytest.mark.usefixtures("built")
+def test_the_command_line_has_its_own_name_in_the_image() -> None:
+    command = ["docker", "run", "--rm", "--workdir", "/", "--entrypoint", "forgetless", IMAGES["app"], "keys", "list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr

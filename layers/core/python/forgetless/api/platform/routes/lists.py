@@ -11,8 +11,8 @@ from starlette.responses import Response
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.field_checks import check_moment
 from forgetless.api.json_response import json_response
-from forgetless.api.platform.query_objects import read_object
 from forgetless.api.platform.pages import envelope
+from forgetless.api.platform.query_objects import read_object
 from forgetless.api.platform.scope_filter import also, scope_of
 from forgetless.api.platform.serialize import memory_item
 from forgetless.api.platform.wire import MAX_PAGE_SIZE, ListBody
