@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from forgetless.adapters.ledger_dynamodb import DynamoLedger, keys
+from forgetless.adapters.ledger_dynamodb import DynamoLedger, item_keys
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from tests.concurrency.arena import Arena, first_look
 from tests.concurrency.crew import FEW_SHARDS, Crew, serving_crew
@@ -52,7 +52,7 @@ def arena(request: pytest.FixtureRequest, crew: Crew, tmp_path: Path) -> Iterato
 
 def _over_dynamodb(request: pytest.FixtureRequest, crew: Crew, count: int) -> Iterator[Arena]:
     turnstile: Turnstile = request.getfixturevalue("turnstile")
-    request.getfixturevalue("monkeypatch").setattr(keys, "TOTAL_SHARDS", FEW_SHARDS)
+    request.getfixturevalue("monkeypatch").setattr(item_keys, "TOTAL_SHARDS", FEW_SHARDS)
     own: partial[DynamoLedger] = request.getfixturevalue("dynamo")
     opens = [partial(own, endpoint_url=url) for url in turnstile.urls[:count]]
     ledger = own()
