@@ -23,6 +23,11 @@ TORCH_STAMP := .venv-models/.installed-$(shell { pwd; cat $(TORCH_PINS); } | cks
 LOAD_STAMP := .venv-load/.installed-$(shell { pwd; echo $(LOAD_PINS); } | cksum | cut -d' ' -f1)
 LITE_PINS := milvus-lite==3.2.2 pymilvus==3.0.2
 LITE_STAMP := .venv-milvus3/.installed-$(shell { pwd; echo $(LITE_PINS); } | cksum | cut -d' ' -f1)
+# The documentation's generator, and the scripts that its pages would otherwise load from the network.
+DOCS_PINS := -c local/docs_constraints.txt mkdocs-material
+DOCS_STAMP := .venv-docs/.installed-$(shell { pwd; cat local/docs_constraints.txt; } | cksum | cut -d' ' -f1)
+DOCS_SCRIPTS := @mermaid-js/tiny@11.17.2 iframe-worker@1.0.4
+DOCS_SCRIPTS_STAMP := .venv-docs/scripts/.installed-$(shell echo $(DOCS_SCRIPTS) | cksum | cut -d' ' -f1)
 TEST_MODEL := $(CURDIR)/.forgetless/models/$(MODEL)
 
 CLIENTS := py-2.2.1 py-1.0.11 py-0.1.118 npm-3.3.1 npm-2.4.6 schemathesis-4.32.5
@@ -155,6 +160,10 @@ reindex: $(STAMP) ## Rebuild the index from the ledger of the running service
 reset-data: $(STAMP) ## Delete all memories of this machine (the models stay); the service must be stopped
 	@exec $(PY) -m local.up reset-data $(ARGS)
 
+docs: $(DOCS_STAMP) $(DOCS_SCRIPTS_STAMP) ## Build the documentation as a site with search, in site/; a broken link is an error (needs npm once)
+	@NO_MKDOCS_2_WARNING=1 FORGETLESS_DOCS_SCRIPTS='$(CURDIR)/$(dir $(DOCS_SCRIPTS_STAMP))' .venv-docs/bin/mkdocs build --strict $(ARGS)
+	@echo "The documentation is in site/index.html"
+
 build: $(SAM_STAMP) ## sam build without Docker, what would be deployed; prints sizes, fails over 250 MB: ARCH=arm64
 	@FORGETLESS_ARCH=$(ARCH) SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam build --template-file template.yaml \
 	  --parameter-overrides Architecture=$(ARCH) $(ARGS)
@@ -189,7 +198,7 @@ test-docker: $(STAMP) $(SAM_STAMP) model ## Build the images; the end-to-end tes
 	@sh local/compose/compose.sh sizes
 
 clean: ## Remove the environments and caches (memories and models under .forgetless stay)
-	@rm -rf .venv .venv-* .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	@rm -rf .venv .venv-* .aws-sam site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP):
@@ -213,3 +222,9 @@ $(LITE_STAMP):
 
 $(LOAD_STAMP):
 	@sh local/up/venv.sh .venv-load $(notdir $(LOAD_STAMP)) $(LOAD_PINS)
+
+$(DOCS_STAMP):
+	@sh local/up/venv.sh .venv-docs $(notdir $(DOCS_STAMP)) $(DOCS_PINS)
+
+$(DOCS_SCRIPTS_STAMP): | $(DOCS_STAMP)
+	@sh local/docs_scripts.sh $(@D) $(@F) $(DOCS_SCRIPTS)

@@ -1,4 +1,4 @@
-"""The service as a client sees it: mem0's self-hosted dialect over HTTP, for demo, evaluation and bench."""
+"""A client of the service for demo, evaluation and bench: mem0's self-hosted dialect over HTTP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import httpx
 __all__ = ["Client", "Connection", "ToolError", "add_options", "read_connection", "run"]
 
 DEFAULT_URL = "http://127.0.0.1:3000"
-#: An add with an LLM may take as long as the gateway lets it.
+#: An add with an LLM may take as long as the gateway's time limit.
 TIMEOUT_S = 60.0
 
 #: A message as it goes over the wire: {"role": …, "content": …}.
@@ -29,7 +29,7 @@ class ToolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where the service answers and as whom we ask."""
+    """The address of the service, and the key of the requests."""
 
     url: str
     key: str
@@ -44,12 +44,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def state_folder(environment: Mapping[str, str]) -> Path:
-    """Where `make up` keeps the key and the record of its processes."""
+    """Return the folder in which `make up` keeps the key and the record of its processes."""
     return Path(environment.get("FORGETLESS_STATE") or ".forgetless").expanduser()
 
 
 def read_connection(options: argparse.Namespace, environment: Mapping[str, str]) -> Connection:
-    """Option over environment over the file that `make up` wrote; raises ToolError when there is no key."""
+    """Take the key from the option, the environment or the file that `make up` wrote; raises ToolError without one."""
     key = options.api_key or environment.get("FORGETLESS_API_KEY", "").strip()
     if not key:
         file = state_folder(environment) / "api_key"
@@ -94,7 +94,7 @@ class Client:
         return self._object("GET", f"/memories/{memory_id}")
 
     def delete_user(self, user_id: str) -> None:
-        """DELETE /memories?user_id=…; nothing of this user is left."""
+        """DELETE /memories?user_id=…; deletes all memories of this user."""
         self.call("DELETE", "/memories", params={"user_id": user_id})
 
     def settings(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Client:
         return self._object("GET", "/configure")
 
     def call(self, method: str, path: str, **rest: Any) -> Any:
-        """One request; its JSON."""
+        """Send one request and return the JSON of the answer."""
         try:
             answer = self._http.request(method, path, **rest)
         except httpx.HTTPError as error:

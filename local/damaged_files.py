@@ -1,4 +1,4 @@
-"""SQLite's files that can be lost: how one that cannot be used any more is recognised, and how it is set aside."""
+"""Recognises a damaged SQLite file whose content can be made again, and sets it aside."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from pathlib import Path
 
 __all__ = ["UnusableFileError", "fault_of", "files_of", "set_aside"]
 
-#: Seconds that a look at one file may take; damage that lies deeper in a large one shows later.
+#: Seconds that the check of one file may take; damage deeper in a large file is found later.
 LOOK_SECONDS = 5.0
 #: Seconds to wait for a lock that another program holds.
 LOCK_SECONDS = 5.0
 _STEPS = 10_000
-#: What is kept beside a database while it is written.
+#: The files that SQLite keeps beside a database while it is written.
 _BESIDE = ("-journal", "-wal", "-shm")
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-#: The disk gives less than the file says it holds. Every other trouble with the disk is not the file's fault.
+#: The file is shorter than it says. Other errors of the disk are not a damage of the file.
 _UNREADABLE = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
 
 
 class UnusableFileError(Exception):
-    """The file cannot be opened though nothing says that it is damaged; the text says what to do."""
+    """The file cannot be opened, but it may be sound; the text says what to do."""
 
 
 def fault_of(database: Path, *, tables: dict[str, set[str]], seconds: float = LOOK_SECONDS) -> str | None:
-    """What is wrong with a database that nobody else uses now; None when nothing is, and when there is none yet.
+    """Return what is wrong with a database that nobody else uses; None if it is sound or does not exist.
 
-    ``tables`` are the columns by which the program that owns the file is known. Raises UnusableFileError for a file
-    that is locked or closed to us: it may well be sound.
+    ``tables`` are the columns by which the program that owns the file recognises it. Raises UnusableFileError for a
+    file that is locked or that we may not open: it may be sound.
     """
     for file in files_of(database):
         if os.path.lexists(file) and not file.is_file():
@@ -43,10 +43,10 @@ def fault_of(database: Path, *, tables: dict[str, set[str]], seconds: float = LO
         raise UnusableFileError(f"{database} cannot be read and written by this user: change its owner or its mode")
     try:
         with closing(sqlite3.connect(database, timeout=LOCK_SECONDS, isolation_level=None)) as db:
-            # First, as it rolls back what a killed process left half-way.
+            # This comes first, because it rolls back a transaction that a killed process left open.
             found = _fault_inside(db, tables, seconds)
             (page_size,) = db.execute("PRAGMA page_size").fetchone()
-        # SQLite reads the rest of a page that is cut as zeros.
+        # SQLite reads the missing rest of a page as zeros.
         return found or (None if database.stat().st_size % page_size == 0 else "it ends within a page")
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0)
@@ -58,21 +58,23 @@ def fault_of(database: Path, *, tables: dict[str, set[str]], seconds: float = LO
 
 
 def files_of(database: Path) -> Iterator[Path]:
-    """The names of all files that make up one database, whether they are there or not."""
+    """Return the names of all files that may belong to one database, whether they exist or not."""
     yield database
     for suffix in _BESIDE:
         yield database.with_name(database.name + suffix)
 
 
 def set_aside(database: Path) -> Path:
-    """Move a database into a folder beside it that says when; returns the folder. The newest one alone is kept.
+    """Move a database into a folder beside it whose name holds the time, and return the folder.
+
+    Only the newest such folder is kept.
 
     Raises OSError when it cannot be moved.
     """
     begin = f"{database.name}.damaged-"
     earlier = list(database.parent.glob(f"{begin}*"))
     folder = _new_folder(database.with_name(begin + time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())))
-    # The database last: beside a new one, what was left of the old one's log would be taken for its own.
+    # The database comes last: a new database would take a log that was left behind for its own.
     for file in reversed(list(files_of(database))):
         if os.path.lexists(file):
             file.rename(folder / file.name)

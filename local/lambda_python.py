@@ -1,4 +1,4 @@
-"""`python -m local.lambda_python`: names a CPython of the version that Lambda and the images run, if one is here."""
+"""`python -m local.lambda_python` prints the path of a CPython of Lambda's version, if this machine has one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 __all__ = ["VERSION", "find_python"]
 
-#: The template's runtime and the images' base have the same.
+#: The template's runtime and the images have the same version.
 VERSION = "3.13"
 
 
 def find_python(environment: Mapping[str, str]) -> str | None:
-    """One named by FORGETLESS_PYTHON313, on PATH, or among pyenv's versions."""
+    """Return the one that FORGETLESS_PYTHON313 names, or one on PATH or among pyenv's versions."""
     root = Path(environment.get("PYENV_ROOT") or Path.home() / ".pyenv")
     on_path = shutil.which(f"python{VERSION}", path=environment.get("PATH"))
     named = [environment.get("FORGETLESS_PYTHON313"), on_path]
@@ -27,7 +27,7 @@ def find_python(environment: Mapping[str, str]) -> str | None:
 
 
 def main() -> int:
-    """Print its path; 1 where there is none."""
+    """Print its path; return 1 if there is none."""
     found = find_python(os.environ)
     if found is None:
         print(

@@ -1,4 +1,4 @@
-"""What is written on this machine is its owner's alone: a umask for the whole process, and folders that are closed."""
+"""Keeps files private to their owner: a umask for the whole process, and folders with mode 0700."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["close_files", "keep_private", "private_folder"]
 
 
 def keep_private() -> None:
-    """Called once when a process starts: what it and its children make, no other user can read."""
+    """Set the umask once when a process starts, so that no other user can read its files and its children's."""
     os.umask(0o077)
 
 
 def private_folder(folder: Path, *, ours: Iterable[str]) -> None:
-    """Make a folder for its owner alone; raises OSError when it cannot be made.
+    """Make a folder that only its owner can open; raises OSError when it cannot be made.
 
-    One that is there already is closed when it holds something of ``ours``: another may be somebody's home.
+    An existing folder gets this mode only if it holds one of the files ``ours``; it could be somebody's home folder.
     """
     made = not folder.exists()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def private_folder(folder: Path, *, ours: Iterable[str]) -> None:
 
 
 def close_files(files: Iterable[Path]) -> None:
-    """Close files of an earlier version to others, by their paths: a descriptor of a database would drop its locks."""
+    """Make files of an earlier version private, by their paths: closing a descriptor of a database drops its locks."""
     for file in files:
         with contextlib.suppress(FileNotFoundError, PermissionError):
             file.chmod(0o600)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from . import full, report
+from . import full
 from .load import Figures, Target, drive, raw_ceiling
+from .results import Results, machine, save, show
 from .servers import INFINITY, OURS, infinity, ours, published_folder
 from .texts import MIXES
 
@@ -24,7 +25,7 @@ Runs = dict[tuple[str, str], list[Figures]]
 
 
 def main() -> int:
-    """Measure, print a table, save it, and end with the line that a script reads."""
+    """Measure, print a table and save it; the last line is the one that scripts read."""
     options = _parser().parse_args()
     return full.main(options) if options.full else _compare(options)
 
@@ -33,17 +34,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--model-dir", type=Path, required=True, help="folder made by embedder prepare")
     parser.add_argument("--seconds", type=float, default=8, help="length of each measurement")
-    parser.add_argument("--rounds", type=int, default=2, help="how often each is measured; the median counts")
+    parser.add_argument("--rounds", type=int, default=2, help="number of measurements of each; the median counts")
     parser.add_argument("--out", type=Path, default=Path("bench-results"), help="folder for JSON, Markdown and SVG")
     parser.add_argument("--infinity", type=Path, help="program infinity_emb of an environment that has it")
     parser.add_argument("--full", action="store_true", help="policies, sweeps, random shapes and jina-v3 instead")
     parser.add_argument("--minutes", type=float, default=30, help="with --full: length of the random shapes")
-    parser.add_argument("--only", nargs="*", default=[], help="with --full: these parts alone")
+    parser.add_argument("--only", nargs="*", default=[], help="with --full: only these parts")
     return parser
 
 
 def _compare(options: argparse.Namespace) -> int:
-    began, surroundings = time.monotonic(), report.machine()
+    began, surroundings = time.monotonic(), machine()
     with ExitStack() as stack:
         targets = [stack.enter_context(ours(options.model_dir))]
         if options.infinity:
@@ -52,8 +53,8 @@ def _compare(options: argparse.Namespace) -> int:
         results = asyncio.run(_measure(targets, options))
         memory = {target.name: _resident(target) for target in targets}
     others = {"machine": surroundings, "rss_mb": memory, "seconds": round(time.monotonic() - began)}
-    report.save(options.out, "embedder", results, others)
-    print(report.table(results))
+    save(options.out, "embedder", results, others)
+    show(results)
     print("resident memory: " + ", ".join(f"{name} {value} MB" for name, value in memory.items()))
     peer = INFINITY if INFINITY in results else CEILING
     for case in ("mixed@100", "short@100"):
@@ -65,7 +66,7 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _measure(targets: list[Target], options: argparse.Namespace) -> report.Results:
+async def _measure(targets: list[Target], options: argparse.Namespace) -> Results:
     runs: Runs = {}
     threads = os.cpu_count() or 1
     for target in targets:
@@ -82,14 +83,14 @@ async def _measure(targets: list[Target], options: argparse.Namespace) -> report
                     figures = await drive(target, text, clients=clients, seconds=options.seconds, seed=turn)
                     print(f"{case:10} {target.name:12} {figures.per_second:8} req/s", file=sys.stderr)
                     runs.setdefault((target.name, case), []).append(figures)
-    results: report.Results = {target.name: {} for target in targets}
+    results: Results = {target.name: {} for target in targets}
     for (name, case), repeats in runs.items():
         results.setdefault(name, {})[case] = _median(repeats)
     return results
 
 
 def _median(repeats: list[Figures]) -> Figures:
-    """The middle of each figure by itself; errors are added up."""
+    """Return the median of each figure; errors are added up."""
 
     def middle(field: str) -> float | None:
         values = [value for each in repeats if (value := getattr(each, field)) is not None]

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from embedder.batching import Limits, next_batch
+from embedder.batches import Limits, next_batch
 from embedder.model import OnnxModel, load_model
 
-from . import jina, report
+from . import jina
 from .load import Row, drive
+from .results import machine
 from .servers import ours
 from .texts import MIXES, words
 
@@ -26,21 +27,21 @@ __all__ = ["main", "slope_per_hour"]
 
 Rows = list[list[int]]
 Policy = Callable[[Rows], Iterable[Rows]]
-#: Texts that wait when a policy chooses.
+#: The number of waiting texts from which a policy chooses.
 WAITING, QUEUES = 100, 4
 BUDGETS, LIMITS = (256, 384, 512, 1024, 2048, 4096, 8192), (64, 128, 256)
 PLACES = ({"threads": 1}, {"threads": 2}, {"threads": 4}, {"threads": 1, "processes": 2})
 
 
 def main(options: argparse.Namespace) -> int:
-    """Run the parts asked for, printing and saving after each."""
+    """Run the chosen parts; print and save after each."""
     parts: dict[str, Callable[[argparse.Namespace], object]] = {
         "policies": _policies,
         "sweep": _sweep,
         "shapes": lambda given: asyncio.run(_shapes(given)),
         "jina": lambda given: jina.compare(_folder(given.out / "jina")),
     }
-    found: dict[str, object] = {"machine": report.machine()}
+    found: dict[str, object] = {"machine": machine()}
     for name, part in parts.items():
         if options.only and name not in options.only:
             continue
@@ -56,7 +57,7 @@ def _folder(path: Path) -> Path:
 
 
 def _policies(options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Padding share and tokens a second of one thread, by how a hundred waiting texts become batches."""
+    """Measure padding and tokens a second of one thread, for each policy that makes batches of waiting texts."""
     model, _ = load_model(options.model_dir)
     policies: dict[str, Policy] = {
         "in order of arrival, 8 rows": lambda rows: _slices(rows, 8),
@@ -103,7 +104,7 @@ def _ours(budget: int) -> Policy:
 
 
 def _sweep(options: argparse.Namespace) -> dict[str, dict[str, float | None]]:
-    """The service at a hundred clients, by budget and row limit, then by threads and processes."""
+    """Measure the service at a hundred clients, by token and row limits, then by threads and processes."""
     cases: list[dict[str, int]] = [{"batch_tokens": budget, "batch_rows": 256} for budget in BUDGETS]
     cases += [{"batch_tokens": 8192, "batch_rows": rows} for rows in LIMITS[:-1]]
     cases += [dict(place) for place in PLACES]
@@ -122,7 +123,7 @@ def _sweep(options: argparse.Namespace) -> dict[str, dict[str, float | None]]:
 
 
 async def _shapes(options: argparse.Namespace) -> dict[str, float]:
-    """Requests of random lengths for ``minutes``, and how the memory grew in the second half."""
+    """Send requests of random lengths for ``minutes``, and measure the growth of memory in the second half."""
 
     def text(source: random.Random) -> str:
         return words(source, source.choice((1, 3, 10, 30, 100, 300)))
@@ -146,7 +147,7 @@ async def _shapes(options: argparse.Namespace) -> dict[str, float]:
 
 
 def slope_per_hour(samples: Sequence[tuple[float, float]]) -> float:
-    """Growth by least squares of (seconds, value), for an hour."""
+    """Return the growth in an hour, by least squares of (seconds, value)."""
     if len(samples) < 2:
         return 0.0
     seconds, values = np.array(samples).T

@@ -1,6 +1,6 @@
-"""jina-embeddings-v3 in full size with random weights: the published graph, and what is made of it.
+"""Measures jina-embeddings-v3 in full size with random weights: the published graph, and the graphs made of it.
 
-Each graph is measured in a process of its own, so that its memory is its own: ``python -m bench.jina GRAPH``.
+Each graph is measured in a separate process, so that its memory can be measured: ``python -m bench.jina GRAPH``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 
 from embedder.adapters import fold, split
-from embedder.building import quantize
+from embedder.build import quantize
 from embedder.model import TASK_INPUT, open_session
 
 from . import standin
@@ -33,7 +33,7 @@ QUICK = "BENCH_SECONDS"
 
 
 def compare(folder: Path, shape: standin.Shape = standin.FULL) -> dict[str, dict[str, float]]:
-    """Build all forms below ``folder`` (12 GB in full size) and return the figures of each."""
+    """Build all forms in ``folder`` (12 GB in full size) and return the figures of each."""
     if not (folder / "published").is_dir():
         standin.write(folder / "published", shape)
     source = folder / "published" / "onnx" / "model.onnx"
@@ -63,7 +63,7 @@ def _apart(graph: Path) -> dict[str, float]:
 
 
 def measure(graph: Path) -> dict[str, float]:
-    """Tokens for each CPU second by shape, one thread, and resident memory in MB."""
+    """Return tokens for each CPU second by shape, with one thread, and resident memory in MB."""
     session = open_session(graph)
     figures: dict[str, float] = {}
     random = np.random.default_rng(2)

@@ -1,4 +1,4 @@
-"""Closed-loop clients over keep-alive connections, and the same texts through ONNX Runtime alone."""
+"""Drives servers with closed-loop clients over keep-alive connections, and ONNX Runtime with the same texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from embedder.batching import Limits, next_batch
+from embedder.batches import Limits, next_batch
 from embedder.model import load_model
 
 from .texts import Text
@@ -23,7 +23,7 @@ __all__ = ["Figures", "Row", "Target", "drive", "raw_ceiling"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server under measure; ``pid`` is known where its CPU time can be read."""
+    """A server to measure; ``pid`` is set if its CPU time can be read."""
 
     name: str
     host: str
@@ -35,7 +35,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one measurement gave; times in milliseconds."""
+    """The figures of one measurement; times are in milliseconds."""
 
     per_second: float
     p50: float | None = None
@@ -55,7 +55,7 @@ async def drive(target: Target, text: Text, *, clients: int, seconds: float, see
     async def client(number: int) -> None:
         source = random.Random(f"{seed}-{number}")
         reader, writer = connections[number]
-        # Whatever the time given, something is measured.
+        # At least one request is measured, however short the time is.
         sent = started
         while not latencies or sent < started + seconds:
             status = await _ask(reader, writer, target, text(source))
@@ -80,7 +80,7 @@ async def drive(target: Target, text: Text, *, clients: int, seconds: float, see
 
 
 def raw_ceiling(model_dir: Path, text: Text, *, threads: int, seconds: float, seed: int) -> Figures:
-    """Run tokenised texts, a hundred waiting at a time, through the model: no HTTP, no queue, no tokenizer."""
+    """Run tokenised texts, a hundred at a time, through the model without HTTP, queue and tokenizer."""
     model, _ = load_model(model_dir)
     source = random.Random(seed)
     rows = model.tokenize([text(source) for _ in range(400)])
@@ -111,7 +111,7 @@ def raw_ceiling(model_dir: Path, text: Text, *, threads: int, seconds: float, se
 
 @dataclass(eq=False, slots=True)
 class Row:
-    """A text's ids, as a batch is chosen from them."""
+    """The token ids of a text from which a batch is chosen."""
 
     ids: list[int]
     group: str = ""

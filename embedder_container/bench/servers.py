@@ -1,4 +1,4 @@
-"""Starts the servers under measure on free ports of this machine, each in a process group of its own."""
+"""Starts the servers to measure on free ports of this machine, each in its own process group."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .load import Target
 __all__ = ["INFINITY", "OURS", "infinity", "ours", "published_folder"]
 
 OURS, INFINITY = "embedder", "infinity"
-#: What the reference system runs infinity with.
+#: The options with which the reference system runs infinity.
 INFINITY_BATCH = 128
 START_SECS = 180
 
 
 @contextmanager
 def ours(model_dir: Path, **settings: object) -> Iterator[Target]:
-    """Run the embedding service; ``settings`` are those of its README."""
+    """Run the embedding service with ``settings`` (see its README)."""
     environment = os.environ | {f"EMBEDDER_{name.upper()}": str(value) for name, value in settings.items()}
     port = _free_port()
     command = [sys.executable, "-m", "embedder", "serve", "--model-dir", str(model_dir), "--port", str(port)]
@@ -50,7 +50,7 @@ def infinity(program: Path, folder: Path) -> Iterator[Target]:
 
 
 def published_folder(name: str, below: Path) -> Path:
-    """The weights as published, for peers that convert nothing; downloaded once."""
+    """Return the folder of the published weights, for servers that convert nothing; downloaded once."""
     folder = below / f"{name}-published"
     if not (folder / "files").is_dir():
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server and whatever it started."""
+    """End the server and its descendants."""
     process.terminate()
     try:
         process.wait(40)

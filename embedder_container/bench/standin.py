@@ -27,7 +27,7 @@ SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What differs between the true size and one for tests."""
+    """The sizes that differ between the real model and one for tests."""
 
     layers: int
     hidden: int
@@ -128,7 +128,7 @@ class _Writer:
         return self._node("Add", words, types, name="embeddings")
 
     def _rotary(self) -> None:
-        """Name the cosines and sines of every position and pair of dimensions, as far as the text is long."""
+        """Return the cosines and sines of every position of the text and pair of dimensions."""
         half = self.shape.head // 2
         angles = np.outer(np.arange(self.shape.positions), 20000.0 ** (-np.arange(half) / half))
         length = self._node("Shape", "input_ids", name="length", start=1, end=2)
@@ -182,7 +182,7 @@ class _Writer:
 
     def _adapted(self, at: str, size: tuple[int, int], *, left: tuple[int, int], right: tuple[int, int]) -> str:
         weight = self._random(f"{at}.weight", *size, spread=size[1] ** -0.5)
-        # Adapters as large as to be seen: a tenth of the weight.
+        # Adapters are large enough to be measurable: a tenth of the weight.
         spread = (0.4 * size[1] ** -0.5 / RANK**0.5) ** 0.5
         parts = [
             self._node(

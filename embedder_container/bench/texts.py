@@ -1,4 +1,4 @@
-"""Random texts of known length: short ones, and a mix as conversations have it."""
+"""Generates random texts of known length: short ones, and a mix as in conversations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["MIXES", "Text", "words"]
 
 Text = Callable[[random.Random], str]
 
-#: One token each for the models measured here.
+#: Words of one token each for the models that are measured here.
 WORDS = (
     *("the", "of", "and", "to", "in", "is", "you", "that", "it", "he", "was", "for", "on", "are", "as", "with"),
     *("they", "at", "be", "this", "have", "from", "or", "one", "had", "by", "word", "but", "not", "what", "all"),
@@ -19,7 +19,7 @@ WORDS = (
 
 
 def words(source: random.Random, number: int) -> str:
-    """A text of so many words, a token each."""
+    """Return a text of ``count`` words of one token each."""
     return " ".join(source.choices(WORDS, k=number))
 
 

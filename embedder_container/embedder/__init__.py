@@ -2,5 +2,5 @@
 
 import os
 
-# From 1.29 on ONNX Runtime sends usage data to its maker, unless this is set before it is first imported.
+# From 1.29 on, ONNX Runtime sends usage data to its maker unless this is set before the first import.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -21,21 +21,21 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 from onnx.reference import ReferenceEvaluator
 
+from .adapter_models import pooled
 from .errors import PrepareError
 from .model import TASK_INPUT
-from .published import pooled
 
 __all__ = ["SIDE", "fold", "split"]
 
-#: Names of the nodes beside the weights begin so; they stay as they are when the rest is quantised.
+#: The prefix of the names of the low-rank nodes, which are not quantised.
 SIDE = "adapter."
-#: Differences between tasks of a higher rank than this are no adapter's.
+#: Differences between tasks of a higher rank than this do not come from an adapter.
 MAX_RANK = 32
-#: Singular values below this share of the largest are rounding.
+#: Singular values below this share of the largest are rounding errors.
 NOISE = 1e-5
-#: A task-dependent value that is no weight of a known kind is kept once for each task, up to so many numbers.
+#: A task-dependent value that is not a weight of a known kind is stored once for each task, up to this many numbers.
 MAX_PLAIN = 1 << 22
-#: Constants from this size on go to the file beside the graph, each from such a boundary on.
+#: Constants of at least this many bytes go into the file beside the graph, aligned to this size.
 INLINE_BYTES, ALIGNMENT = 4096, 4096
 
 Array = NDArray[np.float32]
@@ -52,7 +52,7 @@ class _Weight:
 
 @dataclass(slots=True)
 class _Graph:
-    """A graph taken apart: which values are constant, which depend on the task alone."""
+    """An analysed graph: which values are constant, and which depend on the task alone."""
 
     model: onnx.ModelProto
     folder: str
@@ -90,7 +90,7 @@ class _Graph:
             self.live.append(node)
 
     def weights(self) -> list[_Weight]:
-        """Every place where a live node uses what depends on the task."""
+        """Return every place where a live node uses a value that depends on the task."""
         return [
             _Weight(name, node, place)
             for node in self.live
@@ -99,7 +99,7 @@ class _Graph:
         ]
 
     def above(self, names: Iterable[str]) -> list[onnx.NodeProto]:
-        """The nodes that make ``names``, in the order of the graph."""
+        """Return the nodes that compute ``names``, in the order of the graph."""
         needed: set[int] = set()
         waiting = list(names)
         while waiting:
@@ -110,7 +110,7 @@ class _Graph:
         return [node for node in self.model.graph.node if id(node) in needed]
 
     def load(self, name: str) -> onnx.TensorProto:
-        """A stored tensor with its numbers, from the file beside the graph if they are there."""
+        """Return a stored tensor with its numbers, which may be in the file beside the graph."""
         tensor = onnx.TensorProto()
         tensor.CopyFrom(self.stored[name])
         if uses_external_data(tensor):
@@ -121,7 +121,7 @@ class _Graph:
         return tensor
 
     def evaluator(self, name: str) -> Callable[[int], Array]:
-        """Return what computes one value for a task, by the part of the graph that makes it."""
+        """Return a function that computes one value for a task, by running the part of the graph that makes it."""
         nodes = self.above([name])
         used = {entry for node in nodes for entry in node.input if entry in self.stored}
         task = next(value for value in self.model.graph.input if value.name == TASK_INPUT)
@@ -135,7 +135,7 @@ class _Graph:
 
 
 def fold(source: Path, out: Path, task: int) -> None:
-    """Write the graph for one task, ``task_id`` gone from its inputs, pooling and norm inside."""
+    """Write the graph for one task, without the input ``task_id``, and with pooling and norm."""
     graph = _Graph.read(source)
     with _data_of(out).open("wb") as data:
         parts = _Parts(data)
@@ -146,7 +146,7 @@ def fold(source: Path, out: Path, task: int) -> None:
 
 
 def split(source: Path, out: Path, tasks: int) -> None:
-    """Write the graph for all tasks: the first one's weights, low-rank paths to the others beside them, pooling."""
+    """Write the graph for all tasks: the first task's weights, low-rank paths for the others, and pooling."""
     graph = _Graph.read(source)
     uses: dict[int, list[_Weight]] = {}
     for weight in graph.weights():
@@ -236,14 +236,14 @@ def _store_factors(parts: _Parts, weight: _Weight, left: Array, right: Array) ->
     own = f"{SIDE}{weight.name}"
     parts.add("Gather", [parts.store(f"{own}.right", right), _scalar_task(parts)], f"{own}.b", axis=0)
     if weight.user.op_type == "Gather":
-        # A table's rows are picked by task and id at once: choosing the task first would copy the whole table.
+        # Rows of a table are chosen by task and id at once: choosing the task first would copy the whole table.
         parts.store(f"{own}.left", left.reshape(-1, left.shape[2]))
     else:
         parts.add("Gather", [parts.store(f"{own}.left", left), _scalar_task(parts)], f"{own}.a", axis=0)
 
 
 def _splits(weight: _Weight) -> bool:
-    """Whether the use is one of those that a low-rank path can go beside."""
+    """Return whether a low-rank path can be added to this use."""
     node = weight.user
     if node.op_type == "Gather":
         return weight.place == 0 and all(entry.name != "axis" or entry.i == 0 for entry in node.attribute)
@@ -263,7 +263,7 @@ def _factor(difference: Array, name: str) -> tuple[Array, Array]:
 
 
 def _scalar_task(parts: _Parts) -> str:
-    """Name the task as a scalar, whatever shape the input has."""
+    """Return the task as a scalar, whatever shape the input has."""
     name = f"{SIDE}task"
     if f"{SIDE}scalar" not in parts.stored:
         parts.store(f"{SIDE}scalar", np.array([], np.int64))
@@ -296,7 +296,7 @@ def _beside(node: onnx.NodeProto, weight: _Weight, difference: _Difference) -> l
 
 
 def _write(graph: _Graph, parts: _Parts, out: Path, *, keep_task: bool) -> None:
-    """Put the new nodes together with the constants that they use, and write them."""
+    """Write the new nodes with the constants that they use."""
     old, nodes = graph.model, parts.nodes
     used = {entry for node in nodes for entry in node.input} | {value.name for value in old.graph.output}
     made = {entry for node in nodes for entry in node.output}

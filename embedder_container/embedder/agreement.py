@@ -13,7 +13,7 @@ from .model import Runner
 
 __all__ = ["TEXTS", "Agreement", "agreement_of", "embed_texts", "require_agreement"]
 
-#: Short and long, plain and odd, in the languages and scripts that conversations come in.
+#: Short and long, ordinary and unusual texts in many languages and scripts.
 TEXTS = (
     "I moved to Lisbon in March and work from home now.",
     "She is allergic to peanuts and shellfish.",
@@ -68,7 +68,7 @@ class Agreement:
 
 
 def embed_texts(model: Runner, tasks: Sequence[str] = (), texts: Sequence[str] = TEXTS) -> NDArray[np.float32]:
-    """Compute the texts one by one for each task, so that padding has no part in a difference."""
+    """Compute the texts one by one for each task, so that padding does not contribute to a difference."""
     rows = [model.tokenize([text]) for text in texts]
     return np.concatenate([model.run(row, task) for task in tasks or ("",) for row in rows])
 
@@ -80,7 +80,7 @@ def agreement_of(original: NDArray[np.float32], quantised: NDArray[np.float32]) 
 
 
 def require_agreement(agreement: Agreement, *, lowest: float, mean: float) -> None:
-    """Raise PrepareError when the quantised graph strays below the bounds of its model."""
+    """Raise PrepareError when the agreement of the quantised graph is below the bounds of its model."""
     if agreement.lowest < lowest or agreement.mean < mean:
         raise PrepareError(
             f"the quantised model disagrees with the original: cosine min {agreement.lowest:.4f}, mean "

@@ -1,6 +1,6 @@
-"""The queue and its workers: texts of all requests wait in one line, threads compute them in batches.
+"""The queue and its workers: the texts of all requests wait in one queue, and threads compute them in batches.
 
-Tickets and their waiters belong to the event loop; the line belongs to the lock. A worker takes a batch as
+Tickets and their waiters belong to the event loop; the queue is protected by the lock. A worker takes a batch as
 soon as it is free, so batches grow with the load by themselves, and an idle service answers at once.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .batching import Limits, next_batch
+from .batches import Limits, next_batch
 from .errors import DeadlineError, InferenceError, OverloadedError
 from .metrics import Metrics
 from .model import Runner
@@ -25,7 +25,7 @@ __all__ = ["Engine", "Ticket"]
 
 #: Weight of the newest batch in the measured rate.
 RATE_WEIGHT = 0.1
-#: Tokens per second and thread assumed until the first batch was measured.
+#: Tokens per second and thread that are assumed until the first batch is measured.
 FIRST_RATE = 2000.0
 
 Ids = tuple[int, ...]
@@ -34,7 +34,7 @@ Key = tuple[str, Ids]
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """One request's texts; ``wait`` on ``done``. Times are of the monotonic clock, in seconds."""
+    """The texts of one request; await ``done``. Times are of the monotonic clock, in seconds."""
 
     vectors: NDArray[np.float32]
     remaining: int
@@ -47,7 +47,7 @@ class Ticket:
 
 @dataclass(eq=False, slots=True)
 class _Entry:
-    """One distinct text in the line, and everyone who waits for it as (ticket, position)."""
+    """One distinct text in the queue, and all who wait for it as (ticket, position)."""
 
     ids: Ids
     group: str
@@ -96,14 +96,14 @@ class Engine:
 
     @property
     def waiting_tokens(self) -> int:
-        """Tokens in the line that no worker has taken yet."""
+        """Return the tokens in the queue that no worker has taken yet."""
         return self._waiting_tokens
 
     def submit(self, rows: Sequence[Sequence[int]], group: str = "") -> Ticket:
         """Queue the rows of one request; identical rows, also of other requests, are computed once.
 
-        Raises OverloadedError when the line is full. A request larger than half the line is let in when
-        half of the line is free, so that it is not refused for ever.
+        Raises OverloadedError when the queue is full. A request larger than half the queue is accepted when
+        half of the queue is free, so that it is not refused for ever.
         """
         size = sum(map(len, rows))
         now = time.monotonic()
@@ -125,7 +125,7 @@ class Engine:
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:
-        """Forget a ticket: texts that nobody else waits for leave the line, if not already taken."""
+        """Forget a ticket: texts that nobody else waits for leave the queue, unless a worker has taken them."""
         with self._changed:
             for entry in ticket.entries:
                 entry.waiters = [waiter for waiter in entry.waiters if waiter[0] is not ticket]
@@ -138,14 +138,14 @@ class Engine:
             ticket.done.cancel()
 
     def expire(self, ticket: Ticket) -> None:
-        """Give a ticket up because its deadline has passed: its waiter gets DeadlineError."""
+        """Give up a ticket because its deadline has passed: its waiter gets DeadlineError."""
         if not ticket.done.done():
             self._metrics.expired.inc()
             ticket.done.set_exception(DeadlineError("The deadline passed before the texts were computed."))
         self.cancel(ticket)
 
     def close(self) -> None:
-        """Stop the workers after the batches they are computing; what still waits is not computed."""
+        """Stop the workers after the batches in progress; texts that still wait are not computed."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -172,7 +172,7 @@ class Engine:
             try:
                 self._loop.call_soon_threadsafe(self._deliver, batch, results, started, finished)
             except RuntimeError:
-                return  # the loop is closed: nobody is left to answer
+                return  # The loop is closed: nobody waits for an answer any more.
 
     def _take(self) -> list[_Entry] | None:
         """Wait for work and take a batch; None when the engine closes."""
@@ -192,7 +192,7 @@ class Engine:
             return cut.rows
 
     def _compute(self, batch: list[_Entry]) -> Sequence[NDArray[np.float32] | None]:
-        """Compute a batch; if it fails, each row alone, so that a bad one harms no other."""
+        """Compute a batch; if it fails, compute each row alone, so that a bad one does not affect the others."""
         try:
             return list(self._model.run([entry.ids for entry in batch], batch[0].group))
         except Exception:  # noqa: BLE001 - whatever the runtime raises, the others must be answered

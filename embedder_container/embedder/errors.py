@@ -1,4 +1,4 @@
-"""What can go wrong, by what the caller can do about it.
+"""The errors of the embedder, by what the caller can do about them.
 
 EmbedderError
 ├── PrepareError          preparing a model failed; the message is one line for a person
@@ -6,7 +6,7 @@ EmbedderError
 ├── InvalidInputError     the request is wrong; names the field (``param``) and the fix
 ├── NotFoundError         the request names a model or a path that is not served
 ├── TooLargeError         the request's body is over the limit
-├── OverloadedError       the queue is full; carries when to come back
+├── OverloadedError       the queue is full; says when to try again
 ├── DeadlineError         the request's own deadline has passed
 └── InferenceError        the model failed on this text
 """
@@ -36,11 +36,11 @@ class InvalidInputError(EmbedderError):
 
 
 class NotFoundError(InvalidInputError):
-    """The request names something that is not here."""
+    """The request names something that does not exist here."""
 
 
 class TooLargeError(InvalidInputError):
-    """The body is larger than the service reads."""
+    """The body is larger than the service accepts."""
 
 
 class OverloadedError(EmbedderError):

@@ -8,12 +8,12 @@ from .errors import PrepareError
 
 __all__ = ["FILES", "download"]
 
-#: What is needed of a repository with a published graph.
+#: The files that are needed from a repository with a published graph.
 FILES = ("config.json", "tokenizer.json", "onnx/model.onnx", "onnx/model.onnx_data")
 
 
 def download(source: str, folder: Path) -> Path:
-    """Fetch ``repository@revision`` below ``folder``. Raises PrepareError naming what could not be had."""
+    """Fetch ``repository@revision`` below ``folder``. Raises PrepareError that names what is missing."""
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - only this needs it
 
     repository, _, revision = source.partition("@")

@@ -1,4 +1,4 @@
-"""The service as a Lambda function behind a function URL (payload version 2); the model opens with the environment.
+"""The service as a Lambda function behind a function URL (payload version 2). The model is loaded at init.
 
 Lambda gives an environment one request at a time, so batches hold the texts of one request only.
 """
@@ -22,7 +22,7 @@ def _open() -> Mangum:
     settings = read_settings(os.environ)
     model, manifest = load_model(settings.model_path, settings.max_tokens)
     service = Embedding(model, manifest, settings)
-    # Mangum runs each invocation on the thread's loop; the service's workers answer to the same one.
+    # Mangum runs each invocation on the thread's loop, and the service's workers must use the same one.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     loop.run_until_complete(service.start())

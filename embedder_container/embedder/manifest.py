@@ -18,13 +18,13 @@ MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 
-#: Counts up when the folder's layout or the graph changes, so that older folders are prepared again.
+#: Increased when the folder's layout or the graph changes, so that older folders are prepared again.
 FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a model folder says of itself.
+    """The description of a model folder.
 
     ``prefixes`` maps a task to the text put before each input; ``smallest_dimensions`` is set where the
     model was trained for truncated vectors (Matryoshka); ``agreement`` is the cosine of the quantised

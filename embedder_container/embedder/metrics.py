@@ -1,4 +1,4 @@
-"""What ``/metrics`` tells: one registry for each service, in Prometheus' text form."""
+"""The metrics at ``/metrics``: one registry for each service, in Prometheus' text form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 __all__ = ["SHARED_FOLDER", "Metrics"]
 
-#: Variable by which prometheus_client keeps its figures in files that several processes share.
+#: The variable that makes prometheus_client store its figures in files, which several processes share.
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -70,7 +70,7 @@ class Metrics:
 
 
 def _forget_the_dead(folder: Path) -> None:
-    """What a killed process had waiting is waiting no longer; what it counted stays."""
+    """Drop the gauges of a killed process, whose requests no longer wait; its counters stay."""
     for file in folder.glob("gauge_live*_*.db"):
         pid = int(file.stem.rpartition("_")[2])
         try:

@@ -1,4 +1,4 @@
-"""A model that answers: tokenizer and ONNX session from a prepared folder, callable from several threads."""
+"""A loaded model: tokenizer and ONNX session from a prepared folder; several threads may call it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .manifest import MODEL, TOKENIZER, Manifest, verify_folder
 
 __all__ = ["TASK_INPUT", "OnnxModel", "Runner", "Token", "load_model", "open_session", "open_tokenizer"]
 
-#: Only so many characters for each token of the limit are tokenised when a text is truncated anyway.
+#: When a text is truncated anyway, only this many characters for each token of the limit are tokenised.
 CHARS_PER_TOKEN = 100
 #: The input of graphs with adapters: the number of the batch's task.
 TASK_INPUT = "task_id"
@@ -38,7 +38,7 @@ class Token:
 
 
 class Runner(Protocol):
-    """What the engine needs of a model. Both methods may be called from any thread."""
+    """A model, as the engine needs it. Its methods may be called from any thread."""
 
     def tokenize(self, texts: Sequence[str], *, truncate: bool = True) -> list[list[int]]:
         """Return the ids of each text with special tokens; ``truncate`` keeps the first ``max_length``."""
@@ -58,7 +58,7 @@ class Runner(Protocol):
 
 
 class OnnxModel:
-    """One session whose weights are in memory once; ``run`` computes on the calling thread."""
+    """A session with one copy of the weights in memory; ``run`` computes on the calling thread."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class OnnxModel:
 
     def tokenize(self, texts: Sequence[str], *, truncate: bool = True) -> list[list[int]]:
         if truncate:
-            # The rest of a very long text cannot reach the model; tokenising it would only cost time.
+            # The rest of a very long text does not reach the model; tokenising it would only take time.
             texts = [text[: self._max_length * CHARS_PER_TOKEN] for text in texts]
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=True)
         rows = [encoding.ids for encoding in encodings]

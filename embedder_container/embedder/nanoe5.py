@@ -27,7 +27,7 @@ MAGIC = b"E5S1"
 #: Weights of a 4-bit block, and its bytes: a float16 scale and sixteen pairs of nibbles.
 BLOCK, BLOCK_BYTES = 32, 18
 
-#: The file's short names of a layer's parts, and what Hugging Face calls them.
+#: The file's short names of a layer's parts, and Hugging Face's names.
 PARTS = {
     "q": "attention.self.query",
     "k": "attention.self.key",
@@ -111,7 +111,7 @@ def _read_tokenizer(reader: _Reader) -> Tokenizer:
     scores = reader.floats(count)
     blob = reader.bytes(blob_size)
     _norms, norm_size = reader.take("iI")
-    reader.bytes(norm_size)  # its map of characters is NFKC with SentencePiece's spaces, which follows
+    reader.bytes(norm_size)  # Its map of characters is NFKC with SentencePiece's spaces, which follows.
     pieces = [
         (blob[start:stop].decode("utf-8", "replace"), float(score))
         for start, stop, score in zip(offsets, offsets[1:], scores, strict=False)

@@ -1,4 +1,4 @@
-"""Turns published weights into a folder that ``serve`` reads: fetched, built, compared, described; or nothing."""
+"""Makes a model folder for ``serve`` from published weights: fetches, builds, compares and describes it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from .building import build
+from .build import build
 from .errors import ModelFolderError, PrepareError
 from .manifest import MANIFEST, Manifest, file_sha256, verify_folder
 from .recipe import Recipe
@@ -20,9 +20,9 @@ Say = Callable[[str], None]
 
 
 def prepare(name: str, out: Path, *, quantization: str = "int8", say: Say = print) -> Manifest:
-    """Make ``out`` a verified folder of the model ``name``; at once, without network, if it is one already.
+    """Make ``out`` a verified folder of the model ``name``. If it is one already, no network is needed.
 
-    Raises PrepareError when the model cannot be had or strays too far after quantisation, and
+    Raises PrepareError when the model cannot be fetched or differs too much after quantisation, and
     ModelFolderError, naming the file, when ``out`` exists but is damaged or of another model.
     """
     recipe = find_recipe(name)
@@ -38,7 +38,7 @@ def prepare(name: str, out: Path, *, quantization: str = "int8", say: Say = prin
         staged = Path(scratch) / "staged"
         manifest = build_folder(files, staged, recipe, quantization=quantization)
         _open_to_all(staged)
-        # A rename is atomic: the folder is there complete, or not at all.
+        # A rename is atomic: the folder is either complete or does not exist.
         if out.is_dir():
             out.rmdir()
         os.replace(staged, out)
@@ -72,7 +72,7 @@ def build_folder(files: Path, out: Path, recipe: Recipe, *, quantization: str = 
 
 
 def _open_to_all(folder: Path) -> None:
-    """Whatever the umask is: what was published is no secret, and containers read it as another user."""
+    """Make the folder readable for all, whatever the umask is: containers read it as another user."""
     folder.chmod(0o755)
     for file in folder.iterdir():
         file.chmod(0o644)

@@ -1,4 +1,4 @@
-"""What is known of a model before it is had: where it comes from, how its graph is made, how it is used."""
+"""A recipe describes a model before it is fetched: its source, how its graph is made, and how it is used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 __all__ = ["NON_COMMERCIAL", "Recipe"]
 
-#: Licences that forbid commercial use say so in their name.
+#: The part of a licence's name that forbids commercial use.
 NON_COMMERCIAL = re.compile(r"\bnc\b|non-?commercial", re.IGNORECASE)
 
 
@@ -42,5 +42,5 @@ class Recipe:
 
     @property
     def identity(self) -> str:
-        """What tells one version of the weights from another: their hash, or the hub's commit."""
+        """Return what identifies a version of the weights: their hash, or the hub's commit."""
         return self.weights_sha256 or self.source.rpartition("@")[2]

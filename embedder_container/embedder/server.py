@@ -1,4 +1,4 @@
-"""Runs the service under uvicorn: verified model first, then the port, then requests until SIGTERM."""
+"""Runs the service under uvicorn: verifies the model, opens the port, and answers requests until SIGTERM."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _serve(settings: Settings) -> None:
 
 
 def _end_with_parent() -> None:
-    """Stop, draining, when the process that started this one is gone, even if it was killed."""
+    """Stop gracefully when the parent process has ended, even if it was killed."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -1,4 +1,4 @@
-"""Embedding as the APIs need it: inputs are checked, tokenised, queued, and come back as vectors with times."""
+"""The embedding service behind the APIs: checks, tokenises and queues inputs, and returns vectors with times."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .batching import Limits
+from .batches import Limits
 from .engine import Engine, Ticket
 from .errors import InvalidInputError, NotFoundError
-from .kept import Kept
 from .manifest import Manifest
 from .metrics import Metrics
 from .model import Runner, Token
 from .settings import Settings
+from .vector_cache import VectorCache
 
 __all__ = ["TASKS", "Embedded", "Embedding", "Options"]
 
 #: Tasks of jina's API; a model without adapters or prefixes for them answers all of them alike.
 TASKS = ("retrieval.query", "retrieval.passage", "separation", "classification", "text-matching")
 
-#: Inputs of more characters than this are tokenised beside the event loop, to keep it answering.
+#: Inputs with more characters than this are tokenised in a thread, so that the event loop goes on answering.
 INLINE_CHARS = 8192
 
 Input = str | list[int]
@@ -32,9 +32,9 @@ Input = str | list[int]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How inputs are embedded; None leaves the choice to the model. ``deadline`` is in seconds from now.
+    """The options of an embedding; None leaves the choice to the model. ``deadline`` is in seconds from now.
 
-    For a ``user`` (any opaque name) vectors are kept for a while, to be found by the same user alone.
+    With a ``user`` (any opaque name), vectors are cached for later requests of the same user.
     """
 
     task: str | None = None
@@ -56,7 +56,7 @@ class Embedded:
 
 
 class Embedding:
-    """One model behind its queue. ``start`` and ``stop`` belong to the event loop's life."""
+    """One model behind its queue. ``start`` and ``stop`` are called on the event loop."""
 
     def __init__(self, model: Runner, manifest: Manifest, settings: Settings) -> None:
         self.manifest = manifest
@@ -65,7 +65,7 @@ class Embedding:
         self.ready = False
         self._model = model
         self._engine: Engine | None = None
-        self._kept = Kept(settings.kept_vectors)
+        self._cache = VectorCache(settings.kept_vectors)
 
     async def start(self) -> None:
         """Start the workers and answer one text, after which the service is ready."""
@@ -89,7 +89,7 @@ class Embedding:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names that requests may call the model by, the manifest's own first."""
+        """Return the names that requests may use for the model, the manifest's first."""
         return tuple(name for name in (self.manifest.name, self.settings.served_name) if name)
 
     def require_model(self, name: str | None) -> None:
@@ -108,7 +108,7 @@ class Embedding:
         options: Options,
         gone: Callable[[Callable[[], None]], None] | None = None,
     ) -> Embedded:
-        """Return one vector for each input. ``gone`` is given what to call when the client leaves.
+        """Return one vector for each input. ``gone`` gets a function to call when the client leaves.
 
         Raises InvalidInputError, OverloadedError, DeadlineError and InferenceError; CancelledError when
         the client has gone.
@@ -117,8 +117,8 @@ class Embedding:
         started = time.monotonic()
         rows, group = await self._tokenize(inputs, options)
         tokenized = time.monotonic()
-        keys = self._kept.keys(options.user, group, rows)
-        known = self._kept.find(keys)
+        keys = self._cache.keys(options.user, group, rows)
+        known = self._cache.find(keys)
         self.metrics.kept.inc(len(known))
         vectors = np.empty((len(rows), self.manifest.dimensions), np.float32)
         for place, vector in known.items():
@@ -130,7 +130,7 @@ class Embedding:
             vectors[missing] = ticket.vectors
             if keys:
                 for place in missing:
-                    self._kept.keep(keys[place], vectors[place])
+                    self._cache.put(keys[place], vectors[place])
             queue, inference = ticket.started_at - ticket.queued_at, ticket.finished_at - ticket.started_at
         return Embedded(_cut(vectors, dimensions), sum(map(len, rows)), queue, tokenized - started, inference)
 
@@ -141,7 +141,7 @@ class Embedding:
         left: float | None,
         gone: Callable[[Callable[[], None]], None] | None,
     ) -> Ticket:
-        """The ticket of rows that were computed within ``left`` seconds."""
+        """Compute rows within ``left`` seconds and return their ticket."""
         engine = self._engine
         if engine is None:
             raise RuntimeError("the service was not started")
@@ -167,7 +167,7 @@ class Embedding:
 
     @property
     def waiting_tokens(self) -> int:
-        """Tokens that wait for a worker."""
+        """Return the tokens that wait for a worker."""
         return 0 if self._engine is None else self._engine.waiting_tokens
 
     async def _tokenize(self, inputs: Sequence[Input], options: Options) -> tuple[list[list[int]], str]:

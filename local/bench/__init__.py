@@ -1,1 +1,1 @@
-"""Figures of the running service: overhead of gateway and functions, search at 10,000 memories, imports."""
+"""Measures the running service: overhead of gateway and functions, search over 10,000 memories, imports."""

@@ -1,4 +1,4 @@
-"""Command line of the bench: measures, shows, saves."""
+"""The command line of the bench: measures, prints tables and saves a file."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from local.bench.emulators import compare, ratio, why_not
-from local.bench.imports import import_costs
-from local.bench.keys import authentication_cost
-from local.bench.overhead import function_environment, overhead
-from local.bench.report import (
+from local.bench.authentication import authentication_cost
+from local.bench.bench_tables import (
     authentication_table,
     cpu_table,
     emulators_table,
     import_table,
-    machine,
     overhead_table,
-    save,
     search_table,
 )
-from local.bench.searching import load, measure_search, user_of
+from local.bench.emulators import compare, ratio, why_not
+from local.bench.imports import import_costs
+from local.bench.overhead import function_environment, overhead
+from local.bench.search_load import load, measure_search, user_of
 from local.client import Client, Connection, add_options, read_connection, state_folder
+from local.results.result import Result, show
 
 __all__ = ["main"]
 
@@ -33,38 +32,39 @@ _WHAT = ("overhead", "search", "imports", "keys", "emulators")
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Measure what was asked for; raises ToolError."""
+    """Measure the chosen things; raises ToolError."""
     options = _parser().parse_args(arguments)
     connection = read_connection(options, environment)
     state = (options.state or state_folder(environment)).resolve()
     console = Console()
-    figures: dict[str, Any] = {"machine": machine()}
+    result = Result("bench")
+    figures = result.figures
     if "overhead" in options.only:
         figures["overhead"] = overhead(connection, state, options.seconds)
-        console.print(overhead_table(figures["overhead"]))
+        show(console, overhead_table(figures["overhead"]))
     if "search" in options.only:
         figures["search"] = _search(console, connection, state, options)
     if "imports" in options.only:
         figures["imports"] = import_costs(function_environment(state))
-        console.print(import_table(figures["imports"]))
+        show(console, import_table(figures["imports"]))
     if "keys" in options.only:
         figures["keys"] = authentication_cost()
-        console.print(authentication_table(figures["keys"]))
+        show(console, authentication_table(figures["keys"]))
     if "emulators" in options.only:
         figures["emulators"] = _emulators(console, options.seconds)
-    console.print(f"saved: {save(options.out, figures)}")
+    console.print(f"saved: {result.save(options.out)}")
     return 0
 
 
 def _emulators(console: Console, seconds: float) -> Any:
-    """Ours against `sam local start-api`, where there is a Docker engine."""
+    """Compare our emulator with `sam local start-api`, if there is a Docker engine."""
     reason = why_not()
     if reason:
         console.print(f"sam local start-api is not measured: {reason}")
         return {"skipped": reason}
     results = compare(seconds)
     ratios = ratio(results)
-    console.print(emulators_table(results))
+    show(console, emulators_table(results))
     console.print(f"{ratios['per_second']:g} times the requests a second, {ratios['p99']:g} of the p99")
     return {**results, "ratio": ratios}
 
@@ -79,15 +79,14 @@ def _search(console: Console, connection: Connection, state: Path, options: argp
         finally:
             if not options.keep:
                 client.delete_user(user_of(options.memories))
-    console.print(search_table(held, results))
-    console.print(cpu_table(results))
+    show(console, search_table(held, results), cpu_table(results))
     return {"memories": held, "results": results}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m local.bench",
-        description="Figures of the running service; ratios on one machine, never a promise for another.",
+        description="Measure the running service. The figures hold for this machine only.",
     )
     parser.add_argument("--only", nargs="+", choices=_WHAT, default=_WHAT, help="measure only these")
     parser.add_argument("--memories", type=int, default=10_000, help="memories to search (default %(default)s)")

@@ -11,22 +11,22 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from local.artifacts.reading import Build, read_build
-from local.bench.report import machine, save
+from local.artifacts.build import Build, read_build
 from local.client import ToolError, run
-from local.emulator.template.model import TemplateError
+from local.emulator.specs import TemplateError
 from local.lambda_python import VERSION, find_python
+from local.results.report import Table
+from local.results.result import Result, show
 from local.up.settings import ROOT
 
 __all__ = ["ColdStart", "cold_starts", "main"]
 
-#: What Lambda's runtime brings and the layers therefore leave out; all of it is Python alone.
+#: Packages that Lambda's runtime has and the layers therefore leave out; all are pure Python.
 _OF_THE_RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
 
 #: CPU seconds since the process began: at the end of init, with services composed, after the ledger's first answer
@@ -55,7 +55,7 @@ print(json.dumps(marks))
 
 @dataclass(frozen=True, slots=True)
 class ColdStart:
-    """CPU seconds from the start of the process, the least of several runs: each figure holds those before it."""
+    """CPU seconds since the start of the process, the lowest of several runs; each includes the ones before it."""
 
     function: str
     ledger: str
@@ -66,7 +66,7 @@ class ColdStart:
 
 
 def cold_starts(build: Build, python: str | None, ledgers: Sequence[str], runs: int) -> list[ColdStart]:
-    """Measure every function with every ledger; without `python` under this interpreter and with its own packages.
+    """Measure every function with every ledger. Without `python`, this interpreter and its packages are used.
 
     Raises ToolError when a function does not start.
     """
@@ -80,7 +80,7 @@ def cold_starts(build: Build, python: str | None, ledgers: Sequence[str], runs: 
 
 
 def _runtime_packages(target: Path, python: str) -> Path:
-    """The runtime's own packages as this project pins them, with bytecode for `python`."""
+    """Install the runtime's packages as this project pins them, with bytecode for `python`."""
     import boto3  # noqa: PLC0415 - only to see where it lies
 
     target.mkdir()
@@ -104,7 +104,7 @@ def _measure(build: Build, name: str, ledger: str, at: tuple[str, Path, Path], r
     python, runtime, folder = at
     variables = _variables(ledger, folder)
     if python != sys.executable:
-        # As on Lambda, where /opt is read-only: what the layer does not bring compiled is compiled each time.
+        # As on Lambda, where /opt is read-only: modules without bytecode in the layer are compiled each time.
         variables["PYTHONDONTWRITEBYTECODE"] = "1"
     path = [*build.python_path(name), runtime]
     environment = variables | {"PYTHONPATH": os.pathsep.join(str(one.absolute()) for one in path)}
@@ -140,13 +140,12 @@ def _variables(ledger: str, folder: Path) -> dict[str, str]:
 
 
 def _table(figures: Sequence[ColdStart]) -> Table:
-    table = Table(title="Cold start, CPU seconds of the process so far", title_justify="left")
-    for head in ("function", "ledger", "init", "composed", "first read", "with pymilvus"):
-        table.add_column(head, justify="left" if head in {"function", "ledger"} else "right")
+    headings = ("function", "ledger", "init", "composed", "first read", "with pymilvus")
+    rows = []
     for one in figures:
         seconds = (one.init_s, one.composed_s, one.first_read_s, one.milvus_s)
-        table.add_row(one.function, one.ledger, *(f"{value:.2f}" for value in seconds))
-    return table
+        rows.append((one.function, one.ledger, *(f"{value:.2f}" for value in seconds)))
+    return Table(headings, tuple(rows), title="Cold start, CPU seconds of the process so far", left=(0, 1))
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -154,7 +153,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     parser = argparse.ArgumentParser(prog="make bench-cold ARGS=", description=__doc__)
     parser.add_argument("--build", type=Path, default=Path(".aws-sam/build"), help="sam's build folder")
     parser.add_argument("--ledgers", nargs="+", default=["sqlite"], help="sqlite, dynamodb (default sqlite)")
-    parser.add_argument("--runs", type=int, default=7, help="runs of each; the least counts (default 7)")
+    parser.add_argument("--runs", type=int, default=7, help="runs of each; the lowest counts (default 7)")
     parser.add_argument("--out", type=Path, default=Path("bench-results"), help="where the JSON file goes")
     options = parser.parse_args(arguments)
     python = find_python(environment)
@@ -167,14 +166,9 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     console = Console()
     what = f"what make build made, modules with bytecode: {compiled}" if python else f"no python{VERSION}: the sources"
     console.print(f"{python or sys.executable} on {platform.machine()}, {what}")
-    console.print(_table(figures))
-    found = {
-        "machine": machine(),
-        "python": python or sys.executable,
-        "compiled": compiled,
-        "cold": [asdict(one) for one in figures],
-    }
-    console.print(f"saved: {save(options.out, found)}")
+    show(console, _table(figures))
+    found = {"python": python or sys.executable, "compiled": compiled, "cold": figures}
+    console.print(f"saved: {Result('cold starts', found).save(options.out)}")
     return 0
 
 

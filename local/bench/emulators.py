@@ -1,4 +1,4 @@
-"""One function that does nothing, through our emulator and through `sam local start-api`, one after the other."""
+"""Measures a function that does nothing, first through our emulator and then through `sam local start-api`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from local.bench.load import Plan, Result, measure, request_text
+from local.bench.load import LoadResult, Plan, measure, request_text
 from local.bench.overhead import free_port
 from local.client import ToolError
 from local.sam.parts import SAM
@@ -26,15 +26,15 @@ __all__ = ["CLIENTS", "compare", "ratio", "why_not"]
 
 CLIENTS = 100
 TEMPLATE = Path(__file__).with_name("hello") / "template.yaml"
-#: Its name in the template, by which its containers are known.
+#: The function's name in the template, by which its containers are recognised.
 _FUNCTION = "ForgetlessBenchHello"
 _START_S, _STOP_S = 300.0, 60.0
-#: sam local answers slowly: its first answers come when those of 100 clients are through.
+#: sam local is slow: its first answers come only after those of 100 clients are done.
 _WARMUP_S = 5.0
 
 
 def why_not() -> str:
-    """Return why the comparison cannot be made here; empty when it can."""
+    """Return why the comparison is not possible here; empty when it is."""
     if not SAM.exists():
         return "aws-sam-cli is not installed here: make build"
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
@@ -42,8 +42,8 @@ def why_not() -> str:
     return ""
 
 
-def compare(seconds: float) -> dict[str, list[Result]]:
-    """Results of both, by name."""
+def compare(seconds: float) -> dict[str, list[LoadResult]]:
+    """Return the results of both, by name."""
     with _emulator() as url:
         ours = _measured(url, seconds)
     with _sam_local() as url:
@@ -51,8 +51,8 @@ def compare(seconds: float) -> dict[str, list[Result]]:
     return {"emulator": [ours], "sam local": [theirs]}
 
 
-def ratio(results: dict[str, list[Result]]) -> dict[str, float]:
-    """How many times as many answers a second, and what share of the p99."""
+def ratio(results: dict[str, list[LoadResult]]) -> dict[str, float]:
+    """Return the ratio of answers in a second, and that of the P99s."""
     ours, theirs = results["emulator"][0], results["sam local"][0]
     return {
         "per_second": round(ours.per_second / theirs.per_second, 1) if theirs.per_second else 0.0,
@@ -60,7 +60,7 @@ def ratio(results: dict[str, list[Result]]) -> dict[str, float]:
     }
 
 
-def _measured(url: str, seconds: float) -> Result:
+def _measured(url: str, seconds: float) -> LoadResult:
     request = (request_text(url, "GET", "/hello", "none"),)
     return measure(Plan(url, request, CLIENTS, seconds, warmup_s=_WARMUP_S))
 

@@ -1,4 +1,4 @@
-"""What it costs to import each function: CPU time with compiled bytecode, in a fresh process each time."""
+"""Measures the CPU time of importing each function, with compiled bytecode and in a fresh process each time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ImportCost:
 
 
 def import_costs(environment: Mapping[str, str]) -> list[ImportCost]:
-    """The least of several runs for each function, after one that compiles; raises ToolError when one fails."""
+    """Return the lowest of several runs for each function, after one that compiles; raises ToolError if one fails."""
     folders = sorted(path.parent for path in (ROOT / "functions").glob("*/app.py"))
     return [_cost(folder, environment) for folder in folders]
 

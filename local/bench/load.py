@@ -1,7 +1,7 @@
-"""A closed-loop HTTP client that costs little: each client sends its next request when its answer is there.
+"""A closed-loop HTTP client that needs little CPU: each client sends its next request after its last answer.
 
-It runs in a process of its own (`python -m local.bench.load`, a Plan as JSON on standard input, a Result on
-standard output), so that what it uses is not taken for the service's.
+It runs in a process of its own (`python -m local.bench.load`, a Plan as JSON on standard input, a LoadResult on
+standard output), so that its CPU time is not counted as the service's.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import cycle
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httptools
 
 from local.client import ToolError
 
-__all__ = ["Plan", "Result", "measure", "request_text"]
+__all__ = ["LoadResult", "Plan", "measure", "request_text"]
 
-#: Seconds that requests under way are waited for when the time is over.
+#: Seconds to wait for requests in progress when the time is over.
 GRACE_S = 10.0
-#: Between two attempts to connect to a service that refuses.
+#: Seconds between two attempts to connect to a service that refuses.
 RECONNECT_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is sent, by how many clients at once, for how long; the warm-up is not counted."""
+    """The requests to send, the number of clients, and the seconds; the warm-up is not counted."""
 
     url: str
     requests: tuple[str, ...]
@@ -42,8 +42,8 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What came back; an error is another status than 200, a broken connection or no answer."""
+class LoadResult:
+    """The figures of a load; an error is a status other than 200, a broken connection or no answer."""
 
     clients: int
     requests: int
@@ -58,9 +58,13 @@ class Result:
         """Answers in a second."""
         return self.requests / self.seconds if self.seconds else 0.0
 
+    def as_object(self) -> dict[str, Any]:
+        """Return the figures as they are saved."""
+        return {**asdict(self), "per_second": round(self.per_second, 1)}
+
 
 def request_text(url: str, method: str, path: str, key: str, body: object = None) -> str:
-    """One whole HTTP/1.1 request, ready to be sent again and again."""
+    """Return one whole HTTP/1.1 request, which can be sent repeatedly."""
     payload = "" if body is None else json.dumps(body)
     lines = [f"{method} {path} HTTP/1.1", f"Host: {urlsplit(url).netloc}", f"X-API-Key: {key}", "Accept: */*"]
     if payload:
@@ -68,7 +72,7 @@ def request_text(url: str, method: str, path: str, key: str, body: object = None
     return "\r\n".join([*lines, "", payload])
 
 
-def measure(plan: Plan) -> Result:
+def measure(plan: Plan) -> LoadResult:
     """Carry out the plan in another process; raises ToolError when that fails."""
     limit = plan.warmup_s + plan.seconds + GRACE_S + 20.0
     command = (sys.executable, "-m", "local.bench.load")
@@ -77,11 +81,11 @@ def measure(plan: Plan) -> Result:
     )
     if done.returncode != 0:
         raise ToolError(f"the load client failed: {done.stderr.strip()[-300:]}")
-    return Result(**json.loads(done.stdout))
+    return LoadResult(**json.loads(done.stdout))
 
 
 class Run:
-    """What all clients of one plan share."""
+    """The state that all clients of a plan share."""
 
     def __init__(self, plan: Plan) -> None:
         self.requests = cycle([text.encode() for text in plan.requests])
@@ -93,7 +97,7 @@ class Run:
 
     @property
     def over(self) -> bool:
-        """Whether no further request is sent."""
+        """Return whether no further request is sent."""
         return time.perf_counter() >= self.end
 
     def record(self, sent: float, outcome: str) -> None:
@@ -104,11 +108,11 @@ class Run:
         self.latencies.append(self.last - sent)
         self.statuses[outcome] += 1
 
-    def result(self, clients: int) -> Result:
-        """The figures so far."""
+    def result(self, clients: int) -> LoadResult:
+        """Return the figures so far."""
         ordered = sorted(self.latencies)
         errors = sum(count for outcome, count in self.statuses.items() if outcome != "200")
-        return Result(
+        return LoadResult(
             clients=clients,
             requests=len(ordered) - errors,
             errors=errors,
@@ -120,7 +124,7 @@ class Run:
 
 
 class Exchange(asyncio.Protocol):
-    """One connection: request, answer, request, answer."""
+    """A connection that sends its next request after each answer."""
 
     def __init__(self, run: Run) -> None:
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -134,14 +138,14 @@ class Exchange(asyncio.Protocol):
         self._send()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; what is no HTTP ends the connection."""
+        """Parse the data; anything but HTTP ends the connection."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self._transport.abort()
 
     def on_message_complete(self) -> None:
-        """Called by the parser: count the answer and send the next request."""
+        """Count the answer and send the next request; the parser calls this."""
         if self._sent is not None:
             self._run.record(self._sent, str(self._parser.get_status_code()))
         self._sent = None
@@ -175,7 +179,7 @@ async def _client(run: Run, host: str, port: int) -> None:
         await exchange.closed
 
 
-async def _carry_out(plan: Plan) -> Result:
+async def _carry_out(plan: Plan) -> LoadResult:
     address = urlsplit(plan.url)
     run = Run(plan)
     tasks = [

@@ -1,4 +1,4 @@
-"""What gateway and function cost: a route that does nothing, through the emulator and under bare uvicorn."""
+"""Measures the overhead of gateway and function: a route that does nothing, through the emulator and under uvicorn."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from pathlib import Path
 
 import httpx
 
-from local.bench.load import Plan, Result, measure, request_text
+from local.bench.load import LoadResult, Plan, measure, request_text
 from local.client import Connection, ToolError
 from local.up.settings import ROOT
 
 __all__ = ["CLIENTS", "free_port", "overhead"]
 
 CLIENTS = (1, 50)
-#: Cheap, and behind the check of the key as every route is.
+#: A cheap route, which checks the key as every route does.
 ROUTE = "/configure/providers"
 _START_S = 30.0
 
 
-def overhead(connection: Connection, state: Path, seconds: float) -> dict[str, list[Result]]:
-    """Results for each number of clients: "gateway" and, on the same settings, "uvicorn"."""
+def overhead(connection: Connection, state: Path, seconds: float) -> dict[str, list[LoadResult]]:
+    """Return the results for each number of clients: "gateway" and, with the same settings, "uvicorn"."""
     results = {"gateway": _measured(connection.url, connection.key, seconds)}
     with _bare_uvicorn(state) as url:
         results["uvicorn"] = _measured(url, connection.key, seconds)
@@ -35,7 +35,7 @@ def overhead(connection: Connection, state: Path, seconds: float) -> dict[str, l
 
 
 def function_environment(state: Path) -> dict[str, str]:
-    """This process' environment with the settings that `make up` gave its functions; raises ToolError."""
+    """Return this process' environment with the settings that `make up` gave its functions; raises ToolError."""
     file = state / "functions.env.json"
     try:
         given: Mapping[str, str] = json.loads(file.read_text(encoding="utf-8"))["Parameters"]
@@ -45,7 +45,7 @@ def function_environment(state: Path) -> dict[str, str]:
     return {**os.environ, **given, "PYTHONPATH": os.pathsep.join(layers)}
 
 
-def _measured(url: str, key: str, seconds: float) -> list[Result]:
+def _measured(url: str, key: str, seconds: float) -> list[LoadResult]:
     request = (request_text(url, "GET", ROUTE, key),)
     return [measure(Plan(url, request, clients, seconds)) for clients in CLIENTS]
 
@@ -79,7 +79,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Texts for measuring: made up, alike in kind but no two the same, in several languages; same seed, same texts."""
+"""Generates texts for measurements: all different, in several languages; the same seed gives the same texts."""
 
 from __future__ import annotations
 
@@ -57,18 +57,18 @@ _QUESTIONS = {
     "fr": ("Que cherche {who} à {place} ?", "Où part la commande {code} ?", "{who} et {thing}"),
     "es": ("¿Qué necesita {who} en {place}?", "¿Dónde llega el pedido {code}?", "{thing} de {who}"),
 }
-#: English is said more often than the others, as it is where agents are used.
+#: English is more frequent than the others, as it is among users of agents.
 _LANGUAGES = ("en", "en", "en", "en", "vi", "vi", "de", "fr", "es", "en")
 
 
 def memories(count: int, seed: int = 7) -> list[str]:
-    """``count`` statements of one to three sentences; no two are the same."""
+    """Return ``count`` different statements of one to three sentences."""
     chance = random.Random(seed)
     return [_statement(chance, place) for place in range(count)]
 
 
 def queries(count: int, seed: int = 11) -> list[str]:
-    """``count`` questions about what `memories` says."""
+    """Return ``count`` questions about the statements of `memories`."""
     chance = random.Random(seed)
     return [_filled(chance, _QUESTIONS, number) for number in range(count)]
 

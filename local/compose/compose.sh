@@ -1,5 +1,5 @@
 #!/bin/sh
-# The three compose files as one project: compose.sh up | build | down | sizes
+# Runs the three compose files as one project: compose.sh up | build | down | sizes
 #   INFRASTRUCTURE=lite (default: Milvus Lite) or standalone
 set -eu
 cd "$(dirname "$0")"
@@ -18,7 +18,7 @@ compose() {
         --file "$infrastructure" --file models.yaml --file app.yaml "$@"
 }
 
-# Some wrappers of docker compose lose its exit code: what counts is what the engine says.
+# Some wrappers of docker compose lose its exit code, so the state of the engine counts.
 must_be_healthy() {
     for service in "$@"; do
         containers=$(compose ps --quiet "$service")
@@ -37,12 +37,12 @@ said_by() {
     docker logs --since "$(docker inspect --format '{{.State.StartedAt}}' "$1")" "$1" 2>&1
 }
 
-# What a service has done about damage since it started.
+# Shows what a service has repaired since it started.
 tell_notes_of() {
     said_by "$(compose ps --all --quiet "$1")" | sed -n "s/^note: /$1: /p"
 }
 
-# Returns when the check of ledger and index has ended; when it refused, with what it said.
+# Waits until the check of ledger and index has ended; if it failed, shows its output.
 stores_must_fit() {
     container=$(compose ps --all --quiet stores)
     code=$(docker wait "$container")
@@ -68,7 +68,7 @@ case "${1:-}" in
             echo "The key lies in $key"
         fi
         compose build --quiet
-        # In order, each when what it needs is healthy.
+        # Starts them in order, each when the parts that it needs are healthy.
         compose up --detach --wait milvus
         must_be_healthy milvus
         tell_notes_of milvus

@@ -1,4 +1,4 @@
-"""Command line of the demo: tells the story, asks, and shows what came back."""
+"""The command line of the demo: replays the story, asks the questions, and shows the answers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from local.client import Client, add_options, llm_configured, read_connection
 from local.demo.replay import Asked, Replay
 from local.demo.story import DAYS, QUESTIONS
+from local.results.report import Table
+from local.results.result import show
 
 __all__ = ["main"]
 
@@ -20,27 +21,27 @@ FORGETLESS_LLM_MODEL set for `make up`, this demo shows extraction and supersess
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Replay and ask; raises ToolError. Ends with 0 however good the answers are."""
+    """Replay and ask; raises ToolError. The exit code is 0 however good the answers are."""
     options = _parser().parse_args(arguments)
     console = Console()
     with Client(read_connection(options, environment)) as client:
-        _act(console, Replay(client, "demo", infer=False), options.top_k, keep=options.keep)
+        _replay_and_ask(console, Replay(client, "demo", infer=False), options.top_k, keep=options.keep)
         if llm_configured(client.settings()):
             console.rule("the same story, with facts extracted by the LLM")
-            _act(console, Replay(client, "demo-facts", infer=True), options.top_k, keep=options.keep)
+            _replay_and_ask(console, Replay(client, "demo-facts", infer=True), options.top_k, keep=options.keep)
         else:
             console.print(_WITHOUT_LLM, soft_wrap=True)
     return 0
 
 
-def _act(console: Console, replay: Replay, top_k: int, *, keep: bool) -> None:
+def _replay_and_ask(console: Console, replay: Replay, top_k: int, *, keep: bool) -> None:
     replay.forget()
     try:
         _tell(console, replay)
         asked = []
         for one in replay.ask(top_k):
             asked.append(one)
-            console.print(_answers(one))
+            _show_answers(console, one)
         good = sum(one.good for one in asked)
         slowest = max(one.seconds for one in asked) * 1000
         console.print(
@@ -68,24 +69,15 @@ def _tell(console: Console, replay: Replay) -> None:
     console.print()
 
 
-def _answers(asked: Asked) -> Table:
+def _show_answers(console: Console, asked: Asked) -> None:
     mark = "[green]✓[/]" if asked.good else "[yellow]·[/]"
     question, took = asked.question, f"[dim]{asked.seconds * 1000:.0f} ms[/]"
-    table = Table(
-        title=f"{mark} {question.user}: [bold]{escape(question.text)}[/]  {took}",
-        title_justify="left",
-        show_header=False,
-        expand=True,
+    console.print(f"{mark} {question.user}: [bold]{escape(question.text)}[/]  {took}", soft_wrap=True)
+    rows = tuple(
+        (f"{result['score']:.2f}", str((result.get("metadata") or {}).get("day", "")), result["memory"])
+        for result in asked.results
     )
-    table.add_column("score", justify="right", width=5)
-    table.add_column("day", width=10)
-    table.add_column("memory", ratio=1)
-    for result in asked.results:
-        day = (result.get("metadata") or {}).get("day", "")
-        table.add_row(f"{result['score']:.2f}", str(day), escape(result["memory"]))
-    if not asked.results:
-        table.add_row("", "", "[dim]nothing found[/]")
-    return table
+    show(console, Table(("score", "day", "memory"), rows or (("", "", "nothing found"),), left=(1, 2)))
 
 
 def _show_superseded(console: Console, replay: Replay) -> None:

@@ -15,7 +15,7 @@ __all__ = ["Asked", "Replay", "Told"]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One sitting and what the service remembers of it."""
+    """One session and what the service remembers of it."""
 
     day: Day
     results: list[dict[str, Any]]
@@ -24,7 +24,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One question and what came back, best first."""
+    """One question and its results, best first."""
 
     question: Question
     results: list[dict[str, Any]]
@@ -32,13 +32,13 @@ class Asked:
 
     @property
     def good(self) -> bool:
-        """Whether a shown result says what a good answer contains."""
+        """Return whether a result contains the expected word."""
         return any(self.question.expected.casefold() in result["memory"].casefold() for result in self.results)
 
 
 @dataclass(slots=True)
 class Replay:
-    """The story under users of its own: ``prefix`` keeps two replays apart."""
+    """Replays the story for users of its own; ``prefix`` keeps two replays apart."""
 
     client: Client
     prefix: str
@@ -46,16 +46,16 @@ class Replay:
     _ids: dict[str, list[str]] = field(default_factory=dict)
 
     def user(self, name: str) -> str:
-        """The user_id of one person."""
+        """Return the user_id of one person."""
         return f"{self.prefix}-{name}"
 
     def forget(self) -> None:
-        """Remove what an earlier replay left."""
+        """Delete the memories of an earlier replay."""
         for name in dict.fromkeys(day.user for day in DAYS):
             self.client.delete_user(self.user(name))
 
     def tell(self) -> Iterator[Told]:
-        """Add day by day, in order."""
+        """Add the messages day by day, in order."""
         for day in DAYS:
             began = time.perf_counter()
             answer = self.client.add(
@@ -73,7 +73,7 @@ class Replay:
             yield Asked(question, results, time.perf_counter() - began)
 
     def superseded(self) -> Iterator[list[dict[str, Any]]]:
-        """The history of each memory that was stored and that lists no longer show."""
+        """Return the history of each memory that was stored and that lists no longer show."""
         for name, ids in self._ids.items():
             listed = self.client.call("GET", "/memories", params={"user_id": self.user(name), "top_k": 1000})
             live = {memory["id"] for memory in listed["results"]}

@@ -9,14 +9,14 @@ __all__ = ["DAYS", "QUESTIONS", "Day", "Question"]
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What one person and the assistant said in one sitting; the person speaks first, then they take turns."""
+    """A session of one person and the assistant; the person speaks first, then they take turns."""
 
     date: str
     user: str
     said: tuple[str, ...]
 
     def messages(self) -> list[dict[str, str]]:
-        """The messages as they go over the wire."""
+        """Return the messages as the API takes them."""
         return [
             {"role": "user" if place % 2 == 0 else "assistant", "content": text} for place, text in enumerate(self.said)
         ]
@@ -24,7 +24,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked on the last day about one person, and a word that a good answer contains."""
+    """A question on the last day about one person, and a word that a good answer contains."""
 
     user: str
     text: str

@@ -15,13 +15,13 @@ import uvloop
 from local.emulator.emulator import Emulator, run
 from local.emulator.servers import PortInUseError
 from local.emulator.settings import Overrides, Settings, read_limits, read_overrides
+from local.emulator.specs import TemplateError
 from local.emulator.sqs.queue_file import StateError
-from local.emulator.template.model import TemplateError
 from local.private_files import keep_private
 
 #: The template, a file beside it or an argument cannot be used.
 EXIT_USAGE = 2
-#: A port is taken.
+#: A port is in use.
 EXIT_PORT = 3
 
 _EXAMPLES = """examples:
@@ -114,15 +114,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     add("--port", type=int, default=3000, help="port of the gateway, 0 for any (default %(default)s)")
     add("--queue-port", type=int, default=9324, help="port of SQS and the status (default %(default)s)")
-    add("--invoke-port", type=int, help="port of Lambda's Invoke API, as 3001 (default: not served)")
+    add("--invoke-port", type=int, help="port of Lambda's Invoke API, for example 3001 (default: not served)")
     add("--env-vars", type=Path, metavar="FILE.json", help="variables, in the format of sam local --env-vars")
     add("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the template")
     add("--max-environments", nargs="+", action="extend", default=[], metavar="N | FUNCTION=N",
         help="most environments of every or one function (default: the template's, else twice the cores)")  # fmt: skip
     add("--freeze", action="store_true", help="stop environments between invocations, as Lambda does")
-    add("--reload", action="store_true", help="take changes of code and template without a restart")
+    add("--reload", action="store_true", help="apply changes of code and template without a restart")
     add("--functions-at", default="", metavar="URL",
-        help="run no function here but invoke them there, as at `sam local start-lambda`")  # fmt: skip
+        help="invoke functions at this URL (as of `sam local start-lambda`) instead of running them here")  # fmt: skip
     return parser
 
 

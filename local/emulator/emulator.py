@@ -1,4 +1,4 @@
-"""The emulator put together: template, queues, environments, gateway and triggers."""
+"""Puts the emulator together: template, queues, environments, gateway and triggers."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from local.emulator.asgi import Application
 from local.emulator.environments.environment import Launch
-from local.emulator.environments.gate import StartGate
 from local.emulator.environments.logs import FunctionLog
-from local.emulator.environments.pool import Pool, PoolLimits
+from local.emulator.environments.pool import Pool, PoolLimits, StartGate
 from local.emulator.environments.remote import RemoteFunction
 from local.emulator.environments.variables import function_variables
 from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.invoke_api import InvokeApi
 from local.emulator.reload import Watch
-from local.emulator.servers import Application, HttpServer, listen
+from local.emulator.servers import HttpServer, listen
 from local.emulator.settings import Settings
+from local.emulator.specs import ApiSpec, FunctionSpec, Place, Template, TemplateError
 from local.emulator.sqs.app import QueueServer
 from local.emulator.sqs.operations import Operations
 from local.emulator.sqs.service import QueueService
 from local.emulator.sqs.store import Store
-from local.emulator.template.model import ApiSpec, FunctionSpec, Place, Template, TemplateError
 from local.emulator.template.reader import read_template
 from local.emulator.triggers.queue_poller import DEFAULT_CONCURRENCY, QueuePoller
 from local.emulator.triggers.schedule import Schedule
 
-#: What the template itself is called among the things that are watched.
+#: The name of the template itself among the things that are watched.
 _TEMPLATE = "the template"
 
 
@@ -51,11 +51,11 @@ class Emulator:
         #: What was damaged and set aside at the start.
         self.notes: tuple[str, ...] = ()
         self.gateway_url = self.queue_url = self.invoke_url = ""
-        #: Set when the template itself changed and can be read: whoever runs the emulator starts it anew.
+        #: Set when the template has changed and can be read; whoever runs the emulator then restarts it.
         self.outdated = asyncio.Event()
 
     async def __aenter__(self) -> Emulator:
-        """Start everything; on an error nothing is left running.
+        """Start everything; after an error nothing is left running.
 
         Raises:
             TemplateError, PortInUseError, StateError: with a text for whoever started it.
@@ -110,7 +110,7 @@ class Emulator:
         for queue in template.queues:
             await service.put_queue(queue.name, queue.attributes)
         for name in {event.queue for event in template.queue_events}:
-            # Only this emulator's pollers read such a queue, and those of an earlier run are gone.
+            # Only this emulator's pollers read such a queue, and those of an earlier run have ended.
             await service.run(partial(Store.release, name=name))
         return service
 
@@ -140,7 +140,7 @@ class Emulator:
         self._stack.push_async_callback(server.stop)
 
     async def _drain(self, service: QueueService) -> None:
-        """Give requests in progress a moment, then end their environments, so that every one is answered."""
+        """Wait a moment for requests in progress, then end their environments, so that every request is answered."""
         for server in self._servers:
             server.refuse()
         service.end_polls()
@@ -175,7 +175,7 @@ class Emulator:
             self._stack.push_async_callback(schedule.stop)
 
     def _watch(self, template: Template, place: Place, log: FunctionLog) -> None:
-        """Give changed functions new environments; a changed template is for whoever runs the emulator."""
+        """Give changed functions new environments; after a change of the template, set `outdated`."""
         line = _line_of(log, "emulator")
 
         def changed(names: list[str]) -> None:
@@ -233,7 +233,7 @@ def _reachable(host: str) -> str:
 
 
 async def run(settings: Settings, ready: Any, stopped: asyncio.Event) -> None:
-    """Run the emulator until `stopped` is set; `ready` is called with it whenever it takes requests anew."""
+    """Run the emulator until `stopped` is set; `ready` is called with it after each start."""
     while not stopped.is_set():
         async with Emulator(settings) as emulator:
             ready(emulator)

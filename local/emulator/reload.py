@@ -1,4 +1,4 @@
-"""Noticing changed files, for `--reload`: the code of functions, their layers, and the template itself."""
+"""Notices changed files for `--reload`: the code of functions, their layers, and the template."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-#: Between two looks, in seconds.
+#: Seconds between two checks.
 LOOK_SECONDS = 0.5
 _SKIPPED = ("__pycache__", "node_modules")
 
@@ -32,7 +32,7 @@ def snapshot(paths: Iterable[Path]) -> Snapshot:
 def _add(found: Snapshot, path: str) -> None:
     try:
         status = os.stat(path)
-    except OSError:  # it went away meanwhile, which the next look shows
+    except OSError:  # The file was deleted meanwhile, which the next check shows.
         return
     found[path] = (status.st_mtime_ns, status.st_size)
 
@@ -46,11 +46,11 @@ class Watch:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to watch."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Look no more."""
+        """Stop watching."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -63,7 +63,7 @@ class Watch:
                 self._changed(names)
 
     def look(self) -> list[str]:
-        """Return whose paths changed since the last look."""
+        """Return the names whose paths have changed since the last check."""
         now = {name: snapshot(some) for name, some in self._paths.items()}
         names = [name for name, files in now.items() if files != self._seen[name]]
         self._seen = now

@@ -1,4 +1,4 @@
-"""Serving ASGI applications with uvicorn inside a loop that has an owner of its own."""
+"""Serves ASGI applications with uvicorn inside an event loop that the emulator owns."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import asyncio
 import contextlib
 import math
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 import uvicorn
 
-from local.emulator.gateway.app import Receive, Scope, Send
-
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from local.emulator.asgi import Application
 
 
 class PortInUseError(Exception):
-    """A port cannot be listened on; the text names it."""
+    """A port cannot be used; the text names it."""
 
 
 class _Server(uvicorn.Server):
@@ -31,7 +29,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket; port 0 means any free one.
 
     Raises:
-        PortInUseError: the port is taken or none, or the address is not this machine's.
+        PortInUseError: the port is in use or invalid, or the address is not this machine's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -60,17 +58,17 @@ class HttpServer:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to serve and return when requests are taken."""
+        """Begin to serve, and return when requests are accepted."""
         self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[self._listener]))
         while not self._server.started and not self._task.done():
             await asyncio.sleep(0.005)
 
     def refuse(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         self._server.should_exit = True
 
     async def stop(self) -> None:
-        """Take no more connections and return when the requests in progress are answered."""
+        """Accept no more connections, and return when the requests in progress are answered."""
         self.refuse()
         if self._task is not None:
             await asyncio.wait([self._task])

@@ -1,4 +1,4 @@
-"""What the emulator is told on its command line, read and checked."""
+"""The settings of the emulator, read from its command line and checked."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local.emulator.template.model import FunctionSpec, TemplateError
+from local.emulator.specs import FunctionSpec, TemplateError
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """Variables set over the template's: for all functions, and for one by its logical id."""
+    """Variables that override the template's: for all functions, and for one by its logical id."""
 
     shared: dict[str, str] = field(default_factory=dict)
     functions: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""The states of an execution environment: what may follow what, with no HTTP and no process in it.
+"""The states of an execution environment and their transitions, without HTTP and processes.
 
-A transition that the table does not name is refused. The order of a healthy life is
-starting, idle, (busy, answered, idle) again and again, gone. A runtime whose connection ends while it
-waits for an event, or before it has read one, is leaving: nothing more is given to it.
+A transition that the table does not name is refused. The normal order is starting, idle, then (busy, answered,
+idle) repeatedly, and gone. A runtime whose connection ends while it waits for an event, or before it has read one,
+is leaving: it gets no further event.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where an environment is in its life."""
+    """The state of an environment."""
 
     STARTING = "starting"
     IDLE = "idle"

@@ -1,4 +1,4 @@
-"""Command line of the evaluation: files in, recall out."""
+"""The command line of the evaluation: reads files and prints recall."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pathlib import Path
 from rich.console import Console
 
 from local.client import Client, add_options, read_connection
+from local.evaluate.evaluation import Evaluation, Recipe
 from local.evaluate.locomo import Conversation, read_conversation
-from local.evaluate.replay import Recipe, Replay
-from local.evaluate.report import as_object, as_table
-from local.evaluate.scoring import Answer
+from local.evaluate.recall import Answer
+from local.evaluate.recall_table import recall_figures, recall_table
+from local.results.result import Result, show
 
 __all__ = ["main"]
 
@@ -29,9 +30,9 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     with Client(read_connection(options, environment)) as client:
         for conversation in conversations:
             answers[conversation.name] = _evaluate(client, conversation, recipe, options, console)
-    console.print(as_table(answers))
+    show(console, recall_table(answers))
     if options.json:
-        json.dump(as_object(answers), sys.stdout, indent=1)
+        json.dump(Result("recall", recall_figures(answers)).as_object(), sys.stdout, indent=1)
         sys.stdout.write("\n")
     return 0
 
@@ -39,15 +40,15 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 def _evaluate(
     client: Client, conversation: Conversation, recipe: Recipe, options: argparse.Namespace, console: Console
 ) -> list[Answer]:
-    replay = Replay(client, conversation, recipe)
+    evaluation = Evaluation(client, conversation, recipe)
     try:
         with console.status(f"{conversation.name}: adding {len(conversation.turns)} turns"):
-            replay.load()
+            evaluation.load()
         with console.status(f"{conversation.name}: asking {len(conversation.questions)} questions"):
-            return replay.ask(options.clients)
+            return evaluation.ask(options.clients)
     finally:
         if not options.keep:
-            replay.delete()
+            evaluation.delete()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a conversation in LoCoMo's format")
     parser.add_argument("--plain", action="store_true", help="store the text alone, without the speaker's name")
-    parser.add_argument("--one-run", action="store_true", help="no run for each session: context crosses sessions")
+    parser.add_argument(
+        "--one-run", action="store_true", help="do not use a run for each session, so that context crosses sessions"
+    )
     parser.add_argument("--batch", type=int, default=50, help="turns in one call (default %(default)s)")
     parser.add_argument("--clients", type=int, default=4, help="searches at a time (default %(default)s)")
     parser.add_argument("--keep", action="store_true", help="do not delete the evaluation's users afterwards")

@@ -1,4 +1,4 @@
-"""LoCoMo-format files: the turns of a long conversation, and questions with the turns that answer them."""
+"""Reads files in LoCoMo's format: the turns of a conversation, and questions with the turns that answer them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Conversation", "Question", "Turn", "read_conversation"]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One thing that one speaker said."""
+    """One turn of a speaker."""
 
     id: str
     session: int
@@ -36,7 +36,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One file."""
+    """The content of one file."""
 
     name: str
     turns: tuple[Turn, ...]
@@ -44,16 +44,16 @@ class Conversation:
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """Who speaks, in the order of their first turns."""
+        """Return the speakers, in the order of their first turns."""
         return tuple(dict.fromkeys(turn.speaker for turn in self.turns))
 
     def sessions(self) -> list[list[Turn]]:
-        """The turns in order, one list for each sitting."""
+        """Return the turns in order, one list for each session."""
         return [list(turns) for _, turns in groupby(self.turns, key=lambda turn: turn.session)]
 
 
 def read_conversation(path: Path) -> Conversation:
-    """Read one file; raises ToolError naming the file and what it lacks. Questions without evidence are left out."""
+    """Read one file; raises ToolError that names the file and the fault. Questions without evidence are left out."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         turns = tuple(_turn(raw) for raw in found["turns"])

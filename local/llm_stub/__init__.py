@@ -1,1 +1,1 @@
-"""A chat completion server without a model, for demos, tests and load: facts by a few fixed rules."""
+"""A chat completion server without a model, for demos and tests; a few fixed rules extract the facts."""

@@ -1,4 +1,4 @@
-"""The stub's HTTP side: OpenAI's chat completions, and every way in which an LLM can fail."""
+"""The stub's HTTP server: OpenAI's chat completions, and the ways in which an LLM can fail."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from local.llm_stub.rules import answer_for
 
 __all__ = ["BEHAVIOURS", "make_app"]
 
-#: Behaviours by the model's name; the header `x-stub-behaviour` (the name without "stub-") goes before it.
+#: Behaviours by the model's name. The header `x-stub-behaviour` (the name without "stub-") overrides the model.
 BEHAVIOURS = {
     "stub": "facts by rule",
     "stub-nonsense": "always prose instead of JSON",
@@ -43,7 +43,7 @@ _ERRORS = {
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a completion request holds, as far as the stub cares."""
+    """The parts of a completion request that the stub reads."""
 
     model: str
     system: str
@@ -66,7 +66,7 @@ class _Asked:
 
 
 def make_app(*, latency_ms: float = 300.0) -> Starlette:
-    """The server; each completion takes `latency_ms`, or what the header `x-stub-latency-ms` says."""
+    """Return the server; each completion takes `latency_ms`, or the time in the header `x-stub-latency-ms`."""
     ids = itertools.count(1)
 
     async def completions(request: Request) -> Response:

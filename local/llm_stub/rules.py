@@ -1,4 +1,4 @@
-"""Facts by rule: what stands in for a model's judgement, deterministic and quick."""
+"""Extracts facts by fixed rules, which stand in for a model's judgement."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 __all__ = ["answer_for", "facts_of"]
 
 _DATA = re.compile(r"<data>(.*?)</data>", re.DOTALL)
-#: A sentence ends with a mark before a space: "version 1.2" is none.
+#: A sentence ends with a mark before a space, so "version 1.2" does not end one.
 _SENTENCES = re.compile(r"(?:[^.!?\n]|[.!?](?!\s|$))+")
 #: A sentence that tells something about its speaker, in English or Vietnamese.
 _SELF = re.compile(r"(i|i'm|i've|my|we|our|tôi|mình|em|anh|chị)\b", re.IGNORECASE)
 _STARTS = {"i'm": "is", "i've": "has"}
 _VERBS = {"am": "is", "have": "has", "do": "does", "go": "goes"}
-#: Verbs that take no ending: helpers and irregular pasts.
+#: Verbs that take no ending in the third person: auxiliaries and irregular past forms.
 _FIXED = frozenset({
     "will", "would", "can", "could", "should", "must", "may", "might", "had", "did", "was", "went", "met", "got",
     "said", "ate", "bought", "saw", "took", "made", "found", "left", "lost", "gave", "ran", "won", "drove", "wrote",
     "read", "began", "became",
 })  # fmt: skip
 _ADVERBS = frozenset({"really", "always", "never", "just", "also", "now", "currently", "usually", "often"})
-#: What has one value at a time: a new statement with the same key supersedes the old one.
+#: Facts that have one value at a time: a new statement with the same key supersedes the old one.
 _SINGLE = (
     (re.compile(r"(?P<who>the (?:user|assistant)) (?:now )?(?:lives in|moved to|relocated to)\b", re.I), "home"),
     (re.compile(r"(?P<who>the (?:user|assistant)) (?:now )?(?:works (?:at|for|as))\b", re.I), "work"),
@@ -32,7 +32,7 @@ _SINGLE = (
 
 
 def answer_for(system: str, user: str) -> str:
-    """The reply to a prompt of the service: facts, instructions or a summary, by what the data block holds."""
+    """Reply to a prompt of the service with facts, instructions or a summary, as the data block asks."""
     match = _DATA.search(user)
     data: dict[str, Any] = json.loads(match.group(1)) if match else {}
     if "new_messages" in data:
@@ -51,7 +51,7 @@ def answer_for(system: str, user: str) -> str:
 
 
 def _filled(schema: dict[str, Any], texts: list[str]) -> dict[str, Any]:
-    """Every list of the schema gets all texts, everything else the first."""
+    """Fill a schema: each list gets all texts, each other field gets the first."""
     return {
         name: texts if part.get("type") == "array" else next(iter(texts), None)
         for name, part in schema.get("properties", {}).items()
@@ -59,7 +59,7 @@ def _filled(schema: dict[str, Any], texts: list[str]) -> dict[str, Any]:
 
 
 def facts_of(data: dict[str, Any]) -> list[dict[str, Any]]:
-    """Facts in the form that the service's schema asks for."""
+    """Return facts in the form that the service's schema asks for."""
     speaker = "assistant" if data.get("memories_of") == "agent" else "user"
     existing = {entry["number"]: entry["text"] for entry in data.get("existing_memories", [])}
     facts = []
@@ -79,7 +79,7 @@ def facts_of(data: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _categories(text: str, known: dict[str, str]) -> list[str]:
-    """Those whose name or description has a word of the text."""
+    """Return the categories whose name or description has a word of the text."""
     words = {word for word in re.findall(r"\w+", text.lower()) if len(word) > 3}
     return [name for name, about in known.items() if words & set(re.findall(r"\w+", f"{name} {about}".lower()))]
 

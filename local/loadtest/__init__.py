@@ -1,1 +1,1 @@
-"""The load test of the reference system against a running service, with a report to look at."""
+"""The load test of the reference system, run against this service, with a report."""

@@ -1,4 +1,4 @@
-"""Command line of the load test: `load` drives a running service, `report` and `scaling` read what a run left."""
+"""The command line of the load test: `load` drives a running service, `report` and `scaling` read a run's files."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from rich.console import Console
 
 from local.client import DEFAULT_URL, Client, Connection, ToolError, llm_configured, read_connection, state_folder
 from local.loadtest import preload as preloading
-from local.loadtest.driving import TOOLS
 from local.loadtest.figures import StageFigures, stage_figures
 from local.loadtest.monitor import Monitor
-from local.loadtest.own import llm_stub, own_service
 from local.loadtest.preload import Preload
 from local.loadtest.progress import preload_bar
-from local.loadtest.recording import Recording, new_folder, read_recording
-from local.loadtest.report.load import console_table, write_report
-from local.loadtest.running import Target, run_load
-from local.loadtest.scaling import FULL, check_table, demands, plain_table, scaling_table
+from local.loadtest.report.load_report import stages_table, write_report
+from local.loadtest.result_files import Recording, read_recording
+from local.loadtest.run_load_tool import TOOLS, Target, run_load
+from local.loadtest.scaling import FULL, check_table, demands, scaling_table
 from local.loadtest.scenario import MIXES, Plan, parse_stages, parse_think
+from local.loadtest.scratch_service import llm_stub, scratch_service
 from local.loadtest.sweep import add_options as add_sweep_options
 from local.loadtest.sweep import sweep
 from local.loadtest.versus.command import add_options as add_versus_options
 from local.loadtest.versus.command import versus
+from local.results.result import new_folder, show
 
 __all__ = ["main"]
 
@@ -78,7 +78,7 @@ def _load(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     console.print(f"memories: {preload.memories:,} of {len(preload.names)} users ({added:,} added for this run)")
     console.print(f"report:   {write_report(recording, folder)}")
     stages = stage_figures(plan, recording.run)
-    console.print(console_table(stages))
+    show(console, stages_table(stages))
     return _exit_code(console, stages, recording)
 
 
@@ -92,9 +92,9 @@ def _scaling(options: argparse.Namespace) -> int:
     console.print(
         f"this run beside the model of this machine ({options.cores} cores, all parts and the load generator)"
     )
-    console.print(plain_table(check_table(stages, cores=options.cores, think_s=think_s)))
+    show(console, check_table(stages, cores=options.cores, think_s=think_s))
     console.print(f"deployed: functions as many as needed, other parts below {FULL:.0%} of their cores")
-    console.print(plain_table(scaling_table(needs, think_s=think_s)))
+    show(console, scaling_table(needs, think_s=think_s))
     return 0
 
 
@@ -128,7 +128,7 @@ def _check_mix(client: Client, plan: Plan) -> None:
 def _service(
     console: Console, options: argparse.Namespace, environment: Mapping[str, str]
 ) -> Iterator[tuple[Connection, Path]]:
-    """The service that is asked and its state folder: one that runs, or with --own one that is gone afterwards."""
+    """Give the service under load and its state folder: a running one or, with --own, one that ends afterwards."""
     if not options.own:
         given = {"FORGETLESS_API_KEY": environment.get("KEY", ""), **environment}
         yield read_connection(options, given), (options.state or state_folder(environment)).resolve()
@@ -140,12 +140,12 @@ def _service(
         with console.status("starting a service for this run"):
             llm = llm_stub(Path(scratch)) if options.mix == "extraction" else nullcontext("")
             settings = {"OPENAI_BASE_URL": running.enter_context(llm)}
-            own = running.enter_context(own_service(Path(scratch), settings=settings))
+            own = running.enter_context(scratch_service(Path(scratch), settings=settings))
         yield own.connection, own.state
 
 
 def _watched(console: Console, state: Path, url: str) -> Path | None:
-    """The state folder, if the service that is asked runs there: only then its processes can be looked at."""
+    """Return the state folder if the service under load runs there; only then its processes can be measured."""
     try:
         if Monitor(state).url == url:
             return state
@@ -165,7 +165,7 @@ def _say_plan(console: Console, plan: Plan, tool: str) -> None:
 def _exit_code(console: Console, stages: Sequence[StageFigures], recording: Recording) -> int:
     failed = sum(not sample.ok for sample in recording.run.samples)
     if recording.run.interrupted:
-        console.print("[yellow]stopped before its end; the figures are of what was measured[/yellow]")
+        console.print("[yellow]stopped before its end; the figures cover the measured time[/yellow]")
     if failed:
         console.print(f"[red]{failed} requests failed[/red]")
     elif not recording.run.samples or not stages:
@@ -182,14 +182,16 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    _load_options(commands.add_parser("load", help="preload, drive, report"))
-    report = commands.add_parser("report", help="make the report of a run again")
-    add_sweep_options(commands.add_parser("sweep", help="measure settings beside the default"))
+    _load_options(commands.add_parser("load", help="add memories, drive the load, write the report"))
+    report = commands.add_parser("report", help="write the report of a run again")
+    add_sweep_options(commands.add_parser("sweep", help="compare settings with the default"))
     add_versus_options(commands.add_parser("versus-mem0", help="drive mem0's own server and Forgetless alternately"))
     report.add_argument("folder", type=Path, help="a folder below load-results")
-    scaling = commands.add_parser("scaling", help="what a run says about other numbers of users")
+    scaling = commands.add_parser("scaling", help="predict other numbers of users from a run")
     scaling.add_argument("folder", type=Path, help="a folder below load-results")
-    scaling.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="of that machine (default %(default)s)")
+    scaling.add_argument(
+        "--cores", type=int, default=os.cpu_count() or 1, help="cores of the measured machine (default %(default)s)"
+    )
     return parser
 
 
@@ -206,14 +208,14 @@ def _load_options(parser: argparse.ArgumentParser) -> None:
         "--mix",
         choices=sorted(MIXES),
         default="default",
-        help="80 %% search and 20 %% adds; the adds extracted; search",
+        help="default: 80 %% searches and 20 %% adds; extraction: an LLM extracts the adds; search: searches only",
     )
-    add("--memories", type=int, default=10_000, help="memories that are there before (default %(default)s)")
+    add("--memories", type=int, default=10_000, help="memories that exist before the load (default %(default)s)")
     add("--users", type=int, default=60, help="users who have them (default %(default)s)")
     add("--batch", type=int, default=100, help="memories of one add of the preload (default %(default)s)")
-    add("--quick", action="store_true", help="a short form that shows that all of it works; its figures mean little")
+    add("--quick", action="store_true", help="a short run that shows that everything works; its figures mean little")
     add("--own", action="store_true", help="start a service for this run (and an LLM stub, if the mix extracts)")
-    add("--cold", action="store_true", help="do not wake the functions before the load")
+    add("--cold", action="store_true", help="do not warm up the functions before the load")
     add("--keep", action="store_true", help="keep the memories, so that the next run finds them")
     add("--state", type=Path, help="the state folder of `make up` (FORGETLESS_STATE, .forgetless)")
     add("--out", type=Path, default=Path("load-results"), help="where results go (default %(default)s)")

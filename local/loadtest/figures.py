@@ -1,4 +1,4 @@
-"""The arithmetic of the report: from samples and looks to figures by stage and over time."""
+"""Computes the figures of a report, by stage and over time, from samples and measurements of processes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from local.loadtest.driving import Run
-from local.loadtest.samples import Sample, parts_of
+from local.loadtest.result_files import Run, Sample, parts_of
 from local.loadtest.scenario import Plan
 
 __all__ = ["Latency", "StageFigures", "Timeline", "latency", "percentile", "slope", "stage_figures", "timeline"]
 
-#: Seconds that one point of the plots over time stands for.
+#: Seconds of one point in the plots over time.
 BIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds of so many answers."""
+    """The latency of answers, in milliseconds."""
 
     count: int
     p50: float
@@ -33,7 +32,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class StageFigures:
-    """One stage: what its users got, and what that took."""
+    """The figures of one stage."""
 
     users: int
     seconds: float
@@ -42,22 +41,22 @@ class StageFigures:
     latency: Latency
     kinds: dict[str, Latency]
     statuses: dict[str, int]
-    #: Mean milliseconds of a search by part; "rest" is what no header tells: the way there and back.
+    #: Mean milliseconds of a search by part; "rest" is the time that no header covers, such as the network's.
     parts: dict[str, float]
-    #: Of the embedder: mean milliseconds that a text waits, and that a batch takes.
+    #: The embedder's mean milliseconds of a text in the queue, and of a batch.
     embedder: dict[str, float]
-    #: By part: CPU in percent of one core, and the most bytes.
+    #: CPU of each part in percent of one core, and its peak memory in bytes.
     cpu_percent: dict[str, float] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
 
     @property
     def per_second(self) -> float:
-        """Good answers in a second."""
+        """Return the good answers in a second."""
         return (self.requests - self.errors) / self.seconds if self.seconds else 0.0
 
     @property
     def cpu_ms(self) -> dict[str, float]:
-        """Milliseconds of CPU of each part for one request."""
+        """Return the milliseconds of CPU of each part for one request."""
         rate = self.requests / self.seconds if self.seconds else 0.0
         return {part: percent * 10 / rate for part, percent in self.cpu_percent.items()} if rate else {}
 
@@ -79,12 +78,12 @@ class Timeline:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile of values in order: the least that at least `share` of them do not exceed."""
+    """Return the nearest-rank percentile of sorted values: the lowest that at least `share` of them do not exceed."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0
 
 
 def latency(samples: Sequence[Sample]) -> Latency:
-    """Of the good answers; an error that comes fast makes nothing faster."""
+    """Return the latency of the good answers; fast errors do not improve it."""
     ordered = sorted(sample.ms for sample in samples if sample.ok)
     mean = sum(ordered) / len(ordered) if ordered else 0.0
     p50, p95, p99 = (percentile(ordered, share) for share in (0.5, 0.95, 0.99))
@@ -92,14 +91,14 @@ def latency(samples: Sequence[Sample]) -> Latency:
 
 
 def slope(at: Sequence[float], values: Sequence[float]) -> float | None:
-    """How much a value grows in a second, by least squares; None without two different times."""
+    """Return the growth of a value in a second, by least squares; None without two different times."""
     if len(set(at)) < 2:
         return None
     return statistics.linear_regression(at, values).slope
 
 
 def stage_figures(plan: Plan, run: Run) -> list[StageFigures]:
-    """Each stage that was reached; one that was broken off counts as long as it lasted."""
+    """Return the figures of each stage that was reached; an interrupted one counts for the time it lasted."""
     origin = _origin(run.samples)
     stop = math.inf if run.stopped_at is None else run.stopped_at - origin
     return [
@@ -110,7 +109,7 @@ def stage_figures(plan: Plan, run: Run) -> list[StageFigures]:
 
 
 def timeline(plan: Plan, run: Run) -> Timeline:
-    """What the plots over time show."""
+    """Return the figures of the plots over time."""
     origin = _origin(run.samples)
     bins: defaultdict[int, list[Sample]] = defaultdict(list)
     for sample in run.samples:
@@ -186,20 +185,20 @@ def _embedder(looks: Sequence[Mapping[str, Any]], began: float, end: float) -> d
 
 
 def _origin(samples: Sequence[Sample]) -> float:
-    """Seconds since the epoch when the run's clock began."""
+    """Return the start of the run's clock, in seconds since the epoch."""
     return min((sample.sent - sample.at for sample in samples), default=0.0)
 
 
 def _around(
     looks: Sequence[Mapping[str, Any]], began: float, end: float
 ) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    """The first and the last look within a stretch of time; None where there are not two."""
+    """Return the first and the last measurement within a period, or None if there are not two."""
     within = [look for look in looks if began <= look["time"] <= end]
     return (within[0], within[-1]) if len(within) > 1 else (None, None)
 
 
 def _spaced(looks: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Pairs of looks about `BIN_S` apart: a second is too short for the kernel's ticks."""
+    """Return pairs of measurements about `BIN_S` apart, because a second is too short for the kernel's ticks."""
     kept: list[Mapping[str, Any]] = []
     for look in looks:
         if not kept or look["time"] - kept[-1]["time"] >= BIN_S * 0.9:
@@ -208,7 +207,7 @@ def _spaced(looks: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any],
 
 
 def _rates(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, float]:
-    """CPU of each part between two looks, in percent of one core."""
+    """Return the CPU of each part between two measurements, in percent of one core."""
     seconds = after["time"] - before["time"]
     return {
         part: (spent - before["cpu_s"].get(part, 0.0)) * 100 / seconds for part, spent in sorted(after["cpu_s"].items())

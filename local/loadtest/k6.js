@@ -1,5 +1,5 @@
-// The scenario for k6: users that ask, think and ask again. One JSON line for each answer goes to the console,
-// which local/loadtest/driving.py points at the file of samples; k6's own outputs cost several times as much.
+// The scenario for k6: users who send requests with think time between them. One JSON line for each answer goes to the console,
+// which local/loadtest/run_load_tool.py directs to the file of samples; k6's own outputs need several times the CPU.
 import http from 'k6/http';
 import exec from 'k6/execution';
 import { sleep } from 'k6';
@@ -33,7 +33,7 @@ export default function () {
   const request = requests[exec.scenario.iterationInTest % requests.length];
   const began = Date.now();
   const answer = http.post(plan.url + request.path, request.body, parameters);
-  // A broken connection has status 0; an answer without results is none.
+  // A broken connection has status 0; an answer without results is an error.
   const good = answer.status === 200 && answer.body && answer.body.includes('"results"');
   console.log(
     JSON.stringify({

@@ -1,4 +1,4 @@
-"""The scenario for locust: the same plan, requests and samples as k6.js. Run by locust, never imported by us."""
+"""The scenario for locust, with the same plan, requests and samples as k6.js. Only locust imports this file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Stages(LoadTestShape):  # type: ignore[misc]  # locust is not in the envir
     began: ClassVar[float] = 0.0
 
     def tick(self) -> tuple[int, float] | None:
-        """How many users there shall be now, and how fast they come."""
+        """Return the current number of users, and how many are added in a second."""
         if not Stages.began:
             Stages.began = time.time()
         at, before, end = time.time() - Stages.began, 0, 0.0
@@ -40,19 +40,19 @@ class Stages(LoadTestShape):  # type: ignore[misc]  # locust is not in the envir
 
 
 class Person(FastHttpUser):  # type: ignore[misc]
-    """Asks, thinks, asks again."""
+    """A user who sends requests with think time between them."""
 
     host = PLAN["url"]
     network_timeout = 40.0
     connection_timeout = 40.0
 
     def wait_time(self) -> float:
-        """Seconds until the next request."""
+        """Return the seconds until the next request."""
         return random.uniform(*PLAN["think_s"])
 
     @task  # type: ignore[untyped-decorator]
     def ask(self) -> None:
-        """One request and its sample."""
+        """Send one request and record its sample."""
         request = next(COMING)
         began, clock = time.time(), time.perf_counter()
         answer = self.client.post(request["path"], data=request["body"].encode(), headers=HEADERS, name=request["kind"])

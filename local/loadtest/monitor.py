@@ -1,4 +1,4 @@
-"""CPU and memory of each part of the service while it is under load, and of the load generator itself."""
+"""Measures CPU and memory of each part of the service under load, and of the load generator."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from local.up.record import is_locked, read_record
 __all__ = ["LOAD_GENERATOR", "OTHERS", "Monitor"]
 
 LOAD_GENERATOR = "load generator"
-#: What this machine does besides: on a busy one, latencies say little.
+#: The other programs of this machine; if they are busy, latencies say little.
 OTHERS = "other programs"
-#: Seconds between two looks at memory and at who is there; both cost more than CPU times.
+#: Seconds between two readings of memory and of the list of processes, which cost more than CPU times.
 SLOW_S = 5.0
 _FUNCTION_NAME = "AWS_LAMBDA_FUNCTION_NAME"
-#: Sums of the embedder's own metrics: texts' waits in its queue, its batches' time in the model.
+#: Sums from the embedder's metrics: waiting time of texts, and time of batches in the model.
 _METRIC = re.compile(r"^embedder_(queue_wait|inference)_seconds_(sum|count) (\S+)$", re.MULTILINE)
 
 
 class Monitor:
-    """Looks at the processes of the `make up` on a state folder; raises ToolError when none runs there."""
+    """Measures the processes of the `make up` on a state folder; raises ToolError when none runs there."""
 
     def __init__(self, state: Path, *, load_pid: int | None = None) -> None:
         record = read_record(state) if is_locked(state) else None
@@ -50,7 +50,7 @@ class Monitor:
         self._count()
 
     def look(self) -> dict[str, Any]:
-        """One line: the time, each part's CPU seconds since the beginning, its bytes and number of processes."""
+        """Measure once: the time, and each part's CPU seconds since the beginning, bytes and number of processes."""
         now = time.monotonic()
         slow = now - self._slow_at >= SLOW_S
         if slow:
@@ -84,7 +84,7 @@ class Monitor:
             except psutil.Error:
                 continue
             seconds = times.user + times.system
-            # What ran before the first look has a past that is not ours to count; what came later is new.
+            # The CPU time of a process from before the first measurement does not count; later processes count from 0.
             before = self._seconds.get(pid, 0.0 if self._looked else seconds)
             self._spent[part] += max(0.0, seconds - before)
             self._seconds[pid] = seconds
@@ -100,7 +100,7 @@ class Monitor:
                 full = process.memory_full_info()
             except psutil.Error:
                 continue
-            # What processes share counts once (PSS), where the system tells it.
+            # Shared memory counts once (PSS), where the system reports it.
             sizes[part] += getattr(full, "pss", 0) or full.rss
         return dict(sizes)
 
@@ -121,7 +121,7 @@ class Monitor:
 
 
 def _busy_s() -> float:
-    """Seconds that all cores together have worked since the machine was started."""
+    """Return the seconds that all cores together have worked since the machine was started."""
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
 

@@ -1,4 +1,4 @@
-"""The memories that are there before the load: many users, some with many, added in large batches."""
+"""Adds the memories that exist before the load, in large batches: many users, some with many memories."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from local.client import Client, ToolError
+from local.loadtest.conversation_texts import LANGUAGES, turn
 from local.loadtest.scenario import user_name
-from local.loadtest.texts import LANGUAGES, turn
 
 __all__ = ["Preload", "forget", "load", "shares", "warm"]
 
-#: Adds at a time.
+#: Adds in parallel.
 LOADERS = 2
-#: An add that fails is halved down to this.
+#: The smallest batch into which an add that fails is halved.
 SMALLEST_BATCH = 5
-#: Searches at a time that wake the functions.
+#: Searches in parallel that warm up the functions.
 WARM = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Preload:
-    """So many memories for so many users, so many in one add."""
+    """The numbers of memories, of users, and of memories in one add."""
 
     memories: int = 10_000
     users: int = 60
@@ -31,12 +31,12 @@ class Preload:
 
     @property
     def names(self) -> list[str]:
-        """The users, from the one with most memories to the one with fewest."""
+        """Return the users, from the one with the most memories to the one with the fewest."""
         return [user_name(self.memories, number) for number in range(min(self.users, self.memories))]
 
 
 def shares(preload: Preload) -> dict[str, int]:
-    """How many memories each user has: one each, the rest in proportion to 1/√rank."""
+    """Return how many memories each user has: one each, and the rest in proportion to 1/√rank."""
     names = preload.names
     weights = [1 / (1 + place) ** 0.5 for place in range(len(names))]
     spare = preload.memories - len(names)
@@ -46,9 +46,9 @@ def shares(preload: Preload) -> dict[str, int]:
 
 
 def load(client: Client, preload: Preload, progress: Callable[[int], None], *, empty: bool = False) -> int:
-    """Have the memories there and return how many were added; those that an earlier run kept are used again.
+    """Add the missing memories and return how many were added; those that an earlier run kept are used again.
 
-    `empty` says that there is nothing yet, so that nobody is asked.
+    `empty` says that there are no memories yet, so that the service is not asked.
     """
     wanted = shares(preload)
     entities = [] if empty else client.call("GET", "/entities")
@@ -78,7 +78,7 @@ def warm(client: Client, preload: Preload) -> None:
 
 
 def forget(client: Client, preload: Preload) -> None:
-    """Delete all that the users have, also what the load added."""
+    """Delete all memories of the users, also those that the load added."""
     for name in preload.names:
         client.delete_user(name)
 
@@ -94,7 +94,7 @@ def _add(client: Client, user: str, texts: list[str]) -> int:
     try:
         return len(client.add(messages, user_id=user, infer=False)["results"])
     except ToolError:
-        # A slow or busy machine does not embed so many in time; what was refused was not stored.
+        # A slow or busy machine cannot embed so many in time; nothing of a refused add was stored.
         if len(texts) <= SMALLEST_BATCH:
             raise
         middle = len(texts) // 2

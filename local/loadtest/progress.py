@@ -1,4 +1,4 @@
-"""What the user sees while a load runs: one line that moves on a terminal, a line every ten seconds elsewhere."""
+"""Shows the progress of a load: one moving line on a terminal, a line every ten seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.status import Status
 
 from local.loadtest.figures import percentile
-from local.loadtest.samples import Sample
+from local.loadtest.result_files import Sample
 from local.loadtest.scenario import Plan
 
 __all__ = ["LoadView", "preload_bar"]
 
-#: Seconds of answers that the rate and the latency on the line are of.
+#: The rate and the latency on the line cover the answers of this many seconds.
 RECENT_S = 10.0
 _PLAIN_EVERY_S = 10.0
 
 
 class LoadView:
-    """The line; call it with each sample and, with None, about once a second."""
+    """The progress line; it is called with each sample and, with None, about once a second."""
 
     def __init__(self, console: Console, plan: Plan) -> None:
         self._console = console
@@ -45,7 +45,7 @@ class LoadView:
 
     @contextmanager
     def shown(self) -> Iterator[LoadView]:
-        """Show the line; it is gone afterwards."""
+        """Show the line, and remove it afterwards."""
         if self._status is None:
             yield self
             return
@@ -53,7 +53,7 @@ class LoadView:
             yield self
 
     def line(self, at: float) -> str:
-        """Where the run is and how it goes."""
+        """Return the text of the line."""
         while self._recent and self._recent[0].at < at - RECENT_S:
             self._recent.popleft()
         ordered = sorted(sample.ms for sample in self._recent if sample.ok)
@@ -76,7 +76,7 @@ class LoadView:
 
 @contextmanager
 def preload_bar(console: Console, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar for the memories that are added (a line for each tenth of them elsewhere); tell it how many came."""
+    """Show a bar for added memories (elsewhere a line for each tenth); it is called with the number of new ones."""
     what = f"preloading {total:,} memories"
     if not console.is_terminal:
         yield _Tenths(console, what, total)
@@ -88,7 +88,7 @@ def preload_bar(console: Console, total: int) -> Iterator[Callable[[int], None]]
 
 
 class _Tenths:
-    """Says each tenth as a line."""
+    """Prints a line at each tenth."""
 
     def __init__(self, console: Console, what: str, total: int) -> None:
         self._console, self._what, self._total = console, what, total

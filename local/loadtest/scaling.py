@@ -1,8 +1,9 @@
-"""What a measured run says about other numbers of users: a queueing model of the parts, and its table.
+"""Predicts other numbers of users from a measured run, with a queueing model of the parts.
 
 The model is a closed network: users think, then wait for one request at a time. It is solved by mean value analysis
 (Reiser and Lavenberg, 1980), stations of several cores after Seidmann's approximation: of m cores with demand D, one
-queue with D/m and a delay of D(m - 1)/m. It knows CPU alone: what waits for locks, disks or networks is not in it.
+queue with D/m and a delay of D(m - 1)/m. It includes CPU time
+only, not waiting for locks, disks or networks.
 """
 
 from __future__ import annotations
@@ -11,11 +12,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rich import box
-from rich.table import Table
-
 from local.loadtest.figures import StageFigures
 from local.loadtest.monitor import LOAD_GENERATOR, OTHERS
+from local.results.report import Table
 
 __all__ = [
     "Prediction",
@@ -24,23 +23,22 @@ __all__ = [
     "demands",
     "deployed",
     "one_machine",
-    "plain_table",
     "scaling_table",
     "solve",
 ]
 
-#: The share of a part's cores that it should be given work for: beyond, answers wait long for each other.
+#: The highest share of a part's cores that should be busy; beyond it, requests wait long for each other.
 FULL = 0.7
-#: How the parts begin that scale out as far as Lambda lets them: each request has an environment of its own.
+#: The prefix of the parts that scale out on Lambda: each request has an environment of its own.
 _FUNCTION = "function "
-#: What AWS runs itself when the service is deployed, and who asks.
+#: The parts that are not ours when the service is deployed: the clients, and the gateway, which AWS runs.
 _NOT_OURS = (LOAD_GENERATOR, "gateway")
 USERS = (30, 60, 100, 300, 1_000, 3_000, 10_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """A part: the seconds of CPU that a request needs of it, and its cores; no cores means no waiting at all."""
+    """A part: the seconds of CPU that a request needs of it, and its cores; with 0 cores, requests never wait."""
 
     name: str
     demand_s: float
@@ -49,7 +47,7 @@ class Station:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """So many users: requests a second, mean seconds of an answer, and the busy share of each part's cores."""
+    """The prediction for a number of users: requests a second, mean seconds, and busy share of each part's cores."""
 
     users: int
     per_second: float
@@ -59,7 +57,7 @@ class Prediction:
 
 
 def solve(stations: Sequence[Station], *, users: int, think_s: float) -> Prediction:
-    """Mean value analysis of the closed network; exact for one core each, see above for several."""
+    """Solve the closed network by mean value analysis; it is exact for one core each, see above for several."""
     delay = sum(station.demand_s * _delayed(station) for station in stations)
     queues = {station.name: station.demand_s / station.cores for station in stations if station.cores}
     waiting = dict.fromkeys(queues, 0.0)
@@ -78,7 +76,7 @@ def _delayed(station: Station) -> float:
 
 
 def demands(stages: Sequence[StageFigures]) -> dict[str, float]:
-    """Seconds of CPU of each part for one request, in the stage with the most requests; empty where none was seen."""
+    """Return each part's seconds of CPU for one request, from the stage with the most requests; empty without any."""
     fullest = max(stages, key=lambda stage: stage.requests, default=None)
     if fullest is None:
         return {}
@@ -86,12 +84,12 @@ def demands(stages: Sequence[StageFigures]) -> dict[str, float]:
 
 
 def one_machine(needs: Mapping[str, float], cores: int) -> list[Station]:
-    """Everything, the load generator too, on the same cores: they serve whichever part has work."""
+    """Return a model in which all parts and the load generator share the same cores."""
     return [Station("machine", sum(needs.values()), cores)]
 
 
 def deployed(needs: Mapping[str, float], *, users: int, think_s: float) -> list[Station]:
-    """Functions that scale out by themselves; every other part with the fewest cores that stay below FULL."""
+    """Return a model in which functions scale out, and every other part has the fewest cores that stay below FULL."""
     ours = {part: need for part, need in needs.items() if part not in _NOT_OURS}
     most = users / (think_s + sum(ours.values()))
     return [
@@ -104,37 +102,27 @@ def _scales_out(part: str) -> bool:
     return part.startswith(_FUNCTION)
 
 
-def check_table(stages: Sequence[StageFigures], *, cores: int, think_s: float) -> list[tuple[str, ...]]:
-    """Rows of users, requests a second and mean milliseconds, each measured and foretold for this machine."""
+def check_table(stages: Sequence[StageFigures], *, cores: int, think_s: float) -> Table:
+    """Return users, requests a second and mean milliseconds, each measured and predicted for this machine."""
     stations = one_machine(demands(stages), cores)
-    rows: list[tuple[str, ...]] = [("users", "req/s", "foretold", "mean ms", "foretold")]
+    rows = []
     for stage in stages:
         said = solve(stations, users=stage.users, think_s=think_s)
-        measured = (f"{stage.per_second:.1f}", f"{stage.latency.mean:.0f}")
-        rows.append(
-            (f"{stage.users}", measured[0], f"{said.per_second:.1f}", measured[1], f"{said.response_s * 1000:.0f}")
-        )
-    return rows
+        rates = (f"{stage.per_second:.1f}", f"{said.per_second:.1f}")
+        means = (f"{stage.latency.mean:.0f}", f"{said.response_s * 1000:.0f}")
+        rows.append((f"{stage.users}", *rates, *means))
+    return Table(("users", "req/s", "predicted", "mean ms", "predicted"), tuple(rows), left=())
 
 
-def scaling_table(needs: Mapping[str, float], *, think_s: float) -> list[tuple[str, ...]]:
-    """Rows of users, requests a second, mean milliseconds, environments in use, and the cores of all other parts."""
+def scaling_table(needs: Mapping[str, float], *, think_s: float) -> Table:
+    """Return users, requests a second, mean milliseconds, environments in use, and the cores of all other parts."""
     parts = [part for part in needs if part not in _NOT_OURS and not _scales_out(part)]
-    rows: list[tuple[str, ...]] = [("users", "req/s", "mean ms", "environments", *(f"cores: {part}" for part in parts))]
+    rows = []
     for users in USERS:
         said = solve(deployed(needs, users=users, think_s=think_s), users=users, think_s=think_s)
-        # Little's law: an environment is busy while its request is, whatever it waits for.
+        # Little's law: an environment is busy while its request is, whatever the request waits for.
         environments = math.ceil(said.per_second * said.response_s)
         figures = (f"{users:,}", f"{said.per_second:.0f}", f"{said.response_s * 1000:.0f}", f"{environments:,}")
         rows.append((*figures, *(str(said.cores[part]) for part in parts)))
-    return rows
-
-
-def plain_table(rows: Sequence[tuple[str, ...]]) -> Table:
-    """The rows for a console; the first is the head."""
-    table = Table(*rows[0], box=box.SIMPLE)
-    for column in table.columns:
-        column.justify = "right"
-    for row in rows[1:]:
-        table.add_row(*row)
-    return table
+    headings = ("users", "req/s", "mean ms", "environments", *(f"cores: {part}" for part in parts))
+    return Table(headings, tuple(rows), left=())

@@ -1,4 +1,4 @@
-"""The scenario: how many users for how long, what they ask, how long they think; the same for k6 and locust."""
+"""The scenario for k6 and locust: the users of each stage, their requests, and their think time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local.client import ToolError
-from local.loadtest.texts import LANGUAGES, question, turn
+from local.loadtest.conversation_texts import LANGUAGES, question, turn
 
 __all__ = [
     "MIXES",
@@ -28,19 +28,19 @@ __all__ = [
 
 PLAN_FILE = "plan.json"
 REQUESTS_FILE = "requests.json"
-#: Shares of what users do, by the mix's name: an add keeps texts as they are, an extraction asks the LLM.
+#: The shares of requests in each mix: an add stores texts as they are, an extraction asks the LLM.
 MIXES: Mapping[str, Mapping[str, int]] = {
     "default": {"search": 80, "add": 20},
     "extraction": {"search": 80, "extract": 20},
     "search": {"search": 100},
 }
-#: Different requests, taken in their order: more than any run needs, so that no text comes twice.
+#: The number of different requests; more than any run needs, so that no text comes twice.
 VARIETY = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """So many users at once for so many seconds, after the ramp that leads to it."""
+    """A number of concurrent users and its seconds, after the ramp that leads to it."""
 
     users: int
     seconds: float
@@ -48,7 +48,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a load tool is told; times in seconds since its start."""
+    """The plan for a load tool; times are in seconds since its start."""
 
     url: str
     stages: tuple[Stage, ...]
@@ -58,16 +58,16 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """How long all of it takes."""
+        """Return the seconds of the whole plan."""
         return sum(self.ramp_s + stage.seconds for stage in self.stages)
 
     def windows(self) -> list[tuple[float, float]]:
-        """When each stage holds its number of users; ramps belong to none."""
+        """Return the period in which each stage has its full number of users; ramps belong to none."""
         ends = list(accumulate(self.ramp_s + stage.seconds for stage in self.stages))
         return [(end - stage.seconds, end) for end, stage in zip(ends, self.stages, strict=True)]
 
     def users_at(self, at: float) -> float:
-        """How many users there are by the plan."""
+        """Return the planned number of users at a time."""
         before = 0
         for (began, end), stage in zip(self.windows(), self.stages, strict=True):
             if at < began:
@@ -80,19 +80,19 @@ class Plan:
 
 
 def plan_from(recorded: Mapping[str, Any]) -> Plan:
-    """The plan as `write` stored it."""
+    """Return the plan from the form in which `write` stored it."""
     stages = tuple(Stage(**stage) for stage in recorded["stages"])
     low, high = recorded["think_s"]
     return Plan(str(recorded["url"]), stages, float(recorded["ramp_s"]), (low, high), str(recorded["mix"]))
 
 
 def user_name(memories: int, number: int) -> str:
-    """The users of a preload of so many memories; another preload has others."""
+    """Return the name of a user of a preload; a preload of another size has other users."""
     return f"load-{memories}-{number:03d}"
 
 
 def request_bodies(mix: str, users: Sequence[str], *, seed: int = 23, count: int = VARIETY) -> list[dict[str, Any]]:
-    """`count` requests in the shares of the mix; the first users ask more often than the last."""
+    """Return `count` requests in the shares of the mix; the first users send more than the last."""
     chance = random.Random(seed)
     shares = MIXES[mix]
     kinds = chance.choices(list(shares), weights=list(shares.values()), k=count)
@@ -103,36 +103,36 @@ def request_bodies(mix: str, users: Sequence[str], *, seed: int = 23, count: int
 
 
 def write(plan: Plan, requests: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Leave both files where the load tools read them."""
+    """Write both files to where the load tools read them."""
     (folder / PLAN_FILE).write_text(json.dumps(asdict(plan)), encoding="utf-8")
     (folder / REQUESTS_FILE).write_text(json.dumps(list(requests), ensure_ascii=False), encoding="utf-8")
 
 
 def parse_stages(text: str, seconds: float) -> tuple[Stage, ...]:
-    """ "30,60,100" as stages of so many seconds; raises ToolError."""
+    """Return stages from a text such as "30,60,100"; raises ToolError."""
     try:
         users = [int(part) for part in text.split(",")]
     except ValueError:
-        raise ToolError(f"--stages must be numbers of users, as 30,60,100, not {text!r}") from None
+        raise ToolError(f"--stages must be numbers of users, such as 30,60,100, not {text!r}") from None
     if min(users) < 1:
-        raise ToolError("--stages: a stage has one user at least")
+        raise ToolError("--stages: a stage needs at least one user")
     return tuple(Stage(number, seconds) for number in users)
 
 
 def parse_think(text: str) -> tuple[float, float]:
-    """ "1-3" as a range of seconds; 0 is none. Raises ToolError."""
+    """Return a range of seconds from a text such as "1-3"; 0 means no think time. Raises ToolError."""
     low, _, high = text.partition("-")
     try:
         given = (float(low), float(high or low))
     except ValueError:
-        raise ToolError(f"--think must be seconds, as 1-3 or 0, not {text!r}") from None
+        raise ToolError(f"--think must be seconds, such as 1-3 or 0, not {text!r}") from None
     if not 0 <= given[0] <= given[1]:
         raise ToolError("--think must go from the shorter to the longer time")
     return given
 
 
 def search_body(chance: random.Random, user: str) -> dict[str, Any]:
-    """What one search for a user asks."""
+    """Return the body of one search for a user."""
     return {"query": question(chance, chance.choice(LANGUAGES)), "filters": {"user_id": user}}
 
 

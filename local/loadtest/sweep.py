@@ -1,14 +1,13 @@
-"""`make sweep`: settings of the embedder and the shape of the service, each beside the default, round by round."""
+"""`make sweep` compares settings of the embedder and forms of the service with the default, round by round."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +15,25 @@ from rich.console import Console
 
 from local.client import Client, ToolError
 from local.loadtest import preload as preloading
-from local.loadtest.own import Own, newer_lite, own_service, own_uvicorn
 from local.loadtest.preload import Preload
-from local.loadtest.recording import head, new_folder
-from local.loadtest.report.facts import facts
-from local.loadtest.report.load import write_files
 from local.loadtest.report.plots import shares
-from local.loadtest.report.sections import Report, Section, Table
+from local.loadtest.result_files import facts, head
+from local.loadtest.scratch_service import ScratchService, newer_lite, scratch_service, scratch_uvicorn
 from local.loadtest.versus.command import loads_over, pids_of
-from local.loadtest.versus.measuring import Contestant, Standing, play, standings
+from local.loadtest.versus.rounds import Contestant, Standing, run_rounds, standings
+from local.results.report import Report, Section, Table
+from local.results.result import Result, new_folder
 
 __all__ = ["DEFAULT", "VARIANTS", "Variant", "add_options", "sweep", "sweep_report"]
 
 DEFAULT = "default"
-#: A variant that is better by less than this is not: rounds on a shared machine differ by as much.
+#: A variant counts as better from this ratio on; rounds on a shared machine differ by less.
 MATTERS = 1.1
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What differs from the default: variables, uvicorn instead of functions, or Milvus Lite 3.2.2 (under uvicorn)."""
+    """The differences from the default: variables, uvicorn instead of functions, Milvus Lite 3.2.2 (under uvicorn)."""
 
     name: str
     settings: Mapping[str, str]
@@ -59,10 +57,10 @@ VARIANTS = (
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of this command."""
+    """Add the options of this command."""
     add = parser.add_argument
     add("--only", nargs="+", metavar="VARIANT", help=f"of: {', '.join(one.name for one in VARIANTS)}")
-    add("--memories", type=int, default=500, help="memories that are there before (default %(default)s)")
+    add("--memories", type=int, default=500, help="memories that exist before the load (default %(default)s)")
     add("--clients", type=int, nargs="+", default=[4, 16], help="clients without think time (default 4 16)")
     add("--rounds", type=int, default=3, help="rounds of each load, alternating (default %(default)s)")
     add("--seconds", type=float, default=4.0, help="seconds of a round (default %(default)s)")
@@ -70,19 +68,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def sweep(options: argparse.Namespace) -> int:
-    """Measure every variant beside the default, and report; raises ToolError."""
+    """Measure every variant and the default, and write the report; raises ToolError."""
     console, variants = Console(), _chosen(options.only)
     preload = Preload(options.memories, users=10, batch=50)
     found: dict[str, list[Standing]] = {}
     about: dict[str, Any] = {}
     for variant in variants:
-        # The default starts anew beside each: what earlier rounds added would slow it down, or be kept for it.
+        # The default is started anew for each variant: memories and caches of earlier rounds would change its speed.
         with tempfile.TemporaryDirectory(prefix="sweep-", ignore_cleanup_errors=True) as scratch, ExitStack() as both:
             default = _started(both, Variant(DEFAULT, {}), Path(scratch) / "default", preload)
             with Client(default.connection) as client:
                 about = about or head(client, memories=options.memories, rounds=options.rounds, seconds=options.seconds)
             other = _started(both, variant, Path(scratch) / "variant", preload)
-            rounds = play(
+            rounds = run_rounds(
                 (default, other), loads_over(preload), clients=options.clients, rounds=options.rounds,
                 seconds=options.seconds, progress=lambda _: None,
             )  # fmt: skip
@@ -90,14 +88,14 @@ def sweep(options: argparse.Namespace) -> int:
         for one in found[variant.name]:
             console.print(_line(one), soft_wrap=True)
     about |= {"load_average_after": round(os.getloadavg()[0], 2)}
-    figures = {"head": about, "sweep": {name: [asdict(one) for one in lines] for name, lines in found.items()}}
+    result = Result("sweep", {"head": about, "sweep": found})
     out = new_folder(options.out, "sweep")
-    console.print(f"report: {write_files(sweep_report(about, found), json.loads(json.dumps(figures)), out)}")
+    console.print(f"report: {result.save_report(out, sweep_report(about, found))}")
     return 1 if any(one.errors for lines in found.values() for one in lines) else 0
 
 
 def sweep_report(about: Mapping[str, Any], found: Mapping[str, Sequence[Standing]]) -> Report:
-    """A table and a plot for each kind of load; the default is marked."""
+    """Return a report with a table and a plot for each kind of load; the default is marked."""
     kinds = dict.fromkeys((one.what, one.clients) for lines in found.values() for one in lines)
     return Report(
         title="Settings beside the default",
@@ -134,14 +132,14 @@ def _row(one: Standing) -> tuple[str, ...]:
 
 
 def _started(running: ExitStack, variant: Variant, folder: Path, preload: Preload) -> Contestant:
-    own: Own = running.enter_context(own_service(folder, settings=variant.settings))
+    own: ScratchService = running.enter_context(scratch_service(folder, settings=variant.settings))
     parts = pids_of(own)
     connection, pid, milvus = own.connection, parts["gateway"], parts["milvus"]
     settings: dict[str, str] = {}
     if variant.newer_lite:
         settings["FORGETLESS_MILVUS_URI"], milvus = running.enter_context(newer_lite(folder))
     if variant.uvicorn:
-        connection, pid = running.enter_context(own_uvicorn(own, folder, settings=settings))
+        connection, pid = running.enter_context(scratch_uvicorn(own, folder, settings=settings))
     with Client(connection) as client:
         preloading.load(client, preload, lambda _: None, empty=True)
     return Contestant(variant.name, connection, (pid, milvus, parts["embedder"]))

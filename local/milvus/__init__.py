@@ -1,4 +1,4 @@
-"""Milvus Lite as a server process on a unix socket: the embedded index of one machine."""
+"""Milvus Lite as a server process on a unix socket: the index of a single machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m local.milvus --data DIR --socket PATH`: Milvus Lite in the foreground, started again when it dies."""
+"""`python -m local.milvus --data DIR --socket PATH` runs Milvus Lite in the foreground and restarts it when it dies."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from types import FrameType
 from local.milvus.server import LiteServer, LiteServerError
 from local.private_files import keep_private
 
-#: Seconds between two looks at the binary; after a crash the next one is a respawn.
+#: Seconds between two checks of the binary; the check after a crash starts it again.
 CHECK_SECONDS = 0.2
-#: Deaths in a row, each within the next CHECK_SECONDS, after which the supervisor gives up.
+#: The number of crashes in a row, each within the next CHECK_SECONDS, after which the supervisor gives up.
 MAX_DEATHS_IN_A_ROW = 25
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Supervise one server until SIGTERM or SIGINT; 0 for a clean end, 1 when it cannot run."""
+    """Supervise one server until SIGTERM or SIGINT; return 0 after a clean end, 1 when it cannot run."""
     keep_private()
     parser = argparse.ArgumentParser(prog="python -m local.milvus", description=__doc__)
-    parser.add_argument("--data", required=True, help="folder of the data; made when missing")
+    parser.add_argument("--data", required=True, help="folder of the data; created if it does not exist")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--socket", default="", help="path of the unix socket, at most 107 bytes")
-    where.add_argument("--address", default="", metavar="HOST:PORT", help="listen on TCP instead, without any login")
+    where.add_argument(
+        "--address", default="", metavar="HOST:PORT", help="listen on TCP instead, without authentication"
+    )
     options = parser.parse_args(arguments)
     stopping = threading.Event()
 

@@ -1,4 +1,4 @@
-"""The binary that milvus-lite brings: where it is, and how it is started so that it ends with its owner."""
+"""Finds the binary in the package milvus-lite, and starts it so that it ends with its owner."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 __all__ = ["LiteServerError", "binary_path", "launch"]
 
-#: The log of the binary starts anew when it has grown past this.
+#: When the log of the binary has more bytes than this, it is started anew.
 MAX_LOG_BYTES = 5_000_000
 
-#: Becomes the binary after asking the kernel to end it with its owner (PR_SET_PDEATHSIG, SIGKILL). A process of its
-#: own, as code between fork and exec breaks where gRPC's threads run.
+#: Asks the kernel to end the process with its owner (PR_SET_PDEATHSIG, SIGKILL), then becomes the binary. It is a
+#: process of its own, because code between fork and exec is not safe while gRPC's threads run.
 _LAUNCH = """
 import ctypes, os, sys
 owner, libraries, *command = sys.argv[1:]
@@ -33,9 +33,9 @@ class LiteServerError(Exception):
 
 
 def binary_path() -> Path:
-    """Where milvus-lite's binary is; raises LiteServerError when it is not installed.
+    """Return the path of milvus-lite's binary; raises LiteServerError when it is not installed.
 
-    The package itself is never imported: its `__init__` needs setuptools' pkg_resources.
+    The package itself is never imported, because its `__init__` needs setuptools' pkg_resources.
     """
     spec = importlib.util.find_spec("milvus_lite")
     places = list(spec.submodule_search_locations or []) if spec else []
@@ -47,7 +47,7 @@ def binary_path() -> Path:
 
 
 def launch(database: Path, where: str, log_level: str, *, lock: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start the binary on this file, to listen `where`; it ends itself when its owner lets go of `lock`."""
+    """Start the binary on this file, listening on `where`; it ends itself when its owner releases `lock`."""
     binary = binary_path()
     command = [str(binary), str(database), where, log_level, str(lock)]
     too_long = log.exists() and log.stat().st_size > MAX_LOG_BYTES

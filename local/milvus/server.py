@@ -1,6 +1,6 @@
-"""LiteServer: runs the binary that milvus-lite brings, alone on its data, and ends it with its owner.
+"""LiteServer runs the binary of milvus-lite, is the only one on its data, and ends it with its owner.
 
-The data is an index that can be made again, so a file that stops the binary is set aside rather than mourned.
+The data is an index that can be rebuilt, so a file with which the binary does not start is set aside.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from local.private_files import close_files, private_folder
 
 __all__ = ["MAX_SOCKET_PATH_BYTES", "LiteServer", "LiteServerError"]
 
-#: What a unix socket's address holds on Linux, without the closing zero.
+#: The longest address of a unix socket on Linux, without the final zero.
 MAX_SOCKET_PATH_BYTES = 107
-#: By what Milvus Lite 2.5.1 knows its own file.
+#: The table and columns by which Milvus Lite 2.5.1 recognises its file.
 _TABLES = {"collection_meta": {"collection_name", "meta_type", "blob_field", "string_field"}}
 
 _STOP_SECONDS = 5.0
 _PREDECESSOR_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 _TRIAL_SECONDS = 10.0
-#: Where packets are swallowed, a connection attempt would otherwise take two minutes.
+#: Where packets are dropped silently, a connection attempt would otherwise take two minutes.
 _PROBE_SECONDS = 1.0
 
 
 class LiteServer:
     """One Milvus Lite on `data_dir`, answering on the unix socket `socket_path`, or on `address` (HOST:PORT) instead.
 
-    Milvus Lite knows no login: an address must be one that only friends reach.
+    Milvus Lite has no authentication: only trusted clients may be able to reach the address.
 
     Start, check and stop it from one thread that lives as long as the server: the kernel ends the binary when the
     thread that started it ends. A second server on the same data is refused.
@@ -52,21 +52,21 @@ class LiteServer:
         self._log_level = log_level
         self._process: subprocess.Popen[bytes] | None = None
         self._locks = ExitStack()
-        #: What was set aside at the start, in one line; empty when nothing was.
+        #: One line that says what was set aside at the start; empty when nothing was.
         self.note = ""
 
     @property
     def uri(self) -> str:
-        """What a Milvus client connects to."""
+        """Return the URI for a Milvus client."""
         return f"http://{self._address}" if self._address else f"unix:{self.socket_path}"
 
     @property
     def pid(self) -> int | None:
-        """The process id of the binary, None while it does not run."""
+        """Return the process id of the binary, or None while it does not run."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def start(self) -> None:
-        """Take the data, set a damaged file aside, start the binary; raises LiteServerError when it cannot run."""
+        """Lock the data, set a damaged file aside, and start the binary; raises LiteServerError when it cannot run."""
         if self._process is not None:
             raise LiteServerError(f"this server runs already on {self.data_dir}")
         if len(os.fsencode(self.socket_path)) > MAX_SOCKET_PATH_BYTES:
@@ -103,7 +103,7 @@ class LiteServer:
             time.sleep(_POLL_SECONDS)
 
     def check(self) -> bool:
-        """True while the binary runs; when it died, it is started again and False comes back."""
+        """Return True while the binary runs. If it has died, start it again and return False."""
         if self._process is None:
             raise LiteServerError("this server was never started")
         if self._process.poll() is None:
@@ -112,13 +112,13 @@ class LiteServer:
         return False
 
     def stop(self) -> None:
-        """End the binary and give the data free; does nothing when it does not run."""
+        """End the binary and release the data; does nothing when it does not run."""
         self._end()
         self._locks.close()
 
     @property
     def log_path(self) -> Path:
-        """What the binary itself writes."""
+        """Return the path of the binary's own log."""
         return self.data_dir / "milvus.log"
 
     @property
@@ -126,7 +126,7 @@ class LiteServer:
         return self.data_dir / "milvus.db"
 
     def _look_at_the_file(self) -> None:
-        """Before the binary starts: on some damage it would start, answer with what is left and lose what is new."""
+        """Check the file before the binary starts, which with some damage would start and lose new rows."""
         close_files(files_of(self._database))
         try:
             fault = fault_of(self._database, tables=_TABLES)
@@ -145,7 +145,7 @@ class LiteServer:
         )
 
     def _runs_without_the_file(self) -> bool:
-        """Whether the binary starts at the same place on an empty file: then its own file is what stops it."""
+        """Return whether the binary starts there on an empty file; if it does, its own file is the fault."""
         with tempfile.TemporaryDirectory(prefix=".trial-", dir=self.data_dir) as folder:
             self._spawn(Path(folder) / "milvus.db")
             assert self._process is not None
@@ -180,8 +180,8 @@ class LiteServer:
         return owner
 
     def _tie_the_binary(self) -> IO[bytes]:
-        # The binary ends itself two seconds after this lock is gone: the second line behind PR_SET_PDEATHSIG.
-        # A killed owner's binary still holds it until its last thread has ended, which may be after its death shows.
+        # The binary ends itself two seconds after this lock is released, in case PR_SET_PDEATHSIG did not end it.
+        # The binary of a killed owner holds the lock until its last thread has ended, which may be a little later.
         tie = self._lock_path.open("ab")
         deadline = time.monotonic() + _PREDECESSOR_SECONDS
         while True:

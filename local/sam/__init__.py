@@ -1,1 +1,1 @@
-"""The service under `sam local`: its functions in Lambda's own image, everything else on this machine."""
+"""The service under `sam local`: its functions run in Lambda's own image, everything else on this machine."""

@@ -1,4 +1,4 @@
-"""`python -m local.sam up|down`: the service under `sam local start-api`, in the foreground."""
+"""`python -m local.sam up|down` runs the service under `sam local start-api`, in the foreground."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from local.up.parts import Part
 from local.up.settings import Settings, add_options, read_settings
 from local.up.up import run
 
-#: Docker's own, where its bridge is as it comes.
+#: The address of Docker's bridge by default.
 _BRIDGE = "172.17.0.1"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0, or 1 with one line on stderr that names the reason."""
+    """Run one command; return 0, or 1 after one line on stderr that names the reason."""
     keep_private()
     options = _parser().parse_args(arguments)
     settings = read_settings(options, os.environ)
@@ -67,7 +67,7 @@ def _block(settings: Settings, whole: SamSettings) -> str:
 
 
 def _bridge() -> str:
-    """Return this machine's address on Docker's bridge: containers reach what listens there, nobody outside does."""
+    """Return this machine's address on Docker's bridge: only containers can reach what listens there."""
     command = ("docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     if told.returncode:

@@ -1,4 +1,4 @@
-"""What the service under `sam local` consists of, as parts that `local.up` starts, watches and stops."""
+"""The parts of the service under `sam local`, which `local.up` starts, watches and stops."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from local.emulator.template.document import read_document
 from local.sam.serve import MARK
 from local.up.keys import write_private
 from local.up.parts import Part, environment_of_functions, index_part, ledger_command, ledger_part
@@ -18,7 +19,7 @@ __all__ = ["Ports", "SamSettings", "parts_of"]
 
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
 BUILT = ROOT / ".aws-sam" / "build"
-#: moto and our queue take any.
+#: moto and our queue accept any credentials.
 _AWS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
 _COLD_START_S = 600.0
 #: Where `sam local` listens; the other parts are on the bridge.
@@ -27,7 +28,7 @@ _LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Ports besides those of `make up`."""
+    """The ports that `make up` does not have."""
 
     milvus: int = 19530
     dynamodb: int = 8000
@@ -36,21 +37,21 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class SamSettings:
-    """`up`'s settings, whose host is the bridge's address, and what `sam local` needs besides."""
+    """The settings of `up`, with the bridge's address as host, and the further ones of `sam local`."""
 
     up: Settings
     ports: Ports
-    #: Where DynamoDB is; empty means moto, started here, which forgets everything when it stops.
+    #: The URL of DynamoDB. Empty means that moto is started here, which loses everything when it stops.
     dynamodb_url: str = ""
 
     @property
     def ledger_url(self) -> str:
-        """Where functions and tools reach the ledger."""
+        """Return the URL of the ledger for functions and tools."""
         return self.dynamodb_url or f"http://{self.up.host}:{self.ports.dynamodb}"
 
 
 def parts_of(settings: SamSettings, environment: Mapping[str, str], key_file: Path) -> list[Part]:
-    """Every part in an order in which each comes after those that it needs."""
+    """Return all parts in an order in which each comes after those that it needs."""
     variables = _variables(settings, environment)
     plain = {name: value for name, value in environment.items() if not name.startswith("FORGETLESS_")}
     plain |= {"PYTHONUNBUFFERED": "1", "SAM_CLI_TELEMETRY": "0", **_AWS}
@@ -63,7 +64,7 @@ def parts_of(settings: SamSettings, environment: Mapping[str, str], key_file: Pa
         *moto,
         Part("table", ledger_command("migrate", "--create"), tools, after=table_after, once=True),
         _milvus(settings, plain),
-        # moto forgets everything, and Milvus nothing: an empty ledger is what every start finds.
+        # moto loses everything when it stops and Milvus does not, so the ledger is empty at every start.
         ledger_part(settings.up, tools, accept_empty=not settings.dynamodb_url, after="table"),
         Part("key", ledger_command(*keys), tools, after=("ledger",), once=True),
         _model(settings.up, plain),
@@ -119,7 +120,7 @@ def _embedder(up: Settings, environment: Mapping[str, str]) -> Part:
 
 
 def _queue(settings: SamSettings, environment: Mapping[str, str]) -> Part:
-    """SQS, its poller and the schedule; they invoke functions at `sam local start-lambda`."""
+    """Return the part with SQS, its poller and the schedule; they invoke functions at `sam local start-lambda`."""
     up = settings.up
     command = _python(
         "local.emulator",
@@ -140,12 +141,10 @@ def _sam(
     environment: Mapping[str, str],
     variables: Mapping[str, str],
 ) -> Part:
-    """One `sam local`: warm containers of its own; variables go into a template and a file of its own."""
-    from local.sam.built import write_template  # noqa: PLC0415 - needs what `sam build` made
-
+    """Return a part that runs one `sam local` with its own warm containers, template and file of variables."""
     template = BUILT / f"forgetless-{name}-{port}.yaml"
     more = {key: value for key, value in variables.items() if key.startswith("AWS_")} | {MARK: str(port)}
-    write_template(BUILT / "template.yaml", template, more)
+    _write_template(BUILT / "template.yaml", template, more)
     handed = settings.up.state / f"{name}.env.json"
     write_private(handed, json.dumps({"Parameters": {**variables, MARK: str(port)}}) + "\n")
     command = (
@@ -165,6 +164,17 @@ def _sam(
         ports={"port" if verb == "start-api" else "functions-port": port},
         host=_LOOPBACK,
     )
+
+
+def _write_template(built: Path, made: Path, variables: Mapping[str, str]) -> None:
+    """Write the built template beside itself, with more variables for all functions, as JSON (which is YAML).
+
+    `sam local` drops variables that the template does not declare.
+    """
+    content = dict(read_document(built).content)
+    functions = content.setdefault("Globals", {}).setdefault("Function", {})
+    functions.setdefault("Environment", {}).setdefault("Variables", {}).update(variables)
+    made.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`python -m local.sam.serve PORT COMMAND...`: runs `sam local`, says when it listens, leaves no container behind."""
+"""`python -m local.sam.serve PORT COMMAND...` runs `sam local`, says when it listens, and removes its containers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-#: What `sam local` labels its containers with.
+#: The label that `sam local` gives its containers.
 _LABEL = "sam.cli.container.type=lambda"
 _START_S, _STOP_S = 600.0, 20.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run until a signal comes or the command ends; returns its exit code, 0 after a signal."""
+    """Run until a signal comes or the command ends; return its exit code, or 0 after a signal."""
     port, command = int(arguments[0]), arguments[1:]
     stopping = threading.Event()
 
@@ -51,7 +51,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def leaving_no_container(mark: str) -> Iterator[None]:
-    """Remove what `sam local` leaves of its new containers with this variable, as NAME=VALUE."""
+    """Remove the new containers that `sam local` leaves behind and that have this variable (NAME=VALUE)."""
     before = _containers()
     try:
         yield
@@ -83,7 +83,7 @@ def _docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False).stdout
 
 
-#: A variable that every function of this process gets.
+#: The variable by which the containers of this process are recognised.
 MARK = "FORGETLESS_SAM_PORT"
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m local.up up|down|status|check|reindex|backup|restore|reset-data`: what the Makefile calls."""
+"""`python -m local.up up|down|status|check|reindex|backup|restore|reset-data`, the commands behind the Makefile."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from local.up.up import up
 
 _HELP = {
     "up": "start every part and stay in the foreground",
-    "down": "stop what `up` started; returns when all is gone",
-    "status": "say what runs and whether it answers",
-    "check": "say whether ledger and index are sound and fit each other",
+    "down": "stop what `up` started; returns when all processes have ended",
+    "status": "show which parts run and whether the service answers",
+    "check": "check whether ledger and index are sound and fit each other",
     "reindex": "rebuild the index of the running service from the ledger",
-    "backup": "copy the ledger, also while the service runs",
-    "restore": "put a copy in the ledger's place, while the service is stopped",
+    "backup": "copy the ledger; the service may run meanwhile",
+    "restore": "replace the ledger by a copy, while the service is stopped",
     "reset-data": "delete all memories of this machine",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0, or 1 with one line on stderr that names the reason."""
+    """Run one command; return 0, or 1 after one line on stderr that names the reason."""
     keep_private()
     options = _parser().parse_args(arguments)
     try:
@@ -78,24 +78,26 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_own(name: str, command: argparse.ArgumentParser) -> None:
-    """The options of one command alone."""
+    """Add the options that only this command has."""
     match name:
         case "up":
             command.add_argument(
                 "--empty-ledger",
                 action="store_true",
-                help="an empty ledger beside a full index is meant: drop its rows",
+                help="the ledger is empty on purpose: drop the rows of the index",
             )
         case "check":
-            command.add_argument("rest", nargs="*", metavar="-- OPTION", help="as forgetless check takes them")
+            command.add_argument("rest", nargs="*", metavar="-- OPTION", help="options of forgetless check")
         case "reindex":
-            command.add_argument("--afresh", action="store_true", help="drop all rows first; searches miss them")
+            command.add_argument(
+                "--afresh", action="store_true", help="drop all rows first; searches do not find them meanwhile"
+            )
         case "backup":
             command.add_argument("file", nargs="?", default="", help="file or folder (default: backups in the state)")
             command.add_argument("--overwrite", action="store_true", help="replace an older copy of this name")
         case "restore":
-            command.add_argument("file", help="what backup wrote")
-            command.add_argument("--replace", action="store_true", help="although a ledger with memories is there")
+            command.add_argument("file", help="a file that backup wrote")
+            command.add_argument("--replace", action="store_true", help="replace a ledger that has memories")
         case "reset-data":
             command.add_argument("--yes", action="store_true", help="do not ask")
 

@@ -4,7 +4,7 @@ set -eu
 client=$1 home=$2
 version=${client#*-}
 folder=$home/$client
-# A moved checkout gets new environments: their scripts name the old place.
+# A moved checkout gets new environments, because their scripts name the old path.
 stamp=.installed-$(printf "%s %s" "$(pwd -P)" "$client" | cksum | cut -d" " -f1)
 
 case $client in
@@ -23,7 +23,7 @@ npm-*)
     echo "Installing mem0ai@$version into $folder"
     rm -rf "$folder"
     mkdir -p "$folder"
-    # Without scripts and peers: only mem0's in-process variant needs SQLite and the rest, the client does not.
+    # Without scripts and peer dependencies: only mem0's in-process variant needs SQLite and the rest, not the client.
     (cd "$folder" && echo '{"private": true}' >package.json &&
         npm install --ignore-scripts --legacy-peer-deps --no-audit --no-fund --no-package-lock --loglevel=error "mem0ai@$version" >install.log 2>&1) || {
         tail -n 3 "$folder/install.log" >&2

@@ -1,4 +1,4 @@
-"""The smaller commands: what runs, whether the stores are sound, a rebuild, copies, and a start from nothing."""
+"""The smaller commands: status, check, reindex, backup, restore and reset-data."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from local.up.state_folder import open_state
 
 __all__ = ["backup", "check", "reindex", "reset_data", "restore", "status"]
 
-#: What `reset-data` leaves: a download, a secret that clients know, copies, the file that it holds itself.
+#: What `reset-data` keeps: models, the key that clients know, logs, backups, and the lock that it holds itself.
 _KEPT = frozenset({"models", "api_key", "logs", "up.lock", BACKUPS})
 
 
 def status(settings: Settings) -> str:
-    """What runs and that the gateway is healthy; raises UpError when nothing runs or something is missing."""
+    """Return the processes that run; raises UpError when nothing runs or the gateway is not healthy."""
     record = read_record(settings.state)
     if record is None or not is_locked(settings.state):
         raise UpError(f"nothing is running on {settings.state}; start it with: make up")
@@ -63,7 +63,7 @@ def _delete(found: Path) -> None:
 
 
 def check(settings: Settings, environment: Mapping[str, str], options: Sequence[str]) -> int:
-    """Print what `forgetless check` says of this state folder; its exit code."""
+    """Run `forgetless check` on this state folder and return its exit code."""
     return _call(settings, environment, index_command("check", settings, *options))
 
 
@@ -77,7 +77,7 @@ def reindex(settings: Settings, environment: Mapping[str, str], *, afresh: bool 
 
 
 def backup(settings: Settings, environment: Mapping[str, str], file: str, *, overwrite: bool = False) -> int:
-    """Copy the ledger, into the state folder's own `backups` when no file is named; the exit code."""
+    """Copy the ledger and return the exit code; without a file name it goes into the state folder's `backups`."""
     target = os.path.abspath(ROOT / Path(file).expanduser()) if file else str(settings.backups)
     if not file or file.endswith(os.sep):
         target += os.sep
@@ -85,7 +85,7 @@ def backup(settings: Settings, environment: Mapping[str, str], file: str, *, ove
 
 
 def restore(settings: Settings, environment: Mapping[str, str], file: str, *, replace: bool = False) -> int:
-    """Put a copy in the ledger's place; the exit code. Raises UpError while the service runs."""
+    """Replace the ledger by a copy and return the exit code. Raises UpError while the service runs."""
     open_state(settings.state)
     source = os.path.abspath(ROOT / Path(file).expanduser())
     with lock(settings.state):

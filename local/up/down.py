@@ -1,4 +1,4 @@
-"""The command `down`: ends what an `up` started, also one that was killed and could not do it itself."""
+"""The command `down`: ends the processes of an `up`, also of one that was killed and could not do it itself."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def down(state: Path, *, stop_seconds: float = _STOP_SECONDS) -> str:
 
 
 def clean_up(state: Path, *, grace: float = _PART_SECONDS) -> list[str]:
-    """End the parts on record of an `up` that is no more; their names. Raises UpError when one cannot be ended."""
+    """End the recorded parts of an `up` that has ended and return their names. Raises UpError when one stays."""
     record = read_record(state)
     if record is None:
         return []

@@ -1,4 +1,4 @@
-"""What can keep the service from running, each told to the user in one line."""
+"""The errors that keep the service from running; each is shown to the user in one line."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ __all__ = ["PartFailedError", "UpError"]
 
 
 class UpError(Exception):
-    """A reason not to go on; its text is the one line that the user sees, with the fix in it."""
+    """The command cannot go on. The text is the one line that the user sees, and says what to do."""
 
 
 class PartFailedError(UpError):
-    """A part did not start, or died again and again."""
+    """A part did not start, or died repeatedly."""

@@ -1,4 +1,4 @@
-"""Processes by pid and start time, so that a pid that was given anew is never taken for the old process."""
+"""Identifies processes by pid and start time, so that a reused pid is never taken for the old process."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One process for as long as it lives; ``started`` differs for whoever has the pid later."""
+    """One process; ``started`` differs for a later process with the same pid."""
 
     pid: int
     started: str
 
     def alive(self) -> bool:
-        """Whether this very process still runs; a zombie does not."""
+        """Return whether this process still runs; a zombie does not."""
         return identify(self.pid) == self
 
     def send(self, number: signal.Signals) -> None:
-        """Signal this process if it still runs, and none other."""
+        """Signal this process if it still runs, and no other."""
         if self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
 
 def identify(pid: int) -> Identity | None:
-    """Who has ``pid`` now, or None when nobody runs under it."""
+    """Return the process that has ``pid`` now, or None."""
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
@@ -47,7 +47,7 @@ def identify(pid: int) -> Identity | None:
 
 
 def descendants(identity: Identity) -> list[Identity]:
-    """All processes below this one; none when it is gone."""
+    """Return all descendants of this process; none when it has ended."""
     if not identity.alive():
         return []
     try:
@@ -58,7 +58,7 @@ def descendants(identity: Identity) -> list[Identity]:
 
 
 def end_all(processes: Iterable[Identity], *, grace: float) -> list[Identity]:
-    """SIGTERM, then SIGKILL after ``grace`` seconds, for these processes and all below them; who is left."""
+    """Send SIGTERM, and SIGKILL after ``grace`` seconds, to processes and their descendants; return who is left."""
     tops = list(processes)
     everyone = list(dict.fromkeys([*tops, *(below for top in tops for below in descendants(top))]))
     for top in tops:
@@ -77,7 +77,7 @@ def _wait(processes: list[Identity], seconds: float) -> list[Identity]:
 
 
 def _ticks(pid: int) -> str | None:
-    """Linux: boot and clock ticks since, exact where a time of day moves with the clock."""
+    """Return, on Linux, the clock ticks since boot, which do not change when the time of day is set."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""The API key of this machine: made once and kept for its owner alone, or given by the environment."""
+"""The API key of this machine: made once and readable by its owner only, or given in the environment."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from local.up.errors import UpError
 __all__ = ["FUNCTIONS_FILE", "GIVEN_KEY", "api_key", "forget_given", "write_private"]
 
 GIVEN_KEY = "FORGETLESS_API_KEY"
-#: What the functions are told, in the form of `sam local --env-vars`; an LLM's key may stand in it.
+#: The functions' variables in the form of `sam local --env-vars`; they may include an LLM's key.
 FUNCTIONS_FILE = "functions.env.json"
 _GIVEN_FILE = "api_key.given"
 
 
 def api_key(state: Path, environment: Mapping[str, str]) -> tuple[str, Path]:
-    """The key and the file to register it from.
+    """Return the key and the file to register it from.
 
-    A key from the environment goes into a file of its own, which ``forget_given`` removes: what the user
-    keeps outside of this machine's disk stays outside.
+    A key from the environment goes into a separate file, which ``forget_given`` removes, so that it does not
+    stay on the disk.
     """
     given = environment.get(GIVEN_KEY, "").strip()
     if given:
@@ -41,13 +41,13 @@ def api_key(state: Path, environment: Mapping[str, str]) -> tuple[str, Path]:
 
 
 def forget_given(state: Path) -> None:
-    """Remove what holds secrets of the caller's environment: it lies there only as long as it is needed."""
+    """Remove the files that hold secrets of the caller's environment; they exist only as long as they are needed."""
     for name in (FUNCTIONS_FILE, _GIVEN_FILE):
         (state / name).unlink(missing_ok=True)
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write a file that no other user can read, complete or not at all."""
+    """Write a file atomically, readable by its owner only."""
     staged = file.with_name(f".{file.name}.{os.getpid()}")
     staged.unlink(missing_ok=True)
     descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

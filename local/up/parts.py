@@ -1,4 +1,4 @@
-"""What the service on one machine consists of: commands, order, and how each part tells that it is ready."""
+"""The parts of the service on one machine: their commands, their order, and how each says that it is ready."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = [
     "parts_of",
 ]
 
-#: Variables of the caller that functions are given beside FORGETLESS_...: the LLM is configured by them.
+#: Variables of the caller that functions get besides FORGETLESS_...: they configure the LLM.
 _LLM = ("OPENAI_BASE_URL", "OPENAI_API_KEY")
 _DYNAMODB = "AWS_ENDPOINT_URL_DYNAMODB"
-#: Settings of `up` itself, which are nothing to the functions; the key is a secret besides.
+#: Settings of `up` itself, which functions do not get; the key is also a secret.
 _OURS = frozenset(
     {
         GIVEN_KEY,
@@ -40,7 +40,7 @@ _OURS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One line of `make up`: a process that stays (``once=False``), or a step that ends with 0."""
+    """One line of `make up`: a process that keeps running (``once=False``), or a step that ends with 0."""
 
     name: str
     command: tuple[str, ...]
@@ -54,17 +54,17 @@ class Part:
     ready_line: bool = False
     #: … and this URL answers 200.
     ready_url: str | None = None
-    #: Seconds until the part counts as hanging, at its start and when told to stop.
+    #: Seconds until the part counts as hanging, at its start and after the signal to stop.
     start_seconds: float = 120.0
     stop_seconds: float = 10.0
     #: The ports that it listens on, by the option that moves each.
     ports: Mapping[str, int] = field(default_factory=dict)
-    #: Where it listens; empty means the host of all parts.
+    #: The host on which it listens; empty means the host of all parts.
     host: str = ""
 
 
 def parts_of(settings: Settings, environment: Mapping[str, str], key_file: Path) -> list[Part]:
-    """Every part in an order in which each comes after those that it needs."""
+    """Return all parts in an order in which each comes after those that it needs."""
     for_functions = environment_of_functions(settings, environment)
     plain = {name: value for name, value in environment.items() if name not in {*_LLM, GIVEN_KEY}}
     plain["PYTHONUNBUFFERED"] = "1"
@@ -82,7 +82,7 @@ def parts_of(settings: Settings, environment: Mapping[str, str], key_file: Path)
 
 
 def ledger_part(settings: Settings, environment: Mapping[str, str], *, accept_empty: bool, after: str = "") -> Part:
-    """Whether ledger and index are sound and fit; before a key is registered, as that would fill a lost ledger."""
+    """Return the check of ledger and index. It runs before a key is registered, as that would fill a lost ledger."""
     accepted = ("--accept-empty-ledger",) if accept_empty else ()
     command = index_command("check", settings, "--start", *accepted)
     needed = ("milvus", after) if after else ("milvus",)
@@ -90,7 +90,7 @@ def ledger_part(settings: Settings, environment: Mapping[str, str], *, accept_em
 
 
 def index_part(settings: Settings, environment: Mapping[str, str]) -> Part:
-    """The rebuild, when the check asks for it."""
+    """Return the rebuild of the index, which runs when the check asks for it."""
     return Part(
         "index",
         index_command("reindex", settings),
@@ -103,17 +103,17 @@ def index_part(settings: Settings, environment: Mapping[str, str]) -> Part:
 
 
 def index_command(verb: str, settings: Settings, *options: str) -> tuple[str, ...]:
-    """check or reindex; what the index was made from is noted with Milvus' data, so that they are lost together."""
+    """Return the command for check or reindex; the index's origin is noted beside Milvus' data."""
     return ledger_command(verb, "--marker", str(settings.state / "milvus" / "collection"), *options)
 
 
 def ledger_command(*arguments: str) -> tuple[str, ...]:
-    """The command line of the package, run by this Python."""
+    """Return the package's command line, run by this Python."""
     return _python("forgetless.cli", *arguments)
 
 
 def environment_of_functions(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
-    """The settings that the functions and the command line read: the caller's, and above them where the parts are."""
+    """Return the settings of functions and command line: the caller's, overridden by the addresses of the parts."""
     given = {
         name: value
         for name, value in environment.items()
@@ -135,7 +135,7 @@ def environment_of_functions(settings: Settings, environment: Mapping[str, str])
 
 
 def _ledger(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
-    """SQLite's file, or the caller's own DynamoDB (DynamoDB Local, moto) when FORGETLESS_LEDGER asks for it."""
+    """Return the settings for SQLite's file, or for the caller's DynamoDB when FORGETLESS_LEDGER asks for it."""
     endpoint = environment.get(_DYNAMODB, "")
     if environment.get("FORGETLESS_LEDGER") != "dynamodb":
         return {"FORGETLESS_LEDGER": "sqlite", "FORGETLESS_LEDGER_PATH": str(settings.ledger)}

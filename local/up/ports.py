@@ -1,4 +1,4 @@
-"""The ports of the parts: each one's own, and free before anything is started."""
+"""Checks the ports of the parts before anything is started: each must be free, and none used twice."""
 
 from __future__ import annotations
 
@@ -58,5 +58,5 @@ def _user_of(port: int) -> str:
             if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
                 return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})" if connection.pid else ""
     except (psutil.Error, OSError):
-        pass  # on some systems only the superuser may look; the port's number is enough
+        pass  # On some systems only the superuser may see this; the port's number is enough.
     return ""

@@ -1,4 +1,4 @@
-"""One child process: its log, its death with ours, its end."""
+"""A child process with a log, which ends with its parent."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from local.up.identity import Identity, descendants, identify
 __all__ = ["Child", "die_with_parent"]
 
 _PR_SET_PDEATHSIG = 1
-#: Loaded before any fork: between fork and exec nothing may be imported or locked.
+#: Loaded before any fork, because between fork and exec nothing may be imported or locked.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-#: A log that grew beyond this many bytes is set aside as FILE.1 at the next start.
+#: A log with more bytes than this is renamed to FILE.1 at the next start.
 _LOG_BYTES = 10_000_000
 _TAIL_BYTES = 4096
 
@@ -55,7 +55,7 @@ class Child:
 
     @property
     def code(self) -> int | None:
-        """The exit code; negative for a signal; None while it runs."""
+        """Return the exit code, negative after a signal, or None while the process runs."""
         return self._process.returncode
 
     async def wait(self) -> int:
@@ -63,18 +63,18 @@ class Child:
         return await self._process.wait()
 
     def lines(self) -> list[str]:
-        """What it printed since its start: whole lines that are not empty, the last ones when there are many."""
+        """Return the lines that it printed since its start, without empty ones; the last ones if there are many."""
         try:
             with self._log.open("rb") as stream:
                 end = stream.seek(0, os.SEEK_END)
                 stream.seek(max(self._offset, end - _TAIL_BYTES))
                 text = stream.read().decode("utf-8", "replace")
-        except OSError:  # somebody tidied the logs: no reason to fall
+        except OSError:  # Somebody removed the logs, which is no reason to fail.
             return []
         return [line.strip() for line in text.splitlines() if line.strip()]
 
     async def stop(self, seconds: float) -> None:
-        """SIGTERM, SIGKILL after ``seconds``; whatever it left behind below itself is killed too."""
+        """Send SIGTERM, and SIGKILL after ``seconds``; then kill the descendants that are left."""
         below = descendants(self.identity)
         self.signal(signal.SIGTERM)
         try:
@@ -102,7 +102,7 @@ def die_with_parent(number: signal.Signals) -> None:
 def _follow(parent: int) -> Callable[[], None]:
     def before_exec() -> None:
         die_with_parent(signal.SIGKILL)
-        if os.getppid() != parent:  # it died in between: no signal will come any more
+        if os.getppid() != parent:  # The parent died in between: no signal will come any more.
             os._exit(1)
 
     return before_exec

@@ -1,4 +1,4 @@
-"""When a part is ready: a JSON line in its log, a URL that answers 200."""
+"""Finds out whether a part is ready: by a JSON line in its log, or by a URL that answers 200."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from local.up.process import Child
 
 __all__ = ["Probe"]
 
-#: Seconds that one look at a URL may take: a cold start of a function lies within it.
+#: Seconds that one request to a URL may take; they include a cold start of a function.
 _LOOK_SECONDS = 10.0
 
 
 class Probe:
-    """Looks at one start of one part until it is ready; ``waiting_for`` says what is missing."""
+    """Watches the start of a part until it is ready; ``waiting_for`` says what is missing."""
 
     def __init__(self, part: Part, child: Child, client: httpx.AsyncClient) -> None:
         self.waiting_for = ""
@@ -26,7 +26,7 @@ class Probe:
         self._said_ready = not part.ready_line
 
     async def ready(self) -> bool:
-        """Whether the part can be used now."""
+        """Return whether the part can be used now."""
         self._said_ready = self._said_ready or any(map(_says_ready, self._child.lines()))
         if not self._said_ready:
             return False

@@ -1,4 +1,4 @@
-"""Who runs: a lock that only one `up` can hold, and the list of processes that it started."""
+"""The record of a running `up`: a lock that only one can hold, and the list of the processes that it started."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["Record", "is_locked", "lock", "read_record"]
 
 @contextmanager
 def lock(state: Path) -> Iterator[None]:
-    """Hold the state folder; the kernel frees it even under SIGKILL.
+    """Lock the state folder; the kernel releases the lock even after SIGKILL.
 
-    Raises UpError when another `up` holds it, or nothing can be kept there.
+    Raises UpError when another `up` holds it, or when the folder cannot be written.
     """
     try:
         opened = _lock_file(state)
@@ -40,7 +40,7 @@ def lock(state: Path) -> Iterator[None]:
 
 
 def is_locked(state: Path) -> bool:
-    """Whether an `up` runs on this state folder now."""
+    """Return whether an `up` runs on this state folder now."""
     if not (state / "up.lock").exists():
         return False
     with _lock_file(state) as stream:
@@ -62,7 +62,7 @@ class Record:
 
     @classmethod
     def of_this_process(cls, state: Path, url: str) -> Record:
-        """A new record that this process owns."""
+        """Make a record that this process owns."""
         record = cls(state, url, identify(os.getpid()), {})
         record._write()
         return record
@@ -78,7 +78,7 @@ class Record:
         self._write()
 
     def remove(self) -> None:
-        """Nothing runs any more."""
+        """Remove the record; nothing runs any more."""
         self._file.unlink(missing_ok=True)
 
     def _write(self) -> None:
@@ -88,7 +88,7 @@ class Record:
 
 
 def read_record(state: Path) -> Record | None:
-    """The record that lies in the state folder, or None; a file that cannot be read counts as none."""
+    """Return the record in the state folder, or None; a file that cannot be read counts as none."""
     try:
         found = json.loads(_record_file(state).read_text(encoding="utf-8"))
         owner = Identity(**found["owner"]) if found["owner"] else None

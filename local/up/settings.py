@@ -1,4 +1,4 @@
-"""Where the service listens and where its data lies: command line over environment over defaults."""
+"""The settings of `up`, such as ports and folders: command line first, then environment, then defaults."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from local.up.errors import UpError
 
 __all__ = ["BACKUPS", "MODELS", "ROOT", "Settings", "add_options", "read_settings", "socket_path", "variable_of"]
 
-#: The checkout: parts are started in it, so that relative paths in the template mean the same everywhere.
+#: The checkout. Parts are started in it, so that relative paths in the template always mean the same.
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
-#: A unix socket's path may be this long (sun_path of 108 bytes, less its final NUL).
+#: The longest path of a unix socket (sun_path has 108 bytes, with the final NUL).
 MAX_SOCKET_BYTES = 107
 
 #: Embedding models that `up` runs, and the size of their vectors; the first is the default.
 MODELS = {"all-MiniLM-L6-v2": 384, "multilingual-e5-small": 384, "jina-embeddings-v3": 1024}
 
-#: The folder of copies within the state folder.
+#: The folder of backups within the state folder.
 BACKUPS = "backups"
 
 _OPTIONS = {
@@ -38,7 +38,7 @@ _OPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that `up` and `down` are told; paths are absolute."""
+    """All settings of `up` and `down`; paths are absolute."""
 
     state: Path
     port: int = 3000
@@ -47,45 +47,45 @@ class Settings:
     host: str = HOST
     model: str = "all-MiniLM-L6-v2"
     dimensions: int = 384
-    #: Of each function, at most; None leaves it to the emulator.
+    #: The most environments of each function; None leaves it to the emulator.
     environments: int | None = None
-    #: Whether a ledger that is empty beside an index that is not is meant.
+    #: Whether the ledger is empty on purpose although the index is not.
     empty_ledger: bool = False
 
     @property
     def url(self) -> str:
-        """Where clients talk to the service."""
+        """Return the URL of the service."""
         return f"http://{self.host}:{self.port}"
 
     @property
     def logs(self) -> Path:
-        """One log file for each part."""
+        """Return the folder with one log file for each part."""
         return self.state / "logs"
 
     @property
     def model_folder(self) -> Path:
-        """The prepared embedding model."""
+        """Return the folder of the prepared embedding model."""
         return self.state / "models" / self.model
 
     @property
     def backups(self) -> Path:
-        """Where copies of the ledger go that name no other place."""
+        """Return the folder of backups that name no other place."""
         return self.state / BACKUPS
 
     @property
     def ledger(self) -> Path:
-        """The SQLite file that holds the truth."""
+        """Return the SQLite file of the ledger."""
         return self.state / "ledger.db"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give ``parser`` one option for each setting; the environment's names stand in the help."""
+    """Give ``parser`` one option for each setting; the help names the environment variables."""
     for name, (variable, default, text) in _OPTIONS.items():
         parser.add_argument(f"--{name}", help=f"{text} ({variable}, {default})")
 
 
 def read_settings(options: argparse.Namespace, environment: Mapping[str, str]) -> Settings:
-    """The settings in force; raises UpError naming the variable that makes no sense."""
+    """Return the settings in force; raises UpError that names an invalid variable."""
     state = _text(options, environment, "state")
     model = _text(options, environment, "embedding-model")
     if model not in MODELS:
@@ -103,12 +103,12 @@ def read_settings(options: argparse.Namespace, environment: Mapping[str, str]) -
 
 
 def variable_of(option: str) -> str | None:
-    """The environment's name of an option of `up`; None for an option that another command adds."""
+    """Return the environment variable of an option of `up`, or None for an option of another command."""
     return _OPTIONS[option][0] if option in _OPTIONS else None
 
 
 def socket_path(settings: Settings) -> Path:
-    """Where Milvus listens: in the state folder, or where that is too deep, in a short folder remembered there."""
+    """Return Milvus' socket: in the state folder or, where that path is too long, in a short folder noted there."""
     near = settings.state / "milvus.sock"
     if len(os.fsencode(near)) <= MAX_SOCKET_BYTES:
         return near

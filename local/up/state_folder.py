@@ -1,4 +1,4 @@
-"""The state folder: made for its owner alone, or one line that says why it cannot be used and what to do."""
+"""Makes the state folder for its owner only, or says in one line why it cannot be used and what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["open_state", "unusable"]
 
 
 def open_state(state: Path) -> None:
-    """Make the state folder, and close one that others could look into; raises UpError."""
+    """Make the state folder, or make an existing one private; raises UpError."""
     try:
         private_folder(state, ours=("up.lock", "ledger.db"))
     except OSError as error:
@@ -20,7 +20,7 @@ def open_state(state: Path) -> None:
 
 
 def unusable(state: Path, error: OSError) -> UpError:
-    """Why nothing can be kept in the state folder, with the way out."""
+    """Return an error that says why the state folder cannot be used and what to do."""
     file = next((place for place in (state, *state.parents) if place.exists() and not place.is_dir()), None)
     reason = f"{file} is a file" if file else os.strerror(error.errno or 0)
     return UpError(

@@ -1,4 +1,4 @@
-"""Starts the parts in their order, starts a dead one again, and stops them all."""
+"""Starts the parts in their order, restarts one that dies, and stops them all."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from local.up.view import View
 
 __all__ = ["NOTE", "Pace", "Supervisor"]
 
-#: How a line of a part begins that the user should see.
+#: The beginning of a part's line that the user should see.
 NOTE = "note: "
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often things are looked at and tried, in seconds."""
+    """The intervals of checks and restarts, in seconds."""
 
     look: float = 0.1
-    #: The first pause before a dead part is started again; it doubles up to the longest.
+    #: The first pause before a dead part is restarted; it doubles up to the longest.
     pause: float = 0.5
     longest_pause: float = 30.0
-    #: A part that lived this long starts with the shortest pause again.
+    #: After this time, a part that dies is restarted with the first pause again.
     steady: float = 60.0
-    #: Starts that may fail before the part was ever ready.
+    #: The number of starts that may fail before the part was ever ready.
     attempts: int = 3
 
 
 class Supervisor:
     """All parts of one `up`.
 
-    ``start`` and ``watch`` raise PartFailedError; ``stop`` ends what runs and may come at any time.
+    ``start`` and ``watch`` raise PartFailedError; ``stop`` ends what runs and may be called at any time.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Supervisor:
         await self._unless_one_fails(_forever())
 
     async def stop(self) -> None:
-        """End all parts, those first that nobody waits for; nothing is started again from here on."""
+        """End all parts, those first on which no other depends; nothing is restarted from now on."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._spawning, return_exceptions=True)
@@ -83,7 +83,7 @@ class Supervisor:
             await asyncio.gather(*(self._stop(name) for name in last))
 
     def kill(self) -> None:
-        """SIGKILL to all parts: for a user who does not want to wait for ``stop``."""
+        """Send SIGKILL to all parts, for a user who does not want to wait for ``stop``."""
         for child in self._children.values():
             child.signal(signal.SIGKILL)
 
@@ -93,7 +93,7 @@ class Supervisor:
             await asyncio.sleep(self._pace.look)
 
     async def _unless_one_fails(self, goal: Coroutine[None, None, None]) -> None:
-        # Tasks of steps end well; a task that raises is a part that is given up.
+        # Tasks of steps end without an error; a task that raises is a part that is given up.
         until = asyncio.ensure_future(goal)
         pending = {until, *self._tasks}
         try:
@@ -166,7 +166,7 @@ class Supervisor:
 
     async def _spawn(self, part: Part) -> Child:
         self._view.part(part.name, "starting")
-        # Shielded: a child that is started while we are cancelled must be known, or nobody would end it.
+        # Shielded: a child that starts during a cancellation must be recorded, or nobody would end it.
         spawning = asyncio.ensure_future(self._spawn_and_record(part))
         self._spawning.add(spawning)
         spawning.add_done_callback(self._spawning.discard)
@@ -182,7 +182,7 @@ class Supervisor:
         return child
 
     def _tell_notes(self, part: Part, child: Child) -> None:
-        """Show what a part has done about damage: a line that begins with NOTE."""
+        """Show a part's lines about damage that it repaired; they begin with NOTE."""
         for line in child.lines():
             if line.startswith(NOTE):
                 self._view.say(f"{part.name}: {line.removeprefix(NOTE)}")

@@ -1,4 +1,4 @@
-"""The command `up`: checks what can be checked beforehand, runs the parts until told to stop, says how to use them."""
+"""The command `up`: makes its checks, runs the parts until a signal, and shows how to use the service."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["run", "up"]
 
 _CLOSE_S = 20.0
 
-#: Gives the parts and what to print once they are ready; entered only when no other `up` holds the state folder.
+#: Gives the parts and the text to print once they are ready; entered only while no other `up` holds the state folder.
 Prepare = Callable[[], AbstractContextManager[tuple[list[Part], str]]]
 
 
@@ -50,7 +50,7 @@ def up(settings: Settings, environment: Mapping[str, str]) -> None:
 
 
 def run(settings: Settings, prepare: Prepare, *, pace: Pace | None = None, command: str = "make up") -> None:
-    """Hold the state folder, run the parts that ``prepare`` names until a signal, and leave no process behind."""
+    """Lock the state folder, run the parts of ``prepare`` until a signal, and leave no process behind."""
     open_state(settings.state)
     with lock(settings.state):
         clean_up(settings.state)
@@ -67,7 +67,7 @@ def run(settings: Settings, prepare: Prepare, *, pace: Pace | None = None, comma
 
 
 def _checkpoint(settings: Settings, environment: Mapping[str, str]) -> None:
-    """Functions are ended, not closed, and leave their last writes in the ledger's log: the file alone is to be whole.
+    """Move the ledger's write-ahead log into its file, because functions are killed and leave their last writes there.
 
     Nothing depends on it: the next start reads the log.
     """
@@ -79,7 +79,7 @@ def _checkpoint(settings: Settings, environment: Mapping[str, str]) -> None:
 
 
 async def _serve(make_supervisor: Callable[[], Supervisor], view: View, block: str) -> None:
-    """Start, announce, watch, stop: the life of one `up`."""
+    """Start the parts, announce that they are ready, watch them, and stop them."""
     supervisor = make_supervisor()
     told = _on_signals(supervisor)
     living = asyncio.create_task(_live(supervisor, view, block))
@@ -105,9 +105,10 @@ async def _live(supervisor: Supervisor, view: View, block: str) -> None:
 
 
 def _on_signals(supervisor: Supervisor) -> asyncio.Event:
-    """An event that the first signal sets; the next one kills.
+    """Return an event that the first signal sets; the next signal kills.
 
-    Set explicitly, for a script's background job starts with SIGINT ignored; but who says nohup means it.
+    Handlers are set explicitly, because a script's background job starts with SIGINT ignored. SIGHUP stays ignored
+    under nohup.
     """
     told = asyncio.Event()
 
@@ -123,7 +124,7 @@ def _on_signals(supervisor: Supervisor) -> asyncio.Event:
 
 
 def _follow_make() -> None:
-    """Started by make, stop when make is killed: its own parent is then the only one left to tell us."""
+    """If make started this process, stop when make is killed, which sends no signal by itself."""
     try:
         parent = psutil.Process().parent()
         if parent is not None and parent.name() in {"make", "gmake"}:

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes a virtual environment follow its pins: venv.sh FOLDER STAMP PIP-ARGUMENTS...
-# The stamp appears only after a complete installation; a failed one says so in one line.
+# Installs the pinned packages into a virtual environment: venv.sh FOLDER STAMP PIP-ARGUMENTS...
+# The stamp is written only after a complete installation; a failed one is reported in one line.
 set -eu
 folder=$1 stamp=$2
 shift 2
@@ -10,7 +10,7 @@ fail() {
     exit 1
 }
 
-# A named one or none; otherwise those that the tests run on come first. pyproject.toml asks for the same version.
+# A named interpreter or none; otherwise those of the tests come first. pyproject.toml requires the same version.
 find_python() {
     for candidate in ${PYTHON:-python3.11 python3.13 python3.12 python3 python}; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
@@ -20,7 +20,7 @@ find_python() {
     done
 }
 
-# A moved checkout leaves scripts that point to the old place: such an environment is made anew.
+# In a moved checkout, scripts point to the old path: such an environment is made again.
 in_place() {
     "$folder/bin/python" -m pip --version >/dev/null 2>&1 && head -n 2 "$folder/bin/pip" | grep -qF "$(pwd -P)/$folder/bin/python"
 }

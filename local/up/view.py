@@ -1,4 +1,4 @@
-"""What the user sees: a live table on a terminal, plain lines elsewhere."""
+"""Shows the progress to the user: as a live table on a terminal, as plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _MARKS = {"waiting": ("·", "dim"), "ready": ("✓", "green"), "stopped": ("-", 
 
 
 class View(Protocol):
-    """Told of every change; never raises, also when nobody reads any more."""
+    """Gets every change; never raises, even when nobody reads the output any more."""
 
     def part(self, name: str, state: str, detail: str = "") -> None:
         """``name`` is now waiting, starting, ready, restarting, stopping, stopped or failed."""
 
     def say(self, text: str) -> None:
-        """One or more lines that stay."""
+        """Print one or more lines that stay."""
 
     def tick(self) -> None:
         """Some time has passed; called about ten times a second."""
 
     def settle(self) -> None:
-        """The start is over: from here on changes are single lines."""
+        """End the start: from now on changes are single lines."""
 
 
 def view_for(stream: IO[str], names: Iterable[str]) -> View:
-    """The live view on a terminal, otherwise the plain one."""
+    """Return the live view on a terminal, otherwise the plain one."""
     return LiveView(Console(file=stream), names) if stream.isatty() else PlainView(stream)
 
 
 class PlainView:
-    """One line for each change of state."""
+    """Prints one line for each change of state."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream or sys.stdout
@@ -53,26 +53,26 @@ class PlainView:
         self._states[name] = state
 
     def say(self, text: str) -> None:
-        # A reader that went away (`make up | head`) must not take the service with it.
+        # A reader that ends (`make up | head`) must not end the service.
         with contextlib.suppress(OSError, ValueError):
             print(text, file=self._stream, flush=True)
 
     def tick(self) -> None:
-        """Nothing moves here."""
+        """Do nothing: plain lines do not move."""
 
     def settle(self) -> None:
-        """Lines stay lines."""
+        """Do nothing: plain lines stay as they are."""
 
 
 class LiveView:
-    """A table with a line for each part that moves while it starts; afterwards plain lines below it."""
+    """Shows a table with a line for each part during the start, and plain lines below it afterwards."""
 
     def __init__(self, console: Console, names: Iterable[str]) -> None:
         self._console = console
         self._rows = {name: ("waiting", "", time.monotonic()) for name in names}
         self._spinner = Spinner("dots")
         self._plain: PlainView | None = None
-        # No thread of its own: children are forked from this process.
+        # It has no thread, because children are forked from this process.
         self._live = Live(console=console, auto_refresh=False)
         self._live.start()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.house import House
+from tests.e2e.test_examples import PAGES, Shell, blocks
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
 
@@ -56,3 +57,12 @@ def test_an_npm_client_finds_every_method(house: House, version: str) -> None:
     outcome = run(house, ["node", "npm_client.mjs", "{host}", "{key}", version], folder)
     assert {method: error for method, error in outcome.items() if error} == {}
     assert len(outcome) >= 22
+
+
+@pytest.mark.parametrize("version", ["2.2.1"])
+def test_the_examples_with_mem0s_client_work(house: House, tmp_path: Path, version: str) -> None:
+    shell = Shell(house, tmp_path)
+    examples = [block for page in PAGES for block in blocks(page) if "from mem0 import" in block.source]
+    for example in examples:
+        shell.run_python(example.source)
+    assert len(examples) >= 2

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
+from forgetless.domain.backoff import Backoff
+
 __all__ = ["FEW_SHARDS", "Crew", "serving_crew", "small_transactions"]
 
 #: Longer than any piece of work takes on a busy machine.
@@ -129,5 +131,5 @@ def _hurry() -> None:
     from forgetless.adapters.ledger_dynamodb import client, item_keys, staged_commit  # noqa: PLC0415 - boto3's part comes later
 
     item_keys.TOTAL_SHARDS = FEW_SHARDS
-    client._FIRST_WAIT_S = client._LONGEST_WAIT_S = 0.001
+    client.BACKOFF = Backoff(first_s=0.001, longest_s=0.001)
     staged_commit.STALLED_S = 0.5

@@ -12,7 +12,8 @@ from forgetless.domain.errors import VersionConflictError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.scope import Scope
-from forgetless.ports.ledger import IdempotencyRecord, Ledger
+from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import IdempotencyRecord
 from tests.concurrency.crew import small_transactions
 from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, job_id, update
 

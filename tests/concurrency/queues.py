@@ -8,10 +8,10 @@ from typing import Any
 
 import boto3
 
-from forgetless.adapters.queue_memory import MemoryQueue
 from forgetless.adapters.queue_sqs import SqsQueue
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.scope import Scope
+from tests.fakes.queue import MemoryQueue
 
 __all__ = ["Message", "QueueInMemory", "QueueOnSqs", "a_job_of"]
 
@@ -48,7 +48,6 @@ class QueueOnSqs:
         self._queue.send(job, attempt=attempt)
 
     def receive(self) -> list[Message]:
-        self._queue.ping()
         names = ["MessageGroupId", "ApproximateReceiveCount"]
         found = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=2, AttributeNames=names)
         return [
@@ -81,7 +80,6 @@ class QueueInMemory:
         self._queue.send(job, attempt=attempt)
 
     def receive(self) -> list[Message]:
-        self._queue.ping()
         found = self._queue.receive(limit=2, visibility_s=VISIBILITY_S)
         return [Message(json.loads(m.body)["job_id"], m.group, m.receipt, m.receive_count) for m in found]
 

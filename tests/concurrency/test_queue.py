@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from forgetless.adapters.clock import SystemClock
-from forgetless.adapters.queue_memory import MemoryQueue
 from forgetless.domain.errors import QueueError
 from tests.concurrency.arena import TIMES
 from tests.concurrency.crew import Crew
 from tests.concurrency.queues import Message, QueueInMemory, QueueOnSqs, a_job_of
+from tests.fakes.queue import MemoryQueue
 from tests.queue_server import serve_queues
 
 Queue = QueueOnSqs | QueueInMemory

@@ -13,7 +13,8 @@ from forgetless.domain.documents import Document
 from forgetless.domain.errors import ConflictError, InvalidRequestError
 from forgetless.domain.keys import ApiKey, Role, key_hash
 from forgetless.domain.scope import Scope
-from forgetless.ports.ledger import IdempotencyRecord, Ledger
+from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import IdempotencyRecord
 from forgetless.service.access.keys import KeyService
 from forgetless.service.document_change import change_document, put_within
 from forgetless.service.projects.settings import ProjectService, project_id

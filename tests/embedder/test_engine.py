@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from embedder.batching import Limits
+from embedder.batches import Limits
 from embedder.engine import Engine, Ticket
 from embedder.errors import DeadlineError, InferenceError, OverloadedError
 from embedder.metrics import Metrics

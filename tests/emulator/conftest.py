@@ -20,7 +20,7 @@ import uvloop
 from local.emulator.emulator import Emulator
 from local.emulator.settings import Settings
 
-#: How long a test waits for what must happen: no rule is measured by it, so a busy machine may take its time.
+#: Seconds that a test waits for an event; no rule depends on it, so that a busy machine may be slow.
 WAIT_SECONDS = 60.0
 
 HELLO = """
@@ -36,7 +36,7 @@ Resources:
 
 
 class Running:
-    """An emulator at work: its addresses, its log and a client."""
+    """A running emulator: its addresses, its log and a client."""
 
     def __init__(self, settings: Settings) -> None:
         self.state = settings.state
@@ -101,7 +101,7 @@ class Running:
         return found
 
     def later(self, path: str) -> Future[httpx.Response]:
-        """Send a request whose answer is looked at later."""
+        """Send a request whose answer is checked later."""
         thread = ThreadPoolExecutor(1)
         answer = thread.submit(self.http.get, path)
         thread.shutdown(wait=False)

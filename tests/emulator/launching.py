@@ -1,4 +1,4 @@
-"""The emulator as a process of its own, as a user starts it."""
+"""Starts the emulator as a process, as a user does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).parents[2]
-#: How long a test waits for what must happen.
+#: Seconds that a test waits for an event.
 WAIT_SECONDS = 60.0
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from local.emulator.environments.invocation import InvokeResult
 from local.emulator.gateway.authorizer import AuthorizerFailedError, Authorizers, ForbiddenError, UnauthorizedError
 from local.emulator.gateway.event import ApiPlace, HttpRequest, build_event
 from local.emulator.gateway.routes import Match
-from local.emulator.template.model import AuthorizerSpec, RouteSpec
+from local.emulator.invocation import InvokeResult
+from local.emulator.specs import AuthorizerSpec, RouteSpec
 from tests.emulator.fidelity import assumed, documented
 
 HEADER = (("header", "x-key"),)

@@ -9,7 +9,7 @@ import pytest
 from local.emulator.gateway.event import ApiPlace, HttpRequest, build_event
 from local.emulator.gateway.response import MalformedResponseError, infer_response
 from local.emulator.gateway.routes import Match, Routes
-from local.emulator.template.model import RouteSpec
+from local.emulator.specs import RouteSpec
 from tests.emulator.fidelity import assumed, documented
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from local.emulator.environments.invocation import InvokeResult, ThrottledError
+from local.emulator.invocation import InvokeResult, ThrottledError
+from local.emulator.specs import Place, QueueEventSpec
 from local.emulator.sqs.messages import Outgoing
 from local.emulator.sqs.service import QueueService
 from local.emulator.sqs.store import Store
-from local.emulator.template.model import Place, QueueEventSpec
 from local.emulator.triggers.queue_poller import QueuePoller
 from tests.emulator.fidelity import documented
 

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from local.emulator.environments.environment import Environment, Launch
-from local.emulator.environments.invocation import Invocation, InvokeResult
 from local.emulator.environments.logs import FunctionLog
-from local.emulator.runtime_api.messages import Reply, Request
-from local.emulator.runtime_api.router import handle
-from local.emulator.template.model import FunctionSpec
+from local.emulator.invocation import Invocation, InvokeResult
+from local.emulator.runtime_api.routes import Reply, Request, handle
+from local.emulator.specs import FunctionSpec
 from tests.emulator.fidelity import assumed, documented, read
 
 BASE = "/2018-06-01/runtime/"

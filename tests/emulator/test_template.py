@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from local.emulator.specs import Place, Template, TemplateError
 from local.emulator.template.document import read_document
-from local.emulator.template.model import Place, Template, TemplateError
 from local.emulator.template.reader import read_template
 from tests.emulator.fidelity import documented, own
 

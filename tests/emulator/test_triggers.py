@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from local.emulator.environments.invocation import InvokeResult, ThrottledError
+from local.emulator.invocation import InvokeResult, ThrottledError, invoke_async
+from local.emulator.specs import Place, ScheduleSpec
 from local.emulator.sqs.messages import Received
-from local.emulator.template.model import Place, ScheduleSpec
+from local.emulator.template.expressions import parse_expression
 from local.emulator.triggers.batch import batch_event, processed
-from local.emulator.triggers.expressions import parse_expression
-from local.emulator.triggers.schedule import invoke_async, schedule_event
+from local.emulator.triggers.schedule import schedule_event
 from tests.emulator.fidelity import documented, own
 
 

@@ -1,4 +1,4 @@
-"""A queue server and a runner of stories for the kill tests of one process."""
+"""A queue server and a runner of scenarios for the kill tests of one process."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.killing import Runner
+from tests.faults.harness import queue_server
+from tests.faults.kill_runner import Runner
 from tests.faults.ledgers import dynamodb_ledgers, ledgers
-from tests.faults.stage import queue_server
 
 if TYPE_CHECKING:
     from tests.dynamo_server import DynamoServer

@@ -1,4 +1,4 @@
-"""The ledgers of a kill test: how each process opens the one that outlives it, SQLite's file or DynamoDB's table."""
+"""The ledgers of a kill test, SQLite's file or DynamoDB's table, and how each process opens them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from forgetless.adapters.ledger_dynamodb.table import Table
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.ports.ledger import Ledger
-from tests.faults.watching import WRITE, Watch
+from tests.faults.fault_injection import WRITE, Watch
 
 if TYPE_CHECKING:
     from tests.dynamo_server import DynamoServer
@@ -24,27 +24,27 @@ __all__ = ["KINDS", "NewLedger", "OpenLedger", "dynamodb_ledgers", "half_written
 
 KINDS = ("sqlite", "dynamodb")
 
-#: moto answers hundreds of times more slowly than DynamoDB, and to one at a time.
+#: moto is hundreds of times slower than DynamoDB, and answers one request at a time.
 _PATIENCE_S = 100.0
-#: A staged commit counts as dead after this, so that no story waits for it. Live ones have nobody beside them.
+#: A staged commit counts as abandoned after this, so that no scenario waits for it. Live ones have no competitor.
 _STALLED_S = 0.05
 _WRITES = frozenset({"put_item", "delete_item", "update_item", "transact_write_items"})
 
 
 class OpenLedger(Protocol):
-    """Opens one ledger in whatever process; can be pickled."""
+    """Opens one ledger in any process; it can be pickled."""
 
     def __call__(self, watch: Watch | None = None) -> Ledger:
-        """`watch` is told of the store's single writes, if it wants them and the store has any."""
+        """Open it; `watch` gets the store's single writes, if it wants them and the store has any."""
 
 
-#: Makes a ledger for a story, given the story's folder.
+#: Makes a ledger for a scenario, given the scenario's folder.
 NewLedger = Callable[[Path], OpenLedger]
 
 
 @contextmanager
 def ledgers(kind: str) -> Iterator[NewLedger]:
-    """What makes ledgers of a kind, while the server that they need runs."""
+    """Give a function that makes ledgers of a kind, while the server that they need runs."""
     if kind == "sqlite":
         yield lambda folder: partial(_open_sqlite, folder / "ledger.db")
         return
@@ -56,7 +56,7 @@ def ledgers(kind: str) -> Iterator[NewLedger]:
 
 @contextmanager
 def dynamodb_ledgers(server: DynamoServer) -> Iterator[NewLedger]:
-    """What makes tables on a server; in this process no dead writer is waited for long meanwhile."""
+    """Give a function that makes tables on a server; in this process, abandoned commits are not waited for."""
 
     def new(_folder: Path) -> OpenLedger:
         name = f"ledger-{uuid.uuid4()}"
@@ -72,7 +72,7 @@ def dynamodb_ledgers(server: DynamoServer) -> Iterator[NewLedger]:
 
 
 def half_written(ledger: Ledger) -> int:
-    """Items of staged commits, and items with something staged on them; asked of the table itself."""
+    """Return the items of staged commits, and items with staged changes, from the table itself."""
     if not isinstance(ledger, DynamoLedger):
         return 0
     client = ledger._client
@@ -81,7 +81,7 @@ def half_written(ledger: Ledger) -> int:
 
 
 class _WatchedClient(Client):
-    """Tells of every write that DynamoDB has answered."""
+    """Reports every write that DynamoDB has answered."""
 
     def __init__(self, table: str, endpoint_url: str, watch: Watch) -> None:
         super().__init__(table, patience_s=_PATIENCE_S, endpoint_url=endpoint_url)
@@ -102,7 +102,7 @@ class _WatchedLedger(DynamoLedger):
 
 
 def _open_sqlite(path: Path, watch: Watch | None = None) -> Ledger:
-    del watch  # one call of it is one transaction
+    del watch  # Each call is one transaction.
     return SqliteLedger(path)
 
 

@@ -1,4 +1,4 @@
-"""Where the processes of the kill tests come from: one server, which has loaded beforehand what they need."""
+"""Starts the processes of the kill tests from one fork server, which has loaded their modules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import multiprocessing
 __all__ = ["PROCESSES"]
 
 PROCESSES = multiprocessing.get_context("forkserver")
-# There is one such server and one list: whoever sets another takes these away.
+# There is one such server and one list of modules; setting another list replaces this one.
 PROCESSES.set_forkserver_preload(
-    ["tests.faults.acts", "tests.faults.queue_process", "boto3", "aws_lambda_powertools.utilities.batch"]
+    ["tests.faults.tasks", "tests.faults.queue_process", "boto3", "aws_lambda_powertools.utilities.batch"]
 )

@@ -1,4 +1,4 @@
-"""The emulator's SQS as a process of its own, which SIGKILL ends at a chosen point of what it does."""
+"""Runs the emulator's SQS in a process that SIGKILL ends at a chosen point."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local.emulator.gateway.app import Receive, Scope, Send
+from local.emulator.asgi import Receive, Scope, Send
 from local.emulator.servers import HttpServer, listen
+from local.emulator.specs import Place
 from local.emulator.sqs.app import QueueServer
 from local.emulator.sqs.operations import Operations
 from local.emulator.sqs.service import QueueService
 from local.emulator.sqs.store import Store
-from local.emulator.template.model import Place
 from tests.faults.processes import PROCESSES
 
 __all__ = ["QueueProcess"]
 
-#: How long a process may take on a busy machine.
+#: Seconds that a process may take on a busy machine.
 PATIENCE_S = 120.0
 
 
@@ -49,7 +49,7 @@ class QueueProcess:
         self._process: BaseProcess | None = None
 
     def start(self, kill_at: int | None = None) -> bool:
-        """Start it; `kill_at` counts the points of the start itself. Whether it came so far as to serve."""
+        """Start it and return whether it serves; `kill_at` counts the points of the start itself."""
         self._line, theirs = multiprocessing.Pipe()
         arguments = (self._folder, self._listener, self.url, self._ahead_s, kill_at, theirs)
         self._process = PROCESSES.Process(target=_serve, args=arguments, daemon=True)
@@ -62,27 +62,27 @@ class QueueProcess:
             return False
 
     def arm(self, kill_at: int) -> None:
-        """Count points from now on and die at this one; none is -1."""
+        """Count points from now on and die at this one; -1 means at none."""
         self._ask("arm", kill_at)
 
     def points(self) -> list[str]:
-        """The points passed since it was armed or started."""
+        """Return the points that it has passed since it was armed or started."""
         found: list[str] = self._ask("points", None)
         return found
 
     def later(self, seconds: float) -> None:
-        """Let time pass, for this process and those after it."""
+        """Let time pass, for this process and later ones."""
         self._ahead_s += seconds
         self._ask("ahead", self._ahead_s)
 
     def kill(self) -> None:
-        """End it from one moment to the next, wherever it stands."""
+        """Kill it at once, whatever it is doing."""
         assert self._process is not None
         self._process.kill()
         self.died()
 
     def died(self) -> None:
-        """Return when it is gone, of SIGKILL and nothing else."""
+        """Return when it has ended, and check that SIGKILL ended it."""
         assert self._process is not None
         self._process.join(PATIENCE_S)
         assert self._process.exitcode == -signal.SIGKILL
@@ -90,7 +90,7 @@ class QueueProcess:
         self._process = None
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """End the process and close the address."""
         if self._process is not None:
             self.kill()
         self._listener.close()
@@ -132,7 +132,7 @@ class _Watch:
 
 
 class _Answers:
-    """The server with two more points: all is done and nothing answered; the head is sent and the body is not."""
+    """Adds two points to the server: before the head of the answer is sent, and before the body is."""
 
     def __init__(self, app: QueueServer, watch: _Watch) -> None:
         self._app, self._watch = app, watch
@@ -170,7 +170,7 @@ def _obey(line: Connection, watch: _Watch, clock: dict[str, float]) -> None:
         try:
             what, argument = line.recv()
         except EOFError:
-            os._exit(1)  # whoever runs the test is gone
+            os._exit(1)  # The process that runs the test has ended.
         if what == "arm":
             watch.arm(argument)
         if what == "ahead":

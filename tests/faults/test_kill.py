@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.killing import ACTS, Outcome, Runner
-from tests.faults.watching import STEPS, WRITE, Fate, Way
+from tests.faults.fault_injection import STEPS, WRITE, Fault, Way
+from tests.faults.kill_runner import TASKS, Outcome, Runner
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill"), pytest.mark.timeout(900)]
 
@@ -13,17 +13,17 @@ UNHARMED = Outcome(lost=0, doubled=0, same=True)
 
 
 #: Every process by exit and by SIGKILL; what stalls here is the worker alone, the others do in `make kill-test`.
-SHORT = [(act, way) for act in ACTS for way in Way if way is not Way.STALL or act == "ingest"]
+SHORT = [(task, way) for task in TASKS for way in Way if way is not Way.STALL or task == "ingest"]
 
 
-@pytest.mark.parametrize(("act", "way"), SHORT)
-def test_a_process_disturbed_after_any_step_loses_and_doubles_nothing(runner: Runner, act: str, way: Way) -> None:
-    outcomes = {str(step): runner.disturbed(act, Fate(step, way)) for step in runner.steps(act)}
+@pytest.mark.parametrize(("task", "way"), SHORT)
+def test_a_process_disturbed_after_any_step_loses_and_doubles_nothing(runner: Runner, task: str, way: Way) -> None:
+    outcomes = {str(step): runner.disturbed(task, Fault(step, way)) for step in runner.steps(task)}
     assert {step: outcome for step, outcome in outcomes.items() if outcome != UNHARMED} == {}
 
 
 def test_every_step_that_leaves_a_trace_is_among_those_disturbed(runner: Runner) -> None:
-    assert {step.call for act in ACTS for step in runner.steps(act)} == set(STEPS) - {WRITE}
+    assert {step.call for task in TASKS for step in runner.steps(task)} == set(STEPS) - {WRITE}
 
 
 def test_one_message_in_the_hands_of_two_workers_is_done_once(runner: Runner) -> None:
@@ -37,4 +37,4 @@ def test_a_message_redelivered_while_its_job_runs_is_done_once(runner: Runner) -
 
 def test_an_accepted_add_is_done_though_its_client_never_asks_again(runner: Runner) -> None:
     for step in runner.steps("queued"):
-        assert runner.disturbed("queued", Fate(step, Way.KILL), retry=False) == UNHARMED, step
+        assert runner.disturbed("queued", Fault(step, Way.KILL), retry=False) == UNHARMED, step

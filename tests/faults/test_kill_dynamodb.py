@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.killing import MANY, Outcome, Runner
-from tests.faults.watching import Fate, Step, Way
+from tests.faults.fault_injection import Fault, Step, Way
+from tests.faults.kill_runner import MANY, Outcome, Runner
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill"), pytest.mark.timeout(900)]
 
@@ -13,7 +13,7 @@ UNHARMED = Outcome(lost=0, doubled=0, same=True)
 
 
 def test_a_worker_killed_when_its_events_are_written_loses_and_doubles_nothing(dynamo_runner: Runner) -> None:
-    assert dynamo_runner.disturbed("ingest", Fate(Step("ledger.append", 1), Way.KILL)) == UNHARMED
+    assert dynamo_runner.disturbed("ingest", Fault(Step("ledger.append", 1), Way.KILL)) == UNHARMED
 
 
 def test_a_worker_killed_between_the_writes_of_one_append_leaves_all_of_it_or_nothing(dynamo_runner: Runner) -> None:
@@ -21,7 +21,7 @@ def test_a_worker_killed_between_the_writes_of_one_append_leaves_all_of_it_or_no
     assert len(writes) > 2
     # Nothing is staged yet, so that only sweep can notice; then some of it is.
     for write in (writes[0], writes[2]):
-        assert dynamo_runner.disturbed(MANY, Fate(write, Way.KILL)) == UNHARMED, write
+        assert dynamo_runner.disturbed(MANY, Fault(write, Way.KILL)) == UNHARMED, write
 
 
 def test_one_message_in_the_hands_of_two_workers_is_done_once(dynamo_runner: Runner) -> None:

@@ -7,76 +7,76 @@ from dataclasses import replace
 import pytest
 
 from forgetless.domain.jobs import JobState
-from tests.faults.killing import Runner
-from tests.faults.parts import POISON, compose
-from tests.faults.stage import LATER_S, MAX_RECEIVES, wait_at_step
-from tests.faults.watching import Fate, Step, Way
+from tests.faults.fault_injection import Fault, Step, Way
+from tests.faults.harness import LATER_S, MAX_RECEIVES, wait_at_step
+from tests.faults.kill_runner import Runner
+from tests.faults.shared_stores import POISON, compose
 from tests.unit.servers import free_socket
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill"), pytest.mark.timeout(900)]
 
 
 def test_a_poison_message_becomes_a_dead_letter_and_the_rest_of_its_batch_is_done(runner: Runner) -> None:
-    stage = runner.stage()
-    poison, _ = stage.act("queued", (POISON, "p", "mallory"))
-    others = [stage.act("queued", ("I live in Hue", f"k{user}", user))[0] for user in ("ann", "ben")]
-    services = compose(stage.place)
+    harness = runner.harness()
+    poison, _ = harness.run("queued", (POISON, "p", "mallory"))
+    others = [harness.run("queued", ("I live in Hue", f"k{user}", user))[0] for user in ("ann", "ben")]
+    services = compose(harness.place)
     for receives in range(MAX_RECEIVES):
-        records = stage.receive()
+        records = harness.receive()
         assert len(records) == (3 if receives == 0 else 1)
-        answer, _ = stage.act("ingest", {"Records": records})
+        answer, _ = harness.run("ingest", {"Records": records})
         assert len(answer["batchItemFailures"]) == 1
-        stage.settle_batch(records, answer)
+        harness.settle_batch(records, answer)
         states = [services.reads.job("default", one) for one in others]
         assert [job.state for job in states if job] == [JobState.SUCCEEDED] * 2
-    assert stage.receive() == []
-    assert stage.dead() == [poison]
+    assert harness.receive() == []
+    assert harness.dead() == [poison]
     job = services.reads.job("default", poison)
     assert job is not None
     assert (job.state, job.error) == (JobState.FAILED, "provider_unavailable: the LLM does not like this")
-    stage.later()
-    assert stage.act("sweep", {})[0]["requeued"] == 0
+    harness.later()
+    assert harness.run("sweep", {})[0]["requeued"] == 0
 
 
 def test_a_message_that_kills_its_workers_becomes_a_dead_letter_and_its_job_is_given_up(runner: Runner) -> None:
-    stage = runner.stage()
-    poison, _ = stage.act("queued", ("I live in Hue", "k", "mallory"))
+    harness = runner.harness()
+    poison, _ = harness.run("queued", ("I live in Hue", "k", "mallory"))
     for _ in range(MAX_RECEIVES):
-        records = stage.receive()
-        process, line = stage.start("ingest", {"Records": records}, Fate(Step("llm.complete", 1), Way.EXIT))
+        records = harness.receive()
+        process, line = harness.start("ingest", {"Records": records}, Fault(Step("llm.complete", 1), Way.EXIT))
         wait_at_step(process, line, Way.EXIT)
         line.close()
-        stage.settle_batch(records, None)
-        stage.later()
-    assert stage.receive() == []
-    assert stage.dead() == [poison]
-    assert stage.act("sweep", {})[0]["given_up"] == 1
-    job = compose(stage.place).reads.job("default", poison)
+        harness.settle_batch(records, None)
+        harness.later()
+    assert harness.receive() == []
+    assert harness.dead() == [poison]
+    assert harness.run("sweep", {})[0]["given_up"] == 1
+    job = compose(harness.place).reads.job("default", poison)
     assert job is not None
     assert (job.state, job.error) == (JobState.FAILED, f"worker_lost: no worker finished it in {MAX_RECEIVES} attempts")
 
 
 def test_a_purged_queue_loses_no_job(runner: Runner) -> None:
-    stage = runner.stage()
-    accepted = [stage.act("queued", ("I live in Hue", f"k{number}", f"user-{number}"))[0] for number in range(5)]
-    stage.purge()
-    assert stage.receive() == []
-    assert stage.recover()
-    services = compose(stage.place)
+    harness = runner.harness()
+    accepted = [harness.run("queued", ("I live in Hue", f"k{number}", f"user-{number}"))[0] for number in range(5)]
+    harness.purge()
+    assert harness.receive() == []
+    assert harness.recover()
+    services = compose(harness.place)
     assert [getattr(services.reads.job("default", one), "state", None) for one in accepted] == [JobState.SUCCEEDED] * 5
 
 
 def test_an_add_is_accepted_though_sqs_is_down_and_done_when_it_is_back(runner: Runner) -> None:
-    stage = runner.stage()
+    harness = runner.harness()
     with free_socket() as listener:
         closed = f"http://127.0.0.1:{listener.getsockname()[1]}/123456789012/down.fifo"
-    working = stage.place
-    stage.place = replace(working, queue_url=closed)
-    accepted, _ = stage.act("queued", ("I live in Hue", "k", "ann"))
-    stage.later()
-    assert stage.act("sweep", {})[0]["requeued"] == 0
-    stage.place = replace(working, ahead_s=working.ahead_s + 2 * LATER_S)
-    assert stage.recover()
-    job = compose(stage.place).reads.job("default", accepted)
+    working = harness.place
+    harness.place = replace(working, queue_url=closed)
+    accepted, _ = harness.run("queued", ("I live in Hue", "k", "ann"))
+    harness.later()
+    assert harness.run("sweep", {})[0]["requeued"] == 0
+    harness.place = replace(working, ahead_s=working.ahead_s + 2 * LATER_S)
+    assert harness.recover()
+    job = compose(harness.place).reads.job("default", accepted)
     assert job is not None
     assert job.state is JobState.SUCCEEDED

@@ -13,7 +13,7 @@ from botocore.exceptions import HTTPClientError
 from local.emulator.sqs.messages import Outgoing
 from local.emulator.sqs.store import Store
 from tests.faults.queue_process import QueueProcess
-from tests.faults.queue_stories import STORIES, Queue, Story
+from tests.faults.queue_scenarios import SCENARIOS, Queue, Scenario
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -25,33 +25,33 @@ def server(tmp_path: Path) -> Iterator[QueueProcess]:
     made.close()
 
 
-@pytest.mark.parametrize("name", list(STORIES))
+@pytest.mark.parametrize("name", list(SCENARIOS))
 def test_killed_at_any_point_of_a_call_the_queue_is_whole(server: QueueProcess, name: str) -> None:
-    story = STORIES[name]
+    scenario = SCENARIOS[name]
     assert server.start()
-    points = _play(server, story, "counting", None)
+    points = _run(server, scenario, "counting", None)
     assert points[-2:] == ["answer: http.response.start", "answer: http.response.body"]
     for number, point in enumerate(points):
-        _play(server, story, f"{number}-{point.split()[0].strip(':')}", number)
+        _run(server, scenario, f"{number}-{point.split()[0].strip(':')}", number)
 
 
-def _play(server: QueueProcess, story: Story, name: str, kill_at: int | None) -> list[str]:
-    """The story in a queue of its own, killed at a point or right after its answer; returns the points passed."""
-    queue = Queue(server, name, story.max_receives)
-    before = story.before(queue)
+def _run(server: QueueProcess, scenario: Scenario, name: str, kill_at: int | None) -> list[str]:
+    """The scenario in a queue of its own, killed at a point or right after its answer; returns the points passed."""
+    queue = Queue(server, name, scenario.max_receives)
+    before = scenario.setup(queue)
     server.arm(-1 if kill_at is None else kill_at)
     points: list[str] = []
     if kill_at is None:
-        story.act(queue, before)
+        scenario.action(queue, before)
         points = server.points()
         server.kill()
     else:
         # Half an answer, which boto3 takes for an empty one, is no answer.
         with contextlib.suppress(HTTPClientError, KeyError):
-            story.act(queue, before)
+            scenario.action(queue, before)
         server.died()
     assert server.start()
-    story.after(queue, before)
+    scenario.check(queue, before)
     return points
 
 

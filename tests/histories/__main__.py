@@ -1,4 +1,4 @@
-"""`make test-histories`: clients, a nemesis and a checker over the service in its shapes, for as long as one likes."""
+"""`make test-histories` runs clients, a nemesis and a checker against the service, for a chosen time."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.histories.processes import WorldError
 from tests.histories.run import WORLDS, Run, Tally, plan_of
 from tests.histories.world import Checkout
 
-#: No anomaly; some; the harness or the service could not be had at all.
+#: Exit codes: no anomaly; some anomalies; the harness or the service could not be started.
 OK, ANOMALIES, BROKEN = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the worlds one after the other and print what came of it."""
+    """Run the worlds one after the other and print the results."""
     options = _parser().parse_args(arguments)
     worlds = options.world or list(WORLDS)
     checkout = Checkout(options.checkout.resolve()) if options.checkout else Checkout()
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run = Run(kind, seed=options.seed, checkout=checkout, tell=_say, plan=plan)
         tallies[kind] = run.tally
         try:
-            run.play(going_on=_until(options.minutes / len(worlds), options.episodes))
+            run.run(going_on=_until(options.minutes / len(worlds), options.episodes))
         except WorldError as error:
             print(f"{kind}: {error}", file=sys.stderr, flush=True)
             return BROKEN
@@ -39,15 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def table(tallies: dict[str, Tally]) -> str:
-    """Figures of each world, and how often each fault was made."""
+    """Return the figures of each world, and how often each fault was injected."""
     head = ("world", "minutes", "episodes", "operations", "ok", "failed", "unknown", "faults", "anomalies", "undecided")
     rows = [head, *(_row(kind, tally) for kind, tally in tallies.items())]
     widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     for kind, tally in tallies.items():
-        lines += ["", f"{kind}: " + ", ".join(f"{count} {name}" for name, count in sorted(tally.acts.items()))]
-        lines.append(f"{kind}: " + ", ".join(f"{count} {name}" for name, count in sorted(tally.hurts.items())))
+        lines += ["", f"{kind}: {_counts(tally.operations_by_kind)}", f"{kind}: {_counts(tally.faults_by_name)}"]
     return "\n".join(lines)
+
+
+def _counts(counter: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counter.items()))
 
 
 def _row(kind: str, tally: Tally) -> tuple[str, ...]:
@@ -57,7 +60,7 @@ def _row(kind: str, tally: Tally) -> tuple[str, ...]:
 
 
 def _until(minutes: float, episodes: int | None) -> Callable[[Tally], bool]:
-    """At least one episode, and then until the time is over."""
+    """Return a condition that allows at least one episode, and then more until the time is over."""
     end = time.monotonic() + minutes * 60
     return lambda tally: (
         not tally.episodes or (time.monotonic() < end and (episodes is None or tally.episodes < episodes))
@@ -71,17 +74,20 @@ def _say(text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make test-histories ARGS=", description=__doc__)
     add = parser.add_argument
-    add("--minutes", type=float, default=6.0, help="in all, for all worlds together (default: %(default)g)")
+    add("--minutes", type=float, default=6.0, help="minutes for all worlds together (default: %(default)g)")
     add(
-        "--seed", type=int, default=random.randrange(10**6), help="of what clients and nemesis choose (default: random)"
+        "--seed",
+        type=int,
+        default=random.randrange(10**6),
+        help="seed of what clients and nemesis choose (default: random)",
     )
-    add("--world", action="append", choices=list(WORLDS), help="this one only; may be given several times")
+    add("--world", action="append", choices=list(WORLDS), help="only this world; may be given several times")
     add("--episodes", type=int, help="most episodes of each world")
     add("--operations", type=int, help="most operations of an episode")
-    add("--seconds", type=float, help="load of an episode (default: 45 to 60)")
-    add("--clients", type=int, help="clients at once (default: 6)")
-    add("--faults", metavar="REGEX", help="those faults alone whose name has a match (default: all of the world)")
-    add("--checkout", type=Path, help="another checkout whose code is to be tried (default: this one)")
+    add("--seconds", type=float, help="seconds of load of an episode (default: 45 to 60)")
+    add("--clients", type=int, help="concurrent clients (default: 6)")
+    add("--faults", metavar="REGEX", help="only faults whose name matches (default: all of the world)")
+    add("--checkout", type=Path, help="test the code of another checkout (default: this one)")
     return parser
 
 

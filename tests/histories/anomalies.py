@@ -1,4 +1,4 @@
-"""The names of what can be wrong with a history."""
+"""The kinds of anomalies that a history can have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Anomaly", "AnomalyKind"]
 
 
 class AnomalyKind(StrEnum):
-    """What is wrong, in a few words."""
+    """The kind of an anomaly, in a few words."""
 
     LOST_ADD = "an acknowledged add is lost"
     DOUBLED_ADD = "one add is stored twice"
@@ -52,7 +52,7 @@ class AnomalyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """One fault: what, told for a person, and which memories and operations it is about."""
+    """One anomaly: its kind, a message for a person, and the memories and operations that it concerns."""
 
     kind: AnomalyKind
     message: str

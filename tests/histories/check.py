@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.histories.checking import check
+from tests.histories.anomaly_report import report
+from tests.histories.checker import check
 from tests.histories.history import load
-from tests.histories.linearize import BUDGET
-from tests.histories.report import report
+from tests.histories.linearizability import BUDGET
 
 __all__ = ["main"]
 
@@ -18,7 +18,7 @@ _FOUND, _UNDECIDED = 1, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a report for each file; 1 when there is an anomaly, 3 when there is none but not all was decided."""
+    """Print a report for each file; return 1 after an anomaly, 3 without one if not everything was decided."""
     parser = argparse.ArgumentParser(prog="python -m tests.histories.check", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--budget", type=int, default=BUDGET, help="steps tried for one memory (default %(default)s)")

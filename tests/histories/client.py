@@ -1,4 +1,4 @@
-"""One client: each method asks for one thing in one of the two dialects and records what came of it."""
+"""A client: each method sends one kind of request in one of the two dialects and records the operation."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.histories.accepted import ask_after
-from tests.histories.asking import Answer, Asker
-from tests.histories.board import Board
+from tests.histories.accepted_adds import ask_after
+from tests.histories.answer_states import event_of_export, event_of_history, state
 from tests.histories.history import EventSeen, Kind, Outcome, State
 from tests.histories.providers import spoken
 from tests.histories.recorder import Draft, Recorder
-from tests.histories.states import event_of_export, event_of_history, state
+from tests.histories.requester import Answer, Requester
+from tests.histories.shared_knowledge import SharedKnowledge
 
 __all__ = ["Client"]
 
 Scope = Mapping[str, str]
-#: What an answer with a good status shows.
+#: Reads the part of a good answer that is recorded.
 Shown = Callable[[Any], Mapping[str, Any]]
 
 _LIMIT = 100
 
 
 class Client:
-    """Not for several threads. `words` gives a word that no text has had; `queued` hears of jobs in the queue."""
+    """A client for one thread. `words` gives a new word for each text; `queued` is called with jobs in the queue."""
 
     def __init__(
         self,
         number: int,
-        asker: Asker,
-        board: Board,
+        requester: Requester,
+        knowledge: SharedKnowledge,
         recorder: Recorder,
         chance: random.Random,
         *,
@@ -40,15 +40,15 @@ class Client:
         queued: Callable[[str], None] | None,
     ) -> None:
         self._number = number
-        self._asker = asker
-        self._board = board
+        self._requester = requester
+        self._knowledge = knowledge
         self._recorder = recorder
         self._chance = chance
         self._word = word
         self._queued = queued
 
     def add(self, scope: Scope, *, infer: bool, replacing: str | None = None) -> None:
-        """One or two memories, verbatim or as an LLM extracts them, perhaps in place of what has a word."""
+        """Add one or two memories, verbatim or extracted by the LLM; `replacing` names a word of those to supersede."""
         texts = [self._text(scope) for _ in range(2 if self._likely(0.15) else 1)]
         said = [spoken(text, supersedes=replacing) for text in texts] if infer else texts
         metadata = {"tag": self._chance.choice("ab"), "by": self._number}
@@ -65,7 +65,7 @@ class Client:
             self._added(request, asked)
 
     def update(self, id_: str, scope: Scope, version: int | None) -> None:
-        """Text, metadata or expiration, or several of them; `version`: only if it is still that."""
+        """Change text, metadata or expiration, or several of them; with `version` only if it is still current."""
         change: dict[str, Any] = {}
         if self._likely(0.5):
             change["text"] = self._text(scope)
@@ -84,16 +84,16 @@ class Client:
         self._record(Kind.UPDATE, request, asked, _updated)
 
     def delete(self, id_: str) -> None:
-        """One memory."""
+        """Delete one memory."""
         request: dict[str, Any] = {"id": id_}
         path = self._chance.choice((f"/memories/{id_}", f"/v1/memories/{id_}/"))
         asked = self._ask(request, "DELETE", path, key_share=0.3)
         if asked is not None and asked.outcome is not Outcome.FAILED:
-            self._board.lost(id_)
+            self._knowledge.lost(id_)
         self._record(Kind.DELETE, request, asked)
 
     def delete_scope(self, scope: Scope) -> None:
-        """Everything of a user, or of a user's run."""
+        """Delete all memories of a user, or of a user's run."""
         request: dict[str, Any] = {"scope": dict(scope)}
         ways = ["/memories", "/v1/memories/"]
         if len(scope) == 1:
@@ -101,11 +101,11 @@ class Client:
         path = self._chance.choice(ways)
         query = scope if "entities" not in path else None
         asked = self._ask(request, "DELETE", path, query=query, partly=True, key_share=0.3)
-        self._board.emptied(scope)
+        self._knowledge.emptied(scope)
         self._record(Kind.SCOPE_DELETE, request, asked)
 
     def delete_matching(self, scope: Scope) -> None:
-        """What of a scope has a tag."""
+        """Delete the memories of a scope that have a tag."""
         tag = self._chance.choice("abc")
         request: dict[str, Any] = {"scope": dict(scope), "metadata": {"tag": tag}}
         query = {**scope, "metadata": f'{{"tag": "{tag}"}}'}
@@ -113,21 +113,21 @@ class Client:
         self._record(Kind.FILTER_DELETE, request, asked)
 
     def get(self, id_: str) -> None:
-        """One memory."""
+        """Get one memory."""
         request = {"id": id_}
         path = self._chance.choice((f"/memories/{id_}", f"/v1/memories/{id_}/"))
         asked = self._ask(request, "GET", path)
         if asked is not None and asked.status == 404:
-            # Platform's way to say that there is none.
+            # This is how the Platform dialect says that there is none.
             asked = Answer(Outcome.OK, 200, None, asked.started, asked.headers)
         shown = self._record(Kind.GET, request, asked, lambda body: {"memory": None if body is None else state(body)})
         if shown and shown["memory"] is None:
-            self._board.lost(id_)
+            self._knowledge.lost(id_)
         elif shown:
-            self._board.saw([shown["memory"]])
+            self._knowledge.saw([shown["memory"]])
 
     def list(self, scope: Scope) -> None:
-        """A scope's memories."""
+        """List a scope's memories."""
         request = {"scope": dict(scope), "limit": _LIMIT, "show_expired": self._likely(0.5)}
         if self._likely(0.5):
             query = {**scope, "top_k": _LIMIT, "show_expired": request["show_expired"]}
@@ -139,14 +139,14 @@ class Client:
         self._seen(self._record(Kind.LIST, request, asked, _listed))
 
     def search(self, scope: Scope, word: str) -> None:
-        """The memory that has a word, and whatever else the scope has."""
+        """Search for the memory that has a word; others of the scope may also be found."""
         request = {"scope": dict(scope), "query": word, "limit": _LIMIT, "show_expired": self._likely(0.5)}
         body = {"query": word, "filters": dict(scope), "top_k": _LIMIT, "threshold": 0, "explain": True}
         asked = self._ask(request, "POST", "/search", body=body | {"show_expired": request["show_expired"]})
         self._seen(self._record(Kind.SEARCH, request, asked, _listed))
 
     def history(self, id_: str) -> None:
-        """What happened to a memory."""
+        """Read the history of a memory."""
         request = {"id": id_}
         path = self._chance.choice((f"/memories/{id_}/history", f"/v1/memories/{id_}/history/"))
         asked = self._ask(request, "GET", path)
@@ -155,7 +155,7 @@ class Client:
         self._record(Kind.HISTORY, request, asked, lambda body: {"events": [event_of_history(one) for one in body]})
 
     def export(self) -> None:
-        """Everything of the tenant, portion by portion."""
+        """Export all memories of the tenant, portion by portion."""
         events: list[EventSeen] = []
         cursor, started = None, None
         while True:
@@ -173,10 +173,10 @@ class Client:
         self._record(Kind.EXPORT, {}, whole, lambda _: {"events": events})
 
     def look_after_events(self) -> None:
-        """Ask after one of the adds that wait."""
+        """Ask for the result of one of the accepted adds."""
         event = self._chance.choice(list(self._recorder.waiting) or [""])
         if event:
-            ask_after(event, self._asker, self._recorder)
+            ask_after(event, self._requester, self._recorder)
 
     def _added(self, request: Mapping[str, Any], asked: Answer) -> None:
         event = asked.body.get("event_id") if isinstance(asked.body, dict) else None
@@ -190,7 +190,7 @@ class Client:
 
         def shown(body: Any) -> Mapping[str, Any]:
             memories: list[State] = [{"id": one["id"], "text": one["memory"]} for one in body["results"]]
-            self._board.saw(memories, request["scope"])
+            self._knowledge.saw(memories, request["scope"])
             if [one["text"] for one in memories] != request["texts"]:
                 # A repeat of an add that was done before tells what its memories say now, and of those left only.
                 return told
@@ -208,16 +208,16 @@ class Client:
         key_share: float = 0.0,
         **options: Any,
     ) -> Answer | None:
-        """Ask, now and then under an Idempotency-Key; only then it may be asked again."""
+        """Send a request, sometimes with an Idempotency-Key; only then it may be repeated."""
         given = dict(headers or {})
         if key_share and self._likely(key_share):
             request["key"] = given["Idempotency-Key"] = str(uuid.UUID(int=self._chance.getrandbits(128)))
-        return self._asker.ask(method, path, headers=given, repeat="key" in request, **options)
+        return self._requester.ask(method, path, headers=given, repeat="key" in request, **options)
 
     def _record(
         self, kind: Kind, request: Mapping[str, Any], asked: Answer | None, shown: Shown = lambda _: {}
     ) -> Mapping[str, Any]:
-        """Record the operation; what its answer shows, empty where it shows nothing."""
+        """Record the operation and return the recorded part of its answer, which may be empty."""
         if asked is None:
             return {}
         answer = shown(asked.body) if asked.outcome is Outcome.OK else {}
@@ -233,11 +233,11 @@ class Client:
         )
 
     def _seen(self, shown: Mapping[str, Any]) -> None:
-        self._board.saw(shown.get("memories", ()))
+        self._knowledge.saw(shown.get("memories", ()))
 
     def _text(self, scope: Scope) -> str:
         text = f"Tea is for {self._word()}"
-        self._board.wrote(scope, text)
+        self._knowledge.wrote(scope, text)
         return text
 
     def _expiration(self) -> str | None:

@@ -1,4 +1,4 @@
-"""A small disk for a ledger, so that it can be made full, and what other programs do to a file on it."""
+"""Faults of the ledger's disk: a small file system that can be filled, and other programs that open the file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from tests.histories import foreign_hands
+from tests.histories import operator_programs
 from tests.histories.faults import Fault, background
 
 __all__ = ["Disk", "foreign_faults"]
@@ -17,7 +17,7 @@ _BYTES = 96 * 1024 * 1024
 
 
 class Disk:
-    """A folder on a file system of its own, where the superuser runs this; elsewhere a folder, which is never full."""
+    """A folder on a small file system if the superuser runs this; otherwise a plain folder, which is never full."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -33,24 +33,24 @@ class Disk:
             self._mounted = False
 
     def unmount(self) -> None:
-        """Give the disk up, with all that is on it."""
+        """Unmount the disk, with everything on it."""
         if self._mounted:
             subprocess.run(["umount", "--lazy", str(self.folder)], check=False)
             self._mounted = False
 
     def faults(self) -> list[Fault]:
-        """The disk is full for a while."""
+        """Return the fault that the disk is full for a while."""
         filler = self.folder / "filler"
         end = partial(filler.unlink, missing_ok=True)
         return [Fault("full disk", "disk", partial(_fill, filler), end, 0.5, 2.0)] if self._mounted else []
 
 
 def foreign_faults(ledger: Path, log: Path) -> list[Fault]:
-    """Other processes that open and close SQLite's file."""
-    program = [sys.executable, "-I", "-S", foreign_hands.__file__]
+    """Return the faults in which other processes open and close SQLite's file."""
+    program = [sys.executable, "-I", "-S", operator_programs.__file__]
     return [
         background(f"another process: {way}", [*program, way, str(ledger)], {}, cwd=ledger.parent, log=log, weight=1.5)
-        for way in foreign_hands.WAYS
+        for way in operator_programs.WAYS
     ]
 
 

@@ -1,7 +1,7 @@
 """DynamoDB of a world: moto in a process of its own, one request at a time, with faults before and after requests.
 
-`python -m tests.histories.dynamo --table NAME --seed N` prints a line with its address when it is ready. What shall go
-wrong is told over the same door, by an operation that DynamoDB does not know.
+`python -m tests.histories.dynamo --table NAME --seed N` prints a line with its address when it is ready. The
+faults are set by a request for an operation that DynamoDB does not have.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TELL = "ForgetlessTests.Disturb"
 
 @dataclass(frozen=True, slots=True)
 class Disorder:
-    """What befalls each request, as probabilities, and how long each takes longer."""
+    """The probabilities of faults of a request, and its additional delay."""
 
     #: Refused, nothing done.
     throttled: float = 0.0
@@ -39,14 +39,14 @@ class Disorder:
 
 
 def disturb(url: str, disorder: Disorder) -> None:
-    """Tell the server at `url` what shall go wrong from now on."""
+    """Set the faults of the server at `url` from now on."""
     body = {name: getattr(disorder, name) for name in Disorder.__dataclass_fields__}
     headers = {"X-Amz-Target": _TELL, "Authorization": "Credential=x/20260101/us-east-1/dynamodb/aws4_request"}
     httpx.post(url, json=body, headers=headers, timeout=30, trust_env=False).raise_for_status()
 
 
 class _Door:
-    """The rule that every request meets first."""
+    """Applies the faults to every request."""
 
     def __init__(self, server: DynamoServer, seed: int) -> None:
         self._server = server

@@ -1,4 +1,4 @@
-"""The service as `make up` runs it: gateway, functions, queue, real embedder, Milvus Lite and SQLite."""
+"""The world in which `make up` runs the service: gateway, functions, queue, embedder, Milvus Lite and SQLite."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 from local.up.identity import Identity, descendants
 from local.up.record import read_record
 from tests.histories.disk import Disk, foreign_faults
-from tests.histories.emulated import QueueMeddler, function_faults, queue_url
+from tests.histories.emulator_faults import QueueMeddler, function_faults, queue_url
 from tests.histories.faults import Fault, background, of_others, of_process
 from tests.histories.processes import Process, answers, wait_until
 from tests.histories.world import OURS, Checkout, World, free_port
 
 __all__ = ["EmulatorWorld"]
 
-#: `up` waits longer each time before it starts again what lived shorter than this, so that it is killed more rarely.
+#: `up` waits longer each time before it restarts a part that lived shorter than this, so parts are killed more rarely.
 _STEADY_S = 60.0
 
 
 class EmulatorWorld(World):
-    """`python -m local.up up` on a state folder and ports of its own; the LLM alone is scripted."""
+    """`python -m local.up up` on a state folder and ports of its own; only the LLM is scripted."""
 
     name = "emulator"
     queued = True
@@ -56,7 +56,7 @@ class EmulatorWorld(World):
 
     def restart(self, *, rudely: bool) -> None:
         if rudely:
-            # What runs below `up` dies with it, as after the kill of a container.
+            # The processes of `up` end with it, as after the kill of a container.
             self._up.kill()
         else:
             self._up.stop()
@@ -151,7 +151,7 @@ class EmulatorWorld(World):
         return background("make reindex", command, environment, cwd=self.checkout.root, log=log)
 
     def _share_models(self) -> None:
-        """The prepared embedding model is the same for every service of this machine."""
+        """Use the prepared embedding model of this machine."""
         models = OURS / ".forgetless" / "models"
         if models.is_dir() and not (self._state / "models").exists():
             (self._state / "models").symlink_to(models)

@@ -1,4 +1,4 @@
-"""One episode: a tenant of its own, clients and a nemesis for a while, a restart, the state at rest, the verdict."""
+"""One episode: clients and a nemesis work on a new tenant, then everything is restarted and the final state is read."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import random
 import re
 from dataclasses import dataclass
 
-from tests.histories.accepted import ask_after
-from tests.histories.asking import Asker
+from tests.histories.accepted_adds import ask_after
+from tests.histories.final_state import read_rest
 from tests.histories.history import History, Rest
 from tests.histories.nemesis import Nemesis
 from tests.histories.processes import WorldError
 from tests.histories.providers import named_by_llm
 from tests.histories.recorder import Recorder
-from tests.histories.resting import read_rest
-from tests.histories.superseding import superseded
+from tests.histories.requester import Requester
+from tests.histories.supersessions import superseded
 from tests.histories.workload import Load
 from tests.histories.world import World
 
@@ -23,21 +23,21 @@ __all__ = ["Episode", "Plan"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How large episodes are."""
+    """The size of episodes."""
 
     clients: int = 6
-    #: The end of the load, whichever comes first.
+    #: The load ends at the first of both.
     operations: int | None = None
     seconds: float = 40.0
-    #: Between two faults.
+    #: Seconds between two faults.
     shortest: float = 0.3
     longest: float = 2.5
-    #: Those faults alone whose name has a match.
+    #: Only faults whose name matches this pattern.
     faults: str = ""
 
 
 class Episode:
-    """Played once; its history is complete once the tenant has come to rest."""
+    """An episode, which runs once; its history is complete when the final state has been read."""
 
     def __init__(self, world: World, *, seed: int, number: int, plan: Plan) -> None:
         name = f"{world.name}, seed {seed}, episode {number}"
@@ -58,10 +58,10 @@ class Episode:
             seconds=plan.seconds,
         )
 
-    def play(self) -> None:
-        """The load and the faults, and then a restart: what was acknowledged must have reached the disk.
+    def run(self) -> None:
+        """Run the load and the faults, then restart everything: acknowledged changes must have reached the disk.
 
-        Raises WorldError when the service is not well after it.
+        Raises WorldError when the service is not healthy afterwards.
         """
         plan = self._plan
         faults = [fault for fault in self._world.faults() if re.search(plan.faults, fault.name)]
@@ -76,23 +76,23 @@ class Episode:
         self._world.restart(rudely=rudely)
 
     def rest(self, *, seconds: float) -> bool:
-        """Read what is there once nothing is left to do; whether the tenant came to rest within `seconds`."""
+        """Read the final state when no work is left; return whether that was so within `seconds`."""
         settled = self._world.settle(self._tenant, seconds=seconds)
         if settled.open_jobs or settled.pending:
             return False
         recorder, chance = self.recorder, self._chance
-        asker = Asker(self._world.urls(), self._tenant.key, chance=chance, timeout_s=60.0)
+        requester = Requester(self._world.urls(), self._tenant.key, chance=chance, timeout_s=60.0)
         try:
-            # Whatever was accepted has ended now, or never will.
+            # An accepted add has ended by now or will never end.
             for event in list(recorder.waiting):
-                ask_after(event, asker, recorder, repeat=True)
+                ask_after(event, requester, recorder, repeat=True)
             named = named_by_llm(self._world.llm_log)
             recorder.amend(superseded(recorder.drafts(), settled.ledger, named))
-            self.rested = read_rest(asker, settled, self._load.board.scopes, recorder.drafts(), chance)
+            self.rested = read_rest(requester, settled, self._load.knowledge.scopes, recorder.drafts(), chance)
         finally:
-            asker.close()
+            requester.close()
         return True
 
     def history(self) -> History:
-        """All that is known of it by now."""
+        """Return the history so far."""
         return self.recorder.history(self.rested)

@@ -1,4 +1,4 @@
-"""Faults as they can be chosen: each begins, lasts and is made good again; and those that every process can have."""
+"""Faults that the nemesis can choose: each begins, lasts and is repaired; and the faults of any process."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ __all__ = ["Fault", "background", "of_others", "of_process"]
 
 
 def nothing() -> None:
-    """What is done where nothing is to be made good."""
+    """Do nothing, for a fault that needs no repair."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that can happen to `target`; two faults never have one target at once."""
+    """A fault of `target`; no target has two faults at once."""
 
     name: str
     target: str
     begin: Callable[[], None]
-    #: Makes it good; returns quickly.
+    #: Repairs it; returns quickly.
     end: Callable[[], None] = nothing
-    #: Between begin and end, in seconds.
+    #: Seconds between begin and end.
     shortest: float = 0.0
     longest: float = 0.0
-    #: How often it is chosen beside the others.
+    #: How often it is chosen in relation to the others.
     weight: float = 1.0
 
 
 def of_process(process: Process, *, weight: float = 1.0, away: float = 1.5) -> list[Fault]:
-    """Killed and started again by us, after `away` seconds at most; stopped and going on; told to end and started."""
+    """Return faults of a process: killed and restarted after at most `away` seconds, paused, or ended and restarted."""
     name = process.name
     end = partial(process.signal, signal.SIGTERM)
     return [
@@ -65,7 +65,7 @@ def _again(process: Process) -> Callable[[], None]:
 
 
 def of_others(name: str, find: Callable[[], Sequence[Identity]], *, weight: float = 1.0) -> list[Fault]:
-    """For processes that another one looks after: killed, or stopped and going on; `find` says which now."""
+    """Return faults of processes that another one restarts: killed or paused; `find` gives the current ones."""
     stopped: list[Identity] = []
 
     def kill() -> None:
@@ -90,7 +90,7 @@ def of_others(name: str, find: Callable[[], Sequence[Identity]], *, weight: floa
 def background(
     name: str, command: Sequence[str], environment: Mapping[str, str], *, cwd: Path, log: Path, weight: float = 1.0
 ) -> Fault:
-    """A program that runs beside the service and ends by itself; its failures are in the log, they prove nothing."""
+    """Return a fault that runs a program beside the service; its own failures are logged and prove nothing."""
     running: list[subprocess.Popen[bytes]] = []
 
     def begin() -> None:

@@ -1,4 +1,4 @@
-"""A recorded history: what clients asked and were answered, what the nemesis did, and what was there at rest.
+"""A recorded history: the clients' requests and answers, the actions of the nemesis, and the final state.
 
 As a file it is JSON lines: a header, operations, faults, the state at rest. All of a request and of an answer is plain
 JSON, so that what was saved is what is checked. A key that an answer did not have is left out: nothing is read from it.
@@ -17,7 +17,7 @@ __all__ = ["EventSeen", "Fault", "History", "Kind", "Operation", "Outcome", "Res
 
 
 class Kind(StrEnum):
-    """What a client asked for. (A supersession is no request: it is an effect of an inferred add.)"""
+    """The kind of an operation. (A supersession is not a request but an effect of an inferred add.)"""
 
     ADD = "add"
     UPDATE = "update"
@@ -32,12 +32,12 @@ class Kind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What is known of an operation's effect."""
+    """Whether an operation took effect."""
 
     OK = "ok"
-    #: It had no effect and never will have.
+    #: It had no effect and never will.
     FAILED = "failed"
-    #: It may have happened, or may yet happen, also after its end as the client saw it.
+    #: It may have happened, or may happen later, even after the end that the client saw.
     UNKNOWN = "unknown"
 
 
@@ -112,7 +112,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One action of the nemesis; for the reader of a report, the checker does not judge it."""
+    """One action of the nemesis; it is for the reader of a report, the checker does not use it."""
 
     at: float
     action: str
@@ -122,9 +122,9 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What every reader shows after all has settled: no client, no nemesis, no job, nothing pending in the index.
+    """The final state in each reader: no client, no nemesis, no job, and nothing pending in the index.
 
-    A part that is None was not looked at.
+    A part that is None was not read.
     """
 
     #: All events by memory id, as the ledger's port gives them.

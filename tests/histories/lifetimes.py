@@ -1,4 +1,4 @@
-"""When each memory can be there: from the start of its add until a delete of it was acknowledged."""
+"""The lifetime of each memory: from the start of its add until a delete of it was acknowledged."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 
-from tests.histories.births import Birth
 from tests.histories.history import Kind, Operation, Outcome
+from tests.histories.memory_origins import Origin
 
 __all__ = ["Lifetimes", "done"]
 
 
 def done(operation: Operation) -> float:
-    """Until when it can take effect: for ever, unless it was answered."""
+    """Return until when an operation can take effect: for ever, unless it was answered."""
     return math.inf if operation.ended is None or operation.outcome is not Outcome.OK else operation.ended
 
 
 @dataclass(slots=True)
 class _Life:
-    """One memory's; `known`: when its add was acknowledged."""
+    """The lifetime of one memory; `known` is the time when its add was acknowledged."""
 
-    birth: Birth
+    origin: Origin
     started: float
     known: float
     ended: float = math.inf
@@ -45,10 +45,10 @@ class _Crowd:
 
 
 class Lifetimes:
-    """Of all memories; the operations are the history's."""
+    """The lifetimes of all memories of a history."""
 
-    def __init__(self, births: Iterable[Birth], operations: Iterable[Operation]) -> None:
-        self._lives = {birth.id: _life(birth) for birth in births}
+    def __init__(self, origins: Iterable[Origin], operations: Iterable[Operation]) -> None:
+        self._lives = {origin.id: _life(origin) for origin in origins}
         self._gather()
         for operation in sorted(operations, key=attrgetter("started")):
             if done(operation) == math.inf:
@@ -61,17 +61,17 @@ class Lifetimes:
                         self._end(life, operation)
         self._gather()
 
-    def overlap(self, birth: Birth, operation: Operation) -> bool:
-        """Whether the memory can be there while the operation runs."""
-        life = self._lives[birth.id]
+    def overlap(self, origin: Origin, operation: Operation) -> bool:
+        """Return whether the memory can exist while the operation runs."""
+        life = self._lives[origin.id]
         return life.started <= done(operation) and operation.started <= life.ended
 
-    def during(self, operation: Operation) -> list[Birth]:
-        """The memories of the operation's scope that can be there while it runs.
+    def during(self, operation: Operation) -> list[Origin]:
+        """Return the memories of the operation's scope that can exist while it runs.
 
-        To be asked for operations in the order of their starts.
+        Call this for operations in the order of their starts.
         """
-        return [life.birth for life in self._during(operation)]
+        return [life.origin for life in self._during(operation)]
 
     def _during(self, operation: Operation) -> Iterator[_Life]:
         scope: Mapping[str, str] = operation.request.get("scope", {})
@@ -82,7 +82,7 @@ class Lifetimes:
     def _gather(self) -> None:
         by_scope: defaultdict[frozenset[tuple[str, str]], list[_Life]] = defaultdict(list)
         for life in sorted(self._lives.values(), key=attrgetter("started"), reverse=True):
-            by_scope[frozenset(life.birth.scope.items())].append(life)
+            by_scope[frozenset(life.origin.scope.items())].append(life)
         self._crowds = {scope: _Crowd(lives) for scope, lives in by_scope.items()}
 
     @staticmethod
@@ -90,7 +90,7 @@ class Lifetimes:
         life.ended = min(life.ended, done(operation))
 
 
-def _life(birth: Birth) -> _Life:
-    if birth.operation is None:
-        return _Life(birth, -math.inf, -math.inf)
-    return _Life(birth, birth.operation.started, done(birth.operation))
+def _life(origin: Origin) -> _Life:
+    if origin.operation is None:
+        return _Life(origin, -math.inf, -math.inf)
+    return _Life(origin, origin.operation.started, done(origin.operation))

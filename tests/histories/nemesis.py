@@ -1,4 +1,4 @@
-"""The nemesis: hurts a world by a schedule that a seed decides, and makes everything good again at the end."""
+"""The nemesis injects faults into a world by a schedule that a seed decides, and repairs everything at the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.histories.recorder import Recorder
 
 __all__ = ["Nemesis"]
 
-#: Faults under way at once.
+#: The most faults at once.
 _MOST = 2
 _LOOK_S = 0.05
 
@@ -24,7 +24,7 @@ class _UnderWay:
 
 
 class Nemesis:
-    """Runs in the thread that started the world's processes: the kernel ends a child with the thread that began it."""
+    """Runs in the thread that started the world's processes, because the kernel ends a child with this thread."""
 
     def __init__(
         self, faults: Sequence[Fault], recorder: Recorder, chance: random.Random, *, shortest: float, longest: float
@@ -37,7 +37,7 @@ class Nemesis:
         self._under_way: list[_UnderWay] = []
 
     def rage(self, while_: Callable[[], bool]) -> None:
-        """Begin and end faults as long as it holds; everything is made good when this returns."""
+        """Begin and end faults while the condition holds; when this returns, everything is repaired."""
         upcoming = time.monotonic() + self._chance.uniform(0.0, self._between[0])
         try:
             while while_():
@@ -52,9 +52,9 @@ class Nemesis:
             self._end_those_that(lambda _: True)
 
     def _draw(self) -> Fault | None:
-        """The next of a shuffled deck that holds each fault as often as it weighs, so that none is left out for long.
+        """Return the next fault of a shuffled deck that holds each by its weight, so that none is left out for long.
 
-        None when all that are left have a target that is hurt already.
+        None when the targets of all that are left have a fault already.
         """
         taken = {one.fault.target for one in self._under_way}
         if not self._deck:

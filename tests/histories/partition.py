@@ -1,8 +1,8 @@
-"""A history by memories: for each one the calls that concern it, and what any answer tells of its versions.
+"""Partitions a history by memories: the calls that concern each one, and what answers say about its versions.
 
-A history is linearizable if and only if that of each object is (Herlihy and Wing 1990), so each memory is judged alone.
-A call is left out where no order could refuse it: that a memory is not shown before its add began, or after a delete
-of it was acknowledged.
+A history is linearizable if and only if that of each object is (Herlihy and Wing 1990), so each memory is checked
+alone. A call is left out if every order allows it: an answer that does not show a memory before its add began, or
+after a delete of it was acknowledged.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from operator import attrgetter
 
-from tests.histories.births import Births, sightings, told
 from tests.histories.history import EventSeen, History, Kind, Operation, Outcome
 from tests.histories.lifetimes import Lifetimes, done
-from tests.histories.linearize import Call
+from tests.histories.linearizability import Call
+from tests.histories.memory_origins import Origins, histories_in, sightings
 from tests.histories.register import (
     Add,
     Delete,
@@ -40,7 +40,7 @@ __all__ = ["Versions", "partition", "versions"]
 
 @dataclass(slots=True)
 class Versions:
-    """What is known of a memory's versions from anywhere."""
+    """All that is known of a memory's versions."""
 
     content: dict[int, dict[str, object]] = field(default_factory=dict)
     gone_at: int | None = None
@@ -61,7 +61,7 @@ def versions(history: History) -> defaultdict[str, Versions]:
             known.update({key: value for key, value in seen(one.state).items() if key not in known})
     rest = history.rest
     at_rest = (rest.ledger, rest.export, rest.history) if rest else ()
-    everywhere = [told(operation) for operation in history.operations] + [part for part in at_rest if part]
+    everywhere = [histories_in(operation) for operation in history.operations] + [part for part in at_rest if part]
     for histories in everywhere:
         for id_, events in histories.items():
             if events and events[-1].get("event") == "DELETE":
@@ -69,23 +69,23 @@ def versions(history: History) -> defaultdict[str, Versions]:
     return found
 
 
-def partition(history: History, births: Births) -> dict[str, list[Call]]:
-    """The calls of each memory whose birth is known, in no order."""
-    return _Partition(history, births).calls
+def partition(history: History, origins: Origins) -> dict[str, list[Call]]:
+    """The calls of each memory whose origin is known, in no order."""
+    return _Partition(history, origins).calls
 
 
 class _Partition:
-    def __init__(self, history: History, known: Births) -> None:
-        self._births = births = known.by_id
+    def __init__(self, history: History, known: Origins) -> None:
+        self._origins = origins = known.by_id
         self._nameless = known.nameless
-        self.calls: dict[str, list[Call]] = {id_: [] for id_ in births}
+        self.calls: dict[str, list[Call]] = {id_: [] for id_ in origins}
         self._today = str(history.settings.get("today", ""))
-        self._lifetimes = Lifetimes(births.values(), history.operations)
-        for birth in births.values():
-            if birth.operation is not None:
-                add = birth.operation.request
-                step = Add(birth.text, frozen(add.get("metadata")), add.get("expiration"))
-                self._change(birth.id, birth.operation, step)
+        self._lifetimes = Lifetimes(origins.values(), history.operations)
+        for origin in origins.values():
+            if origin.operation is not None:
+                add = origin.operation.request
+                step = Add(origin.text, frozen(add.get("metadata")), add.get("expiration"))
+                self._change(origin.id, origin.operation, step)
         for operation in sorted(history.operations, key=attrgetter("started")):
             self._take(operation)
         self._supersede(history)
@@ -101,7 +101,7 @@ class _Partition:
             self._show(operation, listed=True)
         elif operation.kind is Kind.EXPORT:
             self._recount(operation)
-        elif operation.request["id"] in self._births:
+        elif operation.request["id"] in self._origins:
             self._take_one(operation, operation.request["id"])
 
     def _take_one(self, operation: Operation, id_: str) -> None:
@@ -131,49 +131,49 @@ class _Partition:
         request, shown = operation.request, operation.answer.get("memories", [])
         expired = bool(request.get("show_expired"))
         for state in shown:
-            if state["id"] in self._births:
+            if state["id"] in self._origins:
                 self._look(state["id"], operation, Shown(seen(state), self._today, listed, expired))
         if operation.kind is Kind.LIST and len(shown) < request.get("limit", math.inf):
             there = {state["id"] for state in shown}
-            for birth in self._lifetimes.during(operation):
-                if birth.id not in there:
-                    self._look(birth.id, operation, Unlisted(self._today, expired))
+            for origin in self._lifetimes.during(operation):
+                if origin.id not in there:
+                    self._look(origin.id, operation, Unlisted(self._today, expired))
 
     def _recount(self, operation: Operation) -> None:
         """An export: all memories, also those that it lacks; of what is deleted and blank nothing can be wrong."""
         if operation.outcome is not Outcome.OK:
             return
-        histories = told(operation)
-        there = (birth.id for birth in self._lifetimes.during(operation))
-        for id_ in {*histories, *there} & self._births.keys():
+        histories = histories_in(operation)
+        there = (origin.id for origin in self._lifetimes.during(operation))
+        for id_ in {*histories, *there} & self._origins.keys():
             events = histories.get(id_, [])
             erased = bool(events) and events[-1].get("event") == "DELETE" and not any(map(legible, events))
-            if not erased or self._lifetimes.overlap(self._births[id_], operation):
+            if not erased or self._lifetimes.overlap(self._origins[id_], operation):
                 self._look(id_, operation, _recounted(events))
 
     def _delete_many(self, operation: Operation) -> None:
         if operation.outcome is Outcome.FAILED:
             return
         wanted = None if operation.kind is Kind.SCOPE_DELETE else frozen(operation.request["metadata"])
-        for birth in self._lifetimes.during(operation):
-            self._change(birth.id, operation, Erase(), where=wanted)
+        for origin in self._lifetimes.during(operation):
+            self._change(origin.id, operation, Erase(), where=wanted)
 
     def _supersede(self, history: History) -> None:
         """Pairs that an answer names must happen if they can; others that anything shows may."""
         named = {(old, new) for one in history.operations for old, new in one.answer.get("supersedes", ())}
         shown = {(one.id, one.state.get("superseded_by")) for one in sightings(history)}
-        for old, new in sorted((old, new) for old, new in named | shown if new is not None and old in self._births):
+        for old, new in sorted((old, new) for old, new in named | shown if new is not None and old in self._origins):
             if new in self._nameless:
                 self._may_supersede(old, new, self._nameless[new])
-            elif new in self._births and (add := self._births[new].operation) is not None:
+            elif new in self._origins and (add := self._origins[new].operation) is not None:
                 self._change(old, add, Supersede(new), optional=(old, new) not in named)
         if history.rest is None or history.rest.ledger is None:
             # Whoever has not seen the end does not know what an unanswered add has superseded.
             unknown = [one for one in history.operations if one.kind is Kind.ADD and one.outcome is Outcome.UNKNOWN]
             for add in [one for one in unknown if one.request.get("infer")]:
-                for birth in self._births.values():
-                    if birth.scope == add.request["scope"] and self._lifetimes.overlap(birth, add):
-                        self._may_supersede(birth.id, "somebody", add)
+                for origin in self._origins.values():
+                    if origin.scope == add.request["scope"] and self._lifetimes.overlap(origin, add):
+                        self._may_supersede(origin.id, "somebody", add)
 
     def _may_supersede(self, old: str, new: str, add: Operation) -> None:
         self.calls[old].append(Call(add, Supersede(new), add.started, math.inf))

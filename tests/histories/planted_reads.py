@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.histories.anomalies import AnomalyKind
-from tests.histories.written import Script, Write, event, state
+from tests.histories.history_script import Script, Write, event, state
 
 __all__ = ["PLANTED"]
 

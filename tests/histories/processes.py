@@ -1,4 +1,4 @@
-"""One process of a world: started, killed, paused and started again, always by the main thread."""
+"""A process of a world, which the main thread starts, kills, pauses and restarts."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from local.up.process import die_with_parent
 
 __all__ = ["PATIENCE_S", "Process", "WorldError", "answers", "wait_until"]
 
-#: How long something may take on a busy machine.
+#: Seconds that something may take on a busy machine.
 PATIENCE_S = 120.0
-#: Seconds that a process has to end by itself.
+#: Seconds in which a process must end by itself.
 _GRACE_S = 20.0
 
 
 class WorldError(Exception):
-    """The world under test cannot be had: nothing is known of the service then."""
+    """The world under test cannot run, so nothing is known of the service."""
 
 
 class Process:
@@ -52,7 +52,7 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs now, paused or not."""
+        """Return whether it runs now, paused or not."""
         return self._running is not None and self._running.poll() is None
 
     def start(self) -> None:
@@ -73,7 +73,7 @@ class Process:
         self._identity = identify(self._running.pid)
 
     def wait_ready(self) -> None:
-        """Until it is of use; raises WorldError when it ends or stays silent."""
+        """Wait until it is ready; raises WorldError when it ends or does not answer."""
         wait_until(lambda: not self.alive or self._is_ready(), f"{self.name} is ready", self.log)
         if not self.alive:
             raise WorldError(f"{self.name} ended at its start: {_last_line(self.log)} (log: {self.log})")

@@ -1,7 +1,7 @@
-"""The outside world of a history: an embedder without a model and an LLM that does as its messages say.
+"""The scripted providers: an embedder without a model, and an LLM that does what its messages say.
 
-`python -m tests.histories.providers embedder|llm --port PORT`: one process each, so that each can die by itself. The
-LLM writes down what it has named superseded, for the service's answers do not tell.
+`python -m tests.histories.providers embedder|llm --port PORT`: each is a process that can be killed by itself. The
+LLM logs the memories that it has superseded, because the service's answers do not show them.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 
 import uvicorn
 
-from forgetless.adapters.embedder_fake import FakeEmbedder
 from forgetless.ports.embedder import EmbeddingTask
+from tests.fakes.embedder import FakeEmbedder
 
 __all__ = ["DIMENSIONS", "Named", "named_by_llm", "spoken"]
 
-#: Few: what is under test is what is found, not how well.
+#: A low number, because the tests check which memories are found, not how well.
 DIMENSIONS = 32
 
 _DATA = re.compile(r"<data>(.*?)</data>", re.DOTALL)

@@ -1,4 +1,4 @@
-"""Collects what the clients of an episode did, in whatever order they tell it, and makes a history of it."""
+"""Records the operations of an episode's clients, in any order, and makes a history of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Draft", "Recorder"]
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An operation that has not got its place in the order yet."""
+    """An operation that does not have its place in the order yet."""
 
     client: int
     kind: Kind
@@ -29,7 +29,7 @@ class Draft:
 
 
 class Recorder:
-    """Safe for threads; times are monotonic seconds of this process."""
+    """A recorder for several threads; times are monotonic seconds of this process."""
 
     def __init__(self, seed: int, settings: Mapping[str, Any]) -> None:
         self._seed = seed
@@ -42,31 +42,31 @@ class Recorder:
 
     @property
     def operations(self) -> int:
-        """How many have been recorded."""
+        """Return the number of recorded operations."""
         return len(self._drafts)
 
     @property
     def faults(self) -> int:
-        """How many have begun."""
-        return self.hurts().total()
+        """Return the number of faults that have begun."""
+        return self.faults_begun().total()
 
-    def hurts(self) -> Counter[str]:
-        """How often each fault has begun."""
+    def faults_begun(self) -> Counter[str]:
+        """Return how often each fault has begun."""
         begun = (fault.action.partition("begin ")[2] for fault in self._faults)
         return Counter(name for name in begun if name)
 
     def add(self, draft: Draft) -> None:
-        """An operation that has ended, as far as it will."""
+        """Record an operation that has ended or will not be waited for."""
         with self._lock:
             self._drafts.append(draft)
 
     def wait_for(self, event: str, draft: Draft) -> None:
-        """An add that was accepted; it is recorded when its event has ended."""
+        """Note an accepted add; it is recorded when its event has ended."""
         with self._lock:
             self.waiting[event] = draft
 
     def event_ended(self, event: str, outcome: Outcome, answer: Mapping[str, Any]) -> None:
-        """What became of an add that was accepted."""
+        """Record the result of an accepted add."""
         with self._lock:
             draft = self.waiting.pop(event, None)
             if draft is not None:
@@ -74,17 +74,17 @@ class Recorder:
                 self._drafts.append(replace(draft, ended=time.monotonic(), outcome=outcome, answer=told))
 
     def fault(self, action: str, target: str, **details: Any) -> None:
-        """The nemesis has done something."""
+        """Record an action of the nemesis."""
         with self._lock:
             self._faults.append(Fault(time.monotonic(), action, target, details))
 
     def drafts(self) -> list[Draft]:
-        """All that has been recorded so far."""
+        """Return the operations so far."""
         with self._lock:
             return list(self._drafts)
 
     def amend(self, change: Mapping[str, Mapping[str, Any]]) -> None:
-        """Put more into the answers of adds, by the event's id."""
+        """Complete the answers of adds, by the event's id."""
         with self._lock:
             for place, draft in enumerate(self._drafts):
                 more = change.get(str(draft.answer.get("event", "")))
@@ -92,7 +92,7 @@ class Recorder:
                     self._drafts[place] = replace(draft, answer={**draft.answer, **more})
 
     def history(self, rest: Rest | None) -> History:
-        """All of it, in the order of the invocations; what still waits is unknown."""
+        """Return the history in the order of the invocations; adds that still wait are unknown."""
         with self._lock:
             unknown = [replace(draft, outcome=Outcome.UNKNOWN, ended=None) for draft in self.waiting.values()]
             ordered = sorted([*self._drafts, *unknown], key=lambda one: one.started)

@@ -1,4 +1,4 @@
-"""One memory as a register with versions: what each operation does to it, and what each answer says about it.
+"""A memory as a register with versions, the checker's model: how operations change it, and what answers require.
 
 A step takes the register to its next value, or refuses (None) where the answer could not have been given. Steps that
 only look have `reads` set. Times are not read: a register has no clock.

@@ -1,4 +1,4 @@
-"""A run: episodes in one world, one after the other, each judged once its tenant has come to rest."""
+"""Runs episodes in one world, one after the other, and checks the history of each."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from pathlib import Path
 from typing import Any
 
 from tests.histories.anomalies import Anomaly, AnomalyKind
-from tests.histories.checking import check
+from tests.histories.anomaly_report import report
+from tests.histories.checker import check
 from tests.histories.emulator_world import EmulatorWorld
 from tests.histories.episode import Episode, Plan
 from tests.histories.history import save
 from tests.histories.processes import WorldError
-from tests.histories.report import report
 from tests.histories.uvicorn_world import DynamoWorld, SqliteWorld
 from tests.histories.world import OURS, Checkout, World
 
 __all__ = ["PLANS", "WORLDS", "Run", "Tally", "plan_of"]
 
-#: By name: what makes each world in a folder, from a checkout and a seed.
+#: The constructor of each world by its name: from a folder, a checkout and a seed.
 WORLDS: dict[str, Callable[[Path, Checkout, int], World]] = {
     "sqlite": lambda folder, checkout, _: SqliteWorld(folder, checkout),
     "emulator": lambda folder, checkout, _: EmulatorWorld(folder, checkout),
     "dynamodb": lambda folder, checkout, seed: DynamoWorld(folder, checkout, seed=seed),
 }
-#: Longer where a restart takes longer.
+#: The load is longer where a restart takes longer.
 PLANS = {
     "sqlite": Plan(seconds=45, clients=8),
     "emulator": Plan(seconds=60, clients=8),
     "dynamodb": Plan(seconds=60),
 }
-#: What a tenant gets to come to rest.
+#: Seconds for the work of a tenant to end.
 REST_S = 180.0
-#: Where histories that show an anomaly stay.
+#: The folder for histories that show an anomaly.
 RESULTS = OURS / "history-results"
 
 
 @dataclass
 class Tally:
-    """What a run has come to."""
+    """The counts of a run so far."""
 
     operations: int = 0
     faults: int = 0
@@ -52,12 +52,12 @@ class Tally:
     undecided: int = 0
     seconds: float = 0.0
     outcomes: Counter[str] = field(default_factory=Counter)
-    acts: Counter[str] = field(default_factory=Counter)
-    hurts: Counter[str] = field(default_factory=Counter)
+    operations_by_kind: Counter[str] = field(default_factory=Counter)
+    faults_by_name: Counter[str] = field(default_factory=Counter)
 
 
 class Run:
-    """`tell` takes lines for people."""
+    """A run in one world; `tell` takes lines for people."""
 
     def __init__(self, kind: str, *, seed: int, checkout: Checkout, tell: Callable[[str], None], plan: Plan) -> None:
         self.kind = kind
@@ -67,8 +67,8 @@ class Run:
         self._tell = tell
         self._plan = plan
 
-    def play(self, *, going_on: Callable[[Tally], bool]) -> Tally:
-        """Play episodes while that says so. Raises WorldError when there is nothing to play in."""
+    def run(self, *, going_on: Callable[[Tally], bool]) -> Tally:
+        """Run episodes while the condition holds. Raises WorldError when the world cannot be started."""
         folder = Path(tempfile.mkdtemp(prefix="forgetless-histories-"))
         began = time.monotonic()
         world = WORLDS[self.kind](folder, self._checkout, self.seed)
@@ -84,13 +84,13 @@ class Run:
         return self.tally
 
     def _episode(self, world: World) -> bool:
-        """One episode; whether the world is fit for another one."""
+        """Run one episode; return whether the world can be used for another one."""
         tally = self.tally
         tally.episodes += 1
         episode = Episode(world, seed=self.seed, number=tally.episodes, plan=self._plan)
         wrong = ""
         try:
-            episode.play()
+            episode.run()
             if not episode.rest(seconds=REST_S):
                 wrong = f"the tenant did not come to rest within {REST_S:g} s"
             elif said := world.check():
@@ -110,9 +110,9 @@ class Run:
         tally.operations += recorder.operations + len(recorder.waiting)
         tally.faults += recorder.faults
         for draft in recorder.drafts():
-            tally.acts[draft.kind.value] += 1
+            tally.operations_by_kind[draft.kind.value] += 1
             tally.outcomes[draft.outcome.value] += 1
-        tally.hurts += recorder.hurts()
+        tally.faults_by_name += recorder.faults_begun()
 
     def _judge(self, episode: Episode, wrong: str, folder: Path) -> None:
         history = episode.history()

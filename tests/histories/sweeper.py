@@ -1,4 +1,4 @@
-"""`python -m tests.histories.sweeper --every SECONDS`: sweep beside uvicorn, as compose has it, only oftener."""
+"""`python -m tests.histories.sweeper --every SECONDS`: sweeps beside uvicorn, as in compose but more often."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from forgetless.runtime.composition import services
 
 
 def main() -> None:
-    """Sweep until SIGTERM; what a sweep could not reach, the next one tries again."""
+    """Sweep until SIGTERM; when a sweep fails, the next one tries again."""
     parser = argparse.ArgumentParser(prog="python -m tests.histories.sweeper", description=__doc__)
     parser.add_argument("--every", type=float, required=True)
     options = parser.parse_args()

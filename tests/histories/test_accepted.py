@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.histories.checking import check
-from tests.histories.written import Script, Write, event, state
+from tests.histories.checker import check
+from tests.histories.history_script import Script, Write, event, state
 
 
 def both_orders_of_two_updates(script: Script) -> None:

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from tests.histories import planted_changes, planted_reads
-from tests.histories.checking import check
+from tests.histories.checker import check
 from tests.histories.history import History, Kind, Operation
-from tests.histories.modelled import Shape, run
-from tests.histories.shrinking import shrink
-from tests.histories.written import Script, Write
+from tests.histories.history_script import Script, Write
+from tests.histories.random_histories import Shape, run
+from tests.histories.shrink import shrink
 
 PLANTED = {**planted_changes.PLANTED, **planted_reads.PLANTED}
 

@@ -22,7 +22,7 @@ def test_nothing_that_was_acknowledged_is_lost_or_seen_wrong(world: str) -> None
     told: list[str] = [f"seed {SEED}; more of the same: make test-histories ARGS='--world {world} --seed {SEED}'"]
     plan = dataclasses.replace(PLANS[world], operations=OPERATIONS[world], seconds=300.0)
     run = Run(world, seed=SEED, checkout=Checkout(), tell=told.append, plan=plan)
-    tally: Tally = run.play(going_on=lambda tally: tally.episodes == 0)
+    tally: Tally = run.run(going_on=lambda tally: tally.episodes == 0)
     print(told[0])
     assert (tally.anomalies, tally.undecided) == (0, 0), "\n".join(told)
     assert tally.operations >= OPERATIONS[world]

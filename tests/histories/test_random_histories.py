@@ -14,9 +14,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.histories.checking import check
+from tests.histories.checker import check
 from tests.histories.history import History, Kind, Operation, Outcome, load, save
-from tests.histories.modelled import Shape, run
+from tests.histories.random_histories import Shape, run
 
 shapes = st.builds(
     Shape,

@@ -7,9 +7,9 @@ import random
 import pytest
 
 from tests.histories.anomalies import AnomalyKind
-from tests.histories.checking import check
-from tests.histories.modelled import Shape, run
-from tests.histories.written import Script, event, state
+from tests.histories.checker import check
+from tests.histories.history_script import Script, event, state
+from tests.histories.random_histories import Shape, run
 
 
 @pytest.mark.parametrize("clients", [3, 30])

@@ -1,4 +1,4 @@
-"""The service under uvicorn: several servers over one ledger, SQLite's with a sweep or DynamoDB's with functions."""
+"""The worlds under uvicorn: several servers over one ledger, SQLite with a sweep or DynamoDB with functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.histories.disk import Disk, foreign_faults
 from tests.histories.dynamo import Disorder, disturb
-from tests.histories.emulated import QueueMeddler, function_faults, queue_url
+from tests.histories.emulator_faults import QueueMeddler, function_faults, queue_url
 from tests.histories.faults import Fault, background, of_others, of_process
 from tests.histories.processes import Process, answers, wait_until
 from tests.histories.providers import DIMENSIONS

@@ -1,4 +1,4 @@
-"""The load of an episode: many clients, each choosing what to do next at random, from a seed."""
+"""The load of an episode: many clients, each with random requests from a seed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import threading
 import time
 import traceback
 
-from tests.histories.asking import Asker
-from tests.histories.board import Board
-from tests.histories.choices import Choices
 from tests.histories.client import Client
+from tests.histories.generator import OperationGenerator
 from tests.histories.recorder import Recorder
+from tests.histories.requester import Requester
+from tests.histories.shared_knowledge import SharedKnowledge
 from tests.histories.world import Tenant, World
 
 __all__ = ["Load"]
@@ -35,7 +35,7 @@ class Load:
         operations: int | None,
         seconds: float,
     ) -> None:
-        self.board = Board(users=2)
+        self.knowledge = SharedKnowledge(users=2)
         self._recorder = recorder
         self._operations = operations
         self._seconds = seconds
@@ -68,11 +68,11 @@ class Load:
     def _thread(self, world: World, tenant: Tenant, name: str, number: int) -> threading.Thread:
         chance = random.Random(f"{name}, client {number}")
         count = itertools.count(1)
-        asker = Asker(world.urls(), tenant.key, chance=random.Random(chance.random()), going_on=self.going_on)
+        requester = Requester(world.urls(), tenant.key, chance=random.Random(chance.random()), going_on=self.going_on)
         client = Client(
             number,
-            asker,
-            self.board,
+            requester,
+            self.knowledge,
             self._recorder,
             chance,
             word=lambda: f"k{number}n{next(count)}",
@@ -80,7 +80,7 @@ class Load:
         )
 
         def work() -> None:
-            choices = Choices(client, self.board, chance)
+            choices = OperationGenerator(client, self.knowledge, chance)
             try:
                 while self.going_on():
                     choices.one()
@@ -90,6 +90,6 @@ class Load:
                 self.errors.append(traceback.format_exc())
                 self._stopped.set()
             finally:
-                asker.close()
+                requester.close()
 
         return threading.Thread(target=work, name=f"client-{number}", daemon=True)

@@ -1,4 +1,4 @@
-"""A world: the service in one of its shapes, with everything it needs, in a folder of its own."""
+"""A world: the service in one of its forms, with everything it needs, in a folder of its own."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.histories.answer_states import event_of_export
 from tests.histories.faults import Fault
 from tests.histories.history import EventSeen
 from tests.histories.processes import PATIENCE_S, Process, WorldError, answers
-from tests.histories.states import event_of_export
 
 __all__ = ["OURS", "Checkout", "Settled", "Tenant", "World", "free_port"]
 
@@ -122,7 +122,7 @@ class World(ABC):
 
     def settle(self, tenant: Tenant, *, seconds: float) -> Settled:
         """What the tenant has, at rest if it comes to rest within `seconds`."""
-        said = self.run("tests.histories.inside", tenant.name, "--seconds", str(seconds), *self._needs_queue())
+        said = self.run("tests.histories.store_contents", tenant.name, "--seconds", str(seconds), *self._needs_queue())
         found: dict[str, Any] = json.loads(said.splitlines()[-1])
         rows = tuple((str(id_), int(version), str(hash_)) for id_, version, hash_ in found["rows"])
         ledger: dict[str, list[EventSeen]] = {}

@@ -117,20 +117,6 @@ _INDEXES = (
         "hashlib.sha256(b'')",
         (_INDEX, "-k", "same_id_in_two_tenants"),
     ),
-    Mutation(
-        "index in memory: search",
-        "adapters/index_memory.py",
-        "if row.memory.scope.tenant == tenant and evaluate(where, row.memory)",
-        "if evaluate(where, row.memory)",
-        (_INDEX, "-k", "memory and (another_tenant or ids_filter)"),
-    ),
-    Mutation(
-        "index in memory: drop_all",
-        "adapters/index_memory.py",
-        "if tenant is not None and row.memory.scope.tenant != tenant",
-        "if False",
-        (_INDEX, "-k", "memory and drop_all"),
-    ),
 )
 
 _LIMITS = (

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
+from forgetless.api.caller import Caller
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.memory import Event, EventKind
 from forgetless.domain.scope import Scope
-from forgetless.ports.ledger import Ledger
+from forgetless.ports.index import Index, RequestIndex
+from forgetless.ports.ledger import Inspection, KeyStore, Ledger, Maintenance, OperatorLedger
+from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.access.limited_index import LimitedIndex
 from forgetless.service.access.limited_ledger import LimitedLedger
-from forgetless.service.services import Services
+from forgetless.service.request_services import RequestPorts, RequestServices
 from tests.unit.service.world import World, make_world
 
 BOB = Scope("default", user_id="bob", agent_id="bot")
@@ -35,7 +38,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def limited(world: World) -> Ledger:
+def limited(world: World) -> RequestLedger:
     """Anna's view."""
     return LimitedLedger(world.ledger, ("anna",))
 
@@ -45,11 +48,11 @@ def test_both_retrievers_of_the_index_look_at_its_users_alone(world: World) -> N
     (theirs,) = world.say("tea of bob", scope=BOB).results
     (mine,) = world.say("tea of anna", scope=ANNA).results
     vector = world.index.vectors("default", [(theirs.id, 1)])[theirs.id, 1]
-    assert [hit.memory_id for hit in index.search_vector("default", vector, EVERYTHING, 9)[0]] == [mine.id]
-    assert [hit.memory_id for hit in index.search_words("default", "tea", EVERYTHING, 9)[0]] == [mine.id]
+    assert [hit.memory_id for hit in index.search_vector("default", vector, EVERYTHING, 9)] == [mine.id]
+    assert [hit.memory_id for hit in index.search_words("default", "tea", EVERYTHING, 9)] == [mine.id]
 
 
-def test_raw_messages_of_others_are_neither_read_nor_erased(world: World, limited: Ledger) -> None:
+def test_raw_messages_of_others_are_neither_read_nor_erased(world: World, limited: RequestLedger) -> None:
     job = world.say("bob's words", scope=BOB).job
     (message,) = world.ledger.job_messages("default", job.id)
     assert limited.job_messages("default", job.id) == []
@@ -62,14 +65,14 @@ def test_raw_messages_of_others_are_neither_read_nor_erased(world: World, limite
     assert world.ledger.job_messages("default", job.id) == [message]
 
 
-def test_its_own_messages_are_erased(world: World, limited: Ledger) -> None:
+def test_its_own_messages_are_erased(world: World, limited: RequestLedger) -> None:
     job = world.say("anna's words", scope=ANNA).job
     assert len(limited.job_messages("default", job.id)) == 1
     assert limited.erase_scope_messages("default", {"agent_id": "bot"}, at=AT) == 1
     assert world.ledger.job_messages("default", job.id) == []
 
 
-def test_jobs_of_others_do_not_exist(world: World, limited: Ledger) -> None:
+def test_jobs_of_others_do_not_exist(world: World, limited: RequestLedger) -> None:
     theirs, mine = world.say("bob's", scope=BOB).job, world.say("anna's", scope=ANNA).job
     assert limited.jobs("default", limit=9) == ([world.ledger.job("default", mine.id)], None)
     assert limited.job("default", theirs.id) is None
@@ -93,7 +96,7 @@ def test_pages_are_full_though_others_stand_between(world: World) -> None:
     assert [memory.text for memory in second.items] == ["anna 0"]
 
 
-def test_of_documents_only_shared_kinds_are_read_and_none_written(world: World, limited: Ledger) -> None:
+def test_of_documents_only_shared_kinds_are_read_and_none_written(world: World, limited: RequestLedger) -> None:
     for kind in ("project", "export"):
         world.ledger.put_document(Document("default", kind, "one", {"a": 1}, AT))
     assert limited.document("default", "project", "one") is not None
@@ -106,7 +109,7 @@ def test_of_documents_only_shared_kinds_are_read_and_none_written(world: World, 
         limited.delete_document("default", "export", "one")
 
 
-def test_documents_of_memories_follow_the_memory(world: World, limited: Ledger) -> None:
+def test_documents_of_memories_follow_the_memory(world: World, limited: RequestLedger) -> None:
     theirs, mine = (world.say("tea", scope=scope).results[0].id for scope in (BOB, ANNA))
     for number, memory in enumerate((mine, theirs, theirs.replace("-", ""))):
         at = AT.replace("00:00:00", f"00:00:0{number}")
@@ -123,20 +126,33 @@ def test_documents_of_memories_follow_the_memory(world: World, limited: Ledger) 
     assert limited.delete_document("default", "feedback", mine)
 
 
-def test_what_no_key_asks_for_is_refused(world: World, limited: Ledger) -> None:
-    for ask in (
-        lambda: limited.keys("default"),
-        lambda: limited.key("hash"),
-        lambda: limited.put_key(ApiKey("hash", "default", Role.ADMIN, AT)),
-        lambda: limited.stuck_jobs(now=AT, pending_before=AT, limit=9),
-        lambda: limited.unindexed(before=AT, limit=9),
-        lambda: limited.mark_unindexed(at=AT),
-        lambda: limited.expire_messages(before=AT, limit=9),
-        lambda: limited.due_documents("webhook", now=AT, limit=9),
-        lambda: LimitedIndex(world.index, ("anna",)).drop_all("default"),
-    ):
-        with pytest.raises(ForbiddenError, match="limited to certain users"):
-            ask()
+@pytest.mark.parametrize(
+    ("limited", "narrow", "whole"), [(LimitedLedger, RequestLedger, Ledger), (LimitedIndex, RequestIndex, Index)]
+)
+def test_what_only_operators_do_is_not_in_the_type_of_a_limited_store(limited: type, narrow: type, whole: type) -> None:
+    for_operators = _methods(whole) - _methods(narrow)
+    assert {"ping", "close"} < for_operators
+    assert _methods(limited) == _methods(narrow)
+
+
+def test_what_serves_requests_takes_the_narrow_types_alone(world: World) -> None:
+    """mypy holds each use case to its types; this holds all of them to the narrow ones."""
+    hints = get_type_hints(RequestPorts)
+    assert (hints["ledger"], hints["index"]) == (RequestLedger, RequestIndex)
+    served = vars(world.services.limited_to(("anna",))).values()
+    services = [service for service in served if type(service).__module__.startswith("forgetless.service.")]
+    assert len(services) > 10
+    for service in services:
+        taken = get_type_hints(type(service).__init__).values()
+        assert not {Ledger, OperatorLedger, KeyStore, Inspection, Maintenance, Index} & set(taken), service
+
+
+def test_a_limited_key_gets_403_for_what_is_for_operators(world: World) -> None:
+    key = ApiKey("hash", "default", Role.ADMIN, AT, users=("anna",))
+    with pytest.raises(ForbiddenError, match="limited to certain users"):
+        _ = Caller(lambda: world.services, key).all_services
+    assert Caller(lambda: world.services, replace(key, users=())).all_services is world.services
+    assert type(Caller(lambda: world.services, key).services) is RequestServices
 
 
 def test_services_are_made_once_for_each_set_of_users(world: World) -> None:
@@ -152,22 +168,16 @@ def test_of_many_sets_of_users_the_one_not_asked_for_longest_goes_first(world: W
         services.limited_to((str(number),))
         assert services.limited_to(("anna",)) is anna
     assert services.limited_to(("bob",)) is not bob
-    assert services.limited_to(("anna",)) is anna
+    assert len(services._limited) <= 256
 
 
-def test_threads_that_ask_at_once_get_the_same_services(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    services = world.services
-    together, make = threading.Barrier(8), services._limit_to
+def test_threads_that_ask_for_many_sets_of_users_at_once_all_get_theirs(world: World) -> None:
+    wanted = [(str(number % 400),) for number in range(1200)]
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(world.services.limited_to, wanted))
+    assert all(type(services) is RequestServices for services in found)
+    assert len(world.services._limited) <= 256
 
-    def make_slowly(users: tuple[str, ...]) -> Services:
-        time.sleep(0.05)
-        return make(users)
 
-    def ask() -> Services:
-        together.wait(10)
-        return services.limited_to(("anna",))
-
-    monkeypatch.setattr(services, "_limit_to", make_slowly)
-    with ThreadPoolExecutor(8) as pool:
-        made = [asked.result() for asked in [pool.submit(ask) for _ in range(8)]]
-    assert len(set(map(id, made))) == 1
+def _methods(type_: type) -> set[str]:
+    return {name for name in dir(type_) if not name.startswith("_")}

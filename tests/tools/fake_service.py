@@ -1,4 +1,4 @@
-"""A small service with the self-hosted dialect, for tests of the tools: in memory, found by common words."""
+"""A small service in memory with the self-hosted dialect, for tests of the tools; search finds common words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEY = "test-key"
 
 @dataclass
 class FakeService:
-    """What it was told, and where it answers."""
+    """The fake's memories, requests and address."""
 
     url: str = ""
     settings: dict[str, Any] = field(default_factory=dict)

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from local.artifacts.checking import faults, lines
-from local.artifacts.reading import Build, read_build
+from local.artifacts.build import Build, faults, lines, read_build
 from local.bench.cold import cold_starts
-from local.emulator.template.model import TemplateError
+from local.emulator.specs import TemplateError
 from local.lambda_python import find_python
 
 ROOT = Path(__file__).parents[2]

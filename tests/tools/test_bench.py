@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from local.bench.authentication import authentication_cost
+from local.bench.bench_tables import cpu_table
 from local.bench.cli import main
+from local.bench.cpu_times import cpu_per_request_ms, cpu_seconds
 from local.bench.imports import ImportCost
-from local.bench.keys import authentication_cost
-from local.bench.load import Plan, Result, measure, request_text
-from local.bench.processes import cpu_per_request_ms, cpu_seconds
-from local.bench.report import cpu_table, save
-from local.bench.searching import SearchResult, load, user_of
+from local.bench.load import LoadResult, Plan, measure, request_text
+from local.bench.search_load import SearchResult, load, user_of
 from local.bench.texts import memories, queries
 from local.client import Client, Connection, ToolError
+from local.results.result import Result
 from tests.tools.fake_service import KEY, FakeService
 
-RESULT = Result(1, 100, 0, 2.0, 5.0, 9.0, {"200": 100})
+RESULT = LoadResult(1, 100, 0, 2.0, 5.0, 9.0, {"200": 100})
 
 
 def plan(service: FakeService, path: str = "/configure/providers", clients: int = 3) -> Plan:
@@ -91,18 +92,20 @@ def test_without_a_running_service_cpu_times_are_refused(tmp_path: Path) -> None
 
 def test_figures_are_saved_as_json(tmp_path: Path) -> None:
     results = [SearchResult(RESULT, {"embedder": 2.0, "milvus": 1.5})]
-    file = save(tmp_path / "out", {"search": results, "imports": [ImportCost("search", 0.5, 0.6)]})
+    found = Result("bench", {"search": results, "imports": [ImportCost("search", 0.5, 0.6)]})
+    file = found.save(tmp_path / "out")
     figures = json.loads(file.read_text())
     assert figures["search"][0] | {"cpu_ms": {}} == {
         "clients": 1, "requests": 100, "errors": 0, "seconds": 2.0, "p50_ms": 5.0, "p99_ms": 9.0,
         "statuses": {"200": 100}, "per_second": 50.0, "cpu_ms": {}, "total_cpu_ms": 3.5,
     }  # fmt: skip
     assert figures["imports"][0]["ready_s"] == 0.6
+    assert figures["machine"]["cores"] >= 1
 
 
 def test_the_cpu_table_has_a_line_for_each_part() -> None:
     table = cpu_table([SearchResult(RESULT, {"embedder": 2.0, "milvus": 1.5})])
-    assert [list(column.cells) for column in table.columns] == [["embedder", "milvus"], ["2.00", "1.50"]]
+    assert table.rows == (("embedder", "2.00"), ("milvus", "1.50"))
 
 
 def test_a_state_folder_without_a_service_is_one_clear_line(service: FakeService, tmp_path: Path) -> None:
@@ -113,6 +116,6 @@ def test_a_state_folder_without_a_service_is_one_clear_line(service: FakeService
 
 def test_authentication_is_far_below_its_aim() -> None:
     cost = authentication_cost(500)
-    # The aim is .2 ms; CPU time, the least of five runs, so that only a real slowness fails here.
+    # The aim is 0.2 ms of CPU time. It is the lowest of five runs, so that only a real slowdown fails here.
     assert cost.key_ms < 0.2
     assert cost.counted_ms < 0.2

@@ -11,7 +11,7 @@ import pytest
 from local.client import ToolError
 from local.evaluate.cli import main
 from local.evaluate.locomo import Question, read_conversation
-from local.evaluate.scoring import Answer, score
+from local.evaluate.recall import Answer, score
 from tests.tools.fake_service import KEY, FakeService
 
 

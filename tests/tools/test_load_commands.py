@@ -17,11 +17,10 @@ import pytest
 
 from local.client import ToolError
 from local.loadtest.cli import main
-from local.loadtest.driving import TOOLS, drive, tools_folder
 from local.loadtest.monitor import LOAD_GENERATOR, Monitor
 from local.loadtest.preload import WARM
-from local.loadtest.recording import read_recording
-from local.loadtest.samples import parts_of
+from local.loadtest.result_files import parts_of, read_recording
+from local.loadtest.run_load_tool import TOOLS, drive, tools_folder
 from local.loadtest.scenario import Plan, Stage
 from local.up.identity import identify
 from local.up.record import Record, lock

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from local.loadtest.driving import Run
 from local.loadtest.figures import latency, percentile, slope, stage_figures, timeline
-from local.loadtest.samples import Sample, Tail, parts_of
+from local.loadtest.result_files import Run, Sample, Tail, parts_of
 from local.loadtest.scenario import Plan, Stage
 
 EPOCH = 1_700_000_000.0

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from local.client import ToolError
-from local.loadtest.driving import Run
-from local.loadtest.recording import Recording, new_folder, read_recording
-from local.loadtest.report.load import load_report, write_report
-from local.loadtest.report.markdown import to_markdown
-from local.loadtest.report.page import to_page
+from local.loadtest.report.load_report import load_report, write_report
 from local.loadtest.report.plots import in_order, lines
-from local.loadtest.report.sections import Report, Section, Table
+from local.loadtest.result_files import Recording, Run, read_recording
 from local.loadtest.scenario import Plan, Stage
+from local.results.page import to_page
+from local.results.report import Report, Section, Table, to_markdown
+from local.results.result import new_folder
 from tests.tools.test_load_figures import TIMING, look, sample
 
 HEAD = {

@@ -71,10 +71,11 @@ def test_demands_are_those_of_the_fullest_stage_without_other_programs() -> None
 
 
 def test_the_tables_have_a_row_for_each_number_of_users() -> None:
-    head, row = check_table([a_stage(30, 14.8, 30.0)], cores=2, think_s=2.0)
-    assert head[:2] == ("users", "req/s")
+    table = check_table([a_stage(30, 14.8, 30.0)], cores=2, think_s=2.0)
+    assert table.headings[:2] == ("users", "req/s")
+    (row,) = table.rows
     assert row[:3] == ("30", "14.8", "14.8")
-    rows = scaling_table(NEEDS, think_s=2.0)
-    assert rows[0][-2:] == ("cores: embedder", "cores: milvus")
-    assert [row[0] for row in rows[1:]] == ["30", "60", "100", "300", "1,000", "3,000", "10,000"]
-    assert float(rows[-1][1]) > 90 * float(rows[1][1])
+    table = scaling_table(NEEDS, think_s=2.0)
+    assert table.headings[-2:] == ("cores: embedder", "cores: milvus")
+    assert [row[0] for row in table.rows] == ["30", "60", "100", "300", "1,000", "3,000", "10,000"]
+    assert float(table.rows[-1][1]) > 90 * float(table.rows[0][1])

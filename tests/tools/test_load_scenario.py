@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from local.client import Client, Connection, ToolError
+from local.loadtest.conversation_texts import LANGUAGES, question, turn
 from local.loadtest.preload import Preload, forget, load, shares
 from local.loadtest.scenario import (
     MIXES,
@@ -23,7 +24,6 @@ from local.loadtest.scenario import (
     user_name,
     write,
 )
-from local.loadtest.texts import LANGUAGES, question, turn
 from tests.tools.fake_service import KEY, FakeService
 
 PLAN = Plan("http://127.0.0.1:1", (Stage(30, 100.0), Stage(60, 50.0)), 10.0, (1.0, 3.0), "default")

@@ -7,9 +7,9 @@ import argparse
 import pytest
 
 from local.client import ToolError
-from local.loadtest.report.markdown import to_markdown
 from local.loadtest.sweep import DEFAULT, VARIANTS, add_options, sweep, sweep_report
-from local.loadtest.versus.measuring import Standing
+from local.loadtest.versus.rounds import Standing
+from local.results.report import to_markdown
 from tests.tools.test_load_report import HEAD
 
 

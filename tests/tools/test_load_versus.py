@@ -9,22 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from local.bench.load import Result
+from local.bench.load import LoadResult
 from local.client import Connection, ToolError
-from local.loadtest.own import answers, free_port, process, wait_for
 from local.loadtest.preload import Preload
-from local.loadtest.report.markdown import to_markdown
-from local.loadtest.report.page import to_page
+from local.loadtest.scratch_service import answers, free_port, process, wait_for
 from local.loadtest.versus.command import loads_over
-from local.loadtest.versus.measuring import Contestant, Round, Standing, play, standings, usage
+from local.loadtest.versus.comparison_report import FUNCTIONS, MEM0, versus_report
 from local.loadtest.versus.mem0_server import mem0_python, mem0_server
-from local.loadtest.versus.report import FUNCTIONS, MEM0, versus_report
+from local.loadtest.versus.rounds import Contestant, Round, Standing, run_rounds, standings, usage
+from local.results.page import to_page
+from local.results.report import to_markdown
 from tests.tools.fake_service import KEY, FakeService
 from tests.tools.test_load_report import HEAD
 
 
 def round_of(who: str, *, requests: int, p99: float = 10.0, cpu_s: float = 1.0, memory: int = 100) -> Round:
-    result = Result(4, requests, 0, 2.0, p99 / 2, p99, {"200": requests})
+    result = LoadResult(4, requests, 0, 2.0, p99 / 2, p99, {"200": requests})
     return Round(who, "search", 4, result, cpu_s, memory)
 
 
@@ -55,7 +55,9 @@ def test_rounds_alternate_and_the_order_turns(service: FakeService) -> None:
     def hear(one: Round) -> None:
         heard.append(one.contestant)
 
-    rounds = play(contestants, {"search": bodies}, clients=[2], rounds=2, seconds=0.2, progress=hear, warm_up_s=0.2)
+    rounds = run_rounds(
+        contestants, {"search": bodies}, clients=[2], rounds=2, seconds=0.2, progress=hear, warm_up_s=0.2
+    )
     assert heard == ["a", "b", "b", "a"]
     assert all(one.result.errors == 0 for one in rounds)
 
@@ -102,7 +104,7 @@ def test_a_folder_without_mem0_is_one_line(tmp_path: Path) -> None:
 def test_another_version_of_mem0_is_refused(tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     (tmp_path / "server" / "main.py").write_text("start_differently()\n")
-    with pytest.raises(ToolError, match="version that this does not know"), mem0_server(
+    with pytest.raises(ToolError, match="version that this tool does not know"), mem0_server(
         tmp_path, tmp_path / "scratch", python=Path(sys.executable), embedder_url=""
     ):  # fmt: skip
         pass

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from forgetless import cli_stores
-from forgetless.adapters.embedder_fake import FakeEmbedder
-from forgetless.adapters.index_memory import MemoryIndex
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli import main
 from forgetless.domain.memory import Memory
@@ -18,6 +16,8 @@ from forgetless.runtime import composition
 from forgetless.runtime.settings import load_settings
 from forgetless.service.requests import AddRequest, IncomingMessage
 from forgetless.service.stores import check, start
+from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.index import MemoryIndex
 
 __all__ = ["StoreHouse"]
 

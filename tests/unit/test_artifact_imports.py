@@ -14,7 +14,7 @@ from pathlib import Path
 import grimp
 import pytest
 
-from local.artifacts.reading import read_build
+from local.artifacts.build import read_build
 from tests.unit.requirements_closure import brought_by, modules_of, pins_of
 
 ROOT = Path(__file__).parents[2]

@@ -1,42 +1,33 @@
-"""The services of an environment: built once, however many requests come first."""
+"""The environment's services are composed once."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
-#: In a process of its own, as the services of a process are built once. The name of the ledger's file is asked for
-#: while services are built, and a pause there makes the threads meet.
-_FIRST_REQUESTS = """
-import json, threading, time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
 from forgetless.runtime import composition
-
-built = []
-build = composition.build_services
-
-def slow_build(settings):
-    time.sleep(0.1)
-    built.append(build(settings))
-    return built[-1]
-
-composition.build_services = slow_build
-together = threading.Barrier(8)
-
-def ask():
-    together.wait(10)
-    return composition.services()
-
-with ThreadPoolExecutor(8) as pool:
-    given = [asked.result() for asked in [pool.submit(ask) for _ in range(8)]]
-print(json.dumps([len(built), len(set(map(id, given)))]))
-"""
+from forgetless.service.services import Services
 
 
-def test_first_requests_that_come_at_once_share_one_set_of_services(tmp_path: Path) -> None:
-    path = json.dumps(sys.path)
-    code = f"import sys; sys.path[:] = {path}\n{_FIRST_REQUESTS}"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [1, 1]
+@pytest.fixture(autouse=True)
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("FORGETLESS_LEDGER", "sqlite")
+    monkeypatch.setenv("FORGETLESS_LEDGER_PATH", str(tmp_path / "ledger.db"))
+    composition._services.cache_clear()
+    yield
+    composition._services.cache_clear()
+
+
+def test_threads_that_ask_first_at_once_share_the_same_services() -> None:
+    together = Barrier(16)
+
+    def ask(_: int) -> Services:
+        together.wait()
+        return composition.services()
+
+    with ThreadPoolExecutor(16) as pool:
+        assert len({id(services) for services in pool.map(ask, range(16))}) == 1

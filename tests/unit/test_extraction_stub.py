@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from forgetless.adapters.clock import FakeClock, SystemClock
+from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.llm_http import HttpLlm
 from forgetless.domain.errors import (
     LlmReplyError,
@@ -28,6 +28,7 @@ from forgetless.service.writing.extraction import (
     summarise_procedure,
 )
 from local.llm_stub.app import BEHAVIOURS, make_app
+from tests.fakes.clock import FakeClock
 from tests.unit.servers import serve_app
 
 AT = "2026-11-24T09:14:00.000000+00:00"

@@ -31,7 +31,7 @@ class Health(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(type(self).status)
         self.end_headers()
-        self.wfile.write(b'{"status": "played"}')
+        self.wfile.write(b'{"status": "fake"}')
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
@@ -62,7 +62,7 @@ def test_status_of_an_unhealthy_gateway_says_what_it_says(tmp_path: Path, gatewa
     Health.status = 503
     with lock(tmp_path):
         Record.of_this_process(tmp_path, gateway)
-        with pytest.raises(UpError, match=re.escape('says 503: {"status": "played"}')):
+        with pytest.raises(UpError, match=re.escape('says 503: {"status": "fake"}')):
             commands.status(Settings(state=tmp_path))
 
 

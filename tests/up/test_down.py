@@ -17,13 +17,13 @@ from local.up.identity import Identity, identify
 from local.up.keys import GIVEN_KEY, api_key
 from local.up.record import Record, is_locked, lock, read_record
 from local.up.settings import ROOT
-from tests.up.stage import PLAYER
-from tests.up.theatre import STAGE, part, playing
+from tests.up.harness import RUN_FAKE_PARTS, part, running_up
+from tests.up.run_fake_parts import FAKE_PROCESS
 
 
 @pytest.fixture
 def stranger() -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen([sys.executable, PLAYER, "ready"], stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen([sys.executable, FAKE_PROCESS, "ready"], stdout=subprocess.DEVNULL) as process:
         yield process
         process.kill()
 
@@ -35,19 +35,19 @@ def identity_of(process: subprocess.Popen[bytes]) -> Identity:
 
 
 def test_down_stops_a_running_up_and_returns_when_all_are_gone(tmp_path: Path) -> None:
-    with playing(tmp_path, part("one"), part("two", "deaf", stop_seconds=0.2)) as play:
-        play.until("READY")
-        parts = play.parts()
+    with running_up(tmp_path, part("one"), part("two", "deaf", stop_seconds=0.2)) as running:
+        running.until("READY")
+        parts = running.parts()
         assert down(tmp_path) == "Stopped."
         assert not any(identity.alive() for identity in parts.values())
         assert not is_locked(tmp_path)
-        assert play.end() == 0
+        assert running.end() == 0
 
 
 def test_down_kills_an_up_that_does_not_end_and_its_parts(tmp_path: Path) -> None:
-    with playing(tmp_path, part("deaf", "deaf", stop_seconds=60)) as play:
-        play.until("READY")
-        deaf = play.parts()["deaf"]
+    with running_up(tmp_path, part("deaf", "deaf", stop_seconds=60)) as running:
+        running.until("READY")
+        deaf = running.parts()["deaf"]
         assert down(tmp_path, stop_seconds=0.2) == "Stopped."
         assert not deaf.alive()
 
@@ -71,21 +71,21 @@ def test_a_pid_that_another_process_has_now_is_left_alone(tmp_path: Path, strang
 
 
 def test_up_after_a_sigkill_starts_on_the_same_folder(tmp_path: Path) -> None:
-    with playing(tmp_path, part("index")) as killed:
+    with running_up(tmp_path, part("index")) as killed:
         killed.until("READY")
         killed.end(signal.SIGKILL)
         assert read_record(tmp_path) is not None
-        with playing(tmp_path, part("index")) as play:
-            play.until("READY")
-            assert play.end(signal.SIGTERM) == 0
+        with running_up(tmp_path, part("index")) as running:
+            running.until("READY")
+            assert running.end(signal.SIGTERM) == 0
 
 
 def test_a_second_up_is_refused_with_one_line_and_harms_nothing(tmp_path: Path) -> None:
-    with playing(tmp_path, part("index")) as first:
+    with running_up(tmp_path, part("index")) as first:
         first.until("READY")
         parts = first.parts()
         second = subprocess.run(
-            [sys.executable, str(STAGE), str(tmp_path), "[]"],
+            [sys.executable, str(RUN_FAKE_PARTS), str(tmp_path), "[]"],
             check=False,
             capture_output=True,
             text=True,
@@ -102,11 +102,11 @@ def test_a_second_up_is_refused_with_one_line_and_harms_nothing(tmp_path: Path) 
 def test_a_port_in_use_is_named_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with playing(tmp_path, part("one"), part("gateway", ports={"port": port})) as play:
-            assert play.end() == 1
-    assert len(play.said) == 1
-    assert play.said[0].startswith(f"forgetless: port {port} for port is in use")
-    assert "FORGETLESS_PORT" in play.said[0]
+        with running_up(tmp_path, part("one"), part("gateway", ports={"port": port})) as running:
+            assert running.end() == 1
+    assert len(running.said) == 1
+    assert running.said[0].startswith(f"forgetless: port {port} for port is in use")
+    assert "FORGETLESS_PORT" in running.said[0]
     assert not (tmp_path / "logs").exists()
 
 
@@ -122,9 +122,9 @@ def test_a_port_given_twice_is_refused_with_both_options(tmp_path: Path, one: st
         if together
         else [part("a", ports={one: free}), part("b", ports={other: free})]
     )
-    with playing(tmp_path, *parts) as play:
-        assert play.end() == 1
-    (line,) = play.said
+    with running_up(tmp_path, *parts) as running:
+        assert running.end() == 1
+    (line,) = running.said
     for option in (one, other):
         assert f"--{option} (FORGETLESS_{option.upper().replace('-', '_')})" in line
     assert f"are both {free}" in line

@@ -14,7 +14,7 @@ from local.up.settings import ROOT
 
 COMMANDS = [
     *("up", "down", "status", "test", "lint", "format", "typecheck", "bench", "eval", "demo"),
-    *("reset-data", "reindex", "build", "validate", "clean"),
+    *("reset-data", "reindex", "build", "validate", "docs", "clean"),
 ]
 
 
@@ -58,3 +58,9 @@ def test_the_stamp_follows_the_content_of_the_pins_and_not_their_times(checkout:
 def test_tests_never_see_the_callers_llm() -> None:
     for variable in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "FORGETLESS_LLM_MODEL"):
         assert f"-u {variable}" in make("-n", "unit")
+
+
+def test_broken_links_stop_the_build_of_the_documentation() -> None:
+    command = make("-n", "docs").strip()
+    assert "mkdocs build --strict" in command
+    assert "--quiet" not in command  # MkDocs then counts no warnings

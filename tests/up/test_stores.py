@@ -21,7 +21,7 @@ from local.up.record import lock
 from local.up.settings import ROOT, Settings
 from local.up.state_folder import open_state
 from tests.contract.ledger.making import a_memory, add
-from tests.up.theatre import part, playing
+from tests.up.harness import part, running_up
 
 
 def mode_of(file: Path) -> int:
@@ -159,9 +159,9 @@ def test_a_file_in_the_place_of_the_state_folder_is_one_line_with_the_way_out(tm
     file = tmp_path / "file"
     file.touch()
     for state in (file, file / "deeper"):
-        with playing(state, part("one")) as play:
-            assert play.end() == 1
-        assert play.said == [
+        with running_up(state, part("one")) as running:
+            assert running.end() == 1
+        assert running.said == [
             f"forgetless: the state folder {state} cannot be used: {file} is a file; choose a folder that you may "
             "write to: make up ARGS='--state FOLDER' (or FORGETLESS_STATE)"
         ]

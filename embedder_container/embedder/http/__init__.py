@@ -1,1 +1,1 @@
-"""The HTTP side: a small ASGI application and the dialects that it speaks."""
+"""The HTTP server: a small ASGI application and its dialects."""

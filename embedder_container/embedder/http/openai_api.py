@@ -7,9 +7,9 @@ from typing import Any
 
 from ..errors import EmbedderError, InvalidInputError
 from ..service import Embedded, Embedding
-from . import fields
-from .status import reason, status_of
-from .wire import Request, Response, json_response
+from . import request_fields
+from .asgi import Request, Response, json_response
+from .error_status import reason, status_of
 
 __all__ = ["embeddings", "error", "models", "server_timing"]
 
@@ -27,12 +27,12 @@ TYPES = {
 async def embeddings(service: Embedding, request: Request) -> Response:
     """Answer ``POST /v1/embeddings``."""
     body = request.json()
-    service.require_model(fields.text(body, "model"))
-    encoding = fields.choice(body, "encoding_format", ("float", "base64"))
+    service.require_model(request_fields.text(body, "model"))
+    encoding = request_fields.choice(body, "encoding_format", ("float", "base64"))
     if "input" not in body:
         raise InvalidInputError("input is required.", param="input", code="missing_required_parameter")
-    given = fields.inputs(body["input"], "input", service.settings.max_inputs)
-    embedded = await service.embed(given, fields.options(body, request), request.gone)
+    given = request_fields.inputs(body["input"], "input", service.settings.max_inputs)
+    embedded = await service.embed(given, request_fields.options(body, request), request.gone)
     vectors: Any = embedded.vectors
     if encoding == "base64":
         vectors = [base64.b64encode(vector.astype("<f4", copy=False)).decode() for vector in vectors]

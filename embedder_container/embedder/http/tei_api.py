@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ..errors import EmbedderError, InvalidInputError
 from ..service import Embedding
-from . import fields
+from . import request_fields
+from .asgi import Request, Response, json_response
+from .error_status import status_of
 from .openai_api import server_timing
-from .status import status_of
-from .wire import Request, Response, json_response
 
 __all__ = ["embed", "error", "info", "tokenize"]
 
@@ -18,16 +18,16 @@ TYPES = dict.fromkeys((400, 401, 404, 405, 413), "Validation") | {429: "Overload
 async def embed(service: Embedding, request: Request) -> Response:
     """Answer ``POST /embed``: bare vectors. Too long inputs are an error unless ``truncate`` is true."""
     body = request.json()
-    given = fields.inputs(_required(body), "inputs", service.settings.max_inputs)
-    if fields.flag(body, "normalize", True) is False:
+    given = request_fields.inputs(_required(body), "inputs", service.settings.max_inputs)
+    if request_fields.flag(body, "normalize", True) is False:
         raise InvalidInputError("normalize: this model gives unit vectors only.", param="normalize")
-    embedded = await service.embed(given, fields.options(body, request), request.gone)
+    embedded = await service.embed(given, request_fields.options(body, request), request.gone)
     return json_response(embedded.vectors, headers=[(b"server-timing", server_timing(embedded))])
 
 
 async def tokenize(service: Embedding, request: Request) -> Response:
     """Answer ``POST /tokenize``: the tokens of each text."""
-    given = fields.inputs(_required(request.json()), "inputs", service.settings.max_inputs)
+    given = request_fields.inputs(_required(request.json()), "inputs", service.settings.max_inputs)
     texts = [text for text in given if isinstance(text, str)]
     if len(texts) != len(given):
         raise InvalidInputError("inputs must be a string or an array of strings.", param="inputs")

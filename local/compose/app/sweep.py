@@ -1,4 +1,4 @@
-"""What the schedule does on Lambda: a sweep every minute, for as long as the container runs."""
+"""Sweeps once a minute for as long as the container runs, as the schedule does on Lambda."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from forgetless.domain.errors import ForgetlessError
 from forgetless.runtime.composition import services
 from forgetless.runtime.start import start
 
-#: As the template's schedule.
+#: The same as the template's schedule.
 EVERY_S = 60.0
 
 
 def main() -> int:
-    """Sweep until SIGTERM; what a sweep could not reach, the next one tries again."""
+    """Sweep until SIGTERM; when a sweep fails, the next one tries again."""
     start()
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())

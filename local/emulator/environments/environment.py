@@ -14,37 +14,37 @@ from typing import Protocol
 
 import orjson
 
-from local.emulator.environments.invocation import Invocation, InvokeResult, error_result
+from local.emulator.environments.log_lines import Report, end_lines, start_line
 from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.process import Process
-from local.emulator.environments.report import Report, end_lines, start_line
+from local.emulator.invocation import Invocation, InvokeResult, error_result
 from local.emulator.runtime_api.server import RuntimeApi
+from local.emulator.specs import FunctionSpec
 from local.emulator.states import Event, State, after
-from local.emulator.template.model import FunctionSpec
 
 #: The most a function may answer with, in bytes (6 MiB and the slack that Lambda gives).
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100
-#: The most memory is asked for at most this often, in seconds: reading it costs more than an invocation.
+#: The peak memory is read at most once in this many seconds, because reading it costs more than an invocation.
 _MEMORY_SECONDS = 1.0
 
 
 class Owner(Protocol):
-    """Who is told what becomes of an environment."""
+    """The pool of an environment, which hears of its changes."""
 
     def became_idle(self, environment: Environment) -> None:
-        """Take note that the environment asks for its next invocation."""
+        """Note that the environment asks for its next invocation."""
 
     def init_failed(self, result: InvokeResult) -> None:
-        """Take note that an environment will never be idle, and why."""
+        """Note that the initialisation of an environment failed, and why."""
 
     def init_too_slow(self, environment: Environment) -> None:
-        """Take note that the environment was killed at the limit for its initialisation."""
+        """Note that the environment was killed because its initialisation took too long."""
 
     def hung_up(self, environment: Environment, unread: Invocation | None) -> None:
-        """Take note that the runtime no longer listens, and of the event it was sent and never read."""
+        """Note that the runtime no longer listens, and which event it was sent but did not read."""
 
     def gone(self, environment: Environment) -> None:
-        """Take note that the process has ended."""
+        """Note that the process has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Environment:
         self._timer: asyncio.TimerHandle | None = None
         self._began = perf_counter()
         self.suppressed = suppressed
-        #: Its code is out of date: it ends once it has nothing to do.
+        #: Its code is out of date: it ends after the invocation in progress.
         self.retired = False
         self._init_duration: float | None = None
         self._status = "success"
@@ -113,7 +113,7 @@ class Environment:
         deliver, self._deliver = self._deliver, None
         assert deliver is not None
         self.invocation, now = invocation, perf_counter()
-        # The time-out covers an initialisation that was begun anew within the invocation, and no other.
+        # The time-out includes an initialisation only if it was repeated within the invocation.
         spent = now - self._began if self.suppressed else 0.0
         self.suppressed = False
         left = max(self.spec.timeout - spent, 0.0)
@@ -127,7 +127,7 @@ class Environment:
         deliver(invocation)
 
     def on_next(self, deliver: Callable[[Invocation], None]) -> None:
-        """Take the runtime's wish for an event; `deliver` is called when there is one."""
+        """Note that the runtime waits for an event; `deliver` is called when there is one."""
         starting = self.state is State.STARTING
         self.state = after(self.state, Event.NEXT)
         self._stop_timer()
@@ -165,10 +165,10 @@ class Environment:
         self._owner.init_failed(InvokeResult(body, error=kind or "Unhandled"))
 
     def on_hangup(self, *, unread: bool) -> None:
-        """Take the end of the connection on which the runtime waits for events; `unread`: with one on its way.
+        """Note the end of the connection on which the runtime waits; `unread`: an event was on its way.
 
-        A process that dies between two invocations may have asked for the next one already. The event that
-        then goes to it was read by nobody, so another environment gets it.
+        A process that dies between two invocations may already have asked for the next one. Nobody has read the event
+        that was sent to it then, so another environment gets it.
         """
         if self._killed or not (self.state is State.IDLE or (self.state is State.BUSY and unread)):
             return
@@ -181,7 +181,7 @@ class Environment:
         self.kill()
 
     def usable(self) -> bool:
-        """Return whether the idle environment can take an event; one whose process was killed is let go."""
+        """Return whether the idle environment can take an event; one whose process was killed is dropped."""
         if self._process is None or not self._process.doomed:
             return True
         self.on_hangup(unread=False)

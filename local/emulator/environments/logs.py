@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-#: Beyond this size the file is moved to functions.log.1 and begun anew.
+#: Beyond this size the file is renamed to functions.log.1 and a new one is begun.
 MAX_LOG_BYTES = 64 * 1024 * 1024
 #: Lines wait at most this long in memory.
 FLUSH_SECONDS = 0.1
@@ -43,7 +43,7 @@ class FunctionLog:
         self._lines.append(head + line[:MAX_LINE_BYTES] + b"\n")
 
     def flush(self) -> None:
-        """Write what waits; a full disk loses lines, never an invocation."""
+        """Write the waiting lines; with a full disk lines are lost, but no invocation fails."""
         if not self._lines or self._file.closed:
             return
         data = b"".join(self._lines)
@@ -57,7 +57,7 @@ class FunctionLog:
             return
 
     def close(self) -> None:
-        """Write what waits and close the file."""
+        """Write the waiting lines and close the file."""
         self.flush()
         self._file.close()
 

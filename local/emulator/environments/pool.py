@@ -3,26 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
 from local.emulator.environments.environment import Environment, Launch
-from local.emulator.environments.gate import StartGate
-from local.emulator.environments.invocation import Invocation, InvokeResult, ThrottledError, error_result
+from local.emulator.invocation import Invocation, InvokeResult, ThrottledError, error_result
 from local.emulator.states import State
 
-#: A runtime that dies before it reads an event may be chance; the third time it is the answer.
+#: So often an event that was not read goes to another environment; the next time the invocation fails.
 _MAX_RETURNS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """How many environments there may be, and the seconds that a request waits and an idle one lives."""
+    """The most environments, and the seconds that a request may wait and an environment may be idle."""
 
     environments: int
     wait: float = 30.0
     idle: float = 600.0
+
+
+class StartGate:
+    """How many environments of all functions may initialise at once.
+
+    Imports take whole seconds of a core. Sixteen at once on two cores would all run into the limit for
+    initialisation, which does not happen on Lambda, where each has a machine of its own.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit or max(2, os.cpu_count() or 1)
+        self._starting = 0
+        self._waiting: list[Callable[[], None]] = []
+
+    def subscribe(self, scale: Callable[[], None]) -> None:
+        """Call `scale` whenever a place becomes free."""
+        self._waiting.append(scale)
+
+    @property
+    def open(self) -> bool:
+        """Return whether one more may start."""
+        return self._starting < self._limit
+
+    def enter(self) -> None:
+        """Count an environment that starts."""
+        self._starting += 1
+
+    def leave(self) -> None:
+        """Count an environment that has started or has failed to start."""
+        self._starting -= 1
+        for scale in self._waiting:
+            scale()
 
 
 class Pool:
@@ -65,7 +98,7 @@ class Pool:
         return future
 
     def became_idle(self, environment: Environment) -> None:
-        """Give the environment the request that waits longest, or keep it for the next."""
+        """Give the environment the request that has waited longest, or keep it for the next one."""
         if environment.retired or not environment.usable():
             environment.kill()
             self._leave_gate(environment)
@@ -77,17 +110,17 @@ class Pool:
             self._idle.append(environment)
             if self._reaper is None:
                 self._reaper = self._loop.call_later(self._limits.idle, self._reap)
-        # Only now: whoever looks for work at the gate must not count the request that was just taken.
+        # This comes last, so that nobody at the gate counts the request that was just taken.
         self._leave_gate(environment)
 
     def init_failed(self, result: InvokeResult) -> None:
-        """Answer the request that waits longest with the error of the initialisation."""
+        """Answer the request that has waited longest with the error of the initialisation."""
         invocation = self._longest_waiting()
         if invocation is not None:
             invocation.finish(result)
 
     def init_too_slow(self, environment: Environment) -> None:
-        """Initialise once more within the invocation; then the function's time-out has the word."""
+        """Initialise once more within the invocation, limited by the function's time-out."""
         if environment.suppressed:
             text = f"Task timed out after {self.spec.timeout:.2f} seconds"
             self.init_failed(error_result("Sandbox.Timedout", text))
@@ -95,7 +128,7 @@ class Pool:
             self._start(suppressed=True)
 
     def hung_up(self, environment: Environment, unread: Invocation | None) -> None:
-        """Give the environment nothing more; an event that it never read is the next one's."""
+        """Give the environment nothing more; an event that it did not read goes to the next one."""
         if environment in self._idle:
             self._idle.remove(environment)
         if unread is None or unread.future.done():
@@ -145,7 +178,7 @@ class Pool:
         return self._in_flight() > 0
 
     async def close(self) -> None:
-        """Kill all environments and refuse what waits."""
+        """Kill all environments and refuse the waiting requests."""
         self._closing = True
         if self._reaper is not None:
             self._reaper.cancel()
@@ -215,7 +248,7 @@ class Pool:
         return self._count(State.BUSY) + sum(not invocation.future.done() for invocation in self._waiting)
 
     def _give_up(self, invocation: Invocation) -> None:
-        """Refuse a request that waited too long; one whose environment still starts waits on."""
+        """Refuse a request that has waited too long, unless an environment for it still starts."""
         if invocation.started_at or invocation.future.done():
             return
         if self._count(State.STARTING):
@@ -225,7 +258,7 @@ class Pool:
         invocation.refuse(f"no environment was free for {self._limits.wait:g} seconds")
 
     def _reap(self) -> None:
-        """Shut down environments that have been idle for long; the oldest lie first."""
+        """Shut down environments that have been idle for long; the list begins with the oldest."""
         self._reaper, now = None, perf_counter()
         for environment in [item for item in self._idle if now - item.idle_since >= self._limits.idle]:
             self._idle.remove(environment)

@@ -1,4 +1,4 @@
-"""Processes of environments: started in a group of their own, killed whole, gone with the emulator."""
+"""Processes of environments, each in a group of its own that is killed as a whole and ends with the emulator."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _READ_BYTES = 64 * 1024
-#: So long an ended process' pipe and sockets are read on, if something else keeps them open.
+#: Seconds for which the pipe and sockets of an ended process are read on, if something else keeps them open.
 _LAST_WORDS_SECONDS = 0.5
-# Loaded here and not between fork and exec, where importing could meet a held lock.
+# Loaded here and not between fork and exec, where an import could wait for a lock that nobody releases.
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -23,13 +23,13 @@ def _die_with_parent(parent: int) -> Callable[[], None]:
     def prepare() -> None:
         if _LIBC is not None:
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:  # the emulator died before the line above
+            if os.getppid() != parent:  # The emulator died before the line above.
                 os._exit(1)
 
     return prepare
 
 
-#: Positions in /proc/PID/stat after the name, and what they say of a process that ends (proc(5)).
+#: Positions in /proc/PID/stat after the name, and the flags of a process that ends (proc(5)).
 _FLAGS, _PENDING = 6, 28
 _ENDING = 0x4 | 0x400  # PF_EXITING, PF_SIGNALED
 _KILLED = 1 << (signal.SIGKILL - 1)
@@ -76,7 +76,7 @@ class Process:
         on_exit: Callable[[int], None],
         hung_up: Callable[[], Awaitable[None]],
     ) -> None:
-        """Hand on what the process prints, line by line, and its end; `hung_up` waits for its connections' end."""
+        """Pass on the lines that the process prints, and its end; `hung_up` waits for the end of its connections."""
         self._task = asyncio.get_running_loop().create_task(self._watch(on_lines, on_exit, hung_up))
 
     async def _watch(
@@ -87,7 +87,7 @@ class Process:
     ) -> None:
         output = asyncio.create_task(self._read(on_lines))
         code = await self._process.wait()
-        # What it printed and how its connections ended is known first, and there at once, unless a
+        # Its output and the end of its connections come first. They are there at once, unless a
         # grandchild keeps pipe or socket open.
         ends = [output, asyncio.ensure_future(hung_up())]
         await asyncio.wait(ends, timeout=_LAST_WORDS_SECONDS)
@@ -104,7 +104,7 @@ class Process:
         while data := await stream.read(_READ_BYTES):
             lines = (rest + data).splitlines() if data.endswith(b"\n") else (rest + data).split(b"\n")
             rest = b"" if data.endswith(b"\n") else lines.pop()
-            if len(rest) > _READ_BYTES * 4:  # a line without end must not fill the memory
+            if len(rest) > _READ_BYTES * 4:  # A line without an end must not fill the memory.
                 lines, rest = [*lines, rest], b""
             on_lines(lines)
         if rest:
@@ -112,22 +112,22 @@ class Process:
 
     @property
     def doomed(self) -> bool:
-        """Return whether the process is killed, though nothing may show it yet: it may not have had a core since.
+        """Return whether the process was killed, even if it has had no core since and nothing else shows it yet.
 
-        What is sent to such a process may still be read in its name, and is lost. Costs one read of a file
-        in memory; where there is no /proc, nothing is known.
+        An event that is sent to such a process is lost. The check reads one file in memory; without /proc the answer
+        is always False.
         """
         if self._stat is None:
             return False
         try:
             fields = os.pread(self._stat, 1024, 0).rpartition(b") ")[2].split()
-        except OSError:  # it is gone altogether
+        except OSError:  # The process has ended.
             return True
         flags, pending = int(fields[_FLAGS]), int(fields[_PENDING])
         return fields[0] in b"ZX" or bool(flags & _ENDING) or bool(pending & _KILLED)
 
     def signal(self, number: int) -> None:
-        """Send a signal to the whole group; a group that is gone is no error."""
+        """Send a signal to the whole group; a group that has ended is no error."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
@@ -136,12 +136,12 @@ class Process:
         self.signal(signal.SIGKILL)
 
     async def gone(self) -> None:
-        """Return when the process has ended and its end was handed on."""
+        """Return when the process has ended and its end was passed on."""
         if self._task is not None:
             await asyncio.wait([self._task])
 
     def peak_memory(self) -> int:
-        """Return the most memory the process has had, in MB (0 where the system does not tell)."""
+        """Return the most memory the process has had, in MB (0 where the system does not say)."""
         try:
             status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii", errors="replace")
         except OSError:

@@ -1,4 +1,4 @@
-"""Functions that run elsewhere, behind an Invoke API: `sam local start-lambda`, for one."""
+"""Functions that run elsewhere, behind an Invoke API such as that of `sam local start-lambda`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping
 
 import httpx
 
-from local.emulator.environments.invocation import InvokeResult, ThrottledError, error_result
-from local.emulator.template.model import FunctionSpec
+from local.emulator.invocation import InvokeResult, ThrottledError, error_result
+from local.emulator.specs import FunctionSpec
 
-#: Beyond its time-out, a function elsewhere may need a cold start of its own, in seconds.
+#: Seconds beyond its time-out that a function elsewhere may need for its cold start.
 _PATIENCE_SECONDS = 60.0
 
 
 class RemoteFunction:
-    """One function behind an Invoke API; nothing of it is started or ended here."""
+    """One function behind an Invoke API; it is not started or ended here."""
 
     def __init__(self, spec: FunctionSpec, url: str, client: httpx.AsyncClient) -> None:
         self.spec, self._client = spec, client
@@ -39,7 +39,7 @@ class RemoteFunction:
         try:
             answer = await self._client.post(self._url, content=payload, headers=headers, timeout=limit)
         except httpx.ConnectError as error:
-            raise ThrottledError(f"{self._url} is not there") from error
+            raise ThrottledError(f"{self._url} does not answer") from error
         except httpx.HTTPError as error:
             return error_result("Runtime.NoAnswer", f"{self._url}: {error!r}")
         if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
@@ -61,7 +61,7 @@ class RemoteFunction:
         return {"busy": len(self._running), "idle": 0, "starting": 0, "waiting": 0, "limit": None, "pids": []}
 
     async def close(self) -> None:
-        """Give up what runs."""
+        """Cancel the invocations in progress."""
         for task in list(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Environment variables of a function: Lambda's reserved ones, the template's, and those set over them."""
+"""Environment variables of a function: Lambda's reserved ones, the template's, and the overrides."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from local.emulator.template.model import FunctionSpec, Place
+from local.emulator.specs import FunctionSpec, Place
 
-#: What a function needs of the machine it runs on; nothing else of the emulator's environment reaches it.
+#: The variables of the emulator's environment that a function gets.
 INHERITED = (
     "PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
@@ -19,7 +19,7 @@ INHERITED = (
 def function_variables(
     spec: FunctionSpec, place: Place, overrides: Mapping[str, str], queue_url: str
 ) -> dict[str, str]:
-    """Return all variables of a function but those of one environment (log stream, Runtime API)."""
+    """Return all variables of a function except those that differ by environment (log stream, Runtime API)."""
     machine = {name: os.environ[name] for name in INHERITED if name in os.environ}
     defaults = {
         "AWS_ENDPOINT_URL_SQS": queue_url,
@@ -54,7 +54,7 @@ def _reserved(spec: FunctionSpec, place: Place, overrides: Mapping[str, str]) ->
 
 
 def python_path(spec: FunctionSpec, variables: Mapping[str, str]) -> list[str]:
-    """Return where imports are looked for: the code, then the layers, the last one first, as /opt would be."""
+    """Return the import path: the code, then the layers, the last one first, as in /opt."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     folders = [spec.code]
     for layer in reversed(spec.layers):

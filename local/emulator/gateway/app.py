@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from local.emulator.environments.invocation import InvokeResult, ThrottledError, new_trace_id
-from local.emulator.environments.ports import Invoker
+from local.emulator.asgi import ClientGoneError, Receive, Scope, Send, read_body
 from local.emulator.gateway.authorizer import (
     AuthorizerFailedError,
     Authorizers,
@@ -27,21 +26,14 @@ from local.emulator.gateway.response import (
     message_response,
 )
 from local.emulator.gateway.routes import Match, Routes
-from local.emulator.template.model import ApiSpec, AuthorizerSpec, RouteSpec
+from local.emulator.invocation import Invoker, InvokeResult, ThrottledError, new_trace_id
+from local.emulator.specs import ApiSpec, AuthorizerSpec, RouteSpec
 
-#: API Gateway reads this much of a body, and Lambda takes this much of an event, in bytes.
+#: The most bytes of a body that API Gateway reads, and of an event that Lambda accepts.
 MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
 #: Request line and headers together, in bytes.
 MAX_HEADER_BYTES = 10_240
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
-class ClientGoneError(Exception):
-    """The client went away before its request was complete."""
 
 
 class Gateway:
@@ -73,7 +65,7 @@ class Gateway:
         size = sum(len(name) + len(value) + 4 for name, value in raw)
         if size + len(scope["raw_path"]) + len(scope["query_string"]) > MAX_HEADER_BYTES:
             return message_response(431, "Request Header Fields Too Large")
-        body = await read_body(receive)
+        body = await read_body(receive, MAX_BODY_BYTES)
         if body is None:
             return message_response(413, "Request Entity Too Large")
         if self._cors is not None and is_preflight(scope["method"], raw):
@@ -124,7 +116,7 @@ class Gateway:
             return message_response(500, "Internal Server Error")
 
     async def _result(self, route: RouteSpec, payload: bytes, trace_id: str) -> InvokeResult:
-        """Return the function's result; one that comes after the time-out is dropped, its invocation is not."""
+        """Return the function's result; after the time-out the invocation goes on, but its result is dropped."""
         future = self._functions[route.function].submit(payload, trace_id=trace_id)
         done, _ = await asyncio.wait([future], timeout=route.time_limit)
         if not done:
@@ -144,27 +136,3 @@ class Gateway:
             return message_response(500, "Internal Server Error")
         event["requestContext"]["authorizer"] = {"lambda": context}
         return None
-
-
-async def read_body(receive: Receive) -> bytes | None:
-    """Return the body, or None when it is too large.
-
-    Raises:
-        ClientGoneError: the client went away before its end.
-    """
-    message = await receive()
-    body = message.get("body", b"")
-    if message["type"] == "http.request" and not message.get("more_body"):
-        return body if len(body) <= MAX_BODY_BYTES else None
-    chunks, size = [body], len(body)
-    while message.get("more_body"):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        size += len(message.get("body", b""))
-        if size > MAX_BODY_BYTES:
-            return None
-        chunks.append(message.get("body", b""))
-    if message["type"] == "http.disconnect":
-        raise ClientGoneError
-    return b"".join(chunks)

@@ -11,12 +11,11 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from local.emulator.environments.invocation import ThrottledError
-from local.emulator.environments.ports import Invoker
 from local.emulator.gateway.event import joined
-from local.emulator.template.model import ACCOUNT_ID, AuthorizerSpec
+from local.emulator.invocation import Invoker, ThrottledError
+from local.emulator.specs import ACCOUNT_ID, AuthorizerSpec
 
-#: API Gateway gives an authorizer this long, in seconds.
+#: Seconds that API Gateway waits for an authorizer.
 TIME_LIMIT = 10.0
 _CACHE_ENTRIES = 10_000
 
@@ -30,19 +29,19 @@ class ForbiddenError(Exception):
 
 
 class AuthorizerFailedError(Exception):
-    """The authorizer failed, or its answer is none: 500."""
+    """The authorizer failed, or its answer has no valid form: 500."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What an authorizer said, and the context it adds to the event."""
+    """The decision of an authorizer, and the context that it adds to the event."""
 
     allowed: bool
     context: dict[str, Any]
 
 
 class Authorizers:
-    """All authorizers of an API; `clock` gives seconds and only counts the life of cached decisions."""
+    """All authorizers of an API; `clock` gives seconds, and is used only for the age of cached decisions."""
 
     def __init__(
         self,

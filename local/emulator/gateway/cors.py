@@ -1,15 +1,15 @@
-"""CORS of an HTTP API: preflight requests are the gateway's own, and so are the headers of answers."""
+"""CORS of an HTTP API: the gateway answers preflight requests itself and sets the headers of all answers."""
 
 from __future__ import annotations
 
 from local.emulator.gateway.response import HttpResponse
-from local.emulator.template.model import CorsSpec
+from local.emulator.specs import CorsSpec
 
 Headers = list[tuple[bytes, bytes]]
 
 
 def is_preflight(method: str, headers: Headers) -> bool:
-    """Return whether a request only asks what is permitted."""
+    """Return whether a request is a preflight request."""
     names = {name for name, _ in headers}
     return method == "OPTIONS" and b"origin" in names and b"access-control-request-method" in names
 

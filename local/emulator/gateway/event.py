@@ -1,4 +1,4 @@
-"""From a request to an event of payload format 2.0."""
+"""Makes an event of payload format 2.0 from a request."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from local.emulator.gateway.routes import Match
-from local.emulator.template.model import ACCOUNT_ID
+from local.emulator.specs import ACCOUNT_ID
 
-#: Content types whose bodies are texts; everything else travels in base64.
+#: Content types whose bodies are text; every other body is encoded in base64.
 _TEXT_TYPES = ("text/", "application/json", "application/javascript", "application/xml")
 
 

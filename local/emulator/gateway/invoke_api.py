@@ -11,12 +11,11 @@ from urllib.parse import unquote
 
 import orjson
 
-from local.emulator.environments.invocation import InvokeResult, ThrottledError, new_request_id
-from local.emulator.environments.ports import Invoker
-from local.emulator.gateway.app import MAX_PAYLOAD_BYTES, ClientGoneError, Receive, Scope, Send, read_body
-from local.emulator.triggers.schedule import invoke_async
+from local.emulator.asgi import ClientGoneError, Receive, Scope, Send, read_body
+from local.emulator.gateway.app import MAX_BODY_BYTES, MAX_PAYLOAD_BYTES
+from local.emulator.invocation import Invoker, InvokeResult, ThrottledError, invoke_async, new_request_id
 
-#: Asynchronous invocations take less, in bytes.
+#: The most bytes of the event of an asynchronous invocation.
 MAX_EVENT_BYTES = 256 * 1024
 _PREFIX, _SUFFIX = "/2015-03-31/functions/", "/invocations"
 
@@ -35,7 +34,7 @@ class InvokeApi:
         if scope["type"] != "http":
             return
         try:
-            body = await read_body(receive)
+            body = await read_body(receive, MAX_BODY_BYTES)
         except ClientGoneError:
             return
         status, payload, extra = await self._answer(scope, body)
@@ -94,7 +93,7 @@ class InvokeApi:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Give up what is still to be retried."""
+        """Cancel the retries that are still to come."""
         for task in list(self._tasks):
             task.cancel()
 

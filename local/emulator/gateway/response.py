@@ -1,4 +1,4 @@
-"""From a function's result to a response: format 2.0 with its inference."""
+"""Makes a response from a function's result: format 2.0, with its inference."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _REMAPPED = {"date", "server", "www-authenticate"}
 
 
 class MalformedResponseError(Exception):
-    """The function's result is no response of format 2.0."""
+    """The function's result is not a response of format 2.0."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What the gateway answers."""
+    """An answer of the gateway."""
 
     status: int
     headers: list[tuple[bytes, bytes]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from local.emulator.template.model import RouteSpec
+from local.emulator.specs import RouteSpec
 
 
 @dataclass(frozen=True, slots=True)

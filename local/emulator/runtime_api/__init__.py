@@ -1,1 +1,1 @@
-"""The Lambda Runtime API, one file for each route."""
+"""The Lambda Runtime API: its routes, and the server that reads them from a socket."""

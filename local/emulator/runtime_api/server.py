@@ -1,34 +1,31 @@
 """The Runtime API as a protocol on a loopback socket; every environment has a socket of its own.
 
-One socket each tells environments apart: the runtime sends no name with its calls. Parsing is httptools',
-and no coroutine runs for a call: this path is taken twice for every invocation.
+The socket tells the environments apart, because the runtime sends no name with its calls. httptools parses
+the requests, and no coroutine is started for a call: this path is taken twice for every invocation.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import httptools
 
-from local.emulator.runtime_api import router
-from local.emulator.runtime_api.messages import Reply, Request
+from local.emulator.runtime_api.routes import Reply, Request, Runtime, handle
 
-if TYPE_CHECKING:
-    from local.emulator.environments.environment import Environment
-
-#: Answers are at most 6 MB, but what is beyond must be read to be refused.
+#: Answers may have 6 MB, but a larger one must be read before it can be refused.
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
 class RuntimeApi:
     """The Runtime API of one environment."""
 
-    def __init__(self, environment: Environment) -> None:
-        self._environment = environment
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
-        #: Where the runtime waits for an event, until its next call: whether it has read the event is not known.
+        #: The connection on which the runtime waits for an event, until its next call. Whether the runtime has read
+        #: an event that was sent is not known before that call.
         self.poller: _Connection | None = None
         self._none = asyncio.Event()
         self._none.set()
@@ -63,12 +60,12 @@ class RuntimeApi:
             self._none.set()
 
     def _connect(self) -> _Connection:
-        return _Connection(self._environment, self)
+        return _Connection(self._runtime, self)
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, environment: Environment, api: RuntimeApi) -> None:
-        self._environment, self._api = environment, api
+    def __init__(self, runtime: Runtime, api: RuntimeApi) -> None:
+        self._runtime, self._api = runtime, api
         self._transport: asyncio.Transport | None = None
         self._begin()
 
@@ -86,7 +83,7 @@ class _Connection(asyncio.Protocol):
         if self._api.poller is self:
             self._api.poller = None
             # A connection is reset, not closed, when its process ends with bytes that it never read.
-            self._environment.on_hangup(unread=isinstance(exc, ConnectionError))
+            self._runtime.on_hangup(unread=isinstance(exc, ConnectionError))
         self._api.left(self)
 
     def data_received(self, data: bytes) -> None:
@@ -104,7 +101,7 @@ class _Connection(asyncio.Protocol):
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        """Invite a body whose sender asked first."""
+        """Answer `Expect: 100-continue`, so that the body follows."""
         if self._headers.get("expect", "").lower() == "100-continue" and self._transport:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -121,9 +118,9 @@ class _Connection(asyncio.Protocol):
         method = self._parser.get_method().decode("ascii")
         request = Request(method, self._url.decode("latin-1"), self._headers, b"".join(self._body))
         self._begin_next()
-        # Set first: an event that waits already is sent within the call.
+        # Set first, because an event that already waits is sent within the call.
         self._api.poller = self
-        reply = router.handle(self._environment, request, self.send)
+        reply = handle(self._runtime, request, self.send)
         if reply is not None:
             self._api.poller = None
             self.send(reply)
@@ -132,12 +129,12 @@ class _Connection(asyncio.Protocol):
         self._url, self._body, self._size, self._headers = b"", [], 0, {}
 
     def send(self, reply: Reply) -> None:
-        """Write a reply; a connection that is gone takes none."""
+        """Write a reply, unless the connection is closed."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(reply.encode())
         elif self._api.poller is self:
             self._api.poller = None
-            self._environment.on_hangup(unread=True)
+            self._runtime.on_hangup(unread=True)
 
     def abort(self) -> None:
         """Drop the connection."""

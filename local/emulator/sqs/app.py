@@ -8,12 +8,12 @@ from typing import Any
 
 import orjson
 
-from local.emulator.environments.invocation import new_request_id
-from local.emulator.gateway.app import Receive, Scope, Send
+from local.emulator.asgi import ClientGoneError, Receive, Scope, Send, read_body
+from local.emulator.invocation import new_request_id
 from local.emulator.sqs.errors import SqsError, UnsupportedOperationError
 from local.emulator.sqs.operations import Operations
 
-#: Where whoever supervises the emulator looks.
+#: The path of the status page, for supervisors.
 STATUS_PATH = "/_emulator/status"
 _MAX_BODY_BYTES = 16 * 1024 * 1024
 _PREFIX = "AmazonSQS."
@@ -34,8 +34,12 @@ class QueueServer:
             answer = await self._status() if known else {"message": f"only {STATUS_PATH} is read with GET"}
             await _send(send, 200 if known else 404, orjson.dumps(answer), [])
             return
-        body = await _read(receive)
+        try:
+            body = await read_body(receive, _MAX_BODY_BYTES)
+        except ClientGoneError:
+            return
         if body is None:
+            await _send(send, 400, *_refusal(SqsError(f"The request has more than {_MAX_BODY_BYTES} bytes.")))
             return
         target = dict(scope["headers"]).get(b"x-amz-target", b"").decode("latin-1")
         try:
@@ -46,7 +50,7 @@ class QueueServer:
         await _send(send, 200, orjson.dumps(answer), [])
 
     async def _call(self, operation: str, members: dict[str, Any], receive: Receive) -> dict[str, Any]:
-        """Call; a client that leaves a long poll must not take a message with it."""
+        """Call an operation; a client that leaves during a long poll must not receive a message."""
         call = asyncio.ensure_future(self._operations.call(operation, members))
         if operation != "ReceiveMessage":
             return await call
@@ -80,20 +84,6 @@ def _members(body: bytes) -> dict[str, Any]:
 def _refusal(error: SqsError) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     body = orjson.dumps({"__type": f"com.amazonaws.sqs#{error.code}", "message": error.message})
     return body, [(b"x-amzn-query-error", f"{error.query_code};Sender".encode())]
-
-
-async def _read(receive: Receive) -> bytes | None:
-    chunks, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > _MAX_BODY_BYTES:
-            return b"null"
-        more = bool(message.get("more_body"))
-    return b"".join(chunks)
 
 
 async def _send(send: Send, status: int, body: bytes, extra: list[tuple[bytes, bytes]]) -> None:

@@ -32,7 +32,7 @@ class QueueNameExistsError(SqsError):
 
 
 class InvalidParameterError(SqsError):
-    """A parameter has a value that SQS does not take."""
+    """A parameter has a value that SQS does not accept."""
 
 
 class MissingParameterError(SqsError):

@@ -15,7 +15,7 @@ from local.emulator.sqs.errors import InvalidParameterError, MissingParameterErr
 MAX_MESSAGE_BYTES = 1_048_576
 MAX_DELAY_SECONDS = 900
 MAX_VISIBILITY_SECONDS = 43_200
-#: For so long a FIFO queue drops repeated sends, in seconds.
+#: Seconds for which a FIFO queue drops repeated sends.
 DEDUPLICATION_SECONDS = 300.0
 
 
@@ -57,7 +57,7 @@ class Outgoing:
     deduplication: str | None = None
 
     def checked(self, queue: Queue) -> Outgoing:
-        """Return the message as the queue takes it.
+        """Return the message as the queue stores it.
 
         Raises:
             SqsError: what the queue refuses.
@@ -98,7 +98,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a queue says of a message that it took."""
+    """The queue's answer for a message that it accepted."""
 
     message_id: str
     sequence: str | None = None

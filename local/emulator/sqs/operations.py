@@ -6,14 +6,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from local.emulator.specs import ACCOUNT_ID, Place
 from local.emulator.sqs.attributes import checked_attributes, public_attributes
-from local.emulator.sqs.batches import entries_of, failed_entry
 from local.emulator.sqs.errors import (
     BatchTooLongError,
+    EmptyBatchError,
+    EntryIdsNotDistinctError,
     InvalidParameterError,
     MissingParameterError,
     QueueNameExistsError,
     SqsError,
+    TooManyEntriesError,
     UnsupportedOperationError,
 )
 from local.emulator.sqs.messages import (
@@ -28,9 +31,10 @@ from local.emulator.sqs.messages import (
     size_of,
 )
 from local.emulator.sqs.service import QueueService
-from local.emulator.template.model import ACCOUNT_ID, Place
 
 Members = dict[str, Any]
+
+_MAX_BATCH = 10
 
 
 class Operations:
@@ -116,7 +120,7 @@ class Operations:
         return _sent_members((await self._service.send(queue.name, [message]))[0], message)
 
     async def _send_batch(self, members: Members) -> Members:
-        queue, entries = await self._service.queue(_name(members)), entries_of(members)
+        queue, entries = await self._service.queue(_name(members)), _entries_of(members)
         if sum(size_of(_outgoing(entry)) for entry in entries) > MAX_MESSAGE_BYTES:
             raise BatchTooLongError(f"Batch requests cannot be longer than {MAX_MESSAGE_BYTES} bytes.")
         good: list[tuple[str, Outgoing]] = []
@@ -125,7 +129,7 @@ class Operations:
             try:
                 good.append((entry["Id"], _outgoing(entry).checked(queue)))
             except SqsError as error:
-                failed.append(failed_entry(entry["Id"], error))
+                failed.append(_failed_entry(entry["Id"], error))
         sent = await self._service.send(queue.name, [message for _, message in good]) if good else []
         done = [{"Id": key} | _sent_members(one, message) for (key, message), one in zip(good, sent, strict=True)]
         return {"Successful": done} | ({"Failed": failed} if failed else {})
@@ -169,12 +173,12 @@ class Operations:
 async def _each(members: Members, work: Callable[[Members], Awaitable[None]]) -> Members:
     done: list[Members] = []
     failed: list[Members] = []
-    for entry in entries_of(members):
+    for entry in _entries_of(members):
         try:
             await work(entry)
             done.append({"Id": entry["Id"]})
         except SqsError as error:
-            failed.append(failed_entry(entry["Id"], error))
+            failed.append(_failed_entry(entry["Id"], error))
         await asyncio.sleep(0)
     return {"Successful": done} | ({"Failed": failed} if failed else {})
 
@@ -243,3 +247,30 @@ def _asked_attributes(attributes: Members, asked: list[str]) -> Members:
 
 
 __all__ = ["Operations", "Queue"]
+
+
+def _entries_of(members: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the entries of a batch.
+
+    Raises:
+        SqsError: none, too many, or two with one id.
+    """
+    entries = members.get("Entries") or []
+    if not entries:
+        raise EmptyBatchError("There should be at least one entry in the request.")
+    if len(entries) > _MAX_BATCH:
+        raise TooManyEntriesError(
+            f"Maximum number of entries per request are {_MAX_BATCH}. You have sent {len(entries)}."
+        )
+    ids = [entry.get("Id") for entry in entries]
+    if not all(isinstance(key, str) and key for key in ids):
+        raise InvalidParameterError("Every entry of a batch needs an Id.")
+    for key in ids:
+        if ids.count(key) > 1:
+            raise EntryIdsNotDistinctError(f"Id {key} repeated.")
+    return list(entries)
+
+
+def _failed_entry(key: str, error: SqsError) -> dict[str, Any]:
+    """Return what a batch's answer says of a refused entry."""
+    return {"Id": key, "Code": error.query_code, "Message": error.message, "SenderFault": True}

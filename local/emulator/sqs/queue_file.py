@@ -1,4 +1,4 @@
-"""The file of queues: its schema, and that it is opened or, when it is damaged, set aside and begun anew."""
+"""The file of queues: its schema, and how it is opened; a damaged file is set aside and a new one is begun."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS deduplication (
 """
 #: The version of this schema; a file of another version is refused.
 SCHEMA_VERSION = 1
-#: By what the file is known to be one of queues.
+#: The table and columns by which the file is recognised.
 _TABLES = {"queues": {"name", "attributes"}, "messages": {"queue", "body", "receipt"}}
 
 
@@ -36,7 +36,7 @@ class StateError(Exception):
 
 
 def open_file(path: Path) -> tuple[sqlite3.Connection, str]:
-    """The open file, and what was set aside in one line (empty when nothing was).
+    """Return the open file, and one line that says what was set aside (empty when nothing was).
 
     Raises:
         StateError: the file or its folder cannot be used.
@@ -57,7 +57,7 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, str]:
 
 
 def _prepare(path: Path) -> str:
-    """Leave a file that can be opened, or none; returns what was set aside, in one line."""
+    """Set a damaged file aside; return one line that says so, or an empty one."""
     try:
         private_folder(path.parent, ours=(path.name,))
         close_files(files_of(path))

@@ -20,7 +20,7 @@ class QueueService:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        # One thread: SQLite's work never holds up the gateway, and transactions never wait for each other.
+        # One thread, so that SQLite's work does not delay the gateway and transactions do not wait for each other.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqs")
         self._arrivals: dict[str, asyncio.Event] = {}
         self._closing = False
@@ -40,7 +40,7 @@ class QueueService:
         return await self.run(lambda store: store.queue(name))
 
     async def send(self, name: str, messages: list[Outgoing]) -> list[Sent]:
-        """Store checked messages and wake who waits for them."""
+        """Store checked messages and wake the receivers that wait for them."""
         sent = await self.run(lambda store: store.send(name, messages))
         self.wake(name)
         return sent
@@ -74,19 +74,19 @@ class QueueService:
         self.wake(name)
 
     async def change_visibility(self, name: str, handle: str, seconds: float) -> bool:
-        """Hide a delivered message for so long from now; return whether it was in flight."""
+        """Hide a delivered message for some seconds from now; return whether it was in flight."""
         found = await self.run(lambda store: store.change_visibility(name, handle, seconds))
         self.wake(name)
         return found
 
     def wake(self, name: str) -> None:
-        """Let all who wait for messages of a queue look again."""
+        """Let all receivers that wait for messages of a queue look again."""
         arrival = self._arrivals.pop(name, None)
         if arrival is not None:
             arrival.set()
 
     def end_polls(self) -> None:
-        """Let whoever waits for messages go, now and later."""
+        """End all long polls, now and later."""
         self._closing = True
         for name in list(self._arrivals):
             self.wake(name)

@@ -1,4 +1,4 @@
-"""Queues and messages in SQLite. Not for several threads: the service gives it one of its own."""
+"""Queues and messages in SQLite; for one thread only, which the service provides."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SELECT * FROM messages WHERE queue = ?1 AND visible_at <= ?2 AND message_group N
 class Store:
     """Messages on disk; every method is one transaction. `clock` gives seconds since the epoch.
 
-    A damaged file is set aside and `note` says so: whoever sends through queues must be able to send again.
+    A damaged file is set aside and `note` says so, so that senders can go on.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
@@ -57,7 +57,7 @@ class Store:
         return Queue(row["name"], json.loads(row["attributes"]), row["created_at"])
 
     def queue_names(self, prefix: str = "") -> list[str]:
-        """Return the names of all queues that begin so."""
+        """Return the names of all queues with this prefix."""
         rows = self._db.execute("SELECT name FROM queues ORDER BY name")
         return [row["name"] for row in rows if row["name"].startswith(prefix)]
 
@@ -115,7 +115,7 @@ class Store:
             self._expire(queue, now)
             while len(found) < limit:
                 rows = self._db.execute(query, (name, now, limit - len(found))).fetchall()
-                # A row that went to the dead letters made place for the next one.
+                # A row that was moved to the dead letters makes room for the next one.
                 alive = [row for row in rows if not self._bury(queue, row, now)]
                 found += [self._deliver(queue, row, now, hidden) for row in alive]
                 if len(alive) == len(rows) or (queue.fifo and found):
@@ -154,7 +154,7 @@ class Store:
         )  # fmt: skip
 
     def delete(self, name: str, handles: list[str]) -> None:
-        """Delete delivered messages; one that was delivered again since, or is gone, is left in peace."""
+        """Delete delivered messages, except those that were delivered again since or no longer exist."""
         self.queue(name)
         keys = [(number_of(handle), handle, name) for handle in handles]
         with self._db:
@@ -174,7 +174,7 @@ class Store:
         return cursor.rowcount > 0
 
     def release(self, name: str) -> int:
-        """Show all messages in flight again, since whoever received them is gone; return how many."""
+        """Make all messages in flight visible again, because their receivers have ended; return how many."""
         with self._db:
             cursor = self._db.execute(
                 "UPDATE messages SET visible_at = ?, receipt = NULL WHERE queue = ? AND receipt IS NOT NULL"

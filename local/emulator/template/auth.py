@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from local.emulator.specs import AuthorizerSpec, CorsSpec
 from local.emulator.template.document import Document
-from local.emulator.template.model import AuthorizerSpec, CorsSpec
 
 
 def authorizer_of(

@@ -10,14 +10,14 @@ from typing import Any
 
 import yaml
 
-from local.emulator.template.model import TemplateError
+from local.emulator.specs import TemplateError
 
-# libyaml's reader where the wheel brings it: ten times as fast.
+# libyaml's reader, where the wheel has it, is ten times as fast.
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_Base):  # type: ignore[misc] # which of the two is known when it runs
-    """A safe loader that knows `!Ref` and its kin."""
+    """A safe loader that knows `!Ref` and the other short forms."""
 
 
 def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -40,7 +40,7 @@ _Loader.add_multi_constructor("!", _short_form)
 
 
 def _date(loader: _Loader, node: yaml.ScalarNode) -> str:
-    """Keep a date (AWSTemplateFormatVersion, the Version of a policy) as the text that it is."""
+    """Read a date (AWSTemplateFormatVersion, the Version of a policy) as text."""
     return str(loader.construct_scalar(node))
 
 
@@ -68,7 +68,7 @@ class Document:
 
     @contextlib.contextmanager
     def reading(self, resource: str) -> Iterator[None]:
-        """Turn whatever a resource's unexpected form leads to into an error that names it and its line."""
+        """Turn errors from the unexpected form of a resource into one that names the resource and its line."""
         try:
             yield
         except TemplateError as error:
@@ -94,7 +94,7 @@ def read_document(path: Path) -> Document:
         root = loader.get_single_node()
         content = None if root is None else loader.construct_document(root)
     except yaml.YAMLError as error:
-        raise TemplateError(f"{path}: no valid YAML: {error}") from error
+        raise TemplateError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("Resources"), dict):
         raise TemplateError(f"{path}: a template needs a mapping named Resources")
     return Document(path=path, content=content, lines=_lines(root))

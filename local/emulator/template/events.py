@@ -6,15 +6,15 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from local.emulator.specs import IMPLICIT_API, ApiSpec, QueueEventSpec, RouteSpec, ScheduleSpec
 from local.emulator.template import auth
 from local.emulator.template.document import Document
-from local.emulator.template.model import IMPLICIT_API, ApiSpec, QueueEventSpec, RouteSpec, ScheduleSpec
-from local.emulator.triggers.expressions import parse_expression
+from local.emulator.template.expressions import parse_expression
 
 
 @dataclass(slots=True)
 class Events:
-    """What the functions of a template listen to."""
+    """The events to which the functions of a template listen."""
 
     apis: tuple[ApiSpec, ...] = ()
     queues: tuple[QueueEventSpec, ...] = ()

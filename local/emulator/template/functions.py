@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from local.emulator.specs import FunctionSpec
 from local.emulator.template.document import Document
 from local.emulator.template.intrinsics import Resolver
-from local.emulator.template.model import FunctionSpec
 
 #: Lambda's limit for the variables of one function, in bytes.
 MAX_VARIABLES_BYTES = 4096

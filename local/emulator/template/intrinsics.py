@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from local.emulator.specs import ACCOUNT_ID, IMPLICIT_API, Place, TemplateError
 from local.emulator.template.document import Document
-from local.emulator.template.model import ACCOUNT_ID, IMPLICIT_API, Place, TemplateError
 
 #: What `!Ref AWS::NoValue` becomes: the property is left out.
 NO_VALUE = object()
@@ -93,7 +93,7 @@ class Resolver:
         return self.physical_name(name)
 
     def physical_name(self, logical_id: str) -> str:
-        """Return the name that a resource bears outside of the template."""
+        """Return the name of a resource outside of the template."""
         resource = self._resource(logical_id)
         properties = resource.get("Properties") or {}
         kind = str(resource.get("Type")).rsplit("::", 1)[-1]

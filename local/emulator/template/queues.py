@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from local.emulator.specs import FunctionSpec, QueueEventSpec, QueueSpec
 from local.emulator.sqs.attributes import checked_attributes
 from local.emulator.sqs.errors import SqsError
 from local.emulator.template.document import Document
 from local.emulator.template.intrinsics import Resolver
-from local.emulator.template.model import FunctionSpec, QueueEventSpec, QueueSpec
 
 _KIND = "AWS::SQS::Queue"
 #: Properties of the resource that are attributes of the queue, by their names there.

@@ -1,4 +1,4 @@
-"""From a document to the model: functions, routes, queues, triggers; what is not emulated is warned of."""
+"""Reads functions, routes, queues and triggers from a document, and warns of what is not emulated."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from local.emulator.specs import FunctionSpec, Place, Template
 from local.emulator.template import events, functions, queues
 from local.emulator.template.document import Document, read_document
 from local.emulator.template.intrinsics import NO_VALUE, Resolver
-from local.emulator.template.model import FunctionSpec, Place, Template
 
-#: Resources that need nothing from the emulator: a name is all that functions use of them.
+#: Resources that need nothing from the emulator: functions only use their names.
 _NAMES_ONLY = (
     "AWS::Serverless::LayerVersion", "AWS::Serverless::HttpApi", "AWS::DynamoDB::Table",
     "AWS::Serverless::SimpleTable", "AWS::IAM::", "AWS::Logs::", "AWS::CloudWatch::", "AWS::SQS::QueuePolicy",
@@ -23,7 +23,7 @@ _NAMES_ONLY = (
 #: Resources whose properties are read, and properties that are not.
 _READ = {"AWS::Serverless::Function", "AWS::Serverless::HttpApi", "AWS::Serverless::LayerVersion", "AWS::SQS::Queue"}
 _UNREAD = {"Policies", "Role", "Tags", "VpcConfig", "PermissionsBoundary", "DeploymentPreference", "Description"}
-#: Properties that change what a caller or a function sees on AWS and nothing here.
+#: Properties that change what a caller or a function sees on AWS, but have no effect here.
 _IGNORED = {
     "AWS::Serverless::Function": (
         "FunctionUrlConfig", "EventInvokeConfig", "DeadLetterQueue", "SnapStart", "ProvisionedConcurrencyConfig",

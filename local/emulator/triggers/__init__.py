@@ -1,1 +1,1 @@
-"""What invokes functions besides HTTP: queues and schedules."""
+"""The triggers besides HTTP: queues and schedules."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
-from local.emulator.environments.invocation import InvokeResult
+from local.emulator.invocation import InvokeResult
 from local.emulator.sqs.messages import Received, md5
 
-#: What a record takes besides its body and attributes, at most.
+#: The most bytes of a record besides its body and attributes.
 _RECORD_BYTES = 1024
 
 
@@ -43,7 +43,7 @@ def _attribute(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def by_size(messages: list[Received], most: int) -> list[list[Received]]:
-    """Return messages, in their order, as batches whose bodies take at most so many bytes of an event."""
+    """Return messages, in their order, as batches whose bodies take at most `most` bytes of an event."""
     batches: list[list[Received]] = []
     left = 0
     for message in messages:
@@ -57,7 +57,7 @@ def by_size(messages: list[Received], most: int) -> list[list[Received]]:
 
 
 def processed(messages: list[Received], result: InvokeResult, *, report_failures: bool) -> list[Received]:
-    """Return the messages to delete; the others show again when their visibility time-out ends."""
+    """Return the messages to delete; the others become visible again when their visibility time-out ends."""
     if result.error is not None:
         return []
     if not report_failures:

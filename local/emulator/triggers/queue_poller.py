@@ -1,4 +1,4 @@
-"""Feeding functions from queues: several batches at once, each received, invoked and settled in turn."""
+"""Feeds functions from queues: several batches at once, each received, invoked and settled in turn."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from local.emulator.environments.invocation import InvokeResult, ThrottledError
-from local.emulator.environments.ports import Invoker
+from local.emulator.invocation import Invoker, InvokeResult, ThrottledError
+from local.emulator.specs import Place, QueueEventSpec
 from local.emulator.sqs.messages import Received
 from local.emulator.sqs.service import QueueService
-from local.emulator.template.model import Place, QueueEventSpec
 from local.emulator.triggers.batch import batch_event, by_size, processed
 
-#: A standard mapping starts with so many batches at once.
+#: The number of batches at once with which a standard mapping starts.
 DEFAULT_CONCURRENCY = 5
-#: One look into the queue waits so long for messages, in seconds.
+#: Seconds for which one receive waits for messages.
 POLL_SECONDS = 20.0
-#: A batch is sent before its event grows beyond this, in bytes.
+#: A batch is sent before its event has more bytes than this.
 MAX_EVENT_BYTES = 6 * 1024 * 1024
 _RETRY_SECONDS = (0.1, 0.5, 1.0, 5.0)
 
@@ -46,7 +45,7 @@ class QueuePoller:
         self._tasks = [loop.create_task(self._poll()) for _ in range(self._concurrency)]
 
     async def stop(self) -> None:
-        """Stop polling; batches in progress show again later."""
+        """Stop polling; the messages of batches in progress become visible again later."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -61,7 +60,7 @@ class QueuePoller:
                 await asyncio.sleep(1.0)
 
     async def collect(self) -> list[Received]:
-        """Return messages: a full batch, or what came within the batching window, or 6 MB and a little more."""
+        """Return messages: a full batch, or those that came within the batching window, or a little more than 6 MB."""
         event, loop = self._event, asyncio.get_running_loop()
         messages = await self._service.receive(event.queue, min(event.batch_size, 10), POLL_SECONDS)
         deadline = loop.time() + event.window
@@ -76,7 +75,7 @@ class QueuePoller:
         """Invoke the function with messages, 6 MB at a time, and delete what it processed."""
         for batch in by_size(messages, MAX_EVENT_BYTES):
             if not await self._settle_batch(batch) and self._event.queue.endswith(".fifo"):
-                return  # what follows in the same groups must wait
+                return  # The next messages of the same groups must wait.
 
     async def _settle_batch(self, messages: list[Received]) -> bool:
         """Return whether every message was processed."""
@@ -93,7 +92,7 @@ class QueuePoller:
         return len(done) == len(messages)
 
     async def _invoke(self, payload: bytes, visibility: float) -> InvokeResult | None:
-        """Invoke, again and again while throttled, until the messages show again by themselves."""
+        """Invoke; while throttled, try again until the messages become visible by themselves."""
         loop = asyncio.get_running_loop()
         deadline, attempt = loop.time() + visibility, 0
         while loop.time() < deadline:

@@ -1,4 +1,4 @@
-"""Running functions by the clock, with the retries of asynchronous invocations."""
+"""Runs functions by the clock, with the retries of asynchronous invocations."""
 
 from __future__ import annotations
 
@@ -9,36 +9,11 @@ from datetime import UTC, datetime
 
 import orjson
 
-from local.emulator.environments.invocation import ThrottledError
-from local.emulator.environments.ports import Invoker
-from local.emulator.template.model import ACCOUNT_ID, Place, ScheduleSpec
-from local.emulator.triggers.expressions import parse_expression
+from local.emulator.invocation import Invoker, invoke_async
+from local.emulator.specs import ACCOUNT_ID, Place, ScheduleSpec
+from local.emulator.template.expressions import parse_expression
 
-#: Seconds before the second and the third attempt of an asynchronous invocation.
-RETRY_SECONDS = (60.0, 120.0)
 _LONGEST_SLEEP_SECONDS = 3600.0
-
-Sleep = Callable[[float], Awaitable[None]]
-
-
-async def invoke_async(
-    function: Invoker, payload: bytes, log: Callable[[str], None], sleep: Sleep = asyncio.sleep
-) -> bool:
-    """Invoke as Lambda does for asynchronous callers: twice more after errors; return whether it succeeded."""
-    for delay in (*RETRY_SECONDS, None):
-        try:
-            result = await function.submit(payload)
-            if result.error is None:
-                return True
-            reason = result.error
-        except ThrottledError as error:
-            reason = str(error)
-        if delay is None:
-            log(f"ASYNC invocation given up: {reason}")
-        else:
-            log(f"ASYNC invocation failed, again in {delay:g} s: {reason}")
-            await sleep(delay)
-    return False
 
 
 def schedule_event(spec: ScheduleSpec, place: Place, now: datetime) -> bytes:
@@ -75,7 +50,7 @@ class Schedule:
         self._add(self._run())
 
     async def stop(self) -> None:
-        """Stop; invocations in progress are not waited for."""
+        """Stop without waiting for invocations in progress."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -1,1 +1,1 @@
-"""The report: sections of text, tables and plots, as one self-contained HTML page and as Markdown."""
+"""The report of a load run: its sections, tables and plots."""

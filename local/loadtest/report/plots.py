@@ -1,6 +1,6 @@
-"""Plots: matplotlib's SVG, whose colours follow the page (light, dark) and whose text is text.
+"""Draws plots as SVG by matplotlib; their colours follow the page (light, dark), and their text stays text.
 
-Everything is drawn in stand-in colours, which are then replaced by the page's CSS variables.
+Everything is drawn in placeholder colours, which are then replaced by the page's CSS variables.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from local.loadtest.report.sections import Plot
+from local.results.report import Plot
 
 __all__ = ["Band", "areas", "colour_of", "groups", "in_order", "lines", "shares"]
 
-#: Stand-ins, as no drawing uses them otherwise, and the variables that take their place.
+#: Placeholder colours, which no drawing uses otherwise, and the variables that replace them.
 _STAND_INS = {"ink": "#010203", "grid": "#010204", "band": "#010205"} | {
     f"c{n}": f"#0102{16 + n:02x}" for n in range(9)
 }
-#: Parts keep their colours from plot to plot.
+#: A part has the same colour in every plot.
 _PARTS = {
     "gateway": "c0", "function search": "c1", "function memories": "c2", "function ingest": "c3",
     "function sweep": "c4", "embedder": "c5", "milvus": "c6", "load generator": "c8", "other programs": "grid",
@@ -59,7 +59,7 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A stretch of the time axis with a name: a stage."""
+    """A named period on the time axis: a stage."""
 
     began: float
     end: float
@@ -67,12 +67,12 @@ class Band:
 
 
 def colour_of(name: str) -> str:
-    """The CSS variable (without its dashes) of a part or series; names that nobody knows get one by their letters."""
+    """The CSS variable (without its dashes) of a part or series; an unknown name gets one by its letters."""
     return _PARTS.get(name, f"c{sum(map(ord, name)) % 9}")
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Parts in the order that every plot and table has, unknown ones before the last."""
+    """Return parts in the order of all plots and tables, unknown ones before the last."""
     places = {name: place for place, name in enumerate(_PARTS)}
     return sorted(names, key=lambda name: places.get(name, places["load generator"] - 0.5))
 
@@ -87,7 +87,7 @@ def lines(
     x_unit: str = "s",
     marks: bool = False,
 ) -> Plot:
-    """Lines over time, or over whatever `x_unit` says."""
+    """Draw lines over time, or over the values that `x_unit` names."""
 
     def draw(axes: Axes) -> None:
         for name, values in series.items():
@@ -107,7 +107,7 @@ def lines(
 def areas(
     title: str, at: Sequence[float], series: Mapping[str, Sequence[float]], *, unit: str, bands: Sequence[Band] = ()
 ) -> Plot:
-    """Areas on top of each other over time."""
+    """Draw stacked areas over time."""
 
     def draw(axes: Axes) -> None:
         colours = [_STAND_INS[colour_of(name)] for name in series]
@@ -119,7 +119,7 @@ def areas(
 
 
 def shares(title: str, rows: Mapping[str, Mapping[str, float]], *, unit: str) -> Plot:
-    """One bar a row, made of its parts side by side."""
+    """Draw one bar for each row, made of its parts side by side."""
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
 
     def draw(axes: Axes) -> None:
@@ -141,7 +141,7 @@ def shares(title: str, rows: Mapping[str, Mapping[str, float]], *, unit: str) ->
 
 
 def groups(title: str, rows: Mapping[str, Mapping[str, float]], *, unit: str) -> Plot:
-    """Bars side by side for each row, with their figures on top."""
+    """Draw bars side by side for each row, with their figures on top."""
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
 
     def draw(axes: Axes) -> None:
@@ -190,12 +190,12 @@ def _svg(title: str, draw: Callable[[Axes], None], size: tuple[float, float]) ->
 
 
 def _for_page(svg: str, title: str) -> str:
-    """The element alone, with the page's colours and font, as wide as there is room."""
+    """Return the SVG element alone, with the page's colours and font, at full width."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<svg ([^>]*?)\s*width="[^"]*"', r"<svg \1", svg, count=1)
     svg = re.sub(r'<svg ([^>]*?)\s*height="[^"]*"', r"<svg \1", svg, count=1)
-    # What nothing refers to would be there once for each plot of the page.
+    # Definitions without a reference are removed; each plot of the page would repeat them.
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     for name, colour in _STAND_INS.items():
         svg = svg.replace(colour, f"var(--{name})")

@@ -1,4 +1,4 @@
-"""What the reference system publishes: mem0's server, jina-v3 on infinity, Milvus standalone, four cores and more."""
+"""The published figures of the reference system: mem0's server, jina-v3 on infinity, Milvus, four cores or more."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["REFERENCE", "REFERENCE_CPU", "REFERENCE_NOTE", "Reference"]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One of its stages."""
+    """One stage of the reference system."""
 
     p99_ms: float
     per_second: float
     errors: int = 0
 
 
-#: By users at once.
+#: By the number of concurrent users.
 REFERENCE = {30: Reference(300.0, 14.0), 60: Reference(420.0, 25.0), 100: Reference(700.0, 42.5)}
 #: Its CPU at 100 users in percent of one core; its proxy takes less than 2.
 REFERENCE_CPU = {"API": 79.0, "embedder": 107.0, "Milvus": 52.0, "proxy": 2.0}

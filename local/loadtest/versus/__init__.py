@@ -1,1 +1,1 @@
-"""Side by side: another server of the same dialect and Forgetless, driven alternately in one run."""
+"""Compares another server of the same dialect with Forgetless, driven alternately in one run."""

@@ -1,40 +1,38 @@
-"""`make versus-mem0`: starts both servers, gives them the same memories, plays, reports."""
+"""`make versus-mem0` starts both servers, adds the same memories to both, measures them in turn, and reports."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
 from local.client import Client, Connection
 from local.loadtest import preload as preloading
-from local.loadtest.own import Own, own_service, own_uvicorn
+from local.loadtest.conversation_texts import LANGUAGES, turn
 from local.loadtest.preload import Preload
-from local.loadtest.recording import head, new_folder
-from local.loadtest.report.load import write_files
+from local.loadtest.result_files import head
 from local.loadtest.scenario import search_body
-from local.loadtest.texts import LANGUAGES, turn
-from local.loadtest.versus.measuring import Contestant, Round, play, standings
+from local.loadtest.scratch_service import ScratchService, scratch_service, scratch_uvicorn
+from local.loadtest.versus.comparison_report import FUNCTIONS, MEM0, UVICORN, versus_report
 from local.loadtest.versus.mem0_server import Mem0, mem0_python, mem0_server
-from local.loadtest.versus.report import FUNCTIONS, MEM0, UVICORN, versus_report
+from local.loadtest.versus.rounds import Contestant, Round, run_rounds, standings
+from local.results.result import Result, new_folder
 from local.up.record import read_record
 
 __all__ = ["add_options", "loads_over", "pids_of", "versus"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of this command."""
+    """Add the options of this command."""
     add = parser.add_argument
     add("mem0", type=Path, help="a checkout of mem0 (its folder server is what runs)")
-    add("--memories", type=int, default=1000, help="memories that both hold before (default %(default)s)")
+    add("--memories", type=int, default=1000, help="memories that both have before the load (default %(default)s)")
     add("--clients", type=int, nargs="+", default=[1, 8, 32], help="clients without think time (default 1 8 32)")
     add("--rounds", type=int, default=3, help="rounds of each load, alternating (default %(default)s)")
     add("--seconds", type=float, default=5.0, help="seconds of a round (default %(default)s)")
@@ -47,9 +45,9 @@ def versus(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     preload = Preload(options.memories, users=10, batch=20)
     with tempfile.TemporaryDirectory(prefix="versus-", ignore_cleanup_errors=True) as scratch, ExitStack() as running:
         with console.status("starting both servers"):
-            own = running.enter_context(own_service(Path(scratch) / "forgetless"))
-            # Before `up` removes the file of its functions' settings.
-            uvicorn = running.enter_context(own_uvicorn(own, Path(scratch)))
+            own = running.enter_context(scratch_service(Path(scratch) / "forgetless"))
+            # This must happen before `up` removes the file of its functions' settings.
+            uvicorn = running.enter_context(scratch_uvicorn(own, Path(scratch)))
             folder = Path(scratch) / "mem0"
             folder.mkdir()
             Path(scratch).chmod(0o711)
@@ -59,7 +57,7 @@ def versus(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
         _fill(console, "Forgetless", own.connection, preload)
         _fill(console, "mem0", mem0.connection, preload)
         contestants = _contestants(own, mem0, uvicorn)
-        rounds = play(
+        rounds = run_rounds(
             contestants, loads_over(preload), clients=options.clients, rounds=options.rounds, seconds=options.seconds,
             progress=lambda one: console.print(_line(one), soft_wrap=True),
         )  # fmt: skip
@@ -68,9 +66,9 @@ def versus(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     lines = standings(rounds, [one.name for one in contestants])
     out = new_folder(options.out, "versus-mem0")
     found |= {"load_average_after": round(os.getloadavg()[0], 2)}
-    figures = {"head": found, "rounds": [asdict(one) for one in rounds], "standings": [asdict(one) for one in lines]}
+    result = Result("versus mem0", {"head": found, "rounds": rounds, "standings": lines})
     report = versus_report(found, lines)
-    console.print(f"report: {write_files(report, json.loads(json.dumps(figures)), out)}")
+    console.print(f"report: {result.save_report(out, report)}")
     console.print((out / "report.md").read_text(encoding="utf-8"), markup=False, highlight=False)
     return 1 if any(one.errors for one in lines) else 0
 
@@ -81,7 +79,7 @@ def _fill(console: Console, name: str, connection: Connection, preload: Preload)
 
 
 def loads_over(preload: Preload) -> dict[str, Iterator[Mapping[str, object]]]:
-    """Searches, and adds that are kept as they are, of the preload's users; no add comes twice."""
+    """Return endless searches and verbatim adds of the preload's users; no add comes twice."""
     return {"search": _searches(preload.names), "add": _adds(preload.names)}
 
 
@@ -98,15 +96,15 @@ def _adds(users: Sequence[str]) -> Iterator[Mapping[str, object]]:
         yield {"messages": said, "user_id": chance.choice(users), "infer": False}
 
 
-def pids_of(own: Own) -> dict[str, int]:
-    """The processes of our own service by part."""
+def pids_of(own: ScratchService) -> dict[str, int]:
+    """Return the pids of our service by part."""
     record = read_record(own.state)
     assert record is not None, "our own service runs"
     return {name: identity.pid for name, identity in record.parts.items()}
 
 
-def _contestants(own: Own, mem0: Mem0, uvicorn: tuple[Connection, int]) -> list[Contestant]:
-    """The one embedder is counted for whoever is measured: only one is at a time."""
+def _contestants(own: ScratchService, mem0: Mem0, uvicorn: tuple[Connection, int]) -> list[Contestant]:
+    """Return the contestants. The shared embedder counts for the one that is being measured."""
     parts = pids_of(own)
     shared = parts["embedder"]
     connection, pid = uvicorn

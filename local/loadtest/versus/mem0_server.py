@@ -1,7 +1,7 @@
-"""mem0's own server from a checkout: Postgres, its migrations, a Milvus Lite of our version, our embedder, an LLM stub.
+"""Runs mem0's server from a checkout with Postgres, its migrations, our Milvus Lite and embedder, and an LLM stub.
 
-Nothing of it is kept here: its code is copied to a scratch folder, where the one line that names
-its stores is given ours.
+Nothing of it is kept here: its code is copied to a temporary folder, where the one line that names its stores is
+replaced.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.client import Connection, ToolError
-from local.loadtest.own import answers, free_port, llm_stub, process, wait_for
+from local.loadtest.scratch_service import answers, free_port, llm_stub, process, wait_for
 from local.up.settings import ROOT
 
 __all__ = ["Mem0", "mem0_python", "mem0_server"]
 
-#: Where its server starts with the stores that it is built for; a checkout without this line is another version.
+#: The line in which its server names its stores; a checkout without this line is of another version.
 _START = "initialize_state(DEFAULT_CONFIG)"
 _OURS = 'import json; initialize_state(json.loads(os.environ["VERSUS_CONFIG"]))'
 _POSTGRES = ("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql*/bin")
@@ -31,25 +31,25 @@ _POSTGRES = ("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/opt/homebrew
 
 @dataclass(frozen=True, slots=True)
 class Mem0:
-    """The running server, and the processes that are its alone."""
+    """The running server and its own processes."""
 
     connection: Connection
     pids: dict[str, int]
 
 
 def mem0_python(environment: Mapping[str, str]) -> Path:
-    """The Python of the environment that the Makefile makes for it, or FORGETLESS_MEM0_PYTHON."""
+    """Return the Python of the Makefile's environment for it, or FORGETLESS_MEM0_PYTHON."""
     python = Path(environment.get("FORGETLESS_MEM0_PYTHON") or ROOT / ".venv-mem0" / "bin" / "python")
     if not python.exists():
-        raise ToolError(f"{python} is not there: start this as `make versus-mem0 MEM0=path`")
+        raise ToolError(f"{python} does not exist: start this as `make versus-mem0 MEM0=path`")
     return python
 
 
 @contextmanager
 def mem0_server(checkout: Path, folder: Path, *, python: Path, embedder_url: str) -> Iterator[Mem0]:
-    """Start it and everything it needs in `folder`; raises ToolError when something of it is missing."""
+    """Start it and everything it needs in `folder`; raises ToolError when something is missing."""
     server = _patched_copy(checkout, folder / "server")
-    # Postgres refuses to be root, and its user must reach its data.
+    # Postgres refuses to run as root, and its user must be able to read its data.
     folder.chmod(0o711)
     with ExitStack() as parts:
         postgres, port = parts.enter_context(_postgres(folder))
@@ -77,7 +77,7 @@ def _patched_copy(checkout: Path, copy: Path) -> Path:
     shutil.copytree(source, copy)
     text = main.read_text(encoding="utf-8")
     if text.count(_START) != 1:
-        raise ToolError(f"{main} is of a version that this does not know: no single line {_START!r}")
+        raise ToolError(f"{main} is of a version that this tool does not know: no single line {_START!r}")
     (copy / "main.py").chmod(0o644)
     (copy / "main.py").write_text(text.replace(_START, _OURS), encoding="utf-8")
     return copy
@@ -139,7 +139,7 @@ def _postgres(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
 
 
 def _do(*command: Path | str, cwd: Path, environment: Mapping[str, str], user: str | None = None) -> None:
-    """Run a command to its end; raises ToolError with its last words."""
+    """Run a command to its end; raises ToolError with the end of its output."""
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,

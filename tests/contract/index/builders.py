@@ -27,5 +27,5 @@ def row(memory: Memory, vector: Sequence[float] = NORTH, words: str = "") -> Ind
     return IndexRow(memory, vector, words)
 
 
-def ids(found: tuple[list[Hit], bool]) -> list[str]:
-    return [hit.memory_id for hit in found[0]]
+def ids(found: Sequence[Hit]) -> list[str]:
+    return [hit.memory_id for hit in found]

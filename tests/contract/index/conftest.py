@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from forgetless.adapters.index_memory import MemoryIndex
 from forgetless.adapters.index_milvus import MilvusIndex
 from forgetless.ports.index import Index
 from local.milvus import LiteServer
 from tests.contract.index.builders import DIMENSIONS
+from tests.fakes.index import MemoryIndex
 
 
 @pytest.fixture(scope="session")

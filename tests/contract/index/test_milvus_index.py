@@ -7,20 +7,26 @@ import random
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pymilvus import MilvusException
+from pymilvus import DataType, FieldSchema, MilvusClient, MilvusException
 
-from forgetless.adapters.index_memory import MemoryIndex
+from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.index_milvus import MilvusIndex
-from forgetless.domain.errors import IndexUnavailableError
+from forgetless.adapters.index_milvus.schema import _schema
+from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.domain.errors import IndexDamagedError, IndexUnavailableError
 from forgetless.domain.filters.ast import EVERYTHING
+from forgetless.service.stores.check import StoreCheck
+from forgetless.service.stores.report import AFRESH, Verdict
 from local.milvus import LiteServer
 from tests.contract.index.builders import DIMENSIONS, NORTH, ids, memory, row
+from tests.fakes.index import MemoryIndex
 
 pytestmark = pytest.mark.slow
 
@@ -49,15 +55,15 @@ def test_both_indexes_give_the_same_scores(milvus: MilvusIndex) -> None:
     for _ in range(20):
         query, vector = " ".join(dice.sample(words, k=3)), [dice.gauss(0, 1) for _ in range(DIMENSIONS)]
         mine, theirs = (
-            plain.search_words("acme", query, EVERYTHING, 99)[0],
-            milvus.search_words("acme", query, EVERYTHING, 99)[0],
+            plain.search_words("acme", query, EVERYTHING, 99),
+            milvus.search_words("acme", query, EVERYTHING, 99),
         )
         assert {hit.memory_id: hit.score for hit in theirs} == pytest.approx(
             {hit.memory_id: hit.score for hit in mine}, rel=0.02
         )
         near, close = (
-            plain.search_vector("acme", vector, EVERYTHING, 99)[0],
-            milvus.search_vector("acme", vector, EVERYTHING, 99)[0],
+            plain.search_vector("acme", vector, EVERYTHING, 99),
+            milvus.search_vector("acme", vector, EVERYTHING, 99),
         )
         assert [hit.memory_id for hit in close] == [hit.memory_id for hit in near]
         assert [hit.score for hit in close] == pytest.approx([hit.score for hit in near], abs=1e-5)
@@ -186,3 +192,65 @@ def test_a_lite_that_is_still_starting_is_asked_again(milvus: MilvusIndex) -> No
     milvus._collection._client = StartingClient(milvus._collection._client, refusals=2)
     milvus.insert([row(memory("second"))])
     assert milvus.count("acme") == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda fields: fields.pop("role"), "missing: role"),
+        (lambda fields: fields.update(mood=DataType.VARCHAR), "unknown: mood"),
+        (lambda fields: fields.update(version=DataType.INT32), "of another type: version"),
+    ],
+)
+def test_a_collection_with_other_fields_is_refused_until_it_is_made_afresh(
+    lite: LiteServer, tmp_path: Path, change: Callable[[dict[str, DataType]], object], named: str
+) -> None:
+    index = MilvusIndex(lite.uri, collection=f"c_{uuid.uuid4().hex}", dimensions=DIMENSIONS, timeout_s=10)
+    fields = {"role": DataType.VARCHAR, "version": DataType.INT64}
+    change(fields)
+    _create_with(lite, index.collection, fields)
+    with pytest.raises(IndexDamagedError, match=f"{named}.*forgetless reindex --afresh"):
+        index.insert([row(memory("a"))])
+    with pytest.raises(IndexDamagedError, match=named):
+        index.search_vector("acme", NORTH, EVERYTHING, 1)
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    check = StoreCheck(ledger=ledger, index=index, clock=SystemClock(), collection=index.collection)
+    (finding,) = check.run().findings
+    assert (finding.about, finding.remedy) == (Verdict.INDEX, AFRESH)
+    assert named in finding.text
+    index.drop_all()
+    index.insert([row(memory("a"))])
+    assert index.count() == 1
+    index.drop_all()
+    index.close()
+    ledger.close()
+
+
+def test_a_collection_for_vectors_of_another_length_is_refused(new_milvus: Callable[[], MilvusIndex]) -> None:
+    index = new_milvus()
+    index.insert([row(memory("a"))])
+    other = MilvusIndex(index._collection._uri, collection=index.collection, dimensions=DIMENSIONS + 1, timeout_s=10)
+    with pytest.raises(IndexDamagedError, match="of another type: dense"):
+        other.count()
+    other.close()
+
+
+def _create_with(lite: LiteServer, collection: str, fields: dict[str, DataType]) -> None:
+    """A collection like ours, but for the types of some fields; those that are not named are left out."""
+    client = MilvusClient(uri=lite.uri)
+    ours, changed = _schema(client, DIMENSIONS), {"role", "version", *fields}
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    for field in ours.fields:
+        if field.name not in changed:
+            schema.add_field(field.name, field.dtype, **field.params, **_options(field))
+    for name, kind in fields.items():
+        schema.add_field(name, kind, max_length=64)
+    for function in ours.functions:
+        schema.add_function(function)
+    client.create_collection(collection, schema=schema)
+    client.close()
+
+
+def _options(field: FieldSchema) -> dict[str, object]:
+    options: dict[str, object] = {"is_primary": field.is_primary, "is_partition_key": field.is_partition_key}
+    return options if field.element_type is None else {**options, "element_type": field.element_type}

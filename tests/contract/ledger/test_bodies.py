@@ -8,7 +8,8 @@ import pytest
 
 from forgetless.domain.documents import Document
 from forgetless.domain.jobs import JobState
-from forgetless.ports.ledger import IdempotencyRecord, Ledger
+from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import IdempotencyRecord
 from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, job_id, update
 
 #: Not of one kind, so that a part in the wrong place would show.

@@ -15,8 +15,7 @@ from forgetless.adapters.ledger_dynamodb.item_keys import event, head
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.memory import Event
 from forgetless.domain.scope import Scope
-from forgetless.ports.inspection import Tally
-from forgetless.ports.ledger import Ledger
+from forgetless.ports.ledger import Ledger, Tally
 from tests.contract.ledger.making import a_memory, add, delete, ids, update
 from tests.dynamo_server import DynamoServer
 

@@ -9,7 +9,8 @@ import pytest
 
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.keys import ApiKey, Role
-from forgetless.ports.ledger import IdempotencyRecord, Ledger
+from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import IdempotencyRecord
 from tests.contract.ledger.making import a_memory, add, at, delete
 
 RUNS = IdempotencyRecord("print", lease_until=at(10))

@@ -10,7 +10,8 @@ from forgetless.domain.errors import DuplicateTextError, InvalidRequestError, Le
 from forgetless.domain.jobs import JobState
 from forgetless.domain.memory import EventKind, MessageRef
 from forgetless.domain.scope import Scope
-from forgetless.ports.ledger import Entity, Ledger
+from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import Entity
 from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, delete, ids, job_id, update
 
 ODD = "nul \x00, lone \ud800 surrogates \udc00, ngày mai 🦊"

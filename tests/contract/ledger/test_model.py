@@ -16,7 +16,8 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
 from forgetless.domain.scope import SCOPE_IDS, Scope
-from forgetless.ports.ledger import Entity, Ledger
+from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import Entity
 from tests.contract.ledger.making import a_memory, a_message, an_event_id, at
 
 #: Every example plays in a tenant of its own, so that they may share one ledger.

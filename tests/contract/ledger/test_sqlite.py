@@ -25,9 +25,8 @@ from forgetless.domain.errors import LedgerError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.memory import Event, MessageRef
-from forgetless.ports.ledger import IdempotencyRecord
+from forgetless.ports.request_ledger import IdempotencyRecord
 from tests.contract.ledger.making import (
-    ANNA,
     a_job,
     a_memory,
     a_message,
@@ -229,19 +228,6 @@ def test_more_is_read_than_one_statement_takes(ledger: SqliteLedger, count: int)
     memories = [a_memory("a", position) for position in range(count)]
     ledger.append(add(*memories))
     assert ledger.read("acme", [memory.id for memory in memories]) == {memory.id: memory for memory in memories}
-
-
-def test_a_forked_child_opens_its_own_connections(ledger: SqliteLedger) -> None:
-    ledger.append(add(a_memory("a")))
-    child = os.fork()
-    if child == 0:
-        try:
-            ledger.append(add(a_memory("b")))
-        finally:
-            os._exit(0 if len(ledger.entities("acme")) == 1 else 1)
-    ledger.append(add(a_memory("c")))
-    assert os.waitpid(child, 0)[1] == 0
-    assert len(ledger.list_memories("acme", ANNA.ids(), limit=9).items) == 3
 
 
 @pytest.mark.parametrize(

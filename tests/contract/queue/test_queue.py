@@ -11,13 +11,13 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from forgetless.adapters.clock import FakeClock
-from forgetless.adapters.queue_memory import MemoryQueue
 from forgetless.adapters.queue_sqs import SqsQueue
 from forgetless.domain.errors import QueueError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.scope import Scope
 from forgetless.ports.queue import JobQueue
+from tests.fakes.clock import FakeClock
+from tests.fakes.queue import MemoryQueue
 from tests.queue_server import serve_queues
 
 MAX_RECEIVES = 2
@@ -189,10 +189,6 @@ def test_a_job_that_is_never_done_becomes_a_dead_letter(harness: Harness) -> Non
     assert [json.loads(body)["job_id"] for body in harness.dead()] == ["job-1"]
 
 
-def test_a_queue_that_works_answers_a_ping(harness: Harness) -> None:
-    harness.queue.ping()
-
-
 def test_visibility_ends_with_time_in_memory() -> None:
     clock = FakeClock()
     queue = MemoryQueue(clock)
@@ -217,5 +213,3 @@ def test_a_missing_queue_is_a_queue_error_that_names_the_reason(harness: SqsHarn
     harness.sqs.delete_queue(QueueUrl=harness.url)
     with pytest.raises(QueueError, match=r"job-1 \(AWS\.SimpleQueueService\.NonExistentQueue|QueueDoesNotExist"):
         harness.queue.send(job(1), attempt="1")
-    with pytest.raises(QueueError):
-        harness.queue.ping()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from forgetless.adapters.clock import FakeClock, SystemClock
+from forgetless.adapters.clock import SystemClock
 from forgetless.domain.times import seconds_between, timestamp
+from tests.fakes.clock import FakeClock
 
 
 def test_system_timestamps_strictly_increase_across_threads_and_clocks() -> None:

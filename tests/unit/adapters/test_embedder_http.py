@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from forgetless.adapters.clock import FakeClock
-from forgetless.adapters.embedder_fake import FakeEmbedder
 from forgetless.adapters.embedder_http import HttpEmbedder
 from forgetless.domain.errors import (
     EmbedderError,
@@ -21,6 +19,8 @@ from forgetless.domain.errors import (
     ProviderRequestError,
 )
 from forgetless.ports.embedder import EmbeddingTask
+from tests.fakes.clock import FakeClock
+from tests.fakes.embedder import FakeEmbedder
 from tests.unit.servers import Answer, Request, Server, in_turn, serve
 
 QUERY = EmbeddingTask.QUERY

@@ -16,7 +16,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from forgetless.adapters.clock import FakeClock
 from forgetless.adapters.llm_http import HttpLlm
 from forgetless.domain.errors import (
     LlmReplyError,
@@ -26,6 +25,7 @@ from forgetless.domain.errors import (
     ProviderRequestError,
 )
 from forgetless.ports.llm import ChatMessage
+from tests.fakes.clock import FakeClock
 from tests.unit.servers import Answer, Request, Server, in_turn, serve
 
 ASKED = [ChatMessage("system", "rules"), ChatMessage("user", "my secret prompt")]

@@ -19,9 +19,9 @@ from mangum import Mangum
 
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.scope import Scope
-from local.emulator.environments.invocation import InvokeResult
 from local.emulator.gateway.app import Gateway
-from local.emulator.template.model import ApiSpec, RouteSpec
+from local.emulator.invocation import InvokeResult
+from local.emulator.specs import ApiSpec, RouteSpec
 from tests.unit.api.client import ADMIN, Api, make_api
 from tests.unit.servers import event_loop, serve_app
 from tests.unit.service.world import make_world

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from forgetless.adapters.clock import FakeClock
 from forgetless.adapters.embedder_http import HttpEmbedder
 from forgetless.adapters.llm_http import HttpLlm
 from forgetless.domain.errors import DependencyError
 from forgetless.domain.jobs import JobState
 from forgetless.ports.embedder import EmbeddingTask
 from forgetless.ports.llm import ChatMessage
+from tests.fakes.clock import FakeClock
 from tests.unit.api.client import Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.api.test_mcp import refusal

@@ -7,12 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forgetless.adapters.clock import FakeClock
-from forgetless.adapters.embedder_fake import FakeEmbedder
-from forgetless.adapters.index_memory import MemoryIndex
 from forgetless.adapters.ledger_sqlite import SqliteLedger
-from forgetless.adapters.llm_fake import FakeLlm
-from forgetless.adapters.queue_memory import MemoryQueue
 from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
@@ -23,6 +18,11 @@ from forgetless.ports.llm import ChatMessage
 from forgetless.service.requests import AddOutcome, AddRequest, IncomingMessage, ScoredMemory, SearchRequest
 from forgetless.service.services import Ports, Services
 from forgetless.service.writing.recall import scope_filter
+from tests.fakes.clock import FakeClock
+from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.index import MemoryIndex
+from tests.fakes.llm import FakeLlm
+from tests.fakes.queue import MemoryQueue
 
 __all__ = ["ALICE", "LooseIndex", "World", "facts", "make_world"]
 
@@ -46,7 +46,7 @@ class LooseIndex(MemoryIndex):
         super().__init__()
         self.frozen = False
         self.before_insert: Callable[[], None] | None = None
-        self.exact = True
+        self.filters = True
 
     def insert(self, rows: Sequence[IndexRow]) -> None:
         meanwhile, self.before_insert = self.before_insert, None
@@ -62,11 +62,11 @@ class LooseIndex(MemoryIndex):
         if not self.frozen:
             super().drop_older(tenant, memories)
 
-    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> tuple[list[Hit], bool]:
-        return super().search_vector(tenant, vector, where if self.exact else EVERYTHING, limit)
+    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
+        return super().search_vector(tenant, vector, where if self.filters else EVERYTHING, limit)
 
-    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> tuple[list[Hit], bool]:
-        return super().search_words(tenant, words, where if self.exact else EVERYTHING, limit)
+    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
+        return super().search_words(tenant, words, where if self.filters else EVERYTHING, limit)
 
 
 @dataclass

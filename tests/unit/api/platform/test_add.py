@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from forgetless.adapters.clock import FakeClock
 from forgetless.domain.errors import DependencyError, IndexUnavailableError
 from forgetless.domain.limits import MOST_ATTEMPTS
 from forgetless.ports.llm import ChatMessage
+from tests.fakes.clock import FakeClock
 from tests.unit.api.client import Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.service.world import World, facts

@@ -90,6 +90,17 @@ def test_history_shows_what_was_said(api: Api) -> None:
     assert second["user_id"] == "alice"
 
 
+def test_a_change_that_names_nothing_is_refused_in_the_words_of_its_route(api: Api) -> None:
+    id_ = add(api, "I like tea.")
+    alone = api.put(f"/v1/memories/{id_}/", {"other": 1})
+    assert alone.status_code == 400
+    assert "At least one of text, metadata, timestamp, or expiration_date must be provided." in alone.text
+    batch = api.put("/v1/batch/", {"memories": [{"memory_id": id_, "text": "Tea."}, {"memory_id": id_}]})
+    assert batch.status_code == 400
+    assert "memories[1]: give text or metadata." in batch.text
+    assert texts(api) == ["I like tea."]
+
+
 def test_a_batch_is_checked_before_anything_changes(api: Api) -> None:
     ids = [add(api, "one"), add(api, "two")]
     changes = [{"memory_id": ids[0], "text": "ONE"}, {"memory_id": UNKNOWN, "text": "x"}]

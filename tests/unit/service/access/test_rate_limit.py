@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from forgetless.adapters.clock import FakeClock
 from forgetless.domain.errors import RateLimitedError
 from forgetless.service.access import rate_limit as rates
 from forgetless.service.access.rate_limit import Rate, RateLimiter
+from tests.fakes.clock import FakeClock
 
 
 def taken(limiter: RateLimiter, name: str = "key") -> int:

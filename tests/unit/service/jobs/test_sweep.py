@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 
-from forgetless.adapters.queue_memory import Received
 from forgetless.domain.errors import DependencyError, EmbedderError, LlmReplyError, ProviderAuthError, QueueError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.limits import MOST_ATTEMPTS
@@ -17,6 +16,7 @@ from forgetless.domain.scope import Scope
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.jobs.sweep import LOST_AFTER_S, PORTION
 from forgetless.service.services import Services
+from tests.fakes.queue import Received
 from tests.unit.service.world import World, facts
 
 NewWorld = Callable[..., World]

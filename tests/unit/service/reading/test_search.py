@@ -68,7 +68,7 @@ def test_another_tenants_memories_are_not_found_even_by_a_filter_that_lets_all_p
 
 def test_a_rare_match_behind_many_candidates_is_still_found(world: World) -> None:
     """The index may only give a superset: the search widens until the filter is satisfied."""
-    world.index.exact = False
+    world.index.filters = False
     world.say(*(f"note {number}" for number in range(400)), metadata={"kind": "common"})
     world.say("note special", metadata={"kind": "rare"}, scope=Scope("default", user_id="alice", run_id="z"))
     rare = And((Compare(Field("user_id"), Operator.EQ, "alice"), Compare(Field("kind", True), Operator.EQ, "rare")))

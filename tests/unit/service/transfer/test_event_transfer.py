@@ -17,6 +17,7 @@ from forgetless.domain.export_lines import parse_line
 from forgetless.domain.jobs import JobState
 from forgetless.domain.scope import Scope
 from forgetless.service.requests import UpdateRequest
+from forgetless.service.transfer.event_import import EventImport
 from tests.unit.service.world import ALICE, World, facts, make_world
 
 BOB = Scope("default", user_id="bob", run_id="r")
@@ -28,9 +29,13 @@ def exported(world: World, tenant: str = "default") -> bytes:
     return b"".join(portion.lines for portion in world.services.event_exports.portions(tenant))
 
 
+def importer(world: World) -> EventImport:
+    return EventImport(ledger=world.ledger, clock=world.clock)
+
+
 def take(world: World, lines: bytes, tenant: str = "default") -> Any:
     records = [(number, parse_line(line)) for number, line in enumerate(lines.splitlines(), 1)]
-    return world.services.event_imports.take(tenant, records)
+    return importer(world).take(tenant, records)
 
 
 def shown(world: World) -> dict[str, Any]:
@@ -130,12 +135,12 @@ def test_memories_of_mem0_s_are_found_after_indexing(world: World) -> None:
         {"id": 18, "payload": {"data": "nobody's"}},
         "nonsense",
     ]
-    report = world.services.event_imports.take("default", enumerate(records, 1))
+    report = importer(world).take("default", enumerate(records, 1))
     assert (report.memories, report.refused) == (2, 2)
     assert [problem.split(":")[0] for problem in report.problems] == ["line 3", "line 4"]
     assert world.services.sweep.index_pending("default") == 2
     assert world.find("tea")[0].memory.text == "Alice likes tea"
-    assert world.services.event_imports.take("default", enumerate(records, 1)).refused == 2
+    assert importer(world).take("default", enumerate(records, 1)).refused == 2
     assert len(world.texts()) == 2
 
 

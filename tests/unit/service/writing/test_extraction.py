@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from forgetless.adapters.clock import FakeClock
-from forgetless.adapters.llm_fake import FakeLlm
 from forgetless.domain.errors import LlmReplyError, LlmUnavailableError
 from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
@@ -20,6 +18,8 @@ from forgetless.service.writing.extraction import (
     generate_instructions,
     summarise_procedure,
 )
+from tests.fakes.clock import FakeClock
+from tests.fakes.llm import FakeLlm
 
 AT = "2026-11-24T09:14:00.000000+00:00"
 SCOPE = Scope("t", user_id="ann")

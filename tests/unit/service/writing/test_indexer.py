@@ -15,7 +15,7 @@ from tests.unit.service.world import World
 
 def words_find(world: World, words: str) -> list[str]:
     """What the index itself holds under these words, whatever the ledger says."""
-    return [hit.memory_id for hit in world.index.search_words("default", words, EVERYTHING, 100)[0]]
+    return [hit.memory_id for hit in world.index.search_words("default", words, EVERYTHING, 100)]
 
 
 def test_a_memory_that_is_deleted_while_it_is_indexed_leaves_no_row(world: World) -> None:

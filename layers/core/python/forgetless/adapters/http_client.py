@@ -9,7 +9,6 @@ import base64
 import email.utils
 import json
 import math
-import random
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,14 +21,15 @@ import orjson
 from forgetless.adapters.http_deadline import within
 from forgetless.adapters.http_pools import Origin, close_pool, pool_of
 from forgetless.adapters.secrets_aws import Secret, shown
+from forgetless.domain.backoff import Backoff
 from forgetless.ports.clock import Clock
 
 __all__ = ["JsonClient", "Reply"]
 
 #: Seconds to wait for a TCP or TLS handshake: a dead host is noticed early enough to try again.
 CONNECT_TIMEOUT_S = 3.0
-#: Seconds before the first retry; doubles for each further one, then shortened by up to half at random.
-BACKOFF_S = 0.2
+#: Between the tries of a call; a server that names a longer time in Retry-After is heard.
+BACKOFF = Backoff(first_s=0.2, longest_s=60.0, least=0.5)
 #: The longest reply that is read, in bytes; a longer one counts as empty.
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 #: The longest Retry-After that is believed, in seconds.
@@ -111,7 +111,7 @@ class JsonClient:
             if isinstance(outcome, Reply) and not outcome.retryable:
                 return outcome
             asked_s = (outcome.retry_after or 0) if isinstance(outcome, Reply) else 0
-            delay = max(_backoff(attempt), float(asked_s))
+            delay = max(BACKOFF.wait_s(attempt), float(asked_s))
             if attempt == last or delay >= end - self.clock.monotonic():
                 break
             self.clock.sleep(delay)
@@ -217,10 +217,6 @@ def _read(parts: Iterable[bytes]) -> bytes:
         if len(body) > MAX_REPLY_BYTES:
             return b""  # no JSON, and so nonsense: asked again, it would be as large
     return bytes(body)
-
-
-def _backoff(attempt: int) -> float:
-    return BACKOFF_S * float(2**attempt) * random.uniform(0.5, 1.0)
 
 
 def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 import urllib.request
 from collections.abc import Mapping
@@ -31,17 +30,6 @@ class Origin(NamedTuple):
 # One pool for each origin and process, so that all adapters and invocations share its connections.
 _pools: dict[Origin, httpcore.ConnectionPool] = {}
 _pools_lock = threading.Lock()
-
-
-def _forget_pools() -> None:
-    """A forked child must not write into its parent's sockets."""
-    global _pools_lock  # noqa: PLW0603 - the parent may have held it when it forked
-    _pools_lock = threading.Lock()
-    _pools.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pools)
 
 
 def pool_of(origin: Origin) -> httpcore.ConnectionPool:

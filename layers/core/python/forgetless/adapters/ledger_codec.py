@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import orjson
@@ -13,6 +12,7 @@ import orjson
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Memory, Message, MessageRef
+from forgetless.domain.memory_fields import STORED, Kind
 from forgetless.domain.scope import Scope
 
 __all__ = [
@@ -34,23 +34,13 @@ __all__ = [
 #: Marks a body that only the standard library reads back as it was; white space, so it stays JSON.
 _STANDARD = b" "
 
-_MEMORY_FIELDS = frozenset(field.name for field in fields(Memory))
-
-_DEFAULTS: tuple[tuple[str, Any], ...] = (
-    ("position", 0),
-    ("metadata", {}),
-    ("role", None),
-    ("actor_id", None),
-    ("attributed_to", None),
-    ("categories", ()),
-    ("expiration_date", None),
-    ("extracted", False),
-    ("superseded_by", None),
-    ("deleted", False),
-    ("immutable", False),
-    ("recorded_at", None),
-    ("event_id", ""),
-)
+#: A memory's fields by how a body holds them: always, as a list of pairs, as a list of texts.
+_MEMORY_FIELDS = frozenset(field.name for field in STORED)
+_REQUIRED = tuple(field.name for field in STORED if field.required and field.kind is not Kind.SCOPE)
+_REFS = tuple(field.name for field in STORED if field.kind is Kind.REFS)
+_TEXTS = tuple(field.name for field in STORED if field.kind is Kind.TEXTS)
+#: The others, with what they hold when they have no value.
+_DEFAULTS = tuple((field.name, field.empty()) for field in STORED if not field.required and field.kind is not Kind.REFS)
 
 
 def to_blob(text: str) -> bytes:
@@ -95,20 +85,13 @@ def scope_columns(scope: Scope) -> tuple[bytes | None, bytes | None, bytes | Non
 def dump_memory(memory: Memory) -> bytes:
     """Everything but the tenant; fields at their default are left out."""
     scope = memory.scope
-    body: dict[str, Any] = {
-        "id": memory.id,
-        "version": memory.version,
-        "text": memory.text,
-        "created_at": memory.created_at,
-        "updated_at": memory.updated_at,
-        "job_id": memory.job_id,
-        "scope": (scope.user_id, scope.agent_id, scope.app_id, scope.run_id),
-    }
+    body: dict[str, Any] = {name: getattr(memory, name) for name in _REQUIRED}
+    body["scope"] = (scope.user_id, scope.agent_id, scope.app_id, scope.run_id)
     for name, default in _DEFAULTS:
         value = getattr(memory, name)
         if value != default:
             body[name] = value
-    for name in ("context", "sources"):
+    for name in _REFS:
         refs: tuple[MessageRef, ...] = getattr(memory, name)
         if refs:
             body[name] = [(ref.job_id, ref.position) for ref in refs]
@@ -119,9 +102,10 @@ def load_memory(tenant: str, body: bytes) -> Memory:
     """The memory of `dump_memory`."""
     values = load(body)
     values["scope"] = Scope(tenant, *values["scope"])
-    if "categories" in values:
-        values["categories"] = tuple(values["categories"])
-    for name in ("context", "sources"):
+    for name in _TEXTS:
+        if name in values:
+            values[name] = tuple(values[name])
+    for name in _REFS:
         if name in values:
             values[name] = tuple(MessageRef(*ref) for ref in values[name])
     try:

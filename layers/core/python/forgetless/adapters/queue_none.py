@@ -18,7 +18,4 @@ class NoQueue:
 
     def hide(self, receipt: str, *, seconds: float) -> None:
         del receipt, seconds
-        self.ping()
-
-    def ping(self) -> None:
         raise QueueError("FORGETLESS_QUEUE_URL is not set")

@@ -72,15 +72,6 @@ class SqsQueue:
         except (BotoCoreError, ClientError) as error:
             raise QueueError(f"the queue did not hide a message ({_reason(error)})") from error
 
-    def ping(self) -> None:
-        """Asks for the queue's ARN; needs the permission sqs:GetQueueAttributes."""
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
-        try:
-            self._sqs().get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["QueueArn"])
-        except (BotoCoreError, ClientError) as error:
-            raise QueueError(f"the queue does not answer ({_reason(error)})") from error
-
     def _sqs(self) -> SQSClient:
         """The client, made at first use: boto3 costs a third of a second of a cold start."""
         with self._lock:

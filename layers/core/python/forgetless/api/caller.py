@@ -10,10 +10,13 @@ from fastapi import Depends
 from starlette.requests import Request
 from starlette.types import Scope
 
+from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.keys import ApiKey
+from forgetless.service.access.limited_ledger import NOT_ITS_WORK
 
 if TYPE_CHECKING:
     from forgetless.service.access.rate_limit import RateLimiter
+    from forgetless.service.request_services import RequestServices
     from forgetless.service.services import Services
 
 __all__ = ["OPEN_PATHS", "Caller", "CurrentCaller", "get_caller", "key_of", "set_caller", "set_idempotency_key"]
@@ -37,10 +40,20 @@ class Caller:
     rates: RateLimiter | None = None
 
     @property
-    def services(self) -> Services:
-        """The use cases, for a key with limits within these; the first call of an environment builds them."""
+    def services(self) -> RequestServices:
+        """The use cases of requests, for a limited key within its limits.
+
+        The first call of an environment builds them.
+        """
         services = self.build_services()
         return services.limited_to(self.key.users) if self.key is not None and self.key.users else services
+
+    @property
+    def all_services(self) -> Services:
+        """The use cases of operators too, which concern the whole tenant; raises ForbiddenError for a limited key."""
+        if self.key is not None and self.key.users:
+            raise ForbiddenError(NOT_ITS_WORK)
+        return self.build_services()
 
     @property
     def tenant(self) -> str:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from forgetless.api.caller import get_caller, set_idempotency_key
 from forgetless.api.routing import Route, Runner
 from forgetless.domain.errors import ForgetlessError, InvalidRequestError
-from forgetless.ports.ledger import IdempotencyRecord
+from forgetless.ports.request_ledger import IdempotencyRecord
 from forgetless.service.access.idempotency import StoredAnswer, job_name
 
 __all__ = ["MAX_KEY_CHARS", "Idempotency", "fingerprint"]

@@ -1,24 +1,59 @@
-"""Changes of a memory: from what a client asks in any dialect to a checked request."""
+"""Adds and changes of memories: from what a client asks in any dialect to a checked request."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Protocol
 
 from fastapi import Header
 
 from forgetless.api.field_checks import check_expiration_date, check_metadata
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.memory import Memory
-from forgetless.service.requests import UpdateRequest
+from forgetless.domain.memory_fields import GIVEN, Dialect
+from forgetless.domain.scope import Scope
+from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
 
-__all__ = ["IfMatch", "check_no_if_match", "etag", "expected_versions", "update_request"]
+__all__ = [
+    "IfMatch",
+    "add_request",
+    "check_no_if_match",
+    "check_something_changes",
+    "etag",
+    "expected_versions",
+    "update_request",
+]
 
 #: The request header; None where it was not sent.
 IfMatch = Annotated[str | None, Header()]
 
+#: Fields of an add whose form is checked here; pydantic has checked the types of all.
+_CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "metadata": check_metadata,
+    "expiration_date": check_expiration_date,
+}
 _ENTITY_TAG = re.compile(r'\s*(?:"(\d{1,18})"|(\d{1,18}))\s*')
+
+
+class AddBody(Protocol):
+    """What every dialect's body of an add has, beside the fields that the table says are given there."""
+
+    metadata: dict[str, Any] | None
+    expiration_date: str | None
+
+
+def add_request(
+    dialect: Dialect, body: AddBody, scope: Scope, messages: Iterable[IncomingMessage], *, infer: bool
+) -> AddRequest:
+    """What all dialects have in common of an add; raises InvalidRequestError naming the field that is wrong."""
+    given = {}
+    for field in GIVEN:
+        value = getattr(body, field.name) if dialect in field.given else None
+        if value is not None:
+            check = _CHECKS.get(field.name)
+            given[field.name] = value if check is None else check(value)
+    return AddRequest(scope, tuple(messages), infer, **given)
 
 
 def update_request(
@@ -43,6 +78,13 @@ def update_request(
         clear_expiration=clear_expiration,
         expected_versions=versions,
     )
+
+
+def check_something_changes(request: UpdateRequest, message: str) -> UpdateRequest:
+    """The request; raises InvalidRequestError with the dialect's own message where nothing is to change."""
+    if request.changes_nothing:
+        raise InvalidRequestError(message)
+    return request
 
 
 def expected_versions(if_match: str | None) -> frozenset[int] | None:

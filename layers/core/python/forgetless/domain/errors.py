@@ -199,7 +199,7 @@ class IndexUnavailableError(DependencyError):
 
 
 class IndexDamagedError(IndexUnavailableError):
-    """Milvus answers, and says that it cannot read or write what it holds."""
+    """Milvus answers, but it cannot read or write what it holds, or holds it with other fields than ours."""
 
 
 class LedgerError(DependencyError):

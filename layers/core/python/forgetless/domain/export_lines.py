@@ -15,6 +15,7 @@ from typing import Any
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, line_event_id
+from forgetless.domain.memory_fields import STORED, Kind
 from forgetless.domain.scope import Scope
 
 __all__ = ["HEADER", "event_line", "header_line", "is_header", "job_line", "parse_line", "read_record"]
@@ -89,13 +90,13 @@ def read_record(tenant: str, record: Mapping[str, Any]) -> Event | tuple[Job, li
 
 def _memory_body(memory: Memory) -> dict[str, Any]:
     body: dict[str, Any] = {}
-    for one in fields(Memory):
+    for one in STORED:
         value = getattr(memory, one.name)
-        if one.name == "scope":
-            body["scope"] = memory.scope.ids()
-        elif one.name in {"context", "sources"}:
+        if one.kind is Kind.SCOPE:
+            body[one.name] = memory.scope.ids()
+        elif one.kind is Kind.REFS:
             body |= {one.name: [[ref.job_id, ref.position] for ref in value]} if value else {}
-        elif not _is_default(one, value):
+        elif one.required or value != one.empty():
             body[one.name] = value
     return body
 
@@ -109,9 +110,11 @@ def _is_default(one: Field[Any], value: Any) -> bool:
 def _memory(tenant: str, body: Mapping[str, Any]) -> Memory:
     values = dict(body)
     values["scope"] = Scope(tenant, **values["scope"])
-    values["categories"] = tuple(values.get("categories", ()))
-    for name in ("context", "sources"):
-        values[name] = tuple(MessageRef(*ref) for ref in values.get(name, ()))
+    for one in STORED:
+        if one.kind is Kind.TEXTS:
+            values[one.name] = tuple(values.get(one.name, ()))
+        elif one.kind is Kind.REFS:
+            values[one.name] = tuple(MessageRef(*ref) for ref in values.get(one.name, ()))
     return Memory(**values)
 
 

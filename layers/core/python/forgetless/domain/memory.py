@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from forgetless.domain.memory_fields import STORED
 from forgetless.domain.scope import Scope
 from forgetless.domain.times import just_after
 
@@ -17,6 +18,7 @@ __all__ = [
     "MEMORY_ID",
     "Event",
     "EventKind",
+    "GivenFields",
     "Memory",
     "Message",
     "MessageRef",
@@ -75,9 +77,21 @@ class Message:
     name: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenFields:
+    """What an add may say of each memory that comes of it, beside the words: the fields that are `given`."""
+
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    expiration_date: str | None = None
+    immutable: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """One remembered statement as of one version; every change makes the next version."""
+    """One remembered statement as of one version; every change makes the next version.
+
+    What storing, the index, filters and answers make of each field stands in domain/memory_fields.py.
+    """
 
     id: str
     version: int
@@ -141,8 +155,8 @@ class Memory:
     def blanked(self, *, deleted: bool) -> Memory:
         """This version without its words, and without an event id that is a digest of them."""
         event_id = "" if self.event_id.startswith(LINE_EVENT) else self.event_id
-        without = replace(self, text="", metadata={}, categories=(), context=(), sources=())
-        return replace(without, deleted=deleted, event_id=event_id)
+        erased = {one.name: one.empty() for one in STORED if one.erased}
+        return replace(self, **erased, deleted=deleted, event_id=event_id)
 
 
 class EventKind(StrEnum):

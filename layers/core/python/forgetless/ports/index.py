@@ -14,7 +14,7 @@ from typing import Protocol
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.memory import Memory
 
-__all__ = ["Hit", "Index", "IndexRow"]
+__all__ = ["Hit", "Index", "IndexRow", "RequestIndex"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Hit:
     score: float
 
 
-class Index(Protocol):
-    """One collection for one embedding model, dimension and recipe version."""
+class RequestIndex(Protocol):
+    """What serving a request needs of a collection, which is for one embedding model, dimension and recipe."""
 
     def insert(self, rows: Sequence[IndexRow]) -> None:
         """Add rows; visible to the next search."""
@@ -47,16 +47,10 @@ class Index(Protocol):
     def drop_older(self, tenant: str, memories: Sequence[Memory]) -> None:
         """Remove each memory's rows of versions below the one given (of all versions when it is not live)."""
 
-    def drop_all(self, tenant: str | None = None) -> None:
-        """Remove every row of the tenant, or everything."""
+    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
+        """Up to `limit` rows by cosine, best first, of a superset of what `where` matches: the caller filters again."""
 
-    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> tuple[list[Hit], bool]:
-        """Up to `limit` rows by cosine, best first, of a superset of what `where` matches.
-
-        The flag tells whether `where` was expressed exactly; if not, the caller filters and widens.
-        """
-
-    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> tuple[list[Hit], bool]:
+    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
         """The same by BM25 over prepared words (joined by spaces); empty words find nothing."""
 
     def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[tuple[str, int]]) -> list[Hit]:
@@ -67,6 +61,13 @@ class Index(Protocol):
 
     def vectors(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[float]]:
         """The vectors of those rows that exist (a change of metadata alone reuses them)."""
+
+
+class Index(RequestIndex, Protocol):
+    """All of it: also what concerns every row of a tenant or of all, for sweep, `check` and `reindex`."""
+
+    def drop_all(self, tenant: str | None = None) -> None:
+        """Remove every row of the tenant, or everything."""
 
     def held(self, tenant: str, keys: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
         """Those of these rows that exist."""

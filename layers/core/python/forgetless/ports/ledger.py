@@ -1,44 +1,22 @@
-"""The ledger port: the truth about memories, jobs, keys and leases; SQLite embedded, DynamoDB deployed.
+"""The whole ledger port: what requests do (`forgetless.ports.request_ledger`), and what only operators do.
 
-Every method may raise LedgerError when the store cannot be reached, is full or stays locked; then nothing of the
-call has happened. All times are timestamps of `forgetless.domain.times`, given by the caller: no adapter reads a clock.
+Operators are the functions behind the queue and the schedule, the command line, authentication, and an administrator's
+export. What they do concerns keys or all tenants at once, or costs more than a request may cost. SQLite fulfils the
+port on one machine, DynamoDB where the service is deployed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from forgetless.domain.documents import Document
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
-from forgetless.domain.memory import Event, Memory, Message, MessageRef
-from forgetless.domain.scope import Scope
-from forgetless.ports.inspection import Inspection
+from forgetless.domain.memory import Event, Memory
+from forgetless.ports.request_ledger import RequestLedger
 
-__all__ = [
-    "DocumentStore",
-    "Entity",
-    "EventPage",
-    "IdempotencyRecord",
-    "IdempotencyStore",
-    "JobStore",
-    "KeyStore",
-    "LeaseStore",
-    "Ledger",
-    "MemoryPage",
-    "MemoryStore",
-    "MessageStore",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryPage:
-    """Some memories in order, and the cursor of the next page (None at the end)."""
-
-    items: tuple[Memory, ...]
-    cursor: str | None
+__all__ = ["EventPage", "Faults", "Inspection", "KeyStore", "Ledger", "Maintenance", "OperatorLedger", "Tally"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,176 +28,40 @@ class EventPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Entity:
-    """A user, agent, app or run (`kind` user/agent/app/run) with its live memories' count and times."""
+class Tally:
+    """Live memories, and memories of any state whose index is pending; not `exact`: there are at least so many."""
 
-    kind: str
-    id: str
-    total_memories: int
-    created_at: str
-    updated_at: str
+    live: int
+    pending: int
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class IdempotencyRecord:
-    """What is known of a key: the request's fingerprint; the answer, or None while it runs until `lease_until`."""
+class Faults:
+    """What is broken, one sentence each; and in words how much was looked at."""
 
-    fingerprint: str
-    lease_until: str
-    status: int | None = None
-    body: str | None = None
+    found: tuple[str, ...]
+    looked_at: str
 
-    def runs_as(self, began: IdempotencyRecord) -> bool:
-        """Whether this is still the record of the request that `began` so.
 
-        Who takes it over holds one with another lease.
+class Inspection(Protocol):
+    """Looks at the whole store that cost a bounded amount of work, for `forgetless check`."""
+
+    def tenants(self, *, limit: int) -> tuple[list[str], bool]:
+        """Up to `limit` tenants that have memories, deleted ones too, and whether these are all."""
+
+    def tally(self, tenant: str | None = None, *, limit: int) -> Tally:
+        """How many memories the tenant has (or all tenants); counting ends at about `limit` of them."""
+
+    def sample(self, tenant: str, *, limit: int) -> list[Memory]:
+        """Up to `limit` live memories of the tenant, taken from all over: old ones, new ones, some between."""
+
+    def faults(self, *, seconds: float, thorough: bool = False) -> Faults:
+        """What is broken inside the store itself, looked for during so many seconds.
+
+        `thorough` reads everything, as an administrator asks for; otherwise what is quick to see. Raises
+        LedgerDamagedError where nothing can be read at all.
         """
-        return self.status is None and (self.fingerprint, self.lease_until) == (began.fingerprint, began.lease_until)
-
-    def gives_way(self, other: IdempotencyRecord, *, now: str, over: IdempotencyRecord | None) -> bool:
-        """Whether this record, which has not expired, is abandoned, so that `other` may stand in its place."""
-        runs = self.status is None and self.fingerprint == other.fingerprint
-        return runs and (self.lease_until <= now or (over is not None and self.runs_as(over)))
-
-
-class MemoryStore(Protocol):
-    """Events and the current state of memories."""
-
-    def append(
-        self,
-        events: Sequence[Event],
-        *,
-        completing: Job | None = None,
-        messages: Sequence[Message] = (),
-        unique: bool = True,
-    ) -> None:
-        """Write all events, their memories' new state, `messages` and the job `completing`, or nothing.
-
-        A job that the ledger does not have yet is inserted (an add done in one go); one that it has is replaced
-        if it is not finished and its lease_owner is that of `completing`, else LeaseLostError and nothing is
-        written; one that the same owner has finished already stays as it is, and its events are repeats.
-        Messages that are there already are left alone.
-
-        An event that the ledger already holds is skipped, so a repeat is harmless; `domain.memory.is_repeat` says
-        what a repeat is. Any other event at a version that is taken is a conflict. Several events of one memory may
-        come in one call, in order. A memory's index is marked pending in the same transaction. DELETE blanks text,
-        metadata, categories and context in all the memory's events.
-        Raises VersionConflictError when a version is not the current one plus one, and DuplicateTextError when an
-        ADD with `extracted` has the text of another live extracted memory of its exact scope (not asked with
-        `unique=False`: an import repeats what another ledger allowed).
-        """
-
-    def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
-        """The current state (deleted and superseded too) of those ids that the tenant has; consistent."""
-
-    def history(self, tenant: str, memory_id: str) -> list[Event]:
-        """All events of a memory by version; empty when unknown."""
-
-    def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
-        """All events of up to `limit` memories, superseded and deleted ones too; what an export writes.
-
-        Memories come oldest first by (created_at, position, id), each with its events by version.
-        """
-
-    def list_memories(
-        self,
-        tenant: str,
-        ids: Mapping[str, str],
-        *,
-        limit: int,
-        cursor: str | None = None,
-        superseded: bool = False,
-    ) -> MemoryPage:
-        """Memories whose scope has all `ids` (none: the whole tenant), newest first by (created_at, position, id).
-
-        Live ones, with `superseded` also those superseded, never deleted ones. Reads its own writes.
-        """
-
-    def entities(self, tenant: str) -> list[Entity]:
-        """Every id of the tenant's live memories with its totals, sorted by (kind, id)."""
-
-    def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
-        """Memories (any state) whose index has been pending since before the time given, oldest first."""
-
-    def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
-        """Those of these memories whose index is pending; consistent."""
-
-    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
-        """The index holds exactly these versions now; a memory that has moved on stays pending.
-
-        `by_writer`: whoever made these versions says so, right after. One that was pending still when it moved on to
-        this version stays so: who made the version before may yet write its row, and die before taking it out again.
-        """
-
-    def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
-        """Mark every memory of the tenant (or of all) that is not deleted pending; returns how many: a rebuild."""
-
-
-class MessageStore(Protocol):
-    """Raw messages: context of short statements, source of extractions."""
-
-    def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
-        """Those that are still there."""
-
-    def job_messages(self, tenant: str, job_id: str) -> list[Message]:
-        """The messages of a job by position; empty once they are gone."""
-
-    def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
-        """The last `limit` messages of the exact scope with since <= created_at < before, oldest first."""
-
-    def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
-        """Remove messages for good; marks memories that carry them as context pending and drops them from context.
-
-        Returns how many messages were there. Repeating is harmless.
-        """
-
-    def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
-        """`erase_messages` for every message whose scope has all `ids` (none: the whole tenant)."""
-
-    def expire_messages(self, *, before: str, limit: int) -> int:
-        """Remove up to `limit` messages older than the time given (retention); context rows keep their words."""
-
-
-class JobStore(Protocol):
-    """Jobs and who runs them."""
-
-    def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
-        """Store a new job with its messages, atomically; when the id exists, change nothing and return that job."""
-
-    def job(self, tenant: str, job_id: str) -> Job | None:
-        """The job, or None."""
-
-    def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
-        """The tenant's jobs, newest first, and the next cursor."""
-
-    def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
-        """Make a PENDING job, or a RUNNING one whose lease has expired, RUNNING for `owner`; attempts + 1.
-
-        None when it is finished, unknown, or another's lease holds.
-        """
-
-    def update_job(self, job: Job, *, held: Job) -> bool:
-        """Replace the job if it still stands as `held`, which the writer has read; else False and no change.
-
-        It stands so while state, lease_owner, lease_until, attempts and updated_at are the same. So a job that has
-        ended meanwhile stays ended; only who has seen it FAILED may let it wait again.
-        """
-
-    def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
-        """RUNNING jobs with an expired lease and jobs PENDING since before the time given, oldest first."""
-
-
-class LeaseStore(Protocol):
-    """Leases by name: one writer at a time."""
-
-    def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
-        """Take or prolong the lease; False while another owner's has not expired."""
-
-    def lease_until(self, name: str) -> str | None:
-        """When the standing lease ends or has ended; None when nobody has one."""
-
-    def release_lease(self, name: str, *, owner: str) -> None:
-        """Give it up; harmless when it is not ours."""
 
 
 class KeyStore(Protocol):
@@ -235,67 +77,29 @@ class KeyStore(Protocol):
         """All keys of the tenant, revoked ones too, oldest first by (created_at, hash)."""
 
 
-class DocumentStore(Protocol):
-    """Small records by (tenant, kind, id)."""
+class Maintenance(Protocol):
+    """What sweep, the delivery of webhooks, the export and the command line do over the whole store."""
 
-    def put_document(self, document: Document) -> bool:
-        """Store version 1 of a new document, or the version after the one that is held; else False and no change.
+    def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
+        """All events of up to `limit` memories, superseded and deleted ones too; what an export writes.
 
-        A later version bears the `created_at` of the first: it tells a document from another one of the same id that
-        was deleted. The words of the version before are erased.
+        Memories come oldest first by (created_at, position, id), each with its events by version.
         """
 
-    def document(self, tenant: str, kind: str, id_: str) -> Document | None:
-        """The document, or None; consistent."""
+    def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
+        """Memories (any state) whose index has been pending since before the time given, oldest first."""
 
-    def documents(
-        self, tenant: str, kind: str, *, limit: int, cursor: str | None = None
-    ) -> tuple[list[Document], str | None]:
-        """The tenant's documents of a kind, newest first by (created_at, id), and the next cursor."""
+    def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
+        """Mark every memory of the tenant (or of all) that is not deleted pending; returns how many: a rebuild."""
+
+    def expire_messages(self, *, before: str, limit: int) -> int:
+        """Remove up to `limit` messages older than the time given (retention); context rows keep their words."""
+
+    def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
+        """RUNNING jobs with an expired lease and jobs PENDING since before the time given, oldest first."""
 
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         """Documents of any tenant whose `due_at` has come, the longest due first; may lag behind by seconds."""
-
-    def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
-        """Erase it for good; False when there was none."""
-
-
-class IdempotencyStore(Protocol):
-    """Answers by (tenant, name), where name holds method, path and the client's key."""
-
-    def begin_request(
-        self,
-        tenant: str,
-        name: str,
-        record: IdempotencyRecord,
-        *,
-        now: str,
-        expires_at: str,
-        over: IdempotencyRecord | None = None,
-    ) -> IdempotencyRecord | None:
-        """None when the record was stored and the caller may go on; else the record that stands.
-
-        A record that has expired, or that runs past its `lease_until` with the same fingerprint, is taken over; so is
-        `over`, which runs and whose work the caller knows to be in nobody's hands.
-        """
-
-    def finish_request(
-        self, tenant: str, name: str, record: IdempotencyRecord, *, began: IdempotencyRecord, expires_at: str
-    ) -> None:
-        """Keep the answer until `expires_at`, in the place of what the request `began` with.
-
-        Nothing is kept when another request has taken the record over, or when a memory that the answer names has
-        been deleted.
-        """
-
-    def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
-        """Forget what the request `began` with: it failed and may be tried again; another's record stays."""
-
-
-class Ledger(
-    MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, Inspection, Protocol
-):
-    """All of it, in one store, so that what belongs together is one transaction."""
 
     def tidy(self) -> int:
         """Finish or drop what processes that died left half-way; returns how many. For sweep."""
@@ -308,3 +112,11 @@ class Ledger(
 
     def close(self) -> None:
         """Release files and connections."""
+
+
+class OperatorLedger(KeyStore, Inspection, Maintenance, Protocol):
+    """What no request of a client does by itself."""
+
+
+class Ledger(RequestLedger, OperatorLedger, Protocol):
+    """All of it, in one store."""

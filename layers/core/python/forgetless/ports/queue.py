@@ -27,6 +27,3 @@ class JobQueue(Protocol):
 
         Raises QueueError, also for a message that is no longer hidden: somebody else may have it.
         """
-
-    def ping(self) -> None:
-        """Raise QueueError unless it answers now."""

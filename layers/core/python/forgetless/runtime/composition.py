@@ -12,6 +12,7 @@ from http import HTTPStatus
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.secrets_aws import secret
 from forgetless.domain.errors import DependencyError, InvalidRequestError
+from forgetless.domain.memory_fields import COLUMNS_VERSION
 from forgetless.domain.recipe import RECIPE_VERSION
 from forgetless.ports.embedder import Embedder
 from forgetless.ports.index import Index
@@ -27,20 +28,18 @@ __all__ = ["build_index", "build_ledger", "build_services", "collection_name", "
 
 _DAY_S = 86_400.0
 _HEALTH_TIMEOUT_S = 0.9
-
-
+#: The first requests of a server come at once, and lru_cache would let each of them build services of its own.
 _building = threading.Lock()
 
 
 def services() -> Services:
     """The environment's services, built at first use: connections must not be opened at init (SnapStart)."""
-    # The first requests of a server come at once; a cache alone would let each of them build services of its own.
     with _building:
-        return _built_services()
+        return _services()
 
 
 @lru_cache(maxsize=1)
-def _built_services() -> Services:
+def _services() -> Services:
     return build_services(load_settings())
 
 
@@ -69,9 +68,13 @@ def build_services(settings: Settings) -> Services:
 
 
 def collection_name(settings: Settings) -> str:
-    """One collection for each embedding model, dimension and recipe version."""
+    """One collection for each embedding model, dimension, recipe version and version of the columns.
+
+    The first version of the columns stands in no name, as there was only one at that time.
+    """
     model = re.sub(r"\W+", "_", settings.embedding_model)
-    return f"{settings.collection}_{model}_{settings.embedding_dimensions}_r{RECIPE_VERSION}"
+    columns = f"_c{COLUMNS_VERSION}" if COLUMNS_VERSION > 1 else ""
+    return f"{settings.collection}_{model}_{settings.embedding_dimensions}_r{RECIPE_VERSION}{columns}"
 
 
 def build_ledger(settings: Settings) -> Ledger:

@@ -35,61 +35,71 @@ def _setting(name: str, default: Any, about: str, *, secret: bool = False) -> An
 class Settings:
     """Everything that the environment decides."""
 
-    ledger: str = _setting("FORGETLESS_LEDGER", "sqlite", "Which ledger holds the truth: `sqlite` or `dynamodb`.")
-    ledger_path: str = _setting("FORGETLESS_LEDGER_PATH", ".forgetless/ledger.db", "The SQLite ledger's file.")
-    ledger_table: str = _setting("FORGETLESS_LEDGER_TABLE", "", "The DynamoDB ledger's table.")
+    ledger: str = _setting("FORGETLESS_LEDGER", "sqlite", "The ledger: `sqlite` or `dynamodb`.")
+    ledger_path: str = _setting("FORGETLESS_LEDGER_PATH", ".forgetless/ledger.db", "The file of the SQLite ledger.")
+    ledger_table: str = _setting("FORGETLESS_LEDGER_TABLE", "", "The table of the DynamoDB ledger.")
     milvus_uri: str = _setting(
         "FORGETLESS_MILVUS_URI", "http://127.0.0.1:19530", "Milvus: `unix:PATH` (Lite), `http://HOST:PORT`, or Zilliz."
     )
     milvus_token: str = _setting(
-        "FORGETLESS_MILVUS_TOKEN", "", "Milvus' token, `user:password` or Zilliz' key.", secret=True
+        "FORGETLESS_MILVUS_TOKEN", "", "The token for Milvus, `user:password`, or the key for Zilliz.", secret=True
     )
     milvus_timeout_s: float = _setting(
-        "FORGETLESS_MILVUS_TIMEOUT_S", 5.0, "Seconds until a call to Milvus is given up."
+        "FORGETLESS_MILVUS_TIMEOUT_S", 5.0, "Seconds after which a call to Milvus fails."
     )
     collection: str = _setting(
         "FORGETLESS_COLLECTION",
         "forgetless",
-        "The beginning of the collection's name; model, dimension and recipe follow.",
+        "The first part of the collection's name; model, dimension and recipe follow.",
     )
     embedder_url: str = _setting(
-        "FORGETLESS_EMBEDDER_URL", "http://127.0.0.1:7997", "The embedding service (OpenAI's contract)."
+        "FORGETLESS_EMBEDDER_URL", "http://127.0.0.1:7997", "The embedding service (OpenAI's API)."
     )
     embedder_api_key: str = _setting(
-        "FORGETLESS_EMBEDDER_API_KEY", "", "The embedding service's key, if it wants one.", secret=True
+        "FORGETLESS_EMBEDDER_API_KEY", "", "The key for the embedding service, if it needs one.", secret=True
     )
     embedder_timeout_s: float = _setting(
-        "FORGETLESS_EMBEDDER_TIMEOUT_S", 10.0, "Seconds until an embedding is given up, retries included."
+        "FORGETLESS_EMBEDDER_TIMEOUT_S", 10.0, "Seconds after which an embedding fails, retries included."
     )
     embedder_send_task: int = _setting(
-        "FORGETLESS_EMBEDDER_SEND_TASK", 1, "1 sends jina's `task` with texts; 0 for servers that refuse it (OpenAI's)."
+        "FORGETLESS_EMBEDDER_SEND_TASK",
+        1,
+        "1 sends jina's `task` with each text; use 0 for servers that refuse it (OpenAI's).",
     )
-    embedding_model: str = _setting("FORGETLESS_EMBEDDING_MODEL", "all-MiniLM-L6-v2", "The embedding model's name.")
-    embedding_dimensions: int = _setting("FORGETLESS_EMBEDDING_DIMENSIONS", 384, "The vectors' dimension.")
+    embedding_model: str = _setting(
+        "FORGETLESS_EMBEDDING_MODEL", "all-MiniLM-L6-v2", "The name of the embedding model."
+    )
+    embedding_dimensions: int = _setting("FORGETLESS_EMBEDDING_DIMENSIONS", 384, "The dimension of the vectors.")
     llm_base_url: str = _setting(
-        "OPENAI_BASE_URL", "", "An OpenAI-compatible API; this or FORGETLESS_LLM_MODEL configures an LLM."
+        "OPENAI_BASE_URL", "", "An OpenAI-compatible API. This or FORGETLESS_LLM_MODEL configures an LLM."
     )
     llm_model: str = _setting(
-        "FORGETLESS_LLM_MODEL", "", f"The chat model for extraction; with a base URL alone, {DEFAULT_LLM_MODEL}."
+        "FORGETLESS_LLM_MODEL", "", f"The chat model for extraction. If only the base URL is set: {DEFAULT_LLM_MODEL}."
     )
-    llm_api_key: str = _setting("OPENAI_API_KEY", "", "The LLM's key; alone it configures nothing.", secret=True)
+    llm_api_key: str = _setting(
+        "OPENAI_API_KEY", "", "The key for the LLM. It configures nothing by itself.", secret=True
+    )
     queue_url: str = _setting(
-        "FORGETLESS_QUEUE_URL", "", "The FIFO queue for jobs that run later; without one, sweep finds them."
+        "FORGETLESS_QUEUE_URL", "", "The FIFO queue for jobs that run later. Without a queue, sweep finds them."
     )
     message_retention_days: float = _setting(
-        "FORGETLESS_MESSAGE_RETENTION_DAYS", 0.0, "Days that raw messages are kept for context; 0 keeps them."
+        "FORGETLESS_MESSAGE_RETENTION_DAYS",
+        0.0,
+        "Days for which raw messages are kept as context; 0 keeps them forever.",
     )
     requests_per_minute: int = _setting(
-        "FORGETLESS_REQUESTS_PER_MINUTE", 0, "Requests a minute of one key, counted in each environment; 0: no limit."
+        "FORGETLESS_REQUESTS_PER_MINUTE",
+        0,
+        "Requests per minute of one key, counted in each environment; 0 means no limit.",
     )
     cors_origins: str = _setting(
-        "FORGETLESS_CORS_ORIGINS", "", "Origins whose pages may call the API, with commas between; `*` for all."
+        "FORGETLESS_CORS_ORIGINS", "", "Origins whose pages may call the API, separated by commas; `*` for all."
     )
     webhook_allow_private: int = _setting(
-        "FORGETLESS_WEBHOOK_ALLOW_PRIVATE", 0, "1 lets webhooks go to private addresses, this machine's too."
+        "FORGETLESS_WEBHOOK_ALLOW_PRIVATE", 0, "1 allows webhooks to private addresses, including this machine."
     )
     health_urls: str = _setting(
-        "FORGETLESS_HEALTH_URLS", "", "JSON object, name to URL, of further parts that /health asks."
+        "FORGETLESS_HEALTH_URLS", "", "More parts that /health checks: a JSON object from name to URL."
     )
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ConflictError
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import DocumentStore
+from forgetless.ports.request_ledger import DocumentStore
 from forgetless.service.conflict_retry import ConflictRetry
 
 __all__ = ["change_document", "put_within"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.jobs import Job
-from forgetless.domain.memory import EventKind, Memory
+from forgetless.domain.memory import EventKind, GivenFields, Memory
 from forgetless.domain.scope import Scope
 
 __all__ = [
@@ -36,14 +36,12 @@ class IncomingMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class AddRequest:
+class AddRequest(GivenFields):
     """One add; `timestamp` back-dates it, `queued` leaves the work to the queue."""
 
     scope: Scope
     messages: tuple[IncomingMessage, ...]
     infer: bool = True
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    expiration_date: str | None = None
     memory_type: str | None = None
     prompt: str | None = None
     agent_prompt: str | None = None
@@ -53,7 +51,6 @@ class AddRequest:
     categories: Mapping[str, str] | None = None
     #: Whether to choose from general ones where neither the add nor the project names any.
     categorised: bool = False
-    immutable: bool = False
     idempotency_key: str | None = None
     timestamp: str | None = None
     queued: bool = False
@@ -156,6 +153,12 @@ class UpdateRequest:
     timestamp: str | None = None
     #: Versions of which the memory must have one (If-Match); None: any.
     expected_versions: frozenset[int] | None = None
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether it names nothing that is to change."""
+        given = (self.text, self.metadata, self.expiration_date, self.timestamp)
+        return not self.clear_expiration and all(value is None for value in given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The filter compiler: from the AST to Milvus' filter expressions, every literal escaped, nothing else let in.
 
-An expression always finds a superset of what the filter matches. What Milvus versions do not express alike is left
-out, and the caller is told. Negation is pushed down to the conditions (Lite has no `not`); a condition on metadata
+An expression always finds a superset of what the filter matches, since callers filter again. What Milvus versions do
+not express alike is left out. Negation is pushed down to the conditions (Lite has no `not`); a condition on metadata
 is left out when negated, as versions differ on absent keys.
 """
 
@@ -34,26 +34,26 @@ class _Part:
     """One compiled piece: `text` is "" where it says nothing by itself, then `holds` tells which constant it is."""
 
     text: str = ""
-    exact: bool = True
     holds: bool = True
     depth: int = 1
 
 
 _EVERYTHING = _Part()
 _NOTHING = _Part(holds=False)
-_LEFT_OUT = _Part(exact=False)
+#: A condition that is not expressed lets every row pass.
+_LEFT_OUT = _EVERYTHING
 
 
-def compile_filter(where: Filter, tenant: str) -> tuple[str, bool]:
-    """The expression for `where` within the tenant, and whether it matches exactly what the evaluator does."""
+def compile_filter(where: Filter, tenant: str) -> str:
+    """The expression for `where` within the tenant; it finds at least the rows that the evaluator confirms."""
     only_tenant = f"tenant == {lit(key_text(tenant))}"
     part = _compile(where, negated=False)
     if len(part.text) > MAX_EXPRESSION_CHARS or part.depth > MAX_EXPRESSION_DEPTH:
-        return only_tenant, False
+        return only_tenant
     if part.text:
-        return f"{only_tenant} and {part.text}", part.exact
+        return f"{only_tenant} and {part.text}"
     # No version starts below 1: the constant `false` is not known to Lite.
-    return (only_tenant if part.holds else f"{only_tenant} and version < 0"), part.exact
+    return only_tenant if part.holds else f"{only_tenant} and version < 0"
 
 
 def lit(text: str) -> str:
@@ -82,25 +82,24 @@ def _compile(where: Filter, *, negated: bool) -> _Part:
 def _all(parts: Sequence[_Part]) -> _Part:
     if any(not part.text and not part.holds for part in parts):
         return _NOTHING
-    return _joined(" and ", [part for part in parts if part.text], exact=all(part.exact for part in parts))
+    return _joined(" and ", [part for part in parts if part.text])
 
 
 def _any(parts: Sequence[_Part]) -> _Part:
-    exact = all(part.exact for part in parts)
     if any(not part.text and part.holds for part in parts):
-        return _Part(exact=exact)
+        return _EVERYTHING
     texts = [part for part in parts if part.text]
-    return _joined(" or ", texts, exact=exact) if texts else _NOTHING
+    return _joined(" or ", texts) if texts else _NOTHING
 
 
-def _joined(word: str, parts: Sequence[_Part], *, exact: bool) -> _Part:
+def _joined(word: str, parts: Sequence[_Part]) -> _Part:
     """All parts joined in balanced pairs: a chain would nest as deep as it is long."""
     if len(parts) < 2:
-        return _Part(parts[0].text, exact, depth=parts[0].depth) if parts else _Part(exact=exact)
+        return parts[0] if parts else _EVERYTHING
     middle = len(parts) // 2
-    left = _joined(word, parts[:middle], exact=exact)
-    right = _joined(word, parts[middle:], exact=exact)
-    return _Part(f"({left.text}{word}{right.text})", exact, depth=max(left.depth, right.depth) + 1)
+    left = _joined(word, parts[:middle])
+    right = _joined(word, parts[middle:])
+    return _Part(f"({left.text}{word}{right.text})", depth=max(left.depth, right.depth) + 1)
 
 
 def _condition(field: Field, operator: Operator, value: Any, *, negated: bool) -> _Part:
@@ -112,8 +111,9 @@ def _condition(field: Field, operator: Operator, value: Any, *, negated: bool) -
         return _LEFT_OUT if negated else _categories(operator, value)
     if field.name in TIMES and operator in _SIGNS:
         return _ordered(field.name, _SIGNS[operator], value, negated=negated)
-    # Rows hold the words of a text, not itself.
-    if field.name != "text" and operator in (Operator.EQ, Operator.IN, Operator.EXISTS):
+    # Not every field has a column: rows hold the words of a text, for one, and not the text.
+    has_column = field.name in KEYED or field.name in TIMES
+    if has_column and operator in (Operator.EQ, Operator.IN, Operator.EXISTS):
         return _equality(field.name, operator, value, negated=negated)
     return _LEFT_OUT
 
@@ -154,7 +154,7 @@ def _categories(operator: Operator, value: Any) -> _Part:
     # Longer or odd categories are not in the row, which then is not complete.
     literals = [lit(one) for one in wanted if isinstance(one, str) and key_text(one) == one]
     if not literals:
-        return _Part("complete == false", exact=False)
+        return _Part("complete == false")
     return _complete([f"array_contains_any(categories, [{', '.join(literals)}])"])
 
 
@@ -170,8 +170,8 @@ def _metadata(name: str, operator: Operator, value: Any) -> _Part:
 
 
 def _complete(conditions: Sequence[str]) -> _Part:
-    """Any of the conditions; rows that had to leave something out pass too, so this is never exact."""
-    return _joined(" or ", [_Part(text) for text in ("complete == false", *conditions)], exact=False)
+    """Any of the conditions; rows that had to leave something out pass too."""
+    return _joined(" or ", [_Part(text) for text in ("complete == false", *conditions)])
 
 
 def _scalar(value: Any) -> str | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from typing import Any
 
 from forgetless.adapters.index_milvus.schema import prepare_collection
 from forgetless.adapters.secrets_aws import Secret, shown
+from forgetless.domain.backoff import Backoff
 from forgetless.domain.errors import IndexDamagedError, IndexUnavailableError
 
 __all__ = ["Collection"]
@@ -23,8 +23,9 @@ _STARTING = "has not been init"
 #: What Milvus says when its own data fails it: an internal error, and one of its segments' reader.
 _DAMAGED = frozenset({5, 2000})
 _ATTEMPTS = 4
-_PAUSE_SECONDS = 0.01
-_STARTING_PAUSE_SECONDS = 0.2
+#: Between them. The waits are fixed, because a Lite that is starting needs a certain time.
+_BACKOFF = Backoff(first_s=0.01, longest_s=0.03, least=1.0)
+_STARTING_BACKOFF = Backoff(first_s=0.2, longest_s=0.6, least=1.0)
 #: Lite's words for a collection without rows: BM25's mean length of nothing, and vectors that were never there.
 _EMPTY = ("Invalid sparse row: NaN", "Growing segment loss raw data")
 
@@ -36,8 +37,8 @@ _GRPC_OPTIONS = {
 }
 
 _lock = threading.Lock()
-_clients: dict[tuple[int, str, str], Any] = {}
-_users: dict[tuple[int, str, str], int] = {}
+_clients: dict[tuple[str, str], Any] = {}
+_users: dict[tuple[str, str], int] = {}
 
 
 def _acquire(uri: str, token: str, timeout_s: float) -> Any:
@@ -45,7 +46,7 @@ def _acquire(uri: str, token: str, timeout_s: float) -> Any:
 
     # It logs whole expressions, which hold clients' values; what fails is raised anyway.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-    key = (os.getpid(), uri, token)
+    key = (uri, token)
     with _lock:
         if key not in _clients:
             _clients[key] = MilvusClient(uri=uri, token=token, timeout=timeout_s, grpc_options=_GRPC_OPTIONS)
@@ -54,7 +55,7 @@ def _acquire(uri: str, token: str, timeout_s: float) -> Any:
 
 
 def _release(uri: str, token: str) -> None:
-    key = (os.getpid(), uri, token)
+    key = (uri, token)
     with _lock:
         _users[key] = _users.get(key, 0) - 1
         if _users[key] <= 0 and (client := _clients.pop(key, None)) is not None:
@@ -113,20 +114,20 @@ class Collection:
     def _call(self, operation: str, arguments: dict[str, Any]) -> Any:
         from pymilvus import MilvusException  # noqa: PLC0415
 
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in range(_ATTEMPTS):
             try:
                 return self._once(operation, arguments)
             except MilvusException as exc:
                 text = str(exc)
                 if exc.code in _NOT_READY:
                     self._prepared = False
-                elif any(reason in text for reason in _EMPTY) and attempt > 1:
+                elif any(reason in text for reason in _EMPTY) and attempt > 0:
                     return []
                 elif not any(reason in text for reason in (_BM25_RACE, _STARTING, *_EMPTY)):
                     raise
-                if attempt == _ATTEMPTS:
+                if attempt == _ATTEMPTS - 1:
                     raise
-                time.sleep(attempt * (_STARTING_PAUSE_SECONDS if _STARTING in text else _PAUSE_SECONDS))
+                time.sleep((_STARTING_BACKOFF if _STARTING in text else _BACKOFF).wait_s(attempt))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _once(self, operation: str, arguments: dict[str, Any]) -> Any:

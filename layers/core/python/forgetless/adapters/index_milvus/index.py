@@ -84,15 +84,13 @@ class MilvusIndex:
         else:
             self._collection.call("delete", filter=_within(tenant))
 
-    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> tuple[list[Hit], bool]:
-        expression, exact = compile_filter(where, tenant)
-        return self._search(_DENSE, list(vector), expression, limit), exact
+    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
+        return self._search(_DENSE, list(vector), compile_filter(where, tenant), limit)
 
-    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> tuple[list[Hit], bool]:
+    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
         if not words.strip():
-            return [], True
-        expression, exact = compile_filter(where, tenant)
-        return self._search(_WORDS, cut(words), expression, limit), exact
+            return []
+        return self._search(_WORDS, cut(words), compile_filter(where, tenant), limit)
 
     def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[tuple[str, int]]) -> list[Hit]:
         return self._score(_DENSE, list(vector), tenant, keys)
@@ -177,7 +175,7 @@ class MilvusIndex:
 
 
 def _within(tenant: str) -> str:
-    return compile_filter(EVERYTHING, tenant)[0]
+    return compile_filter(EVERYTHING, tenant)
 
 
 def _key_expressions(tenant: str, keys: Sequence[tuple[str, int]]) -> Iterator[str]:

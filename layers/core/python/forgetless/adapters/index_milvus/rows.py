@@ -14,6 +14,7 @@ from typing import Any
 
 from forgetless.domain.limits import INT64
 from forgetless.domain.memory import Memory
+from forgetless.domain.memory_fields import FIELDS, Kind
 from forgetless.domain.recipe import is_same_vector
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.ports.index import IndexRow
@@ -32,13 +33,14 @@ __all__ = [
     "split_pk",
 ]
 
-#: Fields compared for equality only, by the attribute that they hold.
-KEYED = {
-    name: "memory_id" if name == "id" else name
-    for name in ("id", "hash", "role", "actor_id", "attributed_to", "user_id", "agent_id", "app_id", "run_id")
-}
+_COLUMNS = {field.name: field for field in FIELDS if field.column}
 #: Times in fixed width, whose text order is their order.
-TIMES = frozenset({"created_at", "updated_at", "expiration_date"})
+TIMES = frozenset(name for name, field in _COLUMNS.items() if field.kind in {Kind.TIME, Kind.DAY})
+#: Fields compared for equality only: the attribute, and the column that holds it.
+KEYED = {
+    **{name: field.column for name, field in _COLUMNS.items() if name not in TIMES},
+    **{name: name for name in SCOPE_IDS},
+}
 #: All that `row_of` writes.
 COMPARED = (
     "tenant",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from forgetless.adapters.index_milvus.rows import KEYED, MAX_CATEGORIES, MAX_KEY_BYTES, MAX_WORDS_BYTES, TIMES
+from forgetless.domain.errors import IndexDamagedError
 
 __all__ = ["BM25_B", "BM25_K1", "prepare_collection"]
 
@@ -16,9 +17,14 @@ _PK_BYTES = MAX_KEY_BYTES + 40
 
 
 def prepare_collection(client: Any, name: str, *, dimensions: int, timeout_s: float) -> None:
-    """Leave the collection with its indexes, loaded; others may do the same now, or have stopped halfway."""
-    if not client.has_collection(name, timeout=timeout_s):
-        schema = _schema(client, dimensions)
+    """Leave the collection with its indexes, loaded; others may do the same now, or have stopped halfway.
+
+    Raises IndexDamagedError when it exists with other fields than ours: no row could be written to it.
+    """
+    schema = _schema(client, dimensions)
+    if client.has_collection(name, timeout=timeout_s):
+        _check_fields(client.describe_collection(name, timeout=timeout_s), schema.to_dict())
+    else:
         _unless_done(
             lambda: client.create_collection(name, schema=schema, consistency_level="Strong", timeout=timeout_s),
             lambda: client.has_collection(name, timeout=timeout_s),
@@ -28,6 +34,28 @@ def prepare_collection(client: Any, name: str, *, dimensions: int, timeout_s: fl
         if not exists():
             _unless_done(partial(client.create_index, name, indexes, timeout=timeout_s), exists)
     client.load_collection(name, timeout=timeout_s)
+
+
+def _check_fields(found: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Compare names, types and the vector's dimensions; Milvus versions describe the rest each in its own way."""
+    here, wanted = _types(found), _types(ours)
+    missing = [name for name in wanted if name not in here]
+    unknown = [name for name in here if name not in wanted]
+    other = [name for name in wanted if name in here and here[name] != wanted[name]]
+    differences = {"missing": missing, "unknown": unknown, "of another type": other}
+    if any(differences.values()):
+        named = "; ".join(f"{what}: {', '.join(names)}" for what, names in differences.items() if names)
+        raise IndexDamagedError(
+            f"the index's collection has other fields than this version of Forgetless writes ({named}); "
+            "drop and rebuild it with `forgetless reindex --afresh` (`make reindex ARGS=--afresh`)"
+        )
+
+
+def _types(schema: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    return {
+        field["name"]: (int(field["type"]), int((field.get("params") or {}).get("dim", 0)))
+        for field in schema["fields"]
+    }
 
 
 def _has_index(client: Any, name: str, field: str, *, timeout_s: float) -> bool:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_dynamodb.failures import RetryableError, classify
+from forgetless.domain.backoff import Backoff, Tries
 from forgetless.domain.errors import LedgerError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-__all__ = ["Client", "Pause"]
+__all__ = ["Client"]
 
 #: Seconds for a connection and for an answer.
 CONNECT_TIMEOUT_S = 2.0
@@ -24,29 +24,12 @@ READ_TIMEOUT_S = 5.0
 #: Threads of one process that talk at once.
 _CONNECTIONS = 50
 
-_FIRST_WAIT_S = 0.01
-_LONGEST_WAIT_S = 0.5
+#: Between the tries of a call.
+BACKOFF = Backoff(first_s=0.01, longest_s=0.5)
 
 #: Where boto3 itself reads an endpoint from.
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
 _AWS_HOST = re.compile(r"(?:^|\.)amazonaws\.com(?:\.cn)?$")
-
-
-class Pause:
-    """Waits between tries: longer each time, with jitter, until its patience is used up."""
-
-    def __init__(self, patience_s: float) -> None:
-        self._give_up = time.monotonic() + patience_s
-        self._wait = _FIRST_WAIT_S
-
-    def over(self) -> bool:
-        """Sleep and say False, or say True when there is no time left."""
-        wait = random.uniform(self._wait / 4, self._wait)
-        if time.monotonic() + wait >= self._give_up:
-            return True
-        time.sleep(wait)
-        self._wait = min(2 * self._wait, _LONGEST_WAIT_S)
-        return False
 
 
 class Client:
@@ -58,7 +41,7 @@ class Client:
         self.table = table
         self.patience_s = patience_s
         self._endpoint_url = endpoint_url
-        self._made: tuple[int, DynamoDBClient] | None = None
+        self._made: DynamoDBClient | None = None
         self._closed = False
         self._lock = threading.Lock()
 
@@ -70,32 +53,35 @@ class Client:
         """
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-        pause = Pause(self.patience_s)
+        tries = self.tries()
         while True:
             try:
                 answer: dict[str, Any] = getattr(self._dynamodb(), operation)(**parameters)
             except (BotoCoreError, ClientError) as error:
                 failure = classify(error, self.table)
-                if not isinstance(failure, RetryableError) or pause.over():
+                if not isinstance(failure, RetryableError) or not tries.again():
                     raise failure from error
             else:
                 return answer
+
+    def tries(self) -> Tries:
+        """The tries of one call, for whoever must repeat more than a single operation."""
+        return Tries(BACKOFF, patience_s=self.patience_s, clock=SystemClock())
 
     def close(self) -> None:
         """Close the connections; later calls are refused."""
         with self._lock:
             self._closed = True
             if self._made is not None:
-                self._made[1].close()
+                self._made.close()
 
     def _dynamodb(self) -> DynamoDBClient:
         with self._lock:
             if self._closed:
                 raise LedgerError(f"the ledger {self.table} is closed")
-            # A forked child must not speak on its parent's connections.
-            if self._made is None or self._made[0] != os.getpid():
-                self._made = (os.getpid(), self._make())
-            return self._made[1]
+            if self._made is None:
+                self._made = self._make()
+            return self._made
 
     def _make(self) -> DynamoDBClient:
         import boto3  # noqa: PLC0415 - a third of a second of a cold start

@@ -17,7 +17,7 @@ __all__ = ["DocumentStore"]
 
 
 class DocumentStore(Store):
-    """See `forgetless.ports.ledger.DocumentStore`."""
+    """See `forgetless.ports.request_ledger.DocumentStore`."""
 
     def put_document(self, document: Document) -> bool:
         return self._units.run(lambda unit: _put(unit, document), once=True)

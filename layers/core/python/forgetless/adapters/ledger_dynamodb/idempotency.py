@@ -10,13 +10,13 @@ from forgetless.adapters.ledger_dynamodb import item_keys
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.memory import MEMORY_ID
-from forgetless.ports.ledger import IdempotencyRecord
+from forgetless.ports.request_ledger import IdempotencyRecord
 
 __all__ = ["IdempotencyStore", "drop"]
 
 
 class IdempotencyStore(Store):
-    """See `forgetless.ports.ledger.IdempotencyStore`."""
+    """See `forgetless.ports.request_ledger.IdempotencyStore`."""
 
     def begin_request(
         self,

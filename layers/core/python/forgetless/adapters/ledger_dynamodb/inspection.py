@@ -19,7 +19,7 @@ from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.memory import Memory
-from forgetless.ports.inspection import Faults, Tally
+from forgetless.ports.ledger import Faults, Tally
 
 __all__ = ["InspectionStore"]
 
@@ -32,7 +32,7 @@ _LOOKED_AT, _PORTION = 200, 20
 
 
 class InspectionStore(Store):
-    """See `forgetless.ports.inspection.Inspection`."""
+    """See `forgetless.ports.ledger.Inspection`."""
 
     def tenants(self, *, limit: int) -> tuple[list[str], bool]:
         heads, whole = self._scanned()

@@ -26,7 +26,7 @@ _BETWEEN = b"\n"
 
 
 class JobStore(Store):
-    """See `forgetless.ports.ledger.JobStore`."""
+    """See `forgetless.ports.request_ledger.JobStore`."""
 
     def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
         return self._units.run(lambda unit: _insert(unit, job, messages))

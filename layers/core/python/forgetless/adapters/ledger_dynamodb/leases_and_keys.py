@@ -11,7 +11,7 @@ __all__ = ["KeyStore", "LeaseStore"]
 
 
 class LeaseStore(Store):
-    """See `forgetless.ports.ledger.LeaseStore`."""
+    """See `forgetless.ports.request_ledger.LeaseStore`."""
 
     def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
         def take(unit: Unit) -> bool:

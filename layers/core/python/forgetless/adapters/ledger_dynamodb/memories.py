@@ -11,7 +11,6 @@ from itertools import islice
 from forgetless.adapters.ledger_codec import from_blob, from_cursor, load_memory, to_cursor
 from forgetless.adapters.ledger_dynamodb import (
     append,
-    export_order,
     item_keys,
     jobs,
     list_entries,
@@ -20,12 +19,13 @@ from forgetless.adapters.ledger_dynamodb import (
 )
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
-from forgetless.adapters.ledger_dynamodb.table import Between, portions
+from forgetless.adapters.ledger_dynamodb.table import Between, Table, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message
-from forgetless.ports.ledger import Entity, EventPage, MemoryPage
+from forgetless.ports.ledger import EventPage
+from forgetless.ports.request_ledger import Entity, MemoryPage
 
 __all__ = ["MemoryStore"]
 
@@ -36,7 +36,7 @@ _MORE = 20
 
 
 class MemoryStore(Store):
-    """See `forgetless.ports.ledger.MemoryStore`."""
+    """See `forgetless.ports.request_ledger.MemoryStore`."""
 
     def append(
         self,
@@ -59,7 +59,7 @@ class MemoryStore(Store):
         return [Event(EventKind(item["kind"]), load_memory(tenant, body)) for item, body in found]
 
     def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
-        ids, following = export_order.page(self._table, tenant, limit, cursor)
+        ids, following = _export_page(self._table, tenant, limit, cursor)
         return EventPage(tuple(event for id_ in ids for event in self.history(tenant, id_)), following)
 
     def list_memories(
@@ -179,3 +179,21 @@ def _mark_unindexed(unit: Unit, heads: Sequence[Key], at: str) -> int:
         if "pending" not in item:
             unit.put(key, append.mark_pending(item, append.memory_of(unit, item), at))
     return count
+
+
+def _export_page(table: Table, tenant: str, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
+    """The ids of the `limit` memories that follow the cursor in the order of exports, and the next cursor.
+
+    Deleted memories are among them.
+    """
+    after = list_entries.LOWEST if cursor is None else str(from_cursor(cursor, str)[0])
+    partitions = [
+        pk for table_ in (list_entries.LIST, list_entries.GONE) for pk in item_keys.partitions(table_, tenant, "tenant")
+    ]
+    streams = [table.query(pk, Between(after, list_entries.HIGHEST), page=limit + 1) for pk in partitions]
+    merged = heapq.merge(*streams, key=lambda item: str(item["sk"]))
+    # By sort key: a memory that is deleted meanwhile may stand in both lists.
+    found = {str(item["sk"]): item for item in islice((one for one in merged if one["sk"] != after), limit + 2)}
+    shown = list(found.items())[:limit]
+    following = to_cursor(shown[-1][0]) if len(found) > limit else None
+    return [from_blob(item["memory"]) for _, item in shown], following

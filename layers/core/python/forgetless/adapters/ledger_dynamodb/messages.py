@@ -23,7 +23,7 @@ _PORTION = 50
 
 
 class MessageStore(Store):
-    """See `forgetless.ports.ledger.MessageStore`."""
+    """See `forgetless.ports.request_ledger.MessageStore`."""
 
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
         items = self._table.read(item_keys.message(tenant, ref) for ref in refs).values()

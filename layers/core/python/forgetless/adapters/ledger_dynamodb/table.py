@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from forgetless.adapters.ledger_dynamodb import item_keys, schema
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item, from_wire, to_wire
-from forgetless.adapters.ledger_dynamodb.client import Client, Pause
+from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.domain.errors import LedgerError
 
@@ -72,7 +72,7 @@ class Table:
         """Those items that are there, with what is staged on them."""
         found: dict[Key, Item] = {}
         for portion in portions(dict.fromkeys(wanted), _BATCH):
-            pause = Pause(self.client.patience_s)
+            tries = self.client.tries()
             left: Mapping[str, Any] = _batch(self.client.table, portion)
             while left:
                 answer = self.call("batch_get_item", RequestItems=left)
@@ -80,7 +80,7 @@ class Table:
                     item = from_wire(attributes)
                     found[key_of(item)] = item
                 left = answer.get("UnprocessedKeys") or {}
-                if left and pause.over():
+                if left and not tries.again():
                     raise LedgerError(f"the ledger's table {self.client.table} is at its limit", retry_after=5)
         return found
 

@@ -19,7 +19,7 @@ from forgetless.adapters.ledger_dynamodb.table import Table
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Unit
 from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
-from forgetless.ports.ledger import Entity
+from forgetless.ports.request_ledger import Entity
 
 __all__ = ["change", "correct", "counters", "read"]
 

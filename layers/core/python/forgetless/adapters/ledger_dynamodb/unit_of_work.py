@@ -14,7 +14,6 @@ from typing import TypeVar
 
 from forgetless.adapters.ledger_dynamodb import item_keys, staged_commit
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
-from forgetless.adapters.ledger_dynamodb.client import Pause
 from forgetless.adapters.ledger_dynamodb.failures import ContendedError, LockedError
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.staged_commit import Write
@@ -155,7 +154,7 @@ class Units:
             raise
 
     def _run(self, work: Callable[[Unit], T], *, once: bool) -> T:
-        pause = Pause(self.table.client.patience_s)
+        tries = self.table.client.tries()
         while True:
             unit = Unit(self.table)
             try:
@@ -166,7 +165,7 @@ class Units:
                 self.stages.settle(locked.stage)
             except ContendedError:
                 pass
-            if pause.over():
+            if not tries.again():
                 raise LedgerError(f"others keep changing what this call writes to {self.table.client.table}; try again")
 
     def _write(self, unit: Unit, *, once: bool) -> bool:

@@ -1,23 +1,21 @@
-"""SQLite connections for many threads and processes: one for each thread, transactions, retries, forks."""
+"""SQLite connections for many threads and processes: one for each thread, transactions, retries."""
 
 from __future__ import annotations
 
-import os
-import random
 import sqlite3
 import stat
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from forgetless.adapters.ledger_sqlite.failures import failure_of
+from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_sqlite.schema import migrate
 from forgetless.adapters.ledger_sqlite.usage_lock import Presence
-from forgetless.adapters.ledger_sqlite.write_doubt import WriteDoubt
-from forgetless.domain.errors import LedgerError
+from forgetless.adapters.ledger_sqlite.write_health import WriteHealth
+from forgetless.domain.backoff import Backoff, Tries
+from forgetless.domain.errors import LedgerDamagedError, LedgerError
 
 __all__ = ["Connections", "Store"]
 
@@ -26,12 +24,13 @@ T = TypeVar("T")
 #: What another connection's lock looks like; PROTOCOL is a race while the shared WAL index is opened.
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
-_FIRST_WAIT_S = 0.001
-_LONGEST_WAIT_S = 0.025
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+#: Between looks at a lock that another process holds.
+_BACKOFF = Backoff(first_s=0.001, longest_s=0.025)
 
 
 class _Connection:
-    """A thread's connection; its lock is held while it is used, so that a fork or `close` waits for the end."""
+    """A thread's connection; its lock is held while it is used, so that `close` waits for the end."""
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.raw = raw
@@ -55,7 +54,7 @@ class Connections:
 
     def __init__(self, path: Path | str, *, busy_timeout_s: float) -> None:
         self._path = Path(path)
-        self.doubt = WriteDoubt(self._path)
+        self.write_health = WriteHealth(self._path)
         self._busy_timeout_s = busy_timeout_s
         self._local = threading.local()
         self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
@@ -66,7 +65,6 @@ class Connections:
         #: Threads of this process queue here rather than poll the file's lock.
         self._writing = threading.Lock()
         self._opening = threading.Lock()
-        _instances.add(self)
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work`, which only reads; several statements that must agree go into one `BEGIN`."""
@@ -80,7 +78,7 @@ class Connections:
         try:
             result = self._retry(lambda left: self._write_once(work, durable, left))
         except LedgerError:
-            self.doubt.note_failure()
+            self.write_health.note_failure()
             raise
         if self._scrub_due:
             self.scrub()
@@ -102,22 +100,19 @@ class Connections:
         self._presence.leave()
 
     def _retry(self, attempt: Callable[[float], T]) -> T:
-        give_up = time.monotonic() + self._busy_timeout_s
-        wait = _FIRST_WAIT_S
+        tries = Tries(_BACKOFF, patience_s=self._busy_timeout_s, clock=SystemClock())
         while True:
             try:
-                return attempt(give_up - time.monotonic())
+                return attempt(tries.left_s)
             except OSError as error:
-                raise failure_of(self._path, error) from error
+                raise _failure_of(self._path, error) from error
             except sqlite3.Error as error:
                 if not _is_lock(error):
-                    raise failure_of(self._path, error) from error
-                if time.monotonic() >= give_up:
+                    raise _failure_of(self._path, error) from error
+                if not tries.again():
                     raise LedgerError(
                         f"the ledger {self._path.name} stayed locked for {self._busy_timeout_s:g} s"
                     ) from error
-            time.sleep(random.uniform(wait / 4, wait))
-            wait = min(2 * wait, _LONGEST_WAIT_S)
 
     def _write_once(self, work: Callable[[sqlite3.Connection], T], durable: bool, left: float) -> T:
         if not self._writing.acquire(timeout=max(0.0, left)):
@@ -149,18 +144,6 @@ class Connections:
                 self._open.add(connection)
             self._local.connection = connection
         return connection
-
-    def before_fork(self) -> None:
-        """SQLite's own notes of who holds which lock would be wrong in the child: nothing may be open at a fork."""
-        self._writing.acquire()
-        self._opening.acquire()
-        for connection in list(self._open):
-            connection.close()
-
-    def after_fork(self) -> None:
-        """Let parent and child open anew."""
-        self._opening.release()
-        self._writing.release()
 
 
 class Store:
@@ -215,23 +198,20 @@ def _is_lock(error: sqlite3.Error) -> bool:
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _LOCKED
 
 
-_instances: weakref.WeakSet[Connections] = weakref.WeakSet()
-_forking: list[Connections] = []
-_one_fork = threading.Lock()
-
-
-def _before_fork() -> None:
-    _one_fork.acquire()
-    _forking.extend(_instances)
-    for connections in _forking:
-        connections.before_fork()
-
-
-def _after_fork() -> None:
-    while _forking:
-        _forking.pop().after_fork()
-    _one_fork.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+def _failure_of(path: Path, error: OSError | sqlite3.Error) -> LedgerError:
+    """The error to raise for one that is not a lock, in a user's words: what is wrong with the file, and what to do."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if isinstance(error, OSError) or code == sqlite3.SQLITE_CANTOPEN:
+        reason = "it is a folder" if path.is_dir() else getattr(error, "strerror", None) or str(error)
+        return LedgerError(
+            f"the ledger {path.name} cannot be opened ({reason}): FORGETLESS_LEDGER_PATH must name a file in a folder "
+            "that can be written to"
+        )
+    if code in _DAMAGED:
+        return LedgerDamagedError(
+            f"the ledger {path.name} is damaged ({error}): restore a backup with "
+            "`make restore FILE=... ARGS=--replace` (`forgetless restore FILE --replace`), or give up all memories "
+            "with `make reset-data`",
+            reason=str(error),
+        )
+    return LedgerError(f"the ledger {path.name} failed: {error}")

@@ -25,7 +25,7 @@ Key = tuple[bytes, str, bytes]
 
 
 class DocumentStore(Store):
-    """See `forgetless.ports.ledger.DocumentStore`."""
+    """See `forgetless.ports.request_ledger.DocumentStore`."""
 
     def put_document(self, document: Document) -> bool:
         return self._connections.write(lambda db: _put(db, document), durable=True)

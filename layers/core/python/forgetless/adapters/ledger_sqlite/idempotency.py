@@ -8,7 +8,7 @@ from forgetless.adapters.ledger_codec import from_blob, to_blob
 from forgetless.adapters.ledger_sqlite import blobs
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.memory import MEMORY_ID
-from forgetless.ports.ledger import IdempotencyRecord
+from forgetless.ports.request_ledger import IdempotencyRecord
 
 __all__ = ["IdempotencyStore", "drop"]
 
@@ -27,7 +27,7 @@ Key = tuple[bytes, bytes]
 
 
 class IdempotencyStore(Store):
-    """See `forgetless.ports.ledger.IdempotencyStore`."""
+    """See `forgetless.ports.request_ledger.IdempotencyStore`."""
 
     def begin_request(
         self,

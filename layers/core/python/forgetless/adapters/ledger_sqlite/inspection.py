@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from forgetless.adapters.ledger_codec import from_blob, load_memory, to_blob
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.memory import Memory
-from forgetless.ports.inspection import Faults, Tally
+from forgetless.ports.ledger import Faults, Tally
 
 __all__ = ["InspectionStore", "counts_of"]
 
@@ -65,7 +65,7 @@ _COUNTED = ("texts", "memories", "events", "messages", "jobs", "documents", "key
 
 
 class InspectionStore(Store):
-    """See `forgetless.ports.inspection.Inspection`."""
+    """See `forgetless.ports.ledger.Inspection`."""
 
     def tenants(self, *, limit: int) -> tuple[list[str], bool]:
         rows = self._connections.read(lambda db: db.execute(_TENANTS, (limit + 1,)).fetchall())

@@ -32,7 +32,7 @@ _SELECT = "SELECT jobs.body, texts.body FROM jobs CROSS JOIN texts USING (text_i
 
 
 class JobStore(Store):
-    """See `forgetless.ports.ledger.JobStore`."""
+    """See `forgetless.ports.request_ledger.JobStore`."""
 
     def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
         return self._connections.write(lambda db: _insert(db, job, messages), durable=True)

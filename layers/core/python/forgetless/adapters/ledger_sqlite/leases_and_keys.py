@@ -19,7 +19,7 @@ ON CONFLICT (name) DO UPDATE SET owner = ?2, until = ?3 WHERE owner = ?2 OR unti
 
 
 class LeaseStore(Store):
-    """See `forgetless.ports.ledger.LeaseStore`."""
+    """See `forgetless.ports.request_ledger.LeaseStore`."""
 
     def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
         params = (to_blob(name), to_blob(owner), until, now)

@@ -48,10 +48,10 @@ class SqliteLedger(
 
     def ping(self) -> None:
         self._connections.read(lambda db: db.execute("SELECT 1 FROM memories LIMIT 1").fetchone())
-        if self._connections.doubt:
+        if self._connections.write_health.in_doubt:
             self._connections.write(_try_to_write, durable=True)
             self._connections.write(lambda db: db.execute("DELETE FROM leases WHERE name = ?", (_TRIAL,)), durable=True)
-            self._connections.doubt.note_success()
+            self._connections.write_health.note_success()
 
     def close(self) -> None:
         self._connections.close()

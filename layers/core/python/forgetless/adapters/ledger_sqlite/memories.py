@@ -12,7 +12,8 @@ from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.errors import LeaseLostError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message
-from forgetless.ports.ledger import Entity, EventPage, MemoryPage
+from forgetless.ports.ledger import EventPage
+from forgetless.ports.request_ledger import Entity, MemoryPage
 
 __all__ = ["MemoryStore"]
 
@@ -25,7 +26,7 @@ _READ_MANY = {size: f"{_READ}({', '.join('?' * size)})" for size in _READ_SIZES}
 
 
 class MemoryStore(Store):
-    """See `forgetless.ports.ledger.MemoryStore`."""
+    """See `forgetless.ports.request_ledger.MemoryStore`."""
 
     def append(
         self,

@@ -45,7 +45,7 @@ AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.tenant = ?1 AND job_id = ?
 
 
 class MessageStore(Store):
-    """See `forgetless.ports.ledger.MessageStore`."""
+    """See `forgetless.ports.request_ledger.MessageStore`."""
 
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
         rows = self._connections.read(lambda db: _read(db, tenant, refs))

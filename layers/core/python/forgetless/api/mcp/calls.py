@@ -6,21 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from forgetless.api.caller import Caller
-from forgetless.api.field_checks import (
-    check_expiration_date,
-    check_identifiers,
-    check_json,
-    check_metadata,
-    check_moment,
-)
+from forgetless.api.field_checks import check_identifiers, check_json, check_moment
 from forgetless.api.mcp import serialize
 from forgetless.api.mcp import wire as given
-from forgetless.api.memory_requests import update_request
+from forgetless.api.memory_requests import add_request, update_request
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
 from forgetless.domain.filters.parse import parse_filter
+from forgetless.domain.memory_fields import Dialect
 from forgetless.domain.scope import Scope
-from forgetless.service.requests import AddRequest, IncomingMessage, SearchRequest
+from forgetless.service.requests import IncomingMessage, SearchRequest
 
 __all__ = [
     "Connection",
@@ -60,17 +55,10 @@ def add_memory(connection: Connection, asked: given.AddMemory) -> serialize.Adde
     said = [given.Message(role="user", content=asked.text)] if asked.text is not None else asked.messages or []
     if not any(message.content.strip() for message in said):
         raise InvalidRequestError("text and messages must not be empty: say what to remember.")
-    expiration_date = asked.expiration_date
     caller = connection.caller
-    outcome = caller.services.add.add(
-        AddRequest(
-            scope=Scope(caller.tenant, **connection.ids(asked)),
-            messages=tuple(IncomingMessage(message.role, message.content) for message in said),
-            infer=asked.infer,
-            metadata=check_metadata(asked.metadata or {}),
-            expiration_date=None if expiration_date is None else check_expiration_date(expiration_date),
-        )
-    )
+    scope = Scope(caller.tenant, **connection.ids(asked))
+    messages = (IncomingMessage(message.role, message.content) for message in said)
+    outcome = caller.services.add.add(add_request(Dialect.MCP, asked, scope, messages, infer=asked.infer))
     return serialize.Added(
         results=[
             serialize.AddedMemory(id=one.id, memory=one.memory, version=one.version, event=one.event)

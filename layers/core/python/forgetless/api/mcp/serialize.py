@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from forgetless.domain.memory import Memory
-from forgetless.ports.ledger import Entity
+from forgetless.domain.memory_fields import Dialect, labels
+from forgetless.ports.request_ledger import Entity
 
 __all__ = [
     "Added",
@@ -21,6 +22,9 @@ __all__ = [
     "shown_entities",
     "shown_memory",
 ]
+
+#: Fields shown as they are; `FoundMemory` describes each.
+_LABELS = labels(Dialect.MCP)
 
 
 class AddedMemory(BaseModel):
@@ -109,12 +113,10 @@ def shown_memory(memory: Memory, score: float | None = None) -> FoundMemory:
         agent_id=scope.agent_id or None,
         app_id=scope.app_id or None,
         run_id=scope.run_id or None,
-        role=memory.role,
         categories=list(memory.categories) or None,
-        expiration_date=memory.expiration_date,
-        superseded_by=memory.superseded_by,
         created_at=memory.created_at,
         updated_at=memory.updated_at,
+        **{name: getattr(memory, name) for name in _LABELS},
     )
 
 

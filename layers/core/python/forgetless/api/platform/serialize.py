@@ -9,12 +9,16 @@ from typing import Any
 
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Memory, Message
+from forgetless.domain.memory_fields import Dialect, labels
 from forgetless.domain.times import seconds_between
-from forgetless.ports.ledger import Entity
+from forgetless.ports.request_ledger import Entity
 from forgetless.service.requests import AddedMemory, HistoryItem, ScoredMemory
 
 __all__ = ["added_item", "entity_item", "entity_number", "event_item", "history_item", "memory_item", "search_item"]
 
+#: Fields shown as they are, null where they have no value: in two places, as the Platform orders its keys.
+_TERMS = ("expiration_date", "immutable")
+_LABELS = labels(Dialect.PLATFORM, "attributed_to", "role", "actor_id", apart=_TERMS)
 #: Whole numbers up to here are exact in JavaScript.
 _NUMBERS = 2**53
 
@@ -32,12 +36,9 @@ def memory_item(memory: Memory, fields: Collection[str] | None = None) -> dict[s
         "created_at": memory.created_at,
         "updated_at": memory.updated_at,
         "recorded_at": memory.recorded_at or memory.created_at,
-        "expiration_date": memory.expiration_date,
-        "immutable": memory.immutable,
+        **{name: getattr(memory, name) for name in _TERMS},
         "structured_attributes": _attributes(memory.created_at),
-        "attributed_to": memory.attributed_to,
-        "role": memory.role,
-        "actor_id": memory.actor_id,
+        **{name: getattr(memory, name) for name in _LABELS},
         "replaced_by": memory.superseded_by,
         "lifecycle_state": "active" if memory.live else "superseded",
         "synthesized": False,

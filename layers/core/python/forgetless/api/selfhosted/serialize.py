@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from forgetless.domain.memory import Memory
-from forgetless.ports.ledger import Entity
+from forgetless.domain.memory_fields import Dialect, labels
+from forgetless.ports.request_ledger import Entity
 from forgetless.service.requests import AddedMemory, AddOutcome, HistoryItem, ScoredMemory
 
 __all__ = [
@@ -17,6 +18,9 @@ __all__ = [
     "raw_item",
     "search_item",
 ]
+
+#: Fields shown only where they have a value; `superseded_by` is ours.
+_LABELS = labels(Dialect.SELFHOSTED, "actor_id", "role", "attributed_to", "expiration_date", "superseded_by")
 
 
 def add_answer(outcome: AddOutcome) -> dict[str, Any]:
@@ -122,16 +126,12 @@ def _times(memory: Memory) -> dict[str, str]:
 
 
 def _labels(memory: Memory) -> dict[str, str]:
-    """What is shown only where it is there; `superseded_by` is ours."""
+    """What is shown only where it has a value."""
     scope = memory.scope
-    labels = {
+    shown = {
         "user_id": scope.user_id,
         "agent_id": scope.agent_id,
         "run_id": scope.run_id,
-        "actor_id": memory.actor_id,
-        "role": memory.role,
-        "attributed_to": memory.attributed_to,
-        "expiration_date": memory.expiration_date,
-        "superseded_by": memory.superseded_by,
+        **{name: getattr(memory, name) for name in _LABELS},
     }
-    return {name: value for name, value in labels.items() if value}
+    return {name: value for name, value in shown.items() if value}

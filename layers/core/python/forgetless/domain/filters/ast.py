@@ -6,25 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from forgetless.domain.memory_fields import FIELDS, Dialect
 from forgetless.domain.scope import SCOPE_IDS
 
 __all__ = ["ATTRIBUTES", "EVERYTHING", "And", "Compare", "Field", "Filter", "Not", "Operator", "Or"]
 
 #: Names that address the memory itself; every other name addresses its metadata.
-ATTRIBUTES = frozenset(
-    {
-        "id",
-        "hash",
-        "created_at",
-        "updated_at",
-        "role",
-        "actor_id",
-        "attributed_to",
-        "expiration_date",
-        "categories",
-        *SCOPE_IDS,
-    }
-)
+ATTRIBUTES = frozenset({*SCOPE_IDS, *(field.name for field in FIELDS if Dialect.SELFHOSTED in field.filtered)})
 
 
 class Operator(StrEnum):

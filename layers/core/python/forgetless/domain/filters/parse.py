@@ -10,71 +10,55 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from forgetless.domain.errors import FilterError
-from forgetless.domain.filters.ast import ATTRIBUTES, And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.filters.ast import ATTRIBUTES, Compare, Field, Filter, Operator
+from forgetless.domain.filters.grammar import (
+    MAX_CONDITIONS,
+    MAX_DEPTH,
+    MAX_LIST_VALUES,
+    ORDER,
+    FilterParser,
+    Wording,
+    check_printable,
+    read_iso_time,
+)
 from forgetless.domain.limits import INT64
-from forgetless.domain.times import timestamp
+from forgetless.domain.memory_fields import FIELDS, Kind
+from forgetless.domain.times import date_of
 
-__all__ = ["MAX_CONDITIONS", "MAX_DEPTH", "MAX_LIST_VALUES", "parse_filter"]
-
-#: How deep AND, OR and NOT may nest.
-MAX_DEPTH = 16
-#: How many conditions one filter may have.
-MAX_CONDITIONS = 400
-#: How many values one `in` or `nin` may list.
-MAX_LIST_VALUES = 1000
+__all__ = ["parse_filter"]
 
 #: Operators by the names that clients write; the wildcard has its own sign.
 _OPERATORS = {operator.value: operator for operator in Operator if operator is not Operator.EXISTS}
-_ORDER = frozenset({Operator.GT, Operator.GTE, Operator.LT, Operator.LTE})
 _LISTS = frozenset({Operator.IN, Operator.NIN})
 _TEXTS = frozenset({Operator.CONTAINS, Operator.ICONTAINS})
-_TIMES = frozenset({"created_at", "updated_at"})
-_LOGIC = ("AND", "OR", "NOT")
 
 
 def parse_filter(raw: Mapping[str, Any]) -> Filter:
     """The AST of `raw`; an empty object lets everything pass. Raises FilterError, naming the key and the fix."""
-    return _Parser().group(raw, depth=1)
+    return _Parser().group(raw)
 
 
-class _Parser:
+class _Parser(FilterParser):
     def __init__(self) -> None:
-        self._conditions = 0
+        super().__init__(
+            Wording(
+                no_object=lambda raw: f'a filter must be an object such as {{"user_id": "alice"}}, not {_kind(raw)}',
+                too_deep=f"the filter nests deeper than {MAX_DEPTH} levels; flatten it",
+                too_many=f"the filter has more than {MAX_CONDITIONS} conditions; use in with a list",
+                no_list=lambda value: f", not {_kind(value)}",
+                lists=(list, tuple),
+            )
+        )
 
-    def group(self, raw: Any, *, depth: int) -> Filter:
-        if not isinstance(raw, Mapping):
-            raise FilterError(f'a filter must be an object such as {{"user_id": "alice"}}, not {_kind(raw)}')
-        if depth > MAX_DEPTH:
-            raise FilterError(f"the filter nests deeper than {MAX_DEPTH} levels; flatten it")
-        items: list[Filter] = []
-        for key, value in raw.items():
-            if not isinstance(key, str):
-                raise FilterError(f"filter keys must be text, not {_kind(key)}")
-            items.extend(self._entry(key, value, depth))
-        return items[0] if len(items) == 1 else And(tuple(items))
-
-    def _entry(self, key: str, value: Any, depth: int) -> list[Filter]:
-        if key in _LOGIC:
-            return [self._logic(key, value, depth)]
+    def conditions(self, key: Any, value: Any) -> list[Filter]:
+        if not isinstance(key, str):
+            raise FilterError(f"filter keys must be text, not {_kind(key)}")
         if key == "metadata" and isinstance(value, Mapping):
             return [c for name, v in value.items() for c in self._field(Field(str(name), metadata=True), v)]
         return self._field(Field(key, metadata=key not in ATTRIBUTES), value)
-
-    def _logic(self, key: str, value: Any, depth: int) -> Filter:
-        if key == "NOT" and isinstance(value, Mapping):
-            return Not(self.group(value, depth=depth + 1))
-        if not isinstance(value, list | tuple):
-            raise FilterError(f"{key} needs a list of conditions, not {_kind(value)}")
-        if not value and key != "AND":
-            raise FilterError(f"{key} needs at least one condition")
-        items = tuple(self.group(item, depth=depth + 1) for item in value)
-        if key == "AND":
-            return And(items)
-        return Or(items) if key == "OR" else Not(Or(items))
 
     def _field(self, field: Field, value: Any) -> list[Filter]:
         if isinstance(value, Mapping):
@@ -99,9 +83,7 @@ class _Parser:
         return self._counted(Compare(field, operator, value))
 
     def _counted(self, condition: Compare) -> Compare:
-        self._conditions += 1
-        if self._conditions > MAX_CONDITIONS:
-            raise FilterError(f"the filter has more than {MAX_CONDITIONS} conditions; use in with a list")
+        self.count()
         return condition
 
 
@@ -125,7 +107,7 @@ def _operand(field: Field, operator: Operator, value: Any) -> Any:
         raise FilterError(f"{name}: numbers must be finite")
     if isinstance(value, int) and value not in INT64:
         raise FilterError(f"{name}: whole numbers must lie within 64 bits")
-    if operator in _ORDER and (value is None or isinstance(value, bool)):
+    if operator in ORDER and (value is None or isinstance(value, bool)):
         raise FilterError(f"{name}: {operator} needs text or a number, not {_kind(value)}")
     if operator is Operator.ICONTAINS and not isinstance(value, str):
         raise FilterError(f"{name}: icontains needs text, not {_kind(value)}")
@@ -140,9 +122,7 @@ def _attribute_operand(name: str, operator: Operator, value: Any) -> str:
         raise FilterError(f"{name} is text; compare it with text, not with {_kind(value)}")
     normalise = _NORMALISERS.get(name)
     if normalise is None:
-        if any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) <= 0xDFFF for c in value):
-            raise FilterError(f"{name} must not hold control characters")
-        return value
+        return check_printable(name, value)
     if operator in _TEXTS:
         raise FilterError(f"{name} is a time; use gt, gte, lt, lte, eq, ne, in or nin, not {operator}")
     try:
@@ -151,16 +131,13 @@ def _attribute_operand(name: str, operator: Operator, value: Any) -> str:
         raise FilterError(f"{name}: {value[:40]!r} is no ISO-8601 date or time, such as 2026-01-31") from exc
 
 
-def _time(value: str) -> str:
-    moment = datetime.fromisoformat(value)
-    return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+def _day(value: str) -> str:
+    return date_of(read_iso_time(value))
 
 
-def _date(value: str) -> str:
-    return _time(value)[:10]
-
-
-_NORMALISERS: dict[str, Callable[[str], str]] = {**dict.fromkeys(_TIMES, _time), "expiration_date": _date}
+_BY_KIND: dict[Kind, Callable[[str], str]] = {Kind.TIME: read_iso_time, Kind.DAY: _day}
+#: How the text of a filter becomes the form in which the field is stored.
+_NORMALISERS = {field.name: _BY_KIND[field.kind] for field in FIELDS if field.kind in _BY_KIND}
 
 
 def _kind(value: Any) -> str:

@@ -12,19 +12,27 @@ from typing import Any
 
 from forgetless.domain.errors import FilterError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
-from forgetless.domain.filters.parse import MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_VALUES
+from forgetless.domain.filters.grammar import (
+    LOGIC,
+    MAX_CONDITIONS,
+    MAX_DEPTH,
+    MAX_LIST_VALUES,
+    ORDER,
+    FilterParser,
+    Wording,
+    check_printable,
+    read_iso_time,
+)
+from forgetless.domain.memory_fields import FIELDS, Dialect, Kind
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.domain.times import timestamp
 
 __all__ = ["KEYS", "parse_moment", "parse_platform_filter"]
 
-_LOGIC = ("AND", "OR", "NOT")
-#: The times, and the field of a memory behind each name.
-_TIMES = {"created_at": "created_at", "updated_at": "updated_at", "timestamp": "created_at"}
 _TEXTS = ("text", "keywords", "keywords_search")
-#: Everything that may stand at the top of an object.
-KEYS = (
-    *_LOGIC,
+#: What the Platform lets stand at the top of an object, in its order.
+_PLATFORM_KEYS = (
+    *LOGIC,
     *SCOPE_IDS,
     "created_at",
     "updated_at",
@@ -37,14 +45,17 @@ KEYS = (
     "memory_ids",
     "keywords",
 )
+_FILTERED = tuple(field for field in FIELDS if Dialect.PLATFORM in field.filtered)
+#: Everything that may stand there: fields that the Platform does not know come last.
+KEYS = (*_PLATFORM_KEYS, *(field.name for field in _FILTERED if field.name not in _PLATFORM_KEYS))
 
-_ORDER = {op.value: op for op in (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)}
+_ORDER = {operator.value: operator for operator in ORDER}
 _DAY_CHARS = len("2026-01-31")
 
 
 def parse_platform_filter(raw: Any) -> Filter:
     """The AST of `raw`; raises FilterError."""
-    return _Parser().group(raw, 1)
+    return _Parser().group(raw)
 
 
 def parse_moment(name: str, value: Any) -> str:
@@ -53,48 +64,30 @@ def parse_moment(name: str, value: Any) -> str:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return timestamp(datetime.fromtimestamp(value, UTC))
         if isinstance(value, str):
-            moment = datetime.fromisoformat(value.strip())
-            return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+            return read_iso_time(value.strip())
     except (ValueError, OverflowError, OSError):
         pass
     raise FilterError(f"{name} must be Unix seconds or an ISO-8601 date or time, such as 2026-01-31T12:00:00Z")
 
 
-class _Parser:
+class _Parser(FilterParser):
     def __init__(self) -> None:
-        self._conditions = 0
+        super().__init__(
+            Wording(
+                no_object=lambda _: 'filters must be an object, such as {"user_id": "alice"}',
+                too_deep=f"filters nest deeper than {MAX_DEPTH} levels; flatten them",
+                too_many=f"filters have more than {MAX_CONDITIONS} conditions; use in with a list",
+                no_list=lambda _: "",
+            )
+        )
 
-    def group(self, raw: Any, depth: int) -> Filter:
-        if not isinstance(raw, Mapping):
-            raise FilterError('filters must be an object, such as {"user_id": "alice"}')
-        if depth > MAX_DEPTH:
-            raise FilterError(f"filters nest deeper than {MAX_DEPTH} levels; flatten them")
-        items = tuple(self._entry(key, value, depth) for key, value in raw.items())
-        return items[0] if len(items) == 1 else And(items)
-
-    def _entry(self, key: str, value: Any, depth: int) -> Filter:
-        if key in _LOGIC:
-            return self._logic(key, value, depth)
+    def conditions(self, key: Any, value: Any) -> list[Filter]:
         compiler = _COMPILERS.get(key)
         if compiler is None:
             raise FilterError(f"Top-level key must be a logical operator or an allowed field: {list(KEYS)}")
         condition = compiler(key, value)
-        self._conditions += _size(condition)
-        if self._conditions > MAX_CONDITIONS:
-            raise FilterError(f"filters have more than {MAX_CONDITIONS} conditions; use in with a list")
-        return condition
-
-    def _logic(self, key: str, value: Any, depth: int) -> Filter:
-        if key == "NOT" and isinstance(value, Mapping):
-            return Not(self.group(value, depth + 1))
-        if not isinstance(value, list):
-            raise FilterError(f"{key} needs a list of conditions")
-        if not value and key != "AND":
-            raise FilterError(f"{key} needs at least one condition")
-        items = tuple(self.group(item, depth + 1) for item in value)
-        if key == "AND":
-            return And(items)
-        return Or(items) if key == "OR" else Not(Or(items))
+        self.count(_size(condition))
+        return [condition]
 
 
 def _entity(name: str, value: Any) -> Filter:
@@ -113,7 +106,7 @@ def _entity(name: str, value: Any) -> Filter:
 
 
 def _time(name: str, value: Any) -> Filter:
-    field = Field(_TIMES[name])
+    field = Field("created_at" if name == "timestamp" else name)
     return _conditions(
         name,
         value,
@@ -128,7 +121,7 @@ def _time(name: str, value: Any) -> Filter:
     )
 
 
-def _expiration(name: str, value: Any) -> Filter:
+def _day_field(name: str, value: Any) -> Filter:
     field = Field(name)
     return _conditions(
         name,
@@ -188,12 +181,20 @@ def _memory_ids(name: str, value: Any) -> Filter:
     return Compare(Field("id"), Operator.IN, tuple(_text(name, one) for one in _list(name, ids)))
 
 
+#: How a field of the table is compared, by what it holds.
+_BY_KIND: dict[Kind, Callable[[str, Any], Filter]] = {
+    Kind.STRING: _entity,
+    Kind.TEXT: _entity,
+    Kind.TIME: _time,
+    Kind.DAY: _day_field,
+    Kind.TEXTS: _categories,
+}
+
 _COMPILERS: dict[str, Callable[[str, Any], Filter]] = {
     **dict.fromkeys(SCOPE_IDS, _entity),
-    **dict.fromkeys(_TIMES, _time),
+    **{field.name: _BY_KIND[field.kind] for field in _FILTERED},
     **dict.fromkeys(_TEXTS, _words),
-    "expiration_date": _expiration,
-    "categories": _categories,
+    "timestamp": _time,
     "metadata": _metadata,
     "memory_ids": _memory_ids,
 }
@@ -256,19 +257,13 @@ def _id(name: str, value: Any) -> str:
         raise FilterError(f"{name} must be text that is not empty")
     if value.strip() == "*":
         raise FilterError(f'{name}: "*" stands alone, as {{"{name}": "*"}}')
-    return _printable(name, value.strip())
+    return check_printable(name, value.strip())
 
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise FilterError(f"{name} must be text that is not empty")
-    return _printable(name, value)
-
-
-def _printable(name: str, value: str) -> str:
-    if any(ord(char) < 32 or ord(char) == 127 or 0xD800 <= ord(char) <= 0xDFFF for char in value):
-        raise FilterError(f"{name} must not hold control characters")
-    return value
+    return check_printable(name, value)
 
 
 def _scalar(name: str, value: Any) -> Any:

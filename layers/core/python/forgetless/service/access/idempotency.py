@@ -9,7 +9,7 @@ from forgetless.domain.errors import IdempotencyInProgressError, IdempotencyMism
 from forgetless.domain.jobs import job_id_for
 from forgetless.domain.times import later, wait_s
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import IdempotencyRecord, IdempotencyStore, JobStore
+from forgetless.ports.request_ledger import IdempotencyRecord, IdempotencyStore, JobStore
 
 __all__ = ["RUNNING_S", "IdempotencyService", "StoredAnswer", "job_name"]
 

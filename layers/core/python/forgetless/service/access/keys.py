@@ -19,7 +19,8 @@ from forgetless.domain.errors import (
 from forgetless.domain.keys import ApiKey, Role, key_hash, key_prefix, new_key
 from forgetless.domain.times import seconds_between
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import DocumentStore, KeyStore
+from forgetless.ports.ledger import KeyStore
+from forgetless.ports.request_ledger import DocumentStore
 from forgetless.service.document_change import change_document
 
 __all__ = ["CACHE_S", "USED_RESOLUTION_S", "KeyService", "KeyStatus"]

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
 from forgetless.domain.memory import Memory
-from forgetless.ports.index import Hit, Index, IndexRow
+from forgetless.ports.index import Hit, IndexRow, RequestIndex
 
 __all__ = ["LimitedIndex"]
 
 
 class LimitedIndex:
-    """See `forgetless.ports.index.Index`; searches look at the rows of `users` alone, so that these fill the answer."""
+    """See `forgetless.ports.index.RequestIndex`; searches look at the rows of `users` alone.
 
-    def __init__(self, index: Index, users: Sequence[str]) -> None:
+    So these fill the answer.
+    """
+
+    def __init__(self, index: RequestIndex, users: Sequence[str]) -> None:
         self._index = index
         self._mine = Compare(Field("user_id"), Operator.IN, list(users))
 
-    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> tuple[list[Hit], bool]:
+    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
         return self._index.search_vector(tenant, vector, And((where, self._mine)), limit)
 
-    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> tuple[list[Hit], bool]:
+    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
         return self._index.search_words(tenant, words, And((where, self._mine)), limit)
 
     # The following name rows that a search or the ledger gave; both know the limits.
@@ -36,12 +38,6 @@ class LimitedIndex:
     def vectors(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[float]]:
         return self._index.vectors(tenant, keys)
 
-    def held(self, tenant: str, keys: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
-        return self._index.held(tenant, keys)
-
-    def unchanged(self, tenant: str, rows: Sequence[IndexRow]) -> set[tuple[str, int]]:
-        return self._index.unchanged(tenant, rows)
-
     def insert(self, rows: Sequence[IndexRow]) -> None:
         self._index.insert(rows)
 
@@ -50,18 +46,3 @@ class LimitedIndex:
 
     def drop_older(self, tenant: str, memories: Sequence[Memory]) -> None:
         self._index.drop_older(tenant, memories)
-
-    def drop_all(self, *_: object, **__: object) -> None:
-        raise ForbiddenError("This key is limited to certain users and may not do this.")
-
-    def count(self, *_: object, **__: object) -> int:
-        raise ForbiddenError("This key is limited to certain users and may not do this.")
-
-    def keys(self, *_: object, **__: object) -> list[tuple[str, int]]:
-        raise ForbiddenError("This key is limited to certain users and may not do this.")
-
-    def ping(self) -> None:
-        self._index.ping()
-
-    def close(self) -> None:
-        self._index.close()

@@ -1,24 +1,23 @@
 """LimitedLedger: the ledger as a key sees it that is limited to some users: the one place where that is enforced.
 
 Everything that the use cases read or write for such a key goes through here, so a route cannot forget it. What
-belongs to others does not exist (reads find nothing), and cannot be written (ForbiddenError). Work that no key asks
-for, such as sweeping, is refused altogether.
+belongs to others does not exist (reads find nothing), and cannot be written (ForbiddenError). What only operators do
+is not in its type; `api/caller.py` refuses the routes that need it.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NoReturn
 
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
-from forgetless.ports.ledger import Entity, EventPage, IdempotencyRecord, Ledger, MemoryPage
+from forgetless.ports.request_ledger import Entity, IdempotencyRecord, MemoryPage, RequestLedger
 
-__all__ = ["OF_MEMORIES", "SHARED_KINDS", "LimitedLedger"]
+__all__ = ["NOT_ITS_WORK", "OF_MEMORIES", "SHARED_KINDS", "LimitedLedger"]
 
 #: Kinds of documents that hold nothing of a user's, and that every key may read.
 SHARED_KINDS = frozenset({"project"})
@@ -26,14 +25,15 @@ SHARED_KINDS = frozenset({"project"})
 OF_MEMORIES = frozenset({"feedback"})
 
 _OTHERS = "This key is limited to certain users: user_id must be given and be one of them."
-_NOT_ITS_WORK = "This key is limited to certain users and may not do this."
+#: The refusal of what no limited key may do.
+NOT_ITS_WORK = "This key is limited to certain users and may not do this."
 _PAGE = 500
 
 
 class LimitedLedger:
-    """See `forgetless.ports.ledger.Ledger`; of every tenant only what belongs to `users`."""
+    """See `forgetless.ports.request_ledger.RequestLedger`; of every tenant only what belongs to `users`."""
 
-    def __init__(self, ledger: Ledger, users: Sequence[str]) -> None:
+    def __init__(self, ledger: RequestLedger, users: Sequence[str]) -> None:
         self._ledger = ledger
         self._users = tuple(users)
         self._name = hashlib.sha256("\x00".join(self._users).encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -58,10 +58,6 @@ class LimitedLedger:
 
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         return [event for event in self._ledger.history(tenant, memory_id) if self._mine(event.memory.scope)]
-
-    def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
-        page = self._ledger.list_events(tenant, limit=limit, cursor=cursor)
-        return EventPage(tuple(event for event in page.items if self._mine(event.memory.scope)), page.cursor)
 
     def list_memories(
         self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None, superseded: bool = False
@@ -88,15 +84,9 @@ class LimitedLedger:
                 totals[key] = _with(totals.get(key, Entity(*key, 0, memory.created_at, memory.updated_at)), memory)
         return sorted(totals.values(), key=lambda entity: (entity.kind, entity.id))
 
-    def unindexed(self, *_: object, **__: object) -> NoReturn:
-        raise ForbiddenError(_NOT_ITS_WORK)
-
     def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
         self._check(memory.scope for memory in memories)
         self._ledger.mark_indexed(memories, by_writer=by_writer)
-
-    def mark_unindexed(self, *_: object, **__: object) -> NoReturn:
-        raise ForbiddenError(_NOT_ITS_WORK)
 
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
         found = self._ledger.read_messages(tenant, refs)
@@ -117,9 +107,6 @@ class LimitedLedger:
     def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
         users = [user for user in self._users if ids.get("user_id", user) == user]
         return sum(self._ledger.erase_scope_messages(tenant, {**ids, "user_id": user}, at=at) for user in users)
-
-    def expire_messages(self, *_: object, **__: object) -> NoReturn:
-        raise ForbiddenError(_NOT_ITS_WORK)
 
     def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
         self._check([job.scope, *(message.scope for message in messages)])
@@ -148,9 +135,6 @@ class LimitedLedger:
         self._check([job.scope, held.scope])
         return self._ledger.update_job(job, held=held)
 
-    def stuck_jobs(self, *_: object, **__: object) -> NoReturn:
-        raise ForbiddenError(_NOT_ITS_WORK)
-
     def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
         return self._ledger.acquire_lease(name, owner=owner, now=now, until=until)
 
@@ -159,15 +143,6 @@ class LimitedLedger:
 
     def release_lease(self, name: str, *, owner: str) -> None:
         self._ledger.release_lease(name, owner=owner)
-
-    def put_key(self, *_: object, **__: object) -> NoReturn:
-        raise ForbiddenError(_NOT_ITS_WORK)
-
-    def key(self, *_: object, **__: object) -> NoReturn:
-        raise ForbiddenError(_NOT_ITS_WORK)
-
-    def keys(self, *_: object, **__: object) -> NoReturn:
-        raise ForbiddenError(_NOT_ITS_WORK)
 
     def put_document(self, document: Document) -> bool:
         self._check_document(document.tenant, document.kind, document.id)
@@ -191,9 +166,6 @@ class LimitedLedger:
             if cursor is None or len(found) >= limit:
                 return found, cursor
         return [], None
-
-    def due_documents(self, *_: object, **__: object) -> NoReturn:
-        raise ForbiddenError(_NOT_ITS_WORK)
 
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
         self._check_document(tenant, kind, id_)
@@ -221,17 +193,6 @@ class LimitedLedger:
     def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
         self._ledger.drop_request(tenant, self._own(name), began=began)
 
-    def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise ForbiddenError(_NOT_ITS_WORK)
-
-    tidy = migrate = tenants = tally = sample = faults = _refuse
-
-    def ping(self) -> None:
-        self._ledger.ping()
-
-    def close(self) -> None:
-        self._ledger.close()
-
     def _mine(self, scope: Scope) -> bool:
         return scope.user_id in self._users
 
@@ -244,7 +205,7 @@ class LimitedLedger:
 
     def _check_document(self, tenant: str, kind: str, id_: str) -> None:
         if not self._of_mine(tenant, kind, [id_]):
-            raise ForbiddenError(_NOT_ITS_WORK)
+            raise ForbiddenError(NOT_ITS_WORK)
 
     def _own(self, name: str) -> str:
         return f"{self._name} {name}"

@@ -9,8 +9,8 @@ from forgetless.domain.errors import LeaseLostError, LlmReplyError, ProviderRequ
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import LEASE_MARGIN_S, MOST_ATTEMPTS, TRIES_APART_S
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
+from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.writing.infer import InferenceRun, reason_of
 
 __all__ = ["IngestService"]
@@ -24,7 +24,7 @@ _AFTER_CLAIM_S = 2.0
 class IngestService:
     """Runs queued jobs; any number of deliveries of one job end in the same state."""
 
-    def __init__(self, *, ledger: Ledger, clock: Clock, inference: InferenceRun | None, queue: JobQueue) -> None:
+    def __init__(self, *, ledger: RequestLedger, clock: Clock, inference: InferenceRun | None, queue: JobQueue) -> None:
         self._ledger = ledger
         self._clock = clock
         self._inference = inference

@@ -14,7 +14,7 @@ from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
-from forgetless.service.writing.indexer import Indexer
+from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.writing.infer import given_up, waiting
 
 __all__ = ["SweepReport", "SweepService"]
@@ -56,14 +56,14 @@ class SweepService:
         self,
         *,
         ledger: Ledger,
-        indexer: Indexer,
+        reindexer: Reindexer,
         queue: JobQueue,
         clock: Clock,
         message_retention_s: float | None,
         rebuilds: bool = True,
     ) -> None:
         self._ledger = ledger
-        self._indexer = indexer
+        self._reindexer = reindexer
         self._queue = queue
         self._clock = clock
         self._message_retention_s = message_retention_s
@@ -91,7 +91,7 @@ class SweepService:
         """Index until nothing is pending; raises what stands in the way."""
         count = 0
         while portion := self._ledger.unindexed(before=self._clock.now(), limit=PORTION, tenant=tenant):
-            count += self._indexer.refresh(portion)
+            count += self._reindexer.refresh(portion)
         return count
 
     def _attempt(self, name: str, part: Callable[[], int]) -> int:
@@ -128,11 +128,11 @@ class SweepService:
 
     def _notice_a_lost_index(self) -> int:
         """An index that holds nothing beside memories that it once took was lost under the running service."""
-        if not self._rebuilds or self._indexer.holds_rows() or not self._ledger.tenants(limit=1)[0]:
+        if not self._rebuilds or self._reindexer.holds_rows() or not self._ledger.tenants(limit=1)[0]:
             return 0
         tally = self._ledger.tally(limit=_COUNTED)
         # The first memory of all may have come in between.
-        if tally.live <= tally.pending or self._indexer.holds_rows():
+        if tally.live <= tally.pending or self._reindexer.holds_rows():
             return 0
         # As if since long: this very run begins with it.
         marked = self._ledger.mark_unindexed(at=later(self._clock.now(), -UNINDEXED_AFTER_S))
@@ -142,7 +142,7 @@ class SweepService:
     def _index(self) -> int:
         return self._in_portions(
             lambda now: self._ledger.unindexed(before=later(now, -UNINDEXED_AFTER_S), limit=PORTION),
-            self._indexer.refresh,
+            self._reindexer.refresh,
         )
 
     def _in_portions(self, read: Callable[[str], list[T]], work: Callable[[list[T]], int]) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import NotFoundError
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.document_change import change_document
 
 __all__ = ["FEEDBACK", "FeedbackService", "feedback_id"]
@@ -26,7 +26,7 @@ def feedback_id(memory_id: str) -> str:
 class FeedbackService:
     """Keeps the last feedback on each memory."""
 
-    def __init__(self, *, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, *, ledger: RequestLedger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 

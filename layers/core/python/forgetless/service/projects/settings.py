@@ -10,7 +10,7 @@ from typing import Any
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ConflictError, ForbiddenError, NotFoundError
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import DocumentStore
+from forgetless.ports.request_ledger import DocumentStore
 from forgetless.service.document_change import change_document, put_within
 
 __all__ = ["PROJECT", "Project", "ProjectService", "organization_id", "project_id"]

@@ -22,7 +22,7 @@ from forgetless.domain.words import query_words
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import IndexRow
-from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.reading.lists import page_of
 from forgetless.service.reading.search import passes, score_details, unexpired
 from forgetless.service.requests import Page, PageRequest, ScoredMemory, SearchRequest
@@ -40,7 +40,7 @@ _PAGE = 500
 class AsOfService:
     """What was true, and what was known, at a moment."""
 
-    def __init__(self, *, ledger: Ledger, indexer: Indexer, embedder: Embedder, clock: Clock) -> None:
+    def __init__(self, *, ledger: RequestLedger, indexer: Indexer, embedder: Embedder, clock: Clock) -> None:
         self._ledger = ledger
         self._indexer = indexer
         self._embedder = embedder

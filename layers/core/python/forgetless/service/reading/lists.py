@@ -11,7 +11,7 @@ from forgetless.domain.filters.scope import pinned_ids
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import Entity, Ledger
+from forgetless.ports.request_ledger import Entity, RequestLedger
 from forgetless.service.reading.search import unexpired
 from forgetless.service.requests import HistoryItem, Page, PageRequest
 
@@ -24,7 +24,7 @@ _PAGE = 500
 class ReadService:
     """What is there, without a query."""
 
-    def __init__(self, *, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, *, ledger: RequestLedger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 

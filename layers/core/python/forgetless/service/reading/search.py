@@ -17,8 +17,8 @@ from forgetless.domain.times import date_of
 from forgetless.domain.words import query_words
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder, EmbeddingTask
-from forgetless.ports.index import Hit, Index
-from forgetless.ports.ledger import MemoryStore
+from forgetless.ports.index import Hit, RequestIndex
+from forgetless.ports.request_ledger import MemoryStore
 from forgetless.service.reading.candidates import Candidates
 from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchRequest
 
@@ -47,11 +47,11 @@ class _Worded:
     """A search by words that has begun; without a word there is none."""
 
     words: str
-    begun: Future[tuple[list[Hit], bool]] | None
+    begun: Future[list[Hit]] | None
 
     def hits(self) -> list[Hit]:
         """Wait for what it finds; raises what it raised."""
-        return self.begun.result()[0] if self.begun else []
+        return self.begun.result() if self.begun else []
 
     def end(self) -> None:
         """Wait until it is over, whatever came of it: a Lambda environment would run it on in its next invocation."""
@@ -70,7 +70,9 @@ class _Look:
 class SearchService:
     """Hybrid search with absolute scores; `pool` runs the search by words beside the rest of a search."""
 
-    def __init__(self, *, ledger: MemoryStore, index: Index, embedder: Embedder, clock: Clock, pool: Executor) -> None:
+    def __init__(
+        self, *, ledger: MemoryStore, index: RequestIndex, embedder: Embedder, clock: Clock, pool: Executor
+    ) -> None:
         self._ledger = ledger
         self._index = index
         self._embedder = embedder
@@ -120,7 +122,7 @@ class SearchService:
         self, request: SearchRequest, vector: Sequence[float], asked: _Worded, where: Filter, limit: int
     ) -> _Look:
         tenant, places = request.tenant, request.top_k + _READ_MARGIN
-        near, _ = self._index.search_vector(tenant, vector, where, limit)
+        near = self._index.search_vector(tenant, vector, where, limit)
         worded = asked.hits()
         candidates = Candidates()
         candidates.add_near(near)

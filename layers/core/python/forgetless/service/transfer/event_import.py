@@ -11,7 +11,7 @@ from forgetless.domain.export_lines import is_header, read_record
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, Message
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.transfer.mem0_import import foreign_event
 
 __all__ = ["EventImport", "ImportReport", "Numbered"]
@@ -46,7 +46,7 @@ class ImportReport:
 class EventImport:
     """Reads what `EventExport` and mem0 write."""
 
-    def __init__(self, *, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, *, ledger: RequestLedger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 

@@ -15,8 +15,8 @@ from forgetless.domain.filters.parse_platform import parse_platform_filter
 from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory import Memory
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import Llm
+from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.reading.lists import ReadService
 from forgetless.service.reading.search import unexpired
 from forgetless.service.transfer import schema_shape as export_shaping
@@ -43,7 +43,7 @@ class Shaped:
 class ExportService:
     """Keeps what was asked for, never what was found: what is deleted later is in no export."""
 
-    def __init__(self, *, ledger: Ledger, reads: ReadService, llm: Llm | None, clock: Clock) -> None:
+    def __init__(self, *, ledger: RequestLedger, reads: ReadService, llm: Llm | None, clock: Clock) -> None:
         self._ledger = ledger
         self._reads = reads
         self._llm = llm

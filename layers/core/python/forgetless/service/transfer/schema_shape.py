@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forgetless.domain.memory import Memory
+from forgetless.domain.memory_fields import FIELDS, Kind
 
 __all__ = ["shape"]
 
 _MAX_DEPTH = 8
+#: Fields that a property may name; "memory" is another name of the text.
+_SHAPED = tuple(field for field in FIELDS if field.shaped)
 
 
 def shape(schema: Mapping[str, Any], memories: Sequence[Memory]) -> Any:
@@ -85,15 +88,9 @@ def _named(name: str, memory: Memory) -> Any:
 
 
 def _fields(memory: Memory) -> dict[str, Any]:
-    return {
-        "id": memory.id,
-        "memory": memory.text,
-        "text": memory.text,
-        "categories": list(memory.categories),
-        "created_at": memory.created_at,
-        "updated_at": memory.updated_at,
-        **memory.scope.ids(),
-    }
+    values = {field.name: getattr(memory, field.name) for field in _SHAPED}
+    lists = {field.name: list(values[field.name]) for field in _SHAPED if field.kind is Kind.TEXTS}
+    return {**values, **lists, "memory": memory.text, **memory.scope.ids()}
 
 
 def _fits(value: Any, kind: str) -> bool:

@@ -15,7 +15,7 @@ from forgetless.domain.limits import MOST_WEBHOOKS
 from forgetless.domain.memory import Event
 from forgetless.domain.webhooks import WEBHOOK, from_document
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import DocumentStore
+from forgetless.ports.request_ledger import DocumentStore
 
 __all__ = ["Announcer"]
 

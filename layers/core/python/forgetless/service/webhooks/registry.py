@@ -12,7 +12,7 @@ from forgetless.domain.errors import NotFoundError
 from forgetless.domain.limits import MOST_WEBHOOKS
 from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, new_secret, to_document
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import DocumentStore
+from forgetless.ports.request_ledger import DocumentStore
 from forgetless.service.document_change import change_document, put_within
 
 __all__ = ["WebhookService"]

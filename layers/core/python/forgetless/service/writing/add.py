@@ -10,10 +10,11 @@ from forgetless.domain.errors import DeadlineError, LeaseLostError, QueueError
 from forgetless.domain.jobs import Job, JobState, job_id_for
 from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
+from forgetless.domain.memory_fields import GIVEN, given_fields
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
+from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
 from forgetless.service.webhooks.outbox import Announcer
 from forgetless.service.writing.indexer import Indexer
@@ -36,7 +37,7 @@ class AddService:
     def __init__(
         self,
         *,
-        ledger: Ledger,
+        ledger: RequestLedger,
         indexer: Indexer,
         queue: JobQueue,
         clock: Clock,
@@ -73,8 +74,7 @@ class AddService:
     def _accept(self, request: AddRequest) -> tuple[Job, list[Message]]:
         now = self._clock.now()
         asked = {
-            "metadata": dict(request.metadata),
-            "expiration_date": request.expiration_date,
+            **{field.name: getattr(request, field.name) for field in GIVEN},
             "memory_type": request.memory_type,
             "prompt": request.prompt,
             "agent_prompt": request.agent_prompt,
@@ -82,7 +82,6 @@ class AddService:
             "excludes": request.excludes,
             "categories": None if request.categories is None else dict(request.categories),
             "categorised": request.categorised,
-            "immutable": request.immutable,
         }
         job = Job(
             id=job_id_for(request.scope.tenant, request.idempotency_key),
@@ -208,13 +207,11 @@ def _as_memory(job: Job, message: Message, previous: Sequence[Message]) -> Memor
         updated_at=message.created_at,
         job_id=job.id,
         position=message.ref.position,
-        metadata=job.request.get("metadata", {}),
         role=message.role,
         actor_id=message.name,
-        expiration_date=job.request.get("expiration_date"),
-        immutable=bool(job.request.get("immutable")),
         recorded_at=job.created_at if job.created_at != message.created_at else None,
         context=tuple(earlier.ref for earlier in previous),
         sources=(message.ref,),
         event_id=job_event_id(job.id, message.ref.position),
+        **given_fields(job.request),
     )

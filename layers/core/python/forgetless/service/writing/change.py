@@ -18,14 +18,16 @@ from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.scope import Scope
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.requests import UpdateRequest
 from forgetless.service.webhooks.outbox import Announcer
 from forgetless.service.writing.indexer import Indexer
 
-__all__ = ["ChangeService", "check_version"]
+__all__ = ["NOTHING_TO_CHANGE", "ChangeService", "check_version"]
+
+NOTHING_TO_CHANGE = "At least one of text, metadata, or expiration_date must be provided."
 
 #: Deletions in one transaction.
 _PORTION = 200
@@ -60,7 +62,7 @@ def _event_id(request_name: str, memory_id: str) -> str:
 class ChangeService:
     """Changes of memories that exist."""
 
-    def __init__(self, *, ledger: Ledger, indexer: Indexer, clock: Clock, announcer: Announcer) -> None:
+    def __init__(self, *, ledger: RequestLedger, indexer: Indexer, clock: Clock, announcer: Announcer) -> None:
         self._ledger = ledger
         self._announcer = announcer
         self._feedback = FeedbackService(ledger=ledger, clock=clock)
@@ -295,6 +297,8 @@ def check_version(memory: Memory, expected: frozenset[int] | None) -> None:
 
 
 def _changes(memory: Memory, request: UpdateRequest) -> dict[str, Any]:
+    if request.changes_nothing:
+        raise InvalidRequestError(NOTHING_TO_CHANGE)
     changes: dict[str, Any] = {}
     if request.text is not None:
         # The text is the caller's now: it no longer stands for what the LLM extracted.
@@ -305,6 +309,4 @@ def _changes(memory: Memory, request: UpdateRequest) -> dict[str, Any]:
         changes["expiration_date"] = request.expiration_date
     if request.timestamp is not None:
         changes |= {"created_at": request.timestamp, "recorded_at": memory.recorded_at or memory.created_at}
-    if request.text is None and not changes:
-        raise InvalidRequestError("At least one of text, metadata, or expiration_date must be provided.")
     return changes

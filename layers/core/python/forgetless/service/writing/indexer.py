@@ -11,10 +11,10 @@ from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.recipe import combine, embedding_texts, word_text
 from forgetless.domain.words import index_words
 from forgetless.ports.embedder import Embedder, EmbeddingTask
-from forgetless.ports.index import Index, IndexRow
-from forgetless.ports.ledger import Ledger
+from forgetless.ports.index import IndexRow, RequestIndex
+from forgetless.ports.request_ledger import RequestLedger
 
-__all__ = ["Indexer"]
+__all__ = ["Indexer", "by_tenant"]
 
 _logger = logging.getLogger(__name__)
 
@@ -22,14 +22,10 @@ _logger = logging.getLogger(__name__)
 class Indexer:
     """Writes rows of the index and tells the ledger so; the ledger knows what is still missing."""
 
-    def __init__(self, *, ledger: Ledger, index: Index, embedder: Embedder) -> None:
+    def __init__(self, *, ledger: RequestLedger, index: RequestIndex, embedder: Embedder) -> None:
         self._ledger = ledger
         self._index = index
         self._embedder = embedder
-
-    def holds_rows(self) -> bool:
-        """Whether the index has any row at all; raises IndexUnavailableError."""
-        return self._index.count() > 0
 
     def rows(self, memories: Sequence[Memory], words: Mapping[MessageRef, str]) -> list[IndexRow]:
         """Embed memories in one go; `words` are the contents of their context messages.
@@ -58,9 +54,9 @@ class Indexer:
         try:
             if rows:
                 self._index.insert(rows)
-            for tenant, memories in _by_tenant(outdated).items():
+            for tenant, memories in by_tenant(outdated).items():
                 self._index.drop_older(tenant, memories)
-            current, without = self._still_current([row.memory for row in rows])
+            current, without = self.still_current([row.memory for row in rows])
         except IndexUnavailableError as error:
             _logger.warning("index is behind", extra={"memories": len(rows) + len(outdated), "reason": error.message})
             return False
@@ -76,34 +72,6 @@ class Indexer:
         words = self.context_words([memory])
         row = self._reused(memory, reuse_version, words) if reuse_version is not None else None
         return self.write([row or self.rows([memory], words)[0]], outdated=[memory])
-
-    def refresh(self, memories: Sequence[Memory]) -> int:
-        """Make the index hold exactly these memories' current versions; returns how many of them are live.
-
-        A row that is right already stays, so that no search misses it meanwhile. Raises EmbedderError and
-        IndexUnavailableError; repeating is harmless.
-        """
-        live = [memory for memory in memories if memory.live]
-        rows = self.rows(live, self.context_words(live))
-        for tenant, portion in _by_tenant(memories).items():
-            self._index.drop_older(tenant, portion)
-        if wrong := self._without_the_unchanged(rows):
-            for tenant, portion in _by_tenant(row.memory for row in wrong).items():
-                self._index.drop(tenant, [(memory.id, memory.version) for memory in portion])
-            self._index.insert(wrong)
-        current, _ = self._still_current(live)
-        self._ledger.mark_indexed([*current, *(memory for memory in memories if not memory.live)])
-        return len(rows)
-
-    def _without_the_unchanged(self, rows: Sequence[IndexRow]) -> list[IndexRow]:
-        tenants: defaultdict[str, list[IndexRow]] = defaultdict(list)
-        for row in rows:
-            tenants[row.memory.scope.tenant].append(row)
-        wrong: list[IndexRow] = []
-        for tenant, portion in tenants.items():
-            right = self._index.unchanged(tenant, portion)
-            wrong += [row for row in portion if (row.memory.id, row.memory.version) not in right]
-        return wrong
 
     def words(self, memories: Sequence[Memory]) -> dict[str, str]:
         """The BM25 words of memories, by their ids."""
@@ -134,12 +102,12 @@ class Indexer:
 
     def forget_erased(self, memories: Sequence[Memory], words: Mapping[MessageRef, str], *, at: str) -> None:
         """Take out of new memories' context what was erased while they were made; sweep indexes them without it."""
-        for tenant, portion in _by_tenant(memories).items():
+        for tenant, portion in by_tenant(memories).items():
             carried = {ref for memory in portion for ref in memory.context if ref in words}
             gone = carried - self._ledger.read_messages(tenant, sorted(carried)).keys() if carried else set()
             self._ledger.erase_messages(tenant, sorted(gone), at=at)
 
-    def _still_current(self, memories: Sequence[Memory]) -> tuple[list[Memory], list[Memory]]:
+    def still_current(self, memories: Sequence[Memory]) -> tuple[list[Memory], list[Memory]]:
         """Those that the ledger still holds as they were indexed; the rows of the others go again.
 
         And of these others those that nobody else indexes now, as only what was said before them was erased meanwhile.
@@ -149,7 +117,7 @@ class Indexer:
         """
         kept: list[Memory] = []
         without: list[Memory] = []
-        for tenant, portion in _by_tenant(memories).items():
+        for tenant, portion in by_tenant(memories).items():
             found = self._ledger.read(tenant, [memory.id for memory in portion])
             same = [memory for memory in portion if _same_row(found.get(memory.id), memory)]
             moved = {(memory.id, memory.version) for memory in portion} - {
@@ -185,7 +153,8 @@ def _words(memory: Memory, context: Sequence[str]) -> str:
     return " ".join(index_words(word_text(memory.text, context)))
 
 
-def _by_tenant(memories: Iterable[Memory]) -> dict[str, list[Memory]]:
+def by_tenant(memories: Iterable[Memory]) -> dict[str, list[Memory]]:
+    """The memories of each tenant."""
     tenants: defaultdict[str, list[Memory]] = defaultdict(list)
     for memory in memories:
         tenants[memory.scope.tenant].append(memory)

@@ -11,10 +11,11 @@ from forgetless.domain.errors import DuplicateTextError, ForgetlessError, LeaseL
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S
 from forgetless.domain.memory import Event, EventKind, Memory, Message, job_event_id, memory_id
+from forgetless.domain.memory_fields import given_fields
 from forgetless.domain.times import later, wait_s
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import Llm
+from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.projects.settings import ProjectService
 from forgetless.service.requests import AddedMemory, AddOutcome
@@ -99,7 +100,7 @@ class InferenceRun:
     """Runs jobs whose messages an LLM turns into facts."""
 
     def __init__(
-        self, *, ledger: Ledger, indexer: Indexer, recall: Recall, llm: Llm, clock: Clock, announcer: Announcer
+        self, *, ledger: RequestLedger, indexer: Indexer, recall: Recall, llm: Llm, clock: Clock, announcer: Announcer
     ) -> None:
         self._projects = ProjectService(ledger=ledger, clock=clock)
         self._ledger = ledger
@@ -240,9 +241,9 @@ def _first(facts: Sequence[Fact], place: int) -> bool:
 
 def _as_memory(job: Job, fact: Fact, place: int, said_at: str) -> Memory:
     procedural = job.request.get("memory_type") == "procedural_memory" and bool(job.scope.agent_id)
-    metadata = dict(job.request.get("metadata", {}))
+    given = given_fields(job.request)
     if procedural:
-        metadata["memory_type"] = "procedural_memory"
+        given["metadata"] = {**given["metadata"], "memory_type": "procedural_memory"}
     return Memory(
         id=memory_id(job.id, place),
         version=1,
@@ -252,14 +253,12 @@ def _as_memory(job: Job, fact: Fact, place: int, said_at: str) -> Memory:
         updated_at=said_at,
         job_id=job.id,
         position=place,
-        metadata=metadata,
         attributed_to=fact.attributed_to,
-        expiration_date=job.request.get("expiration_date"),
         categories=fact.categories,
-        immutable=bool(job.request.get("immutable")),
         recorded_at=job.created_at if job.created_at != said_at else None,
         extracted=True,
         context=fact.sources,
         sources=fact.sources,
         event_id=job_event_id(job.id, place),
+        **given,
     )

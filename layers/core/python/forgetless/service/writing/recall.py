@@ -10,8 +10,8 @@ from forgetless.domain.memory import Memory, Message
 from forgetless.domain.recipe import LONG_TEXT_CHARS
 from forgetless.domain.scope import Scope
 from forgetless.ports.embedder import Embedder, EmbeddingTask
-from forgetless.ports.index import Index
-from forgetless.ports.ledger import Ledger
+from forgetless.ports.index import RequestIndex
+from forgetless.ports.request_ledger import RequestLedger
 
 __all__ = ["Recall", "scope_filter"]
 
@@ -27,7 +27,7 @@ def scope_filter(ids: dict[str, str]) -> And:
 class Recall:
     """Finds a scope's memories by meaning."""
 
-    def __init__(self, *, ledger: Ledger, index: Index, embedder: Embedder) -> None:
+    def __init__(self, *, ledger: RequestLedger, index: RequestIndex, embedder: Embedder) -> None:
         self._ledger = ledger
         self._index = index
         self._embedder = embedder
@@ -42,8 +42,7 @@ class Recall:
         where = scope_filter(scope.ids())
         best: dict[tuple[str, int], float] = {}
         for vector in self._embedder.embed(texts, EmbeddingTask.QUERY) if texts else ():
-            hits, _ = self._index.search_vector(scope.tenant, vector, where, RECALLED)
-            for hit in hits:
+            for hit in self._index.search_vector(scope.tenant, vector, where, RECALLED):
                 key = (hit.memory_id, hit.version)
                 best[key] = max(hit.score, best.get(key, hit.score))
         ranked = sorted(best, key=lambda key: -best[key])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Header
@@ -10,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.field_checks import check_expiration_date, check_metadata
 from forgetless.api.json_response import json_response
+from forgetless.api.memory_requests import add_request
 from forgetless.api.platform.messages import read_messages
 from forgetless.api.platform.scope_filter import given_ids
 from forgetless.api.platform.serialize import added_item
@@ -21,6 +22,7 @@ from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.parse_platform import parse_moment
 from forgetless.domain.jobs import JobState
 from forgetless.domain.limits import REQUEST_S
+from forgetless.domain.memory_fields import Dialect
 from forgetless.domain.scope import Scope
 from forgetless.service.requests import AddOutcome, AddRequest
 from forgetless.service.writing.extraction_settings import merged_categories
@@ -65,23 +67,19 @@ def _request(caller: Caller, body: AddBody) -> AddRequest:
     if "*" in ids.values():
         raise InvalidRequestError("An id of an add must name one user, agent, app or run, not '*'.")
     moment = body.timestamp or body.observation_datetime or body.observation_date
-    expiration = body.expiration_date
     categories = merged_categories(body.custom_categories or ())
     if len(categories) > MAX_CATEGORIES:
         raise InvalidRequestError(f"custom_categories: at most {MAX_CATEGORIES} categories.")
-    return AddRequest(
-        scope=Scope(caller.tenant, **ids),
-        messages=read_messages(body.messages),
-        infer=body.infer is not False,
-        metadata=check_metadata(body.metadata or {}),
-        expiration_date=None if expiration is None else check_expiration_date(expiration),
+    messages = read_messages(body.messages)
+    scope = Scope(caller.tenant, **ids)
+    return replace(
+        add_request(Dialect.PLATFORM, body, scope, messages, infer=body.infer is not False),
         prompt=body.custom_instructions,
         agent_prompt=body.agent_custom_instructions,
         includes=body.includes,
         excludes=body.excludes,
         categories=categories or None,
         categorised=True,
-        immutable=bool(body.immutable),
         idempotency_key=caller.idempotency_name,
         timestamp=None if moment is None else parse_moment("timestamp", moment),
         queued=body.async_mode is not False,

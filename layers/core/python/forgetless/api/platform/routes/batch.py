@@ -9,7 +9,7 @@ from starlette.responses import Response
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.field_checks import check_metadata
 from forgetless.api.json_response import json_response
-from forgetless.api.memory_requests import IfMatch, check_no_if_match
+from forgetless.api.memory_requests import IfMatch, check_no_if_match, check_something_changes
 from forgetless.api.platform.routes.memories import check_memory_id
 from forgetless.api.platform.wire import MAX_BATCH, BatchDelete, BatchUpdate
 from forgetless.api.routing import Route
@@ -25,12 +25,11 @@ def update_batch(caller: CurrentCaller, body: BatchUpdate, if_match: IfMatch = N
     _check(caller, [item.memory_id for item in body.memories], "updated")
     requests = []
     for place, item in enumerate(body.memories):
-        if item.text is None and item.metadata is None:
-            raise InvalidRequestError(f"memories[{place}]: give text or metadata.")
         if item.text is not None and not item.text.strip():
             raise InvalidRequestError(f"memories[{place}].text must not be empty.")
         metadata = None if item.metadata is None else check_metadata(item.metadata)
-        requests.append(UpdateRequest(caller.tenant, item.memory_id, text=item.text, metadata=metadata))
+        request = UpdateRequest(caller.tenant, item.memory_id, text=item.text, metadata=metadata)
+        requests.append(check_something_changes(request, f"memories[{place}]: give text or metadata."))
     caller.services.changes.update_many(requests, request_name=caller.idempotency_name)
     return json_response({"message": f"Successfully updated {len(requests)} memories"})
 

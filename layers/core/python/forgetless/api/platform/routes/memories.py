@@ -11,7 +11,13 @@ from starlette.responses import Response
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.field_checks import check_json, check_moment
 from forgetless.api.json_response import json_response
-from forgetless.api.memory_requests import IfMatch, etag, expected_versions, update_request
+from forgetless.api.memory_requests import (
+    IfMatch,
+    check_something_changes,
+    etag,
+    expected_versions,
+    update_request,
+)
 from forgetless.api.platform.query_objects import read_object
 from forgetless.api.platform.scope_filter import given_ids
 from forgetless.api.platform.serialize import history_item, memory_item
@@ -31,6 +37,7 @@ from forgetless.service.writing.change import check_version
 __all__ = ["ROUTES", "check_memory_id", "memory_of"]
 
 _UNKNOWN = "Memory not found!"
+_NOTHING_TO_CHANGE = "At least one of text, metadata, timestamp, or expiration_date must be provided."
 
 
 def get_memory(
@@ -136,9 +143,6 @@ def check_memory_id(memory_id: str) -> str:
 
 def _update(caller: Caller, memory_id: str, body: UpdateBody, versions: frozenset[int] | None) -> UpdateRequest:
     clear = "expiration_date" in body.model_fields_set and body.expiration_date is None
-    given = (body.text, body.metadata, body.timestamp, body.expiration_date)
-    if not clear and all(value is None for value in given):
-        raise InvalidRequestError("At least one of text, metadata, timestamp, or expiration_date must be provided.")
     change = update_request(
         caller.tenant,
         memory_id,
@@ -148,9 +152,9 @@ def _update(caller: Caller, memory_id: str, body: UpdateBody, versions: frozense
         clear_expiration=clear,
         versions=versions,
     )
-    if body.timestamp is None:
-        return change
-    return replace(change, timestamp=parse_moment("timestamp", body.timestamp))
+    if body.timestamp is not None:
+        change = replace(change, timestamp=parse_moment("timestamp", body.timestamp))
+    return check_something_changes(change, _NOTHING_TO_CHANGE)
 
 
 ROUTES = (

@@ -26,7 +26,7 @@ def export(caller: CurrentCaller, cursor: Annotated[str | None, Query(max_length
     parts: list[bytes] = []
     place = cursor
     while True:
-        portion = caller.services.event_exports.portion(caller.tenant, cursor=place, limit=_STEP)
+        portion = caller.all_services.event_exports.portion(caller.tenant, cursor=place, limit=_STEP)
         parts.append(portion.lines)
         place = portion.cursor
         if place is None or sum(map(len, parts)) >= _ENOUGH_BYTES:

@@ -13,7 +13,7 @@ __all__ = ["ROUTES"]
 
 def health(caller: CurrentCaller) -> Response:
     """200 when all parts answer, else 503 with the names of those that do not."""
-    parts = caller.services.health.check()
+    parts = caller.all_services.health.check()
     failing = {name: reason for name, reason in parts.items() if reason != "ok"}
     if not failing:
         return json_response({"status": "ok", "parts": parts})

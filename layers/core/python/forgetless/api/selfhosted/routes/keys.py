@@ -18,20 +18,20 @@ __all__ = ["ROUTES"]
 
 def list_keys(caller: CurrentCaller) -> Response:
     """The tenant's keys that are not revoked, newest first; never the keys themselves."""
-    found = caller.services.keys.list(caller.tenant)
+    found = caller.all_services.keys.list(caller.tenant)
     return json_response([{**_item(one.key), "last_used_at": one.last_used_at} for one in found])
 
 
 def create_key(caller: CurrentCaller, body: KeyCreate) -> Response:
     """Make a key; it is shown in this answer and never again."""
     users = [check_identifier("user_ids", user) for user in body.user_ids]
-    key, secret = caller.services.keys.create(caller.tenant, label=body.label, role=Role(body.role), users=users)
+    key, secret = caller.all_services.keys.create(caller.tenant, label=body.label, role=Role(body.role), users=users)
     return json_response({"id": key.id, "key": secret, **_item(key)}, status=201)
 
 
 def revoke_key(caller: CurrentCaller, key_id: str) -> Response:
     """Make a key invalid, for good."""
-    caller.services.keys.revoke(caller.tenant, key_id)
+    caller.all_services.keys.revoke(caller.tenant, key_id)
     return json_response({"message": "API key revoked."})
 
 

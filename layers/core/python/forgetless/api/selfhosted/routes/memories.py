@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Query
 from starlette.responses import Response
 
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.field_checks import (
-    check_expiration_date,
-    check_identifiers,
-    check_metadata,
-    check_moment,
-    check_trailing_slash,
-)
+from forgetless.api.field_checks import check_identifiers, check_moment, check_trailing_slash
 from forgetless.api.json_response import json_response
-from forgetless.api.memory_requests import IfMatch, etag, expected_versions, update_request
+from forgetless.api.memory_requests import (
+    IfMatch,
+    add_request,
+    check_something_changes,
+    etag,
+    expected_versions,
+    update_request,
+)
 from forgetless.api.routing import Route
 from forgetless.api.selfhosted.serialize import add_answer, get_item, history_item, list_item, raw_item
 from forgetless.api.selfhosted.wire import MemoryCreate, MemoryUpdate
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError
 from forgetless.domain.keys import Role
 from forgetless.domain.limits import MAX_TOP_K
+from forgetless.domain.memory_fields import Dialect
 from forgetless.domain.scope import Scope
 from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
+from forgetless.service.writing.change import NOTHING_TO_CHANGE
 
 __all__ = ["ROUTES"]
 
@@ -120,13 +124,9 @@ def _add_request(caller: Caller, body: MemoryCreate) -> AddRequest:
     ids = check_identifiers(user_id=body.user_id, agent_id=body.agent_id, run_id=body.run_id)
     if body.memory_type not in {None, _PROCEDURAL}:
         raise InvalidRequestError(f"Invalid memory_type: only '{_PROCEDURAL}' is supported.")
-    expiration_date = body.expiration_date
-    return AddRequest(
-        scope=Scope(caller.tenant, **ids),
-        messages=tuple(IncomingMessage(message.role, message.content) for message in body.messages),
-        infer=body.infer,
-        metadata=check_metadata(body.metadata or {}),
-        expiration_date=None if expiration_date is None else check_expiration_date(expiration_date),
+    messages = (IncomingMessage(message.role, message.content) for message in body.messages)
+    return replace(
+        add_request(Dialect.SELFHOSTED, body, Scope(caller.tenant, **ids), messages, infer=body.infer),
         memory_type=body.memory_type,
         prompt=body.prompt,
         idempotency_key=caller.idempotency_name,
@@ -137,9 +137,7 @@ def _update_request(
     caller: Caller, memory_id: str, body: MemoryUpdate, versions: frozenset[int] | None
 ) -> UpdateRequest:
     clear = "expiration_date" in body.model_fields_set and body.expiration_date is None
-    if body.text is None and body.metadata is None and body.expiration_date is None and not clear:
-        raise InvalidRequestError("At least one of text, metadata, or expiration_date must be provided.")
-    return update_request(
+    request = update_request(
         caller.tenant,
         memory_id,
         text=body.text,
@@ -148,6 +146,7 @@ def _update_request(
         clear_expiration=clear,
         versions=versions,
     )
+    return check_something_changes(request, NOTHING_TO_CHANGE)
 
 
 ROUTES = (

@@ -23,7 +23,7 @@ def list_deliveries(
     cursor: Annotated[str | None, Query(max_length=4096)] = None,
 ) -> Response:
     """What was sent to a webhook in the last days and what is waiting, newest first (administrators)."""
-    found, following = caller.services.deliveries.log(caller.tenant, webhook_id, limit=limit, cursor=cursor)
+    found, following = caller.all_services.deliveries.log(caller.tenant, webhook_id, limit=limit, cursor=cursor)
     return json_response({"results": [_item(delivery) for delivery in found], "next_cursor": following})
 
 

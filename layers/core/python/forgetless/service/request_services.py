@@ -1,0 +1,94 @@
+"""RequestServices: the use cases that serve requests; their ports let them reach nothing that only operators may do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from forgetless.domain.moments import Moment
+from forgetless.ports.clock import Clock
+from forgetless.ports.embedder import Embedder
+from forgetless.ports.index import RequestIndex
+from forgetless.ports.llm import Llm
+from forgetless.ports.queue import JobQueue
+from forgetless.ports.request_ledger import RequestLedger
+from forgetless.service.access.idempotency import IdempotencyService
+from forgetless.service.projects.feedback import FeedbackService
+from forgetless.service.projects.settings import ProjectService
+from forgetless.service.reading.as_of import AsOfService
+from forgetless.service.reading.lists import ReadService
+from forgetless.service.reading.search import SearchService
+from forgetless.service.reading.views import AsOfView, PresentView, View
+from forgetless.service.transfer.schema_export import ExportService
+from forgetless.service.webhooks.outbox import Announcer
+from forgetless.service.webhooks.registry import WebhookService
+from forgetless.service.writing.add import AddService
+from forgetless.service.writing.change import ChangeService
+from forgetless.service.writing.generate_instructions import InstructionService
+from forgetless.service.writing.indexer import Indexer
+from forgetless.service.writing.infer import InferenceRun
+from forgetless.service.writing.recall import Recall
+
+__all__ = ["RequestPorts", "RequestServices"]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPorts:
+    """What serving requests needs of the world; `llm` is None where there is none."""
+
+    ledger: RequestLedger
+    index: RequestIndex
+    embedder: Embedder
+    queue: JobQueue
+    clock: Clock
+    llm: Llm | None = None
+
+
+class RequestServices:
+    """The use cases over one set of ports: everybody's, or those of a key that is limited to some users."""
+
+    def __init__(
+        self, ports: RequestPorts, *, settings_shown: Mapping[str, Any], announcer: Announcer, pool: Executor
+    ) -> None:
+        ledger, clock = ports.ledger, ports.clock
+        self._settings_shown = dict(settings_shown)
+        self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
+        self._inference = _inference(ports, indexer, announcer)
+        self.add = AddService(
+            ledger=ledger,
+            indexer=indexer,
+            queue=ports.queue,
+            clock=clock,
+            inference=self._inference,
+            announcer=announcer,
+        )
+        self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock, pool=pool)
+        self.reads = ReadService(ledger=ledger, clock=clock)
+        self.as_of = AsOfService(ledger=ledger, indexer=indexer, embedder=ports.embedder, clock=clock)
+        self._present = PresentView(self.search, self.reads)
+        self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock, announcer=announcer)
+        self.projects = ProjectService(ledger=ledger, clock=clock)
+        self.feedback = FeedbackService(ledger=ledger, clock=clock)
+        self.webhooks = WebhookService(ledger=ledger, clock=clock)
+        self.exports = ExportService(ledger=ledger, reads=self.reads, llm=ports.llm, clock=clock)
+        self.idempotency = IdempotencyService(ledger=ledger, clock=clock)
+        self.instructions = InstructionService(llm=ports.llm, clock=clock)
+
+    def at(self, moment: Moment | None) -> View:
+        """Searches, lists and gets of the present, or of `moment`."""
+        return self._present if moment is None else AsOfView(self.as_of, moment)
+
+    def describe(self) -> dict[str, Any]:
+        """The effective settings, without secrets."""
+        return dict(self._settings_shown)
+
+
+def _inference(ports: RequestPorts, indexer: Indexer, announcer: Announcer) -> InferenceRun | None:
+    if ports.llm is None:
+        return None
+    recall = Recall(ledger=ports.ledger, index=ports.index, embedder=ports.embedder)
+    return InferenceRun(
+        ledger=ports.ledger, indexer=indexer, recall=recall, llm=ports.llm, clock=ports.clock, announcer=announcer
+    )

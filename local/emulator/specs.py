@@ -1,0 +1,147 @@
+"""The functions, routes, queues and schedules of a template as plain data, without CloudFormation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: The account number in emulated ARNs and URLs; moto uses the same.
+ACCOUNT_ID = "123456789012"
+
+#: The API that SAM makes for routes that name none.
+IMPLICIT_API = "ServerlessHttpApi"
+
+
+class TemplateError(Exception):
+    """The template cannot be run: the text names the resource, its line and the fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSpec:
+    """One function: `name` is its logical id, times are in seconds, memory in MB."""
+
+    name: str
+    handler: str
+    code: Path
+    layers: tuple[Path, ...] = ()
+    runtime: str = "python3.13"
+    timeout: float = 3.0
+    memory: int = 128
+    variables: dict[str, str] = field(default_factory=dict)
+    reserved_concurrency: int | None = None
+    max_environments: int | None = None
+    log_format: str = "Text"
+    log_level: str | None = None
+    physical_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizerSpec:
+    """A Lambda authorizer of an HTTP API; `sources` are as `("header", "authorization")`."""
+
+    name: str
+    function: str
+    sources: tuple[tuple[str, str], ...] = ()
+    ttl: float = 0.0
+    payload_version: str = "2.0"
+    simple: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CorsSpec:
+    """What the gateway answers to preflight requests by itself."""
+
+    origins: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    expose: tuple[str, ...] = ()
+    credentials: bool = False
+    max_age: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSpec:
+    """One route: `method` is ANY or a verb, `path` a pattern or `$default`."""
+
+    method: str
+    path: str
+    function: str
+    authorizer: AuthorizerSpec | None = None
+    time_limit: float = 30.0
+
+    @property
+    def key(self) -> str:
+        """Return the route key that the event shows."""
+        return self.path if self.path == "$default" else f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSpec:
+    """One HTTP API: its stage and its routes."""
+
+    name: str
+    stage: str = "$default"
+    routes: tuple[RouteSpec, ...] = ()
+    cors: CorsSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSpec:
+    """One queue; `attributes` are SQS's own names and texts."""
+
+    name: str
+    logical_id: str
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueEventSpec:
+    """A function that is fed from a queue; `window` is in seconds."""
+
+    function: str
+    queue: str
+    batch_size: int = 10
+    window: float = 0.0
+    report_failures: bool = False
+    max_concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSpec:
+    """A function that runs by the clock; `payload` is the event, or None for the service's own."""
+
+    function: str
+    name: str
+    expression: str
+    payload: str | None = None
+    source: str = "aws.events"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Everything in a template that the emulator knows."""
+
+    path: Path
+    functions: dict[str, FunctionSpec]
+    apis: tuple[ApiSpec, ...]
+    queues: tuple[QueueSpec, ...]
+    queue_events: tuple[QueueEventSpec, ...]
+    schedules: tuple[ScheduleSpec, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The region and addresses of the emulated account, from which ARNs and URLs are made."""
+
+    region: str = "us-east-1"
+    queue_url: str = "http://127.0.0.1:9324"
+
+    def arn(self, service: str, resource: str) -> str:
+        """Return the ARN of a resource."""
+        return f"arn:aws:{service}:{self.region}:{ACCOUNT_ID}:{resource}"
+
+
+#: A value of a template before or after its intrinsic functions are resolved.
+Value = Any

@@ -1,0 +1,140 @@
+"""MemoryIndex: the index port within one process; what it finds is exact."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Sequence
+
+from forgetless.domain.bm25 import Bm25
+from forgetless.domain.errors import IndexUnavailableError
+from forgetless.domain.filters.ast import EVERYTHING, Filter
+from forgetless.domain.filters.evaluate import evaluate
+from forgetless.domain.memory import Memory
+from forgetless.domain.recipe import cosine, is_same_vector
+from forgetless.ports.index import Hit, IndexRow
+
+__all__ = ["MemoryIndex"]
+
+
+class MemoryIndex:
+    """Cosine and BM25 over everything; BM25's statistics are those of all tenants, as in Milvus.
+
+    `available = False` makes every call fail, as a Milvus that is down does.
+    """
+
+    def __init__(self, *, dimensions: int | None = None) -> None:
+        self.available = True
+        self._dimensions = dimensions
+        self._rows: list[IndexRow] = []
+        self._lock = threading.Lock()
+
+    def insert(self, rows: Sequence[IndexRow]) -> None:
+        for row in rows:
+            if self._dimensions is not None and len(row.vector) != self._dimensions:
+                raise ValueError(f"a vector has {len(row.vector)} dimensions, the collection {self._dimensions}")
+        with self._answering():
+            self._rows = [*self._rows, *rows]
+
+    def drop(self, tenant: str, keys: Sequence[tuple[str, int]]) -> None:
+        gone = {(tenant, *key) for key in keys}
+        with self._answering():
+            self._rows = [row for row in self._rows if _key(row) not in gone]
+
+    def drop_older(self, tenant: str, memories: Sequence[Memory]) -> None:
+        kept_from = {memory.id: memory.version if memory.live else math.inf for memory in memories}
+        with self._answering():
+            self._rows = [
+                row
+                for row in self._rows
+                if row.memory.scope.tenant != tenant or row.memory.version >= kept_from.get(row.memory.id, 0)
+            ]
+
+    def drop_all(self, tenant: str | None = None) -> None:
+        with self._answering():
+            self._rows = [row for row in self._rows if tenant is not None and row.memory.scope.tenant != tenant]
+
+    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
+        rows = self._matching(tenant, where)
+        return _best(((row, cosine(row.vector, vector)) for row in rows), limit)
+
+    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
+        rows = self._matching(tenant, where)
+        scored = ((row, score) for row, score in zip(rows, self._bm25(words, rows), strict=True) if score > 0)
+        return _best(scored, limit)
+
+    def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[tuple[str, int]]) -> list[Hit]:
+        return _among(keys, self.search_vector(tenant, vector, EVERYTHING, len(self._rows)))
+
+    def score_words(self, tenant: str, words: str, keys: Sequence[tuple[str, int]]) -> list[Hit]:
+        return _among(keys, self.search_words(tenant, words, EVERYTHING, len(self._rows)))
+
+    def vectors(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[float]]:
+        wanted = {(tenant, *key) for key in keys}
+        with self._answering():
+            return {(row.memory.id, row.memory.version): list(row.vector) for row in self._rows if _key(row) in wanted}
+
+    def held(self, tenant: str, keys: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+        wanted = {(tenant, *key) for key in keys}
+        with self._answering():
+            return {(row.memory.id, row.memory.version) for row in self._rows if _key(row) in wanted}
+
+    def unchanged(self, tenant: str, rows: Sequence[IndexRow]) -> set[tuple[str, int]]:
+        with self._answering():
+            held = [row for row in self._rows if row.memory.scope.tenant == tenant]
+        found = [[other for other in held if _key(other) == _key(row)] for row in rows]
+        return {
+            (row.memory.id, row.memory.version)
+            for row, others in zip(rows, found, strict=True)
+            if len(others) == 1 and _is_same(row, others[0])
+        }
+
+    def count(self, tenant: str | None = None) -> int:
+        with self._answering():
+            return sum(tenant in {None, row.memory.scope.tenant} for row in self._rows)
+
+    def keys(self, tenant: str, *, limit: int, beyond: str = "") -> list[tuple[str, int]]:
+        with self._answering():
+            rows = [row.memory for row in self._rows if row.memory.scope.tenant == tenant and row.memory.id >= beyond]
+        return [(memory.id, memory.version) for memory in rows[: max(limit, 0)]]
+
+    def ping(self) -> None:
+        with self._answering():
+            pass
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _answering(self) -> threading.Lock:
+        if not self.available:
+            raise IndexUnavailableError("the index in memory is switched off")
+        return self._lock
+
+    def _matching(self, tenant: str, where: Filter) -> list[IndexRow]:
+        with self._answering():
+            rows = self._rows
+        return [row for row in rows if row.memory.scope.tenant == tenant and evaluate(where, row.memory)]
+
+    def _bm25(self, words: str, rows: Sequence[IndexRow]) -> list[float]:
+        bm25 = Bm25(row.words for row in self._rows)
+        return [bm25.score(words, row.words) for row in rows]
+
+
+def _key(row: IndexRow) -> tuple[str, str, int]:
+    return (row.memory.scope.tenant, row.memory.id, row.memory.version)
+
+
+def _is_same(one: IndexRow, other: IndexRow) -> bool:
+    return (one.memory, one.words) == (other.memory, other.words) and is_same_vector(one.vector, other.vector)
+
+
+def _best(scored: Iterable[tuple[IndexRow, float]], limit: int) -> list[Hit]:
+    hits: dict[tuple[str, int], Hit] = {}
+    for row, score in scored:
+        hits[row.memory.id, row.memory.version] = Hit(row.memory.id, row.memory.version, score)
+    return sorted(hits.values(), key=lambda hit: -hit.score)[: max(limit, 0)]
+
+
+def _among(keys: Sequence[tuple[str, int]], hits: Iterable[Hit]) -> list[Hit]:
+    wanted = set(keys)
+    return [hit for hit in hits if (hit.memory_id, hit.version) in wanted]

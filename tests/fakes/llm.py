@@ -1,0 +1,50 @@
+"""An LLM without a model: a function from messages to the reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from forgetless.ports.llm import ChatMessage
+
+__all__ = ["FakeLlm", "LlmCall"]
+
+
+@dataclass(frozen=True, slots=True)
+class LlmCall:
+    """What one completion was asked."""
+
+    messages: tuple[ChatMessage, ...]
+    schema_name: str | None
+    deadline_s: float
+
+
+class FakeLlm:
+    """Answers with `reply(messages)`, which may raise; `replies` in a row when a sequence is given.
+
+    `calls` holds every call.
+    """
+
+    def __init__(self, reply: Callable[[Sequence[ChatMessage]], str] | Sequence[str]) -> None:
+        if callable(reply):
+            self._reply = reply
+        else:
+            rest = iter(reply)
+            self._reply = lambda _messages: next(rest)
+        self.calls: list[LlmCall] = []
+        self.closed = False
+
+    def complete(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        schema_name: str | None = None,
+        schema: Mapping[str, Any] | None = None,
+        deadline_s: float,
+    ) -> str:
+        self.calls.append(LlmCall(tuple(messages), schema_name, deadline_s))
+        return self._reply(messages)
+
+    def close(self) -> None:
+        self.closed = True
