@@ -72,14 +72,12 @@ def _unrecorded(call: Callable[..., int]) -> int:
 
 def test_the_search_by_words_counts_though_a_thread_beside_the_request_runs_it(tmp_path: Path) -> None:
     class SlowWords(LooseIndex):
-        def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> tuple[list[Hit], bool]:
+        def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
             time.sleep(0.05)
             return super().search_words(tenant, words, where, limit)
 
-        def search_vector(
-            self, tenant: str, vector: Sequence[float], where: Filter, limit: int
-        ) -> tuple[list[Hit], bool]:
-            return [], True
+        def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
+            return []
 
     world = make_world(tmp_path)
     index = timed("index", SlowWords())
