@@ -9,6 +9,7 @@ from typing import Any
 
 from forgetless.domain.errors import DuplicateTextError, ForgetlessError, LeaseLostError, VersionConflictError
 from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S
 from forgetless.domain.memory import Event, EventKind, Memory, Message, job_event_id, memory_id
 from forgetless.domain.memory_fields import given_fields
 from forgetless.domain.times import later, wait_s
@@ -37,10 +38,8 @@ __all__ = [
 
 _logger = logging.getLogger(__name__)
 
-#: How long a writer's lease and its claim of the job last after the deadline: time for the append and the index.
-LEASE_MARGIN_S = 15.0
 #: The longest lease that anybody takes (a worker of the queue). Nobody is asked to wait longer than this.
-LONGEST_LEASE_S = 90.0
+LONGEST_LEASE_S = JOB_S + LEASE_MARGIN_S
 #: The pause between two tries to get the lease of the scope.
 _LEASE_POLL_S = 0.05
 
