@@ -1,4 +1,4 @@
-"""RequestServices: the use cases that serve requests; their ports let them reach nothing that only operators may do."""
+"""RequestServices: the use cases that serve requests. Their ports do not offer what only operators may do."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["RequestPorts", "RequestServices"]
 
 @dataclass(frozen=True, slots=True)
 class RequestPorts:
-    """What serving requests needs of the world; `llm` is None where there is none."""
+    """The adapters that requests need; `llm` is None if no LLM is configured."""
 
     ledger: RequestLedger
     index: RequestIndex
@@ -47,7 +47,7 @@ class RequestPorts:
 
 
 class RequestServices:
-    """The use cases over one set of ports: everybody's, or those of a key that is limited to some users."""
+    """The use cases over one set of ports: either for all users, or for a key that is limited to some users."""
 
     def __init__(
         self, ports: RequestPorts, *, settings_shown: Mapping[str, Any], announcer: Announcer, pool: Executor
@@ -77,7 +77,7 @@ class RequestServices:
         self.instructions = InstructionService(llm=ports.llm, clock=clock)
 
     def at(self, moment: Moment | None) -> View:
-        """Searches, lists and gets of the present, or of `moment`."""
+        """The view for searches, lists and gets, of the present or as of `moment`."""
         return self._present if moment is None else AsOfView(self.as_of, moment)
 
     def describe(self) -> dict[str, Any]:

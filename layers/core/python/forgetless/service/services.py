@@ -1,4 +1,4 @@
-"""Services: all use cases of one environment, composed from ports: those of requests and those of operators."""
+"""Services: all use cases of one environment, for requests and for operators, composed from ports."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from forgetless.service.webhooks.outbox import Announcer
 
 __all__ = ["Ports", "Services"]
 
-#: Sets of users whose services are kept ready; the one that was not asked for longest goes first.
+#: The services for at most this many sets of users are cached. The least recently used ones are removed first.
 _MOST_LIMITED = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Ports(RequestPorts):
-    """The adapters that an environment has chosen; `llm` and `webhooks` are None where there are none."""
+    """The adapters of an environment; `llm` and `webhooks` are None if it has none."""
 
     ledger: Ledger
     index: Index
@@ -57,10 +57,10 @@ class Services(RequestServices):
         ledger, clock = ports.ledger, ports.clock
         self._ports = ports
         self._announcer = Announcer(ledger=ledger, clock=clock)
-        # One thread beside each request that is worked on; they start when they are first needed.
+        # One more thread for each request that is processed. The threads start when they are first needed.
         self._pool = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="search-words")
         super().__init__(ports, settings_shown=settings_shown or {}, announcer=self._announcer, pool=self._pool)
-        #: By users, the least recently used first. Threads of one process ask at once.
+        #: By users, the least recently used first. Several threads of the process use it at once.
         self._limited: OrderedDict[tuple[str, ...], RequestServices] = OrderedDict()
         self._limiting = threading.Lock()
         self.rates = RateLimiter(per_minute=requests_per_minute, clock=clock) if requests_per_minute > 0 else None
@@ -89,7 +89,7 @@ class Services(RequestServices):
         return found
 
     def close(self) -> None:
-        """Release ledger, index, embedder and threads."""
+        """Close ledger, index and embedder, and release the threads."""
         self._pool.shutdown(wait=False)
         self._ports.ledger.close()
         self._ports.index.close()
@@ -105,5 +105,5 @@ class Services(RequestServices):
             ports.clock,
             ports.llm,
         )
-        # Webhooks hear of a limited key's changes too, though it may not see them.
+        # A limited key may not see webhooks, but its changes are sent to them as well.
         return RequestServices(limited, settings_shown=self._settings_shown, announcer=self._announcer, pool=self._pool)

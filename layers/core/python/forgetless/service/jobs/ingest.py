@@ -1,4 +1,4 @@
-"""Ingest: what the queue's worker does with one job."""
+"""Ingest: how a worker of the queue runs one job."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["IngestService"]
 
 _logger = logging.getLogger(__name__)
 
-#: A message shows again this long after its worker's claim: shown earlier, it would find the job taken.
+#: A message becomes visible again this long after its worker's claim ends. Earlier, its job would still be claimed.
 _AFTER_CLAIM_S = 2.0
 
 
 class IngestService:
-    """Runs queued jobs; any number of deliveries of one job end in the same state."""
+    """Runs queued jobs. However often one job is delivered, the result is the same."""
 
     def __init__(self, *, ledger: RequestLedger, clock: Clock, inference: InferenceRun | None, queue: JobQueue) -> None:
         self._ledger = ledger
@@ -31,10 +31,10 @@ class IngestService:
         self._queue = queue
 
     def run(self, tenant: str, job_id: str, *, seconds: float, receipt: str | None = None) -> None:
-        """Do the job within `seconds`; `receipt` is that of its message, where there is one.
+        """Run the job within `seconds`; `receipt` is the receipt of its queue message, if there is one.
 
-        Returns when it is done, was done before, or has failed for good; raises when the message should come again:
-        TRIES_APART_S after a failure, and as soon as the claim has ended when this process dies.
+        Returns when the job is done, was already done, or has failed for good. Raises an error if the message must be
+        delivered again. That happens TRIES_APART_S after a failure, or, if this process dies, after its claim ends.
         """
         job = self._ledger.job(tenant, job_id)
         if job is None or job.finished:
@@ -53,14 +53,14 @@ class IngestService:
         try:
             inference.run(job, owner=owner, deadline=self._clock.monotonic() + seconds)
         except LeaseLostError:
-            _logger.info("job is in other hands", extra={"job_id": job.id})
+            _logger.info("another worker has the job", extra={"job_id": job.id})
         except Exception as error:
             if isinstance(error, ProviderRequestError) and error.blames_input:
-                # What it says to this text it will say again: the job ends, and what waits behind it goes on.
+                # The provider would refuse the same text again. The job ends, so that the jobs behind it can continue.
                 _logger.warning("job was refused", extra={"job_id": job.id, "reason": error.message})
                 inference.fail(job, owner=owner, reason=reason_of(error))
                 return
-            # Most is a matter of waiting: what the LLM said wrong it may say right the next time.
+            # Most errors go away with time. Even an LLM whose reply was invalid may give a valid one the next time.
             if job.attempts + 1 >= MOST_ATTEMPTS:
                 inference.fail(job, owner=owner, reason=reason_of(error))
             else:
@@ -72,5 +72,5 @@ class IngestService:
             return
         try:
             self._queue.hide(receipt, seconds=seconds)
-        except QueueError as error:  # then the queue's own time-out brings the message back
-            _logger.warning("a message keeps its time-out", extra={"reason": error.message})
+        except QueueError as error:  # then the message becomes visible after the queue's own timeout
+            _logger.warning("the visibility timeout of a message was not changed", extra={"reason": error.message})

@@ -1,4 +1,4 @@
-"""Sweep: brings back jobs that got stuck and indexes what the index misses, in bounded portions."""
+"""Sweep: restarts stuck jobs, indexes what is missing in the index, and expires messages, in bounded portions."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
-#: A job PENDING this long, since it was accepted or last swept, has lost its message or its process.
+#: A job that is PENDING this long after it was accepted or last swept is assumed to have lost its message or process.
 LOST_AFTER_S = 120.0
-#: An index pending this long is nobody's work any more.
+#: A memory that is pending this long is no longer being indexed by its writer.
 UNINDEXED_AFTER_S = 10.0
-#: Rows at once, most portions a run, and the seconds after which a part starts no further portion: a run stays well
-#: below its function's time-out, and the next one goes on.
+#: The rows in a portion, the most portions in a run, and the seconds after which a part starts no further portion. So a
+#: run stays well below its function's time-out, and the next run continues.
 PORTION = 100
 MOST_PORTIONS = 50
 PART_S = 15.0
-#: Memories that are counted to tell a lost index from one that has not begun.
+#: At most this many memories are counted to distinguish a lost index from one that was never filled.
 _COUNTED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What a sweep did."""
+    """The counts of what a sweep did."""
 
     requeued: int
     given_up: int
@@ -47,9 +47,9 @@ class SweepReport:
 
 
 class SweepService:
-    """The repair that runs on a schedule; every step is harmless to repeat.
+    """The repairs that run on a schedule. Every step can be repeated without harm.
 
-    `rebuilds`: looking for a lost index, and marking all memories at once, is within a run's time and rights.
+    `rebuilds` says whether a run has the time and the rights to look for a lost index and to mark all memories pending.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class SweepService:
         self._given_up = 0
 
     def sweep(self) -> SweepReport:
-        """One bounded run; a part that fails is logged and the others still run."""
+        """Do one bounded run. If a part fails, the error is logged and the other parts still run."""
         self._given_up = 0
         self._attempt("tidy", self._ledger.tidy)
         self._attempt("lost index", self._notice_a_lost_index)
@@ -83,12 +83,12 @@ class SweepService:
         )
 
     def index_all(self, tenant: str | None = None) -> int:
-        """Rebuild: index every memory again, until nothing is pending; raises what stands in the way."""
+        """Index every memory again, until nothing is pending; raises the first error. Returns how many were indexed."""
         self._ledger.mark_unindexed(tenant, at=self._clock.now())
         return self.index_pending(tenant)
 
     def index_pending(self, tenant: str | None = None) -> int:
-        """Index until nothing is pending; raises what stands in the way."""
+        """Index until nothing is pending; raises the first error. Returns how many memories were indexed."""
         count = 0
         while portion := self._ledger.unindexed(before=self._clock.now(), limit=PORTION, tenant=tenant):
             count += self._reindexer.refresh(portion)
@@ -97,11 +97,11 @@ class SweepService:
     def _attempt(self, name: str, part: Callable[[], int]) -> int:
         try:
             return part()
-        except ProviderError as error:  # the next run tries once more: what is wrong may have been mended by then
-            _logger.error("sweep: a part is stuck", extra={"part": name, "reason": error.message})
+        except ProviderError as error:  # the next run tries again: the cause may have been repaired by then
+            _logger.error("sweep: a part failed", extra={"part": name, "reason": error.message})
             return 0
         except DependencyError as error:
-            _logger.warning("sweep: a part must wait", extra={"part": name, "reason": error.message})
+            _logger.warning("sweep: a part was postponed", extra={"part": name, "reason": error.message})
             return 0
 
     def _requeue(self) -> int:
@@ -111,7 +111,7 @@ class SweepService:
         )
 
     def _bring_back(self, job: Job) -> bool:
-        """Put a stuck job back into the queue; one that outlived its workers too often is given up."""
+        """Send a stuck job to the queue again, or give it up if too many workers have failed to finish it."""
         now = self._clock.now()
         if job.attempts >= MOST_ATTEMPTS:
             reason = f"worker_lost: no worker finished it in {job.attempts} attempts"
@@ -119,24 +119,27 @@ class SweepService:
                 given_up(job, now, owner=job.lease_owner, reason=reason), held=job
             )
             return False
-        # Renewed, so that the next run comes to others; refused when somebody has claimed or ended the job meanwhile.
+        # A new time, so that the next run takes other jobs. It is refused if somebody has claimed or ended the job.
         if not self._ledger.update_job(waiting(job, now), held=job):
             return False
-        # The time makes a new deduplication id for each round, the same one for two sweeps at once.
+        # The time gives a new deduplication id in each run, but the same one to two sweeps that run at once.
         self._queue.send(job, attempt=f"sweep-{job.updated_at}")
         return True
 
     def _notice_a_lost_index(self) -> int:
-        """An index that holds nothing beside memories that it once took was lost under the running service."""
+        """Mark all memories pending if the index is empty although memories were indexed: it was lost while running.
+
+        Returns how many were marked.
+        """
         if not self._rebuilds or self._reindexer.holds_rows() or not self._ledger.tenants(limit=1)[0]:
             return 0
         tally = self._ledger.tally(limit=_COUNTED)
-        # The first memory of all may have come in between.
+        # The first memory may have been indexed between the two reads.
         if tally.live <= tally.pending or self._reindexer.holds_rows():
             return 0
-        # As if since long: this very run begins with it.
+        # The time lies in the past, so that this run already begins to index them.
         marked = self._ledger.mark_unindexed(at=later(self._clock.now(), -UNINDEXED_AFTER_S))
-        _logger.warning("the index was lost and is made anew", extra={"memories": marked})
+        _logger.warning("the index was lost and is being rebuilt", extra={"memories": marked})
         return marked
 
     def _index(self) -> int:

@@ -1,4 +1,4 @@
-"""Search: the few memories that matter for a query, by meaning and by words; the ledger has the last word."""
+"""Search: finds the best memories for a query by meaning and by words, and confirms each of them in the ledger."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchReques
 
 __all__ = ["SearchService", "passes", "score_details", "unexpired"]
 
-#: Candidates that each retriever gives at first: as many, and four times top_k at least. Fewer cost more: what one
-#: retriever did not list is then asked of it in a further call for two searches of three (at 60), not for one of four.
+#: How many candidates each retriever is asked for at first: this many, or four times top_k if that is more. Fewer cost
+#: more: with 60, two searches in three need a further call for scores that a retriever did not list, instead of one in
+#: four.
 CANDIDATES = 150
 CANDIDATES_PER_RESULT = 4
-#: How much wider the next look is when the filter or the ledger refused too many.
+#: The factor by which the next look asks for more candidates if the ledger refused too many.
 WIDENING = 4
 #: How many candidates beyond those still needed are read from the ledger at once.
 _READ_MARGIN = 8
 
 
 def unexpired(now: str) -> Filter:
-    """Memories without an expiration date, or whose last day has not ended."""
+    """The filter for memories that have no expiration date or whose last day has not ended at `now`."""
     expiration = Field("expiration_date")
     return Or(
         (Not(Compare(expiration, Operator.EXISTS)), Compare(expiration, Operator.GTE, date_of(now))),
@@ -44,17 +45,17 @@ def unexpired(now: str) -> Filter:
 
 @dataclass(frozen=True, slots=True)
 class _Worded:
-    """A search by words that has begun; without a word there is none."""
+    """A search by words that has begun; `begun` is None if the query has no words."""
 
     words: str
     begun: Future[list[Hit]] | None
 
     def hits(self) -> list[Hit]:
-        """Wait for what it finds; raises what it raised."""
+        """Wait for the search and return its hits; raises what it raised."""
         return self.begun.result() if self.begun else []
 
     def end(self) -> None:
-        """Wait until it is over, whatever came of it: a Lambda environment would run it on in its next invocation."""
+        """Wait until the search has ended, whatever its result: Lambda would continue it in the next invocation."""
         if self.begun and not self.begun.cancel():
             self.begun.exception()
 
@@ -68,7 +69,7 @@ class _Look:
 
 
 class SearchService:
-    """Hybrid search with absolute scores; `pool` runs the search by words beside the rest of a search."""
+    """Hybrid search with absolute scores; `pool` runs the search by words in parallel with the rest."""
 
     def __init__(
         self, *, ledger: MemoryStore, index: RequestIndex, embedder: Embedder, clock: Clock, pool: Executor
@@ -80,9 +81,9 @@ class SearchService:
         self._pool = pool
 
     def search(self, request: SearchRequest) -> list[ScoredMemory]:
-        """Up to `top_k` memories in the order of their score.
+        """Up to `top_k` memories, best score first.
 
-        Raises InvalidRequestError for an empty query, EmbedderError, IndexUnavailableError, LedgerError.
+        Raises InvalidRequestError for an empty query, and EmbedderError, IndexUnavailableError and LedgerError.
         """
         query = request.query.strip()
         if not query:
@@ -96,7 +97,7 @@ class SearchService:
         )
         words = " ".join(query_words(query))
         limit = min(max(CANDIDATES, CANDIDATES_PER_RESULT * request.top_k), MOST_INDEX_RESULTS)
-        # Nobody waits for the words but the merge, so they are searched while the embedder and the vectors take time.
+        # Only the merge needs the hits by words, so that search runs while the query is embedded and its vector searched.
         worded = self._begin_words(request, words, where, limit)
         try:
             vector = self._embedder.embed([query], EmbeddingTask.QUERY)[0]
@@ -114,7 +115,7 @@ class SearchService:
     def _begin_words(self, request: SearchRequest, words: str, where: Filter, limit: int) -> _Worded:
         if not words:
             return _Worded(words, None)
-        # In a copy of the context, so that its time counts for this request.
+        # It runs in a copy of the context, so that its time is counted for this request.
         run, search = copy_context().run, self._index.search_words
         return _Worded(words, self._pool.submit(lambda: run(search, request.tenant, words, where, limit)))
 
@@ -127,8 +128,8 @@ class SearchService:
         candidates = Candidates()
         candidates.add_near(near)
         candidates.add_worded(worded)
-        # A retriever's list that is full says nothing of what stands below its end, and a score of 0 there would
-        # cost .04 of the recall: ask it for the other's finds, where they could still matter.
+        # If a retriever's list is full, it may have cut off rows that the other retriever found. Counting their score
+        # as 0 would lower the recall by 0.04, so ask for the scores of those that could still be in the answer.
         if len(near) >= limit:
             unknown = candidates.without_cosine(places=places, below=near[-1].score)
             candidates.complete_near(self._index.score_vector(tenant, vector, unknown))
@@ -140,7 +141,7 @@ class SearchService:
     def _confirmed(
         self, request: SearchRequest, candidates: Sequence[Candidate], where: Filter
     ) -> tuple[list[ScoredMemory], int]:
-        """The best candidates that the ledger confirms, and how many it refused on the way."""
+        """The best candidates that the ledger confirms, and how many it refused before there were enough."""
         found: list[ScoredMemory] = []
         refused = 0
         place = 0
@@ -159,12 +160,12 @@ class SearchService:
 
 
 def passes(candidate: Candidate, threshold: float) -> bool:
-    """mem0's threshold acts on the cosine alone; a good score by words may pass as well."""
+    """Whether the score or the cosine reaches the threshold: mem0 compares only the cosine, so that must suffice."""
     return max(candidate.score, candidate.cosine) >= threshold
 
 
 def _shown(memory: Memory | None, candidate: Candidate, where: Filter) -> bool:
-    """Whether the ledger holds just what the index found, and shows it to this filter."""
+    """Whether the ledger holds exactly the version that the index found, live, and it matches the filter."""
     return memory is not None and memory.live and memory.version == candidate.version and evaluate(where, memory)
 
 

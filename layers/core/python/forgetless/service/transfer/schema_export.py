@@ -1,4 +1,4 @@
-"""Exports and summaries: a tenant's memories in the shape of a JSON schema, made anew whenever they are read."""
+"""Exports to a JSON schema, and summaries. An export is made from the present memories each time it is read."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ __all__ = ["EXPORT", "ExportService", "Shaped"]
 
 #: The kind of these documents.
 EXPORT = "export"
-#: Memories in one export or summary: the newest.
+#: The most memories in one export or summary; the newest are taken.
 MOST_MEMORIES = 1000
-#: Exports among which one is looked for by its filters.
+#: The most exports among which one is searched for by its filters.
 _LOOKED_THROUGH = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
-    """An export's content; `by_llm` is False where fields were filled by their names."""
+    """The content of an export; `by_llm` is false if the fields were filled by their names, without an LLM."""
 
     content: Any
     by_llm: bool
 
 
 class ExportService:
-    """Keeps what was asked for, never what was found: what is deleted later is in no export."""
+    """Stores the request of an export, never its result, so that no export contains what was deleted later."""
 
     def __init__(self, *, ledger: RequestLedger, reads: ReadService, llm: Llm | None, clock: Clock) -> None:
         self._ledger = ledger
@@ -52,7 +52,7 @@ class ExportService:
     def create(
         self, tenant: str, schema: Mapping[str, Any], filters: Mapping[str, Any], instructions: str | None
     ) -> str:
-        """Remember the request; returns its id. Raises FilterError."""
+        """Store the request of an export and return its id. Raises FilterError."""
         parse_platform_filter(filters)
         id_ = str(uuid.uuid4())
         body = {"schema": dict(schema), "filters": dict(filters), "instructions": instructions}
@@ -61,9 +61,9 @@ class ExportService:
         return id_
 
     def get(self, tenant: str, id_: str | None, filters: Mapping[str, Any] | None) -> Shaped:
-        """The export by its id, else the newest with these filters.
+        """The export with the id or, without an id, the newest one with these filters (None: with any filters).
 
-        Raises NotFoundError, LlmUnavailableError, LlmReplyError.
+        Raises NotFoundError, LlmUnavailableError and LlmReplyError.
         """
         document = self._find(tenant, id_, filters)
         body = document.body
@@ -84,7 +84,10 @@ class ExportService:
         return Shaped(content, by_llm=True)
 
     def summarise(self, tenant: str, where: Filter) -> tuple[str, int, bool]:
-        """A text about what matches, the number of memories in it, and whether an LLM wrote it."""
+        """A summary of the memories that match, how many they are, and whether an LLM wrote it.
+
+        Without an LLM, the summary is their texts. Raises LlmUnavailableError and LlmReplyError.
+        """
         memories = self._memories(tenant, where)
         if self._llm is None or not memories:
             return "\n".join(memory.text for memory in memories), len(memories), False

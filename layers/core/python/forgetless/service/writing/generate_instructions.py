@@ -12,14 +12,18 @@ __all__ = ["InstructionService"]
 
 
 class InstructionService:
-    """One LLM call."""
+    """Generates instructions with one LLM call, which a second one may repair."""
 
     def __init__(self, *, llm: Llm | None, clock: Clock) -> None:
         self._llm = llm
         self._clock = clock
 
     def generate(self, use_case: str) -> tuple[str, str]:
-        """(custom instructions, a message to test them with); raises InvalidRequestError without an LLM."""
+        """Custom instructions for the use case, and a message to test them with.
+
+        Raises InvalidRequestError if no LLM is configured, LlmUnavailableError if it is too slow, and the errors of the
+        LLM.
+        """
         if self._llm is None:
             raise InvalidRequestError("No LLM is configured: set FORGETLESS_LLM_MODEL or OPENAI_BASE_URL.")
         try:
