@@ -18,7 +18,7 @@ from forgetless.service.access.rate_limit import RateLimiter
 
 __all__ = ["RATE_HEADERS", "GuardedRoute", "RateLimit", "rate_headers", "requested_route", "require"]
 
-#: As mem0's clients read them.
+#: The headers that mem0's clients read.
 RATE_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
 _LACKING = {
@@ -43,7 +43,7 @@ class GuardedRoute(APIRoute):
             endpoint_on(run, route.endpoint),
             methods=[route.method],
             response_model=None,
-            # curl users forget the header; keys do not travel in cookies, so no other site can profit.
+            # Users of curl forget the header. Keys are never in cookies, so other sites cannot exploit this.
             strict_content_type=False,
             openapi_extra=None if self._open else {"x-required-role": str(route.role)},
         )
@@ -52,7 +52,7 @@ class GuardedRoute(APIRoute):
         self.app = BodyLimit(self.app)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        # The router asks one route after the other; comparing how the path begins is cheaper than the expression.
+        # The router tries one route after the other. Comparing the start of the path is cheaper than the expression.
         if not scope.get("root_path") and not scope["path"].startswith(self._beginning):
             return Match.NONE, {}
         return super().matches(scope)
@@ -65,18 +65,18 @@ class GuardedRoute(APIRoute):
 
 
 def requested_route(scope: Scope) -> Route | None:
-    """The route that a request was for; None where the answer is 404 or 405."""
+    """The route of a request; None if the answer is 404 or 405."""
     found = scope.get("route")
-    if found is None and "router" not in scope and "app" in scope:  # refused before the router looked
+    if found is None and "router" not in scope and "app" in scope:  # refused before the router ran
         found = next((one for one in scope["app"].routes if one.matches(scope)[0] is Match.FULL), None)
-    # Where only the method was wrong, the router names a route too.
+    # The router also sets a route if only the method was wrong.
     if isinstance(found, GuardedRoute) and scope["method"] == found.route.method:
         return found.route
     return None
 
 
 class RateLimit:
-    """ASGI layer behind authentication: counts the requests of each key, and says how many are left."""
+    """ASGI layer after authentication: counts the requests of each key and reports how many are left."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -103,12 +103,12 @@ def _counted(rates: RateLimiter, key: ApiKey, send: Send) -> Send:
 
 
 def require(key: ApiKey | None, role: Role) -> None:
-    """Raise ForbiddenError, naming what is missing, unless the key has the role."""
+    """Raise ForbiddenError, which names the missing role, unless the key has the role."""
     if key is None or not key.role.allows(role):
         raise ForbiddenError(_LACKING[role])
 
 
 def rate_headers(limit: int, remaining: int, reset_s: int) -> dict[str, str]:
-    """Limit and remaining requests of a key, and the Unix time when all of them are back."""
+    """The headers with a key's limit, its remaining requests, and the Unix time when the limit is fully restored."""
     values = (limit, remaining, int(time.time()) + reset_s)
     return dict(zip(RATE_HEADERS, map(str, values), strict=True))

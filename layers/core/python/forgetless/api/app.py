@@ -1,4 +1,4 @@
-"""The application: layers in order, and the routes of a function."""
+"""The application of each function: its layers, in order, and its routes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MCP_PATH", "all_routes", "create_app", "create_mcp_app", "create_search_app"]
 
-#: Where the Model Context Protocol is spoken.
+#: The path of the Model Context Protocol.
 MCP_PATH = "/mcp"
 
 
@@ -35,9 +35,9 @@ def create_app(
 ) -> FastAPI:
     """The whole API; `services` is called by the first request that needs it.
 
-    `inline` runs endpoints on the event loop (Lambda: one request at a time), else in a bounded pool of threads.
-    Pages of `origins` may call it from a browser. `mcp` adds /mcp, which is a function of its own on Lambda, as its
-    SDK is slow to import.
+    `inline` runs endpoints on the event loop (for Lambda: one request at a time), otherwise they run in a bounded pool
+    of threads. Web pages of `origins` may call the API. `mcp` adds /mcp, which is a function of its own on Lambda,
+    because its SDK is slow to import.
     """
     return _compose(services, all_routes(), inline=inline, docs=True, origins=origins, mcp=mcp)
 
@@ -62,12 +62,12 @@ def all_routes() -> list[Route]:
 
 
 def create_mcp_app(services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = ()) -> FastAPI:
-    """Only what the MCP function serves: /mcp."""
+    """The application of the MCP function: only /mcp."""
     return _compose(services, (), inline=inline, docs=False, origins=origins, mcp=True)
 
 
 def create_search_app(services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = ()) -> FastAPI:
-    """Only what the search function serves: the searches of both dialects, without documentation."""
+    """The application of the search function: the searches of both dialects, without documentation."""
     from forgetless.api.platform.routes.search import ROUTES as PLATFORM_SEARCHES  # noqa: PLC0415 - as above
     from forgetless.api.selfhosted.routes.search import ROUTES as SELFHOSTED_SEARCHES  # noqa: PLC0415 - as above
 
@@ -92,7 +92,7 @@ def _compose(
         redoc_url="/redoc" if docs else None,
         openapi_url="/openapi.json" if docs else None,
         redirect_slashes=False,
-        # Nothing is exported, whatever OTEL_… variables the environment holds.
+        # No telemetry is exported, whatever OTEL_… variables are set.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         exception_handlers={RequestValidationError: answer_invalid},
         middleware=[
@@ -102,9 +102,9 @@ def _compose(
             Middleware(RateLimit),
         ],
     )
-    # Whoever adds an endpoint by FastAPI's own means, which know no role, gets a TypeError.
+    # Adding an endpoint by FastAPI's own methods, which know no roles, raises a TypeError.
     app.router.route_class = GuardedRoute
-    # A search has no effect to repeat, and its function may not write the ledger.
+    # A search has no effect that could be repeated, and its function may not write to the ledger.
     repeatable = docs
     app.router.routes += [GuardedRoute(route, run=run, repeatable=repeatable) for route in routes]
     if mcp:

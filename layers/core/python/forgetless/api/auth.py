@@ -1,4 +1,4 @@
-"""Authentication: it comes before any route is looked up and any body is read, and refuses what it does not know."""
+"""Authentication: checks the key before any route is looked up or any body is read, and refuses unknown keys."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNKNOWN_BEARER = "Invalid or expired token."
 
 
 class Authentication:
-    """ASGI layer that finds the caller of every request, or refuses it."""
+    """ASGI layer that finds the caller of each request or refuses the request."""
 
     def __init__(self, app: ASGIApp, *, services: Callable[[], Services], run: Runner) -> None:
         self._app = app
@@ -51,7 +51,10 @@ class Authentication:
 
 
 def presented_key(scope: Scope) -> tuple[str | None, str]:
-    """The key in the headers and what to say when it is not known; Bearer wins over X-API-Key over Token."""
+    """The key in the headers, and the error message if it is unknown.
+
+    Bearer takes precedence over X-API-Key, which takes precedence over Token.
+    """
     headers = {name: value.decode("latin-1").strip() for name, value in scope["headers"] if name in _KEY_HEADERS}
     scheme, _, credentials = headers.get(b"authorization", "").partition(" ")
     credentials = credentials.strip()

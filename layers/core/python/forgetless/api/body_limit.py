@@ -1,4 +1,4 @@
-"""Limits of a request: how large its body may be."""
+"""The limit for the size of a request's body."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["MAX_BODY_BYTES", "BodyLimit"]
 
-#: Lambda takes no more in one invocation either.
+#: The same limit as that of Lambda for one invocation.
 MAX_BODY_BYTES = 6 * 1024 * 1024
 _MOST_DIGITS = 20
 
 
 class BodyLimit:
-    """ASGI layer that answers 413, by the announced length at once, else as soon as too much has come."""
+    """ASGI layer that answers 413: at once if the announced length is too large, or when too much has arrived."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,10 +41,10 @@ def _announced(scope: Scope) -> int:
     value = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     if not value.isdigit():
         return 0
-    # Python reads no number of thousands of digits.
+    # Python refuses to convert numbers with thousands of digits.
     return int(value) if len(value) <= _MOST_DIGITS else MAX_BODY_BYTES + 1
 
 
 def _too_large() -> HTTPException:
-    # FastAPI lets an HTTPException through while it reads a body; any other error would become a 400.
+    # While FastAPI reads a body, it turns every error except HTTPException into a 400.
     return HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes; send fewer or shorter messages.")

@@ -1,4 +1,4 @@
-"""Caller: who asks, and the use cases that answer; every endpoint receives one."""
+"""Caller: the key of a request and the use cases that it may use; every endpoint receives one."""
 
 from __future__ import annotations
 
@@ -24,46 +24,46 @@ __all__ = ["OPEN_PATHS", "Caller", "CurrentCaller", "get_caller", "key_of", "set
 #: Paths that answer without a key (GET and HEAD).
 OPEN_PATHS = frozenset({"/", "/health", "/docs", "/redoc", "/openapi.json"})
 
-#: Where the request's state keeps it.
+#: The name of the caller in the state of a request.
 _STATE = "caller"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One request's caller; `key` is None only on the routes that are open."""
+    """The caller of one request; `key` is None only on routes that need no key."""
 
     build_services: Callable[[], Services]
     key: ApiKey | None
-    #: Names the request among the tenant's (method, path, Idempotency-Key and body), when the client gave a key.
+    #: If the client gave an Idempotency-Key: identifies the request within its tenant, by method, path, key and body.
     idempotency_name: str | None = None
-    #: What counts the requests of keys; None where they are not limited.
+    #: Counts the requests of each key; None if they are not limited.
     rates: RateLimiter | None = None
 
     @property
     def services(self) -> RequestServices:
-        """The use cases of requests, for a limited key within its limits.
+        """The use cases of requests; those of a limited key stay within its limits.
 
-        The first call of an environment builds them.
+        The first call in an environment builds them.
         """
         services = self.build_services()
         return services.limited_to(self.key.users) if self.key is not None and self.key.users else services
 
     @property
     def all_services(self) -> Services:
-        """The use cases of operators too, which concern the whole tenant; raises ForbiddenError for a limited key."""
+        """All use cases, also those of operators for the whole tenant; raises ForbiddenError for a limited key."""
         if self.key is not None and self.key.users:
             raise ForbiddenError(NOT_ITS_WORK)
         return self.build_services()
 
     @property
     def tenant(self) -> str:
-        """Whose memories this caller may touch."""
+        """The tenant whose memories this caller may read and change."""
         assert self.key is not None, "an open route has no tenant"
         return self.key.tenant
 
     @property
     def admin(self) -> bool:
-        """Whether the key may touch all of the tenant at once."""
+        """Whether the key is an administrator's, which may read or delete everything of the tenant at once."""
         return self.key is not None and self.key.admin
 
 
@@ -78,18 +78,18 @@ def get_caller(scope: Scope) -> Caller:
 
 
 def key_of(scope: Scope) -> ApiKey | None:
-    """The key of the caller; None before authentication, and where none is needed."""
+    """The key of the caller; None before authentication and on routes that need no key."""
     caller: Caller | None = scope["state"].get(_STATE)
     return None if caller is None else caller.key
 
 
 def set_caller(scope: Scope, caller: Caller) -> None:
-    """Remember the caller for what runs after authentication."""
+    """Store the caller in the request's state, for what runs after authentication."""
     scope.setdefault("state", {})[_STATE] = caller
 
 
 def set_idempotency_key(scope: Scope, name: str) -> None:
-    """Remember that this request may come again under the same name."""
+    """Store the name under which the client may repeat this request."""
     scope["state"][_STATE] = replace(get_caller(scope), idempotency_name=name)
 
 

@@ -1,4 +1,4 @@
-"""Cross-origin requests: which pages' scripts may call the API, by Starlette's middleware."""
+"""Cross-origin requests: which web pages may call the API from a script (Starlette's middleware)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from forgetless.api.access import RATE_HEADERS
 
 __all__ = ["cross_origin"]
 
-#: What a script may read of an answer beside its body.
+#: The response headers that a script may read.
 _EXPOSED = ("X-Request-ID", "Server-Timing", "Retry-After", "ETag", "Idempotency-Replayed", *RATE_HEADERS)
 
 
 def cross_origin(origins: Sequence[str]) -> list[Middleware]:
-    """The outermost layer, as its preflights carry no key and refusals need its headers too; none without origins.
+    """The layer for CORS, or none without origins.
 
-    Keys travel in headers that a script sets, never in cookies, so credentials stay off.
+    It is the outermost one, because preflight requests have no key and errors need its headers too. Keys are sent in
+    headers that a script sets, never in cookies, so credentials are not allowed.
     """
     if not origins:
         return []

@@ -1,4 +1,4 @@
-"""Errors on the wire: one table from error class to status, and the bodies they get."""
+"""Errors as HTTP responses: a table from error class to status, and the bodies of the responses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["STATUS", "answer_error", "answer_invalid"]
 
 _logger = logging.getLogger(__name__)
 
-#: Every error class has its own line; a test walks them all.
+#: Every error class has its own line; a test checks that none is missing.
 STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.ForgetlessError: 500,
     errors.InvalidRequestError: 400,
@@ -52,14 +52,14 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.LlmReplyError: 502,
 }
 
-#: Seconds after which a conflict that says nothing else is worth another try.
+#: The Retry-After, in seconds, of a conflict that names none itself.
 _CONFLICT_RETRY_S = 1
 #: A larger `input` is not sent back in a validation error.
 _ECHO_LIMIT_BYTES = 2048
 
 
 def answer_error(error: Exception, request_id: str, *, method: str = "", path: str = "") -> Response:
-    """The response for an error that no route answered itself; what is unknown is logged and told to nobody."""
+    """The response for an error that a route raised. An unforeseen error is logged, and its text is not revealed."""
     if isinstance(error, HTTPException):
         return json_response({"detail": error.detail}, status=error.status_code, headers=error.headers)
     if not isinstance(error, errors.ForgetlessError):
@@ -67,7 +67,7 @@ def answer_error(error: Exception, request_id: str, *, method: str = "", path: s
         return _failure(500, "Internal server error.", "internal_error", request_id)
     status = _status(error)
     if isinstance(error, errors.RateLimitedError):
-        # mem0's server says it under "error", its clients read "detail".
+        # mem0's server puts the message under "error", but its clients read "detail".
         body = {"detail": error.message, "error": error.message}
         return json_response(body, status=status, headers=_headers(error, status))
     if status < 500:
@@ -79,7 +79,7 @@ def answer_error(error: Exception, request_id: str, *, method: str = "", path: s
 
 
 async def answer_invalid(request: Request, error: Exception) -> Response:
-    """422 in pydantic's shape for a body or query outside the schema; the Platform's dialect says 400."""
+    """The response for a body or query that does not match its schema: 422 in pydantic's form, on the Platform 400."""
     assert isinstance(error, RequestValidationError)
     path = request.scope["path"]
     if is_platform(path):

@@ -1,4 +1,4 @@
-"""What pydantic cannot say: the rules for identifiers, metadata and dates. Each error names the field and the fix."""
+"""Checks that pydantic cannot express: identifiers, metadata and dates. Each error names the field and the fix."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ __all__ = [
     "check_unicode",
 ]
 
-#: The identifiers of this dialect.
+#: The identifiers of the self-hosted dialect.
 ENTITY_IDS = ("user_id", "agent_id", "run_id")
-#: What the index can hold of an identifier.
+#: The longest identifier that the index can hold, in bytes.
 MAX_ID_CHARS = 255
 MAX_METADATA_BYTES = 64 * 1024
-#: Levels of JSON in metadata and filters.
+#: The most levels of JSON in metadata and filters.
 _MAX_DEPTH = 20
 
-#: Metadata never decides whose memory it is.
+#: These keys are removed from metadata, which must not suggest whose memory it is.
 _IDENTITY_KEYS = frozenset({*ENTITY_IDS, "app_id", "actor_id"})
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def check_identifier(name: str, value: Any, *, spaces: bool = False) -> str:
-    """The identifier, trimmed; raises InvalidRequestError for what could widen or blur a scope.
+    """The identifier, trimmed; raises InvalidRequestError for a value that could widen a scope or be ambiguous.
 
-    `spaces` lets spaces stand inside it, as the Platform does.
+    `spaces` allows spaces inside the identifier, as the Platform does.
     """
     if not isinstance(value, str):
         raise InvalidRequestError(f"Invalid {name}: it must be a string.")
@@ -67,12 +67,12 @@ def check_identifier(name: str, value: Any, *, spaces: bool = False) -> str:
 
 
 def check_identifiers(**given: str | None) -> dict[str, str]:
-    """Those that were given, checked; an empty one is an error, as leaving it out would widen the scope."""
+    """The identifiers that were given, checked. An empty one is an error, because ignoring it would widen the scope."""
     return {name: check_identifier(name, value) for name, value in given.items() if value is not None}
 
 
 def check_expiration_date(value: str) -> str:
-    """The date as it came; raises InvalidRequestError unless it is a day `YYYY-MM-DD`."""
+    """The date, unchanged; raises InvalidRequestError unless it is a date `YYYY-MM-DD`."""
     try:
         if _DATE.fullmatch(value):
             date.fromisoformat(value)
@@ -83,7 +83,7 @@ def check_expiration_date(value: str) -> str:
 
 
 def check_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata without identity keys; raises InvalidRequestError for what cannot be kept."""
+    """The metadata without identity keys; raises InvalidRequestError if it cannot be stored."""
     kept = {key: value for key, value in metadata.items() if key not in _IDENTITY_KEYS}
     check_json("metadata", kept)
     if len(json_bytes(kept)) > MAX_METADATA_BYTES:
@@ -92,7 +92,7 @@ def check_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_json(path: str, value: Any, *, depth: int = 0) -> None:
-    """Raise InvalidRequestError unless every store can hold the value: its depth, its text and its numbers."""
+    """Raise InvalidRequestError unless every store can hold the value; checks its depth, its text and its numbers."""
     if depth > _MAX_DEPTH:
         raise InvalidRequestError(f"{path} nests deeper than {_MAX_DEPTH} levels; flatten it.")
     if isinstance(value, str):
@@ -111,16 +111,16 @@ def check_json(path: str, value: Any, *, depth: int = 0) -> None:
 
 
 def check_moment(as_of: str | None, known_at: str | None) -> Moment | None:
-    """The moment in the past that is asked about, None for the present; raises InvalidRequestError."""
+    """The requested moment in the past, None for the present; raises InvalidRequestError for an invalid time."""
     if as_of is None and known_at is None:
         return None
     return Moment(_time("as_of", as_of), _time("known_at", known_at))
 
 
 def check_trailing_slash(id_: str) -> None:
-    """Raise NotFoundError for an id out of a path under which there is nothing, when it ends in a slash.
+    """Raise NotFoundError for an id from a path that ends with a slash; call it if nothing was found under the id.
 
-    The slash is most likely the path's own, and who has written it must not take nothing for what was asked about.
+    The slash was probably meant to end the path. The client must not conclude that the memory does not exist.
     """
     if id_.endswith("/"):
         raise NotFoundError(f"Not Found: there is nothing under {id_!r}. Paths here end without a slash.")
@@ -136,15 +136,15 @@ def _time(name: str, value: str | None) -> str | None:
 
 
 def check_unicode(name: str, text: str) -> None:
-    """Raise InvalidRequestError for text that UTF-8 cannot carry."""
+    """Raise InvalidRequestError for text that UTF-8 cannot encode."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InvalidRequestError(f"{name}: lone surrogates are not valid Unicode text.") from None
+        raise InvalidRequestError(f"{name}: it contains half of a surrogate pair; send valid Unicode.") from None
 
 
 def _unusable(char: str) -> bool:
-    # U+FFFD stands for bytes that were no UTF-8: two different ids would become one.
+    # U+FFFD replaces bytes that are not UTF-8, so two different ids could become the same.
     return ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or char == "\ufffd"
 
 
@@ -153,5 +153,5 @@ def _checked(value: str, info: ValidationInfo) -> str:
     return value
 
 
-#: A string without lone surrogates (JSON can write them, UTF-8 cannot): those are 400, whatever the field.
+#: A string without lone surrogates, which JSON can express and UTF-8 cannot. In any field, they are answered with 400.
 Text = Annotated[str, AfterValidator(_checked)]

@@ -1,4 +1,4 @@
-"""Idempotency-Key on writes: the same key and body get the same answer and have one effect."""
+"""Idempotency-Key on writes: a request repeated with the same key and body gets the same answer and has one effect."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Idempotency:
-    """ASGI layer around a route's endpoint: answers are kept per tenant, method, path and key; failures are not."""
+    """ASGI layer around an endpoint: stores answers by tenant, method, path and key; failures are not stored."""
 
     def __init__(self, app: ASGIApp, *, run: Runner, route: Route | None) -> None:
         self._app = app
@@ -38,7 +38,7 @@ class Idempotency:
             return
         route = self._route
         if route is not None and not route.kept:
-            raise InvalidRequestError(f"Idempotency-Key: leave it out, the answer of {route.shown} is never stored.")
+            raise InvalidRequestError(f"Idempotency-Key: leave it out; answers of {route.shown} are never stored.")
         name = f"{scope['method']} {scope['path']} {key}"
         caller = get_caller(scope)
         body = await _read(receive)
@@ -65,19 +65,19 @@ class Idempotency:
         text = answer.body.decode()
         try:
             await self._run(lambda: caller.services.idempotency.finish(caller.tenant, name, began, answer.status, text))
-        except ForgetlessError as error:  # what was asked is done, and the client must hear it
-            _logger.warning("request %s: the answer was not kept: %s", scope["state"]["request_id"], error.code)
+        except ForgetlessError as error:  # the request was done, and the client must get its answer
+            _logger.warning("request %s: the answer was not stored: %s", scope["state"]["request_id"], error.code)
 
     async def _forget(self, scope: Scope, name: str, began: IdempotencyRecord) -> None:
         caller = get_caller(scope)
         try:
             await self._run(lambda: caller.services.idempotency.drop(caller.tenant, name, began))
-        except ForgetlessError as error:  # the record's lease ends by itself
+        except ForgetlessError as error:  # the lease of the record expires
             _logger.warning("request %s: the key was not released: %s", scope["state"]["request_id"], error.code)
 
 
 def fingerprint(body: bytes, query: bytes = b"") -> str:
-    """A digest of query and body: of the JSON with sorted keys, of the bytes when it is no JSON."""
+    """A digest of query and body. A JSON body counts with its keys sorted, any other body with its bytes."""
     try:
         canonical = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode("ascii")
     except (ValueError, RecursionError):
@@ -86,7 +86,7 @@ def fingerprint(body: bytes, query: bytes = b"") -> str:
 
 
 class _Answer:
-    """A response held back until it is kept."""
+    """A response that is held back until it is stored."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -107,7 +107,7 @@ class _Answer:
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
-#: Searches write nothing, and their function may not write; a key is accepted there and does nothing.
+#: Searches write nothing, and their function may not write. They accept an Idempotency-Key and ignore it.
 _SEARCH = re.compile(r"/search/?$")
 
 _REPLAYED = {"Idempotency-Replayed": "true"}

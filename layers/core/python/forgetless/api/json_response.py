@@ -1,4 +1,4 @@
-"""JSON as it leaves: one renderer that never fails on what a store may hold."""
+"""JSON responses: one renderer, which never fails on anything that a store may hold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["json_bytes", "json_response"]
 
 
 def json_bytes(content: Any) -> bytes:
-    """`content` as JSON in UTF-8; what UTF-8 cannot carry is written as escapes."""
+    """`content` as JSON in UTF-8; what UTF-8 cannot encode is written as escapes."""
     try:
         return orjson.dumps(content, default=_as_text)
     except TypeError:  # a lone surrogate, or a whole number beyond 64 bits

@@ -1,4 +1,4 @@
-"""Adds and changes of memories: from what a client asks in any dialect to a checked request."""
+"""Adds and changes of memories: turns the body of a request, in any dialect, into a checked request."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = [
     "update_request",
 ]
 
-#: The request header; None where it was not sent.
+#: The request header If-Match; None if it was not sent.
 IfMatch = Annotated[str | None, Header()]
 
-#: Fields of an add whose form is checked here; pydantic has checked the types of all.
+#: The fields of an add whose values are checked here; pydantic has already checked the types of all fields.
 _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "metadata": check_metadata,
     "expiration_date": check_expiration_date,
@@ -37,7 +37,7 @@ _ENTITY_TAG = re.compile(r'\s*(?:"(\d{1,18})"|(\d{1,18}))\s*')
 
 
 class AddBody(Protocol):
-    """What every dialect's body of an add has, beside the fields that the table says are given there."""
+    """The body of an add in every dialect; further fields follow from the table of fields."""
 
     metadata: dict[str, Any] | None
     expiration_date: str | None
@@ -46,7 +46,7 @@ class AddBody(Protocol):
 def add_request(
     dialect: Dialect, body: AddBody, scope: Scope, messages: Iterable[IncomingMessage], *, infer: bool
 ) -> AddRequest:
-    """What all dialects have in common of an add; raises InvalidRequestError naming the field that is wrong."""
+    """The part of an add that all dialects share; raises InvalidRequestError, which names the field that is wrong."""
     given = {}
     for field in GIVEN:
         value = getattr(body, field.name) if dialect in field.given else None
@@ -66,7 +66,7 @@ def update_request(
     clear_expiration: bool = False,
     versions: frozenset[int] | None = None,
 ) -> UpdateRequest:
-    """What is None stays; raises InvalidRequestError naming the field that is wrong."""
+    """An update; what is None stays as it is. Raises InvalidRequestError, which names the field that is wrong."""
     if text is not None and not text.strip():
         raise InvalidRequestError("text must not be empty; delete the memory to forget it.")
     return UpdateRequest(
@@ -81,14 +81,14 @@ def update_request(
 
 
 def check_something_changes(request: UpdateRequest, message: str) -> UpdateRequest:
-    """The request; raises InvalidRequestError with the dialect's own message where nothing is to change."""
+    """The request; raises InvalidRequestError with the dialect's own message if it names no change."""
     if request.changes_nothing:
         raise InvalidRequestError(message)
     return request
 
 
 def expected_versions(if_match: str | None) -> frozenset[int] | None:
-    """The versions that an If-Match names; None for any (no header, or `*`). Raises InvalidRequestError."""
+    """The versions in If-Match; None if any is allowed (no header, or `*`). Raises InvalidRequestError for others."""
     if if_match is None or if_match.strip() == "*":
         return None
     found = [_ENTITY_TAG.fullmatch(tag) for tag in if_match.split(",")]
@@ -98,11 +98,11 @@ def expected_versions(if_match: str | None) -> frozenset[int] | None:
 
 
 def check_no_if_match(if_match: str | None) -> None:
-    """Raise InvalidRequestError where one header cannot stand for many memories: ignoring it would lose updates."""
+    """Raise InvalidRequestError if a batch has If-Match: it cannot apply to many memories, and must not be ignored."""
     if if_match is not None:
         raise InvalidRequestError("If-Match: a batch cannot use it; change the memories one by one.")
 
 
 def etag(memory: Memory) -> dict[str, str]:
-    """The header that carries the memory's version, for a later If-Match."""
+    """The header ETag with the memory's version, for a later If-Match."""
     return {"ETag": f'"{memory.version}"'}

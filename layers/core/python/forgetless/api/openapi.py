@@ -1,4 +1,4 @@
-"""What the generated OpenAPI document cannot know by itself: keys, roles, and what answers look like."""
+"""Completes the generated OpenAPI document with what FastAPI does not know: keys, roles, and schemas of answers."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _SCHEMES = {
 }
 _SCHEMA_REF = "#/components/schemas/{model}"
 _REFUSALS = {
-    "401": "No key, or one that is not known",
+    "401": "The key is missing or unknown",
     "403": "The key's role or its limits do not allow it",
-    "429": "The key asks too often; see Retry-After",
-    "default": "Another failure",
+    "429": "The key made too many requests; see Retry-After",
+    "default": "Another error",
 }
 
 
 def complete_document(app: FastAPI) -> None:
-    """Add security schemes and the self-hosted dialect's answers to the document, when somebody asks for it."""
+    """Add security schemes and the self-hosted dialect's answers to the document, when it is first requested."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -41,7 +41,7 @@ def complete_document(app: FastAPI) -> None:
 
 
 def _describe_answers(document: dict[str, Any]) -> None:
-    # Pydantic builds these models in milliseconds that no cold start should pay for.
+    # Building these models takes milliseconds, which would slow down every cold start.
     from forgetless.api.selfhosted.answer_schemas import ANSWERS, Problem  # noqa: PLC0415
 
     schemas = document["components"].setdefault("schemas", {})
@@ -50,7 +50,7 @@ def _describe_answers(document: dict[str, Any]) -> None:
         if operation is None:
             continue
         operation["responses"].pop("200", None)
-        operation["responses"][str(status)] = _response("What it answers", kind, schemas)
+        operation["responses"][str(status)] = _response("The answer", kind, schemas)
         if path in OPEN_PATHS:
             operation["security"] = []
             continue

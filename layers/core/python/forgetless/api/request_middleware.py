@@ -1,4 +1,4 @@
-"""The outermost layer: a request id, the times of a request's parts, an answer for every error, the access log."""
+"""The outermost layer: sets the request id, measures times, answers every error, and writes the access log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from forgetless.ports.call_times import begin_call_times
 
 __all__ = ["RequestMiddleware"]
 
-#: One line a request; no path, query, body or address, for these may be personal.
+#: One line for each request, without path, query, body and address, because these may be personal data.
 _access = logging.getLogger("forgetless.access")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -78,7 +78,7 @@ def _log(scope: Scope, status: int, ms: float) -> None:
 
 
 def _decode_once(scope: Scope) -> None:
-    """Undo Mangum's second decoding: the gateway's path is decoded, and an id may well hold `%25`."""
+    """Undo Mangum's second decoding: the path from the gateway is already decoded, and an id may contain `%25`."""
     event = scope.get("aws.event")
     if event is not None:
         scope["path"] = event["requestContext"]["http"]["path"]

@@ -1,7 +1,7 @@
-"""A route as our tables of routes state it, and where its endpoint runs: on the event loop or in a pool of threads.
+"""Routes as the tables of routes define them, and where endpoints run: on the event loop or in a pool of threads.
 
-A Lambda environment serves one request at a time, so blocking its event loop harms nobody and saves a thread for
-each request. Under uvicorn the same endpoints run in a bounded pool.
+A Lambda environment serves one request at a time, so blocking its event loop delays nobody and saves a thread for
+each request. Under uvicorn, the same endpoints run in a bounded pool of threads.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _CONVERTOR = re.compile(r":\w+(?=\})")
 
 
 class _IdConvertor(Convertor[str]):
-    """An identifier as a part of a path, `{name:id}`: anything but nothing.
+    """An identifier in a path, `{name:id}`: any text that is not empty.
 
-    Behind a gateway, `%2F` and a slash have become the same before we see them, so both belong to the identifier.
+    A gateway has already decoded `%2F` to a slash, so a slash may belong to the identifier.
     """
 
     regex = "(?s:.+)"
@@ -48,19 +48,19 @@ class Runner(Protocol):
     """Runs a blocking call for a coroutine."""
 
     def __call__(self, call: Callable[[], T], /) -> Awaitable[T]:
-        """The call's result, or what it raises."""
+        """Return the result of the call, or raise what it raises."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One line of a table of routes; endpoints are plain functions that return a response."""
+    """One line of a table of routes; its endpoint is a plain function that returns a response."""
 
     method: str
     path: str
     endpoint: Callable[..., Response]
-    #: The role that a key needs; None: what the method says, to read for GET, to write for all else.
+    #: The role that a key needs. None: the role of the method, which is READ for GET and WRITE for all others.
     needs: Role | None = None
-    #: Whether an answer may be kept under an Idempotency-Key; not so where it holds a secret.
+    #: Whether the answer may be stored under an Idempotency-Key. An answer that contains a secret may not.
     kept: bool = True
 
     @property
@@ -70,17 +70,17 @@ class Route:
 
     @property
     def shown(self) -> str:
-        """The path as people and logs read it: `/memories/{memory_id}`."""
+        """The path for people and logs, such as `/memories/{memory_id}`."""
         return _CONVERTOR.sub("", self.path)
 
 
 async def run_inline(call: Callable[[], T], /) -> T:
-    """Run it here, on the event loop."""
+    """Run the call on the event loop, which it blocks."""
     return call()
 
 
 def pool(threads: int) -> Runner:
-    """A runner with at most `threads` calls at once; more wait for their turn."""
+    """A runner that runs at most `threads` calls at once; others wait."""
     limiter = anyio.CapacityLimiter(threads)
 
     async def run_in_thread(call: Callable[[], T], /) -> T:
@@ -90,7 +90,7 @@ def pool(threads: int) -> Runner:
 
 
 def endpoint_on(run: Runner, endpoint: Callable[..., Response]) -> Callable[..., Awaitable[Response]]:
-    """The endpoint as FastAPI wants it, with its own parameters, run by `run`."""
+    """The endpoint in the form that FastAPI needs: a coroutine with the same parameters, executed by `run`."""
 
     @functools.wraps(endpoint)
     async def serve(**arguments: Any) -> Response:

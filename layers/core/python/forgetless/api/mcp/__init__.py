@@ -1,1 +1,1 @@
-"""The same use cases as tools of the Model Context Protocol; only this package imports its official SDK."""
+"""The use cases as tools of the Model Context Protocol (MCP). Only this package imports the official SDK."""

@@ -1,4 +1,4 @@
-"""What the tools do: from arguments to a use case and back; errors are those of the REST routes."""
+"""What the MCP tools do: each calls a use case with its arguments. They raise the same errors as the REST routes."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _NO_SCOPE = "Name whose memories: at least one of user_id, agent_id, app_id, run
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Who calls, and the ids that the connection's address gives for calls that name none."""
+    """The caller, and the ids in the address of the connection, for calls that name none."""
 
     caller: Caller
     default_ids: dict[str, str]
 
     def ids(self, scope: given.ScopeIds) -> dict[str, str]:
-        """The ids of a call, checked; raises InvalidRequestError when nobody is named."""
+        """The ids of a call, checked; raises InvalidRequestError if there are none."""
         ids = check_identifiers(**scope.ids()) or check_identifiers(**self.default_ids)
         if not ids:
             raise InvalidRequestError(_NO_SCOPE)
@@ -71,7 +71,7 @@ def add_memory(connection: Connection, asked: given.AddMemory) -> serialize.Adde
 
 
 def search_memories(connection: Connection, asked: given.SearchMemories) -> serialize.SomeMemories:
-    """The memories that matter for a query, best first."""
+    """The memories that match a query, best first."""
     ids = connection.ids(asked)
     caller = connection.caller
     request = SearchRequest(
@@ -124,23 +124,23 @@ def update_memory(connection: Connection, asked: given.UpdateMemory) -> serializ
 
 
 def delete_memory(connection: Connection, asked: given.MemoryId) -> serialize.Deleted:
-    """Forget one memory for good."""
+    """Delete one memory permanently."""
     connection.caller.services.changes.delete(connection.caller.tenant, asked.memory_id)
     return serialize.Deleted(message="Memory deleted successfully.", deleted=1)
 
 
 def delete_all_memories(connection: Connection, asked: given.ScopeIds) -> serialize.Deleted:
-    """Forget every memory whose scope has all the ids."""
+    """Delete every memory whose scope has all the ids."""
     ids = check_identifiers(**asked.ids())
     if not ids:
-        # The address's own ids do not count here: what is destroyed must be named.
+        # The ids in the address do not count here: a call must name what it deletes.
         raise InvalidRequestError(_NO_SCOPE)
     deleted = connection.caller.services.changes.delete_scope(connection.caller.tenant, ids)
     return serialize.Deleted(message="All relevant memories deleted.", deleted=deleted)
 
 
 def delete_entities(connection: Connection, asked: given.ScopeIds) -> serialize.Deleted:
-    """Forget one user, agent, app or run with everything that is remembered of it."""
+    """Delete one user, agent, app or run with all its memories."""
     ids = check_identifiers(**asked.ids())
     if len(ids) != 1:
         raise InvalidRequestError("Name exactly one of user_id, agent_id, app_id, run_id.")
@@ -149,7 +149,7 @@ def delete_entities(connection: Connection, asked: given.ScopeIds) -> serialize.
 
 
 def list_entities(connection: Connection, asked: given.NoArguments) -> serialize.Entities:
-    """Who has memories."""
+    """List the users, agents, apps and runs that have memories."""
     del asked
     return serialize.shown_entities(connection.caller.services.reads.entities(connection.caller.tenant))
 

@@ -1,4 +1,4 @@
-"""What the tools give back; these models are the tools' output schemas."""
+"""The results of the MCP tools; these models are the tools' output schemas."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
     "shown_memory",
 ]
 
-#: Fields shown as they are; `FoundMemory` describes each.
+#: The fields that are shown unchanged; `FoundMemory` describes each of them.
 _LABELS = labels(Dialect.MCP)
 
 
@@ -37,16 +37,16 @@ class AddedMemory(BaseModel):
 
 
 class Added(BaseModel):
-    """What an add led to."""
+    """The result of an add."""
 
     results: list[AddedMemory]
     event_id: str = Field(description="The add's id.")
     indexed: bool = Field(description="Whether a search finds it already; if not, it will within a minute.")
-    extraction: str = Field(description="llm, verbatim, or none: no LLM is configured, so the words were kept.")
+    extraction: str = Field(description="llm, verbatim, or none: no LLM is configured, so the words were stored as is.")
 
 
 class FoundMemory(BaseModel):
-    """One memory; what does not apply is left out."""
+    """One memory; fields without a value are left out."""
 
     id: str
     memory: str
@@ -78,7 +78,7 @@ class OneMemory(BaseModel):
 
 
 class Deleted(BaseModel):
-    """What is gone for good."""
+    """What was deleted permanently."""
 
     message: str
     deleted: int = Field(description="How many memories were deleted.")
@@ -95,13 +95,13 @@ class OneEntity(BaseModel):
 
 
 class Entities(BaseModel):
-    """Everyone who has memories here."""
+    """The users, agents, apps and runs that have memories."""
 
     results: list[OneEntity]
 
 
 def shown_memory(memory: Memory, score: float | None = None) -> FoundMemory:
-    """A memory as the tools show it."""
+    """A memory in the form of the tools."""
     scope = memory.scope
     return FoundMemory(
         id=memory.id,
@@ -121,7 +121,7 @@ def shown_memory(memory: Memory, score: float | None = None) -> FoundMemory:
 
 
 def shown_entities(entities: Iterable[Entity]) -> Entities:
-    """Entities as the tools show them."""
+    """Entities in the form of the tools."""
     return Entities(
         results=[
             OneEntity(

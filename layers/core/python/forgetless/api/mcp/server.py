@@ -1,7 +1,8 @@
-"""The endpoint /mcp: streamable HTTP without sessions, by the official SDK; a fresh manager for each request.
+"""The endpoint /mcp: streamable HTTP without sessions, with the official SDK and a new manager for each request.
 
-A Lambda environment is one request at a time, so nothing may live between two: the SDK's session manager runs once
-and belongs to one request here. Answers are JSON, never a stream; GET (a stream) and DELETE (a session) are 405.
+A Lambda environment serves one request at a time, and nothing may run between two requests. The SDK's session manager
+can run only once, so each request has its own. Answers are JSON, never a stream; GET (a stream) and DELETE (a session)
+are answered with 405.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ __all__ = ["McpEndpoint"]
 
 _logger = logging.getLogger(__name__)
 
-#: Whoever has a key may come from any host name; without one, no request comes this far.
+#: A caller with a key may use any host name. A request without a key is refused before this.
 _ANY_HOST = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 
 class McpEndpoint:
-    """ASGI application behind authentication."""
+    """The ASGI application of /mcp, which runs after authentication."""
 
     def __init__(self, *, run: Runner) -> None:
         self._run = run
@@ -77,7 +78,7 @@ class McpEndpoint:
     async def _call_tool(self, context: Any, params: CallToolRequestParams) -> CallToolResult:
         tool = TOOLS.get(params.name)
         if tool is None:
-            raise MCPError(INVALID_PARAMS, f"Unknown tool {params.name!r}; there are: {', '.join(TOOLS)}.")
+            raise MCPError(INVALID_PARAMS, f"Unknown tool {params.name!r}; the tools are: {', '.join(TOOLS)}.")
         try:
             require(get_caller(context.request.scope).key, tool.needs)
             arguments = tool.arguments.model_validate(params.arguments or {})
@@ -103,7 +104,7 @@ def _connection(request: Request) -> Connection:
 
 
 def _answer(result: BaseModel) -> CallToolResult:
-    # Both forms say the same: clients of protocols before 2025-06-18 know the text alone.
+    # Both forms have the same content: clients of protocol versions before 2025-06-18 know only the text.
     text = result.model_dump_json(exclude_none=True)
     structured = result.model_dump(mode="json", exclude_none=True)
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)

@@ -1,4 +1,4 @@
-"""The table of tools: names as in mem0's own MCP server, with when to use each."""
+"""The table of MCP tools: their names are those of mem0's own MCP server, and each says when to use it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["INSTRUCTIONS", "TOOLS", "MemoryTool"]
 
 A = TypeVar("A", bound=wire.Arguments)
 
-#: What a client may show to its model beside the tools.
+#: The instructions that a client may show to its model in addition to the tools.
 INSTRUCTIONS = (
     "Long-term memory. Before answering, search_memories for what is known of the person and the matter; after "
     "learning something that will matter later (preferences, facts, decisions, corrections), add_memory."
@@ -25,7 +25,7 @@ INSTRUCTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class MemoryTool:
-    """One tool: how it is announced, how its arguments are read, and what it does."""
+    """One tool: its description for clients, the model of its arguments, and the function that it calls."""
 
     announced: Tool
     arguments: type[wire.Arguments]
@@ -50,7 +50,7 @@ def _tool(
         description=description,
         input_schema=takes.model_json_schema(),
         output_schema=gives.model_json_schema(mode="serialization"),
-        # A memory is a closed world: no tool reaches beyond it.
+        # The hint is false because no tool reaches anything outside the memories.
         annotations=ToolAnnotations(title=title, open_world_hint=False, **hints),
     )
     return MemoryTool(announced, takes, call, needs)
@@ -68,7 +68,7 @@ _ALL = (
         serialize.Added,
         "Store something for later conversations: a preference, a fact, a decision, a correction. Use it whenever "
         "the user says something worth knowing next time, or asks you to remember. Write the statement so that it "
-        "can be understood alone, with names and dates. Contradicted older facts are superseded by themselves.",
+        "can be understood alone, with names and dates. Older facts that it contradicts are superseded automatically.",
         needs=Role.WRITE,
         **_ADDS,
     ),

@@ -1,4 +1,4 @@
-"""What the tools take; each field's description is what a model reads before it fills it in."""
+"""The arguments of the MCP tools; a model reads the description of each field before it fills the field in."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ __all__ = [
 
 
 class Arguments(BaseModel):
-    """Arguments of a tool: a name that it does not know is an error, so that nothing is silently ignored."""
+    """The arguments of a tool. An unknown argument is an error, so that nothing is silently ignored."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class NoArguments(Arguments):
-    """Nothing to say."""
+    """No arguments."""
 
 
 class MemoryId(Arguments):
@@ -41,12 +41,12 @@ class MemoryId(Arguments):
 
 
 class AtMoment(Arguments):
-    """A moment in the past; without one it is about the present."""
+    """A moment in the past; without it, the present is meant."""
 
     as_of: Text | None = Field(
         None, description="What was true then: a day (YYYY-MM-DD) or an ISO-8601 time. Leave it out for the present."
     )
-    known_at: Text | None = Field(None, description="What had been told by then: a day or a time, like as_of.")
+    known_at: Text | None = Field(None, description="What had been stored by then: a day or a time, like as_of.")
 
 
 class GetMemory(AtMoment, MemoryId):
@@ -54,7 +54,7 @@ class GetMemory(AtMoment, MemoryId):
 
 
 class ScopeIds(Arguments):
-    """Whose memories: what is left out is taken from the address of the connection, if it names one."""
+    """Whose memories they are. If no id is given, the ids in the address of the connection are used, if it has any."""
 
     user_id: Text | None = Field(None, description="The person whose memories they are.")
     agent_id: Text | None = Field(None, description="The agent whose memories they are.")
@@ -75,13 +75,13 @@ class Message(Arguments):
 
 
 class AddMemory(ScopeIds):
-    """What to remember."""
+    """The statement or conversation to remember."""
 
     text: Text | None = Field(None, description="One statement to remember, in full: it is read without its context.")
     messages: list[Message] | None = Field(None, description="A conversation to remember, instead of text.")
     metadata: dict[str, Any] | None = Field(None, description="Facts about the memory that searches can filter by.")
     expiration_date: Text | None = Field(None, description="The last day it is true, as YYYY-MM-DD.")
-    infer: bool = Field(True, description="Keep the facts in it; false keeps the words exactly as they are.")
+    infer: bool = Field(True, description="true stores the facts in it; false stores the words exactly as they are.")
 
 
 class SearchMemories(AtMoment, ScopeIds):
@@ -92,7 +92,7 @@ class SearchMemories(AtMoment, ScopeIds):
         None, description='Further conditions, such as {"topic": "food"} or {"created_at": {"gte": "2026-01-01"}}.'
     )
     limit: int = Field(10, ge=1, le=MAX_TOP_K, description="The most memories to return.")
-    threshold: float = Field(0.1, ge=0, le=1, description="The least score to return.")
+    threshold: float = Field(0.1, ge=0, le=1, description="The lowest score to return.")
 
 
 class GetMemories(AtMoment, ScopeIds):
@@ -100,11 +100,11 @@ class GetMemories(AtMoment, ScopeIds):
 
     filters: dict[str, Any] | None = Field(None, description='Conditions, such as {"topic": "food"}.')
     page: int = Field(1, ge=1, le=100, description="Which page, from 1.")
-    page_size: int = Field(20, ge=1, le=100, description="Memories a page.")
+    page_size: int = Field(20, ge=1, le=100, description="The number of memories on a page.")
 
 
 class UpdateMemory(MemoryId):
-    """What is to change: at least one of the others."""
+    """The memory to change, and at least one change."""
 
     text: Text | None = Field(None, description="The whole new statement, in place of the old one.")
     metadata: dict[str, Any] | None = Field(None, description="Keys to set; the others stay.")

@@ -1,4 +1,4 @@
-"""Errors as the Platform words them: a shape for each group of paths, always with the `detail` that clients read."""
+"""Errors in the Platform's forms: one for each group of paths, always with the `detail` that clients read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["invalid", "is_platform", "refusal"]
 
 _PREFIXES = ("/v1/", "/v2/", "/v3/", "/api/v1/")
 _ADDS = frozenset({"/v1/memories/", "/v3/memories/add/"})
-#: Where the text stands under `message`; everywhere else under `error`.
+#: The paths whose errors have the text under `message`; all others have it under `error`.
 _MESSAGE_PREFIXES = (
     "/v1/memories/search/",
     "/v1/exports/",
@@ -21,12 +21,12 @@ _MESSAGE_PREFIXES = (
 
 
 def is_platform(path: str) -> bool:
-    """Whether the path belongs to this dialect."""
+    """Whether the path belongs to the Platform's dialect."""
     return path.startswith(_PREFIXES)
 
 
 def refusal(method: str, path: str, status: int, text: str) -> Any:
-    """The body of a refusal (4xx), in the dialect of the path."""
+    """The body of an error response (4xx), in the dialect of the path."""
     if not is_platform(path) or status in {401, 422, 429}:
         return {"detail": text}
     if status == 400 and method == "POST" and path in _ADDS:
@@ -38,7 +38,7 @@ def refusal(method: str, path: str, status: int, text: str) -> Any:
 
 
 def invalid(method: str, path: str, problems: Sequence[Mapping[str, Any]]) -> Any:
-    """The body of a 400 for what pydantic found."""
+    """The body of a 400 response for the problems that pydantic found."""
     places = [".".join(str(step) for step in one["loc"][1:]) or "body" for one in problems]
     texts = [f"{place}: {one['msg']}" for place, one in zip(places, problems, strict=True)]
     body = refusal(method, path, 400, "; ".join(texts))

@@ -1,4 +1,4 @@
-"""Messages in every form that clients send: a text, one object, a list; contents as text or as parts."""
+"""Reads messages in every form that clients send: a string, an object or a list; with content as string or parts."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _ROLES = frozenset({"user", "assistant", "system", "tool"})
 
 
 def read_messages(given: Any) -> tuple[IncomingMessage, ...]:
-    """The messages that hold text; raises InvalidRequestError naming the one that is wrong.
+    """The messages that contain text; raises InvalidRequestError, which names the message that is wrong.
 
-    Parts that are no text (images, documents) are left out: nothing here looks at them.
+    Parts that are not text (images, documents) are ignored.
     """
     if isinstance(given, str | dict):
         given = [given]
     if not isinstance(given, list) or not given:
-        raise InvalidRequestError("messages must be a list of {role, content}, or a text.")
+        raise InvalidRequestError("messages must be a list of {role, content}, or a string.")
     read = [_message(place, one) for place, one in enumerate(given)]
     kept = tuple(message for message in read if message.content.strip())
     if not kept:
-        raise InvalidRequestError("messages hold no text; images and documents alone cannot be remembered.")
+        raise InvalidRequestError("messages contain no text; images and documents alone cannot be stored.")
     return kept
 
 
@@ -40,7 +40,7 @@ def _message(place: int, given: Any) -> IncomingMessage:
         raise InvalidRequestError(f"{name}.role must be one of user, assistant, system and tool.")
     speaker = given.get("name")
     if speaker is not None and not isinstance(speaker, str):
-        raise InvalidRequestError(f"{name}.name must be text.")
+        raise InvalidRequestError(f"{name}.name must be a string.")
     text = _text(f"{name}.content", given.get("content"))
     check_unicode(name, text)
     check_unicode(f"{name}.name", speaker or "")
@@ -54,12 +54,12 @@ def _text(name: str, content: Any) -> str:
         return content
     parts = [content] if isinstance(content, dict) else content
     if not isinstance(parts, list):
-        raise InvalidRequestError(f"{name} must be text or a list of parts.")
+        raise InvalidRequestError(f"{name} must be a string or a list of parts.")
     texts = []
     for part in parts:
         text = part.get("text") if isinstance(part, dict) else part
         if isinstance(text, str):
             texts.append(text)
         elif not isinstance(part, dict):
-            raise InvalidRequestError(f"{name}: a part must be text or an object.")
+            raise InvalidRequestError(f"{name}: each part must be a string or an object.")
     return "\n".join(texts)

@@ -1,4 +1,4 @@
-"""Pages: the envelope `count`, `next`, `previous`, `results`."""
+"""Pages: the envelope of a paged answer, with `count`, `next`, `previous` and `results`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["envelope"]
 
 
 def envelope(request: Request, results: Sequence[Any], *, count: int, number: int, size: int) -> dict[str, Any]:
-    """One page; `next` and `previous` are addresses of the same request."""
+    """One page; `next` and `previous` are the URLs of the same request for the neighbouring pages."""
 
-    # Put together anew: an id in the path may hold what ends a path when it is not quoted.
+    # The path is quoted again, because an id in it may hold a character that would end the path.
     scope = request.scope
     asked = request.url.replace(path=quote(scope["path"]), query=scope["query_string"].decode("latin-1"), fragment="")
 

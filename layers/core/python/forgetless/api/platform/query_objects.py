@@ -1,4 +1,4 @@
-"""Objects in query parameters: JSON, or a Python literal, which is what the Python clients write there."""
+"""Objects in query parameters: JSON, or a Python literal, because that is what the Python clients send."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_CHARS = 20_000
 
 
 def read_object(name: str, text: str | None) -> dict[str, Any] | None:
-    """The object, None when there is no parameter; raises InvalidRequestError naming it."""
+    """The object, or None if there is no parameter; raises InvalidRequestError, which names the parameter."""
     if text is None:
         return None
     value = _json(text) if len(text) <= _MAX_CHARS else None
@@ -29,7 +29,7 @@ def _json(text: str) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        # Through JSON once more: a literal may hold what JSON cannot (sets, bytes, tuples as keys).
+        # Converted to JSON and back, because a literal may hold what JSON cannot (sets, bytes, tuples as keys).
         return json.loads(json.dumps(ast.literal_eval(text)))
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return None

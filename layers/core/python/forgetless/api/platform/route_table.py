@@ -1,4 +1,4 @@
-"""The table of the Platform's routes; fixed paths stand before those that take the rest of a path."""
+"""The table of the Platform's routes. Fixed paths come before paths whose id takes the rest of the path."""
 
 from __future__ import annotations
 

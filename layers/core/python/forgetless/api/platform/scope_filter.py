@@ -1,4 +1,4 @@
-"""Whose memories a request of the Platform speaks of: its filter and its ids, checked, as one filter."""
+"""The scope of a Platform request: checks its `filters` and its ids and combines them into one filter."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def scope_of(
     top_level: bool,
     nobody: str = NO_ENTITY,
 ) -> Filter:
-    """The filter of a search or a list; `top_level` tells whether ids may stand beside `filters`.
+    """The filter of a search or a list; `top_level` says whether ids are allowed outside `filters`.
 
-    Raises InvalidRequestError (`nobody` where no entity is named) and FilterError; ForbiddenError when a key that is
-    no administrator's asks for everybody.
+    Raises InvalidRequestError (with the message `nobody` if no entity is named) and FilterError. Raises ForbiddenError
+    if the request names no particular entity and the key is not an administrator's.
     """
     beside = given_ids(ids)
     if beside and not top_level:
@@ -49,7 +49,7 @@ def scope_of(
 
 
 def given_ids(ids: Ids) -> dict[str, str]:
-    """The ids that were given, checked; `*` stays, for any value."""
+    """The ids that were given, checked; `*` is allowed and stands for any value."""
     given = {name: value for name in SCOPE_IDS if (value := getattr(ids, name)) is not None}
     return {
         name: value.strip() if value.strip() == "*" else check_identifier(name, value, spaces=True)
@@ -65,7 +65,7 @@ def also(
     start: Any = None,
     end: Any = None,
 ) -> list[Filter]:
-    """The conditions that stand beside `filters`: any of the categories, all of the metadata, words, a time span."""
+    """The conditions outside `filters`: any of the categories, all of the metadata, the keywords, the time span."""
     conditions: list[Filter] = []
     if categories:
         conditions.append(parse_platform_filter({"categories": {"in": list(categories)}}))
@@ -82,7 +82,7 @@ def also(
 
 
 def _until(end: Any) -> Filter:
-    """Up to and including the moment, or the whole of the day."""
+    """The filter for times up to and including the moment or, if `end` is a day, the whole day."""
     moment = parse_moment("end_date", end)
     day = parse_platform_filter({"created_at": end}) if isinstance(end, str) else None
     if isinstance(day, And):

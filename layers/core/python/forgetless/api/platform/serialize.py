@@ -1,4 +1,4 @@
-"""Memories, history, jobs and entities as the Platform shows them; runs are named `run_id` and `session_id`."""
+"""Memories, history, jobs and entities in the Platform's form; a run appears as both `run_id` and `session_id`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from forgetless.service.requests import AddedMemory, HistoryItem, ScoredMemory
 
 __all__ = ["added_item", "entity_item", "entity_number", "event_item", "history_item", "memory_item", "search_item"]
 
-#: Fields shown as they are, null where they have no value: in two places, as the Platform orders its keys.
+#: Fields that are shown unchanged, as null if they have no value. They are in two places, to keep the Platform's order.
 _TERMS = ("expiration_date", "immutable")
 _LABELS = labels(Dialect.PLATFORM, "attributed_to", "role", "actor_id", apart=_TERMS)
 #: Whole numbers up to here are exact in JavaScript.
@@ -24,7 +24,7 @@ _NUMBERS = 2**53
 
 
 def memory_item(memory: Memory, fields: Collection[str] | None = None) -> dict[str, Any]:
-    """One memory; `fields` leaves only those and the id."""
+    """One memory; with `fields`, only these and the id."""
     item = {
         "id": memory.id,
         "memory": memory.text,
@@ -47,7 +47,7 @@ def memory_item(memory: Memory, fields: Collection[str] | None = None) -> dict[s
 
 
 def search_item(found: ScoredMemory, fields: Collection[str] | None = None) -> dict[str, Any]:
-    """One hit, with its score in 0..1."""
+    """One hit, with its score between 0 and 1."""
     item = {**memory_item(found.memory), "score": found.score}
     if found.details is not None:
         details = found.details
@@ -60,7 +60,7 @@ def search_item(found: ScoredMemory, fields: Collection[str] | None = None) -> d
 
 
 def added_item(added: AddedMemory) -> dict[str, Any]:
-    """One line of an add's results, in both forms that clients read."""
+    """One result of an add, in both forms that clients read."""
     return {
         "id": added.id,
         "memory": added.memory,
@@ -71,7 +71,7 @@ def added_item(added: AddedMemory) -> dict[str, Any]:
 
 
 def history_item(item: HistoryItem, said: Sequence[Message]) -> dict[str, Any]:
-    """One event of a memory, with the messages that it comes from."""
+    """One event of a memory, with the messages that the memory was made from."""
     memory = item.memory
     return {
         "id": item.id,
@@ -90,7 +90,7 @@ def history_item(item: HistoryItem, said: Sequence[Message]) -> dict[str, Any]:
 
 
 def event_item(job: Job, texts: Mapping[str, str]) -> dict[str, Any]:
-    """One job; `texts` are those of its memories that are still there."""
+    """One job; `texts` are the texts of its memories that still exist, by id."""
     ended = job.started_at is not None and job.completed_at is not None
     return {
         "id": job.id,
@@ -110,7 +110,7 @@ def event_item(job: Job, texts: Mapping[str, str]) -> dict[str, Any]:
 
 
 def entity_number(kind: str, id_: str) -> int:
-    """The number of an entity on the routes that want one: always the same, derived from its kind and id."""
+    """The number of an entity, for routes that require one. It is derived from kind and id, so it never changes."""
     digest = hashlib.sha256(f"{kind}\x00{id_}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8]) % _NUMBERS
 
@@ -147,7 +147,7 @@ def _ids(memory: Memory) -> dict[str, str | None]:
 
 
 def _attributes(created_at: str) -> dict[str, Any]:
-    """What the Platform derives from the time."""
+    """The attributes that the Platform derives from the time."""
     moment = datetime.fromisoformat(created_at)
     week_day = moment.isoweekday()
     return {

@@ -1,4 +1,4 @@
-"""Bodies of the Platform's requests; unknown fields are ignored, as the Platform's clients send more than we know."""
+"""Bodies of the Platform's requests. Unknown fields are ignored, because clients send more than Forgetless knows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
     "UpdateBody",
 ]
 
-#: What one request may change or delete at once.
+#: The most memories that one request may change or delete.
 MAX_BATCH = 1000
 MAX_PAGE_SIZE = 200
 
@@ -35,12 +35,12 @@ def _no_numbers(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-#: An id; clients in JavaScript send numbers as well.
+#: An id; clients in JavaScript may also send numbers.
 Id = Annotated[Text | None, BeforeValidator(_no_numbers)]
 
 
 class Ids(BaseModel):
-    """Whose memories: the ids at the top of a body."""
+    """The scope: the ids at the top level of a body."""
 
     user_id: Id = None
     agent_id: Id = None
@@ -49,7 +49,7 @@ class Ids(BaseModel):
 
 
 class AddBody(Ids):
-    """Messages to remember."""
+    """The messages to store."""
 
     messages: Any
     metadata: dict[str, Any] | None = None
@@ -69,7 +69,7 @@ class AddBody(Ids):
 
 
 class SearchBody(Ids):
-    """A query, and whose memories it is about."""
+    """A query, and the scope to search."""
 
     query: Text
     filters: Filters | None = None
@@ -87,7 +87,7 @@ class SearchBody(Ids):
 
 
 class ListBody(Ids):
-    """What to list."""
+    """The memories to list."""
 
     filters: Filters | None = None
     start_date: Moment | None = None
@@ -105,7 +105,7 @@ class ListBody(Ids):
 
 
 class UpdateBody(BaseModel):
-    """What is to change; presence matters: `"expiration_date": null` clears it."""
+    """The changes of a memory. A missing field stays as it is; `"expiration_date": null` clears the date."""
 
     text: Text | None = None
     metadata: dict[str, Any] | None = None
@@ -140,7 +140,7 @@ class BatchDelete(BaseModel):
 
 
 class ExportCreate(BaseModel):
-    """What to export, in which form; npm 2 writes `exportInstructions`."""
+    """The memories to export and the schema of the result; version 2 of the npm client sends `exportInstructions`."""
 
     schema_: Any = Field(default=None, alias="schema")
     filters: Filters | None = None
@@ -150,7 +150,7 @@ class ExportCreate(BaseModel):
 
 
 class ExportGet(BaseModel):
-    """Which export; npm 2 writes `memoryExportId`."""
+    """The export to read; version 2 of the npm client sends `memoryExportId`."""
 
     memory_export_id: Text | None = Field(
         default=None, validation_alias=AliasChoices("memory_export_id", "memoryExportId")
@@ -159,13 +159,13 @@ class ExportGet(BaseModel):
 
 
 class SummaryBody(BaseModel):
-    """What to sum up."""
+    """The memories to summarise."""
 
     filters: Filters
 
 
 class FeedbackBody(BaseModel):
-    """An opinion on a memory."""
+    """Feedback on a memory."""
 
     memory_id: Text
     feedback: Literal["POSITIVE", "NEGATIVE", "VERY_NEGATIVE"] | None = None

@@ -1,1 +1,1 @@
-"""The dialect of mem0's self-hosted server, with our own additions (keys, export, webhook deliveries)."""
+"""The dialect of mem0's self-hosted server, with additions of Forgetless (keys, export, webhook deliveries)."""

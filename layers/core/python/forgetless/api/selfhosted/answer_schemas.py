@@ -1,4 +1,4 @@
-"""Schemas of the self-hosted dialect's answers, for the OpenAPI document alone: no request loads this module."""
+"""Schemas of the self-hosted dialect's answers, only for the OpenAPI document: no other request loads this module."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ __all__ = ["ANSWERS", "Problem"]
 
 
 class _Answer(BaseModel):
-    """No other keys than these."""
+    """An answer with exactly the keys of its schema."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Problem(BaseModel):
-    """What every refusal has; more keys may follow."""
+    """An error; there may be more keys than `detail`."""
 
     detail: str | list[dict[str, Any]]
 
 
 class Message(_Answer):
-    """That it was done."""
+    """The confirmation that the request was done."""
 
     message: str
 
 
 class Updated(Message):
-    """That it was changed, and which version it has now."""
+    """The confirmation of a change, with the memory's new version."""
 
     version: int
 
 
 class Added(_Answer):
-    """One memory that an add has made; role and actor where messages were stored as they are."""
+    """One memory that an add stored; with role and actor if messages were stored verbatim."""
 
     id: str
     memory: str
@@ -45,7 +45,7 @@ class Added(_Answer):
 
 
 class AddAnswer(_Answer):
-    """The memories that were made; `indexed` and `extraction` when something is out of the ordinary."""
+    """The memories that were stored; `indexed` and `extraction` are present only if they are not as usual."""
 
     results: list[Added]
     event_id: str
@@ -54,7 +54,7 @@ class AddAnswer(_Answer):
 
 
 class Memory(_Answer):
-    """One memory; what it has no value for is left out, but for metadata."""
+    """One memory. Fields without a value are left out, except metadata."""
 
     id: str
     memory: str
@@ -80,20 +80,20 @@ class MemoryOne(Memory):
 
 
 class MemoryFound(Memory):
-    """A hit; `score_details` when the search was to explain."""
+    """A hit, with `score_details` if the request asked for an explanation."""
 
     score: float
     score_details: dict[str, float | None] | None = None
 
 
 class Listed(_Answer):
-    """Memories of a scope, newest first; without an id in the query every key is always there."""
+    """Memories of a scope, newest first. If the query names no id, every key is always present."""
 
     results: list[Memory]
 
 
 class Found(_Answer):
-    """Memories that matter for the query, best first."""
+    """The memories that match the query, best first."""
 
     results: list[MemoryFound]
 
@@ -136,33 +136,33 @@ class Key(_Answer):
 
 
 class KeyListed(Key):
-    """A key and its last use, to ten minutes."""
+    """A key and when it was last used, exact to ten minutes."""
 
     last_used_at: str | None
 
 
 class KeyMade(Key):
-    """A new key; `key` is shown here and never again."""
+    """A new key; `key` is its secret, which is shown only once."""
 
     key: str
 
 
 class Instructions(_Answer):
-    """What the LLM wrote."""
+    """The instructions and the test message that the LLM wrote."""
 
     custom_instructions: str
     test_message: str
 
 
 class Health(BaseModel):
-    """Each part and what it says; `detail` names those that do not answer."""
+    """The state of each part; `detail` names the parts that do not answer."""
 
     status: Literal["ok", "unavailable"]
     parts: dict[str, str]
     detail: str | None = None
 
 
-#: Status and type of the answer by method and path.
+#: The status and the type of the answer, by method and path.
 ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("POST", "/memories"): (200, AddAnswer),
     ("GET", "/memories"): (200, Listed),

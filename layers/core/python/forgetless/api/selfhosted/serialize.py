@@ -1,4 +1,4 @@
-"""Memories, results and history as mem0's self-hosted server shows them: its keys, and the version."""
+"""Memories, results and history in the form of mem0's self-hosted server, with the version in addition."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = [
     "search_item",
 ]
 
-#: Fields shown only where they have a value; `superseded_by` is ours.
+#: Fields that are shown only if they have a value; `superseded_by` is an addition of Forgetless.
 _LABELS = labels(Dialect.SELFHOSTED, "actor_id", "role", "attributed_to", "expiration_date", "superseded_by")
 
 
 def add_answer(outcome: AddOutcome) -> dict[str, Any]:
-    """The results, the job's id, and what is out of the ordinary."""
+    """The results, the id of the job, and `indexed` or `extraction` if they are not as usual."""
     item = _extracted_item if outcome.extraction == "llm" else _verbatim_item
     answer: dict[str, Any] = {"results": [item(added) for added in outcome.results], "event_id": outcome.job.id}
     if not outcome.indexed:
@@ -35,17 +35,17 @@ def add_answer(outcome: AddOutcome) -> dict[str, Any]:
 
 
 def get_item(memory: Memory) -> dict[str, Any]:
-    """One memory, as GET shows it: with a score that is always null."""
+    """One memory in the answer of GET, with a score that is always null."""
     return {**_head(memory), "score": None, **_times(memory), **_labels(memory)}
 
 
 def list_item(memory: Memory) -> dict[str, Any]:
-    """One memory of a scope's list."""
+    """One memory in the list of a scope."""
     return {**_head(memory), **_times(memory), **_labels(memory)}
 
 
 def search_item(found: ScoredMemory) -> dict[str, Any]:
-    """One hit; `score_details` only when the search was asked to explain."""
+    """One hit, with `score_details` if the request asked for an explanation."""
     memory = found.memory
     item = {**_head(memory), "score": found.score, **_times(memory), **_labels(memory)}
     if found.details is not None:
@@ -55,7 +55,7 @@ def search_item(found: ScoredMemory) -> dict[str, Any]:
 
 
 def raw_item(memory: Memory) -> dict[str, Any]:
-    """One memory of the unscoped list: every key always there."""
+    """One memory in the list of all scopes, in which every key is always present."""
     scope = memory.scope
     return {
         "id": memory.id,
@@ -126,7 +126,7 @@ def _times(memory: Memory) -> dict[str, str]:
 
 
 def _labels(memory: Memory) -> dict[str, str]:
-    """What is shown only where it has a value."""
+    """The fields that are shown only if they have a value."""
     scope = memory.scope
     shown = {
         "user_id": scope.user_id,

@@ -1,4 +1,4 @@
-"""Bodies of the self-hosted dialect's requests; unknown fields are ignored, as mem0's server does."""
+"""Bodies of the self-hosted dialect's requests. Unknown fields are ignored, as in mem0's server."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ MAX_USERS = 100
 
 
 class MessageIn(BaseModel):
-    """One message; anything beside role and content is dropped."""
+    """One message; fields other than role and content are ignored."""
 
     role: Text
     content: Text
 
 
 class MemoryCreate(BaseModel):
-    """Messages to remember, for at least one of user_id, agent_id and run_id."""
+    """The messages to store, with at least one of user_id, agent_id and run_id."""
 
     messages: list[MessageIn]
     user_id: Text | None = None
@@ -46,7 +46,7 @@ class MemoryCreate(BaseModel):
 
 
 class MemoryUpdate(BaseModel):
-    """What is to change; presence matters: `"expiration_date": null` clears it."""
+    """The changes of a memory. A missing field stays as it is; `"expiration_date": null` clears the date."""
 
     text: Text | None = None
     metadata: dict[str, Any] | None = None
@@ -54,7 +54,7 @@ class MemoryUpdate(BaseModel):
 
 
 class SearchBody(BaseModel):
-    """A query and whose memories it is about: `filters` with user_id, agent_id or run_id at its top level."""
+    """A query and the scope to search: `filters` with user_id, agent_id or run_id at its top level."""
 
     query: Text
     filters: dict[str, Any] | None = None
@@ -70,13 +70,13 @@ class SearchBody(BaseModel):
 
 
 class InstructionsBody(BaseModel):
-    """What the memories are for."""
+    """What the application uses memories for."""
 
     use_case: Text
 
 
 class KeyCreate(BaseModel):
-    """A key to be made; `role` and `user_ids` are ours."""
+    """The key to create; `role` and `user_ids` are additions of Forgetless."""
 
     label: str = Field(min_length=1, max_length=MAX_LABEL_CHARS)
     role: Literal["admin", "write", "read"] = "write"

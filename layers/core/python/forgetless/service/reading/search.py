@@ -97,7 +97,7 @@ class SearchService:
         )
         words = " ".join(query_words(query))
         limit = min(max(CANDIDATES, CANDIDATES_PER_RESULT * request.top_k), MOST_INDEX_RESULTS)
-        # Only the merge needs the hits by words, so that search runs while the query is embedded and its vector searched.
+        # Only the merge needs the hits by words, so that search runs during the embedding and the search by vector.
         worded = self._begin_words(request, words, where, limit)
         try:
             vector = self._embedder.embed([query], EmbeddingTask.QUERY)[0]

@@ -1,1 +1,1 @@
-"""Routes of the Platform: one file a subject; each ends in its table of paths."""
+"""Routes of the Platform: one file for each subject, which ends with the table of its paths."""

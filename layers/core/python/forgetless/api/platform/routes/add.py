@@ -1,4 +1,4 @@
-"""Add: v3 answers at once and goes on in the background; v1 too, in its own shapes."""
+"""Add in two versions: both answer at once and continue in the background; v1 has its own forms of the answer."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ Prefer = Annotated[str | None, Header()]
 
 
 def add_v3(request: Request, caller: CurrentCaller, body: AddBody, prefer: Prefer = None) -> Response:
-    """PENDING with an `event_id` where an LLM is to read the messages, else the results."""
+    """Add memories. The answer is PENDING with an `event_id` if an LLM must read the messages, else the results."""
     outcome, headers = _add(caller, body, prefer)
     return _answer(request, outcome, headers, _v3)
 
 
 def add_v1(request: Request, caller: CurrentCaller, body: AddBody, prefer: Prefer = None) -> Response:
-    """The same in v1's shapes: a list, or with `output_format: "v1.1"` an object."""
+    """The same in the forms of v1: a list, or with `output_format: "v1.1"` an object."""
     outcome, headers = _add(caller, body, prefer)
     return _answer(request, outcome, headers, _v1_1 if body.output_format == "v1.1" else _v1_0)
 
@@ -96,7 +96,7 @@ def _answer(request: Request, outcome: AddOutcome, headers: dict[str, str], shap
     if job.state is JobState.FAILED:
         text = job.error or "The add failed."
         body = {"error": text, "detail": text, "event_id": job.id, "status": "FAILED"}
-        # The job's error begins with the code that an error at once would have had.
+        # The job's error begins with the code that the response would have had if the error had come at once.
         named = {"code": text.partition(":")[0], "request_id": request.state.request_id}
         return json_response({**body, **named}, status=502)
     return json_response(shape(outcome), headers=headers)

@@ -1,4 +1,4 @@
-"""Batches: up to a thousand changes or deletions in one request, all checked before the first is made."""
+"""Batches: up to 1,000 changes or deletions in one request. All are checked before the first is made."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def update_batch(caller: CurrentCaller, body: BatchUpdate, if_match: IfMatch = N
 
 
 def delete_batch(caller: CurrentCaller, body: BatchDelete, if_match: IfMatch = None) -> Response:
-    """Forget several memories for good."""
+    """Delete several memories permanently."""
     check_no_if_match(if_match)
     ids = [item.memory_id for item in body.memories]
     _check(caller, ids, "deleted")

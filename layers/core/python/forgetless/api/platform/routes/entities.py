@@ -1,4 +1,4 @@
-"""Users, agents, apps and runs: listed with totals, deleted by name or by number; ids take the rest of the path."""
+"""Users, agents, apps and runs: listed with totals, deleted by name or number. An id takes the rest of the path."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def list_entities(
     page: Annotated[int, Query(ge=1)] = 1,
     page_size: Annotated[int | None, Query(ge=1, le=1000)] = None,
 ) -> Response:
-    """Everyone who has memories; all of them, unless a page is asked for."""
+    """List all entities that have memories, or one page of them if a page is requested."""
     entities = caller.services.reads.entities(caller.tenant)
     size = page_size or max(len(entities), _PAGE_SIZE)
     shown = [entity_item(entity) for entity in entities[(page - 1) * size : page * size]]
@@ -44,20 +44,20 @@ def list_entities(
 
 
 def get_entity(caller: CurrentCaller, entity_type: str, entity_id: str) -> Response:
-    """One of them, as a list; an empty one when it has no memories."""
+    """One entity, as a list, which is empty if the entity has no memories."""
     kind, name = _checked(entity_type, entity_id)
     entities = caller.services.reads.entities(caller.tenant)
     return json_response([entity_item(one) for one in entities if (one.kind, one.id) == (kind, name)])
 
 
 def delete_entity(caller: CurrentCaller, entity_type: str, entity_id: str) -> Response:
-    """Forget everything of one; it is done when the answer comes."""
+    """Delete everything of one entity. It is done before the answer is sent."""
     kind, name = _checked(entity_type, entity_id)
     return _delete(caller, kind, name)
 
 
 def delete_numbered(caller: CurrentCaller, entity_type: str, entity_id: str) -> Response:
-    """The same by the number that the list shows (deprecated by mem0)."""
+    """The same with the number that the list shows (deprecated by mem0)."""
     _check_kind(entity_type)
     if not (entity_id.isascii() and entity_id.isdigit()):
         raise InvalidRequestError("Invalid entity ID. Must be an integer.")
@@ -75,7 +75,7 @@ def _memories_of(kind: str) -> Callable[..., Response]:
         page: Annotated[int, Query(ge=1)] = 1,
         page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = _PAGE_SIZE,
     ) -> Response:
-        """The memories of one, in pages."""
+        """The memories of one entity, in pages."""
         _, name = _checked(kind, entity_id)
         where = Compare(Field(f"{kind}_id"), Operator.EQ, name)
         found = caller.services.reads.page(PageRequest(caller.tenant, where, page, page_size))
@@ -105,6 +105,6 @@ ROUTES = (
     Route("DELETE", "/v1/entities/{entity_type}/{entity_id:path}/", delete_numbered, needs=Role.ADMIN),
     Route("GET", "/v2/entities/{entity_type}/{entity_id:path}/", get_entity),
     Route("DELETE", "/v2/entities/{entity_type}/{entity_id:path}/", delete_entity, needs=Role.ADMIN),
-    # One for each kind, so that the path of a memory's history is none of theirs.
+    # One route for each kind, so that none of them matches the path of a memory's history.
     *(Route("GET", f"/v1/memories/{kind}/{{entity_id:path}}/", _memories_of(kind)) for kind in _KINDS),
 )

@@ -1,4 +1,4 @@
-"""How adds went that go on in the background."""
+"""Events: the state of adds that run in the background."""
 
 from __future__ import annotations
 

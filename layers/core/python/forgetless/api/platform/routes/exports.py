@@ -1,4 +1,4 @@
-"""Exports in the shape of a JSON schema, and summaries."""
+"""Exports to a JSON schema, and summaries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAPPED = "mapped by field names; no LLM is configured"
 
 
 def create_export(caller: CurrentCaller, body: ExportCreate) -> Response:
-    """Remember what to export; it is made when it is read, so it holds nothing that was deleted since."""
+    """Request an export. It is made when it is read, so it contains nothing that was deleted before that."""
     schema = _schema(body.schema_)
     filters: Filters = body.filters or {}
     scope_of(caller, filters, Ids(), top_level=False)
@@ -32,7 +32,7 @@ def create_export(caller: CurrentCaller, body: ExportCreate) -> Response:
 
 
 def get_export(caller: CurrentCaller, body: ExportGet) -> Response:
-    """The export by its id, else the newest with these filters."""
+    """Read the export with the id or, without an id, the newest one with these filters."""
     if body.memory_export_id is None and body.filters is None:
         raise InvalidRequestError("memory_export_id or filters is required.")
     shaped = caller.services.exports.get(caller.tenant, body.memory_export_id, body.filters)
@@ -40,7 +40,7 @@ def get_export(caller: CurrentCaller, body: ExportGet) -> Response:
 
 
 def summarise(caller: CurrentCaller, body: SummaryBody) -> Response:
-    """What matches in a few sentences; without an LLM the texts themselves."""
+    """Summarise the memories that match in a few sentences; without an LLM, return their texts."""
     where = scope_of(caller, body.filters, Ids(), top_level=False)
     text, count, by_llm = caller.services.exports.summarise(caller.tenant, where)
     return json_response([{"summary": text, "memories": count, "method": "llm" if by_llm else "texts"}])

@@ -1,4 +1,4 @@
-"""Feedback on memories; the list is ours."""
+"""Feedback on memories. The list of feedback is an addition of Forgetless."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ROUTES"]
 
 
 def give_feedback(caller: CurrentCaller, body: FeedbackBody) -> Response:
-    """Keep an opinion on a memory, in the place of an earlier one."""
+    """Store feedback on a memory, in place of earlier feedback."""
     memory_id = check_memory_id(body.memory_id)
     caller.services.feedback.give(caller.tenant, memory_id, body.feedback, body.feedback_reason)
     answer = {"id": feedback_id(memory_id), "feedback": body.feedback, "feedback_reason": body.feedback_reason}

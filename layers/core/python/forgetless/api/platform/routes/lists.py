@@ -1,4 +1,4 @@
-"""Lists in three versions: v3 always in pages, v2 and v1 as a bare list unless a page is asked for."""
+"""Lists in three versions: v3 always in pages; v2 and v1 as a list without an envelope, unless a page is requested."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Size = Annotated[int | None, Query(ge=1, le=MAX_PAGE_SIZE)]
 def list_v3(
     request: Request, caller: CurrentCaller, body: ListBody, page: Number = None, page_size: Size = None
 ) -> Response:
-    """One page of what matches, newest first."""
+    """One page of the memories that match, newest first."""
     body = body.model_copy(update=_given(page=page, page_size=page_size))
     return _paged(request, body, _page(caller, body, top_level=False))
 
@@ -41,7 +41,7 @@ def list_v3(
 def list_v2(
     request: Request, caller: CurrentCaller, body: ListBody, page: Number = None, page_size: Size = None
 ) -> Response:
-    """A bare list, or a page where both page and page_size are given."""
+    """A list without an envelope, or one page if both page and page_size are given."""
     body = body.model_copy(update=_given(page=page, page_size=page_size))
     found = _page(caller, body, top_level=True)
     if body.page is not None and body.page_size is not None:
@@ -71,7 +71,7 @@ def list_v1(
     page: Number = None,
     page_size: Size = None,
 ) -> Response:
-    """The same by query parameters; `metadata` and `filters` are objects."""
+    """The same with query parameters; `metadata` and `filters` are objects."""
     if limit is not None and not 1 <= limit <= MAX_PAGE_SIZE:
         raise InvalidRequestError(f"limit must be <= {MAX_PAGE_SIZE}")
     body = ListBody(

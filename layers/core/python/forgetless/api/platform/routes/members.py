@@ -1,4 +1,4 @@
-"""Members of a project: a list of addresses and roles that is kept and has no effect; keys decide who may do what."""
+"""Members of a project: a list of addresses and roles that is stored but has no effect. Keys decide who may do what."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ __all__ = ["ROUTES"]
 
 
 class MemberBody(BaseModel):
-    """Who, and as what."""
+    """The e-mail address and the role of a member."""
 
     email: Text
     role: Literal["READER", "OWNER"] = "READER"
 
 
 def list_members(caller: CurrentCaller, org_id: str, project: str) -> Response:
-    """Everybody on the list."""
+    """List the members."""
     members = check_place(caller, org_id, project).settings.get("members", {})
     return json_response({"members": [{"username": email, "role": role} for email, role in members.items()]})
 
 
 def add_member(caller: CurrentCaller, org_id: str, project: str, body: MemberBody) -> Response:
-    """Put somebody on the list; no mail is sent."""
+    """Add a member; no e-mail is sent."""
     check_place(caller, org_id, project)
     caller.services.projects.set_member(caller.tenant, project, body.email, body.role)
     return json_response({"message": "User added to the project successfully."})
 
 
 def update_member(caller: CurrentCaller, org_id: str, project: str, body: MemberBody) -> Response:
-    """Change a role."""
+    """Change the role of a member."""
     check_place(caller, org_id, project)
     caller.services.projects.set_member(caller.tenant, project, body.email, body.role, known=True)
     return json_response({"message": "User role updated successfully."})
 
 
 def remove_member(caller: CurrentCaller, org_id: str, project: str, email: str) -> Response:
-    """Take somebody off the list."""
+    """Remove a member."""
     check_place(caller, org_id, project)
     caller.services.projects.set_member(caller.tenant, project, email, None, known=True)
     return json_response({"message": "Member removed from the project"})

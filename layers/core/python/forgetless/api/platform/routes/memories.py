@@ -1,4 +1,4 @@
-"""One memory by its id: read, change, forget, history; and forgetting a whole scope."""
+"""One memory by its id: read, change, delete and history; and the deletion of a whole scope."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _NOTHING_TO_CHANGE = "At least one of text, metadata, timestamp, or expiration_d
 def get_memory(
     caller: CurrentCaller, memory_id: str, as_of: str | None = None, known_at: str | None = None
 ) -> Response:
-    """One memory, expired or superseded too."""
+    """One memory, even if it is expired or superseded."""
     moment = check_moment(as_of, known_at)
     memory = memory_of(caller, memory_id, moment)
     return json_response(memory_item(memory), headers=etag(memory))
 
 
 def update_memory(caller: CurrentCaller, memory_id: str, body: UpdateBody, if_match: IfMatch = None) -> Response:
-    """Change the text, merge metadata, move its time, set or (with null) clear the expiration date."""
+    """Change the text, merge metadata, change the time, or set or (with null) clear the expiration date."""
     memory_of(caller, memory_id)
     request = _update(caller, memory_id, body, expected_versions(if_match))
     memory = caller.services.changes.update(request, request_name=caller.idempotency_name)
@@ -60,7 +60,7 @@ def update_memory(caller: CurrentCaller, memory_id: str, body: UpdateBody, if_ma
 def delete_memory(
     caller: CurrentCaller, memory_id: str, delete_linked: bool = False, if_match: IfMatch = None
 ) -> Response:
-    """Forget one memory for good, with `delete_linked` also those that it superseded."""
+    """Delete one memory permanently; with `delete_linked`, also the memories that it superseded."""
     check_memory_id(memory_id)
     changes, versions = caller.services.changes, expected_versions(if_match)
     answer: dict[str, Any] = {"message": "Memory deleted successfully!"}
@@ -76,7 +76,7 @@ def delete_memory(
 
 
 def memory_history(caller: CurrentCaller, memory_id: str) -> Response:
-    """What happened to one memory, oldest first."""
+    """The events of one memory, oldest first."""
     check_memory_id(memory_id)
     reads = caller.services.reads
     items = reads.history(caller.tenant, memory_id)
@@ -96,7 +96,7 @@ def delete_memories(
     metadata: str | None = None,
     filters: str | None = None,
 ) -> Response:
-    """Forget everything of a scope; `*` stands for any value. It is done when the answer comes."""
+    """Delete everything of a scope; `*` stands for any value. It is done before the answer is sent."""
     ids = given_ids(Ids(user_id=user_id, agent_id=agent_id, app_id=app_id, run_id=run_id))
     conditions = read_object("filters", filters) or {}
     if given := read_object("metadata", metadata):
@@ -124,7 +124,7 @@ def _delete(caller: Caller, ids: dict[str, str], where: Filter | None) -> int:
 
 
 def memory_of(caller: Caller, memory_id: str, moment: Moment | None = None) -> Memory:
-    """The memory; raises InvalidRequestError when it cannot be an id, NotFoundError when there is none (then)."""
+    """The memory; raises InvalidRequestError for an invalid id, and NotFoundError if there is none at the moment."""
     memory = caller.services.at(moment).get(caller.tenant, check_memory_id(memory_id))
     if memory is None:
         raise NotFoundError(_UNKNOWN)
@@ -132,7 +132,7 @@ def memory_of(caller: Caller, memory_id: str, moment: Moment | None = None) -> M
 
 
 def check_memory_id(memory_id: str) -> str:
-    """The id, unless it is no UUID; raises InvalidRequestError."""
+    """The id; raises InvalidRequestError if it is not a UUID."""
     try:
         if str(uuid.UUID(memory_id)) == memory_id.lower():
             return memory_id

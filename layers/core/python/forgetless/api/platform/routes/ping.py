@@ -1,4 +1,4 @@
-"""Ping: what every client asks in its constructor."""
+"""Ping: the request that every client of mem0 sends in its constructor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ROUTES"]
 
 
 def ping(caller: CurrentCaller) -> Response:
-    """Whose key it is; never an e-mail address, which clients would send to their telemetry."""
+    """The organization and project of the key; never an e-mail address, which clients would send to their telemetry."""
     return json_response(
         {
             "status": "ok",

@@ -1,4 +1,4 @@
-"""Profiles: not part of Forgetless, and every route says so in the words that clients know."""
+"""Profiles: Forgetless has none, and every route says so in the form that clients know."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _STATUS = "not_enabled"
 
 
 def get_profile(caller: CurrentCaller, entity_id: str) -> Response:
-    """No profile."""
+    """Answer that there is no profile."""
     del caller
     profile = {"profile": None, "status": _STATUS, "entity_type": "user", "entity_id": entity_id}
     return json_response({**profile, "updated_at": None, "generation_count": 0})
 
 
 def start_job(caller: CurrentCaller, body: dict[str, Any]) -> Response:
-    """No job: nothing was started."""
+    """Answer that no job was started."""
     del caller
     return json_response(
         {
@@ -43,19 +43,19 @@ def start_job(caller: CurrentCaller, body: dict[str, Any]) -> Response:
 
 
 def get_job(caller: CurrentCaller, job_id: str) -> Response:
-    """There are none."""
+    """Answer 404, because there are no profile jobs."""
     del caller, job_id
     raise NotFoundError("Profile job not found: profiles are not enabled here.")
 
 
 def get_settings(caller: CurrentCaller) -> Response:
-    """Off."""
+    """Answer that profiles are not enabled."""
     del caller
     return json_response({"enabled": False, "status": _STATUS, "entities": {}})
 
 
 def refuse_settings(caller: CurrentCaller, body: dict[str, Any]) -> Response:
-    """Still off: nothing was stored."""
+    """Store nothing, and answer that profiles are not enabled."""
     del body
     return get_settings(caller)
 

@@ -1,4 +1,4 @@
-"""Projects: settings that extractions follow. A key works in its tenant's own project, whatever others there are."""
+"""Projects: settings for extractions. A key always works in its tenant's own project, even if there are others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["ROUTES", "check_place"]
 
 _UNKNOWN = "Organization or project not found"
 
-#: Every key of a project that is not set.
+#: The value of each setting that was never set.
 _DEFAULTS: dict[str, Any] = {
     "name": "default",
     "description": None,
@@ -48,14 +48,14 @@ _DEFAULTS: dict[str, Any] = {
 
 
 class ProjectCreate(BaseModel):
-    """A further project."""
+    """The further project to create."""
 
     name: Text
     description: Text | None = None
 
 
 class ProjectUpdate(BaseModel):
-    """What is to change; what is not there stays, null clears."""
+    """The changes of a project. A missing setting stays as it is; null clears it."""
 
     name: Text | None = None
     description: Text | None = None
@@ -76,14 +76,14 @@ class ProjectUpdate(BaseModel):
 def get_project(
     caller: CurrentCaller, org_id: str, project: str, fields: Annotated[list[str] | None, Query()] = None
 ) -> Response:
-    """The project, or only the `fields` of it."""
+    """The project; with `fields`, only these settings."""
     found = check_place(caller, org_id, project)
     shown = _shown(found, role="OWNER" if caller.admin else "READER", own=project_id(caller.tenant))
     return json_response({name: shown.get(name) for name in fields} if fields else shown)
 
 
 def update_project(caller: CurrentCaller, org_id: str, project: str, body: ProjectUpdate) -> Response:
-    """Set what the body holds; later adds follow it."""
+    """Change settings of the project. They apply to later adds."""
     check_place(caller, org_id, project)
     changes = body.model_dump(exclude_unset=True)
     if not changes:
@@ -93,7 +93,7 @@ def update_project(caller: CurrentCaller, org_id: str, project: str, body: Proje
 
 
 def create_project(caller: CurrentCaller, org_id: str, body: ProjectCreate) -> Response:
-    """A further project; it holds settings, and no key works in it."""
+    """Create a further project. It only holds settings, because no key works in it."""
     _check_organization(caller, org_id)
     id_ = f"proj_{secrets.token_hex(12)}"
     caller.services.projects.create(caller.tenant, id_, body.model_dump())
@@ -108,7 +108,7 @@ def delete_project(caller: CurrentCaller, org_id: str, project: str) -> Response
 
 
 def check_place(caller: Caller, org_id: str, project: str) -> Project:
-    """The project; raises NotFoundError when it, or the organization, is not the tenant's."""
+    """The project; raises NotFoundError if it, or the organization, does not belong to the tenant."""
     _check_organization(caller, org_id)
     return caller.services.projects.get(caller.tenant, project)
 

@@ -1,4 +1,4 @@
-"""Search in three versions: v3 answers an object, v2 a list, v1 what `output_format` says."""
+"""Search in three versions: v3 returns an object, v2 a list, and v1 the form that `output_format` names."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _NOBODY_V1 = "At least one of the filters: agent_id, user_id, app_id, run_id is 
 
 
 def search_v3(caller: CurrentCaller, body: SearchBody) -> Response:
-    """The memories that matter for a query, best first; whose they are stands in `filters`."""
+    """The memories that match a query, best first; `filters` must name the scope."""
     found = _found(caller, body, _request(caller, body, top_level=False))
     items = [search_item(hit, body.fields) for hit in found]
     return json_response({"results": items})
 
 
 def search_v2(caller: CurrentCaller, body: SearchBody) -> Response:
-    """The same as a bare list; ids beside `filters` are taken as well."""
+    """The same as a list without an envelope; ids outside `filters` are accepted as well."""
     found = _found(caller, body, _request(caller, body, top_level=True))
     return json_response(_items(found, body))
 
 
 def search_v1(caller: CurrentCaller, body: SearchBody) -> Response:
-    """A bare list, or with `output_format: "v1.1"` an object."""
+    """The same as a list without an envelope, or with `output_format: "v1.1"` as an object."""
     found = _found(caller, body, _request(caller, body, top_level=True, nobody=_NOBODY_V1))
     items = _items(found, body)
     return json_response({"results": items, "relations": []} if body.output_format == "v1.1" else items)

@@ -1,4 +1,4 @@
-"""Webhooks: addresses that are told of changes."""
+"""Webhooks: addresses to which changes of memories are sent."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EventTypes = Annotated[list[EventType], Field(min_length=1, max_length=20)]
 
 
 class WebhookCreate(BaseModel):
-    """A webhook to be registered."""
+    """The webhook to register."""
 
     name: Name
     url: Url
@@ -48,7 +48,7 @@ class WebhookCreate(BaseModel):
 
 
 class WebhookUpdate(BaseModel):
-    """What is to change."""
+    """The changes of a webhook."""
 
     name: Name | None = None
     url: Url | None = None
@@ -57,13 +57,13 @@ class WebhookUpdate(BaseModel):
 
 
 def list_webhooks(caller: CurrentCaller, project: str) -> Response:
-    """Those of a project, without their secrets."""
+    """The webhooks of a project, without their secrets."""
     _check_project(caller, project)
     return json_response([_item(one) for one in caller.services.webhooks.list(caller.tenant, project)])
 
 
 def create_webhook(caller: CurrentCaller, project: str, body: WebhookCreate) -> Response:
-    """Register one; only this answer has its signing secret (ours; see docs/compatibility.md)."""
+    """Register a webhook. Only this answer contains its signing secret (not in mem0; see docs/compatibility.md)."""
     _check_project(caller, project)
     webhook = caller.services.webhooks.create(
         caller.tenant,
@@ -77,7 +77,7 @@ def create_webhook(caller: CurrentCaller, project: str, body: WebhookCreate) -> 
 
 
 def update_webhook(caller: CurrentCaller, webhook_id: str, body: WebhookUpdate) -> Response:
-    """Change name, address, events or whether it is told of anything."""
+    """Change the name, the address or the events of a webhook, or activate or deactivate it."""
     changes = {name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None}
     if not changes:
         raise InvalidRequestError("Give at least one of name, url, event_types and is_active.")
@@ -88,7 +88,7 @@ def update_webhook(caller: CurrentCaller, webhook_id: str, body: WebhookUpdate) 
 
 
 def delete_webhook(caller: CurrentCaller, webhook_id: str) -> Response:
-    """Remove one for good."""
+    """Delete a webhook permanently."""
     caller.services.webhooks.delete(caller.tenant, webhook_id)
     return json_response({"message": "Webhook deleted successfully"})
 

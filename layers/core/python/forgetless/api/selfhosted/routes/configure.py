@@ -1,4 +1,4 @@
-"""The effective settings (the contract's endpoints 10 to 12): shown, never changed over HTTP."""
+"""The effective settings (the contract's endpoints 10 to 12): they can be read, but not changed over HTTP."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from forgetless.domain.keys import Role
 
 __all__ = ["ROUTES"]
 
-#: LLM and embedder are reached by OpenAI's contract, whoever serves it.
+#: LLM and embedder are called through OpenAI's API, whichever product serves it.
 _PROVIDERS = {"llm": ["openai"], "embedder": ["openai"]}
 
 
 def show_configuration(caller: CurrentCaller) -> Response:
-    """The settings in force, without secrets."""
+    """The effective settings, without secrets."""
     return json_response(caller.services.describe())
 
 
 def show_providers() -> Response:
-    """The contracts by which an LLM and an embedder are reached."""
+    """The APIs through which an LLM and an embedder are called."""
     return json_response(_PROVIDERS)
 
 
 def refuse_configuration() -> Response:
-    """Always 403: every function of a deployment must have the same settings, so they come from the environment."""
+    """Always 403: all functions of a deployment need the same settings, so these come from the environment."""
     raise ForbiddenError(
         "Settings come from the environment (FORGETLESS_… variables) and cannot be changed over HTTP; "
         "set them where the service is started or deployed."

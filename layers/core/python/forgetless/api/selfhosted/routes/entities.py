@@ -19,13 +19,13 @@ _KINDS = frozenset({"user", "agent", "run"})
 
 
 def list_entities(caller: CurrentCaller) -> Response:
-    """Everyone who has memories, with their number and times."""
+    """List the users, agents and runs that have memories, with the number of memories and their times."""
     entities = (entity for entity in caller.services.reads.entities(caller.tenant) if entity.kind in _KINDS)
     return json_response([entity_item(entity) for entity in sorted(entities, key=lambda one: (one.kind, one.id))])
 
 
 def delete_entity(caller: CurrentCaller, entity_type: Literal["user", "agent", "run"], entity_id: str) -> Response:
-    """Forget everything of one user, agent or run for good."""
+    """Delete everything of one user, agent or run permanently."""
     name = f"{entity_type}_id"
     id_ = check_identifier(name, entity_id)
     if not caller.services.changes.delete_scope(caller.tenant, {name: id_}):

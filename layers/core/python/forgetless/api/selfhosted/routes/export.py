@@ -1,4 +1,4 @@
-"""Export over HTTP: portions of JSON lines that a function's response can hold."""
+"""Export over HTTP: JSON lines in portions that fit into a Lambda response."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from forgetless.domain.keys import Role
 
 __all__ = ["CURSOR_HEADER", "ROUTES"]
 
-#: Says where the next portion begins; absent after the last one.
+#: The response header that says where the next portion begins; it is absent after the last portion.
 CURSOR_HEADER = "X-Next-Cursor"
-#: A response is complete beyond this size: Lambda's end at 6 MB.
+#: No further portion is added to a response that has reached this size: Lambda allows at most 6 MB.
 _ENOUGH_BYTES = 1024 * 1024
-#: Jobs or memories at once; small, since one may have many long messages.
+#: The jobs or memories that are read at once: few, because one may have many long messages.
 _STEP = 20
 
 
 def export(caller: CurrentCaller, cursor: Annotated[str | None, Query(max_length=4096)] = None) -> Response:
-    """Everything of the tenant (administrators) as JSON lines; ask again with the cursor of the header."""
+    """Everything of the tenant as JSON lines (only for administrators). Repeat it with the cursor of the header."""
     parts: list[bytes] = []
     place = cursor
     while True:

@@ -1,4 +1,4 @@
-"""Health: whether every part answers; open to everyone."""
+"""Health: whether every part answers. It needs no key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ROUTES"]
 
 
 def health(caller: CurrentCaller) -> Response:
-    """200 when all parts answer, else 503 with the names of those that do not."""
+    """200 if all parts answer, otherwise 503 with the names of those that do not."""
     parts = caller.all_services.health.check()
     failing = {name: reason for name, reason in parts.items() if reason != "ok"}
     if not failing:
@@ -22,7 +22,7 @@ def health(caller: CurrentCaller) -> Response:
 
 
 def root() -> Response:
-    """The documentation is the front page."""
+    """Redirect to the documentation."""
     return RedirectResponse("/docs", status_code=307)
 
 

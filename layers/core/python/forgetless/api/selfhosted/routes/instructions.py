@@ -14,7 +14,7 @@ __all__ = ["ROUTES"]
 
 
 def generate_instructions(caller: CurrentCaller, body: InstructionsBody) -> Response:
-    """Instructions for a use case, and a message to try them with."""
+    """Generate instructions for a use case, and a message to test them with."""
     use_case = body.use_case.strip()
     if not use_case:
         raise InvalidRequestError("use_case must not be empty.")

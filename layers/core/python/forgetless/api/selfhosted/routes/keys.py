@@ -1,4 +1,4 @@
-"""Keys of the tenant (the contract's endpoints 25 to 27): for administrators."""
+"""The tenant's keys (the contract's endpoints 25 to 27), only for administrators."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ __all__ = ["ROUTES"]
 
 
 def list_keys(caller: CurrentCaller) -> Response:
-    """The tenant's keys that are not revoked, newest first; never the keys themselves."""
+    """List the tenant's keys that are not revoked, newest first, without their secrets."""
     found = caller.all_services.keys.list(caller.tenant)
     return json_response([{**_item(one.key), "last_used_at": one.last_used_at} for one in found])
 
 
 def create_key(caller: CurrentCaller, body: KeyCreate) -> Response:
-    """Make a key; it is shown in this answer and never again."""
+    """Create a key. Its secret is shown only in this answer."""
     users = [check_identifier("user_ids", user) for user in body.user_ids]
     key, secret = caller.all_services.keys.create(caller.tenant, label=body.label, role=Role(body.role), users=users)
     return json_response({"id": key.id, "key": secret, **_item(key)}, status=201)
 
 
 def revoke_key(caller: CurrentCaller, key_id: str) -> Response:
-    """Make a key invalid, for good."""
+    """Revoke a key permanently."""
     caller.all_services.keys.revoke(caller.tenant, key_id)
     return json_response({"message": "API key revoked."})
 

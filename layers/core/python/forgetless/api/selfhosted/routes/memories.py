@@ -1,4 +1,4 @@
-"""Add, read, change and forget memories (the contract's endpoints 1 to 3 and 5 to 9)."""
+"""Add, read, change and delete memories (the contract's endpoints 1 to 3 and 5 to 9)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _PROCEDURAL = "procedural_memory"
 
 
 def add_memories(caller: CurrentCaller, body: MemoryCreate) -> Response:
-    """Remember what these messages say, or with `infer: false` the messages themselves."""
+    """Store the facts in these messages, or with `infer: false` the messages themselves."""
     return json_response(add_answer(caller.services.add.add(_add_request(caller, body))))
 
 
@@ -53,7 +53,7 @@ def list_memories(
     as_of: str | None = None,
     known_at: str | None = None,
 ) -> Response:
-    """The newest memories of a scope; without any id those of the whole tenant (administrators only)."""
+    """The newest memories of a scope; without an id, those of the whole tenant (only for administrators)."""
     ids = check_identifiers(user_id=user_id, agent_id=agent_id, run_id=run_id)
     if not ids and not caller.admin:
         raise ForbiddenError("Admin role required to list all memories.")
@@ -68,7 +68,7 @@ def list_memories(
 def get_memory(
     caller: CurrentCaller, memory_id: str, as_of: str | None = None, known_at: str | None = None
 ) -> Response:
-    """One memory; `null` when there is none, or was none at the moment asked about."""
+    """One memory; `null` if it does not exist, or did not exist at the requested moment."""
     memory = caller.services.at(check_moment(as_of, known_at)).get(caller.tenant, memory_id)
     if memory is None:
         check_trailing_slash(memory_id)
@@ -77,7 +77,7 @@ def get_memory(
 
 
 def update_memory(caller: CurrentCaller, memory_id: str, body: MemoryUpdate, if_match: IfMatch = None) -> Response:
-    """Change the text, merge metadata, set or (with null) clear the expiration date; If-Match asks for a version."""
+    """Change the text, merge metadata, or set or (with null) clear the expiration date. If-Match demands a version."""
     request = _update_request(caller, memory_id, body, expected_versions(if_match))
     memory = caller.services.changes.update(request, request_name=caller.idempotency_name)
     answer = {"message": "Memory updated successfully!", "version": memory.version}
@@ -85,7 +85,7 @@ def update_memory(caller: CurrentCaller, memory_id: str, body: MemoryUpdate, if_
 
 
 def delete_memory(caller: CurrentCaller, memory_id: str, if_match: IfMatch = None) -> Response:
-    """Forget one memory for good; If-Match asks for a version."""
+    """Delete one memory permanently. If-Match demands a version."""
     caller.services.changes.delete(
         caller.tenant,
         memory_id,
@@ -98,7 +98,7 @@ def delete_memory(caller: CurrentCaller, memory_id: str, if_match: IfMatch = Non
 def delete_memories(
     caller: CurrentCaller, user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None
 ) -> Response:
-    """Forget everything of a scope for good."""
+    """Delete everything of a scope permanently."""
     if not (user_id or agent_id or run_id):
         raise InvalidRequestError("At least one identifier is required.")
     ids = check_identifiers(user_id=user_id, agent_id=agent_id, run_id=run_id)
@@ -107,13 +107,13 @@ def delete_memories(
 
 
 def memory_history(caller: CurrentCaller, memory_id: str) -> Response:
-    """What happened to one memory, oldest first."""
+    """The events of one memory, oldest first."""
     items = caller.services.reads.history(caller.tenant, memory_id)
     return json_response([history_item(item) for item in items])
 
 
 def reset(caller: CurrentCaller) -> Response:
-    """Forget everything of the key's tenant."""
+    """Delete everything of the key's tenant permanently."""
     caller.services.changes.reset(caller.tenant)
     return json_response({"message": "All memories reset"})
 
@@ -153,7 +153,7 @@ ROUTES = (
     Route("POST", "/memories", add_memories),
     Route("GET", "/memories", list_memories),
     Route("DELETE", "/memories", delete_memories, needs=Role.ADMIN),
-    # Before the path of a memory, whose id takes the rest.
+    # It comes before the path of a memory, whose id takes the rest of the path.
     Route("GET", "/memories/{memory_id:id}/history", memory_history),
     Route("GET", "/memories/{memory_id:id}", get_memory),
     Route("PUT", "/memories/{memory_id:id}", update_memory),

@@ -28,7 +28,7 @@ _NO_ENTITY = "filters must contain at least one of: user_id, agent_id, run_id at
 
 
 def search_memories(caller: CurrentCaller, body: SearchBody) -> Response:
-    """The memories that matter for a query, best first."""
+    """The memories that match a query, best first."""
     request = _search_request(caller, body)
     moment = check_moment(body.as_of, body.known_at)
     found = caller.services.at(moment).search(request)
@@ -59,7 +59,7 @@ def _search_request(caller: Caller, body: SearchBody) -> SearchRequest:
 
 
 def _filters(body: SearchBody) -> dict[str, Any]:
-    """The filter with the deprecated top-level ids copied in and its own ids checked and trimmed."""
+    """The filter, with the deprecated top-level ids added, and with all ids checked and trimmed."""
     given = {"user_id": body.user_id, "agent_id": body.agent_id, "run_id": body.run_id}
     filters = {**(body.filters or {}), **{name: value for name, value in given.items() if value is not None}}
     check_json("filters", filters)

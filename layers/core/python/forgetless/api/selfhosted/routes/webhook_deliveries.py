@@ -1,4 +1,4 @@
-"""The log of a webhook's deliveries; webhooks themselves belong to the platform dialect."""
+"""The log of a webhook's deliveries. The routes for webhooks themselves are in the Platform's dialect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def list_deliveries(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: Annotated[str | None, Query(max_length=4096)] = None,
 ) -> Response:
-    """What was sent to a webhook in the last days and what is waiting, newest first (administrators)."""
+    """The deliveries to a webhook: sent in the last days, or waiting; newest first (only for administrators)."""
     found, following = caller.all_services.deliveries.log(caller.tenant, webhook_id, limit=limit, cursor=cursor)
     return json_response({"results": [_item(delivery) for delivery in found], "next_cursor": following})
 
