@@ -68,7 +68,7 @@ def update_request(
 ) -> UpdateRequest:
     """An update; what is None stays as it is. Raises InvalidRequestError, which names the field that is wrong."""
     if text is not None and not text.strip():
-        raise InvalidRequestError("text must not be empty; delete the memory to forget it.")
+        raise InvalidRequestError("text must not be empty; to remove the memory, delete it.")
     return UpdateRequest(
         tenant=tenant,
         memory_id=memory_id,

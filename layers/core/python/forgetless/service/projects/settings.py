@@ -110,7 +110,7 @@ class ProjectService:
     def delete(self, tenant: str, id_: str) -> None:
         """Delete a further project; raises NotFoundError, and ForbiddenError for the tenant's own project."""
         if id_ == project_id(tenant):
-            raise ForbiddenError("This project belongs to the key and stays; delete its memories instead.")
+            raise ForbiddenError("This project belongs to the key and cannot be deleted; delete its memories instead.")
         if not self._ledger.delete_document(tenant, PROJECT, id_):
             raise NotFoundError(_UNKNOWN)
 

@@ -47,7 +47,7 @@ class EventExport:
             return self._jobs(tenant, place or None, limit, first=cursor is None)
         if phase == _EVENTS:
             return self._events(tenant, place or None, limit)
-        raise InvalidRequestError("cursor: not one that an export gave; leave it out to start at the beginning")
+        raise InvalidRequestError("cursor: it does not come from an export; leave it out to start at the beginning")
 
     def _jobs(self, tenant: str, place: str | None, limit: int, *, first: bool) -> ExportPortion:
         jobs, following = self._ledger.jobs(tenant, limit=limit, cursor=place)

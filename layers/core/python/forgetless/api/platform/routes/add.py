@@ -69,7 +69,7 @@ def _request(caller: Caller, body: AddBody) -> AddRequest:
     moment = body.timestamp or body.observation_datetime or body.observation_date
     categories = merged_categories(body.custom_categories or ())
     if len(categories) > MAX_CATEGORIES:
-        raise InvalidRequestError(f"custom_categories: at most {MAX_CATEGORIES} categories.")
+        raise InvalidRequestError(f"custom_categories: at most {MAX_CATEGORIES} categories are allowed.")
     messages = read_messages(body.messages)
     scope = Scope(caller.tenant, **ids)
     return replace(
