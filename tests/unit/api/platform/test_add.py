@@ -269,7 +269,7 @@ def test_contents_come_as_text_as_parts_and_as_one_message(api: Api) -> None:
         ({"messages": []}, "messages must be a list"),
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": 4}]}, "messages[0].content"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "hold no text"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "contain no text"),
         ({"expiration_date": "soon"}, "expiration_date"),
         ({"timestamp": "yesterday"}, "timestamp must be"),
         ({"metadata": [1]}, "metadata"),
