@@ -1,4 +1,4 @@
-"""Recall: finds the existing memories of a scope that are nearest to new messages, for the LLM to compare with."""
+"""Related memories: finds the existing memories of a scope nearest to new messages, for the LLM to compare with."""
 
 from __future__ import annotations
 
