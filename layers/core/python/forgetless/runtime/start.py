@@ -1,4 +1,4 @@
-"""Start of a Lambda environment: logs are set up, and a wrong or missing variable stops it with its name."""
+"""The start of a Lambda environment: sets up logs and stops with the name of any wrong or missing variable."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from forgetless.runtime.settings import Settings, load_settings
 
 __all__ = ["REQUIRED", "check_environment", "keep_private", "start"]
 
-#: What has no sensible default but on one machine: required beside the deployed ledger.
+#: Settings whose defaults make sense only on one machine, so they are required with the DynamoDB ledger.
 REQUIRED = ("FORGETLESS_LEDGER_TABLE", "FORGETLESS_QUEUE_URL", "FORGETLESS_MILVUS_URI", "FORGETLESS_EMBEDDER_URL")
 
 
 def start() -> Settings:
-    """Called once by every entry point, before its first event; opens no connection (SnapStart)."""
+    """Every entry point calls this once, before its first event. It opens no connection, because of SnapStart."""
     keep_private()
     settings = check_environment()
     share_config()
@@ -24,12 +24,12 @@ def start() -> Settings:
 
 
 def keep_private() -> None:
-    """Called once when a process starts: what it makes, the ledger above all, no other user of the machine can read."""
+    """A process calls this once at its start, so that no other user of the machine can read the files it makes."""
     os.umask(0o077)
 
 
 def check_environment(environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings; raises InvalidRequestError naming the variables that are missing, or one whose value is wrong."""
+    """The settings; raises InvalidRequestError, which names the missing variables or one with a wrong value."""
     settings = load_settings(environ)
     missing = [name for name in REQUIRED if not environ.get(name, "").strip()]
     if settings.ledger != "sqlite" and missing:
