@@ -132,11 +132,11 @@ class HttpEmbedder:
 
     def _advice(self, status: int) -> str:
         if status == 413:
-            return "it takes less at once than this; send fewer or shorter messages, or raise its limit"
+            return "the input is too large for it; send fewer or shorter messages, or raise its limit"
         if status not in {400, 422}:
             return "check FORGETLESS_EMBEDDER_URL and FORGETLESS_EMBEDDING_MODEL"
         advice = "check FORGETLESS_EMBEDDING_MODEL and FORGETLESS_EMBEDDING_DIMENSIONS"
-        return advice + "; if it does not know `task`, set FORGETLESS_EMBEDDER_SEND_TASK=0" * self._send_task
+        return advice + "; if it does not support `task`, set FORGETLESS_EMBEDDER_SEND_TASK=0" * self._send_task
 
     def _vectors(self, reply: Reply, count: int) -> list[list[float]]:
         try:
@@ -183,7 +183,7 @@ def _unit(vector: list[float]) -> list[float]:
     """The vector scaled to norm 1; raises ValueError when its norm is zero."""
     norm = math.hypot(*vector)
     if not math.isfinite(norm) or norm == 0.0:
-        raise ValueError("a vector without direction")
+        raise ValueError("the vector's norm is zero")
     if abs(norm - 1.0) <= _NORM_TOLERANCE:
         return vector
     return [number / norm for number in vector]

@@ -69,7 +69,7 @@ def load(body: bytes) -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"a ledger body cannot hold {type(value).__name__}")
+    raise TypeError(f"a ledger body cannot contain {type(value).__name__}")
 
 
 def scope_columns(scope: Scope) -> tuple[bytes | None, bytes | None, bytes | None, bytes | None]:
@@ -170,5 +170,5 @@ def from_cursor(cursor: str, *types: type) -> list[Any]:
     except ValueError:
         keys = None
     if not isinstance(keys, list) or [type(key) for key in keys] != list(types):
-        raise InvalidRequestError("cursor: not one that this server gave; leave it out to start at the first page")
+        raise InvalidRequestError("cursor must be one that this server gave; leave it out to start at the first page")
     return keys

@@ -59,7 +59,7 @@ class SqsQueue:
                 MessageDeduplicationId=hashlib.sha256(f"{job.id}:{attempt}".encode()).hexdigest(),
             )
         except (BotoCoreError, ClientError) as error:
-            raise QueueError(f"the queue did not take job {job.id} ({_reason(error)})") from error
+            raise QueueError(f"the queue did not accept job {job.id} ({_reason(error)})") from error
 
     def hide(self, receipt: str, *, seconds: float) -> None:
         """See the port. It needs the permission sqs:ChangeMessageVisibility."""

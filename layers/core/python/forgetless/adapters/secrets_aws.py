@@ -63,7 +63,7 @@ class AwsSecret:
         except GetParameterError as error:
             reason = _reason(error)
             if self._last is None:
-                raise DependencyError(f"{self._variable}: Secrets Manager did not give it ({reason})") from error
+                raise DependencyError(f"{self._variable}: Secrets Manager did not return it ({reason})") from error
             _logger.warning("a secret could not be read again", extra={"variable": self._variable, "reason": reason})
         return self._last
 

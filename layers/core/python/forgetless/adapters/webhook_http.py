@@ -83,7 +83,7 @@ def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise ForbiddenError("its address is no URL") from None
+        raise ForbiddenError("its address is not a URL") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ForbiddenError("its address must begin with http:// or https:// and name a host")
 

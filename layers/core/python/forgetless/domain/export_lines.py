@@ -30,8 +30,8 @@ def is_header(record: Mapping[str, Any]) -> bool:
         return False
     if record.get("version") != HEADER["version"]:
         raise InvalidRequestError(
-            f"this export has version {record.get('version')!r} and this Forgetless reads {HEADER['version']}: "
-            "import it with the Forgetless that wrote it, or a later one"
+            f"this export has version {record.get('version')!r}, but this Forgetless reads {HEADER['version']}: "
+            "import it with the Forgetless that wrote it or a later one"
         )
     return True
 
@@ -162,4 +162,4 @@ def _line(record: Mapping[str, Any]) -> bytes:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"an export cannot hold {type(value).__name__}")
+    raise TypeError(f"an export cannot contain {type(value).__name__}")

@@ -53,7 +53,7 @@ def read_time(text: str) -> str:
     try:
         return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except OverflowError:
-        raise ValueError(f"{text!r} is no time of the calendar") from None
+        raise ValueError(f"{text!r} is not a valid date or time") from None
 
 
 def date_of(time: str) -> str:

@@ -26,7 +26,7 @@ def read_note(file: Path) -> IndexNote | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequestError(f"{file} cannot be read ({error}); delete it to have the index made anew") from None
+        raise InvalidRequestError(f"{file} cannot be read ({error}); delete it, and the index is rebuilt") from None
     if not text.startswith("{"):
         return IndexNote(text)
     try:

@@ -143,8 +143,8 @@ def _check_credentials(settings: Settings) -> None:
     for url, key in _KEYS.items():
         if getattr(settings, key) and _has_credentials(getattr(settings, url)):
             raise InvalidRequestError(
-                f"{names[url]} holds a user or password, and {names[key]} is set too, but only one of them can be "
-                f"sent: take them out of {names[url]}, or unset {names[key]}"
+                f"{names[url]} contains a user or password, and {names[key]} is set too, but only one of them can be "
+                f"sent: remove them from {names[url]}, or unset {names[key]}"
             )
 
 

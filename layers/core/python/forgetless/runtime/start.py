@@ -33,5 +33,5 @@ def check_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     settings = load_settings(environ)
     missing = [name for name in REQUIRED if not environ.get(name, "").strip()]
     if settings.ledger != "sqlite" and missing:
-        raise InvalidRequestError(f"set {', '.join(missing)}: FORGETLESS_LEDGER=dynamodb needs it")
+        raise InvalidRequestError(f"set {', '.join(missing)}: FORGETLESS_LEDGER=dynamodb requires it")
     return settings

@@ -59,7 +59,7 @@ def compile_filter(where: Filter, tenant: str) -> str:
 def lit(text: str) -> str:
     """The text as a literal, the only form of text in an expression; raises ValueError if a literal cannot hold it."""
     if not is_literal(text):
-        raise ValueError("a literal must not hold control characters or lone surrogates")
+        raise ValueError("a literal must not contain control characters or lone surrogates")
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

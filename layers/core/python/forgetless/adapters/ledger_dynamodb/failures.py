@@ -48,8 +48,8 @@ _CREDENTIALS = (
 
 #: Errors that waiting does not fix, with what they mean for the operator.
 _FINAL = {
-    **dict.fromkeys(_CREDENTIALS, "the credentials that we have do not open"),
-    "ResourceNotFoundException": "check FORGETLESS_LEDGER_TABLE and the region: there is no",
+    **dict.fromkeys(_CREDENTIALS, "the AWS credentials do not give access to"),
+    "ResourceNotFoundException": "check FORGETLESS_LEDGER_TABLE and the region, because DynamoDB does not find",
 }
 
 #: Seconds that a client should wait when the table is throttled; longer than after a broken connection.
@@ -82,7 +82,7 @@ def classify(error: Exception, table: str) -> Exception:
     if isinstance(error, ConnectionError | HTTPClientError):
         return RetryableError(f"the ledger's table {table} does not answer ({name})")
     # No credentials, no region or a wrong endpoint: waiting does not help.
-    return LedgerError(f"the ledger's table {table} cannot be asked ({name}): {error}")
+    return LedgerError(f"the ledger's table {table} cannot be called ({name}): {error}")
 
 
 def _answered(response: Any, table: str) -> Exception:
@@ -109,4 +109,4 @@ def _cancelled(response: Any, table: str) -> Exception:
 
 
 def _throttled(code: str, table: str) -> RetryableError:
-    return RetryableError(f"the ledger's table {table} is at its limit ({code})", retry_after=_THROTTLED_RETRY_AFTER)
+    return RetryableError(f"the ledger's table {table} is throttled ({code})", retry_after=_THROTTLED_RETRY_AFTER)

@@ -149,7 +149,7 @@ def _append(
     open_ = completing is None or jobs.complete(unit, completing)
     fresh = append.append(unit, events, unique=unique)
     if fresh and not open_:
-        raise LeaseLostError("the job is finished already: drop this work")
+        raise LeaseLostError("the job has already finished; discard this work")
     # A repeat does not write messages again, because they may have been erased since.
     if open_ and (fresh or not events):
         message_items.insert(unit, new_messages)

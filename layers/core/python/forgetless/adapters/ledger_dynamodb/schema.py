@@ -59,11 +59,11 @@ def check(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int
     if held is None or held == ours:
         return held
     way = (
-        "run `python -m forgetless.cli migrate` with functions stopped"
+        "run `python -m forgetless.cli migrate` while no functions run"
         if held < ours
         else "deploy the newer Forgetless again"
     )
-    raise LedgerError(f"the ledger's table {client.table} has schema {held} and this Forgetless knows {ours}: {way}")
+    raise LedgerError(f"the ledger's table {client.table} has schema {held}, but this Forgetless needs {ours}: {way}")
 
 
 def claim(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int | None:

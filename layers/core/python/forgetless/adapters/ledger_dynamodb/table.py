@@ -81,7 +81,7 @@ class Table:
                     found[key_of(item)] = item
                 left = answer.get("UnprocessedKeys") or {}
                 if left and not tries.again():
-                    raise LedgerError(f"the ledger's table {self.client.table} is at its limit", retry_after=5)
+                    raise LedgerError(f"the ledger's table {self.client.table} is throttled", retry_after=5)
         return found
 
     def read(self, wanted: Iterable[Key]) -> dict[Key, Item]:
@@ -135,7 +135,7 @@ class Table:
                 wanted = part_keys(current) if current is not None else []
                 parts |= self.read(wanted)
             else:
-                raise LedgerError(f"the ledger's table {self.client.table} misses a part of {item['pk']}: restore it")
+                raise LedgerError(f"the ledger's table {self.client.table} lacks a part of {item['pk']}: restore it")
             if current is not None:
                 found.append((current, joined(current, parts)))
         return found

@@ -166,7 +166,7 @@ class Units:
             except ContendedError:
                 pass
             if not tries.again():
-                raise LedgerError(f"others keep changing what this call writes to {self.table.client.table}; try again")
+                raise LedgerError(f"other writers keep changing the same items in {self.table.client.table}; try again")
 
     def _write(self, unit: Unit, *, once: bool) -> bool:
         writes = unit.writes()

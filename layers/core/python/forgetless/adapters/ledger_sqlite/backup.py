@@ -51,9 +51,9 @@ def copy_out(source: Path, staged: Path, tell: Tell) -> None:
             version = int(raw.execute("PRAGMA user_version").fetchone()[0])
             tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not {"memories", "events", "texts"} <= tables:
-                raise InvalidRequestError(f"{source} is no backup of a ledger")
+                raise InvalidRequestError(f"{source} is not a backup of a ledger")
             if version > SCHEMA_VERSION:
-                raise InvalidRequestError(f"{source} was made by a newer Forgetless (schema {version}): install that")
+                raise InvalidRequestError(f"{source} was made by a newer Forgetless (schema {version}); install it")
             raw.execute("BEGIN")
             _duplicate(raw, staged, tell)
         _verify(staged, None)
@@ -113,15 +113,15 @@ def _verify(staged: Path, counts: dict[str, int] | None) -> None:
     with closing(sqlite3.connect(staged, isolation_level=None)) as copy:
         (said,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
         if said != "ok":
-            raise LedgerError(f"the copy is not whole ({' '.join(said.split())}): is the ledger itself damaged?")
+            raise LedgerError(f"the copy is damaged ({' '.join(said.split())}); see whether the ledger is too")
         if counts is not None and counts_of(copy) != counts:
-            raise LedgerError("the copy does not hold what the ledger holds; try again")
+            raise LedgerError("the copy does not have the same rows as the ledger; try again")
 
 
 def read_only(source: Path) -> sqlite3.Connection:
     """Open a file that nobody writes to, with the log beside it if there is one. Creates no files beside it."""
     if not source.is_file():
-        raise InvalidRequestError(f"{source} is no file")
+        raise InvalidRequestError(f"{source} is not a file")
     log = source.with_name(f"{source.name}-wal")
     alone_ = not log.exists() or log.stat().st_size == 0
     where = f"{source.absolute().as_uri()}?mode=ro{'&immutable=1' if alone_ else ''}"

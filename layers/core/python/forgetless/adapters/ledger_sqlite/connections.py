@@ -111,12 +111,12 @@ class Connections:
                     raise _failure_of(self._path, error) from error
                 if not tries.again():
                     raise LedgerError(
-                        f"the ledger {self._path.name} stayed locked for {self._busy_timeout_s:g} s"
+                        f"the ledger {self._path.name} was locked for {self._busy_timeout_s:g} s; try again"
                     ) from error
 
     def _write_once(self, work: Callable[[sqlite3.Connection], T], durable: bool, left: float) -> T:
         if not self._writing.acquire(timeout=max(0.0, left)):
-            raise LedgerError(f"the ledger {self._path.name} stayed locked for {self._busy_timeout_s:g} s")
+            raise LedgerError(f"the ledger {self._path.name} was locked for {self._busy_timeout_s:g} s; try again")
         try:
             return self._use(lambda raw: _transaction(raw, work), durable=durable)
         finally:
@@ -204,8 +204,8 @@ def _failure_of(path: Path, error: OSError | sqlite3.Error) -> LedgerError:
     if isinstance(error, OSError) or code == sqlite3.SQLITE_CANTOPEN:
         reason = "it is a folder" if path.is_dir() else getattr(error, "strerror", None) or str(error)
         return LedgerError(
-            f"the ledger {path.name} cannot be opened ({reason}): FORGETLESS_LEDGER_PATH must name a file in a folder "
-            "that can be written to"
+            f"the ledger {path.name} cannot be opened ({reason}): FORGETLESS_LEDGER_PATH must name a file in a "
+            "writable folder"
         )
     if code in _DAMAGED:
         return LedgerDamagedError(

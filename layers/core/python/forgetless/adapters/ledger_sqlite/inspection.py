@@ -114,7 +114,7 @@ def _faults(db: sqlite3.Connection, end: float, thorough: bool) -> Faults:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
                 raise
-            return Faults(tuple(found), f"time ended while it looked at {what}")
+            return Faults(tuple(found), f"the time was over while it checked {what}")
         finally:
             db.set_progress_handler(None, 0)
         if found and what == _PAGES:

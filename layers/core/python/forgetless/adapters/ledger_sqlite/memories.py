@@ -132,7 +132,7 @@ def _append(
     open_ = completing is None or jobs.complete(db, completing)
     fresh = [event for event in events if append.apply(db, event)]
     if fresh and not open_:
-        raise LeaseLostError("the job is finished already: drop this work")
+        raise LeaseLostError("the job has already finished; discard this work")
     if unique:
         append.check_duplicates(db, fresh)
     # A repeat does not write messages again, because they may have been erased since.

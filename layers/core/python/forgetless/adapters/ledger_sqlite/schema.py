@@ -131,7 +131,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute("COMMIT")
     if version > SCHEMA_VERSION:
         raise LedgerError(
-            f"the ledger has schema {version} and this Forgetless knows {SCHEMA_VERSION}: "
+            f"the ledger has schema {version}, but this Forgetless needs {SCHEMA_VERSION}: "
             "install the newer Forgetless again, or start afresh with `make reset-data`"
         )
 
@@ -142,7 +142,7 @@ def _refuse_a_foreign_file(connection: sqlite3.Connection) -> None:
     # Another process may be creating our tables at this moment.
     if tables and "memories" not in tables:
         raise LedgerError(
-            "the ledger's file is another program's database: name another with FORGETLESS_LEDGER_PATH, or move it away"
+            "the ledger's file belongs to another program: name another file with FORGETLESS_LEDGER_PATH, or move it"
         )
 
 

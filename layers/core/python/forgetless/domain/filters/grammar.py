@@ -96,7 +96,7 @@ class FilterParser(ABC):
 def check_printable(name: str, value: str) -> str:
     """The text itself; raises FilterError when it contains control characters or lone surrogates."""
     if any(ord(char) < 32 or ord(char) == 127 or 0xD800 <= ord(char) <= 0xDFFF for char in value):
-        raise FilterError(f"{name} must not hold control characters")
+        raise FilterError(f"{name} must not contain control characters")
     return value
 
 
