@@ -7,9 +7,9 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from forgetless.domain.limits import JOB_S
 from forgetless.runtime.composition import services
 from forgetless.runtime.start import start
-from forgetless.service.jobs.ingest import JOB_S
 
 start()
 processor = SqsFifoPartialProcessor(skip_group_on_error=True)

@@ -15,10 +15,10 @@ from forgetless.adapters.embedder_http import HttpEmbedder
 from forgetless.adapters.index_milvus import MilvusIndex
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.adapters.queue_none import NoQueue
-from forgetless.api.access import Access, set_route
+from forgetless.api.access import GuardedRoute, RateLimit
 from forgetless.api.app import all_routes
 from forgetless.api.auth import Authentication
-from forgetless.api.routing import RouteTable, run_inline
+from forgetless.api.routing import run_inline
 from forgetless.domain.keys import Role
 from forgetless.service.services import Ports, Services
 
@@ -27,7 +27,7 @@ __all__ = ["AuthenticationCost", "authentication_cost"]
 REQUESTS = 5000
 _REPEATS = 5
 _NOWHERE = "http://127.0.0.1:1"
-#: A route that is found last, by a pattern.
+_METHOD, _ROUTE = "DELETE", "/api-keys/{key_id}"
 _PATH = "/api-keys/5f0c2a9e-0000-5000-8000-000000000000"
 
 
@@ -55,14 +55,10 @@ def authentication_cost(requests: int = REQUESTS) -> AuthenticationCost:
 
 
 def _layers(services: Services) -> ASGIApp:
-    table = RouteTable(all_routes())
-    checked = Authentication(Access(_nothing), services=lambda: services, run=run_inline)
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        set_route(scope, table.find(scope["method"], scope["path"]))
-        await checked(scope, receive, send)
-
-    return app
+    declared = next(one for one in all_routes() if (one.method, one.shown) == (_METHOD, _ROUTE))
+    guarded = GuardedRoute(declared, run=run_inline, repeatable=False)
+    guarded.app = _nothing
+    return Authentication(RateLimit(guarded.handle), services=lambda: services, run=run_inline)
 
 
 async def _nothing(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -83,7 +79,7 @@ def _seconds(app: ASGIApp, secret: str, requests: int) -> float:
         for number in range(requests + 1):
             if number == 1:  # The first request asks the ledger.
                 start = time.process_time()
-            scope = {"type": "http", "method": "DELETE", "path": _PATH, "headers": headers}
+            scope = {"type": "http", "method": _METHOD, "path": _PATH, "headers": headers}
             await app(scope, receive, send)
         return time.process_time() - start
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import textwrap
 import threading
 import time
@@ -46,7 +47,8 @@ class Running:
         assert self._ready.wait(WAIT_SECONDS)
         if self._error:
             raise self._error
-        self.http = httpx.Client(base_url=self.gateway, timeout=WAIT_SECONDS)
+        self._clients = contextlib.ExitStack()
+        self.http = self._clients.enter_context(httpx.Client(base_url=self.gateway, timeout=WAIT_SECONDS))
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -70,6 +72,7 @@ class Running:
             self._loop.call_soon_threadsafe(self._stopped.set)
             self._thread.join(WAIT_SECONDS)
         assert not self._thread.is_alive()
+        self._clients.close()
 
     def status(self) -> dict[str, Any]:
         answer: dict[str, Any] = httpx.get(f"{self.queue_url}/_emulator/status").json()
@@ -84,7 +87,7 @@ class Running:
         self.eventually(lambda: counts.items() <= self.function(name).items())
 
     def sqs(self) -> Any:
-        return sqs_client(self.queue_url)
+        return self._clients.enter_context(contextlib.closing(sqs_client(self.queue_url)))
 
     def log(self) -> str:
         return (self.state / "logs" / "functions.log").read_text()

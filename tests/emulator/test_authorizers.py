@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -117,12 +118,14 @@ def test_a_named_stage_is_part_of_the_path(start: Any) -> None:
 
 
 @pytest.fixture
-def client(start: Any) -> Any:
+def client(start: Any) -> Iterator[Any]:
     running = start(template(), {"invoke_port": 0}, code__app=CODE)
-    return boto3.client(
+    client = boto3.client(
         "lambda", endpoint_url=running.invoke_url, region_name="us-east-1",
         aws_access_key_id="x", aws_secret_access_key="x",
     )  # fmt: skip
+    yield client
+    client.close()
 
 
 @documented("Lambda: API_Invoke")

@@ -150,8 +150,10 @@ def test_a_killed_emulator_loses_no_acknowledged_message(project: Callable[..., 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(send, range(50)))
     first.wait(WAIT_SECONDS)
+    sqs.close()
     second, line = launch(template, tmp_path / "state")
-    found = drain(client_of(line["queue"]))
+    with contextlib.closing(client_of(line["queue"])) as again:
+        found = drain(again)
     second.terminate()
     second.wait(WAIT_SECONDS)
     assert acknowledged
@@ -195,7 +197,8 @@ def test_an_emulator_killed_amid_fifty_requests_leaves_no_process_and_loses_noth
     second = Launched(template, "--state", str(tmp_path / "state"))
     line = second.ready()
     assert httpx.get(f"{line['gateway']}/?n=after", timeout=WAIT_SECONDS).text == "sent"
-    found = drain(client_of(line["queue"]), "Body")
+    with contextlib.closing(client_of(line["queue"])) as sqs:
+        found = drain(sqs, "Body")
     _, errors = second.stop()
     assert "Traceback" not in errors
     assert len(acknowledged) >= 10

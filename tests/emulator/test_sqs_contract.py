@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Callable, Iterator
@@ -36,10 +37,12 @@ def moto_url() -> Iterator[str]:
 
 
 @pytest.fixture(params=["ours", "moto"])
-def sqs(request: pytest.FixtureRequest) -> Any:
+def sqs(request: pytest.FixtureRequest) -> Iterator[Any]:
     if request.param == "moto":
-        return client_of(request.getfixturevalue("moto_url"))
-    return request.getfixturevalue("start")(EMPTY).sqs()
+        with contextlib.closing(client_of(request.getfixturevalue("moto_url"))) as client:
+            yield client
+    else:
+        yield request.getfixturevalue("start")(EMPTY).sqs()
 
 
 @pytest.fixture

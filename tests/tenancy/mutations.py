@@ -181,6 +181,20 @@ _ACCESS = (
         ("tests/tenancy/test_roles.py",),
     ),
     Mutation(
+        "roles: no route asks for one",
+        "api/access.py",
+        "require(get_caller(scope).key, self.route.role)",
+        "get_caller(scope)",
+        ("tests/tenancy/test_roles.py",),
+    ),
+    Mutation(
+        "roles: every route is open",
+        "api/access.py",
+        "self._open = route.path in OPEN_PATHS",
+        "self._open = True",
+        ("tests/tenancy/test_roles.py",),
+    ),
+    Mutation(
         "roles: every role allows everything",
         "domain/keys.py",
         "return _RANK[self] >= _RANK[needed]",

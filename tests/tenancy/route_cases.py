@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from forgetless.api.auth import OPEN_PATHS
+from forgetless.api.caller import OPEN_PATHS
 
 __all__ = ["Attack", "Ids", "attacks_on", "routes_of"]
 

@@ -159,8 +159,15 @@ def test_services_are_made_once_for_each_set_of_users(world: World) -> None:
     services = world.services
     assert services.limited_to(("anna",)) is services.limited_to(("anna",))
     assert services.limited_to(("anna",)) is not services.limited_to(("bob",))
-    for number in range(300):
+
+
+def test_of_many_sets_of_users_the_one_not_asked_for_longest_goes_first(world: World) -> None:
+    services = world.services
+    anna, bob = services.limited_to(("anna",)), services.limited_to(("bob",))
+    for number in range(255):
         services.limited_to((str(number),))
+        assert services.limited_to(("anna",)) is anna
+    assert services.limited_to(("bob",)) is not bob
     assert len(services._limited) <= 256
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -42,6 +43,18 @@ class Server:
 
     url: str
     requests: list[Request]
+
+
+@contextlib.contextmanager
+def event_loop() -> Iterator[None]:
+    """An event loop for this thread while the block runs: Mangum makes one where there is none, and never closes it."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
 
 
 @contextlib.contextmanager

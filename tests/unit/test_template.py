@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S, MOST_ATTEMPTS, REQUEST_S, TRIES_APART_S
+from forgetless.service.jobs.sweep import PART_S
+from forgetless.service.webhooks.delivery import RUN_S, SEND_S
+from forgetless.service.writing.infer import LONGEST_LEASE_S
 from local.emulator.template.document import read_document
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +110,20 @@ def test_the_queues_settings_fit_its_function() -> None:
     assert trigger["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert trigger["ScalingConfig"]["MaximumConcurrency"] == {"Ref": "IngestConcurrency"}
     assert TEMPLATE["Parameters"]["IngestConcurrency"]["MinValue"] == 2, "the event source takes no less"
+
+
+def test_times_and_attempts_agree_with_the_limits_in_the_code() -> None:
+    queue = of_type("AWS::SQS::Queue")["IngestQueue"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == MOST_ATTEMPTS
+    assert queue["VisibilityTimeout"] == TRIES_APART_S
+    assert FUNCTIONS["IngestFunction"]["Timeout"] == JOB_S + LEASE_MARGIN_S == LONGEST_LEASE_S
+    # What is left after waiting is for storing the outcome and for the answer; the gateway gives up at 30 s.
+    assert REQUEST_S + 4 <= TEMPLATE["Globals"]["Function"]["Timeout"] < 30
+    api = {name for name, one in FUNCTIONS.items() if "Timeout" not in one}
+    assert {"SearchFunction", "MemoriesFunction", "McpFunction"} <= api
+    # A run of these ends well before its function, whatever it began last.
+    assert FUNCTIONS["WebhooksFunction"]["Timeout"] >= RUN_S + 2 * SEND_S
+    assert FUNCTIONS["SweepFunction"]["Timeout"] > 3 * PART_S
 
 
 def test_every_function_writes_to_a_log_group_of_its_own_that_forgets() -> None:

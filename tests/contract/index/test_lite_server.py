@@ -32,7 +32,7 @@ def supervisor(folder: Path) -> Iterator[subprocess.Popen[str]]:
     process = _supervise(folder)
     yield process
     process.kill()
-    process.wait()
+    process.communicate()  # closes its pipes too
 
 
 def _supervise(folder: Path) -> subprocess.Popen[str]:

@@ -14,7 +14,7 @@ from forgetless.api.app import create_mcp_app
 from tests.unit.api.client import ADMIN, make_api
 from tests.unit.api.conftest import NewApi
 from tests.unit.api.mcp_client import connected
-from tests.unit.servers import serve_app
+from tests.unit.servers import event_loop, serve_app
 from tests.unit.service.world import make_world
 
 
@@ -41,17 +41,18 @@ def test_many_clients_at_once_under_uvicorn(new_api: NewApi) -> None:
 def test_one_lambda_environment_answers_call_after_call(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     make_api(world)  # its keys
-    handler = Mangum(create_mcp_app(lambda: world.services, inline=True), lifespan="off")
-    calls = [
-        {"jsonrpc": "2.0", "id": n, "method": "tools/call", "params": {"name": "list_entities", "arguments": {}}}
-        for n in range(3)
-    ]
-    for call in calls:
-        answer = handler(_event(call), None)  # type: ignore[arg-type]
-        assert answer["statusCode"] == 200, answer
-        assert json.loads(answer["body"])["id"] == call["id"]
-    assert handler(_event(calls[0], method="GET"), None)["statusCode"] == 405  # type: ignore[arg-type]
-    assert handler(_event(calls[0], path="/memories"), None)["statusCode"] == 404  # type: ignore[arg-type]
+    with event_loop():
+        handler = Mangum(create_mcp_app(lambda: world.services, inline=True), lifespan="off")
+        calls = [
+            {"jsonrpc": "2.0", "id": n, "method": "tools/call", "params": {"name": "list_entities", "arguments": {}}}
+            for n in range(3)
+        ]
+        for call in calls:
+            answer = handler(_event(call), None)  # type: ignore[arg-type]
+            assert answer["statusCode"] == 200, answer
+            assert json.loads(answer["body"])["id"] == call["id"]
+        assert handler(_event(calls[0], method="GET"), None)["statusCode"] == 405  # type: ignore[arg-type]
+        assert handler(_event(calls[0], path="/memories"), None)["statusCode"] == 404  # type: ignore[arg-type]
     world.ledger.close()
 
 

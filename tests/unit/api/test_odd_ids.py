@@ -23,7 +23,7 @@ from local.emulator.gateway.app import Gateway
 from local.emulator.invocation import InvokeResult
 from local.emulator.specs import ApiSpec, RouteSpec
 from tests.unit.api.client import ADMIN, Api, make_api
-from tests.unit.servers import serve_app
+from tests.unit.servers import event_loop, serve_app
 from tests.unit.service.world import make_world
 
 IDS = [
@@ -104,8 +104,8 @@ class InProcess:
         return asyncio.get_running_loop().run_in_executor(self._threads, self._invoke, payload)
 
     def _invoke(self, payload: bytes) -> InvokeResult:
-        asyncio.set_event_loop(asyncio.new_event_loop())
-        return InvokeResult(orjson.dumps(self._handler(orjson.loads(payload), None)))
+        with event_loop():
+            return InvokeResult(orjson.dumps(self._handler(orjson.loads(payload), None)))
 
 
 @pytest.fixture(scope="module", params=["uvicorn", "gateway"])
@@ -115,7 +115,9 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     app: Any = api.client.app
     if request.param == "gateway":
         spec = ApiSpec("Api", routes=(RouteSpec("ANY", "$default", "F"),))
-        app = Gateway(spec, {"F": InProcess(Mangum(app, lifespan="off"))}, 3000, "us-east-1")
+        with event_loop():
+            function = InProcess(Mangum(app, lifespan="off"))
+        app = Gateway(spec, {"F": function}, 3000, "us-east-1")
     with serve_app(app) as address:
         yield Service(address, api)
     world.ledger.close()

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from forgetless.api.request_middleware import RequestMiddleware
-from forgetless.api.routing import RouteTable
-from forgetless.api.server_timing import begin, server_timing, timed
+from forgetless.api.server_timing import server_timing
+from forgetless.domain.filters.ast import Filter
+from forgetless.ports.call_times import CallTimes, begin_call_times
+from forgetless.ports.index import Hit
+from forgetless.runtime.timed_ports import timed
+from forgetless.service.requests import SearchRequest
+from forgetless.service.services import Ports, Services
+from tests.unit.service.world import LooseIndex, make_world
 
 
 class Port:
@@ -33,7 +39,7 @@ def times_of(header: str) -> dict[str, float]:
 
 def test_a_timed_port_answers_as_it_did() -> None:
     port = timed("ledger", Port())
-    begin()
+    begin_call_times()
     assert port.add(1, other=2) == 3
     assert port.add(3, other=4) == 7
     assert port.name == "a port"
@@ -45,14 +51,14 @@ def test_a_timed_port_answers_as_it_did() -> None:
 
 def test_calls_add_up_by_part_and_failing_ones_count() -> None:
     ledger, index = timed("ledger", Port()), timed("index", Port())
-    parts = begin()
+    times = begin_call_times()
     ledger.add(1, other=2)
-    after_one = parts["ledger"]
+    after_one = times.seconds()["ledger"]
     ledger.add(1, other=2)
     with pytest.raises(ValueError, match="as it is"):
         index.fail()
-    assert 0 < after_one < parts["ledger"]
-    assert set(parts) == {"ledger", "index"}
+    assert 0 < after_one < times.seconds()["ledger"]
+    assert set(times.seconds()) == {"ledger", "index"}
 
 
 def test_without_a_request_nothing_is_recorded() -> None:
@@ -64,12 +70,29 @@ def _unrecorded(call: Callable[..., int]) -> int:
     return call(1, other=2)
 
 
-def test_a_thread_that_works_for_the_request_counts() -> None:
-    parts = begin()
-    port = timed("index", Port())
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(copy_context().run, lambda: port.add(1, other=1)).result()
-    assert parts["index"] > 0
+def test_the_search_by_words_counts_though_a_thread_beside_the_request_runs_it(tmp_path: Path) -> None:
+    class SlowWords(LooseIndex):
+        def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
+            time.sleep(0.05)
+            return super().search_words(tenant, words, where, limit)
+
+        def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
+            return []
+
+    world = make_world(tmp_path)
+    index = timed("index", SlowWords())
+    services = Services(Ports(world.ledger, index, world.embedder, world.queue, world.clock))
+    times = begin_call_times()
+    services.search.search(SearchRequest("default", "tea"))
+    services.close()
+    assert times.seconds()["index"] >= 0.05
+
+
+def test_time_in_which_two_calls_overlap_counts_once() -> None:
+    times = CallTimes()
+    for began, ended in ((3.0, 4.0), (0.0, 2.0), (1.0, 1.5), (1.0, 2.5)):
+        times.add("index", began, ended)
+    assert times.seconds() == {"index": 3.5}
 
 
 def test_the_gateways_part_is_from_its_receipt_until_the_function_began() -> None:
@@ -99,6 +122,6 @@ def test_requests_do_not_see_each_others_times() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    client = TestClient(RequestMiddleware(app, table=RouteTable(())))
+    client = TestClient(RequestMiddleware(app))
     assert set(times_of(client.get("/used").headers["server-timing"])) == {"ledger", "total"}
     assert set(times_of(client.get("/unused").headers["server-timing"])) == {"total"}

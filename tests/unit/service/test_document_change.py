@@ -10,9 +10,9 @@ import pytest
 
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ConflictError, NotFoundError
+from forgetless.domain.limits import MOST_WEBHOOKS
 from forgetless.service.document_change import change_document, put_within
 from forgetless.service.projects.settings import MOST_PROJECTS, project_id
-from forgetless.service.webhooks.registry import MOST_WEBHOOKS
 from tests.unit.service.world import World
 
 KEY = ("default", "project", "a")

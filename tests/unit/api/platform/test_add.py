@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from forgetless.domain.errors import DependencyError, IndexUnavailableError
+from forgetless.domain.limits import MOST_ATTEMPTS
 from forgetless.ports.llm import ChatMessage
-from forgetless.service.jobs.ingest import MOST_ATTEMPTS
 from tests.fakes.clock import FakeClock
 from tests.unit.api.client import Api
 from tests.unit.api.conftest import NewApi

@@ -241,6 +241,7 @@ def test_an_id_that_mangum_decodes_twice_is_taken_from_the_event(api: Api, name:
 
     from forgetless.api.app import create_app  # noqa: PLC0415
     from tests.unit.api.client import ADMIN  # noqa: PLC0415
+    from tests.unit.servers import event_loop  # noqa: PLC0415
 
     add(api, "gone", user_id=name)
     path = f"/v2/entities/user/{name}/"  # as the gateway hands it on: decoded once
@@ -254,6 +255,7 @@ def test_an_id_that_mangum_decodes_twice_is_taken_from_the_event(api: Api, name:
         "requestContext": {"http": http, "requestId": "r", "stage": "$default"},
         "isBase64Encoded": False,
     }
-    handler = Mangum(create_app(lambda: api.world.services, inline=True), lifespan="off")
-    answer = handler(event, None)  # type: ignore[arg-type]
+    with event_loop():
+        handler = Mangum(create_app(lambda: api.world.services, inline=True), lifespan="off")
+        answer = handler(event, None)  # type: ignore[arg-type]
     assert '"deleted":1' in answer["body"]

@@ -16,9 +16,8 @@ from forgetless.domain.errors import (
     QueueError,
 )
 from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S, TRIES_APART_S
 from forgetless.ports.llm import ChatMessage
-from forgetless.service.jobs.ingest import JOB_S, TRIES_APART_S
-from forgetless.service.writing.infer import LEASE_MARGIN_S, LONGEST_LEASE_S
 from tests.unit.service.world import World, facts
 
 NewWorld = Callable[..., World]
@@ -68,10 +67,6 @@ def test_the_job_of_a_killed_worker_comes_again_when_its_claim_has_ended(new_wor
     world.clock.advance(5)
     assert deliver(world)
     assert (job_of(world).state, world.texts()) == (JobState.SUCCEEDED, ["Alice likes tea"])
-
-
-def test_nobody_is_told_to_wait_longer_than_the_longest_claim() -> None:
-    assert JOB_S + LEASE_MARGIN_S == LONGEST_LEASE_S
 
 
 def test_a_try_that_failed_is_followed_by_the_next_one_after_a_pause(new_world: NewWorld) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from forgetless.domain.errors import DependencyError, EmbedderError, LlmReplyError, ProviderAuthError, QueueError
 from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.limits import MOST_ATTEMPTS
 from forgetless.domain.scope import Scope
 from forgetless.ports.llm import ChatMessage
-from forgetless.service.jobs.ingest import MOST_ATTEMPTS
 from forgetless.service.jobs.sweep import LOST_AFTER_S, PORTION
 from forgetless.service.services import Services
 from tests.fakes.queue import Received

@@ -137,3 +137,29 @@ def test_words_that_cannot_be_searched_are_an_error_even_when_vectors_can(
     monkeypatch.setattr(world.index, "search_words", broken)
     with pytest.raises(IndexUnavailableError, match="BM25 is down"):
         world.find("here")
+
+
+@pytest.mark.parametrize("failing", ["embedder", "vectors"])
+def test_a_search_that_fails_leaves_no_search_by_words_behind(world: World, failing: str) -> None:
+    began, ended = threading.Event(), threading.Event()
+    search_words = world.index.search_words
+
+    def slow_words(*arguments: Any) -> Any:
+        began.set()
+        threading.Event().wait(0.2)
+        found = search_words(*arguments)
+        ended.set()
+        return found
+
+    def fail(*_arguments: Any) -> Any:
+        assert began.wait(10)
+        raise EmbedderError("down")
+
+    world.index.search_words = slow_words  # type: ignore[method-assign]
+    if failing == "embedder":
+        world.embedder.embed = fail  # type: ignore[method-assign]
+    else:
+        world.index.search_vector = fail  # type: ignore[method-assign]
+    with pytest.raises(EmbedderError):
+        world.find("tea")
+    assert ended.is_set()

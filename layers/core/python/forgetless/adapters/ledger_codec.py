@@ -54,7 +54,7 @@ def from_blob(blob: bytes) -> str:
 
 
 def dump(value: Any) -> bytes:
-    """JSON that `load` reads back unchanged. orjson writes it, except lone surrogates and large integers."""
+    """JSON that `load` reads back unchanged. orjson writes it, unless it has lone surrogates or large integers."""
     try:
         return orjson.dumps(value, default=_plain)
     except TypeError:

@@ -1,26 +1,25 @@
-"""Access: whether the caller's key may use the route it asks for, decided here for all of them; denied by default."""
+"""Access: whether the caller's key may use a route, and how many requests it may still make; denied by default."""
 
 from __future__ import annotations
 
 import time
 
 from fastapi.routing import APIRoute
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from forgetless.api.caller import get_caller
-from forgetless.api.routing import Route
+from forgetless.api.body_limit import BodyLimit
+from forgetless.api.caller import OPEN_PATHS, get_caller
+from forgetless.api.idempotency import Idempotency
+from forgetless.api.routing import Route, Runner, endpoint_on
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.service.access.rate_limit import RateLimiter
 
-__all__ = ["RATE_HEADERS", "Access", "GuardedRoute", "rate_headers", "require", "route_of", "set_route"]
+__all__ = ["RATE_HEADERS", "GuardedRoute", "RateLimit", "rate_headers", "requested_route", "require"]
 
 #: As mem0's clients read them.
 RATE_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-
-#: Where the request's state keeps its route, and the route that access was granted to.
-_ROUTE = "route"
-_GRANTED = "granted"
 
 _LACKING = {
     Role.ADMIN: "Admin role required.",
@@ -29,64 +28,84 @@ _LACKING = {
 }
 
 
-class Access:
-    """ASGI layer behind authentication: counts the request, then compares the key's role with what the route needs."""
+class GuardedRoute(APIRoute):
+    """The router's form of a `Route`: it checks the key's role before anything reads the body.
+
+    It can only be built from a `Route`, and a `Route` always has a role. So no endpoint can be added without one.
+    """
+
+    def __init__(self, route: Route, *, run: Runner, repeatable: bool) -> None:
+        self.route = route
+        self._open = route.path in OPEN_PATHS
+        self._beginning = route.path.partition("{")[0]
+        super().__init__(
+            route.path,
+            endpoint_on(run, route.endpoint),
+            methods=[route.method],
+            response_model=None,
+            # curl users forget the header; keys do not travel in cookies, so no other site can profit.
+            strict_content_type=False,
+            openapi_extra=None if self._open else {"x-required-role": str(route.role)},
+        )
+        if repeatable:
+            self.app = Idempotency(self.app, run=run, route=route)
+        self.app = BodyLimit(self.app)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        # The router asks one route after the other; comparing how the path begins is cheaper than the expression.
+        if not scope.get("root_path") and not scope["path"].startswith(self._beginning):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # For any other method, FastAPI answers 405.
+        if scope["method"] == self.route.method and not self._open:
+            require(get_caller(scope).key, self.route.role)
+        await super().handle(scope, receive, send)
+
+
+def requested_route(scope: Scope) -> Route | None:
+    """The route that a request was for; None where the answer is 404 or 405."""
+    found = scope.get("route")
+    if found is None and "router" not in scope and "app" in scope:  # refused before the router looked
+        found = next((one for one in scope["app"].routes if one.matches(scope)[0] is Match.FULL), None)
+    # Where only the method was wrong, the router names a route too.
+    if isinstance(found, GuardedRoute) and scope["method"] == found.route.method:
+        return found.route
+    return None
+
+
+class RateLimit:
+    """ASGI layer behind authentication: counts the requests of each key, and says how many are left."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            route = route_of(scope)
             caller = get_caller(scope)
-            key = caller.key
-            if key is not None:
-                send = self._counted(caller.rates, key, send)
-                if route is not None:
-                    require(key, route.role)
-            scope["state"][_GRANTED] = route
+            if caller.key is not None and caller.rates is not None:
+                send = _counted(caller.rates, caller.key, send)
         await self._app(scope, receive, send)
 
-    def _counted(self, rates: RateLimiter | None, key: ApiKey, send: Send) -> Send:
-        if rates is None:
-            return send
-        rate = rates.take(key.hash)
-        headers = rate_headers(rate.limit, rate.remaining, rate.reset_s)
 
-        async def send_with_rate(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                added = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-                message["headers"] = [*message.get("headers", ()), *added]
-            await send(message)
+def _counted(rates: RateLimiter, key: ApiKey, send: Send) -> Send:
+    rate = rates.take(key.hash)
+    headers = rate_headers(rate.limit, rate.remaining, rate.reset_s)
 
-        return send_with_rate
+    async def send_with_rate(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            added = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+            message["headers"] = [*message.get("headers", ()), *added]
+        await send(message)
 
-
-class GuardedRoute(APIRoute):
-    """A route that runs only what access was granted to: should the two look-ups ever differ, nobody gets in."""
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        granted: Route | None = scope["state"].get(_GRANTED)
-        if scope["method"] in (self.methods or ()) and (granted is None or granted.path != self.path):
-            raise ForbiddenError("This address is not served.")
-        await super().handle(scope, receive, send)
+    return send_with_rate
 
 
 def require(key: ApiKey | None, role: Role) -> None:
     """Raise ForbiddenError, naming what is missing, unless the key has the role."""
     if key is None or not key.role.allows(role):
         raise ForbiddenError(_LACKING[role])
-
-
-def set_route(scope: Scope, route: Route | None) -> None:
-    """Remember which route the request is for."""
-    scope.setdefault("state", {})[_ROUTE] = route
-
-
-def route_of(scope: Scope) -> Route | None:
-    """The route that the request is for; None where the answer will be 404 or 405."""
-    route: Route | None = scope["state"][_ROUTE]
-    return route
 
 
 def rate_headers(limit: int, remaining: int, reset_s: int) -> dict[str, str]:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
-from forgetless.api.access import Access, GuardedRoute
-from forgetless.api.auth import OPEN_PATHS, Authentication
+from forgetless.api.access import GuardedRoute, RateLimit
+from forgetless.api.auth import Authentication
 from forgetless.api.body_limit import BodyLimit
 from forgetless.api.cors import cross_origin
 from forgetless.api.errors import answer_invalid
 from forgetless.api.idempotency import Idempotency
 from forgetless.api.openapi import complete_document
 from forgetless.api.request_middleware import RequestMiddleware
-from forgetless.api.routing import Route, RouteTable, Runner, endpoint_on, pool, run_inline
+from forgetless.api.routing import Route, Runner, pool, run_inline
+from forgetless.domain.limits import CONCURRENT_REQUESTS
 
 if TYPE_CHECKING:
     from forgetless.service.services import Services
@@ -26,9 +28,6 @@ __all__ = ["MCP_PATH", "all_routes", "create_app", "create_mcp_app", "create_sea
 
 #: Where the Model Context Protocol is spoken.
 MCP_PATH = "/mcp"
-
-#: Requests that uvicorn works on at once; more wait.
-POOL_THREADS = 32
 
 
 def create_app(
@@ -84,9 +83,7 @@ def _compose(
     origins: Sequence[str],
     mcp: bool = False,
 ) -> FastAPI:
-    run: Runner = run_inline if inline else pool(POOL_THREADS)
-    # A search has no effect to repeat, and its function may not write the ledger.
-    repeatable = [Middleware(Idempotency, run=run)] if docs else []
+    run: Runner = run_inline if inline else pool(CONCURRENT_REQUESTS)
     app = FastAPI(
         title="Forgetless",
         summary="The serverless memory layer for AI agents.",
@@ -95,28 +92,27 @@ def _compose(
         redoc_url="/redoc" if docs else None,
         openapi_url="/openapi.json" if docs else None,
         redirect_slashes=False,
-        # curl users forget the header; keys do not travel in cookies, so no other site can profit.
-        strict_content_type=False,
         # Nothing is exported, whatever OTEL_… variables the environment holds.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         exception_handlers={RequestValidationError: answer_invalid},
         middleware=[
             *cross_origin(origins),
-            Middleware(RequestMiddleware, table=RouteTable(routes)),
+            Middleware(RequestMiddleware),
             Middleware(Authentication, services=services, run=run),
-            Middleware(Access),
-            Middleware(BodyLimit),
-            *repeatable,
+            Middleware(RateLimit),
         ],
     )
+    # Whoever adds an endpoint by FastAPI's own means, which know no role, gets a TypeError.
     app.router.route_class = GuardedRoute
-    for route in routes:
-        extra = None if route.path in OPEN_PATHS else {"x-required-role": str(route.role)}
-        endpoint = endpoint_on(run, route.endpoint)
-        app.add_api_route(route.path, endpoint, methods=[route.method], response_model=None, openapi_extra=extra)
+    # A search has no effect to repeat, and its function may not write the ledger.
+    repeatable = docs
+    app.router.routes += [GuardedRoute(route, run=run, repeatable=repeatable) for route in routes]
     if mcp:
         from forgetless.api.mcp.server import McpEndpoint  # noqa: PLC0415 - as above
 
-        app.add_route(MCP_PATH, McpEndpoint(run=run), include_in_schema=False)  # type: ignore[arg-type]
+        endpoint: ASGIApp = McpEndpoint(run=run)
+        if repeatable:
+            endpoint = Idempotency(endpoint, run=run, route=None)
+        app.add_route(MCP_PATH, BodyLimit(endpoint), include_in_schema=False)  # type: ignore[arg-type]
     complete_document(app)
     return app

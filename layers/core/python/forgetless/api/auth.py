@@ -1,4 +1,4 @@
-"""Authentication: default deny, before any route is looked up and any body is read."""
+"""Authentication: it comes before any route is looked up and any body is read, and refuses what it does not know."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from forgetless.api.caller import Caller, set_caller
+from forgetless.api.caller import OPEN_PATHS, Caller, set_caller
 from forgetless.api.routing import Runner
 from forgetless.domain.errors import AuthenticationError
 
 if TYPE_CHECKING:
     from forgetless.service.services import Services
 
-__all__ = ["OPEN_PATHS", "Authentication", "presented_key"]
-
-#: What answers without a key (GET and HEAD).
-OPEN_PATHS = frozenset({"/", "/health", "/docs", "/redoc", "/openapi.json"})
+__all__ = ["Authentication", "presented_key"]
 
 _MISSING = "Authentication required. Provide a Bearer token or X-API-Key header."
 _UNKNOWN_KEY = "Invalid API key."

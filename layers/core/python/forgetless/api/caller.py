@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from forgetless.service.request_services import RequestServices
     from forgetless.service.services import Services
 
-__all__ = ["Caller", "CurrentCaller", "get_caller", "key_of", "set_caller", "set_idempotency_key"]
+__all__ = ["OPEN_PATHS", "Caller", "CurrentCaller", "get_caller", "key_of", "set_caller", "set_idempotency_key"]
+
+#: Paths that answer without a key (GET and HEAD).
+OPEN_PATHS = frozenset({"/", "/health", "/docs", "/redoc", "/openapi.json"})
 
 #: Where the request's state keeps it.
 _STATE = "caller"

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, ValidationInfo
 
 from forgetless.api.json_response import json_bytes
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
+from forgetless.domain.limits import INT64
 from forgetless.domain.moments import Moment
 from forgetless.domain.times import read_time
 
@@ -41,7 +42,6 @@ _MAX_DEPTH = 20
 #: Metadata never decides whose memory it is.
 _IDENTITY_KEYS = frozenset({*ENTITY_IDS, "app_id", "actor_id"})
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_INT64 = range(-(2**63), 2**63)
 
 
 def check_identifier(name: str, value: Any, *, spaces: bool = False) -> str:
@@ -99,7 +99,7 @@ def check_json(path: str, value: Any, *, depth: int = 0) -> None:
         check_unicode(path, value)
     elif isinstance(value, float) and not math.isfinite(value):
         raise InvalidRequestError(f"{path}: numbers must be finite.")
-    elif isinstance(value, int) and value not in _INT64:
+    elif isinstance(value, int) and value not in INT64:
         raise InvalidRequestError(f"{path}: whole numbers must lie within 64 bits.")
     elif isinstance(value, Mapping):
         for key, item in value.items():

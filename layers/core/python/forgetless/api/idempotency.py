@@ -10,9 +10,8 @@ import re
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from forgetless.api.access import route_of
 from forgetless.api.caller import get_caller, set_idempotency_key
-from forgetless.api.routing import Runner
+from forgetless.api.routing import Route, Runner
 from forgetless.domain.errors import ForgetlessError, InvalidRequestError
 from forgetless.ports.request_ledger import IdempotencyRecord
 from forgetless.service.access.idempotency import StoredAnswer, job_name
@@ -25,18 +24,19 @@ _logger = logging.getLogger(__name__)
 
 
 class Idempotency:
-    """ASGI layer behind authentication: answers are kept per tenant, method, path and key; failures are not."""
+    """ASGI layer around a route's endpoint: answers are kept per tenant, method, path and key; failures are not."""
 
-    def __init__(self, app: ASGIApp, *, run: Runner) -> None:
+    def __init__(self, app: ASGIApp, *, run: Runner, route: Route | None) -> None:
         self._app = app
         self._run = run
+        self._route = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         key = _key(scope)
         if key is None:
             await self._app(scope, receive, send)
             return
-        route = route_of(scope)
+        route = self._route
         if route is not None and not route.kept:
             raise InvalidRequestError(f"Idempotency-Key: leave it out, the answer of {route.shown} is never stored.")
         name = f"{scope['method']} {scope['path']} {key}"

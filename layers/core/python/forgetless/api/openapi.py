@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from forgetless.api.auth import OPEN_PATHS
+from forgetless.api.caller import OPEN_PATHS
 
 __all__ = ["complete_document"]
 

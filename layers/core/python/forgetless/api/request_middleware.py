@@ -1,4 +1,4 @@
-"""The outermost layer: a request id, the route that is asked for, the times of its parts, an answer for every error."""
+"""The outermost layer: a request id, the times of a request's parts, an answer for every error, the access log."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from forgetless.api.access import route_of, set_route
+from forgetless.api.access import requested_route
 from forgetless.api.caller import key_of
 from forgetless.api.errors import answer_error
-from forgetless.api.routing import RouteTable
-from forgetless.api.server_timing import begin, server_timing
+from forgetless.api.server_timing import server_timing
+from forgetless.ports.call_times import begin_call_times
 
 __all__ = ["RequestMiddleware"]
 
@@ -24,9 +24,8 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class RequestMiddleware:
     """ASGI layer: X-Request-ID (8 hex digits) and Server-Timing on every response, JSON for every failure."""
 
-    def __init__(self, app: ASGIApp, *, table: RouteTable) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._table = table
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -35,8 +34,7 @@ class RequestMiddleware:
         _decode_once(scope)
         request_id = secrets.token_hex(4)
         scope.setdefault("state", {})["request_id"] = request_id
-        parts = begin()
-        set_route(scope, self._table.find(scope["method"], scope["path"]))
+        times = begin_call_times()
         started_at = time.perf_counter()
         status = 0
 
@@ -44,7 +42,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                timing = server_timing(parts, time.perf_counter() - started_at, scope)
+                timing = server_timing(times.seconds(), time.perf_counter() - started_at, scope)
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
@@ -66,7 +64,7 @@ class RequestMiddleware:
 def _log(scope: Scope, status: int, ms: float) -> None:
     if not _access.isEnabledFor(logging.INFO):
         return
-    route, key = route_of(scope), key_of(scope)
+    route, key = requested_route(scope), key_of(scope)
     line = {
         "method": scope["method"] if scope["method"] in _METHODS else None,
         "route": None if route is None else route.shown,

@@ -1,4 +1,4 @@
-"""Where endpoints run: the one place that decides between the event loop and a pool of threads.
+"""A route as our tables of routes state it, and where its endpoint runs: on the event loop or in a pool of threads.
 
 A Lambda environment serves one request at a time, so blocking its event loop harms nobody and saves a thread for
 each request. Under uvicorn the same endpoints run in a bounded pool.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -16,11 +16,10 @@ import anyio
 import anyio.to_thread
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
-from starlette.routing import compile_path
 
 from forgetless.domain.keys import Role
 
-__all__ = ["Route", "RouteTable", "Runner", "endpoint_on", "pool", "run_inline"]
+__all__ = ["Route", "Runner", "endpoint_on", "pool", "run_inline"]
 
 T = TypeVar("T")
 
@@ -73,27 +72,6 @@ class Route:
     def shown(self) -> str:
         """The path as people and logs read it: `/memories/{memory_id}`."""
         return _CONVERTOR.sub("", self.path)
-
-
-class RouteTable:
-    """Which route a request is for, known before any layer asks; the router itself decides by the same expressions."""
-
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self._fixed: dict[tuple[str, str], Route] = {}
-        self._patterns: dict[str, list[tuple[re.Pattern[str], Route]]] = {}
-        for route in routes:
-            assert self.find(route.method, route.path) is None, f"{route.path} is hidden by a route before it"
-            if "{" in route.path:
-                self._patterns.setdefault(route.method, []).append((compile_path(route.path)[0], route))
-            else:
-                self._fixed[route.method, route.path] = route
-
-    def find(self, method: str, path: str) -> Route | None:
-        """The route, or None where the answer will be 404 or 405."""
-        fixed = self._fixed.get((method, path))
-        if fixed is not None:
-            return fixed
-        return next((route for pattern, route in self._patterns.get(method, ()) if pattern.match(path)), None)
 
 
 async def run_inline(call: Callable[[], T], /) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from forgetless.domain.scope import Scope
 from forgetless.domain.times import just_after
 
 __all__ = [
+    "MEMORY_ID",
     "Event",
     "EventKind",
     "GivenFields",
@@ -26,6 +28,9 @@ __all__ = [
     "memory_id",
     "text_hash",
 ]
+
+#: Memory ids are UUIDs; this finds them in a stored answer, which goes when a memory that it names is deleted.
+MEMORY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def text_hash(text: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-__all__ = ["SCOPE_IDS", "Scope"]
+__all__ = ["NARROWEST_FIRST", "SCOPE_IDS", "Scope"]
 
 #: The ids that a client may give. The first one that is present names the writer's lease.
 SCOPE_IDS = ("user_id", "agent_id", "app_id", "run_id")
+#: The same ids, the narrowest first: a run holds fewer memories than its user, a user fewer than an agent.
+NARROWEST_FIRST = ("run_id", "user_id", "agent_id", "app_id")
 
 
 @dataclass(frozen=True, slots=True)

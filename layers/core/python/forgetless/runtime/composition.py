@@ -11,7 +11,6 @@ from http import HTTPStatus
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.secrets_aws import secret
-from forgetless.api.server_timing import timed
 from forgetless.domain.errors import DependencyError, InvalidRequestError
 from forgetless.domain.memory_fields import COLUMNS_VERSION
 from forgetless.domain.recipe import RECIPE_VERSION
@@ -22,6 +21,7 @@ from forgetless.ports.llm import Llm
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.webhooks import WebhookSender
 from forgetless.runtime.settings import DEFAULT_LLM_MODEL, DEFAULT_LLM_URL, Settings, load_settings
+from forgetless.runtime.timed_ports import timed
 from forgetless.service.services import Ports, Services
 
 __all__ = ["build_index", "build_ledger", "build_services", "collection_name", "services"]

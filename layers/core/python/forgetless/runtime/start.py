@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Mapping
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.runtime.logs import share_config
 from forgetless.runtime.settings import Settings, load_settings
 
-__all__ = ["REQUIRED", "check_environment", "keep_private", "start"]
+__all__ = ["REQUIRED", "check_environment", "keep_private", "reseed_after_restore", "start"]
 
 #: Settings whose defaults make sense only on one machine, so they are required with the DynamoDB ledger.
 REQUIRED = ("FORGETLESS_LEDGER_TABLE", "FORGETLESS_QUEUE_URL", "FORGETLESS_MILVUS_URI", "FORGETLESS_EMBEDDER_URL")
@@ -20,12 +21,26 @@ def start() -> Settings:
     keep_private()
     settings = check_environment()
     share_config()
+    reseed_after_restore()
     return settings
 
 
 def keep_private() -> None:
     """A process calls this once at its start, so that no other user of the machine can read the files it makes."""
     os.umask(0o077)
+
+
+def reseed_after_restore() -> None:
+    """Give each environment that SnapStart restores random numbers of its own.
+
+    All environments of a version come from one snapshot, and with it they get the state of `random`. They would pause
+    alike between the tries of a conflict, and meet again each time. Ids come from the operating system and differ.
+    """
+    try:
+        from snapshot_restore_py import register_after_restore  # noqa: PLC0415 - Lambda's runtime alone brings it
+    except ImportError:
+        return
+    register_after_restore(random.seed)
 
 
 def check_environment(environ: Mapping[str, str] = os.environ) -> Settings:

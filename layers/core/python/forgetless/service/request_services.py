@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +49,9 @@ class RequestPorts:
 class RequestServices:
     """The use cases over one set of ports: everybody's, or those of a key that is limited to some users."""
 
-    def __init__(self, ports: RequestPorts, *, settings_shown: Mapping[str, Any], announcer: Announcer) -> None:
+    def __init__(
+        self, ports: RequestPorts, *, settings_shown: Mapping[str, Any], announcer: Announcer, pool: Executor
+    ) -> None:
         ledger, clock = ports.ledger, ports.clock
         self._settings_shown = dict(settings_shown)
         self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
@@ -61,7 +64,7 @@ class RequestServices:
             inference=self._inference,
             announcer=announcer,
         )
-        self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock)
+        self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock, pool=pool)
         self.reads = ReadService(ledger=ledger, clock=clock)
         self.as_of = AsOfService(ledger=ledger, indexer=indexer, embedder=ports.embedder, clock=clock)
         self._present = PresentView(self.search, self.reads)

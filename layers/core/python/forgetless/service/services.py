@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from forgetless.domain.limits import CONCURRENT_REQUESTS
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.webhooks import WebhookSender
@@ -26,7 +28,7 @@ from forgetless.service.webhooks.outbox import Announcer
 
 __all__ = ["Ports", "Services"]
 
-#: Sets of users whose services are kept ready.
+#: Sets of users whose services are kept ready; the one that was not asked for longest goes first.
 _MOST_LIMITED = 256
 
 
@@ -55,7 +57,9 @@ class Services(RequestServices):
         ledger, clock = ports.ledger, ports.clock
         self._ports = ports
         self._announcer = Announcer(ledger=ledger, clock=clock)
-        super().__init__(ports, settings_shown=settings_shown or {}, announcer=self._announcer)
+        # One thread beside each request that is worked on; they start when they are first needed.
+        self._pool = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="search-words")
+        super().__init__(ports, settings_shown=settings_shown or {}, announcer=self._announcer, pool=self._pool)
         #: By users, the least recently used first. Threads of one process ask at once.
         self._limited: OrderedDict[tuple[str, ...], RequestServices] = OrderedDict()
         self._limiting = threading.Lock()
@@ -85,7 +89,8 @@ class Services(RequestServices):
         return found
 
     def close(self) -> None:
-        """Release ledger, index and embedder."""
+        """Release ledger, index, embedder and threads."""
+        self._pool.shutdown(wait=False)
         self._ports.ledger.close()
         self._ports.index.close()
         self._ports.embedder.close()
@@ -101,4 +106,4 @@ class Services(RequestServices):
             ports.llm,
         )
         # Webhooks hear of a limited key's changes too, though it may not see them.
-        return RequestServices(limited, settings_shown=self._settings_shown, announcer=self._announcer)
+        return RequestServices(limited, settings_shown=self._settings_shown, announcer=self._announcer, pool=self._pool)

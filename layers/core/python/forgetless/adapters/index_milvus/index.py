@@ -21,13 +21,12 @@ from forgetless.adapters.index_milvus.rows import (
 )
 from forgetless.adapters.secrets_aws import Secret
 from forgetless.domain.filters.ast import EVERYTHING, Filter
+from forgetless.domain.limits import MOST_INDEX_RESULTS
 from forgetless.domain.memory import Memory
 from forgetless.ports.index import Hit, IndexRow
 
 __all__ = ["MilvusIndex"]
 
-#: Milvus' limit for offset + limit.
-MAX_LIMIT = 16_384
 #: Rows in one insert. They fit into a gRPC message even if every row has the largest size.
 INSERT_ROWS = 200
 #: The largest number of keys in one expression.
@@ -122,7 +121,7 @@ class MilvusIndex:
             # Milvus Lite 2.5.1 keeps duplicates. A query returns only one of them, but a search finds them all.
             if alike:
                 probe = expected[next(iter(alike))]["dense"]
-                found = Counter(split_pk(pk) for pk, _ in self._find(_DENSE, probe, expression, MAX_LIMIT))
+                found = Counter(split_pk(pk) for pk, _ in self._find(_DENSE, probe, expression, MOST_INDEX_RESULTS))
                 same |= {key for key in alike if found[key] == 1}
         return same
 
@@ -138,7 +137,7 @@ class MilvusIndex:
         if limit <= 0 or not self._collection.exists():
             return []
         where = f"{_within(tenant)} and pk >= {lit(key_text(beyond))}" if beyond else _within(tenant)
-        rows = self._collection.call("query", filter=where, output_fields=["pk"], limit=min(limit, MAX_LIMIT))
+        rows = self._collection.call("query", filter=where, output_fields=["pk"], limit=min(limit, MOST_INDEX_RESULTS))
         return [split_pk(row["pk"]) for row in rows]
 
     def ping(self) -> None:
@@ -159,7 +158,7 @@ class MilvusIndex:
         if limit <= 0:
             return []
         hits: dict[str, Hit] = {}
-        for pk, score in self._find(retriever, query, expression, min(limit, MAX_LIMIT)):
+        for pk, score in self._find(retriever, query, expression, min(limit, MOST_INDEX_RESULTS)):
             if pk not in hits:
                 # Milvus 3.2.2 returns negative BM25 scores.
                 hits[pk] = Hit(*split_pk(pk), abs(score) if retriever.metric == "BM25" else score)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from forgetless.domain.limits import INT64
 from forgetless.domain.memory import Memory
 from forgetless.domain.memory_fields import FIELDS, Kind
 from forgetless.domain.recipe import is_same_vector
@@ -64,7 +65,6 @@ MAX_METADATA_TEXT_BYTES = 1024
 
 _DIGEST = "sha256:"
 _NO_LITERAL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_INT64 = range(-(2**63), 2**63)
 
 
 def is_literal(text: str) -> bool:
@@ -152,7 +152,7 @@ def _is_comparable(value: Any) -> bool:
         return is_literal(value) and len(value.encode()) <= MAX_METADATA_TEXT_BYTES
     if isinstance(value, float):
         return math.isfinite(value)
-    return isinstance(value, int) and value in _INT64
+    return isinstance(value, int) and value in INT64
 
 
 def _count_scalars(metadata: Mapping[str, Any]) -> int:

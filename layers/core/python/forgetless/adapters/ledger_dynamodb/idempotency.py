@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -10,12 +9,10 @@ from forgetless.adapters.ledger_codec import from_blob, to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.domain.memory import MEMORY_ID
 from forgetless.ports.request_ledger import IdempotencyRecord
 
 __all__ = ["IdempotencyStore", "drop"]
-
-#: Memory ids are UUIDs; an answer goes when a memory that it names is deleted.
-_MEMORY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class IdempotencyStore(Store):
@@ -81,7 +78,7 @@ def _runs(unit: Unit, tenant: str, name: str, began: IdempotencyRecord) -> bool:
 def _put(unit: Unit, tenant: str, name: str, record: IdempotencyRecord, expires_at: str) -> None:
     drop(unit, tenant, name)
     key = item_keys.request(tenant, name)
-    named = sorted(set(_MEMORY_ID.findall(record.body))) if record.body is not None else []
+    named = sorted(set(MEMORY_ID.findall(record.body))) if record.body is not None else []
     if _names_erased(unit, tenant, named):
         return  # a memory was deleted while the answer was on its way
     item: Item = {

@@ -13,7 +13,7 @@ from forgetless.adapters.ledger_dynamodb.table import Between, Table
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Unit
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.memory import Memory
-from forgetless.domain.scope import SCOPE_IDS
+from forgetless.domain.scope import NARROWEST_FIRST, SCOPE_IDS
 
 __all__ = [
     "GONE",
@@ -33,8 +33,6 @@ LIST = "L"
 #: The same for the tenant's deleted memories, which only an export reads.
 GONE = "G"
 
-#: The narrowest list first: a run has fewer memories than its user, and a user fewer than an agent.
-_BY_WIDTH = ("run_id", "user_id", "agent_id", "app_id")
 
 #: Texts that sort below and above every sort key; sort keys consist of printable characters.
 LOWEST, HIGHEST = " ", "~~~~"
@@ -49,7 +47,7 @@ def check_names(ids: Mapping[str, str]) -> None:
 
 def narrowest(ids: Mapping[str, str]) -> tuple[str, str]:
     """The kind and the word of the list with the fewest entries to check."""
-    name = next((name for name in _BY_WIDTH if ids.get(name)), None)
+    name = next((name for name in NARROWEST_FIRST if ids.get(name)), None)
     return ("tenant", "") if name is None else (name.removesuffix("_id"), ids[name])
 
 

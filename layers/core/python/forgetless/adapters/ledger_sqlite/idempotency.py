@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 
 from forgetless.adapters.ledger_codec import from_blob, to_blob
 from forgetless.adapters.ledger_sqlite import blobs
 from forgetless.adapters.ledger_sqlite.connections import Store
+from forgetless.domain.memory import MEMORY_ID
 from forgetless.ports.request_ledger import IdempotencyRecord
 
 __all__ = ["IdempotencyStore", "drop"]
@@ -15,8 +15,6 @@ __all__ = ["IdempotencyStore", "drop"]
 #: Expired records that a new one clears away, so that the table stays small without a sweep.
 _CLEARED_AT_ONCE = 20
 
-#: Memory ids are UUIDs; an answer goes when a memory that it names is deleted.
-_MEMORY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 _SELECT = """
 SELECT fingerprint, lease_until, status, body, expires_at FROM requests LEFT JOIN texts USING (text_id)
@@ -77,7 +75,7 @@ def _finish(
 ) -> None:
     if not _drop_own(db, key, began):
         return
-    named = set(_MEMORY_ID.findall(record.body or ""))
+    named = set(MEMORY_ID.findall(record.body or ""))
     # One of them may have been deleted while the answer was on its way.
     if not any(db.execute(_ERASED, (key[0], to_blob(memory_id))).fetchone() for memory_id in named):
         _put(db, key, record, expires_at)
@@ -105,7 +103,7 @@ def _put(db: sqlite3.Connection, key: Key, record: IdempotencyRecord, expires_at
     text_id = None
     if record.body is not None:
         text_id = blobs.add(db, to_blob(record.body))
-        named = set(_MEMORY_ID.findall(record.body))
+        named = set(MEMORY_ID.findall(record.body))
         rows = [(key[0], to_blob(memory_id), key[1]) for memory_id in named]
         db.executemany("INSERT INTO answered (tenant, memory_id, name) VALUES (?, ?, ?)", rows)
     db.execute(

@@ -7,15 +7,12 @@ from typing import Any
 
 from forgetless.adapters.ledger_codec import to_blob
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.scope import SCOPE_IDS
+from forgetless.domain.scope import NARROWEST_FIRST, SCOPE_IDS
 
 __all__ = ["ENTITY_KINDS", "narrowest", "where"]
 
 #: The kinds of entities, each with its column.
 ENTITY_KINDS = tuple((name.removesuffix("_id"), name) for name in sorted(SCOPE_IDS))
-
-#: The narrowest first: a run has fewer memories than its user, and a user fewer than an agent.
-_BY_WIDTH = ("run_id", "user_id", "agent_id", "app_id")
 
 
 def where(tenant: str, ids: Mapping[str, str]) -> tuple[str, list[Any]]:
@@ -35,4 +32,4 @@ def where(tenant: str, ids: Mapping[str, str]) -> tuple[str, list[Any]]:
 
 def narrowest(ids: Mapping[str, str]) -> str:
     """The suffix of the index with the fewest rows to check: `run`, `user` …, otherwise `tenant`."""
-    return next((name.removesuffix("_id") for name in _BY_WIDTH if ids.get(name)), "tenant")
+    return next((name.removesuffix("_id") for name in NARROWEST_FIRST if ids.get(name)), "tenant")

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from forgetless.api.field_checks import Text
-from forgetless.api.selfhosted.wire import MAX_TOP_K
+from forgetless.domain.limits import MAX_TOP_K
 
 __all__ = [
     "AddMemory",

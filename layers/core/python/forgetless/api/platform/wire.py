@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
 
 from forgetless.api.field_checks import Text
+from forgetless.domain.limits import MAX_TOP_K
 
 __all__ = [
     "AddBody",
@@ -24,7 +25,6 @@ __all__ = [
 
 #: What one request may change or delete at once.
 MAX_BATCH = 1000
-MAX_TOP_K = 1000
 MAX_PAGE_SIZE = 200
 
 Moment = int | float | Text

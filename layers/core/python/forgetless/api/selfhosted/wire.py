@@ -7,10 +7,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from forgetless.api.field_checks import Text
+from forgetless.domain.limits import MAX_TOP_K
 
 __all__ = [
     "MAX_LABEL_CHARS",
-    "MAX_TOP_K",
     "MAX_USERS",
     "InstructionsBody",
     "KeyCreate",
@@ -21,7 +21,6 @@ __all__ = [
 ]
 
 MAX_LABEL_CHARS = 200
-MAX_TOP_K = 1000
 MAX_USERS = 100
 
 

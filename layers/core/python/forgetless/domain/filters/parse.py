@@ -24,6 +24,7 @@ from forgetless.domain.filters.grammar import (
     check_printable,
     read_iso_time,
 )
+from forgetless.domain.limits import INT64
 from forgetless.domain.memory_fields import FIELDS, Kind
 from forgetless.domain.times import date_of
 
@@ -33,7 +34,6 @@ __all__ = ["parse_filter"]
 _OPERATORS = {operator.value: operator for operator in Operator if operator is not Operator.EXISTS}
 _LISTS = frozenset({Operator.IN, Operator.NIN})
 _TEXTS = frozenset({Operator.CONTAINS, Operator.ICONTAINS})
-_INT64 = range(-(2**63), 2**63)
 
 
 def parse_filter(raw: Mapping[str, Any]) -> Filter:
@@ -105,7 +105,7 @@ def _operand(field: Field, operator: Operator, value: Any) -> Any:
         raise FilterError(f"{name}: {operator} compares with text, a number, true, false or null, not {_kind(value)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise FilterError(f"{name}: numbers must be finite")
-    if isinstance(value, int) and value not in _INT64:
+    if isinstance(value, int) and value not in INT64:
         raise FilterError(f"{name}: whole numbers must lie within 64 bits")
     if operator in ORDER and (value is None or isinstance(value, bool)):
         raise FilterError(f"{name}: {operator} needs text or a number, not {_kind(value)}")

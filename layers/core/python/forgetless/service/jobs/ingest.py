@@ -7,21 +7,16 @@ import uuid
 
 from forgetless.domain.errors import LeaseLostError, LlmReplyError, ProviderRequestError, QueueError
 from forgetless.domain.jobs import Job
+from forgetless.domain.limits import LEASE_MARGIN_S, MOST_ATTEMPTS, TRIES_APART_S
 from forgetless.ports.clock import Clock
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
-from forgetless.service.writing.infer import LEASE_MARGIN_S, InferenceRun, reason_of
+from forgetless.service.writing.infer import InferenceRun, reason_of
 
-__all__ = ["JOB_S", "MOST_ATTEMPTS", "TRIES_APART_S", "IngestService"]
+__all__ = ["IngestService"]
 
 _logger = logging.getLogger(__name__)
 
-#: What one job may take, below the function's time-out (90 s, one record an invocation).
-JOB_S = 75.0
-#: A job that failed this often is given up; the queue gives up its message as often.
-MOST_ATTEMPTS = 5
-#: Seconds from a try that failed to the next one.
-TRIES_APART_S = 540.0
 #: A message shows again this long after its worker's claim: shown earlier, it would find the job taken.
 _AFTER_CLAIM_S = 2.0
 

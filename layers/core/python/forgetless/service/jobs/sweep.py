@@ -9,11 +9,11 @@ from typing import TypeVar
 
 from forgetless.domain.errors import DependencyError, ProviderError
 from forgetless.domain.jobs import Job
+from forgetless.domain.limits import MOST_ATTEMPTS
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
-from forgetless.service.jobs.ingest import MOST_ATTEMPTS
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.writing.infer import given_up, waiting
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
+from contextvars import copy_context
 from dataclasses import dataclass
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
 from forgetless.domain.filters.evaluate import evaluate
+from forgetless.domain.limits import MOST_INDEX_RESULTS
 from forgetless.domain.memory import Memory
 from forgetless.domain.scoring import WORD_WEIGHT, Candidate, saturate
 from forgetless.domain.times import date_of
@@ -28,11 +30,6 @@ CANDIDATES = 150
 CANDIDATES_PER_RESULT = 4
 #: How much wider the next look is when the filter or the ledger refused too many.
 WIDENING = 4
-#: Milvus ends here (offset + limit).
-MOST_CANDIDATES = 16_384
-#: Threads for searches by words, as many as requests that a server answers at once (Starlette's pool); a Lambda
-#: environment comes to use one.
-_BESIDE = ThreadPoolExecutor(max_workers=40, thread_name_prefix="search-words")
 #: How many candidates beyond those still needed are read from the ledger at once.
 _READ_MARGIN = 8
 
@@ -56,6 +53,11 @@ class _Worded:
         """Wait for what it finds; raises what it raised."""
         return self.begun.result() if self.begun else []
 
+    def end(self) -> None:
+        """Wait until it is over, whatever came of it: a Lambda environment would run it on in its next invocation."""
+        if self.begun and not self.begun.cancel():
+            self.begun.exception()
+
 
 @dataclass(frozen=True, slots=True)
 class _Look:
@@ -66,13 +68,16 @@ class _Look:
 
 
 class SearchService:
-    """Hybrid search with absolute scores."""
+    """Hybrid search with absolute scores; `pool` runs the search by words beside the rest of a search."""
 
-    def __init__(self, *, ledger: MemoryStore, index: RequestIndex, embedder: Embedder, clock: Clock) -> None:
+    def __init__(
+        self, *, ledger: MemoryStore, index: RequestIndex, embedder: Embedder, clock: Clock, pool: Executor
+    ) -> None:
         self._ledger = ledger
         self._index = index
         self._embedder = embedder
         self._clock = clock
+        self._pool = pool
 
     def search(self, request: SearchRequest) -> list[ScoredMemory]:
         """Up to `top_k` memories in the order of their score.
@@ -90,22 +95,28 @@ class SearchService:
             else And((request.where, unexpired(request.reference or self._clock.now())))
         )
         words = " ".join(query_words(query))
-        limit = min(max(CANDIDATES, CANDIDATES_PER_RESULT * request.top_k), MOST_CANDIDATES)
+        limit = min(max(CANDIDATES, CANDIDATES_PER_RESULT * request.top_k), MOST_INDEX_RESULTS)
         # Nobody waits for the words but the merge, so they are searched while the embedder and the vectors take time.
         worded = self._begin_words(request, words, where, limit)
-        vector = self._embedder.embed([query], EmbeddingTask.QUERY)[0]
-        while True:
-            look = self._look(request, vector, worded, where, limit)
-            candidates = [one for one in look.candidates if passes(one, request.threshold)]
-            found, refused = self._confirmed(request, candidates, where)
-            if len(found) == request.top_k or not refused or not look.full or limit >= MOST_CANDIDATES:
-                return found
-            limit = min(limit * WIDENING, MOST_CANDIDATES)
-            worded = self._begin_words(request, words, where, limit)
+        try:
+            vector = self._embedder.embed([query], EmbeddingTask.QUERY)[0]
+            while True:
+                look = self._look(request, vector, worded, where, limit)
+                candidates = [one for one in look.candidates if passes(one, request.threshold)]
+                found, refused = self._confirmed(request, candidates, where)
+                if len(found) == request.top_k or not refused or not look.full or limit >= MOST_INDEX_RESULTS:
+                    return found
+                limit = min(limit * WIDENING, MOST_INDEX_RESULTS)
+                worded = self._begin_words(request, words, where, limit)
+        finally:
+            worded.end()
 
     def _begin_words(self, request: SearchRequest, words: str, where: Filter, limit: int) -> _Worded:
-        search = self._index.search_words
-        return _Worded(words, _BESIDE.submit(search, request.tenant, words, where, limit) if words else None)
+        if not words:
+            return _Worded(words, None)
+        # In a copy of the context, so that its time counts for this request.
+        run, search = copy_context().run, self._index.search_words
+        return _Worded(words, self._pool.submit(lambda: run(search, request.tenant, words, where, limit)))
 
     def _look(
         self, request: SearchRequest, vector: Sequence[float], asked: _Worded, where: Filter, limit: int

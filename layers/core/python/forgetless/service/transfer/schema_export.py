@@ -12,6 +12,7 @@ from forgetless.domain.documents import Document
 from forgetless.domain.errors import InvalidRequestError, LlmUnavailableError, NotFoundError
 from forgetless.domain.filters.ast import And, Filter
 from forgetless.domain.filters.parse_platform import parse_platform_filter
+from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory import Memory
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
@@ -27,7 +28,6 @@ __all__ = ["EXPORT", "ExportService", "Shaped"]
 EXPORT = "export"
 #: Memories in one export or summary: the newest.
 MOST_MEMORIES = 1000
-_DEADLINE_S = 25.0
 #: Exports among which one is looked for by its filters.
 _LOOKED_THROUGH = 200
 
@@ -76,11 +76,11 @@ class ExportService:
                 memories,
                 body["schema"],
                 body["instructions"],
-                deadline_s=_DEADLINE_S,
+                deadline_s=REQUEST_S,
                 clock=self._clock,
             )
         except TimeoutError:
-            raise LlmUnavailableError(f"the LLM did not answer within {_DEADLINE_S:g} s") from None
+            raise LlmUnavailableError(f"the LLM did not answer within {REQUEST_S:g} s") from None
         return Shaped(content, by_llm=True)
 
     def summarise(self, tenant: str, where: Filter) -> tuple[str, int, bool]:
@@ -89,9 +89,9 @@ class ExportService:
         if self._llm is None or not memories:
             return "\n".join(memory.text for memory in memories), len(memories), False
         try:
-            text = ask_summary(self._llm, memories, deadline_s=_DEADLINE_S)
+            text = ask_summary(self._llm, memories, deadline_s=REQUEST_S)
         except TimeoutError:
-            raise LlmUnavailableError(f"the LLM did not answer within {_DEADLINE_S:g} s") from None
+            raise LlmUnavailableError(f"the LLM did not answer within {REQUEST_S:g} s") from None
         return text, len(memories), True
 
     def _find(self, tenant: str, id_: str | None, filters: Mapping[str, Any] | None) -> Document:

@@ -11,15 +11,13 @@ import uuid
 from collections.abc import Sequence
 
 from forgetless.domain.deliveries import Delivery, EventRef
+from forgetless.domain.limits import MOST_WEBHOOKS
 from forgetless.domain.memory import Event
 from forgetless.domain.webhooks import WEBHOOK, from_document
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import DocumentStore
 
-__all__ = ["MOST_WEBHOOKS", "Announcer"]
-
-#: Webhooks of a tenant that are looked at.
-MOST_WEBHOOKS = 100
+__all__ = ["Announcer"]
 
 
 class Announcer:

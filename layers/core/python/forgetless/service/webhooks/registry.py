@@ -9,15 +9,13 @@ from typing import Any
 
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import NotFoundError
+from forgetless.domain.limits import MOST_WEBHOOKS
 from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, new_secret, to_document
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import DocumentStore
 from forgetless.service.document_change import change_document, put_within
 
 __all__ = ["WebhookService"]
-
-#: Webhooks of a tenant.
-MOST_WEBHOOKS = 100
 
 
 class WebhookService:

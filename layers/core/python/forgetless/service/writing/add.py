@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from forgetless.domain.errors import DeadlineError, LeaseLostError, QueueError
 from forgetless.domain.jobs import Job, JobState, job_id_for
+from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
 from forgetless.domain.memory_fields import GIVEN, given_fields
 from forgetless.domain.times import later
@@ -19,10 +20,8 @@ from forgetless.service.webhooks.outbox import Announcer
 from forgetless.service.writing.indexer import Indexer
 from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, finished, reason_of
 
-__all__ = ["INLINE_DEADLINE_S", "AddService"]
+__all__ = ["AddService"]
 
-#: An add that waits for an LLM gives up before the gateway's 30 s do.
-INLINE_DEADLINE_S = 25.0
 #: Between two looks at a job that a caller waits for.
 _POLL_S = 0.1
 #: How long a caller who waits for a job also waits for its index.
@@ -109,7 +108,7 @@ class AddService:
             self.enqueue(standing)
             return AddOutcome(standing, (), indexed=False, extraction="llm")
         owner = f"inline-{uuid.uuid4()}"
-        deadline = self._clock.monotonic() + INLINE_DEADLINE_S
+        deadline = self._clock.monotonic() + REQUEST_S
         try:
             return inference.run(standing, owner=owner, deadline=deadline)
         except LeaseLostError:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from forgetless.domain.errors import InvalidRequestError, LlmUnavailableError
+from forgetless.domain.limits import REQUEST_S
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
 from forgetless.service.writing.extraction import generate_instructions
 
 __all__ = ["InstructionService"]
-
-_DEADLINE_S = 25.0
 
 
 class InstructionService:
@@ -24,6 +23,6 @@ class InstructionService:
         if self._llm is None:
             raise InvalidRequestError("No LLM is configured: set FORGETLESS_LLM_MODEL or OPENAI_BASE_URL.")
         try:
-            return generate_instructions(self._llm, use_case, deadline_s=_DEADLINE_S, clock=self._clock)
+            return generate_instructions(self._llm, use_case, deadline_s=REQUEST_S, clock=self._clock)
         except TimeoutError:
-            raise LlmUnavailableError(f"the LLM did not answer within {_DEADLINE_S:g} s") from None
+            raise LlmUnavailableError(f"the LLM did not answer within {REQUEST_S:g} s") from None

@@ -9,6 +9,7 @@ from typing import Any
 
 from forgetless.domain.errors import DuplicateTextError, ForgetlessError, LeaseLostError, VersionConflictError
 from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S
 from forgetless.domain.memory import Event, EventKind, Memory, Message, job_event_id, memory_id
 from forgetless.domain.memory_fields import given_fields
 from forgetless.domain.times import later, wait_s
@@ -37,10 +38,8 @@ __all__ = [
 
 _logger = logging.getLogger(__name__)
 
-#: How long after its deadline a writer's lease and a job's claim still hold, for the append and the index.
-LEASE_MARGIN_S = 15.0
 #: The longest lease that anybody takes (a worker of the queue): nobody is told to wait longer.
-LONGEST_LEASE_S = 90.0
+LONGEST_LEASE_S = JOB_S + LEASE_MARGIN_S
 #: Between two tries to get the scope's lease.
 _LEASE_POLL_S = 0.05
 

@@ -21,6 +21,7 @@ from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.parse_platform import parse_moment
 from forgetless.domain.jobs import JobState
+from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory_fields import Dialect
 from forgetless.domain.scope import Scope
 from forgetless.service.requests import AddOutcome, AddRequest
@@ -28,8 +29,6 @@ from forgetless.service.writing.extraction_settings import merged_categories
 
 __all__ = ["ROUTES"]
 
-#: The longest wait: the gateway gives up at 30 s.
-MAX_WAIT_S = 25
 MAX_CATEGORIES = 100
 
 _QUEUED = "Memory processing has been queued for background execution"
@@ -89,7 +88,7 @@ def _request(caller: Caller, body: AddBody) -> AddRequest:
 
 def _wait_s(prefer: str | None) -> int | None:
     found = _WAIT.search(prefer or "")
-    return None if found is None else min(int(found.group(1)), MAX_WAIT_S)
+    return None if found is None else min(int(found.group(1)), int(REQUEST_S))
 
 
 def _answer(request: Request, outcome: AddOutcome, headers: dict[str, str], shape: Any) -> Response:

@@ -21,9 +21,10 @@ from forgetless.api.memory_requests import (
 )
 from forgetless.api.routing import Route
 from forgetless.api.selfhosted.serialize import add_answer, get_item, history_item, list_item, raw_item
-from forgetless.api.selfhosted.wire import MAX_TOP_K, MemoryCreate, MemoryUpdate
+from forgetless.api.selfhosted.wire import MemoryCreate, MemoryUpdate
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError
 from forgetless.domain.keys import Role
+from forgetless.domain.limits import MAX_TOP_K
 from forgetless.domain.memory_fields import Dialect
 from forgetless.domain.scope import Scope
 from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
