@@ -29,7 +29,7 @@ __all__ = [
     "text_hash",
 ]
 
-#: Memory ids are UUIDs; this finds them in a stored answer, which goes when a memory that it names is deleted.
+#: Finds memory ids (UUIDs) in a stored answer. The answer is erased when a memory named in it is deleted.
 MEMORY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 

@@ -9,7 +9,7 @@ __all__ = ["NARROWEST_FIRST", "SCOPE_IDS", "Scope"]
 
 #: The ids that a client may give. The first one that is present names the writer's lease.
 SCOPE_IDS = ("user_id", "agent_id", "app_id", "run_id")
-#: The same ids, the narrowest first: a run holds fewer memories than its user, a user fewer than an agent.
+#: The same ids, the narrowest first: a run has fewer memories than its user, and a user fewer than an agent.
 NARROWEST_FIRST = ("run_id", "user_id", "agent_id", "app_id")
 
 

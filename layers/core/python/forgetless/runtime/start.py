@@ -31,13 +31,14 @@ def keep_private() -> None:
 
 
 def reseed_after_restore() -> None:
-    """Give each environment that SnapStart restores random numbers of its own.
+    """Give each environment that SnapStart restores its own random numbers.
 
-    All environments of a version come from one snapshot, and with it they get the state of `random`. They would pause
-    alike between the tries of a conflict, and meet again each time. Ids come from the operating system and differ.
+    All environments of a version start from one snapshot and so with the same state of `random`. Without new seeds,
+    their pauses after a conflict would be equal, and they would conflict again each time. Ids are not affected,
+    because they come from the operating system.
     """
     try:
-        from snapshot_restore_py import register_after_restore  # noqa: PLC0415 - Lambda's runtime alone brings it
+        from snapshot_restore_py import register_after_restore  # noqa: PLC0415 - exists only in Lambda's runtime
     except ImportError:
         return
     register_after_restore(random.seed)
