@@ -25,7 +25,7 @@ __all__ = ["add_backup_commands"]
 OK = 0
 
 _DYNAMODB = (
-    "the ledger is in DynamoDB, which makes its own backups: turn on point-in-time recovery, restore it into a "
+    "the ledger is in DynamoDB, which makes its own backups: turn on point-in-time recovery, restore from it to a "
     "new table, name it with FORGETLESS_LEDGER_TABLE, and run forgetless reindex --afresh"
 )
 

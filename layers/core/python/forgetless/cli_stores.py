@@ -95,7 +95,7 @@ def add_store_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
     check.set_defaults(run=_check)
     reindex = commands.add_parser("reindex", help="rebuild the index from the ledger")
     reindex.add_argument(
-        "--afresh", action="store_true", help="drop all rows first, also stray ones; until the end searches find less"
+        "--afresh", action="store_true", help="drop all rows first, even stray ones; searches find less until it ends"
     )
     reindex.add_argument("--if-needed", action="store_true", help="do it only if check --start says reindex")
     reindex.add_argument("--accept-empty-ledger", action="store_true", help="the same as for check")

@@ -113,7 +113,7 @@ def _verify(staged: Path, counts: dict[str, int] | None) -> None:
     with closing(sqlite3.connect(staged, isolation_level=None)) as copy:
         (said,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
         if said != "ok":
-            raise LedgerError(f"the copy is damaged ({' '.join(said.split())}); see whether the ledger is too")
+            raise LedgerError(f"the copy is damaged ({' '.join(said.split())}); check the ledger itself")
         if counts is not None and counts_of(copy) != counts:
             raise LedgerError("the copy does not have the same rows as the ledger; try again")
 
