@@ -370,8 +370,8 @@ def cut(file: Path) -> None:
         (of_a_newer_version, "was made by a newer Forgetless"),
         (of_garbage, "cannot be read as a ledger"),
         (cut, "copy.db"),
-        (lambda file: None, "is no file"),
-        (Path.mkdir, "is no file"),
+        (lambda file: None, "is not a file"),
+        (Path.mkdir, "is not a file"),
     ],
 )
 def test_what_is_no_sound_copy_changes_nothing(
