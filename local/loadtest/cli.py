@@ -24,8 +24,8 @@ from local.loadtest.run_load_tool import TOOLS, Target, run_load
 from local.loadtest.scaling import FULL, check_table, demands, scaling_table
 from local.loadtest.scenario import MIXES, Plan, parse_stages, parse_think
 from local.loadtest.scratch_service import llm_stub, scratch_service
-from local.loadtest.sweep import add_options as add_sweep_options
-from local.loadtest.sweep import sweep
+from local.loadtest.settings_sweep import add_options as add_sweep_options
+from local.loadtest.settings_sweep import sweep
 from local.loadtest.versus.command import add_options as add_versus_options
 from local.loadtest.versus.command import versus
 from local.results.result import new_folder, show

@@ -91,7 +91,12 @@ _SQLITE = (
         "by_ref",
     ),
     _sql(
-        "answers kept", "idempotency.py", "WHERE tenant = ? AND name = ?\n", f"{_LEDGER}/test_leases.py", "-k", "begins"
+        "answers kept",
+        "idempotency_records.py",
+        "WHERE tenant = ? AND name = ?\n",
+        f"{_LEDGER}/test_leases.py",
+        "-k",
+        "begins",
     ),
     Mutation(
         "SQLite: keys of a tenant",

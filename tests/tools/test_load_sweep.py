@@ -7,7 +7,7 @@ import argparse
 import pytest
 
 from local.client import ToolError
-from local.loadtest.sweep import DEFAULT, VARIANTS, add_options, sweep, sweep_report
+from local.loadtest.settings_sweep import DEFAULT, VARIANTS, add_options, sweep, sweep_report
 from local.loadtest.versus.rounds import Standing
 from local.results.report import to_markdown
 from tests.tools.test_load_report import HEAD

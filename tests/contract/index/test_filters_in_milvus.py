@@ -13,8 +13,8 @@ from forgetless.adapters.index_milvus import MilvusIndex
 from forgetless.domain.errors import FilterError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
 from forgetless.domain.filters.evaluate import evaluate
-from forgetless.domain.filters.grammar import MAX_CONDITIONS, MAX_LIST_VALUES
 from forgetless.domain.filters.parse import parse_filter
+from forgetless.domain.filters.parse_common import MAX_CONDITIONS, MAX_LIST_VALUES
 from forgetless.domain.memory import Memory
 from local.milvus import LiteServer
 from tests.contract.index.builders import DIMENSIONS, NORTH, ids, memory, row

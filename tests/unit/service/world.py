@@ -17,7 +17,7 @@ from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.requests import AddOutcome, AddRequest, IncomingMessage, ScoredMemory, SearchRequest
 from forgetless.service.services import Ports, Services
-from forgetless.service.writing.recall import scope_filter
+from forgetless.service.writing.related_memories import scope_filter
 from tests.fakes.clock import FakeClock
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.index import MemoryIndex

@@ -8,8 +8,8 @@ import pytest
 
 from forgetless.domain.errors import FilterError
 from forgetless.domain.filters.ast import EVERYTHING, And, Compare, Field, Not, Operator, Or
-from forgetless.domain.filters.grammar import MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_VALUES
 from forgetless.domain.filters.parse import parse_filter
+from forgetless.domain.filters.parse_common import MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_VALUES
 
 USER, K = Field("user_id"), Field("k", metadata=True)
 ALICE, ONE = Compare(USER, Operator.EQ, "alice"), Compare(K, Operator.EQ, 1)

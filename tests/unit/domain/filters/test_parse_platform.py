@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from forgetless.domain.errors import FilterError
 from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter
-from forgetless.domain.filters.scope import named_entities, pinned_ids
+from forgetless.domain.filters.scope_ids import named_entities, pinned_ids
 from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 

@@ -16,7 +16,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
 from forgetless.domain.times import later
 from forgetless.service.requests import SearchRequest, UpdateRequest
-from forgetless.service.writing.recall import scope_filter
+from forgetless.service.writing.related_memories import scope_filter
 from tests.unit.service.world import ALICE, World, facts, make_world
 
 TEXTS = ("tea", "coffee in Lisbon", "lives in Berlin", "rides a bicycle", "red shoes")

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from forgetless.adapters.webhook_http import HttpWebhookSender
-from forgetless.domain.deliveries import DELIVERY, RETRY_DELAYS_S, Delivery
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.memory import Event, EventKind
+from forgetless.domain.webhook_deliveries import DELIVERY, RETRY_DELAYS_S, Delivery
 from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, to_document
 from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
 from forgetless.service.webhooks.delivery import DeliveryReport, DeliveryService

@@ -29,7 +29,7 @@ from forgetless.service.writing.change import ChangeService
 from forgetless.service.writing.generate_instructions import InstructionService
 from forgetless.service.writing.indexer import Indexer
 from forgetless.service.writing.infer import InferenceRun
-from forgetless.service.writing.recall import Recall
+from forgetless.service.writing.related_memories import Recall
 
 __all__ = ["RequestPorts", "RequestServices"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from forgetless.adapters.ledger_codec import dump_memory, from_blob, load_memory, to_blob
-from forgetless.adapters.ledger_dynamodb import idempotency, item_keys, list_entries, totals
+from forgetless.adapters.ledger_dynamodb import idempotency_records, item_keys, list_entries, totals
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Unit
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
@@ -143,7 +143,7 @@ def _archive(unit: Unit, head: Item, held: Memory, *, erased: bool) -> None:
     for item in unit.query(key.pk):
         if item["sk"].startswith(item_keys.ANSWERS):
             # Answers stored for an Idempotency-Key also show the text. The job itself still runs only once.
-            idempotency.drop(unit, tenant, from_blob(item["name"]))
+            idempotency_records.drop(unit, tenant, from_blob(item["name"]))
     for version in range(1, held.version + 1):
         _blank_event(unit, item_keys.event(tenant, held.id, version))
 

@@ -7,7 +7,7 @@ import uuid
 from forgetless.adapters.ledger_dynamodb import schema
 from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_dynamodb.documents import DocumentStore
-from forgetless.adapters.ledger_dynamodb.idempotency import IdempotencyStore
+from forgetless.adapters.ledger_dynamodb.idempotency_records import IdempotencyStore
 from forgetless.adapters.ledger_dynamodb.inspection import InspectionStore
 from forgetless.adapters.ledger_dynamodb.item_keys import SCHEMA
 from forgetless.adapters.ledger_dynamodb.jobs import JobStore

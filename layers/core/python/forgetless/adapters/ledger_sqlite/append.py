@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from forgetless.adapters.ledger_codec import dump_memory, load_memory, scope_columns, to_blob
-from forgetless.adapters.ledger_sqlite import blobs, idempotency
+from forgetless.adapters.ledger_sqlite import blobs, idempotency_records
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, MessageRef, is_repeat
 
@@ -157,4 +157,4 @@ def _blank_events(db: sqlite3.Connection, tenant: str, memory_id: bytes) -> None
     # Answers stored for an Idempotency-Key also show the text. The job itself still runs only once.
     answers = db.execute("SELECT name FROM answered WHERE tenant = ? AND memory_id = ?", key).fetchall()
     for (name,) in answers:
-        idempotency.drop(db, (key[0], name))
+        idempotency_records.drop(db, (key[0], name))

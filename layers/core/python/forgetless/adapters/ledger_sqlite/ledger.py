@@ -8,7 +8,7 @@ from pathlib import Path
 from forgetless.adapters.ledger_sqlite import backup
 from forgetless.adapters.ledger_sqlite.connections import Connections
 from forgetless.adapters.ledger_sqlite.documents import DocumentStore
-from forgetless.adapters.ledger_sqlite.idempotency import IdempotencyStore
+from forgetless.adapters.ledger_sqlite.idempotency_records import IdempotencyStore
 from forgetless.adapters.ledger_sqlite.inspection import InspectionStore
 from forgetless.adapters.ledger_sqlite.jobs import JobStore
 from forgetless.adapters.ledger_sqlite.leases_and_keys import KeyStore, LeaseStore

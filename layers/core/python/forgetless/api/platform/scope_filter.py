@@ -11,7 +11,7 @@ from forgetless.api.platform.wire import Ids
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
 from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter
-from forgetless.domain.filters.scope import named_entities
+from forgetless.domain.filters.scope_ids import named_entities
 from forgetless.domain.scope import SCOPE_IDS
 
 __all__ = ["NO_ENTITY", "also", "given_ids", "scope_of"]

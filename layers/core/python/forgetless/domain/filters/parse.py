@@ -14,7 +14,7 @@ from typing import Any
 
 from forgetless.domain.errors import FilterError
 from forgetless.domain.filters.ast import ATTRIBUTES, Compare, Field, Filter, Operator
-from forgetless.domain.filters.grammar import (
+from forgetless.domain.filters.parse_common import (
     MAX_CONDITIONS,
     MAX_DEPTH,
     MAX_LIST_VALUES,

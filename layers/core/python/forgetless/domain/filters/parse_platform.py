@@ -13,7 +13,7 @@ from typing import Any
 
 from forgetless.domain.errors import FilterError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
-from forgetless.domain.filters.grammar import (
+from forgetless.domain.filters.parse_common import (
     LOGIC,
     MAX_CONDITIONS,
     MAX_DEPTH,

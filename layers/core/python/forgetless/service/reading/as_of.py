@@ -14,7 +14,7 @@ from forgetless.domain.bm25 import Bm25
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import EVERYTHING, And, Filter
 from forgetless.domain.filters.evaluate import evaluate
-from forgetless.domain.filters.scope import pinned_ids
+from forgetless.domain.filters.scope_ids import pinned_ids
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.moments import Moment, begun, known, true_at
 from forgetless.domain.scoring import Candidate

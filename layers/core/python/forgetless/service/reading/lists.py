@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequen
 
 from forgetless.domain.filters.ast import EVERYTHING, And, Filter
 from forgetless.domain.filters.evaluate import evaluate
-from forgetless.domain.filters.scope import pinned_ids
+from forgetless.domain.filters.scope_ids import pinned_ids
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.ports.clock import Clock

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from forgetless.domain.deliveries import DELIVERY, Attempt, Delivery, EventRef, message_id
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.memory import Event
 from forgetless.domain.times import later, seconds_between
+from forgetless.domain.webhook_deliveries import DELIVERY, Attempt, Delivery, EventRef, message_id
 from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, signature, to_document
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger

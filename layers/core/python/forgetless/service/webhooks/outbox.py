@@ -10,9 +10,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from forgetless.domain.deliveries import Delivery, EventRef
 from forgetless.domain.limits import MOST_WEBHOOKS
 from forgetless.domain.memory import Event
+from forgetless.domain.webhook_deliveries import Delivery, EventRef
 from forgetless.domain.webhooks import WEBHOOK, from_document
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import DocumentStore

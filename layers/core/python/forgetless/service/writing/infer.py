@@ -23,7 +23,7 @@ from forgetless.service.webhooks.outbox import Announcer
 from forgetless.service.writing.extraction import ExtractionRequest, Fact, extract, summarise_procedure
 from forgetless.service.writing.extraction_settings import Guidance
 from forgetless.service.writing.indexer import Indexer
-from forgetless.service.writing.recall import Recall
+from forgetless.service.writing.related_memories import Recall
 
 __all__ = [
     "LEASE_MARGIN_S",

@@ -26,7 +26,7 @@ from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
 from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter
-from forgetless.domain.filters.scope import named_entities
+from forgetless.domain.filters.scope_ids import named_entities
 from forgetless.domain.keys import Role
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment

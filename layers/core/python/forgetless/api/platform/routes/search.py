@@ -14,7 +14,7 @@ from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import And
 from forgetless.domain.filters.parse_platform import parse_moment
-from forgetless.domain.filters.scope import pinned_ids
+from forgetless.domain.filters.scope_ids import pinned_ids
 from forgetless.domain.keys import Role
 from forgetless.service.requests import ScoredMemory, SearchRequest
 

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from forgetless.api.caller import CurrentCaller
 from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
-from forgetless.domain.deliveries import Delivery
 from forgetless.domain.keys import Role
+from forgetless.domain.webhook_deliveries import Delivery
 
 __all__ = ["ROUTES"]
 
