@@ -54,7 +54,7 @@ def test_damaged_files_of_index_and_queue_are_set_aside_and_all_is_found_again(m
     machine.up()
     assert machine.found("who collects stamps", user="keeper") == ["The lighthouse keeper collects stamps."]
     said = machine.log.read_text()
-    assert said.count("ledger: the index is made anew: ") == 1
+    assert said.count("ledger: the index is rebuilt: ") == 1
     assert said.count("gateway: the queue file queues.sqlite3 was damaged") == 1
     assert command(machine, "check").returncode == 0
 

@@ -57,7 +57,7 @@ def test_a_database_of_another_program_is_left_alone(ledger_path: Path, capsys: 
         other.execute("CREATE TABLE bookmarks (url)")
     before = ledger_path.read_bytes()
     assert main(["keys", "list"]) == FAILED
-    assert "another program's database" in capsys.readouterr().err
+    assert "belongs to another program" in capsys.readouterr().err
     assert main(["checkpoint"]) == FAILED
     with closing(sqlite3.connect(ledger_path)) as other:
         assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("bookmarks",)]

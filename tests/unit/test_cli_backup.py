@@ -75,7 +75,7 @@ def test_a_restored_ledger_has_the_memories_histories_jobs_keys_and_search_resul
     code, out, err = house.run("restore", str(copy))
     assert (code, err) == (OK, "")
     assert "4 memories, 6 events" in out
-    assert "3 are to be indexed" in out
+    assert "3 must be indexed" in out
     assert {tenant: exported(house.path, tenant) for tenant in before} == before
     with closing(SqliteLedger(house.path)) as ledger:
         assert [(key.label, key.hash) for key in ledger.keys("acme")] == [("phone", key_hash("fgl_secret"))]
@@ -366,12 +366,12 @@ def cut(file: Path) -> None:
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (of_another_program, "is no backup of a ledger"),
+        (of_another_program, "is not a backup of a ledger"),
         (of_a_newer_version, "was made by a newer Forgetless"),
         (of_garbage, "cannot be read as a ledger"),
         (cut, "copy.db"),
-        (lambda file: None, "is no file"),
-        (Path.mkdir, "is no file"),
+        (lambda file: None, "is not a file"),
+        (Path.mkdir, "is not a file"),
     ],
 )
 def test_what_is_no_sound_copy_changes_nothing(

@@ -78,7 +78,7 @@ def test_a_start_says_why_in_a_note(house: StoreHouse) -> None:
     assert (code, out.splitlines()) == (
         OK,
         [
-            "note: the index is made anew: the index holds 0 rows of all tenants for 1 memories that it should hold",
+            "note: the index is rebuilt: the index holds 0 rows of all tenants for 1 memories that it should hold",
             "reindex",
         ],
     )
@@ -143,7 +143,7 @@ def test_a_rebuild_that_was_interrupted_goes_on_where_it_was(
     first = house.index.count()
     assert 0 < first < 180
     code, out, _ = house.check("--start")
-    assert (code, out.splitlines()) == (OK, ["note: the index is made anew: its rebuild was not finished", "reindex"])
+    assert (code, out.splitlines()) == (OK, ["note: the index is rebuilt: its rebuild was not finished", "reindex"])
     code, out, _ = house.reindex()
     assert (code, out.split()[1]) == (OK, str(180 - first))
     assert house.index.count() == 180

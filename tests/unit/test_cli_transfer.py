@@ -149,7 +149,7 @@ def test_what_was_not_taken_is_said(there: Place, tmp_path: Path, capsys: pytest
     said = capsys.readouterr().err
     assert "line 2: no text" in said
     assert "and 11 more" in said
-    assert "taken: 1 memories with 1 events, 0 jobs; not taken: 31" in said
+    assert "imported: 1 memories with 1 events, 0 jobs; not imported: 31" in said
     assert there.texts() == ["Likes tea"]
 
 

@@ -53,7 +53,7 @@ def test_credentials_in_a_url_beside_a_key_are_an_error_that_names_both_and_show
     with pytest.raises(InvalidRequestError) as raised:
         check_environment(environ)
     message = raised.value.message
-    assert f"take them out of {url}, or unset {key}" in message
+    assert f"remove them from {url}, or unset {key}" in message
     assert "live" not in message
 
 
@@ -82,7 +82,7 @@ def test_every_function_stops_at_its_start_for_two_credentials(function: str) ->
     command = [sys.executable, str(ROOT / "functions" / function / "app.py")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert "take them out of OPENAI_BASE_URL, or unset OPENAI_API_KEY" in done.stderr
+    assert "remove them from OPENAI_BASE_URL, or unset OPENAI_API_KEY" in done.stderr
     assert "live" not in done.stderr
 
 

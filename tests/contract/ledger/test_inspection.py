@@ -125,7 +125,7 @@ def test_broken_pages_are_faults(path: Path) -> None:
 
 def test_a_look_ends_after_its_seconds_and_says_so(path: Path) -> None:
     with closing(SqliteLedger(path)) as ledger:
-        assert ledger.faults(seconds=0).looked_at == "time ended while it looked at the pages of the file"
+        assert ledger.faults(seconds=0).looked_at == "the time was over while it checked the pages of the file"
         assert ledger.faults(seconds=20).looked_at == "the pages of the file"
 
 
@@ -141,5 +141,5 @@ def test_dynamodb_tells_of_lost_parts_and_lost_versions(
         for key in (event("acme", changed.id, 1), (parts[0]["pk"], parts[0]["sk"])):
             dynamo_server.admin.delete_item(TableName=table, Key={"pk": {"S": key[0]}, "sk": {"S": key[1]}})
         found = " | ".join(ledger.faults(seconds=60).found)
-        assert "misses a part of" in found
+        assert "lacks a part of" in found
         assert "is at version 2 and has 0 earlier ones" in found

@@ -52,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     add_key_commands(commands)
     add_store_commands(commands)
     add_backup_commands(commands)
-    migrate = commands.add_parser("migrate", help="bring the ledger to this program's schema")
-    migrate.add_argument("--create", action="store_true", help="make the DynamoDB table where no template does")
+    migrate = commands.add_parser("migrate", help="migrate the ledger to this program's schema")
+    migrate.add_argument("--create", action="store_true", help="create the DynamoDB table, where no template does")
     migrate.set_defaults(run=_migrate)
     add_transfer_commands(commands)
     return parser

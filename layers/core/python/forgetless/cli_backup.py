@@ -1,4 +1,4 @@
-"""The command line's `backup`, `restore` and `checkpoint`: copies of the SQLite ledger, made while the service runs."""
+"""The commands `backup`, `restore` and `checkpoint`: copy the SQLite ledger while it is used, and put a copy back."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ __all__ = ["add_backup_commands"]
 OK = 0
 
 _DYNAMODB = (
-    "the ledger is in DynamoDB, which keeps its own copies: switch point-in-time recovery on, restore a moment into a "
+    "the ledger is in DynamoDB, which makes its own backups: turn on point-in-time recovery, restore from it to a "
     "new table, name it with FORGETLESS_LEDGER_TABLE, and run forgetless reindex --afresh"
 )
 
 
 def add_backup_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add all three."""
-    backup = commands.add_parser("backup", help="copy the ledger, while the service runs")
-    backup.add_argument("target", help="the copy's file, or a folder in which it is named by the time")
-    backup.add_argument("--overwrite", action="store_true", help="replace an older copy of this name")
+    """Add the three commands."""
+    backup = commands.add_parser("backup", help="copy the ledger while the service runs")
+    backup.add_argument("target", help="the file of the copy, or a folder, where its name is the time")
+    backup.add_argument("--overwrite", action="store_true", help="replace an older copy with this name")
     backup.set_defaults(run=_backup)
-    restore = commands.add_parser("restore", help="put a copy in the ledger's place, while the service is stopped")
-    restore.add_argument("source", type=Path, help="what backup wrote")
+    restore = commands.add_parser("restore", help="replace the ledger with a copy while the service is stopped")
+    restore.add_argument("source", type=Path, help="the file that backup wrote")
     restore.add_argument(
-        "--replace", action="store_true", help="although a ledger with memories is there; it is kept beside the new one"
+        "--replace", action="store_true", help="replace a ledger that has memories; it is kept beside the new one"
     )
     restore.set_defaults(run=_restore)
-    checkpoint = commands.add_parser("checkpoint", help="write the ledger's log into its file, once all has stopped")
+    checkpoint = commands.add_parser("checkpoint", help="write the ledger's log to its file after the service stops")
     checkpoint.set_defaults(run=_checkpoint)
 
 
@@ -50,11 +50,11 @@ def _backup(settings: Settings, options: argparse.Namespace) -> int:
     place = _sqlite(settings)
     target = _named(options.target)
     if not place.is_file() or place.stat().st_size == 0:
-        raise InvalidRequestError(f"there is no ledger at {place}: FORGETLESS_LEDGER_PATH names it")
+        raise InvalidRequestError(f"there is no ledger at {place}; set FORGETLESS_LEDGER_PATH to its file")
     if target.resolve() in {file.resolve() for file in (place, *beside(place))}:
         raise InvalidRequestError(f"{target} is the ledger itself; name another file")
     if os.path.lexists(target) and not options.overwrite:
-        raise InvalidRequestError(f"{target} is there already; name another file, or give --overwrite")
+        raise InvalidRequestError(f"{target} already exists; name another file, or give --overwrite")
     with closing(SqliteLedger(place)) as ledger, progress("backup", "pages") as tell, _writing(target):
         counts = ledger.back_up(target, tell)
     print(f"{target}: {_told(counts)}, {target.stat().st_size:,} bytes, verified")
@@ -67,26 +67,26 @@ def _restore(settings: Settings, options: argparse.Namespace) -> int:
         raise InvalidRequestError(f"{source} is the ledger itself; name a copy of it")
     if holds_anything(place) and not options.replace:
         raise InvalidRequestError(
-            f"{place} holds a ledger already; give --replace (make restore FILE=... ARGS=--replace) to put the copy "
-            "in its place: the old one is kept beside it"
+            f"{place} already has a ledger; give --replace (make restore FILE=... ARGS=--replace) to put the copy "
+            "in its place; the old ledger is kept beside it"
         )
     aside = place.with_name(f"{place.name}.before-restore-{_moment()}")
     with _writing(place), workplace(place) as folder, progress("restore", "pages") as tell:
-        refuse_use(place)  # before the work, and again when it is done
+        refuse_use(place)  # before the work, and again in put_in_place
         staged = folder / place.name
         copy_out(source, staged, tell)
         pending = _unlike_any_index(staged)
         counts = as_one_file(staged)
         replaced = put_in_place(staged, place, aside=aside)
-    print(f"{place}: {_told(counts)}, of which {pending:,} are to be indexed")
+    print(f"{place}: {_told(counts)}, of which {pending:,} must be indexed")
     if replaced:
-        print(f"what was there before lies in {aside}; delete it when you need it no more")
-    print("the index is made anew at the next `make up`; elsewhere: forgetless reindex")
+        print(f"the old ledger is now in {aside}; delete it when you no longer need it")
+    print("the next `make up` rebuilds the index; elsewhere, run forgetless reindex")
     return OK
 
 
 def _unlike_any_index(staged: Path) -> int:
-    """Whatever lies beside the ledger was not made from it: all is pending, and rows of others must go."""
+    """Mark the index as made from another ledger: all memories become pending, and other rows must be removed."""
     with closing(SqliteLedger(staged)) as ledger:
         ledger.migrate()
         clock = SystemClock()
@@ -96,7 +96,7 @@ def _unlike_any_index(staged: Path) -> int:
 
 
 def _checkpoint(settings: Settings, options: argparse.Namespace) -> int:
-    """Who closes a ledger last writes its log into its file; processes that were ended have not closed it."""
+    """Open and close the ledger: the last process to close it writes its log, which killed processes do not do."""
     del options
     path = Path(settings.ledger_path)
     if settings.ledger == "sqlite" and path.is_file() and path.stat().st_size > 0:

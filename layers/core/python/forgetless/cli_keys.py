@@ -1,4 +1,4 @@
-"""The command line's `keys`: create, list and revoke keys, and register one that exists."""
+"""The command `keys`: create, list and revoke API keys, and register an existing one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Command = Callable[[Settings, argparse.Namespace], int]
 def add_key_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `keys` and its actions."""
     actions = commands.add_parser("keys", help="manage API keys").add_subparsers(required=True, metavar="ACTION")
-    create = _action(actions, "create", "make a key and print it, once", _create)
+    create = _action(actions, "create", "create a key and print it once", _create)
     create.add_argument("--role", type=Role, choices=list(Role), default=Role.WRITE, help="default: %(default)s")
     create.add_argument("--label", default="cli", help="a name for people (default: %(default)s)")
     create.add_argument(
@@ -30,16 +30,16 @@ def add_key_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     _action(actions, "list", "the tenant's keys, newest first", _list)
     revoke = _action(actions, "revoke", "make a key invalid", _revoke)
     revoke.add_argument("id", help="its id, as `list` shows it")
-    register = _action(actions, "add", "register the key that a file holds", _register)
+    register = _action(actions, "add", "register the key in a file", _register)
     register.add_argument("--admin", action="store_true", help="an administrator's key")
-    register.add_argument("--key-file", type=Path, required=True, help="a file that holds the key")
+    register.add_argument("--key-file", type=Path, required=True, help="the file with the key")
 
 
 def _action(
     actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, run: _Command
 ) -> argparse.ArgumentParser:
     parser = actions.add_parser(name, help=text)
-    parser.add_argument("--tenant", default="default", help="whom the key belongs to (default: %(default)s)")
+    parser.add_argument("--tenant", default="default", help="the tenant of the key (default: %(default)s)")
     parser.set_defaults(run=run)
     return parser
 
@@ -71,7 +71,7 @@ def _list(settings: Settings, options: argparse.Namespace) -> int:
 def _revoke(settings: Settings, options: argparse.Namespace) -> int:
     with _keys(settings) as keys:
         key = keys.revoke(options.tenant, options.id)
-    print(f"revoked {key.prefix or key.id}; running functions know within 30 s")
+    print(f"revoked {key.prefix or key.id}; it stops working everywhere within 30 s")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A progress bar for the command line's long work, where a terminal watches."""
+"""A progress bar for long commands, shown only on a terminal."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from contextlib import contextmanager
 
 __all__ = ["Tell", "progress"]
 
-#: Called with how far the work is, of how much.
+#: Called with the amount of work that is done and the total amount.
 Tell = Callable[[int, int | None], None]
 
 
 @contextmanager
 def progress(doing: str, unit: str) -> Iterator[Tell]:
-    """Show how far the work is, as it is told."""
+    """Show a progress bar, and yield the function that updates it."""
     if not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
-    # Not in the layer: only an operator's machine needs it.
+    # rich is not in the layer, because only an operator's machine needs it.
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The command line's `check` and `reindex`: whether ledger and index are sound and fit each other, and a rebuild."""
+"""The commands `check` and `reindex`: whether ledger and index are undamaged and match, and a rebuild of the index."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ from forgetless.service.stores.table import lines_of
 
 __all__ = ["INDEX_STALE", "LEDGER_BROKEN", "add_store_commands", "exit_code_of"]
 
-#: Everything is sound; the command could not be done.
+#: Everything is in order; the command failed.
 OK, FAILED = 0, 1
-#: The index does not hold what the ledger does: rebuild it.
+#: The index does not match the ledger: rebuild it.
 INDEX_STALE = 3
-#: The ledger is damaged, or empty where it was not: restore it.
+#: The ledger is damaged, or is empty although it once was not: restore it.
 LEDGER_BROKEN = 4
 
 _CODES = {Verdict.SOUND: OK, Verdict.INDEX: INDEX_STALE, Verdict.LEDGER: LEDGER_BROKEN}
 
 _CHECK = (
-    f"compare ledger and index of all tenants; exit code {OK}: sound, {INDEX_STALE}: the index must be rebuilt, "
-    f"{LEDGER_BROKEN}: the ledger is damaged or lost, {FAILED}: a part does not answer"
+    f"compare the ledger and the index of all tenants; exit codes: {OK} in order, {INDEX_STALE} rebuild the index, "
+    f"{LEDGER_BROKEN} the ledger is damaged or lost, {FAILED} a part does not answer"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Stores:
-    """What both commands work on."""
+    """The stores that both commands use."""
 
     settings: Settings
     ledger: Ledger
@@ -62,13 +62,13 @@ class _Stores:
 
     @property
     def absent(self) -> bool:
-        """Whether SQLite's file is not there, or has nothing in it; opening it would make it."""
+        """Whether the SQLite file is missing or empty. Opening the ledger would create it."""
         path = Path(self.settings.ledger_path)
         return self.settings.ledger == "sqlite" and (not path.exists() or path.stat().st_size == 0)
 
     @property
     def log_left(self) -> bool:
-        """Whether the log of a ledger lies beside where its file should be; opening a new one would delete it."""
+        """Whether the file is missing but its log exists. Opening a new ledger would delete the log."""
         path = Path(self.settings.ledger_path)
         log = path.with_name(f"{path.name}-wal")
         return self.absent and log.exists() and log.stat().st_size > 0
@@ -76,41 +76,41 @@ class _Stores:
 
 def add_store_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add both commands."""
-    check = commands.add_parser("check", help="say whether ledger and index are sound and fit", description=_CHECK)
-    check.add_argument("--tenant", help="compare this tenant alone")
-    check.add_argument("--samples", type=int, default=SAMPLES, help="of each tenant (default: %(default)s)")
-    check.add_argument("--thorough", action="store_true", help="look at all that belongs together inside the ledger")
-    check.add_argument("--seconds", type=float, default=60.0, help="for the look into the ledger (default: 60)")
+    check = commands.add_parser("check", help="check the ledger and the index and compare them", description=_CHECK)
+    check.add_argument("--tenant", help="compare only this tenant")
+    check.add_argument("--samples", type=int, default=SAMPLES, help="samples of each tenant (default: %(default)s)")
+    check.add_argument("--thorough", action="store_true", help="read everything inside the ledger")
+    check.add_argument("--seconds", type=float, default=60.0, help="limit for checks inside the ledger (default: 60)")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     check.add_argument(
         "--start",
         action="store_true",
-        help="as a service asks before it starts: prints ok or reindex as the last line, fails on a lost ledger",
+        help="the check before a service starts: the last line is ok or reindex; it fails when the ledger is lost",
     )
     check.add_argument(
         "--accept-empty-ledger",
         action="store_true",
-        help="an empty ledger beside a full index is meant: drop the index's rows (implies --start)",
+        help="the ledger is empty on purpose: drop the rows of the index (implies --start)",
     )
     check.set_defaults(run=_check)
     reindex = commands.add_parser("reindex", help="rebuild the index from the ledger")
     reindex.add_argument(
-        "--afresh", action="store_true", help="drop all rows first, also those that no memory has; searches miss them"
+        "--afresh", action="store_true", help="drop all rows first, even stray ones; searches find less until it ends"
     )
-    reindex.add_argument("--if-needed", action="store_true", help="as check --start asks, and then only if it says so")
-    reindex.add_argument("--accept-empty-ledger", action="store_true", help="see check")
+    reindex.add_argument("--if-needed", action="store_true", help="do it only if check --start says reindex")
+    reindex.add_argument("--accept-empty-ledger", action="store_true", help="the same as for check")
     reindex.set_defaults(run=_reindex)
     for command in (check, reindex):
         command.add_argument(
             "--marker",
             type=Path,
-            help="the file that tells what the index was made from; keep it beside the index's data "
+            help="the file that says what the index was made from; keep it beside the index's data "
             "(default: beside the ledger)",
         )
 
 
 def exit_code_of(error: Exception) -> int:
-    """What a command ends with that this error stopped."""
+    """The exit code of a command that ended with this error."""
     return LEDGER_BROKEN if isinstance(error, LedgerDamagedError | LedgerLostError) else FAILED
 
 
@@ -133,11 +133,11 @@ def _check(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _report(stores: _Stores, options: argparse.Namespace) -> tuple[StoreReport, str]:
-    """The report, and what kept it from being whole."""
+    """The report, and the error that kept it from being complete, or ""."""
     note = read_note(stores.marker)
     check = StoreCheck(ledger=stores.ledger, index=stores.index, clock=SystemClock(), collection=stores.collection)
     if stores.absent:
-        report = StoreReport(stores.collection, "nothing, for there is no ledger yet")
+        report = StoreReport(stores.collection, "nothing, because there is no ledger yet")
     else:
         report = check.inside_the_ledger(seconds=options.seconds, thorough=options.thorough)
     if report.findings:
@@ -156,16 +156,16 @@ def _report(stores: _Stores, options: argparse.Namespace) -> tuple[StoreReport, 
 
 
 def _start(stores: _Stores, *, accept_empty: bool) -> str:
-    """Why the index must be rebuilt, empty when it fits; notes in ledger and marker what they are from now on."""
+    """Why the index must be rebuilt, or "" when it matches; writes the new identity to the ledger and the marker."""
     note = read_note(stores.marker)
     start = StoreStart(ledger=stores.ledger, index=stores.index, clock=SystemClock(), collection=stores.collection)
     verdict = start.decide(note, absent=stores.absent, log_left=stores.log_left, accept_empty=accept_empty)
     if verdict.dropped:
-        print(f"note: {verdict.dropped}; this is meant, and the index's rows are dropped")
+        print(f"note: {verdict.dropped}; as you asked, the rows of the index are dropped")
     if verdict.rebuild:
-        print(f"note: the index is made anew: {verdict.rebuild}")
+        print(f"note: the index is rebuilt: {verdict.rebuild}")
     known = note.stamps if note is not None and note.ledger == verdict.identity.id else ()
-    # Whatever ends us in between: the one that stands in the ledger then stands here too.
+    # Write both identities first, so that the marker matches the ledger even if this process dies in between.
     _mark(stores, verdict.identity, earlier=known[-1:])
     start.settle(verdict.identity)
     _mark(stores, verdict.identity)
@@ -183,7 +183,7 @@ def _reindex(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _rebuilt(stores: _Stores, *, afresh: bool) -> int:
-    """Rebuild, from nothing where that was asked for; one that was interrupted goes on. How many were indexed."""
+    """Rebuild, or continue a rebuild; `afresh` drops all rows first. Returns the number of indexed memories."""
     identity = read_identity(stores.ledger) or new_identity()
     clock = SystemClock()
     with closing(build_services(stores.settings)) as services:
@@ -202,7 +202,7 @@ def _rebuilt(stores: _Stores, *, afresh: bool) -> int:
 
 
 def _refuse_a_hole(stores: _Stores) -> None:
-    """An index may take rows and hold none: then its own data is broken beyond what a rebuild mends."""
+    """Raise IndexUnavailableError if rows are still missing: a rebuild cannot repair the index's own data."""
     check = StoreCheck(ledger=stores.ledger, index=stores.index, clock=SystemClock(), collection=stores.collection)
     report = check.beside_each_other(StoreReport(stores.collection, ""), samples=0)
     lacking = [finding.text for finding in report.findings if finding.remedy != AFRESH]

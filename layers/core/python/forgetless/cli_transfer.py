@@ -1,4 +1,4 @@
-"""The command line's `export` and `import`: files of JSON lines, with a progress bar where a terminal watches."""
+"""The commands `export` and `import`: files of JSON lines, with a progress bar on a terminal."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from forgetless.service.transfer.event_import import EventImport, ImportReport, 
 
 __all__ = ["add_transfer_commands", "records_of"]
 
-#: Everything was taken; some lines were not.
+#: Everything was imported; some lines were not.
 OK, INCOMPLETE = 0, 1
 
 
 def add_transfer_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add both commands."""
-    export = commands.add_parser("export", help="write a tenant's memories with their history as JSON lines")
-    export.add_argument("--tenant", default="default", help="whose memories (default: %(default)s)")
+    export = commands.add_parser("export", help="write the memories of a tenant and their history as JSON lines")
+    export.add_argument("--tenant", default="default", help="the tenant with the memories (default: %(default)s)")
     export.add_argument(
-        "--out", type=Path, help="the file; an export that was interrupted goes on there (default: standard output)"
+        "--out", type=Path, help="the file; an interrupted export continues there (default: standard output)"
     )
     export.set_defaults(run=_export)
     import_ = commands.add_parser(
-        "import", help="take what `export` wrote, mem0's JSON list, or payloads of its vector store as JSON lines"
+        "import", help="import the file of an export, mem0's JSON list, or payloads of its vector store as JSON lines"
     )
     import_.add_argument("file", type=Path, help="the file; `-` is standard input")
-    import_.add_argument("--tenant", default="default", help="who gets the memories (default: %(default)s)")
-    import_.add_argument("--index", action="store_true", help="make them searchable now rather than by sweep")
+    import_.add_argument("--tenant", default="default", help="the tenant that gets the memories (default: %(default)s)")
+    import_.add_argument("--index", action="store_true", help="index the memories now instead of waiting for sweep")
     import_.set_defaults(run=_import)
 
 
@@ -63,7 +63,7 @@ def _write(exports: EventExport, tenant: str, out: BinaryIO, tell: Tell) -> None
 
 
 def _write_file(exports: EventExport, tenant: str, path: Path, tell: Tell) -> None:
-    """Write to PATH.part, noting in PATH.progress how far it is whole; both go when PATH is complete."""
+    """Write to PATH.part and note the complete part in PATH.progress; both disappear when PATH is complete."""
     part, noted = path.with_name(path.name + ".part"), path.with_name(path.name + ".progress")
     place = _read_progress(noted, tenant) if part.exists() else None
     cursor, size, events = place or (None, 0, 0)
@@ -83,7 +83,7 @@ def _write_file(exports: EventExport, tenant: str, path: Path, tell: Tell) -> No
 
 
 def _private(path: Path) -> BinaryIO:
-    # What people said is nobody else's business on this machine.
+    # Other users of this machine must not read the memories.
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
 
 
@@ -100,7 +100,7 @@ def _import(settings: Settings, options: argparse.Namespace) -> int:
         imports = EventImport(ledger=ledger, clock=SystemClock())
         report = imports.take(options.tenant, records_of(file, lambda place: tell(place, size)))
     for problem in report.problems:
-        print(f"forgetless: not taken: {problem}", file=sys.stderr)
+        print(f"forgetless: not imported: {problem}", file=sys.stderr)
     if report.refused > len(report.problems):
         print(f"forgetless: and {report.refused - len(report.problems)} more", file=sys.stderr)
     _say(report)
@@ -112,11 +112,11 @@ def _import(settings: Settings, options: argparse.Namespace) -> int:
 
 def _say(report: ImportReport) -> None:
     taken = f"{report.memories} memories with {report.events} events, {report.jobs} jobs"
-    print(f"taken: {taken}; not taken: {report.refused}", file=sys.stderr)
+    print(f"imported: {taken}; not imported: {report.refused}", file=sys.stderr)
 
 
 def records_of(file: BinaryIO, tell: Callable[[int], None] = lambda _: None) -> Iterator[Numbered]:
-    """The records of JSON lines, or of one JSON list (bare, or under `results` or `memories`)."""
+    """The records of JSON lines, or of one JSON list (by itself, or under `results` or `memories`)."""
     place = number = 0
     for number, line in enumerate(file, 1):
         place += len(line)
@@ -134,7 +134,7 @@ def records_of(file: BinaryIO, tell: Callable[[int], None] = lambda _: None) -> 
 
 
 def parse_numbered(number: int, line: bytes) -> Any:
-    """The JSON of one line; the error names the line."""
+    """The value of one line of JSON; raises InvalidRequestError, which names the line."""
     try:
         return parse_line(line)
     except InvalidRequestError as error:

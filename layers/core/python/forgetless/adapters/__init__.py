@@ -1,1 +1,1 @@
-"""Adapters: each fulfils one port with one technology and translates its errors once, at its edge."""
+"""Adapters: each implements one port with one technology and translates its errors in one place."""

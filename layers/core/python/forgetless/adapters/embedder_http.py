@@ -1,4 +1,4 @@
-"""The embedder over HTTP: OpenAI's embeddings contract, with jina's `task` beside it."""
+"""The embedder over HTTP: OpenAI's embeddings API, with jina's additional field `task`."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpEmbedder"]
 
-#: Texts of one HTTP call.
+#: The largest number of texts in one HTTP call.
 MAX_TEXTS_PER_CALL = 128
-#: Seconds that a ping may take; it is not repeated.
+#: Seconds that a ping may take; it is not retried.
 PING_TIMEOUT_S = 1.0
 _KEY = "FORGETLESS_EMBEDDER_API_KEY"
 #: How far a vector's norm may be from 1 before it is scaled.
@@ -40,9 +40,9 @@ _NORM_TOLERANCE = 1e-3
 class HttpEmbedder:
     """Any OpenAI-compatible embedding server.
 
-    `timeout_s` limits one HTTP call of up to 128 texts with its retries. `dimensions` is asked of the server and
-    checked. `send_task` is for servers that know jina's `task`; OpenAI's own refuses it. Those are also told whose
-    texts they are (OpenAI's `user`: a digest of the tenant), so that our embedder may keep the vectors.
+    `timeout_s` limits one HTTP call of up to 128 texts with its retries. `dimensions` is requested from the server and
+    checked. `send_task` is for servers that support jina's `task`; OpenAI's own API refuses it. Such servers also
+    receive a digest of the tenant in OpenAI's `user`, so that our embedder can cache the vectors of each tenant.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class HttpEmbedder:
         send_task: bool = True,
         clock: Clock | None = None,
     ) -> None:
-        # Imported here, so that a function without an embedder never loads httpcore.
+        # Imported here, so that a function that uses no embedder never loads httpcore.
         from forgetless.adapters.http_client import JsonClient  # noqa: PLC0415
 
         base = base_url.rstrip("/")
@@ -87,7 +87,7 @@ class HttpEmbedder:
         return vectors
 
     def ping(self) -> None:
-        """An embedding of one short text: no path for health is common to all servers."""
+        """Embed one short text, because servers have no health path in common."""
         self._embed_some(["ping"], EmbeddingTask.QUERY, timeout_s=PING_TIMEOUT_S, retries=0)
 
     def close(self) -> None:
@@ -121,7 +121,7 @@ class HttpEmbedder:
             raise EmbedderError(str(error)) from error
 
     def _refused(self, reply: Reply) -> DependencyError:
-        # The body stays out of the message: servers quote the input in it.
+        # The message leaves out the body, because servers quote the input in it.
         message = f"the embedder at {self._http.place} answered with status {reply.status}"
         if reply.retryable:
             return EmbedderError(message, retry_after=reply.retry_after or 2)
@@ -132,11 +132,11 @@ class HttpEmbedder:
 
     def _advice(self, status: int) -> str:
         if status == 413:
-            return "it takes less at once than this; send fewer or shorter messages, or raise its limit"
+            return "the input is too large for it; send fewer or shorter messages, or raise its limit"
         if status not in {400, 422}:
             return "check FORGETLESS_EMBEDDER_URL and FORGETLESS_EMBEDDING_MODEL"
         advice = "check FORGETLESS_EMBEDDING_MODEL and FORGETLESS_EMBEDDING_DIMENSIONS"
-        return advice + "; if it does not know `task`, set FORGETLESS_EMBEDDER_SEND_TASK=0" * self._send_task
+        return advice + "; if it does not support `task`, set FORGETLESS_EMBEDDER_SEND_TASK=0" * self._send_task
 
     def _vectors(self, reply: Reply, count: int) -> list[list[float]]:
         try:
@@ -167,7 +167,7 @@ def _names_encoding(body: bytes) -> bool:
 
 
 def _decode(embedding: object) -> list[float]:
-    """Base64 of little-endian float32, or a list of numbers."""
+    """The vector of an embedding, which is base64 of little-endian float32 or a list of numbers."""
     if isinstance(embedding, str):
         floats = array("f")
         floats.frombytes(base64.b64decode(embedding, validate=True))
@@ -180,10 +180,10 @@ def _decode(embedding: object) -> list[float]:
 
 
 def _unit(vector: list[float]) -> list[float]:
-    """The vector at norm 1; ValueError when it has no direction."""
+    """The vector scaled to norm 1; raises ValueError when its norm is zero."""
     norm = math.hypot(*vector)
     if not math.isfinite(norm) or norm == 0.0:
-        raise ValueError("a vector without direction")
+        raise ValueError("the vector's norm is zero")
     if abs(norm - 1.0) <= _NORM_TOLERANCE:
         return vector
     return [number / norm for number in vector]

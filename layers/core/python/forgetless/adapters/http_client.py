@@ -1,6 +1,6 @@
-"""JSON over HTTP for the adapters: shared connections, a deadline for the whole call, retries with jitter.
+"""JSON over HTTP for the adapters, with shared connections, a deadline for the whole call, and retries with jitter.
 
-httpcore is used without httpx above it, which takes as much CPU again for each call.
+It uses httpcore without httpx, which would double the CPU time of each call.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from forgetless.ports.clock import Clock
 
 __all__ = ["JsonClient", "Reply"]
 
-#: Seconds to wait for a TCP or TLS handshake: a dead host is noticed early enough to try again.
+#: Seconds to wait for a TCP or TLS handshake, so that a dead host is noticed early enough for another try.
 CONNECT_TIMEOUT_S = 3.0
-#: Between the tries of a call; a server that names a longer time in Retry-After is heard.
+#: The waits between the tries of a call. A longer Retry-After of the server is respected.
 BACKOFF = Backoff(first_s=0.2, longest_s=60.0, least=0.5)
-#: The longest reply that is read, in bytes; a longer one counts as empty.
+#: The longest reply that is read, in bytes. A longer reply counts as empty.
 MAX_REPLY_BYTES = 64 * 1024 * 1024
-#: The longest Retry-After that is believed, in seconds.
+#: The longest Retry-After that is respected, in seconds.
 MAX_RETRY_AFTER_S = 3600
 
-#: Statuses below 500 that pass by themselves: time-out, a lock, too early, too many.
+#: Statuses below 500 that are temporary: timeout, locked, too early, too many requests.
 _PASSING = frozenset({408, 409, 425, 429})
 
-#: What a call may end with that says nothing about time.
+#: The errors of a failed call, other than timeouts.
 _BROKEN = (
     httpcore.ConnectTimeout,
     httpcore.NetworkError,
@@ -46,13 +46,13 @@ _BROKEN = (
     httpcore.ProxyError,
     httpcore.UnsupportedProtocol,
 )
-#: What stays as it is in a path and a query; what was quoted before too.
+#: Characters that are not quoted in a path or query; "%" is among them, so that quoted text is not quoted again.
 _QUOTED = "%/-._~!$&'()*+,;=:@?"
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole HTTP reply, whatever its status."""
+    """A complete HTTP reply with any status."""
 
     status: int
     body: bytes
@@ -65,19 +65,19 @@ class Reply:
         return self.status in _PASSING or self.status >= 500
 
     def json(self) -> Any:
-        """The body's JSON; raises ValueError when it is none."""
+        """The value of the JSON body; raises ValueError when the body is not JSON."""
         return orjson.loads(self.body)
 
 
 @dataclass(slots=True)
 class JsonClient:
-    """Posts JSON below one base URL; `label` names the service in errors ("the LLM")."""
+    """Posts JSON to paths below one base URL; `label` names the service in error messages ("the LLM")."""
 
     base_url: str = field(repr=False)
     label: str
     clock: Clock
     api_key: Secret = field(default="", repr=False)
-    #: How often a call is repeated after no connection, 429, 5xx and what else passes.
+    #: How often a call is retried after a failed connection, 429, 5xx or another temporary status.
     retries: int = 2
     _base: _Base = field(init=False, repr=False)
 
@@ -89,18 +89,18 @@ class JsonClient:
 
     @property
     def place(self) -> str:
-        """Host and port, for error messages: the URL itself may hold credentials."""
+        """Host and port, for error messages. The URL itself may contain credentials."""
         return self._base.place
 
     @property
     def has_credentials(self) -> bool:
-        """Whether the URL holds a user or a password, which are sent in place of a key."""
+        """Whether the URL contains a user or a password, which are then sent instead of a key."""
         return bool(self._base.credentials)
 
     def post(self, path: str, body: Mapping[str, Any], *, deadline_s: float, retries: int | None = None) -> Reply:
-        """The last reply within `deadline_s` seconds, retries included; 4xx and 5xx are replies too.
+        """The last reply within `deadline_s` seconds, retries included. A reply may have status 4xx or 5xx.
 
-        `retries` replaces the client's own number. Raises ConnectionError when the last attempt got no reply, and
+        `retries` overrides the client's own number. Raises ConnectionError when the last attempt got no reply, and
         TimeoutError at the deadline.
         """
         end = self.clock.monotonic() + deadline_s
@@ -160,7 +160,7 @@ class JsonClient:
         return httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target.encode("ascii"))
 
     def _headers(self) -> list[tuple[str, str]]:
-        # Replies are small; compressing them costs both sides more than it saves.
+        # Replies are small, so compression would cost more than it saves.
         headers = [("host", self._base.place), ("accept-encoding", "identity"), ("content-type", "application/json")]
         if self._base.credentials:
             headers.append(("authorization", self._base.credentials))
@@ -170,7 +170,7 @@ class JsonClient:
 
 
 class _Base(NamedTuple):
-    """A base URL taken apart; `credentials` are its user and password as a header's value."""
+    """The parts of a base URL; `credentials` is the header value for its user and password."""
 
     origin: Origin
     place: str
@@ -180,7 +180,7 @@ class _Base(NamedTuple):
 
 
 def _read_base(url: str) -> _Base:
-    """Take a base URL apart; raises ValueError for another scheme, no host, or a port that is none."""
+    """Split a base URL; raises ValueError for another scheme, a missing host or an invalid port."""
     parts = urlsplit(url.strip())
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("not an http URL")
@@ -206,7 +206,7 @@ def _to_json(body: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(body)
     except TypeError:
-        # JSON input may hold lone surrogates, which have no UTF-8: they become question marks.
+        # JSON input may contain lone surrogates, which UTF-8 cannot encode; they become question marks.
         return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
@@ -215,12 +215,12 @@ def _read(parts: Iterable[bytes]) -> bytes:
     for part in parts:
         body += part
         if len(body) > MAX_REPLY_BYTES:
-            return b""  # no JSON, and so nonsense: asked again, it would be as large
+            return b""  # not JSON, so the caller sees an invalid reply; a retry would give as large a reply
     return bytes(body)
 
 
 def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
-    """Seconds of a Retry-After header: a number or an HTTP date."""
+    """The seconds of a Retry-After header, which is a number or an HTTP date."""
     header = next((value.decode("latin-1") for name, value in headers if name.lower() == b"retry-after"), "")
     if not header:
         return None

@@ -1,7 +1,7 @@
 """A deadline for a whole HTTP call.
 
-httpcore limits single reads, so a server that drips bytes could hold a call for ever. The network backend below cuts
-every socket operation to what is left of the running call. (Looking up a host's name is the system's own.)
+httpcore limits only single reads, so a server that sends byte by byte could hold a call forever. The network backend
+below limits every socket operation to the remaining time of the call. It does not limit the lookup of a host's name.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import httpcore
 
 __all__ = ["DeadlineBackend", "within"]
 
-# The end of the running call; each thread runs one call at a time.
+# The deadline of the current call; each thread runs one call at a time.
 _call = threading.local()
 
 
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Cut every operation of this thread's connections to the deadline `seconds` from now."""
+    """Limit every operation of this thread's connections to a deadline `seconds` from now."""
     _call.end = time.monotonic() + seconds
     try:
         yield
@@ -32,7 +32,7 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def _cut(timeout: float | None) -> float | None:
-    """The smaller of `timeout` and what is left of the call; None without either."""
+    """The smaller of `timeout` and the remaining time of the call; None when there is neither."""
     end: float | None = getattr(_call, "end", None)
     if end is None:
         return timeout
@@ -43,7 +43,7 @@ def _cut(timeout: float | None) -> float | None:
 
 
 class _DeadlineStream(httpcore.NetworkStream):
-    """A connection whose every operation ends with the running call."""
+    """A connection whose operations all end at the deadline of the current call."""
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
@@ -67,7 +67,7 @@ class _DeadlineStream(httpcore.NetworkStream):
 
 
 class DeadlineBackend(httpcore.SyncBackend):
-    """Opens connections that keep to the running call's deadline."""
+    """Opens connections that respect the deadline of the current call."""
 
     def connect_tcp(
         self,

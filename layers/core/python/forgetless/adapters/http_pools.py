@@ -1,4 +1,4 @@
-"""Connections that are kept: one pool for each origin and process, by way of the environment's proxy."""
+"""Reused connections: one pool for each origin and process, through the environment's proxy if there is one."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Origin(NamedTuple):
-    """Where connections go; calls to the same share them."""
+    """The target of connections. Calls to the same origin share them."""
 
     scheme: bytes
     host: bytes
     port: int | None
 
 
-# One pool for each origin and process, so that all adapters and invocations share its connections.
+# One pool for each origin, so that all adapters and invocations in a process share its connections.
 _pools: dict[Origin, httpcore.ConnectionPool] = {}
 _pools_lock = threading.Lock()
 
 
 def pool_of(origin: Origin) -> httpcore.ConnectionPool:
-    """The connections to an origin that this process shares."""
+    """The shared connections of this process to an origin."""
     pool = _pools.get(origin)
     if pool is None:
         with _pools_lock:
@@ -53,13 +53,13 @@ def close_pool(origin: Origin) -> None:
 
 @atexit.register
 def _close_all() -> None:
-    """At the end of the process nothing is left for the garbage collector to complain about."""
+    """Close all pools at the end of the process, so that Python reports no unclosed connections."""
     for origin in list(_pools):
         close_pool(origin)
 
 
 def _new_pool(origin: Origin) -> httpcore.ConnectionPool:
-    # Loading the CA bundle costs tens of milliseconds of a cold start: only https:// pays for it.
+    # Loading the CA bundle takes tens of milliseconds of a cold start, so only https:// does it.
     context = httpcore.default_ssl_context() if origin.scheme == b"https" else None
     return httpcore.ConnectionPool(
         ssl_context=context, proxy=_proxy(origin), network_backend=DeadlineBackend(), **_LIMITS
@@ -67,7 +67,7 @@ def _new_pool(origin: Origin) -> httpcore.ConnectionPool:
 
 
 def _proxy(origin: Origin) -> httpcore.Proxy | None:
-    """The environment's proxy for the origin, as other programs use it; never for this machine itself."""
+    """The proxy that the environment names for the origin, as in other programs; never one for this machine itself."""
     host, scheme = origin.host.decode("ascii"), origin.scheme.decode("ascii")
     if host in _LOOPBACK or urllib.request.proxy_bypass(f"{host}:{origin.port}" if origin.port else host):
         return None

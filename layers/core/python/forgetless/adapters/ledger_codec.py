@@ -1,4 +1,4 @@
-"""How domain objects become bodies of JSON and bytes in a ledger, and how they come back; both ledgers use it."""
+"""Converts domain objects to JSON bodies and bytes for the ledger, and back. Both ledgers use it."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ __all__ = [
     "to_cursor",
 ]
 
-#: Marks a body that only the standard library reads back as it was; white space, so it stays JSON.
+#: Marks a body that only the standard library can read back unchanged. It is white space, so the body stays JSON.
 _STANDARD = b" "
 
-#: A memory's fields by how a body holds them: always, as a list of pairs, as a list of texts.
+#: A memory's fields by their form in a body: always present, as a list of pairs, as a list of texts.
 _MEMORY_FIELDS = frozenset(field.name for field in STORED)
 _REQUIRED = tuple(field.name for field in STORED if field.required and field.kind is not Kind.SCOPE)
 _REFS = tuple(field.name for field in STORED if field.kind is Kind.REFS)
 _TEXTS = tuple(field.name for field in STORED if field.kind is Kind.TEXTS)
-#: The others, with what they hold when they have no value.
+#: The other fields, each with the value that means "no value".
 _DEFAULTS = tuple((field.name, field.empty()) for field in STORED if not field.required and field.kind is not Kind.REFS)
 
 
 def to_blob(text: str) -> bytes:
-    """Any Python text as bytes, lone surrogates too."""
+    """Any Python text as bytes, including lone surrogates."""
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -54,7 +54,7 @@ def from_blob(blob: bytes) -> str:
 
 
 def dump(value: Any) -> bytes:
-    """JSON that `load` reads back equal; orjson's where it can, as it knows no lone surrogates and no big integers."""
+    """JSON that `load` reads back unchanged. orjson writes it, unless it has lone surrogates or large integers."""
     try:
         return orjson.dumps(value, default=_plain)
     except TypeError:
@@ -69,7 +69,7 @@ def load(body: bytes) -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"a ledger body cannot hold {type(value).__name__}")
+    raise TypeError(f"a ledger body cannot contain {type(value).__name__}")
 
 
 def scope_columns(scope: Scope) -> tuple[bytes | None, bytes | None, bytes | None, bytes | None]:
@@ -83,7 +83,7 @@ def scope_columns(scope: Scope) -> tuple[bytes | None, bytes | None, bytes | Non
 
 
 def dump_memory(memory: Memory) -> bytes:
-    """Everything but the tenant; fields at their default are left out."""
+    """The body of a memory: everything except the tenant and fields with their default."""
     scope = memory.scope
     body: dict[str, Any] = {name: getattr(memory, name) for name in _REQUIRED}
     body["scope"] = (scope.user_id, scope.agent_id, scope.app_id, scope.run_id)
@@ -110,17 +110,17 @@ def load_memory(tenant: str, body: bytes) -> Memory:
             values[name] = tuple(MessageRef(*ref) for ref in values[name])
     try:
         return Memory(**values)
-    except TypeError:  # a later version wrote it: what we do not know is left out
+    except TypeError:  # a later version wrote it: fields that we do not know are left out
         return Memory(**{name: value for name, value in values.items() if name in _MEMORY_FIELDS})
 
 
 def dump_message(message: Message) -> bytes:
-    """What has no column of its own."""
+    """The body of a message: everything that has no column of its own."""
     return dump((message.role, message.content, message.name))
 
 
 def load_message(tenant: str, row: Sequence[Any]) -> Message:
-    """From the columns job_id, position, created_at, user_id, agent_id, app_id, run_id, body."""
+    """The message of the columns job_id, position, created_at, user_id, agent_id, app_id, run_id, body."""
     job_id, position, created_at, *ids, body = row
     role, content, name = load(body)
     scope = Scope(tenant, *(from_blob(value) if value is not None else "" for value in ids))
@@ -128,7 +128,7 @@ def load_message(tenant: str, row: Sequence[Any]) -> Message:
 
 
 def dump_job(job: Job) -> bytes:
-    """Everything but the tenant and the request."""
+    """The body of a job: everything except the tenant and the request."""
     scope = job.scope
     return dump(
         {
@@ -149,7 +149,7 @@ def dump_job(job: Job) -> bytes:
 
 
 def load_job(tenant: str, body: bytes, request: bytes) -> Job:
-    """The job of `dump_job`; an empty request was erased."""
+    """The job of `dump_job`; an empty `request` means that it was erased."""
     values = load(body)
     values["request"] = load(request) if request else {}
     values["scope"] = Scope(tenant, *values["scope"])
@@ -159,16 +159,16 @@ def load_job(tenant: str, body: bytes, request: bytes) -> Job:
 
 
 def to_cursor(*keys: str | int) -> str:
-    """The sort keys of a page's last row as one opaque word."""
+    """The sort keys of the last row of a page as one opaque text."""
     return urlsafe_b64encode(dump(keys)).decode("ascii").rstrip("=")
 
 
 def from_cursor(cursor: str, *types: type) -> list[Any]:
-    """The sort keys of `to_cursor`; InvalidRequestError when it is not one of ours."""
+    """The sort keys of `to_cursor`; raises InvalidRequestError when the cursor is not one of ours."""
     try:
         keys = load(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except ValueError:
         keys = None
     if not isinstance(keys, list) or [type(key) for key in keys] != list(types):
-        raise InvalidRequestError("cursor: not one that this server gave; leave it out to start at the first page")
+        raise InvalidRequestError("cursor must be one that this server gave; leave it out to start at the first page")
     return keys

@@ -1,4 +1,4 @@
-"""The LLM over HTTP: any server that speaks OpenAI's chat completions."""
+"""The LLM over HTTP: any server with OpenAI's chat completions API."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpLlm"]
 
-#: Ways to ask for JSON, the strictest first; a server that refuses one is asked with the next.
+#: Ways to request JSON, the strictest first. If a server refuses one, the next one is tried.
 _FORMATS = ("json_schema", "json_object", "none")
-#: Reasons of a 400 that have nothing to do with the format.
+#: Error codes of a 400 that have nothing to do with the format.
 _TOO_LONG = frozenset({"context_length_exceeded", "string_above_max_length"})
 _OTHER_REASONS = frozenset({*_TOO_LONG, "model_not_found", "invalid_api_key"})
-#: An error's code or type as servers name it: an identifier, never a sentence that could quote the prompt.
+#: The form of an error's code or type: an identifier, never a sentence, which could quote the prompt.
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 
 
 class HttpLlm:
     """Chat completions at `{base_url}/chat/completions`; `base_url` includes the version (".../v1").
 
-    `temperature` is sent only when given: some models accept none but their own.
+    `temperature` is sent only when it is given, because some models accept only their default.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class HttpLlm:
         temperature: float | None = None,
         clock: Clock | None = None,
     ) -> None:
-        # Imported here, so that a function that never calls the LLM never loads httpcore for it.
+        # Imported here, so that a function that never calls the LLM never loads httpcore.
         from forgetless.adapters.http_client import JsonClient  # noqa: PLC0415
 
         self._clock = clock or SystemClock()
@@ -86,7 +86,7 @@ class HttpLlm:
             if last or reply.status not in {400, 422} or _error_code(reply) in _OTHER_REASONS:
                 break
         text = self._text(reply)
-        # Remembered only after a success: the 400s may have had another reason.
+        # Remembered only after a success, because the 400s may have had another reason.
         self._format = level
         return text
 
@@ -113,7 +113,7 @@ class HttpLlm:
         return content
 
     def _refused(self, reply: Reply, where: str) -> DependencyError:
-        # The body stays out of the message: servers quote the prompt in it.
+        # The message leaves out the body, because servers quote the prompt in it.
         code = _error_code(reply)
         message = f"{where} answered with status {reply.status}" + (f" ({code})" if code else "")
         if reply.retryable:
@@ -142,7 +142,7 @@ def _response_format(kind: str, name: str, schema: Mapping[str, Any]) -> dict[st
 
 
 def _error_code(reply: Reply) -> str:
-    """The error's `code` or `type` when it is an identifier, else nothing."""
+    """The error's `code` or `type` if it is an identifier, otherwise ""."""
     try:
         error = reply.json()["error"]
         candidates = [error.get("code"), error.get("type")]

@@ -1,4 +1,4 @@
-"""No queue: where none is configured, jobs wait in the ledger until one is."""
+"""No queue: when none is configured, jobs wait in the ledger until one is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["NoQueue"]
 
 
 class NoQueue:
-    """Refuses every message, so that callers treat it as a queue that is down: nothing is lost."""
+    """Refuses every message. Callers treat it as a queue that is down, so no job is lost."""
 
     background = False
 

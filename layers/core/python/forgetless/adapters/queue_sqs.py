@@ -1,4 +1,4 @@
-"""The ingest queue on SQS (FIFO): ids only, one group a writer scope."""
+"""The ingest queue on SQS (FIFO): messages contain only ids, and each writer's scope is one message group."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 __all__ = ["SqsQueue"]
 
-#: Seconds for a connection and for an answer; an add must not hang on its queue.
+#: Timeouts in seconds for a connection and for an answer, so that an add does not hang on its queue.
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 5
-#: Attempts of a call in all.
+#: The total number of attempts of a call.
 ATTEMPTS = 2
 
-#: Where boto3 itself reads an endpoint from.
+#: The variables from which boto3 itself reads an endpoint.
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL")
 
-#: AWS' own hosts: sqs.REGION.amazonaws.com, and vpce-….sqs.REGION.vpce.amazonaws.com within a VPC.
+#: AWS' own hosts: sqs.REGION.amazonaws.com, or vpce-….sqs.REGION.vpce.amazonaws.com within a VPC.
 _AWS_HOST = re.compile(r"(?:^|\.)sqs\.([a-z0-9-]+)\.(?:vpce\.)?amazonaws\.com(?:\.cn)?$")
 
 
 class SqsQueue:
     """Sends to the FIFO queue at `queue_url`.
 
-    `endpoint_url` is the server to talk to; without it (and without AWS_ENDPOINT_URL) the server of the queue's URL.
+    `endpoint_url` is the server to call. Without it and without AWS_ENDPOINT_URL, it is the server in the queue's URL.
     """
 
     background = True
@@ -59,10 +59,10 @@ class SqsQueue:
                 MessageDeduplicationId=hashlib.sha256(f"{job.id}:{attempt}".encode()).hexdigest(),
             )
         except (BotoCoreError, ClientError) as error:
-            raise QueueError(f"the queue did not take job {job.id} ({_reason(error)})") from error
+            raise QueueError(f"the queue did not accept job {job.id} ({_reason(error)})") from error
 
     def hide(self, receipt: str, *, seconds: float) -> None:
-        """Needs the permission sqs:ChangeMessageVisibility."""
+        """See the port. It needs the permission sqs:ChangeMessageVisibility."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
         try:
@@ -73,7 +73,7 @@ class SqsQueue:
             raise QueueError(f"the queue did not hide a message ({_reason(error)})") from error
 
     def _sqs(self) -> SQSClient:
-        """The client, made at first use: boto3 costs a third of a second of a cold start."""
+        """The client, created at its first use, because boto3 takes a third of a second of a cold start."""
         with self._lock:
             if self._client is None:
                 import boto3  # noqa: PLC0415
@@ -96,9 +96,9 @@ class SqsQueue:
         return f"{url.scheme}://{url.netloc}"
 
     def _identity(self) -> tuple[str, str | None]:
-        """The queue's region, and a key that stands in for credentials where boto3 must not look for any.
+        """The queue's region, and a placeholder for credentials when boto3 must not look for them.
 
-        A server that is not AWS checks none, but boto3 would search the network for them before it sends.
+        A server that is not AWS does not check credentials, but boto3 would search the network for them first.
         """
         if match := _AWS_HOST.search(urlsplit(self._queue_url).hostname or ""):
             return match.group(1), None

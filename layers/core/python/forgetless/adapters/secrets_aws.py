@@ -1,4 +1,4 @@
-"""Secrets by ARN: read from AWS Secrets Manager at first use, kept for minutes, so that a rotated one is taken up."""
+"""Secrets by ARN: read from AWS Secrets Manager at first use and cached for minutes, so that rotation works."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_AGE_S", "AwsSecret", "Secret", "secret", "shown"]
 
-#: A secret's text, or what gives it when it is needed.
+#: The text of a secret, or a function that returns it when it is needed.
 Secret = str | Callable[[], str]
 
-#: How long a secret is kept before it is read again.
+#: How long a secret is cached before it is read again.
 MAX_AGE_S = 300
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 5
@@ -30,19 +30,19 @@ _logger = logging.getLogger(__name__)
 
 
 def secret(variable: str, value: str) -> Secret:
-    """What the variable holds: the plain secret, or a reader of the one whose ARN it is."""
+    """The value of the variable: the plain secret, or a reader of the secret if the value is an ARN."""
     return AwsSecret(variable, value) if _ARN.fullmatch(value) else value
 
 
 def shown(value: Secret) -> str:
-    """The secret's text now."""
+    """The present text of the secret."""
     return value if isinstance(value, str) else value()
 
 
 class AwsSecret:
-    """Reads the secret string at `arn` when called; `variable` names it in errors.
+    """Returns the secret string at `arn` when called; `variable` names it in errors.
 
-    Raises DependencyError when Secrets Manager does not give it and never gave it before.
+    Raises DependencyError when Secrets Manager does not return it and there is no earlier value.
     """
 
     def __init__(self, variable: str, arn: str, *, max_age_s: int = MAX_AGE_S) -> None:
@@ -54,7 +54,7 @@ class AwsSecret:
         self._lock = threading.Lock()
 
     def __call__(self) -> str:
-        # Loaded here: boto3 costs a third of a second of a cold start, and who holds plain secrets never needs it.
+        # Imported here: boto3 takes a third of a second of a cold start, and plain secrets do not need it.
         from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError  # noqa: PLC0415
 
         try:
@@ -63,7 +63,7 @@ class AwsSecret:
         except GetParameterError as error:
             reason = _reason(error)
             if self._last is None:
-                raise DependencyError(f"{self._variable}: Secrets Manager did not give it ({reason})") from error
+                raise DependencyError(f"{self._variable}: Secrets Manager did not return it ({reason})") from error
             _logger.warning("a secret could not be read again", extra={"variable": self._variable, "reason": reason})
         return self._last
 

@@ -1,4 +1,4 @@
-"""HttpWebhookSender: POSTs to strangers' addresses, judged by the IP that is really connected to."""
+"""HttpWebhookSender: POSTs to untrusted addresses, after it has checked the IP address that it connects to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONNECT_S = 5.0
 
 
 class HttpWebhookSender:
-    """Without proxies and kept connections; `allow_private` lets it reach this machine and its network."""
+    """Uses no proxies and reuses no connections; `allow_private` lets it reach this machine and its network."""
 
     def __init__(self, *, allow_private: bool = False) -> None:
         self._backend = _CheckedBackend(allow_private)
@@ -47,14 +47,14 @@ class HttpWebhookSender:
             raise ForbiddenError(f"its address cannot be used ({type(error).__name__})") from None
 
     def _tls(self, url: str) -> ssl.SSLContext | None:
-        # Loading the CA bundle takes tens of milliseconds, so only https:// pays for it, once.
+        # Loading the CA bundle takes tens of milliseconds, so it is done once and only for https://.
         if self._context is None and url.startswith("https:"):
             self._context = httpcore.default_ssl_context()
         return self._context
 
 
 class _CheckedBackend(DeadlineBackend):
-    """Looks the name up itself and connects to what it has judged, so that no second look-up can differ."""
+    """Resolves the name itself and connects to the address it has checked, so that no second lookup can differ."""
 
     def __init__(self, allow_private: bool) -> None:
         self._allow_private = allow_private
@@ -73,7 +73,7 @@ class _CheckedBackend(DeadlineBackend):
             raise httpcore.ConnectError(str(error)) from None
         addresses = [str(entry[4][0]) for entry in found]
         if not self._allow_private:
-            # One private address among public ones is refused too: which is taken would be chance.
+            # One private address among public ones is enough for a refusal, because any of them could be used.
             for address in addresses:
                 _check(address)
         return super().connect_tcp(addresses[0], port, timeout, local_address, socket_options)
@@ -83,14 +83,14 @@ def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise ForbiddenError("its address is no URL") from None
+        raise ForbiddenError("its address is not a URL") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ForbiddenError("its address must begin with http:// or https:// and name a host")
 
 
 def _check(address: str) -> None:
     ip = ipaddress.ip_address(address.partition("%")[0])
-    # An IPv4 address may hide in an IPv6 one, also behind NAT64 and 6to4.
+    # An IPv6 address may contain an IPv4 address, also with NAT64 and 6to4.
     hidden = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
     if isinstance(ip, ipaddress.IPv6Address) and ip in _NAT64:
         hidden = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)

@@ -1,4 +1,4 @@
-"""BM25 over prepared words: for an index in memory, and for what no index holds any more."""
+"""BM25 over prepared words, for an index in memory and for past texts that the index no longer holds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _B = 0.75
 
 
 class Bm25:
-    """The statistics of some documents (words joined by spaces), and scores by them."""
+    """Computes the statistics of some documents (words joined by spaces) and scores documents with them."""
 
     def __init__(self, documents: Iterable[str]) -> None:
         counts = [Counter(document.split()) for document in documents]
@@ -22,7 +22,7 @@ class Bm25:
         self._holding = Counter(word for one in counts for word in one)
 
     def score(self, words: str, document: str) -> float:
-        """How well a document fits the words; 0 without a common one."""
+        """How well a document matches the words; 0 when they have no word in common."""
         counts = Counter(document.split())
         length = _K1 * (1 - _B + _B * counts.total() / self._mean_length) if self._mean_length else _K1
         return sum(

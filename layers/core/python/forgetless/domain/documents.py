@@ -1,4 +1,4 @@
-"""Documents: small records beside the memories, such as a project's settings, a webhook or a feedback."""
+"""Documents: small records beside the memories, such as a project's settings, a webhook or feedback on a memory."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["Document"]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One JSON object by (tenant, kind, id); `version` counts its writes from 1.
+    """One JSON object, identified by (tenant, kind, id); `version` counts its writes from 1.
 
-    `due_at` (a timestamp) marks it for work: sweep finds it once that time has come.
+    `due_at` (a timestamp) marks it as work to be done: sweep finds it when that time has come.
     """
 
     tenant: str

@@ -1,34 +1,34 @@
-"""Every error that a caller of Forgetless can meet, by what can be done about it.
+"""Every error that a caller of Forgetless can get, arranged by what can be done about it.
 
 ForgetlessError
 ├── InvalidRequestError            fix the request (400)
 │   └── FilterError                the filter grammar
-├── AuthenticationError            give a valid key (401)
-├── ForbiddenError                 this key may not (403)
-├── RateLimitedError               this key asks too often; wait (429)
+├── AuthenticationError            send a valid key (401)
+├── ForbiddenError                 this key may not do this (403)
+├── RateLimitedError               too many requests with this key; wait (429)
 ├── NotFoundError                  no such memory or job (404)
-├── PreconditionFailedError        the memory is at another version than the request names (412)
-├── ConflictError                  someone else was first
+├── PreconditionFailedError        the memory's version is not the one in the request (412)
+├── ConflictError                  another writer was first
 │   ├── VersionConflictError       read again, then write
-│   ├── LeaseLostError             another worker took the job over; drop the work
-│   ├── DuplicateTextError         an extracted fact that the scope already holds
+│   ├── LeaseLostError             another worker took over the job; stop working on it
+│   ├── DuplicateTextError         the scope already has a memory with the extracted fact's text
 │   ├── IdempotencyInProgressError the same request is still running (409)
 │   └── IdempotencyMismatchError   the key was used with another body (422)
-└── DependencyError                a part that we need failed; try again later (503)
-    ├── EmbedderError              the embedder's 429, 5xx or no connection
+└── DependencyError                a service that we depend on failed; try again later (503)
+    ├── EmbedderError              the embedder answered 429 or 5xx, or there is no connection
     ├── IndexUnavailableError
-    │   └── IndexDamagedError      it answers, and cannot read its own data: rebuild it
+    │   └── IndexDamagedError      Milvus answers but cannot read its own data: rebuild the index
     ├── LedgerError
-    │   ├── LedgerDamagedError     the file is no ledger any more: restore it
-    │   └── LedgerLostError        it is empty, and the index beside it is not: restore it
+    │   ├── LedgerDamagedError     the file can no longer be read as a ledger: restore it
+    │   └── LedgerLostError        the ledger is empty although it once was not: restore it
     ├── QueueError
-    ├── LlmUnavailableError        the LLM's 429, 5xx or no connection
-    ├── DeadlineError              given up in time; the job goes on in the queue (504)
-    └── ProviderError              embedder or LLM answered what no repeat cures (502)
-        ├── ProviderAuthError      its 401 or 403: see to the key
-        ├── ProviderRequestError   it refuses what it was asked: its other 4xx
-        ├── EmbedderReplyError     the reply is no list of vectors of our dimension
-        └── LlmReplyError          the reply stays nonsense after one repair
+    ├── LlmUnavailableError        the LLM answered 429 or 5xx, or there is no connection
+    ├── DeadlineError              the add took too long; its job continues in the queue (504)
+    └── ProviderError              the embedder's or LLM's answer would be the same again (502)
+        ├── ProviderAuthError      it answered 401 or 403: check the key
+        ├── ProviderRequestError   it refused the request: any other 4xx
+        ├── EmbedderReplyError     the reply is not a list of vectors of our dimension
+        └── LlmReplyError          the reply is still invalid after one attempt to repair it
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ __all__ = [
 
 
 class ForgetlessError(Exception):
-    """Base of all; `code` is the machine-readable name that error bodies carry."""
+    """The base of all errors; `code` is the machine-readable name in the body of an error answer."""
 
     code = "error"
 
@@ -83,13 +83,13 @@ class InvalidRequestError(ForgetlessError):
 
 
 class FilterError(InvalidRequestError):
-    """The filter is outside the grammar; the message names the operator or key."""
+    """The filter does not follow the grammar; the message names the operator or key."""
 
     code = "invalid_filter"
 
 
 class AuthenticationError(ForgetlessError):
-    """No key, or one that we do not know; `missing` tells which."""
+    """The request has no key (`missing` is True) or an unknown one."""
 
     code = "unauthenticated"
 
@@ -99,13 +99,13 @@ class AuthenticationError(ForgetlessError):
 
 
 class ForbiddenError(ForgetlessError):
-    """The key is valid and may not do this."""
+    """The key is valid but may not do this."""
 
     code = "forbidden"
 
 
 class RateLimitedError(ForgetlessError):
-    """The key has used its `limit` of a minute; try again after `retry_after` seconds, all is back after `reset_s`."""
+    """The key has used its `limit` for a minute. Retry after `retry_after` s; the full limit is back in `reset_s` s."""
 
     code = "rate_limited"
 
@@ -123,7 +123,7 @@ class NotFoundError(ForgetlessError):
 
 
 class PreconditionFailedError(ForgetlessError):
-    """The memory has moved on from the version that the request names; read it again."""
+    """The memory is no longer at the version that the request names; read it again."""
 
     code = "precondition_failed"
 
@@ -141,7 +141,7 @@ class VersionConflictError(ConflictError):
 
 
 class LeaseLostError(ConflictError):
-    """Another worker has the job, or has done it: nothing was written; its lease ends in `retry_after` seconds."""
+    """Another worker has the job or has done it, so nothing was written. Its lease ends in `retry_after` seconds."""
 
     code = "lease_lost"
 
@@ -151,7 +151,7 @@ class LeaseLostError(ConflictError):
 
 
 class DuplicateTextError(ConflictError):
-    """Extracted facts that live already in their scope; `memory_ids` are those of the refused events."""
+    """Live memories of the scope already have these extracted texts; `memory_ids` are those of the refused events."""
 
     code = "duplicate_text"
 
@@ -177,7 +177,7 @@ class IdempotencyMismatchError(ConflictError):
 
 
 class DependencyError(ForgetlessError):
-    """A part that this needs does not answer; `retry_after` is in seconds, None where no repeat helps."""
+    """A service that this call needs failed. `retry_after` is in seconds; None means that a retry does not help."""
 
     code = "dependency_unavailable"
 
@@ -187,7 +187,7 @@ class DependencyError(ForgetlessError):
 
 
 class EmbedderError(DependencyError):
-    """The embedding service does not answer, is full or fails (its 429 and 5xx)."""
+    """The embedding service cannot be reached, is overloaded or fails (429 and 5xx)."""
 
     code = "embedder_unavailable"
 
@@ -199,7 +199,7 @@ class IndexUnavailableError(DependencyError):
 
 
 class IndexDamagedError(IndexUnavailableError):
-    """Milvus answers, but it cannot read or write what it holds, or holds it with other fields than ours."""
+    """Milvus answers but cannot read or write its data, or its collection has other fields than ours."""
 
 
 class LedgerError(DependencyError):
@@ -209,7 +209,7 @@ class LedgerError(DependencyError):
 
 
 class LedgerDamagedError(LedgerError):
-    """The ledger's file cannot be read as one any more; `reason` is what is wrong, without what to do."""
+    """The ledger's file can no longer be read as a ledger. `reason` says what is wrong, without saying what to do."""
 
     def __init__(self, message: str, *, reason: str = "") -> None:
         super().__init__(message)
@@ -217,23 +217,23 @@ class LedgerDamagedError(LedgerError):
 
 
 class LedgerLostError(LedgerError):
-    """The ledger holds nothing, and what lies beside it says that it once did."""
+    """The ledger is empty, but the index or a file beside it shows that it once was not."""
 
 
 class QueueError(DependencyError):
-    """The queue did not take or give messages."""
+    """The queue did not accept or change a message."""
 
     code = "queue_unavailable"
 
 
 class LlmUnavailableError(DependencyError):
-    """The LLM is not reachable, overloaded or failing (its 429 and 5xx)."""
+    """The LLM cannot be reached, is overloaded or fails (429 and 5xx)."""
 
     code = "provider_unavailable"
 
 
 class DeadlineError(DependencyError):
-    """The add outlasts its deadline; job `event_id` goes on in the queue."""
+    """The add did not finish before its deadline; its job, `event_id`, continues in the queue."""
 
     code = "deadline_exceeded"
 
@@ -243,7 +243,7 @@ class DeadlineError(DependencyError):
 
 
 class ProviderError(DependencyError):
-    """The embedder or the LLM answered, and no repeat of this call will be answered better."""
+    """The embedder or the LLM answered, and repeating the call would not give a better answer."""
 
     code = "provider_bad_reply"
 
@@ -252,13 +252,13 @@ class ProviderError(DependencyError):
 
 
 class ProviderAuthError(ProviderError):
-    """The provider does not take our key (its 401 and 403)."""
+    """The provider rejected our key (401 and 403)."""
 
     code = "provider_auth_failed"
 
 
 class ProviderRequestError(ProviderError):
-    """The provider refuses what it was asked (its 4xx but those of key and load); `status` is what it said."""
+    """The provider refused the request with `status`: any 4xx that is not about the key or the load."""
 
     code = "provider_bad_request"
 
@@ -268,13 +268,13 @@ class ProviderRequestError(ProviderError):
 
     @property
     def blames_input(self) -> bool:
-        """Whether the text itself is refused (400, 413, 422), not the address or the model."""
+        """Whether the provider refused the text itself (400, 413, 422) rather than the address or the model."""
         return self.status in {400, 413, 422}
 
 
 class EmbedderReplyError(ProviderError):
-    """The embedding service's reply is not what was asked for: no vectors, or others than the index holds."""
+    """The embedding service's reply has no vectors, or vectors that do not fit the index."""
 
 
 class LlmReplyError(ProviderError):
-    """The LLM's reply stays invalid after one repair."""
+    """The LLM's reply is still invalid after one attempt to repair it."""

@@ -1,8 +1,8 @@
-"""The lines of an export: one JSON object a line, the same bytes for the same ledger, without the tenant's name.
+"""The lines of an export: one JSON object per line. The same ledger gives the same bytes; no line names the tenant.
 
 {"format": "forgetless-events", "version": 1}
-{"type": "job", …, "messages": […]}       newest first; raw messages give context when the index is rebuilt
-{"type": "event", "kind": "ADD", "memory": {…}}   memory after memory, oldest first, each by version
+{"type": "job", …, "messages": […]}       newest first; messages are the context when the index is rebuilt
+{"type": "event", "kind": "ADD", "memory": {…}}   by memory, the oldest first, and then by version
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from forgetless.domain.scope import Scope
 
 __all__ = ["HEADER", "event_line", "header_line", "is_header", "job_line", "parse_line", "read_record"]
 
-#: What the first line says.
+#: The content of the first line.
 HEADER = {"format": "forgetless-events", "version": 1}
 
 
 def is_header(record: Mapping[str, Any]) -> bool:
-    """Whether this is the first line of an export; raises InvalidRequestError for one of a later version."""
+    """Whether this is the first line of an export; raises InvalidRequestError for an unknown version."""
     if record.get("format") != HEADER["format"]:
         return False
     if record.get("version") != HEADER["version"]:
         raise InvalidRequestError(
-            f"this export has version {record.get('version')!r} and this Forgetless reads {HEADER['version']}: "
-            "import it with the Forgetless that wrote it, or a later one"
+            f"this export has version {record.get('version')!r}, but this Forgetless reads {HEADER['version']}: "
+            "import it with the Forgetless that wrote it or a later one"
         )
     return True
 
@@ -42,12 +42,12 @@ def header_line() -> bytes:
 
 
 def event_line(event: Event) -> bytes:
-    """One event; where it has no id (older data), the one that an import would give it."""
+    """The line of one event. An event without an id (older data) gets the id that an import would give it."""
     return _line(_event_record(identified(event)))
 
 
 def identified(event: Event) -> Event:
-    """The event with an id: its own, otherwise a digest of its line."""
+    """The event with an id: its own, or a digest of its line when it has none."""
     if event.memory.event_id:
         return event
     return replace(event, memory=replace(event.memory, event_id=line_event_id(_line(_event_record(event)))))
@@ -58,7 +58,7 @@ def _event_record(event: Event) -> dict[str, Any]:
 
 
 def job_line(job: Job, messages: Sequence[Message]) -> bytes:
-    """One job with those of its raw messages that are still there."""
+    """The line of one job, with those of its raw messages that still exist."""
     body: dict[str, Any] = {"type": "job", "id": job.id, "scope": job.scope.ids(), "state": job.state.value}
     for one in fields(Job):
         if one.name not in {"id", "scope", "state"}:
@@ -69,7 +69,7 @@ def job_line(job: Job, messages: Sequence[Message]) -> bytes:
 
 
 def parse_line(line: bytes | str) -> Any:
-    """The JSON of a line; raises InvalidRequestError."""
+    """The value of a line of JSON; raises InvalidRequestError when it is not JSON."""
     try:
         return json.loads(line)
     except ValueError as error:
@@ -77,7 +77,7 @@ def parse_line(line: bytes | str) -> Any:
 
 
 def read_record(tenant: str, record: Mapping[str, Any]) -> Event | tuple[Job, list[Message]]:
-    """What a line holds, as the tenant's own; raises InvalidRequestError for what no export has written."""
+    """The event or job of a line, for this tenant; raises InvalidRequestError for a line that no export writes."""
     try:
         if record["type"] == "event":
             return identified(Event(EventKind(record["kind"]), _memory(tenant, record["memory"])))
@@ -155,11 +155,11 @@ def _line(record: Mapping[str, Any]) -> bytes:
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), default=_plain)
     try:
         return text.encode() + b"\n"
-    except UnicodeEncodeError:  # a lone surrogate: only an escape can carry it
+    except UnicodeEncodeError:  # a lone surrogate, which only an escape sequence can represent
         return json.dumps(record, separators=(",", ":"), default=_plain).encode("ascii") + b"\n"
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"an export cannot hold {type(value).__name__}")
+    raise TypeError(f"an export cannot contain {type(value).__name__}")

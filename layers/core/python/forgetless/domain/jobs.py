@@ -1,4 +1,4 @@
-"""Job: one accepted add that runs now or later; mem0's event endpoints show it."""
+"""Job: one accepted add that runs now or later. mem0's event endpoints show it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from forgetless.domain.times import seconds_between, wait_s
 
 __all__ = ["Job", "JobState", "job_id_for"]
 
-#: The namespace of ids that are derived from a tenant and an Idempotency-Key.
+#: The namespace of ids derived from a tenant and an Idempotency-Key.
 _NAMESPACE = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000001")
 
 
 def job_id_for(tenant: str, idempotency_key: str | None) -> str:
-    """A new job's id; the same tenant and Idempotency-Key always give the same one."""
+    """A new job's id; the same tenant and Idempotency-Key always give the same id."""
     if idempotency_key is None:
         return str(uuid.uuid4())
     return str(uuid.uuid5(_NAMESPACE, f"{tenant}\x00{idempotency_key}"))
 
 
 class JobState(StrEnum):
-    """Where a job stands; mem0's own words."""
+    """The state of a job, in mem0's own words."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -36,7 +36,7 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One add: what was asked (`request`: metadata, prompt, expiration_date, infer …) and how it ended."""
+    """One add: what was requested (`request`: metadata, prompt, expiration_date, infer …) and how it ended."""
 
     id: str
     scope: Scope
@@ -45,12 +45,12 @@ class Job:
     updated_at: str
     request: Mapping[str, Any] = field(default_factory=dict)
     attempts: int = 0
-    #: Who runs it, and until when (a timestamp); an expired lease may be taken over.
+    #: The worker that runs it, and the time until which it may; after that another worker may take it over.
     lease_owner: str | None = None
     lease_until: str | None = None
     started_at: str | None = None
     completed_at: str | None = None
-    #: The answer's `results`, by memory ids only: texts are read from the ledger when shown.
+    #: The `results` of the answer with memory ids only: texts are read from the ledger when they are shown.
     results: tuple[Mapping[str, Any], ...] = ()
     error: str | None = None
 
@@ -61,23 +61,23 @@ class Job:
 
     @property
     def finished(self) -> bool:
-        """Whether it has ended, well or not."""
+        """Whether it has ended, successfully or not."""
         return self.state in {JobState.SUCCEEDED, JobState.FAILED}
 
     def claimable(self, now: str) -> bool:
-        """Whether a worker may take it: it waits, or its worker's lease has expired."""
+        """Whether a worker may take it: it is waiting, or its worker's lease has expired."""
         if self.finished:
             return False
         return self.state is JobState.PENDING or self.lease_until is None or self.lease_until <= now
 
     def held_s(self, now: str) -> int:
-        """Whole seconds until its worker's claim ends, at least 1; 0 when nobody holds it."""
+        """Whole seconds until its worker's claim expires, at least 1; 0 when no worker holds it."""
         if self.finished or self.claimable(now) or self.lease_until is None:
             return 0
         return wait_s(now, self.lease_until, at_most=seconds_between(self.updated_at, self.lease_until))
 
     def claimed(self, *, owner: str, now: str, until: str) -> Job:
-        """The job RUNNING for `owner`, one attempt more."""
+        """The job in state RUNNING for `owner`, with one more attempt."""
         return replace(
             self,
             state=JobState.RUNNING,
@@ -89,16 +89,16 @@ class Job:
         )
 
     def stands_as(self, seen: Job) -> bool:
-        """Whether nobody has moved it since it was seen so: state, claim, attempts and time are the same."""
+        """Whether it is unchanged since it was read as `seen`: state, claim, attempts and time are the same."""
         return self._standing() == seen._standing()
 
     def _standing(self) -> tuple[JobState, str | None, str | None, int, str]:
         return (self.state, self.lease_owner, self.lease_until, self.attempts, self.updated_at)
 
     def ends_with(self, done: Job) -> bool:
-        """Whether `done` may stand in this job's place as its end; False when it has ended already.
+        """Whether `done` may replace this job as its end; False when the job has already ended.
 
-        Raises LeaseLostError when the job is no longer that worker's.
+        Raises LeaseLostError when another worker holds the job.
         """
         if self.lease_owner != done.lease_owner:
             wait = max(1, self.held_s(done.updated_at))

@@ -1,4 +1,4 @@
-"""API keys: random 256 bits, of which only the hash is stored; what a key may do, and whose memories it may touch."""
+"""API keys: what a key may do, and for which users. A key is 256 random bits, of which only a hash is stored."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ __all__ = ["PREFIX_CHARS", "ApiKey", "Role", "key_hash", "key_prefix", "new_key"
 
 #: Marks a key as ours in logs and secret scanners.
 _PREFIX = "fgl_"
-#: How much of a key is shown, so that people recognise it.
+#: How many characters of a key are shown, so that people can recognise it.
 PREFIX_CHARS = 12
-#: Of a shorter key (one that somebody thought up) nothing is shown: the rest could be guessed.
+#: Nothing is shown of a shorter key, which a person has chosen: the rest of it could be guessed.
 _LEAST_CHARS = 32
 _NAMESPACE = uuid.UUID("6d1c8d0c-5d0e-5b8f-9a52-6f4c1a3e7b90")
 
 
 class Role(StrEnum):
-    """What a key may do; each may do what those before it may."""
+    """What a key may do. Each role may also do everything that the roles before it may do."""
 
     READ = "read"
     WRITE = "write"
     ADMIN = "admin"
 
     def allows(self, needed: Role) -> bool:
-        """Whether this role is enough where `needed` is asked for."""
+        """Whether this role is sufficient where `needed` is required."""
         return _RANK[self] >= _RANK[needed]
 
 
@@ -38,7 +38,7 @@ _RANK = {role: rank for rank, role in enumerate(Role)}
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What the ledger knows of a key."""
+    """What the ledger stores about a key."""
 
     hash: str
     tenant: str
@@ -46,23 +46,23 @@ class ApiKey:
     created_at: str
     label: str = ""
     revoked: bool = False
-    #: Its first characters, to recognise it by; "" where they are not known.
+    #: Its first characters, so that people can recognise it; "" when they are unknown.
     prefix: str = ""
-    #: The user ids that it is limited to; none: all of the tenant.
+    #: The user ids that it is limited to; empty means all users of the tenant.
     users: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
-        """The name by which it is listed and revoked; says nothing about the key."""
+        """The id by which it is listed and revoked; it reveals nothing about the key."""
         return str(uuid.uuid5(_NAMESPACE, self.hash))
 
     @property
     def admin(self) -> bool:
-        """Whether it may touch all of the tenant at once."""
+        """Whether it has the role ADMIN, which may act on all data of the tenant at once."""
         return self.role is Role.ADMIN
 
     def record(self) -> dict[str, Any]:
-        """Everything but the hash as plain JSON, for a store to keep."""
+        """Everything except the hash as plain JSON, for storage."""
         return {
             "tenant": self.tenant,
             "role": str(self.role),
@@ -75,13 +75,13 @@ class ApiKey:
 
     @classmethod
     def from_record(cls, hash_: str, record: Mapping[str, Any]) -> ApiKey:
-        """The key of `record`."""
+        """The key that `record()` described."""
         fields = dict(record)
         return cls(hash_, role=Role(fields.pop("role")), users=tuple(fields.pop("users", ())), **fields)
 
 
 def new_key() -> str:
-    """A fresh key."""
+    """A new random key."""
     return _PREFIX + secrets.token_urlsafe(32)
 
 
@@ -91,5 +91,5 @@ def key_hash(key: str) -> str:
 
 
 def key_prefix(key: str) -> str:
-    """What may be shown of a key."""
+    """The part of a key that may be shown; "" for a short key."""
     return key[:PREFIX_CHARS] if len(key) >= _LEAST_CHARS else ""

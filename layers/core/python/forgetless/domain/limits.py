@@ -1,6 +1,6 @@
-"""Limits and time budgets that several modules share; what belongs to one module alone stands there.
+"""Limits and time budgets that several modules share; those of only one module are in that module.
 
-`template.yaml` must agree with the times and attempts here; `tests/unit/test_template.py` compares them.
+The times and attempts in `template.yaml` must match these; `tests/unit/test_template.py` compares them.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ __all__ = [
     "TRIES_APART_S",
 ]
 
-#: What a request may spend waiting for an LLM or for its job. The API's functions end after 29 s and the gateway gives
-#: up after 30 s, so that a few seconds are left to store the outcome and to answer.
+#: Seconds that a request may wait for an LLM or for its job. The API's functions end after 29 s and the gateway gives
+#: up after 30 s, so a few seconds are left to store the result and to answer.
 REQUEST_S = 25.0
-#: What a queue's worker may spend on one job. Its function does one job in an invocation and ends after 90 s.
+#: Seconds that the worker may spend on one job. Its function does one job per invocation and ends after 90 s.
 JOB_S = 75.0
-#: How long after its deadline a writer's lease and a job's claim still hold, for the append and the index. With JOB_S
-#: it makes the 90 s of the worker's function: when the lease ends, no worker is left that could write under it.
+#: Seconds that a writer's lease and a job's claim remain valid after the deadline, for the append and the index.
+#: Together with JOB_S these are the 90 s of the worker's function, so no worker can write after its lease has ended.
 LEASE_MARGIN_S = 15.0
-#: A job that failed this often is given up. The queue gives up its message as often (`maxReceiveCount`).
+#: A job fails for good after this many attempts. The queue's `maxReceiveCount` is the same number.
 MOST_ATTEMPTS = 5
-#: Seconds from a try that failed to the next one: the queue's visibility timeout, which AWS wants to be at least six
-#: times the worker's.
+#: Seconds from a failed attempt to the next one. It is the queue's visibility timeout, which AWS recommends to be at
+#: least six times the timeout of the worker's function.
 TRIES_APART_S = 540.0
 
-#: Requests that one server process works on at once; more wait. It is the size of both pools of threads: the one that
-#: runs endpoints, and the one for the word search beside each of them.
+#: How many requests a server process handles at once; others wait. Two thread pools have this size: the one that runs
+#: endpoints, and the one that runs the word search of each request.
 CONCURRENT_REQUESTS = 32
 
-#: The most memories that a search or list returns, in every dialect.
+#: The largest number of memories that a search or list returns, in every dialect.
 MAX_TOP_K = 1000
-#: Milvus returns no row beyond this one in a single query (offset + limit).
+#: Milvus' limit for offset + limit in one query.
 MOST_INDEX_RESULTS = 16_384
-#: Webhooks of a tenant. Every change of a memory reads all of them, so registering stops where reading does.
+#: The largest number of webhooks of a tenant. Every change of a memory reads all of them.
 MOST_WEBHOOKS = 100
-#: Whole numbers that JSON columns of Milvus can hold and compare. Larger ones are refused or not indexed.
+#: The integers that JSON columns in Milvus can store and compare. Others are refused or not indexed.
 INT64 = range(-(2**63), 2**63)

@@ -1,4 +1,4 @@
-"""Memory, event and message: what the ledger keeps of what agents say."""
+"""Memory, event and message: what the ledger stores of the conversations of agents."""
 
 from __future__ import annotations
 
@@ -29,37 +29,37 @@ __all__ = [
     "text_hash",
 ]
 
-#: Memory ids are UUIDs; this finds them in a stored answer, which goes when a memory that it names is deleted.
+#: Finds memory ids (UUIDs) in a stored answer. The answer is erased when a memory named in it is deleted.
 MEMORY_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def text_hash(text: str) -> str:
-    """The md5 hex of a text: mem0's `hash` field, and the key of deduplication (not security)."""
+    """The MD5 of a text in hex: mem0's `hash` field, and the key for deduplication. It is not used for security."""
     return hashlib.md5(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
 
 
 def memory_id(job_id: str, position: int) -> str:
-    """The deterministic id of the memory at `position` of a job, so that doing a job twice stores it once."""
+    """The deterministic id of the memory at `position` of a job, so that a job that is done twice stores it once."""
     return str(uuid.uuid5(uuid.UUID(job_id), str(position)))
 
 
-#: How an event id begins that is a digest of an imported line; it would confirm a guess at erased words.
+#: The prefix of event ids that are digests of an imported line. Such an id would confirm a guess at erased text.
 LINE_EVENT = "line:"
 
 
 def line_event_id(line: bytes) -> str:
-    """The id of an event that was imported without one: the same line gives the same id."""
+    """The id for an imported event that has none; the same line gives the same id."""
     return LINE_EVENT + hashlib.sha256(line).hexdigest()
 
 
 def job_event_id(job_id: str, name: str | int) -> str:
-    """The id of an event that a job causes; `name` tells it from the job's others (a position, or a memory's id)."""
+    """The id of an event caused by a job; `name` (a position or a memory's id) distinguishes the events of the job."""
     return f"{job_id}:{name}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class MessageRef:
-    """Where a raw message stands: the job that brought it and its place there."""
+    """Identifies a raw message by its job and its position in that job."""
 
     job_id: str
     position: int
@@ -67,7 +67,7 @@ class MessageRef:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One raw message of a conversation, kept for context and for repeating an extraction."""
+    """One raw message of a conversation, stored as context and so that an extraction can be repeated."""
 
     ref: MessageRef
     scope: Scope
@@ -79,7 +79,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenFields:
-    """What an add may say of each memory that comes of it, beside the words: the fields that are `given`."""
+    """The fields besides the text that an add may set on each memory it creates: those marked `given` in the table."""
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     expiration_date: str | None = None
@@ -88,9 +88,9 @@ class GivenFields:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """One remembered statement as of one version; every change makes the next version.
+    """One version of a remembered statement; every change makes the next version.
 
-    What storing, the index, filters and answers make of each field stands in domain/memory_fields.py.
+    domain/memory_fields.py says how each field is stored, indexed, filtered and shown in answers.
     """
 
     id: str
@@ -107,24 +107,24 @@ class Memory:
     attributed_to: str | None = None
     categories: tuple[str, ...] = ()
     expiration_date: str | None = None
-    #: True for a fact that an LLM extracted: unique by text within its exact scope while it lives.
+    #: True for a fact that an LLM extracted: its text is unique among the live memories of its exact scope.
     extracted: bool = False
-    #: Raw messages whose words the index row carries beside the text (what was said before, or its sources).
+    #: Raw messages whose text the index row contains besides the memory's own: the context, or the sources.
     context: tuple[MessageRef, ...] = ()
-    #: Raw messages that say what it says; they go with it when it is deleted.
+    #: Raw messages with the same statement; they are deleted together with the memory.
     sources: tuple[MessageRef, ...] = ()
     superseded_by: str | None = None
     deleted: bool = False
-    #: Nobody may change it; it can only be deleted.
+    #: It cannot be changed, only deleted.
     immutable: bool = False
-    #: When the service heard of it, where `created_at` is an earlier time that the client gave; None: the same.
+    #: When the service received it, if the client gave an earlier `created_at`; None means at `created_at`.
     recorded_at: str | None = None
-    #: The event that made this version. It tells a repeat from another writer's change; "" in older data.
+    #: The event that made this version. It distinguishes a repeat from another writer's change; "" in older data.
     event_id: str = ""
 
     @property
     def hash(self) -> str:
-        """md5 hex of the text."""
+        """The MD5 of the text in hex."""
         return text_hash(self.text)
 
     @property
@@ -133,34 +133,35 @@ class Memory:
         return not self.deleted and self.superseded_by is None
 
     def next_version(self, at: str, *, event_id: str, **changes: Any) -> Memory:
-        """The following version with `changes`, made by the event `event_id`.
+        """The next version, with `changes`, made by the event `event_id`.
 
-        It is updated at `at`, or just after the last update where the clock has run backwards since.
+        Its `updated_at` is `at`, or just after the last update if the clock has gone back since then.
         """
         updated_at = max(at, just_after(self.updated_at))
         return replace(self, version=self.version + 1, updated_at=updated_at, event_id=event_id, **changes)
 
     def pending_since(self, *, contested: bool) -> str:
-        """Since when the index misses this version.
+        """Since when the index lacks this version.
 
-        A microsecond late where the version before was pending still (`contested`): then its writer may write a row of
-        it yet, and die before taking it out, so that only sweep, who comes later, may call this memory indexed.
+        If the version before was still pending (`contested`), the time is one microsecond later. In that case the
+        writer of that version may still write its row and die before it removes the row, so only sweep, which runs
+        later, may mark this memory as indexed.
         """
         return just_after(self.updated_at) if contested else self.updated_at
 
     def tombstone(self, at: str, *, event_id: str) -> Memory:
-        """The following version, deleted: text, metadata and context gone, ids and times kept."""
+        """The next version, as a deleted memory: without text, metadata and context, but with ids and times."""
         return self.next_version(at, event_id=event_id).blanked(deleted=True)
 
     def blanked(self, *, deleted: bool) -> Memory:
-        """This version without its words, and without an event id that is a digest of them."""
+        """This version without its text, and without an event id that is a digest of the text."""
         event_id = "" if self.event_id.startswith(LINE_EVENT) else self.event_id
         erased = {one.name: one.empty() for one in STORED if one.erased}
         return replace(self, **erased, deleted=deleted, event_id=event_id)
 
 
 class EventKind(StrEnum):
-    """What happened to a memory; mem0's own words."""
+    """What happened to a memory, in mem0's own words."""
 
     ADD = "ADD"
     UPDATE = "UPDATE"
@@ -169,18 +170,18 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the ledger: what happened, and the memory after it (its version orders the events)."""
+    """One event in the ledger: what happened, and the memory after it. The memory's version orders its events."""
 
     kind: EventKind
     memory: Memory
 
 
 def is_repeat(held: Event, asked: Event, *, erased: bool) -> bool:
-    """Whether `asked` is the event `held`, which stands at its version already, sent once more.
+    """Whether `asked` repeats `held`, the event that the ledger already has at the same version.
 
-    Events are told apart by id; the same id with another content is no repeat either. Where one has no id (older
-    data), kind, job and content must agree. Once the words are `erased`, an event with the same id is a repeat, and
-    of those without an id an ADD of the same job.
+    Two events are the same when their ids and their contents are equal. If one of them has no id (older data), kind,
+    job and content must be equal. Once the text is `erased`, contents cannot be compared: then an event with the
+    same id is a repeat, and among events without an id an ADD of the same job is one.
     """
     mine, theirs = asked.memory, held.memory
     identified = bool(mine.event_id and theirs.event_id)
@@ -194,5 +195,5 @@ def is_repeat(held: Event, asked: Event, *, erased: bool) -> bool:
 
 
 def _content(memory: Memory) -> Memory:
-    """The memory without its times, and without what the index adds or the id says: a repeat may differ in these."""
+    """The memory without its times, index data and event id, in all of which a repeat may differ."""
     return replace(memory, created_at="", updated_at="", recorded_at=None, context=(), event_id="")

@@ -1,7 +1,7 @@
-"""The fields of a memory in one table, from which storing, exporting, indexing, filtering and answering take theirs.
+"""The table of a memory's fields, which storage, export, index, filters and answers all use.
 
-A test compares the table with the dataclass `Memory`. docs/architecture.md ("Adding a field to a memory") says which
-other files a new field needs, in order.
+A test compares the table with the dataclass `Memory`. docs/architecture.md ("Adding a field to a memory") lists the
+other files that a new field needs, in order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class Kind(Enum):
-    """What a field holds, which decides how it is written as JSON and how a filter compares it."""
+    """The type of a field. It decides how the field is written as JSON and how a filter compares it."""
 
     #: Text that is never null.
     STRING = auto()
@@ -48,7 +48,7 @@ class Kind(Enum):
     SCOPE = auto()
 
 
-#: What stands for "no value" where that is not None.
+#: The values that mean "no value" for the kinds where that is not None.
 _EMPTY: Mapping[Kind, Callable[[], Any]] = {
     Kind.STRING: str,
     Kind.NUMBER: int,
@@ -60,7 +60,7 @@ _EMPTY: Mapping[Kind, Callable[[], Any]] = {
 
 
 class Dialect(Flag):
-    """The three interfaces. Filters of MCP are those of the self-hosted dialect."""
+    """The three interfaces. MCP uses the filters of the self-hosted dialect."""
 
     NONE = 0
     SELFHOSTED = auto()
@@ -71,39 +71,39 @@ class Dialect(Flag):
 
 @dataclass(frozen=True, slots=True)
 class MemoryField:
-    """One field, and who reads it."""
+    """One field, and what uses it."""
 
     name: str
     kind: Kind
     _: KW_ONLY
-    #: Whether an erasure removes the value because it may tell what the memory said.
+    #: Whether an erasure removes the value because it may reveal the memory's text.
     erased: bool
-    #: Whether every memory has a value, so that `Memory` has no default for it.
+    #: Whether every memory has a value. `Memory` then has no default for it.
     required: bool = False
-    #: False for what is computed from other fields.
+    #: False for a field that is computed from other fields.
     stored: bool = True
-    #: Where an add may set it: it goes from the body into the job's request, and from there to each memory.
+    #: The dialects in which an add may set it. It goes from the body to the job's request, and then to each memory.
     given: Dialect = Dialect.NONE
     #: Its text column in the index. A new column needs a new version in COLUMNS. A filter on a field without a column
-    #: is applied only to what the index has found.
+    #: is applied only to the candidates that the index returned.
     column: str = ""
-    #: Where a filter may name it.
+    #: The dialects whose filters may name it.
     filtered: Dialect = Dialect.NONE
-    #: Where answers show it as it is, under its own name. What a dialect shows in a form or under a name of its own
-    #: is written out in its serialize.py.
+    #: The dialects whose answers show it unchanged and under its own name. What a dialect shows in another form or
+    #: under another name is in its serialize.py.
     label: Dialect = Dialect.NONE
-    #: Whether a property of a schema export (service/transfer/schema_shape.py) with this name gets it.
+    #: Whether it fills a property of the same name in a schema export (service/transfer/schema_shape.py).
     shaped: bool = False
 
     def empty(self) -> Any:
-        """What the field holds when it has no value."""
+        """The value of the field when it has none."""
         make = _EMPTY.get(self.kind)
         return None if make is None else make()
 
 
 _FILTERS = Dialect.SELFHOSTED | Dialect.PLATFORM
 
-#: In the order of the dataclass, which is the order of an export's lines.
+#: All fields in the order of the dataclass, which is their order in the lines of an export.
 FIELDS = (
     MemoryField(
         "id",
@@ -175,7 +175,7 @@ FIELDS = (
     MemoryField("deleted", Kind.FLAG, erased=False),
     MemoryField("immutable", Kind.FLAG, erased=False, given=Dialect.PLATFORM, label=Dialect.PLATFORM),
     MemoryField("recorded_at", Kind.TIME, erased=False),
-    # An event id that is a digest of the words goes with them: see Memory.blanked.
+    # An event id that is a digest of the text is erased with it: see Memory.blanked.
     MemoryField("event_id", Kind.STRING, erased=False),
 )
 
@@ -184,7 +184,7 @@ STORED = tuple(field for field in FIELDS if field.stored)
 #: The fields that an add can set.
 GIVEN = tuple(field for field in FIELDS if field.given)
 
-#: The text columns of the index, by version: never change a version that was released, add the next one. Milvus
+#: The text columns of the index, by version. Never change a released version; add a new one. Milvus
 #: cannot add a column to a collection, so a new version means a new collection, which a reindex fills.
 COLUMNS: Mapping[int, tuple[str, ...]] = {
     1: (
@@ -202,14 +202,14 @@ COLUMNS_VERSION = max(COLUMNS)
 
 
 def given_fields(request: Mapping[str, Any]) -> dict[str, Any]:
-    """What a job's request says of each memory that comes of it, by field."""
+    """The fields that a job's request sets on each memory it creates."""
     return {field.name: request.get(field.name, field.empty()) for field in GIVEN}
 
 
 def labels(dialect: Dialect, *first: str, apart: Collection[str] = ()) -> tuple[str, ...]:
-    """The fields that a dialect shows as they are: `first` in its own order, then the others of the table.
+    """The fields that a dialect shows unchanged: `first` in the given order, then the others in the table's order.
 
-    Those `apart` are left out: the dialect shows them at another place.
+    Fields in `apart` are left out, because the dialect shows them elsewhere.
     """
     others = [field.name for field in FIELDS if dialect in field.label and field.name not in {*first, *apart}]
     return (*first, *others)

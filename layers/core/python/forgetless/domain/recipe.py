@@ -1,4 +1,4 @@
-"""The index recipe: which texts stand for a memory in the index. A new recipe is a new version and collection."""
+"""The index recipe: which texts represent a memory in the index. A change needs a new version and collection."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ __all__ = [
     "word_text",
 ]
 
-#: Part of the collection's name: rows of two recipes never mix.
+#: Part of the collection's name, so that rows of two recipes never mix.
 RECIPE_VERSION = 2
 
-#: A shorter text takes its meaning from what was said just before.
+#: A text below this length depends on what was said just before, so it is indexed with its context.
 SHORT_TEXT_CHARS = 350
-#: What counts of a long text.
+#: How much of a long text is indexed.
 LONG_TEXT_CHARS = 1200
-#: What counts of each previous message for the words.
+#: How much of each previous message counts for the words.
 CONTEXT_CHARS = 200
-#: How often a short text stands in its own words, so that context does not drown it.
+#: How often a short text is repeated among its words, so that its context does not outweigh it.
 TEXT_WEIGHT = 3
-#: What stands for a text without a word: embedding services refuse empty input.
+#: Replaces a text that is empty, because embedding services refuse empty input.
 EMPTY = "-"
-#: How much each previous message counts for the vector, the nearest first; as many count for the words.
+#: The weight of each previous message in the vector, the nearest first. As many messages count for the words.
 CONTEXT_WEIGHTS = (0.5, 0.25)
-#: The cosine from which two vectors count as one: an int8 model rounds a text by what else is in its batch.
+#: From this cosine on, two vectors count as equal: an int8 model rounds a text differently in different batches.
 SAME_COSINE = 0.99
 
 
@@ -41,10 +41,11 @@ def is_short(text: str) -> bool:
 
 
 def embedding_texts(text: str, previous: Sequence[str]) -> list[str]:
-    """The texts whose vectors `combine` makes one of: the text, then what was said before it, the nearest first.
+    """The texts whose vectors `combine` combines: the text itself, then the messages before it, the nearest first.
 
-    Each stands alone, so that a message is embedded in the same words as context and as a memory of its own: texts
-    joined with their context were found no better (recall@10 on LoCoMo .801, these .800) and cost twice the tokens.
+    Each is embedded separately, so that a message has the same vector as context and as a memory of its own. Texts
+    joined with their context were not found better (recall@10 on LoCoMo: 0.801 joined, 0.800 separate) and cost twice
+    the tokens.
     """
     if not text.strip():
         return [EMPTY]
@@ -55,7 +56,7 @@ def embedding_texts(text: str, previous: Sequence[str]) -> list[str]:
 
 
 def word_text(text: str, previous: Sequence[str]) -> str:
-    """The text whose words BM25 sees."""
+    """The text whose words BM25 indexes."""
     if not is_short(text):
         return text[:LONG_TEXT_CHARS]
     recent = [message[:CONTEXT_CHARS] for message in previous[-len(CONTEXT_WEIGHTS) :]]
@@ -63,9 +64,9 @@ def word_text(text: str, previous: Sequence[str]) -> str:
 
 
 def combine(vectors: Sequence[Sequence[float]]) -> list[float]:
-    """The vector of a memory from those of its `embedding_texts`: their weighted sum at norm 1.
+    """The vector of a memory: the weighted sum of the vectors of its `embedding_texts`, scaled to norm 1.
 
-    A sum without direction gives the text's own vector.
+    If the sum is zero, the result is the text's own vector.
     """
     if len(vectors) == 1:
         return list(vectors[0])
@@ -77,7 +78,7 @@ def combine(vectors: Sequence[Sequence[float]]) -> list[float]:
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    """The cosine of two vectors of the same length; 0.0 when one of them is zero."""
+    """The cosine of two vectors of the same dimension; 0.0 when one of them is zero."""
     norms = math.hypot(*one) * math.hypot(*other)
     return sum(map(mul, one, other)) / norms if norms else 0.0
 

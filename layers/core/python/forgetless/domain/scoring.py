@@ -1,4 +1,4 @@
-"""Scores: absolute and in 0..1, so that a threshold means something whatever else was found."""
+"""Scores from 0 to 1. A score does not depend on the other results, so a threshold has a fixed meaning."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 __all__ = ["BM25_MIDPOINT", "Candidate", "fuse", "saturate"]
 
-#: The BM25 score that counts one half; about what two rare words give.
+#: The BM25 score that is mapped to one half; about the score of two rare words.
 BM25_MIDPOINT = 10.0
-#: The share of the words in the score: exact identifiers must win against similar texts.
+#: The weight of the words in the score, so that exact identifiers rank above merely similar texts.
 WORD_WEIGHT = 0.5
 
 
 @dataclass(slots=True)
 class Candidate:
-    """One row that a retriever found, with what each retriever says of it (0 and None: not found)."""
+    """One row that a retriever found, with the score of each retriever (0 or None when it did not find the row)."""
 
     memory_id: str
     version: int
@@ -25,18 +25,18 @@ class Candidate:
 
     @property
     def score(self) -> float:
-        """The fused score in 0..1."""
+        """The fused score, from 0 to 1."""
         return fuse(self.cosine, self.bm25)
 
 
 def saturate(bm25: float) -> float:
-    """A BM25 score in 0..1; it softens what other tenants' rows do to BM25's statistics."""
+    """A BM25 score mapped to 0..1, which reduces the influence of other tenants' rows on BM25's statistics."""
     return bm25 / (bm25 + BM25_MIDPOINT) if bm25 > 0 else 0.0
 
 
 def fuse(cosine: float, bm25: float) -> float:
     """(1 - w) · max(0, cosine) + w · b / (b + c)."""
-    # Written out: hundreds of rows are scored for each search, and calls cost more than the sum.
+    # Written inline: each search scores hundreds of rows, and function calls would cost more than the arithmetic.
     score = (1 - WORD_WEIGHT) * cosine if cosine > 0.0 else 0.0
     if bm25 > 0.0:
         score += WORD_WEIGHT * bm25 / (bm25 + BM25_MIDPOINT)

@@ -1,4 +1,4 @@
-"""Times: ISO-8601 UTC with six decimals, so that text order is time order."""
+"""Times: ISO-8601 text in UTC with six decimals, so that sorting the text sorts by time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{8}", re.ASCII)
 
 
 def timestamp(moment: datetime) -> str:
-    """`moment` (aware) as the fixed-width text that the ledger, the index and the wire carry."""
+    """An aware `moment` as the fixed-width text that the ledger, the index and the APIs use."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def later(time: str, seconds: float) -> str:
-    """The timestamp `seconds` after `time` (before it when negative)."""
+    """The timestamp `seconds` after `time`, or before it when `seconds` is negative."""
     return timestamp(datetime.fromisoformat(time) + timedelta(seconds=seconds))
 
 
@@ -37,14 +37,14 @@ def seconds_between(start: str, end: str) -> float:
 
 
 def wait_s(now: str, end: str, *, at_most: float) -> int:
-    """Whole seconds until `end`, at least 1; at most `at_most`, should another machine's clock be far ahead."""
+    """Whole seconds until `end`, at least 1, and at most `at_most` in case another machine's clock is far ahead."""
     return max(1, math.ceil(min(seconds_between(now, end), at_most)))
 
 
 def read_time(text: str) -> str:
-    """The timestamp that ISO-8601 text means: UTC without an offset, the end of the day for a date alone.
+    """The timestamp of ISO-8601 text. Without an offset it is in UTC; a date alone means the end of that day.
 
-    Raises ValueError. A blank before the offset is the plus that a query string has lost.
+    A blank before the offset is read as a plus sign, because query strings turn "+" into a blank. Raises ValueError.
     """
     text = _LOST_PLUS.sub(r"+\1", text.strip())
     moment = datetime.fromisoformat(text)
@@ -53,7 +53,7 @@ def read_time(text: str) -> str:
     try:
         return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except OverflowError:
-        raise ValueError(f"{text!r} is no time of the calendar") from None
+        raise ValueError(f"{text!r} is not a valid date or time") from None
 
 
 def date_of(time: str) -> str:

@@ -1,4 +1,4 @@
-"""Deliveries: which events a webhook has still to be told of, and what became of each attempt."""
+"""Deliveries: which events must still be sent to a webhook, and how each attempt ended."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ __all__ = ["ATTEMPTS_KEPT", "DELIVERY", "RETRY_DELAYS_S", "Attempt", "Delivery",
 
 #: The kind of these documents.
 DELIVERY = "webhook_delivery"
-#: Seconds from one failed attempt to the next; the last one repeats.
+#: Seconds from one failed attempt to the next; the last number repeats.
 RETRY_DELAYS_S = (60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0)
-#: The log keeps the newest attempts.
+#: How many attempts the log keeps: the newest ones.
 ATTEMPTS_KEPT = 10
 
 
 @dataclass(frozen=True, slots=True)
 class EventRef:
-    """An event, by where it stands in the ledger: words are read when they are sent, so an erasure reaches them."""
+    """The place of an event in the ledger. Its text is read only when it is sent, so an erased text is never sent."""
 
     memory_id: str
     version: int
     event_id: str = ""
 
     def names(self, memory: Memory) -> bool:
-        """Whether the memory, as it stands at this place, is what was announced.
+        """Whether `memory`, which the ledger holds at this place, is the version that this delivery announces.
 
-        If another writer was first, whoever announced has announced again, or has failed. Older data has no ids.
+        If another writer took the place first, the writer that recorded this delivery has since recorded another
+        one, or has failed. Older data has no event ids and always matches.
         """
         return not self.event_id or not memory.event_id or self.event_id == memory.event_id
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt: the status that came back, or why none did."""
+    """One attempt: the HTTP status of the answer, or the reason why there was no answer."""
 
     at: str
     status: int | None
@@ -47,9 +48,9 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Events of one change for one webhook, sent in order; `done` of them have arrived.
+    """The events of one change for one webhook. They are sent in order, and `done` of them have arrived.
 
-    `state` is pending, delivered, or failed (given up: `attempts` say why).
+    `state` is pending, delivered or failed. Failed means that no more attempts follow; `attempts` tell why.
     """
 
     id: str
@@ -65,19 +66,19 @@ class Delivery:
     version: int = 1
 
     def tried(self, attempt: Attempt) -> Delivery:
-        """With one attempt more in the log."""
+        """The delivery with one more attempt in its log."""
         return replace(self, attempts=(*self.attempts, attempt)[-ATTEMPTS_KEPT:])
 
     def retry_delay_s(self) -> float:
-        """Seconds until the next attempt, after `failures` failed ones."""
+        """Seconds until the next attempt, after `failures` failed attempts."""
         return RETRY_DELAYS_S[min(self.failures, len(RETRY_DELAYS_S)) - 1]
 
     def document(self) -> Document:
-        """As the ledger keeps it."""
+        """The document that the ledger stores."""
         body = {
             "webhook_id": self.webhook_id,
             "events": [[one.memory_id, one.version] for one in self.events],
-            # Beside them: the version before this one reads pairs.
+            # A separate list, because the previous release expects pairs in `events`.
             "event_ids": [one.event_id for one in self.events],
             "state": self.state,
             "done": self.done,
@@ -109,5 +110,5 @@ class Delivery:
 
 
 def message_id(webhook_id: str, event: EventRef) -> str:
-    """The header `webhook-id`: the same for every attempt, so that a receiver may know a repeat."""
+    """The header `webhook-id`: the same for every attempt, so that a receiver can recognise a repeat."""
     return "msg_" + uuid.uuid5(uuid.NAMESPACE_OID, f"{webhook_id} {event.memory_id} {event.version}").hex

@@ -1,4 +1,4 @@
-"""Webhooks: who wants to hear of changes, as a document of the ledger, and how a delivery is signed."""
+"""Webhooks: the addresses that receive changes, stored as documents in the ledger, and how deliveries are signed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 #: The kind of these documents.
 WEBHOOK = "webhook"
 
-#: What a client may ask for, in mem0's words; the first three are delivered so far.
+#: The event types that a client may subscribe to, in mem0's words. So far only the first three are delivered.
 EventType = Literal[
     "memory_add",
     "memory_update",
@@ -39,13 +39,13 @@ EventType = Literal[
     "ingest_job_cancelled",
 ]
 
-_SECRET_PREFIX = "whsec_"  # noqa: S105 - how every such secret begins
+_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of every such secret
 _SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """One address of a tenant, and which events it is told of."""
+    """One address of a tenant, and the events that are sent to it."""
 
     id: str
     tenant: str
@@ -55,21 +55,21 @@ class Webhook:
     project_id: str
     created_at: str
     updated_at: str
-    #: As Standard Webhooks writes it: `whsec_` and base64.
+    #: In the form of Standard Webhooks: `whsec_` followed by base64.
     secret: str
     is_active: bool = True
-    #: Since when every attempt has failed (a timestamp); None while it works.
+    #: The time since which every attempt has failed; None while deliveries succeed.
     failing_since: str | None = None
-    #: Why delivery stopped by itself; None when it did not.
+    #: Why deliveries were stopped automatically; None when they were not.
     disabled_reason: str | None = None
 
     def wants(self, kind: EventKind) -> bool:
-        """Whether it is to be told of such an event."""
+        """Whether events of this kind are sent to it."""
         return self.is_active and event_type(kind) in self.event_types
 
 
 def event_type(kind: EventKind) -> str:
-    """mem0's name for an event among the event types of a webhook."""
+    """mem0's event type of a webhook for an event."""
     return f"memory_{kind.value.lower()}"
 
 
@@ -91,7 +91,7 @@ def to_document(webhook: Webhook) -> Document:
 
 
 def from_document(document: Document) -> Webhook:
-    """The webhook that a document of kind WEBHOOK holds."""
+    """The webhook in a document of kind WEBHOOK."""
     body: Mapping[str, Any] = document.body
     return Webhook(
         id=document.id,
@@ -110,12 +110,12 @@ def from_document(document: Document) -> Webhook:
 
 
 def new_secret() -> str:
-    """A fresh signing secret."""
+    """A new random signing secret."""
     return _SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode("ascii")
 
 
 def signature(secret: str, message_id: str, sent_at_s: int, body: bytes) -> str:
-    """The header `webhook-signature` of Standard Webhooks: HMAC-SHA256 over id, time and body.
+    """The header `webhook-signature` of Standard Webhooks: an HMAC-SHA256 of id, time and body.
 
     Raises ValueError when the secret is not base64.
     """

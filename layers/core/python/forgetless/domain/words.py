@@ -1,4 +1,4 @@
-"""Words: how a text becomes the words that BM25 counts; ours, so that every Milvus version ranks alike."""
+"""Words: splits a text into the words that BM25 counts. Ours, so that every Milvus version ranks equally."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["STOP_WORDS", "index_words", "query_words"]
 
-#: Vowel signs and accents that stand as characters of their own; Python counts them as no part of a word.
+#: Vowel signs and accents that are separate characters; Python's \w does not count them as part of a word.
 _MARKS = "".join(
     chr(c) for c in (*range(0x300, 0x1E00), *range(0xA600, 0xAC00)) if unicodedata.category(chr(c))[0] == "M"
 )
 _TOKEN = re.compile(rf"[^\W_](?:[^\W_]|[{_MARKS}])*")
-#: Dropped before folding, so that a Vietnamese "thế" is not taken for "the".
+#: Stop words. They are dropped before accents are, so that the Vietnamese "thế" is not dropped as "the".
 STOP_WORDS = frozenset(
     _TOKEN.findall(
         "a an and are as at be but by for if in into is it no not of on or such that the their then there these they "
@@ -22,18 +22,18 @@ STOP_WORDS = frozenset(
         "why"
     )
 )
-#: Nobody looks for more of a word; blobs of base64 end here.
+#: The longest word that is indexed: nobody searches for longer words, and blobs of base64 are cut here.
 MAX_WORD_CHARS = 128
 
-#: Tokens held together without a space: AB-1234, 2024-05-01, order_17, v1.2. It starts where a word starts: tried
-#: from every letter, one endless word would cost the square of its length.
+#: Tokens joined by punctuation without a space: AB-1234, 2024-05-01, order_17, v1.2. A match starts only where a word
+#: starts, because trying every letter of a very long word would take quadratic time.
 _COMPOUND = re.compile(r"(?<![^\W_])[^\W_]+(?:[-_./:+#@][^\W_]+)+")
 _CONTRACTION = re.compile(r"(?<=\w)['’](?:s|t|m|d|ll|re|ve)\b")
 #: Scripts written without spaces between words: Thai, Lao, Burmese, Khmer, kana and Han.
 _UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
 )
-#: Letters whose mark is part of them: Unicode does not decompose these.
+#: Letters with an integral mark, which Unicode does not decompose.
 _UNMARKED = str.maketrans({"đ": "d", "ø": "o", "ł": "l", "ħ": "h", "ŧ": "t", "ı": "i", "ß": "ss", "æ": "ae", "œ": "oe"})
 
 _local = threading.local()
@@ -41,12 +41,12 @@ _Split = Callable[[str], Iterable[str]]
 
 
 def index_words(text: str) -> list[str]:
-    """The words of a text that is stored, repeats included."""
+    """The words of a text to be indexed, with repeats."""
     return _words(text, unspaced=_letters_and_pairs)
 
 
 def query_words(text: str) -> list[str]:
-    """The words of a question, each once; empty when it has only stop words."""
+    """The words of a query, each once; empty when it has only stop words."""
     return list(dict.fromkeys(_words(text, unspaced=_pairs)))
 
 
@@ -61,7 +61,7 @@ def _words(text: str, *, unspaced: _Split) -> list[str]:
 
 
 def _forms(token: str, unspaced: _Split) -> Iterator[str]:
-    """The token, and beside it what else it is found by."""
+    """The token, and the other forms by which it can be found."""
     if token.isascii():
         yield token
         return
@@ -83,7 +83,7 @@ def _spelled(token: str) -> Iterator[str]:
 
 def _folded(token: str) -> str:
     letters = unicodedata.normalize("NFD", token.translate(_UNMARKED))
-    # Accents only: the marks of other scripts are their vowels.
+    # Only accents are removed: in other scripts the marks are vowels.
     return unicodedata.normalize("NFC", "".join(c for c in letters if not "\u0300" <= c <= "\u036f"))
 
 
@@ -96,7 +96,7 @@ def _letters_and_pairs(run: str) -> Iterable[str]:
 
 
 def _joined(text: str) -> Iterator[str]:
-    """Identifiers with a digit as one word too, so that AB-1234 and AB1234 find each other."""
+    """Identifiers with a digit also as one word, so that AB-1234 and AB1234 match each other."""
     for compound in _COMPOUND.findall(text):
         if any(c.isdigit() for c in compound):
             yield "".join(_TOKEN.findall(compound))[:MAX_WORD_CHARS]
@@ -105,9 +105,9 @@ def _joined(text: str) -> Iterator[str]:
 def _stems(tokens: list[str]) -> list[str]:
     stemmer = getattr(_local, "stemmer", None)
     if stemmer is None:
-        import Stemmer  # noqa: PLC0415 - only who counts words pays for it
+        import Stemmer  # noqa: PLC0415 - imported only when words are counted
 
-        # One for each thread: a stemmer must not be shared.
+        # One stemmer for each thread, because threads must not share one.
         stemmer = _local.stemmer = Stemmer.Stemmer("english")
     stems: list[str] = stemmer.stemWords(tokens)
     return stems

@@ -1,1 +1,1 @@
-"""What the service needs of the world, as Protocols: one small file a port; adapters fulfil them."""
+"""The ports: what the service needs from outside, as Protocols that adapters implement. One file per port."""

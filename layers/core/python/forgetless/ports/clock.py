@@ -1,4 +1,4 @@
-"""The clock port: the only source of now."""
+"""The clock port: the only source of the present time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["Clock"]
 
 
 class Clock(Protocol):
-    """Now, injected so that tests move it."""
+    """The present time. It is injected, so that tests can set it."""
 
     def now(self) -> str:
-        """The present timestamp; never the same twice and never going back within a process."""
+        """The present timestamp. Within a process it is never the same twice and never goes back."""
 
     def monotonic(self) -> float:
         """Seconds for measuring durations."""

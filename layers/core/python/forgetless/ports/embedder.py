@@ -1,4 +1,4 @@
-"""The embedder port: texts to vectors."""
+"""The embedder port: turns texts into vectors."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ __all__ = ["Embedder", "EmbeddingTask"]
 
 
 class EmbeddingTask(StrEnum):
-    """What the vector is for; jina-v3 has an adapter for each, other models ignore it."""
+    """What a vector is used for. jina-v3 has an adapter for each task; other models ignore it."""
 
     QUERY = "retrieval.query"
     PASSAGE = "retrieval.passage"
 
 
 class Embedder(Protocol):
-    """Vectors of L2 norm 1, one dimension per model."""
+    """Gives vectors of L2 norm 1, all of the model's dimension."""
 
     def embed(self, texts: Sequence[str], task: EmbeddingTask, *, tenant: str = "") -> list[list[float]]:
-        """One vector a text, in order; texts beyond the model's length count by their beginning.
+        """One vector per text, in order. Of a text that is too long for the model, only the beginning is embedded.
 
-        With a tenant, the service may keep the vectors for a while, for the next calls of this tenant.
-        Raises EmbedderError when the service does not answer in time, is full or fails, and ProviderError when it
-        refuses the call or answers nonsense, which no repeat cures.
+        With a tenant, the service may cache the vectors for a while for later calls of this tenant.
+        Raises EmbedderError when the service does not answer in time, is overloaded or fails, and ProviderError when
+        it refuses the call or its reply is invalid, in which case a retry does not help.
         """
 
     def ping(self) -> None:

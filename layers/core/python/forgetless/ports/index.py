@@ -1,8 +1,8 @@
-"""The index port: finds ids by vector and by words; it never has the last word.
+"""The index port: finds ids by vector and by words. The ledger always confirms what it finds.
 
-Every method may raise IndexUnavailableError, or IndexDamagedError when it answers but cannot read its own data. Rows
-are immutable: their key is memory id and version. Repeating an insert may leave doubles, which `IndexHits` readers
-ignore (deduplicate by memory id) and `drop` removes.
+Every method may raise IndexUnavailableError, or IndexDamagedError when the index answers but cannot read its own data.
+Rows are immutable: their key is the memory id and version. Repeating an insert may leave duplicate rows. Callers that
+read hits ignore them (they deduplicate by memory id), and `drop` removes them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Hit", "Index", "IndexRow", "RequestIndex"]
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
-    """One version of a memory as the index holds it: its scope and metadata, its vector and its BM25 words."""
+    """One version of a memory in the index: its scope, metadata, vector and BM25 words."""
 
     memory: Memory
     vector: Sequence[float]
@@ -28,7 +28,7 @@ class IndexRow:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A found row: cosine (dense) or the positive BM25 score (words)."""
+    """A row that was found, with its cosine (dense search) or its positive BM25 score (word search)."""
 
     memory_id: str
     version: int
@@ -36,50 +36,50 @@ class Hit:
 
 
 class RequestIndex(Protocol):
-    """What serving a request needs of a collection, which is for one embedding model, dimension and recipe."""
+    """What requests need from a collection. A collection is for one embedding model, dimension and recipe."""
 
     def insert(self, rows: Sequence[IndexRow]) -> None:
-        """Add rows; visible to the next search."""
+        """Add rows; the next search sees them."""
 
     def drop(self, tenant: str, keys: Sequence[tuple[str, int]]) -> None:
-        """Remove these (memory id, version) rows, doubles too; unknown ones are ignored."""
+        """Remove the rows with these (memory id, version) keys, including duplicates; unknown keys are ignored."""
 
     def drop_older(self, tenant: str, memories: Sequence[Memory]) -> None:
-        """Remove each memory's rows of versions below the one given (of all versions when it is not live)."""
+        """Remove the rows of each memory with older versions than the given one (all its rows if it is not live)."""
 
     def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
-        """Up to `limit` rows by cosine, best first, of a superset of what `where` matches: the caller filters again."""
+        """Up to `limit` rows by cosine, the best first. Rows that `where` excludes may be among them: filter again."""
 
     def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
-        """The same by BM25 over prepared words (joined by spaces); empty words find nothing."""
+        """The same by BM25, for prepared words joined by spaces; empty `words` find nothing."""
 
     def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[tuple[str, int]]) -> list[Hit]:
-        """The cosines of just these rows; those that do not exist are left out."""
+        """The cosines of exactly these rows; rows that do not exist are left out."""
 
     def score_words(self, tenant: str, words: str, keys: Sequence[tuple[str, int]]) -> list[Hit]:
-        """The BM25 scores of just these rows; those without a common word may be left out."""
+        """The BM25 scores of exactly these rows; rows without a common word may be left out."""
 
     def vectors(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[float]]:
-        """The vectors of those rows that exist (a change of metadata alone reuses them)."""
+        """The vectors of those rows that exist. A change of metadata alone reuses them."""
 
 
 class Index(RequestIndex, Protocol):
-    """All of it: also what concerns every row of a tenant or of all, for sweep, `check` and `reindex`."""
+    """The whole port: also what concerns all rows of one or all tenants, for sweep, `check` and `reindex`."""
 
     def drop_all(self, tenant: str | None = None) -> None:
-        """Remove every row of the tenant, or everything."""
+        """Remove every row of the tenant, or of all tenants."""
 
     def held(self, tenant: str, keys: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
         """Those of these rows that exist."""
 
     def unchanged(self, tenant: str, rows: Sequence[IndexRow]) -> set[tuple[str, int]]:
-        """Those of these rows that it holds just as given, and once: writing them again would change nothing."""
+        """Those of these rows that exist exactly as given and only once, so that writing them would change nothing."""
 
     def count(self, tenant: str | None = None) -> int:
-        """How many rows the tenant has (or all tenants), doubles counted as often as they are there."""
+        """The number of rows of the tenant (or of all tenants), including duplicates."""
 
     def keys(self, tenant: str, *, limit: int, beyond: str = "") -> list[tuple[str, int]]:
-        """Up to `limit` rows of the tenant whose memory id sorts at or behind `beyond`, in no order; for samples."""
+        """Up to `limit` keys of the tenant's rows with memory ids from `beyond` on, in no order; for samples."""
 
     def ping(self) -> None:
         """Raise IndexUnavailableError unless it answers now."""

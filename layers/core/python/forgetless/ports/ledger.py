@@ -1,8 +1,8 @@
-"""The whole ledger port: what requests do (`forgetless.ports.request_ledger`), and what only operators do.
+"""The whole ledger port: what requests use (`forgetless.ports.request_ledger`), and what only operators use.
 
 Operators are the functions behind the queue and the schedule, the command line, authentication, and an administrator's
-export. What they do concerns keys or all tenants at once, or costs more than a request may cost. SQLite fulfils the
-port on one machine, DynamoDB where the service is deployed.
+export. Their methods concern keys or all tenants at once, or cost more than a request may. SQLite implements the port
+on one machine, DynamoDB in the deployed service.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["EventPage", "Faults", "Inspection", "KeyStore", "Ledger", "Maintenan
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """The whole histories of some memories in order, and the cursor of the next page (None at the end)."""
+    """The complete histories of some memories in order, and the cursor of the next page (None at the end)."""
 
     items: tuple[Event, ...]
     cursor: str | None
@@ -29,7 +29,7 @@ class EventPage:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Live memories, and memories of any state whose index is pending; not `exact`: there are at least so many."""
+    """The numbers of live and of pending memories (in any state). Unless `exact`, there are at least so many."""
 
     live: int
     pending: int
@@ -38,85 +38,85 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What is broken, one sentence each; and in words how much was looked at."""
+    """What is broken, one sentence for each problem, and a description of how much was checked."""
 
     found: tuple[str, ...]
     looked_at: str
 
 
 class Inspection(Protocol):
-    """Looks at the whole store that cost a bounded amount of work, for `forgetless check`."""
+    """Checks of the whole store with a bounded amount of work, for `forgetless check`."""
 
     def tenants(self, *, limit: int) -> tuple[list[str], bool]:
-        """Up to `limit` tenants that have memories, deleted ones too, and whether these are all."""
+        """Up to `limit` tenants that have memories (deleted ones count), and whether these are all tenants."""
 
     def tally(self, tenant: str | None = None, *, limit: int) -> Tally:
-        """How many memories the tenant has (or all tenants); counting ends at about `limit` of them."""
+        """The number of memories of the tenant (or of all tenants); counting stops at about `limit`."""
 
     def sample(self, tenant: str, *, limit: int) -> list[Memory]:
-        """Up to `limit` live memories of the tenant, taken from all over: old ones, new ones, some between."""
+        """Up to `limit` live memories of the tenant: some old, some new and some in between."""
 
     def faults(self, *, seconds: float, thorough: bool = False) -> Faults:
-        """What is broken inside the store itself, looked for during so many seconds.
+        """What is broken inside the store itself; the check stops after the given number of seconds.
 
-        `thorough` reads everything, as an administrator asks for; otherwise what is quick to see. Raises
-        LedgerDamagedError where nothing can be read at all.
+        With `thorough` it reads everything, which only an administrator asks for; otherwise it does the quick checks.
+        Raises LedgerDamagedError when nothing can be read at all.
         """
 
 
 class KeyStore(Protocol):
-    """API keys by hash."""
+    """API keys by their hash."""
 
     def put_key(self, key: ApiKey, *, held: ApiKey | None = None) -> bool:
-        """Store a new key, or replace the one that is still as `held` says; else False and no change."""
+        """Store a new key, or replace the stored key if it still equals `held`; otherwise return False, unchanged."""
 
     def key(self, hash_: str) -> ApiKey | None:
-        """The key with this hash, revoked or not."""
+        """The key with this hash, even if it is revoked."""
 
     def keys(self, tenant: str) -> list[ApiKey]:
-        """All keys of the tenant, revoked ones too, oldest first by (created_at, hash)."""
+        """All keys of the tenant, including revoked ones, the oldest first by (created_at, hash)."""
 
 
 class Maintenance(Protocol):
-    """What sweep, the delivery of webhooks, the export and the command line do over the whole store."""
+    """What sweep, webhook deliveries, exports and the command line do across the whole store."""
 
     def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
-        """All events of up to `limit` memories, superseded and deleted ones too; what an export writes.
+        """All events of up to `limit` memories, including superseded and deleted ones. An export writes these.
 
-        Memories come oldest first by (created_at, position, id), each with its events by version.
+        Memories are ordered by (created_at, position, id), the oldest first, and the events of each by version.
         """
 
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
-        """Memories (any state) whose index has been pending since before the time given, oldest first."""
+        """Memories in any state that have been pending since before the given time, the oldest first."""
 
     def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
-        """Mark every memory of the tenant (or of all) that is not deleted pending; returns how many: a rebuild."""
+        """Mark every memory of the tenant (or of all) except deleted ones as pending; returns their number."""
 
     def expire_messages(self, *, before: str, limit: int) -> int:
-        """Remove up to `limit` messages older than the time given (retention); context rows keep their words."""
+        """Remove up to `limit` messages older than the given time (retention); index rows keep their words."""
 
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
-        """RUNNING jobs with an expired lease and jobs PENDING since before the time given, oldest first."""
+        """RUNNING jobs with an expired lease and jobs PENDING since before the given time, the oldest first."""
 
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
-        """Documents of any tenant whose `due_at` has come, the longest due first; may lag behind by seconds."""
+        """Documents of any tenant whose `due_at` has come, the longest due first; may be seconds out of date."""
 
     def tidy(self) -> int:
-        """Finish or drop what processes that died left half-way; returns how many. For sweep."""
+        """Finish or drop the changes that dead processes left unfinished; returns their number. Sweep calls it."""
 
     def migrate(self) -> int:
-        """Bring the store to this program's schema; returns the number of steps. For administrators."""
+        """Bring the store to this program's schema; returns the number of steps. Only for administrators."""
 
     def ping(self) -> None:
-        """Raise LedgerError unless it can be read now, and written: that is tried only after a write has failed."""
+        """Raise LedgerError unless it can be read, and written: a write is tried only after an earlier one failed."""
 
     def close(self) -> None:
-        """Release files and connections."""
+        """Close files and connections."""
 
 
 class OperatorLedger(KeyStore, Inspection, Maintenance, Protocol):
-    """What no request of a client does by itself."""
+    """What only operators may do, and no client's request."""
 
 
 class Ledger(RequestLedger, OperatorLedger, Protocol):
-    """All of it, in one store."""
+    """The whole port, implemented by one store."""

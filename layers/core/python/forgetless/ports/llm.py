@@ -1,4 +1,4 @@
-"""The LLM port: one chat completion that answers JSON by a schema."""
+"""The LLM port: one chat completion, whose answer is JSON according to a schema."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ChatMessage", "Llm"]
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One message of a completion: role system, user or assistant."""
+    """One message of a completion. Its role is system, user or assistant."""
 
     role: str
     content: str
@@ -28,11 +28,11 @@ class Llm(Protocol):
         schema: Mapping[str, Any] | None = None,
         deadline_s: float,
     ) -> str:
-        """The reply's text, as it came; with a schema it should be JSON (not validated here).
+        """The text of the reply, unchanged. With a schema it should be JSON, which is not validated here.
 
-        Gives up `deadline_s` seconds from now at the latest, retries included. Raises LlmUnavailableError (429, 5xx,
-        no connection; with its Retry-After), ProviderAuthError and ProviderRequestError (other 4xx), LlmReplyError
-        (no content), TimeoutError (the deadline).
+        Gives up after `deadline_s` seconds, retries included. Raises LlmUnavailableError (429, 5xx, or no connection;
+        with the Retry-After of the answer), ProviderAuthError (401, 403), ProviderRequestError (other 4xx),
+        LlmReplyError (no content) and TimeoutError (at the deadline).
         """
 
     def close(self) -> None:

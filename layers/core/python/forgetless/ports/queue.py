@@ -1,4 +1,4 @@
-"""The queue port: hands accepted jobs to the ingest function; messages carry ids only."""
+"""The queue port: passes accepted jobs to the ingest function. Messages contain only ids."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ __all__ = ["JobQueue"]
 
 
 class JobQueue(Protocol):
-    """A FIFO queue whose message group is the job's writer scope."""
+    """A FIFO queue. The message group of a job is its writer's scope."""
 
     @property
     def background(self) -> bool:
-        """Whether anyone takes messages: where not, an add must be done while its caller waits."""
+        """Whether somebody receives the messages. If not, an add must be done while its caller waits."""
 
     def send(self, job: Job, *, attempt: str) -> None:
-        """Enqueue {"tenant", "job_id"}; the same job and `attempt` within five minutes is sent once.
+        """Send {"tenant", "job_id"}. The same job and `attempt` within five minutes is sent only once.
 
-        Raises QueueError; the job stays in the ledger and sweep sends it again.
+        Raises QueueError. The job then stays in the ledger and sweep sends it again.
         """
 
     def hide(self, receipt: str, *, seconds: float) -> None:
-        """Show a message that was received to nobody until `seconds` from now, whatever the queue's own rule is.
+        """Hide a received message from all receivers for `seconds` from now, whatever the queue's own setting is.
 
-        Raises QueueError, also for a message that is no longer hidden: somebody else may have it.
+        Raises QueueError, also for a message that is no longer hidden, because another receiver may have it.
         """

@@ -1,9 +1,9 @@
-"""The part of the ledger port that serves requests: the truth about memories, messages, jobs, leases and documents.
+"""The part of the ledger port for requests: the truth about memories, messages, jobs, leases and documents.
 
 What only operators may do is in `forgetless.ports.ledger`. A use case that serves requests takes a type of this module,
 so that it cannot reach the rest. Every method may raise LedgerError when the store cannot be reached, is full or stays
-locked; then nothing of the call has happened. All times are timestamps of `forgetless.domain.times`, given by the
-caller: no adapter reads a clock.
+locked; then the call has changed nothing. All times are timestamps (`forgetless.domain.times`) that the caller gives:
+no adapter reads a clock.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class MemoryPage:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A user, agent, app or run (`kind` user/agent/app/run) with its live memories' count and times."""
+    """A user, agent, app or run (`kind` is one of these words) with the number and times of its live memories."""
 
     kind: str
     id: str
@@ -52,7 +52,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyRecord:
-    """What is known of a key: the request's fingerprint; the answer, or None while it runs until `lease_until`."""
+    """The record of a key: the request's fingerprint, and its answer, or None while it runs until `lease_until`."""
 
     fingerprint: str
     lease_until: str
@@ -60,20 +60,20 @@ class IdempotencyRecord:
     body: str | None = None
 
     def runs_as(self, began: IdempotencyRecord) -> bool:
-        """Whether this is still the record of the request that `began` so.
+        """Whether this is still the record that the request stored when it `began`.
 
-        Who takes it over holds one with another lease.
+        A request that takes the record over gives it another lease.
         """
         return self.status is None and (self.fingerprint, self.lease_until) == (began.fingerprint, began.lease_until)
 
     def gives_way(self, other: IdempotencyRecord, *, now: str, over: IdempotencyRecord | None) -> bool:
-        """Whether this record, which has not expired, is abandoned, so that `other` may stand in its place."""
+        """Whether this record, which has not expired, is abandoned, so that `other` may replace it."""
         runs = self.status is None and self.fingerprint == other.fingerprint
         return runs and (self.lease_until <= now or (over is not None and self.runs_as(over)))
 
 
 class MemoryStore(Protocol):
-    """Events and the current state of memories."""
+    """The events and the current states of memories."""
 
     def append(
         self,
@@ -83,27 +83,27 @@ class MemoryStore(Protocol):
         messages: Sequence[Message] = (),
         unique: bool = True,
     ) -> None:
-        """Write all events, their memories' new state, `messages` and the job `completing`, or nothing.
+        """Write all events, the new states of their memories, `messages` and the job `completing`, or nothing.
 
-        A job that the ledger does not have yet is inserted (an add done in one go); one that it has is replaced
-        if it is not finished and its lease_owner is that of `completing`, else LeaseLostError and nothing is
-        written; one that the same owner has finished already stays as it is, and its events are repeats.
-        Messages that are there already are left alone.
+        A job that the ledger does not have yet is inserted (an add that is done in one call). An unfinished job is
+        replaced if its lease_owner is that of `completing`; otherwise LeaseLostError is raised and nothing is
+        written. A job that the same owner has already finished stays as it is, and its events are repeats.
+        Existing messages stay unchanged.
 
-        An event that the ledger already holds is skipped, so a repeat is harmless; `domain.memory.is_repeat` says
-        what a repeat is. Any other event at a version that is taken is a conflict. Several events of one memory may
-        come in one call, in order. A memory's index is marked pending in the same transaction. DELETE blanks text,
-        metadata, categories and context in all the memory's events.
+        An event that the ledger already has is skipped, so a repeat is harmless; `domain.memory.is_repeat` defines
+        a repeat. Any other event at a version that exists is a conflict. One call may contain several events of one
+        memory, in order. The memory is marked pending in the same transaction. DELETE erases text, metadata,
+        categories and context in all events of the memory.
         Raises VersionConflictError when a version is not the current one plus one, and DuplicateTextError when an
-        ADD with `extracted` has the text of another live extracted memory of its exact scope (not asked with
-        `unique=False`: an import repeats what another ledger allowed).
+        ADD with `extracted` has the text of another live extracted memory of its exact scope (not checked with
+        `unique=False`, because an import repeats what another ledger allowed).
         """
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
-        """The current state (deleted and superseded too) of those ids that the tenant has; consistent."""
+        """The current state of those ids that the tenant has, also of deleted and superseded ones; consistent."""
 
     def history(self, tenant: str, memory_id: str) -> list[Event]:
-        """All events of a memory by version; empty when unknown."""
+        """All events of a memory by version; empty for an unknown memory."""
 
     def list_memories(
         self,
@@ -114,110 +114,112 @@ class MemoryStore(Protocol):
         cursor: str | None = None,
         superseded: bool = False,
     ) -> MemoryPage:
-        """Memories whose scope has all `ids` (none: the whole tenant), newest first by (created_at, position, id).
+        """Memories whose scope has all `ids` (all of the tenant without ids), newest first.
 
-        Live ones, with `superseded` also those superseded, never deleted ones. Reads its own writes.
+        The order is by (created_at, position, id). Superseded memories are included only with `superseded`, deleted
+        ones never. The method sees all earlier writes of its caller.
         """
 
     def entities(self, tenant: str) -> list[Entity]:
-        """Every id of the tenant's live memories with its totals, sorted by (kind, id)."""
+        """Every user, agent, app and run of the tenant's live memories with its totals, sorted by (kind, id)."""
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
-        """Those of these memories whose index is pending; consistent."""
+        """Those of these memories that are pending; consistent."""
 
     def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
-        """The index holds exactly these versions now; a memory that has moved on stays pending.
+        """Record that the index now has exactly these versions. A memory that has a newer version stays pending.
 
-        `by_writer`: whoever made these versions says so, right after. One that was pending still when it moved on to
-        this version stays so: who made the version before may yet write its row, and die before taking it out again.
+        With `by_writer` the caller is the writer of these versions, right after it wrote them. In that case a memory
+        stays pending if its version before was still pending when this one was written: the writer of that version
+        may still write its row, and die before it removes the row again.
         """
 
 
 class MessageStore(Protocol):
-    """Raw messages: context of short statements, source of extractions."""
+    """Raw messages: the context of short statements and the source of extractions."""
 
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
-        """Those that are still there."""
+        """Those of these messages that still exist."""
 
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
-        """The messages of a job by position; empty once they are gone."""
+        """The messages of a job by position; empty when they no longer exist."""
 
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
-        """The last `limit` messages of the exact scope with since <= created_at < before, oldest first."""
+        """The last `limit` messages of the exact scope with since <= created_at < before, the oldest first."""
 
     def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
-        """Remove messages for good; marks memories that carry them as context pending and drops them from context.
+        """Remove messages for good. Memories that have them as context lose that context and are marked pending.
 
-        Returns how many messages were there. Repeating is harmless.
+        Returns the number of messages that existed. Repeating the call is harmless.
         """
 
     def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
-        """`erase_messages` for every message whose scope has all `ids` (none: the whole tenant)."""
+        """`erase_messages` for every message whose scope has all `ids` (all of the tenant without ids)."""
 
 
 class JobStore(Protocol):
-    """Jobs and who runs them."""
+    """Jobs, and which worker runs each."""
 
     def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
-        """Store a new job with its messages, atomically; when the id exists, change nothing and return that job."""
+        """Store a new job with its messages atomically. If the id exists, change nothing and return that job."""
 
     def job(self, tenant: str, job_id: str) -> Job | None:
-        """The job, or None."""
+        """The job, or None when it does not exist."""
 
     def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
-        """The tenant's jobs, newest first, and the next cursor."""
+        """The tenant's jobs, newest first, and the cursor of the next page."""
 
     def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
-        """Make a PENDING job, or a RUNNING one whose lease has expired, RUNNING for `owner`; attempts + 1.
+        """Make a PENDING job, or a RUNNING one with an expired lease, RUNNING for `owner` and count the attempt.
 
-        None when it is finished, unknown, or another's lease holds.
+        Returns None when the job is finished or unknown, or when another worker's lease is still valid.
         """
 
     def update_job(self, job: Job, *, held: Job) -> bool:
-        """Replace the job if it still stands as `held`, which the writer has read; else False and no change.
+        """Replace the job if it is still as the caller read it (`held`); otherwise return False and change nothing.
 
-        It stands so while state, lease_owner, lease_until, attempts and updated_at are the same. So a job that has
-        ended meanwhile stays ended; only who has seen it FAILED may let it wait again.
+        It is unchanged while state, lease_owner, lease_until, attempts and updated_at are the same. So a job that
+        has ended in the meantime stays ended; only a caller that read it as FAILED can make it PENDING again.
         """
 
 
 class LeaseStore(Protocol):
-    """Leases by name: one writer at a time."""
+    """Leases by name, so that there is one writer at a time."""
 
     def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
-        """Take or prolong the lease; False while another owner's has not expired."""
+        """Take or extend the lease; False while another owner's lease has not expired."""
 
     def lease_until(self, name: str) -> str | None:
-        """When the standing lease ends or has ended; None when nobody has one."""
+        """When the lease ends or has ended; None when there is none."""
 
     def release_lease(self, name: str, *, owner: str) -> None:
-        """Give it up; harmless when it is not ours."""
+        """Give up the lease; harmless when `owner` does not hold it."""
 
 
 class DocumentStore(Protocol):
     """Small records by (tenant, kind, id)."""
 
     def put_document(self, document: Document) -> bool:
-        """Store version 1 of a new document, or the version after the one that is held; else False and no change.
+        """Store version 1 of a new document, or the version after the stored one; otherwise return False, unchanged.
 
-        A later version bears the `created_at` of the first: it tells a document from another one of the same id that
-        was deleted. The words of the version before are erased.
+        A later version has the `created_at` of the first one, which distinguishes the document from an earlier one
+        with the same id that was deleted. The content of the version before is erased.
         """
 
     def document(self, tenant: str, kind: str, id_: str) -> Document | None:
-        """The document, or None; consistent."""
+        """The document, or None when it does not exist; consistent."""
 
     def documents(
         self, tenant: str, kind: str, *, limit: int, cursor: str | None = None
     ) -> tuple[list[Document], str | None]:
-        """The tenant's documents of a kind, newest first by (created_at, id), and the next cursor."""
+        """The tenant's documents of a kind, newest first by (created_at, id), and the cursor of the next page."""
 
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
-        """Erase it for good; False when there was none."""
+        """Erase the document for good; False when there was none."""
 
 
 class IdempotencyStore(Protocol):
-    """Answers by (tenant, name), where name holds method, path and the client's key."""
+    """Answers by (tenant, name). The name contains the method, the path and the client's key."""
 
     def begin_request(
         self,
@@ -229,24 +231,24 @@ class IdempotencyStore(Protocol):
         expires_at: str,
         over: IdempotencyRecord | None = None,
     ) -> IdempotencyRecord | None:
-        """None when the record was stored and the caller may go on; else the record that stands.
+        """Store the record and return None, so that the caller may go on; or return the record that prevents it.
 
-        A record that has expired, or that runs past its `lease_until` with the same fingerprint, is taken over; so is
-        `over`, which runs and whose work the caller knows to be in nobody's hands.
+        A record is taken over when it has expired, or when it has the same fingerprint and its `lease_until` is over.
+        So is `over`, an unfinished record that, as the caller knows, nobody works on.
         """
 
     def finish_request(
         self, tenant: str, name: str, record: IdempotencyRecord, *, began: IdempotencyRecord, expires_at: str
     ) -> None:
-        """Keep the answer until `expires_at`, in the place of what the request `began` with.
+        """Store the answer until `expires_at` in place of the record that the request `began` with.
 
-        Nothing is kept when another request has taken the record over, or when a memory that the answer names has
-        been deleted.
+        Nothing is stored when another request has taken the record over, or when a memory in the answer has been
+        deleted.
         """
 
     def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
-        """Forget what the request `began` with: it failed and may be tried again; another's record stays."""
+        """Remove the record that a failed request `began` with, so that it can be tried again; others' stay."""
 
 
 class RequestLedger(MemoryStore, MessageStore, JobStore, LeaseStore, DocumentStore, IdempotencyStore, Protocol):
-    """What serving a request needs, in one store, so that what belongs together is one transaction."""
+    """What requests need, in one store, so that changes that belong together are one transaction."""

@@ -1,4 +1,4 @@
-"""The port to receivers of webhooks: one signed POST, and what came of it."""
+"""The port to the receivers of webhooks: sends one signed POST and returns its result."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["WebhookSender"]
 
 
 class WebhookSender(Protocol):
-    """Delivers to addresses that clients gave, so it trusts none of them."""
+    """Delivers to addresses that clients gave, and trusts none of them."""
 
     def send(self, url: str, *, headers: Mapping[str, str], body: bytes, deadline_s: float) -> int:
-        """POST once and return the status; redirects are not followed and the answer's body is not read.
+        """POST once and return the HTTP status. Redirects are not followed, and the body of the answer is not read.
 
-        Raises ForbiddenError for an address that is not to be reached, ConnectionError without an answer, and
+        Raises ForbiddenError for an address that must not be contacted, ConnectionError without an answer, and
         TimeoutError when it takes longer than `deadline_s` seconds.
         """

@@ -1,1 +1,1 @@
-"""Composition: settings from the environment, adapters by settings, cached for the environment's life."""
+"""Composition: reads the settings, creates the adapters they name, and caches them while the process lives."""

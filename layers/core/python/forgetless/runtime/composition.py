@@ -1,4 +1,4 @@
-"""Composition: the one place that names adapters; what it builds lives as long as the environment."""
+"""Composition: the only place that names adapters. The services it builds live as long as the process."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ __all__ = ["build_index", "build_ledger", "build_services", "collection_name", "
 
 _DAY_S = 86_400.0
 _HEALTH_TIMEOUT_S = 0.9
-#: The first requests of a server come at once, and lru_cache would let each of them build services of its own.
+#: The first requests of a server may be simultaneous, and with lru_cache alone each could build its own services.
 _building = threading.Lock()
 
 
 def services() -> Services:
-    """The environment's services, built at first use: connections must not be opened at init (SnapStart)."""
+    """The services of this process, built at first use, because SnapStart forbids open connections at init."""
     with _building:
         return _services()
 
@@ -44,7 +44,7 @@ def _services() -> Services:
 
 
 def build_services(settings: Settings) -> Services:
-    """Compose services from settings; raises InvalidRequestError naming the variable that is wrong."""
+    """Build the services from settings; raises InvalidRequestError, which names the wrong variable."""
     llm = _llm(settings)
     ports = Ports(
         ledger=timed("ledger", build_ledger(settings)),
@@ -61,16 +61,16 @@ def build_services(settings: Settings) -> Services:
         settings_shown=settings.shown(),
         checks=_checks(settings),
         message_retention_s=retention or None,
-        # DynamoDB's ledger would be scanned as a whole.
+        # With DynamoDB this would scan the whole ledger.
         rebuilds_lost_index=settings.ledger == "sqlite",
         requests_per_minute=settings.requests_per_minute,
     )
 
 
 def collection_name(settings: Settings) -> str:
-    """One collection for each embedding model, dimension, recipe version and version of the columns.
+    """The collection's name. It differs by embedding model, dimension, recipe version and version of the columns.
 
-    The first version of the columns stands in no name, as there was only one at that time.
+    The first version of the columns is not part of the name, because at that time there was only one.
     """
     model = re.sub(r"\W+", "_", settings.embedding_model)
     columns = f"_c{COLUMNS_VERSION}" if COLUMNS_VERSION > 1 else ""
@@ -82,7 +82,7 @@ def build_ledger(settings: Settings) -> Ledger:
     if settings.ledger == "dynamodb":
         if not settings.ledger_table:
             raise InvalidRequestError("FORGETLESS_LEDGER_TABLE must name the table of FORGETLESS_LEDGER=dynamodb")
-        from forgetless.adapters.ledger_dynamodb import DynamoLedger  # noqa: PLC0415 - only what is used is loaded
+        from forgetless.adapters.ledger_dynamodb import DynamoLedger  # noqa: PLC0415 - import only what is used
 
         return DynamoLedger(settings.ledger_table)
     if settings.ledger != "sqlite":
@@ -93,7 +93,7 @@ def build_ledger(settings: Settings) -> Ledger:
 
 
 def build_index(settings: Settings) -> Index:
-    """The collection of this model, dimension and recipe in Milvus."""
+    """The index: the collection in Milvus for this model, dimension and recipe."""
     from forgetless.adapters.index_milvus import MilvusIndex  # noqa: PLC0415
 
     return MilvusIndex(

@@ -1,4 +1,4 @@
-"""The file beside the index's data that tells what it was made from, so that both are lost together."""
+"""A file that says what the index was made from. It is beside the index's data, so both are lost together."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ __all__ = ["place_of", "read_note", "write_note"]
 
 
 def place_of(settings: Settings, given: Path | None) -> Path:
-    """Where it is kept: as given, or beside the ledger."""
+    """The path of the note: as given, or beside the ledger."""
     return given or Path(settings.ledger_path or ".").with_name("index-collection")
 
 
 def read_note(file: Path) -> IndexNote | None:
-    """The note, or None; an older version's holds the collection's name alone."""
+    """The note, or None when there is none. A note of an older version has only the collection's name."""
     try:
         text = file.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequestError(f"{file} cannot be read ({error}); delete it to have the index made anew") from None
+        raise InvalidRequestError(f"{file} cannot be read ({error}); delete it, and the index is rebuilt") from None
     if not text.startswith("{"):
         return IndexNote(text)
     try:
         held = json.loads(text)
         return IndexNote(held["collection"], held["ledger"], tuple(held["stamps"]))
     except (ValueError, KeyError, TypeError):
-        return IndexNote("")  # of no collection: the index is made anew
+        return IndexNote("")  # of no collection, so the index is rebuilt
 
 
 def write_note(file: Path, note: IndexNote) -> None:
-    """Replace it, whole or not at all."""
+    """Replace the note, completely or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     staged = file.with_name(f".{file.name}.{os.getpid()}")
     staged.write_text(json.dumps(asdict(note)) + "\n", encoding="utf-8")

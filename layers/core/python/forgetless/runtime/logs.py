@@ -1,4 +1,4 @@
-"""Logs: Powertools' JSON lines with the request id, for the whole package; ids only, never texts."""
+"""Logs: the Powertools logger for the whole package, as JSON lines with the request id. Only ids, never texts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from aws_lambda_powertools.logging.utils import copy_config_to_registered_logger
 
 __all__ = ["logger"]
 
-#: The functions' logger; modules of the package log through `logging` and come out alike.
+#: The functions' logger. Modules of the package use `logging`, and their lines have the same form.
 logger = Logger(service="forgetless")
 
 
 def share_config() -> None:
-    """Let the package's own loggers write as `logger` does."""
+    """Make the package's own loggers write in the same way as `logger`."""
     copy_config_to_registered_loggers(logger, include={"forgetless"})

@@ -1,6 +1,6 @@
-"""Settings: one frozen object, read once from the environment; docs/settings.md is made from these fields.
+"""Settings: one frozen object, read once from the environment. docs/settings.md is generated from its fields.
 
-An explicit argument wins over the environment, the environment over the default; an empty variable means unset.
+An explicit argument overrides the environment, which overrides the default. An empty variable counts as unset.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from forgetless.domain.errors import InvalidRequestError
 
 __all__ = ["Settings", "load_settings"]
 
-#: The model that an LLM base URL alone means.
+#: The model that is used when only the base URL of an LLM is set.
 DEFAULT_LLM_MODEL = "gpt-5-mini"
 DEFAULT_LLM_URL = "https://api.openai.com/v1"
 
-#: URLs that may hold a user and password, each with the key that would be sent to the same server.
+#: URLs that may contain a user and password, each with the key that would be sent to the same server.
 _KEYS = {"llm_base_url": "llm_api_key", "embedder_url": "embedder_api_key", "milvus_uri": "milvus_token"}
 
-#: A scheme, a host and perhaps a port, without a slash at the end.
+#: A scheme, a host and optionally a port, without a slash at the end.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+")
 
 
@@ -33,7 +33,7 @@ def _setting(name: str, default: Any, about: str, *, secret: bool = False) -> An
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that the environment decides."""
+    """Everything that is configured through the environment."""
 
     ledger: str = _setting("FORGETLESS_LEDGER", "sqlite", "The ledger: `sqlite` or `dynamodb`.")
     ledger_path: str = _setting("FORGETLESS_LEDGER_PATH", ".forgetless/ledger.db", "The file of the SQLite ledger.")
@@ -104,12 +104,12 @@ class Settings:
 
     @property
     def llm_configured(self) -> bool:
-        """Whether infer=true extracts: an API key in the environment alone does not make it so (privacy)."""
+        """Whether infer=true extracts facts. For privacy, an API key in the environment is not enough."""
         return bool(self.llm_base_url or self.llm_model)
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
-        """The origins of FORGETLESS_CORS_ORIGINS; raises InvalidRequestError for what no browser sends as one."""
+        """The origins of FORGETLESS_CORS_ORIGINS; raises InvalidRequestError for a value that is not an origin."""
         origins = tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
         for origin in origins:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
@@ -117,7 +117,7 @@ class Settings:
         return origins
 
     def shown(self) -> dict[str, Any]:
-        """All settings by variable name, secrets only as whether they are set."""
+        """All settings by variable name; of a secret only whether it is set."""
         return {
             one.metadata["name"]: "[redacted]" if one.metadata["secret"] and value else value
             for one in fields(self)
@@ -126,7 +126,7 @@ class Settings:
 
 
 def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> Settings:
-    """Read the environment; raises InvalidRequestError naming the variable that is wrong, or two that contradict."""
+    """Read the environment; raises InvalidRequestError, which names the wrong variable or two that contradict."""
     values: dict[str, Any] = {}
     for one in fields(Settings):
         raw = environ.get(one.metadata["name"], "").strip()
@@ -138,20 +138,20 @@ def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> S
 
 
 def _check_credentials(settings: Settings) -> None:
-    """Only one of two credentials can be sent; which one is meant, nobody but the operator knows."""
+    """Refuse two credentials for one server: only one can be sent, and only the operator knows which one is meant."""
     names = {one.name: one.metadata["name"] for one in fields(Settings)}
     for url, key in _KEYS.items():
         if getattr(settings, key) and _has_credentials(getattr(settings, url)):
             raise InvalidRequestError(
-                f"{names[url]} holds a user or password, and {names[key]} is set too, but only one of them can be "
-                f"sent: take them out of {names[url]}, or unset {names[key]}"
+                f"{names[url]} contains a user or password, and {names[key]} is set too, but only one of them can be "
+                f"sent: remove them from {names[url]}, or unset {names[key]}"
             )
 
 
 def _has_credentials(url: str) -> bool:
     try:
         parts = urlsplit(url)
-    except ValueError:  # no URL at all: whoever uses it says so
+    except ValueError:  # not a URL: the adapter that uses it will say so
         return False
     return parts.username is not None or parts.password is not None
 

@@ -1,4 +1,4 @@
-"""Start of a Lambda environment: logs are set up, and a wrong or missing variable stops it with its name."""
+"""The start of a Lambda environment: sets up logs and stops with the name of any wrong or missing variable."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from forgetless.runtime.settings import Settings, load_settings
 
 __all__ = ["REQUIRED", "check_environment", "keep_private", "reseed_after_restore", "start"]
 
-#: What has no sensible default but on one machine: required beside the deployed ledger.
+#: Settings whose defaults make sense only on one machine, so they are required with the DynamoDB ledger.
 REQUIRED = ("FORGETLESS_LEDGER_TABLE", "FORGETLESS_QUEUE_URL", "FORGETLESS_MILVUS_URI", "FORGETLESS_EMBEDDER_URL")
 
 
 def start() -> Settings:
-    """Called once by every entry point, before its first event; opens no connection (SnapStart)."""
+    """Every entry point calls this once, before its first event. It opens no connection, because of SnapStart."""
     keep_private()
     settings = check_environment()
     share_config()
@@ -26,27 +26,28 @@ def start() -> Settings:
 
 
 def keep_private() -> None:
-    """Called once when a process starts: what it makes, the ledger above all, no other user of the machine can read."""
+    """A process calls this once at its start, so that no other user of the machine can read the files it makes."""
     os.umask(0o077)
 
 
 def reseed_after_restore() -> None:
-    """Give each environment that SnapStart restores random numbers of its own.
+    """Give each environment that SnapStart restores its own random numbers.
 
-    All environments of a version come from one snapshot, and with it they get the state of `random`. They would pause
-    alike between the tries of a conflict, and meet again each time. Ids come from the operating system and differ.
+    All environments of a version start from one snapshot and so with the same state of `random`. Without new seeds,
+    their pauses after a conflict would be equal, and they would conflict again each time. Ids are not affected,
+    because they come from the operating system.
     """
     try:
-        from snapshot_restore_py import register_after_restore  # noqa: PLC0415 - Lambda's runtime alone brings it
+        from snapshot_restore_py import register_after_restore  # noqa: PLC0415 - exists only in Lambda's runtime
     except ImportError:
         return
     register_after_restore(random.seed)
 
 
 def check_environment(environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings; raises InvalidRequestError naming the variables that are missing, or one whose value is wrong."""
+    """The settings; raises InvalidRequestError, which names the missing variables or one with a wrong value."""
     settings = load_settings(environ)
     missing = [name for name in REQUIRED if not environ.get(name, "").strip()]
     if settings.ledger != "sqlite" and missing:
-        raise InvalidRequestError(f"set {', '.join(missing)}: FORGETLESS_LEDGER=dynamodb needs it")
+        raise InvalidRequestError(f"set {', '.join(missing)}: FORGETLESS_LEDGER=dynamodb requires it")
     return settings

@@ -1,4 +1,4 @@
-"""Measures the calls to a port: a stand-in with the same methods, which notes how long each call took."""
+"""Measures the calls to a port with a proxy that has the same methods and records how long each call takes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ T = TypeVar("T")
 
 
 def timed(part: str, port: T) -> T:
-    """The same port; its calls count as time of `part`."""
-    # Python's types cannot say "has all methods of T"; the stand-in passes on whatever the port has.
+    """The same port, whose calls are recorded as time of `part`."""
+    # Python's types cannot express "has all methods of T"; the proxy passes on every attribute of the port.
     return cast("T", _Timed(part, port))
 
 
 class _Timed:
-    """Stands in for a port; each of its methods is wrapped once."""
+    """The proxy of a port. Each method is wrapped once."""
 
     def __init__(self, part: str, port: object) -> None:
         self._part = part

@@ -1,4 +1,4 @@
-"""The index on Milvus: Lite, standalone and Zilliz alike."""
+"""The index on Milvus: Milvus Lite, Milvus standalone or Zilliz Cloud."""
 
 from __future__ import annotations
 

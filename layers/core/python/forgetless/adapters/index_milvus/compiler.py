@@ -1,8 +1,8 @@
-"""The filter compiler: from the AST to Milvus' filter expressions, every literal escaped, nothing else let in.
+"""The filter compiler: turns the AST into a Milvus filter expression and escapes every literal.
 
-An expression always finds a superset of what the filter matches, since callers filter again. What Milvus versions do
-not express alike is left out. Negation is pushed down to the conditions (Lite has no `not`); a condition on metadata
-is left out when negated, as versions differ on absent keys.
+An expression always finds a superset of what the filter matches, because callers filter again. Conditions that Milvus
+versions treat differently are left out. Negation is pushed down to the conditions, because Lite has no `not`. A negated
+condition on metadata is left out, because versions treat absent keys differently.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Oper
 
 __all__ = ["compile_filter", "lit"]
 
-#: A metadata list is written as one condition for each value, so it must end.
+#: A list of metadata values becomes one condition for each value, so its length is limited.
 MAX_METADATA_VALUES = 50
-#: Longer or deeper expressions are not sent: a parser's stack ends somewhere, and protobuf reads 100 levels,
-#: two for each pair that `and` and `or` join.
+#: Longer or deeper expressions are not sent: a parser's stack is limited, and protobuf reads 100 levels, of which each
+#: `and` or `or` takes two.
 MAX_EXPRESSION_CHARS = 100_000
 MAX_EXPRESSION_DEPTH = 40
 
@@ -31,7 +31,7 @@ _COMPLEMENTS = {Operator.NE: Operator.EQ, Operator.NIN: Operator.IN}
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One compiled piece: `text` is "" where it says nothing by itself, then `holds` tells which constant it is."""
+    """One compiled part. If `text` is "", the part is a constant and `holds` is its value."""
 
     text: str = ""
     holds: bool = True
@@ -40,26 +40,26 @@ class _Part:
 
 _EVERYTHING = _Part()
 _NOTHING = _Part(holds=False)
-#: A condition that is not expressed lets every row pass.
+#: A condition that cannot be expressed lets every row pass.
 _LEFT_OUT = _EVERYTHING
 
 
 def compile_filter(where: Filter, tenant: str) -> str:
-    """The expression for `where` within the tenant; it finds at least the rows that the evaluator confirms."""
+    """The expression for `where` within the tenant. It finds at least the rows that the evaluator accepts."""
     only_tenant = f"tenant == {lit(key_text(tenant))}"
     part = _compile(where, negated=False)
     if len(part.text) > MAX_EXPRESSION_CHARS or part.depth > MAX_EXPRESSION_DEPTH:
         return only_tenant
     if part.text:
         return f"{only_tenant} and {part.text}"
-    # No version starts below 1: the constant `false` is not known to Lite.
+    # Lite does not support the constant `false`; versions start at 1, so this matches nothing.
     return only_tenant if part.holds else f"{only_tenant} and version < 0"
 
 
 def lit(text: str) -> str:
-    """The only way for a text into an expression; raises ValueError for what a literal cannot hold."""
+    """The text as a literal, the only form of text in an expression; raises ValueError if a literal cannot hold it."""
     if not is_literal(text):
-        raise ValueError("a literal must not hold control characters or lone surrogates")
+        raise ValueError("a literal must not contain control characters or lone surrogates")
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -93,7 +93,7 @@ def _any(parts: Sequence[_Part]) -> _Part:
 
 
 def _joined(word: str, parts: Sequence[_Part]) -> _Part:
-    """All parts joined in balanced pairs: a chain would nest as deep as it is long."""
+    """All parts joined in balanced pairs, because a chain would nest as deeply as it is long."""
     if len(parts) < 2:
         return parts[0] if parts else _EVERYTHING
     middle = len(parts) // 2
@@ -111,7 +111,7 @@ def _condition(field: Field, operator: Operator, value: Any, *, negated: bool) -
         return _LEFT_OUT if negated else _categories(operator, value)
     if field.name in TIMES and operator in _SIGNS:
         return _ordered(field.name, _SIGNS[operator], value, negated=negated)
-    # Not every field has a column: rows hold the words of a text, for one, and not the text.
+    # Not every field has a column: for example, rows contain the words of a text but not the text itself.
     has_column = field.name in KEYED or field.name in TIMES
     if has_column and operator in (Operator.EQ, Operator.IN, Operator.EXISTS):
         return _equality(field.name, operator, value, negated=negated)
@@ -119,12 +119,12 @@ def _condition(field: Field, operator: Operator, value: Any, *, negated: bool) -
 
 
 def _equality(name: str, operator: Operator, value: Any, *, negated: bool) -> _Part:
-    """EQ, IN and EXISTS of a text field, in which "" is what is absent."""
+    """EQ, IN and EXISTS for a text field, where "" means absent."""
     if operator is Operator.EXISTS:
         values, negated = [""], not negated
     else:
         wanted = value if operator is Operator.IN else (value,)
-        # A text "" equals nothing that is stored; null asks for what is absent.
+        # The text "" equals no stored value; null matches absent values.
         values = ["" if one is None else one for one in wanted if one is None or (isinstance(one, str) and one)]
     if not values:
         return _EVERYTHING if negated else _NOTHING
@@ -151,7 +151,7 @@ def _categories(operator: Operator, value: Any) -> _Part:
     wanted = value if operator is Operator.IN else (value,)
     if operator not in (Operator.EQ, Operator.IN, Operator.CONTAINS) or None in wanted:
         return _LEFT_OUT
-    # Longer or odd categories are not in the row, which then is not complete.
+    # Categories that are too long or not literals are missing from the row, which is then marked as not complete.
     literals = [lit(one) for one in wanted if isinstance(one, str) and key_text(one) == one]
     if not literals:
         return _Part("complete == false")
@@ -170,17 +170,17 @@ def _metadata(name: str, operator: Operator, value: Any) -> _Part:
 
 
 def _complete(conditions: Sequence[str]) -> _Part:
-    """Any of the conditions; rows that had to leave something out pass too."""
+    """Any of the conditions. Rows that had to leave something out match too."""
     return _joined(" or ", [_Part(text) for text in ("complete == false", *conditions)])
 
 
 def _scalar(value: Any) -> str | None:
-    """A literal for a value of metadata; None where versions would not read it alike."""
+    """A literal for a metadata value; None when Milvus versions would read it differently."""
     if isinstance(value, str):
         return lit(value) if is_literal(value) else None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
         return repr(value) if math.isfinite(value) else None
-    # The smallest whole number would be read as a negated one beyond 64 bits.
+    # The smallest integer would be parsed as the negation of a number that exceeds 64 bits.
     return str(value) if isinstance(value, int) and abs(value) < 2**63 else None

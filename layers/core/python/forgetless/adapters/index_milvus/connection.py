@@ -1,4 +1,4 @@
-"""The connection: one client for each Milvus in a process, calls with an end, errors in our own words."""
+"""The connection: one client for each Milvus server and process, calls with a timeout, and our own errors."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from forgetless.domain.errors import IndexDamagedError, IndexUnavailableError
 
 __all__ = ["Collection"]
 
-#: Milvus' codes for a collection that is not there, not loaded, or has no index yet.
+#: Milvus' error codes for a collection that does not exist, is not loaded, or has no index yet.
 _NOT_READY = frozenset({100, 101, 700})
-#: Lite reads BM25's statistics while a row is written; asked again, they are right.
+#: Lite may read BM25's statistics while a row is being written. A retry gets the right ones.
 _BM25_RACE = "Invalid sparse row"
-#: Lite listens some milliseconds before it can hold rows.
+#: Lite accepts connections some milliseconds before it can store rows.
 _STARTING = "has not been init"
-#: What Milvus says when its own data fails it: an internal error, and one of its segments' reader.
+#: Milvus' error codes when it cannot read its own data: an internal error, and an error of its segment reader.
 _DAMAGED = frozenset({5, 2000})
 _ATTEMPTS = 4
-#: Between them. The waits are fixed, because a Lite that is starting needs a certain time.
+#: The waits between attempts. They have no jitter, because a Lite that is starting needs a certain time.
 _BACKOFF = Backoff(first_s=0.01, longest_s=0.03, least=1.0)
 _STARTING_BACKOFF = Backoff(first_s=0.2, longest_s=0.6, least=1.0)
-#: Lite's words for a collection without rows: BM25's mean length of nothing, and vectors that were never there.
+#: Lite's errors for a collection without rows: BM25 has no mean length, and there are no vectors to read.
 _EMPTY = ("Invalid sparse row: NaN", "Growing segment loss raw data")
 
-#: A Milvus that was restarted is found again at once; gRPC's own first wait is a second.
+#: Reconnect to a restarted Milvus quickly; by default gRPC waits one second at first.
 _GRPC_OPTIONS = {
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.min_reconnect_backoff_ms": 100,
@@ -42,9 +42,9 @@ _users: dict[tuple[str, str], int] = {}
 
 
 def _acquire(uri: str, token: str, timeout_s: float) -> Any:
-    from pymilvus import MilvusClient  # noqa: PLC0415 - half a second that only who uses Milvus pays
+    from pymilvus import MilvusClient  # noqa: PLC0415 - takes half a second, only where Milvus is used
 
-    # It logs whole expressions, which hold clients' values; what fails is raised anyway.
+    # pymilvus logs whole expressions, which contain clients' values. Failures are raised anyway.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     key = (uri, token)
     with _lock:
@@ -63,7 +63,7 @@ def _release(uri: str, token: str) -> None:
 
 
 class Collection:
-    """One collection of a Milvus, connected and created at its first use. Safe for threads."""
+    """One collection in Milvus. It is connected and created at its first use. Thread-safe."""
 
     def __init__(self, uri: str, *, token: Secret, name: str, dimensions: int, timeout_s: float) -> None:
         self._uri = uri
@@ -72,18 +72,18 @@ class Collection:
         self._name = name
         self._dimensions = dimensions
         self._timeout_s = timeout_s
-        # Without it 3.2.2 sends whole rows, vectors too; our own Lite 2.5.1 does not, and asking costs a third more.
+        # Without this, 3.2.2 sends whole rows with vectors. Our own Lite 2.5.1 does not, and this costs a third more.
         self._fields = {} if uri.startswith("unix:") else {"output_fields": ["pk"]}
         self._preparing = threading.Lock()
         self._client: Any = None
         self._prepared = False
 
     def call(self, operation: str, **arguments: Any) -> Any:
-        """What the client's method answers for this collection; raises IndexUnavailableError."""
+        """Call the client's method for this collection and return its result; raises IndexUnavailableError."""
         return self._translated(operation, lambda: self._call(operation, arguments))
 
     def search(self, **arguments: Any) -> list[tuple[str, float]]:
-        """The primary keys and distances of one query's hits; raises IndexUnavailableError."""
+        """The primary keys and distances of the hits of one query; raises IndexUnavailableError."""
         found = self._translated("search", lambda: self._call("search", {**arguments, **self._fields}))
         return list(zip(found[0].ids, found[0].distances, strict=True)) if found else []
 
@@ -105,7 +105,7 @@ class Collection:
         self._prepared = False
 
     def close(self) -> None:
-        """Release the client; the last user of it closes it."""
+        """Release the client; its last user closes it."""
         with self._preparing:
             client, self._client, self._prepared = self._client, None, False
         if client is not None:
@@ -161,7 +161,7 @@ class Collection:
         try:
             return call()
         except (MilvusException, RpcError) as exc:
-            # Without Milvus' own message: it repeats the expression, and with it clients' values.
+            # Milvus' own message is left out, because it repeats the expression with clients' values.
             code = getattr(exc, "code", None)
             kind = IndexDamagedError if code in _DAMAGED else IndexUnavailableError
             raise kind(f"Milvus did not complete {operation} (code {code})") from exc

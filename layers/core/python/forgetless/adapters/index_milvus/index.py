@@ -27,9 +27,9 @@ from forgetless.ports.index import Hit, IndexRow
 
 __all__ = ["MilvusIndex"]
 
-#: Rows of one insert: below gRPC's message size even when every row is as large as it may be.
+#: Rows in one insert. They fit into a gRPC message even if every row has the largest size.
 INSERT_ROWS = 200
-#: Keys of one expression.
+#: The largest number of keys in one expression.
 KEYS_AT_ONCE = 200
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
@@ -45,9 +45,9 @@ _WORDS = _Retriever(field="sparse", metric="BM25")
 
 
 class MilvusIndex:
-    """Dense and BM25 search in Milvus; `uri` is `unix:/path.sock`, `http://host:19530` or Zilliz' address.
+    """Dense and BM25 search in Milvus; `uri` is `unix:/path.sock`, `http://host:19530` or the address of Zilliz Cloud.
 
-    Nothing is imported or connected before the first call. Indexes of one process share one client per Milvus.
+    Nothing is imported or connected before the first call. All indexes in a process share one client per server.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class MilvusIndex:
             self._collection.call("delete", filter=expression)
 
     def drop_older(self, tenant: str, memories: Sequence[Memory]) -> None:
-        # By name, not `version <`: a chain of conditions nests deeper than a parser goes.
+        # Rows are deleted by key instead of `version <`, because a chain of conditions would nest too deeply.
         self.drop(tenant, [(m.id, version) for m in memories if m.live for version in range(1, m.version)])
         dead = [m.id for m in memories if not m.live and is_literal(m.id)]
         for portion in _portions(dead, KEYS_AT_ONCE):
@@ -118,7 +118,7 @@ class MilvusIndex:
         for expression in _key_expressions(tenant, list(expected)):
             held = self._collection.call("query", filter=expression, output_fields=list(COMPARED))
             alike = {key for row in held if is_same_row(row, expected[key := split_pk(row["pk"])])}
-            # Milvus Lite 2.5.1 keeps doubles and a query shows one of them; a search finds them all.
+            # Milvus Lite 2.5.1 keeps duplicates. A query returns only one of them, but a search finds them all.
             if alike:
                 probe = expected[next(iter(alike))]["dense"]
                 found = Counter(split_pk(pk) for pk, _ in self._find(_DENSE, probe, expression, MOST_INDEX_RESULTS))
@@ -126,7 +126,7 @@ class MilvusIndex:
         return same
 
     def count(self, tenant: str | None = None) -> int:
-        # A look must not make the collection that it looks for.
+        # Counting must not create the collection.
         if not self._collection.exists():
             return 0
         where = "" if tenant is None else _within(tenant)
@@ -147,7 +147,7 @@ class MilvusIndex:
         self._collection.close()
 
     def _score(self, retriever: _Retriever, query: Any, tenant: str, keys: Sequence[tuple[str, int]]) -> list[Hit]:
-        # By primary key, which Milvus looks up; any other field would be compared in every row.
+        # Milvus looks up a primary key directly; any other field would be compared in every row.
         return [
             hit
             for expression in _key_expressions(tenant, keys)
@@ -160,7 +160,7 @@ class MilvusIndex:
         hits: dict[str, Hit] = {}
         for pk, score in self._find(retriever, query, expression, min(limit, MOST_INDEX_RESULTS)):
             if pk not in hits:
-                # 3.2.2 gives BM25 scores below zero.
+                # Milvus 3.2.2 returns negative BM25 scores.
                 hits[pk] = Hit(*split_pk(pk), abs(score) if retriever.metric == "BM25" else score)
         return list(hits.values())
 
@@ -179,7 +179,7 @@ def _within(tenant: str) -> str:
 
 
 def _key_expressions(tenant: str, keys: Sequence[tuple[str, int]]) -> Iterator[str]:
-    """Expressions for these rows; a key that no row can have is left out."""
+    """Expressions that match these rows; keys that no row can have are left out."""
     possible = [pk_of(tenant, *key) for key in keys if key_text(key[0]) == key[0]]
     for portion in _portions(possible, KEYS_AT_ONCE):
         yield f"{_within(tenant)} and pk in [{', '.join(map(lit, portion))}]"

@@ -1,7 +1,7 @@
-"""Rows: how a memory stands in the collection, and in which form its values can be compared there.
+"""Rows: how a memory is stored in the collection, and in which form its values can be compared there.
 
-Milvus Lite knows no nulls: an absent text is "". Metadata carries only what filters can compare (scalars); a row
-that had to leave some of it out says so in `complete`, and filters let it pass, for Python to decide.
+Milvus Lite has no nulls, so an absent text is "". A row contains only the metadata that filters can compare (scalars).
+If something had to be left out, `complete` is false; filters then let the row pass, and the evaluator decides.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ __all__ = [
 ]
 
 _COLUMNS = {field.name: field for field in FIELDS if field.column}
-#: Times in fixed width, whose text order is their order.
+#: Times of fixed width, which sort as text.
 TIMES = frozenset(name for name, field in _COLUMNS.items() if field.kind in {Kind.TIME, Kind.DAY})
-#: Fields compared for equality only: the attribute, and the column that holds it.
+#: Fields that are compared only for equality: the attribute and its column.
 KEYED = {
     **{name: field.column for name, field in _COLUMNS.items() if name not in TIMES},
     **{name: name for name in SCOPE_IDS},
 }
-#: All that `row_of` writes.
+#: All fields that `row_of` writes.
 COMPARED = (
     "tenant",
     "pk",
@@ -55,9 +55,9 @@ COMPARED = (
     "dense",
 )
 
-#: Longer ids stand as their digest, as a VARCHAR must have an end.
+#: Longer ids are stored as a digest, because a VARCHAR has a maximum length.
 MAX_KEY_BYTES = 256
-#: The end of any VARCHAR.
+#: The maximum length of any VARCHAR.
 MAX_WORDS_BYTES = 65_535
 MAX_CATEGORIES = 64
 MAX_METADATA_BYTES = 32_768
@@ -68,12 +68,12 @@ _NO_LITERAL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def is_literal(text: str) -> bool:
-    """Whether a literal of a filter expression can hold the text on every version: no controls, no surrogates."""
+    """Whether a literal can contain the text in every version: it has no control characters or lone surrogates."""
     return _NO_LITERAL.search(text) is None
 
 
 def key_text(value: str) -> str:
-    """An id as the index holds and compares it: itself, or a digest where it is too long or odd for a literal."""
+    """An id in the form that the index stores: itself, or a digest if it is too long or not possible as a literal."""
     fits = is_literal(value) and len(value.encode()) <= MAX_KEY_BYTES
     if fits and not value.startswith(_DIGEST):
         return value
@@ -81,18 +81,18 @@ def key_text(value: str) -> str:
 
 
 def pk_of(tenant: str, memory_id: str, version: int) -> str:
-    """The primary key of one version of a memory; with its tenant, as Lite deletes by primary key alone."""
+    """The primary key of one version of a memory. It contains the tenant, because Lite deletes by primary key alone."""
     return f"{memory_id}:{version}:{hashlib.sha256(tenant.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def split_pk(pk: str) -> tuple[str, int]:
-    """The memory id and version of a primary key."""
+    """The memory id and version in a primary key."""
     memory_id, version, _ = pk.rsplit(":", 2)
     return memory_id, int(version)
 
 
 def row_of(row: IndexRow) -> dict[str, Any]:
-    """The row as the collection takes it; raises ValueError for an id that a literal cannot hold."""
+    """The row in the form of the collection; raises ValueError for an id that a literal cannot contain."""
     memory = row.memory
     if key_text(memory.id) != memory.id:
         raise ValueError(f"a memory id must be printable and at most {MAX_KEY_BYTES} bytes long")
@@ -114,13 +114,13 @@ def row_of(row: IndexRow) -> dict[str, Any]:
 
 
 def is_same_row(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two rows, read or to be written, say the same."""
+    """Whether two rows, read or to be written, have the same content."""
     same = all(one[field] == other[field] for field in COMPARED if field not in {"categories", "dense"})
     return same and list(one["categories"]) == other["categories"] and is_same_vector(one["dense"], other["dense"])
 
 
 def cut(words: str) -> str:
-    """What of the words a VARCHAR can hold, ending with a whole word where it is cut."""
+    """As many of the words as a VARCHAR can hold, cut after a whole word."""
     encoded = words.encode("utf-8", "ignore")
     if len(encoded) <= MAX_WORDS_BYTES:
         return encoded.decode()
@@ -132,7 +132,7 @@ def _attribute(memory: Memory, name: str) -> str:
 
 
 def _comparable(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str | bool | int | float]]:
-    """The scalars that a filter can address and compare, as many as fit."""
+    """The scalars that a filter can address and compare, as many as fit into a row."""
     size = 0
     for name, value in metadata.items():
         if name and is_path(name) and _is_comparable(value):
@@ -143,7 +143,7 @@ def _comparable(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str | bool |
 
 
 def is_path(name: str) -> bool:
-    """Whether a filter expression can address this key of the metadata on every version."""
+    """Whether a filter expression can address this metadata key in every version."""
     return 0 < len(name) <= MAX_KEY_BYTES and is_literal(name) and not set(name) & {"[", "]"}
 
 

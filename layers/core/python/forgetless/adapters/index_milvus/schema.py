@@ -1,4 +1,4 @@
-"""The collection: one schema that Milvus Lite 2.5.1, 3.2.2, standalone and Zilliz take alike."""
+"""The collection: one schema that Milvus Lite 2.5.1 and 3.2.2, standalone and Zilliz Cloud all accept."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _PK_BYTES = MAX_KEY_BYTES + 40
 
 
 def prepare_collection(client: Any, name: str, *, dimensions: int, timeout_s: float) -> None:
-    """Leave the collection with its indexes, loaded; others may do the same now, or have stopped halfway.
+    """Make sure that the collection exists, has its indexes and is loaded.
 
-    Raises IndexDamagedError when it exists with other fields than ours: no row could be written to it.
+    Other processes may be doing the same now, or may have stopped halfway. Raises IndexDamagedError when the
+    collection exists with other fields than ours, because no row could be written to it.
     """
     schema = _schema(client, dimensions)
     if client.has_collection(name, timeout=timeout_s):
@@ -37,7 +38,7 @@ def prepare_collection(client: Any, name: str, *, dimensions: int, timeout_s: fl
 
 
 def _check_fields(found: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Compare names, types and the vector's dimensions; Milvus versions describe the rest each in its own way."""
+    """Compare names, types and the vector's dimensions. Milvus versions describe everything else differently."""
     here, wanted = _types(found), _types(ours)
     missing = [name for name in wanted if name not in here]
     unknown = [name for name in here if name not in wanted]
@@ -63,8 +64,8 @@ def _has_index(client: Any, name: str, field: str, *, timeout_s: float) -> bool:
 
 
 def _unless_done(create: Callable[[], object], is_done: Callable[[], bool]) -> None:
-    """Create what others may be creating: a failure counts only when it is still not there."""
-    from pymilvus import MilvusException  # noqa: PLC0415 - half a second that only who uses Milvus pays
+    """Create something that others may also be creating; a failure counts only if it still does not exist."""
+    from pymilvus import MilvusException  # noqa: PLC0415 - takes half a second, only where Milvus is used
 
     try:
         create()
@@ -77,7 +78,7 @@ def _schema(client: Any, dimensions: int) -> Any:
     from pymilvus import DataType, Function, FunctionType  # noqa: PLC0415
 
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-    # Lite 2.5.1 understands no filter at all when the partition key stands behind the primary key (issue 43163).
+    # Lite 2.5.1 supports no filters at all when the partition key comes after the primary key (issue 43163).
     schema.add_field("tenant", DataType.VARCHAR, max_length=MAX_KEY_BYTES, is_partition_key=True)
     schema.add_field("pk", DataType.VARCHAR, is_primary=True, max_length=_PK_BYTES)
     schema.add_field("version", DataType.INT64)
@@ -97,7 +98,7 @@ def _schema(client: Any, dimensions: int) -> Any:
         DataType.VARCHAR,
         max_length=MAX_WORDS_BYTES,
         enable_analyzer=True,
-        # The words come prepared: versions disagree on stemming and stop words.
+        # The words are already prepared, because versions differ in stemming and stop words.
         analyzer_params={"tokenizer": "standard"},
     )
     schema.add_field("sparse", DataType.SPARSE_FLOAT_VECTOR)

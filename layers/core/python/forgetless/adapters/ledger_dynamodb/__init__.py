@@ -1,4 +1,4 @@
-"""The ledger on one DynamoDB table, shared by every function; docs/dynamodb.md has the key design."""
+"""The ledger in one DynamoDB table, which all functions share; docs/dynamodb.md describes the keys."""
 
 from __future__ import annotations
 

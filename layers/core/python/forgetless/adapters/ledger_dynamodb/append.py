@@ -17,14 +17,14 @@ __all__ = ["append", "drop_context", "mark_pending", "memory_of", "needed", "sta
 
 @dataclass(slots=True)
 class _Change:
-    """What a call does to one memory: how it stood before (None: not at all), and how it stands now."""
+    """The change of one memory in a call: its state before (None when it did not exist), and its state now."""
 
     before: Memory | None
     after: Memory
 
 
 def needed(unit: Unit, events: Sequence[Event]) -> list[item_keys.Key]:
-    """What nearly every append reads."""
+    """The keys that nearly every append reads."""
     wanted = {item_keys.head(event.memory.scope.tenant, event.memory.id) for event in events}
     added = [event.memory for event in events if event.kind is EventKind.ADD]
     wanted |= {item_keys.text(memory.scope, memory.hash) for memory in added if memory.extracted}
@@ -32,7 +32,7 @@ def needed(unit: Unit, events: Sequence[Event]) -> list[item_keys.Key]:
 
 
 def append(unit: Unit, events: Sequence[Event], *, unique: bool) -> list[Event]:
-    """Write events and their memories' state after them; returns those that the ledger did not hold yet.
+    """Write events and the states of their memories after them; returns the events that the ledger did not have yet.
 
     Raises VersionConflictError and, where texts must be `unique`, DuplicateTextError.
     """
@@ -50,7 +50,7 @@ def append(unit: Unit, events: Sequence[Event], *, unique: bool) -> list[Event]:
 
 
 def memory_of(unit: Unit, item: Item) -> Memory:
-    """The memory that a head or an earlier version holds."""
+    """The memory in a head or in an earlier version."""
     return load_memory(from_blob(item["tenant"]), unit.body(item))
 
 
@@ -66,14 +66,14 @@ def state_of(memory: Memory) -> int:
 
 
 def mark_pending(item: Item, memory: Memory, at: str) -> Item:
-    """The head with its index marked pending since `at`."""
+    """The head, marked pending since `at`."""
     order = item_keys.ordered(memory.created_at, memory.position, memory.id)
     queue = item_keys.queue_of(item_keys.PENDING_QUEUES, memory.id)
     return {**item, "pending": at, "gsi1pk": queue, "gsi1sk": f"{at}#{order}"}
 
 
 def drop_context(unit: Unit, memory: Memory, refs: Iterable[MessageRef], at: str) -> None:
-    """Take `refs` out of the memory's context and mark its index pending; its version stays."""
+    """Remove `refs` from the memory's context and mark it pending; its version does not change."""
     tenant = memory.scope.tenant
     key = item_keys.head(tenant, memory.id)
     item = unit.get(key)
@@ -133,7 +133,7 @@ def _is_held(unit: Unit, event: Event, head: Item | None) -> bool:
 
 
 def _archive(unit: Unit, head: Item, held: Memory, *, erased: bool) -> None:
-    """Keep what the head held as an earlier version; blank that and all before it when the words must go."""
+    """Store the head's content as an earlier version; erase the text of all earlier versions when it must go."""
     tenant = held.scope.tenant
     key = item_keys.event(tenant, held.id, held.version)
     kept = ("tenant", "version", "kind", "job", "body", "body_id", "parts")
@@ -142,7 +142,7 @@ def _archive(unit: Unit, head: Item, held: Memory, *, erased: bool) -> None:
         return
     for item in unit.query(key.pk):
         if item["sk"].startswith(item_keys.ANSWERS):
-            # Answers that are kept for their Idempotency-Key show the text too; the job itself is done only once.
+            # Answers stored for an Idempotency-Key also show the text. The job itself still runs only once.
             idempotency_records.drop(unit, tenant, from_blob(item["name"]))
     for version in range(1, held.version + 1):
         _blank_event(unit, item_keys.event(tenant, held.id, version))
@@ -157,7 +157,7 @@ def _blank_event(unit: Unit, key: item_keys.Key) -> None:
 
 
 def _move_texts(unit: Unit, changes: Iterable[_Change]) -> dict[item_keys.Key, list[str]]:
-    """Let extracted texts know who holds them now; returns the holders of those that changed."""
+    """Record which memory has each extracted text now; returns the memories of the texts that changed."""
     moves = [(_text_key(change.before), _text_key(change.after), change.after.id) for change in changes]
     unit.load(key for old, new, _ in moves for key in (old, new) if key is not None)
     holders: dict[item_keys.Key, list[str]] = {}
@@ -183,10 +183,10 @@ def _text_key(memory: Memory | None) -> item_keys.Key | None:
 
 
 def _check_duplicates(fresh: Sequence[Event], holders: dict[item_keys.Key, list[str]]) -> None:
-    """DuplicateTextError for fresh ADDs whose text another live extracted memory of their scope has.
+    """Raise DuplicateTextError for new ADDs whose text another live extracted memory of their scope has.
 
-    It judges the state after the whole call, so one call may supersede a memory and add its text anew; of two ADDs
-    with one text in a call, the first may stay.
+    It checks the state after the whole call, so one call may supersede a memory and add its text again. Of two ADDs
+    with the same text in a call, the first one is accepted.
     """
     refused: list[str] = []
     candidates = [event.memory for event in fresh if event.kind is EventKind.ADD and event.memory.extracted]
@@ -200,10 +200,10 @@ def _check_duplicates(fresh: Sequence[Event], holders: dict[item_keys.Key, list[
 
 
 def _load_lists(unit: Unit, changes: Iterable[_Change]) -> None:
-    """Read at once the entries and notes that will change."""
+    """Read all entries and notes that will change in one batch."""
     wanted: list[item_keys.Key] = []
     for change in changes:
-        # What belongs to a new memory is new itself.
+        # Everything that belongs to a new memory is new as well.
         for memory in (change.before, change.after if change.before is not None else None):
             if memory is not None:
                 wanted += [*list_entries.entries(memory), *_links(memory)]
@@ -211,7 +211,7 @@ def _load_lists(unit: Unit, changes: Iterable[_Change]) -> None:
 
 
 def _move_links(unit: Unit, change: _Change) -> None:
-    """Note at each message which memories carry it as context."""
+    """Note at each message which memories have it as context."""
     old = set(_links(change.before)) if change.before is not None else set()
     new = set(_links(change.after))
     for key in old - new:

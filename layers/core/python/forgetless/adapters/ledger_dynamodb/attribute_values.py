@@ -1,4 +1,4 @@
-"""DynamoDB's attribute values: from and to plain Python (text, whole numbers, bytes, lists, maps)."""
+"""Converts DynamoDB's attribute values from and to plain Python (text, integers, bytes, lists, maps)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 __all__ = ["Item", "from_wire", "size_of", "to_wire"]
 
-#: An item as the adapter sees it, its keys pk and sk among the attributes.
+#: An item as the adapter uses it; its keys pk and sk are among the attributes.
 Item = dict[str, Any]
 
 
 def to_wire(item: Mapping[str, Any]) -> dict[str, Any]:
-    """An item or a map of values as the API wants it."""
+    """An item or a map of values in the API's format."""
     return {name: _tagged(value) for name, value in item.items()}
 
 
@@ -22,7 +22,7 @@ def from_wire(attributes: Mapping[str, Any]) -> Item:
 
 
 def size_of(item: Mapping[str, Any]) -> int:
-    """About what the item counts against the limits of an item and of a transaction, never less."""
+    """The approximate size of the item for the limits of items and transactions; never too small."""
     return sum(len(name) + _size(value) for name, value in item.items())
 
 

@@ -1,4 +1,4 @@
-"""The client: made at the first use, one for a process; each call retried within bounds, its errors the ledger's."""
+"""The client: one per process, created at the first use. It retries calls within bounds and translates errors."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Client"]
 
-#: Seconds for a connection and for an answer.
+#: Timeouts in seconds for a connection and for an answer.
 CONNECT_TIMEOUT_S = 2.0
 READ_TIMEOUT_S = 5.0
-#: Threads of one process that talk at once.
+#: How many threads of a process can make calls at once.
 _CONNECTIONS = 50
 
-#: Between the tries of a call.
+#: The waits between the tries of a call.
 BACKOFF = Backoff(first_s=0.01, longest_s=0.5)
 
-#: Where boto3 itself reads an endpoint from.
+#: The variables from which boto3 itself reads an endpoint.
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")
 _AWS_HOST = re.compile(r"(?:^|\.)amazonaws\.com(?:\.cn)?$")
 
 
 class Client:
-    """Calls on one table; nothing is opened before the first."""
+    """Calls on one table; nothing is opened before the first call."""
 
     def __init__(self, table: str, *, patience_s: float, endpoint_url: str | None = None) -> None:
         if not table:
@@ -46,10 +46,10 @@ class Client:
         self._lock = threading.Lock()
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """The operation's answer; raises ContendedError, or LedgerError once patience is over or nothing will help.
+        """The answer of the operation; raises ContendedError, or LedgerError when retries do not help.
 
-        A call that DynamoDB did and whose answer was lost is sent again, as it stands: then its own condition may
-        fail, so that ContendedError does not mean that nothing was written.
+        If DynamoDB executed a call but its answer was lost, the same call is sent again. Then its own condition may
+        fail, so ContendedError does not mean that nothing was written.
         """
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -65,11 +65,11 @@ class Client:
                 return answer
 
     def tries(self) -> Tries:
-        """The tries of one call, for whoever must repeat more than a single operation."""
+        """The tries of one call, for callers that must repeat more than a single operation."""
         return Tries(BACKOFF, patience_s=self.patience_s, clock=SystemClock())
 
     def close(self) -> None:
-        """Close the connections; later calls are refused."""
+        """Close the connections; later calls raise LedgerError."""
         with self._lock:
             self._closed = True
             if self._made is not None:
@@ -84,23 +84,23 @@ class Client:
             return self._made
 
     def _make(self) -> DynamoDBClient:
-        import boto3  # noqa: PLC0415 - a third of a second of a cold start
+        import boto3  # noqa: PLC0415 - takes a third of a second of a cold start
         from botocore.config import Config  # noqa: PLC0415
 
         config = Config(
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=READ_TIMEOUT_S,
             max_pool_connections=_CONNECTIONS,
-            # Ours know the whole call's patience.
+            # Our own retries respect the patience of the whole call.
             retries={"total_max_attempts": 1, "mode": "standard"},
         )
         identity: dict[str, Any] = self._identity()
         return boto3.session.Session(**identity).client("dynamodb", endpoint_url=self._endpoint_url, config=config)
 
     def _identity(self) -> dict[str, str]:
-        """A region and a key that stand in where the endpoint is not AWS, which checks none.
+        """A placeholder region and key for an endpoint that is not AWS and does not check them.
 
-        boto3 would search the network for credentials before it sends.
+        Without them boto3 would search the network for credentials before it sends a call.
         """
         urls = (self._endpoint_url, *(os.environ.get(name) for name in _ENDPOINT_VARIABLES))
         endpoint = next(filter(None, urls), None)

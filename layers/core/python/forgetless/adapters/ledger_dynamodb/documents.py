@@ -38,7 +38,7 @@ class DocumentStore(Store):
         listed = list(islice((item for item in entries if item["sk"] != below), limit + 1))
         wanted = [item_keys.document(tenant, kind, from_blob(item["id"])) for item in listed[:limit]]
         held = self._documents(wanted)
-        # From the list, not from what was found: others may delete all of a page while we read it.
+        # The cursor comes from the list, not from the documents found: others may delete a whole page meanwhile.
         following = _cursor(listed[limit - 1]) if len(listed) > limit > 0 else None
         return [held[key] for key in wanted if key in held], following
 
@@ -53,7 +53,7 @@ class DocumentStore(Store):
         return {Key(item["pk"], item["sk"]): _load(item, body) for item, body in found}
 
     def _due(self, kind: str, now: str, limit: int) -> Iterator[Document]:
-        # The sort key goes on after the time, so that `now` itself must be followed by what is above all of them.
+        # The sort key continues after the time, so `now` must be followed by a text that sorts above everything.
         limits = Between(list_entries.LOWEST, now + "~")
         for portion in portions(self._table.queue(item_keys.due_queue(kind), limits, page=limit), max(limit, 1)):
             held = self._documents(list(portion))

@@ -1,4 +1,4 @@
-"""What can go wrong between us and DynamoDB, sorted by what is to be done about it."""
+"""The errors of DynamoDB, classified by what to do about them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from forgetless.domain.errors import LedgerError
 
 __all__ = ["ContendedError", "LockedError", "RetryableError", "classify"]
 
-#: Another writer was first, or is writing now: read again, then write.
+#: Another writer was first, or is writing now: read again, then write again.
 _CONTENDED = frozenset({"ConditionalCheckFailedException", "TransactionConflictException"})
 _CONTENDED_REASONS = frozenset({"None", "ConditionalCheckFailed", "TransactionConflict"})
 
-#: Too much at once: the same call again after a while.
+#: Too many calls at once: send the same call again after a while.
 _THROTTLES = frozenset(
     {
         "ProvisionedThroughputExceededException",
@@ -24,7 +24,7 @@ _THROTTLES = frozenset(
         "LimitExceededException",
     }
 )
-#: The service itself stumbled, or still does what our first try asked for: asked again, it tells what came of that.
+#: The service itself failed, or is still doing our first try: send the same call again to learn its result.
 _STUMBLES = frozenset(
     {
         "InternalServerError",
@@ -46,22 +46,22 @@ _CREDENTIALS = (
     "UnrecognizedClientException",
 )
 
-#: What waiting does not heal, by what it means for the operator.
+#: Errors that waiting does not fix, with what they mean for the operator.
 _FINAL = {
-    **dict.fromkeys(_CREDENTIALS, "the credentials that we have do not open"),
-    "ResourceNotFoundException": "check FORGETLESS_LEDGER_TABLE and the region: there is no",
+    **dict.fromkeys(_CREDENTIALS, "the AWS credentials do not give access to"),
+    "ResourceNotFoundException": "check FORGETLESS_LEDGER_TABLE and the region, because DynamoDB does not find",
 }
 
-#: Seconds that a client should wait when the table is throttled, longer than for a connection that broke.
+#: Seconds that a client should wait when the table is throttled; longer than after a broken connection.
 _THROTTLED_RETRY_AFTER = 5
 
 
 class ContendedError(Exception):
-    """A condition did not hold, or another transaction is under way: read again, then write."""
+    """A condition did not hold, or another transaction is running: read again, then write again."""
 
 
 class LockedError(Exception):
-    """An item is part of another's staged commit."""
+    """An item is part of another process's staged commit."""
 
     def __init__(self, stage: str) -> None:
         super().__init__(stage)
@@ -73,7 +73,7 @@ class RetryableError(LedgerError):
 
 
 def classify(error: Exception, table: str) -> Exception:
-    """What boto3 raised as ContendedError, RetryableError or a LedgerError for good."""
+    """An error of boto3 as a ContendedError, a RetryableError or a permanent LedgerError."""
     from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004, PLC0415
 
     if isinstance(error, ClientError):
@@ -81,8 +81,8 @@ def classify(error: Exception, table: str) -> Exception:
     name = type(error).__name__
     if isinstance(error, ConnectionError | HTTPClientError):
         return RetryableError(f"the ledger's table {table} does not answer ({name})")
-    # No credentials, no region, a wrong endpoint: nothing that time heals.
-    return LedgerError(f"the ledger's table {table} cannot be asked ({name}): {error}")
+    # No credentials, no region or a wrong endpoint: waiting does not help.
+    return LedgerError(f"the ledger's table {table} cannot be accessed ({name}): {error}")
 
 
 def _answered(response: Any, table: str) -> Exception:
@@ -109,4 +109,4 @@ def _cancelled(response: Any, table: str) -> Exception:
 
 
 def _throttled(code: str, table: str) -> RetryableError:
-    return RetryableError(f"the ledger's table {table} is at its limit ({code})", retry_after=_THROTTLED_RETRY_AFTER)
+    return RetryableError(f"the ledger's table {table} is throttled ({code})", retry_after=_THROTTLED_RETRY_AFTER)

@@ -1,4 +1,4 @@
-"""The store of idempotency records: which requests run, and what was answered."""
+"""The store of idempotency records: which requests are running, and which answers they got."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class IdempotencyStore(Store):
     ) -> IdempotencyRecord | None:
         def begin(unit: Unit) -> IdempotencyRecord | None:
             item = unit.get(item_keys.request(tenant, name))
-            # DynamoDB removes what has expired within days; for us it is gone at once.
+            # DynamoDB removes expired items only within days; for us they do not exist any more.
             if item is not None and item["expires"] > now and not _names_erased(unit, tenant, item["named"]):
                 held = _load(item, unit.body(item))
                 if not held.gives_way(record, now=now, over=over):
@@ -80,12 +80,12 @@ def _put(unit: Unit, tenant: str, name: str, record: IdempotencyRecord, expires_
     key = item_keys.request(tenant, name)
     named = sorted(set(MEMORY_ID.findall(record.body))) if record.body is not None else []
     if _names_erased(unit, tenant, named):
-        return  # a memory was deleted while the answer was on its way
+        return  # a memory was deleted before its answer could be stored
     item: Item = {
         "fingerprint": to_blob(record.fingerprint),
         "until": record.lease_until,
         "expires": expires_at,
-        # DynamoDB's own expiry wants seconds.
+        # DynamoDB's own expiry needs seconds.
         "expires_at": int(datetime.fromisoformat(expires_at).timestamp()),
         "status": record.status,
         "answered": record.body is not None,
@@ -97,7 +97,7 @@ def _put(unit: Unit, tenant: str, name: str, record: IdempotencyRecord, expires_
     for note in notes:
         unit.put(note, {"name": to_blob(name), "expires_at": item["expires_at"]})
     for head_key in (item_keys.head(tenant, memory_id) for memory_id in named):
-        # Who deletes the memory at the same time has looked for notes already: one of the two must begin again.
+        # A concurrent deletion of the memory may already have looked for notes, so one of the two must run again.
         if (head := unit.get(head_key)) is not None:
             unit.put(head_key, {**head, "answered": unit.id})
 

@@ -1,7 +1,7 @@
-"""Looks at the table of bounded work: the first pages of a scan, parts of a tenant's list, and the queue of what pends.
+"""Checks of the table with bounded work: the first pages of a scan, parts of a tenant's list, the pending queue.
 
-DynamoDB itself keeps items whole and copies them, so what can be broken is what belongs together: bodies in several
-items, and a memory's earlier versions.
+DynamoDB itself keeps each item whole and replicated. So only things that consist of several items can be broken: long
+bodies, and a memory with its earlier versions.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from forgetless.ports.ledger import Faults, Tally
 
 __all__ = ["InspectionStore"]
 
-#: Pages of a scan: at most a megabyte each, and so many items.
+#: The number of pages of a scan, and of items in a page, which has at most a megabyte.
 _PAGES, _PAGE_ITEMS = 20, 1000
-#: Entries of lists and queues that a count reads.
+#: How many entries of lists and queues a count reads.
 _MOST_COUNTED = 20_000
-#: Memories whose parts and versions are looked at, and read at once.
+#: How many memories have their parts and versions checked, and how many are read at once.
 _LOOKED_AT, _PORTION = 200, 20
 
 
@@ -81,7 +81,7 @@ class InspectionStore(Store):
                 yield f"{key.pk} is at version {item['version']} and has {versions} earlier ones"
 
     def _scanned(self) -> tuple[list[Item], bool]:
-        """Heads of memories as the first pages of a scan have them, and whether these are all."""
+        """The heads of memories in the first pages of a scan, and whether these are all."""
         parameters: dict[str, Any] = {
             "TableName": self._table.client.table,
             "FilterExpression": "sk = :sk",
@@ -98,12 +98,12 @@ class InspectionStore(Store):
         return list(self._table.read(found).values()), False
 
     def _entries_of(self, tenant: str, *, descending: bool = False) -> Iterator[Item]:
-        """What the tenant's list names, oldest or newest first within each of its partitions."""
+        """The memories in the tenant's list, the oldest or newest first within each of its partitions."""
         streams = [
             self._table.query(pk, descending=descending, page=_PAGE_ITEMS)
             for pk in item_keys.partitions(list_entries.LIST, tenant, "tenant")
         ]
-        while streams:  # in turn, so that a sample is not of one partition alone
+        while streams:  # in turn, so that a sample comes from all partitions
             for stream in list(streams):
                 item = next(stream, None)
                 if item is None:

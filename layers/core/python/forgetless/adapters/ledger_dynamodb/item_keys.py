@@ -1,7 +1,7 @@
-"""The key design: where each kind of item stands in the one table (docs/dynamodb.md shows it whole).
+"""The keys of each kind of item in the one table; docs/dynamodb.md shows the whole design.
 
-Parts of a key are joined by `#`. A client's word that is short and plain stands as it is; every other becomes a
-digest, so that no word can reach into another's partition, outgrow a key or be no text at all.
+The parts of a key are joined by `#`. A client's word is used unchanged if it is short and plain. Otherwise a digest
+replaces it, so that no word can address another partition, be too long for a key or be invalid as text.
 """
 
 from __future__ import annotations
@@ -63,25 +63,25 @@ __all__ = [
     "totals",
 ]
 
-#: The one secondary index: what sweep works through. It holds keys only; what counts is read from the table.
+#: The only secondary index: the work for sweep. It has only keys; the items themselves are read from the table.
 INDEX = "gsi1"
 
-#: Sort keys, or their beginnings, within the partitions of memories, jobs, stages and documents.
+#: Sort keys, or their prefixes, in the partitions of memories, jobs, stages and documents.
 HEAD, ANSWERS, MESSAGES, CARRIERS, CHUNKS, ENTRIES = "HEAD", "A#", "S#", "R#", "C#", "L#"
 
-#: Partitions of the secondary index; several each, since one takes about a thousand writes a second.
+#: Partitions of the secondary index. Each queue has several, because one accepts about 1,000 writes per second.
 PENDING_QUEUES = tuple(f"P#{shard}" for shard in range(8))
 OPEN_QUEUES = tuple(f"O#{shard}" for shard in range(4))
 EXPIRY_QUEUES = tuple(f"E#{shard}" for shard in range(8))
 STAGES = "X"
 
-#: Values of the attribute `state` of a memory's head.
+#: The values of the attribute `state` of a memory's head.
 LIVE, SUPERSEDED, DELETED = 0, 1, 2
 
-#: An entity's total is the sum of this many counters, so that adds at the same time seldom meet in one.
+#: An entity's total is the sum of this many counters, so that concurrent adds seldom change the same one.
 TOTAL_SHARDS = 8
 
-#: Lists that many users share are spread over several partitions and merged when read.
+#: Lists that many users share are spread over several partitions, which are merged when they are read.
 _SHARDS = {"tenant": 4, "app": 4, "agent": 4, "jobs": 4, "user": 1, "run": 1}
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.:@-]{1,64}")
@@ -110,32 +110,32 @@ def ordered(created_at: str, position: int, id_: str) -> str:
 
 
 def head(tenant: str, memory_id: str) -> Key:
-    """A memory's current state."""
+    """A memory's head, which is its current version."""
     return Key(f"M#{part(tenant)}#{part(memory_id)}", HEAD)
 
 
 def event(tenant: str, memory_id: str, version: int) -> Key:
-    """A memory's earlier version; the current one is its head."""
+    """An earlier version of a memory; its current version is its head."""
     return Key(head(tenant, memory_id).pk, f"V#{version:08d}")
 
 
 def answer(tenant: str, memory_id: str, name: str) -> Key:
-    """The note that a kept answer names a memory."""
+    """The note that a stored answer contains a memory."""
     return Key(head(tenant, memory_id).pk, ANSWERS + part(name))
 
 
 def part_of_body(pk: str, body_id: str, number: int) -> Key:
-    """One of the numbered items that hold a long body, in the partition of the item that it belongs to."""
+    """One of the numbered items with the parts of a long body, in the same partition as their item."""
     return Key(pk, f"~{body_id}#{number:04d}")
 
 
 def scope_kinds(scope: Scope) -> dict[str, str]:
-    """The kinds of the ids that the scope has (`user`, `agent` …), each with the id."""
+    """The ids of the scope by their kind (`user`, `agent` …)."""
     return {name.removesuffix("_id"): value for name, value in scope.ids().items()}
 
 
 def partitions(table: str, tenant: str, kind: str, word: str = "") -> list[str]:
-    """All partitions of a list: `table` L (memories), Z (scopes) or K (jobs)."""
+    """All partitions of a list. `table` is L (memories), Z (scopes) or K (jobs)."""
     beginning = _beginning(table, tenant, kind, word)
     return [f"{beginning}#{shard}" for shard in range(_SHARDS[kind])]
 
@@ -151,17 +151,17 @@ def _beginning(table: str, tenant: str, kind: str, word: str) -> str:
 
 
 def totals(tenant: str, shard: int) -> str:
-    """The partition that holds one counter of every entity of a tenant."""
+    """The partition with one counter of every entity of a tenant."""
     return f"N#{part(tenant)}#{shard}"
 
 
 def total(tenant: str, shard: int, kind: str, word: str) -> Key:
-    """One of an entity's counters."""
+    """One of the counters of an entity."""
     return Key(totals(tenant, shard), f"{kind}#{part(word)}")
 
 
 def text(scope: Scope, hash_: str) -> Key:
-    """Who holds an extracted text in its exact scope."""
+    """The item that names the memory with an extracted text in its exact scope."""
     return Key(f"H#{scope.key()}", hash_)
 
 
@@ -176,17 +176,17 @@ def message(tenant: str, ref: MessageRef) -> Key:
 
 
 def carrier(tenant: str, ref: MessageRef, memory_id: str) -> Key:
-    """The note that a memory carries a message as its context."""
+    """The note that a memory has a message as context."""
     return Key(job(tenant, ref.job_id).pk, f"{CARRIERS}{ref.position:08d}#{part(memory_id)}")
 
 
 def spoken(scope: Scope) -> str:
-    """The partition of what was said in an exact scope, in order of time."""
+    """The partition with the messages of an exact scope, ordered by time."""
     return f"C#{scope.key()}"
 
 
 def said(scope: Scope, ref: MessageRef, created_at: str) -> Key:
-    """A message's entry there."""
+    """The entry of a message in the partition `spoken`."""
     return Key(spoken(scope), f"{created_at}#{part(ref.job_id)}#{ref.position:08d}")
 
 
@@ -206,17 +206,17 @@ def api_key(hash_: str) -> Key:
 
 
 def api_keys(tenant: str) -> str:
-    """The partition of the list of a tenant's API keys."""
+    """The partition with the list of a tenant's API keys."""
     return f"B#{part(tenant)}"
 
 
 def api_key_entry(tenant: str, created_at: str, hash_: str) -> Key:
-    """A key's entry there."""
+    """The entry of an API key in that list."""
     return Key(api_keys(tenant), f"{created_at}#{part(hash_)}")
 
 
 def document(tenant: str, kind: str, id_: str) -> Key:
-    """A document; its kind's list stands in the same partition."""
+    """A document. The list of its kind is in the same partition."""
     return Key(f"D#{part(tenant)}#{part(kind)}", f"I#{part(id_)}")
 
 
@@ -226,20 +226,20 @@ def document_entry(tenant: str, kind: str, id_: str, created_at: str) -> Key:
 
 
 def due_queue(kind: str) -> str:
-    """The partition of the secondary index for documents of a kind that are due at a time."""
+    """The partition of the secondary index for documents of a kind with a due time."""
     return f"D#{part(kind)}"
 
 
 def stage(stage_id: str) -> Key:
-    """A staged commit's own item, which decides about all that it staged."""
+    """The own item of a staged commit, which decides whether all its changes count."""
     return Key(f"X#{stage_id}", "STAGE")
 
 
 def stage_chunk(stage_id: str, number: int) -> Key:
-    """Which items a chunk of a staged commit holds."""
+    """The item that names the items in a chunk of a staged commit."""
     return Key(stage(stage_id).pk, f"{CHUNKS}{number:06d}")
 
 
 def queue_of(queues: tuple[str, ...], word: str) -> str:
-    """The partition of the secondary index for what `word` names."""
+    """The partition of the secondary index for `word`."""
     return queues[zlib.crc32(to_blob(word)) % len(queues)]

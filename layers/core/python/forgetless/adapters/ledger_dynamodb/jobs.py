@@ -18,10 +18,10 @@ from forgetless.domain.memory import Message
 
 __all__ = ["JobStore", "complete", "forget_request"]
 
-#: The beginning of the partitions of lists of jobs.
+#: The prefix of the partitions of lists of jobs.
 _LIST = "K"
 
-#: Between job and request in a body; JSON escapes it.
+#: Separates job and request in a body. JSON escapes it, so it cannot occur in either.
 _BETWEEN = b"\n"
 
 
@@ -68,7 +68,7 @@ class JobStore(Store):
 
 
 def complete(unit: Unit, job: Job) -> bool:
-    """Write the end of a job that is new or still this worker's; False when it has ended already."""
+    """Write the end of a job that is new or still held by this worker; False when the job has already ended."""
     held = _read(unit, job.tenant, job.id)
     if held is not None and not held.ends_with(job):
         return False
@@ -77,7 +77,7 @@ def complete(unit: Unit, job: Job) -> bool:
 
 
 def forget_request(unit: Unit, tenant: str, job_id: str) -> None:
-    """Erase what was asked (it holds metadata) of a finished job whose last message goes."""
+    """Erase the request of a finished job, which contains metadata, when its last message is removed."""
     held = _read(unit, tenant, job_id)
     if held is not None and held.finished:
         _put(unit, replace(held, request={}))
@@ -127,7 +127,7 @@ def _claim(unit: Unit, tenant: str, job_id: str, *, owner: str, now: str, until:
     if job is None or job.finished:
         return None
     if not job.claimable(now):
-        # Ours to the letter: an earlier try was written, and the answer was lost.
+        # It is exactly our claim: an earlier try wrote it, and the answer was lost.
         return job if (job.lease_owner, job.lease_until, job.updated_at) == (owner, until, now) else None
     claimed = job.claimed(owner=owner, now=now, until=until)
     _put(unit, claimed)

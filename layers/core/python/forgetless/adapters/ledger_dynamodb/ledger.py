@@ -1,4 +1,4 @@
-"""DynamoLedger: all stores over one table."""
+"""DynamoLedger: all stores of the ledger port in one table."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = ["DynamoLedger"]
 class DynamoLedger(
     MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, InspectionStore
 ):
-    """The ledger in the table of this name, which any number of processes share.
+    """The ledger in the table with this name, which any number of processes can share.
 
-    boto3 finds region, credentials and endpoint as ever (AWS_ENDPOINT_URL_DYNAMODB too); nothing is opened before
-    the first call. A call that DynamoDB throttles, or that meets others' writes, is tried for `patience_s` seconds.
+    boto3 finds region, credentials and endpoint as usual (also AWS_ENDPOINT_URL_DYNAMODB). Nothing is opened before
+    the first call. A call that is throttled or conflicts with other writes is retried for `patience_s` seconds.
     """
 
     def __init__(self, table: str, *, endpoint_url: str | None = None, patience_s: float = 10.0) -> None:
@@ -36,7 +36,7 @@ class DynamoLedger(
     def ping(self) -> None:
         self._table.read([SCHEMA])
         if self._units.in_doubt:
-            # A lease that has ended before it began; another owner each time, so that something is written.
+            # A lease that expires before it begins. It has a new owner each time, so that something is written.
             self.acquire_lease("write trial", owner=uuid.uuid4().hex, now="", until="")
             self._units.in_doubt = False
 
@@ -44,7 +44,7 @@ class DynamoLedger(
         return self._units.stages.tidy()
 
     def create_table(self) -> None:
-        """Make the table where no template does (tests, one machine); harmless when it is there."""
+        """Create the table where no template does (tests, one machine); harmless when it exists."""
         schema.create(self._client)
 
     def migrate(self) -> int:

@@ -1,4 +1,4 @@
-"""Lists of memories: an entry for the tenant and one for each scope id, written with the memory itself."""
+"""Lists of memories: one entry for the tenant and one for each scope id, written together with the memory."""
 
 from __future__ import annotations
 
@@ -28,48 +28,48 @@ __all__ = [
     "narrowest",
 ]
 
-#: The beginning of the partitions of lists of memories.
+#: The prefix of the partitions of lists of memories.
 LIST = "L"
-#: The same for the tenant's deleted memories, which only an export asks for.
+#: The same for the tenant's deleted memories, which only an export reads.
 GONE = "G"
 
 
-#: Sorts below every sort key, and above every one of the printable characters that sort keys are made of.
+#: Texts that sort below and above every sort key; sort keys consist of printable characters.
 LOWEST, HIGHEST = " ", "~~~~"
 
 
 def check_names(ids: Mapping[str, str]) -> None:
-    """Refuse what is no scope id."""
+    """Raise InvalidRequestError for a name that is not a scope id."""
     for name in ids:
         if name not in SCOPE_IDS:
             raise InvalidRequestError(f"{name}: not a scope id; use one of {', '.join(SCOPE_IDS)}")
 
 
 def narrowest(ids: Mapping[str, str]) -> tuple[str, str]:
-    """The kind and word of the list that leaves least to look at."""
+    """The kind and the word of the list with the fewest entries to check."""
     name = next((name for name in NARROWEST_FIRST if ids.get(name)), None)
     return ("tenant", "") if name is None else (name.removesuffix("_id"), ids[name])
 
 
 def _scope_attributes(ids: Mapping[str, str]) -> Item:
-    """Scope ids as attributes of an entry, each as a part of a key."""
+    """Scope ids as attributes of an entry, each in its form as a part of a key."""
     return {name: item_keys.part(value) for name, value in ids.items() if value}
 
 
 def has_all(item: Item, ids: Mapping[str, str]) -> bool:
-    """Whether the entry's scope has all ids; an empty one means that it has none of that name."""
+    """Whether the entry's scope has all ids; an empty id means that the scope must not have one of this name."""
     return all(item.get(name) == (item_keys.part(value) if value else None) for name, value in ids.items())
 
 
 def entries(memory: Memory) -> list[Key]:
-    """Where a memory is listed."""
+    """The keys of the entries of a memory in its lists."""
     sort_key = item_keys.ordered(memory.created_at, memory.position, memory.id)
     kinds = {"tenant": "", **item_keys.scope_kinds(memory.scope)}
     return [item_keys.listed(LIST, memory.scope.tenant, kind, word, sort_key) for kind, word in kinds.items()]
 
 
 def move(unit: Unit, before: Memory | None, after: Memory) -> None:
-    """List the memory as it stands now; a deleted one only among those that are gone."""
+    """Update the memory's entries; a deleted memory stays only in the list of deleted memories."""
     wanted = (
         {_gone(after): {"memory": to_blob(after.id)}} if after.deleted else dict.fromkeys(entries(after), _entry(after))
     )
@@ -88,7 +88,7 @@ def _gone(memory: Memory) -> Key:
 
 
 def merged(table: Table, partitions: list[str], below: str | None, page: int) -> Iterator[Item]:
-    """The entries of a list's partitions, the highest sort key first, those below `below` only."""
+    """The entries of a list from all its partitions, the highest sort key first, and only those below `below`."""
     limits = Between(LOWEST, HIGHEST if below is None else below)
     streams = [table.query(pk, limits, descending=True, page=page) for pk in partitions]
     for item in heapq.merge(*streams, key=lambda item: str(item["sk"]), reverse=True):

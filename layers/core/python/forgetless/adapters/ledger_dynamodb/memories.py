@@ -29,9 +29,9 @@ from forgetless.ports.request_ledger import Entity, MemoryPage
 
 __all__ = ["MemoryStore"]
 
-#: Heads that are changed in one transaction.
+#: How many heads are changed in one transaction.
 _PORTION = 100
-#: Entries read at once for a page of a list, beyond those that the page needs.
+#: How many more entries than a page needs are read at once.
 _MORE = 20
 
 
@@ -81,7 +81,7 @@ class MemoryStore(Store):
     def entities(self, tenant: str) -> list[Entity]:
         found, looked_up = totals.read(self._table, tenant)
         for kind, word in looked_up:
-            with contextlib.suppress(LedgerError):  # it is a convenience for the next reader
+            with contextlib.suppress(LedgerError):  # the correction only helps the next reader
                 self._units.run(partial(totals.correct, table=self._table, tenant=tenant, kind=kind, word=word))
         return sorted(found, key=lambda entity: (entity.kind, entity.id))
 
@@ -100,7 +100,7 @@ class MemoryStore(Store):
             self._units.run(partial(_mark_indexed, memories=portion, by_writer=by_writer))
 
     def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
-        # A rebuild: an administrator's command.
+        # This is for a rebuild, which is an administrator's command.
         heads = self._table.scan(item_keys.HEAD) if tenant is None else self._heads(tenant)
         return sum(
             self._units.run(partial(_mark_unindexed, heads=portion, at=at)) for portion in portions(heads, _PORTION)
@@ -120,13 +120,13 @@ class MemoryStore(Store):
             heads = [item_keys.head(tenant, from_blob(item["memory"])) for item in portion]
             memories = self._memories(heads)
             for key in heads:
-                # Each may have changed between the list and its head.
+                # Each memory may have changed after its entry was read.
                 memory = memories.get(key)
                 if memory is not None and (memory.live or (superseded and not memory.deleted)):
                     yield memory
 
     def _pending(self, queue: str, limits: Between, limit: int, tenant: str | None) -> Iterator[tuple[Item, Memory]]:
-        """What the queue names and is still pending, oldest first."""
+        """The memories in the queue that are still pending, the oldest first."""
         for portion in portions(self._table.queue(queue, limits, page=limit), max(limit, 1)):
             items = self._table.read(portion)
             for item, body in self._table.bodies([items[key] for key in portion if key in items]):
@@ -149,8 +149,8 @@ def _append(
     open_ = completing is None or jobs.complete(unit, completing)
     fresh = append.append(unit, events, unique=unique)
     if fresh and not open_:
-        raise LeaseLostError("the job is finished already: drop this work")
-    # A mere repeat brings no messages: they may have been erased since.
+        raise LeaseLostError("the job has already finished; discard this work")
+    # A repeat does not write messages again, because they may have been erased since.
     if open_ and (fresh or not events):
         message_items.insert(unit, new_messages)
 
@@ -160,7 +160,7 @@ def _mark_indexed(unit: Unit, memories: Sequence[Memory], *, by_writer: bool) ->
     unit.load(marked)
     for key, memory in marked.items():
         item = unit.get(key)
-        # A context only shrinks within a version, so its size tells whether these are the words that were indexed.
+        # Within a version the context only shrinks, so its size shows whether exactly this text was indexed.
         if item is None or (item["version"], item["context_size"]) != (memory.version, len(memory.context)):
             continue
         if by_writer and item.get("pending") != memory.updated_at:
@@ -182,9 +182,9 @@ def _mark_unindexed(unit: Unit, heads: Sequence[Key], at: str) -> int:
 
 
 def _export_page(table: Table, tenant: str, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
-    """The ids of the `limit` memories that follow the cursor in the order of exports, and the next cursor.
+    """The ids of the next `limit` memories after the cursor, in the order of exports, and the next cursor.
 
-    Deleted memories are among them.
+    They include deleted memories.
     """
     after = list_entries.LOWEST if cursor is None else str(from_cursor(cursor, str)[0])
     partitions = [
@@ -192,7 +192,7 @@ def _export_page(table: Table, tenant: str, limit: int, cursor: str | None) -> t
     ]
     streams = [table.query(pk, Between(after, list_entries.HIGHEST), page=limit + 1) for pk in partitions]
     merged = heapq.merge(*streams, key=lambda item: str(item["sk"]))
-    # By sort key: a memory that is deleted meanwhile may stand in both lists.
+    # By sort key, because a memory that is deleted meanwhile may be in both lists.
     found = {str(item["sk"]): item for item in islice((one for one in merged if one["sk"] != after), limit + 2)}
     shown = list(found.items())[:limit]
     following = to_cursor(shown[-1][0]) if len(found) > limit else None

@@ -1,4 +1,4 @@
-"""Raw messages as items: what is written and removed with them, inside a unit of work."""
+"""Raw messages as items, and what is written and removed together with them in a unit of work."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from forgetless.domain.scope import SCOPE_IDS, Scope
 
 __all__ = ["SCOPES", "insert", "load", "needed", "ref_of", "remove", "scope_of"]
 
-#: The beginning of the partitions that list the exact scopes in which something was said.
+#: The prefix of the partitions that list the exact scopes with messages.
 SCOPES = "Z"
 
 
 def insert(unit: Unit, messages: Sequence[Message]) -> None:
-    """Add those that are not there yet."""
+    """Add those messages that do not exist yet."""
     scopes = {message.scope: list(_scope_entries(message.scope)) for message in messages}
     wanted = [item_keys.message(message.scope.tenant, message.ref) for message in messages]
     unit.load(needed(messages))
@@ -40,14 +40,14 @@ def insert(unit: Unit, messages: Sequence[Message]) -> None:
 
 
 def needed(messages: Sequence[Message]) -> list[Key]:
-    """What `insert` reads."""
+    """The keys that `insert` reads."""
     scopes = {message.scope for message in messages}
     wanted = [item_keys.message(message.scope.tenant, message.ref) for message in messages]
     return [*wanted, *(key for scope in scopes for key in _scope_entries(scope))]
 
 
 def remove(unit: Unit, wanted: Sequence[Key]) -> int:
-    """Remove messages; returns how many were there."""
+    """Remove messages; returns the number of those that existed."""
     unit.load(wanted)
     removed = 0
     for key in wanted:
@@ -74,7 +74,7 @@ def _scope_item(scope: Scope) -> Item:
 
 
 def scope_of(item: Item) -> Scope:
-    """The exact scope that an item names."""
+    """The exact scope in an item."""
     return Scope(*(from_blob(id_) for id_ in item["scope"]))
 
 
@@ -83,12 +83,12 @@ def _ref_item(ref: MessageRef) -> Item:
 
 
 def ref_of(item: Item) -> MessageRef:
-    """The message that an item names."""
+    """The reference to a message in an item."""
     return MessageRef(from_blob(item["job"]), item["position"])
 
 
 def load(item: Item, body: bytes) -> Message:
-    """The message that an item holds."""
+    """The message in an item."""
     scope = scope_of(item)
     ids = (to_blob(value) if value else None for value in (scope.user_id, scope.agent_id, scope.app_id, scope.run_id))
     return load_message(scope.tenant, (item["job"], item["position"], item["created"], *ids, body))

@@ -18,7 +18,7 @@ from forgetless.domain.scope import Scope
 
 __all__ = ["MessageStore"]
 
-#: Messages erased in one unit of work.
+#: How many messages are erased in one unit of work.
 _PORTION = 50
 
 
@@ -45,8 +45,8 @@ class MessageStore(Store):
         for start in range(0, len(wanted), _PORTION):
             portion = wanted[start : start + _PORTION]
             erased += self._units.run(partial(_erase, tenant=tenant, refs=portion, at=at))
-            # A memory that was appended meanwhile may carry them and not have been seen. Whoever appends one later
-            # finds them gone.
+            # A memory that was appended meanwhile may have these messages as context and may not have been seen. A
+            # later append does not find the messages any more.
             self._units.run(partial(_drop_carried, tenant=tenant, refs=portion, at=at))
         return erased
 
@@ -56,7 +56,7 @@ class MessageStore(Store):
         for scope in list(self._scopes(tenant, ids)):
             refs = [message_items.ref_of(item) for item in self._table.query(item_keys.spoken(scope))]
             erased += self.erase_messages(tenant, refs, at=at)
-        # Context is of the memory's own scope: what expired from there is known by the memories alone.
+        # Context comes from the memory's own scope. Only the memories still refer to messages that have expired.
         for key in list(self._carriers(tenant, ids)):
             self._units.run(partial(_drop_expired, key=key, at=at))
         return erased
@@ -72,7 +72,7 @@ class MessageStore(Store):
         return [message_items.load(item, body) for item, body in self._table.bodies(items)]
 
     def _scopes(self, tenant: str, ids: Mapping[str, str]) -> Iterator[Scope]:
-        """The exact scopes that have all ids and in which something was said."""
+        """The exact scopes that have all ids and contain messages."""
         for pk in item_keys.partitions(message_items.SCOPES, tenant, *list_entries.narrowest(ids)):
             for item in self._table.query(pk):
                 scope = message_items.scope_of(item)
@@ -80,14 +80,14 @@ class MessageStore(Store):
                     yield scope
 
     def _carriers(self, tenant: str, ids: Mapping[str, str]) -> Iterator[Key]:
-        """Heads of the memories whose scope has all ids and that carry a context."""
+        """The heads of the memories whose scope has all ids and that have a context."""
         pks = item_keys.partitions(list_entries.LIST, tenant, *list_entries.narrowest(ids))
         for entry in list_entries.merged(self._table, pks, None, _PORTION):
             if list_entries.has_all(entry, ids) and entry["context"]:
                 yield item_keys.head(tenant, from_blob(entry["memory"]))
 
     def _dated(self, queue: str, limits: Between, limit: int) -> Iterator[tuple[str, Key]]:
-        """Creation and key of the queue's messages, oldest first."""
+        """The creation time and key of the messages in the queue, the oldest first."""
         names = list(islice(self._table.queue(queue, limits, page=limit), limit))
         items = self._table.read(names)
         for key in names:
@@ -105,11 +105,11 @@ def _erase(unit: Unit, tenant: str, refs: Sequence[MessageRef], at: str) -> int:
 
 
 def _drop_carried(unit: Unit, tenant: str, refs: Sequence[MessageRef], at: str) -> None:
-    """Take the messages out of the context of the memories that carry them."""
+    """Remove the messages from the context of the memories that have them."""
     carriers: set[str] = set()
     for job_id in {ref.job_id for ref in refs}:
         places = {f"{ref.position:08d}" for ref in refs if ref.job_id == job_id}
-        # Expired messages leave their notes behind: their words are still in the index.
+        # The notes of expired messages remain, because their words are still in the index.
         for item in unit.query(item_keys.job(tenant, job_id).pk, item_keys.CARRIERS):
             if item["sk"].split("#")[1] in places:
                 carriers.add(from_blob(item["memory"]))

@@ -1,4 +1,4 @@
-"""The table's shape and its schema version, with the way from one version to the next."""
+"""The structure of the table, its schema version, and the migrations between versions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["DEFINITION", "MIGRATIONS", "check", "claim", "create", "migrate", "v
 
 Migration = Callable[[Client], None]
 
-#: What the table must be; template.yaml's resource says the same, and a test compares them.
+#: The definition of the table. template.yaml has the same, and a test compares them.
 DEFINITION: dict[str, Any] = {
     "BillingMode": "PAY_PER_REQUEST",
     "AttributeDefinitions": [
@@ -35,39 +35,39 @@ DEFINITION: dict[str, Any] = {
     ],
 }
 
-#: The function at place n brings a table from version n + 1 to n + 2, while nothing else writes; it may be cut
-#: short and run again. Never edit one that was released: add the next.
+#: The function at index n migrates a table from version n + 1 to n + 2 while nothing else writes. It may be
+#: interrupted and run again. Never change a released function; add a new one.
 MIGRATIONS: tuple[Migration, ...] = ()
 
 
 def create(client: Client) -> None:
-    """Make the table where no template does (tests, one machine); harmless when it is there."""
+    """Create the table where no template does (tests, one machine); harmless when it exists."""
     tables = client.call("list_tables").get("TableNames", [])
     if client.table not in tables:
         client.call("create_table", TableName=client.table, **DEFINITION)
 
 
 def version_of(client: Client) -> int | None:
-    """The table's version; None while nothing was written."""
+    """The version of the table; None while nothing has been written."""
     answer = client.call("get_item", TableName=client.table, Key=to_wire(SCHEMA._asdict()), ConsistentRead=True)
     return int(from_wire(answer["Item"])["version"]) if "Item" in answer else None
 
 
 def check(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int | None:
-    """The table's version; raises LedgerError unless it is the one that we know, or none yet."""
+    """The version of the table; raises LedgerError unless it is our version or there is none yet."""
     ours, held = len(migrations) + 1, version_of(client)
     if held is None or held == ours:
         return held
     way = (
-        "run `python -m forgetless.cli migrate` with functions stopped"
+        "run `python -m forgetless.cli migrate` while no functions run"
         if held < ours
         else "deploy the newer Forgetless again"
     )
-    raise LedgerError(f"the ledger's table {client.table} has schema {held} and this Forgetless knows {ours}: {way}")
+    raise LedgerError(f"the ledger's table {client.table} has schema {held}, but this Forgetless needs {ours}: {way}")
 
 
 def claim(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int | None:
-    """Mark a table that nothing was written to with our version; returns what it has then."""
+    """Write our version into a table that has none; returns the version that it then has."""
     item = {**SCHEMA._asdict(), "version": len(migrations) + 1}
     try:
         client.call(
@@ -79,7 +79,7 @@ def claim(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int
 
 
 def migrate(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int:
-    """Bring the table to our version, step by step; returns the number of steps. An administrator's command."""
+    """Migrate the table to our version step by step; returns the number of steps. Only for administrators."""
     ours = len(migrations) + 1
     held = version_of(client)
     if held is None:
@@ -90,7 +90,7 @@ def migrate(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> i
     steps = ours - held
     while held < ours:
         migrations[held - 1](client)
-        with contextlib.suppress(ContendedError):  # it says so already: another was faster, or our answer was lost
+        with contextlib.suppress(ContendedError):  # done already: another was faster, or an answer was lost
             client.call(
                 "put_item",
                 TableName=client.table,

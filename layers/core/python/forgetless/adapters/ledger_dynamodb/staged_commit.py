@@ -1,11 +1,11 @@
-"""Writing: what fits in one transaction of DynamoDB, and staged commits for what does not.
+"""Writes: one DynamoDB transaction for changes that fit into it, and a staged commit for larger ones.
 
-A staged commit first makes its own item, PENDING. Then, chunk by chunk, each in a transaction, it puts on every item
-what it is to become (`next`) and whose change that is (`stage`), under the same conditions as any write; an item that
-is new stands there empty. One conditional write makes its own item COMMITTED, and with it all changes count at once:
-readers take `next` of a committed stage, and what was before of any other. Afterwards the items are brought to their
-final state and the stage goes. Whoever meets a stage can finish it; one that does not move for STALLED_S is dropped
-by those whom it holds up, or by sweep.
+A staged commit first writes its own item with the state PENDING. Then it works chunk by chunk, each in a transaction:
+it stores in every item the future content (`next`) and the id of the stage (`stage`), on the same conditions as any
+write. An item that is new is otherwise empty. One conditional write makes its own item COMMITTED, and with it all
+changes count at once: readers use `next` if the stage is committed, and the content before otherwise. Afterwards the
+items get their final content and the stage is removed. Every process that finds a stage can finish it. A stage that
+makes no progress for STALLED_S is dropped by the processes that wait for it, or by sweep.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["Stages", "Write", "fits", "transact"]
 _MOST_ACTIONS = 100
 _MOST_BYTES = 3_500_000
 
-#: A stage whose process has done nothing for this long has died, or is as good as dead.
+#: After so many seconds without progress, the process of a stage counts as dead.
 STALLED_S = 5.0
 
 Action = dict[str, Any]
@@ -37,23 +37,23 @@ Action = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """An item's change: what was read (None: nothing) and what it becomes (None: it goes)."""
+    """The change of one item: its old content (None when it did not exist) and its new content (None to delete it)."""
 
     key: Key
     old: Item | None
     new: Item | None
 
     def action(self) -> Action:
-        """The change at once."""
+        """The action that makes the change immediately."""
         return _put(self.new, self._unchanged()) if self.new is not None else _delete(self.key, self._unchanged())
 
     def staged(self, stage: str) -> Action:
-        """The change put on the item, to count once the stage is committed."""
+        """The action that stages the change on the item, so that it counts when the stage is committed."""
         item = {**(self.old or self.key._asdict()), "stage": stage, "next": self.new}
         return _put(item, self._unchanged())
 
     def size(self) -> int:
-        """Bytes that the item takes while the change is staged."""
+        """The size of the item in bytes while the change is staged."""
         return size_of(self.old or {}) + size_of(self.new or {}) + 200
 
     def _unchanged(self) -> Action:
@@ -66,15 +66,15 @@ class Write:
 
 
 def fits(writes: Sequence[Write]) -> bool:
-    """Whether one transaction takes them all."""
+    """Whether all writes fit into one transaction."""
     return len(writes) <= _MOST_ACTIONS and sum(write.size() for write in writes) <= _MOST_BYTES
 
 
 def transact(table: Table, actions: Sequence[Action], *, token: str | None = None, once: bool = False) -> None:
-    """Do all or nothing; raises ContendedError when a condition does not hold.
+    """Do all actions or none; raises ContendedError when a condition does not hold.
 
-    With a token, DynamoDB knows a call that it has done already, for ten minutes. A single action goes without, at half
-    the price, unless it must be done `once`: then also that one.
+    With a token, DynamoDB recognises for ten minutes a call that it has already executed. A single action is sent
+    without a transaction and its token, at half the price, unless it must be done `once`.
     """
     if len(actions) == 1 and not once:
         [(verb, parameters)] = actions[0].items()
@@ -89,15 +89,15 @@ def transact(table: Table, actions: Sequence[Action], *, token: str | None = Non
 
 
 class Stages:
-    """Staged commits: our own, and those of others that are in the way."""
+    """Staged commits: our own, and those of other processes that block us."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        #: Others' stages that we wait for: their beat when we first saw it, and when that was.
+        #: The stages of others that we wait for: the beat of each, and when we first saw that beat.
         self._watched: dict[str, tuple[int, float]] = {}
 
     def commit(self, stage: str, writes: Sequence[Write]) -> None:
-        """Write everything or nothing; raises ContendedError when another was first."""
+        """Write everything or nothing; raises ContendedError when another writer was first."""
         beat = 0
         self._advance(stage, beat, [], state=PENDING)
         try:
@@ -107,14 +107,14 @@ class Stages:
                 self._advance(stage, beat, [noted, *(write.staged(stage) for write in chunk)], state=PENDING)
             self._advance(stage, beat + 1, [], state=COMMITTED)
         except (ContendedError, LedgerError):
-            # An answer that was lost may hide that it is committed.
+            # The stage may be committed although the answer was lost.
             if self._drop(stage) != COMMITTED:
                 raise
-        with contextlib.suppress(LedgerError):  # it counts already; who meets it finishes it, or sweep
+        with contextlib.suppress(LedgerError):  # the changes already count; any reader or sweep can finish the stage
             self._settle(stage, COMMITTED)
 
     def settle(self, stage: str) -> bool:
-        """Finish, roll back or, when it does not move any more, drop a stage; False while its process works on it."""
+        """Finish a stage, roll it back, or drop it if it makes no progress; False while its process works on it."""
         own = item_keys.stage(stage)
         item = self._table.raw([own]).get(own)
         if item is not None and item["state"] == PENDING:
@@ -131,7 +131,7 @@ class Stages:
         return True
 
     def tidy(self) -> int:
-        """Settle every stage that a dead process left; returns how many. Waits for those that may still move."""
+        """Settle every stage of dead processes; returns their number. Waits for stages that may still make progress."""
         left = {key.pk.removeprefix("X#") for key in self._table.queue(item_keys.STAGES)}
         count = len(left)
         give_up = time.monotonic() + STALLED_S + 1
@@ -142,7 +142,7 @@ class Stages:
         return count - len(left)
 
     def _advance(self, stage: str, beat: int, actions: Sequence[Action], *, state: str) -> None:
-        """Do `actions` and move the stage's own item on, if nobody has dropped it."""
+        """Do `actions` and update the stage's own item, if nobody has dropped the stage."""
         own = {
             **item_keys.stage(stage)._asdict(),
             "gsi1pk": item_keys.STAGES,
@@ -160,7 +160,7 @@ class Stages:
         transact(self._table, [_put(own, condition), *actions])
 
     def _drop(self, stage: str) -> str:
-        """Drop a stage that is not committed; returns what it has come to."""
+        """Drop a stage unless it is committed; returns its final state."""
         own = item_keys.stage(stage)
         while True:
             item = self._table.raw([own]).get(own)
@@ -179,15 +179,15 @@ class Stages:
         return str(item["state"])
 
     def _settle(self, stage: str, state: str) -> None:
-        """Bring all its items to their final state and remove it; harmless when another does the same."""
+        """Give all its items their final content and remove the stage; harmless when others do the same."""
         records = list(self._table.raw_query(item_keys.stage(stage).pk, item_keys.CHUNKS))
         for record in records:
             wanted = [Key(*key) for key in record["keys"]]
             while staged := [item for item in self._table.raw(wanted).values() if item.get("stage") == stage]:
-                with contextlib.suppress(ContendedError):  # another has helped: see what is left
+                with contextlib.suppress(ContendedError):  # another process has helped: check what is left
                     transact(self._table, [_final(item, state) for item in staged])
                     break
-        # Its own item goes last. Where another transaction touches it, its process is still about: sweep comes again.
+        # The stage's own item is removed last. If another transaction uses it now, sweep removes it later.
         with contextlib.suppress(ContendedError):
             for record in [*records, item_keys.stage(stage)._asdict()]:
                 key = {"pk": record["pk"], "sk": record["sk"]}
@@ -212,7 +212,7 @@ def _delete(key: Key, condition: Action) -> Action:
 
 
 def _chunks(writes: Sequence[Write]) -> Iterator[list[Write]]:
-    """What goes in one transaction with the stage's own item and the note of what the chunk holds."""
+    """Chunks that fit into a transaction with the stage's own item and the item that names the chunk's keys."""
     chunk: list[Write] = []
     size = 0
     for write in writes:

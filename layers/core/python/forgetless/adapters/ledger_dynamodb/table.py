@@ -1,4 +1,4 @@
-"""The table: consistent reads of items as they stand, whatever is staged on them; and the bodies of items."""
+"""The table: consistent reads of items, taking staged changes into account, and the bodies of items."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ __all__ = [
 
 T = TypeVar("T")
 
-#: DynamoDB gives this many items in one batch at most.
+#: DynamoDB returns at most this many items in a batch.
 _BATCH = 100
 
-#: How often an item may be replaced while its body is read.
+#: How often an item may be replaced while its body is read, before the read fails.
 _REPLACED_AT_MOST = 10
 
-#: What a staged commit's own item says. Gone: all its items have been brought to their final state.
+#: The states of a staged commit. GONE means that all its items have their final content.
 PENDING, COMMITTED, DROPPED, GONE = "PENDING", "COMMITTED", "DROPPED", "GONE"
 
 
@@ -48,28 +48,28 @@ class Between:
 
 
 class Table:
-    """One table, asked consistently unless a method says otherwise."""
+    """One table. All reads are consistent unless a method says otherwise."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
-        #: The schema's version, once we have looked.
+        #: The version of the schema, after it has been read.
         self._version: int | None = None
         self._looked = False
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """`Client.call`, once it is certain that we know the table's schema."""
+        """`Client.call`, after a check that the table has our schema version."""
         if not self._looked:
             self._version = schema.check(self.client)
             self._looked = True
         return self.client.call(operation, **parameters)
 
     def claim(self) -> None:
-        """Before the first write: mark a fresh table with our version."""
+        """Write our version into a new table, before the first write."""
         if self._looked and self._version is None:
             self._version = schema.claim(self.client)
 
     def raw(self, wanted: Iterable[Key]) -> dict[Key, Item]:
-        """Those items that are there, with what is staged on them."""
+        """Those items that exist, with the changes staged on them."""
         found: dict[Key, Item] = {}
         for portion in portions(dict.fromkeys(wanted), _BATCH):
             tries = self.client.tries()
@@ -81,21 +81,21 @@ class Table:
                     found[key_of(item)] = item
                 left = answer.get("UnprocessedKeys") or {}
                 if left and not tries.again():
-                    raise LedgerError(f"the ledger's table {self.client.table} is at its limit", retry_after=5)
+                    raise LedgerError(f"the ledger's table {self.client.table} is throttled", retry_after=5)
         return found
 
     def read(self, wanted: Iterable[Key]) -> dict[Key, Item]:
-        """Those items that are there for a reader: staged changes count once they are committed."""
+        """Those items that exist for a reader: staged changes count when they are committed."""
         return {key_of(item): item for item in self._seen(self.raw(wanted).values(), {})}
 
     def one(self, key: Key) -> Item | None:
-        """`read` of one item."""
+        """`read` for one item."""
         return self.read([key]).get(key)
 
     def query(
         self, pk: str, sort: str | Between | None = None, *, descending: bool = False, page: int | None = None
     ) -> Iterator[Item]:
-        """The items of a partition in order of their sort keys, that begin with `sort` or lie between."""
+        """The items of a partition whose sort keys begin with `sort` or lie in the range, ordered by sort key."""
         stages: dict[str, str] = {}
         for attributes in self.raw_query(pk, sort, descending=descending, page=page):
             yield from self._seen([attributes], stages)
@@ -103,17 +103,17 @@ class Table:
     def raw_query(
         self, pk: str, sort: str | Between | None = None, *, descending: bool = False, page: int | None = None
     ) -> Iterator[Item]:
-        """`query` with what is staged on the items."""
+        """`query` for items with the changes staged on them."""
         parameters = _condition("pk", "sk", pk, sort) | {"ConsistentRead": True, "ScanIndexForward": not descending}
         yield from self._pages(parameters, page)
 
     def queue(self, pk: str, sort: Between | None = None, *, page: int | None = None) -> Iterator[Key]:
-        """Keys from the secondary index, in its order; it lags behind, so look at the items themselves."""
+        """Keys from the secondary index, in its order. The index may be out of date, so check the items themselves."""
         parameters = _condition("gsi1pk", "gsi1sk", pk, sort) | {"IndexName": item_keys.INDEX}
         yield from map(key_of, self._pages(parameters, page))
 
     def scan(self, sort: str) -> Iterator[Key]:
-        """The keys of all items with this sort key: for administrators alone, since it reads the whole table."""
+        """The keys of all items with this sort key. Only for administrators, because it reads the whole table."""
         parameters = {
             "FilterExpression": "sk = :sk",
             "ExpressionAttributeValues": to_wire({":sk": sort}),
@@ -122,7 +122,7 @@ class Table:
         yield from map(key_of, self._pages(parameters, None, operation="scan"))
 
     def bodies(self, items: Sequence[Item]) -> list[tuple[Item, bytes]]:
-        """Each item with its body; one that was replaced meanwhile as it stands now, one that is gone left out."""
+        """Each item with its body. An item replaced meanwhile has its new content; a deleted one is left out."""
         found: list[tuple[Item, bytes]] = []
         parts = self.read(key for item in items for key in part_keys(item))
         for item in items:
@@ -135,13 +135,13 @@ class Table:
                 wanted = part_keys(current) if current is not None else []
                 parts |= self.read(wanted)
             else:
-                raise LedgerError(f"the ledger's table {self.client.table} misses a part of {item['pk']}: restore it")
+                raise LedgerError(f"the ledger's table {self.client.table} lacks a part of {item['pk']}: restore it")
             if current is not None:
                 found.append((current, joined(current, parts)))
         return found
 
     def stage_state(self, stage: str) -> str:
-        """What a staged commit has come to."""
+        """The state of a staged commit."""
         item = self.raw([item_keys.stage(stage)]).get(item_keys.stage(stage))
         return GONE if item is None else str(item["state"])
 
@@ -155,7 +155,7 @@ class Table:
                 if stages[stage] != GONE:
                     item = item["next"] if stages[stage] == COMMITTED else without_stage(item)
                     break
-                # It was settled between the two reads.
+                # The stage was settled between the two reads.
                 item = self.raw([key_of(found)]).get(key_of(found))
             if item is not None:
                 yield item
@@ -177,20 +177,20 @@ def key_of(item: Item) -> Key:
 
 
 def part_keys(item: Item) -> list[Key]:
-    """The items that hold an item's body, when it is long."""
+    """The keys of the items with the parts of an item's body, when it is long."""
     if "body_id" not in item:
         return []
     return [item_keys.part_of_body(item["pk"], item["body_id"], number) for number in range(item["parts"])]
 
 
 def joined(item: Item, parts: Mapping[Key, Item]) -> bytes:
-    """An item's body, put together from its parts when it is long."""
+    """An item's body, joined from its parts when it is long."""
     wanted = part_keys(item)
     return b"".join(parts[key]["body"] for key in wanted) if wanted else bytes(item.get("body", b""))
 
 
 def without_stage(item: Item) -> Item | None:
-    """An item as it stood before something was staged on it; None when it was not there."""
+    """An item as it was before a change was staged on it; None when it did not exist."""
     old = {name: value for name, value in item.items() if name not in {"stage", "next"}}
     return old if "rev" in old else None
 
@@ -211,6 +211,6 @@ def _condition(partition: str, sort: str, pk: str, wanted: str | Between | None)
 
 
 def portions(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items in lists of `size`, the last one shorter."""
+    """The items in lists of `size`; the last list may be shorter."""
     rest = iter(items)
     return iter(lambda: list(islice(rest, size)), [])

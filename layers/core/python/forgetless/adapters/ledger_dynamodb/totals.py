@@ -1,8 +1,9 @@
-"""Entities: how many live memories each id has, and since when; counters that change with the memories.
+"""Totals of entities: the number and the times of each entity's live memories, in counters beside the memories.
 
-An entity's total is the sum of several counters, of which a unit changes one. Each also knows the earliest creation
-and the latest change of what was counted in it. When a memory goes that may have been the one or the other, the
-counter is marked stale, and the next reader takes both times from the entity's list and puts them right.
+An entity's total is the sum of several counters, and a unit of work changes one of them. Each counter also has the
+earliest creation and the latest change of the memories counted in it. When a memory that may have given one of these
+times is removed, the counter is marked stale. The next reader then takes both times from the entity's list and
+corrects the counter.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from forgetless.ports.request_ledger import Entity
 
 __all__ = ["change", "correct", "counters", "read"]
 
-#: A memory that is live: before the change, after it.
+#: The live memory before the change and after it.
 _Live = tuple[Memory | None, Memory | None]
 
 
 def counters(unit: Unit, scopes: Iterable[Scope]) -> list[Key]:
-    """The counters that this unit uses for these scopes."""
+    """The keys of the counters that this unit uses for these scopes."""
     return [
         item_keys.total(scope.tenant, unit.shard, kind, word)
         for scope in scopes
@@ -37,7 +38,7 @@ def counters(unit: Unit, scopes: Iterable[Scope]) -> list[Key]:
 
 
 def change(unit: Unit, changes: Sequence[tuple[Memory | None, Memory]]) -> None:
-    """Count what became live and what ceased to be."""
+    """Update the counters for memories that became live or are no longer live."""
     touched: defaultdict[tuple[str, str, str], list[_Live]] = defaultdict(list)
     for before, after in changes:
         lives = (_live(before), _live(after))
@@ -55,7 +56,7 @@ def change(unit: Unit, changes: Sequence[tuple[Memory | None, Memory]]) -> None:
 
 
 def read(table: Table, tenant: str) -> tuple[list[Entity], list[tuple[str, str]]]:
-    """Every entity with live memories, and (kind, id) of those whose times had to be looked up."""
+    """Every entity with live memories, and the (kind, id) of those whose times had to be looked up."""
     found: defaultdict[tuple[str, str], list[Item]] = defaultdict(list)
     for shard in range(item_keys.TOTAL_SHARDS):
         for item in table.query(item_keys.totals(tenant, shard)):
@@ -75,14 +76,14 @@ def read(table: Table, tenant: str) -> tuple[list[Entity], list[tuple[str, str]]
 
 
 def correct(unit: Unit, table: Table, tenant: str, kind: str, word: str) -> None:
-    """Put an entity's times right, if nothing changes it meanwhile."""
+    """Correct an entity's times, if nothing changes it meanwhile."""
     wanted = [item_keys.total(tenant, shard, kind, word) for shard in range(item_keys.TOTAL_SHARDS)]
     unit.load(wanted)
     held = {key: item for key in wanted if (item := unit.get(key)) is not None}
     times = _times(table, tenant, kind, word)
     for place, (key, item) in enumerate(held.items()):
         plain = {name: value for name, value in item.items() if name not in {"created", "updated"}} | {"stale": False}
-        # Every counter is written, so that a change of any of them makes this unit fail.
+        # Every counter is written, so that this unit fails if any of them changes.
         unit.put(key, plain | {"checked": unit.id} | (_span(times) if times and not place else {}))
 
 
@@ -97,7 +98,7 @@ def _counted(item: Item, before: Memory | None, after: Memory | None) -> Item:
 
 
 def _covered(item: Item, before: Memory, after: Memory | None) -> bool:
-    """Whether the entity's times are the same without what the memory was before."""
+    """Whether the entity's times stay the same without the memory's old state."""
     first = str(item.get("created", "~")) < before.created_at
     last = str(item.get("updated", "")) > before.updated_at
     if after is not None:
@@ -114,7 +115,7 @@ def _span(times: tuple[str, str]) -> Item:
 
 
 def _times(table: Table, tenant: str, kind: str, word: str) -> tuple[str, str] | None:
-    """From the entity's own list: the earliest creation and the latest change of its live memories."""
+    """The earliest creation and the latest change of the entity's live memories, from its own list."""
     created, updated = "~", ""
     for pk in item_keys.partitions(LIST, tenant, kind, word):
         for item in table.query(pk):

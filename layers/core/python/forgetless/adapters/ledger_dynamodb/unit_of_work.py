@@ -1,8 +1,8 @@
-"""Units of work: read items, change them in memory, write all or nothing if nobody else has changed them since.
+"""Units of work: read items, change them in memory, and write all or nothing if they are unchanged since.
 
-Every item carries the id of the unit that wrote it (`rev`), and a write asks for the one that was read. What one
-transaction of DynamoDB holds goes in one; what is larger is staged (see staged_commit). A unit that meets another's is
-done again from the start, after a pause with jitter.
+Every item has the id of the unit that wrote it (`rev`), and a write is conditional on the `rev` that was read. A unit
+that fits into one DynamoDB transaction is one; a larger unit is a staged commit (see staged_commit). A unit that
+conflicts with another is repeated from the start, after a pause with jitter.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ __all__ = ["Store", "Unit", "Units"]
 
 T = TypeVar("T")
 
-#: Bodies up to here stay in their item: with a staged successor beside it, it must stay below 400 KB.
+#: Bodies up to this size are in their item, which must stay below 400 KB even with a staged new version in it.
 INLINE_BYTES = 100_000
-#: Longer ones stand in numbered items of this many bytes.
+#: Longer bodies are split into numbered items of this many bytes.
 PART_BYTES = 300_000
 
-#: Items among which a unit's own writes are looked for when it is not certain that it was written.
+#: How many items are checked to find out whether a unit was written, when that is uncertain.
 _LOOKED_AT = 25
 
 
 class Unit:
-    """One try of a unit of work: what it has read, and what it will write."""
+    """One try of a unit of work: the items that it has read, and those that it will write."""
 
     def __init__(self, table: Table) -> None:
         self.id = uuid.uuid4().hex
-        #: Which of an entity's counters this unit uses.
+        #: The number of the counter that this unit uses for each entity.
         self.shard = random.randrange(item_keys.TOTAL_SHARDS)
         self._table = table
         self._seen: dict[Key, Item | None] = {}
@@ -46,21 +46,21 @@ class Unit:
         self._bodies = 0
 
     def load(self, wanted: Iterable[Key]) -> None:
-        """Read items at once that `get` will be asked for."""
+        """Read in one batch the items that `get` will need."""
         missing = [key for key in dict.fromkeys(wanted) if key not in self._seen]
         found = self._table.raw(missing) if missing else {}
         for key in missing:
             self._see(key, found.get(key))
 
     def get(self, key: Key) -> Item | None:
-        """The item as this unit leaves it so far."""
+        """The item with the changes that this unit has made so far."""
         if key in self._new:
             return self._new[key]
         self.load([key])
         return self._seen[key]
 
     def query(self, pk: str, sort: str | Between | None = None) -> list[Item]:
-        """Items of a partition; those that another writer adds meanwhile are not noticed."""
+        """The items of a partition. Items that another writer adds meanwhile cause no conflict."""
         wanted = []
         for item in self._table.raw_query(pk, sort):
             key = key_of(item)
@@ -70,17 +70,17 @@ class Unit:
         return [item for item in wanted if item is not None]
 
     def put(self, key: Key, item: Item) -> None:
-        """Write the item, with the key's attributes added."""
+        """Write the item; the attributes of the key are added."""
         self.load([key])
         self._new[key] = {**item, **key._asdict()}
 
     def put_new(self, key: Key, item: Item) -> None:
-        """`put` of an item that cannot be there yet: it need not be read before."""
+        """`put` for an item that cannot exist yet, so that it need not be read first."""
         self._seen.setdefault(key, None)
         self._new[key] = {**item, **key._asdict()}
 
     def delete(self, key: Key) -> None:
-        """Remove the item, and its body's parts."""
+        """Remove the item and the parts of its body."""
         self.drop_body(self.get(key))
         self._new[key] = None
 
@@ -94,7 +94,7 @@ class Unit:
         return joined(item, parts)
 
     def with_body(self, key: Key, item: Item, body: bytes) -> Item:
-        """The item with this body, in items of its own when it is long; see to the old body's with `drop_body`."""
+        """The item with this body, which is split into parts when it is long; `drop_body` removes the old parts."""
         item = {name: value for name, value in item.items() if name not in {"body", "body_id", "parts"}}
         if len(body) <= INLINE_BYTES:
             return {**item, "body": body}
@@ -103,7 +103,7 @@ class Unit:
         parts = range(0, len(body), PART_BYTES)
         for number, start in enumerate(parts):
             part = item_keys.part_of_body(key.pk, body_id, number)
-            self._seen[part] = None  # nobody else has this id
+            self._seen[part] = None  # the id is new
             self._new[part] = {**part._asdict(), "body": body[start : start + PART_BYTES]}
         return {**item, "body_id": body_id, "parts": len(parts)}
 
@@ -114,7 +114,7 @@ class Unit:
             self._new.update(dict.fromkeys(part_keys(item)))
 
     def writes(self) -> list[Write]:
-        """What is to be written, changes that change nothing left out."""
+        """The writes of this unit, without those that change nothing."""
         found = []
         for key, new in self._new.items():
             old = self._seen[key]
@@ -138,14 +138,14 @@ class Units:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.stages = staged_commit.Stages(table)
-        #: Whether a unit has failed since somebody looked whether writes succeed.
+        #: Whether a unit has failed since the last check that writes succeed.
         self.in_doubt = False
 
     def run(self, work: Callable[[Unit], T], *, once: bool = False) -> T:
-        """What `work` gave once its changes are written; it may run more than once and must change nothing else.
+        """Write the changes of `work` and return its result. `work` may run more than once and has no other effects.
 
-        A single item that was written, but whose answer was lost and which others have changed at once, is taken for
-        one that was not written: `work` decides anew. `once` is for work that would then say that another was first.
+        If the answer to the write of a single item is lost and others change the item at once, the write counts as
+        not done, and `work` runs again. `once` prevents this for work that would then report that another was first.
         """
         try:
             return self._run(work, once=once)
@@ -166,7 +166,7 @@ class Units:
             except ContendedError:
                 pass
             if not tries.again():
-                raise LedgerError(f"others keep changing what this call writes to {self.table.client.table}; try again")
+                raise LedgerError(f"other writers keep changing the same items in {self.table.client.table}; try again")
 
     def _write(self, unit: Unit, *, once: bool) -> bool:
         writes = unit.writes()
@@ -179,12 +179,12 @@ class Units:
             else:
                 self.stages.commit(unit.id, writes)
         except ContendedError:
-            # Or it was written, and the answer to the first try was lost.
+            # Either another writer was first, or the first try was written and its answer was lost.
             return self._landed(unit, writes)
         return True
 
     def _landed(self, unit: Unit, writes: list[Write]) -> bool:
-        # Others may have changed some of them since.
+        # Others may have changed some of the items since.
         written = [write.key for write in writes if write.new is not None][:_LOOKED_AT]
         return any(item["rev"] == unit.id for item in self.table.read(written).values())
 

@@ -1,4 +1,4 @@
-"""The ledger on one SQLite file, shared by the threads and processes of one machine."""
+"""The ledger in one SQLite file, which the threads and processes of one machine share."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from forgetless.domain.memory import Event, EventKind, Memory, MessageRef, is_re
 
 __all__ = ["DELETED", "LIVE", "SUPERSEDED", "apply", "check_duplicates", "link_context", "unlink_context"]
 
-#: Values of the column `state`.
+#: The values of the column `state`.
 LIVE, SUPERSEDED, DELETED = 0, 1, 2
 
 _CURRENT = "SELECT version, context_size, pending_since IS NOT NULL FROM memories WHERE tenant = ? AND id = ?"
@@ -38,7 +38,7 @@ ON CONFLICT (tenant, id) DO UPDATE SET
 
 
 def apply(db: sqlite3.Connection, event: Event) -> bool:
-    """Write one event and the memory's state after it; False when the ledger holds it already."""
+    """Write one event and the memory's state after it; False when the ledger already has the event."""
     memory = event.memory
     tenant, id_ = to_blob(memory.scope.tenant), to_blob(memory.id)
     version, context_size, was_pending = db.execute(_CURRENT, (tenant, id_)).fetchone() or (0, 0, 0)
@@ -64,10 +64,10 @@ def apply(db: sqlite3.Connection, event: Event) -> bool:
 
 
 def check_duplicates(db: sqlite3.Connection, events: Sequence[Event]) -> None:
-    """DuplicateTextError for fresh ADDs whose text another live extracted memory of their scope has.
+    """Raise DuplicateTextError for new ADDs whose text another live extracted memory of their scope has.
 
-    It judges the state after the whole call, so one call may supersede a memory and add its text anew; of two ADDs
-    with one text in a call, the first may stay. The write lock makes look and act one step.
+    It checks the state after the whole call, so one call may supersede a memory and add its text again. Of two ADDs
+    with the same text in a call, the first one is accepted. The write lock makes the check and the write atomic.
     """
     refused: list[str] = []
     candidates = [event.memory for event in events if event.kind is EventKind.ADD and event.memory.extracted]
@@ -88,14 +88,14 @@ def check_duplicates(db: sqlite3.Connection, events: Sequence[Event]) -> None:
 
 
 def link_context(db: sqlite3.Connection, memory: Memory) -> None:
-    """Note which messages the memory carries as its context."""
+    """Note which messages the memory has as its context."""
     db.executemany(
         "INSERT OR IGNORE INTO contexts (tenant, job_id, position, memory_id) VALUES (?, ?, ?, ?)", _links(memory)
     )
 
 
 def unlink_context(db: sqlite3.Connection, memory: Memory) -> None:
-    """Forget what `link_context` noted."""
+    """Remove the notes of `link_context`."""
     db.executemany(
         "DELETE FROM contexts WHERE tenant = ? AND job_id = ? AND position = ? AND memory_id = ?", _links(memory)
     )
@@ -107,7 +107,7 @@ def _links(memory: Memory) -> list[tuple[bytes, bytes, int, bytes]]:
 
 
 def drop_context(db: sqlite3.Connection, memory: Memory, refs: frozenset[MessageRef], at: str) -> None:
-    """Take `refs` out of the memory's context and mark its index pending; its version stays."""
+    """Remove `refs` from the memory's context and mark it pending; its version does not change."""
     unlink_context(db, memory)
     memory = replace(memory, context=tuple(ref for ref in memory.context if ref not in refs))
     link_context(db, memory)
@@ -125,7 +125,7 @@ def _put(db: sqlite3.Connection, memory: Memory, text_id: int, *, pending_since:
     scope = memory.scope
     head = (to_blob(scope.tenant), to_blob(memory.id), memory.version, state)
     order = (memory.created_at, memory.position, memory.updated_at)
-    # A deleted memory keeps no hash: it would tell who guesses the text.
+    # A deleted memory has no hash, because it would confirm a guess at the text.
     text = (scope.key(), "" if memory.deleted else memory.hash, int(memory.extracted))
     tail = (pending_since, len(memory.context), text_id)
     db.execute(_PUT_MEMORY, (*head, *order, *scope_columns(scope), *text, *tail))
@@ -154,7 +154,7 @@ def _blank_events(db: sqlite3.Connection, tenant: str, memory_id: bytes) -> None
     for text_id, body in db.execute(query, key).fetchall():
         memory = load_memory(tenant, body)
         blobs.shorten(db, text_id, dump_memory(memory.blanked(deleted=memory.deleted)))
-    # Answers that are kept for their Idempotency-Key show the text too; the job itself still is done only once.
+    # Answers stored for an Idempotency-Key also show the text. The job itself still runs only once.
     answers = db.execute("SELECT name FROM answered WHERE tenant = ? AND memory_id = ?", key).fetchall()
     for (name,) in answers:
         idempotency_records.drop(db, (key[0], name))

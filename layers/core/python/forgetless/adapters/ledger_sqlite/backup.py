@@ -1,7 +1,7 @@
-"""Copies of a ledger's file, by SQLite's backup API: made while others write, whole or not there at all.
+"""Copies of a ledger's file with SQLite's backup API: made while others write, and either complete or absent.
 
-A copy is made in a folder of its own beside its place, checked, and only then renamed. It is one file, without a log
-beside it, and as readable as the ledger: by its owner alone.
+A copy is made in a temporary folder beside its target, checked, and only then renamed. It is one file without a log
+beside it. Like the ledger, it can be read only by its owner.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from forgetless.domain.errors import InvalidRequestError, LedgerError
 
 __all__ = ["Tell", "as_one_file", "back_up", "copy_out", "move_to", "read_only", "workplace"]
 
-#: Called with how many pages are copied, of how many.
+#: Called with the number of pages copied so far and the total number of pages.
 Tell = Callable[[int, int], None]
 
-#: Pages that are copied between two calls of `Tell`.
+#: How many pages are copied between two calls of `Tell`.
 _PAGES = 2000
-#: A folder that is younger may not be locked yet.
+#: A folder younger than this many seconds may not be locked yet.
 _YOUNG_S = 60.0
-#: Errors that a copy meets, and its source, which is read, does not.
+#: Errors that come from the copy and not from its source, which is only read.
 _OF_THE_COPY = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
 def back_up(connections: Connections, target: Path, tell: Tell) -> dict[str, int]:
-    """Copy the ledger, as it is at this moment, to `target`, which is replaced; returns its rows by table."""
+    """Copy the ledger's present state to `target`, which is replaced; returns the number of rows by table."""
     with workplace(target) as folder:
         staged = folder / "ledger.db"
         counts = connections.read(lambda raw: _copy(raw, staged, tell))
@@ -45,15 +45,15 @@ def back_up(connections: Connections, target: Path, tell: Tell) -> dict[str, int
 
 
 def copy_out(source: Path, staged: Path, tell: Tell) -> None:
-    """Copy a backup into `staged` and check it; raises InvalidRequestError for what is no sound ledger of ours."""
+    """Copy a backup to `staged` and check it; raises InvalidRequestError when it is not an undamaged ledger."""
     try:
         with closing(read_only(source)) as raw:
             version = int(raw.execute("PRAGMA user_version").fetchone()[0])
             tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not {"memories", "events", "texts"} <= tables:
-                raise InvalidRequestError(f"{source} is no backup of a ledger")
+                raise InvalidRequestError(f"{source} is not a backup of a ledger")
             if version > SCHEMA_VERSION:
-                raise InvalidRequestError(f"{source} was made by a newer Forgetless (schema {version}): install that")
+                raise InvalidRequestError(f"{source} was made by a newer Forgetless (schema {version}); install it")
             raw.execute("BEGIN")
             _duplicate(raw, staged, tell)
         _verify(staged, None)
@@ -64,7 +64,7 @@ def copy_out(source: Path, staged: Path, tell: Tell) -> None:
 
 
 def as_one_file(staged: Path) -> dict[str, int]:
-    """Leave no log beside a copy that was opened as a ledger; returns its rows by table."""
+    """Remove the log beside a copy that was opened as a ledger; returns the number of rows by table."""
     with closing(sqlite3.connect(staged, isolation_level=None)) as copy:
         copy.execute("PRAGMA journal_mode = DELETE")
         return counts_of(copy)
@@ -72,7 +72,7 @@ def as_one_file(staged: Path) -> dict[str, int]:
 
 @contextmanager
 def workplace(target: Path) -> Iterator[Path]:
-    """A closed folder beside `target`, gone afterwards; folders of processes that were killed are cleared away too."""
+    """A private temporary folder beside `target`; also removes the folders that killed processes left behind."""
     begin = f".{target.name}.part-"
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in target.parent.glob(f"{begin}*"):
@@ -88,7 +88,7 @@ def workplace(target: Path) -> Iterator[Path]:
 
 
 def _copy(raw: sqlite3.Connection, staged: Path, tell: Tell) -> dict[str, int]:
-    raw.execute("BEGIN")  # one moment for the counts and for all pages, however long the copy takes
+    raw.execute("BEGIN")  # one snapshot for the counts and for all pages, however long the copy takes
     try:
         counts = counts_of(raw)
         _duplicate(raw, staged, tell)
@@ -113,15 +113,15 @@ def _verify(staged: Path, counts: dict[str, int] | None) -> None:
     with closing(sqlite3.connect(staged, isolation_level=None)) as copy:
         (said,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
         if said != "ok":
-            raise LedgerError(f"the copy is not whole ({' '.join(said.split())}): is the ledger itself damaged?")
+            raise LedgerError(f"the copy is damaged ({' '.join(said.split())}); check the ledger itself")
         if counts is not None and counts_of(copy) != counts:
-            raise LedgerError("the copy does not hold what the ledger holds; try again")
+            raise LedgerError("the copy does not have the same rows as the ledger; try again")
 
 
 def read_only(source: Path) -> sqlite3.Connection:
-    """A file that nobody writes to; where a log lies beside it, with what stands there. Nothing is made beside it."""
+    """Open a file that nobody writes to, with the log beside it if there is one. Creates no files beside it."""
     if not source.is_file():
-        raise InvalidRequestError(f"{source} is no file")
+        raise InvalidRequestError(f"{source} is not a file")
     log = source.with_name(f"{source.name}-wal")
     alone_ = not log.exists() or log.stat().st_size == 0
     where = f"{source.absolute().as_uri()}?mode=ro{'&immutable=1' if alone_ else ''}"
@@ -129,7 +129,7 @@ def read_only(source: Path) -> sqlite3.Connection:
 
 
 def move_to(staged: Path, target: Path) -> None:
-    """Rename a finished copy, so that the new name outlives a power cut."""
+    """Rename a finished copy so that the new name survives a power failure."""
     staged.replace(target)
     folder = os.open(target.parent, os.O_RDONLY)
     try:
@@ -140,7 +140,7 @@ def move_to(staged: Path, target: Path) -> None:
 
 @contextmanager
 def _owned(folder: Path) -> Iterator[bool]:
-    """Whether no living process works in the folder; it is ours meanwhile."""
+    """Lock the folder and tell whether that succeeded, which means that no living process works in it."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:

@@ -1,8 +1,8 @@
-"""The one table that holds clients' words, kept so that an erased word leaves no copy in the file.
+"""The only table with clients' texts. It is written so that an erased text leaves no copy in the file.
 
-secure_delete zeroes what is freed, but not the copies that SQLite leaves in the unused part of a page when it moves
-rows between pages. So rows are only ever added at the end and made shorter where they stand: neither moves a row.
-An erased body leaves an empty row; pages beyond its first are used again, the rest comes back with a VACUUM.
+secure_delete overwrites freed content with zeros, but not the copies that SQLite leaves in the unused part of a page
+when it moves rows between pages. So rows are only appended at the end and shortened in place, which moves no row. An
+erased body leaves an empty row: its pages after the first are reused, and VACUUM frees the rest.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def add(db: sqlite3.Connection, body: bytes) -> int:
 
 
 def shorten(db: sqlite3.Connection, text_id: int, body: bytes) -> None:
-    """Put a body that is not longer in the place of another."""
+    """Replace a body with one that is not longer."""
     db.execute("UPDATE texts SET body = ? WHERE text_id = ?", (body, text_id))
 
 
 def blank(db: sqlite3.Connection, text_ids: Iterable[int | None]) -> None:
-    """Erase bodies for good; None stands for no body."""
+    """Erase bodies for good; None means no body and is ignored."""
     db.executemany("UPDATE texts SET body = x'' WHERE text_id = ?", [(text_id,) for text_id in text_ids])

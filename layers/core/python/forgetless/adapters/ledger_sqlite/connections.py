@@ -1,4 +1,4 @@
-"""SQLite connections for many threads and processes: one for each thread, transactions, retries."""
+"""SQLite connections for many threads and processes: one for each thread, with transactions and retries."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["Connections", "Store"]
 
 T = TypeVar("T")
 
-#: What another connection's lock looks like; PROTOCOL is a race while the shared WAL index is opened.
+#: The error codes for another connection's lock. PROTOCOL is a race while the shared WAL index is opened.
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-#: Between looks at a lock that another process holds.
+#: The waits between attempts while another process holds a lock.
 _BACKOFF = Backoff(first_s=0.001, longest_s=0.025)
 
 
 class _Connection:
-    """A thread's connection; its lock is held while it is used, so that `close` waits for the end."""
+    """The connection of a thread. Its lock is held while it is used, so that `close` waits for the end of the call."""
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.raw = raw
@@ -45,12 +45,12 @@ class _Connection:
                 self.raw.close()
 
     def __del__(self) -> None:
-        # A thread ended, and its connection with it.
+        # A thread has ended, so its connection is closed.
         self.close()
 
 
 class Connections:
-    """The connections to one file; nothing is opened before the first use."""
+    """The connections to one file. Nothing is opened before the first use."""
 
     def __init__(self, path: Path | str, *, busy_timeout_s: float) -> None:
         self._path = Path(path)
@@ -60,18 +60,18 @@ class Connections:
         self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
         self._closed = False
         self._presence = Presence(self._path)
-        #: True at first: a process that was killed may have left erased words in the log.
+        #: True at first, because a process that was killed may have left erased text in the log.
         self._scrub_due = True
-        #: Threads of this process queue here rather than poll the file's lock.
+        #: Threads of this process wait for this lock instead of polling the file's lock.
         self._writing = threading.Lock()
         self._opening = threading.Lock()
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work`, which only reads; several statements that must agree go into one `BEGIN`."""
+        """Run `work`, which only reads. It must use `BEGIN` if several statements need the same snapshot."""
         return self._retry(lambda _: self._use(work))
 
     def write(self, work: Callable[[sqlite3.Connection], T], *, durable: bool) -> T:
-        """Run `work` as one transaction; `durable`: it outlives a power cut too, not only the death of the process.
+        """Run `work` as one transaction. With `durable` it also survives a power failure, not only a killed process.
 
         `work` may run more than once and must change nothing but the file.
         """
@@ -85,7 +85,7 @@ class Connections:
         return result
 
     def scrub(self) -> None:
-        """Take erased text out of the write-ahead log too; when someone reads or writes now, after the next write."""
+        """Remove erased text from the write-ahead log too; if the file is in use now, after the next write."""
         try:
             busy, *_ = self._use(lambda raw: raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
         except sqlite3.Error:
@@ -93,7 +93,7 @@ class Connections:
         self._scrub_due = bool(busy)
 
     def close(self) -> None:
-        """Close all connections; waits for calls that are under way."""
+        """Close all connections; waits for running calls."""
         self._closed = True
         for connection in list(self._open):
             connection.close()
@@ -111,12 +111,12 @@ class Connections:
                     raise _failure_of(self._path, error) from error
                 if not tries.again():
                     raise LedgerError(
-                        f"the ledger {self._path.name} stayed locked for {self._busy_timeout_s:g} s"
+                        f"the ledger {self._path.name} was locked for {self._busy_timeout_s:g} s; try again"
                     ) from error
 
     def _write_once(self, work: Callable[[sqlite3.Connection], T], durable: bool, left: float) -> T:
         if not self._writing.acquire(timeout=max(0.0, left)):
-            raise LedgerError(f"the ledger {self._path.name} stayed locked for {self._busy_timeout_s:g} s")
+            raise LedgerError(f"the ledger {self._path.name} was locked for {self._busy_timeout_s:g} s; try again")
         try:
             return self._use(lambda raw: _transaction(raw, work), durable=durable)
         finally:
@@ -154,13 +154,13 @@ class Store:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """A connection of SQLite's; nobody else here opens the file.
+    """Open an SQLite connection. Nothing else in this process may open the file.
 
-    Closing any descriptor of a file drops all POSIX locks that the process holds on it. Another process would then
-    take this one for gone, and unlink the log that holds its commits (sqlite.org/howtocorrupt.html, 2.2).
+    Closing any descriptor of a file drops all POSIX locks that the process has on it. Another process would then
+    believe that this one has ended, and delete the log with its commits (sqlite.org/howtocorrupt.html, 2.2).
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # No waiting in SQLite: its fixed steps let processes that started together collide again and again.
+    # SQLite itself does not wait: with its fixed steps, processes that start together collide again and again.
     raw = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256)
     try:
         _make_private(path)
@@ -176,7 +176,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _make_private(path: Path) -> None:
-    """Let the owner alone read the file, by its path; -wal and -shm, which come later, take its mode over."""
+    """Make the file readable only by its owner. SQLite creates -wal and -shm later with the same mode."""
     mode = path.stat().st_mode
     if mode & 0o077:
         path.chmod(stat.S_IMODE(mode) & 0o700)
@@ -199,13 +199,13 @@ def _is_lock(error: sqlite3.Error) -> bool:
 
 
 def _failure_of(path: Path, error: OSError | sqlite3.Error) -> LedgerError:
-    """The error to raise for one that is not a lock, in a user's words: what is wrong with the file, and what to do."""
+    """The error to raise for an error that is not a lock. It tells the user what is wrong and what to do."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if isinstance(error, OSError) or code == sqlite3.SQLITE_CANTOPEN:
         reason = "it is a folder" if path.is_dir() else getattr(error, "strerror", None) or str(error)
         return LedgerError(
-            f"the ledger {path.name} cannot be opened ({reason}): FORGETLESS_LEDGER_PATH must name a file in a folder "
-            "that can be written to"
+            f"the ledger {path.name} cannot be opened ({reason}): FORGETLESS_LEDGER_PATH must name a file in a "
+            "writable folder"
         )
     if code in _DAMAGED:
         return LedgerDamagedError(

@@ -1,4 +1,4 @@
-"""Events of a whole tenant, in the order of exports."""
+"""The events of a whole tenant in the order of exports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from forgetless.ports.ledger import EventPage
 
 __all__ = ["page"]
 
-#: Two partial indexes hold all memories between them, each in the order wanted.
+#: Two partial indexes, which together contain all memories, each in the order of exports.
 _SOURCES = (("memories_by_tenant", "state < 2"), ("memories_deleted", "state = 2"))
 
 _EVENTS = """
@@ -23,9 +23,9 @@ _Key = tuple[str, int, bytes]
 
 
 def page(db: sqlite3.Connection, tenant: str, limit: int, after: Sequence[str | int] | None) -> EventPage:
-    """The histories of the `limit` memories that follow `after` (created_at, position, id)."""
+    """The histories of the next `limit` memories after `after`, which is (created_at, position, id)."""
     owner = to_blob(tenant)
-    db.execute("BEGIN")  # one snapshot for lists and histories
+    db.execute("BEGIN")  # one snapshot for the list and the histories
     try:
         keys = _keys(db, owner, limit + 1, after)
         found = [

@@ -1,4 +1,4 @@
-"""The store of idempotency records: which requests run, and what was answered."""
+"""The store of idempotency records: which requests are running, and which answers they got."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from forgetless.ports.request_ledger import IdempotencyRecord
 
 __all__ = ["IdempotencyStore", "drop"]
 
-#: Expired records that a new one clears away, so that the table stays small without a sweep.
+#: How many expired records each new record removes, so that the table stays small without sweep.
 _CLEARED_AT_ONCE = 20
 
 
@@ -76,7 +76,7 @@ def _finish(
     if not _drop_own(db, key, began):
         return
     named = set(MEMORY_ID.findall(record.body or ""))
-    # One of them may have been deleted while the answer was on its way.
+    # One of the memories may have been deleted before the answer could be stored.
     if not any(db.execute(_ERASED, (key[0], to_blob(memory_id))).fetchone() for memory_id in named):
         _put(db, key, record, expires_at)
 
@@ -90,7 +90,7 @@ def _drop_own(db: sqlite3.Connection, key: Key, began: IdempotencyRecord) -> boo
 
 
 def _read(db: sqlite3.Connection, key: Key) -> tuple[IdempotencyRecord | None, str]:
-    """The record and when it expires."""
+    """The record and its expiry time."""
     row = db.execute(_SELECT, key).fetchone()
     if row is None:
         return None, ""

@@ -1,4 +1,4 @@
-"""Looks at the whole file: who has memories, how many, a sample of them, and what is broken."""
+"""Checks of the whole file: which tenants have memories, how many, a sample of them, and what is broken."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from forgetless.ports.ledger import Faults, Tally
 
 __all__ = ["InspectionStore", "counts_of"]
 
-#: Steps of SQLite's machine between two looks at the clock.
+#: How many steps of SQLite's virtual machine run between two checks of the time.
 _STEPS = 10_000
 _PAGES = "the pages of the file"
-#: Problems of the same kind that are counted before it is called many.
+#: Problems of the same kind are counted up to this number.
 _MANY = 1000
 
-# Each step jumps to the next tenant, whatever number of memories the last one has.
+# Each step jumps to the next tenant, however many memories the last one has.
 _TENANTS = """
 WITH RECURSIVE known (tenant) AS (
     SELECT min(tenant) FROM memories
@@ -34,13 +34,13 @@ _BY_AGE = """
 SELECT body FROM memories INDEXED BY memories_by_tenant CROSS JOIN texts USING (text_id)
 WHERE tenant = ? AND state < 2 AND state = 0 ORDER BY created_at {0}, position {0}, id {0} LIMIT ?
 """
-# Ids are spread evenly, so a place among them is as good as a die.
+# Ids are distributed evenly, so a random starting id gives a random sample.
 _BEYOND = """
 SELECT body FROM memories CROSS JOIN texts USING (text_id)
 WHERE tenant = ? AND id >= ? AND state = 0 ORDER BY id LIMIT ?
 """
 
-#: What must not be found, by what it is called. Each reads a whole table.
+#: Queries that must find nothing, by the name of the problem. Each reads a whole table.
 _BROKEN = {
     "memories without their text": "SELECT 1 FROM memories LEFT JOIN texts USING (text_id) WHERE body IS NULL",
     "events without their text": "SELECT 1 FROM events LEFT JOIN texts USING (text_id) WHERE body IS NULL",
@@ -60,7 +60,7 @@ _BROKEN = {
     ),
 }
 
-#: The tables whose sizes tell whether a copy is whole.
+#: The tables whose numbers of rows show whether a copy is complete.
 _COUNTED = ("texts", "memories", "events", "messages", "jobs", "documents", "keys")
 
 
@@ -101,7 +101,7 @@ class InspectionStore(Store):
 
 
 def counts_of(db: sqlite3.Connection) -> dict[str, int]:
-    """How many rows each table has that holds what cannot be made again."""
+    """The number of rows of each table whose content cannot be rebuilt."""
     return {table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in _COUNTED}  # noqa: S608
 
 
@@ -114,7 +114,7 @@ def _faults(db: sqlite3.Connection, end: float, thorough: bool) -> Faults:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
                 raise
-            return Faults(tuple(found), f"time ended while it looked at {what}")
+            return Faults(tuple(found), f"the time was over while it checked {what}")
         finally:
             db.set_progress_handler(None, 0)
         if found and what == _PAGES:

@@ -66,7 +66,7 @@ class JobStore(Store):
 
 
 def complete(db: sqlite3.Connection, job: Job) -> bool:
-    """Write the end of a job that is new or still this worker's; False when it has ended already."""
+    """Write the end of a job that is new or still held by this worker; False when the job has already ended."""
     held = _read(db, job.tenant, job.id)
     if held is not None and not held.ends_with(job):
         return False

@@ -47,7 +47,7 @@ class KeyStore(Store):
         return self._connections.read(lambda db: _read_key(db, hash_))
 
     def keys(self, tenant: str) -> list[ApiKey]:
-        # An administrator's rare question; a household has few keys.
+        # Only administrators list keys, rarely, and on one machine there are few of them.
         rows = self._connections.read(lambda db: db.execute("SELECT hash, body FROM keys").fetchall())
         known = [_key(from_blob(hash_), load(body)) for hash_, body in rows]
         return sorted((key for key in known if key.tenant == tenant), key=lambda key: (key.created_at, key.hash))
@@ -67,7 +67,7 @@ def _read_key(db: sqlite3.Connection, hash_: str) -> ApiKey | None:
 
 
 def _key(hash_: str, body: Any) -> ApiKey:
-    if isinstance(body, list):  # as the first version wrote them
+    if isinstance(body, list):  # the form of the first version
         tenant, admin, created_at, label, revoked = body
         return ApiKey(hash_, tenant, Role.ADMIN if admin else Role.WRITE, created_at, label, revoked)
     return ApiKey.from_record(hash_, body)

@@ -1,4 +1,4 @@
-"""SqliteLedger: all stores over one file."""
+"""SqliteLedger: all stores of the ledger port in one file."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from forgetless.adapters.ledger_sqlite.messages import MessageStore
 
 __all__ = ["SqliteLedger"]
 
-#: The name of a lease that nobody takes, and what is written in its place to see whether a write succeeds: as much as
-#: a large add. A few bytes would still find room on a disk that is full for everybody else.
+#: The name of a lease that nobody takes, and the size of its owner when it is written to test whether a write succeeds.
+#: The size is that of a large add, because a few bytes may still fit on a disk that is full for everything else.
 _TRIAL = b"write trial"
 _TRIAL_BYTES = 256 * 1024
 
@@ -26,24 +26,25 @@ _TRIAL_BYTES = 256 * 1024
 class SqliteLedger(
     MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, InspectionStore
 ):
-    """The ledger in the file at `path`, which several threads and processes may share.
+    """The ledger in the file at `path`, which several threads and processes can share.
 
-    The file (made at the first use, readable by its owner alone) and its -wal and -shm lie on a local disk: the
-    write-ahead log needs shared memory. A call that meets another's lock waits up to `busy_timeout_s` seconds.
+    The file is created at the first use and can be read only by its owner. The file and its -wal and -shm must be on
+    a local disk, because the write-ahead log needs shared memory. A call waits for the lock of another process up to
+    `busy_timeout_s` seconds.
     """
 
     def __init__(self, path: Path | str, *, busy_timeout_s: float = 10.0) -> None:
         super().__init__(Connections(path, busy_timeout_s=busy_timeout_s))
 
     def back_up(self, target: Path, tell: backup.Tell = lambda _done, _all: None) -> dict[str, int]:
-        """Copy the ledger as it is now to `target`, whole or not at all; returns its rows by table."""
+        """Copy the ledger's present state to `target`, completely or not at all; returns the rows counted by table."""
         return backup.back_up(self._connections, target, tell)
 
     def tidy(self) -> int:
-        return 0  # a transaction that was not committed is gone with its process
+        return 0  # an uncommitted transaction disappears with its process
 
     def migrate(self) -> int:
-        self.ping()  # opening the file brings it to our schema
+        self.ping()  # opening the file migrates it to our schema
         return 0
 
     def ping(self) -> None:

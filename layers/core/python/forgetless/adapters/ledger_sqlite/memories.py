@@ -17,7 +17,7 @@ from forgetless.ports.request_ledger import Entity, MemoryPage
 
 __all__ = ["MemoryStore"]
 
-#: Statements for this many ids are kept prepared; what is left over is padded with NULLs, which equal nothing.
+#: Statements for these numbers of ids stay prepared. The last one is padded with NULLs, which equal nothing.
 _READ_SIZES = (1, 8, 64, 512)
 
 _READ = "SELECT body FROM memories CROSS JOIN texts USING (text_id) WHERE tenant = ? AND id IN "
@@ -74,7 +74,7 @@ class MemoryStore(Store):
             created_at, position, id_ = from_cursor(cursor, str, int, str)
             condition += " AND (created_at, position, id) < (?, ?, ?)"
             params += [created_at, position, to_blob(id_)]
-        # The planner has no statistics here, so the index is ours to choose.
+        # The query planner has no statistics, so we choose the index.
         index = f"memories_by_{scope_sql.narrowest(ids)}"
         query = (
             f"SELECT body FROM memories INDEXED BY {index} CROSS JOIN texts USING (text_id)"  # noqa: S608 - our own names
@@ -106,7 +106,7 @@ class MemoryStore(Store):
         )
 
     def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
-        # A context only shrinks within a version, so its size tells whether these are the words that were indexed.
+        # Within a version the context only shrinks, so its size shows whether exactly this text was indexed.
         rows = [
             (to_blob(m.scope.tenant), to_blob(m.id), m.version, len(m.context), m.updated_at if by_writer else None)
             for m in memories
@@ -132,10 +132,10 @@ def _append(
     open_ = completing is None or jobs.complete(db, completing)
     fresh = [event for event in events if append.apply(db, event)]
     if fresh and not open_:
-        raise LeaseLostError("the job is finished already: drop this work")
+        raise LeaseLostError("the job has already finished; discard this work")
     if unique:
         append.check_duplicates(db, fresh)
-    # A mere repeat brings no messages: they may have been erased since.
+    # A repeat does not write messages again, because they may have been erased since.
     if open_ and (fresh or not events):
         messages.insert(db, new_messages)
 

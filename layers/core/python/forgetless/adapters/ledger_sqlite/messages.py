@@ -37,7 +37,7 @@ _DELETE = "DELETE FROM messages WHERE tenant = ? AND job_id = ? AND position = ?
 
 _MEMORY_BODY = "SELECT body FROM memories CROSS JOIN texts USING (text_id)"
 
-#: Requests of finished jobs (they hold metadata) go with the last message of the job.
+#: The request of a finished job, which contains metadata, is erased with the last message of the job.
 _ORPHANED_REQUEST = """
 SELECT text_id FROM jobs WHERE tenant = ?1 AND id = ?2 AND state IN ('SUCCEEDED', 'FAILED')
 AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.tenant = ?1 AND job_id = ?2)
@@ -75,7 +75,7 @@ class MessageStore(Store):
         return erased
 
     def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
-        scope_sql.where(tenant, ids)  # refuses unknown names
+        scope_sql.where(tenant, ids)  # raises for unknown names
         erased = self._connections.write(lambda db: _erase_scope(db, tenant, ids, at), durable=True)
         self._connections.scrub()
         return erased
@@ -88,7 +88,7 @@ class MessageStore(Store):
 
 
 def insert(db: sqlite3.Connection, messages: Iterable[Message]) -> None:
-    """Add those that are not there yet."""
+    """Add those messages that do not exist yet."""
     for message in messages:
         key = _key(message.scope.tenant, message.ref)
         if db.execute(_FIND, key).fetchone() is None:
@@ -118,7 +118,7 @@ def _erase(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef], at: 
             blobs.blank(db, found)
             db.execute(_DELETE, key)
             erased += 1
-        # Expired messages leave their links behind: their words are still in the index.
+        # The links of expired messages remain, because their words are still in the index.
         links = db.execute("SELECT memory_id FROM contexts WHERE tenant = ? AND job_id = ? AND position = ?", key)
         carriers.update(memory_id for (memory_id,) in links)
     for job_id in {ref.job_id for ref in gone}:
@@ -135,7 +135,7 @@ def _erase_scope(db: sqlite3.Connection, tenant: str, ids: Mapping[str, str], at
     rows = db.execute(f"SELECT job_id, position FROM messages {index} WHERE {condition}", params)  # noqa: S608 - our own names
     refs = {MessageRef(from_blob(job_id), position) for job_id, position in rows}
     erased = _erase(db, tenant, refs, at)
-    # Context is of the memory's own scope: what expired from there is known by the memories alone.
+    # Context comes from the memory's own scope. Only the memories still refer to messages that have expired.
     query = (
         f"SELECT body FROM memories INDEXED BY memories_by_{width} CROSS JOIN texts USING (text_id)"  # noqa: S608
         f" WHERE {condition} AND context_size > 0 AND state < 2"

@@ -1,4 +1,4 @@
-"""Another file in the ledger's place: only where nobody uses the ledger, and with what was there kept beside it."""
+"""Puts another file in the ledger's place, if no process uses the ledger. The old file is kept beside it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from forgetless.domain.errors import LedgerError
 
 __all__ = ["beside", "holds_anything", "put_in_place", "refuse_use"]
 
-#: What makes a ledger one that somebody uses; a key, which every start registers, does not.
+#: A ledger with any of these has content. A key does not count, because every start registers one.
 _CONTENT = {
     "memories": "SELECT 1 FROM memories LIMIT 1",
     "jobs": "SELECT 1 FROM jobs LIMIT 1",
     "documents": "SELECT 1 FROM documents WHERE tenant <> x'' LIMIT 1",
 }
-#: Names of what SQLite keeps beside a database.
+#: The suffixes of the files that SQLite keeps beside a database.
 _BESIDE = ("-wal", "-shm", "-journal")
 
 
 def holds_anything(place: Path) -> bool:
-    """Whether there is anything that a restore would take the place of; a damaged or foreign file counts."""
+    """Whether a restore would replace any content; a damaged file or another program's file counts as content."""
     if not place.is_file():
         return place.exists()
     if place.stat().st_size == 0:
@@ -47,15 +47,15 @@ def refuse_use(place: Path) -> None:
 
 
 def put_in_place(staged: Path, place: Path, *, aside: Path) -> bool:
-    """Put a copy in the ledger's place; what was there goes into the folder `aside`. Returns whether there was any.
+    """Put a copy in the ledger's place and move the old files into the folder `aside`; returns whether there were any.
 
-    Raises LedgerError when another process has the ledger open: it would go on writing into what is moved away.
+    Raises LedgerError when another process has the ledger open, because it would write to the files moved away.
     """
     with _held(place):
         there = [file for file in (place, *beside(place)) if os.path.lexists(file)]
         if there:
             aside.mkdir(mode=0o700)
-        # The log first: beside a new file it would be taken for its own.
+        # The log is moved first: beside a new file, SQLite would apply it to that file.
         for file in reversed(there):
             _set_aside(file, aside / file.name, stays=file == place)
         move_to(staged, place)
@@ -63,7 +63,7 @@ def put_in_place(staged: Path, place: Path, *, aside: Path) -> bool:
 
 
 def _set_aside(file: Path, name: Path, *, stays: bool) -> None:
-    """Move a file; one that `stays` gets a second name where the disk has such, so that its place is never empty."""
+    """Move a file. One that `stays` is linked instead, where the disk supports it, so that its place is never empty."""
     if stays:
         try:
             os.link(file, name, follow_symlinks=False)
@@ -82,7 +82,7 @@ def beside(place: Path) -> Iterator[Path]:
 
 @contextmanager
 def _held(place: Path) -> Iterator[None]:
-    """Nobody else uses the ledger, nor begins to."""
+    """Make sure that no other process uses the ledger or begins to use it."""
     with alone(place):
         if _can_be_read(place):
             _refuse_an_older_user(place)
@@ -90,7 +90,7 @@ def _held(place: Path) -> Iterator[None]:
 
 
 def _can_be_read(place: Path) -> bool:
-    """Whether it is a database; opening an empty or damaged one for writing would have SQLite delete its log."""
+    """Whether it is a database. If an empty or damaged one is opened for writing, SQLite deletes its log."""
     if not place.is_file() or place.stat().st_size == 0:
         return False
     try:
@@ -102,10 +102,10 @@ def _can_be_read(place: Path) -> bool:
 
 
 def _refuse_an_older_user(place: Path) -> None:
-    """A process of an earlier version, or a person's own tool, is not seen but by SQLite's locks."""
+    """Refuse processes of earlier versions and other tools, which only SQLite's own locks reveal."""
     with closing(sqlite3.connect(place, timeout=1.0, isolation_level=None)) as raw:
         try:
-            # In this mode the first use asks for a lock that excludes every other connection.
+            # In this mode the first use takes a lock that excludes every other connection.
             raw.execute("PRAGMA locking_mode = EXCLUSIVE")
             raw.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:

@@ -1,8 +1,8 @@
-"""The file's tables, as migrations from one schema version to the next.
+"""The tables of the file, as migrations from one schema version to the next.
 
-Every text of a client's is a BLOB (see codec): lone surrogates and NUL survive, and bytes sort as code points do.
-Times are fixed-width ASCII. Absent scope ids are NULL, so that the partial indexes hold only those present.
-What clients wrote stands in `texts` alone (see there); a memory shares the body of its last event.
+Every text from a client is a BLOB (see ledger_codec.py), so that lone surrogates and NUL are preserved and bytes sort
+like code points. Times are fixed-width ASCII. Absent scope ids are NULL, so that the partial indexes contain only those
+that are present. Clients' texts are only in `texts` (see blobs.py); a memory shares the body of its last event.
 """
 
 from __future__ import annotations
@@ -104,19 +104,19 @@ CREATE INDEX documents_by_time ON documents (tenant, kind, created_at, id);
 CREATE INDEX documents_due ON documents (kind, due_at) WHERE due_at IS NOT NULL;
 """
 
-#: Deleted memories in the order of exports; the other memories have an index by tenant already.
+#: Deleted memories in the order of exports. The other memories already have an index by tenant.
 _DELETED = """
 CREATE INDEX memories_deleted ON memories (tenant, created_at, position, id) WHERE state = 2
 """
 
-#: The script at place n takes a file from version n to n + 1. Never edit one that was released: add the next.
+#: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
 _MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file to SCHEMA_VERSION, in one transaction; LedgerError when a newer Forgetless wrote it."""
+    """Migrate the file to SCHEMA_VERSION in one transaction; raises LedgerError when a newer Forgetless wrote it."""
     version = _version(connection)
     if version == 0:
         _refuse_a_foreign_file(connection)
@@ -131,18 +131,18 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute("COMMIT")
     if version > SCHEMA_VERSION:
         raise LedgerError(
-            f"the ledger has schema {version} and this Forgetless knows {SCHEMA_VERSION}: "
+            f"the ledger has schema {version}, but this Forgetless needs {SCHEMA_VERSION}: "
             "install the newer Forgetless again, or start afresh with `make reset-data`"
         )
 
 
 def _refuse_a_foreign_file(connection: sqlite3.Connection) -> None:
-    """Before our tables are made in a file: it must be empty, not another program's."""
+    """Raise LedgerError unless a file without our schema is empty, so that we never write to another program's file."""
     tables = {str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    # Another process may make ours at this moment.
+    # Another process may be creating our tables at this moment.
     if tables and "memories" not in tables:
         raise LedgerError(
-            "the ledger's file is another program's database: name another with FORGETLESS_LEDGER_PATH, or move it away"
+            "the ledger's file belongs to another program: name another file with FORGETLESS_LEDGER_PATH, or move it"
         )
 
 

@@ -1,4 +1,4 @@
-"""Which rows a set of scope ids means, in SQL."""
+"""SQL conditions for the rows that have certain scope ids."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from forgetless.domain.scope import NARROWEST_FIRST, SCOPE_IDS
 
 __all__ = ["ENTITY_KINDS", "narrowest", "where"]
 
-#: The kind of an entity, its column, by name of the kind.
+#: The kinds of entities, each with its column.
 ENTITY_KINDS = tuple((name.removesuffix("_id"), name) for name in sorted(SCOPE_IDS))
 
 
 def where(tenant: str, ids: Mapping[str, str]) -> tuple[str, list[Any]]:
-    """The condition and its parameters for rows of the tenant whose scope has all `ids`."""
+    """The condition, with its parameters, for the rows of the tenant whose scope has all `ids`."""
     conditions = ["tenant = ?"]
     params: list[Any] = [to_blob(tenant)]
     for name, value in ids.items():
@@ -31,5 +31,5 @@ def where(tenant: str, ids: Mapping[str, str]) -> tuple[str, list[Any]]:
 
 
 def narrowest(ids: Mapping[str, str]) -> str:
-    """The end of the name of the index that leaves least to look at (`run`, `user` …, else `tenant`)."""
+    """The suffix of the index with the fewest rows to check: `run`, `user` …, otherwise `tenant`."""
     return next((name.removesuffix("_id") for name in NARROWEST_FIRST if ids.get(name)), "tenant")

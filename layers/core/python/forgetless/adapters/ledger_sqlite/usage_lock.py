@@ -1,7 +1,7 @@
-"""Who uses a ledger: a lock file beside it, shared by every process that has opened the ledger since it began.
+"""A lock file beside the ledger that shows which processes use it. All processes with the ledger open share it.
 
-Connections come and go with threads, so a service at rest may have none; a restore must not mistake it for stopped.
-The lock is on a file of its own: closing a descriptor of the database itself would drop SQLite's locks on it.
+Connections are opened and closed with threads, so an idle service may have none. A restore must not take it for a
+stopped service. The lock is on a separate file, because closing a descriptor of the database would drop SQLite's locks.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ __all__ = ["Presence", "alone"]
 
 
 class Presence:
-    """This process' share in the lock, from the first use on."""
+    """This process' share of the lock. It holds the share from its first use of the ledger on."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
 
     def enter(self) -> None:
-        """Be seen as a user; raises LedgerError while somebody puts another file in the ledger's place."""
+        """Register as a user; raises LedgerError while another process replaces the ledger's file."""
         if self._descriptor is not None:
             return
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ class Presence:
         self._descriptor = descriptor
 
     def leave(self) -> None:
-        """Be no user any more."""
+        """Stop being registered as a user."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
@@ -46,7 +46,7 @@ class Presence:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """No other process uses the ledger, nor begins to meanwhile; raises LedgerError when one does."""
+    """Make sure that no other process uses the ledger or begins to; raises LedgerError when one does."""
     descriptor = _opened(path)
     try:
         try:

@@ -1,4 +1,4 @@
-"""WriteHealth: whether writes may still fail, because one did, in this process or in another one over the same file."""
+"""WriteHealth: whether a write to the file has failed, in this or another process, and none has succeeded since."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["WriteHealth"]
 
 
 class WriteHealth:
-    """Is in doubt from a write that failed until a later trial succeeds.
+    """Is in doubt from a failed write until a later trial succeeds.
 
-    Other processes learn of it by an empty file beside the ledger's. Where not even that can be made (a file system
-    that has become read-only), they see by themselves that the ledger's file is not writable.
+    An empty file beside the ledger tells other processes. If even this file cannot be created, because the file system
+    has become read-only, they find out themselves that the ledger's file is not writable.
     """
 
     def __init__(self, ledger: Path) -> None:
@@ -23,17 +23,17 @@ class WriteHealth:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether to try a write before saying that all is well; costs two looks at the file system."""
+        """Whether to try a write before reporting health. It makes two checks in the file system."""
         return self._here or self._marker.exists() or (self._ledger.exists() and not os.access(self._ledger, os.W_OK))
 
     def note_failure(self) -> None:
-        """A write has failed."""
+        """Record that a write has failed."""
         self._here = True
         with contextlib.suppress(OSError):
             self._marker.touch(mode=0o600)
 
     def note_success(self) -> None:
-        """A write has succeeded."""
+        """Record that a write has succeeded."""
         self._here = False
         with contextlib.suppress(OSError):
             self._marker.unlink(missing_ok=True)

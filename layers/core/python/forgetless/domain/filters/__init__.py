@@ -1,1 +1,1 @@
-"""Filters: the AST, the two languages that are parsed into it, and what a filter means for one memory."""
+"""Filters: the AST, the parsers of the two filter languages, and the evaluation of a filter for one memory."""

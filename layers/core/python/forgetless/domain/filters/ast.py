@@ -1,4 +1,4 @@
-"""The filter AST: what a client's filter means, before any store expresses it."""
+"""The filter AST: the meaning of a client's filter, independent of any store's query language."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from forgetless.domain.scope import SCOPE_IDS
 
 __all__ = ["ATTRIBUTES", "EVERYTHING", "And", "Compare", "Field", "Filter", "Not", "Operator", "Or"]
 
-#: Names that address the memory itself; every other name addresses its metadata.
+#: Names that mean a field of the memory itself; every other name means a key of its metadata.
 ATTRIBUTES = frozenset({*SCOPE_IDS, *(field.name for field in FIELDS if Dialect.SELFHOSTED in field.filtered)})
 
 
@@ -41,7 +41,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """One condition; `value` is a JSON scalar, a tuple of them for IN and NIN, None for EXISTS."""
+    """One condition. `value` is a JSON scalar, a tuple of scalars for IN and NIN, or None for EXISTS."""
 
     field: Field
     op: Operator
@@ -50,26 +50,26 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All of `items`; none means everything."""
+    """Matches when all `items` match; without items it matches everything."""
 
     items: tuple[Filter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Any of `items`; none means nothing."""
+    """Matches when any of `items` matches; without items it matches nothing."""
 
     items: tuple[Filter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """Not `item`: the exact complement, so it matches where a key is absent."""
+    """Matches exactly when `item` does not, and so also where a key is absent."""
 
     item: Filter
 
 
 Filter = Compare | And | Or | Not
 
-#: The filter that lets everything pass.
+#: The filter that matches everything.
 EVERYTHING = And()

@@ -1,8 +1,8 @@
-"""What a filter means: the evaluator over one memory, which decides wherever a store cannot.
+"""What a filter means: evaluates it for one memory. This decides wherever a store cannot express the filter.
 
 Types compare strictly (`True` is not 1, "1" is not 1; whole and decimal numbers compare as numbers). A comparison
-with an absent key or another type is false, so NE, NIN and NOT, being exact complements, match there. EQ null
-means absent or null. Categories equal what one of them equals.
+with an absent key or another type is false. NE, NIN and NOT are exact complements, so they match there. EQ null
+matches an absent or null value. A condition on categories holds when it holds for one of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["evaluate", "value_of"]
 
 
 def evaluate(where: Filter, memory: Memory) -> bool:
-    """Whether `memory` passes."""
+    """Whether `memory` matches the filter."""
     match where:
         case And(items):
             return all(evaluate(item, memory) for item in items)
@@ -32,7 +32,7 @@ def evaluate(where: Filter, memory: Memory) -> bool:
 
 
 def value_of(field: Field, memory: Memory) -> Any:
-    """What the memory holds there; None stands for absent, null, and an empty id or list of categories."""
+    """The memory's value of a field; None means absent, null, or an empty id or list of categories."""
     if field.metadata:
         return memory.metadata.get(field.name)
     if field.name in SCOPE_IDS:
@@ -41,7 +41,7 @@ def value_of(field: Field, memory: Memory) -> Any:
 
 
 def _equal(found: Any, value: Any) -> bool:
-    # Only categories are a tuple: lists of metadata come from JSON.
+    # Only categories are a tuple; lists in metadata come from JSON and are Python lists.
     if isinstance(found, tuple):
         return value in found
     if found is None or value is None:

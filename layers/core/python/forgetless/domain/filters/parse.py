@@ -1,9 +1,9 @@
-"""From a client's filter (JSON) to the filter AST; whatever is outside the grammar is named in a FilterError.
+"""Parses a client's filter (JSON) into the filter AST; a FilterError names what does not follow the grammar.
 
-The grammar: `{"k": v}` equality · `{"k": "*"}` present and not null · `{"k": {op: v, …}}` all of them ·
-`{"AND": […]}`, `{"OR": […]}`, `{"NOT": {…} or […]}` (none of them), nested · several keys: all of them ·
-`{"metadata": {"k": v}}` addresses metadata by name, even where the name is one of the memory's own.
-A null asks for what is absent or null.
+The grammar: `{"k": v}` equality · `{"k": "*"}` present and not null · `{"k": {op: v, …}}` all operators must match ·
+`{"AND": […]}`, `{"OR": […]}`, `{"NOT": {…} or […]}` (none may match), nested · several keys: all must match ·
+`{"metadata": {"k": v}}` means a key of the metadata, even if the memory itself has a field with that name.
+A null matches an absent or null value.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from forgetless.domain.times import date_of
 
 __all__ = ["parse_filter"]
 
-#: Operators by the names that clients write; the wildcard has its own sign.
+#: Operators by the names that clients use. The wildcard `*` is not among them.
 _OPERATORS = {operator.value: operator for operator in Operator if operator is not Operator.EXISTS}
 _LISTS = frozenset({Operator.IN, Operator.NIN})
 _TEXTS = frozenset({Operator.CONTAINS, Operator.ICONTAINS})
 
 
 def parse_filter(raw: Mapping[str, Any]) -> Filter:
-    """The AST of `raw`; an empty object lets everything pass. Raises FilterError, naming the key and the fix."""
+    """The AST of `raw`; an empty object matches everything. Raises FilterError, which names the key and the fix."""
     return _Parser().group(raw)
 
 
@@ -68,7 +68,7 @@ class _Parser(FilterParser):
         if value == "*":
             return [self._counted(Compare(field, Operator.EXISTS))]
         if isinstance(value, list | tuple):
-            raise FilterError(f'{field.name}: a list is no value to equal; write {{"in": […]}}')
+            raise FilterError(f'{field.name}: the value must not be a list; write {{"in": […]}}')
         return [self._condition(field, Operator.EQ, value)]
 
     def _condition(self, field: Field, operator: Operator, value: Any) -> Filter:
@@ -90,7 +90,7 @@ class _Parser(FilterParser):
 def _operator(field: Field, name: Any) -> Operator:
     operator = _OPERATORS.get(name) if isinstance(name, str) else None
     if operator is None:
-        raise FilterError(f"{field.name}: unknown operator {name!r}; known are {_known()}")
+        raise FilterError(f"{field.name}: unknown operator {name!r}; use one of {_known()}")
     return operator
 
 
@@ -99,7 +99,7 @@ def _known() -> str:
 
 
 def _operand(field: Field, operator: Operator, value: Any) -> Any:
-    """One scalar, checked against the field and the operator, normalised where it is a time."""
+    """One scalar, checked for the field and the operator; a time is normalised."""
     name = field.name
     if not (value is None or isinstance(value, str | bool | int | float)):
         raise FilterError(f"{name}: {operator} compares with text, a number, true, false or null, not {_kind(value)}")
@@ -117,7 +117,7 @@ def _operand(field: Field, operator: Operator, value: Any) -> Any:
 
 
 def _attribute_operand(name: str, operator: Operator, value: Any) -> str:
-    """The memory's own fields hold text only, some of it in a form of its own."""
+    """The value for a field of the memory, which is always text; times and dates have a special form."""
     if not isinstance(value, str):
         raise FilterError(f"{name} is text; compare it with text, not with {_kind(value)}")
     normalise = _NORMALISERS.get(name)
@@ -128,7 +128,7 @@ def _attribute_operand(name: str, operator: Operator, value: Any) -> str:
     try:
         return normalise(value)
     except (ValueError, OverflowError) as exc:
-        raise FilterError(f"{name}: {value[:40]!r} is no ISO-8601 date or time, such as 2026-01-31") from exc
+        raise FilterError(f"{name}: {value[:40]!r} is not an ISO-8601 date or time, such as 2026-01-31") from exc
 
 
 def _day(value: str) -> str:
@@ -136,12 +136,12 @@ def _day(value: str) -> str:
 
 
 _BY_KIND: dict[Kind, Callable[[str], str]] = {Kind.TIME: read_iso_time, Kind.DAY: _day}
-#: How the text of a filter becomes the form in which the field is stored.
+#: The functions that turn a filter's text into the stored form of a field.
 _NORMALISERS = {field.name: _BY_KIND[field.kind] for field in FIELDS if field.kind in _BY_KIND}
 
 
 def _kind(value: Any) -> str:
-    """What a JSON value is, in words of JSON."""
+    """The type of a JSON value, in words."""
     if value is None:
         return "null"
     if isinstance(value, bool):

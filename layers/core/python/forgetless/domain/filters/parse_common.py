@@ -1,6 +1,6 @@
-"""What both filter languages share: AND, OR and NOT around conditions, the limits, and how texts are checked.
+"""What both filter languages share: AND, OR and NOT around conditions, the limits, and the checks of texts.
 
-The languages differ in their conditions and in the words of their errors; parse.py and parse_platform.py hold these.
+The languages differ in their conditions and in the wording of their errors; see parse.py and parse_platform.py.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
     "read_iso_time",
 ]
 
-#: How deep AND, OR and NOT may nest.
+#: How deeply AND, OR and NOT may nest.
 MAX_DEPTH = 16
 #: How many conditions one filter may have.
 MAX_CONDITIONS = 400
@@ -35,25 +35,25 @@ MAX_CONDITIONS = 400
 MAX_LIST_VALUES = 1000
 
 LOGIC = ("AND", "OR", "NOT")
-#: The operators that ask for an order.
+#: The operators that compare by order.
 ORDER = (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How a language's errors speak of a filter."""
+    """How a language's error messages are worded."""
 
     no_object: Callable[[Any], str]
     too_deep: str
     too_many: str
-    #: What follows "AND needs a list of conditions".
+    #: The text after "AND needs a list of conditions".
     no_list: Callable[[Any], str]
-    #: What JSON lists arrive as.
+    #: The Python types in which JSON lists arrive.
     lists: tuple[type[Sequence[Any]], ...] = (list,)
 
 
 class FilterParser(ABC):
-    """Reads one filter; a language says in `conditions` what a key that is no logic means."""
+    """Parses one filter. A language defines in `conditions` what a key other than AND, OR and NOT means."""
 
     def __init__(self, wording: Wording) -> None:
         self._wording = wording
@@ -61,10 +61,10 @@ class FilterParser(ABC):
 
     @abstractmethod
     def conditions(self, key: Any, value: Any) -> Sequence[Filter]:
-        """The conditions of one key, all of which must hold; each is counted. Raises FilterError."""
+        """The conditions of one key, all of which must hold. Counts each of them. Raises FilterError."""
 
     def group(self, raw: Any, *, depth: int = 1) -> Filter:
-        """The AST of an object: all of its keys hold. Raises FilterError, naming the key and the fix."""
+        """The AST of an object, all of whose keys must hold. Raises FilterError, which names the key and the fix."""
         if not isinstance(raw, Mapping):
             raise FilterError(self._wording.no_object(raw))
         if depth > MAX_DEPTH:
@@ -94,13 +94,13 @@ class FilterParser(ABC):
 
 
 def check_printable(name: str, value: str) -> str:
-    """The text; raises FilterError where it holds control characters or lone surrogates."""
+    """The text itself; raises FilterError when it contains control characters or lone surrogates."""
     if any(ord(char) < 32 or ord(char) == 127 or 0xD800 <= ord(char) <= 0xDFFF for char in value):
-        raise FilterError(f"{name} must not hold control characters")
+        raise FilterError(f"{name} must not contain control characters")
     return value
 
 
 def read_iso_time(value: str) -> str:
-    """The timestamp of an ISO-8601 date or time, in UTC where it names no offset; raises ValueError, OverflowError."""
+    """The timestamp of an ISO-8601 date or time, in UTC when it has no offset; raises ValueError or OverflowError."""
     moment = datetime.fromisoformat(value)
     return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -1,7 +1,8 @@
 """The filter language of mem0's Platform (v2 and v3), compiled to the filter AST; errors name the field and the fix.
 
-`{"user_id": "a"}`, several keys (all of them), `{"AND": […]}`, `{"OR": […]}`, `{"NOT": {…} or […]}` to any depth up to
-MAX_DEPTH, siblings included. A field takes a value, `"*"` (not null) or `{operator: value, …}`, by its own operators.
+`{"user_id": "a"}`, several keys (all must hold), `{"AND": […]}`, `{"OR": […]}` and `{"NOT": {…} or […]}` may be nested
+up to MAX_DEPTH and stand beside each other. A field takes a value, `"*"` (not null) or `{operator: value, …}`, with
+the operators that the field supports.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from forgetless.domain.times import timestamp
 __all__ = ["KEYS", "parse_moment", "parse_platform_filter"]
 
 _TEXTS = ("text", "keywords", "keywords_search")
-#: What the Platform lets stand at the top of an object, in its order.
+#: The keys that the Platform allows at the top of an object, in its order.
 _PLATFORM_KEYS = (
     *LOGIC,
     *SCOPE_IDS,
@@ -46,7 +47,7 @@ _PLATFORM_KEYS = (
     "keywords",
 )
 _FILTERED = tuple(field for field in FIELDS if Dialect.PLATFORM in field.filtered)
-#: Everything that may stand there: fields that the Platform does not know come last.
+#: All keys that we allow there; fields that the Platform does not have come last.
 KEYS = (*_PLATFORM_KEYS, *(field.name for field in _FILTERED if field.name not in _PLATFORM_KEYS))
 
 _ORDER = {operator.value: operator for operator in ORDER}
@@ -59,7 +60,7 @@ def parse_platform_filter(raw: Any) -> Filter:
 
 
 def parse_moment(name: str, value: Any) -> str:
-    """A time as a client writes it (Unix seconds, or ISO 8601) as a timestamp; raises FilterError."""
+    """The timestamp of a client's time, in Unix seconds or ISO 8601; raises FilterError."""
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return timestamp(datetime.fromtimestamp(value, UTC))
@@ -181,7 +182,7 @@ def _memory_ids(name: str, value: Any) -> Filter:
     return Compare(Field("id"), Operator.IN, tuple(_text(name, one) for one in _list(name, ids)))
 
 
-#: How a field of the table is compared, by what it holds.
+#: How a field of the table is compared, by its kind.
 _BY_KIND: dict[Kind, Callable[[str, Any], Filter]] = {
     Kind.STRING: _entity,
     Kind.TEXT: _entity,
@@ -208,7 +209,7 @@ def _conditions(
     bare: str | None,
     exists: Field,
 ) -> Filter:
-    """One condition for a bare value, all of them for an object of operators."""
+    """The condition for a bare value, or the conditions for an object of operators, all of which must hold."""
     if value == "*":
         return Compare(exists, Operator.EXISTS)
     known = [op for op in compilers if op]
@@ -235,7 +236,7 @@ def _ordered_day(name: str, field: Field, operator: Operator) -> Callable[[Any],
 
 
 def _at(name: str, field: Field, value: Any) -> Filter:
-    """The moment, or the whole day where only a day is given."""
+    """The moment, or the whole day if only a day is given."""
     start = parse_moment(name, value)
     if not isinstance(value, str) or len(value.strip()) > _DAY_CHARS:
         return Compare(field, Operator.EQ, start)

@@ -1,4 +1,4 @@
-"""Whose memories a filter speaks of: the ids that it pins, and whether it names anybody at all."""
+"""The scope ids in a filter: the ids that every match must have, and the conditions that name a scope id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMING = (Operator.EQ, Operator.IN, Operator.EXISTS)
 
 
 def pinned_ids(where: Filter) -> dict[str, str]:
-    """The ids that everything which matches has: a store need not look at anything else."""
+    """The scope ids that every matching memory has, so that a store needs to look only at memories with these ids."""
     match where:
         case And(items):
             pinned: dict[str, str] = {}
@@ -27,7 +27,7 @@ def pinned_ids(where: Filter) -> dict[str, str]:
 
 
 def named_entities(where: Filter) -> Iterator[Compare]:
-    """The conditions, anywhere but under a NOT, that ask for a user, agent, app or run (EQ, IN or EXISTS)."""
+    """The EQ, IN and EXISTS conditions on a user, agent, app or run id, except those under a NOT."""
     match where:
         case Compare(field, operator, value):
             named = operator in _NAMING and value not in ((), "") and (value is not None or operator is _NAMING[2])
