@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,6 +13,9 @@ import pytest
 if TYPE_CHECKING:
     from forgetless.adapters.ledger_dynamodb import DynamoLedger
     from tests.dynamo_server import DynamoServer
+
+# Before pymilvus is loaded: gRPC's handlers of fork() may end a child between fork and exec, without a word.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 #: moto answers hundreds of times more slowly than DynamoDB, and to one at a time.
 PATIENCE_S = 100.0

@@ -18,6 +18,9 @@ from local.up.process import die_with_parent
 
 __all__ = ["PATIENCE_S", "Process", "WorldError", "answers", "wait_until"]
 
+# Before pymilvus is loaded: gRPC's handlers of fork() may end a child between fork and exec, without a word.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
 #: Seconds that something may take on a busy machine.
 PATIENCE_S = 120.0
 #: Seconds in which a process must end by itself.

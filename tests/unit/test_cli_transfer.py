@@ -147,7 +147,7 @@ def test_what_was_not_taken_is_said(there: Place, tmp_path: Path, capsys: pytest
     file.write_text("\n".join(json.dumps(one) for one in (ITEM, {"id": "x"}, *[{"memory": "x"}] * 30)))
     assert there.run("import", str(file)) == INCOMPLETE
     said = capsys.readouterr().err
-    assert "line 2: no text" in said
+    assert "line 2: the text is missing" in said
     assert "and 11 more" in said
     assert "imported: 1 memories with 1 events, 0 jobs; not imported: 31" in said
     assert there.texts() == ["Likes tea"]
