@@ -178,7 +178,7 @@ def project_delete() -> None:
         said = str(error)
     else:
         said = "deleted"
-    assert "stays" in said, said
+    assert "cannot be deleted" in said, said
 
 
 def webhooks() -> None:
