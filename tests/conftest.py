@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from forgetless.adapters.ledger_dynamodb import DynamoLedger
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 # Before pymilvus is loaded: gRPC's handlers of fork() may end a child between fork and exec, without a word.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
+# A busy machine draws slowly, which says nothing about the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 #: moto answers hundreds of times more slowly than DynamoDB, and to one at a time.
 PATIENCE_S = 100.0

@@ -79,7 +79,9 @@ def room(lite: LiteServer) -> Iterator[Room]:
     index.close()
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(raw=filters)
 def test_a_search_loses_nothing_and_filters_ids_exactly(room: Room, raw: dict[str, Any]) -> None:
     try:

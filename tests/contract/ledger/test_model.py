@@ -199,7 +199,7 @@ def compare(ledger: Ledger, model: Model) -> None:
     assert ledger.read_messages(model.tenant, REFS) == model.messages
 
 
-QUIET = [HealthCheck.function_scoped_fixture]
+QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=QUIET)
