@@ -78,6 +78,9 @@ def mem0_python() -> Path | None:
     return next((python for python in found if python.exists()), None)
 
 
+_OF_MAKE = frozenset({"ARGS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"})
+
+
 @dataclass
 class Shell:
     """Where the examples of one page run: a folder that looks like a checkout in which `make up` runs."""
@@ -94,8 +97,10 @@ class Shell:
         make.parent.mkdir()
         make.write_text(_MAKE.format(make=shutil.which("make"), root=ROOT, python=sys.executable))
         make.chmod(make.stat().st_mode | stat.S_IXUSR)
+        # Without what a `make` around these tests hands on: its own arguments are none of the examples'.
+        inherited = {name: value for name, value in self.house.environment.items() if name not in _OF_MAKE}
         self.environment = {
-            **self.house.environment,
+            **inherited,
             "PATH": f"{make.parent}:{os.environ['PATH']}",
             "KEY": self.house.client.headers["X-API-Key"],
             "FORGETLESS_MILVUS_URI": self.house.milvus_uri,
