@@ -141,7 +141,7 @@ _snapshots: dict[str, Table] = {}
 def _snapshot(table: Table, _memo: Any) -> Table:
     """The table with copies of its dicts: our transactions only put and delete whole items.
 
-    moto copies the whole table anew for each item of a transaction, which takes minutes for large ones.
+    moto copies the whole table again for each item of a transaction, which takes minutes for large ones.
     """
     kept = _snapshots.get(table.name)
     if kept is None:

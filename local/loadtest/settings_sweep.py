@@ -74,7 +74,7 @@ def sweep(options: argparse.Namespace) -> int:
     found: dict[str, list[Standing]] = {}
     about: dict[str, Any] = {}
     for variant in variants:
-        # The default is started anew for each variant: memories and caches of earlier rounds would change its speed.
+        # The default is started again for each variant: memories and caches of earlier rounds would change its speed.
         with tempfile.TemporaryDirectory(prefix="sweep-", ignore_cleanup_errors=True) as scratch, ExitStack() as both:
             default = _started(both, Variant(DEFAULT, {}), Path(scratch) / "default", preload)
             with Client(default.connection) as client:

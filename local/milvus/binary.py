@@ -10,7 +10,7 @@ from pathlib import Path
 
 __all__ = ["LiteServerError", "binary_path", "launch"]
 
-#: When the log of the binary has more bytes than this, it is started anew.
+#: When the log of the binary has more bytes than this, it is started again.
 MAX_LOG_BYTES = 5_000_000
 
 #: Asks the kernel to end the process with its owner (PR_SET_PDEATHSIG, SIGKILL), then becomes the binary. It is a

@@ -140,9 +140,7 @@ class LiteServer:
             folder = set_aside(self._database)
         except OSError as exc:
             raise LiteServerError(f"{self._database} is damaged ({fault}) and cannot be moved: {exc.strerror}") from exc
-        self.note = (
-            f"the index file milvus.db was damaged ({fault}); it lies in {folder} now, and the index is made anew"
-        )
+        self.note = f"the index file milvus.db was damaged ({fault}); it lies in {folder} now, and the index is rebuilt"
 
     def _runs_without_the_file(self) -> bool:
         """Return whether the binary starts there on an empty file; if it does, its own file is the fault."""

@@ -71,7 +71,7 @@ def test_a_job_that_ends_while_it_is_brought_back_stays_ended(arena: Arena) -> N
         told = set(arena.race(_bring_back_finish_or_claim, name, seen)) - {""}
         job = arena.ledger.job(name, A)
         assert job is not None
-        # Either it ended, or it waits or runs anew: a memory only where it ended.
+        # Either it ended, or it waits or runs again: a memory only where it ended.
         assert told in ({"finished"}, {"brought back"}, {"claimed"}, {"brought back", "claimed"})
         assert ("finished" in told) == (job.state is JobState.SUCCEEDED)
         assert len(arena.ledger.list_memories(name, {}, limit=9).items) == int("finished" in told)

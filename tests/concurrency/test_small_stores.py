@@ -79,7 +79,7 @@ def test_there_are_never_more_documents_than_allowed(arena: Arena) -> None:
 
 
 def _replace(ledger: Ledger, number: int, name: str, read: Document) -> str:
-    """The first deletes the document and makes it anew, the others write the version after what they have read."""
+    """The first deletes the document and makes it again, the others write the version after what they have read."""
     if number:
         return "wrote" if ledger.put_document(replace(read, version=2, body={"by": number})) else ""
     assert ledger.delete_document(name, "webhook", "a")
@@ -87,7 +87,7 @@ def _replace(ledger: Ledger, number: int, name: str, read: Document) -> str:
     return ""
 
 
-def test_a_document_that_was_made_anew_is_not_overwritten_from_before(arena: Arena) -> None:
+def test_a_document_that_was_made_again_is_not_overwritten_from_before(arena: Arena) -> None:
     for name in arena.rounds(sqlite=20, dynamodb=5):
         read = Document(name, "webhook", "a", {"by": "the first"}, at(0), due_at=at(0))
         arena.ledger.put_document(read)

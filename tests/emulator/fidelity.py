@@ -1,6 +1,6 @@
 """Where each rule of the emulator comes from: a mark on every test, and the table in docs/emulator.md made of them.
 
-`python -m tests.emulator.fidelity` writes the table anew; a test compares it.
+`python -m tests.emulator.fidelity` writes the table again; a test compares it.
 """
 
 from __future__ import annotations

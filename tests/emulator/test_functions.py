@@ -143,7 +143,7 @@ def test_a_timeout_kills_the_environment_and_is_reported(start: Any) -> None:
 
 
 @documented("Lambda: lambda-runtime-environment")
-def test_an_exit_is_a_500_and_the_next_request_starts_anew(start: Any) -> None:
+def test_an_exit_is_a_500_and_the_next_request_starts_again(start: Any) -> None:
     running = start(template(), code__app=ECHO)
     assert message(running.http.get("/?exit=1")) == FAILED
     assert running.http.get("/").json()["count"] == 1
@@ -158,7 +158,7 @@ def test_an_import_error_is_a_500_each_time(start: Any) -> None:
 
 
 @documented("Lambda: lambda-runtime-environment")
-def test_a_slow_initialisation_is_begun_anew_within_the_invocation(start: Any) -> None:
+def test_a_slow_initialisation_is_started_again_within_the_invocation(start: Any) -> None:
     code = "import time; time.sleep(0.8)\ndef handler(event, context): return 'late'"
     running = start(template(), {"init_limit": 0.3}, code__app=code)
     assert running.http.get("/").text == "late"

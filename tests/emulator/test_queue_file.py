@@ -58,7 +58,7 @@ def of_another_program(path: Path) -> None:
 
 @own("queues on disk")
 @pytest.mark.parametrize("damage", [truncated, garbage, pages_overwritten, a_folder, of_another_program])
-def test_a_damaged_file_is_set_aside_and_the_queue_begins_anew(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+def test_a_damaged_file_is_set_aside_and_the_queue_begins_again(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     path = filled(tmp_path)
     damage(path)
     with closing(Store(path)) as store:

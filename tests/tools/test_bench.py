@@ -72,7 +72,7 @@ def test_memories_are_loaded_once_and_found_again(service: FakeService) -> None:
     assert {one["user_id"] for one in service.memories} == {user_of(250)}
 
 
-def test_a_load_that_broke_off_starts_anew(service: FakeService) -> None:
+def test_a_load_that_broke_off_starts_again(service: FakeService) -> None:
     with Client(Connection(service.url, KEY)) as client:
         client.add([{"role": "user", "content": "left over"}], user_id=user_of(100), infer=False)
         assert load(client, 100, lambda _: None) == 100

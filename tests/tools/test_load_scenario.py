@@ -109,7 +109,7 @@ def test_every_user_has_memories_and_their_sum_is_what_was_asked(memories: int, 
     assert counts == sorted(counts, reverse=True)
 
 
-def test_a_preload_is_used_again_and_one_that_broke_off_is_made_anew(service: FakeService) -> None:
+def test_a_preload_is_used_again_and_one_that_broke_off_is_rebuilt(service: FakeService) -> None:
     preload = Preload(memories=300, users=4, batch=50)
     first = preload.names[0]
     with Client(Connection(service.url, KEY)) as client:

@@ -150,7 +150,7 @@ def test_a_rebuild_that_was_interrupted_goes_on_where_it_was(
     assert house.start() == "ok"
 
 
-def test_an_index_that_was_lost_again_while_it_was_filled_begins_anew(
+def test_an_index_that_was_lost_again_while_it_was_filled_begins_again(
     house: StoreHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     test_a_rebuild_that_was_interrupted_goes_on_where_it_was(house, monkeypatch)
@@ -178,13 +178,13 @@ def removed_but_for_its_log(path: Path) -> None:
     path.unlink()
 
 
-def made_anew(path: Path) -> None:
+def made_again(path: Path) -> None:
     removed(path)
     with closing(SqliteLedger(path)) as ledger:
         ledger.ping()
 
 
-@pytest.mark.parametrize("loss", [emptied, removed, removed_but_for_its_log, made_anew])
+@pytest.mark.parametrize("loss", [emptied, removed, removed_but_for_its_log, made_again])
 @pytest.mark.parametrize("index_too", [False, True])
 def test_an_empty_ledger_beside_an_index_stops_the_start_and_stays_as_it_is(
     house: StoreHouse, loss: Callable[[Path], None], index_too: bool
@@ -195,7 +195,7 @@ def test_an_empty_ledger_beside_an_index_stops_the_start_and_stays_as_it_is(
     if index_too:
         house.index.drop_all()  # a damaged file, say: what was noted beside it still tells
     before = (
-        {file.name: file.read_bytes() for file in house.path.parent.glob("ledger.db*")} if loss != made_anew else {}
+        {file.name: file.read_bytes() for file in house.path.parent.glob("ledger.db*")} if loss != made_again else {}
     )
     for _ in range(2):
         code, out, err = house.check("--start")
@@ -210,7 +210,7 @@ def test_an_empty_ledger_beside_an_index_stops_the_start_and_stays_as_it_is(
     assert (found(house) == 0) == index_too
 
 
-@pytest.mark.parametrize("loss", [emptied, removed, made_anew])
+@pytest.mark.parametrize("loss", [emptied, removed, made_again])
 def test_an_empty_ledger_that_is_meant_drops_the_rows_once(house: StoreHouse, loss: Callable[[Path], None]) -> None:
     house.start()
     house.say("tea")

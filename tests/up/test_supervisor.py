@@ -158,13 +158,13 @@ def test_a_reader_that_went_away_does_not_stop_the_service(tmp_path: Path) -> No
 
 def test_what_a_part_notes_is_shown_beside_its_state(tmp_path: Path) -> None:
     parts = (
-        step("check", says="noise\nnote: the index is made anew\nreindex"),
+        step("check", says="noise\nnote: the index is rebuilt\nreindex"),
         step("index", says="note: once more", only_if=["check", "reindex"], after=["check"]),
     )
     with running_up(tmp_path, *parts) as running:
         running.until("READY")
         running.end(signal.SIGTERM)
-    assert [line for line in running.said if "anew" in line or "once more" in line or "noise" in line] == [
-        "check: the index is made anew",
+    assert [line for line in running.said if "rebuilt" in line or "once more" in line or "noise" in line] == [
+        "check: the index is rebuilt",
         "index: once more",
     ]

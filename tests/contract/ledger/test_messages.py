@@ -55,7 +55,7 @@ def test_erased_messages_are_gone_and_counted_once(ledger: Ledger) -> None:
     assert ledger.job_messages("acme", job_id("a")) == MESSAGES[2:]
 
 
-def test_memories_lose_erased_messages_from_their_context_and_are_indexed_anew(ledger: Ledger) -> None:
+def test_memories_lose_erased_messages_from_their_context_and_are_indexed_again(ledger: Ledger) -> None:
     carrier = a_memory("b", context=(MESSAGES[0].ref, MESSAGES[1].ref))
     other = a_memory("c", context=(MESSAGES[1].ref,))
     ledger.append(add(carrier, other), messages=MESSAGES)

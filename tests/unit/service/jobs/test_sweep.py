@@ -171,7 +171,7 @@ def test_an_embedder_that_refuses_for_good_is_logged_as_an_error_and_asked_once_
     assert world.services.sweep.sweep().indexed == PORTION + 1
 
 
-def test_an_index_that_was_lost_under_the_running_service_is_made_anew(world: World) -> None:
+def test_an_index_that_was_lost_under_the_running_service_is_rebuilt(world: World) -> None:
     world.say("the boat is blue")
     world.say("the boat is fast", scope=Scope("acme", user_id="alice"))
     assert world.services.sweep.sweep().indexed == 0

@@ -20,7 +20,7 @@ from forgetless.domain.webhook_deliveries import DELIVERY, RETRY_DELAYS_S, Deliv
 from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, to_document
 from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
 from forgetless.service.webhooks.delivery import DeliveryReport, DeliveryService
-from forgetless.service.webhooks.outbox import Announcer
+from forgetless.service.webhooks.outbox import WebhookOutbox
 from tests.unit.servers import Answer, serve
 from tests.unit.service.world import ALICE, World, facts
 
@@ -245,7 +245,7 @@ def test_an_announcement_of_who_lost_the_race_does_not_tell_of_the_winner_twice(
     memory = post.world.ledger.read("default", [id_])[id_]
     now = post.world.clock.now()
     lost = Event(EventKind.UPDATE, memory.next_version(now, event_id="the loser's", text="I like water."))
-    Announcer(ledger=post.world.ledger, clock=post.world.clock).announce([lost])
+    WebhookOutbox(ledger=post.world.ledger, clock=post.world.clock).record([lost])
     post.world.services.changes.update(UpdateRequest("default", id_, text="I like coffee."))
     post.run(after=1)
     assert post.receiver.told() == [("ADD", "I like tea."), ("UPDATE", "I like coffee.")]
@@ -293,7 +293,7 @@ def test_a_delivery_of_which_nothing_came_says_nothing_of_the_receiver(post: Pos
     post.run()
     memory = post.world.ledger.list_memories("default", {}, limit=1).items[0]
     never = Event(EventKind.UPDATE, memory.next_version(post.world.clock.now(), event_id="never"))
-    Announcer(ledger=post.world.ledger, clock=post.world.clock).announce([never])
+    WebhookOutbox(ledger=post.world.ledger, clock=post.world.clock).record([never])
     for after in (1, 60, 70):  # the first one fails again at 61 s; what never came is given up at 131 s, alone
         post.run(after=after)
     assert [delivery.state for delivery in post.log()] == ["delivered", "pending"]

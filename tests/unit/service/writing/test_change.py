@@ -73,7 +73,7 @@ def test_deleting_twice_is_not_found(world: World) -> None:
         world.services.changes.delete("default", memory_id)
 
 
-def test_memories_that_carried_a_deleted_message_are_indexed_anew_without_it(world: World) -> None:
+def test_memories_that_carried_a_deleted_message_are_indexed_again_without_it(world: World) -> None:
     secret = world.say("the password is swordfish").results[0].id
     world.say("never mind")
     assert "never mind" in {hit.memory.text for hit in world.find("swordfish") if hit.details and hit.details.bm25_rank}

@@ -45,18 +45,20 @@ class HealthService:
             # A hanging check must not hold up the answer.
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _run(self, name: str) -> None:
+    def _run(self, name: str) -> str:
+        # The error stays in this thread. A future with an error keeps the frames that it came through, and so the
+        # thread's connections, in a circle that the collector would find before they are closed.
         try:
             self._checks[name]()
+        except ForgetlessError as error:
+            return error.message
         finally:
             self._known.add(name)
+        return "ok"
 
 
-def _outcome(check: Future[None], limit_s: float, began: float) -> str:
+def _outcome(check: Future[str], limit_s: float, began: float) -> str:
     try:
-        check.result(max(0.0, began + limit_s - time.monotonic()))
+        return check.result(max(0.0, began + limit_s - time.monotonic()))
     except FutureTimeoutError:
         return f"no answer within {limit_s:g} s"
-    except ForgetlessError as error:
-        return error.message
-    return "ok"

@@ -22,14 +22,14 @@ from forgetless.service.reading.lists import ReadService
 from forgetless.service.reading.search import SearchService
 from forgetless.service.reading.views import AsOfView, PresentView, View
 from forgetless.service.transfer.schema_export import ExportService
-from forgetless.service.webhooks.outbox import Announcer
+from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.webhooks.registry import WebhookService
 from forgetless.service.writing.add import AddService
 from forgetless.service.writing.change import ChangeService
 from forgetless.service.writing.generate_instructions import InstructionService
 from forgetless.service.writing.indexer import Indexer
 from forgetless.service.writing.infer import InferenceRun
-from forgetless.service.writing.related_memories import Recall
+from forgetless.service.writing.related_memories import RelatedMemories
 
 __all__ = ["RequestPorts", "RequestServices"]
 
@@ -50,25 +50,25 @@ class RequestServices:
     """The use cases over one set of ports: either for all users, or for a key that is limited to some users."""
 
     def __init__(
-        self, ports: RequestPorts, *, settings_shown: Mapping[str, Any], announcer: Announcer, pool: Executor
+        self, ports: RequestPorts, *, settings_shown: Mapping[str, Any], outbox: WebhookOutbox, pool: Executor
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
         self._settings_shown = dict(settings_shown)
         self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
-        self._inference = _inference(ports, indexer, announcer)
+        self._inference = _inference(ports, indexer, outbox)
         self.add = AddService(
             ledger=ledger,
             indexer=indexer,
             queue=ports.queue,
             clock=clock,
             inference=self._inference,
-            announcer=announcer,
+            outbox=outbox,
         )
         self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock, pool=pool)
         self.reads = ReadService(ledger=ledger, clock=clock)
         self.as_of = AsOfService(ledger=ledger, indexer=indexer, embedder=ports.embedder, clock=clock)
         self._present = PresentView(self.search, self.reads)
-        self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock, announcer=announcer)
+        self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox)
         self.projects = ProjectService(ledger=ledger, clock=clock)
         self.feedback = FeedbackService(ledger=ledger, clock=clock)
         self.webhooks = WebhookService(ledger=ledger, clock=clock)
@@ -85,10 +85,10 @@ class RequestServices:
         return dict(self._settings_shown)
 
 
-def _inference(ports: RequestPorts, indexer: Indexer, announcer: Announcer) -> InferenceRun | None:
+def _inference(ports: RequestPorts, indexer: Indexer, outbox: WebhookOutbox) -> InferenceRun | None:
     if ports.llm is None:
         return None
-    recall = Recall(ledger=ports.ledger, index=ports.index, embedder=ports.embedder)
+    related = RelatedMemories(ledger=ports.ledger, index=ports.index, embedder=ports.embedder)
     return InferenceRun(
-        ledger=ports.ledger, indexer=indexer, recall=recall, llm=ports.llm, clock=ports.clock, announcer=announcer
+        ledger=ports.ledger, indexer=indexer, related=related, llm=ports.llm, clock=ports.clock, outbox=outbox
     )

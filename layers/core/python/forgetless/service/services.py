@@ -24,7 +24,7 @@ from forgetless.service.jobs.sweep import SweepService
 from forgetless.service.request_services import RequestPorts, RequestServices
 from forgetless.service.transfer.event_export import EventExport
 from forgetless.service.webhooks.delivery import DeliveryService
-from forgetless.service.webhooks.outbox import Announcer
+from forgetless.service.webhooks.outbox import WebhookOutbox
 
 __all__ = ["Ports", "Services"]
 
@@ -56,10 +56,10 @@ class Services(RequestServices):
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
         self._ports = ports
-        self._announcer = Announcer(ledger=ledger, clock=clock)
+        self._outbox = WebhookOutbox(ledger=ledger, clock=clock)
         # One more thread for each request that is processed. The threads start when they are first needed.
         self._pool = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="search-words")
-        super().__init__(ports, settings_shown=settings_shown or {}, announcer=self._announcer, pool=self._pool)
+        super().__init__(ports, settings_shown=settings_shown or {}, outbox=self._outbox, pool=self._pool)
         #: By users, the least recently used first. Several threads of the process use it at once.
         self._limited: OrderedDict[tuple[str, ...], RequestServices] = OrderedDict()
         self._limiting = threading.Lock()
@@ -106,4 +106,4 @@ class Services(RequestServices):
             ports.llm,
         )
         # A limited key may not see webhooks, but its changes are sent to them as well.
-        return RequestServices(limited, settings_shown=self._settings_shown, announcer=self._announcer, pool=self._pool)
+        return RequestServices(limited, settings_shown=self._settings_shown, outbox=self._outbox, pool=self._pool)

@@ -17,17 +17,17 @@ from forgetless.domain.webhooks import WEBHOOK, from_document
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import DocumentStore
 
-__all__ = ["Announcer"]
+__all__ = ["WebhookOutbox"]
 
 
-class Announcer:
+class WebhookOutbox:
     """Stores one delivery for each webhook that wants some of the events."""
 
     def __init__(self, *, ledger: DocumentStore, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
 
-    def announce(self, events: Sequence[Event]) -> None:
+    def record(self, events: Sequence[Event]) -> None:
         """Record the events that the caller is about to append. If it raises LedgerError, they must not be appended."""
         if not events:
             return

@@ -16,7 +16,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
-from forgetless.service.webhooks.outbox import Announcer
+from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.indexer import Indexer
 from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, finished, reason_of
 
@@ -42,14 +42,14 @@ class AddService:
         queue: JobQueue,
         clock: Clock,
         inference: InferenceRun | None,
-        announcer: Announcer,
+        outbox: WebhookOutbox,
     ) -> None:
         self._ledger = ledger
         self._indexer = indexer
         self._queue = queue
         self._clock = clock
         self._inference = inference
-        self._announcer = announcer
+        self._outbox = outbox
 
     def add(self, request: AddRequest) -> AddOutcome:
         """Store the messages of the request as memories, verbatim or by extraction.
@@ -169,7 +169,7 @@ class AddService:
         rows = self._indexer.rows(memories, words)
         done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in memories])
         events = [Event(EventKind.ADD, memory) for memory in memories]
-        self._announcer.announce(events)
+        self._outbox.record(events)
         self._ledger.append(events, completing=done, messages=messages)
         self._indexer.forget_erased(memories, words, at=done.updated_at)
         indexed = self._indexer.write(rows)

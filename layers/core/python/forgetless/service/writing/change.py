@@ -22,7 +22,7 @@ from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.requests import UpdateRequest
-from forgetless.service.webhooks.outbox import Announcer
+from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.indexer import Indexer
 
 __all__ = ["NOTHING_TO_CHANGE", "ChangeService", "check_version"]
@@ -62,9 +62,9 @@ def _event_id(request_name: str, memory_id: str) -> str:
 class ChangeService:
     """Changes and deletes existing memories."""
 
-    def __init__(self, *, ledger: RequestLedger, indexer: Indexer, clock: Clock, announcer: Announcer) -> None:
+    def __init__(self, *, ledger: RequestLedger, indexer: Indexer, clock: Clock, outbox: WebhookOutbox) -> None:
         self._ledger = ledger
-        self._announcer = announcer
+        self._outbox = outbox
         self._feedback = FeedbackService(ledger=ledger, clock=clock)
         self._indexer = indexer
         self._clock = clock
@@ -113,7 +113,7 @@ class ChangeService:
         reworded = [memory for memory in stored if memory.text != before[memory.id].text]
         rows = self._indexer.rows(reworded, self._indexer.context_words(reworded)) if reworded else []
         events = [Event(EventKind.UPDATE, memory) for memory in stored]
-        self._announcer.announce(events)
+        self._outbox.record(events)
         self._ledger.append(events)
         if rows:
             self._indexer.write(rows, outdated=[row.memory for row in rows])
@@ -290,7 +290,7 @@ class ChangeService:
         refs = [ref for memory in memories for ref in memory.sources]
         tombstones = [memory.tombstone(now, event_id=_event_id(request_name, memory.id)) for memory in memories]
         events = [Event(EventKind.DELETE, tombstone) for tombstone in tombstones]
-        self._announcer.announce(events)
+        self._outbox.record(events)
         self._ledger.append(events)
         self._ledger.erase_messages(tenant, refs, at=now)
         self._feedback.forget(tenant, [memory.id for memory in memories])

@@ -1,4 +1,4 @@
-"""Guidance: instructions and categories for an extraction, taken from the add or, if it has none, from its project."""
+"""Instructions and categories for an extraction, taken from the add or, if it has none, from its project."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["DEFAULT_CATEGORIES", "Guidance", "merged_categories"]
+__all__ = ["DEFAULT_CATEGORIES", "ExtractionSettings", "merged_categories"]
 
 #: The general categories, name to description, for an add that asks for categories when nobody names any.
 DEFAULT_CATEGORIES: Mapping[str, str] = {
@@ -29,7 +29,7 @@ DEFAULT_CATEGORIES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Guidance:
+class ExtractionSettings:
     """Instructions for memories of users and of agents, what to include and exclude, and the categories."""
 
     instructions: str | None = None
@@ -39,7 +39,7 @@ class Guidance:
     categories: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, asked: Mapping[str, Any], project: Mapping[str, Any]) -> Guidance:
+    def of(cls, asked: Mapping[str, Any], project: Mapping[str, Any]) -> ExtractionSettings:
         """For each field, the value that the add asks for or, if there is none, the value of its project."""
         return cls(
             instructions=asked.get("prompt") or project.get("custom_instructions"),

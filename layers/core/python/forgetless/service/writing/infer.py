@@ -19,11 +19,11 @@ from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.projects.settings import ProjectService
 from forgetless.service.requests import AddedMemory, AddOutcome
-from forgetless.service.webhooks.outbox import Announcer
+from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.extraction import ExtractionRequest, Fact, extract, summarise_procedure
-from forgetless.service.writing.extraction_settings import Guidance
+from forgetless.service.writing.extraction_settings import ExtractionSettings
 from forgetless.service.writing.indexer import Indexer
-from forgetless.service.writing.related_memories import Recall
+from forgetless.service.writing.related_memories import RelatedMemories
 
 __all__ = [
     "LEASE_MARGIN_S",
@@ -100,13 +100,20 @@ class InferenceRun:
     """Runs jobs whose messages an LLM turns into facts."""
 
     def __init__(
-        self, *, ledger: RequestLedger, indexer: Indexer, recall: Recall, llm: Llm, clock: Clock, announcer: Announcer
+        self,
+        *,
+        ledger: RequestLedger,
+        indexer: Indexer,
+        related: RelatedMemories,
+        llm: Llm,
+        clock: Clock,
+        outbox: WebhookOutbox,
     ) -> None:
         self._projects = ProjectService(ledger=ledger, clock=clock)
         self._ledger = ledger
-        self._announcer = announcer
+        self._outbox = outbox
         self._indexer = indexer
-        self._recall = recall
+        self._related = related
         self._llm = llm
         self._clock = clock
 
@@ -166,7 +173,7 @@ class InferenceRun:
 
     def _do(self, job: Job, deadline: float) -> AddOutcome:
         messages = self._ledger.job_messages(job.tenant, job.id)
-        existing = self._recall.nearest(job.scope, messages) if messages else []
+        existing = self._related.nearest(job.scope, messages) if messages else []
         facts = self._facts(job, messages, existing, deadline) if messages else []
         known = {memory.text for memory in existing}
         fresh = [fact for place, fact in enumerate(facts) if fact.text not in known and _first(facts, place)]
@@ -187,15 +194,15 @@ class InferenceRun:
             text = summarise_procedure(self._llm, messages, prompt, deadline_s=remaining)
             return [Fact(text, None, (), tuple(message.ref for message in messages))]
         said_at = messages[0].created_at
-        guidance = Guidance.of(job.request, self._projects.settings(job.tenant))
+        settings = ExtractionSettings.of(job.request, self._projects.settings(job.tenant))
         request = ExtractionRequest(
             messages=messages,
             existing=existing,
             recent=self._ledger.recent_messages(job.scope, since="", before=said_at, limit=6),
             now=said_at,
-            instructions=guidance.text(user=bool(job.scope.user_id), agent=bool(job.scope.agent_id)),
+            instructions=settings.text(user=bool(job.scope.user_id), agent=bool(job.scope.agent_id)),
             agent=bool(job.scope.agent_id) and not job.scope.user_id,
-            categories=guidance.categories,
+            categories=settings.categories,
         )
         return extract(self._llm, request, deadline_s=remaining, clock=self._clock)
 
@@ -214,7 +221,7 @@ class InferenceRun:
             done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in stored])
             events = [Event(EventKind.ADD, memory) for memory in stored]
             events += [Event(EventKind.UPDATE, memory) for memory in outdated]
-            self._announcer.announce(events)
+            self._outbox.record(events)
             try:
                 self._ledger.append(events, completing=done)
             except DuplicateTextError as error:

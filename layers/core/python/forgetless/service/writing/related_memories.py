@@ -13,7 +13,7 @@ from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import RequestIndex
 from forgetless.ports.request_ledger import RequestLedger
 
-__all__ = ["Recall", "scope_filter"]
+__all__ = ["RelatedMemories", "scope_filter"]
 
 #: The most existing memories that an extraction is given, and the most new messages that are searched with.
 RECALLED = 10
@@ -24,7 +24,7 @@ def scope_filter(ids: dict[str, str]) -> And:
     return And(tuple(Compare(Field(name), Operator.EQ, value) for name, value in ids.items()))
 
 
-class Recall:
+class RelatedMemories:
     """Finds memories of a scope by meaning."""
 
     def __init__(self, *, ledger: RequestLedger, index: RequestIndex, embedder: Embedder) -> None:
