@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.memory_fields import STORED, Kind
@@ -21,14 +19,12 @@ __all__ = [
     "dump_memory",
     "dump_message",
     "from_blob",
-    "from_cursor",
     "load",
     "load_job",
     "load_memory",
     "load_message",
     "scope_columns",
     "to_blob",
-    "to_cursor",
 ]
 
 #: Marks a body that only the standard library can read back unchanged. It is white space, so the body stays JSON.
@@ -156,19 +152,3 @@ def load_job(tenant: str, body: bytes, request: bytes) -> Job:
     values["state"] = JobState(values["state"])
     values["results"] = tuple(values["results"])
     return Job(**values)
-
-
-def to_cursor(*keys: str | int) -> str:
-    """The sort keys of the last row of a page as one opaque text."""
-    return urlsafe_b64encode(dump(keys)).decode("ascii").rstrip("=")
-
-
-def from_cursor(cursor: str, *types: type) -> list[Any]:
-    """The sort keys of `to_cursor`; raises InvalidRequestError when the cursor is not one of ours."""
-    try:
-        keys = load(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except ValueError:
-        keys = None
-    if not isinstance(keys, list) or [type(key) for key in keys] != list(types):
-        raise InvalidRequestError("cursor must be one that this server gave; leave it out to start at the first page")
-    return keys

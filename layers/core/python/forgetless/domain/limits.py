@@ -15,6 +15,7 @@ __all__ = [
     "MOST_INDEX_RESULTS",
     "MOST_WEBHOOKS",
     "REQUEST_S",
+    "SCANNED_ROWS",
     "TRIES_APART_S",
 ]
 
@@ -36,6 +37,9 @@ TRIES_APART_S = 540.0
 #: endpoints, and the one that runs the word search of each request.
 CONCURRENT_REQUESTS = 32
 
+#: The most rows that one request for a list looks at besides its page: to fill a page of a selective filter, to count
+#: what matches, and to look up the times of entities.
+SCANNED_ROWS = 5000
 #: The largest number of memories that a search or list returns, in every dialect.
 MAX_TOP_K = 1000
 #: Milvus' limit for offset + limit in one query.

@@ -6,16 +6,22 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["date_of", "just_after", "later", "read_time", "seconds_between", "timestamp", "wait_s"]
+__all__ = ["date_of", "is_timestamp", "just_after", "later", "read_time", "seconds_between", "timestamp", "wait_s"]
 
 
 _LOST_PLUS = re.compile(r" (\d\d:?\d\d)$", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{8}", re.ASCII)
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", re.ASCII)
 
 
 def timestamp(moment: datetime) -> str:
     """An aware `moment` as the fixed-width text that the ledger, the index and the APIs use."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def is_timestamp(text: str) -> bool:
+    """Whether the text has the form of a timestamp."""
+    return _TIMESTAMP.fullmatch(text) is not None
 
 
 def later(time: str, seconds: float) -> str:

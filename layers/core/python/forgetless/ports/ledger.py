@@ -95,6 +95,9 @@ class Maintenance(Protocol):
     def expire_messages(self, *, before: str, limit: int) -> int:
         """Remove up to `limit` messages older than the given time (retention); index rows keep their words."""
 
+    def expire_page_ends(self, *, now: str) -> int:
+        """Remove what `keep_page_end` stored and what has expired; returns their number. Sweep calls it."""
+
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
         """RUNNING jobs with an expired lease and jobs PENDING since before the given time, the oldest first."""
 

@@ -18,8 +18,11 @@ from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
 
 __all__ = [
+    "ENTITY_KINDS",
     "DocumentStore",
     "Entity",
+    "EntityCounts",
+    "EntityPage",
     "IdempotencyRecord",
     "IdempotencyStore",
     "JobStore",
@@ -27,8 +30,23 @@ __all__ = [
     "MemoryPage",
     "MemoryStore",
     "MessageStore",
+    "PageEnd",
+    "PageEndStore",
     "RequestLedger",
+    "Totals",
 ]
+
+
+#: The kinds of entities, in the order of their lists.
+ENTITY_KINDS = ("agent", "app", "run", "user")
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The number of live memories of a tenant or an entity, and how many of them have an expiration date."""
+
+    live: int
+    expiring: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +59,46 @@ class MemoryPage:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A user, agent, app or run (`kind` is one of these words) with the number and times of its live memories."""
+    """A user, agent, app or run (`kind` is one of these words) with the number and times of its live memories.
+
+    The times may span more than those of the live memories, if the first or the last memory was deleted or superseded
+    and to find the next one would mean to read more than SCANNED_ROWS rows (`forgetless.domain.limits`).
+    """
 
     kind: str
     id: str
     total_memories: int
     created_at: str
     updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntityPage:
+    """Some entities in the order of their kinds, and the cursor of the next page (None at the end)."""
+
+    items: tuple[Entity, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntityCounts:
+    """The number of entities of each kind. Unless `exact`, there are at least so many."""
+
+    by_kind: Mapping[str, int]
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PageEnd:
+    """Where a page of a list ended: the cursor `after` it, and how many items it and the pages before it have shown.
+
+    `count` is the number of all items as it was counted for the page, or at least so many unless `exact`.
+    """
+
+    after: str
+    seen: int
+    count: int
+    exact: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +171,26 @@ class MemoryStore(Protocol):
         ones never. The method sees all earlier writes of its caller.
         """
 
-    def entities(self, tenant: str) -> list[Entity]:
-        """Every user, agent, app and run of the tenant's live memories with its totals, sorted by (kind, id)."""
+    def totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
+        """The kept totals of the tenant (without ids) or of the one scope id in `ids`; None if they are not known.
+
+        They are changed in the transaction that changes the memories, so they include every acknowledged write.
+        """
+
+    def entity(self, tenant: str, kind: str, id_: str) -> Entity | None:
+        """The entity with its totals; None if it has no live memories."""
+
+    def entities(
+        self, tenant: str, *, limit: int, cursor: str | None = None, kinds: Sequence[str] = ENTITY_KINDS
+    ) -> EntityPage:
+        """Users, agents, apps and runs of the tenant's live memories with their totals, in the order of ENTITY_KINDS.
+
+        Within a kind the order is the ledger's own. A page may be shorter than `limit`, even empty, although a cursor
+        says that more follow.
+        """
+
+    def count_entities(self, tenant: str, *, limit: int) -> EntityCounts:
+        """The number of entities of each kind; counting stops at about `limit` rows."""
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
         """Those of these memories that are pending; consistent."""
@@ -250,5 +319,17 @@ class IdempotencyStore(Protocol):
         """Remove the record that a failed request `began` with, so that it can be tried again; others' stay."""
 
 
-class RequestLedger(MemoryStore, MessageStore, JobStore, LeaseStore, DocumentStore, IdempotencyStore, Protocol):
+class PageEndStore(Protocol):
+    """Where pages ended, by (tenant, name). The name identifies list, filter, page and asker; it holds no plain id."""
+
+    def keep_page_end(self, tenant: str, name: str, end: PageEnd, *, now: str, expires_at: str) -> None:
+        """Store the end of a page until `expires_at` in place of an earlier one. Ends expired by `now` may go."""
+
+    def page_end(self, tenant: str, name: str, *, now: str) -> PageEnd | None:
+        """The end of the page; None if it is unknown or has expired."""
+
+
+class RequestLedger(
+    MemoryStore, MessageStore, JobStore, LeaseStore, DocumentStore, IdempotencyStore, PageEndStore, Protocol
+):
     """What requests need, in one store, so that changes that belong together are one transaction."""

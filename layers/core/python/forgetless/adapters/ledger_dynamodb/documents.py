@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from forgetless.adapters.ledger_codec import dump, from_blob, from_cursor, load, to_blob, to_cursor
+from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys, list_entries
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.documents import Document
 
 __all__ = ["DocumentStore"]
@@ -30,7 +31,7 @@ class DocumentStore(Store):
     ) -> tuple[list[Document], str | None]:
         below = None
         if cursor is not None:
-            created_at, id_ = from_cursor(cursor, str, str)
+            created_at, id_ = time_place(cursor)
             below = item_keys.document_entry(tenant, kind, id_, created_at).sk
         pk = item_keys.document(tenant, kind, "").pk
         limits = Between(item_keys.ENTRIES, below or item_keys.ENTRIES + list_entries.HIGHEST)

@@ -31,6 +31,7 @@ __all__ = [
     "SCHEMA",
     "STAGES",
     "SUPERSEDED",
+    "TENANT_TOTAL_SHARDS",
     "TOTAL_SHARDS",
     "Key",
     "answer",
@@ -48,6 +49,7 @@ __all__ = [
     "listed",
     "message",
     "ordered",
+    "page_end",
     "part",
     "part_of_body",
     "partitions",
@@ -58,6 +60,7 @@ __all__ = [
     "spoken",
     "stage",
     "stage_chunk",
+    "tenant_total",
     "text",
     "total",
     "totals",
@@ -80,6 +83,8 @@ LIVE, SUPERSEDED, DELETED = 0, 1, 2
 
 #: An entity's total is the sum of this many counters, so that concurrent adds seldom change the same one.
 TOTAL_SHARDS = 8
+#: The same for the total of the tenant, which every add changes.
+TENANT_TOTAL_SHARDS = 32
 
 #: Lists that many users share are spread over several partitions, which are merged when they are read.
 _SHARDS = {"tenant": 4, "app": 4, "agent": 4, "jobs": 4, "user": 1, "run": 1}
@@ -155,6 +160,11 @@ def totals(tenant: str, shard: int) -> str:
     return f"N#{part(tenant)}#{shard}"
 
 
+def tenant_total(tenant: str, shard: int) -> Key:
+    """One of the counters of the tenant."""
+    return Key(f"T#{part(tenant)}#{shard}", "TOTAL")
+
+
 def total(tenant: str, shard: int, kind: str, word: str) -> Key:
     """One of the counters of an entity."""
     return Key(totals(tenant, shard), f"{kind}#{part(word)}")
@@ -193,6 +203,11 @@ def said(scope: Scope, ref: MessageRef, created_at: str) -> Key:
 def request(tenant: str, name: str) -> Key:
     """An idempotency record."""
     return Key(f"I#{part(tenant)}#{part(name)}", "REQUEST")
+
+
+def page_end(tenant: str, name: str) -> Key:
+    """Where a page of a list ended."""
+    return Key(f"Q#{part(tenant)}#{part(name)}", "PAGE")
 
 
 def lease(name: str) -> Key:

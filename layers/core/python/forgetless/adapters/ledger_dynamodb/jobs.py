@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, from_cursor, load_job, to_blob, to_cursor
+from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, load_job, to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys, list_entries, message_items
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message
 
@@ -37,7 +38,7 @@ class JobStore(Store):
     def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
         below = None
         if cursor is not None:
-            created_at, id_ = from_cursor(cursor, str, str)
+            created_at, id_ = time_place(cursor)
             below = _sort_key(created_at, id_)
         entries = list_entries.merged(self._table, item_keys.partitions(_LIST, tenant, "jobs"), below, limit + 1)
         wanted = [item_keys.job(tenant, from_blob(item["job"])) for item in islice(entries, limit + 1)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
-from forgetless.adapters.ledger_codec import from_blob, from_cursor, load_memory, to_cursor
+from forgetless.adapters.ledger_codec import from_blob, load_memory
 from forgetless.adapters.ledger_dynamodb import (
     append,
     item_keys,
@@ -21,11 +22,13 @@ from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, Table, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.domain.cursors import after_memory, from_cursor, memory_place, to_cursor
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
+from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.ports.ledger import EventPage
-from forgetless.ports.request_ledger import Entity, MemoryPage
+from forgetless.ports.request_ledger import ENTITY_KINDS, Entity, EntityCounts, EntityPage, MemoryPage, Totals
 
 __all__ = ["MemoryStore"]
 
@@ -33,6 +36,8 @@ __all__ = ["MemoryStore"]
 _PORTION = 100
 #: How many more entries than a page needs are read at once.
 _MORE = 20
+#: How many entities without memories a reader of entities removes.
+_CLEARED_AT_ONCE = 10
 
 
 class MemoryStore(Store):
@@ -72,18 +77,36 @@ class MemoryStore(Store):
         superseded: bool = False,
     ) -> MemoryPage:
         list_entries.check_names(ids)
-        below = None if cursor is None else item_keys.ordered(*from_cursor(cursor, str, int, str))
+        below = None if cursor is None else item_keys.ordered(*memory_place(cursor))
         found = list(islice(self._listed(tenant, ids, below, limit + 1, superseded), limit + 1))
         items = tuple(found[:limit])
         last = items[-1] if len(found) > limit and items else None
-        return MemoryPage(items, to_cursor(last.created_at, last.position, last.id) if last else None)
+        return MemoryPage(items, after_memory(last) if last else None)
 
-    def entities(self, tenant: str) -> list[Entity]:
-        found, looked_up = totals.read(self._table, tenant)
-        for kind, word in looked_up:
-            with contextlib.suppress(LedgerError):  # the correction only helps the next reader
-                self._units.run(partial(totals.correct, table=self._table, tenant=tenant, kind=kind, word=word))
-        return sorted(found, key=lambda entity: (entity.kind, entity.id))
+    def totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
+        named = totals.name_of(ids)
+        total = totals.one(self._table, tenant, *named).total if named else totals.tenant_total(self._table, tenant)
+        return Totals(total.live, total.expiring)
+
+    def entity(self, tenant: str, kind: str, id_: str) -> Entity | None:
+        found = totals.one(self._table, tenant, kind, id_)
+        return self._with_times(tenant, [found])[0].entity() if found.total.live > 0 else None
+
+    def entities(
+        self, tenant: str, *, limit: int, cursor: str | None = None, kinds: Sequence[str] = ENTITY_KINDS
+    ) -> EntityPage:
+        after = from_cursor(cursor, str)[0] if cursor is not None else ""
+        found, last = totals.following(self._table, tenant, after=after, kinds=kinds, limit=limit)
+        shown = self._with_times(tenant, [one for one in found if one.total.live > 0])
+        for one in [one for one in found if one.total.live <= 0][:_CLEARED_AT_ONCE]:
+            with contextlib.suppress(LedgerError):
+                self._units.run(partial(totals.clear, tenant=tenant, found=one))
+        return EntityPage(tuple(one.entity() for one in shown), to_cursor(last) if last is not None else None)
+
+    def count_entities(self, tenant: str, *, limit: int) -> EntityCounts:
+        found, last = totals.following(self._table, tenant, after="", kinds=ENTITY_KINDS, limit=limit)
+        kinds = Counter(one.kind for one in found if one.total.live > 0)
+        return EntityCounts({kind: kinds[kind] for kind in ENTITY_KINDS}, exact=last is None)
 
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
         limits = Between(list_entries.LOWEST, before)
@@ -124,6 +147,20 @@ class MemoryStore(Store):
                 memory = memories.get(key)
                 if memory is not None and (memory.live or (superseded and not memory.deleted)):
                     yield memory
+
+    def _with_times(self, tenant: str, found: Sequence[totals.Found]) -> list[totals.Found]:
+        """The same entities with their true times, as far as one request may look them up."""
+        left, shown = SCANNED_ROWS, []
+        for one in found:
+            times: tuple[str, str] | None = None
+            if one.total.stale and one.total.live <= left:
+                left -= one.total.live
+                with contextlib.suppress(LedgerError):  # then the times may be those of memories that are gone
+                    times = self._units.run(
+                        partial(totals.correct, table=self._table, tenant=tenant, found=one, rows=SCANNED_ROWS)
+                    )
+            shown.append(one.with_times(*times) if times is not None else one)
+        return shown
 
     def _pending(self, queue: str, limits: Between, limit: int, tenant: str | None) -> Iterator[tuple[Item, Memory]]:
         """The memories in the queue that are still pending, the oldest first."""

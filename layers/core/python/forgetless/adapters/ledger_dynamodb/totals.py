@@ -1,124 +1,211 @@
-"""Totals of entities: the number and the times of each entity's live memories, in counters beside the memories.
+"""Kept totals of the tenant and its entities: the number and the times of live memories, in counters beside them.
 
-An entity's total is the sum of several counters, and a unit of work changes one of them. Each counter also has the
-earliest creation and the latest change of the memories counted in it. When a memory that may have given one of these
-times is removed, the counter is marked stale. The next reader then takes both times from the entity's list and
-corrects the counter.
+A total is the sum of several counters, and a unit of work changes one of them. Each counter also has the earliest
+creation and the latest change of the memories counted in it. When a memory that may have given one of these times is
+removed, the counter is marked stale. The next reader then takes both times from the entity's list and corrects the
+counters, unless the list is too long for one request.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
 
 from forgetless.adapters.ledger_codec import from_blob, to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
-from forgetless.adapters.ledger_dynamodb.list_entries import LIST
-from forgetless.adapters.ledger_dynamodb.table import Table
+from forgetless.adapters.ledger_dynamodb.list_entries import HIGHEST, LIST
+from forgetless.adapters.ledger_dynamodb.table import Between, Table
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Unit
+from forgetless.adapters.running_total import Counted, RunningTotal, counted
+from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.ports.request_ledger import Entity
 
-__all__ = ["change", "correct", "counters", "read"]
+__all__ = ["Found", "change", "clear", "correct", "counters", "following", "name_of", "one", "tenant_total"]
 
 #: The live memory before the change and after it.
-_Live = tuple[Memory | None, Memory | None]
+_Live = tuple[Counted | None, Counted | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The sum of the counters of one entity, and the sort key that they share."""
+
+    sk: str
+    kind: str
+    id: str
+    total: RunningTotal
+
+    def entity(self) -> Entity:
+        """The entity with its totals."""
+        return Entity(self.kind, self.id, self.total.live, self.total.created_at, self.total.updated_at)
+
+    def with_times(self, created_at: str, updated_at: str) -> Found:
+        """The same with other times."""
+        return replace(self, total=replace(self.total, created_at=created_at, updated_at=updated_at, stale=False))
 
 
 def counters(unit: Unit, scopes: Iterable[Scope]) -> list[Key]:
     """The keys of the counters that this unit uses for these scopes."""
     return [
-        item_keys.total(scope.tenant, unit.shard, kind, word)
+        key
         for scope in scopes
-        for kind, word in item_keys.scope_kinds(scope).items()
+        for key in (
+            item_keys.tenant_total(scope.tenant, unit.tenant_shard),
+            *(item_keys.total(scope.tenant, unit.shard, *kind) for kind in item_keys.scope_kinds(scope).items()),
+        )
     ]
 
 
 def change(unit: Unit, changes: Sequence[tuple[Memory | None, Memory]]) -> None:
     """Update the counters for memories that became live or are no longer live."""
-    touched: defaultdict[tuple[str, str, str], list[_Live]] = defaultdict(list)
+    touched: defaultdict[tuple[Key, str, str], list[_Live]] = defaultdict(list)
     for before, after in changes:
-        lives = (_live(before), _live(after))
-        if lives[0] is None and lives[1] is None:
+        lives = (counted(before), counted(after))
+        if lives == (None, None):
             continue
+        tenant = after.scope.tenant
+        if _number(lives[0]) != _number(lives[1]):
+            touched[item_keys.tenant_total(tenant, unit.tenant_shard), "tenant", ""].append(lives)
         for kind, word in item_keys.scope_kinds(after.scope).items():
-            touched[after.scope.tenant, kind, word].append(lives)
-    unit.load(item_keys.total(tenant, unit.shard, kind, word) for tenant, kind, word in touched)
-    for (tenant, kind, word), moves in touched.items():
-        key = item_keys.total(tenant, unit.shard, kind, word)
-        item = unit.get(key) or {"kind": kind, "id": to_blob(word), "total": 0, "stale": False}
-        for before, after_ in moves:
-            item = _counted(item, before, after_)
-        unit.put(key, item)
+            touched[item_keys.total(tenant, unit.shard, kind, word), kind, word].append(lives)
+    unit.load(key for key, _, _ in touched)
+    for (key, kind, word), moves in touched.items():
+        item = unit.get(key) or {"kind": kind, "id": to_blob(word)}
+        total = _loaded(item)
+        for before_, after_ in moves:
+            total = total.changed(before_, after_)
+        unit.put(key, {**item, **_attributes(total)})
 
 
-def read(table: Table, tenant: str) -> tuple[list[Entity], list[tuple[str, str]]]:
-    """Every entity with live memories, and the (kind, id) of those whose times had to be looked up."""
-    found: defaultdict[tuple[str, str], list[Item]] = defaultdict(list)
-    for shard in range(item_keys.TOTAL_SHARDS):
-        for item in table.query(item_keys.totals(tenant, shard)):
-            found[item["kind"], from_blob(item["id"])].append(item)
-    entities, looked_up = [], []
-    for (kind, word), items in found.items():
-        total = sum(item["total"] for item in items)
-        if total <= 0:
+def following(
+    table: Table, tenant: str, *, after: str, kinds: Sequence[str], limit: int
+) -> tuple[list[Found], str | None]:
+    """The next `limit` entities after a sort key, and the sort key up to which SCANNED_ROWS counters were read.
+
+    Entities without live memories are among them. The second value is None if all were found.
+    """
+    found: list[Found] = []
+    read = 0
+    for kind in sorted(kinds):
+        begin = max(f"{kind}#", after)
+        if not begin.startswith(f"{kind}#"):
             continue
-        created = min((item["created"] for item in items if "created" in item), default="")
-        updated = max((item["updated"] for item in items if "updated" in item), default="")
-        if not created or any(item["stale"] for item in items):
-            looked_up.append((kind, word))
-            created, updated = _times(table, tenant, kind, word) or (created, updated)
-        entities.append(Entity(kind, word, total, created, updated))
-    return entities, looked_up
+        pages = [
+            table.query(item_keys.totals(tenant, shard), Between(begin, f"{kind}#{HIGHEST}"), page=limit + 1)
+            for shard in range(item_keys.TOTAL_SHARDS)
+        ]
+        merged = (item for item in heapq.merge(*pages, key=_sort_key) if item["sk"] != after)
+        for items in _grouped(merged):
+            if len(found) >= limit or read >= SCANNED_ROWS:
+                return found, found[-1].sk
+            read += len(items)
+            found.append(_sum(items))
+    return found, None
 
 
-def correct(unit: Unit, table: Table, tenant: str, kind: str, word: str) -> None:
-    """Correct an entity's times, if nothing changes it meanwhile."""
+def one(table: Table, tenant: str, kind: str, word: str) -> Found:
+    """The total of one entity."""
     wanted = [item_keys.total(tenant, shard, kind, word) for shard in range(item_keys.TOTAL_SHARDS)]
+    items = list(table.read(wanted).values())
+    return _sum(items) if items else Found(wanted[0].sk, kind, word, RunningTotal())
+
+
+def tenant_total(table: Table, tenant: str) -> RunningTotal:
+    """The total of the tenant."""
+    wanted = [item_keys.tenant_total(tenant, shard) for shard in range(item_keys.TENANT_TOTAL_SHARDS)]
+    return _together([_loaded(item) for item in table.read(wanted).values()])
+
+
+def correct(unit: Unit, table: Table, tenant: str, found: Found, rows: int) -> tuple[str, str] | None:
+    """Correct an entity's times, if nothing changes it meanwhile, and return them.
+
+    Returns None and corrects nothing if the entity's list has more than so many rows.
+    """
+    wanted = [item_keys.total(tenant, shard, found.kind, found.id) for shard in range(item_keys.TOTAL_SHARDS)]
     unit.load(wanted)
     held = {key: item for key in wanted if (item := unit.get(key)) is not None}
-    times = _times(table, tenant, kind, word)
+    times = _times(table, tenant, found, rows)
+    if times is None:
+        return None
     for place, (key, item) in enumerate(held.items()):
         plain = {name: value for name, value in item.items() if name not in {"created", "updated"}} | {"stale": False}
         # Every counter is written, so that this unit fails if any of them changes.
-        unit.put(key, plain | {"checked": unit.id} | (_span(times) if times and not place else {}))
+        span = {"created": times[0], "updated": times[1]} if not place else {}
+        unit.put(key, plain | {"checked": unit.id} | span)
+    return times
 
 
-def _counted(item: Item, before: Memory | None, after: Memory | None) -> Item:
-    item = {**item, "total": item["total"] + (after is not None) - (before is not None)}
-    if before is not None and not _covered(item, before, after):
-        item["stale"] = True
-    if after is not None:
-        item["created"] = min(item.get("created", after.created_at), after.created_at)
-        item["updated"] = max(item.get("updated", after.updated_at), after.updated_at)
-    return item
+def clear(unit: Unit, tenant: str, found: Found) -> None:
+    """Remove the counters of an entity that has no live memories, so that its name goes as well."""
+    wanted = [item_keys.total(tenant, shard, found.kind, found.id) for shard in range(item_keys.TOTAL_SHARDS)]
+    unit.load(wanted)
+    held = {key: item for key in wanted if (item := unit.get(key)) is not None}
+    if _together([_loaded(item) for item in held.values()]).live == 0:
+        for key in held:
+            unit.delete(key)
 
 
-def _covered(item: Item, before: Memory, after: Memory | None) -> bool:
-    """Whether the entity's times stay the same without the memory's old state."""
-    first = str(item.get("created", "~")) < before.created_at
-    last = str(item.get("updated", "")) > before.updated_at
-    if after is not None:
-        first, last = first or after.created_at <= before.created_at, last or after.updated_at >= before.updated_at
-    return first and last
+def name_of(ids: Mapping[str, str]) -> tuple[str, str] | None:
+    """The kind and the word of the one scope id; None for the tenant."""
+    return next(((name.removesuffix("_id"), word) for name, word in ids.items()), None)
 
 
-def _live(memory: Memory | None) -> Memory | None:
-    return memory if memory is not None and memory.live else None
+def _number(one: Counted | None) -> tuple[bool, bool]:
+    """What the total of the tenant counts."""
+    return one is not None, one is not None and one.expires
 
 
-def _span(times: tuple[str, str]) -> Item:
-    return {"created": times[0], "updated": times[1]}
+def _loaded(item: Item) -> RunningTotal:
+    times = (item.get("created", ""), item.get("updated", ""))
+    return RunningTotal(item.get("total", 0), item.get("expiring", 0), *times, item.get("stale", False))
 
 
-def _times(table: Table, tenant: str, kind: str, word: str) -> tuple[str, str] | None:
-    """The earliest creation and the latest change of the entity's live memories, from its own list."""
-    created, updated = "~", ""
-    for pk in item_keys.partitions(LIST, tenant, kind, word):
-        for item in table.query(pk):
+def _attributes(total: RunningTotal) -> Item:
+    item: Item = {"total": total.live, "expiring": total.expiring, "stale": total.stale}
+    return item | ({"created": total.created_at, "updated": total.updated_at} if total.created_at else {})
+
+
+def _sum(items: Sequence[Item]) -> Found:
+    total = _together([_loaded(item) for item in items])
+    return Found(items[0]["sk"], items[0]["kind"], from_blob(items[0]["id"]), total)
+
+
+def _together(totals: Sequence[RunningTotal]) -> RunningTotal:
+    created = min((total.created_at for total in totals if total.created_at), default="")
+    updated = max((total.updated_at for total in totals), default="")
+    return RunningTotal(
+        sum(total.live for total in totals),
+        sum(total.expiring for total in totals),
+        created,
+        updated,
+        not created or any(total.stale for total in totals),
+    )
+
+
+def _sort_key(item: Item) -> str:
+    return str(item["sk"])
+
+
+def _grouped(items: Iterable[Item]) -> Iterator[list[Item]]:
+    for _, group in groupby(items, key=_sort_key):
+        yield list(group)
+
+
+def _times(table: Table, tenant: str, found: Found, rows: int) -> tuple[str, str] | None:
+    """The earliest creation and the latest change of the entity's live memories; None if its list is too long."""
+    created, updated, read = "~", "", 0
+    for pk in item_keys.partitions(LIST, tenant, found.kind, found.id):
+        for item in islice(table.query(pk, page=rows + 1), rows + 1):
+            read += 1
+            if read > rows:
+                return None
             if not item["superseded"]:
                 created, updated = min(created, item["created"]), max(updated, item["updated"])
     return (created, updated) if updated else None

@@ -40,6 +40,8 @@ class Unit:
         self.id = uuid.uuid4().hex
         #: The number of the counter that this unit uses for each entity.
         self.shard = random.randrange(item_keys.TOTAL_SHARDS)
+        #: The same for its tenant.
+        self.tenant_shard = random.randrange(item_keys.TENANT_TOTAL_SHARDS)
         self._table = table
         self._seen: dict[Key, Item | None] = {}
         self._new: dict[Key, Item | None] = {}

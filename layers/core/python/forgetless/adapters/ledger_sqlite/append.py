@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from forgetless.adapters.ledger_codec import dump_memory, load_memory, scope_columns, to_blob
 from forgetless.adapters.ledger_sqlite import blobs, idempotency_records
+from forgetless.adapters.ledger_sqlite.totals import TotalChanges
+from forgetless.adapters.running_total import Counted
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, MessageRef, is_repeat
 
@@ -16,7 +18,10 @@ __all__ = ["DELETED", "LIVE", "SUPERSEDED", "apply", "check_duplicates", "link_c
 #: The values of the column `state`.
 LIVE, SUPERSEDED, DELETED = 0, 1, 2
 
-_CURRENT = "SELECT version, context_size, pending_since IS NOT NULL FROM memories WHERE tenant = ? AND id = ?"
+_CURRENT = """
+SELECT version, context_size, pending_since IS NOT NULL, state, created_at, updated_at, expires FROM memories
+WHERE tenant = ? AND id = ?
+"""
 
 _HELD = """
 SELECT events.kind, texts.body, memories.state FROM events CROSS JOIN texts USING (text_id)
@@ -28,20 +33,25 @@ _INSERT_EVENT = "INSERT INTO events (tenant, memory_id, version, kind, job_id, t
 
 _PUT_MEMORY = """
 INSERT INTO memories (tenant, id, version, state, created_at, position, updated_at, user_id, agent_id, app_id, run_id,
-                      scope_key, hash, extracted, pending_since, context_size, text_id)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+                      scope_key, hash, extracted, pending_since, context_size, text_id, expires)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
 ON CONFLICT (tenant, id) DO UPDATE SET
     version = ?3, state = ?4, created_at = ?5, position = ?6, updated_at = ?7,
     user_id = ?8, agent_id = ?9, app_id = ?10, run_id = ?11,
-    scope_key = ?12, hash = ?13, extracted = ?14, pending_since = ?15, context_size = ?16, text_id = ?17
+    scope_key = ?12, hash = ?13, extracted = ?14, pending_since = ?15, context_size = ?16, text_id = ?17,
+    expires = ?18
 """
 
 
-def apply(db: sqlite3.Connection, event: Event) -> bool:
-    """Write one event and the memory's state after it; False when the ledger already has the event."""
+def apply(db: sqlite3.Connection, event: Event, totals: TotalChanges) -> bool:
+    """Write one event and the memory's state after it; False when the ledger already has the event.
+
+    The caller writes the changes of `totals`.
+    """
     memory = event.memory
     tenant, id_ = to_blob(memory.scope.tenant), to_blob(memory.id)
-    version, context_size, was_pending = db.execute(_CURRENT, (tenant, id_)).fetchone() or (0, 0, 0)
+    current = db.execute(_CURRENT, (tenant, id_)).fetchone()
+    version, context_size, was_pending, state, *counted = current or (0, 0, 0, DELETED)
     erases = event.kind is EventKind.DELETE or memory.deleted
     if erases:
         memory = memory.blanked(deleted=True)
@@ -60,6 +70,7 @@ def apply(db: sqlite3.Connection, event: Event) -> bool:
     _put(db, memory, text_id, pending_since=memory.pending_since(contested=bool(was_pending)))
     if memory.context:
         link_context(db, memory)
+    totals.add(Counted(counted[0], counted[1], bool(counted[2])) if state == LIVE else None, memory)
     return True
 
 
@@ -127,7 +138,7 @@ def _put(db: sqlite3.Connection, memory: Memory, text_id: int, *, pending_since:
     order = (memory.created_at, memory.position, memory.updated_at)
     # A deleted memory has no hash, because it would confirm a guess at the text.
     text = (scope.key(), "" if memory.deleted else memory.hash, int(memory.extracted))
-    tail = (pending_since, len(memory.context), text_id)
+    tail = (pending_since, len(memory.context), text_id, int(memory.expiration_date is not None))
     db.execute(_PUT_MEMORY, (*head, *order, *scope_columns(scope), *text, *tail))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
-from forgetless.adapters.ledger_codec import dump, from_blob, from_cursor, load, to_blob, to_cursor
+from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
 from forgetless.adapters.ledger_sqlite import blobs
 from forgetless.adapters.ledger_sqlite.connections import Store
+from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.documents import Document
 
 __all__ = ["DocumentStore"]
@@ -40,7 +41,7 @@ class DocumentStore(Store):
     ) -> tuple[list[Document], str | None]:
         condition, params = "tenant = ? AND kind = ?", [to_blob(tenant), kind]
         if cursor is not None:
-            created_at, id_ = from_cursor(cursor, str, str)
+            created_at, id_ = time_place(cursor)
             condition += " AND (created_at, id) < (?, ?)"
             params += [created_at, to_blob(id_)]
         query = f"{_SELECT} WHERE {condition} ORDER BY created_at DESC, id DESC LIMIT ?"

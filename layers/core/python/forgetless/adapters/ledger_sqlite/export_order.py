@@ -6,7 +6,8 @@ import heapq
 import sqlite3
 from collections.abc import Sequence
 
-from forgetless.adapters.ledger_codec import from_blob, load_memory, to_blob, to_cursor
+from forgetless.adapters.ledger_codec import from_blob, load_memory, to_blob
+from forgetless.domain.cursors import to_cursor
 from forgetless.domain.memory import Event, EventKind
 from forgetless.ports.ledger import EventPage
 

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 
 from forgetless.adapters.ledger_codec import from_blob, load_memory, to_blob
+from forgetless.adapters.ledger_sqlite import totals
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.memory import Memory
 from forgetless.ports.ledger import Faults, Tally
@@ -58,6 +59,7 @@ _BROKEN = {
         "SELECT 1 FROM events e WHERE version = 1 AND NOT EXISTS"
         " (SELECT 1 FROM memories m WHERE m.tenant = e.tenant AND m.id = e.memory_id)"
     ),
+    **totals.BROKEN,
 }
 
 #: The tables whose numbers of rows show whether a copy is complete.

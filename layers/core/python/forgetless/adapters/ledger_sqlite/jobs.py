@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, from_cursor, load_job, to_blob, to_cursor
+from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, load_job, to_blob
 from forgetless.adapters.ledger_sqlite import blobs
 from forgetless.adapters.ledger_sqlite import messages as message_rows
 from forgetless.adapters.ledger_sqlite.connections import Store
+from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Message
 
@@ -43,7 +44,7 @@ class JobStore(Store):
     def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
         condition, params = "tenant = ?", [to_blob(tenant)]
         if cursor is not None:
-            created_at, id_ = from_cursor(cursor, str, str)
+            created_at, id_ = time_place(cursor)
             condition += " AND (created_at, id) < (?, ?)"
             params += [created_at, to_blob(id_)]
         query = f"{_SELECT} WHERE {condition} ORDER BY created_at DESC, id DESC LIMIT ?"

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
-from forgetless.adapters.ledger_codec import from_blob, from_cursor, load_memory, to_blob, to_cursor
-from forgetless.adapters.ledger_sqlite import append, export_order, jobs, messages, scope_sql
+from forgetless.adapters.ledger_codec import from_blob, load_memory, to_blob
+from forgetless.adapters.ledger_sqlite import append, export_order, jobs, messages, scope_sql, totals
 from forgetless.adapters.ledger_sqlite.connections import Store
-from forgetless.domain.errors import LeaseLostError
+from forgetless.adapters.running_total import RunningTotal
+from forgetless.domain.cursors import after_memory, from_cursor, memory_place, to_cursor
+from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.ports.ledger import EventPage
-from forgetless.ports.request_ledger import Entity, MemoryPage
+from forgetless.ports.request_ledger import ENTITY_KINDS, Entity, EntityCounts, EntityPage, MemoryPage, Totals
 
 __all__ = ["MemoryStore"]
+
+_Total = tuple[totals.Key, RunningTotal]
 
 #: Statements for these numbers of ids stay prepared. The last one is padded with NULLs, which equal nothing.
 _READ_SIZES = (1, 8, 64, 512)
@@ -56,7 +61,7 @@ class MemoryStore(Store):
         return [Event(EventKind(kind), load_memory(tenant, body)) for kind, body in rows]
 
     def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
-        after = from_cursor(cursor, str, int, str) if cursor is not None else None
+        after = memory_place(cursor) if cursor is not None else None
         return self._connections.read(lambda db: export_order.page(db, tenant, limit, after))
 
     def list_memories(
@@ -71,7 +76,7 @@ class MemoryStore(Store):
         condition, params = scope_sql.where(tenant, ids)
         condition += " AND state < 2" if superseded else " AND state < 2 AND state = 0"
         if cursor is not None:
-            created_at, position, id_ = from_cursor(cursor, str, int, str)
+            created_at, position, id_ = memory_place(cursor)
             condition += " AND (created_at, position, id) < (?, ?, ?)"
             params += [created_at, position, to_blob(id_)]
         # The query planner has no statistics, so we choose the index.
@@ -83,11 +88,28 @@ class MemoryStore(Store):
         bodies = self._connections.read(lambda db: db.execute(query, (*params, limit + 1)).fetchall())
         items = tuple(load_memory(tenant, body) for (body,) in bodies[:limit])
         last = items[-1] if len(bodies) > limit and items else None
-        return MemoryPage(items, to_cursor(last.created_at, last.position, last.id) if last else None)
+        return MemoryPage(items, after_memory(last) if last else None)
 
-    def entities(self, tenant: str) -> list[Entity]:
-        found = self._connections.read(lambda db: _entities(db, to_blob(tenant)))
-        return sorted(found, key=lambda entity: (entity.kind, entity.id))
+    def totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
+        return totals.shown(self._connections.read(lambda db: totals.read(db, totals.key_of(tenant, ids))))
+
+    def entity(self, tenant: str, kind: str, id_: str) -> Entity | None:
+        key = (to_blob(tenant), kind, to_blob(id_))
+        found = self._with_times(lambda db: [(key, totals.read(db, key))])
+        return next((totals.entity(*one) for one in found if one[1].live), None)
+
+    def entities(
+        self, tenant: str, *, limit: int, cursor: str | None = None, kinds: Sequence[str] = ENTITY_KINDS
+    ) -> EntityPage:
+        kind, id_ = from_cursor(cursor, str, str) if cursor is not None else ("", "")
+        owner, after = to_blob(tenant), (kind, to_blob(id_))
+        found = self._with_times(lambda db: totals.entities(db, owner, kinds, after, limit + 1))
+        items = tuple(totals.entity(*one) for one in found[:limit])
+        last = items[-1] if len(found) > limit and items else None
+        return EntityPage(items, to_cursor(last.kind, last.id) if last else None)
+
+    def count_entities(self, tenant: str, *, limit: int) -> EntityCounts:
+        return self._connections.read(lambda db: totals.count_entities(db, to_blob(tenant), limit))
 
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
         condition, params = ("", ()) if tenant is None else (" AND tenant = ?", (to_blob(tenant),))
@@ -122,6 +144,17 @@ class MemoryStore(Store):
         return self._connections.write(lambda db: db.execute(statement, (at, *params)).rowcount, durable=True)
 
 
+    def _with_times(self, look: Callable[[sqlite3.Connection], list[_Total]]) -> list[_Total]:
+        """What `look` finds, after the stale times among it were corrected."""
+        found = self._connections.read(look)
+        stale = totals.is_stale(found)
+        if not stale:
+            return found
+        with contextlib.suppress(LedgerError):  # then the times may be those of memories that are gone
+            self._connections.write(lambda db: totals.correct(db, stale), durable=False)
+        return self._connections.read(look)
+
+
 def _append(
     db: sqlite3.Connection,
     events: Sequence[Event],
@@ -130,7 +163,9 @@ def _append(
     unique: bool,
 ) -> None:
     open_ = completing is None or jobs.complete(db, completing)
-    fresh = [event for event in events if append.apply(db, event)]
+    changes = totals.TotalChanges()
+    fresh = [event for event in events if append.apply(db, event, changes)]
+    changes.write(db)
     if fresh and not open_:
         raise LeaseLostError("the job has already finished; discard this work")
     if unique:
@@ -160,23 +195,6 @@ def _some_bodies(db: sqlite3.Connection, tenant: bytes, keys: list[bytes]) -> li
     size = next(size for size in _READ_SIZES if size >= len(keys))
     padding: list[bytes | None] = [None] * (size - len(keys))
     return db.execute(_READ_MANY[size], (tenant, *keys, *padding)).fetchall()
-
-
-def _entities(db: sqlite3.Connection, tenant: bytes) -> Iterable[Entity]:
-    found = []
-    db.execute("BEGIN")
-    try:
-        for kind, column in scope_sql.ENTITY_KINDS:
-            rows = db.execute(
-                f"SELECT {column}, count(*), min(created_at), max(updated_at) "  # noqa: S608 - our own names
-                f"FROM memories INDEXED BY memories_by_{kind} "
-                f"WHERE tenant = ? AND {column} IS NOT NULL AND state < 2 AND state = 0 GROUP BY {column}",
-                (tenant,),
-            )
-            found += [Entity(kind, from_blob(id_), *totals) for id_, *totals in rows]
-    finally:
-        db.execute("COMMIT")
-    return found
 
 
 def _mark_indexed(db: sqlite3.Connection, rows: Sequence[tuple[bytes, bytes, int, int, str | None]]) -> None:

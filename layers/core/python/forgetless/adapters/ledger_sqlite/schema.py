@@ -109,8 +109,42 @@ _DELETED = """
 CREATE INDEX memories_deleted ON memories (tenant, created_at, position, id) WHERE state = 2
 """
 
+#: Kept totals of each tenant (with the kind `tenant`) and of each user, agent, app and run, for the live memories.
+#: The column `expires` says whether a memory has an expiration date.
+_TOTALS = """
+ALTER TABLE memories ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;
+UPDATE memories SET expires = 1 WHERE state < 2 AND json_extract(
+    (SELECT CAST(body AS TEXT) FROM texts WHERE texts.text_id = memories.text_id), '$.expiration_date') IS NOT NULL;
+CREATE TABLE totals (
+    tenant BLOB NOT NULL, kind TEXT NOT NULL, id BLOB NOT NULL,
+    live INTEGER NOT NULL, expiring INTEGER NOT NULL,
+    created_at TEXT NOT NULL, updated_at TEXT NOT NULL, stale INTEGER NOT NULL,
+    PRIMARY KEY (tenant, kind, id)
+) WITHOUT ROWID;
+INSERT INTO totals SELECT tenant, 'tenant', x'', count(*), sum(expires), min(created_at), max(updated_at), 0
+    FROM memories WHERE state = 0 GROUP BY tenant;
+INSERT INTO totals SELECT tenant, 'user', user_id, count(*), sum(expires), min(created_at), max(updated_at), 0
+    FROM memories WHERE state = 0 AND user_id IS NOT NULL GROUP BY tenant, user_id;
+INSERT INTO totals SELECT tenant, 'agent', agent_id, count(*), sum(expires), min(created_at), max(updated_at), 0
+    FROM memories WHERE state = 0 AND agent_id IS NOT NULL GROUP BY tenant, agent_id;
+INSERT INTO totals SELECT tenant, 'app', app_id, count(*), sum(expires), min(created_at), max(updated_at), 0
+    FROM memories WHERE state = 0 AND app_id IS NOT NULL GROUP BY tenant, app_id;
+INSERT INTO totals SELECT tenant, 'run', run_id, count(*), sum(expires), min(created_at), max(updated_at), 0
+    FROM memories WHERE state = 0 AND run_id IS NOT NULL GROUP BY tenant, run_id
+"""
+
+#: Where pages of lists ended, for the request of the next page.
+_PAGE_ENDS = """
+CREATE TABLE page_ends (
+    tenant BLOB NOT NULL, name BLOB NOT NULL, expires_at TEXT NOT NULL,
+    after TEXT NOT NULL, seen INTEGER NOT NULL, count INTEGER NOT NULL, exact INTEGER NOT NULL,
+    PRIMARY KEY (tenant, name)
+) WITHOUT ROWID;
+CREATE INDEX page_ends_by_expiry ON page_ends (expires_at)
+"""
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
-_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED)
+_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _TOTALS, _PAGE_ENDS)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 

@@ -9,11 +9,7 @@ from forgetless.adapters.ledger_codec import to_blob
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.scope import NARROWEST_FIRST, SCOPE_IDS
 
-__all__ = ["ENTITY_KINDS", "narrowest", "where"]
-
-#: The kinds of entities, each with its column.
-ENTITY_KINDS = tuple((name.removesuffix("_id"), name) for name in sorted(SCOPE_IDS))
-
+__all__ = ["narrowest", "where"]
 
 def where(tenant: str, ids: Mapping[str, str]) -> tuple[str, list[Any]]:
     """The condition, with its parameters, for the rows of the tenant whose scope has all `ids`."""

@@ -1,0 +1,44 @@
+"""The store of the ends of pages: single items that DynamoDB removes by itself (TTL)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from forgetless.adapters.ledger_dynamodb import item_keys
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.ports.request_ledger import PageEnd
+
+__all__ = ["PageEndStore"]
+
+
+class PageEndStore(Store):
+    """See `forgetless.ports.request_ledger.PageEndStore`."""
+
+    def keep_page_end(self, tenant: str, name: str, end: PageEnd, *, now: str, expires_at: str) -> None:
+        del now
+        item: Item = {
+            "after": end.after,
+            "seen": end.seen,
+            "count": end.count,
+            "exact": end.exact,
+            "expires": expires_at,
+            # DynamoDB's own expiry needs seconds.
+            "expires_at": int(datetime.fromisoformat(expires_at).timestamp()),
+        }
+
+        def keep(unit: Unit) -> None:
+            unit.put(item_keys.page_end(tenant, name), item)
+
+        self._units.run(keep)
+
+    def page_end(self, tenant: str, name: str, *, now: str) -> PageEnd | None:
+        item = self._table.one(item_keys.page_end(tenant, name))
+        # DynamoDB removes expired items only within days; for us they do not exist any more.
+        if item is None or item["expires"] <= now:
+            return None
+        return PageEnd(item["after"], item["seen"], item["count"], item["exact"])
+
+    def expire_page_ends(self, *, now: str) -> int:
+        del now
+        return 0  # DynamoDB does it
