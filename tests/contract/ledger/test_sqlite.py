@@ -1,4 +1,4 @@
-"""What only the SQLite ledger promises: its file, its locks, its schema, and that erased words leave the disk."""
+"""What only the SQLite ledger promises: its file, its locks, its schema, and that erased text leaves the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweep brings back what got stuck: lost messages, dead workers, in bounded portions and without doing it for ever."""
+"""Sweep restarts what is stuck: lost messages and dead workers, in bounded portions and not for ever."""
 
 from __future__ import annotations
 
