@@ -1,4 +1,4 @@
-"""One operation of each kind that a ledger has, on few ids, drawn by dice; each tells what it has certainly done."""
+"""Each operation of a ledger, on few ids, chosen at random; each reports what it has certainly done."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.request_ledger import IdempotencyRecord
 from tests.concurrency.crew import small_transactions
-from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, job_id, update
+from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, entities_of, job_id, update
 
 __all__ = ["FEW", "OPERATIONS", "memory_ids", "scope_of", "some_operations"]
 
@@ -91,7 +91,7 @@ def _list_memories(ledger: Ledger, tenant: str) -> Done:
 
 
 def _entities(ledger: Ledger, tenant: str) -> Done:
-    assert all(0 < entity.total_memories <= FEW for entity in ledger.entities(tenant))
+    assert all(0 < entity.total_memories <= FEW for entity in entities_of(ledger, tenant))
     return Counter()
 
 

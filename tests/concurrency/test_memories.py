@@ -11,7 +11,7 @@ from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
 from tests.concurrency.arena import Arena
 from tests.concurrency.crew import small_transactions
-from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, job_id, update
+from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, entities_of, job_id, update
 
 
 def anna(name: str) -> Scope:
@@ -22,13 +22,13 @@ def anna(name: str) -> Scope:
 def check_totals(ledger: Ledger, tenant: str) -> None:
     """Every entity's total is the number of its memories that are listed, its times are theirs."""
     for _ in range(2):  # the first may correct times that a removal made doubtful
-        for entity in ledger.entities(tenant):
+        for entity in entities_of(ledger, tenant):
             listed = ledger.list_memories(tenant, {f"{entity.kind}_id": entity.id}, limit=999).items
             assert entity.total_memories == len(listed)
             assert entity.created_at == min(memory.created_at for memory in listed)
             assert entity.updated_at == max(memory.updated_at for memory in listed)
     everything = ledger.list_memories(tenant, {}, limit=999).items
-    assert {entity.id for entity in ledger.entities(tenant)} == {
+    assert {entity.id for entity in entities_of(ledger, tenant)} == {
         id_ for memory in everything for id_ in memory.scope.ids().values()
     }
 
@@ -81,7 +81,7 @@ def _add_then_delete_half(ledger: Ledger, number: int, name: str) -> None:
         ledger.append(add(memory), messages=[a_message(f"{number} {memory.id}", scope=anna(name))])
     for memory in memories[::2]:
         ledger.append([delete(memory, second=60 + number)])
-        ledger.entities(name)  # corrects the times that this deletion made doubtful, while others go on
+        entities_of(ledger, name)  # corrects the times that this deletion made doubtful, while others go on
 
 
 def test_adds_and_deletes_of_several_are_all_counted(arena: Arena) -> None:

@@ -13,6 +13,7 @@ from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, memory_id
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import Entity
 
 ANNA = Scope("acme", user_id="anna")
 
@@ -40,6 +41,19 @@ def a_message(name: str, position: int = 0, *, scope: Scope = ANNA, content: str
 
 def a_job(name: str, *, scope: Scope = ANNA, second: int = 0, **more: Any) -> Job:
     return Job(job_id(name), scope, more.pop("state", JobState.PENDING), at(second), at(second), **more)
+
+
+def entities_of(ledger: Ledger, tenant: str, *, limit: int = 2) -> list[Entity]:
+    """All entities of the tenant, page by page, in one order for both ledgers."""
+    found: list[Entity] = []
+    cursor: str | None = None
+    while True:
+        page = ledger.entities(tenant, limit=limit, cursor=cursor)
+        assert len(page.items) <= limit
+        found += page.items
+        cursor = page.cursor
+        if cursor is None:
+            return sorted(found, key=lambda entity: (entity.kind, entity.id))
 
 
 def an_event_id() -> str:

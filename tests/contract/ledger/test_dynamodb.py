@@ -19,7 +19,19 @@ from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.domain.errors import LedgerError, VersionConflictError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.memory import Memory
-from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, delete, ids, job_id, update
+from tests.contract.ledger.making import (
+    ANNA,
+    a_job,
+    a_memory,
+    a_message,
+    add,
+    at,
+    delete,
+    entities_of,
+    ids,
+    job_id,
+    update,
+)
 from tests.dynamo_server import DynamoServer, error
 
 Open = Callable[[], DynamoLedger]
@@ -78,7 +90,7 @@ def test_nothing_but_an_administrators_command_scans(ledger: DynamoLedger, dynam
     dynamo_server.calls.clear()
     ledger.append(add(memory), messages=[a_message("a")])
     ledger.list_memories("acme", {}, limit=9)
-    ledger.entities("acme")
+    entities_of(ledger, "acme")
     ledger.jobs("acme", limit=9)
     ledger.unindexed(before=at(9), limit=9)
     ledger.stuck_jobs(now=at(9), pending_before=at(9), limit=9)
@@ -98,7 +110,7 @@ def test_reads_that_must_see_every_write_are_consistent(ledger: DynamoLedger, dy
     ledger.read("acme", ids([a_memory("a")]))
     ledger.list_memories("acme", {"user_id": "anna"}, limit=9)
     ledger.history("acme", a_memory("a").id)
-    ledger.entities("acme")
+    entities_of(ledger, "acme")
     ledger.jobs("acme", limit=9)
     ledger.recent_messages(ANNA, since="", before=at(9), limit=9)
     for operation, parameters in dynamo_server.calls:
@@ -127,7 +139,7 @@ class TestStagedCommits:
         assert not [item for item in items(ledger) if item["pk"].startswith("X#") or "stage" in item]
         ledger.append([delete(memory) for memory in MANY])
         assert ledger.list_memories("acme", {}, limit=9, superseded=True).items == ()
-        assert ledger.entities("acme") == []
+        assert entities_of(ledger, "acme") == []
 
     def test_another_who_was_faster_leaves_nothing_of_ours(
         self, ledger: DynamoLedger, other: DynamoLedger, monkeypatch: Any
@@ -169,7 +181,7 @@ class TestStagedCommits:
         assert not [item for item in items(ledger) if item["pk"].startswith("X#") or "stage" in item]
         other.append([*add(*MANY), changed])  # the retry, which is harmless when it was done
         assert len(other.list_memories("acme", {}, limit=99).items) == 35
-        assert other.entities("acme")[0].total_memories == 35
+        assert entities_of(other, "acme")[0].total_memories == 35
 
     def test_a_writer_waits_for_a_stage_and_drops_one_that_is_dead(
         self, ledger: DynamoLedger, other: DynamoLedger, dynamo_server: DynamoServer, monkeypatch: Any

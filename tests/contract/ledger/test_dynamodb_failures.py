@@ -1,4 +1,4 @@
-"""What the DynamoDB ledger makes of throttles, conflicts, lost answers, stale indexes and expired credentials."""
+"""How the DynamoDB ledger treats throttling, conflicts, lost answers, stale indexes and expired credentials."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.adapters.ledger_dynamodb.failures import classify
 from forgetless.domain.errors import LedgerError
-from tests.contract.ledger.making import a_job, a_memory, add, at, job_id
+from tests.contract.ledger.making import a_job, a_memory, add, at, entities_of, job_id
 from tests.dynamo_server import DynamoServer, Rule, error
 
 Open = Callable[[], DynamoLedger]
@@ -135,7 +135,7 @@ def test_a_lost_answer_to_an_append_counts_once(ledger: DynamoLedger, dynamo_ser
     ledger.append(add(a_memory("a")))
     assert dynamo_server.lose_answers == {"TransactWriteItems": 0}
     assert len(ledger.history("acme", a_memory("a").id)) == 1
-    assert ledger.entities("acme")[0].total_memories == 2
+    assert entities_of(ledger, "acme")[0].total_memories == 2
 
 
 def test_a_stale_index_shows_what_is_still_true_and_hides_nothing_for_good(
@@ -218,4 +218,4 @@ def test_threads_meet_in_one_item_and_all_get_through(ledger: DynamoLedger) -> N
     for thread in threads:
         thread.join(100)
     assert not failures
-    assert ledger.entities("acme")[0].total_memories == 21
+    assert entities_of(ledger, "acme")[0].total_memories == 21

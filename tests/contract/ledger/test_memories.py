@@ -12,7 +12,19 @@ from forgetless.domain.memory import EventKind, MessageRef
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.request_ledger import Entity
-from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, delete, ids, job_id, update
+from tests.contract.ledger.making import (
+    ANNA,
+    a_job,
+    a_memory,
+    a_message,
+    add,
+    at,
+    delete,
+    entities_of,
+    ids,
+    job_id,
+    update,
+)
 
 ODD = "nul \x00, lone \ud800 surrogates \udc00, ngày mai 🦊"
 
@@ -43,7 +55,7 @@ def test_odd_unicode_and_big_numbers_survive(ledger: Ledger) -> None:
     ledger.append(add(memory), messages=[replace(a_message("a", content=ODD, scope=scope), name=ODD)])
     assert ledger.read("acme", [memory.id])[memory.id] == memory
     assert ledger.list_memories("acme", {"user_id": ODD}, limit=5).items == (memory,)
-    assert [entity.id for entity in ledger.entities("acme")] == [ODD]
+    assert [entity.id for entity in entities_of(ledger, "acme")] == [ODD]
     [message] = ledger.job_messages("acme", job_id("a"))
     assert (message.content, message.name, message.scope) == (ODD, ODD, scope)
 
@@ -246,12 +258,12 @@ def test_entities_count_live_memories_with_their_times(ledger: Ledger) -> None:
     ledger.append(add(first, second, gone, old, a_memory("e", scope=bob, second=5)))
     ledger.append([update(first, 7), delete(gone), update(old, 9, superseded_by=second.id)])
     ledger.append(add(a_memory("f", scope=Scope("other", user_id="eve"))))
-    assert ledger.entities("acme") == [
+    assert entities_of(ledger, "acme") == [
         Entity("agent", "helper", 1, at(5), at(5)),
         Entity("user", "anna", 2, at(1), at(7)),
         Entity("user", "bob", 1, at(5), at(5)),
     ]
-    assert ledger.entities("nobody") == []
+    assert entities_of(ledger, "nobody") == []
 
 
 def test_what_was_appended_is_pending_until_it_is_marked_indexed(ledger: Ledger) -> None:

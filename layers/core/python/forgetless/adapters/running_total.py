@@ -1,4 +1,4 @@
-"""What both ledgers keep about the live memories of a tenant or an entity, and how a change of one memory changes it."""
+"""What both ledgers keep about the live memories of a tenant or an entity, and how one memory changes it."""
 
 from __future__ import annotations
 

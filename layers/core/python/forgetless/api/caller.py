@@ -62,6 +62,11 @@ class Caller:
         return self.key.tenant
 
     @property
+    def asker(self) -> str:
+        """The id of the key: who asks for page after page."""
+        return self.key.id if self.key is not None else ""
+
+    @property
     def admin(self) -> bool:
         """Whether the key is an administrator's, which may read or delete everything of the tenant at once."""
         return self.key is not None and self.key.admin

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any
 
+from fastapi import Query
 from pydantic import AfterValidator, ValidationInfo
 
 from forgetless.api.json_response import json_bytes
@@ -20,6 +21,7 @@ __all__ = [
     "ENTITY_IDS",
     "MAX_ID_CHARS",
     "MAX_METADATA_BYTES",
+    "Cursor",
     "Text",
     "check_expiration_date",
     "check_identifier",
@@ -31,6 +33,8 @@ __all__ = [
     "check_unicode",
 ]
 
+#: The parameter of every paged list that says where the page begins.
+Cursor = Annotated[str | None, Query(max_length=4096)]
 #: The identifiers of the self-hosted dialect.
 ENTITY_IDS = ("user_id", "agent_id", "run_id")
 #: The longest identifier that the index can hold, in bytes.

@@ -6,12 +6,25 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
+from forgetless.domain.documents import Document
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.jobs import Job
 from forgetless.domain.limits import INT64
 from forgetless.domain.memory import Memory
+from forgetless.domain.scope import SCOPE_IDS
 from forgetless.domain.times import is_timestamp
 
-__all__ = ["BAD_CURSOR", "after_memory", "from_cursor", "memory_place", "time_place", "to_cursor"]
+__all__ = [
+    "BAD_CURSOR",
+    "after_document",
+    "after_job",
+    "after_memory",
+    "entity_place",
+    "from_cursor",
+    "memory_place",
+    "time_place",
+    "to_cursor",
+]
 
 BAD_CURSOR = "cursor must be one that this list gave; leave it out to start at the first page"
 
@@ -36,6 +49,24 @@ def from_cursor(cursor: str, *types: type) -> list[Any]:
 def after_memory(memory: Memory) -> str:
     """The cursor of the page that begins after this memory. Lists of memories are ordered by these keys."""
     return to_cursor(memory.created_at, memory.position, memory.id)
+
+
+def entity_place(cursor: str) -> tuple[str, str]:
+    """The keys (kind, id) of a cursor of a list of entities."""
+    kind, id_ = from_cursor(cursor, str, str)
+    if f"{kind}_id" not in SCOPE_IDS:
+        raise InvalidRequestError(BAD_CURSOR)
+    return kind, id_
+
+
+def after_job(job: Job) -> str:
+    """The cursor of the page that begins after this job."""
+    return to_cursor(job.created_at, job.id)
+
+
+def after_document(document: Document) -> str:
+    """The cursor of the page that begins after this document."""
+    return to_cursor(document.created_at, document.id)
 
 
 def memory_place(cursor: str) -> tuple[str, int, str]:

@@ -6,6 +6,7 @@ The times and attempts in `template.yaml` must match these; `tests/unit/test_tem
 from __future__ import annotations
 
 __all__ = [
+    "ANSWER_BYTES",
     "CONCURRENT_REQUESTS",
     "INT64",
     "JOB_S",
@@ -13,6 +14,7 @@ __all__ = [
     "MAX_TOP_K",
     "MOST_ATTEMPTS",
     "MOST_INDEX_RESULTS",
+    "MOST_OFFSET",
     "MOST_WEBHOOKS",
     "REQUEST_S",
     "SCANNED_ROWS",
@@ -37,9 +39,15 @@ TRIES_APART_S = 540.0
 #: endpoints, and the one that runs the word search of each request.
 CONCURRENT_REQUESTS = 32
 
+#: The most bytes of an answer's body, as Lambda counts them: it sends the body as a JSON string, and that with headers
+#: and the rest has at most 6 MB. `api/answer_size.py` counts in this way.
+ANSWER_BYTES = 5_500_000
+
 #: The most rows that one request for a list looks at besides its page: to fill a page of a selective filter, to count
 #: what matches, and to look up the times of entities.
 SCANNED_ROWS = 5000
+#: A page of a list may begin after this many items without a cursor, if the page before it was not asked for.
+MOST_OFFSET = 10_000
 #: The largest number of memories that a search or list returns, in every dialect.
 MAX_TOP_K = 1000
 #: Milvus' limit for offset + limit in one query.

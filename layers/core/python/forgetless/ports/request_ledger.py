@@ -171,7 +171,7 @@ class MemoryStore(Protocol):
         ones never. The method sees all earlier writes of its caller.
         """
 
-    def totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
+    def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         """The kept totals of the tenant (without ids) or of the one scope id in `ids`; None if they are not known.
 
         They are changed in the transaction that changes the memories, so they include every acknowledged write.
@@ -236,7 +236,13 @@ class JobStore(Protocol):
         """The job, or None when it does not exist."""
 
     def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
-        """The tenant's jobs, newest first, and the cursor of the next page."""
+        """The tenant's jobs, newest first by (created_at, id), and the cursor of the next page.
+
+        A page may be shorter than `limit`, even empty, although a cursor says that more follow.
+        """
+
+    def count_jobs(self, tenant: str, *, limit: int) -> int | None:
+        """The number of jobs, counted up to `limit` + 1; None if it cannot be counted without reading them."""
 
     def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
         """Make a PENDING job, or a RUNNING one with an expired lease, RUNNING for `owner` and count the attempt.
@@ -281,7 +287,10 @@ class DocumentStore(Protocol):
     def documents(
         self, tenant: str, kind: str, *, limit: int, cursor: str | None = None
     ) -> tuple[list[Document], str | None]:
-        """The tenant's documents of a kind, newest first by (created_at, id), and the cursor of the next page."""
+        """The tenant's documents of a kind, newest first by (created_at, id), and the cursor of the next page.
+
+        A page may be shorter than `limit`, even empty, although a cursor says that more follow.
+        """
 
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
         """Erase the document for good; False when there was none."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.jobs import Job
@@ -15,15 +15,18 @@ __all__ = [
     "AddOutcome",
     "AddRequest",
     "AddedMemory",
+    "Count",
     "HistoryItem",
     "IncomingMessage",
-    "Page",
+    "PageOf",
     "PageRequest",
     "ScoreDetails",
     "ScoredMemory",
     "SearchRequest",
     "UpdateRequest",
 ]
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +99,43 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Page `number` (from 1) of the memories that match, with `size` a page; `superseded` includes superseded ones."""
+    """Page `number` (from 1) of the memories that match, with `size` a page; `superseded` includes superseded ones.
+
+    With `cursor`, it is the page after it. `asker` identifies the key: who asks for page after page goes on where its
+    own last page ended. `weigh` gives the share of an answer that a memory takes; a page ends before it exceeds 1.
+    """
 
     tenant: str
     where: Filter
-    number: int
     size: int
+    number: int | None = 1
+    cursor: str | None = None
+    asker: str = ""
     show_expired: bool = False
     superseded: bool = False
+    #: Whether `count` is wanted.
+    counted: bool = True
+    weigh: Callable[[Memory], float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """The memories of one page, and how many match in all."""
+class Count:
+    """The number of all items of a list; unless `exact`, there are at least about so many."""
 
-    items: tuple[Memory, ...]
-    count: int
+    number: int
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PageOf(Generic[Item]):
+    """One page: its items, how many there are in all, and the cursor of the next page (None at the end).
+
+    A page may be shorter than asked for, even empty, although another one follows.
+    """
+
+    items: tuple[Item, ...]
+    count: Count
+    cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
-from forgetless.domain.cursors import time_place, to_cursor
+from forgetless.domain.cursors import after_job, time_place
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message
 
@@ -45,7 +45,11 @@ class JobStore(Store):
         held = self._jobs(wanted[:limit])
         found = [held[key] for key in wanted[:limit] if key in held]
         last = found[-1] if len(wanted) > limit and found else None
-        return found, to_cursor(last.created_at, last.id) if last else None
+        return found, after_job(last) if last else None
+
+    def count_jobs(self, tenant: str, *, limit: int) -> int | None:
+        entries = list_entries.merged(self._table, item_keys.partitions(_LIST, tenant, "jobs"), None, limit // 4 + 1)
+        return sum(1 for _ in islice(entries, limit + 1))
 
     def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
         return self._units.run(lambda unit: _claim(unit, tenant, job_id, owner=owner, now=now, until=until))

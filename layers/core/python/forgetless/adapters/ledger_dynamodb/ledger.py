@@ -15,6 +15,7 @@ from forgetless.adapters.ledger_dynamodb.leases_and_keys import KeyStore, LeaseS
 from forgetless.adapters.ledger_dynamodb.memories import MemoryStore
 from forgetless.adapters.ledger_dynamodb.messages import MessageStore
 from forgetless.adapters.ledger_dynamodb.page_ends import PageEndStore
+from forgetless.adapters.ledger_dynamodb.staged_commit import Stages
 from forgetless.adapters.ledger_dynamodb.table import Table
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
 
@@ -58,6 +59,8 @@ class DynamoLedger(
 
     def migrate(self) -> int:
         """Bring the table to our schema version; returns the number of steps."""
+        # A change that a dead process left half done would bring back items of the old version.
+        Stages(Table(self._client, of_any_version=True)).tidy()
         return schema.migrate(self._client)
 
     def close(self) -> None:

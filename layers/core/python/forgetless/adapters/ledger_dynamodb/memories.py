@@ -22,7 +22,7 @@ from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, Table, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
-from forgetless.domain.cursors import after_memory, from_cursor, memory_place, to_cursor
+from forgetless.domain.cursors import after_memory, entity_place, from_cursor, memory_place, to_cursor
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import SCANNED_ROWS
@@ -83,7 +83,7 @@ class MemoryStore(Store):
         last = items[-1] if len(found) > limit and items else None
         return MemoryPage(items, after_memory(last) if last else None)
 
-    def totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
+    def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         named = totals.name_of(ids)
         total = totals.one(self._table, tenant, *named).total if named else totals.tenant_total(self._table, tenant)
         return Totals(total.live, total.expiring)
@@ -95,18 +95,19 @@ class MemoryStore(Store):
     def entities(
         self, tenant: str, *, limit: int, cursor: str | None = None, kinds: Sequence[str] = ENTITY_KINDS
     ) -> EntityPage:
-        after = from_cursor(cursor, str)[0] if cursor is not None else ""
-        found, last = totals.following(self._table, tenant, after=after, kinds=kinds, limit=limit)
+        after = entity_place(cursor) if cursor is not None else None
+        found, more = totals.following(self._table, tenant, after=after, kinds=kinds, limit=limit)
         shown = self._with_times(tenant, [one for one in found if one.total.live > 0])
         for one in [one for one in found if one.total.live <= 0][:_CLEARED_AT_ONCE]:
             with contextlib.suppress(LedgerError):
                 self._units.run(partial(totals.clear, tenant=tenant, found=one))
-        return EntityPage(tuple(one.entity() for one in shown), to_cursor(last) if last is not None else None)
+        following = to_cursor(found[-1].kind, found[-1].id) if more and found else None
+        return EntityPage(tuple(one.entity() for one in shown), following)
 
     def count_entities(self, tenant: str, *, limit: int) -> EntityCounts:
-        found, last = totals.following(self._table, tenant, after="", kinds=ENTITY_KINDS, limit=limit)
+        found, more = totals.following(self._table, tenant, after=None, kinds=ENTITY_KINDS, limit=limit)
         kinds = Counter(one.kind for one in found if one.total.live > 0)
-        return EntityCounts({kind: kinds[kind] for kind in ENTITY_KINDS}, exact=last is None)
+        return EntityCounts({kind: kinds[kind] for kind in ENTITY_KINDS}, exact=not more)
 
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
         limits = Between(list_entries.LOWEST, before)

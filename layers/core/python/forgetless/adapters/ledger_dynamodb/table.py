@@ -50,11 +50,11 @@ class Between:
 class Table:
     """One table. All reads are consistent unless a method says otherwise."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, of_any_version: bool = False) -> None:
         self.client = client
         #: The version of the schema, after it has been read.
         self._version: int | None = None
-        self._looked = False
+        self._looked = of_any_version
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """`Client.call`, after a check that the table has our schema version."""

@@ -35,9 +35,8 @@ _Live = tuple[Counted | None, Counted | None]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The sum of the counters of one entity, and the sort key that they share."""
+    """The sum of the counters of one entity."""
 
-    sk: str
     kind: str
     id: str
     total: RunningTotal
@@ -85,36 +84,37 @@ def change(unit: Unit, changes: Sequence[tuple[Memory | None, Memory]]) -> None:
 
 
 def following(
-    table: Table, tenant: str, *, after: str, kinds: Sequence[str], limit: int
-) -> tuple[list[Found], str | None]:
-    """The next `limit` entities after a sort key, and the sort key up to which SCANNED_ROWS counters were read.
+    table: Table, tenant: str, *, after: tuple[str, str] | None, kinds: Sequence[str], limit: int
+) -> tuple[list[Found], bool]:
+    """The next `limit` entities after a (kind, id), fewer if they have very many counters; and whether more follow.
 
-    Entities without live memories are among them. The second value is None if all were found.
+    Entities without live memories are among them.
     """
     found: list[Found] = []
     read = 0
     for kind in sorted(kinds):
-        begin = max(f"{kind}#", after)
-        if not begin.startswith(f"{kind}#"):
+        if after is not None and kind < after[0]:
             continue
+        last = item_keys.total(tenant, 0, *after).sk if after is not None and kind == after[0] else f"{kind}#"
+        size = min(limit + 1, SCANNED_ROWS // item_keys.TOTAL_SHARDS + 1)
         pages = [
-            table.query(item_keys.totals(tenant, shard), Between(begin, f"{kind}#{HIGHEST}"), page=limit + 1)
+            table.query(item_keys.totals(tenant, shard), Between(last, f"{kind}#{HIGHEST}"), page=size)
             for shard in range(item_keys.TOTAL_SHARDS)
         ]
-        merged = (item for item in heapq.merge(*pages, key=_sort_key) if item["sk"] != after)
+        merged = (item for item in heapq.merge(*pages, key=_sort_key) if item["sk"] != last)
         for items in _grouped(merged):
             if len(found) >= limit or read >= SCANNED_ROWS:
-                return found, found[-1].sk
+                return found, True
             read += len(items)
             found.append(_sum(items))
-    return found, None
+    return found, False
 
 
 def one(table: Table, tenant: str, kind: str, word: str) -> Found:
     """The total of one entity."""
     wanted = [item_keys.total(tenant, shard, kind, word) for shard in range(item_keys.TOTAL_SHARDS)]
     items = list(table.read(wanted).values())
-    return _sum(items) if items else Found(wanted[0].sk, kind, word, RunningTotal())
+    return _sum(items) if items else Found(kind, word, RunningTotal())
 
 
 def tenant_total(table: Table, tenant: str) -> RunningTotal:
@@ -174,7 +174,7 @@ def _attributes(total: RunningTotal) -> Item:
 
 def _sum(items: Sequence[Item]) -> Found:
     total = _together([_loaded(item) for item in items])
-    return Found(items[0]["sk"], items[0]["kind"], from_blob(items[0]["id"]), total)
+    return Found(items[0]["kind"], from_blob(items[0]["id"]), total)
 
 
 def _together(totals: Sequence[RunningTotal]) -> RunningTotal:

@@ -9,7 +9,7 @@ from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, load_job
 from forgetless.adapters.ledger_sqlite import blobs
 from forgetless.adapters.ledger_sqlite import messages as message_rows
 from forgetless.adapters.ledger_sqlite.connections import Store
-from forgetless.domain.cursors import time_place, to_cursor
+from forgetless.domain.cursors import after_job, time_place
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Message
 
@@ -42,7 +42,8 @@ class JobStore(Store):
         return self._connections.read(lambda db: _read(db, tenant, job_id))
 
     def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
-        condition, params = "tenant = ?", [to_blob(tenant)]
+        condition = "tenant = ?"
+        params: list[bytes | str] = [to_blob(tenant)]
         if cursor is not None:
             created_at, id_ = time_place(cursor)
             condition += " AND (created_at, id) < (?, ?)"
@@ -51,7 +52,13 @@ class JobStore(Store):
         rows = self._connections.read(lambda db: db.execute(query, (*params, limit + 1)).fetchall())
         found = [load_job(tenant, *row) for row in rows[:limit]]
         last = found[-1] if len(rows) > limit and found else None
-        return found, to_cursor(last.created_at, last.id) if last else None
+        return found, after_job(last) if last else None
+
+    def count_jobs(self, tenant: str, *, limit: int) -> int | None:
+        query = "SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_by_time WHERE tenant = ? LIMIT ?)"
+        params = (to_blob(tenant), limit + 1)
+        (count,) = self._connections.read(lambda db: db.execute(query, params).fetchone())
+        return int(count)
 
     def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
         return self._connections.write(

@@ -11,19 +11,30 @@ from forgetless.adapters.ledger_codec import from_blob, load_memory, to_blob
 from forgetless.adapters.ledger_sqlite import append, export_order, jobs, messages, scope_sql, totals
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.adapters.running_total import RunningTotal
-from forgetless.domain.cursors import after_memory, from_cursor, memory_place, to_cursor
+from forgetless.domain.cursors import after_memory, entity_place, memory_place, to_cursor
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.ports.ledger import EventPage
 from forgetless.ports.request_ledger import ENTITY_KINDS, Entity, EntityCounts, EntityPage, MemoryPage, Totals
 
-__all__ = ["MemoryStore"]
+__all__ = ["PENDING", "PENDING_OF_TENANT", "MemoryStore"]
 
 _Total = tuple[totals.Key, RunningTotal]
 
 #: Statements for these numbers of ids stay prepared. The last one is padded with NULLs, which equal nothing.
 _READ_SIZES = (1, 8, 64, 512)
+
+_PENDING = (
+    "SELECT tenant, body FROM memories INDEXED BY {index} CROSS JOIN texts USING (text_id)"
+    " WHERE {only}pending_since < ? ORDER BY pending_since, created_at, position, id LIMIT ?"
+)
+#: Pending memories, the oldest first: of all tenants, and of one. Each is read in the order of its index.
+PENDING = _PENDING.format(index="memories_pending", only="")
+PENDING_OF_TENANT = _PENDING.format(index="memories_pending_by_tenant", only="tenant = ? AND ")
+
+#: How many memories one transaction marks as pending.
+_MARKED_AT_ONCE = 2000
 
 _READ = "SELECT body FROM memories CROSS JOIN texts USING (text_id) WHERE tenant = ? AND id IN "
 
@@ -90,7 +101,7 @@ class MemoryStore(Store):
         last = items[-1] if len(bodies) > limit and items else None
         return MemoryPage(items, after_memory(last) if last else None)
 
-    def totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
+    def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         return totals.shown(self._connections.read(lambda db: totals.read(db, totals.key_of(tenant, ids))))
 
     def entity(self, tenant: str, kind: str, id_: str) -> Entity | None:
@@ -101,7 +112,7 @@ class MemoryStore(Store):
     def entities(
         self, tenant: str, *, limit: int, cursor: str | None = None, kinds: Sequence[str] = ENTITY_KINDS
     ) -> EntityPage:
-        kind, id_ = from_cursor(cursor, str, str) if cursor is not None else ("", "")
+        kind, id_ = entity_place(cursor) if cursor is not None else ("", "")
         owner, after = to_blob(tenant), (kind, to_blob(id_))
         found = self._with_times(lambda db: totals.entities(db, owner, kinds, after, limit + 1))
         items = tuple(totals.entity(*one) for one in found[:limit])
@@ -112,12 +123,8 @@ class MemoryStore(Store):
         return self._connections.read(lambda db: totals.count_entities(db, to_blob(tenant), limit))
 
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
-        condition, params = ("", ()) if tenant is None else (" AND tenant = ?", (to_blob(tenant),))
-        query = (
-            f"SELECT tenant, body FROM memories CROSS JOIN texts USING (text_id) WHERE pending_since < ?{condition}"  # noqa: S608 - our own names
-            " ORDER BY pending_since, created_at, position, id LIMIT ?"
-        )
-        rows = self._connections.read(lambda db: db.execute(query, (before, *params, limit)).fetchall())
+        query, params = (PENDING, ()) if tenant is None else (PENDING_OF_TENANT, (to_blob(tenant),))
+        rows = self._connections.read(lambda db: db.execute(query, (*params, before, limit)).fetchall())
         return [load_memory(from_blob(owner), body) for owner, body in rows]
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
@@ -137,12 +144,17 @@ class MemoryStore(Store):
             self._connections.write(lambda db: _mark_indexed(db, rows), durable=False)
 
     def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
-        condition, params = ("", ()) if tenant is None else (" AND tenant = ?", (to_blob(tenant),))
-        statement = (
-            "UPDATE memories SET pending_since = coalesce(pending_since, ?) WHERE state < 2" + condition  # noqa: S608
-        )
-        return self._connections.write(lambda db: db.execute(statement, (at, *params)).rowcount, durable=True)
-
+        owner = None if tenant is None else to_blob(tenant)
+        count, after = 0, (owner or b"", b"")
+        while True:
+            marked, last = self._connections.write(
+                lambda db, after=after: _mark_unindexed(db, owner, after, at),  # type: ignore[misc]
+                durable=True,
+            )
+            count += marked
+            if last is None:
+                return count
+            after = last
 
     def _with_times(self, look: Callable[[sqlite3.Connection], list[_Total]]) -> list[_Total]:
         """What `look` finds, after the stale times among it were corrected."""
@@ -203,3 +215,22 @@ def _mark_indexed(db: sqlite3.Connection, rows: Sequence[tuple[bytes, bytes, int
         " AND pending_since IS NOT NULL AND (?5 IS NULL OR pending_since = ?5)",
         rows,
     )
+
+
+def _mark_unindexed(
+    db: sqlite3.Connection, tenant: bytes | None, after: tuple[bytes, bytes], at: str
+) -> tuple[int, tuple[bytes, bytes] | None]:
+    """Mark the next memories after the key `after`; returns their number and the last key, or None at the end."""
+    only, owner = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
+    following = "SELECT tenant, id, state FROM memories WHERE (tenant, id) > (?, ?)"
+    rows = db.execute(f"{following}{only} ORDER BY tenant, id LIMIT ?", (*after, *owner, _MARKED_AT_ONCE)).fetchall()
+    if not rows:
+        return 0, None
+    last = (rows[-1][0], rows[-1][1])
+    db.execute(
+        "UPDATE memories SET pending_since = ? WHERE (tenant, id) > (?, ?) AND (tenant, id) <= (?, ?)"
+        " AND state < 2 AND pending_since IS NULL",
+        (at, *after, *last),
+    )
+    marked = sum(state != append.DELETED for _, _, state in rows)
+    return marked, last if len(rows) == _MARKED_AT_ONCE else None

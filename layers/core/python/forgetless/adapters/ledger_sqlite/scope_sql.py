@@ -11,6 +11,7 @@ from forgetless.domain.scope import NARROWEST_FIRST, SCOPE_IDS
 
 __all__ = ["narrowest", "where"]
 
+
 def where(tenant: str, ids: Mapping[str, str]) -> tuple[str, list[Any]]:
     """The condition, with its parameters, for the rows of the tenant whose scope has all `ids`."""
     conditions = ["tenant = ?"]

@@ -11,11 +11,12 @@ from forgetless.api.mcp import serialize
 from forgetless.api.mcp import wire as given
 from forgetless.api.memory_requests import add_request, update_request
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
-from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
+from forgetless.domain.filters.ast import And, Filter
 from forgetless.domain.filters.parse import parse_filter
+from forgetless.domain.filters.scope_ids import all_ids
 from forgetless.domain.memory_fields import Dialect
 from forgetless.domain.scope import Scope
-from forgetless.service.requests import IncomingMessage, SearchRequest
+from forgetless.service.requests import IncomingMessage, PageRequest, SearchRequest
 
 __all__ = [
     "Connection",
@@ -83,18 +84,26 @@ def search_memories(connection: Connection, asked: given.SearchMemories) -> seri
         threshold=asked.threshold,
     )
     found = caller.services.at(check_moment(asked.as_of, asked.known_at)).search(request)
-    return serialize.SomeMemories(results=[serialize.shown_memory(hit.memory, hit.score) for hit in found])
+    results = [serialize.shown_memory(hit.memory, hit.score) for hit in found]
+    return serialize.SomeMemories(results=results, next_cursor=None)
 
 
 def get_memories(connection: Connection, asked: given.GetMemories) -> serialize.SomeMemories:
     """The newest memories of a scope, by pages."""
     ids = connection.ids(asked)
     caller = connection.caller
-    where, limit = _where(ids, asked.filters), asked.page * asked.page_size
-    moment = check_moment(asked.as_of, asked.known_at)
-    found = caller.services.at(moment).list_memories(caller.tenant, ids, limit=limit, where=where)
-    page = found[(asked.page - 1) * asked.page_size :]
-    return serialize.SomeMemories(results=[serialize.shown_memory(memory) for memory in page])
+    request = PageRequest(
+        tenant=caller.tenant,
+        where=_where(ids, asked.filters),
+        size=asked.page_size,
+        number=asked.page if asked.cursor is None else None,
+        cursor=asked.cursor,
+        asker=caller.asker,
+        counted=False,
+    )
+    found = caller.services.at(check_moment(asked.as_of, asked.known_at)).page(request)
+    results = [serialize.shown_memory(memory) for memory in found.items]
+    return serialize.SomeMemories(results=results, next_cursor=found.cursor)
 
 
 def get_memory(connection: Connection, asked: given.GetMemory) -> serialize.OneMemory:
@@ -148,15 +157,16 @@ def delete_entities(connection: Connection, asked: given.ScopeIds) -> serialize.
     return serialize.Deleted(message="Entity deleted.", deleted=deleted)
 
 
-def list_entities(connection: Connection, asked: given.NoArguments) -> serialize.Entities:
+def list_entities(connection: Connection, asked: given.ListEntities) -> serialize.Entities:
     """List the users, agents, apps and runs that have memories."""
-    del asked
-    return serialize.shown_entities(connection.caller.services.reads.entities(connection.caller.tenant))
+    caller = connection.caller
+    found = caller.services.reads.entities(caller.tenant, size=asked.limit, number=None, cursor=asked.cursor)
+    return serialize.shown_entities(found.items, found.cursor)
 
 
 def _where(ids: dict[str, str], filters: dict[str, Any] | None) -> Filter:
-    scope: list[Filter] = [Compare(Field(name), Operator.EQ, value) for name, value in ids.items()]
+    scope = all_ids(ids)
     if not filters:
-        return And(tuple(scope))
+        return scope
     check_json("filters", filters)
-    return And((*scope, parse_filter(filters)))
+    return And((scope, parse_filter(filters)))

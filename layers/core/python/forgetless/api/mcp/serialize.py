@@ -69,6 +69,7 @@ class SomeMemories(BaseModel):
     """Memories, best or newest first."""
 
     results: list[FoundMemory]
+    next_cursor: str | None = Field(None, description="The cursor of the next page of a list, if more follow.")
 
 
 class OneMemory(BaseModel):
@@ -98,6 +99,7 @@ class Entities(BaseModel):
     """The users, agents, apps and runs that have memories."""
 
     results: list[OneEntity]
+    next_cursor: str | None = Field(None, description="The cursor of the next page, if more follow.")
 
 
 def shown_memory(memory: Memory, score: float | None = None) -> FoundMemory:
@@ -120,7 +122,7 @@ def shown_memory(memory: Memory, score: float | None = None) -> FoundMemory:
     )
 
 
-def shown_entities(entities: Iterable[Entity]) -> Entities:
+def shown_entities(entities: Iterable[Entity], next_cursor: str | None) -> Entities:
     """Entities in the form of the tools."""
     return Entities(
         results=[
@@ -132,5 +134,6 @@ def shown_entities(entities: Iterable[Entity]) -> Entities:
                 updated_at=one.updated_at,
             )
             for one in entities
-        ]
+        ],
+        next_cursor=next_cursor,
     )

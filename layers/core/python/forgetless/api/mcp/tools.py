@@ -134,7 +134,7 @@ _ALL = (
     _tool(
         "List who has memories",
         calls.list_entities,
-        wire.NoArguments,
+        wire.ListEntities,
         serialize.Entities,
         "List the users, agents, apps and runs that have memories, with their number. Use it when you do not know "
         "whose memories to look in.",

@@ -15,9 +15,9 @@ __all__ = [
     "AtMoment",
     "GetMemories",
     "GetMemory",
+    "ListEntities",
     "MemoryId",
     "Message",
-    "NoArguments",
     "ScopeIds",
     "SearchMemories",
     "UpdateMemory",
@@ -30,8 +30,11 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class NoArguments(Arguments):
-    """No arguments."""
+class ListEntities(Arguments):
+    """Which page of the entities to list."""
+
+    limit: int = Field(1000, ge=1, le=1000, description="The most entities to return.")
+    cursor: Text | None = Field(None, description="next_cursor of the answer before, to continue it.")
 
 
 class MemoryId(Arguments):
@@ -101,6 +104,7 @@ class GetMemories(AtMoment, ScopeIds):
     filters: dict[str, Any] | None = Field(None, description='Conditions, such as {"topic": "food"}.')
     page: int = Field(1, ge=1, le=100, description="Which page, from 1.")
     page_size: int = Field(20, ge=1, le=100, description="The number of memories on a page.")
+    cursor: Text | None = Field(None, description="next_cursor of the page before, instead of a page.")
 
 
 class UpdateMemory(MemoryId):

@@ -100,6 +100,7 @@ class ListBody(Ids):
     page: int | None = Field(default=None, ge=1)
     page_size: int | None = Field(default=None, ge=1, le=MAX_PAGE_SIZE)
     limit: int | None = Field(default=None, ge=1, le=MAX_TOP_K)
+    cursor: str | None = Field(default=None, max_length=4096)
     as_of: Text | None = None
     known_at: Text | None = None
 

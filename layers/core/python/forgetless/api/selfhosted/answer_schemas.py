@@ -90,6 +90,7 @@ class Listed(_Answer):
     """Memories of a scope, newest first. If the query names no id, every key is always present."""
 
     results: list[Memory]
+    next_cursor: str | None = None
 
 
 class Found(_Answer):

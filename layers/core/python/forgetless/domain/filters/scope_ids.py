@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from forgetless.domain.filters.ast import And, Compare, Filter, Not, Operator
-from forgetless.domain.scope import SCOPE_IDS
+from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator
+from forgetless.domain.scope import NARROWEST_FIRST, SCOPE_IDS
 
-__all__ = ["named_entities", "pinned_ids"]
+__all__ = ["all_ids", "named_entities", "narrowest_id", "only_ids", "pinned_ids"]
 
 _NAMING = (Operator.EQ, Operator.IN, Operator.EXISTS)
 
@@ -24,6 +24,32 @@ def pinned_ids(where: Filter) -> dict[str, str]:
             return {field.name: value}
         case _:
             return {}
+
+
+def only_ids(where: Filter) -> dict[str, str] | None:
+    """The scope ids if the filter asks for nothing else than these; otherwise None."""
+    match where:
+        case And(items):
+            ids: dict[str, str] = {}
+            for item in items:
+                more = only_ids(item)
+                if more is None or any(ids.get(name, value) != value for name, value in more.items()):
+                    return None
+                ids |= more
+            return ids
+        case _:
+            return pinned_ids(where) or None
+
+
+def all_ids(ids: Mapping[str, str]) -> And:
+    """The filter for memories whose scope has all these ids."""
+    return And(tuple(Compare(Field(name), Operator.EQ, value) for name, value in ids.items()))
+
+
+def narrowest_id(ids: Mapping[str, str]) -> dict[str, str]:
+    """The one of these ids that the fewest memories have."""
+    name = next((name for name in NARROWEST_FIRST if ids.get(name)), None)
+    return {} if name is None else {name: ids[name]}
 
 
 def named_entities(where: Filter) -> Iterator[Compare]:

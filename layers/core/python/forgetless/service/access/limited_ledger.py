@@ -8,14 +8,29 @@ operators may do, and `api/caller.py` refuses the routes that need it.
 from __future__ import annotations
 
 import hashlib
+import heapq
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
+from forgetless.domain.cursors import after_document, after_job, after_memory, entity_place, to_cursor
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.jobs import Job
+from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
-from forgetless.ports.request_ledger import Entity, IdempotencyRecord, MemoryPage, RequestLedger
+from forgetless.ports.request_ledger import (
+    ENTITY_KINDS,
+    Entity,
+    EntityCounts,
+    EntityPage,
+    IdempotencyRecord,
+    MemoryPage,
+    PageEnd,
+    RequestLedger,
+    Totals,
+)
 
 __all__ = ["NOT_ITS_WORK", "OF_MEMORIES", "SHARED_KINDS", "LimitedLedger"]
 
@@ -27,6 +42,8 @@ OF_MEMORIES = frozenset({"feedback"})
 _OTHERS = "This key is limited to certain users: give the user_id of one of them."
 #: The message for what no limited key may do.
 NOT_ITS_WORK = "This key is limited to certain users and may not do this."
+#: The least that is read at once: a small page never means many small reads.
+_LEAST = 100
 _PAGE = 500
 
 
@@ -62,27 +79,48 @@ class LimitedLedger:
     def list_memories(
         self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None, superseded: bool = False
     ) -> MemoryPage:
-        if ids.get("user_id", self._users[0]) not in self._users:
-            return MemoryPage((), None)
-        wanted = {"user_id": self._users[0], **ids} if len(self._users) == 1 else ids
-        found: list[Memory] = []
-        while True:
-            page = self._ledger.list_memories(
-                tenant, wanted, limit=limit - len(found), cursor=cursor, superseded=superseded
+        users = [user for user in self._users if ids.get("user_id", user) == user]
+        # Each user's own list, so that other users' memories are not even read.
+        pages = [
+            self._ledger.list_memories(
+                tenant, {**ids, "user_id": user}, limit=limit, cursor=cursor, superseded=superseded
             )
-            found += [memory for memory in page.items if self._mine(memory.scope)]
-            cursor = page.cursor
-            if cursor is None or len(found) >= limit:
-                return MemoryPage(tuple(found), cursor)
+            for user in users
+        ]
+        newest_first = heapq.merge(*(page.items for page in pages), key=_place, reverse=True)
+        found = tuple(islice(newest_first, limit))
+        more = any(page.cursor for page in pages) or sum(len(page.items) for page in pages) > limit
+        return MemoryPage(found, after_memory(found[-1]) if more and found else None)
 
-    def entities(self, tenant: str) -> list[Entity]:
-        # Counted here: the ledger's total of an agent would reveal how much other users have said to it.
-        totals: dict[tuple[str, str], Entity] = {}
-        for memory in self._all(tenant):
-            for name, value in memory.scope.ids().items():
-                key = (name.removesuffix("_id"), value)
-                totals[key] = _with(totals.get(key, Entity(*key, 0, memory.created_at, memory.updated_at)), memory)
-        return sorted(totals.values(), key=lambda entity: (entity.kind, entity.id))
+    def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
+        # The ledger's total of an agent would reveal how much other users have said to it.
+        if set(ids) - {"user_id"}:
+            return None
+        users = [user for user in self._users if ids.get("user_id", user) == user]
+        totals = [self._ledger.kept_totals(tenant, {"user_id": user}) for user in users]
+        known = [one for one in totals if one is not None]
+        if len(known) < len(totals):
+            return None
+        return Totals(sum(one.live for one in known), sum(one.expiring for one in known))
+
+    def entity(self, tenant: str, kind: str, id_: str) -> Entity | None:
+        if kind == "user":
+            return self._ledger.entity(tenant, kind, id_) if id_ in self._users else None
+        return next((one for one in self._entities(tenant)[0] if (one.kind, one.id) == (kind, id_)), None)
+
+    def entities(
+        self, tenant: str, *, limit: int, cursor: str | None = None, kinds: Sequence[str] = ENTITY_KINDS
+    ) -> EntityPage:
+        after = entity_place(cursor) if cursor is not None else ("", "")
+        found = [one for one in self._entities(tenant)[0] if one.kind in kinds and (one.kind, one.id) > after]
+        shown = tuple(found[:limit])
+        more = len(found) > limit and shown
+        return EntityPage(shown, to_cursor(shown[-1].kind, shown[-1].id) if more else None)
+
+    def count_entities(self, tenant: str, *, limit: int) -> EntityCounts:
+        found, exact = self._entities(tenant)
+        kinds = Counter(one.kind for one in found)
+        return EntityCounts({kind: kinds[kind] for kind in ENTITY_KINDS}, exact=exact and len(found) <= limit)
 
     def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
         self._check(memory.scope for memory in memories)
@@ -119,12 +157,13 @@ class LimitedLedger:
         return job if job is not None and self._mine(job.scope) else None
 
     def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
-        found: list[Job] = []
-        while True:
-            page, cursor = self._ledger.jobs(tenant, limit=limit - len(found), cursor=cursor)
-            found += [job for job in page if self._mine(job.scope)]
-            if cursor is None or len(found) >= limit:
-                return found, cursor
+        page, following = self._ledger.jobs(tenant, limit=max(limit, _LEAST), cursor=cursor)
+        found = [job for job in page if self._mine(job.scope)]
+        return (found[:limit], after_job(found[limit - 1])) if len(found) > limit > 0 else (found, following)
+
+    def count_jobs(self, tenant: str, *, limit: int) -> int | None:
+        del tenant, limit
+        return None  # the jobs of other users do not count
 
     def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
         if self.job(tenant, job_id) is None:
@@ -158,14 +197,12 @@ class LimitedLedger:
     ) -> tuple[list[Document], str | None]:
         if kind in SHARED_KINDS:
             return self._ledger.documents(tenant, kind, limit=limit, cursor=cursor)
-        found: list[Document] = []
-        while kind in OF_MEMORIES:
-            page, cursor = self._ledger.documents(tenant, kind, limit=limit - len(found), cursor=cursor)
-            mine = self._of_mine(tenant, kind, [document.id for document in page])
-            found += [document for document in page if document.id in mine]
-            if cursor is None or len(found) >= limit:
-                return found, cursor
-        return [], None
+        if kind not in OF_MEMORIES:
+            return [], None
+        page, following = self._ledger.documents(tenant, kind, limit=max(limit, _LEAST), cursor=cursor)
+        mine = self._of_mine(tenant, kind, [document.id for document in page])
+        found = [document for document in page if document.id in mine]
+        return (found[:limit], after_document(found[limit - 1])) if len(found) > limit > 0 else (found, following)
 
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
         self._check_document(tenant, kind, id_)
@@ -210,15 +247,35 @@ class LimitedLedger:
     def _own(self, name: str) -> str:
         return f"{self._name} {name}"
 
-    def _all(self, tenant: str) -> Iterable[Memory]:
-        for user in self._users:
-            cursor: str | None = None
-            while True:
-                page = self._ledger.list_memories(tenant, {"user_id": user}, limit=_PAGE, cursor=cursor)
-                yield from page.items
-                cursor = page.cursor
-                if cursor is None:
-                    break
+    def _entities(self, tenant: str) -> tuple[list[Entity], bool]:
+        """What the users' newest memories belong to, counted here, and whether these are all of their memories.
+
+        The users themselves have kept totals.
+        """
+        totals: dict[tuple[str, str], Entity] = {}
+        read, cursor = 0, None
+        while True:
+            page = self.list_memories(tenant, {}, limit=_PAGE, cursor=cursor)
+            for memory in page.items:
+                for name, value in memory.scope.ids().items():
+                    key = (name.removesuffix("_id"), value)
+                    totals[key] = _with(totals.get(key, Entity(*key, 0, memory.created_at, memory.updated_at)), memory)
+            read, cursor = read + len(page.items), page.cursor
+            if cursor is None or read >= SCANNED_ROWS:
+                break
+        users = [self._ledger.entity(tenant, "user", user) for user in self._users]
+        totals |= {("user", one.id): one for one in users if one is not None}
+        return sorted(totals.values(), key=lambda entity: (entity.kind, entity.id)), cursor is None
+
+    def keep_page_end(self, tenant: str, name: str, end: PageEnd, *, now: str, expires_at: str) -> None:
+        self._ledger.keep_page_end(tenant, self._own(name), end, now=now, expires_at=expires_at)
+
+    def page_end(self, tenant: str, name: str, *, now: str) -> PageEnd | None:
+        return self._ledger.page_end(tenant, self._own(name), now=now)
+
+
+def _place(memory: Memory) -> tuple[str, int, str]:
+    return memory.created_at, memory.position, memory.id
 
 
 def _with(entity: Entity, memory: Memory) -> Entity:

@@ -11,10 +11,10 @@ from itertools import islice
 from operator import mul
 
 from forgetless.domain.bm25 import Bm25
+from forgetless.domain.cursors import after_memory
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.filters.ast import EVERYTHING, And, Filter
+from forgetless.domain.filters.ast import And, Filter
 from forgetless.domain.filters.evaluate import evaluate
-from forgetless.domain.filters.scope_ids import pinned_ids
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.moments import Moment, begun, known, true_at
 from forgetless.domain.scoring import Candidate
@@ -23,18 +23,19 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import IndexRow
 from forgetless.ports.request_ledger import RequestLedger
-from forgetless.service.reading.lists import page_of
+from forgetless.service.reading.lists import page_ask, rows_of
+from forgetless.service.reading.pages import MOST_READ, Pager, Source, chunk_of
 from forgetless.service.reading.search import passes, score_details, unexpired
-from forgetless.service.requests import Page, PageRequest, ScoredMemory, SearchRequest
+from forgetless.service.requests import PageOf, PageRequest, ScoredMemory, SearchRequest
 from forgetless.service.writing.indexer import Indexer
 
 __all__ = ["MOST_SEARCHED", "AsOfService"]
 
-#: A search in the past ranks at most this many memories, because it reads them all.
+#: A search in the past ranks at most this many memories, because it reads them all. A list looks at as many for a page,
+#: because each may have a history.
 MOST_SEARCHED = 2000
 #: A search embeds at most this many versions that the index no longer has: best BM25 score first, then newest.
 MOST_EMBEDDED = 100
-_PAGE = 500
 
 
 class AsOfService:
@@ -45,6 +46,7 @@ class AsOfService:
         self._indexer = indexer
         self._embedder = embedder
         self._clock = clock
+        self._pager = Pager(ledger=ledger, clock=clock)
 
     def get(self, tenant: str, memory_id: str, moment: Moment) -> Memory | None:
         """The memory as it was known at the moment; None if it was unknown, or not true at `as_of`.
@@ -56,28 +58,23 @@ class AsOfService:
             return memory
         return memory if true_at(memory, moment, self._ends(tenant, [memory]).get(memory.id)) else None
 
-    def list_memories(
-        self,
-        tenant: str,
-        ids: Mapping[str, str],
-        moment: Moment,
-        *,
-        limit: int,
-        show_expired: bool = False,
-        where: Filter = EVERYTHING,
-    ) -> list[Memory]:
-        """The newest `limit` memories that had all `ids` and matched `where` at the moment."""
-        wanted = where if show_expired else self._unexpired(where, moment)
-        return list(islice(self._matching(tenant, ids, moment, wanted), limit))
-
-    def page(self, request: PageRequest, moment: Moment) -> Page:
+    def page(self, request: PageRequest, moment: Moment) -> PageOf[Memory]:
         """One page of the memories that matched at the moment, and how many matched in all.
 
-        With `request.superseded`, those that were no longer true are included.
+        With `request.superseded`, those that were no longer true are included. Pages follow the present order.
         """
         wanted = request.where if request.show_expired else self._unexpired(request.where, moment)
-        ids = pinned_ids(request.where)
-        return page_of(self._matching(request.tenant, ids, moment, wanted, superseded=request.superseded), request)
+
+        def rows(cursor: str | None) -> Iterator[tuple[Memory, Memory | None]]:
+            present = rows_of(self._ledger, request, cursor)
+            while portion := list(islice(present, chunk_of(request.size))):
+                then = dict(self._then(portion, moment, superseded=request.superseded))
+                for memory in portion:
+                    found = then.get(memory.id)
+                    yield memory, found if found is not None and evaluate(wanted, found) else None
+
+        source = Source(rows, after_memory, counts=request.counted, weigh=request.weigh, most=MOST_SEARCHED)
+        return self._pager.page(page_ask(request, moment), source)
 
     def search(self, request: SearchRequest, moment: Moment) -> list[ScoredMemory]:
         """Up to `top_k` memories as of the moment, best first.
@@ -125,26 +122,30 @@ class AsOfService:
     def _unexpired(self, where: Filter, moment: Moment, reference: str | None = None) -> Filter:
         return And((where, unexpired(reference or moment.reference(self._clock.now()))))
 
-    def _matching(
-        self, tenant: str, ids: Mapping[str, str], moment: Moment, where: Filter, *, superseded: bool = False
-    ) -> Iterator[Memory]:
-        """The memories that matched at the moment, in the present order, newest first.
-
-        With `superseded`, all memories whose time had begun by then.
-        """
+    def _matching(self, tenant: str, ids: Mapping[str, str], moment: Moment, where: Filter) -> Iterator[Memory]:
+        """The memories that matched at the moment, in the present order, newest first."""
         cursor: str | None = None
         while True:
-            page = self._ledger.list_memories(tenant, ids, limit=_PAGE, cursor=cursor, superseded=True)
-            then = [memory for one in page.items if (memory := known(self._history(one), moment)) is not None]
-            if superseded:
-                then = [memory for memory in then if begun(memory, moment)]
-            else:
-                ends = self._ends(tenant, then) if moment.as_of else {}
-                then = [memory for memory in then if true_at(memory, moment, ends.get(memory.id))]
-            yield from (memory for memory in then if evaluate(where, memory))
+            page = self._ledger.list_memories(tenant, ids, limit=MOST_READ, cursor=cursor, superseded=True)
+            then = self._then(page.items, moment)
+            yield from (memory for _, memory in then if evaluate(where, memory))
             cursor = page.cursor
             if cursor is None:
                 return
+
+    def _then(
+        self, present: Sequence[Memory], moment: Moment, *, superseded: bool = False
+    ) -> Iterator[tuple[str, Memory]]:
+        """By id, those of these memories that were known and true at the moment, as they were.
+
+        With `superseded`, all whose time had begun by then.
+        """
+        then = [memory for one in present if (memory := known(self._history(one), moment)) is not None]
+        ends = self._ends(present[0].scope.tenant, then) if then and moment.as_of and not superseded else {}
+        for memory in then:
+            shown = begun(memory, moment) if superseded else true_at(memory, moment, ends.get(memory.id))
+            if shown:
+                yield memory.id, memory
 
     def _history(self, memory: Memory) -> Sequence[Event]:
         if memory.version == 1:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
-from forgetless.domain.filters.ast import EVERYTHING, And, Filter
+from forgetless.domain.cursors import after_job, after_memory, to_cursor
+from forgetless.domain.filters.ast import And, Filter
 from forgetless.domain.filters.evaluate import evaluate
-from forgetless.domain.filters.scope_ids import pinned_ids
+from forgetless.domain.filters.scope_ids import narrowest_id, only_ids, pinned_ids
 from forgetless.domain.jobs import Job
+from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.ports.clock import Clock
-from forgetless.ports.request_ledger import Entity, RequestLedger
+from forgetless.ports.request_ledger import ENTITY_KINDS, Entity, EntityCounts, RequestLedger
+from forgetless.service.reading.pages import MOST_READ, PageAsk, Pager, Source, all_rows, chunk_of, itself
 from forgetless.service.reading.search import unexpired
-from forgetless.service.requests import HistoryItem, Page, PageRequest
+from forgetless.service.requests import Count, HistoryItem, PageOf, PageRequest
 
-__all__ = ["ReadService", "page_of"]
+__all__ = ["ReadService", "page_ask", "rows_of"]
 
 #: Memories read from the ledger at once, before the filter is applied.
-_PAGE = 500
+_PAGE = MOST_READ
 
 
 class ReadService:
@@ -27,41 +31,40 @@ class ReadService:
     def __init__(self, *, ledger: RequestLedger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._pager = Pager(ledger=ledger, clock=clock)
 
     def get(self, tenant: str, memory_id: str) -> Memory | None:
         """The memory, even if it is superseded or expired; None if it is unknown or deleted."""
         memory = self._ledger.read(tenant, [memory_id]).get(memory_id)
         return None if memory is None or memory.deleted else memory
 
-    def list(
-        self,
-        tenant: str,
-        ids: Mapping[str, str],
-        *,
-        limit: int,
-        show_expired: bool = False,
-        where: Filter = EVERYTHING,
-    ) -> list[Memory]:
-        """The newest `limit` live memories that have all `ids` and match `where`."""
-        wanted = where if show_expired else And((where, unexpired(self._clock.now())))
-        found: list[Memory] = []
-        cursor: str | None = None
-        while len(found) < limit:
-            page = self._ledger.list_memories(tenant, ids, limit=min(_PAGE, limit), cursor=cursor)
-            found += [memory for memory in page.items if evaluate(wanted, memory)]
-            cursor = page.cursor
-            if cursor is None:
-                break
-        return found[:limit]
+    def page(self, request: PageRequest) -> PageOf[Memory]:
+        """One page of the memories that match, newest first, and how many match in all."""
+        where = request.where if request.show_expired else And((request.where, unexpired(self._clock.now())))
+        source = Source(
+            rows=partial(self._rows, request, where),
+            after=after_memory,
+            count=self._kept_count(request) if request.counted else None,
+            counts=request.counted,
+            weigh=request.weigh,
+        )
+        return self._pager.page(page_ask(request), source)
 
-    def page(self, request: PageRequest) -> Page:
-        """One page of the memories that match, newest first, and how many match in all.
+    def _kept_count(self, request: PageRequest) -> Count | None:
+        """The kept total, if it is exactly the number of memories that match."""
+        ids = only_ids(request.where)
+        if ids is None or len(ids) > 1 or request.superseded:
+            return None
+        totals = self._ledger.kept_totals(request.tenant, ids)
+        if totals is None or (totals.expiring and not request.show_expired):
+            return None
+        return Count(totals.live)
 
-        To count them, it reads all memories of the narrowest scope that the filter names.
-        """
-        judged = unexpired(self._clock.now())
-        where = request.where if request.show_expired else And((request.where, judged))
-        return page_of(self.matching(request.tenant, where, superseded=request.superseded), request)
+    def _rows(self, request: PageRequest, where: Filter, cursor: str | None) -> Iterator[tuple[Memory, Memory | None]]:
+        # Superseded memories and other scope ids are judged here, so that every row that is read counts.
+        for memory in rows_of(self._ledger, request, cursor):
+            shown = (memory.live or request.superseded) and evaluate(where, memory)
+            yield memory, memory if shown else None
 
     def matching(self, tenant: str, where: Filter, *, superseded: bool = False) -> Iterator[Memory]:
         """Every live memory that matches, newest first; with `superseded`, superseded ones as well."""
@@ -85,40 +88,85 @@ class ReadService:
         events = self._ledger.history(tenant, memory_id)
         return [_item(event, events[:place]) for place, event in enumerate(events)]
 
-    def entities(self, tenant: str) -> Sequence[Entity]:
-        """Users, agents, apps and runs with the number of their memories."""
-        return self._ledger.entities(tenant)
+    def entity(self, tenant: str, kind: str, id_: str) -> Entity | None:
+        """One user, agent, app or run with the number of its memories; None if it has none."""
+        return self._ledger.entity(tenant, kind, id_)
+
+    def entities(
+        self,
+        tenant: str,
+        *,
+        size: int,
+        number: int | None = 1,
+        cursor: str | None = None,
+        kinds: Sequence[str] = ENTITY_KINDS,
+        counts: EntityCounts | None = None,
+        asker: str = "",
+    ) -> PageOf[Entity]:
+        """One page of the users, agents, apps and runs with the number of their memories, ordered by kind.
+
+        Its count is what `counts` says, from `count_entities`.
+        """
+        chunk = chunk_of(size)
+
+        def read(cursor: str | None) -> tuple[Sequence[Entity], str | None]:
+            page = self._ledger.entities(tenant, limit=chunk, cursor=cursor, kinds=kinds)
+            return page.items, page.cursor
+
+        rows = all_rows(read, lambda entity: to_cursor(entity.kind, entity.id), chunk)
+        count = None
+        if counts is not None:
+            count = Count(sum(counts.by_kind.get(kind, 0) for kind in kinds), exact=counts.exact)
+        ask = PageAsk(tenant, ("entities", asker, tuple(kinds)), size, number, cursor)
+        return self._pager.page(ask, Source(rows, itself, count, counts=False))
+
+    def count_entities(self, tenant: str) -> EntityCounts:
+        """The number of users, agents, apps and runs, or at least so many."""
+        return self._ledger.count_entities(tenant, limit=SCANNED_ROWS)
 
     def texts(self, tenant: str, ids: Sequence[str]) -> dict[str, str]:
         """The texts by memory id, without memories that are deleted or unknown."""
         return {id_: memory.text for id_, memory in self._ledger.read(tenant, ids).items() if not memory.deleted}
 
-    def jobs(self, tenant: str, *, number: int, size: int) -> tuple[Sequence[Job], int]:
-        """Page `number` (from 1) of the tenant's jobs, newest first, and the number of all jobs."""
-        first, count, cursor = (number - 1) * size, 0, None
-        found: MutableSequence[Job] = []
-        while True:
-            jobs, cursor = self._ledger.jobs(tenant, limit=_PAGE, cursor=cursor)
-            found += jobs[max(0, first - count) : max(0, first + size - count)]
-            count += len(jobs)
-            if cursor is None:
-                return found, count
+    def jobs(
+        self,
+        tenant: str,
+        *,
+        size: int,
+        number: int | None = 1,
+        cursor: str | None = None,
+        asker: str = "",
+        weigh: Callable[[Job], float] | None = None,
+    ) -> PageOf[Job]:
+        """One page of the tenant's jobs, newest first, and the number of all jobs."""
+        chunk = chunk_of(size)
+        rows = all_rows(lambda place: self._ledger.jobs(tenant, limit=chunk, cursor=place), after_job, chunk)
+        known = self._ledger.count_jobs(tenant, limit=SCANNED_ROWS)
+        count = None if known is None else Count(min(known, SCANNED_ROWS), exact=known <= SCANNED_ROWS)
+        ask = PageAsk(tenant, ("jobs", asker), size, number, cursor)
+        return self._pager.page(ask, Source(rows, itself, count, weigh=weigh))
 
     def job(self, tenant: str, job_id: str) -> Job | None:
         """The job, which mem0's clients know as an event; None if it is unknown."""
         return self._ledger.job(tenant, job_id)
 
 
-def page_of(memories: Iterable[Memory], request: PageRequest) -> Page:
-    """The requested page of these memories, and how many there are in all."""
-    first = (request.number - 1) * request.size
-    found: list[Memory] = []
-    count = 0
-    for memory in memories:
-        if first <= count < first + request.size:
-            found.append(memory)
-        count += 1
-    return Page(tuple(found), count)
+def rows_of(ledger: RequestLedger, request: PageRequest, cursor: str | None) -> Iterator[Memory]:
+    """The memories with the narrowest scope id of the filter, newest first, superseded ones as well."""
+    ids = narrowest_id(pinned_ids(request.where))
+    size = chunk_of(request.size)
+    while True:
+        page = ledger.list_memories(request.tenant, ids, limit=size, cursor=cursor, superseded=True)
+        yield from page.items
+        cursor, size = page.cursor, MOST_READ
+        if cursor is None:
+            return
+
+
+def page_ask(request: PageRequest, *more: object) -> PageAsk:
+    """What the pager must know of the request; `more` is what else makes it another list."""
+    what = ("memories", request.asker, request.where, request.show_expired, request.superseded, *more)
+    return PageAsk(request.tenant, what, request.size, request.number, request.cursor)
 
 
 def _item(event: Event, earlier: Sequence[Event]) -> HistoryItem:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from forgetless.domain.cursors import after_document
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.memory import Event
@@ -20,6 +21,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.webhooks import WebhookSender
 from forgetless.service.document_change import change_document
+from forgetless.service.reading.pages import PageAsk, Pager, Source, all_rows, chunk_of, itself
 
 __all__ = ["DeliveryReport", "DeliveryService"]
 
@@ -59,6 +61,7 @@ class DeliveryService:
         self._ledger = ledger
         self._sender = sender
         self._clock = clock
+        self._pager = Pager(ledger=ledger, clock=clock)
 
     def run(self) -> DeliveryReport:
         """Send everything that is due. The time is bounded; repeating it, or two runs at once, is harmless."""
@@ -76,15 +79,31 @@ class DeliveryService:
         return DeliveryReport(*(states.count(name) for name in ("delivered", "failed", "dropped")))
 
     def log(
-        self, tenant: str, webhook_id: str, *, limit: int, cursor: str | None = None
-    ) -> tuple[list[Delivery], str | None]:
-        """The webhook's deliveries of the last days, newest first, and the next cursor."""
-        found: list[Delivery] = []
-        while True:
-            documents, cursor = self._ledger.documents(tenant, DELIVERY, limit=limit, cursor=cursor)
-            found += [Delivery.of(one) for one in documents if one.body["webhook_id"] == webhook_id]
-            if cursor is None or len(found) >= limit:
-                return found, cursor
+        self,
+        tenant: str,
+        webhook_id: str,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        weigh: Callable[[Delivery], float] | None = None,
+    ) -> tuple[Sequence[Delivery], str | None]:
+        """The webhook's deliveries of the last days, newest first, and the next cursor.
+
+        There may be fewer than `limit`, although more follow, if there are very many to other webhooks.
+        """
+        size = chunk_of(limit)
+        documents = all_rows(
+            lambda place: self._ledger.documents(tenant, DELIVERY, limit=size, cursor=place), after_document, size
+        )
+
+        def rows(cursor: str | None) -> Iterator[tuple[str, Delivery | None]]:
+            for place, document in documents(cursor):
+                wanted = document is not None and document.body["webhook_id"] == webhook_id
+                yield place, Delivery.of(document) if wanted and document is not None else None
+
+        ask = PageAsk(tenant, (), limit, None, cursor)
+        found = self._pager.page(ask, Source(rows, itself, counts=False, weigh=weigh))
+        return found.items, found.cursor
 
     def _one_webhook(self, documents: Sequence[Document], end: float) -> list[str]:
         """Send the deliveries of one webhook in order; after a failure, the rest wait as long as the failed one."""

@@ -3,51 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forgetless.api.answer_size import fitting_items, share
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.field_checks import check_identifier
+from forgetless.api.field_checks import Cursor, check_identifier
 from forgetless.api.json_response import json_response
-from forgetless.api.platform.pages import envelope
+from forgetless.api.platform.pages import envelope, page_number
 from forgetless.api.platform.serialize import entity_item, entity_number, memory_item
 from forgetless.api.platform.wire import MAX_PAGE_SIZE
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import Compare, Field, Operator
 from forgetless.domain.keys import Role
+from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.service.requests import PageRequest
 
 __all__ = ["ROUTES"]
 
 _KINDS = ("user", "agent", "app", "run")
 _PAGE_SIZE = 100
+_MOST_ENTITIES = 1000
+_BY_NAME = "DELETE /v2/entities/{entity_type}/{entity_id}/"
 _DELETED = "Entity deleted successfully!"
 
 
 def list_entities(
     request: Request,
     caller: CurrentCaller,
-    page: Annotated[int, Query(ge=1)] = 1,
-    page_size: Annotated[int | None, Query(ge=1, le=1000)] = None,
+    page: Annotated[int | None, Query(ge=1)] = None,
+    page_size: Annotated[int, Query(ge=1, le=_MOST_ENTITIES)] = _MOST_ENTITIES,
+    cursor: Cursor = None,
 ) -> Response:
-    """List all entities that have memories, or one page of them if a page is requested."""
-    entities = caller.services.reads.entities(caller.tenant)
-    size = page_size or max(len(entities), _PAGE_SIZE)
-    shown = [entity_item(entity) for entity in entities[(page - 1) * size : page * size]]
-    answer = envelope(request, shown, count=len(entities), number=page, size=size)
-    totals = {f"total_{kind}s": sum(entity.kind == kind for entity in entities) for kind in _KINDS}
-    return json_response({**answer, **totals})
+    """One page of the entities that have memories: agents, apps, runs, users."""
+    reads, number = caller.services.reads, page_number(page, cursor)
+    counts = reads.count_entities(caller.tenant)
+    found = reads.entities(
+        caller.tenant, size=page_size, number=number, cursor=cursor, counts=counts, asker=caller.asker
+    )
+    answer = envelope(request, [entity_item(one) for one in found.items], found, number=number, size=page_size)
+    return json_response({**answer, **{f"total_{kind}s": counts.by_kind.get(kind, 0) for kind in _KINDS}})
 
 
 def get_entity(caller: CurrentCaller, entity_type: str, entity_id: str) -> Response:
     """One entity, as a list, which is empty if the entity has no memories."""
     kind, name = _checked(entity_type, entity_id)
-    entities = caller.services.reads.entities(caller.tenant)
-    return json_response([entity_item(one) for one in entities if (one.kind, one.id) == (kind, name)])
+    entity = caller.services.reads.entity(caller.tenant, kind, name)
+    return json_response([entity_item(entity)] if entity is not None else [])
 
 
 def delete_entity(caller: CurrentCaller, entity_type: str, entity_id: str) -> Response:
@@ -61,10 +67,16 @@ def delete_numbered(caller: CurrentCaller, entity_type: str, entity_id: str) -> 
     _check_kind(entity_type)
     if not (entity_id.isascii() and entity_id.isdigit()):
         raise InvalidRequestError("Invalid entity ID. Must be an integer.")
-    for entity in caller.services.reads.entities(caller.tenant):
-        if entity.kind == entity_type and str(entity_number(entity.kind, entity.id)) == entity_id:
-            return _delete(caller, entity.kind, entity.id)
-    raise NotFoundError("Entity not found!")
+    reads, cursor, looked_at = caller.services.reads, None, 0
+    while looked_at < SCANNED_ROWS:
+        found = reads.entities(caller.tenant, size=_MOST_ENTITIES, number=None, cursor=cursor, kinds=(entity_type,))
+        for entity in found.items:
+            if str(entity_number(entity.kind, entity.id)) == entity_id:
+                return _delete(caller, entity.kind, entity.id)
+        looked_at, cursor = looked_at + _MOST_ENTITIES, found.cursor
+        if cursor is None:
+            raise NotFoundError("Entity not found!")
+    raise InvalidRequestError(f"Too many entities to find one by its number: use {_BY_NAME} with its name.")
 
 
 def _memories_of(kind: str) -> Callable[..., Response]:
@@ -72,15 +84,27 @@ def _memories_of(kind: str) -> Callable[..., Response]:
         request: Request,
         caller: CurrentCaller,
         entity_id: str,
-        page: Annotated[int, Query(ge=1)] = 1,
+        *,
+        page: Annotated[int | None, Query(ge=1)] = None,
         page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = _PAGE_SIZE,
+        cursor: Cursor = None,
     ) -> Response:
         """The memories of one entity, in pages."""
         _, name = _checked(kind, entity_id)
         where = Compare(Field(f"{kind}_id"), Operator.EQ, name)
-        found = caller.services.reads.page(PageRequest(caller.tenant, where, page, page_size))
-        items: list[dict[str, Any]] = [memory_item(memory) for memory in found.items]
-        return json_response(envelope(request, items, count=found.count, number=page, size=page_size))
+        number = page_number(page, cursor)
+        asked = PageRequest(
+            tenant=caller.tenant,
+            where=where,
+            size=page_size,
+            number=number,
+            cursor=cursor,
+            asker=caller.asker,
+            weigh=lambda memory: share(memory_item(memory)),
+        )
+        found = caller.services.reads.page(asked)
+        items = fitting_items([memory_item(memory) for memory in found.items])
+        return json_response(envelope(request, items, found, number=number, size=page_size))
 
     return entity_memories
 

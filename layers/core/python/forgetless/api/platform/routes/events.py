@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forgetless.api.answer_size import fitting_items, share
 from forgetless.api.caller import CurrentCaller
+from forgetless.api.field_checks import Cursor
 from forgetless.api.json_response import json_response
-from forgetless.api.platform.pages import envelope
+from forgetless.api.platform.pages import envelope, page_number
 from forgetless.api.platform.serialize import event_item
 from forgetless.api.platform.wire import MAX_PAGE_SIZE
 from forgetless.api.routing import Route
@@ -33,15 +36,22 @@ def get_event(caller: CurrentCaller, event_id: str) -> Response:
 def list_events(
     request: Request,
     caller: CurrentCaller,
-    page: Annotated[int, Query(ge=1)] = 1,
+    page: Annotated[int | None, Query(ge=1)] = None,
     page_size: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 100,
+    cursor: Cursor = None,
 ) -> Response:
     """The tenant's jobs, newest first."""
     reads = caller.services.reads
-    jobs, count = reads.jobs(caller.tenant, number=page, size=page_size)
-    texts = reads.texts(caller.tenant, [result["id"] for job in jobs for result in job.results])
-    items = [event_item(job, texts) for job in jobs]
-    return json_response(envelope(request, items, count=count, number=page, size=page_size))
+    number = page_number(page, cursor)
+    wanted = partial(reads.jobs, caller.tenant, number=number, size=page_size, cursor=cursor, asker=caller.asker)
+    found = wanted()
+    texts = reads.texts(caller.tenant, [result["id"] for job in found.items for result in job.results])
+    shares = {job.id: share(event_item(job, texts)) for job in found.items}
+    if sum(shares.values()) > 1:
+        # Only now the texts of the results are known. The page ends where the answer is full.
+        found = wanted(weigh=lambda job: shares.get(job.id, 0.0))
+    items = fitting_items([event_item(job, texts) for job in found.items])
+    return json_response(envelope(request, items, found, number=number, size=page_size))
 
 
 ROUTES = (Route("GET", "/v1/events/", list_events), Route("GET", "/v1/event/{event_id}/", get_event))

@@ -8,10 +8,12 @@ from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forgetless.api.answer_size import fitting_items, share
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.field_checks import check_moment
+from forgetless.api.field_checks import Cursor, check_moment
 from forgetless.api.json_response import json_response
-from forgetless.api.platform.pages import envelope
+from forgetless.api.next_cursor import next_cursor
+from forgetless.api.platform.pages import envelope, page_number
 from forgetless.api.platform.query_objects import read_object
 from forgetless.api.platform.scope_filter import also, scope_of
 from forgetless.api.platform.serialize import memory_item
@@ -20,7 +22,8 @@ from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import And
 from forgetless.domain.keys import Role
-from forgetless.service.requests import Page, PageRequest
+from forgetless.domain.memory import Memory
+from forgetless.service.requests import PageOf, PageRequest
 
 __all__ = ["ROUTES"]
 
@@ -31,18 +34,30 @@ Size = Annotated[int | None, Query(ge=1, le=MAX_PAGE_SIZE)]
 
 
 def list_v3(
-    request: Request, caller: CurrentCaller, body: ListBody, page: Number = None, page_size: Size = None
+    request: Request,
+    caller: CurrentCaller,
+    body: ListBody,
+    *,
+    page: Number = None,
+    page_size: Size = None,
+    cursor: Cursor = None,
 ) -> Response:
     """One page of the memories that match, newest first."""
-    body = body.model_copy(update=_given(page=page, page_size=page_size))
+    body = body.model_copy(update=_given(page=page, page_size=page_size, cursor=cursor))
     return _paged(request, body, _page(caller, body, top_level=False))
 
 
 def list_v2(
-    request: Request, caller: CurrentCaller, body: ListBody, page: Number = None, page_size: Size = None
+    request: Request,
+    caller: CurrentCaller,
+    body: ListBody,
+    *,
+    page: Number = None,
+    page_size: Size = None,
+    cursor: Cursor = None,
 ) -> Response:
     """A list without an envelope, or one page if both page and page_size are given."""
-    body = body.model_copy(update=_given(page=page, page_size=page_size))
+    body = body.model_copy(update=_given(page=page, page_size=page_size, cursor=cursor))
     found = _page(caller, body, top_level=True)
     if body.page is not None and body.page_size is not None:
         return _paged(request, body, found)
@@ -70,6 +85,7 @@ def list_v1(
     known_at: str | None = None,
     page: Number = None,
     page_size: Size = None,
+    cursor: Cursor = None,
 ) -> Response:
     """The same with query parameters; `metadata` and `filters` are objects."""
     if limit is not None and not 1 <= limit <= MAX_PAGE_SIZE:
@@ -91,16 +107,17 @@ def list_v1(
         known_at=known_at,
         page=page,
         page_size=page_size,
+        cursor=cursor,
     )
     found = _page(caller, body, top_level=True, metadata=read_object("metadata", metadata))
     if page is None or page_size is None:
         return _bare(body, found)
-    if page > 1 and not found.items:
+    if page > 1 and not found.items and found.cursor is None:
         raise NotFoundError("Invalid page.")
     return _paged(request, body, found)
 
 
-def _page(caller: Caller, body: ListBody, *, top_level: bool, metadata: dict[str, Any] | None = None) -> Page:
+def _page(caller: Caller, body: ListBody, *, top_level: bool, metadata: dict[str, Any] | None = None) -> PageOf[Memory]:
     whose = scope_of(caller, body.filters, body, top_level=top_level)
     beside = also(
         categories=body.categories,
@@ -112,22 +129,33 @@ def _page(caller: Caller, body: ListBody, *, top_level: bool, metadata: dict[str
     request = PageRequest(
         tenant=caller.tenant,
         where=And((whose, *beside)),
-        number=body.page or 1,
-        size=body.page_size or body.limit or _DEFAULT_SIZE,
+        number=page_number(body.page, body.cursor),
+        size=_size(body),
+        cursor=body.cursor,
+        asker=caller.asker,
         show_expired=bool(body.show_expired),
         superseded=body.latest_only is False,
+        weigh=lambda memory: share(memory_item(memory, body.fields)),
     )
     return caller.services.at(check_moment(body.as_of, body.known_at)).page(request)
 
 
-def _paged(request: Request, body: ListBody, found: Page) -> Response:
-    items = [memory_item(memory, body.fields) for memory in found.items]
-    number, size = body.page or 1, body.page_size or body.limit or _DEFAULT_SIZE
-    return json_response(envelope(request, items, count=found.count, number=number, size=size))
+def _paged(request: Request, body: ListBody, found: PageOf[Memory]) -> Response:
+    return json_response(
+        envelope(request, _items(body, found), found, number=page_number(body.page, body.cursor), size=_size(body))
+    )
 
 
-def _bare(body: ListBody, found: Page) -> Response:
-    return json_response([memory_item(memory, body.fields) for memory in found.items])
+def _bare(body: ListBody, found: PageOf[Memory]) -> Response:
+    return json_response(_items(body, found), headers=next_cursor(found))
+
+
+def _items(body: ListBody, found: PageOf[Memory]) -> list[dict[str, Any]]:
+    return fitting_items([memory_item(memory, body.fields) for memory in found.items])
+
+
+def _size(body: ListBody) -> int:
+    return body.page_size or body.limit or _DEFAULT_SIZE
 
 
 def _given(**values: Any) -> dict[str, Any]:

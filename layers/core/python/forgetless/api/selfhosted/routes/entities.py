@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from fastapi import Query
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.field_checks import check_identifier, check_trailing_slash
+from forgetless.api.field_checks import Cursor, check_identifier, check_trailing_slash
 from forgetless.api.json_response import json_response
+from forgetless.api.next_cursor import next_cursor
 from forgetless.api.routing import Route
 from forgetless.api.selfhosted.serialize import entity_item
 from forgetless.domain.keys import Role
 
 __all__ = ["ROUTES"]
 
-_KINDS = frozenset({"user", "agent", "run"})
+_KINDS = ("agent", "run", "user")
+#: The most entities in one answer.
+_MOST = 1000
 
 
-def list_entities(caller: CurrentCaller) -> Response:
-    """List the users, agents and runs that have memories, with the number of memories and their times."""
-    entities = (entity for entity in caller.services.reads.entities(caller.tenant) if entity.kind in _KINDS)
-    return json_response([entity_item(entity) for entity in sorted(entities, key=lambda one: (one.kind, one.id))])
+def list_entities(
+    caller: CurrentCaller, limit: Annotated[int, Query(ge=1, le=_MOST)] = _MOST, cursor: Cursor = None
+) -> Response:
+    """List the users, agents and runs that have memories, with the number of memories and their times.
+
+    If there are more than `limit`, the header X-Next-Cursor holds the cursor of the next ones.
+    """
+    found = caller.services.reads.entities(caller.tenant, size=limit, number=None, cursor=cursor, kinds=_KINDS)
+    entities = sorted(found.items, key=lambda one: (one.kind, one.id))
+    return json_response([entity_item(entity) for entity in entities], headers=next_cursor(found))
 
 
 def delete_entity(caller: CurrentCaller, entity_type: Literal["user", "agent", "run"], entity_id: str) -> Response:

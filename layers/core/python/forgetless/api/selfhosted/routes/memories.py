@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query
 from starlette.responses import Response
 
+from forgetless.api.answer_size import fitting_items, share
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.field_checks import check_identifiers, check_moment, check_trailing_slash
+from forgetless.api.field_checks import Cursor, check_identifiers, check_moment, check_trailing_slash
 from forgetless.api.json_response import json_response
 from forgetless.api.memory_requests import (
     IfMatch,
@@ -23,11 +24,12 @@ from forgetless.api.routing import Route
 from forgetless.api.selfhosted.serialize import add_answer, get_item, history_item, list_item, raw_item
 from forgetless.api.selfhosted.wire import MemoryCreate, MemoryUpdate
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError
+from forgetless.domain.filters.scope_ids import all_ids
 from forgetless.domain.keys import Role
 from forgetless.domain.limits import MAX_TOP_K
 from forgetless.domain.memory_fields import Dialect
 from forgetless.domain.scope import Scope
-from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
+from forgetless.service.requests import AddRequest, IncomingMessage, PageRequest, UpdateRequest
 from forgetless.service.writing.change import NOTHING_TO_CHANGE
 
 __all__ = ["ROUTES"]
@@ -52,17 +54,32 @@ def list_memories(
     show_expired: bool = False,
     as_of: str | None = None,
     known_at: str | None = None,
+    cursor: Cursor = None,
 ) -> Response:
-    """The newest memories of a scope; without an id, those of the whole tenant (only for administrators)."""
+    """The newest memories of a scope; without an id, those of the whole tenant (only for administrators).
+
+    If more follow, `next_cursor` continues the list.
+    """
     ids = check_identifiers(user_id=user_id, agent_id=agent_id, run_id=run_id)
     if not ids and not caller.admin:
         raise ForbiddenError("Admin role required to list all memories.")
     default = _SCOPED_LIMIT if ids else _UNSCOPED_LIMIT
     limit = default if top_k is None else top_k
     moment = check_moment(as_of, known_at)
-    found = caller.services.at(moment).list_memories(caller.tenant, ids, limit=limit, show_expired=show_expired)
     item = list_item if ids else raw_item
-    return json_response({"results": [item(memory) for memory in found]})
+    request = PageRequest(
+        tenant=caller.tenant,
+        where=all_ids(ids),
+        size=limit,
+        number=None,
+        cursor=cursor,
+        show_expired=show_expired,
+        counted=False,
+        weigh=lambda memory: share(item(memory)),
+    )
+    found = caller.services.at(moment).page(request)
+    answer: dict[str, Any] = {"results": fitting_items([item(memory) for memory in found.items])}
+    return json_response(answer | ({"next_cursor": found.cursor} if found.cursor is not None else {}))
 
 
 def get_memory(

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 from fastapi import Query
 from starlette.responses import Response
 
+from forgetless.api.answer_size import fitting_items, share
 from forgetless.api.caller import CurrentCaller
+from forgetless.api.field_checks import Cursor
 from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.keys import Role
@@ -20,11 +22,14 @@ def list_deliveries(
     caller: CurrentCaller,
     webhook_id: str,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: Annotated[str | None, Query(max_length=4096)] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """The deliveries to a webhook: sent in the last days, or waiting; newest first (only for administrators)."""
-    found, following = caller.all_services.deliveries.log(caller.tenant, webhook_id, limit=limit, cursor=cursor)
-    return json_response({"results": [_item(delivery) for delivery in found], "next_cursor": following})
+    found, following = caller.all_services.deliveries.log(
+        caller.tenant, webhook_id, limit=limit, cursor=cursor, weigh=lambda delivery: share(_item(delivery))
+    )
+    results = fitting_items([_item(delivery) for delivery in found])
+    return json_response({"results": results, "next_cursor": following})
 
 
 def _item(delivery: Delivery) -> dict[str, Any]:
