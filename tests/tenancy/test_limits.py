@@ -1,4 +1,4 @@
-"""The ledger and the index as a limited key sees them, where no route shows it."""
+"""The ledger and the index as a limited key sees them, for what no route shows."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
+from forgetless.domain.documents import Document
 from forgetless.domain.errors import DependencyError, ProviderError
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import MOST_ATTEMPTS
@@ -36,6 +37,9 @@ MOST_PORTIONS = 50
 PART_S = 15.0
 #: At most this many memories are counted to distinguish a lost index from one that was never filled.
 _COUNTED = 100_000
+#: A document that belongs to no tenant and exists while a lost index is being marked, so that a run that dies in the
+#: middle is continued by the next one, even if the index has rows again by then.
+_MARKING = ("", "sweep", "lost index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +149,21 @@ class SweepService:
 
         Returns how many were marked.
         """
-        if not self._rebuilds or self._reindexer.holds_rows() or not self._ledger.tenants(limit=1)[0]:
+        if not self._rebuilds or not (self._index_was_lost() or self._ledger.document(*_MARKING)):
             return 0
-        tally = self._ledger.tally(limit=_COUNTED)
-        # The first memory may have been indexed between the two reads.
-        if tally.live <= tally.pending or self._reindexer.holds_rows():
-            return 0
+        self._ledger.put_document(Document(*_MARKING, {}, self._clock.now()))
         # The time lies in the past, so that this run already begins to index them.
         marked = self._ledger.mark_unindexed(at=later(self._clock.now(), -UNINDEXED_AFTER_S))
+        self._ledger.delete_document(*_MARKING)
         _logger.warning("the index was lost and is being rebuilt", extra={"memories": marked})
         return marked
+
+    def _index_was_lost(self) -> bool:
+        if self._reindexer.holds_rows() or not self._ledger.tenants(limit=1)[0]:
+            return False
+        tally = self._ledger.tally(limit=_COUNTED)
+        # The first memory may have been indexed between the two reads.
+        return tally.live > tally.pending and not self._reindexer.holds_rows()
 
     def _index(self) -> int:
         return self._in_portions(
