@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.filters.ast import EVERYTHING, Filter
+from forgetless.domain.filters.scope_ids import all_ids
 from forgetless.domain.memory import Memory
+from forgetless.domain.moments import Moment
 from forgetless.domain.scope import Scope
 from forgetless.ports.clock import Clock
 from forgetless.ports.index import Hit, IndexRow
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import ChatMessage
-from forgetless.service.requests import AddOutcome, AddRequest, IncomingMessage, ScoredMemory, SearchRequest
+from forgetless.service.requests import (
+    AddOutcome,
+    AddRequest,
+    IncomingMessage,
+    PageRequest,
+    ScoredMemory,
+    SearchRequest,
+)
 from forgetless.service.services import Ports, Services
 from forgetless.service.writing.related_memories import scope_filter
 from tests.fakes.clock import FakeClock
@@ -24,9 +34,24 @@ from tests.fakes.index import MemoryIndex
 from tests.fakes.llm import FakeLlm
 from tests.fakes.queue import MemoryQueue
 
-__all__ = ["ALICE", "LooseIndex", "World", "facts", "make_world"]
+__all__ = ["ALICE", "LooseIndex", "World", "facts", "make_world", "newest"]
 
 ALICE = Scope("default", user_id="alice")
+
+
+def newest(
+    services: Services,
+    ids: Mapping[str, str],
+    *,
+    tenant: str = "default",
+    limit: int = 1000,
+    moment: Moment | None = None,
+    **more: Any,
+) -> list[Memory]:
+    """The newest memories with these ids, now or as of the moment."""
+    request = PageRequest(tenant, all_ids(ids), limit, counted=False, **more)
+    return list(services.at(moment).page(request).items)
+
 
 Reply = Callable[[Sequence[ChatMessage]], str]
 
@@ -102,7 +127,7 @@ class World:
 
     def texts(self, scope: Scope = ALICE) -> list[str]:
         """What a list shows, newest first."""
-        return [memory.text for memory in self.services.reads.list(scope.tenant, scope.ids(), limit=1000)]
+        return [memory.text for memory in newest(self.services, scope.ids(), tenant=scope.tenant)]
 
 
 def make_world(

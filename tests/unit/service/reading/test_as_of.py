@@ -17,13 +17,13 @@ from forgetless.domain.moments import Moment
 from forgetless.domain.times import later
 from forgetless.service.requests import SearchRequest, UpdateRequest
 from forgetless.service.writing.related_memories import scope_filter
-from tests.unit.service.world import ALICE, World, facts, make_world
+from tests.unit.service.world import ALICE, World, facts, make_world, newest
 
 TEXTS = ("tea", "coffee in Lisbon", "lives in Berlin", "rides a bicycle", "red shoes")
 
 
 def listed(world: World, moment: Moment) -> dict[str, str]:
-    found = world.services.as_of.list_memories("default", ALICE.ids(), moment, limit=1000)
+    found = newest(world.services, ALICE.ids(), moment=moment, limit=1000)
     assert len({memory.id for memory in found}) == len(found)
     return {memory.id: memory.text for memory in found}
 
@@ -108,7 +108,7 @@ def test_expiration_is_judged_then(world: World) -> None:
     world.clock.set("2026-03-01T00:00:00.000000+00:00")
     assert texts(world, as_of=day) == texts(world, known_at=day) == ["Parks on level 2."]
     assert texts(world, as_of=after) == []
-    shown = world.services.as_of.list_memories("default", {}, Moment(after), limit=9, show_expired=True)
+    shown = newest(world.services, {}, moment=Moment(after), limit=9, show_expired=True)
     assert len(shown) == 1
 
 
@@ -227,7 +227,7 @@ def test_random_timelines(done: list[tuple[str, str, int, int]]) -> None:
 
 def _do(world: World, oracle: Oracle, replies: list[str], step: tuple[str, str, int, int]) -> None:
     kind, text, number, ago = step
-    live = world.services.reads.list("default", ALICE.ids(), limit=100)
+    live = newest(world.services, ALICE.ids(), limit=100)
     options = {"timestamp": later(world.clock.now(), -ago)} if ago else {}
     if kind in {"say", "infer", "supersede"}:
         replies.append(facts({"text": f"{text} {number}", "supersedes": [1] if live and kind == "supersede" else []}))

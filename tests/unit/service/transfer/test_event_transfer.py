@@ -18,7 +18,7 @@ from forgetless.domain.jobs import JobState
 from forgetless.domain.scope import Scope
 from forgetless.service.requests import UpdateRequest
 from forgetless.service.transfer.event_import import EventImport
-from tests.unit.service.world import ALICE, World, facts, make_world
+from tests.unit.service.world import ALICE, World, facts, make_world, newest
 
 BOB = Scope("default", user_id="bob", run_id="r")
 QUERIES = ("tea in the morning", "where does she live", "bicycle")
@@ -42,8 +42,8 @@ def shown(world: World) -> dict[str, Any]:
     """The canonical state, and what searches find with their scores."""
     reads = world.services.reads
     return {
-        "lists": [reads.list("default", ids, limit=1000) for ids in ({}, ALICE.ids(), BOB.ids())],
-        "entities": reads.entities("default"),
+        "lists": [newest(world.services, ids) for ids in ({}, ALICE.ids(), BOB.ids())],
+        "entities": reads.entities("default", size=1000).items,
         "export": exported(world),
         "found": [
             [(hit.memory.id, round(hit.score, 9)) for hit in world.find(query, scope=scope, top_k=5)]
@@ -72,7 +72,7 @@ def test_repeating_an_import_changes_nothing_even_what_was_changed_since(new_wor
     source.say("I like tea.")
     lines = exported(source)
     take(target, lines)
-    (memory,) = target.services.reads.list("default", {}, limit=9)
+    (memory,) = newest(target.services, {}, limit=9)
     target.services.changes.update(UpdateRequest("default", memory.id, text="I like coffee."))
     after = exported(target)
     assert take(target, lines).refused == 0
@@ -89,7 +89,7 @@ def test_histories_that_differ_are_named_and_the_rest_is_taken(new_world: Callab
     source.say("I like tea.", "I live in Lisbon.")
     take(target, exported(source))
     for world, text in ((source, "here"), (target, "there")):
-        changed = world.services.reads.list("default", {}, limit=9)[0]
+        changed = newest(world.services, {}, limit=9)[0]
         world.clock.advance(2 if world is source else 5)
         world.services.changes.update(UpdateRequest("default", changed.id, text=text))
     source.services.changes.delete("default", changed.id)
@@ -189,12 +189,12 @@ def test_the_index_and_another_ledger_are_rebuilt_as_they_were(done: list[tuple[
 
 def _do(world: World, replies: list[str], kind: str, text: str, number: int) -> None:
     scope = BOB if number % 2 else ALICE
-    held = world.services.reads.list("default", {}, limit=100)
+    held = newest(world.services, {}, limit=100)
     changes = world.services.changes
     if kind == "say":
         world.say(text, scope=scope)
     elif kind == "infer":
-        known = world.services.reads.list("default", scope.ids(), limit=1)
+        known = newest(world.services, scope.ids(), limit=1)
         replies.append(facts({"text": text, "supersedes": [1] if known else []}))
         world.say(f"I said {text}", scope=scope, infer=True)
     elif kind == "forget":

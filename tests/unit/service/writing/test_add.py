@@ -8,7 +8,7 @@ from forgetless.domain.errors import EmbedderError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.scope import Scope
 from forgetless.service.requests import AddRequest, IncomingMessage
-from tests.unit.service.world import ALICE, World
+from tests.unit.service.world import ALICE, World, newest
 
 
 def test_messages_are_stored_as_they_are_in_order(world: World) -> None:
@@ -88,7 +88,7 @@ def test_a_short_statement_is_found_by_what_was_said_before_it(world: World) -> 
     world.say("Definitely Kyoto")
     best = world.find("which city in spring", top_k=2)
     assert {hit.memory.text for hit in best} == {"Which city shall we visit in spring?", "Definitely Kyoto"}
-    assert len(world.services.reads.list("default", {"user_id": "alice"}, limit=1)[0].context) == 1
+    assert len(newest(world.services, {"user_id": "alice"}, limit=1)[0].context) == 1
 
 
 def test_context_is_of_the_same_exact_scope_and_at_most_an_hour_old(world: World) -> None:
@@ -96,5 +96,5 @@ def test_context_is_of_the_same_exact_scope_and_at_most_an_hour_old(world: World
     world.say("old news")
     world.clock.advance(3700)
     world.say("fresh")
-    newest = world.services.reads.list("default", {"user_id": "alice"}, limit=1)[0]
-    assert (newest.text, newest.context) == ("fresh", ())
+    last = newest(world.services, {"user_id": "alice"}, limit=1)[0]
+    assert (last.text, last.context) == ("fresh", ())

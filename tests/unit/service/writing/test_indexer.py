@@ -10,7 +10,7 @@ import pytest
 from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.ports.index import IndexRow
 from forgetless.service.requests import UpdateRequest
-from tests.unit.service.world import World
+from tests.unit.service.world import World, newest
 
 
 def words_find(world: World, words: str) -> list[str]:
@@ -58,7 +58,7 @@ def test_a_writer_that_dies_while_its_memory_is_deleted_leaves_no_row_for_ever(w
 
 def test_a_writer_that_dies_while_its_memory_changes_leaves_no_row_for_ever(world: World) -> None:
     def change() -> None:
-        (memory,) = world.services.reads.list("default", {}, limit=1)
+        (memory,) = newest(world.services, {}, limit=1)
         world.services.changes.update(UpdateRequest("default", memory.id, text="I ride a bicycle"))
 
     world.index.before_insert = die_before_the_last_look(world, change)

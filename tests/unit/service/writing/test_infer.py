@@ -16,7 +16,7 @@ from forgetless.domain.memory import EventKind
 from forgetless.domain.scope import Scope
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
-from tests.unit.service.world import ALICE, World, facts
+from tests.unit.service.world import ALICE, World, facts, newest
 
 NewWorld = Callable[..., World]
 
@@ -47,7 +47,7 @@ def test_a_contradicted_memory_leaves_search_and_list_but_stays_in_history(new_w
     assert superseded is not None
     assert superseded.superseded_by == new
     assert [item.event for item in world.services.reads.history("default", old)] == [EventKind.ADD, EventKind.UPDATE]
-    assert world.services.reads.entities("default")[0].total_memories == 1
+    assert world.services.reads.entities("default", size=9).items[0].total_memories == 1
 
 
 def test_a_fact_that_the_scope_holds_is_left_out_of_the_results(new_world: NewWorld) -> None:
@@ -166,7 +166,7 @@ def test_a_superseded_memory_that_changes_meanwhile_is_read_again(new_world: New
     def reply(messages: Sequence[ChatMessage]) -> str:
         if "Hanoi" not in messages[-1].content:
             return facts("Alice lives in Hue")
-        (old,) = world.services.reads.list("default", {"user_id": "alice"}, limit=1)
+        (old,) = newest(world.services, {"user_id": "alice"}, limit=1)
         world.services.changes.update(UpdateRequest("default", old.id, metadata={"seen": True}))
         return facts({"text": "Alice lives in Hanoi", "supersedes": [1]})
 
