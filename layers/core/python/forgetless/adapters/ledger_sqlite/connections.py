@@ -69,8 +69,8 @@ class Connections:
         self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
         self._closed = False
         self._presence = Presence(self._path)
-        #: When a write scrubs the log next (monotonic seconds; None: not before the next deletion). The first write does
-        #: so at once, because a process that was killed may have left erased text in the log.
+        #: When a write scrubs the log (monotonic seconds); None: only after the next deletion. The first write does it
+        #: at once, because a process that was killed may have left erased text in the log.
         self._scrub_at: float | None = 0.0
         #: Threads of this process wait for this lock instead of polling the file's lock.
         self._writing = threading.Lock()
