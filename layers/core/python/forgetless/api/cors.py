@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from forgetless.api.access import RATE_HEADERS
 from forgetless.api.answer_size import TRUNCATED_HEADER
+from forgetless.api.history_answer import NEXT_VERSION_HEADER
 from forgetless.api.next_cursor import NEXT_CURSOR_HEADER
 
 __all__ = ["cross_origin"]
@@ -22,6 +23,7 @@ _EXPOSED = (
     "Idempotency-Replayed",
     TRUNCATED_HEADER,
     NEXT_CURSOR_HEADER,
+    NEXT_VERSION_HEADER,
     *RATE_HEADERS,
 )
 

@@ -14,6 +14,7 @@ from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import And, Filter
 from forgetless.domain.filters.parse import parse_filter
 from forgetless.domain.filters.scope_ids import all_ids
+from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.memory_fields import Dialect
 from forgetless.domain.scope import Scope
 from forgetless.service.requests import IncomingMessage, PageRequest, SearchRequest
@@ -61,10 +62,12 @@ def add_memory(connection: Connection, asked: given.AddMemory) -> serialize.Adde
     messages = (IncomingMessage(message.role, message.content) for message in said)
     outcome = caller.services.add.add(add_request(Dialect.MCP, asked, scope, messages, infer=asked.infer))
     return serialize.Added(
-        results=[
-            serialize.AddedMemory(id=one.id, memory=one.memory, version=one.version, event=one.event)
-            for one in outcome.results
-        ],
+        results=serialize.shown_added(
+            [
+                serialize.AddedMemory(id=one.id, memory=one.memory, version=one.version, event=one.event)
+                for one in outcome.results
+            ]
+        ),
         event_id=outcome.job.id,
         indexed=outcome.indexed,
         extraction=outcome.extraction,
@@ -84,8 +87,7 @@ def search_memories(connection: Connection, asked: given.SearchMemories) -> seri
         threshold=asked.threshold,
     )
     found = caller.services.at(check_moment(asked.as_of, asked.known_at)).search(request)
-    results = [serialize.shown_memory(hit.memory, hit.score) for hit in found]
-    return serialize.SomeMemories(results=results, next_cursor=None)
+    return serialize.shown_memories([serialize.shown_memory(hit.memory, hit.score) for hit in found])
 
 
 def get_memories(connection: Connection, asked: given.GetMemories) -> serialize.SomeMemories:
@@ -100,10 +102,10 @@ def get_memories(connection: Connection, asked: given.GetMemories) -> serialize.
         cursor=asked.cursor,
         asker=caller.asker,
         counted=False,
+        weigh=lambda memory: serialize.answer_bytes(serialize.shown_memory(memory)) / ANSWER_BYTES,
     )
     found = caller.services.at(check_moment(asked.as_of, asked.known_at)).page(request)
-    results = [serialize.shown_memory(memory) for memory in found.items]
-    return serialize.SomeMemories(results=results, next_cursor=found.cursor)
+    return serialize.shown_memories([serialize.shown_memory(memory) for memory in found.items], found.cursor)
 
 
 def get_memory(connection: Connection, asked: given.GetMemory) -> serialize.OneMemory:

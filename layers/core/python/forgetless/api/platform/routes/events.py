@@ -9,7 +9,7 @@ from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from forgetless.api.answer_size import fitting_items, share
+from forgetless.api.answer_size import all_or_shortened, cut_headers, fitting, fitting_items, share
 from forgetless.api.caller import CurrentCaller
 from forgetless.api.field_checks import Cursor
 from forgetless.api.json_response import json_response
@@ -30,7 +30,10 @@ def get_event(caller: CurrentCaller, event_id: str) -> Response:
     job = reads.job(caller.tenant, event_id)
     if job is None:
         raise NotFoundError(_UNKNOWN)
-    return json_response(event_item(job, reads.texts(caller.tenant, [result["id"] for result in job.results])))
+    item = event_item(job, reads.texts(caller.tenant, [result["id"] for result in job.results]))
+    shown = all_or_shortened(item["results"])
+    fit = fitting(shown)
+    return json_response({**item, "results": fit}, headers=cut_headers(len(fit), len(shown)))
 
 
 def list_events(

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 from fastapi import Query
 from starlette.responses import Response
 
-from forgetless.api.answer_size import fitting_items, share
+from forgetless.api.answer_size import fitting_items, share, whole_or_shortened
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.field_checks import Cursor, check_identifiers, check_moment, check_trailing_slash
+from forgetless.api.history_answer import FromVersion, history_answer
 from forgetless.api.json_response import json_response
 from forgetless.api.memory_requests import (
     IfMatch,
@@ -90,7 +91,7 @@ def get_memory(
     if memory is None:
         check_trailing_slash(memory_id)
         return json_response(None)
-    return json_response(get_item(memory), headers=etag(memory))
+    return json_response(whole_or_shortened(get_item(memory)), headers=etag(memory))
 
 
 def update_memory(caller: CurrentCaller, memory_id: str, body: MemoryUpdate, if_match: IfMatch = None) -> Response:
@@ -123,10 +124,9 @@ def delete_memories(
     return json_response({"message": "All relevant memories deleted"})
 
 
-def memory_history(caller: CurrentCaller, memory_id: str) -> Response:
-    """The events of one memory, oldest first."""
-    items = caller.services.reads.history(caller.tenant, memory_id)
-    return json_response([history_item(item) for item in items])
+def memory_history(caller: CurrentCaller, memory_id: str, from_version: FromVersion = 1) -> Response:
+    """The events of one memory, oldest first. A long history continues at the version in X-Next-Version."""
+    return history_answer(caller.services.reads.history(caller.tenant, memory_id), from_version, history_item)
 
 
 def reset(caller: CurrentCaller) -> Response:
