@@ -13,7 +13,7 @@ from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
-from forgetless.ports.request_ledger import IdempotencyRecord
+from forgetless.ports.request_ledger import IdempotencyRecord, PageEnd
 from tests.concurrency.crew import small_transactions
 from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, entities_of, job_id, update
 
@@ -58,7 +58,12 @@ def _append(ledger: Ledger, tenant: str) -> Done:
             context = tuple(message.ref for message in before)
             ledger.append(add(replace(fresh, context=context)), messages=[said])
             return Counter({f"event {fresh.id}": 1, "said": 1})
-        changes = [update(held, text=said.content), update(held, superseded_by="another"), delete(held)]
+        changes = [
+            update(held, text=said.content),
+            update(held, expiration_date=random.choice([None, "2030-01-01"])),
+            update(held, superseded_by="another"),
+            delete(held),
+        ]
         ledger.append([random.choice(changes)])
     except VersionConflictError:
         return Counter()
@@ -92,6 +97,43 @@ def _list_memories(ledger: Ledger, tenant: str) -> Done:
 
 def _entities(ledger: Ledger, tenant: str) -> Done:
     assert all(0 < entity.total_memories <= FEW for entity in entities_of(ledger, tenant))
+    return Counter()
+
+
+def _kept_totals(ledger: Ledger, tenant: str) -> Done:
+    totals = ledger.kept_totals(tenant, random.choice([{}, {"user_id": "anna"}]))
+    assert totals is not None
+    assert 0 <= totals.expiring <= totals.live <= FEW
+    return Counter()
+
+
+def _entity(ledger: Ledger, tenant: str) -> Done:
+    entity = ledger.entity(tenant, "user", "anna")
+    assert entity is None or 0 < entity.total_memories <= FEW
+    return Counter()
+
+
+def _count_entities(ledger: Ledger, tenant: str) -> Done:
+    assert set(ledger.count_entities(tenant, limit=99).by_kind.values()) <= {0, 1}
+    return Counter()
+
+
+def _count_jobs(ledger: Ledger, tenant: str) -> Done:
+    assert (ledger.count_jobs(tenant, limit=999) or 0) >= 0
+    return Counter()
+
+
+def _keep_page_end(ledger: Ledger, tenant: str) -> Done:
+    end = PageEnd("after", _one(), FEW, exact=True)
+    ledger.keep_page_end(tenant, "page", end, now=at(0), expires_at=at(9))
+    found = ledger.page_end(tenant, "page", now=at(1))
+    assert found is None or found.count == FEW  # another process may just have removed it
+    return Counter()
+
+
+def _expire_page_ends(ledger: Ledger, tenant: str) -> Done:
+    del tenant
+    assert ledger.expire_page_ends(now=at(_one() * 9)) >= 0
     return Counter()
 
 
@@ -322,3 +364,4 @@ OPERATIONS: dict[str, Callable[[Ledger, str], Done]] = {
 }
 del OPERATIONS["some_operations"]
 OPERATIONS["recent_messages"] = _read_messages
+OPERATIONS["page_end"] = _keep_page_end

@@ -9,6 +9,7 @@ from forgetless.domain.jobs import JobState
 from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import Totals
 from tests.concurrency.arena import Arena
 from tests.concurrency.crew import small_transactions
 from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, entities_of, job_id, update
@@ -28,6 +29,8 @@ def check_totals(ledger: Ledger, tenant: str) -> None:
             assert entity.created_at == min(memory.created_at for memory in listed)
             assert entity.updated_at == max(memory.updated_at for memory in listed)
     everything = ledger.list_memories(tenant, {}, limit=999).items
+    expiring = sum(memory.expiration_date is not None for memory in everything)
+    assert ledger.kept_totals(tenant, {}) == Totals(len(everything), expiring)
     assert {entity.id for entity in entities_of(ledger, tenant)} == {
         id_ for memory in everything for id_ in memory.scope.ids().values()
     }

@@ -127,7 +127,7 @@ def test_an_add_is_one_transaction(ledger: DynamoLedger, dynamo_server: DynamoSe
     done = a_job("b", state=JobState.SUCCEEDED)
     ledger.append(add(a_memory("b", context=(a_message("a").ref,))), completing=done, messages=[a_message("b")])
     assert [name for name, _ in dynamo_server.calls] == ["BatchGetItem", "TransactWriteItems"]
-    assert len(dynamo_server.calls[1][1]["TransactItems"]) == 9
+    assert len(dynamo_server.calls[1][1]["TransactItems"]) == 10
 
 
 class TestStagedCommits:

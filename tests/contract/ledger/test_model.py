@@ -17,7 +17,7 @@ from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
 from forgetless.domain.scope import SCOPE_IDS, Scope
 from forgetless.ports.ledger import Ledger
-from forgetless.ports.request_ledger import Entity
+from forgetless.ports.request_ledger import Entity, Totals
 from tests.contract.ledger.making import a_memory, a_message, an_event_id, at, entities_of
 
 #: Every example plays in a tenant of its own, so that they may share one ledger.
@@ -121,12 +121,15 @@ MEMORIES = st.builds(
     text=st.sampled_from(ODD_TEXTS),
     second=st.integers(0, 5),
     extracted=st.booleans(),
+    expiration_date=st.sampled_from([None, "2030-01-01"]),
     metadata=st.dictionaries(st.sampled_from(ODD_TEXTS), st.none() | st.integers() | st.text(max_size=2), max_size=2),
     context=st.lists(st.sampled_from(REFS), unique=True, max_size=2).map(tuple),
 )
 OPERATIONS = st.one_of(
     st.tuples(st.just("add"), MEMORIES),
-    st.tuples(st.sampled_from(["update", "supersede", "delete", "again", "stale", "indexed"]), st.integers(0, 11)),
+    st.tuples(
+        st.sampled_from(["update", "expire", "supersede", "delete", "again", "stale", "indexed"]), st.integers(0, 11)
+    ),
     st.tuples(st.sampled_from(["say", "erase"]), st.sampled_from(REFS)),
 )
 
@@ -162,6 +165,7 @@ def play(ledger: Ledger, model: Model, name: str, argument: object, when: str) -
         new_id = an_event_id()
         event = {
             "update": Event(EventKind.UPDATE, memory.next_version(when, event_id=new_id, text=f"new at {when}")),
+            "expire": Event(EventKind.UPDATE, memory.next_version(when, event_id=new_id, expiration_date="2031-01-01")),
             "supersede": Event(EventKind.UPDATE, memory.next_version(when, event_id=new_id, superseded_by="another")),
             "delete": Event(EventKind.DELETE, memory.tombstone(when, event_id=new_id)),
             "again": model.events[memory.id][-1],
@@ -192,7 +196,11 @@ def compare(ledger: Ledger, model: Model) -> None:
                 if cursor is None:
                     break
             assert found == model.listed(ids, superseded)
-    assert entities_of(ledger, model.tenant) == model.entities()
+    assert entities_of(ledger, model.tenant, limit=99) == model.entities()
+    for ids in ({}, {"user_id": "anna"}, {"run_id": "r"}):
+        live = model.listed(ids, superseded=False)
+        expiring = [memory for memory in live if memory.expiration_date is not None]
+        assert ledger.kept_totals(model.tenant, ids) == Totals(len(live), len(expiring))
     pending = ledger.unindexed(before=at(999), limit=99, tenant=model.tenant)
     assert {memory.id for memory in pending} == set(model.pending)
     assert [model.pending[memory.id] for memory in pending] == sorted(model.pending.values())

@@ -86,7 +86,9 @@ class MemoryStore(Store):
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         named = totals.name_of(ids)
         total = totals.one(self._table, tenant, *named).total if named else totals.tenant_total(self._table, tenant)
-        return Totals(total.live, total.expiring)
+        # The counters are not read in one moment, so a sum may be of a state that never was.
+        live = max(0, total.live)
+        return Totals(live, min(live, max(0, total.expiring)))
 
     def entity(self, tenant: str, kind: str, id_: str) -> Entity | None:
         found = totals.one(self._table, tenant, kind, id_)
