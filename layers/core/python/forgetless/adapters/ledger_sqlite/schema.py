@@ -117,6 +117,11 @@ CREATE INDEX memories_pending_by_tenant ON memories (tenant, pending_since, crea
     WHERE pending_since IS NOT NULL
 """
 
+#: Jobs that have ended in the order in which retention removes them.
+_ENDED_JOBS = """
+CREATE INDEX jobs_ended ON jobs (state, updated_at) WHERE state IN ('SUCCEEDED', 'FAILED')
+"""
+
 #: Kept totals of each tenant (with the kind `tenant`) and of each user, agent, app and run, for the live memories.
 #: The column `expires` says whether a memory has an expiration date.
 _TOTALS = """
@@ -152,7 +157,7 @@ CREATE INDEX page_ends_by_expiry ON page_ends (expires_at)
 """
 
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
-_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _TOTALS, _PAGE_ENDS)
+_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ENDED_JOBS, _TOTALS, _PAGE_ENDS)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 
