@@ -194,8 +194,9 @@ def _entities(db: sqlite3.Connection, tenant: bytes) -> Iterable[Entity]:
 
 def _mark_indexed(db: sqlite3.Connection, rows: Sequence[tuple[bytes, bytes, int, int, str | None]]) -> None:
     db.executemany(
-        "UPDATE memories SET pending_since = NULL WHERE tenant = ?1 AND id = ?2 AND version = ?3 AND context_size = ?4"
-        " AND pending_since IS NOT NULL AND (?5 IS NULL OR pending_since = ?5)",
+        "UPDATE memories SET pending_since = NULL, refusals = 0, aside_since = NULL, aside_reason = NULL"
+        " WHERE tenant = ?1 AND id = ?2 AND version = ?3 AND context_size = ?4"
+        " AND (pending_since IS NOT NULL OR aside_since IS NOT NULL) AND (?5 IS NULL OR pending_since = ?5)",
         rows,
     )
 
@@ -211,7 +212,8 @@ def _mark_unindexed(
         return 0, None
     last = (rows[-1][0], rows[-1][1])
     db.execute(
-        "UPDATE memories SET pending_since = ? WHERE (tenant, id) > (?, ?) AND (tenant, id) <= (?, ?)"
+        "UPDATE memories SET pending_since = ?, refusals = 0, aside_since = NULL, aside_reason = NULL"
+        " WHERE (tenant, id) > (?, ?) AND (tenant, id) <= (?, ?)"
         " AND state < 2 AND pending_since IS NULL",
         (at, *after, *last),
     )
