@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import DependencyError, ProviderError
 from forgetless.domain.jobs import Job
@@ -15,6 +16,7 @@ from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
+from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.writing.infer import given_up, waiting
 
@@ -45,6 +47,7 @@ class SweepReport:
     """The counts of what a sweep did."""
 
     requeued: int
+    bulk_requeued: int
     given_up: int
     indexed: int
     expired_messages: int
@@ -62,6 +65,7 @@ class SweepService:
         ledger: Ledger,
         reindexer: Reindexer,
         queue: JobQueue,
+        bulk: BulkService,
         clock: Clock,
         message_retention_s: float | None,
         rebuilds: bool = True,
@@ -69,6 +73,7 @@ class SweepService:
         self._ledger = ledger
         self._reindexer = reindexer
         self._queue = queue
+        self._bulk = bulk
         self._clock = clock
         self._message_retention_s = message_retention_s
         self._rebuilds = rebuilds
@@ -81,6 +86,7 @@ class SweepService:
         self._attempt("lost index", self._notice_a_lost_index)
         return SweepReport(
             requeued=self._attempt("requeue", self._requeue),
+            bulk_requeued=self._attempt("bulk jobs", self._requeue_bulk),
             given_up=self._given_up,
             indexed=self._attempt("index", self._index),
             expired_messages=self._attempt("expire", self._expire),
@@ -112,6 +118,14 @@ class SweepService:
         return self._in_portions(
             lambda now: self._ledger.stuck_jobs(now=now, pending_before=later(now, -LOST_AFTER_S), limit=PORTION),
             lambda stuck: sum(self._bring_back(job) for job in stuck),
+        )
+
+    def _requeue_bulk(self) -> int:
+        if not self._bulk.queued:  # then its worker looks for what is due
+            return 0
+        return self._in_portions(
+            lambda now: self._ledger.due_documents(BULK_JOB, now=now, limit=PORTION),
+            lambda due: sum(self._bulk.send_again(BulkJob.of(document)) for document in due),
         )
 
     def _bring_back(self, job: Job) -> bool:
