@@ -43,17 +43,15 @@ class InspectionStore(Store):
         if tenant is None:
             heads, whole = self._scanned()
             live = sum(item["state"] == item_keys.LIVE for item in heads)
-            pending, aside = (sum(name in item for item in heads) for name in ("pending", "aside_since"))
-            return Tally(live, pending, exact=whole, set_aside=aside)
+            waiting, refused = (sum(name in item for item in heads) for name in ("pending", "aside_since"))
+            return Tally(live, waiting, exact=whole, set_aside=refused)
         limit = min(limit, _MOST_COUNTED)
         entries = list(islice(self._entries_of(tenant), limit + 1))
-        pending, aside = (
-            list(islice(self._queued_of(tenant, queues), limit + 1))
-            for queues in (item_keys.PENDING_QUEUES, item_keys.ASIDE_QUEUES)
-        )
+        pending = list(islice(self._queued_of(tenant, item_keys.PENDING_QUEUES), limit + 1))
+        set_aside = list(islice(self._queued_of(tenant, item_keys.ASIDE_QUEUES), limit + 1))
         live = sum(not item["superseded"] for item in entries[:limit])
-        exact = max(len(entries), len(pending), len(aside)) <= limit
-        return Tally(live, len(pending[:limit]), exact=exact, set_aside=len(aside[:limit]))
+        exact = max(len(entries), len(pending), len(set_aside)) <= limit
+        return Tally(live, len(pending[:limit]), exact=exact, set_aside=len(set_aside[:limit]))
 
     def sample(self, tenant: str, *, limit: int) -> list[Memory]:
         half = max(1, limit // 2)

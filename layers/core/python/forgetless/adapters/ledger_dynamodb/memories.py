@@ -86,7 +86,8 @@ class MemoryStore(Store):
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
         heads = {item_keys.head(tenant, id_): id_ for id_ in ids}
-        return {heads[key] for key, item in self._table.read(heads).items() if "pending" in item}
+        found = self._table.read(heads).items()
+        return {heads[key] for key, item in found if "pending" in item or "aside_since" in item}
 
     def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
         for portion in portions(memories, _PORTION):

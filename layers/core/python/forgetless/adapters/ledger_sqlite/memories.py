@@ -106,7 +106,8 @@ class MemoryStore(Store):
         return [load_memory(from_blob(owner), body) for owner, body in rows]
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
-        query = "SELECT 1 FROM memories WHERE tenant = ? AND id = ? AND pending_since IS NOT NULL"
+        lacking = "(pending_since IS NOT NULL OR aside_since IS NOT NULL)"
+        query = f"SELECT 1 FROM memories WHERE tenant = ? AND id = ? AND {lacking}"  # noqa: S608 - our own names
         owner = to_blob(tenant)
         return self._connections.read(
             lambda db: {id_ for id_ in ids if db.execute(query, (owner, to_blob(id_))).fetchone() is not None}

@@ -30,7 +30,7 @@ UPDATE memories SET
     aside_since = CASE WHEN refusals + 1 >= ?1 THEN ?2 END,
     aside_reason = CASE WHEN refusals + 1 >= ?1 THEN ?3 END
 WHERE tenant = ?4 AND id = ?5 AND version = ?6 AND context_size = ?7 AND pending_since IS NOT NULL
-RETURNING aside_since IS NOT NULL
+RETURNING refusals
 """
 
 _ASIDE = """
@@ -56,10 +56,7 @@ class RefusalStore(Store):
 
     def set_aside(self, tenant: str | None = None, *, limit: int) -> list[SetAside]:
         only, params = ("", ()) if tenant is None else (" AND tenant = ?", (to_blob(tenant),))
-        query = (
-            "SELECT tenant, id, version, aside_since, aside_reason FROM memories INDEXED BY memories_set_aside"
-            f" WHERE aside_since IS NOT NULL{only} ORDER BY tenant, aside_since, id LIMIT ?"
-        )
+        query = f"{_ASIDE}{only} ORDER BY tenant, aside_since, id LIMIT ?"
         rows = self._connections.read(lambda db: db.execute(query, (*params, limit)).fetchall())
         return [SetAside(from_blob(owner), from_blob(id_), *rest) for owner, id_, *rest in rows]
 
@@ -71,4 +68,5 @@ class RefusalStore(Store):
 def _refused(db: sqlite3.Connection, refusal: Refusal, at: str, most: int) -> int:
     memory = refusal.memory
     key = (to_blob(memory.scope.tenant), to_blob(memory.id), memory.version, len(memory.context))
-    return sum(aside for (aside,) in db.execute(_REFUSED, (most, at, refusal.reason, *key)).fetchall())
+    rows = db.execute(_REFUSED, (most, at, refusal.reason, *key)).fetchall()
+    return sum(count >= most for (count,) in rows)

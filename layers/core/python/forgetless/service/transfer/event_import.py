@@ -8,6 +8,7 @@ from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import is_header, read_record
+from forgetless.domain.imported_memory import check_imported
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, Message
 from forgetless.ports.clock import Clock
@@ -81,7 +82,10 @@ class EventImport:
             try:
                 if not isinstance(record, Mapping):
                     raise InvalidRequestError("expected a JSON object")
-                yield read_record(tenant, record) if ours else foreign_event(tenant, record, now=self._clock.now())
+                read = read_record(tenant, record) if ours else foreign_event(tenant, record, now=self._clock.now())
+                if isinstance(read, Event):
+                    check_imported(read.memory)
+                yield read
             except InvalidRequestError as error:
                 report.refuse(f"line {line}: {error.message}")
 
