@@ -23,6 +23,7 @@ __all__ = [
     "DELETED",
     "ENTRIES",
     "EXPIRY_QUEUES",
+    "FAILED_QUEUES",
     "HEAD",
     "INDEX",
     "LIVE",
@@ -79,6 +80,7 @@ PENDING_QUEUES = tuple(f"{PENDING}{shard}" for shard in range(8))
 ASIDE_QUEUES = tuple(f"Y#{shard}" for shard in range(4))
 OPEN_QUEUES = tuple(f"O#{shard}" for shard in range(4))
 EXPIRY_QUEUES = tuple(f"E#{shard}" for shard in range(8))
+FAILED_QUEUES = tuple(f"F#{shard}" for shard in range(2))
 STAGES = "X"
 
 #: The values of the attribute `state` of a memory's head.

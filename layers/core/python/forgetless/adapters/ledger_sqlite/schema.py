@@ -117,6 +117,11 @@ CREATE INDEX memories_pending_by_tenant ON memories (tenant, pending_since, crea
     WHERE pending_since IS NOT NULL
 """
 
+#: Jobs that have ended in the order in which retention removes them.
+_ENDED_JOBS = """
+CREATE INDEX jobs_ended ON jobs (state, updated_at) WHERE state IN ('SUCCEEDED', 'FAILED')
+"""
+
 #: How often the index refused a memory since it was written, and since when and why it is set aside.
 _SET_ASIDE = """
 ALTER TABLE memories ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
@@ -126,7 +131,7 @@ CREATE INDEX memories_set_aside ON memories (tenant, aside_since, id) WHERE asid
 """
 
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
-_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _SET_ASIDE)
+_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ENDED_JOBS, _SET_ASIDE)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 
