@@ -18,8 +18,9 @@ _WORDS = re.compile(r"\w+")
 class FakeEmbedder:
     """Deterministic vectors; equal texts have cosine 1, texts without a common word about 0.
 
-    Set `failure` to have every call raise it, and `refuses` to a function that says whether a text is refused, which
-    is `refusal` for the whole call. `calls` holds the texts and the task of each call.
+    Set `failure` to have every call raise it, `meanwhile` to let something happen during every call, and `refuses` to a
+    function that says whether a text is refused, which is `refusal` for the whole call. `calls` holds the texts and the
+    task of each call.
     """
 
     def __init__(self, dimensions: int = 64) -> None:
@@ -27,6 +28,7 @@ class FakeEmbedder:
         self.failure: DependencyError | None = None
         self.refuses: Callable[[str], bool] = lambda _text: False
         self.refusal: DependencyError = ProviderRequestError("the embedder answered with status 400", status=400)
+        self.meanwhile: Callable[[], None] = lambda: None
         self.calls: list[tuple[tuple[str, ...], EmbeddingTask]] = []
         self.closed = False
 
@@ -35,6 +37,7 @@ class FakeEmbedder:
         self.ping()
         if any(map(self.refuses, texts)):
             raise self.refusal
+        self.meanwhile()
         return [self._vector(text) for text in texts]
 
     def ping(self) -> None:
