@@ -12,6 +12,7 @@ import pytest
 from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema
 from forgetless.adapters.ledger_dynamodb import totals as counters
 from forgetless.adapters.ledger_dynamodb.attribute_values import from_wire, to_wire
+from forgetless.adapters.ledger_dynamodb.totals_migration import keep_totals
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.adapters.ledger_sqlite import totals as rows
 from forgetless.domain.errors import InvalidRequestError, LedgerError
@@ -252,7 +253,7 @@ class TestCounters:
                 with pytest.raises(LedgerError, match="migrate"):
                     other.ping()
                 assert other.migrate() == len(schema.MIGRATIONS)
-            schema.MIGRATIONS[0](client)  # it may run again, because it writes absolute numbers
+            keep_totals(client)  # it may run again, because it writes absolute numbers
             with closing(dynamo()) as other:
                 assert other.kept_totals("acme", {}) == Totals(4, 1)
                 assert other.kept_totals("acme", {"user_id": "anna"}) == Totals(4, 1)

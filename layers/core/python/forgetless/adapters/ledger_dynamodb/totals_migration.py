@@ -1,4 +1,4 @@
-"""Migration from version 1 to 2: totals of tenants, and how many of an entity's memories have an expiration date.
+"""Version 2 to 3: totals of tenants, and how many memories of an entity have an expiration date.
 
 It reads every memory once and writes absolute numbers, so it may be interrupted and run again, if nothing else writes.
 """

@@ -39,7 +39,7 @@ ON CONFLICT (tenant, id) DO UPDATE SET
     version = ?3, state = ?4, created_at = ?5, position = ?6, updated_at = ?7,
     user_id = ?8, agent_id = ?9, app_id = ?10, run_id = ?11,
     scope_key = ?12, hash = ?13, extracted = ?14, pending_since = ?15, context_size = ?16, text_id = ?17,
-    expires = ?18
+    expires = ?18, refusals = 0, aside_since = NULL, aside_reason = NULL
 """
 
 
@@ -124,7 +124,8 @@ def drop_context(db: sqlite3.Connection, memory: Memory, refs: frozenset[Message
     link_context(db, memory)
     key = (to_blob(memory.scope.tenant), to_blob(memory.id))
     db.execute(
-        "UPDATE memories SET context_size = ?, pending_since = coalesce(pending_since, ?) WHERE tenant = ? AND id = ?",
+        "UPDATE memories SET context_size = ?, pending_since = coalesce(pending_since, ?),"
+        " refusals = 0, aside_since = NULL, aside_reason = NULL WHERE tenant = ? AND id = ?",
         (len(memory.context), at, *key),
     )
     (text_id,) = db.execute("SELECT text_id FROM memories WHERE tenant = ? AND id = ?", key).fetchone()

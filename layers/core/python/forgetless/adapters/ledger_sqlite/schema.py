@@ -122,6 +122,14 @@ _ENDED_JOBS = """
 CREATE INDEX jobs_ended ON jobs (state, updated_at) WHERE state IN ('SUCCEEDED', 'FAILED')
 """
 
+#: How often the index refused a memory since it was written, and since when and why it is set aside.
+_SET_ASIDE = """
+ALTER TABLE memories ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE memories ADD COLUMN aside_since TEXT;
+ALTER TABLE memories ADD COLUMN aside_reason TEXT;
+CREATE INDEX memories_set_aside ON memories (tenant, aside_since, id) WHERE aside_since IS NOT NULL
+"""
+
 #: Kept totals of each tenant (with the kind `tenant`) and of each user, agent, app and run, for the live memories.
 #: The column `expires` says whether a memory has an expiration date.
 _TOTALS = """
@@ -157,7 +165,7 @@ CREATE INDEX page_ends_by_expiry ON page_ends (expires_at)
 """
 
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
-_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ENDED_JOBS, _TOTALS, _PAGE_ENDS)
+_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ENDED_JOBS, _SET_ASIDE, _TOTALS, _PAGE_ENDS)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 

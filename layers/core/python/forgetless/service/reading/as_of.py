@@ -24,8 +24,8 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import IndexRow
 from forgetless.ports.request_ledger import RequestLedger
+from forgetless.service.pages import MOST_READ, Pager, Source, chunk_of
 from forgetless.service.reading.lists import page_ask, rows_of
-from forgetless.service.reading.pages import MOST_READ, Pager, Source, chunk_of
 from forgetless.service.reading.search import passes, score_details, unexpired
 from forgetless.service.requests import PageOf, PageRequest, ScoredMemory, SearchRequest
 from forgetless.service.writing.indexer import Indexer

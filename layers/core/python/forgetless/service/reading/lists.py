@@ -15,7 +15,7 @@ from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import ENTITY_KINDS, Entity, EntityCounts, RequestLedger
-from forgetless.service.reading.pages import MOST_READ, PageAsk, Pager, Source, all_rows, chunk_of, itself
+from forgetless.service.pages import MOST_READ, PageAsk, Pager, Source, all_rows, chunk_of, itself
 from forgetless.service.reading.search import unexpired
 from forgetless.service.requests import Count, HistoryItem, PageOf, PageRequest
 

@@ -21,7 +21,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.webhooks import WebhookSender
 from forgetless.service.document_change import change_document
-from forgetless.service.reading.pages import PageAsk, Pager, Source, all_rows, chunk_of, itself
+from forgetless.service.pages import PageAsk, Pager, Source, all_rows, chunk_of, itself
 
 __all__ = ["DeliveryReport", "DeliveryService"]
 
