@@ -122,8 +122,13 @@ _ENDED_JOBS = """
 CREATE INDEX jobs_ended ON jobs (state, updated_at) WHERE state IN ('SUCCEEDED', 'FAILED')
 """
 
+#: What upkeep has begun and must finish (see compaction.py).
+_UPKEEP = """
+CREATE TABLE upkeep (name TEXT PRIMARY KEY) WITHOUT ROWID
+"""
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
-_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ENDED_JOBS)
+_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ENDED_JOBS, _UPKEEP)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 
