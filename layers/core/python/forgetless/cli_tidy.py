@@ -17,7 +17,7 @@ __all__ = ["add_tidy_command"]
 
 OK = 0
 #: While a larger file is written anew, writers of a running service may wait longer than they are willing to.
-MOST_BYTES_BESIDE_A_SERVICE = 512 * 1024 * 1024
+MOST_BYTES_BESIDE_A_SERVICE = 128 * 1024 * 1024
 
 
 def add_tidy_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -63,6 +63,6 @@ def _check(place: Path, *, anyway: bool) -> None:
             pass
     except LedgerError:
         raise InvalidRequestError(
-            f"{place} is larger than {MOST_BYTES_BESIDE_A_SERVICE // 1024**2} MB and in use: writers would wait until it "
-            "has been written anew. Stop the service first (make down), or give --anyway"
+            f"{place} is larger than {MOST_BYTES_BESIDE_A_SERVICE // 1024**2} MB and in use: writers would wait until "
+            "it has been written anew. Stop the service first (make down), or give --anyway"
         ) from None

@@ -62,7 +62,7 @@ Tell = Callable[[int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """How many rows a compaction removed or changed, and the bytes of the store's file before and after (0: no file)."""
+    """How many rows a compaction removed or changed, and the bytes of the store's file before and after (0: none)."""
 
     rows: int
     bytes_before: int = 0
