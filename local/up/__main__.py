@@ -20,6 +20,7 @@ _HELP = {
     "status": "show which parts run and whether the service answers",
     "check": "check whether ledger and index are sound and fit each other",
     "reindex": "rebuild the index of the running service from the ledger",
+    "set-aside": "list the memories that cannot be indexed, or try them again",
     "backup": "copy the ledger; the service may run meanwhile",
     "restore": "replace the ledger by a copy, while the service is stopped",
     "tidy": "give back the space that the ledger no longer needs; the service may run meanwhile",
@@ -59,6 +60,8 @@ def _run(options: argparse.Namespace) -> str | int:
             said = commands.check(settings, os.environ, options.rest)
         case "reindex":
             said = commands.reindex(settings, os.environ, afresh=options.afresh)
+        case "set-aside":
+            said = commands.set_aside(settings, os.environ, retry=options.retry)
         case "backup":
             said = commands.backup(settings, os.environ, options.file, overwrite=options.overwrite)
         case "restore":
@@ -95,6 +98,8 @@ def _add_own(name: str, command: argparse.ArgumentParser) -> None:
             command.add_argument(
                 "--afresh", action="store_true", help="drop all rows first; searches do not find them meanwhile"
             )
+        case "set-aside":
+            command.add_argument("--retry", action="store_true", help="let sweep index all of them again")
         case "backup":
             command.add_argument("file", nargs="?", default="", help="file or folder (default: backups in the state)")
             command.add_argument("--overwrite", action="store_true", help="replace an older copy of this name")
