@@ -30,7 +30,7 @@ from forgetless.domain.errors import (
     QueueError,
 )
 from forgetless.domain.jobs import JobState
-from forgetless.domain.limits import MOST_ATTEMPTS
+from forgetless.domain.limits import BULK_MARGIN_S, MOST_ATTEMPTS
 from forgetless.domain.times import later
 from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.clock import Clock
@@ -44,8 +44,6 @@ _logger = logging.getLogger(__name__)
 #: A message that has not been worked on this long after it should have arrived is assumed to be lost. A worker that
 #: has not recorded its portion this long after its time was over is assumed to be dead.
 LOST_AFTER_S = 120.0
-#: How long a lease outlasts the time of a portion, for the last rows and the record.
-_LEASE_MARGIN_S = 30.0
 #: How long a message waits that found the lease taken. The wait grows, because thousands of jobs of a tenant may wait.
 _TURNS = Backoff(first_s=2.0, longest_s=60.0)
 #: How long a job waits after a portion failed.
@@ -155,7 +153,7 @@ class BulkService:
         if job is None or job.finished or job.version != version:
             return
         now, owner, lane = self._clock.now(), f"bulk-{uuid.uuid4()}", f"bulk {job.lane} {tenant}"
-        if not self._ledger.acquire_lease(lane, owner=owner, now=now, until=later(now, seconds + _LEASE_MARGIN_S)):
+        if not self._ledger.acquire_lease(lane, owner=owner, now=now, until=later(now, seconds + BULK_MARGIN_S)):
             self._send(job, delay_s=_TURNS.wait_s(waits), waits=waits + 1)
             return
         try:
