@@ -14,6 +14,7 @@ from forgetless.adapters.ledger_dynamodb.jobs import JobStore
 from forgetless.adapters.ledger_dynamodb.leases_and_keys import KeyStore, LeaseStore
 from forgetless.adapters.ledger_dynamodb.memories import MemoryStore
 from forgetless.adapters.ledger_dynamodb.messages import MessageStore
+from forgetless.adapters.ledger_dynamodb.ranges import RangeStore
 from forgetless.adapters.ledger_dynamodb.table import Table
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
 
@@ -21,7 +22,15 @@ __all__ = ["DynamoLedger"]
 
 
 class DynamoLedger(
-    MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, InspectionStore
+    MemoryStore,
+    MessageStore,
+    JobStore,
+    LeaseStore,
+    KeyStore,
+    DocumentStore,
+    IdempotencyStore,
+    InspectionStore,
+    RangeStore,
 ):
     """The ledger in the table with this name, which any number of processes can share.
 

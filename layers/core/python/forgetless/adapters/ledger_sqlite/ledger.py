@@ -14,6 +14,7 @@ from forgetless.adapters.ledger_sqlite.jobs import JobStore
 from forgetless.adapters.ledger_sqlite.leases_and_keys import KeyStore, LeaseStore
 from forgetless.adapters.ledger_sqlite.memories import MemoryStore
 from forgetless.adapters.ledger_sqlite.messages import MessageStore
+from forgetless.adapters.ledger_sqlite.ranges import RangeStore
 
 __all__ = ["SqliteLedger"]
 
@@ -24,7 +25,15 @@ _TRIAL_BYTES = 256 * 1024
 
 
 class SqliteLedger(
-    MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, InspectionStore
+    MemoryStore,
+    MessageStore,
+    JobStore,
+    LeaseStore,
+    KeyStore,
+    DocumentStore,
+    IdempotencyStore,
+    InspectionStore,
+    RangeStore,
 ):
     """The ledger in the file at `path`, which several threads and processes can share.
 

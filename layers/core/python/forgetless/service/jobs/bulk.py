@@ -143,17 +143,27 @@ class BulkService:
             if not retry.again():
                 raise ConflictError("The job is being changed all the time; try again.")
 
-    def run(self, tenant: str, job_id: str, version: int, *, seconds: float, waits: int = 0) -> None:
+    def run(
+        self,
+        tenant: str,
+        job_id: str,
+        version: int,
+        *,
+        seconds: float,
+        margin_s: float = BULK_MARGIN_S,
+        waits: int = 0,
+    ) -> None:
         """Do one portion of the job within `seconds`, as the message with this version asks, and send the next message.
 
         Returns without doing anything when the message is no longer current. When another job of the tenant is using
-        the lane, the message is sent again with a delay. Raises LedgerError when the ledger cannot be used.
+        the lane, the message is sent again with a delay. If this process dies, the lease ends `margin_s` later.
+        Raises LedgerError when the ledger cannot be used.
         """
         job = self.job(tenant, job_id)
         if job is None or job.finished or job.version != version:
             return
         now, owner, lane = self._clock.now(), f"bulk-{uuid.uuid4()}", f"bulk {job.lane} {tenant}"
-        if not self._ledger.acquire_lease(lane, owner=owner, now=now, until=later(now, seconds + BULK_MARGIN_S)):
+        if not self._ledger.acquire_lease(lane, owner=owner, now=now, until=later(now, seconds + margin_s)):
             self._send(job, delay_s=_TURNS.wait_s(waits), waits=waits + 1)
             return
         try:
