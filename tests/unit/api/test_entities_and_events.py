@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 
+from forgetless.domain.bulk_jobs import BulkKind
 from tests.unit.api.client import STRANGER, Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.service.world import facts
@@ -86,3 +87,24 @@ def test_another_tenants_event_is_unknown(api: Api) -> None:
     added = api.post("/memories", {"messages": [], "user_id": "a", "infer": False}).json()
     answer = api.get(f"/v1/event/{added['event_id']}/", key=STRANGER)
     assert answer.status_code == 404
+
+
+def test_an_event_shows_how_far_a_bulk_job_is(api: Api) -> None:
+    bulk = api.world.services.bulk
+    job = bulk.start("default", BulkKind.ERASE, {"ids": {"user_id": "bob"}}, total=9)
+    event = api.get(f"/v1/event/{job.id}/").json()
+    assert list(event) == [
+        *("id", "event_type", "status", "payload", "metadata", "results", "created_at", "updated_at"),
+        *("started_at", "completed_at", "latency", "graph_status", "error"),
+    ]
+    assert (event["event_type"], event["status"], event["payload"]) == ("ERASE", "PENDING", {"user_id": "bob"})
+    assert event["metadata"] == {"done": 0, "total": 9, "set_aside": 0}
+    assert api.get(f"/v1/event/{job.id}/", key=STRANGER).status_code == 404
+
+
+def test_a_cancelled_bulk_job_has_failed(api: Api) -> None:
+    bulk = api.world.services.bulk
+    job = bulk.start("default", BulkKind.REINDEX, {})
+    bulk.cancel("default", job.id)
+    event = api.get(f"/v1/event/{job.id}/").json()
+    assert (event["status"], event["error"]) == ("FAILED", "cancelled")
