@@ -142,6 +142,11 @@ def _expire_messages(ledger: Ledger, tenant: str) -> Done:
     return Counter({"removed": ledger.expire_messages(before=at(_one()), limit=2)})
 
 
+def _scrub_erased(ledger: Ledger, tenant: str) -> Done:
+    ledger.scrub_erased()
+    return Counter()
+
+
 def _put_job(ledger: Ledger, tenant: str) -> Done:
     job = a_job(f"j{_one()}", scope=scope_of(tenant), request={"by": random.random()})
     standing = ledger.put_job(job, [])

@@ -102,9 +102,17 @@ def test_an_event_shows_how_far_a_bulk_job_is(api: Api) -> None:
     assert api.get(f"/v1/event/{job.id}/", key=STRANGER).status_code == 404
 
 
-def test_a_cancelled_bulk_job_has_failed(api: Api) -> None:
+def test_a_bulk_job_is_cancelled_by_an_administrator_unless_it_erases(api: Api) -> None:
     bulk = api.world.services.bulk
-    job = bulk.start("default", BulkKind.REINDEX, {})
-    bulk.cancel("default", job.id)
-    event = api.get(f"/v1/event/{job.id}/").json()
-    assert (event["status"], event["error"]) == ("FAILED", "cancelled")
+    job, erasure = (bulk.start("default", kind, {}) for kind in (BulkKind.REINDEX, BulkKind.ERASE))
+    for _ in range(2):
+        event = api.delete(f"/v1/event/{job.id}/").json()
+        assert (event["status"], event["error"]) == ("FAILED", "cancelled")
+    assert api.get(f"/v1/event/{job.id}/").json() == event
+    assert api.delete(f"/v1/event/{erasure.id}/").status_code == 409
+    assert api.get(f"/v1/event/{erasure.id}/").json()["status"] == "PENDING"
+    assert api.delete("/v1/event/unknown/").status_code == 404
+    added = api.post(
+        "/memories", {"messages": [{"role": "user", "content": "x"}], "user_id": "a", "infer": False}
+    ).json()
+    assert api.delete(f"/v1/event/{added['event_id']}/").status_code == 409

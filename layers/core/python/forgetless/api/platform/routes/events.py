@@ -15,7 +15,8 @@ from forgetless.api.platform.pages import envelope
 from forgetless.api.platform.serialize import bulk_event_item, event_item
 from forgetless.api.platform.wire import MAX_PAGE_SIZE
 from forgetless.api.routing import Route
-from forgetless.domain.errors import NotFoundError
+from forgetless.domain.errors import ConflictError, NotFoundError
+from forgetless.domain.keys import Role
 
 __all__ = ["ROUTES"]
 
@@ -51,4 +52,16 @@ def list_events(
     return json_response(envelope(request, items, count=count, number=page, size=page_size))
 
 
-ROUTES = (Route("GET", "/v1/events/", list_events), Route("GET", "/v1/event/{event_id}/", get_event))
+def cancel_event(caller: CurrentCaller, event_id: str) -> Response:
+    """End a bulk job (administrators). What it has done stays done. An erasure and an add cannot be cancelled."""
+    services = caller.services
+    if services.reads.job(caller.tenant, event_id) is not None:
+        raise ConflictError("An add cannot be cancelled; delete its memories instead.")
+    return json_response(bulk_event_item(services.bulk.cancel(caller.tenant, event_id)))
+
+
+ROUTES = (
+    Route("GET", "/v1/events/", list_events),
+    Route("GET", "/v1/event/{event_id}/", get_event),
+    Route("DELETE", "/v1/event/{event_id}/", cancel_event, needs=Role.ADMIN),
+)
