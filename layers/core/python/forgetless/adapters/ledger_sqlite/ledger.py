@@ -8,6 +8,7 @@ from pathlib import Path
 from forgetless.adapters.ledger_sqlite import backup
 from forgetless.adapters.ledger_sqlite.connections import Connections
 from forgetless.adapters.ledger_sqlite.documents import DocumentStore
+from forgetless.adapters.ledger_sqlite.expiry import ExpiryStore
 from forgetless.adapters.ledger_sqlite.idempotency_records import IdempotencyStore
 from forgetless.adapters.ledger_sqlite.inspection import InspectionStore
 from forgetless.adapters.ledger_sqlite.jobs import JobStore
@@ -34,6 +35,7 @@ class SqliteLedger(
     IdempotencyStore,
     InspectionStore,
     RangeStore,
+    ExpiryStore,
 ):
     """The ledger in the file at `path`, which several threads and processes can share.
 
