@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -156,9 +156,12 @@ def test_a_row_that_the_embedder_refuses_is_set_aside_and_all_others_are_indexed
     assert done is not None
     assert (done.state, done.done, done.set_aside) == (JobState.SUCCEEDED, 10, 1)
     assert world.index.count() == 9
-    (told,) = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert told.__dict__["reason"] == "the embedder: 413"
+    (told,) = [record for record in caplog.records if record.message == "a memory cannot be indexed"]
+    assert "the embedder: 413" in told.__dict__["reason"]
     assert "poison" not in str(told.__dict__)
+    assert [memory.text for memory in world.ledger.unindexed(before="9999", limit=9)] == ["poison"]
+    world.services.sweep.index_pending()
+    assert [one.reason for one in world.ledger.set_aside("default", limit=9)] == [told.__dict__["reason"]]
 
 
 @pytest.mark.parametrize(
@@ -200,18 +203,3 @@ def test_an_error_that_is_not_the_rows_fault_holds_the_job_and_keeps_what_was_do
 def test_a_range_that_does_not_exist_ends_the_job_at_once(world: World, number: object) -> None:
     with pytest.raises(InvalidRequestError, match="0 to 3"):
         reindex_job._first_range(world.services.bulk.start("default", BulkKind.REINDEX, {"range": number}))
-
-
-def test_halving_calls_grow_with_the_faults_and_not_with_the_rows() -> None:
-    memories = list(range(128))
-    calls: list[int] = []
-
-    def work(portion: Sequence[int]) -> None:
-        calls.append(len(portion))
-        if 77 in portion:
-            raise ProviderRequestError("refused", status=400)
-
-    refused: list[int] = []
-    note: Callable[[int, str], None] = lambda memory, _reason: refused.append(memory)  # noqa: E731
-    assert reindex_job.in_halves(memories, work, note) == 1  # type: ignore[arg-type]
-    assert (refused, len(calls)) == ([77], 15)

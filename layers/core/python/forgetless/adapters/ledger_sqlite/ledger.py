@@ -16,6 +16,7 @@ from forgetless.adapters.ledger_sqlite.leases_and_keys import KeyStore, LeaseSto
 from forgetless.adapters.ledger_sqlite.memories import MemoryStore
 from forgetless.adapters.ledger_sqlite.messages import MessageStore
 from forgetless.adapters.ledger_sqlite.ranges import RangeStore
+from forgetless.adapters.ledger_sqlite.set_aside import RefusalStore
 
 __all__ = ["SqliteLedger"]
 
@@ -36,6 +37,7 @@ class SqliteLedger(
     InspectionStore,
     RangeStore,
     ExpiryStore,
+    RefusalStore,
 ):
     """The ledger in the file at `path`, which several threads and processes can share.
 

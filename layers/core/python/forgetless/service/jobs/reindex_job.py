@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-
 from forgetless.domain.bulk_jobs import MOST_RANGES, BulkJob, Progress
-from forgetless.domain.errors import DependencyError, InvalidRequestError, ProviderRequestError
-from forgetless.domain.memory import Memory
+from forgetless.domain.errors import DependencyError, InvalidRequestError
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Maintenance
 from forgetless.service.jobs.reindex import Reindexer
 
-__all__ = ["PAGE", "ReindexWork", "in_halves"]
-
-_logger = logging.getLogger(__name__)
+__all__ = ["PAGE", "ReindexWork"]
 
 #: How many memories are read, embedded and written at once.
 PAGE = 100
@@ -26,7 +20,7 @@ class ReindexWork:
     """The portions of a reindex. `request["range"]` is the number of a range of the tenant; without it, all are done.
 
     The cursor holds the range and the place in it. A memory that is added or changed meanwhile is indexed by its
-    writer, so the job need not come back to it.
+    writer, so the job need not come back to it. What embedder or index refuse is left out and noted (see Reindexer).
     """
 
     def __init__(self, *, ledger: Maintenance, reindexer: Reindexer, clock: Clock) -> None:
@@ -52,39 +46,13 @@ class ReindexWork:
         assert now.cursor is not None
         number, after = int(now.cursor["range"]), now.cursor["after"]
         page = self._ledger.list_range(job.tenant, number, limit=PAGE, cursor=after)
-        refused = in_halves(page.items, self._reindexer.refresh, self._note)
+        refused = self._reindexer.refresh(page.items).refused
         last = number == MOST_RANGES - 1 or "range" in job.request
         cursor = {"range": number, "after": page.cursor}
         if page.cursor is None:
             cursor = {"range": number + 1, "after": None}
         ended = page.cursor is None and last
         return Progress(None if ended else cursor, now.done + len(page.items), now.total, now.set_aside + refused)
-
-    def _note(self, memory: Memory, reason: str) -> None:
-        more = {"memory_id": memory.id, "tenant": memory.scope.tenant, "reason": reason}
-        _logger.error("a memory was set aside: it cannot be indexed", extra=more)
-
-
-def in_halves(
-    memories: Sequence[Memory], work: Callable[[Sequence[Memory]], object], note: Callable[[Memory, str], None]
-) -> int:
-    """Do `work` on all memories but those that it refuses, which are passed to `note`; returns how many it refused.
-
-    Memories that are refused together are halved until the one at fault is found.
-    """
-    if not memories:
-        return 0
-    try:
-        work(memories)
-    except ProviderRequestError as error:
-        if not error.blames_input:
-            raise
-        if len(memories) == 1:
-            note(memories[0], error.message)
-            return 1
-        middle = len(memories) // 2
-        return in_halves(memories[:middle], work, note) + in_halves(memories[middle:], work, note)
-    return 0
 
 
 def _first_range(job: BulkJob) -> int:
