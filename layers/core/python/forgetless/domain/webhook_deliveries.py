@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 from forgetless.domain.documents import Document
@@ -57,6 +58,17 @@ class Summary:
     kind: EventKind
     scope: Mapping[str, str]
     count: int
+
+    @classmethod
+    def of(cls, kind: EventKind, memories: Sequence[Memory]) -> Summary:
+        """The summary of an event of this kind for each of the memories, of which there must be at least one."""
+        found = [cls(kind, memory.scope.ids(), 1) for memory in memories]
+        return reduce(Summary.plus, found)
+
+    def plus(self, other: Summary) -> Summary:
+        """The summary of the events of both."""
+        common = dict(self.scope.items() & other.scope.items())
+        return replace(self, scope=common, count=self.count + other.count)
 
 
 @dataclass(frozen=True, slots=True)

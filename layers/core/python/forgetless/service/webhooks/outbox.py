@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from forgetless.domain.limits import MOST_ANNOUNCED
 from forgetless.domain.memory import Event, EventKind
-from forgetless.domain.scope import SCOPE_IDS
 from forgetless.domain.webhook_deliveries import Delivery, EventRef, Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import DocumentStore
@@ -40,7 +39,7 @@ class WebhookOutbox:
         tenant = events[0].memory.scope.tenant
         erased = [event for event in events if event.kind is EventKind.DELETE]
         if len(erased) > MOST_ANNOUNCED:
-            self.record_summary(tenant, Summary(EventKind.DELETE, _common_ids(erased), len(erased)))
+            self.record_summary(tenant, Summary.of(EventKind.DELETE, [event.memory for event in erased]))
             events = [event for event in events if event.kind is not EventKind.DELETE]
         for webhook in self.webhooks.of(tenant):
             wanted = tuple(_ref(event) for event in events if webhook.wants(event.kind))
@@ -50,7 +49,7 @@ class WebhookOutbox:
     def record_summary(self, tenant: str, summary: Summary) -> None:
         """Record one delivery that stands for many events of one kind, such as those of an erased scope or an import.
 
-        Record it when the events are certain: nothing is looked up when it is sent.
+        Nothing is looked up when it is sent, so record it only when the events are certain to happen or have happened.
         """
         for webhook in self.webhooks.of(tenant):
             if webhook.wants(summary.kind):
@@ -64,13 +63,3 @@ class WebhookOutbox:
 
 def _ref(event: Event) -> EventRef:
     return EventRef(event.memory.id, event.memory.version, event.memory.event_id)
-
-
-def _common_ids(events: Sequence[Event]) -> dict[str, str]:
-    """The ids that the scopes of all events have."""
-    scopes = [event.memory.scope.ids() for event in events]
-    return {
-        name: scopes[0][name]
-        for name in SCOPE_IDS
-        if name in scopes[0] and all(scope.get(name) == scopes[0][name] for scope in scopes)
-    }
