@@ -80,7 +80,7 @@ class Services(RequestServices):
         self.ingest = IngestService(ledger=ledger, clock=clock, inference=self._inference, queue=ports.queue)
         reindexer = Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, clock=clock)
         works = {BulkKind.REINDEX: ReindexWork(ledger=ledger, reindexer=reindexer, clock=clock)}
-        self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock, works=works)
+        self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock, works=works, retention=retention)
         self.reindex_all = ReindexAll(ledger=ledger, bulk=self.bulk, clock=clock)
         self.sweep = SweepService(
             ledger=ledger,
