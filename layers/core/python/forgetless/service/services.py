@@ -80,7 +80,7 @@ class Services(RequestServices):
             queue=ports.queue,
             bulk=self.bulk,
             clock=clock,
-            retention=RetentionService(ledger=ledger, clock=clock, retention=retention or Retention()),
+            retention=RetentionService(ledger=ledger, bulk=self.bulk, clock=clock, retention=retention or Retention()),
             rebuilds=rebuilds_lost_index,
         )
         self.bulk_worker = BulkWorker(ledger=ledger, bulk=self.bulk, clock=clock)

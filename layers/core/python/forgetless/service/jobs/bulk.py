@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from forgetless.domain.backoff import Backoff
-from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob, BulkKind, Progress
+from forgetless.domain.bulk_jobs import BULK_JOB, KEPT_S, BulkJob, BulkKind, Progress
 from forgetless.domain.errors import (
     ConflictError,
     DependencyError,
@@ -168,13 +168,22 @@ class BulkService:
     def send_again(self, job: BulkJob) -> bool:
         """Send the message of a job that is due; False if somebody has moved the job in the meantime.
 
-        The new message has a new version, so that the one before is dropped if it arrives after all.
+        The new message has a new version, so that the one before is dropped if it arrives after all. Of a job that has
+        ended long ago, the record is removed.
         """
+        if self.forget(job):
+            return False
         renewed = self._put(job, due_at=self._due(self._clock.now()))
         if renewed is None or self._queue is None:
             return False
         self._queue.send(renewed)
         return True
+
+    def forget(self, job: BulkJob) -> bool:
+        """Remove the record of a due job if it has ended; False if it has not."""
+        if job.finished:
+            self._ledger.delete_document(job.tenant, BULK_JOB, job.id)
+        return job.finished
 
     def _portion(self, job: BulkJob, seconds: float) -> BulkJob | None:
         """Claim the job, do a portion and record the progress; None if somebody else has moved the job."""
@@ -221,7 +230,8 @@ class BulkService:
 
     def _ended(self, job: BulkJob, state: JobState, *, error: str | None = None, **changes: Any) -> BulkJob | None:
         now = self._clock.now()
-        return self._put(job, state=state, error=error, cursor=None, completed_at=now, due_at=None, **changes)
+        removed_at = later(now, KEPT_S[state])
+        return self._put(job, state=state, error=error, cursor=None, completed_at=now, due_at=removed_at, **changes)
 
     def _put(self, job: BulkJob, **changes: Any) -> BulkJob | None:
         """Store the next version of the job; None if somebody else was first."""

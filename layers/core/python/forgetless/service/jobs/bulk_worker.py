@@ -36,6 +36,8 @@ class BulkWorker:
         moved = False
         for document in self._ledger.due_documents(BULK_JOB, now=self._clock.now(), limit=_JOBS):
             job = BulkJob.of(document)
+            if self._bulk.forget(job):
+                continue
             self._bulk.run(job.tenant, job.id, job.version, seconds=PORTION_S)
             now = self._bulk.job(job.tenant, job.id)
             moved = moved or (now is not None and now.version != job.version)
