@@ -265,7 +265,9 @@ def test_records_of_ended_bulk_jobs_and_of_exports_are_removed(world: World) -> 
 
 
 def test_deliveries_that_nobody_sends_do_not_pile_up(world: World) -> None:
-    world.services.webhooks.create("default", "https://example.com/hook", "hook", ["memory_add"])
+    world.services.webhooks.create(
+        "default", "default", name="hook", url="https://example.com/hook", event_types=["memory_add"], is_active=True
+    )
     world.say("one")
     assert len(world.ledger.documents("default", DELIVERY, limit=9)[0]) == 1
     world.clock.advance(6 * DAY_S)

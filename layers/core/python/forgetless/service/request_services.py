@@ -7,7 +7,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.limits import RequestLimits
 from forgetless.domain.moments import Moment
 from forgetless.ports.bulk_queue import BulkQueue
@@ -18,8 +17,7 @@ from forgetless.ports.llm import Llm
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.access.idempotency import IdempotencyService
-from forgetless.service.jobs.bulk import BulkService, PortionWork
-from forgetless.service.jobs.expired_memories import ExpiredMemories
+from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.projects.settings import ProjectService
 from forgetless.service.reading.as_of import AsOfService
@@ -88,9 +86,7 @@ class RequestServices:
         self.webhooks = WebhookService(ledger=ledger, clock=clock)
         self.exports = ExportService(ledger=ledger, reads=self.reads, llm=ports.llm, clock=clock)
         self.idempotency = IdempotencyService(ledger=ledger, clock=clock)
-        expired = ExpiredMemories(ledger=ledger, changes=self.changes, clock=clock)
-        works: dict[BulkKind, PortionWork] = {BulkKind.RETENTION: expired}
-        self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock, works=works)
+        self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock)
         self.instructions = InstructionService(llm=ports.llm, clock=clock)
 
     def at(self, moment: Moment | None) -> View:

@@ -73,7 +73,7 @@ class RetentionService:
         )
 
     def expire_records(self) -> int:
-        """Remove records that ended by themselves: answers of Idempotency-Keys, leases, and the documents of `_ENDING`."""
+        """Remove records that ended by themselves: answers of Idempotency-Keys, leases, documents of `_ENDING`."""
         before = later(self._clock.now(), -_RECORDS_S)
         count = self._in_portions(lambda limit: self._ledger.expire_records(before=before, limit=limit))
         return count + sum(self._in_portions(partial(self._remove_due, kind, late)) for kind, late in _ENDING.items())
