@@ -13,12 +13,9 @@ from typing import Any
 
 from forgetless.domain.documents import Document
 from forgetless.domain.jobs import JobState
-from forgetless.domain.retention import DAY_S
 
-__all__ = ["BULK_JOB", "KEPT_S", "MOST_RANGES", "BulkJob", "BulkKind", "Progress"]
+__all__ = ["BULK_JOB", "MOST_RANGES", "BulkJob", "BulkKind", "Progress"]
 
-#: Seconds for which the record of a job is kept after its end, by the state in which it ended.
-KEPT_S = {JobState.SUCCEEDED: 30 * DAY_S, JobState.FAILED: 180 * DAY_S}
 #: The kind of the documents that hold bulk jobs.
 BULK_JOB = "bulk-job"
 #: The largest number of ranges of a tenant that a reindex works on side by side.
@@ -79,7 +76,7 @@ class BulkJob:
     failures: int = 0
     started_at: str | None = None
     completed_at: str | None = None
-    #: When sweep (or, without a queue, the worker) takes it up; after the job's end, when its record is removed.
+    #: When sweep (or, without a queue, the worker) takes it up, or removes it if it has ended; None: never.
     due_at: str | None = None
 
     @property

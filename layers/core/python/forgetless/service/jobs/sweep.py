@@ -155,8 +155,14 @@ class SweepService:
             return 0
         return self._in_portions(
             lambda now: self._ledger.due_documents(BULK_JOB, now=now, limit=PORTION),
-            lambda due: sum(self._bulk.send_again(BulkJob.of(document)) for document in due),
+            lambda due: sum(self._again(BulkJob.of(document)) for document in due),
         )
+
+    def _again(self, job: BulkJob) -> bool:
+        if not job.finished:
+            return self._bulk.send_again(job)
+        self._bulk.remove(job)
+        return False
 
     def _bring_back(self, job: Job) -> bool:
         """Send a stuck job to the queue again, or give it up if too many workers have failed to finish it."""
