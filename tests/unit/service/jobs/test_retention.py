@@ -10,6 +10,7 @@ import pytest
 
 from forgetless.domain.bulk_jobs import BulkKind, Progress
 from forgetless.domain.documents import Document
+from forgetless.domain.errors import ConflictError, NotFoundError
 from forgetless.domain.export_lines import parse_line
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.retention import DAY_S, Retention
@@ -18,7 +19,7 @@ from forgetless.domain.scope import Scope
 from forgetless.domain.webhook_deliveries import DELIVERY
 from forgetless.service.jobs import expired_memories, retention
 from forgetless.service.jobs.expired_memories import BEFORE, ExpiredMemories
-from forgetless.service.jobs.retention import RetentionService
+from forgetless.service.jobs.retention import RetentionService, dismiss
 from forgetless.service.requests import UpdateRequest
 from forgetless.service.transfer.event_import import EventImport
 from tests.unit.service.world import ALICE, World, facts
@@ -96,6 +97,24 @@ def test_a_sweep_removes_in_bounded_portions_and_without_end_dates_nothing(
     monkeypatch.setattr(world.ledger, "expire_jobs", counting)
     assert world.services.sweep.sweep().expired_jobs == 7
     assert limits == [3, 3, 1]
+
+
+@pytest.mark.parametrize("kept_s", [180 * DAY_S, None])
+def test_a_failed_job_that_is_dismissed_is_removed_by_the_next_sweep(new_world: NewWorld, kept_s: float | None) -> None:
+    world = new_world(lambda _messages: facts("x"))
+    world.say("one")
+    never_stored = failed(world)
+    (stored,) = [job for job in jobs(world) if job.state is JobState.SUCCEEDED]
+    with pytest.raises(ConflictError, match="SUCCEEDED"):
+        dismiss(world.ledger, "default", stored.id)
+    with pytest.raises(NotFoundError):
+        dismiss(world.ledger, "other", never_stored.id)
+    service = service_of(world, Retention(failed_jobs_s=kept_s))
+    assert service.expire_jobs() == 0
+    dismiss(world.ledger, "default", never_stored.id)
+    assert service.expire_jobs() == 1
+    assert jobs(world) == [stored]
+    assert world.ledger.job_messages("default", never_stored.id) == []
 
 
 def test_messages_expire_where_a_retention_is_set(world: World) -> None:
