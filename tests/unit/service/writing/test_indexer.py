@@ -80,7 +80,7 @@ def test_a_writer_that_dies_before_it_removes_an_outdated_row_leaves_none_for_ev
         raise Killed
 
     def change() -> None:
-        (memory,) = world.services.reads.list("default", {}, limit=1)
+        (memory,) = newest(world.services, {}, limit=1)
         world.services.changes.update(UpdateRequest("default", memory.id, text="I ride a bicycle"))
         world.index.drop = killed  # type: ignore[method-assign, assignment]
 

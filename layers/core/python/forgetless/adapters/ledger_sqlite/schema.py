@@ -135,6 +135,12 @@ ALTER TABLE memories ADD COLUMN aside_reason TEXT;
 CREATE INDEX memories_set_aside ON memories (tenant, aside_since, id) WHERE aside_since IS NOT NULL
 """
 
+#: Stored exports end after 30 days; those of earlier versions had no end.
+_EXPORTS_END = """
+UPDATE documents SET due_at = strftime('%Y-%m-%dT%H:%M:%S.000000+00:00', created_at, '+30 days')
+WHERE kind = 'export' AND due_at IS NULL
+"""
+
 #: Kept totals of each tenant (with the kind `tenant`) and of each user, agent, app and run, for the live memories.
 #: The column `expires` says whether a memory has an expiration date.
 _TOTALS = """
@@ -178,6 +184,7 @@ _MIGRATIONS = (
     _ENDED_JOBS,
     _SET_ASIDE,
     _UPKEEP,
+    _EXPORTS_END,
     _TOTALS,
     _PAGE_ENDS,
 )
