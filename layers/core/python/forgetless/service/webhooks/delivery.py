@@ -94,7 +94,7 @@ class DeliveryService:
         limit: int,
         cursor: str | None = None,
         weigh: Callable[[Delivery], float] | None = None,
-    ) -> tuple[Sequence[Delivery], str | None]:
+    ) -> tuple[list[Delivery], str | None]:
         """The webhook's deliveries of the last days, newest first, and the next cursor.
 
         There may be fewer than `limit`, although more follow, if there are very many to other webhooks.
@@ -111,7 +111,7 @@ class DeliveryService:
 
         ask = PageAsk(tenant, (), limit, None, cursor)
         found = self._pager.page(ask, Source(rows, itself, counts=False, weigh=weigh))
-        return found.items, found.cursor
+        return list(found.items), found.cursor
 
     def _one_webhook(self, documents: Sequence[Document], end: float) -> list[str]:
         """Send the deliveries of one webhook in order; after a failure, the rest wait as long as the failed one."""
