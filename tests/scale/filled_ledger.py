@@ -18,7 +18,7 @@ from forgetless.domain.keys import ApiKey, Role, key_hash
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
 from forgetless.domain.scope import Scope
 from forgetless.domain.times import later
-from forgetless.domain.webhook_deliveries import DELIVERY, Delivery, EventRef
+from forgetless.domain.webhook_deliveries import Delivery, EventRef
 from forgetless.domain.webhooks import Webhook, to_document
 from forgetless.ports.index import IndexRow
 from forgetless.ports.ledger import Ledger

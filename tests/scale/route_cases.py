@@ -68,7 +68,10 @@ _SELFHOSTED: Mapping[str, Sequence[Ask]] = {
         Ask("/memories", {"messages": _CALL, "infer": False, **_ALICE}, "twenty verbatim"),
         Ask("/memories", {"messages": _SAID, **_ALICE}, "facts"),
         Ask(
-            "/memories", {"messages": _SAID, "infer": False, **_ALICE}, "a repeat's key", headers={"Idempotency-Key": "1"}
+            "/memories",
+            {"messages": _SAID, "infer": False, **_ALICE},
+            "a repeat's key",
+            headers={"Idempotency-Key": "1"},
         ),
     ),
     "GET /memories": (
@@ -169,9 +172,7 @@ _PLATFORM: Mapping[str, Sequence[Ask]] = {
         }.items()
     },
     "GET /api/v1/webhooks/projects/{project}/": (Ask("/api/v1/webhooks/projects/<project>/"),),
-    "POST /api/v1/webhooks/projects/{project}/": (
-        Ask("/api/v1/webhooks/projects/<project>/", _HOOK, statuses=(201,)),
-    ),
+    "POST /api/v1/webhooks/projects/{project}/": (Ask("/api/v1/webhooks/projects/<project>/", _HOOK, statuses=(201,)),),
     "PUT /api/v1/webhooks/{webhook_id}/": (Ask("/api/v1/webhooks/<hook>/", {"name": "renamed"}),),
     "DELETE /api/v1/webhooks/{webhook_id}/": (Ask("/api/v1/webhooks/<hook>/", destroys=True),),
     "GET /v2/entities/user/{entity_id:path}/profile/": (Ask("/v2/entities/user/alice/profile/"),),
@@ -209,7 +210,11 @@ _PLATFORM: Mapping[str, Sequence[Ask]] = {
         Ask("/v1/memories/?user_id=*&agent_id=helper", name="every user of an agent", destroys=True),
         Ask("/v1/memories/?user_id=*&agent_id=*&app_id=*&run_id=*", name="everything", destroys=True),
         Ask('/v1/memories/?user_id=alice&metadata={"topic":"often"}', name="by a filter", destroys=True),
-        Ask('/v1/memories/?user_id=alice&metadata={"topic":"rare"}', name="by a filter that matches little", destroys=True),
+        Ask(
+            '/v1/memories/?user_id=alice&metadata={"topic":"rare"}',
+            name="by a filter that matches little",
+            destroys=True,
+        ),
     ),
     "GET /v1/memories/{memory_id:path}/history/": (Ask("/v1/memories/<memory>/history/"),),
     "GET /v1/memories/{memory_id:path}/": (Ask("/v1/memories/<memory>/"),),

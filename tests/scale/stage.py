@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
@@ -16,23 +16,22 @@ from fastapi.testclient import TestClient
 from mcp import Client
 
 from forgetless.api.app import create_app
+from forgetless.domain.errors import ForgetlessError
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.projects.settings import organization_id, project_id
 from forgetless.service.services import Ports, Services
+from tests.fakes.bulk_queue import MemoryBulkQueue
 from tests.fakes.clock import FakeClock
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.queue import MemoryQueue
 from tests.scale.counting_sqlite import CountingSqlite
 from tests.scale.filled_ledger import ADMIN, HOOK, NOW, TENANT, Filled, fill_sqlite
-from tests.scale.work import Meter, Work, counted
+from tests.scale.work import Meter, TooMuchWorkError, Work, counted
 from tests.unit.api.mcp_client import connected
 from tests.unit.service.world import facts
 
-__all__ = ["Ask", "Stage", "ToolAsk"]
-
-#: Messages older than this expire, so all of the ledger's do.
-RETENTION_S = 86_400.0
+__all__ = ["Ask", "JobCase", "Stage", "ToolAsk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,14 @@ class ToolAsk:
     arguments: dict[str, Any]
     name: str = ""
     destroys: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobCase:
+    """One job: `prepare` makes what it finds, and `run` gets what `prepare` returned."""
+
+    run: Callable[[Stage, Any], object]
+    prepare: Callable[[Stage], Any] = lambda _: None
 
 
 class _Llm:
@@ -115,9 +122,9 @@ class Stage:
             self._fresh()
         self._spoilt = destroys
 
-    def spoil(self) -> None:
-        """Have the next case get a fresh ledger."""
-        self._spoilt = True
+    def _spoil_if_interrupted(self) -> None:
+        """A connection whose statements were interrupted may be left within a transaction: nobody uses it again."""
+        self._spoilt = self._spoilt or bool(self.meter.exceeded)
 
     def _fresh(self) -> None:
         self.close()
@@ -128,19 +135,20 @@ class Stage:
         self.meter = meter = Meter(self.clock)
         self.ledger: Ledger = CountingSqlite(copy, meter)
         self.index = self._filled.index.copy()
-        self.queue = MemoryQueue(self.clock)
+        self.queue, self.bulk_queue = MemoryQueue(self.clock), MemoryBulkQueue(self.clock)
         self._memories = iter(self._filled.plain)
         self._jobs = iter(self._filled.jobs)
         self.ports = Ports(
-            counted("ledger", self.ledger, meter),
-            counted("index", self.index, meter),
-            counted("embedder", FakeEmbedder(), meter),
-            counted("queue", self.queue, meter),
-            self.clock,
-            counted("llm", _Llm(), meter),
-            counted("webhooks", _Sender(), meter),
+            ledger=counted("ledger", self.ledger, meter),
+            index=counted("index", self.index, meter),
+            embedder=counted("embedder", FakeEmbedder(), meter),
+            queue=counted("queue", self.queue, meter),
+            clock=self.clock,
+            llm=counted("llm", _Llm(), meter),
+            bulk_queue=counted("queue", self.bulk_queue, meter),
+            webhooks=counted("webhooks", _Sender(), meter),
         )
-        self.services = Services(self.ports, message_retention_s=RETENTION_S)
+        self.services = Services(self.ports)
         # The first use of a key is written down, and its next uses find it cached.
         self.client.get("/configure/providers", headers={"X-API-Key": ADMIN})
 
@@ -167,6 +175,7 @@ class Stage:
         self.client.get("/configure/providers", headers={"X-API-Key": asked.key})
         with self.meter.measuring(most) as work:
             answer = self.client.request(method, path, json=body, headers=headers)
+        self._spoil_if_interrupted()
         work["answer bytes"] = len(answer.content)
         return work, answer
 
@@ -181,11 +190,27 @@ class Stage:
 
         return anyio.run(main)
 
+    def run(self, job: JobCase, most: Work | None = None) -> Work:
+        """What one job costs; what must be there before it is not counted."""
+        self.renew(destroys=True)
+        prepared = job.prepare(self)
+        with self.meter.measuring(most) as work:
+            try:
+                job.run(self, prepared)
+            except TooMuchWorkError:
+                pass
+            except ForgetlessError:
+                # An interrupted statement: the counts say by what.
+                if not self.meter.exceeded:
+                    raise
+        return work
+
     async def _called(
         self, client: Client, tool: str, arguments: dict[str, Any], most: Work | None
     ) -> tuple[Work, Any]:
         with self.meter.measuring(most) as work:
             answer = await client.call_tool(tool, arguments)
+        self._spoil_if_interrupted()
         work["answer bytes"] = len(json.dumps(answer.structured_content))
         return work, answer
 

@@ -1,50 +1,50 @@
-"""No route of either dialect costs more calls, rows or bytes because there are more memories."""
+"""No route and no tool costs more calls, rows or bytes because there are more memories."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 
 from forgetless.api.app import all_routes
+from forgetless.api.mcp.tools import TOOLS
+from tests.scale.comparing import cases_of, compare, name_of
+from tests.scale.job_cases import JOB_CASES
 from tests.scale.known_to_grow import KNOWN_TO_GROW
 from tests.scale.route_cases import ROUTE_CASES
-from tests.scale.stage import Ask, Stage
-from tests.scale.work import allowed, growth
+from tests.scale.stage import Ask, Stage, ToolAsk
+from tests.scale.tool_cases import TOOL_CASES
+from tests.scale.work import Work
 
 pytestmark = pytest.mark.xdist_group("scale")
 
-NAMES = [f"{route.method} {route.path}" for route in all_routes()]
+
+def test_every_route_and_every_tool_has_a_case() -> None:
+    routes = sorted(f"{route.method} {route.path}" for route in all_routes())
+    assert sorted(ROUTE_CASES) == routes, "say in tests/scale/route_cases.py what is asked of each route"
+    assert sorted(TOOL_CASES) == sorted(TOOLS), "say in tests/scale/tool_cases.py what is asked of each tool"
 
 
-def name_of(route: str, case: Ask) -> str:
-    return f"{route} ({case.name})" if case.name else route
+def test_what_is_known_to_grow_names_cases() -> None:
+    asked = {
+        name_of(what, case) for table in (ROUTE_CASES, TOOL_CASES) for what, some in table.items() for case in some
+    }
+    assert KNOWN_TO_GROW.keys() <= asked | JOB_CASES.keys()
 
 
-def cases() -> list[Any]:
-    return [
-        pytest.param(route, case, id=name_of(route, case), marks=marks(name_of(route, case)))
-        for route, some in ROUTE_CASES.items()
-        for case in some
-    ]
-
-
-def marks(name: str) -> list[pytest.MarkDecorator]:
-    """A case that is known to grow must fail."""
-    return [pytest.mark.xfail(reason=KNOWN_TO_GROW[name], strict=True)] if name in KNOWN_TO_GROW else []
-
-
-def test_every_route_has_a_case() -> None:
-    assert sorted(ROUTE_CASES) == sorted(NAMES), "say in tests/scale/route_cases.py what is asked of each route"
-
-
-@pytest.mark.parametrize(("route", "case"), cases())
+@pytest.mark.parametrize(("route", "case"), cases_of(ROUTE_CASES))
 def test_a_route_costs_the_same_in_a_larger_ledger(stages: tuple[Stage, Stage], route: str, case: Ask) -> None:
-    small, large = stages
-    method = route.partition(" ")[0]
-    work, answer = small.ask(method, case)
-    assert answer.status_code in case.statuses, answer.text[:500]
-    more, answer = large.ask(method, case, most=allowed(work))
-    grown = growth(work, more)
-    assert not grown, "\n".join([f"{name_of(route, case)} grows with the ledger:", *grown])
-    assert answer.status_code in case.statuses, answer.text[:500]
+    def measure(stage: Stage, most: Work | None) -> Work:
+        work, answer = stage.ask(route.partition(" ")[0], case, most)
+        assert stage.meter.exceeded or answer.status_code in case.statuses, answer.text[:500]
+        return work
+
+    compare(stages, measure)
+
+
+@pytest.mark.parametrize(("tool", "case"), cases_of(TOOL_CASES))
+def test_a_tool_costs_the_same_in_a_larger_ledger(stages: tuple[Stage, Stage], tool: str, case: ToolAsk) -> None:
+    def measure(stage: Stage, most: Work | None) -> Work:
+        work, answer = stage.call(tool, case, most)
+        assert stage.meter.exceeded or not answer.is_error, answer.content
+        return work
+
+    compare(stages, measure)

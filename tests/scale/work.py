@@ -14,7 +14,7 @@ from forgetless.ports.llm import ChatMessage
 from forgetless.ports.request_ledger import MemoryPage
 from tests.fakes.clock import FakeClock
 
-__all__ = ["CALL_S", "Meter", "TooMuchWork", "Work", "allowed", "counted", "growth"]
+__all__ = ["CALL_S", "Meter", "TooMuchWorkError", "Work", "allowed", "counted", "growth"]
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ _MARGINS = {"calls": 2, "items": 20, "statements": 6, "steps": 1000, "bytes": 10
 Work = Counter[str]
 
 
-class TooMuchWork(Exception):
+class TooMuchWorkError(Exception):
     """A request or job has done more than is allowed. It is ended at once, so that a failing test is quick."""
 
 
@@ -49,7 +49,7 @@ class Meter:
 
     @contextmanager
     def measuring(self, most: Mapping[str, int] | None = None) -> Iterator[Work]:
-        """Count what happens meanwhile; `most` ends it by TooMuchWork, or by an interrupted statement."""
+        """Count what happens meanwhile; `most` ends it by TooMuchWorkError, or by an interrupted statement."""
         self._work, self._steps, self.exceeded = Work(), itertools.count(), ""
         self._most = most or {}
         self._most_steps = self._most.get("SQLite steps", float("inf"))
@@ -61,7 +61,7 @@ class Meter:
             self._work["SQLite steps"] = next(self._steps)
 
     def call(self, part: str, method: str, *, items: int) -> None:
-        """Count a call of a port, and what it carries; raises TooMuchWork."""
+        """Count a call of a port, and what it carries; raises TooMuchWorkError."""
         with self._lock:
             self._clock.advance(CALL_S)
         if self.running:
@@ -70,7 +70,7 @@ class Meter:
             self.carry(part, items)
 
     def carry(self, part: str, items: int) -> None:
-        """Count items that a port gives or takes; raises TooMuchWork."""
+        """Count items that a port gives or takes; raises TooMuchWorkError."""
         if self.running:
             self._count(f"{part} characters" if part == "llm" else f"{part} items", items)
 
@@ -93,7 +93,7 @@ class Meter:
             if self._work[name] > self._most.get(name, self._work[name]):
                 self.exceeded = name
         if self.exceeded:
-            raise TooMuchWork(self.exceeded)
+            raise TooMuchWorkError(self.exceeded)
 
 
 def counted(part: str, port: T, meter: Meter) -> T:
