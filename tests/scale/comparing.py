@@ -11,7 +11,11 @@ from tests.scale.known_to_grow import KNOWN_TO_GROW
 from tests.scale.stage import Stage
 from tests.scale.work import Work, allowed, growth
 
-__all__ = ["cases_of", "compare", "name_of"]
+__all__ = ["JOB_MOST", "REQUEST_MOST", "cases_of", "compare", "marks_of", "name_of"]
+
+#: No request, and no run of a job, may cost more than this at any size.
+REQUEST_MOST = Work({"ledger calls": 1_000, "index calls": 300, "SQLite steps": 600_000})
+JOB_MOST = Work({"ledger calls": 5_000, "index calls": 1_000, "SQLite steps": 6_000_000})
 
 
 class _Named(Protocol):
@@ -38,10 +42,11 @@ def marks_of(name: str) -> list[pytest.MarkDecorator]:
     return [pytest.mark.xfail(reason=KNOWN_TO_GROW[name], strict=True)] if name in KNOWN_TO_GROW else []
 
 
-def compare(stages: tuple[Stage, Stage], measure: Callable[[Stage, Work | None], Work]) -> None:
+def compare(stages: tuple[Stage, Stage], measure: Callable[[Stage, Work], Work], most: Work) -> None:
     """Measure in both ledgers; fail if the larger one costs more, and end it as soon as it does."""
     small, large = stages
-    work = measure(small, None)
+    work = measure(small, most)
+    assert not small.meter.exceeded, f"it costs more than {most[small.meter.exceeded]:,} {small.meter.exceeded}"
     more = measure(large, allowed(work))
     grown = growth(work, more)
     assert not grown, "\n".join(["it costs more in a larger ledger:", *grown])

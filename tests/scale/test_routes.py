@@ -6,7 +6,7 @@ import pytest
 
 from forgetless.api.app import all_routes
 from forgetless.api.mcp.tools import TOOLS
-from tests.scale.comparing import cases_of, compare, name_of
+from tests.scale.comparing import REQUEST_MOST, cases_of, compare, name_of
 from tests.scale.job_cases import JOB_CASES
 from tests.scale.known_to_grow import KNOWN_TO_GROW
 from tests.scale.route_cases import ROUTE_CASES
@@ -32,19 +32,19 @@ def test_what_is_known_to_grow_names_cases() -> None:
 
 @pytest.mark.parametrize(("route", "case"), cases_of(ROUTE_CASES))
 def test_a_route_costs_the_same_in_a_larger_ledger(stages: tuple[Stage, Stage], route: str, case: Ask) -> None:
-    def measure(stage: Stage, most: Work | None) -> Work:
+    def measure(stage: Stage, most: Work) -> Work:
         work, answer = stage.ask(route.partition(" ")[0], case, most)
         assert stage.meter.exceeded or answer.status_code in case.statuses, answer.text[:500]
         return work
 
-    compare(stages, measure)
+    compare(stages, measure, REQUEST_MOST)
 
 
 @pytest.mark.parametrize(("tool", "case"), cases_of(TOOL_CASES))
 def test_a_tool_costs_the_same_in_a_larger_ledger(stages: tuple[Stage, Stage], tool: str, case: ToolAsk) -> None:
-    def measure(stage: Stage, most: Work | None) -> Work:
+    def measure(stage: Stage, most: Work) -> Work:
         work, answer = stage.call(tool, case, most)
         assert stage.meter.exceeded or not answer.is_error, answer.content
         return work
 
-    compare(stages, measure)
+    compare(stages, measure, REQUEST_MOST)
