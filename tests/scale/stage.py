@@ -216,19 +216,20 @@ class Stage:
 
     def _named(self, asked: list[Any]) -> list[Any]:
         text = json.dumps(asked)
-        for word, given in (
-            ("<job>", lambda: self.some_jobs(1)[0]),
-            ("<successor>", lambda: self._filled.successor),
-            ("<export>", lambda: self._filled.export),
-            ("<key>", lambda: self._filled.user_key),
-            ("<hook>", lambda: HOOK),
-            ("<organization>", lambda: organization_id(TENANT)),
-            ("<project>", lambda: project_id(TENANT)),
-        ):
+        named: dict[str, Callable[[], str]] = {
+            "<job>": lambda: self.some_jobs(1)[0],
+            "<successor>": lambda: self._filled.successor,
+            "<export>": lambda: self._filled.export,
+            "<key>": lambda: self._filled.user_key,
+            "<hook>": lambda: HOOK,
+            "<organization>": lambda: organization_id(TENANT),
+            "<project>": lambda: project_id(TENANT),
+        }
+        for word, given in named.items():
             if word in text:
                 text = text.replace(word, given())
         parts = text.split("<memory>")
         for memory in self.some_memories(len(parts) - 1):
             parts[:2] = [parts[0] + memory + parts[1]]
-        named: list[Any] = json.loads("<memory>".join(parts))
-        return named
+        found: list[Any] = json.loads(parts[0])
+        return found

@@ -58,7 +58,7 @@ def api(dynamo_server: DynamoServer, tmp_path_factory: pytest.TempPathFactory) -
     world = make_world(
         tmp_path_factory.mktemp("dynamo"),
         lambda _messages: facts(f"Bob grows {next(numbers)} kinds of mint"),
-        ledger=counted("ledger", ledger, meter),  # type: ignore[type-var]
+        ledger=counted("ledger", ledger, meter),
     )
     for tenant, size in SIZES.items():
         put_key(world, f"key of {tenant}", tenant, Role.ADMIN)
