@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from forgetless.domain.limits import CONCURRENT_REQUESTS
+from forgetless.domain.limits import CONCURRENT_REQUESTS, RequestLimits
 from forgetless.domain.retention import Retention
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
@@ -56,13 +56,16 @@ class Services(RequestServices):
         retention: Retention | None = None,
         rebuilds_lost_index: bool = True,
         requests_per_minute: int = 0,
+        limits: RequestLimits | None = None,
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
         self._ports = ports
         self._outbox = WebhookOutbox(ledger=ledger, clock=clock)
         # One more thread for each request that is processed. The threads start when they are first needed.
         self._pool = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="search-words")
-        super().__init__(ports, settings_shown=settings_shown or {}, outbox=self._outbox, pool=self._pool)
+        super().__init__(
+            ports, settings_shown=settings_shown or {}, outbox=self._outbox, pool=self._pool, limits=limits
+        )
         #: By users, the least recently used first. Several threads of the process use it at once.
         self._limited: OrderedDict[tuple[str, ...], RequestServices] = OrderedDict()
         self._limiting = threading.Lock()
@@ -112,4 +115,10 @@ class Services(RequestServices):
             ports.bulk_queue,
         )
         # A limited key may not see webhooks, but its changes are sent to them as well.
-        return RequestServices(limited, settings_shown=self._settings_shown, outbox=self._outbox, pool=self._pool)
+        return RequestServices(
+            limited,
+            settings_shown=self._settings_shown,
+            outbox=self._outbox,
+            pool=self._pool,
+            limits=self.limits,
+        )
