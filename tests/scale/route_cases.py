@@ -179,7 +179,7 @@ _PLATFORM: Mapping[str, Sequence[Ask]] = {
     "POST /v2/profiles/jobs/": (
         Ask("/v2/profiles/jobs/", {"operation": "trigger", "entity_type": "user", "entity_id": "alice"}),
     ),
-    "GET /v2/profiles/jobs/{job_id}/": (Ask("/v2/profiles/jobs/<job>/"),),
+    "GET /v2/profiles/jobs/{job_id}/": (Ask("/v2/profiles/jobs/<job>/", statuses=(404,)),),
     "GET /v2/profiles/settings/": (Ask("/v2/profiles/settings/"),),
     "POST /v2/profiles/settings/": (Ask("/v2/profiles/settings/", {"enabled": True}),),
     "GET /v1/entities/": (

@@ -12,6 +12,7 @@ from tests.scale.known_to_grow import KNOWN_TO_GROW
 from tests.scale.route_cases import ROUTE_CASES
 from tests.scale.stage import Ask, Stage, ToolAsk
 from tests.scale.tool_cases import TOOL_CASES
+from tests.scale.test_dynamodb import CASES as DYNAMODB_CASES
 from tests.scale.work import Work
 
 pytestmark = pytest.mark.xdist_group("scale")
@@ -27,7 +28,8 @@ def test_what_is_known_to_grow_names_cases() -> None:
     asked = {
         name_of(what, case) for table in (ROUTE_CASES, TOOL_CASES) for what, some in table.items() for case in some
     }
-    assert KNOWN_TO_GROW.keys() <= asked | JOB_CASES.keys()
+    over_dynamodb = {f"DynamoDB: {name}" for name in DYNAMODB_CASES}
+    assert KNOWN_TO_GROW.keys() <= asked | JOB_CASES.keys() | over_dynamodb
 
 
 @pytest.mark.parametrize(("route", "case"), cases_of(ROUTE_CASES))
