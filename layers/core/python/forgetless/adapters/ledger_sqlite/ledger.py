@@ -15,6 +15,7 @@ from forgetless.adapters.ledger_sqlite.jobs import JobStore
 from forgetless.adapters.ledger_sqlite.leases_and_keys import KeyStore, LeaseStore
 from forgetless.adapters.ledger_sqlite.memories import MemoryStore
 from forgetless.adapters.ledger_sqlite.messages import MessageStore
+from forgetless.adapters.ledger_sqlite.set_aside import RefusalStore
 
 __all__ = ["SqliteLedger"]
 
@@ -34,6 +35,7 @@ class SqliteLedger(
     IdempotencyStore,
     ExpiryStore,
     InspectionStore,
+    RefusalStore,
 ):
     """The ledger in the file at `path`, which several threads and processes can share.
 
