@@ -15,7 +15,7 @@ __all__ = ["JOB_MOST", "REQUEST_MOST", "cases_of", "compare", "marks_of", "name_
 
 #: No request, and no run of a job, may cost more than this at any size.
 REQUEST_MOST = Work({"ledger calls": 1_000, "index calls": 300, "SQLite steps": 600_000})
-JOB_MOST = Work({"ledger calls": 5_000, "index calls": 1_000, "SQLite steps": 6_000_000})
+JOB_MOST = Work({"ledger calls": 5_000, "index calls": 3_000, "SQLite steps": 6_000_000})
 
 
 class _Named(Protocol):

@@ -35,10 +35,10 @@ TENANT = "default"
 ALICE = Scope(TENANT, user_id="alice", agent_id="helper", app_id="notes", run_id="talk")
 #: Keys: the tenant's administrator, and one that is limited to two other users.
 ADMIN, LIMITED = "key-of-the-administrator", "key-of-two-users"
-#: The time at which the tests begin, long after the last memory.
-NOW = "2026-06-01T00:00:00.000000+00:00"
+#: The time at which the tests begin, days after the last memory.
+NOW = "2026-01-10T00:00:00.000000+00:00"
 _BEGAN = "2026-01-01T00:00:00.000000+00:00"
-_EXPIRED = "2026-05-01"
+_EXPIRED = "2026-01-05"
 HOOK = "3f0e5a52-0c4e-4a7e-9d53-3a8a4f1d7f00"
 
 #: Memories in one transaction.
@@ -48,7 +48,7 @@ _SUPERSEDED, _DELETED, _IS_EXPIRED, _CHANGED = 3, 7, 11, 15
 #: How many memories, the oldest, match a filter that almost nothing matches.
 _RARE = 5
 #: For so many memories there is one other user and one document of each kind, one job, and one other tenant.
-_FEWER, _JOBS, _TENANTS = 10, 4, 25
+_FEWER, _JOBS, _TENANTS = 10, 2, 25
 _VECTOR = (1.0, *[0.0] * 63)
 
 
@@ -84,9 +84,9 @@ def fill(ledger: Ledger, size: int) -> Filled:
     jobs = [_job_id("alice", number) for number in range(size)][-size // _JOBS :]
     for job_id in jobs:
         ledger.append([], completing=_job(job_id))
-    _add(ledger, index, [_first(_other(number, TENANT)) for number in range(size // _FEWER)])
+    _add(ledger, index, [_first(_other(number, TENANT, number * _FEWER)) for number in range(size // _FEWER)])
     for number in range(size // _TENANTS):
-        _add(ledger, index, [_first(_other(number, f"tenant-{number}"))])
+        _add(ledger, index, [_first(_other(number, f"tenant-{number}", number * _TENANTS))])
     plain = [_memory(number).id for number in range(size) if number % 20 in {1, 9, 17} and number >= 100]
     exports = _documents(ledger, plain, size // _FEWER)
     return Filled(
@@ -156,11 +156,11 @@ def _before(number: int) -> Iterator[int]:
     return (one for one in range(max(0, number - 2), number) if one % 20 != _DELETED)
 
 
-def _other(number: int, tenant: str) -> Memory:
-    """A memory of somebody else, with a user, an agent, an app and a run of its own."""
+def _other(number: int, tenant: str, place: int) -> Memory:
+    """A memory of somebody else, with a user, an agent, an app and a run of its own; `place` says how old it is."""
     names = {f"{kind}_id": f"{kind}-{number}" for kind in ("user", "agent", "app", "run")}
     job_id = _job_id(f"other of {tenant}", number)
-    one = _memory(number)
+    one = _memory(place)
     return replace(
         one,
         id=memory_id(job_id, 0),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from collections.abc import Mapping
 
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message, MessageRef
+from forgetless.domain.retention import DAY_S, Retention
 from forgetless.domain.times import later
 from forgetless.domain.webhook_deliveries import Delivery, EventRef
 from forgetless.service.jobs.reindex import Reindexer
@@ -21,17 +23,22 @@ from tests.scale.stage import JobCase, Stage
 __all__ = ["JOB_CASES"]
 
 #: Long before the tests begin: what has waited since then is taken for lost.
-_LONG_AGO = later(NOW, -86_400)
+_LONG_AGO = later(NOW, -DAY_S)
+#: How many other tenants have something pending.
+_OTHERS = 20
 #: Rows in a portion of a reindex, and lines in one of an import.
 _ROWS, _LINES = 100, 200
 
 
 def _sweep(stage: Stage, _: object) -> None:
+    random.seed(7)  # it begins with a tenant at random
     stage.services.sweep.sweep()
 
 
 def _mark_all_pending(stage: Stage) -> None:
-    stage.ledger.mark_unindexed(at=_LONG_AGO)
+    """Everything of the tenant, and of as many other tenants as both ledgers have."""
+    for tenant in (TENANT, *(f"tenant-{number}" for number in range(_OTHERS))):
+        stage.ledger.mark_unindexed(tenant, at=_LONG_AGO)
 
 
 def _lose_jobs(stage: Stage) -> None:
@@ -50,14 +57,14 @@ def _ingest(stage: Stage, job: Job) -> None:
 
 
 def _expire(stage: Stage, _: object) -> None:
-    Services(stage.ports, message_retention_s=3600.0).sweep.sweep()
+    Services(stage.ports, retention=Retention(messages_s=3600.0)).sweep.sweep()
 
 
 def _reindex(stage: Stage, _: object) -> None:
     ports = stage.ports
     indexer = Indexer(ledger=ports.ledger, index=ports.index, embedder=ports.embedder)
     portion = ports.ledger.unindexed(before=stage.clock.now(), limit=_ROWS, tenant=TENANT)
-    Reindexer(ledger=ports.ledger, index=ports.index, indexer=indexer).refresh(portion)
+    Reindexer(ledger=ports.ledger, index=ports.index, indexer=indexer, clock=stage.clock).refresh(portion)
 
 
 def _announce(stage: Stage) -> None:
@@ -107,6 +114,7 @@ JOB_CASES: Mapping[str, JobCase] = {
     "sweep with many lost jobs": JobCase(_sweep, _lose_jobs),
     "sweep after the index was lost": JobCase(_sweep, lambda stage: stage.index.drop_all()),
     "sweep with many messages to expire": JobCase(_expire),
+    "sweep with many old jobs": JobCase(_sweep, lambda stage: stage.clock.advance(60 * DAY_S)),
     "ingest of a job": JobCase(_ingest, _put_job),
     "a portion of a reindex": JobCase(_reindex, _mark_all_pending),
     "webhooks with nothing due": JobCase(_deliver),

@@ -67,8 +67,12 @@ _MENDED_BY: Mapping[str, Sequence[str]] = {
         "list_entities",
     ),
     "an export that reads the messages of several jobs at once": ("GET /export",),
-    "pending rows read in order, without a sort of all of them": (),
-    "totals that check and start read instead of counting": (),
+    "a bulk job that marks the memories of a lost index in portions": ("sweep after the index was lost",),
+    "kept totals, which check and start may read instead of counting up to 1,000,000 rows": (
+        "a check of all tenants",
+        "a check of one tenant",
+        "a start",
+    ),
 }
 
 #: By the name of the case, as the test's own name has it: what will mend it.

@@ -12,7 +12,7 @@ __all__ = ["ROUTE_CASES"]
 
 _ALICE = {"user_id": "alice"}
 #: A moment at which everything was known; a search at it reads at most 2,000 memories and refuses more.
-_THEN = {"as_of": "2026-05-20"}
+_THEN = {"as_of": "2026-01-08"}
 #: Two conditions: one that half of the memories meet, and one that five of them meet, the oldest.
 _OFTEN = {"AND": [_ALICE, {"metadata": {"topic": "often"}}]}
 _RARE = {"AND": [_ALICE, {"metadata": {"topic": "rare"}}]}
@@ -78,7 +78,7 @@ _SELFHOSTED: Mapping[str, Sequence[Ask]] = {
         Ask("/memories?user_id=alice", name="a user"),
         Ask("/memories?agent_id=helper&run_id=talk&top_k=1000", name="a thousand"),
         Ask("/memories", name="the whole tenant"),
-        Ask("/memories?user_id=alice&as_of=2026-05-20", name="in the past"),
+        Ask("/memories?user_id=alice&as_of=2026-01-08", name="in the past"),
         Ask("/memories?user_id=alice&as_of=2025-01-01", name="before everything"),
         Ask("/memories?agent_id=helper", name="a limited key", key=LIMITED),
     ),
@@ -86,7 +86,7 @@ _SELFHOSTED: Mapping[str, Sequence[Ask]] = {
     "GET /memories/{memory_id:id}/history": (Ask("/memories/<memory>/history"),),
     "GET /memories/{memory_id:id}": (
         Ask("/memories/<memory>"),
-        Ask("/memories/<memory>?as_of=2026-05-20", name="in the past"),
+        Ask("/memories/<memory>?as_of=2026-01-08", name="in the past"),
     ),
     "PUT /memories/{memory_id:id}": (
         Ask("/memories/<memory>", {"text": "green tea"}, "text"),

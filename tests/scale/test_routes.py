@@ -11,8 +11,8 @@ from tests.scale.job_cases import JOB_CASES
 from tests.scale.known_to_grow import KNOWN_TO_GROW
 from tests.scale.route_cases import ROUTE_CASES
 from tests.scale.stage import Ask, Stage, ToolAsk
-from tests.scale.tool_cases import TOOL_CASES
 from tests.scale.test_dynamodb import CASES as DYNAMODB_CASES
+from tests.scale.tool_cases import TOOL_CASES
 from tests.scale.work import Work
 
 pytestmark = pytest.mark.xdist_group("scale")

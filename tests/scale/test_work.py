@@ -10,7 +10,7 @@ from forgetless.domain.errors import LedgerError
 from tests.fakes.clock import FakeClock
 from tests.scale.counting_sqlite import CountingSqlite
 from tests.scale.filled_ledger import ALICE, TENANT, fill, fill_sqlite
-from tests.scale.work import CALL_S, Meter, TooMuchWorkError, Work, allowed, counted, growth
+from tests.scale.work import CALL_S, STATEMENT_S, Meter, TooMuchWorkError, Work, allowed, counted, growth
 
 
 @pytest.fixture
@@ -68,11 +68,14 @@ def test_a_call_too_many_is_refused(meter: Meter, tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_each_call_takes_some_of_the_clock(tmp_path: Path) -> None:
+def test_calls_and_statements_take_time_of_the_clock(tmp_path: Path) -> None:
     clock = FakeClock()
-    ledger = CountingSqlite(tmp_path / "ledger.db")
-    counted("ledger", ledger, Meter(clock)).read(TENANT, ["nobody"])
-    assert clock.monotonic() == CALL_S
+    meter = Meter(clock)
+    ledger = CountingSqlite(tmp_path / "ledger.db", meter)
+    ledger.read(TENANT, ["nobody"])  # the file is opened
+    with meter.measuring() as work:
+        counted("ledger", ledger, meter).read(TENANT, ["nobody"])
+    assert clock.monotonic() == pytest.approx(CALL_S + work["SQLite statements"] * STATEMENT_S)
     ledger.close()
 
 

@@ -20,7 +20,7 @@ TOOL_CASES: Mapping[str, Sequence[ToolAsk]] = {
         ToolAsk(_ALICE, "the first page"),
         ToolAsk({**_ALICE, "page": 3}, "the third page"),
         ToolAsk({**_ALICE, "filters": {"topic": "rare"}}, "a filter that matches little"),
-        ToolAsk({**_ALICE, "as_of": "2026-05-20"}, "in the past"),
+        ToolAsk({**_ALICE, "as_of": "2026-01-08"}, "in the past"),
     ),
     "get_memory": (ToolAsk({"memory_id": "<memory>"}),),
     "update_memory": (ToolAsk({"memory_id": "<memory>", "text": "rooibos"}),),

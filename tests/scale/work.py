@@ -14,13 +14,13 @@ from forgetless.ports.llm import ChatMessage
 from forgetless.ports.request_ledger import MemoryPage
 from tests.fakes.clock import FakeClock
 
-__all__ = ["CALL_S", "Meter", "TooMuchWorkError", "Work", "allowed", "counted", "growth"]
+__all__ = ["CALL_S", "STATEMENT_S", "Meter", "TooMuchWorkError", "Work", "allowed", "counted", "growth"]
 
 T = TypeVar("T")
 
-#: Seconds that pass on the clock of the tests with each call of a port. So what is bounded by time is bounded by a
-#: number of calls, which is the same on every machine.
-CALL_S = 0.01
+#: Seconds that pass on the clock of the tests with each call of a port, and with each statement of SQLite. So what is
+#: bounded by time is bounded by numbers, which are the same on every machine.
+CALL_S, STATEMENT_S = 0.01, 0.001
 #: What may be more in a larger ledger: a tenth, and these numbers. They are for the digits of larger numbers and for
 #: rows that happen to lie elsewhere.
 _SHARE = 10
@@ -35,7 +35,7 @@ class TooMuchWorkError(Exception):
 
 
 class Meter:
-    """Counts while something is measured; calls of ports always take CALL_S of the clock."""
+    """Counts while something is measured; meanwhile, calls and statements take time of the clock."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
@@ -62,9 +62,8 @@ class Meter:
 
     def call(self, part: str, method: str, *, items: int) -> None:
         """Count a call of a port, and what it carries; raises TooMuchWorkError."""
-        with self._lock:
-            self._clock.advance(CALL_S)
         if self.running:
+            self._clock.advance(CALL_S)
             self._count(f"{part}.{method}", 1)
             self._count(f"{part} calls", 1)
             self.carry(part, items)
@@ -79,6 +78,7 @@ class Meter:
         if self.running:
             with self._lock:
                 self._work["SQLite statements"] += 1
+                self._clock.advance(STATEMENT_S)
 
     def step(self) -> bool:
         """Count a step of SQLite's virtual machine, which calls this; True interrupts the statement."""
