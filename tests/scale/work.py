@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 #: Seconds that pass on the clock of the tests with each call of a port, and with each statement of SQLite. So what is
 #: bounded by time is bounded by numbers, which are the same on every machine.
-CALL_S, STATEMENT_S = 0.01, 0.001
+CALL_S, STATEMENT_S = 0.01, 0.002
 #: What may be more in a larger ledger: a tenth, and these numbers. They are for the digits of larger numbers and for
 #: rows that happen to lie elsewhere.
 _SHARE = 10

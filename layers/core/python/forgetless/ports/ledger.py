@@ -7,7 +7,7 @@ on one machine, DynamoDB in the deployed service.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from forgetless.domain.memory import Event, Memory
 from forgetless.ports.request_ledger import RequestLedger
 
 __all__ = [
+    "Compaction",
     "EventPage",
     "Faults",
     "Inspection",
@@ -28,6 +29,7 @@ __all__ = [
     "Refusal",
     "SetAside",
     "Tally",
+    "Tell",
 ]
 
 
@@ -77,6 +79,19 @@ class Faults:
 
     found: tuple[str, ...]
     looked_at: str
+
+
+#: Called with the amount of work that is done and the total amount, if that is known.
+Tell = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """How many rows a compaction removed or changed, and the bytes of the store's file before and after (0: none)."""
+
+    rows: int
+    bytes_before: int = 0
+    bytes_after: int = 0
 
 
 class Inspection(Protocol):
@@ -171,6 +186,12 @@ class Maintenance(Protocol):
 
         Erased text is gone for all readers at once, but the files may still have it until this has returned True.
         Sweep calls it every minute, and an erasure of any size before it is reported as done.
+        """
+
+    def compact(self, tell: Tell) -> Compaction:
+        """Remove what no record needs any more, and give its space back; only for administrators.
+
+        The work grows with the store. Others may read and write meanwhile; writers may have to wait for a while.
         """
 
     def migrate(self) -> int:
