@@ -48,7 +48,7 @@ _SUPERSEDED, _DELETED, _IS_EXPIRED, _CHANGED = 3, 7, 11, 15
 #: How many memories, the oldest, match a filter that almost nothing matches.
 _RARE = 5
 #: For so many memories there is one other user and one document of each kind, one job, and one other tenant.
-_FEWER, _JOBS, _TENANTS = 10, 3, 25
+_FEWER, _JOBS, _TENANTS = 10, 2, 25
 _VECTOR = (1.0, *[0.0] * 63)
 
 
