@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from forgetless.cli_transfer import records_of
-from forgetless.service.transfer.mem0_import import foreign_event
 from local.bench.scale.command import fits, main
 from local.bench.scale.measures import Figures, Measures, OutOfTimeError, disk_bytes
 from local.bench.scale.report import memory_table, scale_report, scale_table
@@ -32,15 +32,10 @@ def test_the_imported_lines_are_memories_of_the_users_and_no_two_are_alike(tmp_p
     file = tmp_path / "memories.jsonl"
     write_import_file(file, Size(600, 3))
     with file.open("rb") as lines:
-        events = [foreign_event("default", record, now="") for _, record in records_of(lines)]
-    assert len({event.memory.id for event in events}) == len({event.memory.text for event in events}) == 600
-    assert [
-        sum(event.memory.scope.user_id == Size(600, 3).user(number) for event in events) for number in range(3)
-    ] == [
-        200,
-        200,
-        200,
-    ]
+        records = [record for _, record in records_of(lines)]
+    assert len({record["id"] for record in records}) == len({record["memory"] for record in records}) == 600
+    users = Counter(record["user_id"] for record in records)
+    assert users == {Size(600, 3).user(number): 200 for number in range(3)}
     assert len(set(questions(50))) > 10
 
 
