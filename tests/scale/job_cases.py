@@ -6,6 +6,7 @@ import random
 import uuid
 from collections.abc import Mapping
 
+from forgetless.domain.bulk_jobs import BulkJob, BulkKind
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message, MessageRef
 from forgetless.domain.retention import DAY_S, Retention
@@ -28,6 +29,8 @@ _LONG_AGO = later(NOW, -DAY_S)
 _OTHERS = 20
 #: Rows in a portion of a reindex, and lines in one of an import.
 _ROWS, _LINES = 100, 200
+#: Seconds of a portion of a bulk job.
+_PORTION_S = 2.0
 
 
 def _sweep(stage: Stage, _: object) -> None:
@@ -65,6 +68,14 @@ def _reindex(stage: Stage, _: object) -> None:
     indexer = Indexer(ledger=ports.ledger, index=ports.index, embedder=ports.embedder)
     portion = ports.ledger.unindexed(before=stage.clock.now(), limit=_ROWS, tenant=TENANT)
     Reindexer(ledger=ports.ledger, index=ports.index, indexer=indexer, clock=stage.clock).refresh(portion)
+
+
+def _start_reindex(stage: Stage) -> BulkJob:
+    return stage.services.bulk.start(TENANT, BulkKind.REINDEX, {})
+
+
+def _portion(stage: Stage, job: BulkJob) -> None:
+    stage.services.bulk.run(job.tenant, job.id, job.version, seconds=_PORTION_S)
 
 
 def _announce(stage: Stage) -> None:
@@ -116,7 +127,8 @@ JOB_CASES: Mapping[str, JobCase] = {
     "sweep with many messages to expire": JobCase(_expire),
     "sweep with many old jobs": JobCase(_sweep, lambda stage: stage.clock.advance(60 * DAY_S)),
     "ingest of a job": JobCase(_ingest, _put_job),
-    "a portion of a reindex": JobCase(_reindex, _mark_all_pending),
+    "a portion of what is pending": JobCase(_reindex, _mark_all_pending),
+    "a portion of the bulk job reindex": JobCase(_portion, _start_reindex),
     "webhooks with nothing due": JobCase(_deliver),
     "webhooks with many deliveries due": JobCase(_deliver, _announce),
     "the worker of bulk jobs with nothing to do": JobCase(_turn),
