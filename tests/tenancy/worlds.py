@@ -28,6 +28,7 @@ _READER_LABEL = f"{MARK} reader"
 #: What differs from one request to the next whatever else is there: ids and times of what it makes, and BM25's
 #: share of a score, which depends on all tenants' words (docs/architecture.md).
 _OWN = (
+    (re.compile(r"\bWyI[A-Za-z0-9_-]{8,}"), "a cursor"),  # it holds a time and an id
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "an id"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?"), "a time"),
     (re.compile(r"fgl_[\w-]+"), "a key"),
