@@ -24,6 +24,8 @@ from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.jobs.sweep import SweepService
 from forgetless.service.request_services import RequestPorts, RequestServices
 from forgetless.service.transfer.event_export import EventExport
+from forgetless.service.transfer.export_jobs import ExportJobs
+from forgetless.service.transfer.import_jobs import ImportJobs
 from forgetless.service.webhooks.delivery import DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
 
@@ -68,6 +70,8 @@ class Services(RequestServices):
         self.keys = KeyService(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
         self.event_exports = EventExport(ledger=ledger)
+        self.import_jobs = ImportJobs(ledger=ledger, clock=clock)
+        self.export_jobs = ExportJobs(ledger=ledger, clock=clock)
         self.ingest = IngestService(ledger=ledger, clock=clock, inference=self._inference, queue=ports.queue)
         self.sweep = SweepService(
             ledger=ledger,
