@@ -98,7 +98,7 @@ class Service:
         limits = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT_S)
         try:
             answer = self._pool.request(
-                method, url, headers=dict(headers), content=content, extensions={"timeout": limits}
+                method, url, headers=list(headers.items()), content=content, extensions={"timeout": limits}
             )
         except httpcore.UnsupportedProtocol:
             raise InvalidRequestError(f"--url: {self._url} must begin with http:// or https://") from None

@@ -80,7 +80,8 @@ class EventImport:
                 histories.setdefault(read.memory.id, []).append(read)
             else:
                 jobs.append(read)
-        self._ledger.put_jobs(jobs)
+        if jobs:
+            self._ledger.put_jobs(jobs)
         report.jobs += len(jobs)
         self._append(tenant, list(histories.values()), report)
 
