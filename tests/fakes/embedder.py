@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from forgetless.domain.errors import DependencyError
 from forgetless.ports.embedder import EmbeddingTask
@@ -18,18 +18,21 @@ _WORDS = re.compile(r"\w+")
 class FakeEmbedder:
     """Deterministic vectors; equal texts have cosine 1, texts without a common word about 0.
 
-    Set `failure` to have every call raise it. `calls` holds the texts and the task of each call.
+    Set `failure` to have every call raise it, and `meanwhile` to let something happen during every call. `calls` holds
+    the texts and the task of each call.
     """
 
     def __init__(self, dimensions: int = 64) -> None:
         self.dimensions = dimensions
         self.failure: DependencyError | None = None
+        self.meanwhile: Callable[[], None] = lambda: None
         self.calls: list[tuple[tuple[str, ...], EmbeddingTask]] = []
         self.closed = False
 
     def embed(self, texts: Sequence[str], task: EmbeddingTask, *, tenant: str = "") -> list[list[float]]:
         self.calls.append((tuple(texts), task))
         self.ping()
+        self.meanwhile()
         return [self._vector(text) for text in texts]
 
     def ping(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from forgetless.domain.bm25 import Bm25
@@ -117,7 +118,8 @@ class MemoryIndex:
 
     def _bm25(self, words: str, rows: Sequence[IndexRow]) -> list[float]:
         bm25 = Bm25(row.words for row in self._rows)
-        return [bm25.score(words, row.words) for row in rows]
+        asked = Counter(words.split())
+        return [bm25.score(asked, row.words) for row in rows]
 
 
 def _key(row: IndexRow) -> tuple[str, str, int]:

@@ -16,7 +16,7 @@ from forgetless.cli_import_file import ImportTarget, SourceFile, import_file
 from forgetless.cli_progress import Tell, progress
 from forgetless.cli_service import RemoteExports, RemoteImports, Service, read_key
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.limits import PORTION_BYTES
+from forgetless.domain.limits import PORTION_BYTES, RequestLimits
 from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_ledger, build_services
 from forgetless.runtime.settings import Settings
@@ -119,8 +119,8 @@ class _Problems:
 class _LocalImports:
     """The imports of a ledger on this machine."""
 
-    def __init__(self, ledger: Ledger, tenant: str) -> None:
-        self._jobs = ImportJobs(ledger=ledger, clock=SystemClock())
+    def __init__(self, ledger: Ledger, tenant: str, limits: RequestLimits) -> None:
+        self._jobs = ImportJobs(ledger=ledger, clock=SystemClock(), limits=limits)
         self._tenant = tenant
 
     def begin(self, job_id: str, *, file: str, lines: int | None, anew: bool) -> ImportPlace:
@@ -155,7 +155,7 @@ def _target(settings: Settings, options: argparse.Namespace) -> Iterator[ImportT
             yield RemoteImports(service)
         return
     with closing(build_ledger(settings)) as ledger:
-        yield _LocalImports(ledger, options.tenant or DEFAULT_TENANT)
+        yield _LocalImports(ledger, options.tenant or DEFAULT_TENANT, settings.limits)
 
 
 @contextmanager

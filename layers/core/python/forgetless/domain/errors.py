@@ -24,6 +24,7 @@ ForgetlessError
     ├── QueueError
     ├── LlmUnavailableError        the LLM answered 429 or 5xx, or there is no connection
     ├── DeadlineError              the add took too long; its job continues in the queue (504)
+    ├── OutOfTimeError             the add took too long, and nothing was stored
     └── ProviderError              the embedder's or LLM's answer would be the same again (502)
         ├── ProviderAuthError      it answered 401 or 403: check the key
         ├── ProviderRequestError   it refused the request: any other 4xx
@@ -56,6 +57,7 @@ __all__ = [
     "LlmReplyError",
     "LlmUnavailableError",
     "NotFoundError",
+    "OutOfTimeError",
     "PreconditionFailedError",
     "ProviderAuthError",
     "ProviderError",
@@ -240,6 +242,15 @@ class DeadlineError(DependencyError):
     def __init__(self, message: str, *, event_id: str, retry_after: int = 5) -> None:
         super().__init__(message, retry_after=retry_after)
         self.event_id = event_id
+
+
+class OutOfTimeError(DependencyError):
+    """What the add needs took so long that nothing was stored; a repeat is harmless."""
+
+    code = "deadline_exceeded"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry_after=5)
 
 
 class ProviderError(DependencyError):

@@ -5,6 +5,8 @@ The times and attempts in `template.yaml` must match these; `tests/unit/test_tem
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 __all__ = [
     "ANSWER_BYTES",
     "CONCURRENT_REQUESTS",
@@ -18,6 +20,7 @@ __all__ = [
     "PORTION_BYTES",
     "REQUEST_S",
     "TRIES_APART_S",
+    "RequestLimits",
 ]
 
 #: Seconds that a request may wait for an LLM or for its job. The API's functions end after 29 s and the gateway gives
@@ -53,3 +56,21 @@ MOST_INDEX_RESULTS = 16_384
 MOST_WEBHOOKS = 100
 #: The integers that JSON columns in Milvus can store and compare. Others are refused or not indexed.
 INT64 = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """The limits of one request that an operator may set; `FORGETLESS_MAX_…` in `runtime/settings.py`."""
+
+    #: The messages of one add. They are embedded together and stored in one transaction.
+    messages: int = 500
+    #: The characters of one message, and of the text of a memory. An answer can always hold one such text.
+    message_chars: int = 200_000
+    #: The characters of the query of a search.
+    query_chars: int = 10_000
+    #: The keys, groups and list entries of all filters of a request together. Each is judged for each memory.
+    filter_nodes: int = 2_000
+    #: The memories that a batch changes or deletes.
+    batch: int = 1_000
+    #: The characters of each text that goes to the LLM as an instruction.
+    prompt_chars: int = 20_000

@@ -102,6 +102,13 @@ class Maintenance(Protocol):
     def expire_messages(self, *, before: str, limit: int) -> int:
         """Remove up to `limit` messages older than the given time (retention); index rows keep their words."""
 
+    def expire_jobs(self, *, succeeded_before: str | None, failed_before: str | None, limit: int) -> int:
+        """Remove up to `limit` jobs that ended before these times, and the messages of the failed ones (retention).
+
+        None keeps all jobs of this kind. A call may remove fewer, although more are left, if their messages are many.
+        A ledger whose succeeded jobs end by themselves removes only failed ones. Memories keep everything.
+        """
+
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
         """RUNNING jobs with an expired lease and jobs PENDING since before the given time, the oldest first."""
 
@@ -110,6 +117,13 @@ class Maintenance(Protocol):
 
     def tidy(self) -> int:
         """Finish or drop the changes that dead processes left unfinished; returns their number. Sweep calls it."""
+
+    def scrub_erased(self) -> bool:
+        """Remove the last copies of erased text from the store's own files; False if readers were in the way.
+
+        Erased text is gone for all readers at once, but the files may still have it until this has returned True.
+        Sweep calls it every minute, and an erasure of any size before it is reported as done.
+        """
 
     def migrate(self) -> int:
         """Bring the store to this program's schema; returns the number of steps. Only for administrators."""

@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.limits import RequestLimits
+from forgetless.domain.retention import DAY_S, Retention
 
 __all__ = ["Settings", "load_settings"]
 
@@ -20,11 +22,18 @@ __all__ = ["Settings", "load_settings"]
 DEFAULT_LLM_MODEL = "gpt-5-mini"
 DEFAULT_LLM_URL = "https://api.openai.com/v1"
 
+#: The limits that apply if no setting names others.
+_LIMITS = RequestLimits()
+
 #: URLs that may contain a user and password, each with the key that would be sent to the same server.
 _KEYS = {"llm_base_url": "llm_api_key", "embedder_url": "embedder_api_key", "milvus_uri": "milvus_token"}
 
 #: A scheme, a host and optionally a port, without a slash at the end.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+")
+
+
+#: No retention is longer: a century in days, so that every time is one that the calendar has.
+_MOST_DAYS = 36_525
 
 
 def _setting(name: str, default: Any, about: str, *, secret: bool = False) -> Any:
@@ -92,10 +101,36 @@ class Settings:
         0.0,
         "Days for which raw messages are kept as context; 0 keeps them forever.",
     )
+    job_retention_days: float = _setting(
+        "FORGETLESS_JOB_RETENTION_DAYS", 30.0, "Days for which jobs that succeeded are shown as events; 0: forever."
+    )
+    failed_job_retention_days: float = _setting(
+        "FORGETLESS_FAILED_JOB_RETENTION_DAYS",
+        180.0,
+        "Days for which jobs that failed are kept with their messages; 0: forever.",
+    )
     requests_per_minute: int = _setting(
         "FORGETLESS_REQUESTS_PER_MINUTE",
         0,
         "Requests per minute of one key, counted in each environment; 0 means no limit.",
+    )
+    max_messages: int = _setting("FORGETLESS_MAX_MESSAGES", _LIMITS.messages, "The most messages of one add.")
+    max_message_chars: int = _setting(
+        "FORGETLESS_MAX_MESSAGE_CHARS", _LIMITS.message_chars, "The most characters of one message or memory."
+    )
+    max_query_chars: int = _setting(
+        "FORGETLESS_MAX_QUERY_CHARS", _LIMITS.query_chars, "The most characters of the query of a search."
+    )
+    max_filter_nodes: int = _setting(
+        "FORGETLESS_MAX_FILTER_NODES",
+        _LIMITS.filter_nodes,
+        "The most keys, groups and list entries in all filters of a request together.",
+    )
+    max_batch: int = _setting(
+        "FORGETLESS_MAX_BATCH", _LIMITS.batch, "The most memories that one batch changes or deletes."
+    )
+    max_prompt_chars: int = _setting(
+        "FORGETLESS_MAX_PROMPT_CHARS", _LIMITS.prompt_chars, "The most characters of one instruction for the LLM."
     )
     cors_origins: str = _setting(
         "FORGETLESS_CORS_ORIGINS", "", "Origins whose pages may call the API, separated by commas; `*` for all."
@@ -111,6 +146,25 @@ class Settings:
     def llm_configured(self) -> bool:
         """Whether infer=true extracts facts. For privacy, an API key in the environment is not enough."""
         return bool(self.llm_base_url or self.llm_model)
+
+    @property
+    def limits(self) -> RequestLimits:
+        """The limits of one request; raises InvalidRequestError for a limit below 1, which would allow nothing."""
+        names = {one.name: one.metadata["name"] for one in fields(self)}
+        values = {one.name: getattr(self, f"max_{one.name}") for one in fields(RequestLimits)}
+        for name, value in values.items():
+            if value < 1:
+                raise InvalidRequestError(f"{names[f'max_{name}']} must be at least 1, not {value}")
+        return RequestLimits(**values)
+
+    @property
+    def retention(self) -> Retention:
+        """How long records are kept."""
+        return Retention(
+            messages_s=_seconds(self.message_retention_days),
+            succeeded_jobs_s=_seconds(self.job_retention_days),
+            failed_jobs_s=_seconds(self.failed_job_retention_days),
+        )
 
     @property
     def allowed_origins(self) -> tuple[str, ...]:
@@ -130,6 +184,10 @@ class Settings:
         }
 
 
+def _seconds(days: float) -> float | None:
+    return days * DAY_S or None
+
+
 def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> Settings:
     """Read the environment; raises InvalidRequestError, which names the wrong variable or two that contradict."""
     values: dict[str, Any] = {}
@@ -139,7 +197,15 @@ def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> S
             values[one.name] = _converted(one.metadata["name"], raw, type(one.default))
     settings = Settings(**(values | explicit))
     _check_credentials(settings)
+    _check_retention(settings)
     return settings
+
+
+def _check_retention(settings: Settings) -> None:
+    for one in fields(settings):
+        if one.name.endswith("_retention_days") and not 0 <= getattr(settings, one.name) < _MOST_DAYS:
+            name = one.metadata["name"]
+            raise InvalidRequestError(f"{name} must be a number of days from 0 (forever) to less than {_MOST_DAYS}")
 
 
 def _check_credentials(settings: Settings) -> None:

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from forgetless.domain.limits import CONCURRENT_REQUESTS
+from forgetless.domain.limits import CONCURRENT_REQUESTS, RequestLimits
+from forgetless.domain.retention import Retention
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.webhooks import WebhookSender
@@ -21,6 +22,7 @@ from forgetless.service.health import HealthService
 from forgetless.service.jobs.bulk_worker import BulkWorker
 from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.reindex import Reindexer
+from forgetless.service.jobs.retention import RetentionService
 from forgetless.service.jobs.sweep import SweepService
 from forgetless.service.request_services import RequestPorts, RequestServices
 from forgetless.service.transfer.event_export import EventExport
@@ -53,16 +55,19 @@ class Services(RequestServices):
         *,
         settings_shown: Mapping[str, Any] | None = None,
         checks: Mapping[str, Callable[[], None]] | None = None,
-        message_retention_s: float | None = None,
+        retention: Retention | None = None,
         rebuilds_lost_index: bool = True,
         requests_per_minute: int = 0,
+        limits: RequestLimits | None = None,
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
         self._ports = ports
         self._outbox = WebhookOutbox(ledger=ledger, clock=clock)
         # One more thread for each request that is processed. The threads start when they are first needed.
         self._pool = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="search-words")
-        super().__init__(ports, settings_shown=settings_shown or {}, outbox=self._outbox, pool=self._pool)
+        super().__init__(
+            ports, settings_shown=settings_shown or {}, outbox=self._outbox, pool=self._pool, limits=limits
+        )
         #: By users, the least recently used first. Several threads of the process use it at once.
         self._limited: OrderedDict[tuple[str, ...], RequestServices] = OrderedDict()
         self._limiting = threading.Lock()
@@ -70,7 +75,7 @@ class Services(RequestServices):
         self.keys = KeyService(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
         self.event_exports = EventExport(ledger=ledger)
-        self.import_jobs = ImportJobs(ledger=ledger, clock=clock)
+        self.import_jobs = ImportJobs(ledger=ledger, clock=clock, limits=self.limits)
         self.export_jobs = ExportJobs(ledger=ledger, clock=clock)
         self.ingest = IngestService(ledger=ledger, clock=clock, inference=self._inference, queue=ports.queue)
         self.sweep = SweepService(
@@ -79,7 +84,7 @@ class Services(RequestServices):
             queue=ports.queue,
             bulk=self.bulk,
             clock=clock,
-            message_retention_s=message_retention_s,
+            retention=RetentionService(ledger=ledger, clock=clock, retention=retention or Retention()),
             rebuilds=rebuilds_lost_index,
         )
         self.bulk_worker = BulkWorker(ledger=ledger, bulk=self.bulk, clock=clock)
@@ -114,4 +119,10 @@ class Services(RequestServices):
             ports.bulk_queue,
         )
         # A limited key may not see webhooks, but its changes are sent to them as well.
-        return RequestServices(limited, settings_shown=self._settings_shown, outbox=self._outbox, pool=self._pool)
+        return RequestServices(
+            limited,
+            settings_shown=self._settings_shown,
+            outbox=self._outbox,
+            pool=self._pool,
+            limits=self.limits,
+        )

@@ -117,8 +117,13 @@ CREATE INDEX memories_pending_by_tenant ON memories (tenant, pending_since, crea
     WHERE pending_since IS NOT NULL
 """
 
+#: Jobs that have ended in the order in which retention removes them.
+_ENDED_JOBS = """
+CREATE INDEX jobs_ended ON jobs (state, updated_at) WHERE state IN ('SUCCEEDED', 'FAILED')
+"""
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
-_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER)
+_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ENDED_JOBS)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 

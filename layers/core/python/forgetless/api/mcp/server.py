@@ -33,9 +33,12 @@ from forgetless.api.body_limit import MAX_BODY_BYTES
 from forgetless.api.caller import get_caller
 from forgetless.api.json_response import json_response
 from forgetless.api.mcp.calls import Connection
+from forgetless.api.mcp.serialize import answer_bytes
 from forgetless.api.mcp.tools import INSTRUCTIONS, TOOLS
 from forgetless.api.routing import Runner
+from forgetless.api.size_limits import check_sizes
 from forgetless.domain.errors import DependencyError, ForgetlessError
+from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.scope import SCOPE_IDS
 
 __all__ = ["McpEndpoint"]
@@ -82,6 +85,7 @@ class McpEndpoint:
         try:
             require(get_caller(context.request.scope).key, tool.needs)
             arguments = tool.arguments.model_validate(params.arguments or {})
+            check_sizes(arguments, get_caller(context.request.scope).limits)
             result = await self._run(partial(tool.call, _connection(context.request), arguments))
         except ValidationError as error:
             return _refused(_named(error))
@@ -90,6 +94,8 @@ class McpEndpoint:
         except Exception:
             _logger.exception("tool %s failed", params.name)
             return _refused("Internal error. It was logged; nothing can be done about it from here.")
+        if answer_bytes(result) > ANSWER_BYTES:
+            return _refused("The answer would be larger than 6 MB; ask for less.")
         return _answer(result)
 
 

@@ -15,6 +15,7 @@ from forgetless.domain.bulk_jobs import BulkJob, BulkKind
 from forgetless.domain.errors import ConflictError, InvalidRequestError, VersionConflictError
 from forgetless.domain.export_lines import parse_line
 from forgetless.domain.jobs import JobState
+from forgetless.domain.limits import RequestLimits
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.transfer.event_import import BATCH, EventImport, ImportReport, Numbered
@@ -76,9 +77,9 @@ class _Progress:
 class ImportJobs:
     """The imports of one ledger."""
 
-    def __init__(self, *, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, *, ledger: Ledger, clock: Clock, limits: RequestLimits | None = None) -> None:
         self._jobs = TransferJobs(ledger=ledger, clock=clock, kind=BulkKind.IMPORT)
-        self._imports = EventImport(ledger=ledger, clock=clock)
+        self._imports = EventImport(ledger=ledger, clock=clock, limits=limits)
         self._clock = clock
 
     def begin(

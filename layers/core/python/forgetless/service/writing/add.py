@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
-from forgetless.domain.errors import DeadlineError, LeaseLostError, QueueError
+from forgetless.domain.errors import DeadlineError, LeaseLostError, OutOfTimeError, QueueError
 from forgetless.domain.jobs import Job, JobState, job_id_for
 from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
@@ -22,8 +22,14 @@ from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, finis
 
 __all__ = ["AddService"]
 
+#: Seconds that a verbatim add gives the embedder before it stores its messages. A call that has begun may last 10 s
+#: longer, and then the messages must still be stored within REQUEST_S.
+EMBEDDING_S = 12.0
 #: The pause between two reads of a job that a caller waits for.
 _POLL_S = 0.1
+#: At most this many facts of an add are looked for after its job has been removed. A first one is always at place 0,
+#: unless another writer stored the same text at the same time.
+_FACTS = 50
 #: How long a caller that waits for a job then waits for the index.
 _INDEX_S = 1.0
 #: Context comes from the same conversation: at most so many messages, none of them older than an hour.
@@ -54,20 +60,21 @@ class AddService:
     def add(self, request: AddRequest) -> AddOutcome:
         """Store the messages of the request as memories, verbatim or by extraction.
 
-        Raises the errors of the embedder (in a verbatim add, nothing is stored then) and of the LLM (the job is FAILED
-        and records the reason), DeadlineError (the job continues in the queue), LeaseLostError (another worker has the
-        job) and LedgerError.
+        Raises the errors of the embedder (in a verbatim add, nothing is stored then), OutOfTimeError (nothing is stored
+        either), the errors of the LLM (the job is FAILED and records the reason), DeadlineError (the job continues in
+        the queue), LeaseLostError (another worker has the job) and LedgerError.
         """
         job, messages = self._accept(request)
         if not messages:
             return AddOutcome(finished(job, self._clock.now(), ()), (), indexed=True, extraction="verbatim")
         if request.infer and self._inference is not None:
             queued = request.queued and self._queue.background
-            return self._infer(self._inference, job, messages, queued=queued)
+            keyed = request.idempotency_key is not None
+            return self._infer(self._inference, job, messages, queued=queued, keyed=keyed)
         extraction = "none" if request.infer else "verbatim"
         if request.idempotency_key is not None:
             # The process may have died after storing everything: answer what is stored, and do not index it again.
-            standing = self._ledger.job(job.tenant, job.id)
+            standing = self._ledger.job(job.tenant, job.id) or self._done_long_ago(job, len(messages))
             if standing is not None and standing.state is JobState.SUCCEEDED:
                 return self._repeated(standing, extraction)
         return self._verbatim(job, messages, extraction=extraction)
@@ -99,7 +106,11 @@ class AddService:
         ]
         return job, messages
 
-    def _infer(self, inference: InferenceRun, job: Job, messages: list[Message], *, queued: bool) -> AddOutcome:
+    def _infer(
+        self, inference: InferenceRun, job: Job, messages: list[Message], *, queued: bool, keyed: bool
+    ) -> AddOutcome:
+        if keyed and (done := self._done_long_ago(job, _FACTS)) and self._ledger.job(job.tenant, job.id) is None:
+            return self._repeated(done, "llm")
         standing = self._ledger.put_job(job, messages)
         if standing.state is JobState.FAILED:
             standing = self._revived(job, standing)
@@ -124,6 +135,13 @@ class AddService:
         except Exception as error:
             inference.fail(standing, owner=owner, reason=reason_of(error))
             raise
+
+    def _done_long_ago(self, job: Job, places: int) -> Job | None:
+        """How the job ended, if it was done so long ago that its record has been removed; the memories tell."""
+        ids = [memory_id(job.id, place) for place in range(places)]
+        found = self._ledger.read(job.tenant, ids)
+        results = [{"id": id_, "event": "ADD"} for id_ in ids if id_ in found]
+        return finished(job, self._clock.now(), results) if results else None
 
     def _revived(self, job: Job, failed: Job) -> Job:
         """Start a failed job again, because the caller saw its error and repeats the add with the same key."""
@@ -155,6 +173,12 @@ class AddService:
             return
 
     def _verbatim(self, job: Job, messages: list[Message], *, extraction: str) -> AddOutcome:
+        """Store the messages in one transaction.
+
+        If the embedder is slow, they are stored before all of them are embedded, and sweep indexes the others: the
+        answer comes in time, and nothing is lost or stored twice, whether or not the client repeats the add.
+        """
+        began = self._clock.monotonic()
         said = [message for message in messages if message.role != "system"]
         before = self._ledger.recent_messages(
             job.scope,
@@ -162,17 +186,21 @@ class AddService:
             before=messages[0].created_at,
             limit=CONTEXT_MESSAGES,
         )
+        talk = [*before, *said]
         memories = [
-            _as_memory(job, message, [*before, *said[:place]][-CONTEXT_MESSAGES:]) for place, message in enumerate(said)
+            _as_memory(job, message, talk[max(0, place - CONTEXT_MESSAGES) : place])
+            for place, message in enumerate(said, len(before))
         ]
-        words = {message.ref: message.content for message in [*before, *said]}
-        rows = self._indexer.rows(memories, words)
+        words = {message.ref: message.content for message in talk}
+        rows = self._indexer.rows(memories, words, in_time=lambda: self._clock.monotonic() < began + EMBEDDING_S)
+        if self._clock.monotonic() >= began + REQUEST_S:
+            raise OutOfTimeError("the ledger or the embedder was too slow; nothing was stored: send the add again")
         done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in memories])
         events = [Event(EventKind.ADD, memory) for memory in memories]
         self._outbox.record(events)
         self._ledger.append(events, completing=done, messages=messages)
         self._indexer.forget_erased(memories, words, at=done.updated_at)
-        indexed = self._indexer.write(rows)
+        indexed = self._indexer.write(rows) and len(rows) == len(memories)
         return AddOutcome(done, added(memories), indexed=indexed, extraction=extraction)
 
     def _repeated(self, job: Job, extraction: str) -> AddOutcome:

@@ -273,6 +273,11 @@ class ChangeService:
             jobs, cursor = self._ledger.jobs(tenant, limit=_PORTION, cursor=cursor)
             scopes |= {job.scope for job in jobs}
             if cursor is None:
+                break
+        while True:  # the messages of jobs whose records have been removed
+            messages, cursor = self._ledger.messages_without_job(tenant, limit=_PORTION, cursor=cursor)
+            scopes |= {message.scope for message in messages}
+            if cursor is None:
                 return scopes
 
     def reset(self, tenant: str) -> int:

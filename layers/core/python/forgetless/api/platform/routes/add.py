@@ -10,6 +10,7 @@ from fastapi import Header
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forgetless.api.answer_size import all_or_shortened
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.json_response import json_response
 from forgetless.api.memory_requests import add_request
@@ -70,7 +71,7 @@ def _request(caller: Caller, body: AddBody) -> AddRequest:
     categories = merged_categories(body.custom_categories or ())
     if len(categories) > MAX_CATEGORIES:
         raise InvalidRequestError(f"custom_categories: at most {MAX_CATEGORIES} categories are allowed.")
-    messages = read_messages(body.messages)
+    messages = read_messages(body.messages, caller.limits)
     scope = Scope(caller.tenant, **ids)
     return replace(
         add_request(Dialect.PLATFORM, body, scope, messages, infer=body.infer is not False),
@@ -129,7 +130,7 @@ def _status(outcome: AddOutcome) -> dict[str, Any]:
 
 
 def _results(outcome: AddOutcome) -> list[dict[str, Any]]:
-    return [added_item(added) for added in outcome.results]
+    return all_or_shortened([added_item(added) for added in outcome.results])
 
 
 def _notes(outcome: AddOutcome) -> dict[str, Any]:

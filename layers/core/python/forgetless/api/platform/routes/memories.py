@@ -8,8 +8,10 @@ from typing import Any
 
 from starlette.responses import Response
 
+from forgetless.api.answer_size import whole_or_shortened
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.field_checks import check_json, check_moment
+from forgetless.api.history_answer import FromVersion, history_answer
 from forgetless.api.json_response import json_response
 from forgetless.api.memory_requests import (
     IfMatch,
@@ -23,6 +25,7 @@ from forgetless.api.platform.scope_filter import given_ids
 from forgetless.api.platform.serialize import history_item, memory_item
 from forgetless.api.platform.wire import Ids, UpdateBody
 from forgetless.api.routing import Route
+from forgetless.api.size_limits import check_filter_size
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
 from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter
@@ -46,7 +49,7 @@ def get_memory(
     """One memory, even if it is expired or superseded."""
     moment = check_moment(as_of, known_at)
     memory = memory_of(caller, memory_id, moment)
-    return json_response(memory_item(memory), headers=etag(memory))
+    return json_response(whole_or_shortened(memory_item(memory)), headers=etag(memory))
 
 
 def update_memory(caller: CurrentCaller, memory_id: str, body: UpdateBody, if_match: IfMatch = None) -> Response:
@@ -54,7 +57,7 @@ def update_memory(caller: CurrentCaller, memory_id: str, body: UpdateBody, if_ma
     memory_of(caller, memory_id)
     request = _update(caller, memory_id, body, expected_versions(if_match))
     memory = caller.services.changes.update(request, request_name=caller.idempotency_name)
-    return json_response(memory_item(memory), headers=etag(memory))
+    return json_response(whole_or_shortened(memory_item(memory)), headers=etag(memory))
 
 
 def delete_memory(
@@ -75,15 +78,15 @@ def delete_memory(
     return json_response(answer)
 
 
-def memory_history(caller: CurrentCaller, memory_id: str) -> Response:
-    """The events of one memory, oldest first."""
+def memory_history(caller: CurrentCaller, memory_id: str, from_version: FromVersion = 1) -> Response:
+    """The events of one memory, oldest first. A long history continues at the version in X-Next-Version."""
     check_memory_id(memory_id)
     reads = caller.services.reads
     items = reads.history(caller.tenant, memory_id)
     if not items:
         raise NotFoundError(_UNKNOWN)
     said = reads.said(caller.tenant, [items[-1].memory]).get(memory_id, [])
-    return json_response([history_item(item, said) for item in items])
+    return history_answer(items, from_version, lambda item: history_item(item, said))
 
 
 def delete_memories(
@@ -101,6 +104,7 @@ def delete_memories(
     conditions = read_object("filters", filters) or {}
     if given := read_object("metadata", metadata):
         conditions = {"AND": [conditions, {"metadata": given}]}
+    check_filter_size({"filters": conditions}, caller.limits)
     check_json("filters", conditions)
     where = parse_platform_filter(conditions)
     if not ids and not list(named_entities(where)):
