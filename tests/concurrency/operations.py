@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from forgetless.domain.documents import Document
-from forgetless.domain.errors import VersionConflictError
+from forgetless.domain.errors import LedgerError, VersionConflictError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.scope import Scope
-from forgetless.ports.ledger import Ledger
+from forgetless.ports.ledger import Ledger, Refusal
 from forgetless.ports.request_ledger import IdempotencyRecord
 from tests.concurrency.crew import small_transactions
 from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, job_id, update
@@ -115,6 +116,29 @@ def _mark_unindexed(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _pending_tenants(ledger: Ledger, tenant: str) -> Done:
+    tenants = ledger.pending_tenants(limit=99)
+    assert len(set(tenants)) == len(tenants)
+    return Counter()
+
+
+def _note_refusals(ledger: Ledger, tenant: str) -> Done:
+    held = ledger.read(tenant, memory_ids(tenant)).values()
+    refusals = [Refusal(memory, "refused") for memory in held]
+    assert ledger.note_refusals(refusals, at=at(6), most=2) <= len(refusals)
+    return Counter()
+
+
+def _set_aside(ledger: Ledger, tenant: str) -> Done:
+    assert {one.memory_id for one in ledger.set_aside(tenant, limit=9)} <= set(memory_ids(tenant))
+    return Counter()
+
+
+def _retry_set_aside(ledger: Ledger, tenant: str) -> Done:
+    assert ledger.retry_set_aside(tenant, at=at(7)) <= FEW
+    return Counter()
+
+
 def _read_messages(ledger: Ledger, tenant: str) -> Done:
     refs = [message.ref for message in ledger.recent_messages(scope_of(tenant), since="", before=at(99), limit=9)]
     assert ledger.read_messages(tenant, refs).keys() <= set(refs)
@@ -150,6 +174,12 @@ def _messages_without_job(ledger: Ledger, tenant: str) -> Done:
 def _expire_jobs(ledger: Ledger, tenant: str) -> Done:
     # Jobs fail at a later time here; test_jobs races with an expiry that is due.
     assert ledger.expire_jobs(succeeded_before=at(_one()), failed_before=at(_one()), limit=9) == 0
+    return Counter()
+
+
+def _compact(ledger: Ledger, tenant: str) -> Done:
+    with suppress(LedgerError):  # another one runs
+        ledger.compact(lambda _done, _all: None)
     return Counter()
 
 

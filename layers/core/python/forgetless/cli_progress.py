@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["Tell", "progress"]
+from forgetless.ports.ledger import Tell
 
-#: Called with the amount of work that is done and the total amount, or None if it is not known.
-Tell = Callable[[int, int | None], None]
+__all__ = ["Tell", "progress"]
 
 #: Seconds between two plain lines.
 PLAIN_EVERY_S = 10.0

@@ -17,7 +17,8 @@ ForgetlessError
 └── DependencyError                a service that we depend on failed; try again later (503)
     ├── EmbedderError              the embedder answered 429 or 5xx, or there is no connection
     ├── IndexUnavailableError
-    │   └── IndexDamagedError      Milvus answers but cannot read its own data: rebuild the index
+    │   ├── IndexDamagedError      Milvus answers but cannot read its own data: rebuild the index
+    │   └── IndexRefusedError      Milvus refuses a row and would refuse it again
     ├── LedgerError
     │   ├── LedgerDamagedError     the file can no longer be read as a ledger: restore it
     │   └── LedgerLostError        the ledger is empty although it once was not: restore it
@@ -48,6 +49,7 @@ __all__ = [
     "IdempotencyInProgressError",
     "IdempotencyMismatchError",
     "IndexDamagedError",
+    "IndexRefusedError",
     "IndexUnavailableError",
     "InvalidRequestError",
     "LeaseLostError",
@@ -202,6 +204,10 @@ class IndexUnavailableError(DependencyError):
 
 class IndexDamagedError(IndexUnavailableError):
     """Milvus answers but cannot read or write its data, or its collection has other fields than ours."""
+
+
+class IndexRefusedError(IndexUnavailableError):
+    """Milvus refused what should be inserted because of its values: at least one of the rows cannot be stored."""
 
 
 class LedgerError(DependencyError):

@@ -13,9 +13,11 @@ __all__ = [
     "INT64",
     "JOB_S",
     "LEASE_MARGIN_S",
+    "MAX_MEMORY_ID_BYTES",
     "MAX_TOP_K",
     "MOST_ATTEMPTS",
     "MOST_INDEX_RESULTS",
+    "MOST_REFUSALS",
     "MOST_WEBHOOKS",
     "PORTION_BYTES",
     "REQUEST_S",
@@ -54,6 +56,10 @@ MAX_TOP_K = 1000
 MOST_INDEX_RESULTS = 16_384
 #: The largest number of webhooks of a tenant. Every change of a memory reads all of them.
 MOST_WEBHOOKS = 100
+#: A memory that embedder or index refused this often is set aside: it is not indexed until somebody retries it.
+MOST_REFUSALS = 3
+#: The most bytes of a memory's id. The index stores other ids as digests, but it must return this one.
+MAX_MEMORY_ID_BYTES = 256
 #: The integers that JSON columns in Milvus can store and compare. Others are refused or not indexed.
 INT64 = range(-(2**63), 2**63)
 

@@ -80,7 +80,7 @@ class Services(RequestServices):
         self.ingest = IngestService(ledger=ledger, clock=clock, inference=self._inference, queue=ports.queue)
         self.sweep = SweepService(
             ledger=ledger,
-            reindexer=Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer),
+            reindexer=Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, clock=clock),
             queue=ports.queue,
             bulk=self.bulk,
             clock=clock,

@@ -16,6 +16,7 @@ from forgetless.adapters.ledger_dynamodb.jobs import JobStore
 from forgetless.adapters.ledger_dynamodb.leases_and_keys import KeyStore, LeaseStore
 from forgetless.adapters.ledger_dynamodb.memories import MemoryStore
 from forgetless.adapters.ledger_dynamodb.messages import MessageStore
+from forgetless.adapters.ledger_dynamodb.pending import PendingStore
 from forgetless.adapters.ledger_dynamodb.table import Table
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
 from forgetless.ports.clock import Clock
@@ -24,7 +25,15 @@ __all__ = ["DynamoLedger"]
 
 
 class DynamoLedger(
-    MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, InspectionStore
+    MemoryStore,
+    MessageStore,
+    JobStore,
+    LeaseStore,
+    KeyStore,
+    DocumentStore,
+    IdempotencyStore,
+    InspectionStore,
+    PendingStore,
 ):
     """The ledger in the table with this name, which any number of processes can share.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import is_header, read_record
+from forgetless.domain.imported_memory import check_imported
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import RequestLimits
 from forgetless.domain.memory import Event, Message
@@ -95,7 +96,10 @@ class EventImport:
             try:
                 if not isinstance(record, Mapping):
                     raise InvalidRequestError("expected a JSON object")
-                yield read_record(tenant, record) if report.ours else self._foreign(tenant, record)
+                read = read_record(tenant, record) if report.ours else self._foreign(tenant, record)
+                if isinstance(read, Event):
+                    check_imported(read.memory)
+                yield read
             except InvalidRequestError as error:
                 report.refuse(f"line {line}: {error.message}")
 
