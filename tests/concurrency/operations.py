@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
+from forgetless.domain.bulk_jobs import MOST_RANGES
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import LedgerError, VersionConflictError
 from forgetless.domain.jobs import JobState
@@ -347,6 +348,20 @@ def _tally(ledger: Ledger, tenant: str) -> Done:
     found = ledger.tally(tenant, limit=9)
     assert 0 <= found.pending <= FEW
     assert 0 <= found.live <= FEW
+    return Counter()
+
+
+def _list_range(ledger: Ledger, tenant: str) -> Done:
+    pages = [ledger.list_range(tenant, number, limit=9) for number in range(MOST_RANGES)]
+    found = [memory.id for page in pages for memory in page.items]
+    assert len(set(found)) == len(found)
+    assert set(found) <= set(memory_ids(tenant))
+    return Counter()
+
+
+def _list_tenants(ledger: Ledger, tenant: str) -> Done:
+    del tenant
+    assert isinstance(ledger.list_tenants(limit=FEW)[0], list)
     return Counter()
 
 

@@ -11,6 +11,7 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     [
         "tests.faults.tasks",
+        "tests.faults.bulk_scenarios",
         "tests.faults.queue_process",
         "tests.faults.transfer_process",
         "boto3",

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.errors import (
     DependencyError,
     EmbedderError,
@@ -21,8 +22,10 @@ from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.limits import MOST_ATTEMPTS
 from forgetless.domain.scope import Scope
 from forgetless.ports.llm import ChatMessage
+from forgetless.service.jobs import bulk
 from forgetless.service.jobs.sweep import LOST_AFTER_S, PORTION
 from forgetless.service.services import Services
+from tests.fakes.bulk_queue import MemoryBulkQueue
 from tests.fakes.queue import Received
 from tests.unit.service.world import World, facts
 
@@ -229,3 +232,20 @@ def test_a_ledger_that_cannot_be_marked_within_a_run_is_left_to_an_administrator
     services = Services(replace(world.services._ports), rebuilds_lost_index=False)
     services.sweep.sweep()
     assert world.ledger.tally(limit=9).pending == 0
+
+
+def test_a_bulk_job_whose_message_was_lost_is_sent_again_and_counted(world: World) -> None:
+    queue = MemoryBulkQueue(world.clock)
+    services = Services(replace(world.services._ports, bulk_queue=queue))
+    for tenant in ("default", "other"):
+        services.bulk.start(tenant, BulkKind.RETENTION, {})
+    queue.purge()
+    assert services.sweep.sweep().bulk_requeued == 0
+    world.clock.advance(bulk.LOST_AFTER_S + 1)
+    assert [services.sweep.sweep().bulk_requeued for _ in range(2)] == [2, 0]
+    assert len(queue) == 2
+    world.clock.advance(bulk.LOST_AFTER_S + 1)
+    queue.failure = QueueError("down")
+    assert services.sweep.sweep().bulk_requeued == 0
+    queue.failure = None
+    assert world.services.sweep.sweep().bulk_requeued == 0, "without a queue, the worker finds what is due"

@@ -15,7 +15,7 @@ from forgetless.domain.documents import Document
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Event, Memory, Message
-from forgetless.ports.request_ledger import RequestLedger
+from forgetless.ports.request_ledger import MemoryPage, RequestLedger
 
 __all__ = [
     "Compaction",
@@ -100,6 +100,12 @@ class Inspection(Protocol):
     def tenants(self, *, limit: int) -> tuple[list[str], bool]:
         """Up to `limit` tenants that have memories (deleted ones count), and whether these are all tenants."""
 
+    def list_tenants(self, *, limit: int, cursor: str | None = None) -> tuple[list[str], str | None]:
+        """Tenants that have memories, and the cursor of the next page. For an operator's command, not for a function.
+
+        A tenant may be on several pages, and a page may have fewer than `limit` or none although more follow.
+        """
+
     def tally(self, tenant: str | None = None, *, limit: int) -> Tally:
         """The number of memories of the tenant (or of all tenants); counting stops at about `limit`."""
 
@@ -142,6 +148,14 @@ class Maintenance(Protocol):
         If it raises, some may be; repeating the call is harmless.
         """
 
+    def list_range(self, tenant: str, number: int, *, limit: int, cursor: str | None = None) -> MemoryPage:
+        """Memories in a range of the tenant, superseded ones too, in an order that is fixed but otherwise open.
+
+        The ranges have the numbers from 0 to MOST_RANGES - 1 (`forgetless.domain.bulk_jobs`) and about the same size. A
+        memory is in one of them, and stays there. A page may have fewer memories than `limit`, even none, although more
+        follow. What is added meanwhile may be left out.
+        """
+
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
         """Memories in any state that have been pending since before the given time, the oldest first.
 
@@ -154,9 +168,10 @@ class Maintenance(Protocol):
     def note_refusals(self, refusals: Sequence[Refusal], *, at: str, most: int) -> int:
         """Count one refusal of each of these versions, and set aside those that were refused `most` times.
 
-        A memory that is refused less often stays pending, but since `at`, so that others come first. One that is not
-        pending, or has another version or context by now, stays as it is. Returns how many were set aside. Any event
-        of the memory, an erasure of its context, `mark_indexed` and `mark_unindexed` end it and forget the refusals.
+        A memory that is refused less often is pending since `at`, so that others come first, even if it was indexed
+        before. One that is set aside already, or has another version or context by now, stays as it is. Returns how
+        many were set aside. Any event of the memory, an erasure of its context, `mark_indexed` and `mark_unindexed`
+        end it and forget the refusals.
         """
 
     def set_aside(self, tenant: str | None = None, *, limit: int) -> list[SetAside]:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.limits import CONCURRENT_REQUESTS, RequestLimits
 from forgetless.domain.retention import Retention
 from forgetless.ports.index import Index
@@ -19,9 +20,12 @@ from forgetless.service.access.limited_index import LimitedIndex
 from forgetless.service.access.limited_ledger import LimitedLedger
 from forgetless.service.access.rate_limit import RateLimiter
 from forgetless.service.health import HealthService
+from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.bulk_worker import BulkWorker
 from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.reindex import Reindexer
+from forgetless.service.jobs.reindex_all import ReindexAll
+from forgetless.service.jobs.reindex_job import ReindexWork
 from forgetless.service.jobs.retention import RetentionService
 from forgetless.service.jobs.sweep import SweepService
 from forgetless.service.request_services import RequestPorts, RequestServices
@@ -78,9 +82,13 @@ class Services(RequestServices):
         self.import_jobs = ImportJobs(ledger=ledger, clock=clock, limits=self.limits)
         self.export_jobs = ExportJobs(ledger=ledger, clock=clock)
         self.ingest = IngestService(ledger=ledger, clock=clock, inference=self._inference, queue=ports.queue)
+        reindexer = Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, clock=clock)
+        works = {BulkKind.REINDEX: ReindexWork(ledger=ledger, reindexer=reindexer, clock=clock)}
+        self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock, works=works)
+        self.reindex_all = ReindexAll(ledger=ledger, bulk=self.bulk, clock=clock)
         self.sweep = SweepService(
             ledger=ledger,
-            reindexer=Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, clock=clock),
+            reindexer=reindexer,
             queue=ports.queue,
             bulk=self.bulk,
             clock=clock,

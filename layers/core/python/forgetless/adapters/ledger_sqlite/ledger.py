@@ -16,6 +16,7 @@ from forgetless.adapters.ledger_sqlite.jobs import JobStore
 from forgetless.adapters.ledger_sqlite.leases_and_keys import KeyStore, LeaseStore
 from forgetless.adapters.ledger_sqlite.memories import MemoryStore
 from forgetless.adapters.ledger_sqlite.messages import MessageStore
+from forgetless.adapters.ledger_sqlite.ranges import RangeStore
 from forgetless.adapters.ledger_sqlite.set_aside import RefusalStore
 from forgetless.ports.ledger import Compaction, Tell
 
@@ -35,8 +36,9 @@ class SqliteLedger(
     KeyStore,
     DocumentStore,
     IdempotencyStore,
-    ExpiryStore,
     InspectionStore,
+    RangeStore,
+    ExpiryStore,
     RefusalStore,
 ):
     """The ledger in the file at `path`, which several threads and processes can share.
