@@ -134,12 +134,13 @@ def test_a_command_that_dies_after_any_step_goes_on_where_it_was(
 def test_a_service_that_dies_after_any_step_is_asked_again(tmp_path: Path, new_ledger: NewLedger, name: str) -> None:
     scenario = Scenario(tmp_path, new_ledger, name)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        order = scenario.order()
-        put_key(order.open_ledger)
-        with server(order.open_ledger, listener, None) as steps:
-            ask(order, listener)
-        assert scenario.is_whole(order)
-        assert len(steps) >= 5
+        for _ in range(2):  # In a ledger that has served before, the first use of the key is no step.
+            order = scenario.order()
+            put_key(order.open_ledger)
+            with server(order.open_ledger, listener, None) as steps:
+                ask(order, listener)
+            assert scenario.is_whole(order)
+        assert len(steps) >= 4
         harmed = []
         for number, step in enumerate(steps, 1):
             order = scenario.order()
@@ -156,7 +157,6 @@ def test_a_service_that_dies_after_any_step_is_asked_again(tmp_path: Path, new_l
 def put_key(open_ledger: OpenLedger) -> None:
     ledger = open_ledger()
     at = "2026-01-01T00:00:00.000000+00:00"
-    # It has just been used, so that its use is not noted again.
     ledger.put_key(ApiKey(key_hash(KEY), TENANT, Role.ADMIN, at))
     ledger.close()
 
