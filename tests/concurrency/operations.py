@@ -108,7 +108,9 @@ def _pending(ledger: Ledger, tenant: str) -> Done:
 
 
 def _mark_indexed(ledger: Ledger, tenant: str) -> Done:
-    ledger.mark_indexed(list(ledger.read(tenant, memory_ids(tenant)).values()))
+    held = list(ledger.read(tenant, memory_ids(tenant)).values())
+    refused = ledger.mark_indexed(held, by_writer=random.random() < 0.5)
+    assert {memory.id for memory in refused} <= {memory.id for memory in held}
     return Counter()
 
 
@@ -175,6 +177,16 @@ def _messages_without_job(ledger: Ledger, tenant: str) -> Done:
 def _expire_jobs(ledger: Ledger, tenant: str) -> Done:
     # Jobs fail at a later time here; test_jobs races with an expiry that is due.
     assert ledger.expire_jobs(succeeded_before=at(_one()), failed_before=at(_one()), limit=9) == 0
+    return Counter()
+
+
+def _expire_records(ledger: Ledger, tenant: str) -> Done:
+    assert ledger.expire_records(before=at(0), limit=9) >= 0
+    return Counter()
+
+
+def _expiring_tenants(ledger: Ledger, tenant: str) -> Done:
+    assert len(ledger.expiring_tenants(limit=FEW)) <= FEW
     return Counter()
 
 

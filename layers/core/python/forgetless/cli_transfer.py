@@ -23,6 +23,7 @@ from forgetless.runtime.settings import Settings
 from forgetless.service.transfer.event_export import EventExport
 from forgetless.service.transfer.export_jobs import ExportAnswer, ExportJobs, ExportPlace
 from forgetless.service.transfer.import_jobs import ImportJobs, ImportPlace
+from forgetless.service.webhooks.outbox import WebhookOutbox
 
 __all__ = ["add_transfer_commands"]
 
@@ -120,7 +121,9 @@ class _LocalImports:
     """The imports of a ledger on this machine."""
 
     def __init__(self, ledger: Ledger, tenant: str, limits: RequestLimits) -> None:
-        self._jobs = ImportJobs(ledger=ledger, clock=SystemClock(), limits=limits)
+        clock = SystemClock()
+        outbox = WebhookOutbox(ledger=ledger, clock=clock)
+        self._jobs = ImportJobs(ledger=ledger, clock=clock, limits=limits, outbox=outbox)
         self._tenant = tenant
 
     def begin(self, job_id: str, *, file: str, lines: int | None, anew: bool) -> ImportPlace:

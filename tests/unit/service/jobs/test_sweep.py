@@ -20,6 +20,7 @@ from forgetless.domain.errors import (
 )
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.limits import MOST_ATTEMPTS
+from forgetless.domain.retention import DAY_S
 from forgetless.domain.scope import Scope
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.jobs import bulk
@@ -249,3 +250,17 @@ def test_a_bulk_job_whose_message_was_lost_is_sent_again_and_counted(world: Worl
     assert services.sweep.sweep().bulk_requeued == 0
     queue.failure = None
     assert world.services.sweep.sweep().bulk_requeued == 0, "without a queue, the worker finds what is due"
+
+
+def test_a_bulk_job_that_ended_is_removed_when_its_retention_is_over(world: World) -> None:
+    queue = MemoryBulkQueue(world.clock)
+    with_queue = Services(replace(world.services._ports, bulk_queue=queue))
+    for services in (with_queue, world.services):
+        done, cancelled = (services.bulk.start("default", BulkKind.REINDEX, {}) for _ in range(2))
+        services.bulk.run("default", done.id, 1, seconds=60)
+        services.bulk.cancel("default", cancelled.id)
+        for days, left in ((29, {done.id, cancelled.id}), (2, {cancelled.id}), (150, set())):
+            world.clock.advance(days * DAY_S)
+            services.sweep.sweep()
+            services.bulk_worker.turn()
+            assert {job.id for job in services.bulk.jobs("default", limit=9)[0]} == left

@@ -12,7 +12,8 @@ from forgetless.domain.export_lines import is_header, read_record
 from forgetless.domain.imported_memory import check_imported
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import RequestLimits
-from forgetless.domain.memory import Event, Message
+from forgetless.domain.memory import Event, EventKind, Memory, Message
+from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.transfer.mem0_import import foreign_event
@@ -46,6 +47,14 @@ class ImportReport:
     ours: bool = False
     #: The memory of the last event, if that event was refused. Events of it that follow are refused with it.
     refused_memory: str = ""
+    #: The memories that the ledger did not have before; None if there are none.
+    added: Summary | None = None
+
+    def add(self, memories: Sequence[Memory]) -> None:
+        """Count memories that the ledger did not have before."""
+        if memories:
+            more = Summary.of(EventKind.ADD, memories)
+            self.added = more if self.added is None else self.added.plus(more)
 
     def refuse(self, problem: str) -> None:
         """Count a record that was refused, and name the problem if there are few so far."""
@@ -131,6 +140,7 @@ class EventImport:
             report.refused_memory = ""
         if fresh:
             self._ledger.append(fresh, unique=False)
+            report.add([event.memory for event in fresh if event.kind is EventKind.ADD])
 
 
 def _connected(events: Sequence[Event]) -> list[Event]:

@@ -16,10 +16,13 @@ from forgetless.domain.errors import ConflictError, InvalidRequestError, Version
 from forgetless.domain.export_lines import parse_line
 from forgetless.domain.jobs import JobState
 from forgetless.domain.limits import RequestLimits
+from forgetless.domain.memory import EventKind
+from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.transfer.event_import import BATCH, EventImport, ImportReport, Numbered
 from forgetless.service.transfer.transfer_jobs import TransferJobs
+from forgetless.service.webhooks.outbox import WebhookOutbox
 
 __all__ = ["ImportJobs", "ImportPlace", "digest_of"]
 
@@ -57,6 +60,9 @@ class _Progress:
     jobs: int = 0
     ours: bool = False
     refused_memory: str = ""
+    #: What is to be announced to webhooks when the import ends: the ids that all new memories share, and their number.
+    new_ids: dict[str, str] = field(default_factory=dict)
+    new: int = 0
     refused: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -69,15 +75,48 @@ class _Progress:
         """What is recorded: no problems, because they may contain words of the lines."""
         return {name: value for name, value in asdict(self).items() if name not in {"refused", "problems"}}
 
+    @property
+    def added(self) -> Summary | None:
+        """The memories that the ledger did not have before."""
+        return Summary(EventKind.ADD, self.new_ids, self.new) if self.new else None
+
+    def announced(self) -> None:
+        """Begin to count new memories again."""
+        self.new_ids, self.new = {}, 0
+
+    def include(self, report: ImportReport) -> None:
+        """Add what a part of the import did."""
+        self.memories += report.memories
+        self.events += report.events
+        self.jobs += report.jobs
+        self.refused += report.refused
+        self.problems += report.problems
+        self.ours, self.refused_memory = report.ours, report.refused_memory
+        if report.added is not None:
+            added = report.added if self.added is None else self.added.plus(report.added)
+            self.new_ids, self.new = dict(added.scope), added.count
+
     def place(self, *, ended: bool) -> ImportPlace:
         counts = (self.memories, self.events, self.jobs, self.refused)
         return ImportPlace(self.line, self.digest, *counts, ended=ended, problems=tuple(self.problems))
 
 
 class ImportJobs:
-    """The imports of one ledger."""
+    """The imports of one ledger.
 
-    def __init__(self, *, ledger: Ledger, clock: Clock, limits: RequestLimits | None = None) -> None:
+    When an import ends, webhooks get one delivery about all memories that were new, and none about memories that the
+    ledger already had.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        clock: Clock,
+        limits: RequestLimits | None = None,
+        outbox: WebhookOutbox | None = None,
+    ) -> None:
+        self._outbox = outbox
         self._jobs = TransferJobs(ledger=ledger, clock=clock, kind=BulkKind.IMPORT)
         self._imports = EventImport(ledger=ledger, clock=clock, limits=limits)
         self._clock = clock
@@ -146,14 +185,13 @@ class ImportJobs:
             except VersionConflictError:  # the next try sees the other's change
                 if attempt == _TRIES - 1:
                     raise
-        progress.memories += report.memories
-        progress.events += report.events
-        progress.jobs += report.jobs
-        progress.refused += report.refused
-        progress.problems += report.problems
-        progress.ours, progress.refused_memory = report.ours, report.refused_memory
+        progress.include(report)
 
     def _record(self, job: BulkJob, progress: _Progress, state: JobState, error: str | None = None) -> ImportPlace:
+        if state is not JobState.RUNNING and self._outbox is not None and progress.added is not None:
+            # If this process dies before the end is recorded, the next one announces the same once more.
+            self._outbox.record_summary(job.tenant, progress.added, once=f"{job.id} {job.version}")
+            progress.announced()
         try:
             self._jobs.record(
                 job,
