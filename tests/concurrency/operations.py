@@ -180,6 +180,16 @@ def _expire_jobs(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _expire_records(ledger: Ledger, tenant: str) -> Done:
+    assert ledger.expire_records(before=at(0), limit=9) >= 0
+    return Counter()
+
+
+def _expiring_tenants(ledger: Ledger, tenant: str) -> Done:
+    assert len(ledger.expiring_tenants(limit=FEW)) <= FEW
+    return Counter()
+
+
 def _compact(ledger: Ledger, tenant: str) -> Done:
     with suppress(LedgerError):  # another one runs
         ledger.compact(lambda _done, _all: None)

@@ -20,8 +20,9 @@ from forgetless.service.access.limited_index import LimitedIndex
 from forgetless.service.access.limited_ledger import LimitedLedger
 from forgetless.service.access.rate_limit import RateLimiter
 from forgetless.service.health import HealthService
-from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.bulk import BulkService, PortionWork
 from forgetless.service.jobs.bulk_worker import BulkWorker
+from forgetless.service.jobs.expired_memories import ExpiredMemories
 from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.jobs.reindex_all import ReindexAll
@@ -79,7 +80,10 @@ class Services(RequestServices):
         self.event_exports = EventExport(ledger=ledger)
         self.ingest = IngestService(ledger=ledger, clock=clock, inference=self._inference, queue=ports.queue)
         reindexer = Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, clock=clock)
-        works = {BulkKind.REINDEX: ReindexWork(ledger=ledger, reindexer=reindexer, clock=clock)}
+        works: dict[BulkKind, PortionWork] = {
+            BulkKind.REINDEX: ReindexWork(ledger=ledger, reindexer=reindexer, clock=clock),
+            BulkKind.RETENTION: ExpiredMemories(ledger=ledger, changes=self.changes, clock=clock),
+        }
         self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock, works=works, retention=retention)
         self.reindex_all = ReindexAll(ledger=ledger, bulk=self.bulk, clock=clock)
         self.sweep = SweepService(
@@ -88,7 +92,7 @@ class Services(RequestServices):
             queue=ports.queue,
             bulk=self.bulk,
             clock=clock,
-            retention=RetentionService(ledger=ledger, clock=clock, retention=retention or Retention()),
+            retention=RetentionService(ledger=ledger, bulk=self.bulk, clock=clock, retention=retention or Retention()),
             rebuilds=rebuilds_lost_index,
         )
         self.bulk_worker = BulkWorker(ledger=ledger, bulk=self.bulk, clock=clock)

@@ -135,8 +135,14 @@ ALTER TABLE memories ADD COLUMN aside_reason TEXT;
 CREATE INDEX memories_set_aside ON memories (tenant, aside_since, id) WHERE aside_since IS NOT NULL
 """
 
+#: Stored exports end after 30 days; those of earlier versions had no end.
+_EXPORTS_END = """
+UPDATE documents SET due_at = strftime('%Y-%m-%dT%H:%M:%S.000000+00:00', created_at, '+30 days')
+WHERE kind = 'export' AND due_at IS NULL
+"""
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
-_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ENDED_JOBS, _SET_ASIDE, _UPKEEP)
+_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ENDED_JOBS, _SET_ASIDE, _UPKEEP, _EXPORTS_END)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 

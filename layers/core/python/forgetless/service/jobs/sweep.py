@@ -59,6 +59,8 @@ class SweepReport:
     set_aside: int
     expired_messages: int
     expired_jobs: int
+    expired_records: int
+    retention_jobs: int
 
 
 class SweepService:
@@ -102,6 +104,8 @@ class SweepService:
             set_aside=self._set_aside,
             expired_messages=self._attempt("expire messages", self._retention.expire_messages),
             expired_jobs=self._attempt("expire jobs", self._retention.expire_jobs),
+            expired_records=self._attempt("expire records", self._retention.expire_records),
+            retention_jobs=self._attempt("expired memories", self._retention.delete_expired_memories),
         )
 
     def index_all(self, tenant: str | None = None) -> int:
