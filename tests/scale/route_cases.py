@@ -168,8 +168,8 @@ _PLATFORM: Mapping[str, Sequence[Ask]] = {
         for method, asked in {
             "GET": (Ask(f"{_HERE}members/"),),
             "POST": (Ask(f"{_HERE}members/", {**_MEMBER, "role": "READER"}),),
-            "PUT": (Ask(f"{_HERE}members/", {**_MEMBER, "role": "OWNER"}),),
-            "DELETE": (Ask(f"{_HERE}members/?email=bob@example.com"),),
+            "PUT": (Ask(f"{_HERE}members/", {**_MEMBER, "role": "OWNER"}, statuses=(200, 404)),),
+            "DELETE": (Ask(f"{_HERE}members/?email=bob@example.com", statuses=(200, 404)),),
         }.items()
     },
     "GET /api/v1/webhooks/projects/{project}/": (Ask("/api/v1/webhooks/projects/<project>/"),),
