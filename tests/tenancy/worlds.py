@@ -173,7 +173,8 @@ def _rows(api: Api) -> Rows:
             if "tenant" in columns:
                 text = ", (SELECT body FROM texts WHERE texts.text_id = one.text_id)" if "text_id" in columns else ""
                 rows = db.execute(f"SELECT *{text} FROM {table} AS one WHERE tenant = ?", (b"default",)).fetchall()
-                found[table] = set(map(repr, rows))
+                # The total of the tenant is everybody's.
+                found[table] = {repr(row) for row in rows if table != "totals" or row[1] != "tenant"}
         keys = db.execute("SELECT hash, body FROM keys").fetchall()
         found["keys"] = {repr(row) for row in keys if json.loads(row[1])["tenant"] == "default"}
     found["index"] = {repr(row) for row in api.world.index._rows if row.memory.scope.tenant == "default"}

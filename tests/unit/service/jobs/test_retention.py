@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
+from typing import Any
 
 import pytest
 
 from forgetless.domain.bulk_jobs import BulkKind, Progress
 from forgetless.domain.documents import Document
-from forgetless.domain.errors import ConflictError, NotFoundError
+from forgetless.domain.errors import ConflictError, LedgerError, NotFoundError
 from forgetless.domain.export_lines import parse_line
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.retention import DAY_S, Retention
@@ -294,3 +296,31 @@ def test_deliveries_that_nobody_sends_do_not_pile_up(world: World) -> None:
     world.clock.advance(2 * DAY_S)
     assert world.services.sweep.sweep().expired_records == 1
     assert world.ledger.documents("default", DELIVERY, limit=9) == ([], None)
+
+
+def test_a_portion_that_is_cut_short_is_done_again_and_deletes_the_rest(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        world.say(f"fact {number}", expiration_date="2026-01-02")
+    world.clock.advance(10 * DAY_S)
+    append, calls = world.ledger.append, count()
+
+    def cut_short(*arguments: Any, **named: Any) -> None:
+        if next(calls) == 2:
+            raise LedgerError("the power went out")
+        append(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.ledger, "append", cut_short)
+        assert expire_memories(world, days=1) == 1
+    assert len(world.ledger.list_memories("default", {}, limit=9).items) == 3
+    world.clock.advance(3600)
+    while world.services.bulk_worker.turn():
+        pass
+    (job,) = world.services.bulk.jobs("default", limit=9)[0]
+    assert job.state is JobState.SUCCEEDED
+    assert world.ledger.list_memories("default", {}, limit=9).items == ()
+    assert world.index.count() == 0
+    events = world.ledger.list_events("default", limit=9).items
+    assert [event.kind.value for event in events] == ["ADD", "DELETE"] * 5

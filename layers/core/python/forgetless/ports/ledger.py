@@ -14,7 +14,7 @@ from typing import Protocol
 from forgetless.domain.documents import Document
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
-from forgetless.domain.memory import Event, Memory
+from forgetless.domain.memory import Event, Memory, Message
 from forgetless.ports.request_ledger import MemoryPage, RequestLedger
 
 __all__ = [
@@ -140,6 +140,12 @@ class Maintenance(Protocol):
         """All events of up to `limit` memories, including superseded and deleted ones. An export writes these.
 
         Memories are ordered by (created_at, position, id), the oldest first, and the events of each by version.
+        """
+
+    def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
+        """`put_job` for each of an import's jobs, in few transactions: all are in the ledger when it returns.
+
+        If it raises, some may be; repeating the call is harmless.
         """
 
     def list_range(self, tenant: str, number: int, *, limit: int, cursor: str | None = None) -> MemoryPage:

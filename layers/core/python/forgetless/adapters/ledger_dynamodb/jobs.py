@@ -20,13 +20,15 @@ from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message
 from forgetless.ports.ledger import Compaction, Tell
 
-__all__ = ["JobStore", "complete", "forget_request"]
+__all__ = ["JobStore", "complete", "forget_request", "needed"]
 
 #: The prefix of the partitions of lists of jobs.
 _LIST = "K"
 
 #: Separates job and request in a body. JSON escapes it, so it cannot occur in either.
 _BETWEEN = b"\n"
+#: About how many items `put_jobs` writes in one transaction; DynamoDB allows 100. A job or a message is two.
+_ITEMS = 80
 
 
 class JobStore(Store):
@@ -34,6 +36,10 @@ class JobStore(Store):
 
     def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
         return self._units.run(lambda unit: _insert(unit, job, messages))
+
+    def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
+        for few in _fitting(jobs):
+            self._units.run(lambda unit, few=few: _insert_all(unit, few))  # type: ignore[misc]
 
     def job(self, tenant: str, job_id: str) -> Job | None:
         return next(iter(self._jobs([item_keys.job(tenant, job_id)]).values()), None)
@@ -107,6 +113,12 @@ def complete(unit: Unit, job: Job) -> bool:
         return False
     _put(unit, job)
     return True
+
+
+def needed(job: Job) -> list[Key]:
+    """The keys that `complete` reads. The entry of a job that was claimed is there, and gets the time of its end."""
+    claimed = [item_keys.listed(_LIST, job.tenant, "jobs", "", _sort_key(job.created_at, job.id))]
+    return [item_keys.job(job.tenant, job.id), *(claimed if job.lease_owner is not None else ())]
 
 
 def forget_request(unit: Unit, tenant: str, job_id: str) -> None:
@@ -192,6 +204,27 @@ def _insert(unit: Unit, job: Job, messages: Sequence[Message]) -> Job:
     _put(unit, job)
     message_items.insert(unit, messages)
     return job
+
+
+def _insert_all(unit: Unit, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
+    unit.load(item_keys.job(job.tenant, job.id) for job, _ in jobs)
+    for job, messages in jobs:
+        _insert(unit, job, messages)
+
+
+def _fitting(jobs: Sequence[tuple[Job, Sequence[Message]]]) -> Iterator[list[tuple[Job, Sequence[Message]]]]:
+    """The jobs in groups, each for one transaction if possible."""
+    group: list[tuple[Job, Sequence[Message]]] = []
+    items = 0
+    for one in jobs:
+        more = 2 + 2 * len(one[1])
+        if group and items + more > _ITEMS:
+            yield group
+            group, items = [], 0
+        group.append(one)
+        items += more
+    if group:
+        yield group
 
 
 def _claim(unit: Unit, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:

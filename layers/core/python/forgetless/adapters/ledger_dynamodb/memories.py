@@ -190,7 +190,7 @@ def _append(
     unit: Unit, events: Sequence[Event], completing: Job | None, new_messages: Sequence[Message], *, unique: bool
 ) -> None:
     wanted = [*append.needed(unit, events), *message_items.needed(new_messages)]
-    unit.load([*wanted, item_keys.job(completing.tenant, completing.id)] if completing is not None else wanted)
+    unit.load([*wanted, *jobs.needed(completing)] if completing is not None else wanted)
     open_ = completing is None or jobs.complete(unit, completing)
     fresh = append.append(unit, events, unique=unique)
     if fresh and not open_:
