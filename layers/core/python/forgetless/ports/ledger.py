@@ -7,13 +7,15 @@ on one machine, DynamoDB in the deployed service.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from forgetless.domain.documents import Document
+from forgetless.domain.erasures import Erasure
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
-from forgetless.domain.memory import Event, Memory
+from forgetless.domain.memory import Event, Memory, Message
 from forgetless.ports.request_ledger import RequestLedger
 
 __all__ = ["EventPage", "Faults", "Inspection", "KeyStore", "Ledger", "Maintenance", "OperatorLedger", "Tally"]
@@ -97,6 +99,23 @@ class Maintenance(Protocol):
 
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
         """RUNNING jobs with an expired lease and jobs PENDING since before the given time, the oldest first."""
+
+    def open_erasures(self, *, limit: int) -> list[Erasure]:
+        """Erasures of any tenant that still hide data, the oldest first; may be seconds out of date."""
+
+    def scope_messages(
+        self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Message], str | None]:
+        """Messages whose scope has all `ids` (all of the tenant without ids), and the cursor of the next page.
+
+        The order is fixed, and a page may hold fewer than `limit` or none although more follow.
+        """
+
+    def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
+        """Record that nothing is left of what the erasure covers: its marker hides nothing any more.
+
+        Its targets in clear are removed at once, and its marker after `expires_at`. A repeat is harmless.
+        """
 
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         """Documents of any tenant whose `due_at` has come, the longest due first; may be seconds out of date."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from forgetless.adapters.ledger_sqlite import backup
 from forgetless.adapters.ledger_sqlite.connections import Connections
 from forgetless.adapters.ledger_sqlite.documents import DocumentStore
+from forgetless.adapters.ledger_sqlite.erasures import ErasureStore
 from forgetless.adapters.ledger_sqlite.idempotency_records import IdempotencyStore
 from forgetless.adapters.ledger_sqlite.inspection import InspectionStore
 from forgetless.adapters.ledger_sqlite.jobs import JobStore
@@ -24,7 +25,15 @@ _TRIAL_BYTES = 256 * 1024
 
 
 class SqliteLedger(
-    MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, InspectionStore
+    MemoryStore,
+    MessageStore,
+    JobStore,
+    LeaseStore,
+    KeyStore,
+    DocumentStore,
+    IdempotencyStore,
+    ErasureStore,
+    InspectionStore,
 ):
     """The ledger in the file at `path`, which several threads and processes can share.
 

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import from_blob, from_cursor, load_memory, to_blob, to_cursor
-from forgetless.adapters.ledger_sqlite import append, export_order, jobs, messages, scope_sql
+from forgetless.adapters.ledger_sqlite import append, erasures, export_order, jobs, messages, scope_sql
 from forgetless.adapters.ledger_sqlite.connections import Store
+from forgetless.domain.erasures import ErasureState, Judge
 from forgetless.domain.errors import LeaseLostError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.ports.ledger import EventPage
-from forgetless.ports.request_ledger import Entity, MemoryPage
+from forgetless.ports.request_ledger import NOTHING_SHOWN, Entity, MemoryPage, Shown
 
 __all__ = ["MemoryStore"]
 
@@ -35,8 +36,9 @@ class MemoryStore(Store):
         completing: Job | None = None,
         messages: Sequence[Message] = (),
         unique: bool = True,
+        shown: Shown = NOTHING_SHOWN,
     ) -> None:
-        self._connections.write(lambda db: _append(db, events, completing, messages, unique), durable=True)
+        self._connections.write(lambda db: _append(db, events, completing, messages, unique, shown), durable=True)
         if any(event.kind is EventKind.DELETE for event in events):
             self._connections.scrub()
 
@@ -44,6 +46,11 @@ class MemoryStore(Store):
         bodies = self._connections.read(lambda db: _bodies(db, tenant, ids))
         memories = (load_memory(tenant, body) for (body,) in bodies)
         return {memory.id: memory for memory in memories}
+
+    def read_beside(self, tenant: str, ids: Sequence[str]) -> tuple[dict[str, Memory], ErasureState]:
+        # The state is read first: if it says that nothing hides, what it covered is gone.
+        state = self._connections.read(lambda db: erasures.state_of(db, tenant))
+        return self.read(tenant, ids), state
 
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         rows = self._connections.read(
@@ -128,16 +135,30 @@ def _append(
     completing: Job | None,
     new_messages: Sequence[Message],
     unique: bool,
+    shown: Shown,
 ) -> None:
     open_ = completing is None or jobs.complete(db, completing)
+    judge = _judge(db, events, completing)
+    if judge is not None and open_:
+        accepted = [*new_messages, completing] if completing is not None else new_messages
+        erasures.refuse(db, judge, events, accepted)
     fresh = [event for event in events if append.apply(db, event)]
     if fresh and not open_:
         raise LeaseLostError("the job has already finished; discard this work")
     if unique:
-        append.check_duplicates(db, fresh)
+        append.check_duplicates(db, fresh, judge)
+    if fresh and judge is not None:
+        erasures.refuse_unseen(db, judge, fresh[0].memory.scope.tenant, shown)
     # A repeat does not write messages again, because they may have been erased since.
     if open_ and (fresh or not events):
         messages.insert(db, new_messages)
+
+
+def _judge(db: sqlite3.Connection, events: Sequence[Event], completing: Job | None) -> Judge | None:
+    """The judge of the tenant's erasures; None if nothing is written."""
+    if events:
+        return erasures.judge(db, events[0].memory.scope.tenant)
+    return erasures.judge(db, completing.tenant) if completing is not None else None
 
 
 def _bodies(db: sqlite3.Connection, tenant: str, ids: Sequence[str]) -> list[tuple[bytes]]:

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from forgetless.adapters.ledger_codec import (
     dump_message,
     from_blob,
+    from_cursor,
     load_memory,
     load_message,
     scope_columns,
     to_blob,
+    to_cursor,
 )
 from forgetless.adapters.ledger_sqlite import blobs, scope_sql
 from forgetless.adapters.ledger_sqlite.append import drop_context
@@ -79,6 +81,26 @@ class MessageStore(Store):
         erased = self._connections.write(lambda db: _erase_scope(db, tenant, ids, at), durable=True)
         self._connections.scrub()
         return erased
+
+    def scope_messages(
+        self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Message], str | None]:
+        condition, params = scope_sql.where(tenant, ids)
+        if cursor is not None:
+            job_id, position = from_cursor(cursor, str, int)
+            condition += " AND (job_id, position) > (?, ?)"
+            params += [to_blob(job_id), position]
+        width = scope_sql.narrowest(ids)
+        index = "" if width == "tenant" else f"INDEXED BY messages_by_{width}"
+        query = (
+            "SELECT job_id, position, created_at, user_id, agent_id, app_id, run_id, body"  # noqa: S608 - our own names
+            f" FROM messages {index} CROSS JOIN texts USING (text_id)"
+            f" WHERE {condition} ORDER BY job_id, position LIMIT ?"
+        )
+        rows = self._connections.read(lambda db: db.execute(query, (*params, limit + 1)).fetchall())
+        found = [load_message(tenant, row) for row in rows[:limit]]
+        last = found[-1].ref if len(rows) > limit and found else None
+        return found, to_cursor(last.job_id, last.position) if last else None
 
     def expire_messages(self, *, before: str, limit: int) -> int:
         expired = self._connections.write(lambda db: _expire(db, before, limit), durable=False)

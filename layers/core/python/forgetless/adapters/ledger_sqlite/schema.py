@@ -109,8 +109,23 @@ _DELETED = """
 CREATE INDEX memories_deleted ON memories (tenant, created_at, position, id) WHERE state = 2
 """
 
+#: The number of each tenant's last erasure, and the erasures: markers of digests, and the ids in clear until the end.
+_ERASURES = """
+CREATE TABLE erasure_states (
+    tenant BLOB PRIMARY KEY,
+    last INTEGER NOT NULL, hiding INTEGER NOT NULL, first INTEGER NOT NULL, key BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE erasures (
+    tenant BLOB NOT NULL, number INTEGER NOT NULL,
+    begun_at TEXT NOT NULL, expires_at TEXT, marker BLOB NOT NULL, targets BLOB,
+    PRIMARY KEY (tenant, number)
+) WITHOUT ROWID;
+CREATE INDEX erasures_open ON erasures (begun_at) WHERE targets IS NOT NULL
+"""
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
-_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED)
+_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _ERASURES)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 
