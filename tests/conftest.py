@@ -1,4 +1,4 @@
-"""Fixtures of every kind of test: a DynamoDB, started where one is asked for."""
+"""Fixtures for all tests: a DynamoDB server that starts when a test needs one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DynamoDB for tests: moto behind a door that lets one request in at a time and can answer in its stead."""
+"""DynamoDB for tests: moto behind a gate that admits one request at a time and can answer in moto's place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQS for tests: the emulator's own server over a file, without the rest of the emulator."""
+"""SQS for tests: the emulator's server over a file, without the rest of the emulator."""
 
 from __future__ import annotations
 

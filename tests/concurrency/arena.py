@@ -1,4 +1,4 @@
-"""An arena: a ledger that several processes race on, round after round, each round with a seed of its own."""
+"""An arena: several processes use one ledger at once, in rounds that each have a seed of their own."""
 
 from __future__ import annotations
 

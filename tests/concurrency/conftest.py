@@ -1,4 +1,4 @@
-"""`arena`: each port raced by two and by three processes, over the SQLite file and over DynamoDB."""
+"""`arena`: each port is used by two and by three processes at once, over the SQLite file and over DynamoDB."""
 
 from __future__ import annotations
 

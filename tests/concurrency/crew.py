@@ -1,4 +1,4 @@
-"""Processes that stay: each does a piece of work at the same moment as the others, as often as a test wants."""
+"""Long-lived processes that each run a piece of work at the same moment, as often as a test wants."""
 
 from __future__ import annotations
 

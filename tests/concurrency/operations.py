@@ -1,4 +1,4 @@
-"""One operation of each kind that a ledger has, on few ids, drawn by dice; each tells what it has certainly done."""
+"""Each operation of a ledger, on few ids, chosen at random; each reports what it has certainly done."""
 
 from __future__ import annotations
 

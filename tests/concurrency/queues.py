@@ -1,4 +1,4 @@
-"""A queue's two sides as a worker sees them: on the emulator's SQS, and in memory for the threads of one process."""
+"""A queue as its sender and its worker see it: the emulator's SQS, or one in memory for the threads of one process."""
 
 from __future__ import annotations
 

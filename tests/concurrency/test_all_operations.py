@@ -1,4 +1,4 @@
-"""Every operation of the ledger beside every other: at rest, what is stored is what was acknowledged."""
+"""Every ledger operation runs beside every other; when all is at rest, what is stored is what was acknowledged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs and leases under races: one worker for each job, one end, and an ended job stays ended."""
+"""Jobs and leases under races: each job has one worker and one end, and an ended job stays ended."""
 
 from __future__ import annotations
 

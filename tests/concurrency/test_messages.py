@@ -1,4 +1,4 @@
-"""Messages under races: erased ones leave every context, each is counted once, none that was kept is lost."""
+"""Messages under races: erased ones leave every context, each is counted once, and no other message is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue under races: sent once, in one hand at a time, in order within a group, and never lost or seen again."""
+"""The queue under races: a message is sent once, has one receiver at a time, keeps its order, and is never lost."""
 
 from __future__ import annotations
 

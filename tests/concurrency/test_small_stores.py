@@ -1,4 +1,4 @@
-"""Documents, keys and idempotency records under races: no change is lost, none is done without effect, one wins."""
+"""Documents, keys and idempotency records under races: no change is lost, and one writer wins."""
 
 from __future__ import annotations
 

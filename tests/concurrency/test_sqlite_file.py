@@ -1,4 +1,4 @@
-"""The ledger's file while others open and close it: what was acknowledged outlives the process that wrote it."""
+"""The ledger's file while other processes open and close it: acknowledged writes survive their process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tool itself: the same seed plays the same game, and writers that do lose updates are found out."""
+"""Tests of the turnstile: the same seed gives the same run, and writers that lose updates are detected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that appends for whoever asks on its standard input, on a new thread's connection each time."""
+"""A process that appends what it reads from standard input, each time in a new thread with its own connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only a Docker engine can tell of the compose files and images; `make test-docker` runs it."""
+"""Tests of the compose files and images that need a Docker engine; `make test-docker` runs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A program: adds and searches in this process and prints every address that a socket was asked to reach."""
+"""A program that adds and searches, and prints every address to which a socket of this process connected."""
 
 from __future__ import annotations
 

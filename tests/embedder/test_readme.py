@@ -1,4 +1,4 @@
-"""The README names every setting, model and route that exists, with the defaults that hold."""
+"""The README names every setting, model and route that exists, with the right defaults."""
 
 from __future__ import annotations
 

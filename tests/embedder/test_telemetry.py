@@ -1,4 +1,4 @@
-"""ONNX Runtime, left alone, keeps a device id and sends usage data; under the service it must not."""
+"""ONNX Runtime by default keeps a device id and sends usage data; in our service it must not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vector cache: only the same user and task find a vector, and the one unused for longest is dropped first."""
+"""The vector cache: only the same user and task find a vector, and the least recently used is dropped first."""
 
 from __future__ import annotations
 

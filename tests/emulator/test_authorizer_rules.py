@@ -1,4 +1,4 @@
-"""Authorizers without a socket: what they are asked, what their answers mean, how long a decision lives."""
+"""Authorizers without a socket: their events, the meaning of their answers, and how long a decision is cached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions in real runtimes: what becomes of answers, errors, time-outs and environments."""
+"""Functions in real runtimes: their answers, errors, time-outs and environments."""
 
 from __future__ import annotations
 

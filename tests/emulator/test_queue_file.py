@@ -1,4 +1,4 @@
-"""The file of queues: nobody else's to read, and set aside when it is damaged, so that the emulator starts."""
+"""The file of queues: only its owner can read it, and a damaged one is set aside so that the emulator starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of the emulator lists every rule that a test holds, and where it comes from."""
+"""The emulator's page lists every rule that a test proves, and the source of each rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients of SQS rely on, held by our server and by moto's, which is the oracle."""
+"""What clients of SQS rely on, tested on our server and, for comparison, on moto's."""
 
 from __future__ import annotations
 

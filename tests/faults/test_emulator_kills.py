@@ -1,4 +1,4 @@
-"""The whole emulator, killed again and again while a queue feeds a function: every message is worked off, in order."""
+"""The whole emulator is killed repeatedly while a queue feeds a function: every message is processed, in order."""
 
 from __future__ import annotations
 

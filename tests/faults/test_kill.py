@@ -1,4 +1,4 @@
-"""Whatever process dies after whatever step: the same memories in the end, none lost, none twice."""
+"""Any process dies after any step: the memories are the same in the end, none lost and none doubled."""
 
 from __future__ import annotations
 

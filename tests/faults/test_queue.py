@@ -1,4 +1,4 @@
-"""What the queue can do to jobs: poison, a purge, an outage; the ledger's jobs outlast all of it."""
+"""What the queue can do to jobs: poison messages, a purge, an outage; the ledger's jobs survive all of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the search goes, counted in steps: it must grow with the history, not with its possible orders."""
+"""How far the checker's search goes, counted in steps: it must grow with the history, not with possible orders."""
 
 from __future__ import annotations
 

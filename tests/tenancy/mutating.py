@@ -1,4 +1,4 @@
-"""Runs tests against a copy of the package in which one mutation stands."""
+"""Runs tests against a copy of the package that contains one mutation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger and the index as a limited key sees them, where no route shows it."""
+"""The ledger and the index as a limited key sees them, for what no route shows."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import get_type_hints
 import pytest
 
 from forgetless.api.caller import Caller
+from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.documents import Document
-from forgetless.domain.errors import ForbiddenError
+from forgetless.domain.errors import ForbiddenError, NotFoundError
 from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.memory import Event, EventKind
@@ -22,6 +23,7 @@ from forgetless.ports.ledger import Inspection, KeyStore, Ledger, Maintenance, O
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.access.limited_index import LimitedIndex
 from forgetless.service.access.limited_ledger import LimitedLedger
+from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.request_services import RequestPorts, RequestServices
 from tests.unit.service.world import World, make_world
 
@@ -181,3 +183,24 @@ def test_threads_that_ask_for_many_sets_of_users_at_once_all_get_theirs(world: W
 
 def _methods(type_: type) -> set[str]:
     return {name for name in dir(type_) if not name.startswith("_")}
+
+
+def test_bulk_jobs_are_seen_and_changed_only_if_they_are_about_its_users(world: World, limited: RequestLedger) -> None:
+    bulk = world.services.bulk
+    own = BulkService(ledger=limited, queue=None, clock=world.clock)
+    mine = own.start("default", BulkKind.ERASE, {"ids": {"user_id": "anna"}})
+    theirs = bulk.start("default", BulkKind.ERASE, {"ids": {"user_id": "bob"}})
+    everyones = bulk.start("default", BulkKind.REINDEX, {})
+    assert own.job("default", mine.id) == mine
+    assert own.jobs("default", limit=9) == ([mine], None)
+    for job in (theirs, everyones):
+        assert own.job("default", job.id) is None
+        with pytest.raises(NotFoundError):
+            own.cancel("default", job.id)
+        with pytest.raises(ForbiddenError, match="user_id"):
+            own.start("default", BulkKind.REINDEX, job.request)
+        # Not even by giving the other's job a request about its own user.
+        with pytest.raises(ForbiddenError, match="user_id"):
+            limited.put_document(replace(job, request=mine.request, version=2).document())
+    with pytest.raises(ForbiddenError):
+        limited.delete_document("default", "bulk-job", mine.id)

@@ -1,4 +1,4 @@
-"""The suite notices when the separation of tenants or keys is taken out anywhere."""
+"""The suite fails when the separation of tenants or keys is removed at any place."""
 
 from __future__ import annotations
 

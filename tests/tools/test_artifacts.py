@@ -1,4 +1,4 @@
-"""Judging a build: sizes by function, the limit, and the machine that compiled files are for."""
+"""Checks of a build: sizes by function, the limit, and the machine for which files were compiled."""
 
 from __future__ import annotations
 

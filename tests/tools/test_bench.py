@@ -1,4 +1,4 @@
-"""The bench: a load client that counts right, texts that differ, CPU times by part, figures that are saved."""
+"""The bench: a load client that counts correctly, texts that differ, CPU times by part, and saved figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tools' client: where it finds key and address, and what its errors say."""
+"""The tools' client: where it finds key and address, and the text of its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo: a story long enough, questions that it answers, and nothing left behind."""
+"""The demo: a story that is long enough, questions that it answers, and no data left behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make load` and `make load-locust` for some seconds against the fake service, whole and broken off."""
+"""`make load` and `make load-locust` run for some seconds against the fake service, completely and interrupted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The load report's view of the embedder's own benchmark: its figures where there are some, nothing where not."""
+"""The load report's section about the embedder's benchmark: its figures if there are any, otherwise nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report's arithmetic, on recorded samples and looks whose figures can be told by hand."""
+"""The report's arithmetic, on recorded samples whose figures can be computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queueing model against what is known of it, and its tables on figures that were written down."""
+"""The queueing model against known results, and its tables on written figures."""
 
 from __future__ import annotations
 

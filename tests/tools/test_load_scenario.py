@@ -1,4 +1,4 @@
-"""The load's scenario: who is there when, what they ask, what lies there before, and texts like those of people."""
+"""The load's scenario: users, their requests, the preloaded data, and texts that resemble those of people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sweep's report: the default marked, and a better variant named only where it is better by enough."""
+"""The sweep's report: the default is marked, and a variant is named only if it is better by enough."""
 
 from __future__ import annotations
 

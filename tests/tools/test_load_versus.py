@@ -1,4 +1,4 @@
-"""Side by side: rounds alternate, ratios are of neighbours, and what is missing is told in one line."""
+"""The comparison: rounds alternate, ratios are of neighbouring rounds, and what is missing is said in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What installing requirement files brings: distributions with all that they need, and the modules in them."""
+"""What requirement files install: the distributions with all that they need, and their modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line over one SQLite ledger, with the index in memory and a fake embedder in the place of servers."""
+"""The command line over one SQLite ledger, with the index in memory and a fake embedder instead of servers."""
 
 from __future__ import annotations
 

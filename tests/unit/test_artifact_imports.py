@@ -1,4 +1,4 @@
-"""What an image or a function runs imports nothing that it does not bring; seen without building either."""
+"""An image or a function imports only what it contains; checked without building either."""
 
 from __future__ import annotations
 

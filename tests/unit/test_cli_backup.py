@@ -1,4 +1,4 @@
-"""`forgetless backup`, `restore` and `checkpoint`: copies made while others write, and ledgers made of copies."""
+"""`forgetless backup`, `restore` and `checkpoint`: copies made while others write, and ledgers restored from copies."""
 
 from __future__ import annotations
 

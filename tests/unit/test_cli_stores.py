@@ -1,4 +1,4 @@
-"""`forgetless check` and `reindex`: at a start and on demand, after every loss that we know of."""
+"""`forgetless check` and `reindex`: at a start and on demand, after every kind of loss that we know."""
 
 from __future__ import annotations
 

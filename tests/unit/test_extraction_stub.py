@@ -1,4 +1,4 @@
-"""Extraction through the HTTP adapter against the stub LLM: the whole way, and every way to fail."""
+"""Extraction through the HTTP adapter against the stub LLM: success, and every way to fail."""
 
 from __future__ import annotations
 

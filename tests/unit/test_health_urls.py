@@ -1,4 +1,4 @@
-"""Health of parts that are no port of the service: their URLs are asked, any 2xx is well, anything else is said."""
+"""Health of parts that are no port of the service: their URLs are requested, and anything but 2xx is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The start of an environment: what a snapshot of SnapStart must not make equal."""
+"""The start of an environment: what must differ between environments restored from one SnapStart snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What template.yaml promises: least privilege, queues that fit their functions, logs that end, alarms that ring."""
+"""The promises of template.yaml: least privilege, queues that fit their functions, log retention, alarms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where Docker's part of the check cannot be tested, it is said and skipped; a wrong name is a fault."""
+"""Where the Docker tests cannot run, this is said and they are skipped; a wrong name is an error."""
 
 from __future__ import annotations
 

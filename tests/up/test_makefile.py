@@ -1,4 +1,4 @@
-"""What the Makefile promises: help by default, one process in the foreground, pins by content."""
+"""The Makefile: help by default, one process in the foreground, environments that follow their pins."""
 
 from __future__ import annotations
 

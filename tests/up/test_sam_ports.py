@@ -1,4 +1,4 @@
-"""The ports of `make sam-local`: every part that listens says so, and no two may share one."""
+"""The ports of `make sam-local`: every listening part declares its port, and no two may share one."""
 
 from __future__ import annotations
 

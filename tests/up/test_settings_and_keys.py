@@ -1,4 +1,4 @@
-"""Ports, folders, the socket's path, the key, and what the functions are told."""
+"""Ports, folders, the socket's path, the key, and the variables of the functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `make up` does about its stores: the order of the checks, copies of the ledger, and who may look into them."""
+"""`make up` and its stores: the order of the checks, copies of the ledger, and who may read them."""
 
 from __future__ import annotations
 

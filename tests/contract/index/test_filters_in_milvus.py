@@ -1,4 +1,4 @@
-"""Compiled filters on a real Milvus Lite: nothing is ever lost, and conditions on ids let nothing else through."""
+"""Compiled filters on a real Milvus Lite: no match is lost, and conditions on ids admit nothing else."""
 
 from __future__ import annotations
 

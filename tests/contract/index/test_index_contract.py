@@ -1,4 +1,4 @@
-"""What every index does, in memory and on Milvus."""
+"""The contract of the index port, for the index in memory and for Milvus."""
 
 from __future__ import annotations
 

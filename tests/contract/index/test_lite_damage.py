@@ -1,4 +1,4 @@
-"""Milvus Lite's own file, damaged in every way that we know of: it is set aside, and the server starts and answers."""
+"""Milvus Lite's file, damaged in every way we know: it is set aside, and the server starts and answers."""
 
 from __future__ import annotations
 

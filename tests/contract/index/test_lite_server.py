@@ -1,4 +1,4 @@
-"""LiteServer and its supervisor: alone on its data, started again when it dies, gone with its owner."""
+"""LiteServer and its supervisor: it is alone on its data, restarts when it dies, and ends with its owner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What concerns Milvus alone: its scores, its failures, several processes, and what it costs to look."""
+"""What concerns Milvus alone: its scores, its failures, several processes, and the number of its calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract for what is long: words far above what one item of a store may hold."""
+"""The ledger contract for long texts, far above what one item of a store may hold."""
 
 from __future__ import annotations
 

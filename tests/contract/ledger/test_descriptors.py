@@ -1,4 +1,4 @@
-"""Nothing opens a database beside SQLite: POSIX locks go with any descriptor that is closed (howtocorrupt, 2.2)."""
+"""Nothing opens a database beside SQLite: closing any descriptor drops its POSIX locks (howtocorrupt, 2.2)."""
 
 from __future__ import annotations
 

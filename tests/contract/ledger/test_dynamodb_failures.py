@@ -1,4 +1,4 @@
-"""What the DynamoDB ledger makes of throttles, conflicts, lost answers, stale indexes and expired credentials."""
+"""How the DynamoDB ledger treats throttling, conflicts, lost answers, stale indexes and expired credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks at the whole store, in both ledgers: who has memories, how many, a sample of them, what is broken."""
+"""Inspection of the whole store in both ledgers: its tenants, counts, samples and faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies that a later version of Forgetless wrote: what this one does not know is left out."""
+"""Bodies written by a later version of Forgetless: fields that this version does not know are ignored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A property of every ledger: random operations leave what they leave in a model of plain dicts."""
+"""A property of every ledger: random operations leave the same state as in a model of plain dicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract under races of processes: one winner, one holder, nothing lost, nobody told that it is locked."""
+"""The ledger contract under races of processes: one winner, one holder, nothing lost, no lock shown to callers."""
 
 from __future__ import annotations
 

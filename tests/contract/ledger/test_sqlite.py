@@ -1,4 +1,4 @@
-"""What only the SQLite ledger promises: its file, its locks, its schema, and that erased words leave the disk."""
+"""What only the SQLite ledger promises: its file, its locks, its schema, and that erased text leaves the disk."""
 
 from __future__ import annotations
 
@@ -15,16 +15,20 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.adapters.ledger_sqlite import memories as sqlite_memories
+from forgetless.adapters.ledger_sqlite.memories import PENDING, PENDING_OF_TENANT
 from forgetless.adapters.ledger_sqlite.schema import _FIRST, SCHEMA_VERSION
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.memory import Event, MessageRef
+from forgetless.domain.scope import Scope
 from forgetless.ports.request_ledger import IdempotencyRecord
 from tests.contract.ledger.making import (
     a_job,
@@ -240,7 +244,8 @@ def test_more_is_read_than_one_statement_takes(ledger: SqliteLedger, count: int)
          "memories_by_run (tenant=? AND run_id=? AND (created_at,position,id)<(?,?,?)"),
         ("SELECT tenant FROM jobs WHERE state IN ('PENDING', 'RUNNING') ORDER BY created_at, id", "jobs_open"),
         ("SELECT id FROM memories WHERE scope_key = ? AND hash = ? AND extracted = 1 AND state = 0", "by_text"),
-        ("SELECT id FROM memories WHERE pending_since < ? ORDER BY pending_since", "memories_pending"),
+        (PENDING, "memories_pending (pending_since<?)"),
+        (PENDING_OF_TENANT, "memories_pending_by_tenant (tenant=? AND pending_since<?)"),
         ("SELECT text_id FROM messages INDEXED BY messages_by_user WHERE tenant = ? AND user_id = ?", "by_user"),
         ("SELECT text_id FROM messages WHERE scope_key = ? AND created_at >= ? ORDER BY created_at", "by_scope"),
     ],
@@ -251,6 +256,30 @@ def test_hot_questions_are_answered_from_an_index(ledger: SqliteLedger, path: Pa
         plan = " ".join(str(row[3]) for row in db.execute("EXPLAIN QUERY PLAN " + query, [None] * query.count("?")))
     assert index in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_everything_is_marked_in_bounded_transactions(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    eve = Scope("other", user_id="eve")
+    memories = [a_memory("a", n, second=n) for n in range(5)] + [a_memory("b", n, scope=eve) for n in range(4)]
+    ledger.append(add(*memories))
+    gone = delete(memories[2])
+    ledger.append([gone])
+    ledger.mark_indexed([*(one for one in memories if one.id != gone.memory.id), gone.memory])
+    sizes: list[int] = []
+    monkeypatch.setattr(sqlite_memories, "_MARKED_AT_ONCE", 2)
+    marked = sqlite_memories._mark_unindexed
+
+    def counting(*arguments: Any) -> Any:
+        found = marked(*arguments)
+        sizes.append(found[0])
+        return found
+
+    monkeypatch.setattr(sqlite_memories, "_mark_unindexed", counting)
+    assert ledger.mark_unindexed("acme", at=at(5)) == 4
+    assert ledger.mark_unindexed(at=at(6)) == 8
+    assert max(sizes) <= 2
+    assert len(ledger.unindexed(before=at(6), limit=99)) == 4
+    assert len(ledger.unindexed(before=at(7), limit=99)) == 8
 
 
 def test_a_thread_that_ends_closes_its_connection(ledger: SqliteLedger, path: Path) -> None:

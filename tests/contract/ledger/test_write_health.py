@@ -1,4 +1,4 @@
-"""A ledger that can be read and not written says so when it is pinged, once a write has failed."""
+"""A ledger that can be read but not written says so when it is pinged, after the first failed write."""
 
 from __future__ import annotations
 

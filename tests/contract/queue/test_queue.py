@@ -1,4 +1,4 @@
-"""What every job queue does: in memory, and on SQS as moto and as our emulator serve it."""
+"""The contract of the job queue: in memory, and on SQS as moto and our emulator serve it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The filter compiler without a Milvus: the texts that it sends, and those that it never sends."""
+"""The filter compiler without a Milvus: the expressions that it sends, and those that it never sends."""
 
 from __future__ import annotations
 

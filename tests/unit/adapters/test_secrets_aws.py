@@ -1,4 +1,4 @@
-"""Secrets by ARN: read at first use through Secrets Manager (moto), kept for minutes, plain text left alone."""
+"""Secrets by ARN: read at first use through Secrets Manager (moto) and cached for minutes; plain text stays."""
 
 from __future__ import annotations
 

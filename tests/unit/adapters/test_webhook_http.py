@@ -1,4 +1,4 @@
-"""Sending to strangers: the address that is really reached is judged, and nobody can hold the sender for long."""
+"""Sending webhooks: the address that is really reached is checked, and no receiver can hold the sender for long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The access log: a line for each request that helps, and that nobody is recognised by."""
+"""The access log: a useful line for each request, from which nobody can be recognised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""as_of and known_at in every dialect: she lived in Lisbon, moved to Berlin, and the Lisbon fact was corrected."""
+"""as_of and known_at in every dialect: a user moves from Lisbon to Berlin, and the Lisbon fact is corrected later."""
 
 from __future__ import annotations
 

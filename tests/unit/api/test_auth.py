@@ -1,4 +1,4 @@
-"""Who may call: default deny, three forms of the header, mem0's words for refusals."""
+"""Who may call: refused by default, three forms of the header, and mem0's words in refusals."""
 
 from __future__ import annotations
 

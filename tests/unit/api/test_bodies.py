@@ -1,4 +1,4 @@
-"""Bodies: their size, their form and where the work on them is done."""
+"""Bodies: their size, their form, and the thread in which they are processed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cross-origin requests: nothing unless origins are set; then preflights without a key, and headers on refusals too."""
+"""Cross-origin requests: nothing unless origins are set; then preflights without a key; refusals have headers too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entities and events: who has memories, and how an add went."""
+"""Entities and events: who has memories, and how an add ended."""
 
 from __future__ import annotations
 

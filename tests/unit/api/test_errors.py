@@ -1,4 +1,4 @@
-"""Errors: one table, mem0's bodies, nothing told that should not be."""
+"""Errors: one table of statuses, mem0's bodies, and no internal details."""
 
 from __future__ import annotations
 

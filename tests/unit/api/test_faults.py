@@ -1,4 +1,4 @@
-"""Faults of mem0's server that must not happen here; the numbers are those of the contract's list."""
+"""Faults of mem0's server that must not occur here; the numbers are those of the list in mem0-api.md."""
 
 from __future__ import annotations
 

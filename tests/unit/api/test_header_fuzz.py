@@ -1,4 +1,4 @@
-"""Random headers never end in 5xx, nor let anybody in."""
+"""Random headers never cause a 5xx and never pass authentication."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests whose process was killed: how long a repeat has to wait, that it is told so, and that all happens once."""
+"""Requests whose process was killed: how long a repeat waits, and that everything is done once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys over HTTP: made once, listed without their secret, revoked for good; roles and limits."""
+"""Keys over HTTP: created once, listed without their secret, revoked for good; roles and limits."""
 
 from __future__ import annotations
 

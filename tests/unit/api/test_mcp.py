@@ -1,4 +1,4 @@
-"""The endpoint /mcp, by the official client and by hand."""
+"""The endpoint /mcp, called by the official client and by hand-written requests."""
 
 from __future__ import annotations
 

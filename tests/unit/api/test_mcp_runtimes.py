@@ -1,4 +1,4 @@
-"""/mcp where it runs: under uvicorn with many clients at once, and in one Lambda environment, call after call."""
+"""/mcp in its runtimes: under uvicorn with many clients at once, and in one Lambda environment, call after call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Add, read, change and forget: paths, fields, statuses and messages of the contract."""
+"""Add, read, change and delete: the contract's paths, fields, statuses and messages."""
 
 from __future__ import annotations
 

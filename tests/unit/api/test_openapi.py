@@ -1,4 +1,4 @@
-"""The OpenAPI document: every self-hosted route has its answer's schema, and real answers are as it says."""
+"""The OpenAPI document: every self-hosted route has an answer schema, and real answers match it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A part that is down: what the client is told, and that nothing it was promised is lost."""
+"""A part that is down: what the client is told, and that nothing acknowledged is lost."""
 
 from __future__ import annotations
 

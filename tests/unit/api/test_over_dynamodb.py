@@ -1,4 +1,4 @@
-"""The whole API over the DynamoDB ledger: what a client sees is what it sees over SQLite's."""
+"""The whole API over the DynamoDB ledger: a client sees the same as over SQLite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What embedder and LLM answer, as each dialect tells it: for good with 502, passing with 503 and Retry-After."""
+"""Errors of embedder and LLM in each dialect: permanent ones as 502, passing ones as 503 with Retry-After."""
 
 from __future__ import annotations
 

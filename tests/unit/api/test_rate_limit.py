@@ -1,4 +1,4 @@
-"""Requests per key over HTTP: off unless it is set, then 429 in time, with the headers that mem0's clients read."""
+"""Requests per key over HTTP: off by default; otherwise 429 with the headers that mem0's clients read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every endpoint stands behind a declared role, and the router's own look-up is the only one."""
+"""Every endpoint is behind a declared role, and the route is looked up only once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Search: fields, statuses, keys of a hit, and filters that really filter."""
+"""Search: fields, statuses, the keys of a hit, and filters."""
 
 from __future__ import annotations
 

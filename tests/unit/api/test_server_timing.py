@@ -1,4 +1,4 @@
-"""Server-Timing: each part's time is told, and a port that is timed behaves as it did."""
+"""Server-Timing: the time of each part is reported, and a timed port behaves like the port itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions on the wire: every answer about a memory carries one, and If-Match asks for it."""
+"""Versions on the wire: every answer about a memory has one, and If-Match compares it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a call waits between its tries."""
+"""How long a call waits between its attempts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of an export: what goes in comes out, byte for byte."""
+"""Lines of an export: what is read back equals what was written, byte for byte."""
 
 from __future__ import annotations
 

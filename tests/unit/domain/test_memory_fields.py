@@ -1,4 +1,4 @@
-"""The table of a memory's fields is whole: it names what `Memory` has, and every reader of it handles every field."""
+"""The table of a memory's fields is complete: it names what `Memory` has, and every reader handles every field."""
 
 from __future__ import annotations
 

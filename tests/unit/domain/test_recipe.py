@@ -1,4 +1,4 @@
-"""The index recipe: short texts take context, long ones count by their beginning."""
+"""The index recipe: short texts take context, and long ones count with their beginning."""
 
 from __future__ import annotations
 

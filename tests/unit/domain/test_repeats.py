@@ -1,4 +1,4 @@
-"""What counts as a repeat of an event, and times that never run backwards."""
+"""What counts as a repeat of an event, and times that never go backwards."""
 
 from __future__ import annotations
 

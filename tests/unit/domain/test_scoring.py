@@ -1,4 +1,4 @@
-"""Scores and candidates: absolute, in 0..1, complete where it matters."""
+"""Scores and candidates: absolute, between 0 and 1, and complete where it matters."""
 
 from __future__ import annotations
 

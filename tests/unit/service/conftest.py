@@ -1,4 +1,4 @@
-"""The fixture that makes worlds, and closes them."""
+"""The fixture that creates services for tests and closes them."""
 
 from __future__ import annotations
 

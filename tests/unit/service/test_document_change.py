@@ -1,4 +1,4 @@
-"""Changing documents that others change too: nothing is lost, and who cannot get through hears of it."""
+"""Changing documents that others change too: nothing is lost, and a writer that cannot get through is told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Health: each part within a second, but for the first time in a process."""
+"""Health: each part is checked within a second, except for the first time in a process."""
 
 from __future__ import annotations
 

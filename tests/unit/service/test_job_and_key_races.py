@@ -1,4 +1,4 @@
-"""Who brings a job to its end, or a key to its own, while others move it: nothing that was done is undone."""
+"""Ending a job or changing a key while others do the same: nothing that was done is undone."""
 
 from __future__ import annotations
 

@@ -188,6 +188,8 @@ def _rebuilt(stores: _Stores, *, afresh: bool) -> int:
     clock = SystemClock()
     with closing(build_services(stores.settings)) as services:
         if afresh or identity.rebuild is Rebuild.NEEDED:
+            # Noted first: all memories are marked in several transactions, and a command may be killed between them.
+            write_identity(stores.ledger, replace(identity, rebuild=Rebuild.NEEDED), clock=clock)
             stores.index.drop_all()
             stores.ledger.mark_unindexed(at=clock.now())
             identity = replace(identity, rebuild=Rebuild.FILLING)

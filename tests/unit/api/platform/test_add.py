@@ -1,4 +1,4 @@
-"""Adds of the Platform's dialect: at once, in the background, awaited; and what each field means."""
+"""Adds in the Platform's dialect: inline, in the background, awaited; and the meaning of each field."""
 
 from __future__ import annotations
 

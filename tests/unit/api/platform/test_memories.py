@@ -1,4 +1,4 @@
-"""One memory by its id, batches, deletions of scopes with and without `*`, and ids that a path must carry whole."""
+"""One memory by its id, batches, deletions of scopes with and without `*`, and ids that a path must transmit whole."""
 
 from __future__ import annotations
 

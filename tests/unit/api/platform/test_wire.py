@@ -1,4 +1,4 @@
-"""What mem0's clients really sent, sent again: every request is understood, and every answer is JSON."""
+"""Recorded requests of mem0's clients: every request is understood, and every answer is JSON."""
 
 from __future__ import annotations
 

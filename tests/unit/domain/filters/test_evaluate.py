@@ -1,4 +1,4 @@
-"""What filters mean, on one memory at a time."""
+"""The meaning of filters, on one memory at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The token bucket: a minute's requests at once, then evenly."""
+"""The token bucket: the requests of a minute at once, then evenly."""
 
 from __future__ import annotations
 

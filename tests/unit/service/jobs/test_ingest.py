@@ -1,4 +1,4 @@
-"""The queue's worker: when a message shows again, and which failures end a job at once."""
+"""The queue's worker: when a message becomes visible again, and which failures end a job at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweep brings back what got stuck: lost messages, dead workers, in bounded portions and without doing it for ever."""
+"""Sweep restarts what is stuck: lost messages and dead workers, in bounded portions and not for ever."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from dataclasses import replace
 
 import pytest
 
-from forgetless.domain.errors import DependencyError, EmbedderError, LlmReplyError, ProviderAuthError, QueueError
+from forgetless.domain.errors import (
+    DependencyError,
+    EmbedderError,
+    LedgerError,
+    LlmReplyError,
+    ProviderAuthError,
+    QueueError,
+)
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.limits import MOST_ATTEMPTS
 from forgetless.domain.scope import Scope
@@ -180,6 +187,28 @@ def test_an_index_that_was_lost_under_the_running_service_is_rebuilt(world: Worl
     assert world.services.sweep.sweep().indexed == 2
     assert world.index.count() == 2
     assert [hit.memory.text for hit in world.find("boat")] == ["the boat is blue"]
+
+
+def test_a_lost_index_whose_marking_was_cut_short_is_marked_by_the_next_sweep(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if an add has put a row into the index meanwhile, so that it no longer looks lost."""
+    for number in range(3):
+        world.say(f"fact {number}")
+    world.index.drop_all()
+
+    def cut_short(*_arguments: object, **_named: object) -> int:
+        raise LedgerError("the power went out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.ledger, "mark_unindexed", cut_short)
+        world.services.sweep.sweep()
+    world.say("a later fact")
+    world.clock.advance(60)
+    assert world.services.sweep.sweep().indexed == 4
+    assert world.index.count() == 4
+    world.clock.advance(60)
+    assert world.services.sweep.sweep().indexed == 0
 
 
 def test_an_index_that_only_waits_for_its_first_rows_is_not_taken_for_lost(

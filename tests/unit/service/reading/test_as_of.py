@@ -1,4 +1,4 @@
-"""What was true, and what was known, against a brute-force oracle on random timelines."""
+"""What was true and what was known at a moment, against a brute-force oracle on random timelines."""
 
 from __future__ import annotations
 

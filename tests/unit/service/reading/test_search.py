@@ -1,4 +1,4 @@
-"""Search: absolute scores, filters that hold, and a ledger with the last word."""
+"""Search: absolute scores, filters, and results that the ledger confirms."""
 
 from __future__ import annotations
 

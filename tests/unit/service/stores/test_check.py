@@ -1,4 +1,4 @@
-"""The check of stores: each way in which ledger and index can disagree, and each way in which they may for a moment."""
+"""The check of stores: each way in which ledger and index can differ, and which differences may be temporary."""
 
 from __future__ import annotations
 

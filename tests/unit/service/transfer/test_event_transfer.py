@@ -1,4 +1,4 @@
-"""Export and import between worlds, and the index rebuilt from either."""
+"""Export and import between two services, and the index rebuilt from the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Webhooks hear of every change at least once, whatever receivers and processes do."""
+"""Webhooks receive every change at least once, whatever happens to receivers and processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Add without an LLM: every message is stored as it is, or nothing is."""
+"""Add without an LLM: every message is stored as it is, or none is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes: every one is an event; what is deleted is gone from everywhere."""
+"""Changes: each one is an event, and what is deleted is gone everywhere."""
 
 from __future__ import annotations
 

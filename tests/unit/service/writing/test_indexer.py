@@ -1,4 +1,4 @@
-"""Indexing: races leave no erased words in the index, and a rebuild takes no right row away."""
+"""Indexing: races leave no erased text in the index, and a rebuild removes no correct row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prompts: their size, their data block, and what is cut from long input."""
+"""The prompts: their size, their data block, and how long input is shortened."""
 
 from __future__ import annotations
 

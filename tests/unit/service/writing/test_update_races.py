@@ -1,4 +1,4 @@
-"""Writers of one memory at once: every acknowledged change stays, and a lost answer makes no second version."""
+"""Several writers of one memory: every acknowledged change stays, and a lost answer makes no second version."""
 
 from __future__ import annotations
 

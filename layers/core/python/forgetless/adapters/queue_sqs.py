@@ -1,4 +1,7 @@
-"""The ingest queue on SQS (FIFO): messages contain only ids, and each writer's scope is one message group."""
+"""The queues on SQS: FIFO for ingest, with a message group for each writer's scope, and a standard queue for bulk jobs.
+
+Messages contain only ids. In a standard queue, the message group says among whom SQS shares fairly: the tenants.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,15 @@ import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from forgetless.domain.bulk_jobs import BulkJob
 from forgetless.domain.errors import QueueError
 from forgetless.domain.jobs import Job
+from forgetless.ports.bulk_queue import LONGEST_DELAY_S
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-__all__ = ["SqsQueue"]
+__all__ = ["SqsBulkQueue", "SqsQueue"]
 
 #: Timeouts in seconds for a connection and for an answer, so that an add does not hang on its queue.
 CONNECT_TIMEOUT_S = 2
@@ -32,45 +37,19 @@ _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL")
 _AWS_HOST = re.compile(r"(?:^|\.)sqs\.([a-z0-9-]+)\.(?:vpce\.)?amazonaws\.com(?:\.cn)?$")
 
 
-class SqsQueue:
-    """Sends to the FIFO queue at `queue_url`.
+class _Queue:
+    """A queue at `queue_url`.
 
     `endpoint_url` is the server to call. Without it and without AWS_ENDPOINT_URL, it is the server in the queue's URL.
     """
 
-    background = True
-
     def __init__(self, queue_url: str, *, endpoint_url: str | None = None) -> None:
         if not queue_url:
-            raise ValueError("SqsQueue needs the queue's URL")
+            raise ValueError("a queue on SQS needs its URL")
         self._queue_url = queue_url
         self._endpoint_url = endpoint_url
         self._client: SQSClient | None = None
         self._lock = threading.Lock()
-
-    def send(self, job: Job, *, attempt: str) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
-        try:
-            self._sqs().send_message(
-                QueueUrl=self._queue_url,
-                MessageBody=json.dumps({"tenant": job.tenant, "job_id": job.id}),
-                MessageGroupId=job.scope.writer_key(),
-                MessageDeduplicationId=hashlib.sha256(f"{job.id}:{attempt}".encode()).hexdigest(),
-            )
-        except (BotoCoreError, ClientError) as error:
-            raise QueueError(f"the queue did not accept job {job.id} ({_reason(error)})") from error
-
-    def hide(self, receipt: str, *, seconds: float) -> None:
-        """See the port. It needs the permission sqs:ChangeMessageVisibility."""
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
-        try:
-            self._sqs().change_message_visibility(
-                QueueUrl=self._queue_url, ReceiptHandle=receipt, VisibilityTimeout=math.ceil(seconds)
-            )
-        except (BotoCoreError, ClientError) as error:
-            raise QueueError(f"the queue did not hide a message ({_reason(error)})") from error
 
     def _sqs(self) -> SQSClient:
         """The client, created at its first use, because boto3 takes a third of a second of a cold start."""
@@ -104,6 +83,55 @@ class SqsQueue:
             return match.group(1), None
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         return region, None if os.environ.get("AWS_ACCESS_KEY_ID") else "local"
+
+
+class SqsQueue(_Queue):
+    """The FIFO queue of ingest."""
+
+    background = True
+
+    def send(self, job: Job, *, attempt: str) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        try:
+            self._sqs().send_message(
+                QueueUrl=self._queue_url,
+                MessageBody=json.dumps({"tenant": job.tenant, "job_id": job.id}),
+                MessageGroupId=job.scope.writer_key(),
+                MessageDeduplicationId=hashlib.sha256(f"{job.id}:{attempt}".encode()).hexdigest(),
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise QueueError(f"the queue did not accept job {job.id} ({_reason(error)})") from error
+
+    def hide(self, receipt: str, *, seconds: float) -> None:
+        """See the port. It needs the permission sqs:ChangeMessageVisibility."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        try:
+            self._sqs().change_message_visibility(
+                QueueUrl=self._queue_url, ReceiptHandle=receipt, VisibilityTimeout=math.ceil(seconds)
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise QueueError(f"the queue did not hide a message ({_reason(error)})") from error
+
+
+class SqsBulkQueue(_Queue):
+    """The standard queue of bulk jobs; see `forgetless.ports.bulk_queue`."""
+
+    def send(self, job: BulkJob, *, delay_s: float = 0.0, waits: int = 0) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        body = {"tenant": job.tenant, "job_id": job.id, "version": job.version, "waits": waits}
+        try:
+            self._sqs().send_message(
+                QueueUrl=self._queue_url,
+                MessageBody=json.dumps(body),
+                DelaySeconds=math.ceil(min(max(delay_s, 0.0), LONGEST_DELAY_S)),
+                # A hash, because SQS allows fewer characters in it than a tenant's name may have.
+                MessageGroupId=hashlib.sha256(job.tenant.encode("utf-8", "surrogatepass")).hexdigest(),
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise QueueError(f"the queue did not accept bulk job {job.id} ({_reason(error)})") from error
 
 
 def _reason(error: Exception) -> str:

@@ -8,11 +8,20 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from forgetless.api.access import RATE_HEADERS
+from forgetless.api.answer_size import TRUNCATED_HEADER
 
 __all__ = ["cross_origin"]
 
 #: The response headers that a script may read.
-_EXPOSED = ("X-Request-ID", "Server-Timing", "Retry-After", "ETag", "Idempotency-Replayed", *RATE_HEADERS)
+_EXPOSED = (
+    "X-Request-ID",
+    "Server-Timing",
+    "Retry-After",
+    "ETag",
+    "Idempotency-Replayed",
+    TRUNCATED_HEADER,
+    *RATE_HEADERS,
+)
 
 
 def cross_origin(origins: Sequence[str]) -> list[Middleware]:

@@ -6,6 +6,7 @@ The times and attempts in `template.yaml` must match these; `tests/unit/test_tem
 from __future__ import annotations
 
 __all__ = [
+    "ANSWER_BYTES",
     "CONCURRENT_REQUESTS",
     "INT64",
     "JOB_S",
@@ -35,6 +36,10 @@ TRIES_APART_S = 540.0
 #: How many requests a server process handles at once; others wait. Two thread pools have this size: the one that runs
 #: endpoints, and the one that runs the word search of each request.
 CONCURRENT_REQUESTS = 32
+
+#: The most bytes of an answer's body, as Lambda counts them: it sends the body as a JSON string, and that with headers
+#: and the rest has at most 6 MB. `api/answer_size.py` counts in this way.
+ANSWER_BYTES = 5_500_000
 
 #: The largest number of memories that a search or list returns, in every dialect.
 MAX_TOP_K = 1000

@@ -14,6 +14,7 @@ from forgetless.adapters.secrets_aws import secret
 from forgetless.domain.errors import DependencyError, InvalidRequestError
 from forgetless.domain.memory_fields import COLUMNS_VERSION
 from forgetless.domain.recipe import RECIPE_VERSION
+from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.embedder import Embedder
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
@@ -45,7 +46,7 @@ def _services() -> Services:
 
 def build_services(settings: Settings) -> Services:
     """Build the services from settings; raises InvalidRequestError, which names the wrong variable."""
-    llm = _llm(settings)
+    llm, bulk_queue = _llm(settings), _bulk_queue(settings)
     ports = Ports(
         ledger=timed("ledger", build_ledger(settings)),
         index=timed("index", build_index(settings)),
@@ -53,6 +54,7 @@ def build_services(settings: Settings) -> Services:
         queue=timed("queue", _queue(settings)),
         clock=SystemClock(),
         llm=None if llm is None else timed("llm", llm),
+        bulk_queue=None if bulk_queue is None else timed("queue", bulk_queue),
         webhooks=_webhooks(settings),
     )
     retention = settings.message_retention_days * _DAY_S
@@ -144,6 +146,14 @@ def _queue(settings: Settings) -> JobQueue:
     from forgetless.adapters.queue_sqs import SqsQueue  # noqa: PLC0415
 
     return SqsQueue(settings.queue_url)
+
+
+def _bulk_queue(settings: Settings) -> BulkQueue | None:
+    if not settings.bulk_queue_url:
+        return None
+    from forgetless.adapters.queue_sqs import SqsBulkQueue  # noqa: PLC0415
+
+    return SqsBulkQueue(settings.bulk_queue_url)
 
 
 def _checks(settings: Settings) -> dict[str, Callable[[], None]]:

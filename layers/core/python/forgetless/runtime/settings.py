@@ -82,6 +82,11 @@ class Settings:
     queue_url: str = _setting(
         "FORGETLESS_QUEUE_URL", "", "The FIFO queue for jobs that run later. Without a queue, sweep finds them."
     )
+    bulk_queue_url: str = _setting(
+        "FORGETLESS_BULK_QUEUE_URL",
+        "",
+        "The standard queue for bulk jobs. Without one, a server process does them itself, beside its requests.",
+    )
     message_retention_days: float = _setting(
         "FORGETLESS_MESSAGE_RETENTION_DAYS",
         0.0,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forgetless.domain.moments import Moment
+from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder
 from forgetless.ports.index import RequestIndex
@@ -15,6 +16,7 @@ from forgetless.ports.llm import Llm
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.access.idempotency import IdempotencyService
+from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.projects.settings import ProjectService
 from forgetless.service.reading.as_of import AsOfService
@@ -36,7 +38,7 @@ __all__ = ["RequestPorts", "RequestServices"]
 
 @dataclass(frozen=True, slots=True)
 class RequestPorts:
-    """The adapters that requests need; `llm` is None if no LLM is configured."""
+    """The adapters that requests need; `llm` is None without an LLM, and `bulk_queue` where a worker polls instead."""
 
     ledger: RequestLedger
     index: RequestIndex
@@ -44,6 +46,7 @@ class RequestPorts:
     queue: JobQueue
     clock: Clock
     llm: Llm | None = None
+    bulk_queue: BulkQueue | None = None
 
 
 class RequestServices:
@@ -74,6 +77,7 @@ class RequestServices:
         self.webhooks = WebhookService(ledger=ledger, clock=clock)
         self.exports = ExportService(ledger=ledger, reads=self.reads, llm=ports.llm, clock=clock)
         self.idempotency = IdempotencyService(ledger=ledger, clock=clock)
+        self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock)
         self.instructions = InstructionService(llm=ports.llm, clock=clock)
 
     def at(self, moment: Moment | None) -> View:

@@ -18,6 +18,7 @@ from forgetless.service.access.limited_index import LimitedIndex
 from forgetless.service.access.limited_ledger import LimitedLedger
 from forgetless.service.access.rate_limit import RateLimiter
 from forgetless.service.health import HealthService
+from forgetless.service.jobs.bulk_worker import BulkWorker
 from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.jobs.sweep import SweepService
@@ -72,10 +73,12 @@ class Services(RequestServices):
             ledger=ledger,
             reindexer=Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer),
             queue=ports.queue,
+            bulk=self.bulk,
             clock=clock,
             message_retention_s=message_retention_s,
             rebuilds=rebuilds_lost_index,
         )
+        self.bulk_worker = BulkWorker(ledger=ledger, bulk=self.bulk, clock=clock)
         parts = {"ledger": ledger.ping, "index": ports.index.ping, "embedder": ports.embedder.ping}
         self.health = HealthService({**parts, **(checks or {})})
 
@@ -104,6 +107,7 @@ class Services(RequestServices):
             ports.queue,
             ports.clock,
             ports.llm,
+            ports.bulk_queue,
         )
         # A limited key may not see webhooks, but its changes are sent to them as well.
         return RequestServices(limited, settings_shown=self._settings_shown, outbox=self._outbox, pool=self._pool)

@@ -1,4 +1,4 @@
-"""Prints what came through the queue."""
+"""Prints the messages of the queue."""
 
 from titles import titled
 

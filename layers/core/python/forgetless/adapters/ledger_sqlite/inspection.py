@@ -74,7 +74,8 @@ class InspectionStore(Store):
     def tally(self, tenant: str | None = None, *, limit: int) -> Tally:
         only, params = ("", ()) if tenant is None else (" AND tenant = ?", (to_blob(tenant),))
         live = "SELECT 1 FROM memories INDEXED BY memories_by_tenant WHERE state < 2 AND state = 0"
-        pending = "SELECT 1 FROM memories INDEXED BY memories_pending WHERE pending_since IS NOT NULL"
+        index = "memories_pending" if tenant is None else "memories_pending_by_tenant"
+        pending = f"SELECT 1 FROM memories INDEXED BY {index} WHERE pending_since IS NOT NULL"  # noqa: S608 - our own names
 
         def look(db: sqlite3.Connection) -> Tally:
             found = [

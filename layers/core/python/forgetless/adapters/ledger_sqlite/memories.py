@@ -16,10 +16,21 @@ from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.ports.ledger import EventPage
 from forgetless.ports.request_ledger import NOTHING_SHOWN, Entity, MemoryPage, Shown
 
-__all__ = ["MemoryStore"]
+__all__ = ["PENDING", "PENDING_OF_TENANT", "MemoryStore"]
 
 #: Statements for these numbers of ids stay prepared. The last one is padded with NULLs, which equal nothing.
 _READ_SIZES = (1, 8, 64, 512)
+
+_PENDING = (
+    "SELECT tenant, body FROM memories INDEXED BY {index} CROSS JOIN texts USING (text_id)"
+    " WHERE {only}pending_since < ? ORDER BY pending_since, created_at, position, id LIMIT ?"
+)
+#: Pending memories, the oldest first: of all tenants, and of one. Each is read in the order of its index.
+PENDING = _PENDING.format(index="memories_pending", only="")
+PENDING_OF_TENANT = _PENDING.format(index="memories_pending_by_tenant", only="tenant = ? AND ")
+
+#: How many memories one transaction marks as pending.
+_MARKED_AT_ONCE = 2000
 
 _READ = "SELECT body FROM memories CROSS JOIN texts USING (text_id) WHERE tenant = ? AND id IN "
 
@@ -97,12 +108,8 @@ class MemoryStore(Store):
         return sorted(found, key=lambda entity: (entity.kind, entity.id))
 
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
-        condition, params = ("", ()) if tenant is None else (" AND tenant = ?", (to_blob(tenant),))
-        query = (
-            f"SELECT tenant, body FROM memories CROSS JOIN texts USING (text_id) WHERE pending_since < ?{condition}"  # noqa: S608 - our own names
-            " ORDER BY pending_since, created_at, position, id LIMIT ?"
-        )
-        rows = self._connections.read(lambda db: db.execute(query, (before, *params, limit)).fetchall())
+        query, params = (PENDING, ()) if tenant is None else (PENDING_OF_TENANT, (to_blob(tenant),))
+        rows = self._connections.read(lambda db: db.execute(query, (*params, before, limit)).fetchall())
         return [load_memory(from_blob(owner), body) for owner, body in rows]
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
@@ -122,11 +129,17 @@ class MemoryStore(Store):
             self._connections.write(lambda db: _mark_indexed(db, rows), durable=False)
 
     def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
-        condition, params = ("", ()) if tenant is None else (" AND tenant = ?", (to_blob(tenant),))
-        statement = (
-            "UPDATE memories SET pending_since = coalesce(pending_since, ?) WHERE state < 2" + condition  # noqa: S608
-        )
-        return self._connections.write(lambda db: db.execute(statement, (at, *params)).rowcount, durable=True)
+        owner = None if tenant is None else to_blob(tenant)
+        count, after = 0, (owner or b"", b"")
+        while True:
+            marked, last = self._connections.write(
+                lambda db, after=after: _mark_unindexed(db, owner, after, at),  # type: ignore[misc]
+                durable=True,
+            )
+            count += marked
+            if last is None:
+                return count
+            after = last
 
 
 def _append(
@@ -206,3 +219,22 @@ def _mark_indexed(db: sqlite3.Connection, rows: Sequence[tuple[bytes, bytes, int
         " AND pending_since IS NOT NULL AND (?5 IS NULL OR pending_since = ?5)",
         rows,
     )
+
+
+def _mark_unindexed(
+    db: sqlite3.Connection, tenant: bytes | None, after: tuple[bytes, bytes], at: str
+) -> tuple[int, tuple[bytes, bytes] | None]:
+    """Mark the next memories after the key `after`; returns their number and the last key, or None at the end."""
+    only, owner = ("", ()) if tenant is None else (" AND tenant = ?", (tenant,))
+    following = "SELECT tenant, id, state FROM memories WHERE (tenant, id) > (?, ?)"
+    rows = db.execute(f"{following}{only} ORDER BY tenant, id LIMIT ?", (*after, *owner, _MARKED_AT_ONCE)).fetchall()
+    if not rows:
+        return 0, None
+    last = (rows[-1][0], rows[-1][1])
+    db.execute(
+        "UPDATE memories SET pending_since = ? WHERE (tenant, id) > (?, ?) AND (tenant, id) <= (?, ?)"
+        " AND state < 2 AND pending_since IS NULL",
+        (at, *after, *last),
+    )
+    marked = sum(state != append.DELETED for _, _, state in rows)
+    return marked, last if len(rows) == _MARKED_AT_ONCE else None

@@ -109,6 +109,14 @@ _DELETED = """
 CREATE INDEX memories_deleted ON memories (tenant, created_at, position, id) WHERE state = 2
 """
 
+#: Pending memories in the order in which they are read: of all tenants, and of one.
+_PENDING_IN_ORDER = """
+DROP INDEX memories_pending;
+CREATE INDEX memories_pending ON memories (pending_since, created_at, position, id) WHERE pending_since IS NOT NULL;
+CREATE INDEX memories_pending_by_tenant ON memories (tenant, pending_since, created_at, position, id)
+    WHERE pending_since IS NOT NULL
+"""
+
 #: The number of each tenant's last erasure, and the erasures: markers of digests, and the ids in clear until the end.
 _ERASURES = """
 CREATE TABLE erasure_states (
@@ -125,7 +133,7 @@ CREATE INDEX erasures_open ON erasures (begun_at) WHERE targets IS NOT NULL
 """
 
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
-_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _ERASURES)
+_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ERASURES)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
+from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.jobs import Job
@@ -145,13 +146,17 @@ class LimitedLedger:
         self._ledger.release_lease(name, owner=owner)
 
     def put_document(self, document: Document) -> bool:
-        self._check_document(document.tenant, document.kind, document.id)
+        if document.kind == BULK_JOB:
+            self._check_bulk_job(document)
+        else:
+            self._check_document(document.tenant, document.kind, document.id)
         return self._ledger.put_document(document)
 
     def document(self, tenant: str, kind: str, id_: str) -> Document | None:
         if kind in SHARED_KINDS or self._of_mine(tenant, kind, [id_]):
             return self._ledger.document(tenant, kind, id_)
-        return None
+        found = self._ledger.document(tenant, kind, id_) if kind == BULK_JOB else None
+        return found if found is not None and self._my_bulk_job(found) else None
 
     def documents(
         self, tenant: str, kind: str, *, limit: int, cursor: str | None = None
@@ -159,10 +164,10 @@ class LimitedLedger:
         if kind in SHARED_KINDS:
             return self._ledger.documents(tenant, kind, limit=limit, cursor=cursor)
         found: list[Document] = []
-        while kind in OF_MEMORIES:
+        while kind in OF_MEMORIES or kind == BULK_JOB:
             page, cursor = self._ledger.documents(tenant, kind, limit=limit - len(found), cursor=cursor)
             mine = self._of_mine(tenant, kind, [document.id for document in page])
-            found += [document for document in page if document.id in mine]
+            found += [document for document in page if document.id in mine or self._my_bulk_job(document)]
             if cursor is None or len(found) >= limit:
                 return found, cursor
         return [], None
@@ -206,6 +211,17 @@ class LimitedLedger:
     def _check_document(self, tenant: str, kind: str, id_: str) -> None:
         if not self._of_mine(tenant, kind, [id_]):
             raise ForbiddenError(NOT_ITS_WORK)
+
+    def _my_bulk_job(self, document: Document) -> bool:
+        """Whether the document is a bulk job about the memories of one of its users."""
+        if document.kind != BULK_JOB:
+            return False
+        return BulkJob.of(document).user_id in self._users
+
+    def _check_bulk_job(self, document: Document) -> None:
+        held = self._ledger.document(document.tenant, document.kind, document.id)
+        if not all(self._my_bulk_job(one) for one in (document, held) if one is not None):
+            raise ForbiddenError(_OTHERS)
 
     def _own(self, name: str) -> str:
         return f"{self._name} {name}"

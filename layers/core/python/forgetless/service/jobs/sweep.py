@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
+from forgetless.domain.documents import Document
 from forgetless.domain.errors import DependencyError, ProviderError
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import MOST_ATTEMPTS
@@ -14,6 +16,7 @@ from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
+from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.writing.infer import given_up, waiting
 
@@ -34,6 +37,9 @@ MOST_PORTIONS = 50
 PART_S = 15.0
 #: At most this many memories are counted to distinguish a lost index from one that was never filled.
 _COUNTED = 100_000
+#: A document that belongs to no tenant and exists while a lost index is being marked, so that a run that dies in the
+#: middle is continued by the next one, even if the index has rows again by then.
+_MARKING = ("", "sweep", "lost index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class SweepReport:
     """The counts of what a sweep did."""
 
     requeued: int
+    bulk_requeued: int
     given_up: int
     indexed: int
     expired_messages: int
@@ -58,6 +65,7 @@ class SweepService:
         ledger: Ledger,
         reindexer: Reindexer,
         queue: JobQueue,
+        bulk: BulkService,
         clock: Clock,
         message_retention_s: float | None,
         rebuilds: bool = True,
@@ -65,6 +73,7 @@ class SweepService:
         self._ledger = ledger
         self._reindexer = reindexer
         self._queue = queue
+        self._bulk = bulk
         self._clock = clock
         self._message_retention_s = message_retention_s
         self._rebuilds = rebuilds
@@ -77,6 +86,7 @@ class SweepService:
         self._attempt("lost index", self._notice_a_lost_index)
         return SweepReport(
             requeued=self._attempt("requeue", self._requeue),
+            bulk_requeued=self._attempt("bulk jobs", self._requeue_bulk),
             given_up=self._given_up,
             indexed=self._attempt("index", self._index),
             expired_messages=self._attempt("expire", self._expire),
@@ -110,6 +120,14 @@ class SweepService:
             lambda stuck: sum(self._bring_back(job) for job in stuck),
         )
 
+    def _requeue_bulk(self) -> int:
+        if not self._bulk.queued:  # then its worker looks for what is due
+            return 0
+        return self._in_portions(
+            lambda now: self._ledger.due_documents(BULK_JOB, now=now, limit=PORTION),
+            lambda due: sum(self._bulk.send_again(BulkJob.of(document)) for document in due),
+        )
+
     def _bring_back(self, job: Job) -> bool:
         """Send a stuck job to the queue again, or give it up if too many workers have failed to finish it."""
         now = self._clock.now()
@@ -131,16 +149,21 @@ class SweepService:
 
         Returns how many were marked.
         """
-        if not self._rebuilds or self._reindexer.holds_rows() or not self._ledger.tenants(limit=1)[0]:
+        if not self._rebuilds or not (self._index_was_lost() or self._ledger.document(*_MARKING)):
             return 0
-        tally = self._ledger.tally(limit=_COUNTED)
-        # The first memory may have been indexed between the two reads.
-        if tally.live <= tally.pending or self._reindexer.holds_rows():
-            return 0
+        self._ledger.put_document(Document(*_MARKING, {}, self._clock.now()))
         # The time lies in the past, so that this run already begins to index them.
         marked = self._ledger.mark_unindexed(at=later(self._clock.now(), -UNINDEXED_AFTER_S))
+        self._ledger.delete_document(*_MARKING)
         _logger.warning("the index was lost and is being rebuilt", extra={"memories": marked})
         return marked
+
+    def _index_was_lost(self) -> bool:
+        if self._reindexer.holds_rows() or not self._ledger.tenants(limit=1)[0]:
+            return False
+        tally = self._ledger.tally(limit=_COUNTED)
+        # The first memory may have been indexed between the two reads.
+        return tally.live > tally.pending and not self._reindexer.holds_rows()
 
     def _index(self) -> int:
         return self._in_portions(

@@ -23,6 +23,8 @@ class ExportPortion:
     lines: bytes
     events: int
     cursor: str | None
+    #: The phase and the id of the job or memory that the lines are about, if they are about one alone.
+    only: tuple[str, str] | None = None
 
 
 class EventExport:
@@ -53,9 +55,19 @@ class EventExport:
         jobs, following = self._ledger.jobs(tenant, limit=limit, cursor=place)
         lines = [header_line()] if first else []
         lines += [job_line(job, self._ledger.job_messages(tenant, job.id)) for job in jobs]
-        return ExportPortion(b"".join(lines), 0, f"{_JOBS}.{following}" if following else f"{_EVENTS}.")
+        cursor = f"{_JOBS}.{following}" if following else f"{_EVENTS}."
+        return ExportPortion(b"".join(lines), 0, cursor, (_JOBS, jobs[0].id) if len(jobs) == 1 else None)
 
     def _events(self, tenant: str, place: str | None, limit: int) -> ExportPortion:
         page = self._ledger.list_events(tenant, limit=limit, cursor=place)
         lines = [event_line(event) for event in page.items]
-        return ExportPortion(b"".join(lines), len(lines), f"{_EVENTS}.{page.cursor}" if page.cursor else None)
+        ids = {event.memory.id for event in page.items}
+        cursor = f"{_EVENTS}.{page.cursor}" if page.cursor else None
+        return ExportPortion(b"".join(lines), len(lines), cursor, (_EVENTS, ids.pop()) if len(ids) == 1 else None)
+
+    def record(self, tenant: str, phase: str, id_: str) -> bytes | None:
+        """The lines of one job or, in the phase of events, of one memory; None if there are none."""
+        if phase == _JOBS:
+            job = self._ledger.job(tenant, id_)
+            return None if job is None else job_line(job, self._ledger.job_messages(tenant, id_))
+        return b"".join(event_line(event) for event in self._ledger.history(tenant, id_)) or None

@@ -10,23 +10,30 @@ from starlette.responses import Response
 from forgetless.api.caller import CurrentCaller
 from forgetless.api.routing import Route
 from forgetless.domain.keys import Role
+from forgetless.domain.limits import ANSWER_BYTES
+from forgetless.service.transfer.export_portions import bounded_portion
 
 __all__ = ["CURSOR_HEADER", "ROUTES"]
 
 #: The response header that says where the next portion begins; it is absent after the last portion.
 CURSOR_HEADER = "X-Next-Cursor"
-#: No further portion is added to a response that has reached this size: Lambda allows at most 6 MB.
+#: No further portion is added to a response that has reached this size.
 _ENOUGH_BYTES = 1024 * 1024
-#: The jobs or memories that are read at once: few, because one may have many long messages.
-_STEP = 20
+#: The most bytes of one portion. Mangum sends what is not text in base64, so that Lambda counts 4/3 of the bytes.
+_MOST_BYTES = ANSWER_BYTES * 3 // 4 - _ENOUGH_BYTES
 
 
 def export(caller: CurrentCaller, cursor: Annotated[str | None, Query(max_length=4096)] = None) -> Response:
-    """Everything of the tenant as JSON lines (only for administrators). Repeat it with the cursor of the header."""
+    """Everything of the tenant as JSON lines (only for administrators). Repeat it with the cursor of the header.
+
+    The answers together are the export. A line that is too long for one answer continues in the next one.
+    """
     parts: list[bytes] = []
     place = cursor
     while True:
-        portion = caller.all_services.event_exports.portion(caller.tenant, cursor=place, limit=_STEP)
+        portion = bounded_portion(
+            caller.all_services.event_exports, caller.tenant, cursor=place, most_bytes=_MOST_BYTES
+        )
         parts.append(portion.lines)
         place = portion.cursor
         if place is None or sum(map(len, parts)) >= _ENOUGH_BYTES:

@@ -1,0 +1,116 @@
+"""Bulk jobs: work of any size (an erasure, a rebuild of the index, retention) that is done in portions, and its record.
+
+The record of a job is a document. Its version counts every change, so a message or a worker that knows an older version
+knows that somebody else has moved the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from forgetless.domain.documents import Document
+from forgetless.domain.jobs import JobState
+
+__all__ = ["BULK_JOB", "MOST_RANGES", "BulkJob", "BulkKind", "Progress"]
+
+#: The kind of the documents that hold bulk jobs.
+BULK_JOB = "bulk-job"
+#: The largest number of ranges of a tenant that a reindex works on side by side.
+MOST_RANGES = 4
+#: The fields of a job that are fields of its document; all others are in the document's body.
+_OF_THE_DOCUMENT = frozenset({"id", "tenant", "created_at", "version", "due_at"})
+
+
+class BulkKind(StrEnum):
+    """What a bulk job does."""
+
+    ERASE = "erase"
+    REINDEX = "reindex"
+    RETENTION = "retention"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job has come after a portion.
+
+    `done`, `total` and `set_aside` count for the whole job, not for the portion. `cursor` is where the next portion
+    begins; None means that the job is finished.
+    """
+
+    cursor: Mapping[str, Any] | None
+    done: int
+    total: int | None = None
+    set_aside: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BulkJob:
+    """One bulk job; `request` says what was asked for, in the form that its kind defines.
+
+    If `request["ids"]` holds the ids of a scope, a key that is limited to the `user_id` among them may see the job.
+    """
+
+    id: str
+    tenant: str
+    kind: BulkKind
+    state: JobState
+    created_at: str
+    updated_at: str
+    request: Mapping[str, Any]
+    #: Where the next portion begins; None before the first one, and when the job has ended.
+    cursor: Mapping[str, Any] | None = None
+    version: int = 1
+    done: int = 0
+    total: int | None = None
+    #: The number of rows that could not be processed and were left out.
+    set_aside: int = 0
+    cancelled: bool = False
+    #: Why it failed, or, if it has not ended, why its last portion did.
+    error: str | None = None
+    #: How many portions were begun since one was last recorded. A worker that dies records none.
+    attempts: int = 0
+    #: How many portions failed since the last one that succeeded.
+    failures: int = 0
+    started_at: str | None = None
+    completed_at: str | None = None
+    #: When sweep (or, without a queue, the worker) takes it up; None when the job has ended.
+    due_at: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended, successfully or not."""
+        return self.state in {JobState.SUCCEEDED, JobState.FAILED}
+
+    @property
+    def user_id(self) -> str:
+        """The user whose memories it is about; "" when it is about more than one user's."""
+        ids = self.request.get("ids")
+        return str(ids.get("user_id") or "") if isinstance(ids, Mapping) else ""
+
+    @property
+    def lane(self) -> str:
+        """What only one job of a tenant at a time may use: there is one lane for all kinds, but four for a reindex."""
+        if self.kind is BulkKind.REINDEX:
+            return f"reindex-{int(self.request.get('range', 0)) % MOST_RANGES}"
+        return "any"
+
+    def document(self) -> Document:
+        """The job as the document that the ledger stores."""
+        body = {name: getattr(self, name) for name in self.__slots__ if name not in _OF_THE_DOCUMENT}
+        return Document(self.tenant, BULK_JOB, self.id, body, self.created_at, self.version, self.due_at)
+
+    @classmethod
+    def of(cls, document: Document) -> BulkJob:
+        """The job that a document holds; fields that an older program did not write have their defaults."""
+        body = {name: document.body[name] for name in cls.__slots__ if name in document.body}
+        return cls(
+            **{**body, "kind": BulkKind(body["kind"]), "state": JobState(body["state"])},
+            id=document.id,
+            tenant=document.tenant,
+            created_at=document.created_at,
+            version=document.version,
+            due_at=document.due_at,
+        )

@@ -1,0 +1,257 @@
+"""BulkService: starts, runs, shows and cancels bulk jobs. A job is done in portions, each asked for by a message.
+
+A job's record has a version, and only a message that names the current version is worked on. Each change of the record
+is conditional on the version that its writer read:
+
+1. A worker takes the lease of the job's lane and claims the job, which is a new version. It then does a portion.
+2. It records how far the job has come, which is a new version again, and sends the next message, which names it.
+3. If it dies in between, or the message is lost, the job becomes due. Sweep then makes a new version and sends it.
+
+So at any moment at most one message of a job counts; all others are dropped and send nothing. A portion may be done a
+second time after a death, so portions must be idempotent.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from forgetless.domain.backoff import Backoff
+from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob, BulkKind, Progress
+from forgetless.domain.errors import (
+    ConflictError,
+    DependencyError,
+    ForgetlessError,
+    InvalidRequestError,
+    NotFoundError,
+    QueueError,
+)
+from forgetless.domain.jobs import JobState
+from forgetless.domain.limits import MOST_ATTEMPTS
+from forgetless.domain.times import later
+from forgetless.ports.bulk_queue import BulkQueue
+from forgetless.ports.clock import Clock
+from forgetless.ports.request_ledger import RequestLedger
+from forgetless.service.conflict_retry import ConflictRetry
+
+__all__ = ["LOST_AFTER_S", "BulkService", "PortionWork"]
+
+_logger = logging.getLogger(__name__)
+
+#: A message that has not been worked on this long after it should have arrived is assumed to be lost. A worker that
+#: has not recorded its portion this long after its time was over is assumed to be dead.
+LOST_AFTER_S = 120.0
+#: How long a lease outlasts the time of a portion, for the last rows and the record.
+_LEASE_MARGIN_S = 30.0
+#: How long a message waits that found the lease taken. The wait grows, because thousands of jobs of a tenant may wait.
+_TURNS = Backoff(first_s=2.0, longest_s=60.0)
+#: How long a job waits after a portion failed.
+_HOLDS = Backoff(first_s=10.0, longest_s=300.0, least=0.5)
+
+
+class PortionWork(Protocol):
+    """How the portions of one kind of job are done."""
+
+    def portion(self, job: BulkJob, *, deadline: float) -> Progress:
+        """Do the portion that begins at `job.cursor`, and say where the next one begins.
+
+        The portion is bounded: it ends at the latest when the clock's `monotonic()` has passed `deadline`, or after a
+        number of rows. It is idempotent, because a process may die before its progress is recorded; another one then
+        does the same portion again. An error leaves the job where it was, and it is tried again later.
+        """
+
+
+class BulkService:
+    """Bulk jobs over one ledger. Without a queue, a started job is due at once, and the worker finds it by that."""
+
+    def __init__(
+        self,
+        *,
+        ledger: RequestLedger,
+        queue: BulkQueue | None,
+        clock: Clock,
+        works: Mapping[BulkKind, PortionWork] | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._queue = queue
+        self._clock = clock
+        self._works = dict(works or {})
+
+    @property
+    def queued(self) -> bool:
+        """Whether messages ask for portions; otherwise a worker looks for jobs that are due."""
+        return self._queue is not None
+
+    def start(
+        self,
+        tenant: str,
+        kind: BulkKind,
+        request: Mapping[str, Any],
+        *,
+        total: int | None = None,
+        job_id: str | None = None,
+    ) -> BulkJob:
+        """Start a job; `request` must be JSON. If the tenant has a job with this id already, return that one unchanged.
+
+        When this returns, the job is in the ledger and will be done, whatever happens to this process or the queue.
+        """
+        now = self._clock.now()
+        job = BulkJob(
+            id=job_id or str(uuid.uuid4()),
+            tenant=tenant,
+            kind=kind,
+            state=JobState.PENDING,
+            created_at=now,
+            updated_at=now,
+            request=request,
+            total=total,
+            due_at=self._due(now),
+        )
+        if not self._ledger.put_document(job.document()):
+            return self._known(tenant, job.id)
+        self._send(job)
+        return job
+
+    def job(self, tenant: str, job_id: str) -> BulkJob | None:
+        """The job, or None when the tenant has none with this id."""
+        found = self._ledger.document(tenant, BULK_JOB, job_id)
+        return None if found is None else BulkJob.of(found)
+
+    def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[BulkJob], str | None]:
+        """The tenant's bulk jobs, newest first, and the cursor of the next page."""
+        found, following = self._ledger.documents(tenant, BULK_JOB, limit=limit, cursor=cursor)
+        return [BulkJob.of(document) for document in found], following
+
+    def cancel(self, tenant: str, job_id: str) -> BulkJob:
+        """End a job that has not ended. What its portions have done so far stays done.
+
+        Raises NotFoundError, and ConflictError for an erasure or a job that has ended in another way.
+        """
+        retry = ConflictRetry(self._clock)
+        while True:
+            job = self._known(tenant, job_id)
+            if job.cancelled:
+                return job
+            if job.kind is BulkKind.ERASE:
+                raise ConflictError("An erasure cannot be cancelled.")
+            if job.finished:
+                raise ConflictError(f"The job has already ended: {job.state}.")
+            ended = self._ended(job, JobState.FAILED, cancelled=True, error="cancelled")
+            if ended is not None:
+                return ended
+            if not retry.again():
+                raise ConflictError("The job is being changed all the time; try again.")
+
+    def run(self, tenant: str, job_id: str, version: int, *, seconds: float, waits: int = 0) -> None:
+        """Do one portion of the job within `seconds`, as the message with this version asks, and send the next message.
+
+        Returns without doing anything when the message is no longer current. When another job of the tenant is using
+        the lane, the message is sent again with a delay. Raises LedgerError when the ledger cannot be used.
+        """
+        job = self.job(tenant, job_id)
+        if job is None or job.finished or job.version != version:
+            return
+        now, owner, lane = self._clock.now(), f"bulk-{uuid.uuid4()}", f"bulk {job.lane} {tenant}"
+        if not self._ledger.acquire_lease(lane, owner=owner, now=now, until=later(now, seconds + _LEASE_MARGIN_S)):
+            self._send(job, delay_s=_TURNS.wait_s(waits), waits=waits + 1)
+            return
+        try:
+            following = self._portion(job, seconds)
+        finally:
+            self._ledger.release_lease(lane, owner=owner)
+        if following is not None and not following.finished:
+            self._send(following, delay_s=_hold_s(following))
+
+    def send_again(self, job: BulkJob) -> bool:
+        """Send the message of a job that is due; False if somebody has moved the job in the meantime.
+
+        The new message has a new version, so that the one before is dropped if it arrives after all.
+        """
+        renewed = self._put(job, due_at=self._due(self._clock.now()))
+        if renewed is None or self._queue is None:
+            return False
+        self._queue.send(renewed)
+        return True
+
+    def _portion(self, job: BulkJob, seconds: float) -> BulkJob | None:
+        """Claim the job, do a portion and record the progress; None if somebody else has moved the job."""
+        if job.attempts >= MOST_ATTEMPTS and job.kind is not BulkKind.ERASE:
+            reason = f"worker_lost: no worker finished a portion in {job.attempts} attempts"
+            return self._ended(job, JobState.FAILED, error=reason)
+        now = self._clock.now()
+        claimed = self._put(
+            job,
+            state=JobState.RUNNING,
+            attempts=job.attempts + 1,
+            started_at=job.started_at or now,
+            due_at=later(now, seconds + LOST_AFTER_S),
+        )
+        if claimed is None:
+            return None
+        try:
+            progress = self._work(job.kind).portion(claimed, deadline=self._clock.monotonic() + seconds)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the job must not be lost
+            return self._failed(claimed, error)
+        return self._recorded(claimed, progress)
+
+    def _recorded(self, job: BulkJob, progress: Progress) -> BulkJob | None:
+        counts: dict[str, Any] = {"done": progress.done, "total": progress.total, "set_aside": progress.set_aside}
+        if progress.cursor is None:
+            return self._ended(job, JobState.SUCCEEDED, **counts)
+        cursor, due_at = dict(progress.cursor), self._due(self._clock.now())
+        return self._put(job, cursor=cursor, attempts=0, failures=0, error=None, due_at=due_at, **counts)
+
+    def _failed(self, job: BulkJob, error: Exception) -> BulkJob | None:
+        """Hold the job until its next try, or end it if a further try would fail in the same way."""
+        reason = error.message if isinstance(error, ForgetlessError) else f"internal_error: {type(error).__name__}"
+        more = {"job_id": job.id, "kind": job.kind.value, "reason": reason}
+        # What we depend on will be there again. Of anything else, a few tries are made, but an erasure must be done.
+        hopeless = isinstance(error, InvalidRequestError) or job.failures + 1 >= MOST_ATTEMPTS
+        if hopeless and not isinstance(error, DependencyError) and job.kind is not BulkKind.ERASE:
+            _logger.error("a bulk job failed", extra=more, exc_info=error)
+            return self._ended(job, JobState.FAILED, error=reason)
+        known = isinstance(error, DependencyError | ConflictError)
+        _logger.warning("a portion of a bulk job failed", extra=more, exc_info=None if known else error)
+        held = replace(job, failures=job.failures + 1)
+        due_at = later(self._clock.now(), _hold_s(held) + (LOST_AFTER_S if self.queued else 0.0))
+        return self._put(held, state=JobState.PENDING, attempts=0, error=reason, due_at=due_at)
+
+    def _ended(self, job: BulkJob, state: JobState, *, error: str | None = None, **changes: Any) -> BulkJob | None:
+        now = self._clock.now()
+        return self._put(job, state=state, error=error, cursor=None, completed_at=now, due_at=None, **changes)
+
+    def _put(self, job: BulkJob, **changes: Any) -> BulkJob | None:
+        """Store the next version of the job; None if somebody else was first."""
+        changed = replace(job, version=job.version + 1, updated_at=self._clock.now(), **changes)
+        return changed if self._ledger.put_document(changed.document()) else None
+
+    def _known(self, tenant: str, job_id: str) -> BulkJob:
+        job = self.job(tenant, job_id)
+        if job is None:
+            raise NotFoundError("Job not found or you don't have permission to access it.")
+        return job
+
+    def _work(self, kind: BulkKind) -> PortionWork:
+        try:
+            return self._works[kind]
+        except KeyError:
+            raise DependencyError(f"this version of Forgetless cannot do jobs of the kind {kind}") from None
+
+    def _due(self, now: str) -> str:
+        return later(now, LOST_AFTER_S) if self.queued else now
+
+    def _send(self, job: BulkJob, *, delay_s: float = 0.0, waits: int = 0) -> None:
+        if self._queue is None:
+            return
+        try:
+            self._queue.send(job, delay_s=delay_s, waits=waits)
+        except QueueError as error:  # sweep sends it when it is due
+            _logger.warning("a bulk job waits for sweep", extra={"job_id": job.id, "reason": error.message})
+
+
+def _hold_s(job: BulkJob) -> float:
+    """Seconds until the next try, without jitter, so that the message and the record agree."""
+    return _HOLDS.wait_s(job.failures - 1, draw=lambda: 1.0) if job.failures else 0.0

@@ -1,0 +1,34 @@
+"""A ledger that an earlier version wrote is read, and brought to the schema of today, without losing anything."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.adapters.ledger_sqlite.schema import SCHEMA_VERSION
+from forgetless.domain.scope import Scope
+from forgetless.ports.ledger import Tally
+from tests.contract.ledger.making import a_memory, add, at, update
+from tests.contract.ledger.old_ledgers import sqlite_of_schema_3
+
+
+def test_a_file_of_schema_3_keeps_its_memories_and_what_is_pending(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    mine = [a_memory("a", position, second=position) for position in range(4)]
+    theirs = a_memory("b", scope=Scope("other", user_id="eve"))
+    sqlite_of_schema_3(path, [*mine, theirs], pending=[mine[3], mine[1], theirs])
+    with closing(SqliteLedger(path)) as ledger:
+        assert ledger.unindexed(before=at(9), limit=9) == [theirs, mine[1], mine[3]]
+        assert ledger.unindexed(before=at(9), limit=9, tenant="acme") == [mine[1], mine[3]]
+        assert ledger.tally(limit=99) == Tally(5, 3)
+        assert ledger.tally("acme", limit=99) == Tally(4, 2)
+        assert ledger.history("acme", mine[0].id) == add(mine[0])
+        changed = update(mine[0])
+        ledger.append([changed])
+        ledger.mark_indexed([theirs, mine[1]])
+        assert ledger.unindexed(before=at(9), limit=9) == [changed.memory, mine[3]]
+        assert ledger.faults(seconds=9, thorough=True).found == ()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
