@@ -201,6 +201,4 @@ def is_repeat(held: Event, asked: Event, *, erased: bool) -> bool:
 
 def _content(memory: Memory) -> Memory:
     """The memory without its times, index data, event id and number, in all of which a repeat may differ."""
-    return replace(
-        memory, created_at="", updated_at="", recorded_at=None, context=(), event_id="", erasures_before=0
-    )
+    return replace(memory, created_at="", updated_at="", recorded_at=None, context=(), event_id="", erasures_before=0)

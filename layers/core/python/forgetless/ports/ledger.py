@@ -100,6 +100,15 @@ class Maintenance(Protocol):
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
         """RUNNING jobs with an expired lease and jobs PENDING since before the given time, the oldest first."""
 
+    def erasure(self, tenant: str, number: int) -> Erasure | None:
+        """The erasure with this number, while it hides data; None when it has ended."""
+
+    def late_writes_s(self) -> float:
+        """For how long after an erasure a write that was accepted before it may still land, covered by its marker.
+
+        0 where every write looks at the markers in its own transaction.
+        """
+
     def open_erasures(self, *, limit: int) -> list[Erasure]:
         """Erasures of any tenant that still hide data, the oldest first; may be seconds out of date."""
 

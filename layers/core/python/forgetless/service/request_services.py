@@ -28,6 +28,7 @@ from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.webhooks.registry import WebhookService
 from forgetless.service.writing.add import AddService
 from forgetless.service.writing.change import ChangeService
+from forgetless.service.writing.erase_memories import ScopeEraser
 from forgetless.service.writing.generate_instructions import InstructionService
 from forgetless.service.writing.indexer import Indexer
 from forgetless.service.writing.infer import InferenceRun
@@ -53,7 +54,13 @@ class RequestServices:
     """The use cases over one set of ports: either for all users, or for a key that is limited to some users."""
 
     def __init__(
-        self, ports: RequestPorts, *, settings_shown: Mapping[str, Any], outbox: WebhookOutbox, pool: Executor
+        self,
+        ports: RequestPorts,
+        *,
+        settings_shown: Mapping[str, Any],
+        outbox: WebhookOutbox,
+        pool: Executor,
+        erasures: ScopeEraser,
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
         self._settings_shown = dict(settings_shown)
@@ -71,7 +78,7 @@ class RequestServices:
         self.reads = ReadService(ledger=ledger, clock=clock)
         self.as_of = AsOfService(ledger=ledger, indexer=indexer, embedder=ports.embedder, clock=clock)
         self._present = PresentView(self.search, self.reads)
-        self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox)
+        self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox, erasures=erasures)
         self.projects = ProjectService(ledger=ledger, clock=clock)
         self.feedback = FeedbackService(ledger=ledger, clock=clock)
         self.webhooks = WebhookService(ledger=ledger, clock=clock)

@@ -6,19 +6,23 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.limits import CONCURRENT_REQUESTS
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.webhooks import WebhookSender
+from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.access.keys import KeyService
 from forgetless.service.access.limited_index import LimitedIndex
 from forgetless.service.access.limited_ledger import LimitedLedger
 from forgetless.service.access.rate_limit import RateLimiter
 from forgetless.service.health import HealthService
+from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.bulk_worker import BulkWorker
+from forgetless.service.jobs.erase import EraseWork, Erasures
 from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.jobs.sweep import SweepService
@@ -26,6 +30,8 @@ from forgetless.service.request_services import RequestPorts, RequestServices
 from forgetless.service.transfer.event_export import EventExport
 from forgetless.service.webhooks.delivery import DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
+from forgetless.service.writing.erase_memories import MemoryEraser
+from forgetless.service.writing.indexer import Indexer
 
 __all__ = ["Ports", "Services"]
 
@@ -55,12 +61,21 @@ class Services(RequestServices):
         rebuilds_lost_index: bool = True,
         requests_per_minute: int = 0,
     ) -> None:
-        ledger, clock = ports.ledger, ports.clock
-        self._ports = ports
+        clock = ports.clock
+        ledger = HidingOperatorLedger(ports.ledger)
+        self._ports = ports = replace(ports, ledger=ledger)
         self._outbox = WebhookOutbox(ledger=ledger, clock=clock)
+        bulk, self._erasures = _erasures(ports, ledger.whole, self._outbox)
         # One more thread for each request that is processed. The threads start when they are first needed.
         self._pool = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="search-words")
-        super().__init__(ports, settings_shown=settings_shown or {}, outbox=self._outbox, pool=self._pool)
+        super().__init__(
+            ports,
+            settings_shown=settings_shown or {},
+            outbox=self._outbox,
+            pool=self._pool,
+            erasures=self._erasures,
+        )
+        self.bulk = bulk
         #: By users, the least recently used first. Several threads of the process use it at once.
         self._limited: OrderedDict[tuple[str, ...], RequestServices] = OrderedDict()
         self._limiting = threading.Lock()
@@ -74,6 +89,7 @@ class Services(RequestServices):
             reindexer=Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer),
             queue=ports.queue,
             bulk=self.bulk,
+            erasures=self._erasures,
             clock=clock,
             message_retention_s=message_retention_s,
             rebuilds=rebuilds_lost_index,
@@ -110,4 +126,20 @@ class Services(RequestServices):
             ports.bulk_queue,
         )
         # A limited key may not see webhooks, but its changes are sent to them as well.
-        return RequestServices(limited, settings_shown=self._settings_shown, outbox=self._outbox, pool=self._pool)
+        return RequestServices(
+            limited,
+            settings_shown=self._settings_shown,
+            outbox=self._outbox,
+            pool=self._pool,
+            erasures=self._erasures,
+        )
+
+
+def _erasures(ports: Ports, whole: Ledger, outbox: WebhookOutbox) -> tuple[BulkService, Erasures]:
+    """The bulk jobs, and the erasures among them, which work on the `whole` ledger: also on what is hidden."""
+    clock = ports.clock
+    indexer = Indexer(ledger=whole, index=ports.index, embedder=ports.embedder)
+    eraser = MemoryEraser(ledger=whole, indexer=indexer, clock=clock, outbox=outbox)
+    work = EraseWork(ledger=whole, eraser=eraser, clock=clock)
+    bulk = BulkService(ledger=whole, queue=ports.bulk_queue, clock=clock, works={BulkKind.ERASE: work})
+    return bulk, Erasures(ledger=whole, work=work, bulk=bulk, clock=clock)

@@ -11,7 +11,8 @@ from forgetless.adapters.ledger_sqlite import append
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Judge, Target
 from forgetless.domain.errors import ErasedError, ShownErasedError, VersionConflictError
-from forgetless.domain.memory import Event, EventKind, MessageRef
+from forgetless.domain.jobs import Job
+from forgetless.domain.memory import Event, EventKind, Message, MessageRef
 from forgetless.ports.request_ledger import Shown
 
 __all__ = ["ErasureStore", "judge", "refuse", "refuse_unseen", "state_of"]
@@ -44,6 +45,14 @@ class ErasureStore(Store):
     def begin_erasure(self, tenant: str, targets: Sequence[Target], *, at: str) -> Erasure:
         return self._connections.write(lambda db: _begin(db, tenant, tuple(targets), at), durable=True)
 
+    def erasure(self, tenant: str, number: int) -> Erasure | None:
+        query = "SELECT targets, begun_at FROM erasures WHERE tenant = ? AND number = ? AND targets IS NOT NULL"
+        row = self._connections.read(lambda db: db.execute(query, (to_blob(tenant), number)).fetchone())
+        return None if row is None else Erasure(tenant, number, load_targets(row[0]), row[1])
+
+    def late_writes_s(self) -> float:
+        return 0.0
+
     def open_erasures(self, *, limit: int) -> list[Erasure]:
         query = (
             "SELECT tenant, number, targets, begun_at FROM erasures INDEXED BY erasures_open"
@@ -70,10 +79,13 @@ def judge(db: sqlite3.Connection, tenant: str) -> Judge:
     return Judge(state_of(db, tenant), lambda beyond: _markers(db, tenant, beyond))
 
 
-def refuse(db: sqlite3.Connection, judge: Judge, events: Sequence[Event], accepted: Sequence[Accepted]) -> None:
+def refuse(
+    db: sqlite3.Connection, judge: Judge, events: Sequence[Event], messages: Sequence[Message], job: Job | None
+) -> None:
     """Raise ErasedError or VersionConflictError if an erasure covers what is about to be written."""
     written = [event for event in events if event.kind is not EventKind.DELETE and not event.memory.deleted]
-    new = [*accepted, *(event.memory for event in written if event.memory.version == 1)]
+    new: list[Accepted] = [*messages, *(event.memory for event in written if event.memory.version == 1)]
+    new += [job] if job is not None else []
     if any(judge.refuses(thing) for thing in new):
         raise ErasedError
     for event in written:

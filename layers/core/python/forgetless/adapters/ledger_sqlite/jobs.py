@@ -101,7 +101,7 @@ def _insert(db: sqlite3.Connection, job: Job, messages: Sequence[Message]) -> Jo
     held = _read(db, job.tenant, job.id)
     if held is not None:
         return held
-    erasures.refuse(db, erasures.judge(db, job.tenant), (), [job, *messages])
+    erasures.refuse(db, erasures.judge(db, job.tenant), (), messages, job)
     _put(db, job)
     message_rows.insert(db, messages)
     return job

@@ -153,8 +153,7 @@ def _append(
     open_ = completing is None or jobs.complete(db, completing)
     judge = _judge(db, events, completing)
     if judge is not None and open_:
-        accepted = [*new_messages, completing] if completing is not None else new_messages
-        erasures.refuse(db, judge, events, accepted)
+        erasures.refuse(db, judge, events, new_messages, completing)
     fresh = [event for event in events if append.apply(db, event)]
     if fresh and not open_:
         raise LeaseLostError("the job has already finished; discard this work")

@@ -12,9 +12,18 @@ from forgetless.domain.memory import Memory, Message
 from forgetless.domain.memory_fields import Dialect, labels
 from forgetless.domain.times import seconds_between
 from forgetless.ports.request_ledger import Entity
-from forgetless.service.requests import AddedMemory, HistoryItem, ScoredMemory
+from forgetless.service.requests import AddedMemory, ErasedScope, HistoryItem, ScoredMemory
 
-__all__ = ["added_item", "entity_item", "entity_number", "event_item", "history_item", "memory_item", "search_item"]
+__all__ = [
+    "added_item",
+    "entity_item",
+    "entity_number",
+    "erased_item",
+    "event_item",
+    "history_item",
+    "memory_item",
+    "search_item",
+]
 
 #: Fields that are shown unchanged, as null if they have no value. They are in two places, to keep the Platform's order.
 _TERMS = ("expiration_date", "immutable")
@@ -97,7 +106,7 @@ def event_item(job: Job, texts: Mapping[str, str]) -> dict[str, Any]:
         "event_type": "ADD",
         "status": job.state.value,
         "payload": job.scope.ids(),
-        "metadata": dict(job.request.get("metadata") or {}),
+        "metadata": {**(job.request.get("metadata") or {}), **({"erased": True} if job.erased else {})},
         "results": [_event_result(result, texts) for result in job.results],
         "created_at": job.created_at,
         "updated_at": job.updated_at,
@@ -107,6 +116,11 @@ def event_item(job: Job, texts: Mapping[str, str]) -> dict[str, Any]:
         "graph_status": None,
         "error": job.error,
     }
+
+
+def erased_item(erased: ErasedScope) -> dict[str, Any]:
+    """What an erasure adds to its answer: how many memories the request itself removed, and its event."""
+    return {"deleted": erased.deleted, "event_id": erased.event_id}
 
 
 def entity_number(kind: str, id_: str) -> int:

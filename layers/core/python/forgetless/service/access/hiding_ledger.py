@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from forgetless.domain.documents import Document
@@ -28,7 +27,7 @@ from forgetless.ports.request_ledger import (
     Shown,
 )
 
-__all__ = ["KnownMarkers", "HidingLedger"]
+__all__ = ["HidingLedger", "KnownMarkers"]
 
 T = TypeVar("T", bound=Accepted)
 
@@ -235,9 +234,7 @@ class HidingLedger:
         if standing is not None and standing.fingerprint == record.fingerprint and standing.body is not None:
             # The answer shows what has been erased since: the request runs again, as after any deletion.
             if self._gone(tenant, sorted(set(MEMORY_ID.findall(standing.body)))):
-                return self._ledger.begin_request(
-                    tenant, name, record, now=now, expires_at=expires_at, over=standing
-                )
+                return self._ledger.begin_request(tenant, name, record, now=now, expires_at=expires_at, over=standing)
         return standing
 
     def finish_request(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from forgetless.domain.documents import Document
-from forgetless.domain.erasures import Erasure
+from forgetless.domain.erasures import Erasure, Markers
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Memory, Message
@@ -59,9 +59,8 @@ class HidingOperatorLedger(HidingLedger):
 
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
         found = self.whole.unindexed(before=before, limit=limit, tenant=tenant)
-        by_tenant = {memory.scope.tenant: None for memory in found}
-        markers = {owner: self._markers(owner) for owner in by_tenant}
-        return [self._without_row(memory, markers[memory.scope.tenant]) for memory in found]
+        markers = {owner: self._markers(owner) for owner in {memory.scope.tenant for memory in found}}
+        return [_without_row(memory, markers[memory.scope.tenant]) for memory in found]
 
     def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
         return self.whole.mark_unindexed(tenant, at=at)
@@ -80,6 +79,12 @@ class HidingOperatorLedger(HidingLedger):
         found = self.whole.stuck_jobs(now=now, pending_before=pending_before, limit=limit)
         markers = {tenant: self._markers(tenant) for tenant in {job.tenant for job in found}}
         return [job.as_erased() if (known := markers[job.tenant]) and known.cover(job) else job for job in found]
+
+    def erasure(self, tenant: str, number: int) -> Erasure | None:
+        return self.whole.erasure(tenant, number)
+
+    def late_writes_s(self) -> float:
+        return self.whole.late_writes_s()
 
     def open_erasures(self, *, limit: int) -> list[Erasure]:
         return self.whole.open_erasures(limit=limit)
@@ -102,6 +107,7 @@ class HidingOperatorLedger(HidingLedger):
     def close(self) -> None:
         self.whole.close()
 
-    @staticmethod
-    def _without_row(memory: Memory, markers: object) -> Memory:
-        raise NotImplementedError
+
+def _without_row(memory: Memory, markers: Markers | None) -> Memory:
+    """The memory as one that has no row in the index, if it is covered. All else stays as the ledger has it."""
+    return replace(memory, deleted=True) if markers is not None and markers.cover(memory) else memory

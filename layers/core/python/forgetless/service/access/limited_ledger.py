@@ -12,11 +12,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
 from forgetless.domain.documents import Document
+from forgetless.domain.erasures import Erasure, ErasureMarker, ErasureState, Target
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
-from forgetless.ports.request_ledger import Entity, IdempotencyRecord, MemoryPage, RequestLedger
+from forgetless.ports.request_ledger import (
+    NOTHING_SHOWN,
+    Entity,
+    IdempotencyRecord,
+    MemoryPage,
+    RequestLedger,
+    Shown,
+)
 
 __all__ = ["NOT_ITS_WORK", "OF_MEMORIES", "SHARED_KINDS", "LimitedLedger"]
 
@@ -46,10 +54,11 @@ class LimitedLedger:
         completing: Job | None = None,
         messages: Sequence[Message] = (),
         unique: bool = True,
+        shown: Shown = NOTHING_SHOWN,
     ) -> None:
         scopes = [event.memory.scope for event in events] + [message.scope for message in messages]
         self._check([*scopes, completing.scope] if completing else scopes)
-        self._ledger.append(events, completing=completing, messages=messages, unique=unique)
+        self._ledger.append(events, completing=completing, messages=messages, unique=unique, shown=shown)
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         return {id_: memory for id_, memory in self._ledger.read(tenant, ids).items() if self._mine(memory.scope)}
@@ -197,6 +206,25 @@ class LimitedLedger:
 
     def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
         self._ledger.drop_request(tenant, self._own(name), began=began)
+
+    def erasure_state(self, tenant: str) -> ErasureState:
+        return self._ledger.erasure_state(tenant)
+
+    def read_beside(self, tenant: str, ids: Sequence[str]) -> tuple[dict[str, Memory], ErasureState]:
+        found, state = self._ledger.read_beside(tenant, ids)
+        return {id_: memory for id_, memory in found.items() if self._mine(memory.scope)}, state
+
+    def erasure_markers(self, tenant: str, *, beyond: int) -> list[ErasureMarker]:
+        return self._ledger.erasure_markers(tenant, beyond=beyond)
+
+    def begin_erasure(self, tenant: str, targets: Sequence[Target], *, at: str) -> Erasure:
+        own = [narrowed for target in targets for narrowed in self._narrowed(target)]
+        return self._ledger.begin_erasure(tenant, own, at=at)
+
+    def _narrowed(self, target: Target) -> list[Target]:
+        """The parts of the target that belong to its users."""
+        users = [user for user in self._users if target.ids.get("user_id", user) == user]
+        return [Target({**target.ids, "user_id": user}, target.names) for user in users]
 
     def _mine(self, scope: Scope) -> bool:
         return scope.user_id in self._users

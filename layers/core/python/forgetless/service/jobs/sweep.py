@@ -17,6 +17,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
 from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.erase import Erasures
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.writing.infer import given_up, waiting
 
@@ -66,6 +67,7 @@ class SweepService:
         reindexer: Reindexer,
         queue: JobQueue,
         bulk: BulkService,
+        erasures: Erasures,
         clock: Clock,
         message_retention_s: float | None,
         rebuilds: bool = True,
@@ -74,6 +76,7 @@ class SweepService:
         self._reindexer = reindexer
         self._queue = queue
         self._bulk = bulk
+        self._erasures = erasures
         self._clock = clock
         self._message_retention_s = message_retention_s
         self._rebuilds = rebuilds
@@ -83,6 +86,7 @@ class SweepService:
         """Do one bounded run. If a part fails, the error is logged and the other parts still run."""
         self._given_up = 0
         self._attempt("tidy", self._ledger.tidy)
+        self._attempt("erasures", self._erasures.look_after)
         self._attempt("lost index", self._notice_a_lost_index)
         return SweepReport(
             requeued=self._attempt("requeue", self._requeue),
@@ -130,6 +134,8 @@ class SweepService:
 
     def _bring_back(self, job: Job) -> bool:
         """Send a stuck job to the queue again, or give it up if too many workers have failed to finish it."""
+        if job.erased:  # an erasure covers it, and ends it
+            return False
         now = self._clock.now()
         if job.attempts >= MOST_ATTEMPTS:
             reason = f"worker_lost: no worker finished it in {job.attempts} attempts"

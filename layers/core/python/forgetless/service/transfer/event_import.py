@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
@@ -60,7 +60,7 @@ class EventImport:
         portion: list[list[Event]] = []
         for read in self._read(tenant, records, report):
             if not isinstance(read, Event):
-                self._ledger.put_job(*read)
+                self._put_job(*read)
                 report.jobs += 1
             elif portion and portion[-1][0].memory.id == read.memory.id:
                 portion[-1].append(read)
@@ -85,11 +85,18 @@ class EventImport:
             except InvalidRequestError as error:
                 report.refuse(f"line {line}: {error.message}")
 
+    def _put_job(self, job: Job, messages: Sequence[Message]) -> None:
+        # What is imported is new here: no earlier erasure of this ledger covers it.
+        number = self._ledger.erasure_state(job.tenant).last
+        said = [replace(message, erasures_before=number) for message in messages]
+        self._ledger.put_job(replace(job, erasures_before=number), said)
+
     def _append(self, histories: list[list[Event]], report: ImportReport) -> None:
         """Append the events that are missing. A history that contradicts the one in the ledger is refused."""
         if not histories:
             return
         tenant = histories[0][0].memory.scope.tenant
+        number = self._ledger.erasure_state(tenant).last
         held = self._ledger.read(tenant, [history[0].memory.id for history in histories])
         fresh: list[Event] = []
         for history in histories:
@@ -98,7 +105,9 @@ class EventImport:
             if _contradict(here, history):
                 report.refuse(f"memory {id_}: the ledger already has another history of it")
                 continue
-            fresh += history[len(here) :]
+            fresh += [
+                replace(event, memory=replace(event.memory, erasures_before=number)) for event in history[len(here) :]
+            ]
             report.events += len(history)
             report.memories += 1
         if fresh:

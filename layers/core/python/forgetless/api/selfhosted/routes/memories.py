@@ -102,8 +102,8 @@ def delete_memories(
     if not (user_id or agent_id or run_id):
         raise InvalidRequestError("At least one identifier is required.")
     ids = check_identifiers(user_id=user_id, agent_id=agent_id, run_id=run_id)
-    caller.services.changes.delete_scope(caller.tenant, ids)
-    return json_response({"message": "All relevant memories deleted"})
+    erased = caller.services.changes.delete_scope(caller.tenant, ids)
+    return json_response({"message": "All relevant memories deleted", "event_id": erased.event_id})
 
 
 def memory_history(caller: CurrentCaller, memory_id: str) -> Response:
@@ -114,8 +114,8 @@ def memory_history(caller: CurrentCaller, memory_id: str) -> Response:
 
 def reset(caller: CurrentCaller) -> Response:
     """Delete everything of the key's tenant permanently."""
-    caller.services.changes.reset(caller.tenant)
-    return json_response({"message": "All memories reset"})
+    erased = caller.services.changes.reset(caller.tenant)
+    return json_response({"message": "All memories reset", "event_id": erased.event_id})
 
 
 def _add_request(caller: Caller, body: MemoryCreate) -> AddRequest:
