@@ -158,22 +158,8 @@ def test_words_that_are_erased_leave_every_file(ledger: SqliteLedger, path: Path
     for memory in memories:
         ledger.append([delete(current[memory.id])])
         ledger.erase_messages("acme", [MessageRef(memory.job_id, 0)], at=at(9))
+    assert ledger.scrub_erased()
     assert files_holding(path.parent, "SECRET") == []
-
-
-def test_erased_words_leave_the_log_with_the_next_write_when_a_reader_was_in_the_way(
-    ledger: SqliteLedger, path: Path
-) -> None:
-    memory = a_memory("a", text="SECRET")
-    ledger.append(add(memory))
-    with raw(path) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT * FROM texts").fetchall()
-        ledger.append([delete(memory)])
-        assert files_holding(path.parent, "SECRET")
-        reader.execute("COMMIT")
-        ledger.acquire_lease("x", owner="me", now=at(0), until=at(1))
-        assert files_holding(path.parent, "SECRET") == []
 
 
 def test_a_full_disk_is_a_ledger_error_and_leaves_nothing_half_done(ledger: SqliteLedger) -> None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from json.encoder import encode_basestring_ascii
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from forgetless.api.json_response import json_bytes
+from starlette.responses import Response
+
+from forgetless.api.json_response import json_bytes, json_response, sent_bytes
 from forgetless.domain.limits import ANSWER_BYTES
 
-__all__ = ["TRUNCATED", "TRUNCATED_HEADER", "cut_headers", "fitting", "fitting_items", "item_bytes", "sent_bytes"]
+__all__ = [
+    "TRUNCATED",
+    "TRUNCATED_HEADER",
+    "all_or_shortened",
+    "bare_list",
+    "cut_headers",
+    "fitting",
+    "fitting_items",
+    "item_bytes",
+    "results_object",
+    "whole_or_shortened",
+]
 
 #: The response header of an answer that was cut because of its size: how many results it has, and of how many.
 TRUNCATED_HEADER = "X-Forgetless-Truncated"
@@ -17,15 +29,24 @@ TRUNCATED_HEADER = "X-Forgetless-Truncated"
 TRUNCATED = "truncated"
 #: How much of each text, and of each list, is left of an item that alone is too large for an answer.
 _LEFT_CHARS, _LEFT_ITEMS = 1000, 100
+#: How much of each text is left if an answer must name all of its items, but cannot hold them.
+_BRIEF_CHARS = 300
 
 Item = TypeVar("Item")
+Items = Sequence[dict[str, Any]]
 
 
-def sent_bytes(body: bytes) -> int:
-    """The size of a body as Lambda counts it, or more: the body as a JSON string, which may be in ASCII."""
-    if body.isascii():  # then only these three need an escape: JSON itself has escaped all other control characters
-        return len(body) + body.count(b'"') + body.count(b"\\") + body.count(b"\n")
-    return len(encode_basestring_ascii(body.decode("utf-8", "surrogatepass")))
+def results_object(items: Items, **beside: Any) -> Response:
+    """The answer `{"results": items, …}` with as many items as fit; it says if they are not all."""
+    shown = fitting_items(items)
+    cut = {TRUNCATED: True} if len(shown) < len(items) else {}
+    return json_response({"results": shown, **beside, **cut}, headers=cut_headers(len(shown), len(items)))
+
+
+def bare_list(items: Items, *, headers: Mapping[str, str] | None = None) -> Response:
+    """The answer that is a list, with as many items as fit; a header says if they are not all."""
+    shown = fitting_items(items)
+    return json_response(shown, headers={**cut_headers(len(shown), len(items)), **(headers or {})})
 
 
 def item_bytes(item: Any) -> int:
@@ -46,22 +67,29 @@ def fitting(
     return kept
 
 
-def fitting_items(items: Sequence[dict[str, Any]], *, budget: int = ANSWER_BYTES) -> list[dict[str, Any]]:
+def fitting_items(items: Items) -> list[dict[str, Any]]:
     """The same for JSON objects; if the first one alone is too large, its texts are shortened, and it says so."""
-    kept = fitting(items, budget=budget)
-    if len(kept) == 1 and item_bytes(kept[0]) > budget:
-        return [shortened(kept[0])]
-    return kept
+    kept = fitting(items)
+    return [whole_or_shortened(kept[0])] if len(kept) == 1 else kept
 
 
-def shortened(item: dict[str, Any], *, chars: int = _LEFT_CHARS) -> dict[str, Any]:
-    """The item with only the beginning of each text and list, and with a field that says so."""
-    return {**{key: _shortened(value, chars) for key, value in item.items()}, TRUNCATED: True}
+def whole_or_shortened(item: dict[str, Any]) -> dict[str, Any]:
+    """The item or, if it is too large for an answer, the item with the beginnings of its texts and lists."""
+    return _marked(item, _LEFT_CHARS) if item_bytes(item) > ANSWER_BYTES else item
+
+
+def all_or_shortened(items: Items) -> list[dict[str, Any]]:
+    """The items of an answer that must name all of them: with the beginnings of their texts if they do not fit."""
+    return list(items) if len(fitting(items)) == len(items) else [_marked(item, _BRIEF_CHARS) for item in items]
 
 
 def cut_headers(shown: int, found: int) -> dict[str, str]:
     """The header that says how many of the results an answer has; no header if it has all."""
     return {TRUNCATED_HEADER: f"{shown} of {found}"} if shown < found else {}
+
+
+def _marked(item: dict[str, Any], chars: int) -> dict[str, Any]:
+    return {**{key: _shortened(value, chars) for key, value in item.items()}, TRUNCATED: True}
 
 
 def _shortened(value: Any, chars: int) -> Any:

@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from forgetless.api.access import RATE_HEADERS
 from forgetless.api.answer_size import TRUNCATED_HEADER
+from forgetless.api.history_answer import NEXT_VERSION_HEADER
 
 __all__ = ["cross_origin"]
 
@@ -20,6 +21,7 @@ _EXPOSED = (
     "ETag",
     "Idempotency-Replayed",
     TRUNCATED_HEADER,
+    NEXT_VERSION_HEADER,
     *RATE_HEADERS,
 )
 

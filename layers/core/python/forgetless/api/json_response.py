@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
-__all__ = ["json_bytes", "json_response"]
+from forgetless.domain.errors import InvalidRequestError
+
+__all__ = ["json_bytes", "json_response", "sent_bytes"]
+
+#: Lambda sends at most 6 MB; about 90 KB are left for headers and the rest.
+_MOST_BYTES = 6_200_000
+#: How many times larger a body can be as a JSON string in ASCII.
+_MOST_GROWTH = 3
 
 
 def json_bytes(content: Any) -> bytes:
@@ -20,9 +28,21 @@ def json_bytes(content: Any) -> bytes:
         return json.dumps(content, default=_as_text).encode("ascii")
 
 
+def sent_bytes(body: bytes) -> int:
+    """The size of a body as Lambda counts it, or more: the body as a JSON string, which may be in ASCII."""
+    return len(encode_basestring_ascii(body.decode("utf-8", "surrogatepass")))
+
+
 def json_response(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A response with `content` as its JSON body."""
-    return Response(json_bytes(content), status, headers, media_type="application/json")
+    """A response with `content` as its JSON body.
+
+    Raises InvalidRequestError if it is larger than Lambda can send. Answers that may become so large, or that follow
+    an effect, are cut before (`api/answer_size.py`); this is for all others, which would be a 500 without a reason.
+    """
+    body = json_bytes(content)
+    if len(body) * _MOST_GROWTH > _MOST_BYTES < sent_bytes(body):
+        raise InvalidRequestError("The answer would be larger than 6 MB: ask for fewer results, or narrow the filters.")
+    return Response(body, status, headers, media_type="application/json")
 
 
 def _as_text(value: object) -> str:

@@ -132,6 +132,13 @@ class Maintenance(Protocol):
     def tidy(self) -> int:
         """Finish or drop the changes that dead processes left unfinished; returns their number. Sweep calls it."""
 
+    def scrub_erased(self) -> bool:
+        """Remove the last copies of erased text from the store's own files; False if readers were in the way.
+
+        Erased text is gone for all readers at once, but the files may still have it until this has returned True.
+        Sweep calls it every minute, and an erasure of any size before it is reported as done.
+        """
+
     def migrate(self) -> int:
         """Bring the store to this program's schema; returns the number of steps. Only for administrators."""
 

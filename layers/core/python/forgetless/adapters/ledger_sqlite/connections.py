@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import stat
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +29,13 @@ _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 #: The waits between attempts while another process holds a lock.
 _BACKOFF = Backoff(first_s=0.001, longest_s=0.025)
+
+#: Sweep scrubs the log every minute. Where no sweep runs, a process that goes on writing does so itself this many
+#: seconds after a deletion, and again after the second number while readers are in the way.
+_SCRUB_AFTER_S = 45.0
+_SCRUB_AGAIN_S = 1.0
+#: How long `scrub` waits for readers and writers that are in the way.
+_SCRUB_PATIENCE_S = 2.0
 
 
 class _Connection:
@@ -60,8 +69,9 @@ class Connections:
         self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
         self._closed = False
         self._presence = Presence(self._path)
-        #: True at first, because a process that was killed may have left erased text in the log.
-        self._scrub_due = True
+        #: When a write scrubs the log (monotonic seconds); None: only after the next deletion. The first write does it
+        #: at once, because a process that was killed may have left erased text in the log.
+        self._scrub_at: float | None = 0.0
         #: Threads of this process wait for this lock instead of polling the file's lock.
         self._writing = threading.Lock()
         self._opening = threading.Lock()
@@ -80,17 +90,49 @@ class Connections:
         except LedgerError:
             self.write_health.note_failure()
             raise
-        if self._scrub_due:
-            self.scrub()
+        if self._scrub_at is not None and time.monotonic() >= self._scrub_at:
+            with contextlib.suppress(LedgerError):  # the write itself has succeeded
+                self.scrub(patience_s=0.0)
         return result
 
-    def scrub(self) -> None:
-        """Remove erased text from the write-ahead log too; if the file is in use now, after the next write."""
+    def note_erased(self) -> None:
+        """Remember that the log still has text that was erased in the file, so that it is scrubbed in time."""
+        self._scrub_by(time.monotonic() + _SCRUB_AFTER_S)
+
+    def scrub(self, *, patience_s: float = _SCRUB_PATIENCE_S) -> bool:
+        """Write the log to the file and empty it, so that neither has erased text; False if others were in the way.
+
+        Only one connection can do this at a time, and only while no other one reads from the log.
+        """
+        # Taken back first: what is erased from now on may come too late for this scrub.
+        self._scrub_at = None
+        tries = Tries(_BACKOFF, patience_s=patience_s, clock=SystemClock())
+        done = False
+        try:
+            while not (done := self._truncate_log(max(0.0, tries.left_s))) and tries.again():
+                pass
+        except (OSError, sqlite3.Error) as error:
+            raise _failure_of(self._path, error) from error
+        finally:
+            if not done:
+                self._scrub_by(time.monotonic() + _SCRUB_AGAIN_S)
+        return done
+
+    def _truncate_log(self, left: float) -> bool:
+        if not self._writing.acquire(timeout=left):
+            return False
         try:
             busy, *_ = self._use(lambda raw: raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
-        except sqlite3.Error:
-            busy = 1
-        self._scrub_due = bool(busy)
+        except sqlite3.Error as error:
+            if not _is_lock(error):
+                raise
+            return False
+        finally:
+            self._writing.release()
+        return not busy
+
+    def _scrub_by(self, moment: float) -> None:
+        self._scrub_at = moment if self._scrub_at is None else min(moment, self._scrub_at)
 
     def close(self) -> None:
         """Close all connections; waits for running calls."""

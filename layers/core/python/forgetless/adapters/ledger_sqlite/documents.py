@@ -55,7 +55,10 @@ class DocumentStore(Store):
         return [_load(row) for row in rows]
 
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
-        return self._connections.write(lambda db: _delete(db, _key(tenant, kind, id_)), durable=True)
+        deleted = self._connections.write(lambda db: _delete(db, _key(tenant, kind, id_)), durable=True)
+        if deleted:
+            self._connections.note_erased()
+        return deleted
 
 
 def _key(tenant: str, kind: str, id_: str) -> Key:

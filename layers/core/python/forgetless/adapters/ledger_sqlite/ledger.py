@@ -52,6 +52,9 @@ class SqliteLedger(
     def tidy(self) -> int:
         return 0  # an uncommitted transaction disappears with its process
 
+    def scrub_erased(self) -> bool:
+        return self._connections.scrub()
+
     def migrate(self) -> int:
         self.ping()  # opening the file migrates it to our schema
         return 0

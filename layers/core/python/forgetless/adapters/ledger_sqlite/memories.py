@@ -51,7 +51,7 @@ class MemoryStore(Store):
     ) -> None:
         self._connections.write(lambda db: _append(db, events, completing, messages, unique, shown), durable=True)
         if any(event.kind is EventKind.DELETE for event in events):
-            self._connections.scrub()
+            self._connections.note_erased()
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         bodies = self._connections.read(lambda db: _bodies(db, tenant, ids))

@@ -73,13 +73,13 @@ class MessageStore(Store):
         if not refs:
             return 0
         erased = self._connections.write(lambda db: _erase(db, tenant, refs, at), durable=True)
-        self._connections.scrub()
+        self._connections.note_erased()
         return erased
 
     def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
         scope_sql.where(tenant, ids)  # raises for unknown names
         erased = self._connections.write(lambda db: _erase_scope(db, tenant, ids, at), durable=True)
-        self._connections.scrub()
+        self._connections.note_erased()
         return erased
 
     def scope_messages(
@@ -105,7 +105,7 @@ class MessageStore(Store):
     def expire_messages(self, *, before: str, limit: int) -> int:
         expired = self._connections.write(lambda db: _expire(db, before, limit), durable=False)
         if expired:
-            self._connections.scrub()
+            self._connections.note_erased()
         return expired
 
 

@@ -60,10 +60,12 @@ def add_memory(connection: Connection, asked: given.AddMemory) -> serialize.Adde
     messages = (IncomingMessage(message.role, message.content) for message in said)
     outcome = caller.services.add.add(add_request(Dialect.MCP, asked, scope, messages, infer=asked.infer))
     return serialize.Added(
-        results=[
-            serialize.AddedMemory(id=one.id, memory=one.memory, version=one.version, event=one.event)
-            for one in outcome.results
-        ],
+        results=serialize.shown_added(
+            [
+                serialize.AddedMemory(id=one.id, memory=one.memory, version=one.version, event=one.event)
+                for one in outcome.results
+            ]
+        ),
         event_id=outcome.job.id,
         indexed=outcome.indexed,
         extraction=outcome.extraction,
@@ -83,7 +85,7 @@ def search_memories(connection: Connection, asked: given.SearchMemories) -> seri
         threshold=asked.threshold,
     )
     found = caller.services.at(check_moment(asked.as_of, asked.known_at)).search(request)
-    return serialize.SomeMemories(results=[serialize.shown_memory(hit.memory, hit.score) for hit in found])
+    return serialize.shown_memories([serialize.shown_memory(hit.memory, hit.score) for hit in found])
 
 
 def get_memories(connection: Connection, asked: given.GetMemories) -> serialize.SomeMemories:
@@ -94,7 +96,7 @@ def get_memories(connection: Connection, asked: given.GetMemories) -> serialize.
     moment = check_moment(asked.as_of, asked.known_at)
     found = caller.services.at(moment).list_memories(caller.tenant, ids, limit=limit, where=where)
     page = found[(asked.page - 1) * asked.page_size :]
-    return serialize.SomeMemories(results=[serialize.shown_memory(memory) for memory in page])
+    return serialize.shown_memories([serialize.shown_memory(memory) for memory in page])
 
 
 def get_memory(connection: Connection, asked: given.GetMemory) -> serialize.OneMemory:

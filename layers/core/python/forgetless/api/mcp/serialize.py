@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
 
+from forgetless.api.answer_size import fitting
+from forgetless.api.json_response import json_bytes, sent_bytes
+from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.memory import Memory
 from forgetless.domain.memory_fields import Dialect, labels
 from forgetless.ports.request_ledger import Entity
@@ -19,10 +22,15 @@ __all__ = [
     "FoundMemory",
     "OneMemory",
     "SomeMemories",
+    "answer_bytes",
+    "shown_added",
     "shown_entities",
+    "shown_memories",
     "shown_memory",
 ]
 
+#: How much of a text is shown if the answer cannot hold it, or cannot hold all the results of an add.
+_LEFT_CHARS, _BRIEF_CHARS = 1000, 300
 #: The fields that are shown unchanged; `FoundMemory` describes each of them.
 _LABELS = labels(Dialect.MCP)
 
@@ -61,6 +69,7 @@ class FoundMemory(BaseModel):
     categories: list[str] | None = None
     expiration_date: str | None = None
     superseded_by: str | None = Field(None, description="The id of the memory that contradicts it and holds now.")
+    truncated: bool | None = Field(None, description="true: only the beginning of the text is shown; it is very long.")
     created_at: str
     updated_at: str
 
@@ -69,6 +78,9 @@ class SomeMemories(BaseModel):
     """Memories, best or newest first."""
 
     results: list[FoundMemory]
+    truncated: bool | None = Field(
+        None, description="true: not all of them fit into one answer. Ask for fewer, or for smaller pages."
+    )
 
 
 class OneMemory(BaseModel):
@@ -104,7 +116,7 @@ class Entities(BaseModel):
 def shown_memory(memory: Memory, score: float | None = None) -> FoundMemory:
     """A memory in the form of the tools."""
     scope = memory.scope
-    return FoundMemory(
+    shown = FoundMemory(
         id=memory.id,
         memory=memory.text,
         version=memory.version,
@@ -119,6 +131,28 @@ def shown_memory(memory: Memory, score: float | None = None) -> FoundMemory:
         updated_at=memory.updated_at,
         **{name: getattr(memory, name) for name in _LABELS},
     )
+    if answer_bytes(shown) <= ANSWER_BYTES:
+        return shown
+    return shown.model_copy(update={"memory": memory.text[:_LEFT_CHARS], "truncated": True})
+
+
+def shown_memories(found: Sequence[FoundMemory]) -> SomeMemories:
+    """As many of the memories as fit into one answer; it says if they are not all."""
+    fit = fitting(found, size=answer_bytes)
+    return SomeMemories(results=fit, truncated=True if len(fit) < len(found) else None)
+
+
+def shown_added(added: Sequence[AddedMemory]) -> list[AddedMemory]:
+    """The results of an add, with the beginnings of their texts if they do not fit into one answer."""
+    if len(fitting(added, size=answer_bytes)) == len(added):
+        return list(added)
+    return [one.model_copy(update={"memory": one.memory[:_BRIEF_CHARS]}) for one in added]
+
+
+def answer_bytes(result: BaseModel) -> int:
+    """The size of a result, or of one item of it, as Lambda counts it: every answer has it as text and as an object."""
+    text = result.model_dump_json(exclude_none=True)
+    return sent_bytes(text.encode()) + sent_bytes(json_bytes(text)) + 2
 
 
 def shown_entities(entities: Iterable[Entity]) -> Entities:

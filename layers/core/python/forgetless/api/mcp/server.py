@@ -33,9 +33,11 @@ from forgetless.api.body_limit import MAX_BODY_BYTES
 from forgetless.api.caller import get_caller
 from forgetless.api.json_response import json_response
 from forgetless.api.mcp.calls import Connection
+from forgetless.api.mcp.serialize import answer_bytes
 from forgetless.api.mcp.tools import INSTRUCTIONS, TOOLS
 from forgetless.api.routing import Runner
 from forgetless.domain.errors import DependencyError, ForgetlessError
+from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.scope import SCOPE_IDS
 
 __all__ = ["McpEndpoint"]
@@ -90,6 +92,8 @@ class McpEndpoint:
         except Exception:
             _logger.exception("tool %s failed", params.name)
             return _refused("Internal error. It was logged; nothing can be done about it from here.")
+        if answer_bytes(result) > ANSWER_BYTES:
+            return _refused("The answer would be larger than 6 MB; ask for less.")
         return _answer(result)
 
 

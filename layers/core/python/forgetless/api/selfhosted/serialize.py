@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from forgetless.api.answer_size import all_or_shortened
 from forgetless.domain.memory import Memory
 from forgetless.domain.memory_fields import Dialect, labels
 from forgetless.ports.request_ledger import Entity
@@ -26,7 +27,8 @@ _LABELS = labels(Dialect.SELFHOSTED, "actor_id", "role", "attributed_to", "expir
 def add_answer(outcome: AddOutcome) -> dict[str, Any]:
     """The results, the id of the job, and `indexed` or `extraction` if they are not as usual."""
     item = _extracted_item if outcome.extraction == "llm" else _verbatim_item
-    answer: dict[str, Any] = {"results": [item(added) for added in outcome.results], "event_id": outcome.job.id}
+    results = all_or_shortened([item(added) for added in outcome.results])
+    answer: dict[str, Any] = {"results": results, "event_id": outcome.job.id}
     if not outcome.indexed:
         answer["indexed"] = False
     if outcome.extraction == "none":

@@ -16,6 +16,7 @@ from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
+from forgetless.service.jobs import retention
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.erase import Erasures
 from forgetless.service.jobs.reindex import Reindexer
@@ -85,6 +86,7 @@ class SweepService:
     def sweep(self) -> SweepReport:
         """Do one bounded run. If a part fails, the error is logged and the other parts still run."""
         self._given_up = 0
+        self._attempt("scrub", lambda: retention.scrub(self._ledger))
         self._attempt("tidy", self._ledger.tidy)
         self._attempt("erasures", self._erasures.look_after)
         self._attempt("lost index", self._notice_a_lost_index)

@@ -83,7 +83,7 @@ class ReadService:
     def history(self, tenant: str, memory_id: str) -> Sequence[HistoryItem]:
         """Every event of the memory, oldest first; empty if the memory is unknown."""
         events = self._ledger.history(tenant, memory_id)
-        return [_item(event, events[:place]) for place, event in enumerate(events)]
+        return [_item(event, earlier) for earlier, event in zip([None, *events], events, strict=False)]
 
     def entities(self, tenant: str) -> Sequence[Entity]:
         """Users, agents, apps and runs with the number of their memories."""
@@ -121,14 +121,14 @@ def page_of(memories: Iterable[Memory], request: PageRequest) -> Page:
     return Page(tuple(found), count)
 
 
-def _item(event: Event, earlier: Sequence[Event]) -> HistoryItem:
+def _item(event: Event, earlier: Event | None) -> HistoryItem:
     memory = event.memory
     gone = event.kind is EventKind.DELETE
     return HistoryItem(
         id=str(uuid.uuid5(_namespace(memory.id), f"event-{memory.version}")),
         memory_id=memory.id,
         event=event.kind,
-        old_memory=earlier[-1].memory.text or None if earlier else None,
+        old_memory=earlier.memory.text or None if earlier else None,
         new_memory=None if gone else memory.text,
         created_at=memory.created_at,
         updated_at=None if event.kind is EventKind.ADD else memory.updated_at,

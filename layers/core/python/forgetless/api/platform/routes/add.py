@@ -10,6 +10,7 @@ from fastapi import Header
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forgetless.api.answer_size import all_or_shortened
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.json_response import json_response
 from forgetless.api.memory_requests import add_request
@@ -129,7 +130,7 @@ def _status(outcome: AddOutcome) -> dict[str, Any]:
 
 
 def _results(outcome: AddOutcome) -> list[dict[str, Any]]:
-    return [added_item(added) for added in outcome.results]
+    return all_or_shortened([added_item(added) for added in outcome.results])
 
 
 def _notes(outcome: AddOutcome) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forgetless.api.answer_size import all_or_shortened, cut_headers, fitting
 from forgetless.api.caller import CurrentCaller
 from forgetless.api.json_response import json_response
 from forgetless.api.platform.pages import envelope
@@ -27,7 +28,10 @@ def get_event(caller: CurrentCaller, event_id: str) -> Response:
     job = reads.job(caller.tenant, event_id)
     if job is None:
         raise NotFoundError(_UNKNOWN)
-    return json_response(event_item(job, reads.texts(caller.tenant, [result["id"] for result in job.results])))
+    item = event_item(job, reads.texts(caller.tenant, [result["id"] for result in job.results]))
+    shown = all_or_shortened(item["results"])
+    fit = fitting(shown)
+    return json_response({**item, "results": fit}, headers=cut_headers(len(fit), len(shown)))
 
 
 def list_events(

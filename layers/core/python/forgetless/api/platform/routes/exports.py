@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from forgetless.api.answer_size import TRUNCATED, cut_headers, fitting
 from forgetless.api.caller import CurrentCaller
 from forgetless.api.field_checks import check_json
 from forgetless.api.json_response import json_response
@@ -43,7 +44,11 @@ def summarise(caller: CurrentCaller, body: SummaryBody) -> Response:
     """Summarise the memories that match in a few sentences; without an LLM, return their texts."""
     where = scope_of(caller, body.filters, Ids(), top_level=False)
     text, count, by_llm = caller.services.exports.summarise(caller.tenant, where)
-    return json_response([{"summary": text, "memories": count, "method": "llm" if by_llm else "texts"}])
+    summary = {"summary": text, "memories": count, "method": "llm" if by_llm else "texts"}
+    lines = text.split("\n")
+    shown = fitting(lines)
+    cut = {"summary": "\n".join(shown), TRUNCATED: True} if len(shown) < len(lines) else {}
+    return json_response([{**summary, **cut}], headers=cut_headers(len(shown), len(lines)))
 
 
 def _schema(given: Any) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from typing import Any
 
 from starlette.responses import Response
 
+from forgetless.api.answer_size import whole_or_shortened
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.field_checks import check_json, check_moment
+from forgetless.api.history_answer import FromVersion, history_answer
 from forgetless.api.json_response import json_response
 from forgetless.api.memory_requests import (
     IfMatch,
@@ -46,7 +48,7 @@ def get_memory(
     """One memory, even if it is expired or superseded."""
     moment = check_moment(as_of, known_at)
     memory = memory_of(caller, memory_id, moment)
-    return json_response(memory_item(memory), headers=etag(memory))
+    return json_response(whole_or_shortened(memory_item(memory)), headers=etag(memory))
 
 
 def update_memory(caller: CurrentCaller, memory_id: str, body: UpdateBody, if_match: IfMatch = None) -> Response:
@@ -54,7 +56,7 @@ def update_memory(caller: CurrentCaller, memory_id: str, body: UpdateBody, if_ma
     memory_of(caller, memory_id)
     request = _update(caller, memory_id, body, expected_versions(if_match))
     memory = caller.services.changes.update(request, request_name=caller.idempotency_name)
-    return json_response(memory_item(memory), headers=etag(memory))
+    return json_response(whole_or_shortened(memory_item(memory)), headers=etag(memory))
 
 
 def delete_memory(
@@ -75,15 +77,15 @@ def delete_memory(
     return json_response(answer)
 
 
-def memory_history(caller: CurrentCaller, memory_id: str) -> Response:
-    """The events of one memory, oldest first."""
+def memory_history(caller: CurrentCaller, memory_id: str, from_version: FromVersion = 1) -> Response:
+    """The events of one memory, oldest first. A long history continues at the version in X-Next-Version."""
     check_memory_id(memory_id)
     reads = caller.services.reads
     items = reads.history(caller.tenant, memory_id)
     if not items:
         raise NotFoundError(_UNKNOWN)
     said = reads.said(caller.tenant, [items[-1].memory]).get(memory_id, [])
-    return json_response([history_item(item, said) for item in items])
+    return history_answer(items, from_version, lambda item: history_item(item, said))
 
 
 def delete_memories(

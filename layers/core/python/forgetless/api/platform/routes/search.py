@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import Response
 
+from forgetless.api.answer_size import bare_list, results_object
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.field_checks import check_moment
-from forgetless.api.json_response import json_response
 from forgetless.api.platform.scope_filter import also, scope_of
 from forgetless.api.platform.serialize import search_item
 from forgetless.api.platform.wire import SearchBody
@@ -28,28 +30,27 @@ _NOBODY_V1 = "At least one of the filters: agent_id, user_id, app_id, run_id is 
 def search_v3(caller: CurrentCaller, body: SearchBody) -> Response:
     """The memories that match a query, best first; `filters` must name the scope."""
     found = _found(caller, body, _request(caller, body, top_level=False))
-    items = [search_item(hit, body.fields) for hit in found]
-    return json_response({"results": items})
+    return results_object(_items(found, body))
 
 
 def search_v2(caller: CurrentCaller, body: SearchBody) -> Response:
     """The same as a list without an envelope; ids outside `filters` are accepted as well."""
     found = _found(caller, body, _request(caller, body, top_level=True))
-    return json_response(_items(found, body))
+    return bare_list(_items(found, body))
 
 
 def search_v1(caller: CurrentCaller, body: SearchBody) -> Response:
     """The same as a list without an envelope, or with `output_format: "v1.1"` as an object."""
     found = _found(caller, body, _request(caller, body, top_level=True, nobody=_NOBODY_V1))
     items = _items(found, body)
-    return json_response({"results": items, "relations": []} if body.output_format == "v1.1" else items)
+    return results_object(items, relations=[]) if body.output_format == "v1.1" else bare_list(items)
 
 
 def _found(caller: Caller, body: SearchBody, request: SearchRequest) -> list[ScoredMemory]:
     return caller.services.at(check_moment(body.as_of, body.known_at)).search(request)
 
 
-def _items(found: list[ScoredMemory], body: SearchBody) -> list[dict[str, object]]:
+def _items(found: list[ScoredMemory], body: SearchBody) -> list[dict[str, Any]]:
     return [search_item(hit, body.fields) for hit in found]
 
 

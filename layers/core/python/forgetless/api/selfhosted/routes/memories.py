@@ -8,8 +8,10 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import Response
 
+from forgetless.api.answer_size import results_object, whole_or_shortened
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.field_checks import check_identifiers, check_moment, check_trailing_slash
+from forgetless.api.history_answer import FromVersion, history_answer
 from forgetless.api.json_response import json_response
 from forgetless.api.memory_requests import (
     IfMatch,
@@ -62,7 +64,7 @@ def list_memories(
     moment = check_moment(as_of, known_at)
     found = caller.services.at(moment).list_memories(caller.tenant, ids, limit=limit, show_expired=show_expired)
     item = list_item if ids else raw_item
-    return json_response({"results": [item(memory) for memory in found]})
+    return results_object([item(memory) for memory in found])
 
 
 def get_memory(
@@ -73,7 +75,7 @@ def get_memory(
     if memory is None:
         check_trailing_slash(memory_id)
         return json_response(None)
-    return json_response(get_item(memory), headers=etag(memory))
+    return json_response(whole_or_shortened(get_item(memory)), headers=etag(memory))
 
 
 def update_memory(caller: CurrentCaller, memory_id: str, body: MemoryUpdate, if_match: IfMatch = None) -> Response:
@@ -106,10 +108,9 @@ def delete_memories(
     return json_response({"message": "All relevant memories deleted", "event_id": erased.event_id})
 
 
-def memory_history(caller: CurrentCaller, memory_id: str) -> Response:
-    """The events of one memory, oldest first."""
-    items = caller.services.reads.history(caller.tenant, memory_id)
-    return json_response([history_item(item) for item in items])
+def memory_history(caller: CurrentCaller, memory_id: str, from_version: FromVersion = 1) -> Response:
+    """The events of one memory, oldest first. A long history continues at the version in X-Next-Version."""
+    return history_answer(caller.services.reads.history(caller.tenant, memory_id), from_version, history_item)
 
 
 def reset(caller: CurrentCaller) -> Response:

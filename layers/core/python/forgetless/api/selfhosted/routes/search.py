@@ -7,9 +7,9 @@ from typing import Any
 
 from starlette.responses import Response
 
+from forgetless.api.answer_size import results_object
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.field_checks import ENTITY_IDS, check_identifier, check_json, check_moment
-from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
 from forgetless.api.selfhosted.serialize import search_item
 from forgetless.api.selfhosted.wire import SearchBody
@@ -32,7 +32,7 @@ def search_memories(caller: CurrentCaller, body: SearchBody) -> Response:
     request = _search_request(caller, body)
     moment = check_moment(body.as_of, body.known_at)
     found = caller.services.at(moment).search(request)
-    return json_response({"results": [search_item(hit) for hit in found]})
+    return results_object([search_item(hit) for hit in found])
 
 
 def _search_request(caller: Caller, body: SearchBody) -> SearchRequest:
