@@ -26,6 +26,7 @@ __all__ = [
     "INDEX",
     "LIVE",
     "MESSAGES",
+    "OPEN_ERASURES",
     "OPEN_QUEUES",
     "PENDING_QUEUES",
     "SCHEMA",
@@ -41,6 +42,8 @@ __all__ = [
     "document",
     "document_entry",
     "due_queue",
+    "erasure_marker",
+    "erasures",
     "event",
     "head",
     "job",
@@ -74,6 +77,7 @@ PENDING_QUEUES = tuple(f"P#{shard}" for shard in range(8))
 OPEN_QUEUES = tuple(f"O#{shard}" for shard in range(4))
 EXPIRY_QUEUES = tuple(f"E#{shard}" for shard in range(8))
 STAGES = "X"
+OPEN_ERASURES = "F"
 
 #: The values of the attribute `state` of a memory's head.
 LIVE, SUPERSEDED, DELETED = 0, 1, 2
@@ -228,6 +232,16 @@ def document_entry(tenant: str, kind: str, id_: str, created_at: str) -> Key:
 def due_queue(kind: str) -> str:
     """The partition of the secondary index for documents of a kind with a due time."""
     return f"D#{part(kind)}"
+
+
+def erasures(tenant: str) -> Key:
+    """The state of a tenant's erasures: the last number, and how many markers hide data."""
+    return Key(f"F#{part(tenant)}", "STATE")
+
+
+def erasure_marker(tenant: str, number: int) -> Key:
+    """The marker of one erasure, beside the state."""
+    return Key(erasures(tenant).pk, f"M#{number:012d}")
 
 
 def stage(stage_id: str) -> Key:

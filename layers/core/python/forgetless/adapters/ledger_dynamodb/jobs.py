@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, from_cursor, load_job, to_blob, to_cursor
-from forgetless.adapters.ledger_dynamodb import item_keys, list_entries, message_items
+from forgetless.adapters.ledger_dynamodb import erasures, item_keys, list_entries, message_items
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import portions
@@ -114,9 +114,11 @@ def _sort_key(created_at: str, job_id: str) -> str:
 
 
 def _insert(unit: Unit, job: Job, messages: Sequence[Message]) -> Job:
+    unit.load([item_keys.job(job.tenant, job.id), item_keys.erasures(job.tenant), *message_items.needed(messages)])
     held = _read(unit, job.tenant, job.id)
     if held is not None:
         return held
+    erasures.refuse(unit, erasures.judge(unit, job.tenant), (), messages, job)
     _put(unit, job)
     message_items.insert(unit, messages)
     return job

@@ -7,6 +7,7 @@ import uuid
 from forgetless.adapters.ledger_dynamodb import schema
 from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_dynamodb.documents import DocumentStore
+from forgetless.adapters.ledger_dynamodb.erasures import ErasureStore
 from forgetless.adapters.ledger_dynamodb.idempotency_records import IdempotencyStore
 from forgetless.adapters.ledger_dynamodb.inspection import InspectionStore
 from forgetless.adapters.ledger_dynamodb.item_keys import SCHEMA
@@ -21,7 +22,15 @@ __all__ = ["DynamoLedger"]
 
 
 class DynamoLedger(
-    MemoryStore, MessageStore, JobStore, LeaseStore, KeyStore, DocumentStore, IdempotencyStore, InspectionStore
+    MemoryStore,
+    MessageStore,
+    JobStore,
+    LeaseStore,
+    KeyStore,
+    DocumentStore,
+    IdempotencyStore,
+    ErasureStore,
+    InspectionStore,
 ):
     """The ledger in the table with this name, which any number of processes can share.
 

@@ -75,7 +75,7 @@ def apply(db: sqlite3.Connection, event: Event) -> bool:
     return True
 
 
-def check_duplicates(db: sqlite3.Connection, events: Sequence[Event], judge: Judge | None) -> None:
+def check_duplicates(db: sqlite3.Connection, events: Sequence[Event], judge: Judge) -> None:
     """Raise DuplicateTextError for new ADDs whose text another live extracted memory of their scope has.
 
     Memories that an erasure covers do not count.
@@ -95,7 +95,7 @@ def check_duplicates(db: sqlite3.Connection, events: Sequence[Event], judge: Jud
             (memory.scope.key(), memory.hash),
         ).fetchall()
         others = {from_blob(holder) for (holder,) in holders} - {memory.id} - later
-        if any(judge is None or not judge.hides(read(db, memory.scope.tenant, other)) for other in others):
+        if any(not judge.hides(read(db, memory.scope.tenant, other)) for other in others):
             refused.append(memory.id)
     if refused:
         raise DuplicateTextError(tuple(refused))

@@ -9,7 +9,7 @@ from itertools import islice
 from forgetless.adapters.ledger_codec import from_blob, from_cursor, load_memory, to_blob, to_cursor
 from forgetless.adapters.ledger_sqlite import append, erasures, export_order, jobs, messages, scope_sql
 from forgetless.adapters.ledger_sqlite.connections import Store
-from forgetless.domain.erasures import ErasureState, Judge
+from forgetless.domain.erasures import ErasureState
 from forgetless.domain.errors import LeaseLostError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message
@@ -49,7 +49,9 @@ class MemoryStore(Store):
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
     ) -> None:
-        self._connections.write(lambda db: _append(db, events, completing, messages, unique, shown), durable=True)
+        self._connections.write(
+            lambda db: _append(db, events, completing, messages, unique=unique, shown=shown), durable=True
+        )
         if any(event.kind is EventKind.DELETE for event in events):
             self._connections.note_erased()
 
@@ -147,30 +149,28 @@ def _append(
     events: Sequence[Event],
     completing: Job | None,
     new_messages: Sequence[Message],
+    *,
     unique: bool,
     shown: Shown,
 ) -> None:
+    scopes = [event.memory.scope for event in events] + [message.scope for message in new_messages]
+    if not scopes and completing is None:
+        return
+    tenant = completing.tenant if completing is not None else scopes[0].tenant
     open_ = completing is None or jobs.complete(db, completing)
-    judge = _judge(db, events, completing)
-    if judge is not None and open_:
+    judge = erasures.judge(db, tenant)
+    if open_:
         erasures.refuse(db, judge, events, new_messages, completing)
     fresh = [event for event in events if append.apply(db, event)]
     if fresh and not open_:
         raise LeaseLostError("the job has already finished; discard this work")
     if unique:
         append.check_duplicates(db, fresh, judge)
-    if fresh and judge is not None:
-        erasures.refuse_unseen(db, judge, fresh[0].memory.scope.tenant, shown)
+    if fresh:
+        erasures.refuse_unseen(db, judge, tenant, shown)
     # A repeat does not write messages again, because they may have been erased since.
     if open_ and (fresh or not events):
         messages.insert(db, new_messages)
-
-
-def _judge(db: sqlite3.Connection, events: Sequence[Event], completing: Job | None) -> Judge | None:
-    """The judge of the tenant's erasures; None if nothing is written."""
-    if events:
-        return erasures.judge(db, events[0].memory.scope.tenant)
-    return erasures.judge(db, completing.tenant) if completing is not None else None
 
 
 def _bodies(db: sqlite3.Connection, tenant: str, ids: Sequence[str]) -> list[tuple[bytes]]:

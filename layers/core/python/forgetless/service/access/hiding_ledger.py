@@ -231,11 +231,12 @@ class HidingLedger:
         over: IdempotencyRecord | None = None,
     ) -> IdempotencyRecord | None:
         standing = self._ledger.begin_request(tenant, name, record, now=now, expires_at=expires_at, over=over)
-        if standing is not None and standing.fingerprint == record.fingerprint and standing.body is not None:
-            # The answer shows what has been erased since: the request runs again, as after any deletion.
-            if self._gone(tenant, sorted(set(MEMORY_ID.findall(standing.body)))):
-                return self._ledger.begin_request(tenant, name, record, now=now, expires_at=expires_at, over=standing)
-        return standing
+        if standing is None or standing.body is None or standing.fingerprint != record.fingerprint:
+            return standing
+        if not self._gone(tenant, sorted(set(MEMORY_ID.findall(standing.body)))):
+            return standing
+        # The answer shows what has been erased since: the request runs again, as after any deletion.
+        return self._ledger.begin_request(tenant, name, record, now=now, expires_at=expires_at, over=standing)
 
     def finish_request(
         self, tenant: str, name: str, record: IdempotencyRecord, *, began: IdempotencyRecord, expires_at: str

@@ -95,6 +95,9 @@ class HidingOperatorLedger(HidingLedger):
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         return self.whole.due_documents(kind, now=now, limit=limit)
 
+    def scrub_erased(self) -> bool:
+        return self.whole.scrub_erased()
+
     def tidy(self) -> int:
         return self.whole.tidy()
 
