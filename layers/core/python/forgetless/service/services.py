@@ -61,11 +61,13 @@ class Services(RequestServices):
         rebuilds_lost_index: bool = True,
         requests_per_minute: int = 0,
     ) -> None:
-        clock = ports.clock
-        ledger = HidingOperatorLedger(ports.ledger)
-        self._ports = ports = replace(ports, ledger=ledger)
+        clock, whole = ports.clock, ports.ledger
+        self._ports = ports
+        #: What all use cases read and write: nothing that an erasure covers is in it.
+        self._ledger = ledger = HidingOperatorLedger(whole)
+        ports = replace(ports, ledger=ledger)
         self._outbox = WebhookOutbox(ledger=ledger, clock=clock)
-        bulk, self._erasures = _erasures(ports, ledger.whole, self._outbox)
+        bulk, self._erasures = _erasures(self._ports, self._outbox)
         # One more thread for each request that is processed. The threads start when they are first needed.
         self._pool = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="search-words")
         super().__init__(
@@ -117,7 +119,7 @@ class Services(RequestServices):
     def _new_limited(self, users: tuple[str, ...]) -> RequestServices:
         ports = self._ports
         limited = RequestPorts(
-            LimitedLedger(ports.ledger, users),
+            LimitedLedger(self._ledger, users),
             LimitedIndex(ports.index, users),
             ports.embedder,
             ports.queue,
@@ -135,9 +137,9 @@ class Services(RequestServices):
         )
 
 
-def _erasures(ports: Ports, whole: Ledger, outbox: WebhookOutbox) -> tuple[BulkService, Erasures]:
-    """The bulk jobs, and the erasures among them, which work on the `whole` ledger: also on what is hidden."""
-    clock = ports.clock
+def _erasures(ports: Ports, outbox: WebhookOutbox) -> tuple[BulkService, Erasures]:
+    """The bulk jobs, and the erasures among them, which work on the whole ledger: also on what is hidden."""
+    clock, whole = ports.clock, ports.ledger
     indexer = Indexer(ledger=whole, index=ports.index, embedder=ports.embedder)
     eraser = MemoryEraser(ledger=whole, indexer=indexer, clock=clock, outbox=outbox)
     work = EraseWork(ledger=whole, eraser=eraser, clock=clock)
