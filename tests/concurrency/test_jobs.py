@@ -129,3 +129,21 @@ def test_a_lease_that_is_given_up_goes_to_the_next(arena: Arena) -> None:
         job = arena.ledger.job(name, A)
         assert job is not None
         assert job.attempts == 3 * arena.count
+
+
+def _expire_or_start_again(ledger: Ledger, number: int, name: str, failed: Job) -> str:
+    if number == 0:
+        return "expired" if ledger.expire_jobs(succeeded_before=None, failed_before=at(50), limit=9) else ""
+    again = replace(failed, state=JobState.PENDING, updated_at=at(60 + number))
+    return "started" if ledger.update_job(again, held=failed) else ""
+
+
+def test_a_failed_job_either_expires_with_its_messages_or_starts_again_with_them(arena: Arena) -> None:
+    for name in arena.rounds(sqlite=20, dynamodb=5):
+        failed = replace(a_round_s_job(name), state=JobState.FAILED)
+        arena.ledger.put_job(failed, [a_message("a", place, scope=failed.scope) for place in range(3)])
+        told = set(arena.race(_expire_or_start_again, name, failed)) - {""}
+        job = arena.ledger.job(name, A)
+        assert told == ({"expired"} if job is None else {"started"})
+        assert len(arena.ledger.job_messages(name, A)) == (0 if job is None else 3)
+        assert arena.ledger.jobs(name, limit=9) == ([] if job is None else [job], None)

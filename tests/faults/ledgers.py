@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema, staged_commit
 from forgetless.adapters.ledger_dynamodb.client import Client
+from forgetless.adapters.ledger_dynamodb.expiry import Expiry
 from forgetless.adapters.ledger_dynamodb.table import Table
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
 from forgetless.adapters.ledger_sqlite import SqliteLedger
@@ -98,7 +100,7 @@ class _WatchedLedger(DynamoLedger):
     def __init__(self, client: _WatchedClient) -> None:
         super().__init__(client.table)
         self._client = client
-        super(DynamoLedger, self).__init__(Units(Table(client)))
+        super(DynamoLedger, self).__init__(Units(Table(client, Expiry(SystemClock(), succeeded_jobs_s=None))))
 
 
 def _open_sqlite(path: Path, watch: Watch | None = None) -> Ledger:

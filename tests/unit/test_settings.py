@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.retention import Retention
 from forgetless.runtime.composition import build_ledger, collection_name
 from forgetless.runtime.settings import Settings, load_settings
 from forgetless.runtime.start import check_environment
@@ -32,6 +33,19 @@ def test_an_empty_variable_means_unset() -> None:
 def test_a_value_of_the_wrong_type_names_the_variable() -> None:
     with pytest.raises(InvalidRequestError, match="FORGETLESS_EMBEDDING_DIMENSIONS must be a number"):
         load_settings({"FORGETLESS_EMBEDDING_DIMENSIONS": "many"})
+
+
+@pytest.mark.parametrize("days", ["-1", "nan", "inf", "1e9"])
+@pytest.mark.parametrize("name", ["MESSAGE", "JOB", "FAILED_JOB"])
+def test_a_retention_that_is_no_number_of_days_names_the_variable(name: str, days: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"FORGETLESS_{name}_RETENTION_DAYS must be a number of days"):
+        load_settings({f"FORGETLESS_{name}_RETENTION_DAYS": days})
+
+
+def test_no_days_of_retention_mean_forever() -> None:
+    settings = load_settings({"FORGETLESS_JOB_RETENTION_DAYS": "0", "FORGETLESS_MESSAGE_RETENTION_DAYS": "0.5"})
+    assert settings.retention == Retention(succeeded_jobs_s=None, messages_s=43_200.0)
+    assert Settings().retention == Retention()
 
 
 CREDENTIALS = pytest.mark.parametrize(

@@ -97,6 +97,13 @@ class Maintenance(Protocol):
     def expire_messages(self, *, before: str, limit: int) -> int:
         """Remove up to `limit` messages older than the given time (retention); index rows keep their words."""
 
+    def expire_jobs(self, *, succeeded_before: str | None, failed_before: str | None, limit: int) -> int:
+        """Remove up to `limit` jobs that ended before these times, and the messages of the failed ones (retention).
+
+        None keeps all jobs of this kind. A call may remove fewer, although more are left, if their messages are many.
+        A ledger whose succeeded jobs end by themselves removes only failed ones. Memories keep everything.
+        """
+
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
         """RUNNING jobs with an expired lease and jobs PENDING since before the given time, the oldest first."""
 

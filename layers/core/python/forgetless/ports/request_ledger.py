@@ -171,6 +171,15 @@ class MessageStore(Protocol):
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         """The messages of a job by position; empty when they no longer exist."""
 
+    def messages_without_job(
+        self, tenant: str, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Message], str | None]:
+        """A message of each job that no longer exists but has messages, and the cursor of the next page.
+
+        A call looks at about `limit` jobs, so a page may be empty although a cursor says that more follow. A job whose
+        messages are in several scopes occurs once for each scope.
+        """
+
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
         """The last `limit` messages of the exact scope with since <= created_at < before, the oldest first."""
 

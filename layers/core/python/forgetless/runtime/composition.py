@@ -27,7 +27,6 @@ from forgetless.service.services import Ports, Services
 
 __all__ = ["build_index", "build_ledger", "build_services", "collection_name", "services"]
 
-_DAY_S = 86_400.0
 _HEALTH_TIMEOUT_S = 0.9
 #: The first requests of a server may be simultaneous, and with lru_cache alone each could build its own services.
 _building = threading.Lock()
@@ -57,12 +56,11 @@ def build_services(settings: Settings) -> Services:
         bulk_queue=None if bulk_queue is None else timed("queue", bulk_queue),
         webhooks=_webhooks(settings),
     )
-    retention = settings.message_retention_days * _DAY_S
     return Services(
         ports,
         settings_shown=settings.shown(),
         checks=_checks(settings),
-        message_retention_s=retention or None,
+        retention=settings.retention,
         # With DynamoDB this would scan the whole ledger.
         rebuilds_lost_index=settings.ledger == "sqlite",
         requests_per_minute=settings.requests_per_minute,
@@ -86,7 +84,7 @@ def build_ledger(settings: Settings) -> Ledger:
             raise InvalidRequestError("FORGETLESS_LEDGER_TABLE must name the table of FORGETLESS_LEDGER=dynamodb")
         from forgetless.adapters.ledger_dynamodb import DynamoLedger  # noqa: PLC0415 - import only what is used
 
-        return DynamoLedger(settings.ledger_table)
+        return DynamoLedger(settings.ledger_table, succeeded_jobs_s=settings.retention.succeeded_jobs_s)
     if settings.ledger != "sqlite":
         raise InvalidRequestError(f"FORGETLESS_LEDGER must be sqlite or dynamodb, not {settings.ledger!r}")
     from forgetless.adapters.ledger_sqlite import SqliteLedger  # noqa: PLC0415

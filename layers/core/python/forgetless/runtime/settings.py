@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.retention import DAY_S, Retention
 
 __all__ = ["Settings", "load_settings"]
 
@@ -25,6 +26,10 @@ _KEYS = {"llm_base_url": "llm_api_key", "embedder_url": "embedder_api_key", "mil
 
 #: A scheme, a host and optionally a port, without a slash at the end.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+")
+
+
+#: No retention is longer: a century in days, so that every time is one that the calendar has.
+_MOST_DAYS = 36_525
 
 
 def _setting(name: str, default: Any, about: str, *, secret: bool = False) -> Any:
@@ -92,6 +97,14 @@ class Settings:
         0.0,
         "Days for which raw messages are kept as context; 0 keeps them forever.",
     )
+    job_retention_days: float = _setting(
+        "FORGETLESS_JOB_RETENTION_DAYS", 30.0, "Days for which jobs that succeeded are shown as events; 0: forever."
+    )
+    failed_job_retention_days: float = _setting(
+        "FORGETLESS_FAILED_JOB_RETENTION_DAYS",
+        180.0,
+        "Days for which jobs that failed are kept with their messages; 0: forever.",
+    )
     requests_per_minute: int = _setting(
         "FORGETLESS_REQUESTS_PER_MINUTE",
         0,
@@ -113,6 +126,15 @@ class Settings:
         return bool(self.llm_base_url or self.llm_model)
 
     @property
+    def retention(self) -> Retention:
+        """How long records are kept."""
+        return Retention(
+            messages_s=_seconds(self.message_retention_days),
+            succeeded_jobs_s=_seconds(self.job_retention_days),
+            failed_jobs_s=_seconds(self.failed_job_retention_days),
+        )
+
+    @property
     def allowed_origins(self) -> tuple[str, ...]:
         """The origins of FORGETLESS_CORS_ORIGINS; raises InvalidRequestError for a value that is not an origin."""
         origins = tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
@@ -130,6 +152,10 @@ class Settings:
         }
 
 
+def _seconds(days: float) -> float | None:
+    return days * DAY_S or None
+
+
 def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> Settings:
     """Read the environment; raises InvalidRequestError, which names the wrong variable or two that contradict."""
     values: dict[str, Any] = {}
@@ -139,7 +165,15 @@ def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> S
             values[one.name] = _converted(one.metadata["name"], raw, type(one.default))
     settings = Settings(**(values | explicit))
     _check_credentials(settings)
+    _check_retention(settings)
     return settings
+
+
+def _check_retention(settings: Settings) -> None:
+    for one in fields(settings):
+        if one.name.endswith("_retention_days") and not 0 <= getattr(settings, one.name) < _MOST_DAYS:
+            name = one.metadata["name"]
+            raise InvalidRequestError(f"{name} must be a number of days from 0 (forever) to less than {_MOST_DAYS}")
 
 
 def _check_credentials(settings: Settings) -> None:

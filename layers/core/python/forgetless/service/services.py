@@ -11,6 +11,7 @@ from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.limits import CONCURRENT_REQUESTS
+from forgetless.domain.retention import Retention
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.webhooks import WebhookSender
@@ -25,6 +26,7 @@ from forgetless.service.jobs.bulk_worker import BulkWorker
 from forgetless.service.jobs.erase import EraseWork, Erasures
 from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.reindex import Reindexer
+from forgetless.service.jobs.retention import RetentionService
 from forgetless.service.jobs.sweep import SweepService
 from forgetless.service.request_services import RequestPorts, RequestServices
 from forgetless.service.transfer.event_export import EventExport
@@ -57,7 +59,7 @@ class Services(RequestServices):
         *,
         settings_shown: Mapping[str, Any] | None = None,
         checks: Mapping[str, Callable[[], None]] | None = None,
-        message_retention_s: float | None = None,
+        retention: Retention | None = None,
         rebuilds_lost_index: bool = True,
         requests_per_minute: int = 0,
     ) -> None:
@@ -93,7 +95,7 @@ class Services(RequestServices):
             bulk=self.bulk,
             erasures=self._erasures,
             clock=clock,
-            message_retention_s=message_retention_s,
+            retention=RetentionService(ledger=ledger, clock=clock, retention=retention or Retention()),
             rebuilds=rebuilds_lost_index,
         )
         self.bulk_worker = BulkWorker(ledger=ledger, bulk=self.bulk, clock=clock)

@@ -22,6 +22,7 @@ __all__ = [
     "DELETED",
     "ENTRIES",
     "EXPIRY_QUEUES",
+    "FAILED_QUEUES",
     "HEAD",
     "INDEX",
     "LIVE",
@@ -76,6 +77,7 @@ HEAD, ANSWERS, MESSAGES, CARRIERS, CHUNKS, ENTRIES = "HEAD", "A#", "S#", "R#", "
 PENDING_QUEUES = tuple(f"P#{shard}" for shard in range(8))
 OPEN_QUEUES = tuple(f"O#{shard}" for shard in range(4))
 EXPIRY_QUEUES = tuple(f"E#{shard}" for shard in range(8))
+FAILED_QUEUES = tuple(f"F#{shard}" for shard in range(2))
 STAGES = "X"
 OPEN_ERASURES = "F"
 

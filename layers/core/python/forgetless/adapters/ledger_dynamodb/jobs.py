@@ -5,13 +5,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 
 from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, from_cursor, load_job, to_blob, to_cursor
 from forgetless.adapters.ledger_dynamodb import erasures, item_keys, list_entries, message_items
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
-from forgetless.adapters.ledger_dynamodb.table import portions
+from forgetless.adapters.ledger_dynamodb.table import Between, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message
@@ -40,11 +41,13 @@ class JobStore(Store):
             created_at, id_ = from_cursor(cursor, str, str)
             below = _sort_key(created_at, id_)
         entries = list_entries.merged(self._table, item_keys.partitions(_LIST, tenant, "jobs"), below, limit + 1)
-        wanted = [item_keys.job(tenant, from_blob(item["job"])) for item in islice(entries, limit + 1)]
-        held = self._jobs(wanted[:limit])
-        found = [held[key] for key in wanted[:limit] if key in held]
-        last = found[-1] if len(wanted) > limit and found else None
-        return found, to_cursor(last.created_at, last.id) if last else None
+        kept = (entry for entry in entries if not self._table.expiry.is_over(entry))
+        listed = list(islice(kept, limit + 1))
+        wanted = [item_keys.job(tenant, from_blob(entry["job"])) for entry in listed[:limit]]
+        held = self._jobs(wanted)
+        # The cursor comes from the list: TTL may have removed the jobs of a whole page, but not yet their entries.
+        following = _cursor(listed[limit - 1]) if len(listed) > limit > 0 else None
+        return [held[key] for key in wanted if key in held], following
 
     def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
         return self._units.run(lambda unit: _claim(unit, tenant, job_id, owner=owner, now=now, until=until))
@@ -57,9 +60,18 @@ class JobStore(Store):
         oldest = heapq.merge(*streams, key=lambda job: (job.created_at, job.id))
         return list(islice(oldest, limit))
 
+    def expire_jobs(self, *, succeeded_before: str | None, failed_before: str | None, limit: int) -> int:
+        del succeeded_before  # TTL removes them
+        if failed_before is None:
+            return 0
+        limits = Between(list_entries.LOWEST, failed_before)
+        queues = (self._table.queue(queue, limits, page=limit) for queue in item_keys.FAILED_QUEUES)
+        due = list(islice(chain.from_iterable(queues), limit))
+        return sum(self._units.run(partial(_expire_failed, key=key, before=failed_before)) for key in due)
+
     def _jobs(self, wanted: Sequence[Key]) -> dict[Key, Job]:
-        found = self._table.bodies(list(self._table.read(wanted).values()))
-        return {Key(item["pk"], item["sk"]): _load(item, body) for item, body in found}
+        kept = [item for item in self._table.read(wanted).values() if not self._table.expiry.is_over(item)]
+        return {Key(item["pk"], item["sk"]): _load(item, body) for item, body in self._table.bodies(kept)}
 
     def _stuck(self, queue: str, now: str, pending_before: str, limit: int) -> Iterator[Job]:
         for portion in portions(self._table.queue(queue, page=limit), max(limit, 1)):
@@ -85,23 +97,31 @@ def forget_request(unit: Unit, tenant: str, job_id: str) -> None:
 
 def _read(unit: Unit, tenant: str, job_id: str) -> Job | None:
     item = unit.get(item_keys.job(tenant, job_id))
-    return None if item is None else _load(item, unit.body(item))
+    return None if item is None or unit.expiry.is_over(item) else _load(item, unit.body(item))
 
 
 def _put(unit: Unit, job: Job) -> None:
     key = item_keys.job(job.tenant, job.id)
     entry = item_keys.listed(_LIST, job.tenant, "jobs", "", _sort_key(job.created_at, job.id))
     held = unit.get(key)
-    item: Item = {"tenant": to_blob(job.tenant), "created": job.created_at}
+    ends = unit.expiry.of_job(job)
+    item: Item = {"tenant": to_blob(job.tenant), "created": job.created_at, **ends}
     if not job.finished:
         item |= {"gsi1pk": item_keys.queue_of(item_keys.OPEN_QUEUES, job.id), "gsi1sk": entry.sk}
+    elif job.state is JobState.FAILED:
+        place = _sort_key(job.updated_at, job.id)
+        item |= {"gsi1pk": item_keys.queue_of(item_keys.FAILED_QUEUES, job.id), "gsi1sk": place}
     unit.drop_body(held)
     unit.put(key, unit.with_body(key, item, dump_job(job) + _BETWEEN + dump(job.request)))
-    if held is not None and held["created"] != job.created_at:
+    listed = {"job": to_blob(job.id), **ends}
+    if held is None:
+        unit.put_new(entry, listed)
+        return
+    if held["created"] != job.created_at:
         unit.delete(item_keys.listed(_LIST, job.tenant, "jobs", "", _sort_key(held["created"], job.id)))
-    if held is None or held["created"] != job.created_at:
-        put = unit.put_new if held is None else unit.put
-        put(entry, {"job": to_blob(job.id)})
+    elif ends.items() <= held.items():
+        return  # the entry expires with the job already, or neither expires
+    unit.put(entry, listed)
 
 
 def _load(item: Item, body: bytes) -> Job:
@@ -111,6 +131,26 @@ def _load(item: Item, body: bytes) -> Job:
 
 def _sort_key(created_at: str, job_id: str) -> str:
     return f"{created_at}#{item_keys.part(job_id)}"
+
+
+def _cursor(entry: Item) -> str:
+    created_at, _, _ = str(entry["sk"]).partition("#")
+    return to_cursor(created_at, from_blob(entry["job"]))
+
+
+def _expire_failed(unit: Unit, key: Key, before: str) -> bool:
+    """Remove a job with its messages, unless it was started again since the index named it."""
+    item = unit.get(key)
+    if item is None:
+        return False
+    job = _load(item, unit.body(item))
+    if job.state is not JobState.FAILED or job.updated_at >= before:
+        return False
+    messages = unit.query(key.pk, item_keys.MESSAGES)
+    message_items.remove(unit, [Key(message["pk"], message["sk"]) for message in messages])
+    unit.delete(item_keys.listed(_LIST, job.tenant, "jobs", "", _sort_key(job.created_at, job.id)))
+    unit.delete(key)
+    return True
 
 
 def _insert(unit: Unit, job: Job, messages: Sequence[Message]) -> Job:

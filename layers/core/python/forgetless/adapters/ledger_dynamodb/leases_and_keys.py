@@ -19,7 +19,7 @@ class LeaseStore(Store):
             held = unit.get(key)
             if held is not None and held["owner"] != to_blob(owner) and held["until"] > now:
                 return False
-            unit.put(key, {"owner": to_blob(owner), "until": until})
+            unit.put(key, {"owner": to_blob(owner), "until": until, **unit.expiry.of_lease(until)})
             return True
 
         return self._units.run(take)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 
+from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_dynamodb import schema
 from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_dynamodb.documents import DocumentStore
 from forgetless.adapters.ledger_dynamodb.erasures import ErasureStore
+from forgetless.adapters.ledger_dynamodb.expiry import Expiry
 from forgetless.adapters.ledger_dynamodb.idempotency_records import IdempotencyStore
 from forgetless.adapters.ledger_dynamodb.inspection import InspectionStore
 from forgetless.adapters.ledger_dynamodb.item_keys import SCHEMA
@@ -17,6 +19,7 @@ from forgetless.adapters.ledger_dynamodb.memories import MemoryStore
 from forgetless.adapters.ledger_dynamodb.messages import MessageStore
 from forgetless.adapters.ledger_dynamodb.table import Table
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
+from forgetless.ports.clock import Clock
 
 __all__ = ["DynamoLedger"]
 
@@ -36,11 +39,21 @@ class DynamoLedger(
 
     boto3 finds region, credentials and endpoint as usual (also AWS_ENDPOINT_URL_DYNAMODB). Nothing is opened before
     the first call. A call that is throttled or conflicts with other writes is retried for `patience_s` seconds.
+    A job that succeeds expires `succeeded_jobs_s` seconds later (None: never); the table's TTL removes it.
     """
 
-    def __init__(self, table: str, *, endpoint_url: str | None = None, patience_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        table: str,
+        *,
+        endpoint_url: str | None = None,
+        patience_s: float = 10.0,
+        succeeded_jobs_s: float | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._client = Client(table, patience_s=patience_s, endpoint_url=endpoint_url)
-        super().__init__(Units(Table(self._client)))
+        expiry = Expiry(clock or SystemClock(), succeeded_jobs_s=succeeded_jobs_s)
+        super().__init__(Units(Table(self._client, expiry)))
 
     def ping(self) -> None:
         self._table.read([SCHEMA])

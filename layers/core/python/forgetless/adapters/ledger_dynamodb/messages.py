@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
-from forgetless.adapters.ledger_codec import from_blob
+from forgetless.adapters.ledger_codec import from_blob, from_cursor, to_cursor
 from forgetless.adapters.ledger_dynamodb import append, item_keys, jobs, list_entries, message_items, message_pages
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
@@ -17,6 +17,9 @@ from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
 
 __all__ = ["MessageStore"]
+
+#: A partition of scopes, a scope in it, and the beginning of a sort key in the list of its messages.
+_Place = tuple[int, str, str]
 
 #: How many messages are erased in one unit of work.
 _PORTION = 50
@@ -69,6 +72,19 @@ class MessageStore(Store):
         messages = self.read_messages(tenant, [message_items.ref_of(item) for item in found])
         return list(messages.values()), following
 
+    def messages_without_job(
+        self, tenant: str, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Message], str | None]:
+        after = from_cursor(cursor, int, str, str) if cursor is not None else [0, "", ""]
+        found = list(islice(self._first_entries(tenant, tuple(after), limit), limit + 1))
+        refs = [message_items.ref_of(entry) for _, entry in found[:limit]]
+        there = self._table.read(item_keys.job(tenant, ref.job_id) for ref in refs)
+        kept = {key for key, item in there.items() if not self._table.expiry.is_over(item)}
+        orphans = [ref for ref in refs if item_keys.job(tenant, ref.job_id) not in kept]
+        messages = self.read_messages(tenant, orphans)
+        following = to_cursor(*found[limit - 1][0]) if len(found) > limit > 0 else None
+        return [messages[ref] for ref in orphans if ref in messages], following
+
     def expire_messages(self, *, before: str, limit: int) -> int:
         limits = Between(list_entries.LOWEST, before)
         queues = [self._dated(queue, limits, limit) for queue in item_keys.EXPIRY_QUEUES]
@@ -86,6 +102,22 @@ class MessageStore(Store):
                 scope = message_items.scope_of(item)
                 if all(getattr(scope, name) == value for name, value in ids.items()):
                     yield scope
+
+    def _first_entries(self, tenant: str, after: tuple[int, str, str], page: int) -> Iterator[tuple[_Place, Item]]:
+        """The first entry of each job in each exact scope of the tenant, and its place in this order."""
+        partitions = item_keys.partitions(message_items.SCOPES, tenant, "tenant")
+        for number, pk in enumerate(partitions[after[0] :], after[0]):
+            begun = after[1] if number == after[0] else ""
+            for scope in self._table.query(pk, Between(begun or list_entries.LOWEST, list_entries.HIGHEST)):
+                spoken = item_keys.spoken(message_items.scope_of(scope))
+                low = after[2] if scope["sk"] == begun and after[2] else list_entries.LOWEST
+                # A position follows the job in the sort key, so the highest one ends what the last page has shown.
+                limits = Between(low + list_entries.HIGHEST if low == after[2] else low, list_entries.HIGHEST)
+                seen: bytes | None = None
+                for entry in self._table.query(spoken, limits, page=page + 1):
+                    if entry["job"] != seen:
+                        seen = entry["job"]
+                        yield (number, str(scope["sk"]), str(entry["sk"]).rpartition("#")[0]), entry
 
     def _carriers(self, tenant: str, ids: Mapping[str, str]) -> Iterator[Key]:
         """The heads of the memories whose scope has all ids and that have a context."""

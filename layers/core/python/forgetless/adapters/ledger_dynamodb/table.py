@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from forgetless.adapters.ledger_dynamodb import item_keys, schema
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item, from_wire, to_wire
 from forgetless.adapters.ledger_dynamodb.client import Client
+from forgetless.adapters.ledger_dynamodb.expiry import Expiry
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.domain.errors import LedgerError
 
@@ -50,8 +51,9 @@ class Between:
 class Table:
     """One table. All reads are consistent unless a method says otherwise."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, expiry: Expiry) -> None:
         self.client = client
+        self.expiry = expiry
         #: The version of the schema, after it has been read.
         self._version: int | None = None
         self._looked = False

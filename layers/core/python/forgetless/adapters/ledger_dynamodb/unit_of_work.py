@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from forgetless.adapters.ledger_dynamodb import item_keys, staged_commit
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.expiry import EXPIRES_AT
 from forgetless.adapters.ledger_dynamodb.failures import ContendedError, LockedError
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.staged_commit import Write
@@ -40,6 +41,7 @@ class Unit:
         self.id = uuid.uuid4().hex
         #: The number of the counter that this unit uses for each entity.
         self.shard = random.randrange(item_keys.TOTAL_SHARDS)
+        self.expiry = table.expiry
         self._table = table
         self._seen: dict[Key, Item | None] = {}
         self._new: dict[Key, Item | None] = {}
@@ -101,10 +103,11 @@ class Unit:
         body_id = f"{self.id}.{self._bodies}"
         self._bodies += 1
         parts = range(0, len(body), PART_BYTES)
+        ends = {EXPIRES_AT: item[EXPIRES_AT]} if EXPIRES_AT in item else {}
         for number, start in enumerate(parts):
             part = item_keys.part_of_body(key.pk, body_id, number)
             self._seen[part] = None  # the id is new
-            self._new[part] = {**part._asdict(), "body": body[start : start + PART_BYTES]}
+            self._new[part] = {**part._asdict(), **ends, "body": body[start : start + PART_BYTES]}
         return {**item, "body_id": body_id, "parts": len(parts)}
 
     def drop_body(self, item: Item | None) -> None:

@@ -9,6 +9,7 @@ from forgetless.adapters.ledger_sqlite import backup
 from forgetless.adapters.ledger_sqlite.connections import Connections
 from forgetless.adapters.ledger_sqlite.documents import DocumentStore
 from forgetless.adapters.ledger_sqlite.erasures import ErasureStore
+from forgetless.adapters.ledger_sqlite.expiry import ExpiryStore
 from forgetless.adapters.ledger_sqlite.idempotency_records import IdempotencyStore
 from forgetless.adapters.ledger_sqlite.inspection import InspectionStore
 from forgetless.adapters.ledger_sqlite.jobs import JobStore
@@ -33,6 +34,7 @@ class SqliteLedger(
     DocumentStore,
     IdempotencyStore,
     ErasureStore,
+    ExpiryStore,
     InspectionStore,
 ):
     """The ledger in the file at `path`, which several threads and processes can share.

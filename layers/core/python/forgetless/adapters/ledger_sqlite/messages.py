@@ -21,12 +21,24 @@ from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
 
-__all__ = ["MessageStore", "insert"]
+__all__ = ["FIRST_MESSAGES", "MessageStore", "insert"]
 
 _SELECT = (
     "SELECT job_id, position, created_at, user_id, agent_id, app_id, run_id, body"
     " FROM messages CROSS JOIN texts USING (text_id) "
 )
+
+#: The first message of each job, in the order of jobs, and whether the job exists. The columns beside `min` are those
+#: of the row with the lowest position.
+FIRST_MESSAGES = """
+WITH first AS (
+    SELECT tenant, job_id, min(position) AS position, created_at, user_id, agent_id, app_id, run_id, text_id
+    FROM messages WHERE tenant = ? AND job_id > ? GROUP BY job_id ORDER BY job_id LIMIT ?
+)
+SELECT job_id, position, created_at, user_id, agent_id, app_id, run_id, body,
+       EXISTS (SELECT 1 FROM jobs WHERE jobs.tenant = first.tenant AND id = job_id)
+FROM first CROSS JOIN texts USING (text_id)
+"""
 
 _FIND = "SELECT text_id FROM messages WHERE tenant = ? AND job_id = ? AND position = ?"
 
@@ -102,11 +114,15 @@ class MessageStore(Store):
         last = found[-1].ref if len(rows) > limit and found else None
         return found, to_cursor(last.job_id, last.position) if last else None
 
-    def expire_messages(self, *, before: str, limit: int) -> int:
-        expired = self._connections.write(lambda db: _expire(db, before, limit), durable=False)
-        if expired:
-            self._connections.note_erased()
-        return expired
+    def messages_without_job(
+        self, tenant: str, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Message], str | None]:
+        after = to_blob(from_cursor(cursor, str)[0]) if cursor is not None else b""
+        params = (to_blob(tenant), after, limit + 1)
+        rows = self._connections.read(lambda db: db.execute(FIRST_MESSAGES, params).fetchall())
+        found = [load_message(tenant, row) for *row, has_job in rows[:limit] if not has_job]
+        following = to_cursor(from_blob(rows[limit - 1][0])) if len(rows) > limit > 0 else None
+        return found, following
 
 
 def insert(db: sqlite3.Connection, messages: Iterable[Message]) -> None:
@@ -174,13 +190,3 @@ def _erase_scope(db: sqlite3.Connection, tenant: str, ids: Mapping[str, str], at
 def _memories(db: sqlite3.Connection, tenant: str, ids: Iterable[bytes]) -> list[Memory]:
     query = f"{_MEMORY_BODY} WHERE tenant = ? AND id = ?"
     return [load_memory(tenant, db.execute(query, (to_blob(tenant), id_)).fetchone()[0]) for id_ in ids]
-
-
-def _expire(db: sqlite3.Connection, before: str, limit: int) -> int:
-    oldest = db.execute(
-        "SELECT text_id, tenant, job_id, position FROM messages WHERE created_at < ? ORDER BY created_at LIMIT ?",
-        (before, limit),
-    ).fetchall()
-    blobs.blank(db, (text_id for text_id, *_ in oldest))
-    db.executemany(_DELETE, [key for _, *key in oldest])
-    return len(oldest)

@@ -117,6 +117,11 @@ CREATE INDEX memories_pending_by_tenant ON memories (tenant, pending_since, crea
     WHERE pending_since IS NOT NULL
 """
 
+#: Jobs that have ended in the order in which retention removes them.
+_ENDED_JOBS = """
+CREATE INDEX jobs_ended ON jobs (state, updated_at) WHERE state IN ('SUCCEEDED', 'FAILED')
+"""
+
 #: The number of each tenant's last erasure, and the erasures: markers of digests, and the ids in clear until the end.
 _ERASURES = """
 CREATE TABLE erasure_states (
@@ -133,7 +138,7 @@ CREATE INDEX erasures_open ON erasures (begun_at) WHERE targets IS NOT NULL
 """
 
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
-_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ERASURES)
+_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ENDED_JOBS, _ERASURES)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 

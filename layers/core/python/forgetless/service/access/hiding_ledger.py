@@ -162,6 +162,13 @@ class HidingLedger:
             shown = _uncovered(more, markers)[-limit:]
         return shown
 
+    def messages_without_job(
+        self, tenant: str, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Message], str | None]:
+        markers = self._markers(tenant)
+        found, following = self._ledger.messages_without_job(tenant, limit=limit, cursor=cursor)
+        return _uncovered(found, markers), following
+
     def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
         return self._ledger.erase_messages(tenant, refs, at=at)
 

@@ -105,6 +105,12 @@ class LimitedLedger:
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         return [message for message in self._ledger.job_messages(tenant, job_id) if self._mine(message.scope)]
 
+    def messages_without_job(
+        self, tenant: str, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Message], str | None]:
+        found, following = self._ledger.messages_without_job(tenant, limit=limit, cursor=cursor)
+        return [message for message in found if self._mine(message.scope)], following
+
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
         self._check([scope])
         return self._ledger.recent_messages(scope, since=since, before=before, limit=limit)

@@ -1,4 +1,4 @@
-"""Sweep: restarts stuck jobs, indexes what is missing in the index, and expires messages, in bounded portions."""
+"""Sweep: restarts stuck jobs, indexes what is missing in the index, and removes what has expired, in portions."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
-from forgetless.service.jobs import retention
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.erase import Erasures
 from forgetless.service.jobs.reindex import Reindexer
+from forgetless.service.jobs.retention import RetentionService
 from forgetless.service.writing.infer import given_up, waiting
 
 __all__ = ["SweepReport", "SweepService"]
@@ -53,6 +53,7 @@ class SweepReport:
     given_up: int
     indexed: int
     expired_messages: int
+    expired_jobs: int
 
 
 class SweepService:
@@ -70,7 +71,7 @@ class SweepService:
         bulk: BulkService,
         erasures: Erasures,
         clock: Clock,
-        message_retention_s: float | None,
+        retention: RetentionService,
         rebuilds: bool = True,
     ) -> None:
         self._ledger = ledger
@@ -79,14 +80,14 @@ class SweepService:
         self._bulk = bulk
         self._erasures = erasures
         self._clock = clock
-        self._message_retention_s = message_retention_s
+        self._retention = retention
         self._rebuilds = rebuilds
         self._given_up = 0
 
     def sweep(self) -> SweepReport:
         """Do one bounded run. If a part fails, the error is logged and the other parts still run."""
         self._given_up = 0
-        self._attempt("scrub", lambda: retention.scrub(self._ledger))
+        self._attempt("scrub", self._retention.scrub)
         self._attempt("tidy", self._ledger.tidy)
         self._attempt("erasures", self._erasures.look_after)
         self._attempt("lost index", self._notice_a_lost_index)
@@ -95,7 +96,8 @@ class SweepService:
             bulk_requeued=self._attempt("bulk jobs", self._requeue_bulk),
             given_up=self._given_up,
             indexed=self._attempt("index", self._index),
-            expired_messages=self._attempt("expire", self._expire),
+            expired_messages=self._attempt("expire messages", self._retention.expire_messages),
+            expired_jobs=self._attempt("expire jobs", self._retention.expire_jobs),
         )
 
     def index_all(self, tenant: str | None = None) -> int:
@@ -190,9 +192,3 @@ class SweepService:
             if len(portion) < PORTION or self._clock.monotonic() >= give_up:
                 break
         return count
-
-    def _expire(self) -> int:
-        if self._message_retention_s is None:
-            return 0
-        before = later(self._clock.now(), -self._message_retention_s)
-        return self._ledger.expire_messages(before=before, limit=PORTION * MOST_PORTIONS)

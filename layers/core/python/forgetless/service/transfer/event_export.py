@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import event_line, header_line, job_line
+from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.memory import Message
 from forgetless.ports.ledger import Ledger
 
 __all__ = ["EventExport", "ExportPortion"]
 
 #: The most jobs, or memories, in one portion.
 PORTION = 200
-_JOBS, _EVENTS = "jobs", "events"
+#: The phases of an export. The second one is about messages of jobs whose records retention has removed.
+_JOBS, _MESSAGES, _EVENTS = "jobs", "messages", "events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class EventExport:
         phase, _, place = (cursor or f"{_JOBS}.").partition(".")
         if phase == _JOBS:
             return self._jobs(tenant, place or None, limit, first=cursor is None)
+        if phase == _MESSAGES:
+            return self._messages(tenant, place or None, limit)
         if phase == _EVENTS:
             return self._events(tenant, place or None, limit)
         raise InvalidRequestError("cursor: it does not come from an export; leave it out to start at the beginning")
@@ -55,8 +60,16 @@ class EventExport:
         jobs, following = self._ledger.jobs(tenant, limit=limit, cursor=place)
         lines = [header_line()] if first else []
         lines += [job_line(job, self._ledger.job_messages(tenant, job.id)) for job in jobs]
-        cursor = f"{_JOBS}.{following}" if following else f"{_EVENTS}."
+        cursor = f"{_JOBS}.{following}" if following else f"{_MESSAGES}."
         return ExportPortion(b"".join(lines), 0, cursor, (_JOBS, jobs[0].id) if len(jobs) == 1 else None)
+
+    def _messages(self, tenant: str, place: str | None, limit: int) -> ExportPortion:
+        """Each of these jobs is written as one that succeeded without results, so an import keeps its messages."""
+        found, following = self._ledger.messages_without_job(tenant, limit=limit, cursor=place)
+        ids = list(dict.fromkeys(message.ref.job_id for message in found))
+        lines = [self.record(tenant, _MESSAGES, id_) or b"" for id_ in ids]
+        cursor = f"{_MESSAGES}.{following}" if following else f"{_EVENTS}."
+        return ExportPortion(b"".join(lines), 0, cursor, (_MESSAGES, ids[0]) if len(ids) == 1 else None)
 
     def _events(self, tenant: str, place: str | None, limit: int) -> ExportPortion:
         page = self._ledger.list_events(tenant, limit=limit, cursor=place)
@@ -70,4 +83,12 @@ class EventExport:
         if phase == _JOBS:
             job = self._ledger.job(tenant, id_)
             return None if job is None else job_line(job, self._ledger.job_messages(tenant, id_))
+        if phase == _MESSAGES:
+            messages = self._ledger.job_messages(tenant, id_)
+            return job_line(_removed_job(messages[0]), messages) if messages else None
         return b"".join(event_line(event) for event in self._ledger.history(tenant, id_)) or None
+
+
+def _removed_job(message: Message) -> Job:
+    """What is still known of a job whose record has been removed; `message` is its first one."""
+    return Job(message.ref.job_id, message.scope, JobState.SUCCEEDED, message.created_at, message.created_at)

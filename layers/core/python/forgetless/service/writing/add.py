@@ -24,6 +24,9 @@ __all__ = ["AddService"]
 
 #: The pause between two reads of a job that a caller waits for.
 _POLL_S = 0.1
+#: At most this many facts of an add are looked for after its job has been removed. A first one is always at place 0,
+#: unless another writer stored the same text at the same time.
+_FACTS = 50
 #: How long a caller that waits for a job then waits for the index.
 _INDEX_S = 1.0
 #: Context comes from the same conversation: at most so many messages, none of them older than an hour.
@@ -63,11 +66,12 @@ class AddService:
             return AddOutcome(finished(job, self._clock.now(), ()), (), indexed=True, extraction="verbatim")
         if request.infer and self._inference is not None:
             queued = request.queued and self._queue.background
-            return self._infer(self._inference, job, messages, queued=queued)
+            keyed = request.idempotency_key is not None
+            return self._infer(self._inference, job, messages, queued=queued, keyed=keyed)
         extraction = "none" if request.infer else "verbatim"
         if request.idempotency_key is not None:
             # The process may have died after storing everything: answer what is stored, and do not index it again.
-            standing = self._ledger.job(job.tenant, job.id)
+            standing = self._ledger.job(job.tenant, job.id) or self._done_long_ago(job, len(messages))
             if standing is not None and standing.state is JobState.SUCCEEDED:
                 return self._repeated(standing, extraction)
         return self._verbatim(job, messages, extraction=extraction)
@@ -102,7 +106,11 @@ class AddService:
         ]
         return job, messages
 
-    def _infer(self, inference: InferenceRun, job: Job, messages: list[Message], *, queued: bool) -> AddOutcome:
+    def _infer(
+        self, inference: InferenceRun, job: Job, messages: list[Message], *, queued: bool, keyed: bool
+    ) -> AddOutcome:
+        if keyed and (done := self._done_long_ago(job, _FACTS)) and self._ledger.job(job.tenant, job.id) is None:
+            return self._repeated(done, "llm")
         standing = self._ledger.put_job(job, messages)
         if standing.state is JobState.FAILED:
             standing = self._revived(job, standing)
@@ -127,6 +135,13 @@ class AddService:
         except Exception as error:
             inference.fail(standing, owner=owner, reason=reason_of(error))
             raise
+
+    def _done_long_ago(self, job: Job, places: int) -> Job | None:
+        """How the job ended, if it was done so long ago that its record has been removed; the memories tell."""
+        ids = [memory_id(job.id, place) for place in range(places)]
+        found = self._ledger.read(job.tenant, ids)
+        results = [{"id": id_, "event": "ADD"} for id_ in ids if id_ in found]
+        return finished(job, self._clock.now(), results) if results else None
 
     def _revived(self, job: Job, failed: Job) -> Job:
         """Start a failed job again, because the caller saw its error and repeats the add with the same key."""

@@ -1,0 +1,71 @@
+"""Removes what is older than its retention, in transactions of bounded size."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from forgetless.adapters.ledger_sqlite import blobs
+from forgetless.adapters.ledger_sqlite.connections import Store
+from forgetless.domain.jobs import JobState
+
+__all__ = ["ENDED_JOBS", "EXPIRED_MESSAGES", "ExpiryStore"]
+
+#: A transaction that has removed this many messages of failed jobs removes no further job.
+_MESSAGES_AT_ONCE = 1000
+
+#: The jobs in a state that ended before a time. The first condition is that of the partial index.
+ENDED_JOBS = """
+SELECT tenant, id, text_id FROM jobs
+WHERE state IN ('SUCCEEDED', 'FAILED') AND state = ? AND updated_at < ? ORDER BY updated_at LIMIT ?
+"""
+EXPIRED_MESSAGES = (
+    "SELECT text_id, tenant, job_id, position FROM messages WHERE created_at < ? ORDER BY created_at LIMIT ?"
+)
+
+_MESSAGES_OF_JOB = "SELECT text_id, tenant, job_id, position FROM messages WHERE tenant = ? AND job_id = ?"
+
+_Row = tuple[int, bytes, bytes, int]
+
+
+class ExpiryStore(Store):
+    """See `forgetless.ports.ledger.Maintenance`."""
+
+    def expire_messages(self, *, before: str, limit: int) -> int:
+        return self._expire(lambda db: _remove(db, db.execute(EXPIRED_MESSAGES, (before, limit)).fetchall()))
+
+    def expire_jobs(self, *, succeeded_before: str | None, failed_before: str | None, limit: int) -> int:
+        expired = 0
+        if succeeded_before is not None:
+            expired += self._expire(lambda db: _expire_jobs(db, JobState.SUCCEEDED, succeeded_before, limit))
+        if failed_before is not None and expired < limit:
+            expired += self._expire(lambda db: _expire_jobs(db, JobState.FAILED, failed_before, limit - expired))
+        return expired
+
+    def _expire(self, work: Callable[[sqlite3.Connection], int]) -> int:
+        expired = self._connections.write(work, durable=False)
+        if expired:
+            self._connections.note_erased()
+        return expired
+
+
+def _remove(db: sqlite3.Connection, messages: list[_Row]) -> int:
+    """Remove messages. The links of the memories that have them as context remain, as their words are in the index."""
+    blobs.blank(db, (text_id for text_id, *_ in messages))
+    db.executemany(
+        "DELETE FROM messages WHERE tenant = ? AND job_id = ? AND position = ?", [key for _, *key in messages]
+    )
+    return len(messages)
+
+
+def _expire_jobs(db: sqlite3.Connection, state: JobState, before: str, limit: int) -> int:
+    expired = messages = 0
+    for tenant, id_, text_id in db.execute(ENDED_JOBS, (str(state), before, limit)).fetchall():
+        if state is JobState.FAILED:
+            messages += _remove(db, db.execute(_MESSAGES_OF_JOB, (tenant, id_)).fetchall())
+        blobs.blank(db, [text_id])
+        db.execute("DELETE FROM jobs WHERE tenant = ? AND id = ?", (tenant, id_))
+        expired += 1
+        if messages >= _MESSAGES_AT_ONCE:
+            break
+    return expired

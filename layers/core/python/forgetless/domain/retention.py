@@ -1,0 +1,24 @@
+"""Retention: how long records are kept that end by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["DAY_S", "Retention"]
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Seconds for which records are kept; None keeps them until somebody deletes them.
+
+    `succeeded_jobs_s` and `failed_jobs_s` count from the end of a job. The messages of a failed job go with it.
+    `messages_s` counts from the time of a raw message, and `expired_memories_s` from the end of the day on which a
+    memory expired.
+    """
+
+    messages_s: float | None = None
+    succeeded_jobs_s: float | None = 30 * DAY_S
+    failed_jobs_s: float | None = 180 * DAY_S
+    expired_memories_s: float | None = None

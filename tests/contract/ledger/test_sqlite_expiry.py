@@ -1,0 +1,57 @@
+"""Jobs in the SQLite ledger: those that succeeded expire too, each call is bounded, and their text leaves the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from forgetless.adapters.ledger_sqlite import SqliteLedger, expiry
+from forgetless.domain.jobs import JobState
+from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, files_holding, job_id
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
+    with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
+        yield ledger
+
+
+def test_succeeded_jobs_expire_and_their_messages_stay(ledger: SqliteLedger) -> None:
+    for second, name in enumerate("abc"):
+        done = a_job(name, state=JobState.SUCCEEDED, second=second)
+        ledger.append(add(a_memory(name)), completing=done, messages=[a_message(name)])
+    ledger.put_job(a_job("f", state=JobState.FAILED), [])
+    assert ledger.expire_jobs(succeeded_before=at(2), failed_before=None, limit=9) == 2
+    assert {job.id for job in ledger.jobs("acme", limit=9)[0]} == {job_id("c"), job_id("f")}
+    assert len(ledger.job_messages("acme", job_id("a"))) == 1
+    assert {message.ref.job_id for message in ledger.messages_without_job("acme", limit=9)[0]} == {
+        job_id("a"),
+        job_id("b"),
+    }
+
+
+def test_a_call_removes_both_kinds_up_to_its_limit(ledger: SqliteLedger) -> None:
+    for name in "abc":
+        ledger.put_job(a_job(name, state=JobState.SUCCEEDED), [])
+        ledger.put_job(a_job(f"failed {name}", state=JobState.FAILED), [])
+    removed = [ledger.expire_jobs(succeeded_before=at(9), failed_before=at(9), limit=4) for _ in range(3)]
+    assert removed == [4, 2, 0]
+
+
+def test_many_messages_end_a_transaction_early(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expiry, "_MESSAGES_AT_ONCE", 5)
+    for name in "abc":
+        ledger.put_job(a_job(name, state=JobState.FAILED), [a_message(name, place) for place in range(3)])
+    removed = [ledger.expire_jobs(succeeded_before=None, failed_before=at(9), limit=9) for _ in range(3)]
+    assert removed == [2, 1, 0]
+
+
+def test_the_text_of_an_expired_job_leaves_every_file(ledger: SqliteLedger, tmp_path: Path) -> None:
+    failed = a_job("a", state=JobState.FAILED, request={"prompt": "SECRET"})
+    ledger.put_job(failed, [a_message("a", content="SECRET " * 2000)])
+    ledger.expire_jobs(succeeded_before=None, failed_before=at(9), limit=9)
+    assert ledger.scrub_erased()
+    assert files_holding(tmp_path, "SECRET") == []
