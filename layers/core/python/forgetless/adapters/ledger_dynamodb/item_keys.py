@@ -79,7 +79,7 @@ OPEN_QUEUES = tuple(f"O#{shard}" for shard in range(4))
 EXPIRY_QUEUES = tuple(f"E#{shard}" for shard in range(8))
 FAILED_QUEUES = tuple(f"F#{shard}" for shard in range(2))
 STAGES = "X"
-OPEN_ERASURES = "F"
+OPEN_ERASURES = "Y"
 
 #: The values of the attribute `state` of a memory's head.
 LIVE, SUPERSEDED, DELETED = 0, 1, 2
@@ -238,7 +238,7 @@ def due_queue(kind: str) -> str:
 
 def erasures(tenant: str) -> Key:
     """The state of a tenant's erasures: the last number, and how many markers hide data."""
-    return Key(f"F#{part(tenant)}", "STATE")
+    return Key(f"Y#{part(tenant)}", "STATE")
 
 
 def erasure_marker(tenant: str, number: int) -> Key:
