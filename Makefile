@@ -157,6 +157,9 @@ restore: $(STAMP) ## Put a copy in the ledger's place, the service stopped: make
 reindex: $(STAMP) ## Rebuild the index from the ledger of the running service
 	@exec $(PY) -m local.up reindex $(ARGS)
 
+set-aside: $(STAMP) ## List the memories that cannot be indexed; ARGS=--retry lets sweep try them again
+	@exec $(PY) -m local.up set-aside $(ARGS)
+
 reset-data: $(STAMP) ## Delete all memories of this machine (the models stay); the service must be stopped
 	@exec $(PY) -m local.up reset-data $(ARGS)
 

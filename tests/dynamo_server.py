@@ -80,9 +80,13 @@ class DynamoServer:
         def stale(operation: str, parameters: dict[str, Any]) -> tuple[int, Any] | None:
             if operation != "Query" or "IndexName" not in parameters or parameters["TableName"] != table:
                 return None
-            pk = parameters["ExpressionAttributeValues"][":pk"]["S"]
+            values = {name: value["S"] for name, value in parameters["ExpressionAttributeValues"].items()}
+            low, high = values.get(":low", ""), values.get(":high", chr(0x10FFFF))
             found = [item.to_json()["Attributes"] for item in frozen.all_items()]
-            found = [item for item in found if item.get("gsi1pk", {}).get("S") == pk]
+            found = [item for item in found if item.get("gsi1pk", {}).get("S") == values[":pk"]]
+            found = sorted(
+                (item for item in found if low <= item["gsi1sk"]["S"] <= high), key=lambda item: item["gsi1sk"]["S"]
+            )
             keys = [{name: item[name] for name in ("pk", "sk", "gsi1pk", "gsi1sk")} for item in found]
             return 200, {"Items": keys, "Count": len(keys)}
 

@@ -1,4 +1,4 @@
-"""`python -m local.up up|down|status|check|reindex|backup|restore|reset-data`, the commands behind the Makefile."""
+"""`python -m local.up up|down|status|check|reindex|set-aside|backup|restore|reset-data`: the Makefile's commands."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _HELP = {
     "status": "show which parts run and whether the service answers",
     "check": "check whether ledger and index are sound and fit each other",
     "reindex": "rebuild the index of the running service from the ledger",
+    "set-aside": "list the memories that cannot be indexed, or try them again",
     "backup": "copy the ledger; the service may run meanwhile",
     "restore": "replace the ledger by a copy, while the service is stopped",
     "reset-data": "delete all memories of this machine",
@@ -58,6 +59,8 @@ def _run(options: argparse.Namespace) -> str | int:
             said = commands.check(settings, os.environ, options.rest)
         case "reindex":
             said = commands.reindex(settings, os.environ, afresh=options.afresh)
+        case "set-aside":
+            said = commands.set_aside(settings, os.environ, retry=options.retry)
         case "backup":
             said = commands.backup(settings, os.environ, options.file, overwrite=options.overwrite)
         case "restore":
@@ -92,6 +95,8 @@ def _add_own(name: str, command: argparse.ArgumentParser) -> None:
             command.add_argument(
                 "--afresh", action="store_true", help="drop all rows first; searches do not find them meanwhile"
             )
+        case "set-aside":
+            command.add_argument("--retry", action="store_true", help="let sweep index all of them again")
         case "backup":
             command.add_argument("file", nargs="?", default="", help="file or folder (default: backups in the state)")
             command.add_argument("--overwrite", action="store_true", help="replace an older copy of this name")

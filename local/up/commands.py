@@ -1,4 +1,4 @@
-"""The smaller commands: status, check, reindex, backup, restore and reset-data."""
+"""The smaller commands: status, check, reindex, set-aside, backup, restore and reset-data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from local.up.record import is_locked, lock, read_record
 from local.up.settings import BACKUPS, ROOT, Settings
 from local.up.state_folder import open_state
 
-__all__ = ["backup", "check", "reindex", "reset_data", "restore", "status"]
+__all__ = ["backup", "check", "reindex", "reset_data", "restore", "set_aside", "status"]
 
 #: What `reset-data` keeps: models, the key that clients know, logs, backups, and the lock that it holds itself.
 _KEPT = frozenset({"models", "api_key", "logs", "up.lock", BACKUPS})
@@ -74,6 +74,11 @@ def reindex(settings: Settings, environment: Mapping[str, str], *, afresh: bool 
     if _call(settings, environment, index_command("reindex", settings, *(("--afresh",) if afresh else ()))):
         raise UpError("the index was not rebuilt; the lines above say why")
     return f"The index is rebuilt from {os.path.relpath(settings.ledger)}."
+
+
+def set_aside(settings: Settings, environment: Mapping[str, str], *, retry: bool = False) -> int:
+    """Run `forgetless set-aside` on this state folder and return its exit code."""
+    return _call(settings, environment, ledger_command("set-aside", *(("--retry",) if retry else ())))
 
 
 def backup(settings: Settings, environment: Mapping[str, str], file: str, *, overwrite: bool = False) -> int:

@@ -13,7 +13,7 @@ from forgetless.domain.errors import VersionConflictError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.scope import Scope
-from forgetless.ports.ledger import Ledger
+from forgetless.ports.ledger import Ledger, Refusal
 from forgetless.ports.request_ledger import IdempotencyRecord
 from tests.concurrency.crew import small_transactions
 from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, job_id, update
@@ -113,6 +113,29 @@ def _mark_indexed(ledger: Ledger, tenant: str) -> Done:
 
 def _mark_unindexed(ledger: Ledger, tenant: str) -> Done:
     assert ledger.mark_unindexed(tenant, at=at(5)) <= FEW
+    return Counter()
+
+
+def _pending_tenants(ledger: Ledger, tenant: str) -> Done:
+    tenants = ledger.pending_tenants(limit=99)
+    assert len(set(tenants)) == len(tenants)
+    return Counter()
+
+
+def _note_refusals(ledger: Ledger, tenant: str) -> Done:
+    held = ledger.read(tenant, memory_ids(tenant)).values()
+    refusals = [Refusal(memory, "refused") for memory in held]
+    assert ledger.note_refusals(refusals, at=at(6), most=2) <= len(refusals)
+    return Counter()
+
+
+def _set_aside(ledger: Ledger, tenant: str) -> Done:
+    assert {one.memory_id for one in ledger.set_aside(tenant, limit=9)} <= set(memory_ids(tenant))
+    return Counter()
+
+
+def _retry_set_aside(ledger: Ledger, tenant: str) -> Done:
+    assert ledger.retry_set_aside(tenant, at=at(7)) <= FEW
     return Counter()
 
 

@@ -48,9 +48,15 @@ def _check_memories(ledger: Ledger, name: str, done: Counter[str]) -> None:
     assert Counter(exported) == {id_: done[f"event {id_}"] for id_ in held}
     check_totals(ledger, name)
     pending = ledger.unindexed(before=at(99), limit=99, tenant=name)
-    assert ledger.pending(name, memory_ids(name)) == {memory.id for memory in pending}
-    ledger.mark_indexed(pending)
+    aside = {one.memory_id for one in ledger.set_aside(name, limit=99)}
+    assert not aside & {memory.id for memory in pending}
+    assert ledger.pending(name, memory_ids(name)) == aside | {memory.id for memory in pending}
+    assert (name in ledger.pending_tenants(limit=99)) == bool(pending)
+    tally = ledger.tally(name, limit=99)
+    assert (tally.pending, tally.set_aside) == (len(pending), len(aside))
+    ledger.mark_indexed(list(held.values()))
     assert ledger.unindexed(before=at(99), limit=99, tenant=name) == []
+    assert ledger.set_aside(name, limit=99) == []
 
 
 def _check_messages(ledger: Ledger, name: str, done: Counter[str]) -> None:

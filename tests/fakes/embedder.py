@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from forgetless.domain.errors import DependencyError
+from forgetless.domain.errors import DependencyError, ProviderRequestError
 from forgetless.ports.embedder import EmbeddingTask
 
 __all__ = ["FakeEmbedder"]
@@ -18,18 +18,26 @@ _WORDS = re.compile(r"\w+")
 class FakeEmbedder:
     """Deterministic vectors; equal texts have cosine 1, texts without a common word about 0.
 
-    Set `failure` to have every call raise it. `calls` holds the texts and the task of each call.
+    Set `failure` to have every call raise it, `meanwhile` to let something happen during every call, and `refuses` to a
+    function that says whether a text is refused, which is `refusal` for the whole call. `calls` holds the texts and the
+    task of each call.
     """
 
     def __init__(self, dimensions: int = 64) -> None:
         self.dimensions = dimensions
         self.failure: DependencyError | None = None
+        self.refuses: Callable[[str], bool] = lambda _text: False
+        self.refusal: DependencyError = ProviderRequestError("the embedder answered with status 400", status=400)
+        self.meanwhile: Callable[[], None] = lambda: None
         self.calls: list[tuple[tuple[str, ...], EmbeddingTask]] = []
         self.closed = False
 
     def embed(self, texts: Sequence[str], task: EmbeddingTask, *, tenant: str = "") -> list[list[float]]:
         self.calls.append((tuple(texts), task))
         self.ping()
+        if any(map(self.refuses, texts)):
+            raise self.refusal
+        self.meanwhile()
         return [self._vector(text) for text in texts]
 
     def ping(self) -> None:

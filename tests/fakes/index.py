@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 
 from forgetless.domain.bm25 import Bm25
-from forgetless.domain.errors import IndexUnavailableError
+from forgetless.domain.errors import IndexRefusedError, IndexUnavailableError
 from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.memory import Memory
@@ -20,11 +21,13 @@ __all__ = ["MemoryIndex"]
 class MemoryIndex:
     """Cosine and BM25 over everything; BM25's statistics are those of all tenants, as in Milvus.
 
-    `available = False` makes every call fail, as a Milvus that is down does.
+    `available = False` makes every call fail, as a Milvus that is down does. An insert with a row that `refuses` names
+    is refused as a whole.
     """
 
     def __init__(self, *, dimensions: int | None = None) -> None:
         self.available = True
+        self.refuses: Callable[[IndexRow], bool] = lambda _row: False
         self._dimensions = dimensions
         self._rows: list[IndexRow] = []
         self._lock = threading.Lock()
@@ -34,6 +37,8 @@ class MemoryIndex:
             if self._dimensions is not None and len(row.vector) != self._dimensions:
                 raise ValueError(f"a vector has {len(row.vector)} dimensions, the collection {self._dimensions}")
         with self._answering():
+            if any(map(self.refuses, rows)):
+                raise IndexRefusedError("Milvus did not complete insert (code 1100)")
             self._rows = [*self._rows, *rows]
 
     def drop(self, tenant: str, keys: Sequence[tuple[str, int]]) -> None:
@@ -117,7 +122,8 @@ class MemoryIndex:
 
     def _bm25(self, words: str, rows: Sequence[IndexRow]) -> list[float]:
         bm25 = Bm25(row.words for row in self._rows)
-        return [bm25.score(words, row.words) for row in rows]
+        asked = Counter(words.split())
+        return [bm25.score(asked, row.words) for row in rows]
 
 
 def _key(row: IndexRow) -> tuple[str, str, int]:

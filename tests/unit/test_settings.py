@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.limits import RequestLimits
 from forgetless.domain.retention import Retention
 from forgetless.runtime.composition import build_ledger, collection_name
 from forgetless.runtime.settings import Settings, load_settings
@@ -137,3 +138,11 @@ def test_the_ledger_is_the_one_that_the_settings_name() -> None:
         build_ledger(load_settings({"FORGETLESS_LEDGER": "dynamodb"}))
     with pytest.raises(InvalidRequestError, match="sqlite or dynamodb, not 'redis'"):
         build_ledger(load_settings({"FORGETLESS_LEDGER": "redis"}))
+
+
+def test_the_limits_of_a_request_are_settings() -> None:
+    set_ = {"FORGETLESS_MAX_MESSAGES": "7", "FORGETLESS_MAX_FILTER_NODES": "9"}
+    assert load_settings(set_).limits == RequestLimits(messages=7, filter_nodes=9)
+    assert load_settings({}).limits == RequestLimits()
+    with pytest.raises(InvalidRequestError, match="FORGETLESS_MAX_BATCH must be at least 1, not 0"):
+        _ = load_settings({"FORGETLESS_MAX_BATCH": "0"}).limits

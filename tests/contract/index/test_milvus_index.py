@@ -10,6 +10,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.index_milvus import MilvusIndex
 from forgetless.adapters.index_milvus.schema import _schema
 from forgetless.adapters.ledger_sqlite import SqliteLedger
-from forgetless.domain.errors import IndexDamagedError, IndexUnavailableError
+from forgetless.domain.errors import IndexDamagedError, IndexRefusedError, IndexUnavailableError
 from forgetless.domain.filters.ast import EVERYTHING
+from forgetless.service.jobs.refused_rows import CONTROL
 from forgetless.service.stores.check import StoreCheck
 from forgetless.service.stores.report import AFRESH, Verdict
 from local.milvus import LiteServer
@@ -40,6 +42,18 @@ def own_lite() -> Iterator[LiteServer]:
         server.ready()
         yield server
         server.stop()
+
+
+@pytest.mark.parametrize("bad", [{"created_at": 5}, {"version": 2**70}, {"id": "line\nfeed"}])
+def test_a_row_that_cannot_be_stored_is_refused_and_no_outage(milvus: MilvusIndex, bad: dict[str, Any]) -> None:
+    good, other = row(memory("a"), NORTH, "w"), row(replace(memory("b"), **bad), NORTH, "w")
+    with pytest.raises(IndexRefusedError):
+        milvus.insert([good, other])
+    milvus.insert([good])
+    assert milvus.held("acme", [(one.memory.id, 1) for one in (good, other)]) == {(good.memory.id, 1)}
+    milvus.insert([row(CONTROL, NORTH, "w")])
+    milvus.drop("", [(CONTROL.id, CONTROL.version)])
+    assert milvus.count() == 1
 
 
 def test_both_indexes_give_the_same_scores(milvus: MilvusIndex) -> None:

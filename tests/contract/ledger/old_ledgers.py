@@ -8,10 +8,13 @@ from contextlib import closing
 from pathlib import Path
 
 from forgetless.adapters.ledger_codec import dump_memory, scope_columns, to_blob
+from forgetless.adapters.ledger_dynamodb import item_keys
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item, from_wire, to_wire
+from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_sqlite.schema import _MIGRATIONS
 from forgetless.domain.memory import Memory
 
-__all__ = ["sqlite_of_schema_3"]
+__all__ = ["as_dynamodb_of_version_1", "sqlite_of_schema_3"]
 
 _MEMORY = """
 INSERT INTO memories (tenant, id, version, state, created_at, position, updated_at, user_id, agent_id, app_id, run_id,
@@ -38,3 +41,30 @@ def sqlite_of_schema_3(path: Path, memories: Sequence[Memory], *, pending: Itera
             db.execute(_MEMORY, (*key, *order, *scope_columns(scope), *text))
             db.execute(_EVENT, (*key, to_blob(memory.job_id), text_id))
         db.commit()
+
+
+def as_dynamodb_of_version_1(client: Client, *, staged: Memory | None = None) -> None:
+    """Give the table the form of version 1: pending memories are queued by time alone.
+
+    The head of `staged` gets the form that a process leaves which dies after it committed a staged change.
+    """
+    for item in map(from_wire, client.call("scan", TableName=client.table)["Items"]):
+        if str(item.get("gsi1pk", "")).startswith(item_keys.PENDING):
+            old = _queued_by_time(item)
+            if staged is not None and item["pk"] == item_keys.head(staged.scope.tenant, staged.id).pk:
+                old = {"pk": item["pk"], "sk": item["sk"], "stage": "s", "next": old}
+            client.call("put_item", TableName=client.table, Item=to_wire(old))
+    items: list[Item] = [{**item_keys.SCHEMA._asdict(), "version": 1}]
+    if staged is not None:
+        key = item_keys.head(staged.scope.tenant, staged.id)
+        stage, chunk = item_keys.stage("s"), item_keys.stage_chunk("s", 1)
+        queue = {"gsi1pk": item_keys.STAGES, "gsi1sk": "s"}
+        items.append({**stage._asdict(), **queue, "state": "COMMITTED", "beat": 2})
+        items.append({**chunk._asdict(), "keys": [list(key)]})
+    for item in items:
+        client.call("put_item", TableName=client.table, Item=to_wire(item))
+
+
+def _queued_by_time(item: Item) -> Item:
+    queue = item["gsi1pk"].removeprefix(item_keys.PENDING)
+    return {**item, "gsi1pk": f"P#{queue}", "gsi1sk": item["gsi1sk"].partition("#")[2]}

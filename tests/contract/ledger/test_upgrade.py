@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.adapters.ledger_sqlite.schema import SCHEMA_VERSION
 from forgetless.domain.erasures import ErasureState, Target
+from forgetless.domain.errors import LedgerError
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Tally
 from tests.contract.ledger.making import a_memory, add, at, update
-from tests.contract.ledger.old_ledgers import sqlite_of_schema_3
+from tests.contract.ledger.old_ledgers import as_dynamodb_of_version_1, sqlite_of_schema_3
 
 
 def test_a_file_of_schema_3_keeps_its_memories_and_what_is_pending(tmp_path: Path) -> None:
@@ -43,3 +48,25 @@ def test_memories_of_schema_3_can_be_erased(tmp_path: Path) -> None:
         assert ledger.erasure_state("acme") == ErasureState()
         begun = ledger.begin_erasure("acme", [Target({"user_id": "anna"})], at=at(5))
         assert begun.covers(ledger.read("acme", [mine.id])[mine.id])
+
+
+def test_a_table_of_version_1_keeps_what_is_pending_once_it_is_migrated(dynamo: Callable[[], DynamoLedger]) -> None:
+    mine = [a_memory("a", position, second=position) for position in range(4)]
+    theirs = a_memory("b", scope=Scope("other \x00", user_id="eve"))
+    with closing(dynamo()) as old:
+        old.append(add(*mine))
+        old.append(add(theirs))
+        old.mark_indexed([mine[0]])
+        as_dynamodb_of_version_1(old._client, staged=mine[3])
+    with closing(dynamo()) as ledger:
+        with pytest.raises(LedgerError, match="migrate"):
+            ledger.unindexed(before=at(9), limit=9)
+        assert ledger.migrate() == 1
+    with closing(dynamo()) as ledger:
+        ledger.tidy()
+        assert ledger.unindexed(before=at(9), limit=9) == [theirs, *mine[1:]]
+        assert ledger.unindexed(before=at(9), limit=9, tenant="acme") == mine[1:]
+        assert set(ledger.pending_tenants(limit=9)) == {"acme", "other \x00"}
+        ledger.mark_indexed([*mine, theirs])
+        assert ledger.pending_tenants(limit=9) == []
+        assert ledger.migrate() == 0

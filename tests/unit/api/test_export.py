@@ -9,7 +9,7 @@ import pytest
 
 from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.scope import Scope
-from forgetless.service.requests import AddRequest, IncomingMessage
+from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
 from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api
 
 
@@ -69,7 +69,8 @@ def test_a_line_that_is_too_long_for_one_answer_continues_in_the_next(api: Api) 
 def test_a_history_that_is_too_long_for_one_answer_is_divided_between_its_lines(api: Api) -> None:
     [id_] = api.say("short")
     for number in range(12):
-        assert api.put(f"/memories/{id_}", {"text": str(number) + "x" * 400_000}).status_code == 200
+        update = UpdateRequest("default", id_, text=str(number) + "x" * 400_000)
+        api.world.services.changes.update(update)
     answers: list[bytes] = []
     lines, _ = export(api, answers=answers)
     assert lines == whole_export(api)

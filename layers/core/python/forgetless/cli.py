@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from forgetless.cli_backup import add_backup_commands
 from forgetless.cli_keys import add_key_commands
+from forgetless.cli_set_aside import add_set_aside_command
 from forgetless.cli_stores import FAILED, OK, add_store_commands, exit_code_of
 from forgetless.cli_transfer import add_transfer_commands
 from forgetless.domain.errors import ForgetlessError
@@ -23,6 +24,7 @@ _EPILOG = """examples:
   python -m forgetless.cli keys revoke 5f0c…
   python -m forgetless.cli check
   python -m forgetless.cli reindex --afresh
+  python -m forgetless.cli set-aside --retry
   python -m forgetless.cli backup /backups/
   python -m forgetless.cli restore /backups/ledger-20261127T101500Z.db
   python -m forgetless.cli export --out backup.jsonl
@@ -51,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_key_commands(commands)
     add_store_commands(commands)
+    add_set_aside_command(commands)
     add_backup_commands(commands)
     migrate = commands.add_parser("migrate", help="migrate the ledger to this program's schema")
     migrate.add_argument("--create", action="store_true", help="create the DynamoDB table, where no template does")

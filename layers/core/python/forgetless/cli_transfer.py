@@ -97,7 +97,7 @@ def _read_progress(noted: Path, tenant: str) -> tuple[str | None, int, int] | No
 
 def _import(settings: Settings, options: argparse.Namespace) -> int:
     with _ledger(settings) as ledger, _opened(options.file) as (file, size), progress("import", "bytes") as tell:
-        imports = EventImport(ledger=ledger, clock=SystemClock())
+        imports = EventImport(ledger=ledger, clock=SystemClock(), limits=settings.limits)
         report = imports.take(options.tenant, records_of(file, lambda place: tell(place, size)))
     for problem in report.problems:
         print(f"forgetless: not imported: {problem}", file=sys.stderr)

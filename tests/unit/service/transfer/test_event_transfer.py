@@ -220,3 +220,43 @@ def test_lines_are_plain_json(world: World) -> None:
     assert [record["type"] for record in records[1:]] == ["job", "event"]
     assert records[2]["memory"]["text"] == "I like phở."
     assert "phở".encode() in exported(world)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", "x" * 257),
+        ("id", "é" * 129),
+        ("id", "line\nfeed"),
+        ("id", ""),
+        ("id", "sha256:abc"),
+        ("text", 5),
+        ("text", None),
+        ("created_at", "yesterday"),
+        ("created_at", "2026-01-01"),
+        ("updated_at", None),
+        ("categories", "tea"),
+        ("categories", [1]),
+        ("metadata", ["a"]),
+        ("expiration_date", "soon"),
+        ("position", "first"),
+        ("position", 2**63),
+        ("deleted", "no"),
+        ("context", [["job", "first"]]),
+        ("scope", {"user_id": 7}),
+    ],
+)
+def test_a_line_that_could_never_be_indexed_is_refused_with_its_number(
+    new_world: Callable[..., World], field: str, value: object
+) -> None:
+    source, target = new_world(), new_world()
+    source.say("I like tea.")
+    lines = [json.loads(line) for line in exported(source).splitlines()]
+    bad = next(number for number, line in enumerate(lines) if line.get("type") == "event")
+    lines[bad]["memory"][field] = value
+    report = take(target, b"\n".join(json.dumps(line).encode() for line in lines))
+    assert (report.memories, report.refused) == (0, 1)
+    assert report.problems[0].startswith(f"line {bad + 1}: ")
+    assert field in report.problems[0] or "not a line" in report.problems[0]
+    target.clock.advance(60)
+    assert target.services.sweep.sweep().indexed == 0

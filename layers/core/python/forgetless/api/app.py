@@ -14,7 +14,7 @@ from forgetless.api.access import GuardedRoute, RateLimit
 from forgetless.api.auth import Authentication
 from forgetless.api.body_limit import BodyLimit
 from forgetless.api.cors import cross_origin
-from forgetless.api.errors import answer_invalid
+from forgetless.api.errors import answer_invalid, answer_too_large
 from forgetless.api.idempotency import Idempotency
 from forgetless.api.openapi import complete_document
 from forgetless.api.request_middleware import RequestMiddleware
@@ -94,7 +94,7 @@ def _compose(
         redirect_slashes=False,
         # No telemetry is exported, whatever OTEL_… variables are set.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
-        exception_handlers={RequestValidationError: answer_invalid},
+        exception_handlers={RequestValidationError: answer_invalid, 413: answer_too_large},
         middleware=[
             *cross_origin(origins),
             Middleware(RequestMiddleware),

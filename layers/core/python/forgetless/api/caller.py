@@ -12,6 +12,7 @@ from starlette.types import Scope
 
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.keys import ApiKey
+from forgetless.domain.limits import RequestLimits
 from forgetless.service.access.limited_ledger import NOT_ITS_WORK
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class Caller:
         if self.key is not None and self.key.users:
             raise ForbiddenError(NOT_ITS_WORK)
         return self.build_services()
+
+    @property
+    def limits(self) -> RequestLimits:
+        """What a request may contain at most."""
+        return self.build_services().limits
 
     @property
     def tenant(self) -> str:

@@ -15,7 +15,7 @@ from forgetless.api.json_response import json_bytes, json_response
 from forgetless.api.platform.error_bodies import invalid, is_platform, refusal
 from forgetless.domain import errors
 
-__all__ = ["STATUS", "answer_error", "answer_invalid"]
+__all__ = ["STATUS", "answer_error", "answer_invalid", "answer_too_large"]
 
 _logger = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.QueueError: 503,
     errors.LlmUnavailableError: 503,
     errors.DeadlineError: 504,
+    errors.OutOfTimeError: 503,
     errors.ProviderError: 502,
     errors.ProviderAuthError: 502,
     errors.ProviderRequestError: 502,
@@ -87,6 +88,13 @@ async def answer_invalid(request: Request, error: Exception) -> Response:
     if is_platform(path):
         return json_response(invalid(request.method, path, error.errors()), status=400)
     return json_response({"detail": [_shown(one) for one in error.errors()]}, status=422)
+
+
+async def answer_too_large(request: Request, error: Exception) -> Response:
+    """The response for a body that is larger than allowed: 413 in the shape of the path's dialect."""
+    assert isinstance(error, HTTPException)
+    body = refusal(request.method, request.scope["path"], error.status_code, error.detail)
+    return json_response(body, status=error.status_code)
 
 
 def _status(error: errors.ForgetlessError) -> int:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Protocol
 from fastapi import Header
 
 from forgetless.api.field_checks import check_expiration_date, check_metadata
+from forgetless.api.json_response import json_bytes
+from forgetless.api.size_limits import ADD_BYTES
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.memory import Memory
 from forgetless.domain.memory_fields import GIVEN, Dialect
@@ -53,7 +55,14 @@ def add_request(
         if value is not None:
             check = _CHECKS.get(field.name)
             given[field.name] = value if check is None else check(value)
-    return AddRequest(scope, tuple(messages), infer, **given)
+    said = tuple(messages)
+    size = len(json_bytes(given["metadata"])) * len(said) if "metadata" in given else 0
+    if size > ADD_BYTES:
+        raise InvalidRequestError(
+            f"metadata: each of the {len(said)} messages stores it, {size} bytes together; at most {ADD_BYTES} are "
+            "allowed: send fewer messages or less metadata."
+        )
+    return AddRequest(scope, said, infer, **given)
 
 
 def update_request(

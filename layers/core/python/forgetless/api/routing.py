@@ -17,6 +17,8 @@ import anyio.to_thread
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
+from forgetless.api.caller import Caller
+from forgetless.api.size_limits import check_arguments
 from forgetless.domain.keys import Role
 
 __all__ = ["Route", "Runner", "endpoint_on", "pool", "run_inline"]
@@ -90,10 +92,19 @@ def pool(threads: int) -> Runner:
 
 
 def endpoint_on(run: Runner, endpoint: Callable[..., Response]) -> Callable[..., Awaitable[Response]]:
-    """The endpoint in the form that FastAPI needs: a coroutine with the same parameters, executed by `run`."""
+    """The endpoint in the form that FastAPI needs: a coroutine with the same parameters, executed by `run`.
+
+    What the request contains is checked for its size before the endpoint is called.
+    """
+
+    def checked(arguments: dict[str, Any]) -> Response:
+        caller = arguments.get("caller")
+        if isinstance(caller, Caller):
+            check_arguments(arguments, caller.limits)
+        return endpoint(**arguments)
 
     @functools.wraps(endpoint)
     async def serve(**arguments: Any) -> Response:
-        return await run(functools.partial(endpoint, **arguments))
+        return await run(functools.partial(checked, arguments))
 
     return serve

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 __all__ = ["Bm25"]
 
@@ -21,13 +21,13 @@ class Bm25:
         self._mean_length = sum(one.total() for one in counts) / len(counts) if counts else 0.0
         self._holding = Counter(word for one in counts for word in one)
 
-    def score(self, words: str, document: str) -> float:
-        """How well a document matches the words; 0 when they have no word in common."""
+    def score(self, words: Mapping[str, int], document: str) -> float:
+        """How well a document matches the words, each with its number; 0 when they have no word in common."""
         counts = Counter(document.split())
         length = _K1 * (1 - _B + _B * counts.total() / self._mean_length) if self._mean_length else _K1
         return sum(
             wanted * self._idf(word) * counts[word] * (_K1 + 1) / (counts[word] + length)
-            for word, wanted in Counter(words.split()).items()
+            for word, wanted in words.items()
             if counts[word]
         )
 

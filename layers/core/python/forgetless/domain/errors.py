@@ -19,13 +19,15 @@ ForgetlessError
 └── DependencyError                a service that we depend on failed; try again later (503)
     ├── EmbedderError              the embedder answered 429 or 5xx, or there is no connection
     ├── IndexUnavailableError
-    │   └── IndexDamagedError      Milvus answers but cannot read its own data: rebuild the index
+    │   ├── IndexDamagedError      Milvus answers but cannot read its own data: rebuild the index
+    │   └── IndexRefusedError      Milvus refuses a row and would refuse it again
     ├── LedgerError
     │   ├── LedgerDamagedError     the file can no longer be read as a ledger: restore it
     │   └── LedgerLostError        the ledger is empty although it once was not: restore it
     ├── QueueError
     ├── LlmUnavailableError        the LLM answered 429 or 5xx, or there is no connection
     ├── DeadlineError              the add took too long; its job continues in the queue (504)
+    ├── OutOfTimeError             the add took too long, and nothing was stored
     └── ProviderError              the embedder's or LLM's answer would be the same again (502)
         ├── ProviderAuthError      it answered 401 or 403: check the key
         ├── ProviderRequestError   it refused the request: any other 4xx
@@ -50,6 +52,7 @@ __all__ = [
     "IdempotencyInProgressError",
     "IdempotencyMismatchError",
     "IndexDamagedError",
+    "IndexRefusedError",
     "IndexUnavailableError",
     "InvalidRequestError",
     "LeaseLostError",
@@ -59,6 +62,7 @@ __all__ = [
     "LlmReplyError",
     "LlmUnavailableError",
     "NotFoundError",
+    "OutOfTimeError",
     "PreconditionFailedError",
     "ProviderAuthError",
     "ProviderError",
@@ -224,6 +228,10 @@ class IndexDamagedError(IndexUnavailableError):
     """Milvus answers but cannot read or write its data, or its collection has other fields than ours."""
 
 
+class IndexRefusedError(IndexUnavailableError):
+    """Milvus refused what should be inserted because of its values: at least one of the rows cannot be stored."""
+
+
 class LedgerError(DependencyError):
     """The ledger could not be read or written."""
 
@@ -262,6 +270,15 @@ class DeadlineError(DependencyError):
     def __init__(self, message: str, *, event_id: str, retry_after: int = 5) -> None:
         super().__init__(message, retry_after=retry_after)
         self.event_id = event_id
+
+
+class OutOfTimeError(DependencyError):
+    """What the add needs took so long that nothing was stored; a repeat is harmless."""
+
+    code = "deadline_exceeded"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry_after=5)
 
 
 class ProviderError(DependencyError):

@@ -112,7 +112,8 @@ def _memory(tenant: str, body: Mapping[str, Any]) -> Memory:
     values["scope"] = Scope(tenant, **values["scope"])
     for one in STORED:
         if one.kind is Kind.TEXTS:
-            values[one.name] = tuple(values.get(one.name, ()))
+            given = values.get(one.name, ())
+            values[one.name] = (None,) if isinstance(given, str) else tuple(given)  # not the letters of a text
         elif one.kind is Kind.REFS:
             values[one.name] = tuple(MessageRef(*ref) for ref in values.get(one.name, ()))
     return Memory(**values)

@@ -5,6 +5,8 @@ The times and attempts in `template.yaml` must match these; `tests/unit/test_tem
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 __all__ = [
     "ANSWER_BYTES",
     "CONCURRENT_REQUESTS",
@@ -12,12 +14,15 @@ __all__ = [
     "INT64",
     "JOB_S",
     "LEASE_MARGIN_S",
+    "MAX_MEMORY_ID_BYTES",
     "MAX_TOP_K",
     "MOST_ATTEMPTS",
     "MOST_INDEX_RESULTS",
+    "MOST_REFUSALS",
     "MOST_WEBHOOKS",
     "REQUEST_S",
     "TRIES_APART_S",
+    "RequestLimits",
 ]
 
 #: Seconds that a request may wait for an LLM or for its job. The API's functions end after 29 s and the gateway gives
@@ -50,5 +55,27 @@ MAX_TOP_K = 1000
 MOST_INDEX_RESULTS = 16_384
 #: The largest number of webhooks of a tenant. Every change of a memory reads all of them.
 MOST_WEBHOOKS = 100
+#: A memory that embedder or index refused this often is set aside: it is not indexed until somebody retries it.
+MOST_REFUSALS = 3
+#: The most bytes of a memory's id. The index stores other ids as digests, but it must return this one.
+MAX_MEMORY_ID_BYTES = 256
 #: The integers that JSON columns in Milvus can store and compare. Others are refused or not indexed.
 INT64 = range(-(2**63), 2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """The limits of one request that an operator may set; `FORGETLESS_MAX_…` in `runtime/settings.py`."""
+
+    #: The messages of one add. They are embedded together and stored in one transaction.
+    messages: int = 500
+    #: The characters of one message, and of the text of a memory. An answer can always hold one such text.
+    message_chars: int = 200_000
+    #: The characters of the query of a search.
+    query_chars: int = 10_000
+    #: The keys, groups and list entries of all filters of a request together. Each is judged for each memory.
+    filter_nodes: int = 2_000
+    #: The memories that a batch changes or deletes.
+    batch: int = 1_000
+    #: The characters of each text that goes to the LLM as an instruction.
+    prompt_chars: int = 20_000

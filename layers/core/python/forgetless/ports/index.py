@@ -39,7 +39,7 @@ class RequestIndex(Protocol):
     """What requests need from a collection. A collection is for one embedding model, dimension and recipe."""
 
     def insert(self, rows: Sequence[IndexRow]) -> None:
-        """Add rows; the next search sees them."""
+        """Add rows; the next search sees them. Raises IndexRefusedError if at least one of them cannot be stored."""
 
     def drop(self, tenant: str, keys: Sequence[tuple[str, int]]) -> None:
         """Remove the rows with these (memory id, version) keys, including duplicates; unknown keys are ignored."""

@@ -7,7 +7,7 @@ on one machine, DynamoDB in the deployed service.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,18 @@ from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Event, Memory, Message
 from forgetless.ports.request_ledger import RequestLedger
 
-__all__ = ["EventPage", "Faults", "Inspection", "KeyStore", "Ledger", "Maintenance", "OperatorLedger", "Tally"]
+__all__ = [
+    "EventPage",
+    "Faults",
+    "Inspection",
+    "KeyStore",
+    "Ledger",
+    "Maintenance",
+    "OperatorLedger",
+    "Refusal",
+    "SetAside",
+    "Tally",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +42,34 @@ class EventPage:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The numbers of live and of pending memories (in any state). Unless `exact`, there are at least so many."""
+    """The numbers of live, pending and set-aside memories (the last two in any state).
+
+    Unless `exact`, there are at least so many.
+    """
 
     live: int
     pending: int
     exact: bool = True
+    set_aside: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A version of a memory that embedder or index refused; the reason contains no text of the memory."""
+
+    memory: Memory
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A memory that is no longer indexed since `since`, because embedder or index kept refusing it."""
+
+    tenant: str
+    memory_id: str
+    version: int
+    since: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +123,27 @@ class Maintenance(Protocol):
         """
 
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
-        """Memories in any state that have been pending since before the given time, the oldest first."""
+        """Memories in any state that have been pending since before the given time, the oldest first.
+
+        Set-aside memories are not pending. Without a tenant, the work grows with the number of tenants.
+        """
+
+    def pending_tenants(self, *, limit: int) -> list[str]:
+        """Up to `limit` tenants that have pending memories; the work does not grow with the number of memories."""
+
+    def note_refusals(self, refusals: Sequence[Refusal], *, at: str, most: int) -> int:
+        """Count one refusal of each of these versions, and set aside those that were refused `most` times.
+
+        A memory that is refused less often stays pending, but since `at`, so that others come first. One that is not
+        pending, or has another version or context by now, stays as it is. Returns how many were set aside. Any event
+        of the memory, an erasure of its context, `mark_indexed` and `mark_unindexed` end it and forget the refusals.
+        """
+
+    def set_aside(self, tenant: str | None = None, *, limit: int) -> list[SetAside]:
+        """Up to `limit` set-aside memories of the tenant (or of all)."""
+
+    def retry_set_aside(self, tenant: str | None = None, *, at: str) -> int:
+        """Mark every set-aside memory of the tenant (or of all) as pending; returns their number."""
 
     def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
         """Mark every memory of the tenant (or of all) except deleted ones as pending; returns their number."""

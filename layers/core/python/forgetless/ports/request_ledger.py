@@ -151,7 +151,7 @@ class MemoryStore(Protocol):
         """Every user, agent, app and run of the tenant's live memories with its totals, sorted by (kind, id)."""
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
-        """Those of these memories that are pending; consistent."""
+        """Those of these memories whose current version the index lacks: pending and set-aside ones; consistent."""
 
     def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
         """Record that the index now has exactly these versions. A memory that has a newer version stays pending.

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.limits import RequestLimits
 from forgetless.domain.retention import DAY_S, Retention
 
 __all__ = ["Settings", "load_settings"]
@@ -20,6 +21,9 @@ __all__ = ["Settings", "load_settings"]
 #: The model that is used when only the base URL of an LLM is set.
 DEFAULT_LLM_MODEL = "gpt-5-mini"
 DEFAULT_LLM_URL = "https://api.openai.com/v1"
+
+#: The limits that apply if no setting names others.
+_LIMITS = RequestLimits()
 
 #: URLs that may contain a user and password, each with the key that would be sent to the same server.
 _KEYS = {"llm_base_url": "llm_api_key", "embedder_url": "embedder_api_key", "milvus_uri": "milvus_token"}
@@ -110,6 +114,24 @@ class Settings:
         0,
         "Requests per minute of one key, counted in each environment; 0 means no limit.",
     )
+    max_messages: int = _setting("FORGETLESS_MAX_MESSAGES", _LIMITS.messages, "The most messages of one add.")
+    max_message_chars: int = _setting(
+        "FORGETLESS_MAX_MESSAGE_CHARS", _LIMITS.message_chars, "The most characters of one message or memory."
+    )
+    max_query_chars: int = _setting(
+        "FORGETLESS_MAX_QUERY_CHARS", _LIMITS.query_chars, "The most characters of the query of a search."
+    )
+    max_filter_nodes: int = _setting(
+        "FORGETLESS_MAX_FILTER_NODES",
+        _LIMITS.filter_nodes,
+        "The most keys, groups and list entries in all filters of a request together.",
+    )
+    max_batch: int = _setting(
+        "FORGETLESS_MAX_BATCH", _LIMITS.batch, "The most memories that one batch changes or deletes."
+    )
+    max_prompt_chars: int = _setting(
+        "FORGETLESS_MAX_PROMPT_CHARS", _LIMITS.prompt_chars, "The most characters of one instruction for the LLM."
+    )
     cors_origins: str = _setting(
         "FORGETLESS_CORS_ORIGINS", "", "Origins whose pages may call the API, separated by commas; `*` for all."
     )
@@ -124,6 +146,16 @@ class Settings:
     def llm_configured(self) -> bool:
         """Whether infer=true extracts facts. For privacy, an API key in the environment is not enough."""
         return bool(self.llm_base_url or self.llm_model)
+
+    @property
+    def limits(self) -> RequestLimits:
+        """The limits of one request; raises InvalidRequestError for a limit below 1, which would allow nothing."""
+        names = {one.name: one.metadata["name"] for one in fields(self)}
+        values = {one.name: getattr(self, f"max_{one.name}") for one in fields(RequestLimits)}
+        for name, value in values.items():
+            if value < 1:
+                raise InvalidRequestError(f"{names[f'max_{name}']} must be at least 1, not {value}")
+        return RequestLimits(**values)
 
     @property
     def retention(self) -> Retention:

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
+from forgetless.domain.limits import RequestLimits
 from forgetless.domain.moments import Moment
 from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.clock import Clock
@@ -61,8 +62,11 @@ class RequestServices:
         outbox: WebhookOutbox,
         pool: Executor,
         erasures: ScopeEraser,
+        limits: RequestLimits | None = None,
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
+        #: What a request may contain at most; the API checks it.
+        self.limits = limits or RequestLimits()
         self._settings_shown = dict(settings_shown)
         self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
         self._inference = _inference(ports, indexer, outbox)

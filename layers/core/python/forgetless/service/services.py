@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkKind
-from forgetless.domain.limits import CONCURRENT_REQUESTS
+from forgetless.domain.limits import CONCURRENT_REQUESTS, RequestLimits
 from forgetless.domain.retention import Retention
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
@@ -62,6 +62,7 @@ class Services(RequestServices):
         retention: Retention | None = None,
         rebuilds_lost_index: bool = True,
         requests_per_minute: int = 0,
+        limits: RequestLimits | None = None,
     ) -> None:
         clock, whole = ports.clock, ports.ledger
         self._ports = ports
@@ -77,6 +78,7 @@ class Services(RequestServices):
             settings_shown=settings_shown or {},
             outbox=self._outbox,
             pool=self._pool,
+            limits=limits,
             erasures=self._erasures,
         )
         self.bulk = bulk
@@ -90,7 +92,7 @@ class Services(RequestServices):
         self.ingest = IngestService(ledger=ledger, clock=clock, inference=self._inference, queue=ports.queue)
         self.sweep = SweepService(
             ledger=ledger,
-            reindexer=Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer),
+            reindexer=Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, clock=clock),
             queue=ports.queue,
             bulk=self.bulk,
             erasures=self._erasures,
@@ -135,6 +137,7 @@ class Services(RequestServices):
             settings_shown=self._settings_shown,
             outbox=self._outbox,
             pool=self._pool,
+            limits=self.limits,
             erasures=self._erasures,
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 from forgetless.adapters.index_milvus.schema import prepare_collection
 from forgetless.adapters.secrets_aws import Secret, shown
 from forgetless.domain.backoff import Backoff
-from forgetless.domain.errors import IndexDamagedError, IndexUnavailableError
+from forgetless.domain.errors import IndexDamagedError, IndexRefusedError, IndexUnavailableError
 
 __all__ = ["Collection"]
 
@@ -22,6 +22,8 @@ _BM25_RACE = "Invalid sparse row"
 _STARTING = "has not been init"
 #: Milvus' error codes when it cannot read its own data: an internal error, and an error of its segment reader.
 _DAMAGED = frozenset({5, 2000})
+#: Milvus' error codes for a parameter that is invalid, missing or too large.
+_REFUSED = frozenset({1100, 1101, 1102})
 _ATTEMPTS = 4
 #: The waits between attempts. They have no jitter, because a Lite that is starting needs a certain time.
 _BACKOFF = Backoff(first_s=0.01, longest_s=0.03, least=1.0)
@@ -157,6 +159,7 @@ class Collection:
     def _translated(self, operation: str, call: Any) -> Any:
         from grpc import RpcError  # type: ignore[import-untyped]  # noqa: PLC0415
         from pymilvus import MilvusException  # noqa: PLC0415
+        from pymilvus.exceptions import DataNotMatchException, ParamError  # noqa: PLC0415
 
         try:
             return call()
@@ -164,4 +167,8 @@ class Collection:
             # Milvus' own message is left out, because it repeats the expression with clients' values.
             code = getattr(exc, "code", None)
             kind = IndexDamagedError if code in _DAMAGED else IndexUnavailableError
+            # pymilvus itself compares rows with the collection, without a code.
+            ours = isinstance(exc, ParamError | DataNotMatchException)
+            if operation == "insert" and (code in _REFUSED or ours):
+                kind = IndexRefusedError
             raise kind(f"Milvus did not complete {operation} (code {code})") from exc

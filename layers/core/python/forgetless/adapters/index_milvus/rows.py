@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from forgetless.domain.limits import INT64
+from forgetless.domain.errors import IndexRefusedError
+from forgetless.domain.limits import INT64, MAX_MEMORY_ID_BYTES
 from forgetless.domain.memory import Memory
 from forgetless.domain.memory_fields import FIELDS, Kind
 from forgetless.domain.recipe import is_same_vector
@@ -55,8 +56,8 @@ COMPARED = (
     "dense",
 )
 
-#: Longer ids are stored as a digest, because a VARCHAR has a maximum length.
-MAX_KEY_BYTES = 256
+#: Longer ids are stored as a digest, because a VARCHAR has a maximum length. A memory's own id must fit.
+MAX_KEY_BYTES = MAX_MEMORY_ID_BYTES
 #: The maximum length of any VARCHAR.
 MAX_WORDS_BYTES = 65_535
 MAX_CATEGORIES = 64
@@ -92,10 +93,10 @@ def split_pk(pk: str) -> tuple[str, int]:
 
 
 def row_of(row: IndexRow) -> dict[str, Any]:
-    """The row in the form of the collection; raises ValueError for an id that a literal cannot contain."""
+    """The row in the form of the collection; raises IndexRefusedError for an id that a literal cannot contain."""
     memory = row.memory
     if key_text(memory.id) != memory.id:
-        raise ValueError(f"a memory id must be printable and at most {MAX_KEY_BYTES} bytes long")
+        raise IndexRefusedError(f"a memory id must be printable and at most {MAX_KEY_BYTES} bytes long")
     metadata = dict(_comparable(memory.metadata))
     categories = [c for c in memory.categories if key_text(c) == c][:MAX_CATEGORIES]
     left_out = len(metadata) < _count_scalars(memory.metadata) or len(categories) < len(memory.categories)

@@ -13,7 +13,11 @@ from forgetless.domain.erasures import Judge
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, MessageRef, is_repeat
 
-__all__ = ["append", "drop_context", "mark_pending", "memory_of", "needed", "state_of"]
+__all__ = ["append", "drop_context", "mark_pending", "memory_of", "needed", "state_of", "unqueued", "without_refusals"]
+
+
+#: The attributes of a head that say how often, since when and why the index refused its memory.
+REFUSAL_ATTRIBUTES = frozenset({"refusals", "aside_since", "aside_reason"})
 
 
 @dataclass(slots=True)
@@ -70,7 +74,19 @@ def mark_pending(item: Item, memory: Memory, at: str) -> Item:
     """The head, marked pending since `at`."""
     order = item_keys.ordered(memory.created_at, memory.position, memory.id)
     queue = item_keys.queue_of(item_keys.PENDING_QUEUES, memory.id)
-    return {**item, "pending": at, "gsi1pk": queue, "gsi1sk": f"{at}#{order}"}
+    item = without_refusals(item)
+    return {**item, "pending": at, "gsi1pk": queue, "gsi1sk": item_keys.queued(memory.scope.tenant, at, order)}
+
+
+def unqueued(item: Item) -> Item:
+    """The head of a memory that is neither pending nor set aside."""
+    gone = {"pending", "gsi1pk", "gsi1sk"}
+    return {name: value for name, value in without_refusals(item).items() if name not in gone}
+
+
+def without_refusals(item: Item) -> Item:
+    """The head of a memory that the index has not refused, or not since it was written."""
+    return {name: value for name, value in item.items() if name not in REFUSAL_ATTRIBUTES}
 
 
 def drop_context(unit: Unit, memory: Memory, refs: Iterable[MessageRef], at: str) -> None:
@@ -84,7 +100,7 @@ def drop_context(unit: Unit, memory: Memory, refs: Iterable[MessageRef], at: str
     _move_links(unit, _Change(memory, left))
     unit.drop_body(item)
     item = unit.with_body(key, {**item, "context_size": len(left.context)}, dump_memory(left))
-    unit.put(key, item if "pending" in item else mark_pending(item, left, at))
+    unit.put(key, without_refusals(item) if "pending" in item else mark_pending(item, left, at))
 
 
 def _apply(unit: Unit, event: Event, changes: dict[str, _Change]) -> bool:

@@ -43,12 +43,15 @@ class InspectionStore(Store):
         if tenant is None:
             heads, whole = self._scanned()
             live = sum(item["state"] == item_keys.LIVE for item in heads)
-            return Tally(live, sum("pending" in item for item in heads), exact=whole)
+            waiting, refused = (sum(name in item for item in heads) for name in ("pending", "aside_since"))
+            return Tally(live, waiting, exact=whole, set_aside=refused)
         limit = min(limit, _MOST_COUNTED)
         entries = list(islice(self._entries_of(tenant), limit + 1))
-        pending = list(islice(self._pending_of(tenant), limit + 1))
+        pending = list(islice(self._queued_of(tenant, item_keys.PENDING_QUEUES), limit + 1))
+        set_aside = list(islice(self._queued_of(tenant, item_keys.ASIDE_QUEUES), limit + 1))
         live = sum(not item["superseded"] for item in entries[:limit])
-        return Tally(live, len(pending[:limit]), exact=max(len(entries), len(pending)) <= limit)
+        exact = max(len(entries), len(pending), len(set_aside)) <= limit
+        return Tally(live, len(pending[:limit]), exact=exact, set_aside=len(set_aside[:limit]))
 
     def sample(self, tenant: str, *, limit: int) -> list[Memory]:
         half = max(1, limit // 2)
@@ -111,8 +114,8 @@ class InspectionStore(Store):
                 else:
                     yield item
 
-    def _pending_of(self, tenant: str) -> Iterator[Key]:
-        begin = item_keys.head(tenant, "").pk.rpartition("#")[0] + "#"
-        for queue in item_keys.PENDING_QUEUES:
-            named = self._table.queue(queue, Between(list_entries.LOWEST, list_entries.HIGHEST), page=_PAGE_ITEMS)
-            yield from (key for key in named if key.pk.startswith(begin))
+    def _queued_of(self, tenant: str, queues: Sequence[str]) -> Iterator[Key]:
+        """The memories of the tenant in the queues."""
+        limits = Between(item_keys.queued(tenant, ""), item_keys.queued(tenant, list_entries.HIGHEST))
+        for queue in queues:
+            yield from self._table.queue(queue, limits, page=_PAGE_ITEMS)

@@ -17,6 +17,7 @@ from forgetless.domain.scope import Scope
 
 __all__ = [
     "ANSWERS",
+    "ASIDE_QUEUES",
     "CARRIERS",
     "CHUNKS",
     "DELETED",
@@ -29,6 +30,7 @@ __all__ = [
     "MESSAGES",
     "OPEN_ERASURES",
     "OPEN_QUEUES",
+    "PENDING",
     "PENDING_QUEUES",
     "SCHEMA",
     "STAGES",
@@ -56,6 +58,7 @@ __all__ = [
     "part_of_body",
     "partitions",
     "queue_of",
+    "queued",
     "request",
     "said",
     "scope_kinds",
@@ -73,13 +76,16 @@ INDEX = "gsi1"
 #: Sort keys, or their prefixes, in the partitions of memories, jobs, stages and documents.
 HEAD, ANSWERS, MESSAGES, CARRIERS, CHUNKS, ENTRIES = "HEAD", "A#", "S#", "R#", "C#", "L#"
 
+#: The prefix of the queues of pending memories. In tables of version 1 it was `P#`.
+PENDING = "Q#"
 #: Partitions of the secondary index. Each queue has several, because one accepts about 1,000 writes per second.
-PENDING_QUEUES = tuple(f"P#{shard}" for shard in range(8))
+PENDING_QUEUES = tuple(f"{PENDING}{shard}" for shard in range(8))
+ASIDE_QUEUES = tuple(f"Y#{shard}" for shard in range(4))
 OPEN_QUEUES = tuple(f"O#{shard}" for shard in range(4))
 EXPIRY_QUEUES = tuple(f"E#{shard}" for shard in range(8))
 FAILED_QUEUES = tuple(f"F#{shard}" for shard in range(2))
 STAGES = "X"
-OPEN_ERASURES = "Y"
+OPEN_ERASURES = "U"
 
 #: The values of the attribute `state` of a memory's head.
 LIVE, SUPERSEDED, DELETED = 0, 1, 2
@@ -238,7 +244,7 @@ def due_queue(kind: str) -> str:
 
 def erasures(tenant: str) -> Key:
     """The state of a tenant's erasures: the last number, and how many markers hide data."""
-    return Key(f"Y#{part(tenant)}", "STATE")
+    return Key(f"U#{part(tenant)}", "STATE")
 
 
 def erasure_marker(tenant: str, number: int) -> Key:
@@ -254,6 +260,11 @@ def stage(stage_id: str) -> Key:
 def stage_chunk(stage_id: str, number: int) -> Key:
     """The item that names the items in a chunk of a staged commit."""
     return Key(stage(stage_id).pk, f"{CHUNKS}{number:06d}")
+
+
+def queued(tenant: str, since: str, order: str = "") -> str:
+    """The sort key of a memory in the queues of pending and of set-aside memories: by tenant, then by time."""
+    return f"{part(tenant)}#{since}#{order}"
 
 
 def queue_of(queues: tuple[str, ...], word: str) -> str:

@@ -17,6 +17,7 @@ from forgetless.adapters.ledger_dynamodb.jobs import JobStore
 from forgetless.adapters.ledger_dynamodb.leases_and_keys import KeyStore, LeaseStore
 from forgetless.adapters.ledger_dynamodb.memories import MemoryStore
 from forgetless.adapters.ledger_dynamodb.messages import MessageStore
+from forgetless.adapters.ledger_dynamodb.pending import PendingStore
 from forgetless.adapters.ledger_dynamodb.table import Table
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
 from forgetless.ports.clock import Clock
@@ -34,6 +35,7 @@ class DynamoLedger(
     IdempotencyStore,
     ErasureStore,
     InspectionStore,
+    PendingStore,
 ):
     """The ledger in the table with this name, which any number of processes can share.
 

@@ -18,7 +18,6 @@ from forgetless.adapters.ledger_dynamodb import (
     message_items,
     totals,
 )
-from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, Table, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
@@ -94,15 +93,10 @@ class MemoryStore(Store):
                 self._units.run(partial(totals.correct, table=self._table, tenant=tenant, kind=kind, word=word))
         return sorted(found, key=lambda entity: (entity.kind, entity.id))
 
-    def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
-        limits = Between(list_entries.LOWEST, before)
-        streams = [self._pending(queue, limits, limit, tenant) for queue in item_keys.PENDING_QUEUES]
-        oldest = heapq.merge(*streams, key=lambda found: str(found[0]["gsi1sk"]))
-        return [memory for _, memory in islice(oldest, limit)]
-
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
         heads = {item_keys.head(tenant, id_): id_ for id_ in ids}
-        return {heads[key] for key, item in self._table.read(heads).items() if "pending" in item}
+        found = self._table.read(heads).items()
+        return {heads[key] for key, item in found if "pending" in item or "aside_since" in item}
 
     def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
         for portion in portions(memories, _PORTION):
@@ -133,15 +127,6 @@ class MemoryStore(Store):
                 memory = memories.get(key)
                 if memory is not None and (memory.live or (superseded and not memory.deleted)):
                     yield memory
-
-    def _pending(self, queue: str, limits: Between, limit: int, tenant: str | None) -> Iterator[tuple[Item, Memory]]:
-        """The memories in the queue that are still pending, the oldest first."""
-        for portion in portions(self._table.queue(queue, limits, page=limit), max(limit, 1)):
-            items = self._table.read(portion)
-            for item, body in self._table.bodies([items[key] for key in portion if key in items]):
-                memory = load_memory(from_blob(item["tenant"]), body)
-                if "pending" in item and item["pending"] < limits.high and tenant in {None, memory.scope.tenant}:
-                    yield item, memory
 
     def _heads(self, tenant: str) -> Iterator[Key]:
         for item in list_entries.merged(
@@ -190,7 +175,7 @@ def _mark_indexed(unit: Unit, memories: Sequence[Memory], *, by_writer: bool) ->
             continue
         if by_writer and item.get("pending") != memory.updated_at:
             continue
-        unit.put(key, {name: value for name, value in item.items() if name not in {"pending", "gsi1pk", "gsi1sk"}})
+        unit.put(key, append.unqueued(item))
 
 
 def _mark_unindexed(unit: Unit, heads: Sequence[Key], at: str) -> int:

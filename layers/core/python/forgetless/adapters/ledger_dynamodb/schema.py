@@ -10,6 +10,7 @@ from forgetless.adapters.ledger_dynamodb.attribute_values import from_wire, to_w
 from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_dynamodb.failures import ContendedError
 from forgetless.adapters.ledger_dynamodb.item_keys import INDEX, SCHEMA
+from forgetless.adapters.ledger_dynamodb.migrations import queue_pending_by_tenant
 from forgetless.domain.errors import LedgerError
 
 __all__ = ["DEFINITION", "MIGRATIONS", "check", "claim", "create", "migrate", "version_of"]
@@ -37,7 +38,7 @@ DEFINITION: dict[str, Any] = {
 
 #: The function at index n migrates a table from version n + 1 to n + 2 while nothing else writes. It may be
 #: interrupted and run again. Never change a released function; add a new one.
-MIGRATIONS: tuple[Migration, ...] = ()
+MIGRATIONS: tuple[Migration, ...] = (queue_pending_by_tenant,)
 
 
 def create(client: Client) -> None:

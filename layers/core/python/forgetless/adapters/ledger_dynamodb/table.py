@@ -111,8 +111,12 @@ class Table:
 
     def queue(self, pk: str, sort: Between | None = None, *, page: int | None = None) -> Iterator[Key]:
         """Keys from the secondary index, in its order. The index may be out of date, so check the items themselves."""
+        yield from map(key_of, self.queue_entries(pk, sort, page=page))
+
+    def queue_entries(self, pk: str, sort: Between | None = None, *, page: int | None = None) -> Iterator[Item]:
+        """`queue` with the keys in the index itself, `gsi1pk` and `gsi1sk`."""
         parameters = _condition("gsi1pk", "gsi1sk", pk, sort) | {"IndexName": item_keys.INDEX}
-        yield from map(key_of, self._pages(parameters, page))
+        yield from self._pages(parameters, page)
 
     def scan(self, sort: str) -> Iterator[Key]:
         """The keys of all items with this sort key. Only for administrators, because it reads the whole table."""

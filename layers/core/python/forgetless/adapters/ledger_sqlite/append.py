@@ -45,7 +45,8 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?
 ON CONFLICT (tenant, id) DO UPDATE SET
     version = ?3, state = ?4, created_at = ?5, position = ?6, updated_at = ?7,
     user_id = ?8, agent_id = ?9, app_id = ?10, run_id = ?11,
-    scope_key = ?12, hash = ?13, extracted = ?14, pending_since = ?15, context_size = ?16, text_id = ?17
+    scope_key = ?12, hash = ?13, extracted = ?14, pending_since = ?15, context_size = ?16, text_id = ?17,
+    refusals = 0, aside_since = NULL, aside_reason = NULL
 """
 
 
@@ -127,7 +128,8 @@ def drop_context(db: sqlite3.Connection, memory: Memory, refs: frozenset[Message
     link_context(db, memory)
     key = (to_blob(memory.scope.tenant), to_blob(memory.id))
     db.execute(
-        "UPDATE memories SET context_size = ?, pending_since = coalesce(pending_since, ?) WHERE tenant = ? AND id = ?",
+        "UPDATE memories SET context_size = ?, pending_since = coalesce(pending_since, ?),"
+        " refusals = 0, aside_since = NULL, aside_reason = NULL WHERE tenant = ? AND id = ?",
         (len(memory.context), at, *key),
     )
     (text_id,) = db.execute("SELECT text_id FROM memories WHERE tenant = ? AND id = ?", key).fetchone()

@@ -76,13 +76,15 @@ class InspectionStore(Store):
         live = "SELECT 1 FROM memories INDEXED BY memories_by_tenant WHERE state < 2 AND state = 0"
         index = "memories_pending" if tenant is None else "memories_pending_by_tenant"
         pending = f"SELECT 1 FROM memories INDEXED BY {index} WHERE pending_since IS NOT NULL"  # noqa: S608 - our own names
+        aside = "SELECT 1 FROM memories INDEXED BY memories_set_aside WHERE aside_since IS NOT NULL"
 
         def look(db: sqlite3.Connection) -> Tally:
             found = [
                 db.execute(f"SELECT count(*) FROM ({query}{only} LIMIT ?)", (*params, limit + 1)).fetchone()[0]  # noqa: S608 - our own names
-                for query in (live, pending)
+                for query in (live, pending, aside)
             ]
-            return Tally(min(found[0], limit), min(found[1], limit), exact=max(found) <= limit)
+            counts = [min(count, limit) for count in found]
+            return Tally(counts[0], counts[1], exact=max(found) <= limit, set_aside=counts[2])
 
         return self._connections.read(look)
 

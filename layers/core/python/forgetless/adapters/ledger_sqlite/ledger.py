@@ -16,6 +16,7 @@ from forgetless.adapters.ledger_sqlite.jobs import JobStore
 from forgetless.adapters.ledger_sqlite.leases_and_keys import KeyStore, LeaseStore
 from forgetless.adapters.ledger_sqlite.memories import MemoryStore
 from forgetless.adapters.ledger_sqlite.messages import MessageStore
+from forgetless.adapters.ledger_sqlite.set_aside import RefusalStore
 
 __all__ = ["SqliteLedger"]
 
@@ -36,6 +37,7 @@ class SqliteLedger(
     ErasureStore,
     ExpiryStore,
     InspectionStore,
+    RefusalStore,
 ):
     """The ledger in the file at `path`, which several threads and processes can share.
 

@@ -115,7 +115,8 @@ class MemoryStore(Store):
         return [load_memory(from_blob(owner), body) for owner, body in rows]
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
-        query = "SELECT 1 FROM memories WHERE tenant = ? AND id = ? AND pending_since IS NOT NULL"
+        lacking = "(pending_since IS NOT NULL OR aside_since IS NOT NULL)"
+        query = f"SELECT 1 FROM memories WHERE tenant = ? AND id = ? AND {lacking}"  # noqa: S608 - our own names
         owner = to_blob(tenant)
         return self._connections.read(
             lambda db: {id_ for id_ in ids if db.execute(query, (owner, to_blob(id_))).fetchone() is not None}
@@ -214,8 +215,9 @@ def _entities(db: sqlite3.Connection, tenant: bytes) -> Iterable[Entity]:
 
 def _mark_indexed(db: sqlite3.Connection, rows: Sequence[tuple[bytes, bytes, int, int, str | None]]) -> None:
     db.executemany(
-        "UPDATE memories SET pending_since = NULL WHERE tenant = ?1 AND id = ?2 AND version = ?3 AND context_size = ?4"
-        " AND pending_since IS NOT NULL AND (?5 IS NULL OR pending_since = ?5)",
+        "UPDATE memories SET pending_since = NULL, refusals = 0, aside_since = NULL, aside_reason = NULL"
+        " WHERE tenant = ?1 AND id = ?2 AND version = ?3 AND context_size = ?4"
+        " AND (pending_since IS NOT NULL OR aside_since IS NOT NULL) AND (?5 IS NULL OR pending_since = ?5)",
         rows,
     )
 
@@ -231,7 +233,8 @@ def _mark_unindexed(
         return 0, None
     last = (rows[-1][0], rows[-1][1])
     db.execute(
-        "UPDATE memories SET pending_since = ? WHERE (tenant, id) > (?, ?) AND (tenant, id) <= (?, ?)"
+        "UPDATE memories SET pending_since = ?, refusals = 0, aside_since = NULL, aside_reason = NULL"
+        " WHERE (tenant, id) > (?, ?) AND (tenant, id) <= (?, ?)"
         " AND state < 2 AND pending_since IS NULL",
         (at, *after, *last),
     )

@@ -122,6 +122,14 @@ _ENDED_JOBS = """
 CREATE INDEX jobs_ended ON jobs (state, updated_at) WHERE state IN ('SUCCEEDED', 'FAILED')
 """
 
+#: How often the index refused a memory since it was written, and since when and why it is set aside.
+_SET_ASIDE = """
+ALTER TABLE memories ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE memories ADD COLUMN aside_since TEXT;
+ALTER TABLE memories ADD COLUMN aside_reason TEXT;
+CREATE INDEX memories_set_aside ON memories (tenant, aside_since, id) WHERE aside_since IS NOT NULL
+"""
+
 #: The number of each tenant's last erasure, and the erasures: markers of digests, and the ids in clear until the end.
 _ERASURES = """
 CREATE TABLE erasure_states (
@@ -138,7 +146,7 @@ CREATE INDEX erasures_open ON erasures (begun_at) WHERE targets IS NOT NULL
 """
 
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
-_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ENDED_JOBS, _ERASURES)
+_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ENDED_JOBS, _SET_ASIDE, _ERASURES)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 

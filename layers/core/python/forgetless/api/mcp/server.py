@@ -36,6 +36,7 @@ from forgetless.api.mcp.calls import Connection
 from forgetless.api.mcp.serialize import answer_bytes
 from forgetless.api.mcp.tools import INSTRUCTIONS, TOOLS
 from forgetless.api.routing import Runner
+from forgetless.api.size_limits import check_sizes
 from forgetless.domain.errors import DependencyError, ForgetlessError
 from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.scope import SCOPE_IDS
@@ -84,6 +85,7 @@ class McpEndpoint:
         try:
             require(get_caller(context.request.scope).key, tool.needs)
             arguments = tool.arguments.model_validate(params.arguments or {})
+            check_sizes(arguments, get_caller(context.request.scope).limits)
             result = await self._run(partial(tool.call, _connection(context.request), arguments))
         except ValidationError as error:
             return _refused(_named(error))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from forgetless.api.field_checks import Text
+from forgetless.api.size_limits import CheckedBy, Entries, Filters, MemoryText, Metadata, Query, Word
 from forgetless.domain.limits import MAX_TOP_K
 
 __all__ = [
@@ -24,6 +25,9 @@ __all__ = [
 ]
 
 
+Id = Annotated[Text, CheckedBy("check_identifier")]
+
+
 class Arguments(BaseModel):
     """The arguments of a tool. An unknown argument is an error, so that nothing is silently ignored."""
 
@@ -37,16 +41,16 @@ class NoArguments(Arguments):
 class MemoryId(Arguments):
     """Which memory."""
 
-    memory_id: Text = Field(description="The memory's id, as search_memories and get_memories show it.")
+    memory_id: Word = Field(description="The memory's id, as search_memories and get_memories show it.")
 
 
 class AtMoment(Arguments):
     """A moment in the past; without it, the present is meant."""
 
-    as_of: Text | None = Field(
+    as_of: Word | None = Field(
         None, description="What was true then: a day (YYYY-MM-DD) or an ISO-8601 time. Leave it out for the present."
     )
-    known_at: Text | None = Field(None, description="What had been stored by then: a day or a time, like as_of.")
+    known_at: Word | None = Field(None, description="What had been stored by then: a day or a time, like as_of.")
 
 
 class GetMemory(AtMoment, MemoryId):
@@ -56,10 +60,10 @@ class GetMemory(AtMoment, MemoryId):
 class ScopeIds(Arguments):
     """Whose memories they are. If no id is given, the ids in the address of the connection are used, if it has any."""
 
-    user_id: Text | None = Field(None, description="The person whose memories they are.")
-    agent_id: Text | None = Field(None, description="The agent whose memories they are.")
-    app_id: Text | None = Field(None, description="The application whose memories they are.")
-    run_id: Text | None = Field(None, description="The conversation or session that they belong to.")
+    user_id: Id | None = Field(None, description="The person whose memories they are.")
+    agent_id: Id | None = Field(None, description="The agent whose memories they are.")
+    app_id: Id | None = Field(None, description="The application whose memories they are.")
+    run_id: Id | None = Field(None, description="The conversation or session that they belong to.")
 
     def ids(self) -> dict[str, str]:
         """The ids that were given, by name."""
@@ -70,25 +74,29 @@ class ScopeIds(Arguments):
 class Message(Arguments):
     """One message of a conversation."""
 
-    role: Text = Field(description="user, assistant or system.")
-    content: Text
+    role: Word = Field(description="user, assistant or system.")
+    content: MemoryText
 
 
 class AddMemory(ScopeIds):
     """The statement or conversation to remember."""
 
-    text: Text | None = Field(None, description="One statement to remember, in full: it is read without its context.")
-    messages: list[Message] | None = Field(None, description="A conversation to remember, instead of text.")
-    metadata: dict[str, Any] | None = Field(None, description="Facts about the memory that searches can filter by.")
-    expiration_date: Text | None = Field(None, description="The last day it is true, as YYYY-MM-DD.")
+    text: MemoryText | None = Field(
+        None, description="One statement to remember, in full: it is read without its context."
+    )
+    messages: Annotated[list[Message], Entries("messages")] | None = Field(
+        None, description="A conversation to remember, instead of text."
+    )
+    metadata: Metadata | None = Field(None, description="Facts about the memory that searches can filter by.")
+    expiration_date: Word | None = Field(None, description="The last day it is true, as YYYY-MM-DD.")
     infer: bool = Field(True, description="true stores the facts in it; false stores the words exactly as they are.")
 
 
 class SearchMemories(AtMoment, ScopeIds):
     """What to look for."""
 
-    query: Text = Field(description="What you want to know, as a question or a few words.")
-    filters: dict[str, Any] | None = Field(
+    query: Query = Field(description="What you want to know, as a question or a few words.")
+    filters: Filters | None = Field(
         None, description='Further conditions, such as {"topic": "food"} or {"created_at": {"gte": "2026-01-01"}}.'
     )
     limit: int = Field(10, ge=1, le=MAX_TOP_K, description="The most memories to return.")
@@ -98,7 +106,7 @@ class SearchMemories(AtMoment, ScopeIds):
 class GetMemories(AtMoment, ScopeIds):
     """Which memories to list."""
 
-    filters: dict[str, Any] | None = Field(None, description='Conditions, such as {"topic": "food"}.')
+    filters: Filters | None = Field(None, description='Conditions, such as {"topic": "food"}.')
     page: int = Field(1, ge=1, le=100, description="Which page, from 1.")
     page_size: int = Field(20, ge=1, le=100, description="The number of memories on a page.")
 
@@ -106,9 +114,9 @@ class GetMemories(AtMoment, ScopeIds):
 class UpdateMemory(MemoryId):
     """The memory to change, and at least one change."""
 
-    text: Text | None = Field(None, description="The whole new statement, in place of the old one.")
-    metadata: dict[str, Any] | None = Field(None, description="Keys to set; the others stay.")
-    expiration_date: Text | None = Field(None, description="The last day it is true, as YYYY-MM-DD.")
+    text: MemoryText | None = Field(None, description="The whole new statement, in place of the old one.")
+    metadata: Metadata | None = Field(None, description="Keys to set; the others stay.")
+    expiration_date: Word | None = Field(None, description="The last day it is true, as YYYY-MM-DD.")
     version: int | None = Field(
         None, description="The version that you have read; the change is refused when the memory has changed since."
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from forgetless.api.field_checks import check_unicode
+from forgetless.api.size_limits import MAX_WORD_CHARS, Entries, check_chars
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.limits import RequestLimits
 from forgetless.service.requests import IncomingMessage
 
 __all__ = ["read_messages"]
@@ -13,7 +15,7 @@ __all__ = ["read_messages"]
 _ROLES = frozenset({"user", "assistant", "system", "tool"})
 
 
-def read_messages(given: Any) -> tuple[IncomingMessage, ...]:
+def read_messages(given: Any, limits: RequestLimits) -> tuple[IncomingMessage, ...]:
     """The messages that contain text; raises InvalidRequestError, which names the message that is wrong.
 
     Parts that are not text (images, documents) are ignored.
@@ -22,14 +24,15 @@ def read_messages(given: Any) -> tuple[IncomingMessage, ...]:
         given = [given]
     if not isinstance(given, list) or not given:
         raise InvalidRequestError("messages must be a list of {role, content}, or a string.")
-    read = [_message(place, one) for place, one in enumerate(given)]
+    Entries("messages").check("messages", given, limits)
+    read = [_message(place, one, limits) for place, one in enumerate(given)]
     kept = tuple(message for message in read if message.content.strip())
     if not kept:
         raise InvalidRequestError("messages contain no text; images and documents alone cannot be stored.")
     return kept
 
 
-def _message(place: int, given: Any) -> IncomingMessage:
+def _message(place: int, given: Any, limits: RequestLimits) -> IncomingMessage:
     name = f"messages[{place}]"
     if isinstance(given, str):
         given = {"role": "user", "content": given}
@@ -42,8 +45,9 @@ def _message(place: int, given: Any) -> IncomingMessage:
     if speaker is not None and not isinstance(speaker, str):
         raise InvalidRequestError(f"{name}.name must be a string.")
     text = _text(f"{name}.content", given.get("content"))
+    check_chars(f"{name}.content", text, limits.message_chars)
     check_unicode(name, text)
-    check_unicode(f"{name}.name", speaker or "")
+    check_unicode(f"{name}.name", check_chars(f"{name}.name", speaker or "", MAX_WORD_CHARS))
     return IncomingMessage(role, text, speaker)
 
 

@@ -7,6 +7,20 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
 
 from forgetless.api.field_checks import Text
+from forgetless.api.size_limits import (
+    Chars,
+    CheckedBy,
+    Entries,
+    FilterNodes,
+    Filters,
+    Instructions,
+    JsonBytes,
+    MemoryText,
+    Metadata,
+    Note,
+    Query,
+    Word,
+)
 from forgetless.domain.limits import MAX_TOP_K
 
 __all__ = [
@@ -23,12 +37,14 @@ __all__ = [
     "UpdateBody",
 ]
 
-#: The most memories that one request may change or delete.
-MAX_BATCH = 1000
 MAX_PAGE_SIZE = 200
+#: The most fields that a request may ask for.
+MAX_FIELDS = 100
 
-Moment = int | float | Text
-Filters = dict[str, Any]
+Moment = int | float | Word
+Fields = Annotated[list[Word], Entries(MAX_FIELDS), Chars(255)]
+Categories = Annotated[list[Text], FilterNodes()]
+MemoryId = Annotated[Text, CheckedBy("check_memory_id")]
 
 
 def _no_numbers(value: Any) -> Any:
@@ -36,7 +52,7 @@ def _no_numbers(value: Any) -> Any:
 
 
 #: An id; clients in JavaScript may also send numbers.
-Id = Annotated[Text | None, BeforeValidator(_no_numbers)]
+Id = Annotated[Text | None, BeforeValidator(_no_numbers), CheckedBy("check_identifier")]
 
 
 class Ids(BaseModel):
@@ -51,17 +67,17 @@ class Ids(BaseModel):
 class AddBody(Ids):
     """The messages to store."""
 
-    messages: Any
-    metadata: dict[str, Any] | None = None
+    messages: Annotated[Any, CheckedBy("read_messages")]
+    metadata: Metadata | None = None
     infer: bool | None = None
     async_mode: bool | None = None
-    output_format: Text | None = None
-    expiration_date: Text | None = None
-    custom_instructions: Text | None = None
-    agent_custom_instructions: Text | None = None
-    custom_categories: list[dict[str, Text]] | None = None
-    includes: Text | None = None
-    excludes: Text | None = None
+    output_format: Word | None = None
+    expiration_date: Word | None = None
+    custom_instructions: Instructions | None = None
+    agent_custom_instructions: Instructions | None = None
+    custom_categories: Annotated[list[dict[str, Text]], JsonBytes()] | None = None
+    includes: Instructions | None = None
+    excludes: Instructions | None = None
     immutable: bool | None = None
     timestamp: Moment | None = None
     observation_date: Moment | None = None
@@ -71,19 +87,19 @@ class AddBody(Ids):
 class SearchBody(Ids):
     """A query, and the scope to search."""
 
-    query: Text
+    query: Query
     filters: Filters | None = None
     top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K)
     limit: int | None = Field(default=None, ge=1, le=MAX_TOP_K)
     threshold: float | None = Field(default=None, ge=0, le=1)
-    fields: list[Text] | None = None
-    categories: list[Text] | None = None
-    metadata: dict[str, Any] | None = None
+    fields: Fields | None = None
+    categories: Categories | None = None
+    metadata: Filters | None = None
     show_expired: bool | None = None
     reference_date: Moment | None = None
-    output_format: Text | None = None
-    as_of: Text | None = None
-    known_at: Text | None = None
+    output_format: Word | None = None
+    as_of: Word | None = None
+    known_at: Word | None = None
 
 
 class ListBody(Ids):
@@ -92,59 +108,59 @@ class ListBody(Ids):
     filters: Filters | None = None
     start_date: Moment | None = None
     end_date: Moment | None = None
-    categories: list[Text] | None = None
-    fields: list[Text] | None = None
-    keywords: Text | None = None
+    categories: Categories | None = None
+    fields: Fields | None = None
+    keywords: Query | None = None
     show_expired: bool | None = None
     latest_only: bool | None = None
     page: int | None = Field(default=None, ge=1)
     page_size: int | None = Field(default=None, ge=1, le=MAX_PAGE_SIZE)
     limit: int | None = Field(default=None, ge=1, le=MAX_TOP_K)
-    as_of: Text | None = None
-    known_at: Text | None = None
+    as_of: Word | None = None
+    known_at: Word | None = None
 
 
 class UpdateBody(BaseModel):
     """The changes of a memory. A missing field stays as it is; `"expiration_date": null` clears the date."""
 
-    text: Text | None = None
-    metadata: dict[str, Any] | None = None
+    text: MemoryText | None = None
+    metadata: Metadata | None = None
     timestamp: Moment | None = None
-    expiration_date: Text | None = None
+    expiration_date: Word | None = None
 
 
 class BatchUpdateItem(BaseModel):
     """One change of a batch."""
 
-    memory_id: Text
-    text: Text | None = None
-    metadata: dict[str, Any] | None = None
+    memory_id: MemoryId
+    text: MemoryText | None = None
+    metadata: Metadata | None = None
 
 
 class BatchUpdate(BaseModel):
     """Changes of several memories."""
 
-    memories: list[BatchUpdateItem]
+    memories: Annotated[list[BatchUpdateItem], CheckedBy("_check")]
 
 
 class BatchDeleteItem(BaseModel):
     """One deletion of a batch."""
 
-    memory_id: Text
+    memory_id: MemoryId
 
 
 class BatchDelete(BaseModel):
     """Memories to delete."""
 
-    memories: list[BatchDeleteItem]
+    memories: Annotated[list[BatchDeleteItem], CheckedBy("_check")]
 
 
 class ExportCreate(BaseModel):
     """The memories to export and the schema of the result; version 2 of the npm client sends `exportInstructions`."""
 
-    schema_: Any = Field(default=None, alias="schema")
+    schema_: Annotated[Any, JsonBytes()] = Field(default=None, alias="schema")
     filters: Filters | None = None
-    export_instructions: Text | None = Field(
+    export_instructions: Instructions | None = Field(
         default=None, validation_alias=AliasChoices("export_instructions", "exportInstructions")
     )
 
@@ -152,7 +168,7 @@ class ExportCreate(BaseModel):
 class ExportGet(BaseModel):
     """The export to read; version 2 of the npm client sends `memoryExportId`."""
 
-    memory_export_id: Text | None = Field(
+    memory_export_id: Word | None = Field(
         default=None, validation_alias=AliasChoices("memory_export_id", "memoryExportId")
     )
     filters: Filters | None = None
@@ -167,6 +183,6 @@ class SummaryBody(BaseModel):
 class FeedbackBody(BaseModel):
     """Feedback on a memory."""
 
-    memory_id: Text
+    memory_id: MemoryId
     feedback: Literal["POSITIVE", "NEGATIVE", "VERY_NEGATIVE"] | None = None
-    feedback_reason: Text | None = None
+    feedback_reason: Note | None = None

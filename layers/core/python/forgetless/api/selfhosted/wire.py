@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from forgetless.api.field_checks import Text
+from forgetless.api.size_limits import CheckedBy, Entries, Filters, Instructions, MemoryText, Metadata, Query, Word
 from forgetless.domain.limits import MAX_TOP_K
 
 __all__ = [
@@ -23,56 +24,58 @@ __all__ = [
 MAX_LABEL_CHARS = 200
 MAX_USERS = 100
 
+Id = Annotated[Text, CheckedBy("check_identifier")]
+
 
 class MessageIn(BaseModel):
     """One message; fields other than role and content are ignored."""
 
-    role: Text
-    content: Text
+    role: Word
+    content: MemoryText
 
 
 class MemoryCreate(BaseModel):
     """The messages to store, with at least one of user_id, agent_id and run_id."""
 
-    messages: list[MessageIn]
-    user_id: Text | None = None
-    agent_id: Text | None = None
-    run_id: Text | None = None
-    metadata: dict[str, Any] | None = None
-    expiration_date: Text | None = None
+    messages: Annotated[list[MessageIn], Entries("messages")]
+    user_id: Id | None = None
+    agent_id: Id | None = None
+    run_id: Id | None = None
+    metadata: Metadata | None = None
+    expiration_date: Word | None = None
     infer: bool = True
-    memory_type: Text | None = None
-    prompt: Text | None = None
+    memory_type: Word | None = None
+    prompt: Instructions | None = None
 
 
 class MemoryUpdate(BaseModel):
     """The changes of a memory. A missing field stays as it is; `"expiration_date": null` clears the date."""
 
-    text: Text | None = None
-    metadata: dict[str, Any] | None = None
-    expiration_date: Text | None = None
+    text: MemoryText | None = None
+    metadata: Metadata | None = None
+    expiration_date: Word | None = None
 
 
 class SearchBody(BaseModel):
     """A query and the scope to search: `filters` with user_id, agent_id or run_id at its top level."""
 
-    query: Text
-    filters: dict[str, Any] | None = None
-    user_id: Text | None = None
-    agent_id: Text | None = None
-    run_id: Text | None = None
+    query: Query
+    filters: Filters | None = None
+    user_id: Id | None = None
+    agent_id: Id | None = None
+    run_id: Id | None = None
     top_k: int | None = Field(default=None, le=MAX_TOP_K)
     threshold: float | None = None
     explain: bool = False
     show_expired: bool = False
-    as_of: Text | None = None
-    known_at: Text | None = None
+    as_of: Word | None = None
+    known_at: Word | None = None
 
 
 class InstructionsBody(BaseModel):
     """What the application uses memories for."""
 
-    use_case: Text
+    use_case: Instructions
 
 
 class KeyCreate(BaseModel):
@@ -80,4 +83,4 @@ class KeyCreate(BaseModel):
 
     label: str = Field(min_length=1, max_length=MAX_LABEL_CHARS)
     role: Literal["admin", "write", "read"] = "write"
-    user_ids: list[str] = Field(default=[], max_length=MAX_USERS)
+    user_ids: Annotated[list[str], CheckedBy("check_identifier")] = Field(default=[], max_length=MAX_USERS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from forgetless.domain.documents import Document
@@ -10,7 +10,7 @@ from forgetless.domain.erasures import Erasure, Markers
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Memory, Message
-from forgetless.ports.ledger import EventPage, Faults, Ledger, Tally
+from forgetless.ports.ledger import EventPage, Faults, Ledger, Refusal, SetAside, Tally
 from forgetless.service.access.hiding_ledger import HidingLedger
 
 __all__ = ["HidingOperatorLedger"]
@@ -61,6 +61,18 @@ class HidingOperatorLedger(HidingLedger):
         found = self.whole.unindexed(before=before, limit=limit, tenant=tenant)
         markers = {owner: self._markers(owner) for owner in {memory.scope.tenant for memory in found}}
         return [_without_row(memory, markers[memory.scope.tenant]) for memory in found]
+
+    def pending_tenants(self, *, limit: int) -> list[str]:
+        return self.whole.pending_tenants(limit=limit)
+
+    def note_refusals(self, refusals: Sequence[Refusal], *, at: str, most: int) -> int:
+        return self.whole.note_refusals(refusals, at=at, most=most)
+
+    def set_aside(self, tenant: str | None = None, *, limit: int) -> list[SetAside]:
+        return self.whole.set_aside(tenant, limit=limit)
+
+    def retry_set_aside(self, tenant: str | None = None, *, at: str) -> int:
+        return self.whole.retry_set_aside(tenant, at=at)
 
     def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
         return self.whole.mark_unindexed(tenant, at=at)

@@ -2,36 +2,82 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from forgetless.domain.limits import MOST_REFUSALS
 from forgetless.domain.memory import Memory
+from forgetless.ports.clock import Clock
 from forgetless.ports.index import Index, IndexRow
-from forgetless.ports.request_ledger import MemoryStore
+from forgetless.ports.ledger import Ledger, Refusal
+from forgetless.service.jobs.refused_rows import halved, reason_of_refusal, try_control
 from forgetless.service.writing.indexer import Indexer, by_tenant
 
-__all__ = ["Reindexer"]
+__all__ = ["Refreshed", "Reindexer"]
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """How many live memories the index now holds, how many it refused, and how many of these were set aside."""
+
+    indexed: int
+    refused: int = 0
+    set_aside: int = 0
 
 
 class Reindexer:
     """Compares rows with the index before it writes, which requests never do."""
 
-    def __init__(self, *, ledger: MemoryStore, index: Index, indexer: Indexer) -> None:
+    def __init__(self, *, ledger: Ledger, index: Index, indexer: Indexer, clock: Clock) -> None:
         self._ledger = ledger
         self._index = index
         self._indexer = indexer
+        self._clock = clock
 
     def holds_rows(self) -> bool:
         """Whether the index has any row; raises IndexUnavailableError."""
         return self._index.count() > 0
 
-    def refresh(self, memories: Sequence[Memory]) -> int:
-        """Make the index hold exactly the current versions of these memories; returns how many of them are live.
+    def refresh(self, memories: Sequence[Memory]) -> Refreshed:
+        """Make the index hold exactly the current versions of these memories.
 
-        A row that is already right stays in place, so searches find it in the meantime. A repeat is harmless. Raises
-        EmbedderError and IndexUnavailableError.
+        A row that is already right stays in place, so searches find it in the meantime. A repeat is harmless.
+
+        A memory that embedder or index refuse keeps no other from being indexed, not even one that has it as context:
+        that one is then indexed without it. The refusal is counted, and after MOST_REFUSALS the memory is set aside.
+        Raises the errors of embedder and index that do not blame a memory.
         """
+        live = sum(memory.live for memory in memories)
+        try:
+            self._refresh(memories)
+        except Exception as error:
+            if reason_of_refusal(error) is None:
+                raise
+            try_control(self._indexer, self._index)
+            refusals = [one for one in halved(memories, self._refresh) if not self._taken_without_context(one.memory)]
+            return Refreshed(live - len(refusals), len(refusals), self._noted(refusals))
+        return Refreshed(live)
+
+    def _taken_without_context(self, memory: Memory) -> bool:
+        """Whether the index takes the memory without what was said before it, which may be what was refused."""
+        if not memory.context:
+            return False
+        return not halved([memory], lambda memories: self._refresh(memories, with_context=False))
+
+    def _noted(self, refusals: Sequence[Refusal]) -> int:
+        aside = self._ledger.note_refusals(refusals, at=self._clock.now(), most=MOST_REFUSALS)
+        for refusal in refusals:
+            _logger.warning(
+                "a memory cannot be indexed", extra={"memory_id": refusal.memory.id, "reason": refusal.reason}
+            )
+        return aside
+
+    def _refresh(self, memories: Sequence[Memory], *, with_context: bool = True) -> None:
         live = [memory for memory in memories if memory.live]
-        rows = self._indexer.rows(live, self._indexer.context_words(live))
+        rows = self._indexer.rows(live, self._indexer.context_words(live) if with_context else {})
         for tenant, portion in by_tenant(memories).items():
             self._index.drop_older(tenant, portion)
         if wrong := self._without_the_unchanged(rows):
@@ -40,7 +86,6 @@ class Reindexer:
             self._index.insert(wrong)
         current, _ = self._indexer.still_current(live)
         self._ledger.mark_indexed([*current, *(memory for memory in memories if not memory.live)])
-        return len(rows)
 
     def _without_the_unchanged(self, rows: Sequence[IndexRow]) -> list[IndexRow]:
         wrong: list[IndexRow] = []

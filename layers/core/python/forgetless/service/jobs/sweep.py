@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,6 +14,7 @@ from forgetless.domain.documents import Document
 from forgetless.domain.errors import DependencyError, ProviderError
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import MOST_ATTEMPTS
+from forgetless.domain.memory import Memory
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
@@ -37,6 +40,8 @@ UNINDEXED_AFTER_S = 10.0
 PORTION = 100
 MOST_PORTIONS = 50
 PART_S = 15.0
+#: The most tenants whose pending memories a run indexes; the run begins with any of them.
+_TENANTS = 1000
 #: At most this many memories are counted to distinguish a lost index from one that was never filled.
 _COUNTED = 100_000
 #: A document that belongs to no tenant and exists while a lost index is being marked, so that a run that dies in the
@@ -52,6 +57,7 @@ class SweepReport:
     bulk_requeued: int
     given_up: int
     indexed: int
+    set_aside: int
     expired_messages: int
     expired_jobs: int
 
@@ -83,10 +89,11 @@ class SweepService:
         self._retention = retention
         self._rebuilds = rebuilds
         self._given_up = 0
+        self._set_aside = 0
 
     def sweep(self) -> SweepReport:
         """Do one bounded run. If a part fails, the error is logged and the other parts still run."""
-        self._given_up = 0
+        self._given_up = self._set_aside = 0
         self._attempt("scrub", self._retention.scrub)
         self._attempt("tidy", self._ledger.tidy)
         self._attempt("erasures", self._erasures.look_after)
@@ -96,6 +103,7 @@ class SweepService:
             bulk_requeued=self._attempt("bulk jobs", self._requeue_bulk),
             given_up=self._given_up,
             indexed=self._attempt("index", self._index),
+            set_aside=self._set_aside,
             expired_messages=self._attempt("expire messages", self._retention.expire_messages),
             expired_jobs=self._attempt("expire jobs", self._retention.expire_jobs),
         )
@@ -106,11 +114,25 @@ class SweepService:
         return self.index_pending(tenant)
 
     def index_pending(self, tenant: str | None = None) -> int:
-        """Index until nothing is pending; raises the first error. Returns how many memories were indexed."""
+        """Index until nothing is pending; raises the first error that blames no memory.
+
+        Returns how many memories were indexed. Memories that are refused again and again are set aside.
+        """
         count = 0
-        while portion := self._ledger.unindexed(before=self._clock.now(), limit=PORTION, tenant=tenant):
-            count += self._reindexer.refresh(portion)
+        while tenants := [tenant] if tenant is not None else self._ledger.pending_tenants(limit=_TENANTS):
+            done = [self._index_tenant(one) for one in tenants]
+            count += sum(indexed for _, indexed in done)
+            if not any(portions for portions, _ in done):
+                return count
         return count
+
+    def _index_tenant(self, tenant: str) -> tuple[int, int]:
+        """Index until nothing of the tenant is pending; returns the numbers of portions and of memories."""
+        portions = count = 0
+        while memories := self._ledger.unindexed(before=self._clock.now(), limit=PORTION, tenant=tenant):
+            portions += 1
+            count += self._refreshed(memories)
+        return portions, count
 
     def _attempt(self, name: str, part: Callable[[], int]) -> int:
         try:
@@ -173,13 +195,28 @@ class SweepService:
             return False
         tally = self._ledger.tally(limit=_COUNTED)
         # The first memory may have been indexed between the two reads.
-        return tally.live > tally.pending and not self._reindexer.holds_rows()
+        return tally.live > tally.pending + tally.set_aside and not self._reindexer.holds_rows()
 
     def _index(self) -> int:
-        return self._in_portions(
-            lambda now: self._ledger.unindexed(before=later(now, -UNINDEXED_AFTER_S), limit=PORTION),
-            self._reindexer.refresh,
-        )
+        """Index a portion of each tenant in turn, so that one with much to index does not hold up the others."""
+        waiting = deque(self._ledger.pending_tenants(limit=_TENANTS))
+        waiting.rotate(random.randrange(len(waiting) or 1))
+        before, give_up = later(self._clock.now(), -UNINDEXED_AFTER_S), self._clock.monotonic() + PART_S
+        count = portions = 0
+        while waiting and portions < MOST_PORTIONS and self._clock.monotonic() < give_up:
+            tenant = waiting.popleft()
+            memories = self._ledger.unindexed(before=before, limit=PORTION, tenant=tenant)
+            if memories:
+                portions += 1
+                count += self._refreshed(memories)
+            if len(memories) == PORTION:
+                waiting.append(tenant)
+        return count
+
+    def _refreshed(self, memories: list[Memory]) -> int:
+        done = self._reindexer.refresh(memories)
+        self._set_aside += done.set_aside
+        return done.indexed
 
     def _in_portions(self, read: Callable[[str], list[T]], work: Callable[[list[T]], int]) -> int:
         begin, give_up = self._clock.now(), self._clock.monotonic() + PART_S

@@ -6,6 +6,7 @@ and otherwise embeds the text again. BM25 uses the statistics of the memories th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from operator import mul
@@ -101,7 +102,7 @@ class AsOfService:
         return self._ranked(request, query, memories)
 
     def _ranked(self, request: SearchRequest, query: str, memories: Sequence[Memory]) -> list[ScoredMemory]:
-        words = " ".join(query_words(query))
+        words = Counter(query_words(query))
         documents = self._indexer.words(memories)
         bm25 = Bm25(documents.values())
         by_words = {memory.id: bm25.score(words, documents[memory.id]) for memory in memories}

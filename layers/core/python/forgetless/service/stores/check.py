@@ -114,10 +114,11 @@ class StoreCheck:
             rows = self._index.count(tenant)
             after = self._ledger.tally(tenant, limit=MOST_COUNTED)
             pending = max(before.pending, after.pending)
-            least = min(before.live, after.live) - pending
+            aside = max(before.set_aside, after.set_aside)
+            least = min(before.live, after.live) - pending - aside
             most = max(before.live, after.live) + pending
             exact = before.exact and after.exact
-            counted = TenantReport(tenant, after.live, after.pending, rows, exact)
+            counted = TenantReport(tenant, after.live, after.pending, rows, exact, set_aside=after.set_aside)
             lacking = rows < least and (exact or rows == 0)
             surplus = exact and rows > most + max(_SOME_DOUBLES, most // 10)
             if not lacking and not surplus:

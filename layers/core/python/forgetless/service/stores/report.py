@@ -48,6 +48,8 @@ class TenantReport:
     missing: int = 0
     sampled_rows: int = 0
     stray: int = 0
+    #: Memories that embedder or index refuse, so that they are not indexed.
+    set_aside: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ class Samples:
     """Each answer is the number of samples and the keys (memory id, version) of those that are certainly wrong.
 
     A memory that is written meanwhile is pending in the ledger from its append until its row is in the index and older
-    rows are removed. So if a memory is not pending and has not changed, the index must hold it as the ledger does.
+    rows are removed. So if a memory is not pending and has not changed, the index must hold it as the ledger does,
+    unless it is set aside because embedder or index refuse it.
     """
 
     def __init__(self, *, ledger: Ledger, index: Index, clock: Clock) -> None:
@@ -67,9 +68,12 @@ class Samples:
         return {_key(memory) for memory in found.values() if memory.live} & set(keys)
 
     def _pending(self, tenant: str) -> set[str] | None:
-        """The ids of pending memories; None when there are too many to read."""
+        """The ids of pending and of set-aside memories; None when there are too many to read."""
         waiting = self._ledger.unindexed(before=self._clock.now(), limit=_MOST_PENDING, tenant=tenant)
-        return None if len(waiting) >= _MOST_PENDING else {memory.id for memory in waiting}
+        aside = self._ledger.set_aside(tenant, limit=_MOST_PENDING)
+        if max(len(waiting), len(aside)) >= _MOST_PENDING:
+            return None
+        return {memory.id for memory in waiting} | {one.memory_id for one in aside}
 
 
 def _key(memory: Memory) -> Key:

@@ -8,6 +8,7 @@ from forgetless.service.stores.report import StoreReport, TenantReport, Verdict
 
 __all__ = ["lines_of"]
 
+_LIST = "make set-aside (without make: forgetless set-aside)"
 _HEAD = ("tenant", "memories", "indexed", "pending", "missing", "stray")
 
 
@@ -21,6 +22,8 @@ def lines_of(report: StoreReport, *, whole: bool = True) -> Iterator[str]:
     if report.tenants or report.total:
         yield from _table(report)
         yield _sampled(report)
+    if report.total and report.total.set_aside:
+        yield f"set aside   {report.total.set_aside:,} memories, which embedder or index refuse; to see which: {_LIST}"
     for finding in report.findings:
         yield f"- {finding.text}"
         yield f"  remedy: {finding.remedy}"

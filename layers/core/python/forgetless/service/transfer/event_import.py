@@ -8,7 +8,9 @@ from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import is_header, read_record
+from forgetless.domain.imported_memory import check_imported
 from forgetless.domain.jobs import Job
+from forgetless.domain.limits import RequestLimits
 from forgetless.domain.memory import Event, Message
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import RequestLedger
@@ -46,9 +48,10 @@ class ImportReport:
 class EventImport:
     """Reads the lines of `EventExport` and the records of mem0."""
 
-    def __init__(self, *, ledger: RequestLedger, clock: Clock) -> None:
+    def __init__(self, *, ledger: RequestLedger, clock: Clock, limits: RequestLimits | None = None) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._limits = limits or RequestLimits()
 
     def take(self, tenant: str, records: Iterable[Numbered], report: ImportReport | None = None) -> ImportReport:
         """Store all records; the report names those that cannot be stored, and the others are stored nevertheless.
@@ -81,7 +84,10 @@ class EventImport:
             try:
                 if not isinstance(record, Mapping):
                     raise InvalidRequestError("expected a JSON object")
-                yield read_record(tenant, record) if ours else foreign_event(tenant, record, now=self._clock.now())
+                read = read_record(tenant, record) if ours else self._foreign(tenant, record)
+                if isinstance(read, Event):
+                    check_imported(read.memory)
+                yield read
             except InvalidRequestError as error:
                 report.refuse(f"line {line}: {error.message}")
 
@@ -90,6 +96,9 @@ class EventImport:
         number = self._ledger.erasure_state(job.tenant).last
         said = [replace(message, erasures_before=number) for message in messages]
         self._ledger.put_job(replace(job, erasures_before=number), said)
+
+    def _foreign(self, tenant: str, record: Mapping[str, Any]) -> Event:
+        return foreign_event(tenant, record, now=self._clock.now(), most_chars=self._limits.message_chars)
 
     def _append(self, histories: list[list[Event]], report: ImportReport) -> None:
         """Append the events that are missing. A history that contradicts the one in the ledger is refused."""

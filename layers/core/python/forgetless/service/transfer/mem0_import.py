@@ -30,17 +30,20 @@ _MAX_METADATA_CHARS = 64 * 1024
 _IMPORTS = uuid.uuid5(uuid.NAMESPACE_URL, "https://mem0.ai/#import")
 
 
-def foreign_event(tenant: str, record: Mapping[str, Any], *, now: str) -> Event:
+def foreign_event(tenant: str, record: Mapping[str, Any], *, now: str, most_chars: int) -> Event:
     """The ADD event of one memory; raises InvalidRequestError, which names the field that is missing or invalid.
 
     `record` is an item of a list ({"id", "memory", …}) or a point ({"id", "payload": {"data", …}}). Id, metadata, scope
-    and text (and so its hash) stay as they are. Times are converted to UTC; `now` is used if there is none.
+    and text (and so its hash) stay as they are. Times are converted to UTC; `now` is used if there is none. A text of
+    more than `most_chars`, which no request could store, is refused.
     """
     payload = record.get("payload")
     fields = {**payload, "id": record.get("id")} if isinstance(payload, Mapping) else dict(record)
     text = fields.get("memory", fields.get("data"))
     if not isinstance(text, str):
         raise InvalidRequestError("the text is missing: expected memory, or payload.data")
+    if len(text) > most_chars:
+        raise InvalidRequestError(f"the text has {len(text)} characters; at most {most_chars} are allowed")
     scope = Scope(tenant, **{name: _identifier(name, fields[name]) for name in SCOPE_IDS if fields.get(name)})
     if not scope.ids():
         raise InvalidRequestError(f"the scope is missing: expected at least one of {', '.join(SCOPE_IDS)}")

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
-from forgetless.domain.errors import DeadlineError, LeaseLostError, QueueError
+from forgetless.domain.errors import DeadlineError, LeaseLostError, OutOfTimeError, QueueError
 from forgetless.domain.jobs import Job, JobState, job_id_for
 from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
@@ -22,6 +22,9 @@ from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, finis
 
 __all__ = ["AddService"]
 
+#: Seconds that a verbatim add gives the embedder before it stores its messages. A call that has begun may last 10 s
+#: longer, and then the messages must still be stored within REQUEST_S.
+EMBEDDING_S = 12.0
 #: The pause between two reads of a job that a caller waits for.
 _POLL_S = 0.1
 #: At most this many facts of an add are looked for after its job has been removed. A first one is always at place 0,
@@ -57,9 +60,10 @@ class AddService:
     def add(self, request: AddRequest) -> AddOutcome:
         """Store the messages of the request as memories, verbatim or by extraction.
 
-        Raises the errors of the embedder (in a verbatim add, nothing is stored then) and of the LLM (the job is FAILED
-        and records the reason), DeadlineError (the job continues in the queue), LeaseLostError (another worker has the
-        job), ErasedError (the scope was erased meanwhile, so nothing was stored) and LedgerError.
+        Raises the errors of the embedder (in a verbatim add, nothing is stored then), OutOfTimeError (nothing is stored
+        either), the errors of the LLM (the job is FAILED and records the reason), DeadlineError (the job continues in
+        the queue), LeaseLostError (another worker has the job), ErasedError (the scope was erased
+        meanwhile, so nothing is stored) and LedgerError.
         """
         job, messages = self._accept(request)
         if not messages:
@@ -174,6 +178,12 @@ class AddService:
             return
 
     def _verbatim(self, job: Job, messages: list[Message], *, extraction: str) -> AddOutcome:
+        """Store the messages in one transaction.
+
+        If the embedder is slow, they are stored before all of them are embedded, and sweep indexes the others: the
+        answer comes in time, and nothing is lost or stored twice, whether or not the client repeats the add.
+        """
+        began = self._clock.monotonic()
         said = [message for message in messages if message.role != "system"]
         before = self._ledger.recent_messages(
             job.scope,
@@ -181,17 +191,21 @@ class AddService:
             before=messages[0].created_at,
             limit=CONTEXT_MESSAGES,
         )
+        talk = [*before, *said]
         memories = [
-            _as_memory(job, message, [*before, *said[:place]][-CONTEXT_MESSAGES:]) for place, message in enumerate(said)
+            _as_memory(job, message, talk[max(0, place - CONTEXT_MESSAGES) : place])
+            for place, message in enumerate(said, len(before))
         ]
-        words = {message.ref: message.content for message in [*before, *said]}
-        rows = self._indexer.rows(memories, words)
+        words = {message.ref: message.content for message in talk}
+        rows = self._indexer.rows(memories, words, in_time=lambda: self._clock.monotonic() < began + EMBEDDING_S)
+        if self._clock.monotonic() >= began + REQUEST_S:
+            raise OutOfTimeError("the ledger or the embedder was too slow; nothing was stored: send the add again")
         done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in memories])
         events = [Event(EventKind.ADD, memory) for memory in memories]
         self._outbox.record(events)
         self._ledger.append(events, completing=done, messages=messages)
         self._indexer.forget_erased(memories, words, at=done.updated_at)
-        indexed = self._indexer.write(rows)
+        indexed = self._indexer.write(rows) and len(rows) == len(memories)
         return AddOutcome(done, added(memories), indexed=indexed, extraction=extraction)
 
     def _repeated(self, job: Job, extraction: str) -> AddOutcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from forgetless.domain.errors import IndexUnavailableError
 from forgetless.domain.memory import Memory, Message, MessageRef
@@ -18,6 +18,9 @@ __all__ = ["Indexer", "by_tenant"]
 
 _logger = logging.getLogger(__name__)
 
+#: How many texts are embedded before it is asked whether there is still time: as many as one call over HTTP has.
+EMBEDDED_AT_ONCE = 128
+
 
 class Indexer:
     """Writes rows to the index and marks them as indexed in the ledger, which knows what is still missing."""
@@ -27,10 +30,17 @@ class Indexer:
         self._index = index
         self._embedder = embedder
 
-    def rows(self, memories: Sequence[Memory], words: Mapping[MessageRef, str]) -> list[IndexRow]:
-        """The rows of memories, embedded in one call; `words` are the contents of their context messages.
+    def rows(
+        self,
+        memories: Sequence[Memory],
+        words: Mapping[MessageRef, str],
+        *,
+        in_time: Callable[[], bool] = lambda: True,
+    ) -> list[IndexRow]:
+        """The rows of memories; `words` are the contents of their context messages.
 
-        Raises EmbedderError.
+        The texts are embedded EMBEDDED_AT_ONCE at a time, as long as there is time (`in_time`). The memories for whose
+        texts there was none are left out. Raises EmbedderError.
         """
         contexts = [[words[ref] for ref in memory.context if ref in words] for memory in memories]
         portions = [embedding_texts(memory.text, context) for memory, context in zip(memories, contexts, strict=True)]
@@ -38,11 +48,16 @@ class Indexer:
         texts = list(dict.fromkeys(text for portion in portions for text in portion))
         tenants = {memory.scope.tenant for memory in memories}
         whose = tenants.pop() if len(tenants) == 1 else ""
-        passages = self._embedder.embed(texts, EmbeddingTask.PASSAGE, tenant=whose) if texts else ()
-        vectors = dict(zip(texts, passages, strict=True))
+        vectors: dict[str, Sequence[float]] = {}
+        for start in range(0, len(texts), EMBEDDED_AT_ONCE):
+            if not in_time():
+                break
+            some = texts[start : start + EMBEDDED_AT_ONCE]
+            vectors |= zip(some, self._embedder.embed(some, EmbeddingTask.PASSAGE, tenant=whose), strict=True)
         return [
             IndexRow(memory, combine([vectors[text] for text in portion]), _words(memory, context))
             for memory, context, portion in zip(memories, contexts, portions, strict=True)
+            if all(text in vectors for text in portion)
         ]
 
     def write(self, rows: Sequence[IndexRow], *, outdated: Sequence[Memory] = ()) -> bool:

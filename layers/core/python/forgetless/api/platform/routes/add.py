@@ -71,7 +71,7 @@ def _request(caller: Caller, body: AddBody) -> AddRequest:
     categories = merged_categories(body.custom_categories or ())
     if len(categories) > MAX_CATEGORIES:
         raise InvalidRequestError(f"custom_categories: at most {MAX_CATEGORIES} categories are allowed.")
-    messages = read_messages(body.messages)
+    messages = read_messages(body.messages, caller.limits)
     scope = Scope(caller.tenant, **ids)
     return replace(
         add_request(Dialect.PLATFORM, body, scope, messages, infer=body.infer is not False),

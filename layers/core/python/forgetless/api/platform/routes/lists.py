@@ -17,6 +17,7 @@ from forgetless.api.platform.scope_filter import also, scope_of
 from forgetless.api.platform.serialize import memory_item
 from forgetless.api.platform.wire import MAX_PAGE_SIZE, ListBody
 from forgetless.api.routing import Route
+from forgetless.api.size_limits import check_filter_size
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import And
 from forgetless.domain.keys import Role
@@ -101,6 +102,7 @@ def list_v1(
 
 
 def _page(caller: Caller, body: ListBody, *, top_level: bool, metadata: dict[str, Any] | None = None) -> Page:
+    check_filter_size({"filters": body.filters, "metadata": metadata, "categories": body.categories}, caller.limits)
     whose = scope_of(caller, body.filters, body, top_level=top_level)
     beside = also(
         categories=body.categories,

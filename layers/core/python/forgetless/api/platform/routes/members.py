@@ -8,10 +8,10 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.field_checks import Text
 from forgetless.api.json_response import json_response
 from forgetless.api.platform.routes.projects import check_place
 from forgetless.api.routing import Route
+from forgetless.api.size_limits import Word
 from forgetless.domain.keys import Role
 
 __all__ = ["ROUTES"]
@@ -20,7 +20,7 @@ __all__ = ["ROUTES"]
 class MemberBody(BaseModel):
     """The e-mail address and the role of a member."""
 
-    email: Text
+    email: Word
     role: Literal["READER", "OWNER"] = "READER"
 
 

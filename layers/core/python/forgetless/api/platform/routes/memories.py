@@ -25,6 +25,7 @@ from forgetless.api.platform.scope_filter import given_ids
 from forgetless.api.platform.serialize import erased_item, history_item, memory_item
 from forgetless.api.platform.wire import Ids, UpdateBody
 from forgetless.api.routing import Route
+from forgetless.api.size_limits import check_filter_size
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
 from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter
@@ -103,6 +104,7 @@ def delete_memories(
     conditions = read_object("filters", filters) or {}
     if given := read_object("metadata", metadata):
         conditions = {"AND": [conditions, {"metadata": given}]}
+    check_filter_size({"filters": conditions}, caller.limits)
     check_json("filters", conditions)
     where = parse_platform_filter(conditions)
     if not ids and not list(named_entities(where)):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
 from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
+from forgetless.api.size_limits import MAX_WORD_CHARS, JsonBytes
 from forgetless.domain.errors import NotFoundError
 
 __all__ = ["ROUTES"]
@@ -23,7 +25,18 @@ def get_profile(caller: CurrentCaller, entity_id: str) -> Response:
     return json_response({**profile, "updated_at": None, "generation_count": 0})
 
 
-def start_job(caller: CurrentCaller, body: dict[str, Any]) -> Response:
+class ProfileJob(BaseModel):
+    """The job to start; what it would need further is ignored."""
+
+    operation: Annotated[Any, JsonBytes(MAX_WORD_CHARS)] = None
+    entity_type: Annotated[Any, JsonBytes(MAX_WORD_CHARS)] = None
+
+
+class ProfileSettings(BaseModel):
+    """The settings to store, all of which are ignored."""
+
+
+def start_job(caller: CurrentCaller, body: ProfileJob) -> Response:
     """Answer that no job was started."""
     del caller
     return json_response(
@@ -31,8 +44,8 @@ def start_job(caller: CurrentCaller, body: dict[str, Any]) -> Response:
             "job_id": None,
             "status": _STATUS,
             "status_url": None,
-            "operation": body.get("operation"),
-            "entity_type": body.get("entity_type"),
+            "operation": body.operation,
+            "entity_type": body.entity_type,
             "entity_count_reserved": 0,
             "entity_ids": [],
             "sampled": 0,
@@ -54,7 +67,7 @@ def get_settings(caller: CurrentCaller) -> Response:
     return json_response({"enabled": False, "status": _STATUS, "entities": {}})
 
 
-def refuse_settings(caller: CurrentCaller, body: dict[str, Any]) -> Response:
+def refuse_settings(caller: CurrentCaller, body: ProfileSettings) -> Response:
     """Store nothing, and answer that profiles are not enabled."""
     del body
     return get_settings(caller)

@@ -13,6 +13,7 @@ from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.field_checks import Text
 from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
+from forgetless.api.size_limits import Instructions, JsonBytes, Note, Word
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.keys import Role
 from forgetless.service.projects.settings import Project, organization_id, project_id
@@ -50,27 +51,27 @@ _DEFAULTS: dict[str, Any] = {
 class ProjectCreate(BaseModel):
     """The further project to create."""
 
-    name: Text
-    description: Text | None = None
+    name: Word
+    description: Note | None = None
 
 
 class ProjectUpdate(BaseModel):
     """The changes of a project. A missing setting stays as it is; null clears it."""
 
-    name: Text | None = None
-    description: Text | None = None
-    custom_instructions: Text | None = None
-    agent_custom_instructions: Text | None = None
-    custom_categories: list[dict[str, Text]] | None = None
-    inclusion_prompt: Text | None = None
-    exclusion_prompt: Text | None = None
+    name: Word | None = None
+    description: Note | None = None
+    custom_instructions: Instructions | None = None
+    agent_custom_instructions: Instructions | None = None
+    custom_categories: Annotated[list[dict[str, Text]], JsonBytes()] | None = None
+    inclusion_prompt: Instructions | None = None
+    exclusion_prompt: Instructions | None = None
     multilingual: bool | None = None
-    memory_depth: Text | None = None
-    decay: Any = None
+    memory_depth: Note | None = None
+    decay: Annotated[Any, JsonBytes()] = None
     enable_graph: bool | None = None
-    version: Text | None = None
-    usecase_setting: Any = None
-    retrieval_criteria: Any = None
+    version: Word | None = None
+    usecase_setting: Annotated[Any, JsonBytes()] = None
+    retrieval_criteria: Annotated[Any, JsonBytes()] = None
 
 
 def get_project(

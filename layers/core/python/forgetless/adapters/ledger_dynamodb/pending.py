@@ -1,0 +1,152 @@
+"""The store of what the index lacks: pending memories by tenant and time, refusals, and memories that are set aside."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from forgetless.adapters.ledger_codec import from_blob, load_memory
+from forgetless.adapters.ledger_dynamodb import append, item_keys, list_entries
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.item_keys import Key
+from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.domain.memory import Memory
+from forgetless.ports.ledger import Refusal, SetAside
+
+__all__ = ["PendingStore"]
+
+#: How many heads are changed in one transaction.
+_PORTION = 100
+#: How many entries of a queue are read at once.
+_PAGE = 200
+#: The character after the `#` that ends a tenant in a sort key: whatever follows belongs to later tenants.
+_NEXT_TENANT = "$"
+
+
+class PendingStore(Store):
+    """The part of `forgetless.ports.ledger.Maintenance` about what the index lacks or refuses."""
+
+    def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
+        tenants = self._tenant_parts() if tenant is None else iter([item_keys.part(tenant)])
+        entries = (self._pending_entries(part, before, limit) for part in tenants)
+        oldest = heapq.merge(*entries, key=lambda entry: str(entry["gsi1sk"]).partition("#")[2])
+        found: list[Memory] = []
+        for portion in portions(oldest, max(limit, 1)):
+            found += self._still_pending(portion)
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    def pending_tenants(self, *, limit: int) -> list[str]:
+        found: list[str] = []
+        for part in self._tenant_parts():
+            # A digest stands for some names, so the name is read from a memory.
+            heads = map(key_of, self._pending_entries(part, list_entries.HIGHEST, 1))
+            read = (self._table.one(key) for key in heads)
+            item = next((item for item in read if item is not None and "pending" in item), None)
+            if item is not None:
+                found.append(from_blob(item["tenant"]))
+            if len(found) >= limit:
+                break
+        return found
+
+    def note_refusals(self, refusals: Sequence[Refusal], *, at: str, most: int) -> int:
+        return sum(
+            self._units.run(partial(_note, refusals=portion, at=at, most=most))
+            for portion in portions(refusals, _PORTION)
+        )
+
+    def set_aside(self, tenant: str | None = None, *, limit: int) -> list[SetAside]:
+        found: list[SetAside] = []
+        for portion in portions(self._aside(tenant), max(limit, 1)):
+            items = self._table.read(portion)
+            heads = [items[key] for key in portion if key in items and "aside_since" in items[key]]
+            for item, body in self._table.bodies(heads):
+                owner = from_blob(item["tenant"])
+                memory = load_memory(owner, body)
+                found.append(SetAside(owner, memory.id, memory.version, item["aside_since"], item["aside_reason"]))
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    def retry_set_aside(self, tenant: str | None = None, *, at: str) -> int:
+        keys = list(self._aside(tenant))
+        return sum(self._units.run(partial(_retry, heads=portion, at=at)) for portion in portions(keys, _PORTION))
+
+    def _aside(self, tenant: str | None) -> Iterator[Key]:
+        limits = _everything() if tenant is None else _of_tenant(item_keys.part(tenant), list_entries.HIGHEST)
+        for queue in item_keys.ASIDE_QUEUES:
+            yield from self._table.queue(queue, limits, page=_PAGE)
+
+    def _pending_entries(self, part: str, before: str, page: int) -> Iterator[Item]:
+        """The entries of a tenant in all queues, the oldest first."""
+        limits = _of_tenant(part, before)
+        streams = [self._table.queue_entries(queue, limits, page=page) for queue in item_keys.PENDING_QUEUES]
+        return heapq.merge(*streams, key=lambda entry: str(entry["gsi1sk"]))
+
+    def _still_pending(self, entries: Sequence[Item]) -> Iterator[Memory]:
+        """The memories of those entries that are up to date: the index may lag behind the table."""
+        heads = {key_of(entry): entry["gsi1sk"] for entry in entries}
+        items = self._table.read(heads)
+        current = [items[key] for key, order in heads.items() if key in items and items[key].get("gsi1sk") == order]
+        for item, body in self._table.bodies(current):
+            if "pending" in item:
+                yield load_memory(from_blob(item["tenant"]), body)
+
+    def _tenant_parts(self) -> Iterator[str]:
+        """The tenants in the queues as parts of keys; each step jumps to the next tenant, whatever the last one has."""
+        after = list_entries.LOWEST
+        while True:
+            limits = Between(after, list_entries.HIGHEST)
+            firsts = [next(self._table.queue_entries(pk, limits, page=1), None) for pk in item_keys.PENDING_QUEUES]
+            parts = [str(entry["gsi1sk"]).partition("#")[0] for entry in firsts if entry is not None]
+            if not parts:
+                return
+            yield min(parts)
+            after = min(parts) + _NEXT_TENANT
+
+
+def _of_tenant(part: str, before: str) -> Between:
+    # A sort key continues after the time, so it is above a range that ends with the time itself.
+    return Between(f"{part}#", f"{part}#{before}")
+
+
+def _everything() -> Between:
+    return Between(list_entries.LOWEST, list_entries.HIGHEST)
+
+
+def _note(unit: Unit, refusals: Sequence[Refusal], at: str, most: int) -> int:
+    refused = {item_keys.head(one.memory.scope.tenant, one.memory.id): one for one in refusals}
+    unit.load(refused)
+    count = 0
+    for key, one in refused.items():
+        item, memory = unit.get(key), one.memory
+        if item is None or (item["version"], item["context_size"]) != (memory.version, len(memory.context)):
+            continue
+        if "pending" not in item:
+            continue
+        refusals_so_far = int(item.get("refusals", 0)) + 1
+        if refusals_so_far < most:
+            unit.put(key, {**append.mark_pending(item, memory, at), "refusals": refusals_so_far})
+            continue
+        count += 1
+        queue = {
+            "gsi1pk": item_keys.queue_of(item_keys.ASIDE_QUEUES, memory.id),
+            "gsi1sk": item_keys.queued(memory.scope.tenant, at, item_keys.part(memory.id)),
+        }
+        aside = {"refusals": refusals_so_far, "aside_since": at, "aside_reason": one.reason}
+        unit.put(key, {**append.unqueued(item), **queue, **aside})
+    return count
+
+
+def _retry(unit: Unit, heads: Sequence[Key], at: str) -> int:
+    unit.load(heads)
+    count = 0
+    for key in heads:
+        item = unit.get(key)
+        if item is not None and "aside_since" in item:
+            count += 1
+            unit.put(key, append.mark_pending(item, append.memory_of(unit, item), at))
+    return count

@@ -1,0 +1,221 @@
+"""The sizes of what a request contains: marks that the wire models carry, and the check of a request against them.
+
+Every field of a wire model that holds a text, a list or an object has a mark. A mark names a number, or a limit that
+the operator may set (a field of RequestLimits). The check runs for every endpoint and tool, before it is called. Errors
+are 400 in every dialect and name the field and the limit. docs/api.md lists the limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from forgetless.api.field_checks import MAX_METADATA_BYTES, Text
+from forgetless.api.json_response import json_bytes
+from forgetless.domain.errors import FilterError, InvalidRequestError
+from forgetless.domain.limits import RequestLimits
+
+__all__ = [
+    "ADD_BYTES",
+    "MAX_WORD_CHARS",
+    "Chars",
+    "CheckedBy",
+    "Entries",
+    "FilterNodes",
+    "Filters",
+    "Instructions",
+    "JsonBytes",
+    "MemoryText",
+    "Metadata",
+    "Note",
+    "Query",
+    "Word",
+    "check_arguments",
+    "check_chars",
+    "check_filter_size",
+    "check_sizes",
+    "marks_of",
+]
+
+#: The most characters of a short text: a name, a role, a date, a time.
+MAX_WORD_CHARS = 255
+#: The most characters of a description.
+MAX_NOTE_CHARS = 10_000
+#: The most characters of a parameter in a path or a query, and how often one parameter may be repeated.
+MAX_PARAMETER_CHARS, MAX_PARAMETERS = 20_000, 1000
+#: The most bytes of all filters of a request, as JSON.
+MAX_FILTER_BYTES = 512 * 1024
+#: The most bytes of an add's metadata, counted once for each of its messages: each memory stores it, and all of them
+#: are stored in one transaction.
+ADD_BYTES = 8 * 1024 * 1024
+
+
+class Mark(Protocol):
+    """What a field of a wire model says about its size."""
+
+    def check(self, name: str, value: Any, limits: RequestLimits) -> None:
+        """Raise InvalidRequestError, which names the field and the limit, if the value is too large."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chars:
+    """The most characters of a text, or of each text of a list; `most` is a number or a field of RequestLimits."""
+
+    most: int | str
+
+    def check(self, name: str, value: Any, limits: RequestLimits) -> None:
+        most = _number(self.most, limits)
+        for place, text in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            if isinstance(text, str) and len(text) > most:
+                check_chars(name if place is None else f"{name}[{place}]", text, most)
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The most entries of a list."""
+
+    most: int | str
+
+    def check(self, name: str, value: Any, limits: RequestLimits) -> None:
+        most = _number(self.most, limits)
+        if isinstance(value, list) and len(value) > most:
+            raise InvalidRequestError(f"{name}: it has {len(value)} entries; at most {most} are allowed.")
+
+
+@dataclass(frozen=True, slots=True)
+class JsonBytes:
+    """The most bytes of a value as JSON."""
+
+    most: int = MAX_METADATA_BYTES
+
+    def check(self, name: str, value: Any, limits: RequestLimits) -> None:
+        del limits
+        size = len(value.encode("utf-8", "surrogatepass") if isinstance(value, str) else _json(name, value))
+        if size > self.most:
+            raise InvalidRequestError(f"{name}: it has {size} bytes of JSON; at most {self.most} are allowed.")
+
+
+@dataclass(frozen=True, slots=True)
+class FilterNodes:
+    """A filter: its keys and list entries count together with those of the other filters of the request."""
+
+    def check(self, name: str, value: Any, limits: RequestLimits) -> None:
+        check_filter_size({name: value}, limits)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedBy:
+    """The size is checked where the value is read, by the function of this name."""
+
+    function: str
+
+    def check(self, name: str, value: Any, limits: RequestLimits) -> None:
+        del name, value, limits
+
+
+_MARKS = (Chars, Entries, JsonBytes, FilterNodes, CheckedBy)
+
+#: A filter.
+Filters = Annotated[dict[str, Any], FilterNodes()]
+#: What a memory stores beside its text.
+Metadata = Annotated[dict[str, Any], CheckedBy("check_metadata")]
+#: A short text.
+Word = Annotated[Text, Chars(MAX_WORD_CHARS)]
+#: A description.
+Note = Annotated[Text, Chars(MAX_NOTE_CHARS)]
+#: The text of a message or a memory.
+MemoryText = Annotated[Text, Chars("message_chars")]
+#: What a search looks for.
+Query = Annotated[Text, Chars("query_chars")]
+#: Instructions for the LLM.
+Instructions = Annotated[Text, Chars("prompt_chars")]
+
+
+def check_arguments(arguments: Mapping[str, Any], limits: RequestLimits) -> None:
+    """Check the arguments of an endpoint: its body, and its parameters from path and query."""
+    for name, value in arguments.items():
+        if isinstance(value, BaseModel):
+            check_sizes(value, limits)
+        elif isinstance(value, str | list):
+            Entries(MAX_PARAMETERS).check(name, value, limits)
+            Chars(MAX_PARAMETER_CHARS).check(name, value, limits)
+
+
+def check_sizes(model: BaseModel, limits: RequestLimits, *, within: str = "") -> None:
+    """Raise InvalidRequestError if a field of the model, or of a model in it, is too large."""
+    filters: dict[str, Any] = {}
+    for field, info in type(model).model_fields.items():
+        value = getattr(model, field)
+        name = f"{within}{info.alias or field}"
+        if value is None:
+            continue
+        for mark in marks_of(info):
+            if isinstance(mark, FilterNodes):
+                filters[name] = value
+            else:
+                mark.check(name, value, limits)
+        if isinstance(value, list):
+            for place, item in enumerate(value):
+                if isinstance(item, BaseModel):
+                    check_sizes(item, limits, within=f"{name}[{place}].")
+    check_filter_size(filters, limits)
+
+
+def marks_of(info: FieldInfo) -> list[Mark]:
+    """The marks of a field, also those inside `X | None`."""
+    found: list[Any] = [*info.metadata]
+    waiting = [info.annotation]
+    while waiting:
+        kind = waiting.pop()
+        found += getattr(kind, "__metadata__", ())
+        waiting += _inner(kind)
+    return [mark for mark in found if isinstance(mark, _MARKS)]
+
+
+def check_chars(name: str, text: str, most: int) -> str:
+    """The text; raises InvalidRequestError, which names the field and the limit, if it is longer."""
+    if len(text) > most:
+        raise InvalidRequestError(f"{name}: it has {len(text)} characters; at most {most} are allowed.")
+    return text
+
+
+def check_filter_size(filters: Mapping[str, Any], limits: RequestLimits) -> None:
+    """Raise FilterError if the filters of a request, by field, are too large together.
+
+    Every key, operator, group and list entry counts, also an empty group: each is judged for each memory.
+    """
+    given = {name: value for name, value in filters.items() if value is not None}
+    names = ", ".join(given)
+    nodes, waiting = 0, list(given.values())
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list | Mapping):
+            nodes += len(value)
+            waiting += value.values() if isinstance(value, Mapping) else value
+        if nodes > limits.filter_nodes:
+            raise FilterError(
+                f"{names}: more than {limits.filter_nodes} keys, groups and list entries together; narrow the filter"
+            )
+    size = sum(len(_json(name, value)) for name, value in given.items())
+    if size > MAX_FILTER_BYTES:
+        raise FilterError(f"{names}: {size} bytes of JSON together; at most {MAX_FILTER_BYTES} are allowed")
+
+
+def _inner(kind: Any) -> Iterable[Any]:
+    # The fields of a model, and the texts in a list of models, have marks of their own.
+    return () if isinstance(kind, type) else getattr(kind, "__args__", ())
+
+
+def _number(most: int | str, limits: RequestLimits) -> int:
+    return most if isinstance(most, int) else int(getattr(limits, most))
+
+
+def _json(name: str, value: Any) -> bytes:
+    try:
+        return json_bytes(value)
+    except (ValueError, RecursionError):
+        raise InvalidRequestError(f"{name}: it nests too deeply; flatten it.") from None
