@@ -18,6 +18,7 @@ from forgetless.domain.export_lines import parse_line
 from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_ledger, build_services
 from forgetless.runtime.settings import Settings
+from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.transfer.event_export import EventExport
 from forgetless.service.transfer.event_import import EventImport, ImportReport, Numbered
 
@@ -164,7 +165,7 @@ def _many(record: Any) -> list[Any] | None:
 
 @contextmanager
 def _ledger(settings: Settings) -> Iterator[Ledger]:
-    ledger = build_ledger(settings)
+    ledger = HidingOperatorLedger(build_ledger(settings))
     try:
         yield ledger
     finally:

@@ -137,6 +137,12 @@ class Markers:
             for number, target in self._by_narrowest.get(narrowest, ())
         )
 
+    def names(self, name: str, value: str) -> bool:
+        """Whether one of them has this id."""
+        digest = _digest(self._key, name, value)
+        targets = (target for found in self._by_narrowest.values() for _, target in found)
+        return any(target.digests.get(name) == digest for target in targets)
+
     def may_touch(self, name: str, value: str) -> bool:
         """Whether one of them may cover something that has this id among others."""
         digest = _digest(self._key, name, value)

@@ -35,6 +35,8 @@ T = TypeVar("T", bound=Accepted)
 _OF_MEMORIES = frozenset({"feedback"})
 #: How many rows are read at once to get past rows that are hidden.
 _SKIPPED = 500
+#: How many entities that a marker does not name, but may touch, are looked at in one list of entities.
+_ENTITIES = 200
 #: How many messages are read instead, if some of the recent ones are hidden.
 _MESSAGES = 50
 #: The markers of at most this many tenants are kept; those that were used the longest ago go first.
@@ -134,11 +136,17 @@ class HidingLedger:
         found = self._ledger.entities(tenant)
         if markers is None:
             return found
-        return [
-            entity
-            for entity in found
-            if not markers.may_touch(f"{entity.kind}_id", entity.id) or self._has_memories(tenant, entity)
-        ]
+        shown: list[Entity] = []
+        looked_at = 0
+        for entity in found:
+            name = f"{entity.kind}_id"
+            named = markers.names(name, entity.id)
+            if named or (looked_at < _ENTITIES and markers.may_touch(name, entity.id)):
+                looked_at += not named
+                if not self.list_memories(tenant, {name: entity.id}, limit=1).items:
+                    continue
+            shown.append(entity)
+        return shown
 
     def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
         self._ledger.mark_indexed(memories, by_writer=by_writer)
@@ -278,10 +286,6 @@ class HidingLedger:
         if self._markers(tenant) is None:
             return set()
         return {id_ for id_, memory in self.read(tenant, ids).items() if memory.deleted}
-
-    def _has_memories(self, tenant: str, entity: Entity) -> bool:
-        ids = {f"{entity.kind}_id": entity.id}
-        return bool(self.list_memories(tenant, ids, limit=1).items)
 
 
 def _uncovered(things: Iterable[T], markers: Markers | None) -> list[T]:

@@ -218,15 +218,38 @@ class ChangeService:
         Returns how many memories were deleted.
         """
         count, cursor = 0, None
+        retry = ConflictRetry(self._clock)
         while True:
             page = self._ledger.list_memories(tenant, ids, limit=_PORTION, cursor=cursor, superseded=True)
-            for memory in page.items:
-                if evaluate(where, memory):
-                    self.delete(tenant, memory.id, missing_ok=True)
-                    count += 1
-            cursor = page.cursor
+            matching = [memory for memory in page.items if evaluate(where, memory)]
+            try:
+                if matching:
+                    self._eraser.erase(tenant, matching, request_name=str(uuid.uuid4()))
+            except VersionConflictError:
+                if not retry.again():
+                    raise
+                continue  # read the page again: a memory has changed, and may not match any more
+            retry = ConflictRetry(self._clock)
+            count, cursor = count + len(matching), page.cursor
             if cursor is None:
                 return count
+
+    def delete_many(self, tenant: str, memory_ids: Sequence[str]) -> None:
+        """Delete these memories, many in a transaction; those that are unknown or deleted already do not matter."""
+        for start in range(0, len(memory_ids), _PORTION):
+            portion = list(dict.fromkeys(memory_ids[start : start + _PORTION]))
+            retry = ConflictRetry(self._clock)
+            while True:
+                found = self._ledger.read(tenant, portion)
+                there = [found[id_] for id_ in portion if id_ in found and not found[id_].deleted]
+                try:
+                    if there:
+                        self._eraser.erase(tenant, there, request_name=str(uuid.uuid4()))
+                except VersionConflictError:
+                    if not retry.again():
+                        raise
+                else:
+                    break
 
     def delete_linked(self, tenant: str, memory_id: str) -> int:
         """Delete a memory and all that it superseded, directly or indirectly; returns how many besides itself.
@@ -249,8 +272,7 @@ class ChangeService:
         linked = [memory_id]
         for id_ in linked:
             linked += [one for one in older.get(id_, ()) if one not in linked]
-        for id_ in reversed(linked):
-            self.delete(tenant, id_, missing_ok=True)
+        self.delete_many(tenant, linked[::-1])
         return len(linked) - 1
 
     def _found(self, tenant: str, memory_id: str, message: str) -> Memory:
