@@ -120,6 +120,12 @@ class Markers:
     def __init__(self, key: bytes, markers: Iterable[ErasureMarker] = ()) -> None:
         self._key = key
         self.markers = tuple(markers)
+        self._named = {
+            (name, digest)
+            for marker in self.markers
+            for target in marker.targets
+            for name, digest in target.digests.items()
+        }
         self._by_narrowest: defaultdict[str, list[tuple[int, MarkedTarget]]] = defaultdict(list)
         for marker in self.markers:
             for target in marker.targets:
@@ -139,9 +145,7 @@ class Markers:
 
     def names(self, name: str, value: str) -> bool:
         """Whether one of them has this id."""
-        digest = _digest(self._key, name, value)
-        targets = (target for found in self._by_narrowest.values() for _, target in found)
-        return any(target.digests.get(name) == digest for target in targets)
+        return (name, _digest(self._key, name, value)) in self._named
 
     def may_touch(self, name: str, value: str) -> bool:
         """Whether one of them may cover something that has this id among others."""
