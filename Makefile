@@ -157,6 +157,9 @@ restore: $(STAMP) ## Put a copy in the ledger's place, the service stopped: make
 reindex: $(STAMP) ## Rebuild the index from the ledger of the running service
 	@exec $(PY) -m local.up reindex $(ARGS)
 
+tidy: $(STAMP) ## Give back the space that the ledger no longer needs, also while the service runs
+	@exec $(PY) -m local.up tidy $(ARGS)
+
 set-aside: $(STAMP) ## List the memories that cannot be indexed; ARGS=--retry lets sweep try them again
 	@exec $(PY) -m local.up set-aside $(ARGS)
 

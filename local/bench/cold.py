@@ -129,6 +129,7 @@ def _variables(ledger: str, folder: Path) -> dict[str, str]:
         "FORGETLESS_LEDGER_PATH": str(folder / "ledger.db"),
         "FORGETLESS_LEDGER_TABLE": "ledger",
         "FORGETLESS_QUEUE_URL": f"{nobody}/1/queue.fifo",
+        "FORGETLESS_BULK_QUEUE_URL": f"{nobody}/1/bulk",
         "FORGETLESS_MILVUS_URI": nobody,
         "FORGETLESS_EMBEDDER_URL": nobody,
         "AWS_REGION": "eu-central-1",

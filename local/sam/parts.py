@@ -87,6 +87,7 @@ def _variables(settings: SamSettings, environment: Mapping[str, str]) -> dict[st
         "FORGETLESS_LEDGER_TABLE": "Ledger",
         "FORGETLESS_MILVUS_URI": f"http://{up.host}:{settings.ports.milvus}",
         "FORGETLESS_QUEUE_URL": f"{queue}/123456789012/IngestQueue.fifo",
+        "FORGETLESS_BULK_QUEUE_URL": f"{queue}/123456789012/BulkQueue",
         "FORGETLESS_HEALTH_URLS": json.dumps(health),
         "AWS_ENDPOINT_URL_SQS": queue,
         "AWS_ENDPOINT_URL_DYNAMODB": settings.ledger_url,

@@ -1,4 +1,4 @@
-"""`python -m local.up up|down|status|check|reindex|set-aside|backup|restore|reset-data`: the Makefile's commands."""
+"""`python -m local.up COMMAND`: the commands behind the Makefile that start, stop and look after what runs here."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ _HELP = {
     "set-aside": "list the memories that cannot be indexed, or try them again",
     "backup": "copy the ledger; the service may run meanwhile",
     "restore": "replace the ledger by a copy, while the service is stopped",
+    "tidy": "give back the space that the ledger no longer needs; the service may run meanwhile",
     "reset-data": "delete all memories of this machine",
 }
 
@@ -65,6 +66,8 @@ def _run(options: argparse.Namespace) -> str | int:
             said = commands.backup(settings, os.environ, options.file, overwrite=options.overwrite)
         case "restore":
             said = commands.restore(settings, os.environ, options.file, replace=options.replace)
+        case "tidy":
+            said = commands.tidy(settings, os.environ, anyway=options.anyway)
         case _:
             said = commands.reset_data(settings, sure=options.yes)
     return said
@@ -100,6 +103,8 @@ def _add_own(name: str, command: argparse.ArgumentParser) -> None:
         case "backup":
             command.add_argument("file", nargs="?", default="", help="file or folder (default: backups in the state)")
             command.add_argument("--overwrite", action="store_true", help="replace an older copy of this name")
+        case "tidy":
+            command.add_argument("--anyway", action="store_true", help="also if the file is large and the service runs")
         case "restore":
             command.add_argument("file", help="a file that backup wrote")
             command.add_argument("--replace", action="store_true", help="replace a ledger that has memories")

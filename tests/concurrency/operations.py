@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
+from forgetless.domain.bulk_jobs import MOST_RANGES
 from forgetless.domain.documents import Document
 from forgetless.domain.erasures import Target
-from forgetless.domain.errors import VersionConflictError
+from forgetless.domain.errors import LedgerError, VersionConflictError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.scope import Scope
@@ -231,6 +233,11 @@ def _open_erasures(ledger: Ledger, tenant: str) -> Done:
 def _late_writes_s(ledger: Ledger, tenant: str) -> Done:
     del tenant
     assert ledger.late_writes_s() in {0.0, 900.0}
+
+
+def _compact(ledger: Ledger, tenant: str) -> Done:
+    with suppress(LedgerError):  # another one runs
+        ledger.compact(lambda _done, _all: None)
     return Counter()
 
 
@@ -398,6 +405,20 @@ def _tally(ledger: Ledger, tenant: str) -> Done:
     found = ledger.tally(tenant, limit=9)
     assert 0 <= found.pending <= FEW
     assert 0 <= found.live <= FEW
+    return Counter()
+
+
+def _list_range(ledger: Ledger, tenant: str) -> Done:
+    pages = [ledger.list_range(tenant, number, limit=9) for number in range(MOST_RANGES)]
+    found = [memory.id for page in pages for memory in page.items]
+    assert len(set(found)) == len(found)
+    assert set(found) <= set(memory_ids(tenant))
+    return Counter()
+
+
+def _list_tenants(ledger: Ledger, tenant: str) -> Done:
+    del tenant
+    assert isinstance(ledger.list_tenants(limit=FEW)[0], list)
     return Counter()
 
 

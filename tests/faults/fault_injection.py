@@ -10,7 +10,7 @@ from enum import StrEnum
 from multiprocessing.connection import Connection
 from typing import Any
 
-__all__ = ["HERE", "STEPS", "WRITE", "Fault", "Step", "Watch", "Way", "watched"]
+__all__ = ["BULK_STEPS", "HERE", "STEPS", "WRITE", "Fault", "Step", "Watch", "Way", "watched"]
 
 #: One of the writes of a call of the DynamoDB ledger.
 WRITE = "dynamodb.write"
@@ -31,9 +31,15 @@ STEPS = {
     "index.drop_older": "old rows dropped",
     "ledger.mark_indexed": "index marked",
     "ledger.release_lease": "lease released",
+    "ledger.put_document": "document written",
+    "bulk_queue.send": "next portion asked for",
     "handler": "handler returned, message not deleted",
     WRITE: "DynamoDB wrote",
 }
+
+
+#: Those that only a bulk job takes.
+BULK_STEPS = frozenset({"ledger.put_document", "bulk_queue.send"})
 
 
 class Way(StrEnum):

@@ -9,5 +9,11 @@ __all__ = ["PROCESSES"]
 PROCESSES = multiprocessing.get_context("forkserver")
 # There is one such server and one list of modules; setting another list replaces this one.
 PROCESSES.set_forkserver_preload(
-    ["tests.faults.tasks", "tests.faults.queue_process", "boto3", "aws_lambda_powertools.utilities.batch"]
+    [
+        "tests.faults.tasks",
+        "tests.faults.bulk_scenarios",
+        "tests.faults.queue_process",
+        "boto3",
+        "aws_lambda_powertools.utilities.batch",
+    ]
 )

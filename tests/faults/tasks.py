@@ -16,7 +16,7 @@ from forgetless.service.services import Services
 from tests.faults.fault_injection import Fault, Step, Watch
 from tests.faults.shared_stores import Place, compose
 
-__all__ = ["SCOPE", "perform", "perform_in_process"]
+__all__ = ["SCOPE", "handler_of", "perform", "perform_in_process"]
 
 SCOPE = Scope("default", user_id="alice")
 FUNCTIONS = Path(__file__).parents[2] / "functions"
@@ -58,10 +58,10 @@ def _do(task: str, argument: Any, services: Services) -> Any:
         scope = replace(SCOPE, user_id=user[0]) if user else SCOPE
         outcome = services.add.add(AddRequest(scope, (message,), idempotency_key=key, **_OPTIONS[task]))
         return outcome.job.id
-    return _function(task, services)(argument, None)
+    return handler_of(task, services)(argument, None)
 
 
-def _function(name: str, services: Services) -> Any:
+def handler_of(name: str, services: Services) -> Any:
     """Return the handler of functions/NAME/app.py over these services."""
     spec = importlib.util.spec_from_file_location(f"{name}_app", FUNCTIONS / name / "app.py")
     assert spec is not None

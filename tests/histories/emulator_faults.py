@@ -18,11 +18,11 @@ from local.emulator.specs import ACCOUNT_ID
 from local.up.identity import Identity, identify
 from tests.histories.faults import Fault, of_others
 
-__all__ = ["FUNCTIONS", "QueueMeddler", "function_faults", "queue_url"]
+__all__ = ["FUNCTIONS", "QueueMeddler", "function_faults", "queue_settings", "queue_url"]
 
 #: The functions of template.yaml that answer clients or write memories.
-FUNCTIONS = ("MemoriesFunction", "SearchFunction", "IngestFunction", "SweepFunction")
-_QUEUE = "IngestQueue.fifo"
+FUNCTIONS = ("MemoriesFunction", "SearchFunction", "IngestFunction", "SweepFunction", "BulkFunction")
+_QUEUE, _BULK_QUEUE = "IngestQueue.fifo", "BulkQueue"
 #: The number of messages whose copies may be sent.
 _KNOWN = 50
 
@@ -30,6 +30,12 @@ _KNOWN = 50
 def queue_url(port: int) -> str:
     """Return the URL of the ingest queue of an emulator whose SQS has this port."""
     return f"http://127.0.0.1:{port}/{ACCOUNT_ID}/{_QUEUE}"
+
+
+def queue_settings(port: int) -> dict[str, str]:
+    """Return the settings of a process beside the emulator that sends to its queues."""
+    bulk = f"http://127.0.0.1:{port}/{ACCOUNT_ID}/{_BULK_QUEUE}"
+    return {"FORGETLESS_QUEUE_URL": queue_url(port), "FORGETLESS_BULK_QUEUE_URL": bulk}
 
 
 def function_faults(below: Callable[[], Sequence[Identity]]) -> list[Fault]:

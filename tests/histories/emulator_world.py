@@ -11,7 +11,7 @@ from pathlib import Path
 from local.up.identity import Identity, descendants
 from local.up.record import read_record
 from tests.histories.disk import Disk, foreign_faults
-from tests.histories.emulator_faults import QueueMeddler, function_faults, queue_url
+from tests.histories.emulator_faults import QueueMeddler, function_faults, queue_settings
 from tests.histories.faults import Fault, background, of_others, of_process
 from tests.histories.processes import Process, answers, wait_until
 from tests.histories.world import OURS, Checkout, World, free_port
@@ -86,7 +86,7 @@ class EmulatorWorld(World):
         }
         if handed.exists():
             given |= json.loads(handed.read_text(encoding="utf-8"))["Parameters"]
-            given["FORGETLESS_QUEUE_URL"] = queue_url(self._queue_port)
+            given |= queue_settings(self._queue_port)
         return given
 
     def marker(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.histories.disk import Disk, foreign_faults
 from tests.histories.dynamo import Disorder, disturb
-from tests.histories.emulator_faults import QueueMeddler, function_faults, queue_url
+from tests.histories.emulator_faults import QueueMeddler, function_faults, queue_settings
 from tests.histories.faults import Fault, background, of_others, of_process
 from tests.histories.processes import Process, answers, wait_until
 from tests.histories.providers import DIMENSIONS
@@ -207,7 +207,7 @@ class DynamoWorld(UvicornWorld):
         return {
             "FORGETLESS_LEDGER": "dynamodb",
             "FORGETLESS_LEDGER_TABLE": _TABLE,
-            "FORGETLESS_QUEUE_URL": queue_url(self._queue_port),
+            **queue_settings(self._queue_port),
             "AWS_ENDPOINT_URL_DYNAMODB": self._dynamo_url,
         }
 

@@ -31,6 +31,7 @@ class Ids:
     run: str
     memory: str
     event: str
+    bulk: str
     key: str
     app: str
     number: str
@@ -58,7 +59,7 @@ _THEN = {"as_of": "2999-12-31", "known_at": "2999-12-31"}
 #: What the parameters of paths and queries are called, and what an attacker puts there.
 VALUES: Mapping[str, Callable[[Ids], list[str]]] = {
     "memory_id": lambda ids: [ids.memory],
-    "event_id": lambda ids: [ids.event],
+    "event_id": lambda ids: [ids.event, ids.bulk],
     "job_id": lambda ids: [ids.event],
     "org_id": lambda ids: [ids.organization],
     "project": lambda ids: [ids.project],

@@ -40,6 +40,7 @@ ADMINISTRATION = {
     "DELETE /api-keys/{key_id}",
     "GET /export",
     "GET /api/v1/webhooks/{webhook_id}/deliveries/",
+    "DELETE /v1/event/{event_id}/",
     "DELETE /v1/memories/",
     "DELETE /v1/entities/{entity_type}/{entity_id:path}/",
     "DELETE /v2/entities/{entity_type}/{entity_id:path}/",

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx2
 
+from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.keys import Role
 from tests.tenancy.route_cases import Attack, Ids
 from tests.unit.api.client import Api, make_api, put_key
@@ -135,6 +136,7 @@ def _make_victim(api: Api) -> Ids:
         **{name.removesuffix("_id"): value for name, value in names.items()},
         memory=memory,
         event=added["event_id"],
+        bulk=api.world.services.bulk.start("default", BulkKind.REINDEX, {"ids": names}).id,
         key=key,
         number=next(str(one["id"]) for one in entities if one["type"] == "user"),
         organization=place["org_id"],

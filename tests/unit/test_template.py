@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S, MOST_ATTEMPTS, REQUEST_S, TRIES_APART_S
+from forgetless.domain.bulk_jobs import MOST_RANGES
+from forgetless.domain.limits import (
+    BULK_MARGIN_S,
+    BULK_PORTION_S,
+    JOB_S,
+    LEASE_MARGIN_S,
+    MOST_ATTEMPTS,
+    REQUEST_S,
+    TRIES_APART_S,
+)
+from forgetless.service.jobs.bulk import LOST_AFTER_S
 from forgetless.service.jobs.sweep import PART_S
 from forgetless.service.webhooks.delivery import RUN_S, SEND_S
 from forgetless.service.writing.infer import LONGEST_LEASE_S
@@ -44,6 +54,11 @@ def actions(function: str, service: str) -> set[str]:
     return {action for listed in lists for action in listed if action.startswith(service)}
 
 
+def sends(function: str, queue: str) -> bool:
+    arn = {"Fn::GetAtt": [queue, "Arn"]}
+    return any(one["Action"] == ["sqs:SendMessage"] and one["Resource"] == arn for one in statements(function))
+
+
 def secrets(function: str) -> set[str]:
     return {one["Resource"]["Ref"] for one in statements(function) if one["Action"] == "secretsmanager:GetSecretValue"}
 
@@ -65,7 +80,8 @@ def test_no_function_can_scan_administer_or_reach_another_resource() -> None:
 def test_who_writes_and_who_sends() -> None:
     assert {name for name in FUNCTIONS if actions(name, "dynamodb:") & WRITES} == set(FUNCTIONS) - {"SearchFunction"}
     senders = {"MemoriesFunction", "McpFunction", "SweepFunction"}
-    assert {name for name in FUNCTIONS if "sqs:SendMessage" in actions(name, "sqs:")} == senders
+    assert {name for name in FUNCTIONS if sends(name, "IngestQueue")} == senders
+    assert {name for name in FUNCTIONS if sends(name, "BulkQueue")} == senders | {"BulkFunction"}
     assert actions("IngestFunction", "sqs:") == {"sqs:ChangeMessageVisibility"}, "the event source adds what it needs"
 
 
@@ -78,7 +94,7 @@ def test_only_what_works_off_lists_reads_the_secondary_index() -> None:
 
 def test_a_function_reads_the_secrets_that_it_uses_alone() -> None:
     every = {"MilvusTokenSecret", "EmbedderKeySecret"}
-    assert secrets("SearchFunction") == secrets("SweepFunction") == every
+    assert secrets("SearchFunction") == secrets("SweepFunction") == secrets("BulkFunction") == every
     for function in ("MemoriesFunction", "McpFunction", "IngestFunction"):
         assert secrets(function) == every | {"LlmKeySecret"}
 
@@ -112,6 +128,21 @@ def test_the_queues_settings_fit_its_function() -> None:
     assert TEMPLATE["Parameters"]["IngestConcurrency"]["MinValue"] == 2, "the event source takes no less"
 
 
+def test_bulk_jobs_may_feed_their_own_queue_which_is_fair_to_tenants() -> None:
+    bulk, queue = FUNCTIONS["BulkFunction"], of_type("AWS::SQS::Queue")["BulkQueue"]
+    assert bulk["RecursiveLoop"] == "Allow", "otherwise Lambda stops a function that feeds its own queue"
+    assert not [name for name in FUNCTIONS if name != "BulkFunction" and "RecursiveLoop" in FUNCTIONS[name]]
+    assert "FifoQueue" not in queue, "in a FIFO queue, a message group is served one by one and cannot be delayed"
+    assert queue["VisibilityTimeout"] >= 6 * bulk["Timeout"]
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["BulkDlq", "Arn"]}
+    trigger = bulk["Events"]["Portions"]["Properties"]
+    assert (trigger["BatchSize"], trigger["FunctionResponseTypes"]) == (1, ["ReportBatchItemFailures"])
+    assert trigger["ScalingConfig"]["MaximumConcurrency"] == {"Ref": "BulkConcurrency"}
+    # One tenant has a lane for its jobs and those of a reindex, and must leave a place to others.
+    assert TEMPLATE["Parameters"]["BulkConcurrency"]["Default"] > 1 + MOST_RANGES
+    assert bulk["Timeout"] == BULK_PORTION_S + BULK_MARGIN_S < LOST_AFTER_S
+
+
 def test_times_and_attempts_agree_with_the_limits_in_the_code() -> None:
     queue = of_type("AWS::SQS::Queue")["IngestQueue"]
     assert queue["RedrivePolicy"]["maxReceiveCount"] == MOST_ATTEMPTS
@@ -142,6 +173,7 @@ def test_a_change_of_the_layer_alone_publishes_a_version() -> None:
     ("metric", "of"),
     [
         ("ApproximateNumberOfMessagesVisible", "IngestDlq"),
+        ("ApproximateNumberOfMessagesVisible", "BulkDlq"),
         ("ApproximateAgeOfOldestMessage", "IngestQueue"),
         ("5xx", "HttpApi"),
         *(("Throttles", function) for function in FUNCTIONS),

@@ -51,7 +51,19 @@ def test_a_refused_memory_comes_after_the_others_and_is_set_aside_in_the_end(led
     assert (tally.live, tally.pending, tally.set_aside) == (2, 1, 1)
     assert ledger.tally(limit=99) == tally
     assert ledger.pending("acme", [bad.id, good.id]) == {bad.id, good.id}
-    assert refuse(ledger, bad, second=13) == 0, "it is no longer pending"
+    assert refuse(ledger, bad, second=13) == 0, "it is set aside already"
+
+
+def test_an_indexed_memory_that_a_rebuild_finds_refused_is_pending_again(ledger: Ledger) -> None:
+    memory, gone = a_memory("a"), a_memory("b")
+    ledger.append(add(memory, gone))
+    removed = delete(gone)
+    ledger.append([removed])
+    ledger.mark_indexed([memory, removed.memory])
+    assert refuse(ledger, memory, removed.memory) == 0
+    assert ledger.unindexed(before=at(99), limit=9) == [memory]
+    assert refuse(ledger, memory, second=11) == 1
+    assert aside_ids(ledger.set_aside(limit=9)) == [memory.id]
 
 
 def test_another_version_or_context_is_not_refused(ledger: Ledger) -> None:

@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 
+from forgetless.domain.bulk_jobs import BulkKind
 from tests.unit.api.client import STRANGER, Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.service.world import facts
@@ -86,3 +87,32 @@ def test_another_tenants_event_is_unknown(api: Api) -> None:
     added = api.post("/memories", {"messages": [], "user_id": "a", "infer": False}).json()
     answer = api.get(f"/v1/event/{added['event_id']}/", key=STRANGER)
     assert answer.status_code == 404
+
+
+def test_an_event_shows_how_far_a_bulk_job_is(api: Api) -> None:
+    bulk = api.world.services.bulk
+    job = bulk.start("default", BulkKind.ERASE, {"ids": {"user_id": "bob"}}, total=9)
+    event = api.get(f"/v1/event/{job.id}/").json()
+    assert list(event) == [
+        *("id", "event_type", "status", "payload", "metadata", "results", "created_at", "updated_at"),
+        *("started_at", "completed_at", "latency", "graph_status", "error"),
+    ]
+    assert (event["event_type"], event["status"], event["payload"]) == ("ERASE", "PENDING", {"user_id": "bob"})
+    assert event["metadata"] == {"done": 0, "total": 9, "set_aside": 0}
+    assert api.get(f"/v1/event/{job.id}/", key=STRANGER).status_code == 404
+
+
+def test_a_bulk_job_is_cancelled_by_an_administrator_unless_it_erases(api: Api) -> None:
+    bulk = api.world.services.bulk
+    job, erasure = (bulk.start("default", kind, {}) for kind in (BulkKind.REINDEX, BulkKind.ERASE))
+    for _ in range(2):
+        event = api.delete(f"/v1/event/{job.id}/").json()
+        assert (event["status"], event["error"]) == ("FAILED", "cancelled")
+    assert api.get(f"/v1/event/{job.id}/").json() == event
+    assert api.delete(f"/v1/event/{erasure.id}/").status_code == 409
+    assert api.get(f"/v1/event/{erasure.id}/").json()["status"] == "PENDING"
+    assert api.delete("/v1/event/unknown/").status_code == 404
+    added = api.post(
+        "/memories", {"messages": [{"role": "user", "content": "x"}], "user_id": "a", "infer": False}
+    ).json()
+    assert api.delete(f"/v1/event/{added['event_id']}/").status_code == 409

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Sequence
 
 from forgetless.cli_backup import add_backup_commands
+from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_keys import add_key_commands
 from forgetless.cli_set_aside import add_set_aside_command
 from forgetless.cli_stores import FAILED, OK, add_store_commands, exit_code_of
+from forgetless.cli_tidy import add_tidy_command
 from forgetless.cli_transfer import add_transfer_commands
 from forgetless.domain.errors import ForgetlessError
 from forgetless.runtime.composition import build_ledger
@@ -24,9 +26,11 @@ _EPILOG = """examples:
   python -m forgetless.cli keys revoke 5f0c…
   python -m forgetless.cli check
   python -m forgetless.cli reindex --afresh
+  python -m forgetless.cli jobs list --open
   python -m forgetless.cli set-aside --retry
   python -m forgetless.cli backup /backups/
   python -m forgetless.cli restore /backups/ledger-20261127T101500Z.db
+  python -m forgetless.cli tidy
   python -m forgetless.cli export --out backup.jsonl
   python -m forgetless.cli import backup.jsonl
 """
@@ -55,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     add_store_commands(commands)
     add_set_aside_command(commands)
     add_backup_commands(commands)
+    add_job_commands(commands)
+    add_tidy_command(commands)
     migrate = commands.add_parser("migrate", help="migrate the ledger to this program's schema")
     migrate.add_argument("--create", action="store_true", help="create the DynamoDB table, where no template does")
     migrate.set_defaults(run=_migrate)

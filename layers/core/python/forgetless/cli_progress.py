@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["Tell", "progress"]
+from forgetless.ports.ledger import Tell
 
-#: Called with the amount of work that is done and the total amount.
-Tell = Callable[[int, int | None], None]
+__all__ = ["Tell", "progress"]
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.cli_progress import progress
 from forgetless.domain.errors import IndexUnavailableError, LedgerDamagedError, LedgerError, LedgerLostError
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
@@ -39,6 +40,9 @@ OK, FAILED = 0, 1
 INDEX_STALE = 3
 #: The ledger is damaged, or is empty although it once was not: restore it.
 LEDGER_BROKEN = 4
+
+#: At most this many memories are counted for a progress bar.
+_COUNTED = 1_000_000
 
 _CODES = {Verdict.SOUND: OK, Verdict.INDEX: INDEX_STALE, Verdict.LEDGER: LEDGER_BROKEN}
 
@@ -189,19 +193,34 @@ def _rebuilt(stores: _Stores, *, afresh: bool) -> int:
     clock = SystemClock()
     with closing(build_services(stores.settings)) as services:
         if afresh or identity.rebuild is Rebuild.NEEDED:
-            # Noted first: all memories are marked in several transactions, and a command may be killed between them.
+            # Noted first: a command may be killed before every memory is marked and a run has begun.
             write_identity(stores.ledger, replace(identity, rebuild=Rebuild.NEEDED), clock=clock)
             stores.index.drop_all()
+            # So that every process knows what is missing in the index until the run has come there.
             stores.ledger.mark_unindexed(at=clock.now())
+            services.reindex_all.begin(anew=True)
             identity = replace(identity, rebuild=Rebuild.FILLING)
             write_identity(stores.ledger, identity, clock=clock)
-        filling = identity.rebuild is Rebuild.FILLING
-        count = services.sweep.index_pending() if filling else services.sweep.index_all()
+        services.reindex_all.begin()
+        total = _live(stores.ledger)
+        with progress("Indexed", "memories") as tell:
+            done = services.reindex_all.finish(lambda count: tell(count, total))
+        if done.set_aside:
+            print(
+                f"{done.set_aside} memories were set aside: they cannot be indexed; the log names them", file=sys.stderr
+            )
+        count = done.done + services.sweep.index_pending()
     _refuse_a_hole(stores)
     identity = replace(identity, rebuild=Rebuild.NONE)
     write_identity(stores.ledger, identity, clock=clock)
     _mark(stores, identity)
     return count
+
+
+def _live(ledger: Ledger) -> int | None:
+    """The number of live memories, if it is known without much reading."""
+    tally = ledger.tally(limit=_COUNTED)
+    return tally.live if tally.exact else None
 
 
 def _refuse_a_hole(stores: _Stores) -> None:

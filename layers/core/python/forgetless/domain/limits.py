@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 __all__ = [
     "ANSWER_BYTES",
+    "BULK_MARGIN_S",
+    "BULK_PORTION_S",
     "CONCURRENT_REQUESTS",
     "ERASE_IN_REQUEST_S",
     "INT64",
@@ -40,6 +42,11 @@ MOST_ATTEMPTS = 5
 #: Seconds from a failed attempt to the next one. It is the queue's visibility timeout, which AWS recommends to be at
 #: least six times the timeout of the worker's function.
 TRIES_APART_S = 540.0
+
+#: Seconds of one portion of a bulk job, and how long its lease outlasts them, for the last rows and the record.
+#: Together they are the 60 s of the worker's function, so no worker can write after its lease has ended.
+BULK_PORTION_S = 20.0
+BULK_MARGIN_S = 40.0
 
 #: How many requests a server process handles at once; others wait. Two thread pools have this size: the one that runs
 #: endpoints, and the one that runs the word search of each request.

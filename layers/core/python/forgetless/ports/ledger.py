@@ -7,7 +7,7 @@ on one machine, DynamoDB in the deployed service.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,9 +16,10 @@ from forgetless.domain.erasures import Erasure
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Event, Memory, Message
-from forgetless.ports.request_ledger import RequestLedger
+from forgetless.ports.request_ledger import MemoryPage, RequestLedger
 
 __all__ = [
+    "Compaction",
     "EventPage",
     "Faults",
     "Inspection",
@@ -29,6 +30,7 @@ __all__ = [
     "Refusal",
     "SetAside",
     "Tally",
+    "Tell",
 ]
 
 
@@ -80,11 +82,30 @@ class Faults:
     looked_at: str
 
 
+#: Called with the amount of work that is done and the total amount, if that is known.
+Tell = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """How many rows a compaction removed or changed, and the bytes of the store's file before and after (0: none)."""
+
+    rows: int
+    bytes_before: int = 0
+    bytes_after: int = 0
+
+
 class Inspection(Protocol):
     """Checks of the whole store with a bounded amount of work, for `forgetless check`."""
 
     def tenants(self, *, limit: int) -> tuple[list[str], bool]:
         """Up to `limit` tenants that have memories (deleted ones count), and whether these are all tenants."""
+
+    def list_tenants(self, *, limit: int, cursor: str | None = None) -> tuple[list[str], str | None]:
+        """Tenants that have memories, and the cursor of the next page. For an operator's command, not for a function.
+
+        A tenant may be on several pages, and a page may have fewer than `limit` or none although more follow.
+        """
 
     def tally(self, tenant: str | None = None, *, limit: int) -> Tally:
         """The number of memories of the tenant (or of all tenants); counting stops at about `limit`."""
@@ -122,6 +143,14 @@ class Maintenance(Protocol):
         Memories are ordered by (created_at, position, id), the oldest first, and the events of each by version.
         """
 
+    def list_range(self, tenant: str, number: int, *, limit: int, cursor: str | None = None) -> MemoryPage:
+        """Memories in a range of the tenant, superseded ones too, in an order that is fixed but otherwise open.
+
+        The ranges have the numbers from 0 to MOST_RANGES - 1 (`forgetless.domain.bulk_jobs`) and about the same size. A
+        memory is in one of them, and stays there. A page may have fewer memories than `limit`, even none, although more
+        follow. What is added meanwhile may be left out.
+        """
+
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
         """Memories in any state that have been pending since before the given time, the oldest first.
 
@@ -134,9 +163,10 @@ class Maintenance(Protocol):
     def note_refusals(self, refusals: Sequence[Refusal], *, at: str, most: int) -> int:
         """Count one refusal of each of these versions, and set aside those that were refused `most` times.
 
-        A memory that is refused less often stays pending, but since `at`, so that others come first. One that is not
-        pending, or has another version or context by now, stays as it is. Returns how many were set aside. Any event
-        of the memory, an erasure of its context, `mark_indexed` and `mark_unindexed` end it and forget the refusals.
+        A memory that is refused less often is pending since `at`, so that others come first, even if it was indexed
+        before. One that is set aside already, or has another version or context by now, stays as it is. Returns how
+        many were set aside. Any event of the memory, an erasure of its context, `mark_indexed` and `mark_unindexed`
+        end it and forget the refusals.
         """
 
     def set_aside(self, tenant: str | None = None, *, limit: int) -> list[SetAside]:
@@ -198,6 +228,12 @@ class Maintenance(Protocol):
 
         Erased text is gone for all readers at once, but the files may still have it until this has returned True.
         Sweep calls it every minute, and an erasure of any size before it is reported as done.
+        """
+
+    def compact(self, tell: Tell) -> Compaction:
+        """Remove what no record needs any more, and give its space back; only for administrators.
+
+        The work grows with the store. Others may read and write meanwhile; writers may have to wait for a while.
         """
 
     def migrate(self) -> int:

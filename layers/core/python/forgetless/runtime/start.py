@@ -13,7 +13,13 @@ from forgetless.runtime.settings import Settings, load_settings
 __all__ = ["REQUIRED", "check_environment", "keep_private", "reseed_after_restore", "start"]
 
 #: Settings whose defaults make sense only on one machine, so they are required with the DynamoDB ledger.
-REQUIRED = ("FORGETLESS_LEDGER_TABLE", "FORGETLESS_QUEUE_URL", "FORGETLESS_MILVUS_URI", "FORGETLESS_EMBEDDER_URL")
+REQUIRED = (
+    "FORGETLESS_LEDGER_TABLE",
+    "FORGETLESS_QUEUE_URL",
+    "FORGETLESS_BULK_QUEUE_URL",
+    "FORGETLESS_MILVUS_URI",
+    "FORGETLESS_EMBEDDER_URL",
+)
 
 
 def start() -> Settings:

@@ -26,6 +26,8 @@ from forgetless.service.jobs.bulk_worker import BulkWorker
 from forgetless.service.jobs.erase import EraseWork, Erasures
 from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.reindex import Reindexer
+from forgetless.service.jobs.reindex_all import ReindexAll
+from forgetless.service.jobs.reindex_job import ReindexWork
 from forgetless.service.jobs.retention import RetentionService
 from forgetless.service.jobs.sweep import SweepService
 from forgetless.service.request_services import RequestPorts, RequestServices
@@ -70,7 +72,9 @@ class Services(RequestServices):
         self._ledger = ledger = HidingOperatorLedger(whole)
         ports = replace(ports, ledger=ledger)
         self._outbox = WebhookOutbox(ledger=ledger, clock=clock)
-        bulk, self._erasures = _erasures(self._ports, self._outbox)
+        erase_work = _erase_work(self._ports, self._outbox)
+        starts = BulkService(ledger=whole, queue=ports.bulk_queue, clock=clock)
+        self._erasures = Erasures(ledger=whole, work=erase_work, bulk=starts, clock=clock)
         # One more thread for each request that is processed. The threads start when they are first needed.
         self._pool = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="search-words")
         super().__init__(
@@ -81,7 +85,6 @@ class Services(RequestServices):
             limits=limits,
             erasures=self._erasures,
         )
-        self.bulk = bulk
         #: By users, the least recently used first. Several threads of the process use it at once.
         self._limited: OrderedDict[tuple[str, ...], RequestServices] = OrderedDict()
         self._limiting = threading.Lock()
@@ -90,9 +93,16 @@ class Services(RequestServices):
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
         self.event_exports = EventExport(ledger=ledger)
         self.ingest = IngestService(ledger=ledger, clock=clock, inference=self._inference, queue=ports.queue)
+        reindexer = Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, clock=clock)
+        works = {
+            BulkKind.ERASE: erase_work,
+            BulkKind.REINDEX: ReindexWork(ledger=ledger, reindexer=reindexer, clock=clock),
+        }
+        self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock, works=works)
+        self.reindex_all = ReindexAll(ledger=ledger, bulk=self.bulk, clock=clock)
         self.sweep = SweepService(
             ledger=ledger,
-            reindexer=Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, clock=clock),
+            reindexer=reindexer,
             queue=ports.queue,
             bulk=self.bulk,
             erasures=self._erasures,
@@ -142,11 +152,9 @@ class Services(RequestServices):
         )
 
 
-def _erasures(ports: Ports, outbox: WebhookOutbox) -> tuple[BulkService, Erasures]:
-    """The bulk jobs, and the erasures among them, which work on the whole ledger: also on what is hidden."""
+def _erase_work(ports: Ports, outbox: WebhookOutbox) -> EraseWork:
+    """The removal of what erasures cover. It works on the whole ledger, because that is hidden from all others."""
     clock, whole = ports.clock, ports.ledger
     indexer = Indexer(ledger=whole, index=ports.index, embedder=ports.embedder)
     eraser = MemoryEraser(ledger=whole, indexer=indexer, clock=clock, outbox=outbox)
-    work = EraseWork(ledger=whole, eraser=eraser, clock=clock)
-    bulk = BulkService(ledger=whole, queue=ports.bulk_queue, clock=clock, works={BulkKind.ERASE: work})
-    return bulk, Erasures(ledger=whole, work=work, bulk=bulk, clock=clock)
+    return EraseWork(ledger=whole, eraser=eraser, clock=clock)

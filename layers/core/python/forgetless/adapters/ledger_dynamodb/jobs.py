@@ -11,11 +11,13 @@ from itertools import chain, islice
 from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, from_cursor, load_job, to_blob, to_cursor
 from forgetless.adapters.ledger_dynamodb import erasures, item_keys, list_entries, message_items
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.expiry import EXPIRES_AT
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message
+from forgetless.ports.ledger import Compaction, Tell
 
 __all__ = ["JobStore", "complete", "forget_request"]
 
@@ -68,6 +70,14 @@ class JobStore(Store):
         queues = (self._table.queue(queue, limits, page=limit) for queue in item_keys.FAILED_QUEUES)
         due = list(islice(chain.from_iterable(queues), limit))
         return sum(self._units.run(partial(_expire_failed, key=key, before=failed_before)) for key in due)
+
+    def compact(self, tell: Tell) -> Compaction:
+        """Give jobs that ended under an earlier version the time at which they expire; reads the whole table."""
+        changed = 0
+        for number, key in enumerate(self._table.scan("JOB"), 1):
+            changed += self._units.run(partial(_give_an_end, key=key))
+            tell(number, None)
+        return Compaction(changed)
 
     def _jobs(self, wanted: Sequence[Key]) -> dict[Key, Job]:
         kept = [item for item in self._table.read(wanted).values() if not self._table.expiry.is_over(item)]
@@ -136,6 +146,17 @@ def _sort_key(created_at: str, job_id: str) -> str:
 def _cursor(entry: Item) -> str:
     created_at, _, _ = str(entry["sk"]).partition("#")
     return to_cursor(created_at, from_blob(entry["job"]))
+
+
+def _give_an_end(unit: Unit, key: Key) -> bool:
+    item = unit.get(key)
+    if item is None or EXPIRES_AT in item:
+        return False
+    job = _load(item, unit.body(item))
+    if not job.finished or (job.state is JobState.FAILED and "gsi1pk" in item):
+        return False
+    _put(unit, job)
+    return EXPIRES_AT in (unit.get(key) or {}) or job.state is JobState.FAILED
 
 
 def _expire_failed(unit: Unit, key: Key, before: str) -> bool:

@@ -18,6 +18,7 @@ from forgetless.adapters.ledger_dynamodb.leases_and_keys import KeyStore, LeaseS
 from forgetless.adapters.ledger_dynamodb.memories import MemoryStore
 from forgetless.adapters.ledger_dynamodb.messages import MessageStore
 from forgetless.adapters.ledger_dynamodb.pending import PendingStore
+from forgetless.adapters.ledger_dynamodb.ranges import RangeStore
 from forgetless.adapters.ledger_dynamodb.table import Table
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
 from forgetless.ports.clock import Clock
@@ -35,6 +36,7 @@ class DynamoLedger(
     IdempotencyStore,
     ErasureStore,
     InspectionStore,
+    RangeStore,
     PendingStore,
 ):
     """The ledger in the table with this name, which any number of processes can share.

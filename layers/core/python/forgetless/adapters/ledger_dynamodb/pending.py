@@ -125,7 +125,7 @@ def _note(unit: Unit, refusals: Sequence[Refusal], at: str, most: int) -> int:
         item, memory = unit.get(key), one.memory
         if item is None or (item["version"], item["context_size"]) != (memory.version, len(memory.context)):
             continue
-        if "pending" not in item:
+        if "aside_since" in item or (item["state"] == item_keys.DELETED and "pending" not in item):
             continue
         refusals_so_far = int(item.get("refusals", 0)) + 1
         if refusals_so_far < most:

@@ -2,7 +2,8 @@
 
 secure_delete overwrites freed content with zeros, but not the copies that SQLite leaves in the unused part of a page
 when it moves rows between pages. So rows are only appended at the end and shortened in place, which moves no row. An
-erased body leaves an empty row: its pages after the first are reused, and VACUUM frees the rest.
+erased body leaves an empty row: its pages after the first are reused, and compaction.py removes the rest. The body of a
+record that changes often has room to grow, so that its changes do not leave one empty row each.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-__all__ = ["add", "blank", "shorten"]
+__all__ = ["add", "blank", "replace", "shorten"]
+
+#: The size of a body that may be replaced is a multiple of this many bytes. JSON may end in blanks.
+_ROOM = 128
 
 
 def add(db: sqlite3.Connection, body: bytes) -> int:
@@ -28,3 +32,13 @@ def shorten(db: sqlite3.Connection, text_id: int, body: bytes) -> None:
 def blank(db: sqlite3.Connection, text_ids: Iterable[int | None]) -> None:
     """Erase bodies for good; None means no body and is ignored."""
     db.executemany("UPDATE texts SET body = x'' WHERE text_id = ?", [(text_id,) for text_id in text_ids])
+
+
+def replace(db: sqlite3.Connection, text_id: int | None, body: bytes) -> int:
+    """Store a body of JSON, if possible in the place of an earlier one, which is erased; returns its text_id."""
+    held = db.execute("SELECT length(body) FROM texts WHERE text_id = ?", (text_id,)).fetchone()
+    if held is not None and text_id is not None and len(body) <= held[0]:
+        shorten(db, text_id, body.ljust(held[0]))
+        return text_id
+    blank(db, [text_id])
+    return add(db, body.ljust(-(-len(body) // _ROOM) * _ROOM))

@@ -62,7 +62,7 @@ class Connections:
     """The connections to one file. Nothing is opened before the first use."""
 
     def __init__(self, path: Path | str, *, busy_timeout_s: float) -> None:
-        self._path = Path(path)
+        self.path = self._path = Path(path)
         self.write_health = WriteHealth(self._path)
         self._busy_timeout_s = busy_timeout_s
         self._local = threading.local()
@@ -94,6 +94,19 @@ class Connections:
             with contextlib.suppress(LedgerError):  # the write itself has succeeded
                 self.scrub(patience_s=0.0)
         return result
+
+    def rebuild(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Run `work`, a statement that is a transaction of its own and writes the whole file."""
+
+        def attempt(left: float) -> None:
+            if not self._writing.acquire(timeout=max(0.0, left)):
+                raise LedgerError(f"the ledger {self._path.name} was locked for {self._busy_timeout_s:g} s; try again")
+            try:
+                self._use(work)
+            finally:
+                self._writing.release()
+
+        self._retry(attempt)
 
     def note_erased(self) -> None:
         """Remember that the log still has text that was erased in the file, so that it is scrubbed in time."""

@@ -70,9 +70,8 @@ def _put(db: sqlite3.Connection, document: Document) -> bool:
     version, created_at, text_id = db.execute(_HELD, key).fetchone() or (0, document.created_at, None)
     if (version, created_at) != (document.version - 1, document.created_at):
         return False
-    blobs.blank(db, [text_id])
-    added = blobs.add(db, dump(document.body))
-    db.execute(_PUT, (*key, document.created_at, document.version, document.due_at, added))
+    held = blobs.replace(db, text_id, dump(document.body))
+    db.execute(_PUT, (*key, document.created_at, document.version, document.due_at, held))
     return True
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from forgetless.adapters.ledger_sqlite import backup
+from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.ledger_sqlite import backup, compaction
 from forgetless.adapters.ledger_sqlite.connections import Connections
 from forgetless.adapters.ledger_sqlite.documents import DocumentStore
 from forgetless.adapters.ledger_sqlite.erasures import ErasureStore
@@ -16,7 +17,9 @@ from forgetless.adapters.ledger_sqlite.jobs import JobStore
 from forgetless.adapters.ledger_sqlite.leases_and_keys import KeyStore, LeaseStore
 from forgetless.adapters.ledger_sqlite.memories import MemoryStore
 from forgetless.adapters.ledger_sqlite.messages import MessageStore
+from forgetless.adapters.ledger_sqlite.ranges import RangeStore
 from forgetless.adapters.ledger_sqlite.set_aside import RefusalStore
+from forgetless.ports.ledger import Compaction, Tell
 
 __all__ = ["SqliteLedger"]
 
@@ -35,8 +38,9 @@ class SqliteLedger(
     DocumentStore,
     IdempotencyStore,
     ErasureStore,
-    ExpiryStore,
     InspectionStore,
+    RangeStore,
+    ExpiryStore,
     RefusalStore,
 ):
     """The ledger in the file at `path`, which several threads and processes can share.
@@ -57,7 +61,11 @@ class SqliteLedger(
         return 0  # an uncommitted transaction disappears with its process
 
     def scrub_erased(self) -> bool:
+        compaction.settle(self._connections, SystemClock())
         return self._connections.scrub()
+
+    def compact(self, tell: Tell) -> Compaction:
+        return compaction.compact(self._connections, SystemClock(), tell)
 
     def migrate(self) -> int:
         self.ping()  # opening the file migrates it to our schema

@@ -122,6 +122,11 @@ _ENDED_JOBS = """
 CREATE INDEX jobs_ended ON jobs (state, updated_at) WHERE state IN ('SUCCEEDED', 'FAILED')
 """
 
+#: What upkeep has begun and must finish (see compaction.py).
+_UPKEEP = """
+CREATE TABLE upkeep (name TEXT PRIMARY KEY) WITHOUT ROWID
+"""
+
 #: How often the index refused a memory since it was written, and since when and why it is set aside.
 _SET_ASIDE = """
 ALTER TABLE memories ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
@@ -146,7 +151,7 @@ CREATE INDEX erasures_open ON erasures (begun_at) WHERE targets IS NOT NULL
 """
 
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
-_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ENDED_JOBS, _SET_ASIDE, _ERASURES)
+_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ENDED_JOBS, _SET_ASIDE, _UPKEEP, _ERASURES)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 

@@ -29,7 +29,8 @@ UPDATE memories SET
     pending_since = CASE WHEN refusals + 1 < ?1 THEN ?2 END,
     aside_since = CASE WHEN refusals + 1 >= ?1 THEN ?2 END,
     aside_reason = CASE WHEN refusals + 1 >= ?1 THEN ?3 END
-WHERE tenant = ?4 AND id = ?5 AND version = ?6 AND context_size = ?7 AND pending_since IS NOT NULL
+WHERE tenant = ?4 AND id = ?5 AND version = ?6 AND context_size = ?7 AND aside_since IS NULL
+    AND (state < 2 OR pending_since IS NOT NULL)
 RETURNING refusals
 """
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from forgetless.domain.bulk_jobs import BulkJob
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.memory_fields import Dialect, labels
@@ -16,6 +17,7 @@ from forgetless.service.requests import AddedMemory, ErasedScope, HistoryItem, S
 
 __all__ = [
     "added_item",
+    "bulk_event_item",
     "entity_item",
     "entity_number",
     "erased_item",
@@ -100,7 +102,6 @@ def history_item(item: HistoryItem, said: Sequence[Message]) -> dict[str, Any]:
 
 def event_item(job: Job, texts: Mapping[str, str]) -> dict[str, Any]:
     """One job; `texts` are the texts of its memories that still exist, by id."""
-    ended = job.started_at is not None and job.completed_at is not None
     return {
         "id": job.id,
         "event_type": "ADD",
@@ -108,13 +109,21 @@ def event_item(job: Job, texts: Mapping[str, str]) -> dict[str, Any]:
         "payload": job.scope.ids(),
         "metadata": {**(job.request.get("metadata") or {}), **({"erased": True} if job.erased else {})},
         "results": [_event_result(result, texts) for result in job.results],
-        "created_at": job.created_at,
-        "updated_at": job.updated_at,
-        "started_at": job.started_at,
-        "completed_at": job.completed_at,
-        "latency": seconds_between(job.started_at, job.completed_at) * 1000 if ended else None,  # type: ignore[arg-type]
-        "graph_status": None,
-        "error": job.error,
+        **_course(job),
+    }
+
+
+def bulk_event_item(job: BulkJob) -> dict[str, Any]:
+    """One bulk job, with how far it has come in its metadata."""
+    ids = job.request.get("ids")
+    return {
+        "id": job.id,
+        "event_type": job.kind.upper(),
+        "status": job.state.value,
+        "payload": dict(ids) if isinstance(ids, Mapping) else {},
+        "metadata": {"done": job.done, "total": job.total, "set_aside": job.set_aside},
+        "results": [],
+        **_course(job),
     }
 
 
@@ -146,6 +155,20 @@ def entity_item(entity: Entity) -> dict[str, Any]:
 def _event_result(result: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
     text = texts.get(result["id"])
     return {"id": result["id"], "event": result.get("event", "ADD"), "memory": text, "data": {"memory": text}}
+
+
+def _course(job: Job | BulkJob) -> dict[str, Any]:
+    """When a job began and ended, and why it failed."""
+    ended = job.started_at is not None and job.completed_at is not None
+    return {
+        "created_at": job.created_at,
+        "updated_at": job.updated_at,
+        "started_at": job.started_at,
+        "completed_at": job.completed_at,
+        "latency": seconds_between(job.started_at, job.completed_at) * 1000 if ended else None,  # type: ignore[arg-type]
+        "graph_status": None,
+        "error": job.error,
+    }
 
 
 def _ids(memory: Memory) -> dict[str, str | None]:

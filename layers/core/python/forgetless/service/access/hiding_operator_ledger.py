@@ -10,7 +10,8 @@ from forgetless.domain.erasures import Erasure, Markers
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Memory, Message
-from forgetless.ports.ledger import EventPage, Faults, Ledger, Refusal, SetAside, Tally
+from forgetless.ports.ledger import Compaction, EventPage, Faults, Ledger, Refusal, SetAside, Tally, Tell
+from forgetless.ports.request_ledger import MemoryPage
 from forgetless.service.access.hiding_ledger import HidingLedger
 
 __all__ = ["HidingOperatorLedger"]
@@ -56,6 +57,18 @@ class HidingOperatorLedger(HidingLedger):
             return page
         kept = tuple(event for event in page.items if not markers.cover(event.memory))
         return EventPage(kept, page.cursor)
+
+    def list_tenants(self, *, limit: int, cursor: str | None = None) -> tuple[list[str], str | None]:
+        return self.whole.list_tenants(limit=limit, cursor=cursor)
+
+    def list_range(self, tenant: str, number: int, *, limit: int, cursor: str | None = None) -> MemoryPage:
+        markers = self._markers(tenant)
+        page = self.whole.list_range(tenant, number, limit=limit, cursor=cursor)
+        kept = tuple(memory for memory in page.items if markers is None or not markers.cover(memory))
+        return MemoryPage(kept, page.cursor)
+
+    def compact(self, tell: Tell) -> Compaction:
+        return self.whole.compact(tell)
 
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
         found = self.whole.unindexed(before=before, limit=limit, tenant=tenant)

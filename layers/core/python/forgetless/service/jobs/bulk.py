@@ -30,7 +30,7 @@ from forgetless.domain.errors import (
     QueueError,
 )
 from forgetless.domain.jobs import JobState
-from forgetless.domain.limits import MOST_ATTEMPTS
+from forgetless.domain.limits import BULK_MARGIN_S, MOST_ATTEMPTS
 from forgetless.domain.times import later
 from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.clock import Clock
@@ -44,8 +44,6 @@ _logger = logging.getLogger(__name__)
 #: A message that has not been worked on this long after it should have arrived is assumed to be lost. A worker that
 #: has not recorded its portion this long after its time was over is assumed to be dead.
 LOST_AFTER_S = 120.0
-#: How long a lease outlasts the time of a portion, for the last rows and the record.
-_LEASE_MARGIN_S = 30.0
 #: How long a message waits that found the lease taken. The wait grows, because thousands of jobs of a tenant may wait.
 _TURNS = Backoff(first_s=2.0, longest_s=60.0)
 #: How long a job waits after a portion failed.
@@ -145,17 +143,27 @@ class BulkService:
             if not retry.again():
                 raise ConflictError("The job is being changed all the time; try again.")
 
-    def run(self, tenant: str, job_id: str, version: int, *, seconds: float, waits: int = 0) -> None:
+    def run(
+        self,
+        tenant: str,
+        job_id: str,
+        version: int,
+        *,
+        seconds: float,
+        margin_s: float = BULK_MARGIN_S,
+        waits: int = 0,
+    ) -> None:
         """Do one portion of the job within `seconds`, as the message with this version asks, and send the next message.
 
         Returns without doing anything when the message is no longer current. When another job of the tenant is using
-        the lane, the message is sent again with a delay. Raises LedgerError when the ledger cannot be used.
+        the lane, the message is sent again with a delay. If this process dies, the lease ends `margin_s` later.
+        Raises LedgerError when the ledger cannot be used.
         """
         job = self.job(tenant, job_id)
         if job is None or job.finished or job.version != version:
             return
         now, owner, lane = self._clock.now(), f"bulk-{uuid.uuid4()}", f"bulk {job.lane} {tenant}"
-        if not self._ledger.acquire_lease(lane, owner=owner, now=now, until=later(now, seconds + _LEASE_MARGIN_S)):
+        if not self._ledger.acquire_lease(lane, owner=owner, now=now, until=later(now, seconds + margin_s)):
             self._send(job, delay_s=_TURNS.wait_s(waits), waits=waits + 1)
             return
         try:

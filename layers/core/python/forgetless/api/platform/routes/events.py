@@ -1,4 +1,4 @@
-"""Events: the state of adds that run in the background."""
+"""Events: the state of adds that run in the background, and of bulk jobs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from forgetless.api.answer_size import all_or_shortened, cut_headers, fitting
 from forgetless.api.caller import CurrentCaller
 from forgetless.api.json_response import json_response
 from forgetless.api.platform.pages import envelope
-from forgetless.api.platform.serialize import event_item
+from forgetless.api.platform.serialize import bulk_event_item, event_item
 from forgetless.api.platform.wire import MAX_PAGE_SIZE
 from forgetless.api.routing import Route
-from forgetless.domain.errors import NotFoundError
+from forgetless.domain.errors import ConflictError, NotFoundError
+from forgetless.domain.keys import Role
 
 __all__ = ["ROUTES"]
 
@@ -23,11 +24,14 @@ _UNKNOWN = "Event not found or you don't have permission to access it."
 
 
 def get_event(caller: CurrentCaller, event_id: str) -> Response:
-    """The job behind an `event_id`: its status, and its results once it has succeeded."""
+    """The job behind an `event_id`: its status, and its results once it has succeeded, or how far a bulk job is."""
     reads = caller.services.reads
     job = reads.job(caller.tenant, event_id)
     if job is None:
-        raise NotFoundError(_UNKNOWN)
+        bulk = caller.services.bulk.job(caller.tenant, event_id)
+        if bulk is None:
+            raise NotFoundError(_UNKNOWN)
+        return json_response(bulk_event_item(bulk))
     item = event_item(job, reads.texts(caller.tenant, [result["id"] for result in job.results]))
     shown = all_or_shortened(item["results"])
     fit = fitting(shown)
@@ -48,4 +52,16 @@ def list_events(
     return json_response(envelope(request, items, count=count, number=page, size=page_size))
 
 
-ROUTES = (Route("GET", "/v1/events/", list_events), Route("GET", "/v1/event/{event_id}/", get_event))
+def cancel_event(caller: CurrentCaller, event_id: str) -> Response:
+    """End a bulk job (administrators). What it has done stays done. An erasure and an add cannot be cancelled."""
+    services = caller.services
+    if services.reads.job(caller.tenant, event_id) is not None:
+        raise ConflictError("An add cannot be cancelled; delete its memories instead.")
+    return json_response(bulk_event_item(services.bulk.cancel(caller.tenant, event_id)))
+
+
+ROUTES = (
+    Route("GET", "/v1/events/", list_events),
+    Route("GET", "/v1/event/{event_id}/", get_event),
+    Route("DELETE", "/v1/event/{event_id}/", cancel_event, needs=Role.ADMIN),
+)

@@ -1,0 +1,101 @@
+"""The command `jobs`: list, watch and cancel bulk jobs (erasures, rebuilds of the index, retention)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from forgetless.adapters.clock import SystemClock
+from forgetless.cli_progress import progress
+from forgetless.domain.bulk_jobs import BulkJob
+from forgetless.domain.errors import NotFoundError
+from forgetless.domain.jobs import JobState
+from forgetless.runtime.composition import build_ledger
+from forgetless.runtime.settings import Settings
+from forgetless.service.jobs.bulk import BulkService
+
+__all__ = ["add_job_commands"]
+
+_Command = Callable[[Settings, argparse.Namespace], int]
+
+#: Seconds between two looks at a job that is being watched.
+_LOOK_AGAIN_S = 1.0
+
+
+def add_job_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `jobs` and its actions."""
+    actions = commands.add_parser("jobs", help="list, watch and cancel bulk jobs").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    list_ = _action(actions, "list", "the tenant's bulk jobs, newest first", _list)
+    list_.add_argument("--limit", type=int, default=50, help="at most so many (default: %(default)s)")
+    list_.add_argument("--open", action="store_true", help="only those that have not ended")
+    watch = _action(actions, "watch", "show the progress of a job until it ends; exit code 1 if it failed", _watch)
+    watch.add_argument("id", help="its id, as `list` shows it")
+    cancel = _action(actions, "cancel", "end a job; what it has done stays done; erasures cannot be cancelled", _cancel)
+    cancel.add_argument("id", help="its id, as `list` shows it")
+
+
+def _action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, run: _Command
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=text)
+    parser.add_argument("--tenant", default="default", help="the tenant of the job (default: %(default)s)")
+    parser.set_defaults(run=run)
+    return parser
+
+
+@contextmanager
+def _jobs(settings: Settings) -> Iterator[BulkService]:
+    """The jobs in the ledger. This process does none, so it needs no queue and no index."""
+    ledger = build_ledger(settings)
+    try:
+        yield BulkService(ledger=ledger, queue=None, clock=SystemClock())
+    finally:
+        ledger.close()
+
+
+def _list(settings: Settings, options: argparse.Namespace) -> int:
+    shown, cursor = 0, None
+    with _jobs(settings) as bulk:
+        while shown < options.limit:
+            page, cursor = bulk.jobs(options.tenant, limit=options.limit, cursor=cursor)
+            for job in page:
+                if shown < options.limit and not (options.open and job.finished):
+                    print(_line(job))
+                    shown += 1
+            if cursor is None:
+                break
+    return 0
+
+
+def _watch(settings: Settings, options: argparse.Namespace) -> int:
+    clock = SystemClock()
+    with _jobs(settings) as bulk, progress("Done", "rows") as tell:
+        while True:
+            job = bulk.job(options.tenant, options.id)
+            if job is None:
+                raise NotFoundError(f"tenant {options.tenant!r} has no bulk job {options.id!r}: see `jobs list`")
+            tell(job.done, job.total)
+            if job.finished:
+                break
+            clock.sleep(_LOOK_AGAIN_S)
+    print(_line(job))
+    return 1 if job.state is JobState.FAILED else 0
+
+
+def _cancel(settings: Settings, options: argparse.Namespace) -> int:
+    with _jobs(settings) as bulk:
+        job = bulk.cancel(options.tenant, options.id)
+    print(_line(job))
+    print("a worker that is busy with it stops at the end of its portion", file=sys.stderr)
+    return 0
+
+
+def _line(job: BulkJob) -> str:
+    amount = f"{job.done}" if job.total is None else f"{job.done}/{job.total}"
+    aside = f"  {job.set_aside} set aside" if job.set_aside else ""
+    error = f"  {job.error}" if job.error else ""
+    return f"{job.id}  {job.kind:9}  {job.state:9}  {amount} rows{aside}  {job.created_at}{error}"

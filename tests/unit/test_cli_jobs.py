@@ -1,0 +1,80 @@
+"""The operator's command line for bulk jobs."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.cli import FAILED, OK, main
+from forgetless.domain.bulk_jobs import BulkJob, BulkKind, Progress
+from forgetless.service.jobs.bulk import BulkService, PortionWork
+
+Out = pytest.CaptureFixture[str]
+
+
+class Once:
+    def portion(self, job: BulkJob, *, deadline: float) -> Progress:
+        return Progress(None, 7, 7, set_aside=2)
+
+
+class Never:
+    def portion(self, job: BulkJob, *, deadline: float) -> Progress:
+        raise ValueError("a secret")
+
+
+@pytest.fixture
+def ledger_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "ledger.db"
+    monkeypatch.setenv("FORGETLESS_LEDGER_PATH", str(path))
+    return path
+
+
+def start(path: Path, work: PortionWork | None = None, *, kind: BulkKind = BulkKind.REINDEX, portions: int = 1) -> str:
+    """A job in the ledger, with so many portions done or tried."""
+    with closing(SqliteLedger(path)) as ledger:
+        works = {} if work is None else {kind: work}
+        bulk = BulkService(ledger=ledger, queue=None, clock=SystemClock(), works=works)
+        job = bulk.start("default", kind, {}, total=7)
+        for _ in range(portions if work is not None else 0):
+            now = bulk.job("default", job.id)
+            assert now is not None
+            bulk.run("default", job.id, now.version, seconds=5)
+    return job.id
+
+
+def run(capsys: Out, *arguments: str, code: int = OK) -> str:
+    assert main(["jobs", *arguments]) == code
+    return capsys.readouterr().out.strip()
+
+
+def test_jobs_are_listed_newest_first_with_their_progress(ledger_path: Path, capsys: Out) -> None:
+    done, waiting = start(ledger_path, Once()), start(ledger_path, kind=BulkKind.ERASE)
+    lines = run(capsys, "list").splitlines()
+    assert [line.split()[:4] for line in lines] == [
+        [waiting, "erase", "PENDING", "0/7"],
+        [done, "reindex", "SUCCEEDED", "7/7"],
+    ]
+    assert "2 set aside" in lines[1]
+    assert run(capsys, "list", "--open").split()[0] == waiting
+    assert len(run(capsys, "list", "--limit", "1").splitlines()) == 1
+    assert run(capsys, "list", "--tenant", "other") == ""
+
+
+def test_a_job_that_ends_ends_its_watch(ledger_path: Path, capsys: Out) -> None:
+    assert "SUCCEEDED" in run(capsys, "watch", start(ledger_path, Once()))
+    failed = start(ledger_path, Never(), portions=5)
+    assert "internal_error: ValueError" in run(capsys, "watch", failed, code=FAILED)
+    assert main(["jobs", "watch", "nothing"]) == FAILED
+    assert "no bulk job 'nothing'" in capsys.readouterr().err
+
+
+def test_a_job_is_cancelled_unless_it_erases(ledger_path: Path, capsys: Out) -> None:
+    job, erasure = start(ledger_path), start(ledger_path, kind=BulkKind.ERASE)
+    assert run(capsys, "cancel", job).endswith("cancelled")
+    assert "FAILED" in run(capsys, "list").splitlines()[1]
+    assert main(["jobs", "cancel", erasure]) == FAILED
+    assert "cannot be cancelled" in capsys.readouterr().err
