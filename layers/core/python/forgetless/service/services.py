@@ -21,7 +21,7 @@ from forgetless.service.access.limited_index import LimitedIndex
 from forgetless.service.access.limited_ledger import LimitedLedger
 from forgetless.service.access.rate_limit import RateLimiter
 from forgetless.service.health import HealthService
-from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.bulk import BulkService, PortionWork
 from forgetless.service.jobs.bulk_worker import BulkWorker
 from forgetless.service.jobs.erase import EraseWork, Erasures
 from forgetless.service.jobs.ingest import IngestService
@@ -94,7 +94,7 @@ class Services(RequestServices):
         self.event_exports = EventExport(ledger=ledger)
         self.ingest = IngestService(ledger=ledger, clock=clock, inference=self._inference, queue=ports.queue)
         reindexer = Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, clock=clock)
-        works = {
+        works: dict[BulkKind, PortionWork] = {
             BulkKind.ERASE: erase_work,
             BulkKind.REINDEX: ReindexWork(ledger=ledger, reindexer=reindexer, clock=clock),
         }
