@@ -282,10 +282,11 @@ class HidingLedger:
         return job.as_erased() if markers is not None and markers.cover(job) else job
 
     def _gone(self, tenant: str, ids: Sequence[str]) -> set[str]:
-        """Those of these memories that an erasure covers."""
-        if self._markers(tenant) is None:
-            return set()
-        return {id_ for id_, memory in self.read(tenant, ids).items() if memory.deleted}
+        """Those of these memories that are covered or deleted.
+
+        Deleted ones count: the erasure may have ended since its caller read what it judges.
+        """
+        return {id_ for id_, memory in self.read(tenant, ids).items() if memory.deleted} if ids else set()
 
 
 def _uncovered(things: Iterable[T], markers: Markers | None) -> list[T]:
