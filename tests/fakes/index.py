@@ -63,6 +63,11 @@ class MemoryIndex:
         rows = self._matching(tenant, where)
         return _best(((row, cosine(row.vector, vector)) for row in rows), limit)
 
+    def search_vectors(
+        self, tenant: str, vectors: Sequence[Sequence[float]], where: Filter, limit: int
+    ) -> list[list[Hit]]:
+        return [self.search_vector(tenant, vector, where, limit) for vector in vectors]
+
     def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
         rows = self._matching(tenant, where)
         scored = ((row, score) for row, score in zip(rows, self._bm25(words, rows), strict=True) if score > 0)

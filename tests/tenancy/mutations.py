@@ -169,6 +169,13 @@ _LIMITS = (
         ("tests/tenancy/test_limits.py", "-k", "index"),
     ),
     Mutation(
+        "limits: the index, several vectors",
+        "service/access/limited_index.py",
+        "return self._index.search_vectors(tenant, vectors, And((where, self._mine)), limit)",
+        "return self._index.search_vectors(tenant, vectors, And((where,)), limit)",
+        ("tests/tenancy/test_limits.py", "-k", "index"),
+    ),
+    Mutation(
         "limits: forgotten by the caller",
         "api/caller.py",
         "return services.limited_to(self.key.users) if self.key is not None and self.key.users else services",

@@ -52,6 +52,8 @@ def test_both_retrievers_of_the_index_look_at_its_users_alone(world: World) -> N
     vector = world.index.vectors("default", [(theirs.id, 1)])[theirs.id, 1]
     assert [hit.memory_id for hit in index.search_vector("default", vector, EVERYTHING, 9)] == [mine.id]
     assert [hit.memory_id for hit in index.search_words("default", "tea", EVERYTHING, 9)] == [mine.id]
+    found = index.search_vectors("default", [vector, vector], EVERYTHING, 9)
+    assert [[hit.memory_id for hit in hits] for hits in found] == [[mine.id], [mine.id]]
 
 
 def test_raw_messages_of_others_are_neither_read_nor_erased(world: World, limited: RequestLedger) -> None:

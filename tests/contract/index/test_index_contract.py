@@ -46,6 +46,17 @@ NASTY = [
 ]
 
 
+def test_several_vectors_are_searched_in_one_call(index: Index) -> None:
+    north, east = row(memory("a"), NORTH, "w"), row(memory("b"), EAST, "w")
+    index.insert([north, east])
+    assert index.search_vectors("acme", [], EVERYTHING, 9) == []
+    assert index.search_vectors("globex", [NORTH, EAST], EVERYTHING, 9) == [[], []]
+    found = index.search_vectors("acme", [NORTH, EAST, NORTH], EVERYTHING, 1)
+    assert [ids(hits) for hits in found] == [[north.memory.id], [east.memory.id], [north.memory.id]]
+    assert found[0] == index.search_vector("acme", NORTH, EVERYTHING, 1)
+    assert index.search_vectors("acme", [NORTH], EVERYTHING, 0) == [[]]
+
+
 def test_inserted_rows_are_found_by_the_next_search_best_first(index: Index) -> None:
     near, far, middle = memory("near"), memory("far"), memory("middle")
     index.insert([row(far, EAST), row(near, NORTH), row(middle, NORTH_EAST)])

@@ -268,11 +268,27 @@ def test_what_was_appended_is_pending_until_it_is_marked_indexed(ledger: Ledger)
     assert ledger.unindexed(before=at(9), limit=9) == [new]
 
 
+@pytest.mark.parametrize("by_writer", [False, True])
+def test_marking_tells_what_is_no_longer_as_it_was_indexed(ledger: Ledger, by_writer: bool) -> None:
+    said = a_message("a")
+    changed, gone, same = a_memory("a"), a_memory("b"), a_memory("c")
+    carrier = a_memory("a", 1, context=(said.ref,))
+    ledger.append([*add(changed, gone, same, carrier)], messages=[said])
+    ledger.append([update(changed), delete(gone)])
+    ledger.erase_messages("acme", [said.ref], at=at(5))
+    unknown = a_memory("never")
+    refused = ledger.mark_indexed([changed, gone, same, carrier, unknown], by_writer=by_writer)
+    assert refused == [changed, gone, carrier, unknown]
+    assert ledger.mark_indexed([same], by_writer=by_writer) == [], "a repeat is no change"
+    assert ledger.pending("acme", [same.id]) == set()
+    assert ledger.mark_indexed([], by_writer=by_writer) == []
+
+
 def test_a_memory_that_moved_on_stays_pending(ledger: Ledger) -> None:
     memory = a_memory("a")
     changed = update(memory)
     ledger.append([*add(memory), changed])
-    ledger.mark_indexed([memory])
+    assert ledger.mark_indexed([memory]) == [memory]
     assert ledger.unindexed(before=at(9), limit=9) == [changed.memory]
 
 
@@ -293,7 +309,7 @@ def test_a_writer_does_not_call_indexed_what_another_may_be_writing_rows_of(ledg
     ledger.mark_indexed([alone], by_writer=True)
     changed, gone = update(memory), delete(alone)
     ledger.append([changed, gone])
-    ledger.mark_indexed([changed.memory, gone.memory], by_writer=True)
+    assert ledger.mark_indexed([changed.memory, gone.memory], by_writer=True) == [], "both are current"
     assert ledger.unindexed(before=at(9), limit=9) == [changed.memory]
     removed = delete(changed.memory)
     ledger.append([removed])

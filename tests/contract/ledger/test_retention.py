@@ -10,7 +10,8 @@ from forgetless.domain.jobs import JobState
 from forgetless.domain.memory import Message
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
-from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, delete, job_id
+from forgetless.ports.request_ledger import IdempotencyRecord
+from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, delete, job_id, update
 
 
 def test_a_scrub_takes_nothing_away_but_what_was_erased(ledger: Ledger) -> None:
@@ -102,3 +103,26 @@ def test_a_memory_keeps_everything_when_its_job_and_its_message_are_gone(ledger:
     ledger.erase_messages("acme", memory.sources, at=at(9))
     assert ledger.read("acme", [memory.id])[memory.id].context == ()
     assert ledger.faults(seconds=9, thorough=True).found == ()
+
+
+def test_tenants_that_may_have_expiring_memories_are_known(ledger: Ledger) -> None:
+    assert ledger.expiring_tenants(limit=9) == []
+    ledger.append(add(a_memory("a", expiration_date="2026-01-01")))
+    changing = a_memory("b", scope=Scope("other", user_id="eve"))
+    ledger.append(add(changing))
+    ledger.append([update(changing, expiration_date="2027-01-01")])
+    assert set(ledger.expiring_tenants(limit=9)) == {"acme", "other"}
+    assert len(ledger.expiring_tenants(limit=1)) == 1
+
+
+def test_records_whose_own_time_is_over_are_gone_and_others_stay(ledger: Ledger) -> None:
+    runs = IdempotencyRecord("f", at(1))
+    for name, ends in (("over", at(2)), ("kept", at(9))):
+        ledger.begin_request("acme", name, runs, now=at(0), expires_at=ends)
+        assert ledger.acquire_lease(name, owner="me", now=at(0), until=ends)
+    assert ledger.expire_records(before=at(5), limit=9) in {0, 2}  # TTL removes them where the ledger has it
+    assert ledger.expire_records(before=at(5), limit=9) == 0
+    assert ledger.begin_request("acme", "over", runs, now=at(5), expires_at=at(9)) is None
+    assert ledger.begin_request("acme", "kept", IdempotencyRecord("g", at(9)), now=at(5), expires_at=at(9)) == runs
+    assert ledger.acquire_lease("over", owner="another", now=at(5), until=at(9))
+    assert not ledger.acquire_lease("kept", owner="another", now=at(5), until=at(9))

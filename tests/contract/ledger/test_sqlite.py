@@ -21,7 +21,7 @@ import pytest
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.adapters.ledger_sqlite import memories as sqlite_memories
-from forgetless.adapters.ledger_sqlite.expiry import ENDED_JOBS, EXPIRED_MESSAGES
+from forgetless.adapters.ledger_sqlite.expiry import ENDED_JOBS, EXPIRED_MESSAGES, EXPIRED_REQUESTS
 from forgetless.adapters.ledger_sqlite.memories import PENDING, PENDING_OF_TENANT
 from forgetless.adapters.ledger_sqlite.messages import FIRST_MESSAGES
 from forgetless.adapters.ledger_sqlite.schema import _FIRST, SCHEMA_VERSION
@@ -235,6 +235,7 @@ def test_more_is_read_than_one_statement_takes(ledger: SqliteLedger, count: int)
         (PENDING, "memories_pending (pending_since<?)"),
         (PENDING_OF_TENANT, "memories_pending_by_tenant (tenant=? AND pending_since<?)"),
         (ENDED_JOBS, "jobs_ended (state=? AND updated_at<?)"),
+        (EXPIRED_REQUESTS, "requests_by_expiry (expires_at<?)"),
         (EXPIRED_MESSAGES, "messages_by_time (created_at<?)"),
         (FIRST_MESSAGES, "SEARCH messages USING PRIMARY KEY (tenant=? AND job_id>?)"),
         ("SELECT text_id FROM messages INDEXED BY messages_by_user WHERE tenant = ? AND user_id = ?", "by_user"),

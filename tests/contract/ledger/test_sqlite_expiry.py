@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger, expiry
 from forgetless.domain.jobs import JobState
+from forgetless.ports.request_ledger import IdempotencyRecord
 from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, files_holding, job_id
 
 
@@ -55,3 +57,18 @@ def test_the_text_of_an_expired_job_leaves_every_file(ledger: SqliteLedger, tmp_
     ledger.expire_jobs(succeeded_before=None, failed_before=at(9), limit=9)
     assert ledger.scrub_erased()
     assert files_holding(tmp_path, "SECRET") == []
+
+
+def test_ended_records_go_up_to_the_limit_with_their_answers(ledger: SqliteLedger, tmp_path: Path) -> None:
+    runs = IdempotencyRecord("f", at(1))
+    for n in range(3):
+        ledger.begin_request("acme", f"{n}", runs, now=at(0), expires_at=at(2))
+        answer = IdempotencyRecord("f", at(1), 200, f"SECRET {a_memory('a').id}")
+        ledger.finish_request("acme", f"{n}", answer, began=runs, expires_at=at(2))
+        ledger.acquire_lease(f"{n}", owner="who died", now=at(0), until=at(2))
+    assert [ledger.expire_records(before=at(5), limit=4) for _ in range(3)] == [4, 2, 0]
+    assert ledger.scrub_erased()
+    assert files_holding(tmp_path, "SECRET") == []
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as db:
+        for table in ("requests", "answered", "leases"):
+            assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)

@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from forgetless.adapters.ledger_codec import dump_job, to_blob
 from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.adapters.ledger_sqlite.schema import SCHEMA_VERSION
 from forgetless.domain.erasures import ErasureState, Target
 from forgetless.domain.errors import LedgerError
+from forgetless.domain.jobs import JobState
+from forgetless.domain.retention import DAY_S
 from forgetless.domain.scope import Scope
+from forgetless.domain.times import later
 from forgetless.ports.ledger import Tally
-from tests.contract.ledger.making import a_memory, add, at, update
+from tests.contract.ledger.making import a_job, a_memory, add, at, update
 from tests.contract.ledger.old_ledgers import as_dynamodb_of_version_1, sqlite_of_schema_3
 
 
@@ -70,3 +74,25 @@ def test_a_table_of_version_1_keeps_what_is_pending_once_it_is_migrated(dynamo: 
         ledger.mark_indexed([*mine, theirs])
         assert ledger.pending_tenants(limit=9) == []
         assert ledger.migrate() == 0
+
+
+def test_exports_and_ended_jobs_of_schema_3_come_to_their_end(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    sqlite_of_schema_3(path, [])
+    done = a_job("a", state=JobState.SUCCEEDED)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("INSERT INTO texts (text_id, body) VALUES (1, x'7b7d'), (2, x'7b7d')")
+        columns = "(tenant, id, state, created_at, updated_at, text_id, body)"
+        values = (to_blob("acme"), to_blob(done.id), "SUCCEEDED", at(0), at(0), 1, dump_job(done))
+        db.execute(f"INSERT INTO jobs {columns} VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        db.execute(
+            "INSERT INTO documents (tenant, kind, id, created_at, version, text_id) VALUES (?, 'export', ?, ?, 1, 2)",
+            (to_blob("acme"), to_blob("e"), at(5)),
+        )
+    with closing(SqliteLedger(path)) as ledger:
+        export = ledger.document("acme", "export", "e")
+        assert export is not None
+        assert export.due_at == later(at(5), 30 * DAY_S)
+        assert ledger.due_documents("export", now=later(at(5), 30 * DAY_S), limit=9) == [export]
+        assert ledger.expire_jobs(succeeded_before=at(1), failed_before=None, limit=9) == 1
+        assert ledger.jobs("acme", limit=9) == ([], None)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from forgetless.domain.limits import RequestLimits
 from forgetless.ports.ledger import Ledger
 from tests.dynamo_server import DynamoServer, error
 from tests.unit.api.client import STRANGER, Api
@@ -78,3 +79,16 @@ def test_an_add_of_hundreds_of_messages_is_stored_whole_and_can_be_erased(api: A
     assert api.texts("user_id=alice&top_k=100") == said[::-1]
     assert api.delete("/memories?user_id=alice").status_code == 200
     assert api.texts() == []
+
+
+def test_the_longest_text_that_a_request_may_have_leaves_nothing_behind(api: Api) -> None:
+    """An item of DynamoDB holds 400 KB; this text has 600 KB."""
+    longest = "茶" * RequestLimits().message_chars
+    [id_] = api.say(longest)
+    assert api.get(f"/memories/{id_}").json()["memory"] == longest
+    changed = longest[:-1] + "!"
+    assert api.put(f"/memories/{id_}", {"text": changed}).status_code == 200
+    history = api.get(f"/memories/{id_}/history")
+    assert [item["new_memory"] for item in history.json()] == [longest, changed]
+    assert api.delete(f"/memories/{id_}").status_code == 200
+    assert "茶" not in api.get("/export").text

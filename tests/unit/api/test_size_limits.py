@@ -348,3 +348,12 @@ def test_a_filter_that_nests_deeply_is_400(api: Api, levels: int) -> None:
     for path in ("/search", "/v3/memories/search/"):
         answer = api.call("POST", path, content=text.encode(), headers={"Content-Type": "application/json"})
         assert answer.status_code in {400, 422}, answer.text
+
+
+@pytest.mark.parametrize("field", ["timestamp", "observation_date", "observation_datetime"])
+@pytest.mark.parametrize("value", ["0001-01-01", -62135596800, "9999-12-31T23:59:59.999999Z", 253402300799])
+def test_an_add_at_an_end_of_the_calendar_is_stored(api: Api, field: str, value: str | int) -> None:
+    """It was a 500: the hour before the first one has no date."""
+    body = {"messages": "tea", "user_id": "alice", "infer": False, field: value}
+    assert api.post("/v3/memories/add/", body).status_code == 200
+    assert api.texts() == ["tea"]

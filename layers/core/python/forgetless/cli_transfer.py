@@ -21,6 +21,7 @@ from forgetless.runtime.settings import Settings
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.transfer.event_export import EventExport
 from forgetless.service.transfer.event_import import EventImport, ImportReport, Numbered
+from forgetless.service.webhooks.outbox import WebhookOutbox
 
 __all__ = ["add_transfer_commands", "records_of"]
 
@@ -98,7 +99,9 @@ def _read_progress(noted: Path, tenant: str) -> tuple[str | None, int, int] | No
 
 def _import(settings: Settings, options: argparse.Namespace) -> int:
     with _ledger(settings) as ledger, _opened(options.file) as (file, size), progress("import", "bytes") as tell:
-        imports = EventImport(ledger=ledger, clock=SystemClock(), limits=settings.limits)
+        clock = SystemClock()
+        outbox = WebhookOutbox(ledger=ledger, clock=clock)
+        imports = EventImport(ledger=ledger, clock=clock, limits=settings.limits, outbox=outbox)
         report = imports.take(options.tenant, records_of(file, lambda place: tell(place, size)))
     for problem in report.problems:
         print(f"forgetless: not imported: {problem}", file=sys.stderr)

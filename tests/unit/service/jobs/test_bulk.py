@@ -106,7 +106,7 @@ def test_a_job_is_done_in_portions_and_says_how_far_it_is(place: Place) -> None:
     assert half.started_at
     assert place.work_off() == 2
     done = place.now(job)
-    assert (done.state, done.done, done.cursor, done.error, done.due_at) == (JobState.SUCCEEDED, 25, None, None, None)
+    assert (done.state, done.done, done.cursor, done.error) == (JobState.SUCCEEDED, 25, None, None)
     assert done.completed_at
     assert place.work.numbers == list(range(25))
     assert len(place.queue) == 0

@@ -15,6 +15,7 @@ from forgetless.domain.errors import (
     ProviderRequestError,
 )
 from forgetless.domain.jobs import JobState
+from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.ports.index import IndexRow
 from forgetless.service.jobs import reindex_all, reindex_job
@@ -129,7 +130,7 @@ def test_a_run_anew_ends_the_jobs_of_the_one_before(world: World, monkeypatch: p
     assert sorted(states) == [(JobState.FAILED, True), (JobState.SUCCEEDED, False)]
 
 
-def test_a_job_that_was_cancelled_fails_the_run(world: World) -> None:
+def test_a_job_that_was_cancelled_ends_the_run(world: World) -> None:
     fill(world, 3)
     world.embedder.failure = EmbedderError("the embedder is down")
     world.services.reindex_all.begin()
@@ -140,6 +141,7 @@ def test_a_job_that_was_cancelled_fails_the_run(world: World) -> None:
     world.embedder.failure = None
     with pytest.raises(DependencyError, match="ended: cancelled"):
         world.services.reindex_all.finish(lambda _done: None)
+    assert counted(world)[-1] == 3, "the next run begins from the start"
 
 
 def test_a_row_that_the_embedder_refuses_is_set_aside_and_all_others_are_indexed(
@@ -203,3 +205,19 @@ def test_an_error_that_is_not_the_rows_fault_holds_the_job_and_keeps_what_was_do
 def test_a_range_that_does_not_exist_ends_the_job_at_once(world: World, number: object) -> None:
     with pytest.raises(InvalidRequestError, match="0 to 3"):
         reindex_job._first_range(world.services.bulk.start("default", BulkKind.REINDEX, {"range": number}))
+
+
+def test_after_an_error_no_further_portion_is_begun(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        fill(world, 2, scope=Scope(f"tenant-{number}", user_id="x"))
+    calls: list[str] = []
+
+    def refresh(memories: Sequence[Memory]) -> object:
+        calls.append(memories[0].scope.tenant if memories else "")
+        raise EmbedderError("the embedder is down")
+
+    monkeypatch.setattr(world.services.sweep._reindexer, "refresh", refresh)
+    world.services.reindex_all.begin()
+    with pytest.raises(DependencyError, match="the embedder is down"):
+        world.services.reindex_all.finish(lambda _done: None)
+    assert len(calls) <= 2 * MOST_RANGES

@@ -8,12 +8,18 @@ from dataclasses import replace
 
 import pytest
 
+from forgetless.domain.bulk_jobs import BulkKind, Progress
+from forgetless.domain.documents import Document
 from forgetless.domain.export_lines import parse_line
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.retention import DAY_S, Retention
+from forgetless.domain.schema_exports import EXPORT
 from forgetless.domain.scope import Scope
-from forgetless.service.jobs import retention
+from forgetless.domain.webhook_deliveries import DELIVERY
+from forgetless.service.jobs import expired_memories, retention
+from forgetless.service.jobs.expired_memories import BEFORE, ExpiredMemories
 from forgetless.service.jobs.retention import RetentionService
+from forgetless.service.requests import UpdateRequest
 from forgetless.service.transfer.event_import import EventImport
 from tests.unit.service.world import ALICE, World, facts
 
@@ -27,6 +33,10 @@ def jobs(world: World) -> list[Job]:
 def after_a_month(world: World) -> int:
     world.clock.advance(31 * DAY_S)
     return world.services.sweep.sweep().expired_jobs
+
+
+def service_of(world: World, retention: Retention) -> RetentionService:
+    return RetentionService(ledger=world.ledger, bulk=world.services.bulk, clock=world.clock, retention=retention)
 
 
 def failed(world: World) -> Job:
@@ -73,7 +83,7 @@ def test_a_sweep_removes_in_bounded_portions_and_without_end_dates_nothing(
         world.say(f"fact {number}")
     world.clock.advance(400 * DAY_S)
     forever = Retention(succeeded_jobs_s=None, failed_jobs_s=None)
-    service = RetentionService(ledger=world.ledger, clock=world.clock, retention=forever)
+    service = service_of(world, forever)
     assert service.expire_jobs() + service.expire_messages() == 0
     monkeypatch.setattr(retention, "PORTION", 3)
     limits: list[int] = []
@@ -91,7 +101,7 @@ def test_a_sweep_removes_in_bounded_portions_and_without_end_dates_nothing(
 def test_messages_expire_where_a_retention_is_set(world: World) -> None:
     world.say("one")
     world.clock.advance(2 * DAY_S)
-    service = RetentionService(ledger=world.ledger, clock=world.clock, retention=Retention(messages_s=DAY_S))
+    service = service_of(world, Retention(messages_s=DAY_S))
     assert service.expire_messages() == 1
     assert service.expire_messages() == 0
 
@@ -157,3 +167,111 @@ def test_a_wildcard_delete_erases_messages_whose_job_is_gone(new_world: NewWorld
     assert len(world.ledger.job_messages("default", job.id)) == 1
     world.services.changes.delete_kinds("default", ["run_id"], {})
     assert world.ledger.job_messages("default", job.id) == []
+
+
+def expire_memories(world: World, days: float) -> int:
+    """A sweep's part, and the bulk jobs that it started; returns how many it started."""
+    started = service_of(world, Retention(expired_memories_s=days * DAY_S)).delete_expired_memories()
+    while world.services.bulk_worker.turn():
+        pass
+    return started
+
+
+def test_expired_memories_stay_unless_a_retention_is_set(world: World) -> None:
+    world.say("one", expiration_date="2026-01-02")
+    world.clock.advance(1000 * DAY_S)
+    assert service_of(world, Retention()).delete_expired_memories() == 0
+    assert len(world.ledger.list_memories("default", {}, limit=9).items) == 1
+
+
+def test_memories_are_deleted_by_events_some_days_after_they_expired(world: World) -> None:
+    ends = {"early": "2026-01-01", "late": "2026-01-09", "never": None}
+    added = {text: world.say(text, expiration_date=end).results[0].id for text, end in ends.items()}
+    world.clock.set("2026-01-03T00:00:00.000000+00:00")
+    assert expire_memories(world, days=2) == 1
+    assert len(world.ledger.list_memories("default", {}, limit=9).items) == 3
+    world.clock.set("2026-01-04T00:00:00.000000+00:00")
+    assert expire_memories(world, days=2) == 1
+    left = world.ledger.list_memories("default", {}, limit=9).items
+    assert {memory.text for memory in left} == {"late", "never"}
+    history = world.services.reads.history("default", added["early"])
+    assert [item.event.value for item in history] == ["ADD", "DELETE"]
+    assert world.index.count() == 2
+    assert world.ledger.job_messages("default", world.ledger.history("default", added["early"])[0].memory.job_id) == []
+
+
+def test_one_job_a_day_is_started_for_a_tenant_however_often_a_run_is_repeated(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.say("one", expiration_date="2026-01-02")
+    world.clock.advance(10 * DAY_S)
+    with monkeypatch.context() as patch:  # the run dies before it has noted the day
+        patch.setattr(world.ledger, "put_document", put_all_but(world, "sweep"))
+        assert expire_memories(world, days=1) == 1
+    assert [expire_memories(world, days=1) for _ in range(3)] == [1, 0, 0]
+    started, _ = world.services.bulk.jobs("default", limit=9)
+    assert [(job.kind, job.done, job.state) for job in started] == [(BulkKind.RETENTION, 1, JobState.SUCCEEDED)]
+    world.clock.advance(DAY_S)
+    assert expire_memories(world, days=1) == 1
+
+
+def put_all_but(world: World, kind: str) -> Callable[[Document], bool]:
+    put = world.ledger.put_document
+    return lambda document: document.kind == kind or put(document)
+
+
+def test_a_portion_ends_at_its_deadline_and_the_next_one_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(7):
+        world.say(f"fact {number}", expiration_date="2026-01-02" if number % 2 else None)
+    monkeypatch.setattr(expired_memories, "_PORTION", 3)
+    work = ExpiredMemories(ledger=world.ledger, changes=world.services.changes, clock=world.clock)
+    job = world.services.bulk.start("default", BulkKind.RETENTION, {BEFORE: "2026-01-03"})
+    seen: list[Progress] = []
+    while True:
+        seen.append(work.portion(job, deadline=world.clock.monotonic()))
+        if seen[-1].cursor is None:
+            break
+        job = replace(job, cursor=seen[-1].cursor, done=seen[-1].done)
+    assert [progress.done for progress in seen] == [1, 3, 3]
+    again = replace(job, cursor=None)
+    assert work.portion(again, deadline=world.clock.monotonic() + 9) == Progress(None, again.done)
+
+
+def test_a_memory_whose_date_is_changed_meanwhile_stays(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    (added,) = world.say("one", expiration_date="2026-01-02").results
+    page = world.ledger.list_memories("default", {}, limit=9, superseded=True)
+    world.services.changes.update(UpdateRequest("default", added.id, expiration_date="2030-01-01"))
+    monkeypatch.setattr(world.ledger, "list_memories", lambda *_arguments, **_named: page)
+    work = ExpiredMemories(ledger=world.ledger, changes=world.services.changes, clock=world.clock)
+    job = world.services.bulk.start("default", BulkKind.RETENTION, {BEFORE: "2026-01-03"})
+    assert work.portion(job, deadline=world.clock.monotonic() + 9) == Progress(None, 0)
+
+
+def test_records_of_ended_bulk_jobs_and_of_exports_are_removed(world: World) -> None:
+    world.say("one", expiration_date="2026-01-02")
+    export = world.services.exports.create("default", {}, {"user_id": "alice"}, None)
+    world.clock.advance(10 * DAY_S)
+    assert expire_memories(world, days=1) == 1
+    world.clock.advance(19 * DAY_S)
+    world.services.sweep.sweep()
+    world.services.bulk_worker.turn()
+    assert len(world.services.bulk.jobs("default", limit=9)[0]) == 1
+    assert world.ledger.document("default", EXPORT, export) is not None
+    world.clock.advance(12 * DAY_S)
+    assert world.services.sweep.sweep().expired_records == 1
+    world.services.bulk_worker.turn()
+    assert world.services.bulk.jobs("default", limit=9) == ([], None)
+    assert world.ledger.document("default", EXPORT, export) is None
+
+
+def test_deliveries_that_nobody_sends_do_not_pile_up(world: World) -> None:
+    world.services.webhooks.create(
+        "default", "default", name="hook", url="https://example.com/hook", event_types=["memory_add"], is_active=True
+    )
+    world.say("one")
+    assert len(world.ledger.documents("default", DELIVERY, limit=9)[0]) == 1
+    world.clock.advance(6 * DAY_S)
+    assert world.services.sweep.sweep().expired_records == 0
+    world.clock.advance(2 * DAY_S)
+    assert world.services.sweep.sweep().expired_records == 1
+    assert world.ledger.documents("default", DELIVERY, limit=9) == ([], None)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.errors import (
     DependencyError,
     EmbedderError,
@@ -19,10 +20,13 @@ from forgetless.domain.errors import (
 )
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.limits import MOST_ATTEMPTS
+from forgetless.domain.retention import DAY_S
 from forgetless.domain.scope import Scope
 from forgetless.ports.llm import ChatMessage
+from forgetless.service.jobs import bulk
 from forgetless.service.jobs.sweep import LOST_AFTER_S, PORTION
 from forgetless.service.services import Services
+from tests.fakes.bulk_queue import MemoryBulkQueue
 from tests.fakes.queue import Received
 from tests.unit.service.world import World, facts
 
@@ -229,3 +233,34 @@ def test_a_ledger_that_cannot_be_marked_within_a_run_is_left_to_an_administrator
     services = Services(replace(world.services._ports), rebuilds_lost_index=False)
     services.sweep.sweep()
     assert world.ledger.tally(limit=9).pending == 0
+
+
+def test_a_bulk_job_whose_message_was_lost_is_sent_again_and_counted(world: World) -> None:
+    queue = MemoryBulkQueue(world.clock)
+    services = Services(replace(world.services._ports, bulk_queue=queue))
+    for tenant in ("default", "other"):
+        services.bulk.start(tenant, BulkKind.RETENTION, {})
+    queue.purge()
+    assert services.sweep.sweep().bulk_requeued == 0
+    world.clock.advance(bulk.LOST_AFTER_S + 1)
+    assert [services.sweep.sweep().bulk_requeued for _ in range(2)] == [2, 0]
+    assert len(queue) == 2
+    world.clock.advance(bulk.LOST_AFTER_S + 1)
+    queue.failure = QueueError("down")
+    assert services.sweep.sweep().bulk_requeued == 0
+    queue.failure = None
+    assert world.services.sweep.sweep().bulk_requeued == 0, "without a queue, the worker finds what is due"
+
+
+def test_a_bulk_job_that_ended_is_removed_when_its_retention_is_over(world: World) -> None:
+    queue = MemoryBulkQueue(world.clock)
+    with_queue = Services(replace(world.services._ports, bulk_queue=queue))
+    for services in (with_queue, world.services):
+        done, cancelled = (services.bulk.start("default", BulkKind.REINDEX, {}) for _ in range(2))
+        services.bulk.run("default", done.id, 1, seconds=60)
+        services.bulk.cancel("default", cancelled.id)
+        for days, left in ((29, {done.id, cancelled.id}), (2, {cancelled.id}), (150, set())):
+            world.clock.advance(days * DAY_S)
+            services.sweep.sweep()
+            services.bulk_worker.turn()
+            assert {job.id for job in services.bulk.jobs("default", limit=9)[0]} == left

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import parse_line
 from forgetless.domain.jobs import JobState
+from forgetless.domain.limits import RequestLimits
 from forgetless.domain.scope import Scope
 from forgetless.service.requests import UpdateRequest
 from forgetless.service.transfer.event_import import EventImport
@@ -220,6 +221,18 @@ def test_lines_are_plain_json(world: World) -> None:
     assert [record["type"] for record in records[1:]] == ["job", "event"]
     assert records[2]["memory"]["text"] == "I like phở."
     assert "phở".encode() in exported(world)
+
+
+def test_what_earlier_versions_stored_beyond_todays_limits_is_exported_and_imported(
+    new_world: Callable[..., World],
+) -> None:
+    limits = RequestLimits()
+    here, there = new_world(), new_world()
+    here.say("x" * (limits.message_chars + 1), *[f"{number}" for number in range(limits.messages)])
+    lines = [line for portion in here.services.event_exports.portions("default") for line in portion.lines.splitlines()]
+    report = importer(there).take("default", enumerate(map(json.loads, lines), 1))
+    assert (report.memories, report.jobs, report.problems) == (limits.messages + 1, 1, [])
+    assert there.texts() == here.texts()
 
 
 @pytest.mark.parametrize(

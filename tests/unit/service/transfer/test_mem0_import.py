@@ -103,6 +103,7 @@ def test_without_times_it_is_now() -> None:
         ({"id": ID, "memory": "x", "user_id": "u", "expiration_date": "soon"}, "expiration_date"),
         ({"id": ID, "memory": "x", "user_id": "u", "metadata": {"k": "v" * 70000}}, "metadata"),
         ({"id": ID, "payload": {"user_id": "u"}}, "payload.data"),
+        ({"id": ID, "memory": "x" * 101, "user_id": "u"}, "101 characters; at most 100"),
     ],
 )
 def test_errors_name_what_is_missing(record: dict[str, Any], says: str) -> None:

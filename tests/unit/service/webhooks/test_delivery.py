@@ -15,10 +15,13 @@ import pytest
 
 from forgetless.adapters.webhook_http import HttpWebhookSender
 from forgetless.domain.errors import LedgerError
-from forgetless.domain.memory import Event, EventKind
-from forgetless.domain.webhook_deliveries import DELIVERY, RETRY_DELAYS_S, Delivery
+from forgetless.domain.limits import MOST_ANNOUNCED
+from forgetless.domain.memory import Event, EventKind, Memory
+from forgetless.domain.scope import Scope
+from forgetless.domain.webhook_deliveries import DELIVERY, RETRY_DELAYS_S, Delivery, Summary
 from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, to_document
 from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
+from forgetless.service.transfer.event_import import EventImport
 from forgetless.service.webhooks.delivery import DeliveryReport, DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from tests.unit.servers import Answer, serve
@@ -49,6 +52,10 @@ class Receiver:
         details = [json.loads(body)["event_details"] for _, _, body in self.got]
         return [(one["event"], one["data"]["memory"]) for one in details]
 
+    def details(self) -> list[dict[str, Any]]:
+        """What came, as it is."""
+        return [json.loads(body)["event_details"] for _, _, body in self.got]
+
 
 @dataclass
 class Post:
@@ -63,6 +70,7 @@ class Post:
         fields = {"event_types": ALL, "secret": SECRET} | more
         webhook = Webhook(id_, "default", "audit", url, project_id="p", created_at=now, updated_at=now, **fields)
         assert self.world.ledger.put_document(to_document(webhook))
+        self.world.services._outbox.webhooks.forget("default")
         return webhook
 
     def held(self, id_: str = "wh") -> Webhook:
@@ -406,3 +414,49 @@ def test_private_receivers_are_refused_at_the_delivery(world: World) -> None:
         assert post.run() == DeliveryReport(0, 1, 0)
     assert server.requests == []
     assert "private" in (post.log()[0].attempts[0].error or "")
+
+
+def tombstones(count: int) -> list[Event]:
+    scopes = [Scope("default", user_id="alice", run_id=f"r{number % 2}") for number in range(count)]
+    memories = [Memory(f"m{number}", 2, scope, "", "t", "t", "j", deleted=True) for number, scope in enumerate(scopes)]
+    return [Event(EventKind.DELETE, memory) for memory in memories]
+
+
+@pytest.mark.parametrize(("count", "deliveries"), [(MOST_ANNOUNCED, MOST_ANNOUNCED), (MOST_ANNOUNCED + 1, 0)])
+def test_many_deletions_in_one_call_are_one_delivery_with_scope_and_count(
+    post: Post, count: int, deliveries: int
+) -> None:
+    post.hook()
+    post.world.services._outbox.record(tombstones(count))
+    (delivery,) = post.log()
+    assert len(delivery.events) == deliveries
+    if not deliveries:
+        assert post.deliveries.run().delivered == 1
+        assert post.receiver.details() == [{"scope": {"user_id": "alice"}, "count": count, "event": "DELETE"}]
+
+
+def test_a_summary_is_tried_again_under_the_same_id_and_only_sent_to_those_who_want_it(post: Post) -> None:
+    post.hook()
+    post.hook("adds", event_types=("memory_add",))
+    post.receiver.answers = [500]
+    post.world.services._outbox.record_summary("default", Summary(EventKind.DELETE, {}, 1000))
+    assert post.log("adds") == []
+    assert post.deliveries.run().failed == 1
+    post.world.clock.advance(RETRY_DELAYS_S[0] + 1)
+    assert post.deliveries.run().delivered == 1
+    assert post.receiver.details() == [{"scope": {}, "count": 1000, "event": "DELETE"}] * 2
+    first, second = (headers["webhook-id"] for _, headers, _ in post.receiver.got)
+    assert first == second
+    post.world.clock.advance(60)
+    assert post.deliveries.run().delivered == 0
+
+
+def test_an_import_is_one_delivery_about_what_was_new(post: Post) -> None:
+    post.hook()
+    imports = EventImport(ledger=post.world.ledger, clock=post.world.clock, outbox=post.world.services._outbox)
+    records = [(n, {"id": str(n), "memory": f"fact {n}", "user_id": "bob", "run_id": f"{n}"}) for n in range(3)]
+    assert imports.take("default", records).memories == 3
+    post.deliveries.run()
+    assert post.receiver.details() == [{"scope": {"user_id": "bob"}, "count": 3, "event": "ADD"}]
+    assert imports.take("default", records).memories == 3
+    assert post.deliveries.run().delivered == 0, "all were there already"

@@ -32,16 +32,16 @@ class Killed(BaseException):
 
 
 def die_before_the_last_look(world: World, meanwhile: Callable[[], object]) -> Callable[[], None]:
-    """Before a row is inserted something happens; after it, and before the writer has looked again, the writer dies."""
-    read = world.ledger.read
+    """Before a row is inserted something happens; after it, and before the writer marks it, the writer dies."""
+    mark_indexed = world.ledger.mark_indexed
 
-    def killed(*_arguments: object) -> None:
-        world.ledger.read = read  # type: ignore[method-assign]
+    def killed(*_arguments: object, **_named: object) -> None:
+        world.ledger.mark_indexed = mark_indexed  # type: ignore[method-assign]
         raise Killed
 
     def before_insert() -> None:
         meanwhile()
-        world.ledger.read = killed  # type: ignore[method-assign, assignment]
+        world.ledger.mark_indexed = killed  # type: ignore[method-assign, assignment]
 
     return before_insert
 
@@ -69,6 +69,37 @@ def test_a_writer_that_dies_while_its_memory_changes_leaves_no_row_for_ever(worl
     world.services.sweep.sweep()
     assert words_find(world, "volvo") == []
     assert len(words_find(world, "bicycl")) == 1
+
+
+def test_a_writer_that_dies_before_it_removes_an_outdated_row_leaves_none_for_ever(world: World) -> None:
+    """The ledger has told it that its row is outdated, and then it dies."""
+    drop = world.index.drop
+
+    def killed(*_arguments: object) -> None:
+        world.index.drop = drop  # type: ignore[method-assign]
+        raise Killed
+
+    def change() -> None:
+        (memory,) = world.services.reads.list("default", {}, limit=1)
+        world.services.changes.update(UpdateRequest("default", memory.id, text="I ride a bicycle"))
+        world.index.drop = killed  # type: ignore[method-assign, assignment]
+
+    world.index.before_insert = change
+    with pytest.raises(Killed):
+        world.say("I drive a volvo")
+    assert len(words_find(world, "volvo")) == 1
+    world.clock.advance(60)
+    world.services.sweep.sweep()
+    assert words_find(world, "volvo") == []
+    assert len(words_find(world, "bicycl")) == 1
+
+
+def test_a_writer_reads_nothing_again_when_nobody_was_in_its_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(world.ledger, "read", lambda *_: calls.append("read") or {})
+    monkeypatch.setattr(world.index, "drop", lambda *_: calls.append("drop"))
+    assert world.say("I drive a volvo", "It is blue").indexed
+    assert calls == []
 
 
 def test_a_memory_that_changes_while_sweep_indexes_it_keeps_its_new_row_alone(world: World) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from forgetless.domain.errors import DeadlineError, LlmReplyError, LlmUnavailabl
 from forgetless.domain.jobs import JobState
 from forgetless.domain.memory import EventKind
 from forgetless.domain.scope import Scope
+from forgetless.domain.times import later
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
 from tests.unit.service.world import ALICE, World, facts
@@ -187,6 +189,24 @@ def test_a_writer_waits_for_the_lease_of_its_scope_and_gives_up_in_time(new_worl
     (job,) = world.ledger.jobs("default", limit=1)[0]
     world.services.ingest.run("default", job.id, seconds=60)
     assert world.texts() == ["Alice is here"]
+
+
+def test_a_writer_that_waits_reads_and_its_waits_grow(new_world: NewWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = new_world([facts("Alice is here")])
+    lease = f"scope:{ALICE.writer_key()}"
+    now = world.clock.now()
+    assert world.ledger.acquire_lease(lease, owner="another", now=now, until=later(now, 10))
+    acquire, tries = world.ledger.acquire_lease, []
+
+    def counted(*arguments: Any, **named: Any) -> bool:
+        tries.append(named["owner"])
+        return acquire(*arguments, **named)
+
+    monkeypatch.setattr(world.ledger, "acquire_lease", counted)
+    world.say("I am here", infer=True)
+    assert world.texts() == ["Alice is here"]
+    assert len(tries) == 2, "once at first, and once when the lease was free"
+    assert 20 <= len(world.clock.slept) <= 60
 
 
 def test_procedural_memory_of_an_agent_is_one_summary(new_world: NewWorld) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel
@@ -148,12 +149,12 @@ def check_arguments(arguments: Mapping[str, Any], limits: RequestLimits) -> None
 def check_sizes(model: BaseModel, limits: RequestLimits, *, within: str = "") -> None:
     """Raise InvalidRequestError if a field of the model, or of a model in it, is too large."""
     filters: dict[str, Any] = {}
-    for field, info in type(model).model_fields.items():
+    for field, shown, marks in _marked_fields(type(model)):
         value = getattr(model, field)
-        name = f"{within}{info.alias or field}"
+        name = f"{within}{shown}"
         if value is None:
             continue
-        for mark in marks_of(info):
+        for mark in marks:
             if isinstance(mark, FilterNodes):
                 filters[name] = value
             else:
@@ -163,6 +164,12 @@ def check_sizes(model: BaseModel, limits: RequestLimits, *, within: str = "") ->
                 if isinstance(item, BaseModel):
                     check_sizes(item, limits, within=f"{name}[{place}].")
     check_filter_size(filters, limits)
+
+
+@cache
+def _marked_fields(model: type[BaseModel]) -> list[tuple[str, str, list[Mark]]]:
+    """The fields of a model, each with the name that clients know and its marks."""
+    return [(field, info.alias or field, marks_of(info)) for field, info in model.model_fields.items()]
 
 
 def marks_of(info: FieldInfo) -> list[Mark]:

@@ -76,7 +76,7 @@ class BulkJob:
     failures: int = 0
     started_at: str | None = None
     completed_at: str | None = None
-    #: When sweep (or, without a queue, the worker) takes it up; None when the job has ended.
+    #: When sweep (or, without a queue, the worker) takes it up, or removes it if it has ended; None: never.
     due_at: str | None = None
 
     @property

@@ -18,11 +18,13 @@ __all__ = [
     "LEASE_MARGIN_S",
     "MAX_MEMORY_ID_BYTES",
     "MAX_TOP_K",
+    "MOST_ANNOUNCED",
     "MOST_ATTEMPTS",
     "MOST_INDEX_RESULTS",
     "MOST_REFUSALS",
     "MOST_WEBHOOKS",
     "REQUEST_S",
+    "TENANT_COPY_S",
     "TRIES_APART_S",
     "RequestLimits",
 ]
@@ -60,12 +62,17 @@ ANSWER_BYTES = 5_500_000
 MAX_TOP_K = 1000
 #: Milvus' limit for offset + limit in one query.
 MOST_INDEX_RESULTS = 16_384
-#: The largest number of webhooks of a tenant. Every change of a memory reads all of them.
+#: The largest number of webhooks of a tenant.
 MOST_WEBHOOKS = 100
 #: A memory that embedder or index refused this often is set aside: it is not indexed until somebody retries it.
 MOST_REFUSALS = 3
 #: The most bytes of a memory's id. The index stores other ids as digests, but it must return this one.
 MAX_MEMORY_ID_BYTES = 256
+#: Seconds for which a process may use what it has read about a tenant (its webhooks) without reading it again.
+TENANT_COPY_S = 30.0
+#: More memories than this that one call erases, and all that one import adds, are announced to webhooks in one delivery
+#: with their scope and number instead of one by one.
+MOST_ANNOUNCED = 200
 #: The integers that JSON columns in Milvus can store and compare. Others are refused or not indexed.
 INT64 = range(-(2**63), 2**63)
 

@@ -19,8 +19,11 @@ def timestamp(moment: datetime) -> str:
 
 
 def later(time: str, seconds: float) -> str:
-    """The timestamp `seconds` after `time`, or before it when `seconds` is negative."""
-    return timestamp(datetime.fromisoformat(time) + timedelta(seconds=seconds))
+    """The timestamp `seconds` after `time`, or before it when `seconds` is negative; at most an end of the calendar."""
+    try:
+        return timestamp(datetime.fromisoformat(time) + timedelta(seconds=seconds))
+    except OverflowError:
+        return timestamp((datetime.max if seconds > 0 else datetime.min).replace(tzinfo=UTC))
 
 
 def just_after(time: str) -> str:

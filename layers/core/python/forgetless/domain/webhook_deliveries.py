@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 from forgetless.domain.documents import Document
-from forgetless.domain.memory import Memory
+from forgetless.domain.memory import EventKind, Memory
 
-__all__ = ["ATTEMPTS_KEPT", "DELIVERY", "RETRY_DELAYS_S", "Attempt", "Delivery", "EventRef", "message_id"]
+__all__ = [
+    "ATTEMPTS_KEPT",
+    "DELIVERY",
+    "RETRY_DELAYS_S",
+    "Attempt",
+    "Delivery",
+    "EventRef",
+    "Summary",
+    "message_id",
+    "summary_message_id",
+]
 
 #: The kind of these documents.
 DELIVERY = "webhook_delivery"
@@ -38,6 +49,29 @@ class EventRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """What one delivery says about many events of a kind: the ids that their scopes have in common, and their number.
+
+    Without ids, the scope is the whole tenant.
+    """
+
+    kind: EventKind
+    scope: Mapping[str, str]
+    count: int
+
+    @classmethod
+    def of(cls, kind: EventKind, memories: Sequence[Memory]) -> Summary:
+        """The summary of an event of this kind for each of the memories, of which there must be at least one."""
+        found = [cls(kind, memory.scope.ids(), 1) for memory in memories]
+        return reduce(Summary.plus, found)
+
+    def plus(self, other: Summary) -> Summary:
+        """The summary of the events of both."""
+        common = dict(self.scope.items() & other.scope.items())
+        return replace(self, scope=common, count=self.count + other.count)
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt: the HTTP status of the answer, or the reason why there was no answer."""
 
@@ -49,6 +83,8 @@ class Attempt:
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """The events of one change for one webhook. They are sent in order, and `done` of them have arrived.
+
+    With a `summary` there are no events, and one message is sent for all of them.
 
     `state` is pending, delivered or failed. Failed means that no more attempts follow; `attempts` tell why.
     """
@@ -64,6 +100,7 @@ class Delivery:
     failures: int = 0
     attempts: tuple[Attempt, ...] = ()
     version: int = 1
+    summary: Summary | None = None
 
     def tried(self, attempt: Attempt) -> Delivery:
         """The delivery with one more attempt in its log."""
@@ -75,7 +112,7 @@ class Delivery:
 
     def document(self) -> Document:
         """The document that the ledger stores."""
-        body = {
+        body: dict[str, Any] = {
             "webhook_id": self.webhook_id,
             "events": [[one.memory_id, one.version] for one in self.events],
             # A separate list, because the previous release expects pairs in `events`.
@@ -85,12 +122,15 @@ class Delivery:
             "failures": self.failures,
             "attempts": [[one.at, one.status, one.error] for one in self.attempts],
         }
+        if self.summary is not None:
+            body["summary"] = [self.summary.kind.value, dict(self.summary.scope), self.summary.count]
         return Document(self.tenant, DELIVERY, self.id, body, self.created_at, self.version, self.due_at)
 
     @classmethod
     def of(cls, document: Document) -> Delivery:
         """The delivery that a document holds."""
         body: Mapping[str, Any] = document.body
+        summary = body.get("summary")
         places, event_ids = body["events"], body.get("event_ids") or [""] * len(body["events"])
         return cls(
             id=document.id,
@@ -106,9 +146,19 @@ class Delivery:
             failures=body["failures"],
             attempts=tuple(Attempt(*one) for one in body["attempts"]),
             version=document.version,
+            summary=None if summary is None else Summary(EventKind(summary[0]), summary[1], summary[2]),
         )
 
 
 def message_id(webhook_id: str, event: EventRef) -> str:
     """The header `webhook-id`: the same for every attempt, so that a receiver can recognise a repeat."""
-    return "msg_" + uuid.uuid5(uuid.NAMESPACE_OID, f"{webhook_id} {event.memory_id} {event.version}").hex
+    return _message_id(f"{webhook_id} {event.memory_id} {event.version}")
+
+
+def summary_message_id(delivery: Delivery) -> str:
+    """The same header for a delivery with a summary."""
+    return _message_id(f"{delivery.webhook_id} summary {delivery.id}")
+
+
+def _message_id(name: str) -> str:
+    return "msg_" + uuid.uuid5(uuid.NAMESPACE_OID, name).hex

@@ -50,6 +50,11 @@ class RequestIndex(Protocol):
     def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
         """Up to `limit` rows by cosine, the best first. Rows that `where` excludes may be among them: filter again."""
 
+    def search_vectors(
+        self, tenant: str, vectors: Sequence[Sequence[float]], where: Filter, limit: int
+    ) -> list[list[Hit]]:
+        """`search_vector` for each of several vectors, in one call."""
+
     def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
         """The same by BM25, for prepared words joined by spaces; empty `words` find nothing."""
 

@@ -188,6 +188,15 @@ class Maintenance(Protocol):
         A ledger whose succeeded jobs end by themselves removes only failed ones. Memories keep everything.
         """
 
+    def expire_records(self, *, before: str, limit: int) -> int:
+        """Remove up to `limit` idempotency records that expired, and leases that ended, before the given time.
+
+        A ledger where they end by themselves removes none.
+        """
+
+    def expiring_tenants(self, *, limit: int) -> list[str]:
+        """Up to `limit` tenants that may have memories with an expiration date."""
+
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
         """RUNNING jobs with an expired lease and jobs PENDING since before the given time, the oldest first."""
 

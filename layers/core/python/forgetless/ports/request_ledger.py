@@ -153,8 +153,11 @@ class MemoryStore(Protocol):
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
         """Those of these memories whose current version the index lacks: pending and set-aside ones; consistent."""
 
-    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
-        """Record that the index now has exactly these versions. A memory that has a newer version stays pending.
+    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> list[Memory]:
+        """Record that the index now has exactly these versions; returns those that are not current, or not so any more.
+
+        Of these, the ledger has another version, or the same one with less context, or none; they stay as they are.
+        The caller must remove their rows: whoever changed them may have looked for rows before they were written.
 
         With `by_writer` the caller is the writer of these versions, right after it wrote them. In that case a memory
         stays pending if its version before was still pending when this one was written: the writer of that version

@@ -109,6 +109,11 @@ class Settings:
         180.0,
         "Days for which jobs that failed are kept with their messages; 0: forever.",
     )
+    expired_memory_retention_days: float = _setting(
+        "FORGETLESS_EXPIRED_MEMORY_RETENTION_DAYS",
+        0.0,
+        "Days after which memories that have expired are deleted; 0 keeps them, hidden.",
+    )
     requests_per_minute: int = _setting(
         "FORGETLESS_REQUESTS_PER_MINUTE",
         0,
@@ -164,6 +169,7 @@ class Settings:
             messages_s=_seconds(self.message_retention_days),
             succeeded_jobs_s=_seconds(self.job_retention_days),
             failed_jobs_s=_seconds(self.failed_job_retention_days),
+            expired_memories_s=_seconds(self.expired_memory_retention_days),
         )
 
     @property

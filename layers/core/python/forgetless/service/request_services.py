@@ -85,7 +85,7 @@ class RequestServices:
         self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox, erasures=erasures)
         self.projects = ProjectService(ledger=ledger, clock=clock)
         self.feedback = FeedbackService(ledger=ledger, clock=clock)
-        self.webhooks = WebhookService(ledger=ledger, clock=clock)
+        self.webhooks = WebhookService(ledger=ledger, clock=clock, known=outbox.webhooks)
         self.exports = ExportService(ledger=ledger, reads=self.reads, llm=ports.llm, clock=clock)
         self.idempotency = IdempotencyService(ledger=ledger, clock=clock)
         self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock)

@@ -24,6 +24,7 @@ from forgetless.service.health import HealthService
 from forgetless.service.jobs.bulk import BulkService, PortionWork
 from forgetless.service.jobs.bulk_worker import BulkWorker
 from forgetless.service.jobs.erase import EraseWork, Erasures
+from forgetless.service.jobs.expired_memories import ExpiredMemories
 from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.jobs.reindex_all import ReindexAll
@@ -97,8 +98,9 @@ class Services(RequestServices):
         works: dict[BulkKind, PortionWork] = {
             BulkKind.ERASE: erase_work,
             BulkKind.REINDEX: ReindexWork(ledger=ledger, reindexer=reindexer, clock=clock),
+            BulkKind.RETENTION: ExpiredMemories(ledger=ledger, changes=self.changes, clock=clock),
         }
-        self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock, works=works)
+        self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock, works=works, retention=retention)
         self.reindex_all = ReindexAll(ledger=ledger, bulk=self.bulk, clock=clock)
         self.sweep = SweepService(
             ledger=ledger,
@@ -107,7 +109,7 @@ class Services(RequestServices):
             bulk=self.bulk,
             erasures=self._erasures,
             clock=clock,
-            retention=RetentionService(ledger=ledger, clock=clock, retention=retention or Retention()),
+            retention=RetentionService(ledger=ledger, bulk=self.bulk, clock=clock, retention=retention or Retention()),
             rebuilds=rebuilds_lost_index,
         )
         self.bulk_worker = BulkWorker(ledger=ledger, bulk=self.bulk, clock=clock)

@@ -84,10 +84,12 @@ class Collection:
         """Call the client's method for this collection and return its result; raises IndexUnavailableError."""
         return self._translated(operation, lambda: self._call(operation, arguments))
 
-    def search(self, **arguments: Any) -> list[tuple[str, float]]:
-        """The primary keys and distances of the hits of one query; raises IndexUnavailableError."""
-        found = self._translated("search", lambda: self._call("search", {**arguments, **self._fields}))
-        return list(zip(found[0].ids, found[0].distances, strict=True)) if found else []
+    def search(self, *, data: list[Any], **arguments: Any) -> list[list[tuple[str, float]]]:
+        """The primary keys and distances of the hits of each query in `data`; raises IndexUnavailableError."""
+        found = self._translated("search", lambda: self._call("search", {"data": data, **arguments, **self._fields}))
+        if not found:
+            return [[] for _ in data]
+        return [list(zip(one.ids, one.distances, strict=True)) for one in found]
 
     def ping(self) -> None:
         """Raise IndexUnavailableError unless Milvus answers now."""

@@ -85,12 +85,17 @@ class MilvusIndex:
             self._collection.call("delete", filter=_within(tenant))
 
     def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
-        return self._search(_DENSE, list(vector), compile_filter(where, tenant), limit)
+        return self._search(_DENSE, [list(vector)], compile_filter(where, tenant), limit)[0]
+
+    def search_vectors(
+        self, tenant: str, vectors: Sequence[Sequence[float]], where: Filter, limit: int
+    ) -> list[list[Hit]]:
+        return self._search(_DENSE, [list(vector) for vector in vectors], compile_filter(where, tenant), limit)
 
     def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
         if not words.strip():
             return []
-        return self._search(_WORDS, cut(words), compile_filter(where, tenant), limit)
+        return self._search(_WORDS, [cut(words)], compile_filter(where, tenant), limit)[0]
 
     def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[tuple[str, int]]) -> list[Hit]:
         return self._score(_DENSE, list(vector), tenant, keys)
@@ -121,7 +126,8 @@ class MilvusIndex:
             # Milvus Lite 2.5.1 keeps duplicates. A query returns only one of them, but a search finds them all.
             if alike:
                 probe = expected[next(iter(alike))]["dense"]
-                found = Counter(split_pk(pk) for pk, _ in self._find(_DENSE, probe, expression, MOST_INDEX_RESULTS))
+                (hits,) = self._find(_DENSE, [probe], expression, MOST_INDEX_RESULTS)
+                found = Counter(split_pk(pk) for pk, _ in hits)
                 same |= {key for key in alike if found[key] == 1}
         return same
 
@@ -151,27 +157,35 @@ class MilvusIndex:
         return [
             hit
             for expression in _key_expressions(tenant, keys)
-            for hit in self._search(retriever, query, expression, 2 * KEYS_AT_ONCE)
+            for hit in self._search(retriever, [query], expression, 2 * KEYS_AT_ONCE)[0]
         ]
 
-    def _search(self, retriever: _Retriever, query: Any, expression: str, limit: int) -> list[Hit]:
-        if limit <= 0:
-            return []
-        hits: dict[str, Hit] = {}
-        for pk, score in self._find(retriever, query, expression, min(limit, MOST_INDEX_RESULTS)):
-            if pk not in hits:
-                # Milvus 3.2.2 returns negative BM25 scores.
-                hits[pk] = Hit(*split_pk(pk), abs(score) if retriever.metric == "BM25" else score)
-        return list(hits.values())
+    def _search(self, retriever: _Retriever, queries: Sequence[Any], expression: str, limit: int) -> list[list[Hit]]:
+        """The hits of each query."""
+        if limit <= 0 or not queries:
+            return [[] for _ in queries]
+        found = self._find(retriever, queries, expression, min(limit, MOST_INDEX_RESULTS))
+        return [_hits(retriever, one) for one in found]
 
-    def _find(self, retriever: _Retriever, query: Any, expression: str, limit: int) -> list[tuple[str, float]]:
+    def _find(
+        self, retriever: _Retriever, queries: Sequence[Any], expression: str, limit: int
+    ) -> list[list[tuple[str, float]]]:
         return self._collection.search(
-            data=[query],
+            data=list(queries),
             anns_field=retriever.field,
             search_params={"metric_type": retriever.metric},
             filter=expression,
             limit=limit,
         )
+
+
+def _hits(retriever: _Retriever, found: Sequence[tuple[str, float]]) -> list[Hit]:
+    hits: dict[str, Hit] = {}
+    for pk, score in found:
+        if pk not in hits:
+            # Milvus 3.2.2 returns negative BM25 scores.
+            hits[pk] = Hit(*split_pk(pk), abs(score) if retriever.metric == "BM25" else score)
+    return list(hits.values())
 
 
 def _within(tenant: str) -> str:

@@ -130,6 +130,8 @@ def _apply(unit: Unit, event: Event, changes: dict[str, _Change]) -> bool:
         "state": state_of(memory),
         "context_size": len(memory.context),
     }
+    if memory.expiration_date is not None:
+        unit.put(item_keys.expiring(tenant), {"tenant": to_blob(tenant)})
     since = memory.pending_since(contested=head is not None and "pending" in head)
     unit.put(key, mark_pending(unit.with_body(key, item, dump_memory(memory)), memory, since))
     changes.setdefault(memory.id, _Change(None, memory)).after = memory

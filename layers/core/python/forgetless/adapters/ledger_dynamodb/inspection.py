@@ -39,6 +39,10 @@ class InspectionStore(Store):
         names = list(dict.fromkeys(from_blob(item["tenant"]) for item in heads))
         return names[:limit], whole and len(names) <= limit
 
+    def expiring_tenants(self, *, limit: int) -> list[str]:
+        noted = islice(self._table.query(item_keys.EXPIRING, page=limit), limit)
+        return [from_blob(item["tenant"]) for item in noted]
+
     def tally(self, tenant: str | None = None, *, limit: int) -> Tally:
         if tenant is None:
             heads, whole = self._scanned()

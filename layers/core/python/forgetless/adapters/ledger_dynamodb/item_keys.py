@@ -22,6 +22,7 @@ __all__ = [
     "CHUNKS",
     "DELETED",
     "ENTRIES",
+    "EXPIRING",
     "EXPIRY_QUEUES",
     "FAILED_QUEUES",
     "HEAD",
@@ -48,6 +49,7 @@ __all__ = [
     "erasure_marker",
     "erasures",
     "event",
+    "expiring",
     "head",
     "job",
     "lease",
@@ -86,6 +88,8 @@ EXPIRY_QUEUES = tuple(f"E#{shard}" for shard in range(8))
 FAILED_QUEUES = tuple(f"F#{shard}" for shard in range(2))
 STAGES = "X"
 OPEN_ERASURES = "U"
+#: The partition with the tenants that may have memories with an expiration date.
+EXPIRING = "Y"
 
 #: The values of the attribute `state` of a memory's head.
 LIVE, SUPERSEDED, DELETED = 0, 1, 2
@@ -170,6 +174,11 @@ def totals(tenant: str, shard: int) -> str:
 def total(tenant: str, shard: int, kind: str, word: str) -> Key:
     """One of the counters of an entity."""
     return Key(totals(tenant, shard), f"{kind}#{part(word)}")
+
+
+def expiring(tenant: str) -> Key:
+    """The note that a tenant may have memories with an expiration date."""
+    return Key(EXPIRING, part(tenant))
 
 
 def text(scope: Scope, hash_: str) -> Key:

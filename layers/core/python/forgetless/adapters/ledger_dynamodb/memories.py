@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from typing import Any
 
 from forgetless.adapters.ledger_codec import from_blob, from_cursor, load_memory, to_cursor
 from forgetless.adapters.ledger_dynamodb import (
@@ -16,8 +18,11 @@ from forgetless.adapters.ledger_dynamodb import (
     jobs,
     list_entries,
     message_items,
+    staged_commit,
     totals,
 )
+from forgetless.adapters.ledger_dynamodb.attribute_values import to_wire
+from forgetless.adapters.ledger_dynamodb.failures import ContendedError
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, Table, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
@@ -98,9 +103,12 @@ class MemoryStore(Store):
         found = self._table.read(heads).items()
         return {heads[key] for key, item in found if "pending" in item or "aside_since" in item}
 
-    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
+    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> list[Memory]:
+        refused: list[Memory] = []
         for portion in portions(memories, _PORTION):
-            self._units.run(partial(_mark_indexed, memories=portion, by_writer=by_writer))
+            if not (by_writer and self._marked_unread(portion)):
+                refused += self._units.run(partial(_mark_indexed, memories=portion, by_writer=by_writer))
+        return refused
 
     def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
         # This is for a rebuild, which is an administrator's command.
@@ -108,6 +116,18 @@ class MemoryStore(Store):
         return sum(
             self._units.run(partial(_mark_unindexed, heads=portion, at=at)) for portion in portions(heads, _PORTION)
         )
+
+    def _marked_unread(self, memories: Sequence[Memory]) -> bool:
+        """Mark what its writer has just written, without reading it first; False if anything is not as written."""
+        unit = uuid.uuid4().hex
+        try:
+            staged_commit.transact(self._table, [_mark_unread(memory, unit) for memory in memories], token=unit)
+        except ContendedError:
+            return False
+        except LedgerError:
+            self._units.in_doubt = True
+            raise
+        return True
 
     def _memories(self, heads: Sequence[Key]) -> dict[Key, Memory]:
         found = self._table.bodies(list(self._table.read(heads).values()))
@@ -165,17 +185,36 @@ def _append(
         message_items.insert(unit, new_messages)
 
 
-def _mark_indexed(unit: Unit, memories: Sequence[Memory], *, by_writer: bool) -> None:
+def _mark_unread(memory: Memory, unit: str) -> dict[str, Any]:
+    """The action that marks this version as indexed if it is still as its writer wrote it."""
+    held = {"version": memory.version, "context_size": len(memory.context), "pending": memory.updated_at}
+    names = [*held, "stage", "rev", "gsi1pk", "gsi1sk"]
+    same = " AND ".join(f"#{name} = :{name}" for name in held)
+    return {
+        "Update": {
+            "Key": to_wire(item_keys.head(memory.scope.tenant, memory.id)._asdict()),
+            "UpdateExpression": "SET #rev = :rev REMOVE #pending, #gsi1pk, #gsi1sk",
+            "ConditionExpression": f"{same} AND attribute_not_exists(#stage)",
+            "ExpressionAttributeNames": {f"#{name}": name for name in names},
+            "ExpressionAttributeValues": to_wire({":rev": unit, **{f":{name}": value for name, value in held.items()}}),
+        }
+    }
+
+
+def _mark_indexed(unit: Unit, memories: Sequence[Memory], *, by_writer: bool) -> list[Memory]:
+    refused: list[Memory] = []
     marked = {item_keys.head(memory.scope.tenant, memory.id): memory for memory in memories}
     unit.load(marked)
     for key, memory in marked.items():
         item = unit.get(key)
         # Within a version the context only shrinks, so its size shows whether exactly this text was indexed.
         if item is None or (item["version"], item["context_size"]) != (memory.version, len(memory.context)):
+            refused.append(memory)
             continue
         if by_writer and item.get("pending") != memory.updated_at:
             continue
         unit.put(key, append.unqueued(item))
+    return refused
 
 
 def _mark_unindexed(unit: Unit, heads: Sequence[Key], at: str) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from forgetless.adapters.ledger_sqlite import blobs
+from forgetless.adapters.ledger_sqlite import blobs, idempotency_records
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.jobs import JobState
 
-__all__ = ["ENDED_JOBS", "EXPIRED_MESSAGES", "ExpiryStore"]
+__all__ = ["ENDED_JOBS", "EXPIRED_MESSAGES", "EXPIRED_REQUESTS", "ExpiryStore"]
 
 #: A transaction that has removed this many messages of failed jobs removes no further job.
 _MESSAGES_AT_ONCE = 1000
@@ -22,6 +22,8 @@ WHERE state IN ('SUCCEEDED', 'FAILED') AND state = ? AND updated_at < ? ORDER BY
 EXPIRED_MESSAGES = (
     "SELECT text_id, tenant, job_id, position FROM messages WHERE created_at < ? ORDER BY created_at LIMIT ?"
 )
+
+EXPIRED_REQUESTS = "SELECT tenant, name FROM requests WHERE expires_at < ? LIMIT ?"
 
 _MESSAGES_OF_JOB = "SELECT text_id, tenant, job_id, position FROM messages WHERE tenant = ? AND job_id = ?"
 
@@ -41,6 +43,9 @@ class ExpiryStore(Store):
         if failed_before is not None and expired < limit:
             expired += self._expire(lambda db: _expire_jobs(db, JobState.FAILED, failed_before, limit - expired))
         return expired
+
+    def expire_records(self, *, before: str, limit: int) -> int:
+        return self._expire(lambda db: _expire_records(db, before, limit))
 
     def _expire(self, work: Callable[[sqlite3.Connection], int]) -> int:
         expired = self._connections.write(work, durable=False)
@@ -69,3 +74,13 @@ def _expire_jobs(db: sqlite3.Connection, state: JobState, before: str, limit: in
         if messages >= _MESSAGES_AT_ONCE:
             break
     return expired
+
+
+def _expire_records(db: sqlite3.Connection, before: str, limit: int) -> int:
+    requests = db.execute(EXPIRED_REQUESTS, (before, limit)).fetchall()
+    for key in requests:
+        idempotency_records.drop(db, key)
+    # There are few leases, as most are given up. Only a killed process leaves one behind.
+    leases = db.execute("SELECT name FROM leases WHERE until < ? LIMIT ?", (before, limit - len(requests))).fetchall()
+    db.executemany("DELETE FROM leases WHERE name = ?", leases)
+    return len(requests) + len(leases)

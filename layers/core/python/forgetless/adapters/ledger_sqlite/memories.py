@@ -29,6 +29,12 @@ _PENDING = (
 PENDING = _PENDING.format(index="memories_pending", only="")
 PENDING_OF_TENANT = _PENDING.format(index="memories_pending_by_tenant", only="tenant = ? AND ")
 
+_KEY = "tenant = ?1 AND id = ?2 AND version = ?3 AND context_size = ?4"
+_IS_CURRENT = f"SELECT 1 FROM memories WHERE {_KEY}"  # noqa: S608 - our own names
+_MARK_INDEXED = (
+    "UPDATE memories SET pending_since = NULL, refusals = 0, aside_since = NULL, aside_reason = NULL"  # noqa: S608
+    f" WHERE {_KEY} AND (pending_since IS NOT NULL OR aside_since IS NOT NULL) AND (?5 IS NULL OR pending_since = ?5)"
+)
 #: How many memories one transaction marks as pending.
 _MARKED_AT_ONCE = 2000
 
@@ -122,14 +128,13 @@ class MemoryStore(Store):
             lambda db: {id_ for id_ in ids if db.execute(query, (owner, to_blob(id_))).fetchone() is not None}
         )
 
-    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
-        # Within a version the context only shrinks, so its size shows whether exactly this text was indexed.
-        rows = [
-            (to_blob(m.scope.tenant), to_blob(m.id), m.version, len(m.context), m.updated_at if by_writer else None)
-            for m in memories
-        ]
-        if rows:
-            self._connections.write(lambda db: _mark_indexed(db, rows), durable=False)
+    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> list[Memory]:
+        if not memories:
+            return []
+        return self._connections.write(
+            lambda db: [memory for memory in memories if not _mark_indexed(db, memory, by_writer=by_writer)],
+            durable=False,
+        )
 
     def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
         owner = None if tenant is None else to_blob(tenant)
@@ -213,13 +218,13 @@ def _entities(db: sqlite3.Connection, tenant: bytes) -> Iterable[Entity]:
     return found
 
 
-def _mark_indexed(db: sqlite3.Connection, rows: Sequence[tuple[bytes, bytes, int, int, str | None]]) -> None:
-    db.executemany(
-        "UPDATE memories SET pending_since = NULL, refusals = 0, aside_since = NULL, aside_reason = NULL"
-        " WHERE tenant = ?1 AND id = ?2 AND version = ?3 AND context_size = ?4"
-        " AND (pending_since IS NOT NULL OR aside_since IS NOT NULL) AND (?5 IS NULL OR pending_since = ?5)",
-        rows,
-    )
+def _mark_indexed(db: sqlite3.Connection, memory: Memory, *, by_writer: bool) -> bool:
+    """Mark this version if it is current; returns whether it is, also if it was not pending."""
+    # Within a version the context only shrinks, so its size shows whether exactly this text was indexed.
+    key = (to_blob(memory.scope.tenant), to_blob(memory.id), memory.version, len(memory.context))
+    if db.execute(_MARK_INDEXED, (*key, memory.updated_at if by_writer else None)).rowcount:
+        return True
+    return db.execute(_IS_CURRENT, key).fetchone() is not None
 
 
 def _mark_unindexed(

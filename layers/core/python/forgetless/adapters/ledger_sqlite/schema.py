@@ -135,6 +135,12 @@ ALTER TABLE memories ADD COLUMN aside_reason TEXT;
 CREATE INDEX memories_set_aside ON memories (tenant, aside_since, id) WHERE aside_since IS NOT NULL
 """
 
+#: Stored exports end after 30 days; those of earlier versions had no end.
+_EXPORTS_END = """
+UPDATE documents SET due_at = strftime('%Y-%m-%dT%H:%M:%S.000000+00:00', created_at, '+30 days')
+WHERE kind = 'export' AND due_at IS NULL
+"""
+
 #: The number of each tenant's last erasure, and the erasures: markers of digests, and the ids in clear until the end.
 _ERASURES = """
 CREATE TABLE erasure_states (
@@ -151,7 +157,17 @@ CREATE INDEX erasures_open ON erasures (begun_at) WHERE targets IS NOT NULL
 """
 
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
-_MIGRATIONS = (_FIRST, _DOCUMENTS, _DELETED, _PENDING_IN_ORDER, _ENDED_JOBS, _SET_ASIDE, _UPKEEP, _ERASURES)
+_MIGRATIONS = (
+    _FIRST,
+    _DOCUMENTS,
+    _DELETED,
+    _PENDING_IN_ORDER,
+    _ENDED_JOBS,
+    _SET_ASIDE,
+    _UPKEEP,
+    _EXPORTS_END,
+    _ERASURES,
+)
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 

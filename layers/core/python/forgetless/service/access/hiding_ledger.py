@@ -148,8 +148,8 @@ class HidingLedger:
             shown.append(entity)
         return shown
 
-    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
-        self._ledger.mark_indexed(memories, by_writer=by_writer)
+    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> list[Memory]:
+        return self._ledger.mark_indexed(memories, by_writer=by_writer)
 
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
         markers = self._markers(tenant)

@@ -103,6 +103,12 @@ class HidingOperatorLedger(HidingLedger):
     def expire_jobs(self, *, succeeded_before: str | None, failed_before: str | None, limit: int) -> int:
         return self.whole.expire_jobs(succeeded_before=succeeded_before, failed_before=failed_before, limit=limit)
 
+    def expire_records(self, *, before: str, limit: int) -> int:
+        return self.whole.expire_records(before=before, limit=limit)
+
+    def expiring_tenants(self, *, limit: int) -> list[str]:
+        return self.whole.expiring_tenants(limit=limit)
+
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
         found = self.whole.stuck_jobs(now=now, pending_before=pending_before, limit=limit)
         markers = {tenant: self._markers(tenant) for tenant in {job.tenant for job in found}}

@@ -24,6 +24,11 @@ class LimitedIndex:
     def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
         return self._index.search_vector(tenant, vector, And((where, self._mine)), limit)
 
+    def search_vectors(
+        self, tenant: str, vectors: Sequence[Sequence[float]], where: Filter, limit: int
+    ) -> list[list[Hit]]:
+        return self._index.search_vectors(tenant, vectors, And((where, self._mine)), limit)
+
     def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
         return self._index.search_words(tenant, words, And((where, self._mine)), limit)
 

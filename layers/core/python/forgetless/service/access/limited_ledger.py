@@ -94,9 +94,9 @@ class LimitedLedger:
                 totals[key] = _with(totals.get(key, Entity(*key, 0, memory.created_at, memory.updated_at)), memory)
         return sorted(totals.values(), key=lambda entity: (entity.kind, entity.id))
 
-    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> None:
+    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> list[Memory]:
         self._check(memory.scope for memory in memories)
-        self._ledger.mark_indexed(memories, by_writer=by_writer)
+        return self._ledger.mark_indexed(memories, by_writer=by_writer)
 
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
         found = self._ledger.read_messages(tenant, refs)

@@ -31,6 +31,7 @@ from forgetless.domain.errors import (
 )
 from forgetless.domain.jobs import JobState
 from forgetless.domain.limits import BULK_MARGIN_S, MOST_ATTEMPTS
+from forgetless.domain.retention import Retention
 from forgetless.domain.times import later
 from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.clock import Clock
@@ -72,11 +73,13 @@ class BulkService:
         queue: BulkQueue | None,
         clock: Clock,
         works: Mapping[BulkKind, PortionWork] | None = None,
+        retention: Retention | None = None,
     ) -> None:
         self._ledger = ledger
         self._queue = queue
         self._clock = clock
         self._works = dict(works or {})
+        self._retention = retention or Retention()
 
     @property
     def queued(self) -> bool:
@@ -173,6 +176,10 @@ class BulkService:
         if following is not None and not following.finished:
             self._send(following, delay_s=_hold_s(following))
 
+    def remove(self, job: BulkJob) -> None:
+        """Remove the record of a job that ended long ago: one that is due although it has ended."""
+        self._ledger.delete_document(job.tenant, BULK_JOB, job.id)
+
     def send_again(self, job: BulkJob) -> bool:
         """Send the message of a job that is due; False if somebody has moved the job in the meantime.
 
@@ -228,8 +235,10 @@ class BulkService:
         return self._put(held, state=JobState.PENDING, attempts=0, error=reason, due_at=due_at)
 
     def _ended(self, job: BulkJob, state: JobState, *, error: str | None = None, **changes: Any) -> BulkJob | None:
-        now = self._clock.now()
-        return self._put(job, state=state, error=error, cursor=None, completed_at=now, due_at=None, **changes)
+        now, kept = self._clock.now(), self._retention
+        kept_s = kept.succeeded_jobs_s if state is JobState.SUCCEEDED else kept.failed_jobs_s
+        due_at = None if kept_s is None else later(now, kept_s)
+        return self._put(job, state=state, error=error, cursor=None, completed_at=now, due_at=due_at, **changes)
 
     def _put(self, job: BulkJob, **changes: Any) -> BulkJob | None:
         """Store the next version of the job; None if somebody else was first."""

@@ -32,10 +32,13 @@ class BulkWorker:
         self._clock = clock
 
     def turn(self) -> bool:
-        """Do a portion of each job that is due, in turn; False when no job has moved."""
+        """Do a portion of each due job, in turn, and remove those that ended long ago; False when none has moved."""
         moved = False
         for document in self._ledger.due_documents(BULK_JOB, now=self._clock.now(), limit=_JOBS):
             job = BulkJob.of(document)
+            if job.finished:
+                self._bulk.remove(job)
+                continue
             self._bulk.run(job.tenant, job.id, job.version, seconds=PORTION_S)
             now = self._bulk.job(job.tenant, job.id)
             moved = moved or (now is not None and now.version != job.version)

@@ -84,8 +84,7 @@ class Reindexer:
             for tenant, portion in by_tenant(row.memory for row in wrong).items():
                 self._index.drop(tenant, [(memory.id, memory.version) for memory in portion])
             self._index.insert(wrong)
-        current, _ = self._indexer.still_current(live)
-        self._ledger.mark_indexed([*current, *(memory for memory in memories if not memory.live)])
+        self._indexer.mark_indexed(memories)
 
     def _without_the_unchanged(self, rows: Sequence[IndexRow]) -> list[IndexRow]:
         wrong: list[IndexRow] = []

@@ -8,8 +8,9 @@ every other job, and no job needs the right to list tenants. A large tenant has 
 from __future__ import annotations
 
 import contextlib
+import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
@@ -65,7 +66,8 @@ class ReindexAll:
     def finish(self, tell: Callable[[int], None]) -> Reindexed:
         """Do what is left of the run that was begun; `tell` gets the number of memories done so far.
 
-        Raises the first error of a job, which then waits for the next call or another worker.
+        Raises the first error of a job, which then waits for the next call or another worker. If a job has failed for
+        good, the run ends, and the next one begins from the start.
         """
         held = self._ledger.document(*_RUN)
         if held is None:  # another process has finished it
@@ -74,19 +76,39 @@ class ReindexAll:
         if held.body["before"] is not None:
             self._cancel(str(held.body["before"]))
         jobs = [job for tenant in self._tenants() for job in self._started(run, tenant)]
+        ended = self._side_by_side(jobs, tell)
+        self._end(run)
+        if failed := [job for job in ended if job.state is JobState.FAILED]:
+            raise DependencyError(f"the reindex of a tenant ended: {failed[0].error}")
+        done = sum(job.done for job in ended) - sum(job.done for job in jobs)
+        return Reindexed(done, sum(job.set_aside for job in ended))
+
+    def _side_by_side(self, jobs: Sequence[BulkJob], tell: Callable[[int], None]) -> list[BulkJob]:
+        """Every job as it ended; raises the first error, after which no further portion is begun."""
         before = sum(job.done for job in jobs)
         done = {job.id: job.done for job in jobs}
+        stopped = threading.Event()
 
         def finish(job: BulkJob) -> BulkJob:
             for now in self._portions(job):
                 done[now.id] = now.done
                 tell(sum(done.values()) - before)
+                if stopped.is_set():
+                    break
             return now
 
-        with ThreadPoolExecutor(MOST_RANGES, thread_name_prefix="reindex") as pool:
-            ended = list(pool.map(finish, jobs))
-        self._ledger.delete_document(*_RUN)
-        return Reindexed(sum(job.done for job in ended) - before, sum(job.set_aside for job in ended))
+        pool = ThreadPoolExecutor(MOST_RANGES, thread_name_prefix="reindex")
+        try:
+            return list(pool.map(finish, jobs))
+        finally:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+
+    def _end(self, run: str) -> None:
+        """Note that the run has ended, unless another run has replaced it."""
+        held = self._ledger.document(*_RUN)
+        if held is not None and held.body["run"] == run:
+            self._ledger.delete_document(*_RUN)
 
     def _cancel(self, run: str) -> None:
         """End the jobs of a run that another has replaced. Any that is left only does the same work again."""
@@ -124,8 +146,6 @@ class ReindexAll:
         """Do the job, and yield it after every portion, whoever did it."""
         while True:
             yield job
-            if job.state is JobState.FAILED:
-                raise DependencyError(f"the reindex of a tenant ended: {job.error}")
             if job.finished:
                 return
             self._bulk.run(job.tenant, job.id, job.version, seconds=_PORTION_S, margin_s=_MARGIN_S)

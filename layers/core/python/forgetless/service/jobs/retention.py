@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
-from forgetless.domain.retention import Retention
-from forgetless.domain.times import later
+from forgetless.domain.bulk_jobs import BulkKind
+from forgetless.domain.documents import Document
+from forgetless.domain.retention import DAY_S, Retention
+from forgetless.domain.schema_exports import EXPORT
+from forgetless.domain.times import date_of, later
+from forgetless.domain.webhook_deliveries import DELIVERY
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import Maintenance
+from forgetless.ports.ledger import Ledger
+from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.expired_memories import BEFORE
 
 __all__ = ["RetentionService"]
 
@@ -17,13 +26,24 @@ _logger = logging.getLogger(__name__)
 #: The most records that a call removes, and the seconds after which a run makes no further call.
 PORTION = 200
 PART_S = 10.0
+#: How long records are kept after their own end, for clocks that differ.
+_RECORDS_S = 3600.0
+#: Documents that are removed when they are due, or so many seconds later. Deliveries are so late only where nothing
+#: delivers webhooks.
+_ENDING = {EXPORT: 0.0, DELIVERY: 7 * DAY_S}
+#: The most tenants for which a day's jobs are started.
+_TENANTS = 10_000
+#: A document that belongs to no tenant: the day whose jobs have been started.
+_LAST_DAY = ("", "sweep", "expired memories")
+_NAMESPACE = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000005")
 
 
 class RetentionService:
     """The parts of a sweep that end growth. Each is bounded and can be repeated without harm."""
 
-    def __init__(self, *, ledger: Maintenance, clock: Clock, retention: Retention) -> None:
+    def __init__(self, *, ledger: Ledger, bulk: BulkService, clock: Clock, retention: Retention) -> None:
         self._ledger = ledger
+        self._bulk = bulk
         self._clock = clock
         self._retention = retention
 
@@ -51,6 +71,39 @@ class RetentionService:
         return self._in_portions(
             lambda limit: self._ledger.expire_jobs(succeeded_before=succeeded, failed_before=failed, limit=limit)
         )
+
+    def expire_records(self) -> int:
+        """Remove records that ended by themselves: answers of Idempotency-Keys, leases, documents of `_ENDING`."""
+        before = later(self._clock.now(), -_RECORDS_S)
+        count = self._in_portions(lambda limit: self._ledger.expire_records(before=before, limit=limit))
+        return count + sum(self._in_portions(partial(self._remove_due, kind, late)) for kind, late in _ENDING.items())
+
+    def delete_expired_memories(self) -> int:
+        """Start the bulk jobs that delete memories which expired too long ago: one a day for each tenant.
+
+        Returns how many jobs were started.
+        """
+        if self._retention.expired_memories_s is None:
+            return 0
+        now = self._clock.now()
+        held = self._ledger.document(*_LAST_DAY)
+        if held is not None and held.body["day"] == date_of(now):
+            return 0
+        before = date_of(later(now, -self._retention.expired_memories_s))
+        tenants = self._ledger.expiring_tenants(limit=_TENANTS)
+        for tenant in tenants:
+            # With this id, a run that dies here starts no second job when it is repeated.
+            id_ = str(uuid.uuid5(_NAMESPACE, f"{tenant} {date_of(now)}"))
+            self._bulk.start(tenant, BulkKind.RETENTION, {BEFORE: before}, job_id=id_)
+        body = {"day": date_of(now)}
+        self._ledger.put_document(
+            Document(*_LAST_DAY, body, now) if held is None else replace(held, body=body, version=held.version + 1)
+        )
+        return len(tenants)
+
+    def _remove_due(self, kind: str, late_s: float, limit: int) -> int:
+        due = self._ledger.due_documents(kind, now=later(self._clock.now(), -late_s), limit=limit)
+        return sum(self._ledger.delete_document(document.tenant, kind, document.id) for document in due)
 
     def _before(self, seconds: float | None) -> str | None:
         return None if seconds is None else later(self._clock.now(), -seconds)

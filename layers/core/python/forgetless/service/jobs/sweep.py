@@ -60,6 +60,8 @@ class SweepReport:
     set_aside: int
     expired_messages: int
     expired_jobs: int
+    expired_records: int
+    retention_jobs: int
 
 
 class SweepService:
@@ -106,6 +108,8 @@ class SweepService:
             set_aside=self._set_aside,
             expired_messages=self._attempt("expire messages", self._retention.expire_messages),
             expired_jobs=self._attempt("expire jobs", self._retention.expire_jobs),
+            expired_records=self._attempt("expire records", self._retention.expire_records),
+            retention_jobs=self._attempt("expired memories", self._retention.delete_expired_memories),
         )
 
     def index_all(self, tenant: str | None = None) -> int:
@@ -155,8 +159,14 @@ class SweepService:
             return 0
         return self._in_portions(
             lambda now: self._ledger.due_documents(BULK_JOB, now=now, limit=PORTION),
-            lambda due: sum(self._bulk.send_again(BulkJob.of(document)) for document in due),
+            lambda due: sum(self._again(BulkJob.of(document)) for document in due),
         )
+
+    def _again(self, job: BulkJob) -> bool:
+        if not job.finished:
+            return self._bulk.send_again(job)
+        self._bulk.remove(job)
+        return False
 
     def _bring_back(self, job: Job) -> bool:
         """Send a stuck job to the queue again, or give it up if too many workers have failed to finish it."""

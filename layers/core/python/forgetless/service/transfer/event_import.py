@@ -11,10 +11,12 @@ from forgetless.domain.export_lines import is_header, read_record
 from forgetless.domain.imported_memory import check_imported
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import RequestLimits
-from forgetless.domain.memory import Event, Message
+from forgetless.domain.memory import Event, EventKind, Memory, Message
+from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.transfer.mem0_import import foreign_event
+from forgetless.service.webhooks.outbox import WebhookOutbox
 
 __all__ = ["EventImport", "ImportReport", "Numbered"]
 
@@ -37,6 +39,14 @@ class ImportReport:
     jobs: int = 0
     refused: int = 0
     problems: list[str] = field(default_factory=list)
+    #: The memories that the ledger did not have before; None if there are none.
+    added: Summary | None = None
+
+    def add(self, memories: Sequence[Memory]) -> None:
+        """Count memories that the ledger did not have before."""
+        if memories:
+            more = Summary.of(EventKind.ADD, memories)
+            self.added = more if self.added is None else self.added.plus(more)
 
     def refuse(self, problem: str) -> None:
         """Count a record that was refused, and name the problem if there are few so far."""
@@ -48,18 +58,35 @@ class ImportReport:
 class EventImport:
     """Reads the lines of `EventExport` and the records of mem0."""
 
-    def __init__(self, *, ledger: RequestLedger, clock: Clock, limits: RequestLimits | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: RequestLedger,
+        clock: Clock,
+        limits: RequestLimits | None = None,
+        outbox: WebhookOutbox | None = None,
+    ) -> None:
         self._ledger = ledger
+        self._outbox = outbox
         self._clock = clock
         self._limits = limits or RequestLimits()
 
     def take(self, tenant: str, records: Iterable[Numbered], report: ImportReport | None = None) -> ImportReport:
         """Store all records; the report names those that cannot be stored, and the others are stored nevertheless.
 
-        The memories can be searched once sweep has indexed them. Raises LedgerError, and VersionConflictError when
+        The memories can be searched once sweep has indexed them. Webhooks get one delivery about all memories that were
+        new, and none about memories that the ledger already had. Raises LedgerError, and VersionConflictError when
         somebody changes the same memories meanwhile: import again.
         """
         report = report or ImportReport()
+        try:
+            self._take(tenant, records, report)
+        finally:
+            if self._outbox is not None and report.added is not None:
+                self._outbox.record_summary(tenant, report.added)
+        return report
+
+    def _take(self, tenant: str, records: Iterable[Numbered], report: ImportReport) -> None:
         portion: list[list[Event]] = []
         for read in self._read(tenant, records, report):
             if not isinstance(read, Event):
@@ -73,7 +100,6 @@ class EventImport:
                     portion = []
                 portion.append([read])
         self._append(portion, report)
-        return report
 
     def _read(self, tenant: str, records: Iterable[Numbered], report: ImportReport) -> Iterator[_Read]:
         ours = False
@@ -121,6 +147,7 @@ class EventImport:
             report.memories += 1
         if fresh:
             self._ledger.append(fresh, unique=False)
+            report.add([event.memory for event in fresh if event.kind is EventKind.ADD])
 
 
 def _contradict(one: Sequence[Event], other: Sequence[Event]) -> bool:

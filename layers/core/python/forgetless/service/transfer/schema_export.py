@@ -14,6 +14,8 @@ from forgetless.domain.filters.ast import And, Filter
 from forgetless.domain.filters.parse_platform import parse_platform_filter
 from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory import Memory
+from forgetless.domain.schema_exports import EXPORT, KEPT_S
+from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
 from forgetless.ports.request_ledger import RequestLedger
@@ -22,10 +24,8 @@ from forgetless.service.reading.search import unexpired
 from forgetless.service.transfer import schema_shape as export_shaping
 from forgetless.service.writing.extraction import ask_export, ask_summary
 
-__all__ = ["EXPORT", "ExportService", "Shaped"]
+__all__ = ["ExportService", "Shaped"]
 
-#: The kind of these documents.
-EXPORT = "export"
 #: The most memories in one export or summary; the newest are taken.
 MOST_MEMORIES = 1000
 #: The most exports among which one is searched for by its filters.
@@ -56,7 +56,9 @@ class ExportService:
         parse_platform_filter(filters)
         id_ = str(uuid.uuid4())
         body = {"schema": dict(schema), "filters": dict(filters), "instructions": instructions}
-        if not self._ledger.put_document(Document(tenant, EXPORT, id_, body, self._clock.now())):
+        now = self._clock.now()
+        export = Document(tenant, EXPORT, id_, body, now, due_at=later(now, KEPT_S))
+        if not self._ledger.put_document(export):
             raise InvalidRequestError("The export could not be created; try again.")
         return id_
 

@@ -14,7 +14,15 @@ from forgetless.domain.documents import Document
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.memory import Event
 from forgetless.domain.times import later, seconds_between
-from forgetless.domain.webhook_deliveries import DELIVERY, Attempt, Delivery, EventRef, message_id
+from forgetless.domain.webhook_deliveries import (
+    DELIVERY,
+    Attempt,
+    Delivery,
+    EventRef,
+    Summary,
+    message_id,
+    summary_message_id,
+)
 from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, signature, to_document
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
@@ -118,6 +126,8 @@ class DeliveryService:
         return self._send_all(claimed, webhook, end)
 
     def _send_all(self, delivery: Delivery, webhook: Webhook, end: float) -> str:
+        if delivery.summary is not None:
+            return self._send_summary(delivery, delivery.summary, webhook)
         arrived = False
         while delivery.done < len(delivery.events):
             if self._clock.monotonic() >= end:
@@ -129,7 +139,7 @@ class DeliveryService:
                 self._put(replace(delivery, due_at=later(self._clock.now(), NEVER_CAME_S)))
                 return "waiting"
             if event is not None and ref.names(event.memory) and webhook.wants(event.kind):
-                attempt = self._attempt(webhook, ref, event)
+                attempt = self._attempt(webhook, message_id(webhook.id, ref), _payload(event))
                 delivery = delivery.tried(attempt)
                 if not _arrived(attempt):
                     return self._failed(delivery, webhook, attempt)
@@ -139,11 +149,19 @@ class DeliveryService:
             self._note(webhook, None)
         return self._finish(delivery, "delivered", "delivered")
 
-    def _attempt(self, webhook: Webhook, ref: EventRef, event: Event) -> Attempt:
+    def _send_summary(self, delivery: Delivery, summary: Summary, webhook: Webhook) -> str:
+        if webhook.wants(summary.kind):
+            attempt = self._attempt(webhook, summary_message_id(delivery), _summary_payload(summary))
+            delivery = delivery.tried(attempt)
+            if not _arrived(attempt):
+                return self._failed(delivery, webhook, attempt)
+            self._note(webhook, None)
+        return self._finish(delivery, "delivered", "delivered")
+
+    def _attempt(self, webhook: Webhook, id_: str, body: bytes) -> Attempt:
         assert self._sender is not None
         now = self._clock.now()
-        id_, sent_at = message_id(webhook.id, ref), int(datetime.fromisoformat(now).timestamp())
-        body = _payload(event)
+        sent_at = int(datetime.fromisoformat(now).timestamp())
         try:
             headers = {
                 "content-type": "application/json",
@@ -230,4 +248,9 @@ def _arrived(attempt: Attempt) -> bool:
 def _payload(event: Event) -> bytes:
     memory = event.memory
     details = {"id": memory.id, "data": {"memory": memory.text}, "event": event.kind.value}
+    return json.dumps({"event_details": details}).encode("ascii")
+
+
+def _summary_payload(summary: Summary) -> bytes:
+    details = {"scope": dict(summary.scope), "count": summary.count, "event": summary.kind.value}
     return json.dumps({"event_details": details}).encode("ascii")

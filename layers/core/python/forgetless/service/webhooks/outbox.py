@@ -10,12 +10,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from forgetless.domain.limits import MOST_WEBHOOKS
-from forgetless.domain.memory import Event
-from forgetless.domain.webhook_deliveries import Delivery, EventRef
-from forgetless.domain.webhooks import WEBHOOK, from_document
+from forgetless.domain.limits import MOST_ANNOUNCED
+from forgetless.domain.memory import Event, EventKind
+from forgetless.domain.webhook_deliveries import Delivery, EventRef, Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import DocumentStore
+from forgetless.service.webhooks.webhook_list import WebhookList
 
 __all__ = ["WebhookOutbox"]
 
@@ -26,20 +26,39 @@ class WebhookOutbox:
     def __init__(self, *, ledger: DocumentStore, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
+        #: The tenants' webhooks as this process knows them. Who changes webhooks must let it forget them.
+        self.webhooks = WebhookList(ledger=ledger, clock=clock)
 
     def record(self, events: Sequence[Event]) -> None:
-        """Record the events that the caller is about to append. If it raises LedgerError, they must not be appended."""
+        """Record the events that the caller is about to append. If it raises LedgerError, they must not be appended.
+
+        More than MOST_ANNOUNCED deletions are one delivery that names what their scopes have in common.
+        """
         if not events:
             return
         tenant = events[0].memory.scope.tenant
-        hooks, _ = self._ledger.documents(tenant, WEBHOOK, limit=MOST_WEBHOOKS)
-        for webhook in map(from_document, hooks):
+        erased = [event for event in events if event.kind is EventKind.DELETE]
+        if len(erased) > MOST_ANNOUNCED:
+            self.record_summary(tenant, Summary.of(EventKind.DELETE, [event.memory for event in erased]))
+            events = [event for event in events if event.kind is not EventKind.DELETE]
+        for webhook in self.webhooks.of(tenant):
             wanted = tuple(_ref(event) for event in events if webhook.wants(event.kind))
             if wanted:
-                now = self._clock.now()
-                self._ledger.put_document(
-                    Delivery(str(uuid.uuid4()), tenant, webhook.id, wanted, now, due_at=now).document()
-                )
+                self._put(tenant, webhook.id, wanted, None)
+
+    def record_summary(self, tenant: str, summary: Summary) -> None:
+        """Record one delivery that stands for many events of one kind, such as those of an erased scope or an import.
+
+        Nothing is looked up when it is sent, so record it only when the events are certain to happen or have happened.
+        """
+        for webhook in self.webhooks.of(tenant):
+            if webhook.wants(summary.kind):
+                self._put(tenant, webhook.id, (), summary)
+
+    def _put(self, tenant: str, webhook_id: str, wanted: tuple[EventRef, ...], summary: Summary | None) -> None:
+        now = self._clock.now()
+        delivery = Delivery(str(uuid.uuid4()), tenant, webhook_id, wanted, now, due_at=now, summary=summary)
+        self._ledger.put_document(delivery.document())
 
 
 def _ref(event: Event) -> EventRef:

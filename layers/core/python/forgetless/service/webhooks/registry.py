@@ -14,6 +14,7 @@ from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, new_secr
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import DocumentStore
 from forgetless.service.document_change import change_document, put_within
+from forgetless.service.webhooks.webhook_list import WebhookList
 
 __all__ = ["WebhookService"]
 
@@ -21,9 +22,10 @@ __all__ = ["WebhookService"]
 class WebhookService:
     """The tenant's webhooks."""
 
-    def __init__(self, *, ledger: DocumentStore, clock: Clock) -> None:
+    def __init__(self, *, ledger: DocumentStore, clock: Clock, known: WebhookList) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._known = known
 
     def list(self, tenant: str, project_id: str) -> Sequence[Webhook]:
         """The webhooks of a project, oldest first."""
@@ -49,6 +51,7 @@ class WebhookService:
             is_active=is_active,
         )
         put_within(self._ledger, to_document(webhook), most=MOST_WEBHOOKS)
+        self._known.forget(tenant)
         return webhook
 
     def update(self, tenant: str, id_: str, changes: Mapping[str, Any]) -> Webhook:
@@ -62,10 +65,13 @@ class WebhookService:
             return to_document(webhook).body
 
         changed = change_document(self._ledger, (tenant, WEBHOOK, id_), body, clock=self._clock)
+        self._known.forget(tenant)
         assert changed is not None
         return from_document(changed)
 
     def delete(self, tenant: str, id_: str) -> None:
         """Delete a webhook permanently. Raises NotFoundError."""
-        if not self._ledger.delete_document(tenant, WEBHOOK, id_):
+        deleted = self._ledger.delete_document(tenant, WEBHOOK, id_)
+        self._known.forget(tenant)
+        if not deleted:
             raise NotFoundError("Webhook not found")

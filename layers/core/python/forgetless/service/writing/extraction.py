@@ -30,7 +30,12 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
-_FENCED = re.compile(r"```[\w-]*\s*\n?(.*?)```", re.DOTALL)
+_FENCE = "```"
+_FENCED_LANGUAGE = re.compile(r"[\w-]*")
+#: A reply with more facts is invalid: all facts of an add are stored in one transaction.
+MOST_FACTS = 500
+#: The most characters of one fact. Facts are single sentences.
+MOST_FACT_CHARS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +203,18 @@ def _ask_json(
 def _parse(reply: str) -> object:
     """The reply as JSON: the whole reply, or else what follows a <think> block, or else what is in a code fence."""
     thoughtless = _THOUGHT.sub("", reply)
-    fence = _FENCED.search(thoughtless)
-    for text in (reply, thoughtless, fence.group(1) if fence else ""):
+    for text in (reply, thoughtless, _fenced(thoughtless)):
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
             continue
     raise _InvalidReplyError("it is empty" if not reply.strip() else "it is not JSON")
+
+
+def _fenced(text: str) -> str:
+    """What is in the first code fence, without the name of its language; empty without a fence."""
+    inner, closed, _ = text.partition(_FENCE)[2].partition(_FENCE)
+    return _FENCED_LANGUAGE.sub("", inner, count=1) if closed else ""
 
 
 def _facts(reply: object, request: ExtractionRequest) -> list[Fact]:
@@ -213,6 +223,8 @@ def _facts(reply: object, request: ExtractionRequest) -> list[Fact]:
     entries = reply.get("facts")
     if not isinstance(entries, list):
         raise _InvalidReplyError('its "facts" is not a list' if "facts" in reply else 'the key "facts" is missing')
+    if len(entries) > MOST_FACTS:
+        raise _InvalidReplyError(f"it has {len(entries)} facts; give the most important ones, at most {MOST_FACTS}")
     known = {_fold(memory.text) for memory in request.existing}
     facts = []
     for number, entry in enumerate(entries, 1):
@@ -230,6 +242,8 @@ def _fact(entry: object, number: int, request: ExtractionRequest) -> Fact | None
     text = entry["text"]
     if text is not None and not isinstance(text, str):
         raise _InvalidReplyError(f'the "text" of fact {number} is not a string')
+    if text is not None and len(text) > MOST_FACT_CHARS:
+        raise _InvalidReplyError(f'the "text" of fact {number} is longer than {MOST_FACT_CHARS} characters')
     if not (cleaned := _clean(text or "")):
         return None
     said_by = entry.get("attributed_to")

@@ -71,13 +71,11 @@ class Indexer:
                 self._index.insert(rows)
             for tenant, memories in by_tenant(outdated).items():
                 self._index.drop_older(tenant, memories)
-            current, without = self.still_current([row.memory for row in rows])
+            written = [*(row.memory for row in rows), *(memory for memory in outdated if not memory.live)]
+            return not self.mark_indexed(written, by_writer=True)
         except IndexUnavailableError as error:
             _logger.warning("index is behind", extra={"memories": len(rows) + len(outdated), "reason": error.message})
             return False
-        written = [*current, *(memory for memory in outdated if not memory.live)]
-        self._ledger.mark_indexed(written, by_writer=True)
-        return not without
 
     def replace_row(self, memory: Memory, *, reuse_version: int | None) -> bool:
         """Index the next version of a memory, with the vector of `reuse_version` if the text is the same.
@@ -127,30 +125,23 @@ class Indexer:
             gone = carried - self._ledger.read_messages(tenant, sorted(carried)).keys() if carried else set()
             self._ledger.erase_messages(tenant, sorted(gone), at=at)
 
-    def still_current(self, memories: Sequence[Memory]) -> tuple[list[Memory], list[Memory]]:
-        """The memories that the ledger still holds as they were indexed; the rows of all others are removed again.
+    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> list[Memory]:
+        """Mark what the index now holds as indexed, and remove the rows of what is no longer so in the ledger.
 
-        The second list holds those of the others whose version is still current: only messages of their context were
-        erased meanwhile, so nobody else indexes them now.
+        Returns those of the latter whose version is still current: only messages of their context were erased
+        meanwhile, so nobody else indexes them now.
 
         Whoever changes or deletes a memory removes its rows after the append. If that happened before our insert,
-        nobody else would remove our row. If it happens after this read, they will.
+        nobody else would remove our row. If it happens after the mark, they will. Should we die in between, the memory
+        is still pending, because its change found it pending, and sweep removes the row.
         """
-        kept: list[Memory] = []
+        refused = self._ledger.mark_indexed(memories, by_writer=by_writer)
         without: list[Memory] = []
-        for tenant, portion in by_tenant(memories).items():
+        for tenant, portion in by_tenant(refused).items():
+            self._index.drop(tenant, sorted({(memory.id, memory.version) for memory in portion}))
             found = self._ledger.read(tenant, [memory.id for memory in portion])
-            same = [memory for memory in portion if _same_row(found.get(memory.id), memory)]
-            moved = {(memory.id, memory.version) for memory in portion} - {
-                (memory.id, memory.version) for memory in same
-            }
-            if moved:
-                self._index.drop(tenant, sorted(moved))
-            kept += same
-            without += [
-                memory for memory in portion if memory not in same and _same_event(found.get(memory.id), memory)
-            ]
-        return kept, without
+            without += [memory for memory in portion if _same_event(found.get(memory.id), memory)]
+        return without
 
     def _reused(self, memory: Memory, version: int, words: Mapping[MessageRef, str]) -> IndexRow | None:
         key = (memory.id, version)
@@ -164,10 +155,6 @@ class Indexer:
 
 def _same_event(current: Memory | None, indexed: Memory) -> bool:
     return current is not None and (current.version, current.event_id) == (indexed.version, indexed.event_id)
-
-
-def _same_row(current: Memory | None, indexed: Memory) -> bool:
-    return current is not None and _same_event(current, indexed) and current.context == indexed.context
 
 
 def _words(memory: Memory, context: Sequence[str]) -> str:

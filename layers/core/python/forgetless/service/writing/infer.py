@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
+from forgetless.domain.backoff import Backoff
 from forgetless.domain.errors import (
     DuplicateTextError,
     ErasedError,
@@ -47,8 +49,8 @@ _logger = logging.getLogger(__name__)
 
 #: The longest lease that anybody takes (a worker of the queue). Nobody is asked to wait longer than this.
 LONGEST_LEASE_S = JOB_S + LEASE_MARGIN_S
-#: The pause between two tries to get the lease of the scope.
-_LEASE_POLL_S = 0.05
+#: The waits between two looks whether the lease of the scope is free.
+_LEASE_WAITS = Backoff(first_s=0.05, longest_s=0.5, least=0.5)
 
 
 class ScopeBusyError(TimeoutError):
@@ -177,10 +179,16 @@ class InferenceRun:
         return later(self._clock.now(), max(0.0, deadline - self._clock.monotonic()) + LEASE_MARGIN_S)
 
     def _take_lease(self, lease: str, owner: str, deadline: float) -> None:
+        looks = count()
         while not self._ledger.acquire_lease(lease, owner=owner, now=self._clock.now(), until=self._until(deadline)):
-            if self._clock.monotonic() >= deadline:
-                raise ScopeBusyError(self._wait_for(lease))
-            self._clock.sleep(_LEASE_POLL_S)
+            # While another one has it, a waiting writer only reads: a write costs more, and disturbs the holder.
+            while True:
+                if (left := deadline - self._clock.monotonic()) <= 0:
+                    raise ScopeBusyError(self._wait_for(lease))
+                self._clock.sleep(min(_LEASE_WAITS.wait_s(next(looks)), left))
+                until = self._ledger.lease_until(lease)
+                if until is None or until <= self._clock.now():
+                    break
 
     def _wait_for(self, lease: str) -> int:
         """The whole seconds until the lease ends, at most LONGEST_LEASE_S."""

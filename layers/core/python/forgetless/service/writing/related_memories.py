@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from forgetless.domain.filters.ast import And, Compare, Field, Operator
 from forgetless.domain.filters.evaluate import evaluate
@@ -42,10 +43,10 @@ class RelatedMemories:
         texts = [text[-LONG_TEXT_CHARS:] for text in said[-RECALLED:]]
         where = scope_filter(scope.ids())
         best: dict[tuple[str, int], float] = {}
-        for vector in self._embedder.embed(texts, EmbeddingTask.QUERY) if texts else ():
-            for hit in self._index.search_vector(scope.tenant, vector, where, RECALLED):
-                key = (hit.memory_id, hit.version)
-                best[key] = max(hit.score, best.get(key, hit.score))
+        vectors = self._embedder.embed(texts, EmbeddingTask.QUERY) if texts else ()
+        for hit in chain.from_iterable(self._index.search_vectors(scope.tenant, vectors, where, RECALLED)):
+            key = (hit.memory_id, hit.version)
+            best[key] = max(hit.score, best.get(key, hit.score))
         ranked = sorted(best, key=lambda key: -best[key])
         found = self._ledger.read(scope.tenant, [memory_id for memory_id, _ in ranked])
         current = [
