@@ -87,6 +87,11 @@ test-histories: $(STAMP) ## Clients, faults and a checker: is anything acknowled
 test-mutations: $(STAMP) ## Take the checks of tenants, keys and roles out one by one: some test must notice each
 	@$(CLEAN_ENV) $(PY) -m pytest -q -n 2 tests/tenancy/test_mutations.py -m 'mutations or slow' $(ARGS)
 
+# The small form of it, with 6,000 and 12,000 memories, is part of `make test`.
+test-scale: $(STAMP) ## Does any route or job cost more in a larger ledger? Counts, no seconds: make test-scale SIZES="10000 100000"
+	@$(CLEAN_ENV) FORGETLESS_SCALE_SIZES='$(or $(SIZES),10000 100000)' \
+		$(PY) -m pytest -q --timeout 7200 tests/scale $(ARGS)
+
 # A round is the same one each time for its seed: what fails can be played again.
 test-races: $(STAMP) ## Several processes at once on every store, longer: make test-races TIMES=50 SEED=1000
 	@$(CLEAN_ENV) FORGETLESS_RACE_TIMES=$(or $(TIMES),10) FORGETLESS_RACE_SEED=$(or $(SEED),1) \
@@ -103,6 +108,9 @@ model: $(STAMP) ## Prepare the embedding model once; returns at once when it is 
 
 bench: $(STAMP) ## Measure the running service; prints the figures and saves them as JSON
 	@exec $(PY) -m local.bench $(ARGS)
+
+bench-scale: $(STAMP) model ## 1,000 to 100,000 memories in services of its own, at most 20 minutes: make bench-scale ARGS="--sizes 1000 20000"
+	@exec $(PY) -m local.bench.scale $(ARGS)
 
 bench-embedder: $(STAMP) $(PEER_STAMP) model ## The embedding service beside infinity and ONNX Runtime alone: ten minutes
 	@cd embedder_container && exec ../$(PY) -m bench --model-dir '$(TEST_MODEL)' --infinity ../.venv-infinity/bin/infinity_emb --out ../bench-results $(ARGS)

@@ -11,7 +11,10 @@ from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli import FAILED, OK, main
 from forgetless.domain.bulk_jobs import BulkJob, BulkKind, Progress
+from forgetless.domain.jobs import JobState
+from forgetless.domain.scope import Scope
 from forgetless.service.jobs.bulk import BulkService, PortionWork
+from tests.contract.ledger.making import a_job, at
 
 Out = pytest.CaptureFixture[str]
 
@@ -78,3 +81,14 @@ def test_a_job_is_cancelled_unless_it_erases(ledger_path: Path, capsys: Out) -> 
     assert "FAILED" in run(capsys, "list").splitlines()[1]
     assert main(["jobs", "cancel", erasure]) == FAILED
     assert "cannot be cancelled" in capsys.readouterr().err
+
+
+def test_a_failed_add_is_dismissed(ledger_path: Path, capsys: Out) -> None:
+    failed = a_job("a", scope=Scope("default", user_id="anna"), state=JobState.FAILED)
+    with closing(SqliteLedger(ledger_path)) as ledger:
+        ledger.put_job(failed, [])
+    assert run(capsys, "dismiss", failed.id).endswith("removed with its messages by the next sweep")
+    with closing(SqliteLedger(ledger_path)) as ledger:
+        assert ledger.expire_jobs(succeeded_before=None, failed_before=at(0), limit=9) == 1
+    assert main(["jobs", "dismiss", failed.id]) == FAILED
+    assert "has no job" in capsys.readouterr().err

@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 
 from forgetless.adapters.ledger_dynamodb import DynamoLedger
+from forgetless.domain.retention import DAY_S
 from tests.dynamo_server import DynamoServer
+from tests.fakes.clock import FakeClock
 from tests.unit.service.world import World, facts, make_world
 
 
 @pytest.fixture
-def world(dynamo: Callable[[], DynamoLedger], tmp_path: Path) -> World:
+def world(dynamo: Callable[..., DynamoLedger], tmp_path: Path) -> World:
     """A process that has served its first requests."""
     numbers = count()
-    world = make_world(tmp_path, lambda _messages: facts(f"Alice likes number {next(numbers)}"), ledger=dynamo())
+    ledger = dynamo(succeeded_jobs_s=30 * DAY_S, clock=FakeClock())  # as deployed, where jobs that succeeded expire
+    world = make_world(tmp_path, lambda _messages: facts(f"Alice likes number {next(numbers)}"), ledger=ledger)
     world.say("first of all")
     world.say("hello", infer=True)
     return world

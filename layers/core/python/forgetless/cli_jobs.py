@@ -1,4 +1,4 @@
-"""The command `jobs`: list, watch and cancel bulk jobs (erasures, rebuilds of the index, retention)."""
+"""The command `jobs`: list, watch and cancel bulk jobs (erasures, rebuilds, retention), and dismiss failed adds."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from forgetless.domain.jobs import JobState
 from forgetless.runtime.composition import build_ledger
 from forgetless.runtime.settings import Settings
 from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.retention import dismiss
 
 __all__ = ["add_job_commands"]
 
@@ -26,7 +27,7 @@ _LOOK_AGAIN_S = 1.0
 
 def add_job_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `jobs` and its actions."""
-    actions = commands.add_parser("jobs", help="list, watch and cancel bulk jobs").add_subparsers(
+    actions = commands.add_parser("jobs", help="list, watch and cancel bulk jobs, dismiss failed adds").add_subparsers(
         required=True, metavar="ACTION"
     )
     list_ = _action(actions, "list", "the tenant's bulk jobs, newest first", _list)
@@ -36,6 +37,8 @@ def add_job_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     watch.add_argument("id", help="its id, as `list` shows it")
     cancel = _action(actions, "cancel", "end a job; what it has done stays done; erasures cannot be cancelled", _cancel)
     cancel.add_argument("id", help="its id, as `list` shows it")
+    failed = _action(actions, "dismiss", "remove a failed add, which is not a bulk job, and its messages", _dismiss)
+    failed.add_argument("id", help="its id (event_id), as `GET /v1/events/` shows it")
 
 
 def _action(
@@ -91,6 +94,16 @@ def _cancel(settings: Settings, options: argparse.Namespace) -> int:
         job = bulk.cancel(options.tenant, options.id)
     print(_line(job))
     print("a worker that is busy with it stops at the end of its portion", file=sys.stderr)
+    return 0
+
+
+def _dismiss(settings: Settings, options: argparse.Namespace) -> int:
+    ledger = build_ledger(settings)
+    try:
+        dismiss(ledger, options.tenant, options.id)
+    finally:
+        ledger.close()
+    print(f"{options.id} is removed with its messages by the next sweep")
     return 0
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
+from typing import Any
 
 import pytest
 
 from forgetless.domain.bulk_jobs import BulkKind, Progress
 from forgetless.domain.documents import Document
+from forgetless.domain.errors import ConflictError, LedgerError, NotFoundError
 from forgetless.domain.export_lines import parse_line
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.retention import DAY_S, Retention
@@ -18,7 +21,7 @@ from forgetless.domain.scope import Scope
 from forgetless.domain.webhook_deliveries import DELIVERY
 from forgetless.service.jobs import expired_memories, retention
 from forgetless.service.jobs.expired_memories import BEFORE, ExpiredMemories
-from forgetless.service.jobs.retention import RetentionService
+from forgetless.service.jobs.retention import RetentionService, dismiss
 from forgetless.service.requests import UpdateRequest
 from forgetless.service.transfer.event_import import EventImport
 from tests.unit.service.world import ALICE, World, facts
@@ -96,6 +99,24 @@ def test_a_sweep_removes_in_bounded_portions_and_without_end_dates_nothing(
     monkeypatch.setattr(world.ledger, "expire_jobs", counting)
     assert world.services.sweep.sweep().expired_jobs == 7
     assert limits == [3, 3, 1]
+
+
+@pytest.mark.parametrize("kept_s", [180 * DAY_S, None])
+def test_a_failed_job_that_is_dismissed_is_removed_by_the_next_sweep(new_world: NewWorld, kept_s: float | None) -> None:
+    world = new_world(lambda _messages: facts("x"))
+    world.say("one")
+    never_stored = failed(world)
+    (stored,) = [job for job in jobs(world) if job.state is JobState.SUCCEEDED]
+    with pytest.raises(ConflictError, match="SUCCEEDED"):
+        dismiss(world.ledger, "default", stored.id)
+    with pytest.raises(NotFoundError):
+        dismiss(world.ledger, "other", never_stored.id)
+    service = service_of(world, Retention(failed_jobs_s=kept_s))
+    assert service.expire_jobs() == 0
+    dismiss(world.ledger, "default", never_stored.id)
+    assert service.expire_jobs() == 1
+    assert jobs(world) == [stored]
+    assert world.ledger.job_messages("default", never_stored.id) == []
 
 
 def test_messages_expire_where_a_retention_is_set(world: World) -> None:
@@ -275,3 +296,31 @@ def test_deliveries_that_nobody_sends_do_not_pile_up(world: World) -> None:
     world.clock.advance(2 * DAY_S)
     assert world.services.sweep.sweep().expired_records == 1
     assert world.ledger.documents("default", DELIVERY, limit=9) == ([], None)
+
+
+def test_a_portion_that_is_cut_short_is_done_again_and_deletes_the_rest(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        world.say(f"fact {number}", expiration_date="2026-01-02")
+    world.clock.advance(10 * DAY_S)
+    append, calls = world.ledger.append, count()
+
+    def cut_short(*arguments: Any, **named: Any) -> None:
+        if next(calls) == 2:
+            raise LedgerError("the power went out")
+        append(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.ledger, "append", cut_short)
+        assert expire_memories(world, days=1) == 1
+    assert len(world.ledger.list_memories("default", {}, limit=9).items) == 3
+    world.clock.advance(3600)
+    while world.services.bulk_worker.turn():
+        pass
+    (job,) = world.services.bulk.jobs("default", limit=9)[0]
+    assert job.state is JobState.SUCCEEDED
+    assert world.ledger.list_memories("default", {}, limit=9).items == ()
+    assert world.index.count() == 0
+    events = world.ledger.list_events("default", limit=9).items
+    assert [event.kind.value for event in events] == ["ADD", "DELETE"] * 5

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DAY_S", "Retention"]
+__all__ = ["DAY_S", "DISMISSED_AT", "Retention"]
 
 DAY_S = 86_400.0
+#: The end of a failed job that somebody has dismissed: so long ago that no retention keeps it.
+DISMISSED_AT = "1970-01-01T00:00:00.000000+00:00"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message
 from forgetless.ports.ledger import Compaction, Tell
 
-__all__ = ["JobStore", "complete", "forget_request"]
+__all__ = ["JobStore", "complete", "forget_request", "needed"]
 
 #: The prefix of the partitions of lists of jobs.
 _LIST = "K"
@@ -100,6 +100,12 @@ def complete(unit: Unit, job: Job) -> bool:
         return False
     _put(unit, job)
     return True
+
+
+def needed(job: Job) -> list[Key]:
+    """The keys that `complete` reads. The entry of a job that was claimed is there, and gets the time of its end."""
+    claimed = [item_keys.listed(_LIST, job.tenant, "jobs", "", _sort_key(job.created_at, job.id))]
+    return [item_keys.job(job.tenant, job.id), *(claimed if job.lease_owner is not None else ())]
 
 
 def forget_request(unit: Unit, tenant: str, job_id: str) -> None:

@@ -170,7 +170,7 @@ def _append(
     tenant = completing.tenant if completing is not None else scopes[0].tenant
     wanted = [*append.needed(unit, events), *message_items.needed(new_messages)]
     wanted += [item_keys.erasures(tenant), *erasures.shown_keys(tenant, shown)]
-    unit.load([*wanted, item_keys.job(completing.tenant, completing.id)] if completing is not None else wanted)
+    unit.load([*wanted, *jobs.needed(completing)] if completing is not None else wanted)
     open_ = completing is None or jobs.complete(unit, completing)
     judge = erasures.judge(unit, tenant)
     if open_:

@@ -1,0 +1,1 @@
+"""What the service costs at different sizes: make bench-scale."""

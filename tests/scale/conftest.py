@@ -1,0 +1,23 @@
+"""Fixtures: the same application over a smaller and a larger ledger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.scale.stage import Stage
+
+#: Memories in the two ledgers. Both are larger than every bound of a request, such as the 5,000 rows that a count may
+#: read, so that a bounded number is the same in both. `make test-scale` compares larger ones.
+SIZES = tuple(int(size) for size in os.environ.get("FORGETLESS_SCALE_SIZES", "6000 12000").split())
+
+
+@pytest.fixture(scope="session")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Stage]]:
+    """The smaller and the larger one."""
+    small, large = (Stage(tmp_path_factory.mktemp("scale") / "ledger", size) for size in SIZES)
+    yield small, large
+    small.close()
+    large.close()
