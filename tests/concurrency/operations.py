@@ -265,6 +265,15 @@ def _put_job(ledger: Ledger, tenant: str) -> Done:
     return Counter({f"made {job.id}": int(standing.request == job.request)})
 
 
+def _put_jobs(ledger: Ledger, tenant: str) -> Done:
+    # Whose job it is, its time of creation tells: it stays when others claim and end the job.
+    created_at = f"{at(0)[:19]}.{random.randrange(10**6):06d}{at(0)[-6:]}"
+    jobs = [replace(a_job(f"j{number}", scope=scope_of(tenant)), created_at=created_at) for number in range(2)]
+    ledger.put_jobs([(job, []) for job in jobs])
+    standing = [ledger.job(tenant, job.id) for job in jobs]
+    return Counter({f"made {job.id}": int(job.created_at == created_at) for job in standing if job is not None})
+
+
 def _job(ledger: Ledger, tenant: str) -> Done:
     job = ledger.job(tenant, job_id(f"j{_one()}"))
     assert job is None or job.attempts <= 99

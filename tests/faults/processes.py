@@ -13,6 +13,7 @@ PROCESSES.set_forkserver_preload(
         "tests.faults.tasks",
         "tests.faults.bulk_scenarios",
         "tests.faults.queue_process",
+        "tests.faults.transfer_process",
         "boto3",
         "aws_lambda_powertools.utilities.batch",
     ]

@@ -41,6 +41,9 @@ class _CountingConnections(Connections):
         return super()._use(lambda raw: self._counted(raw, work), durable=durable)
 
     def _counted(self, raw: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+        if getattr(self._local, "unsynced", None) is not raw:
+            raw.execute("PRAGMA synchronous = OFF")
+            self._local.unsynced = raw
         if self._meter is not None and self._meter.running:
             raw.set_trace_callback(self._meter.statement)
             raw.set_progress_handler(self._meter.step, 1)

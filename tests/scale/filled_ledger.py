@@ -16,6 +16,7 @@ from forgetless.domain.documents import Document
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.keys import ApiKey, Role, key_hash
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
+from forgetless.domain.schema_exports import EXPORT
 from forgetless.domain.scope import Scope
 from forgetless.domain.times import later
 from forgetless.domain.webhook_deliveries import Delivery, EventRef
@@ -24,7 +25,6 @@ from forgetless.ports.index import IndexRow
 from forgetless.ports.ledger import Ledger
 from forgetless.service.projects.feedback import FEEDBACK
 from forgetless.service.projects.settings import project_id
-from forgetless.service.transfer.schema_export import EXPORT
 from tests.scale.counting_sqlite import CountingSqlite
 from tests.scale.quick_index import QuickIndex
 

@@ -49,7 +49,7 @@ _MENDED_BY: Mapping[str, Sequence[str]] = {
         "GET /v2/entities/{entity_type}/{entity_id:path}/ (a user with one memory)",
         "list_entities",
     ),
-    "an export that reads the messages of several jobs at once": ("GET /export",),
+    "an export that reads the messages of several jobs at once": ("GET /export", "POST /export-jobs/{job_id}/lines"),
     "a bulk job that marks the memories of a lost index in portions": ("sweep after the index was lost",),
     "kept totals, which check and start may read instead of counting up to 1,000,000 rows": (
         "a check of all tenants",

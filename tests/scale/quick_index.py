@@ -53,6 +53,11 @@ class QuickIndex:
                 found.append(Hit(id_, version, 0.9 / (1 + len(found) / 1000)))
         return found
 
+    def search_vectors(
+        self, tenant: str, vectors: Sequence[Sequence[float]], where: Filter, limit: int
+    ) -> list[list[Hit]]:
+        return [self.search_vector(tenant, vector, where, limit) for vector in vectors]
+
     def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
         return self.search_vector(tenant, (), where, limit)
 

@@ -108,6 +108,12 @@ _SELFHOSTED: Mapping[str, Sequence[Ask]] = {
     "POST /api-keys": (Ask("/api-keys", {"label": "mine", "role": "read"}, statuses=(201,)),),
     "DELETE /api-keys/{key_id}": (Ask("/api-keys/<key>"),),
     "GET /export": (Ask("/export"),),
+    "POST /import-jobs": (Ask("/import-jobs", {"id": "4f1c0a52-7c11-4a51-9a39-2f6f3f3b6a01"}),),
+    "POST /import-jobs/{job_id}/lines": (
+        Ask("/import-jobs/<new import>/lines?line=1", {"id": "an old note", "memory": "old tea", **_ALICE}),
+    ),
+    "POST /export-jobs": (Ask("/export-jobs", {"id": "4f1c0a52-7c11-4a51-9a39-2f6f3f3b6a02"}),),
+    "POST /export-jobs/{job_id}/lines": (Ask("/export-jobs/<new export>/lines", {"cursor": None}),),
     "GET /api/v1/webhooks/{webhook_id}/deliveries/": (Ask("/api/v1/webhooks/<hook>/deliveries/"),),
     "GET /health": (Ask("/health"),),
     "GET /": (Ask("/", statuses=(307,)),),
@@ -168,8 +174,8 @@ _PLATFORM: Mapping[str, Sequence[Ask]] = {
         for method, asked in {
             "GET": (Ask(f"{_HERE}members/"),),
             "POST": (Ask(f"{_HERE}members/", {**_MEMBER, "role": "READER"}),),
-            "PUT": (Ask(f"{_HERE}members/", {**_MEMBER, "role": "OWNER"}),),
-            "DELETE": (Ask(f"{_HERE}members/?email=bob@example.com"),),
+            "PUT": (Ask(f"{_HERE}members/", {**_MEMBER, "role": "OWNER"}, statuses=(200, 404)),),
+            "DELETE": (Ask(f"{_HERE}members/?email=bob@example.com", statuses=(200, 404)),),
         }.items()
     },
     "GET /api/v1/webhooks/projects/{project}/": (Ask("/api/v1/webhooks/projects/<project>/"),),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import anyio
 import httpx2
@@ -21,6 +22,8 @@ from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.projects.settings import organization_id, project_id
 from forgetless.service.services import Ports, Services
+from forgetless.service.transfer.export_jobs import ExportJobs
+from forgetless.service.transfer.import_jobs import ImportJobs
 from tests.fakes.bulk_queue import MemoryBulkQueue
 from tests.fakes.clock import FakeClock
 from tests.fakes.embedder import FakeEmbedder
@@ -214,12 +217,20 @@ class Stage:
         work["answer bytes"] = len(json.dumps(answer.structured_content))
         return work, answer
 
+    def _begun(self, jobs: ImportJobs | ExportJobs) -> str:
+        """The id of an import or export that has just begun."""
+        id_ = str(uuid4())
+        jobs.begin(TENANT, id_)
+        return id_
+
     def _named(self, asked: list[Any]) -> list[Any]:
         text = json.dumps(asked)
         named: dict[str, Callable[[], str]] = {
             "<job>": lambda: self.some_jobs(1)[0],
             "<successor>": lambda: self._filled.successor,
             "<export>": lambda: self._filled.export,
+            "<new import>": lambda: self._begun(self.services.import_jobs),
+            "<new export>": lambda: self._begun(self.services.export_jobs),
             "<key>": lambda: self._filled.user_key,
             "<hook>": lambda: HOOK,
             "<organization>": lambda: organization_id(TENANT),

@@ -8,7 +8,7 @@ from tests.scale.comparing import JOB_MOST, compare, marks_of
 from tests.scale.job_cases import JOB_CASES
 from tests.scale.stage import Stage
 
-pytestmark = pytest.mark.xdist_group("scale")
+pytestmark = [pytest.mark.xdist_group("scale"), pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=marks_of(name)) for name in JOB_CASES])

@@ -15,7 +15,7 @@ from tests.scale.test_dynamodb import CASES as DYNAMODB_CASES
 from tests.scale.tool_cases import TOOL_CASES
 from tests.scale.work import Work
 
-pytestmark = pytest.mark.xdist_group("scale")
+pytestmark = [pytest.mark.xdist_group("scale"), pytest.mark.timeout(900)]
 
 
 def test_every_route_and_every_tool_has_a_case() -> None:

@@ -130,3 +130,22 @@ def test_stuck_jobs_have_expired_leases_or_wait_too_long_oldest_first(ledger: Le
         ledger.put_job(job, [])
     assert ledger.stuck_jobs(now=at(10), pending_before=at(5), limit=9) == [leaseless, waiting, expired]
     assert ledger.stuck_jobs(now=at(10), pending_before=at(5), limit=1) == [leaseless]
+
+
+def test_the_jobs_of_an_import_are_put_together(ledger: Ledger) -> None:
+    held = a_job("b", request={"infer": True})
+    ledger.put_job(held, [])
+    jobs = [(a_job(name, second=second), [a_message(name)]) for second, name in enumerate("abc")]
+    for _ in range(2):
+        ledger.put_jobs(jobs)
+        assert ledger.job("acme", job_id("b")) == held
+        assert [ledger.job("acme", job_id(name)) for name in "ac"] == [jobs[0][0], jobs[2][0]]
+        assert [ledger.job_messages("acme", job_id(name)) for name in "abc"] == [[a_message("a")], [], [a_message("c")]]
+    ledger.put_jobs([])
+
+
+def test_more_jobs_than_fit_into_a_transaction_are_put(ledger: Ledger) -> None:
+    jobs = [(a_job(f"j{number}", second=number), [a_message(f"j{number}")]) for number in range(45)]
+    ledger.put_jobs(jobs)
+    found, _ = ledger.jobs("acme", limit=100)
+    assert found == [job for job, _ in jobs][::-1]

@@ -212,7 +212,8 @@ def test_an_add_whose_turn_does_not_come_says_when_the_other_ones_lease_ends(new
     assert api.world.ledger.acquire_lease(SCOPE_LEASE, owner="another add", now=now, until=until)
     answer = add(api, SAID)
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
-    assert answer.headers["retry-after"] == "65", "90 s but the 25 s that it waited"
+    # 90 s but the 25 s that it waited in random steps, each of which the fake clock rounds.
+    assert answer.headers["retry-after"] in {"65", "66"}
     assert "another add" in answer.json()["detail"]
     assert "LLM" not in answer.json()["detail"]
     api.world.clock.set(until)

@@ -23,10 +23,11 @@ def document(api: Api) -> dict[str, Any]:
 
 def self_hosted(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
     """Operations of this dialect: the platform's begin with a version or /api/; an export is no JSON document."""
+    others = {"/", "/export", "/export-jobs/{job_id}/lines"}
     return {
         (method.upper(), path): operation
         for path, operations in document["paths"].items()
-        if path not in {"/", "/export"} and not path.startswith(("/v1/", "/v2/", "/v3/", "/api/"))
+        if path not in others and not path.startswith(("/v1/", "/v2/", "/v3/", "/api/"))
         for method, operation in operations.items()
     }
 

@@ -1,188 +1,193 @@
-"""The commands `export` and `import`: files of JSON lines, with a progress bar on a terminal."""
+"""The commands `export` and `import`: files of JSON lines, from and to a ledger on this machine or a service."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.cli_export_file import ExportSource, export_file
+from forgetless.cli_import_file import ImportTarget, SourceFile, import_file
 from forgetless.cli_progress import Tell, progress
+from forgetless.cli_service import RemoteExports, RemoteImports, Service, read_key
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.export_lines import parse_line
+from forgetless.domain.limits import PORTION_BYTES, RequestLimits
 from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_ledger, build_services
 from forgetless.runtime.settings import Settings
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.transfer.event_export import EventExport
-from forgetless.service.transfer.event_import import EventImport, ImportReport, Numbered
+from forgetless.service.transfer.export_jobs import ExportAnswer, ExportJobs, ExportPlace
+from forgetless.service.transfer.import_jobs import ImportJobs, ImportPlace
 from forgetless.service.webhooks.outbox import WebhookOutbox
 
-__all__ = ["add_transfer_commands", "records_of"]
+__all__ = ["add_transfer_commands"]
 
+DEFAULT_TENANT = "default"
 #: Everything was imported; some lines were not.
 OK, INCOMPLETE = 0, 1
+#: The most problems that are named; further ones are only counted.
+_NAMED = 20
+#: The sizes of a portion that a ledger on this machine exports.
+_ENOUGH_BYTES = 1024 * 1024
 
 
 def add_transfer_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add both commands."""
     export = commands.add_parser("export", help="write the memories of a tenant and their history as JSON lines")
-    export.add_argument("--tenant", default="default", help="the tenant with the memories (default: %(default)s)")
     export.add_argument(
-        "--out", type=Path, help="the file; an interrupted export continues there (default: standard output)"
+        "file",
+        type=Path,
+        nargs="?",
+        help="the file; an interrupted export continues there (default: standard output)",
     )
+    export.add_argument("--out", type=Path, dest="file_of_option", help="the same as FILE")
     export.set_defaults(run=_export)
     import_ = commands.add_parser(
         "import", help="import the file of an export, mem0's JSON list, or payloads of its vector store as JSON lines"
     )
-    import_.add_argument("file", type=Path, help="the file; `-` is standard input")
-    import_.add_argument("--tenant", default="default", help="the tenant that gets the memories (default: %(default)s)")
+    import_.add_argument("file", type=Path, help="the file; `-` is standard input. An interrupted import continues")
     import_.add_argument("--index", action="store_true", help="index the memories now instead of waiting for sweep")
     import_.set_defaults(run=_import)
+    for command in (export, import_):
+        command.add_argument("--tenant", help="the tenant (default: default); with --url, it is the tenant of the key")
+        command.add_argument("--url", help="the service; without it, the ledger that the settings name is used")
+        command.add_argument(
+            "--api-key", help="an administrator's key (default: FORGETLESS_API_KEY, or make up's file)"
+        )
+        command.add_argument("--anew", action="store_true", help="begin at the start, whatever was done before")
 
 
 def _export(settings: Settings, options: argparse.Namespace) -> int:
-    with _ledger(settings) as ledger, progress("export", "events") as tell:
-        if options.out is None:
-            _write(EventExport(ledger=ledger), options.tenant, sys.stdout.buffer, tell)
-        else:
-            _write_file(EventExport(ledger=ledger), options.tenant, options.out, tell)
+    path: Path | None = options.file or options.file_of_option
+    with _source(settings, options) as (source, name):
+        if path is not None:
+            with progress("export", "events") as tell:
+                export_file(source, path, name=name, anew=options.anew, tell=tell)
+            return OK
+        with progress("export", "lines") as tell:
+            _print(source.all_lines(), tell)
     return OK
 
 
-def _write(exports: EventExport, tenant: str, out: BinaryIO, tell: Tell) -> None:
-    events = 0
-    for portion in exports.portions(tenant):
-        out.write(portion.lines)
-        events += portion.events
-        tell(events, None)
-    out.flush()
-
-
-def _write_file(exports: EventExport, tenant: str, path: Path, tell: Tell) -> None:
-    """Write to PATH.part and note the complete part in PATH.progress; both disappear when PATH is complete."""
-    part, noted = path.with_name(path.name + ".part"), path.with_name(path.name + ".progress")
-    place = _read_progress(noted, tenant) if part.exists() else None
-    cursor, size, events = place or (None, 0, 0)
-    with _private(part) as out:
-        out.truncate(size)
-        out.seek(size)
-        for portion in exports.portions(tenant, cursor=cursor) if place is None or cursor else ():
-            out.write(portion.lines)
-            out.flush()
-            os.fsync(out.fileno())
-            events += portion.events
-            note = {"tenant": tenant, "cursor": portion.cursor, "size": out.tell(), "events": events}
-            noted.write_text(json.dumps(note), encoding="utf-8")
-            tell(events, None)
-    part.replace(path)
-    noted.unlink(missing_ok=True)
-
-
-def _private(path: Path) -> BinaryIO:
-    # Other users of this machine must not read the memories.
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-
-
-def _read_progress(noted: Path, tenant: str) -> tuple[str | None, int, int] | None:
-    try:
-        note = json.loads(noted.read_text(encoding="utf-8"))
-        return (note["cursor"], note["size"], note["events"]) if note["tenant"] == tenant else None
-    except (OSError, ValueError, KeyError):
-        return None
+def _print(portions: Iterator[bytes], tell: Tell) -> None:
+    lines = 0
+    for portion in portions:
+        sys.stdout.buffer.write(portion)
+        lines += portion.count(b"\n")
+        tell(lines, None)
+    sys.stdout.buffer.flush()
 
 
 def _import(settings: Settings, options: argparse.Namespace) -> int:
-    with _ledger(settings) as ledger, _opened(options.file) as (file, size), progress("import", "bytes") as tell:
-        clock = SystemClock()
-        outbox = WebhookOutbox(ledger=ledger, clock=clock)
-        imports = EventImport(ledger=ledger, clock=clock, limits=settings.limits, outbox=outbox)
-        report = imports.take(options.tenant, records_of(file, lambda place: tell(place, size)))
-    for problem in report.problems:
-        print(f"forgetless: not imported: {problem}", file=sys.stderr)
-    if report.refused > len(report.problems):
-        print(f"forgetless: and {report.refused - len(report.problems)} more", file=sys.stderr)
-    _say(report)
+    if options.url is not None and options.index:
+        raise InvalidRequestError("--index: only without --url; a service indexes the memories by itself, soon after")
+    problems = _Problems()
+    with _opened(options.file) as file, _target(settings, options) as target, progress("import", "lines") as tell:
+        most_bytes = None if options.url is None else PORTION_BYTES
+        source = SourceFile(file, options.file, most_bytes=most_bytes)
+        place = import_file(target, source, anew=options.anew, tell=tell, warn=problems.note, clock=SystemClock())
+    problems.say_rest(place.refused)
+    taken = f"{place.memories} memories with {place.events} events, {place.jobs} jobs"
+    print(f"imported: {taken}; not imported: {place.refused}", file=sys.stderr)
     if options.index:
         with closing(build_services(settings)) as services:
-            print(f"indexed {services.sweep.index_pending(options.tenant)} memories", file=sys.stderr)
-    return INCOMPLETE if report.refused else OK
+            count = services.sweep.index_pending(options.tenant or DEFAULT_TENANT)
+        print(f"indexed {count} memories", file=sys.stderr)
+    return INCOMPLETE if place.refused else OK
 
 
-def _say(report: ImportReport) -> None:
-    taken = f"{report.memories} memories with {report.events} events, {report.jobs} jobs"
-    print(f"imported: {taken}; not imported: {report.refused}", file=sys.stderr)
+class _Problems:
+    """Says at once what was not imported."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def note(self, problem: str) -> None:
+        self._count += 1
+        if self._count <= _NAMED:
+            print(f"forgetless: not imported: {problem}", file=sys.stderr)
+
+    def say_rest(self, refused: int) -> None:
+        if refused > (named := min(self._count, _NAMED)):
+            print(f"forgetless: and {refused - named} more", file=sys.stderr)
 
 
-def records_of(file: BinaryIO, tell: Callable[[int], None] = lambda _: None) -> Iterator[Numbered]:
-    """The records of JSON lines, or of one JSON list (by itself, or under `results` or `memories`)."""
-    place = number = 0
-    for number, line in enumerate(file, 1):
-        place += len(line)
-        if not line.strip():
-            continue
-        if number == 1 and not _is_whole(line):
-            yield from _listed(line + file.read())
-            return
-        record = parse_numbered(number, line)
-        if number == 1 and (many := _many(record)) is not None:
-            yield from enumerate(many, 1)
-            return
-        yield number, record
-        tell(place)
+class _LocalImports:
+    """The imports of a ledger on this machine."""
+
+    def __init__(self, ledger: Ledger, tenant: str, limits: RequestLimits) -> None:
+        clock = SystemClock()
+        outbox = WebhookOutbox(ledger=ledger, clock=clock)
+        self._jobs = ImportJobs(ledger=ledger, clock=clock, limits=limits, outbox=outbox)
+        self._tenant = tenant
+
+    def begin(self, job_id: str, *, file: str, lines: int | None, anew: bool) -> ImportPlace:
+        return self._jobs.begin(self._tenant, job_id, file=file, lines=lines, anew=anew)
+
+    def take(self, job_id: str, body: bytes, *, line: int, before: str, last: bool) -> ImportPlace:
+        return self._jobs.take(self._tenant, job_id, body, line=line, before=before, last=last)
 
 
-def parse_numbered(number: int, line: bytes) -> Any:
-    """The value of one line of JSON; raises InvalidRequestError, which names the line."""
-    try:
-        return parse_line(line)
-    except InvalidRequestError as error:
-        raise InvalidRequestError(f"line {number}: {error.message}") from None
+class _LocalExports:
+    """The exports of a ledger on this machine."""
 
+    def __init__(self, ledger: Ledger, tenant: str) -> None:
+        self._jobs = ExportJobs(ledger=ledger, clock=SystemClock())
+        self._exports = EventExport(ledger=ledger)
+        self._tenant = tenant
 
-def _is_whole(line: bytes) -> bool:
-    try:
-        parse_line(line)
-    except InvalidRequestError:
-        return False
-    return True
+    def begin(self, job_id: str) -> ExportPlace:
+        return self._jobs.begin(self._tenant, job_id)
 
+    def fetch(self, job_id: str, cursor: str | None) -> ExportAnswer:
+        return self._jobs.fetch(self._tenant, job_id, cursor, most_bytes=PORTION_BYTES, enough=_ENOUGH_BYTES)
 
-def _listed(text: bytes) -> Iterator[Numbered]:
-    many = _many(parse_numbered(1, text))
-    if many is None:
-        raise InvalidRequestError("line 1: expected JSON lines, or a list, or an object with results or memories")
-    yield from enumerate(many, 1)
-
-
-def _many(record: Any) -> list[Any] | None:
-    if isinstance(record, dict):
-        record = record.get("results", record.get("memories"))
-    return record if isinstance(record, list) else None
-
-
-@contextmanager
-def _ledger(settings: Settings) -> Iterator[Ledger]:
-    ledger = HidingOperatorLedger(build_ledger(settings))
-    try:
-        yield ledger
-    finally:
-        ledger.close()
+    def all_lines(self) -> Iterator[bytes]:
+        return (portion.lines for portion in self._exports.portions(self._tenant))
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, int | None]]:
+def _target(settings: Settings, options: argparse.Namespace) -> Iterator[ImportTarget]:
+    if options.url is not None:
+        with closing(_service(options)) as service:
+            yield RemoteImports(service)
+        return
+    with closing(HidingOperatorLedger(build_ledger(settings))) as ledger:
+        yield _LocalImports(ledger, options.tenant or DEFAULT_TENANT, settings.limits)
+
+
+@contextmanager
+def _source(settings: Settings, options: argparse.Namespace) -> Iterator[tuple[ExportSource, str]]:
+    """Where an export's lines come from, and its name for the note beside the file."""
+    if options.url is not None:
+        with closing(_service(options)) as service:
+            yield RemoteExports(service), options.url
+        return
+    tenant = options.tenant or DEFAULT_TENANT
+    with closing(HidingOperatorLedger(build_ledger(settings))) as ledger:
+        yield _LocalExports(ledger, tenant), tenant
+
+
+def _service(options: argparse.Namespace) -> Service:
+    if options.tenant is not None:
+        raise InvalidRequestError("--tenant: only without --url; a service takes the tenant of the key")
+    return Service(options.url, read_key(options.api_key, os.environ), clock=SystemClock())
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     if str(path) == "-":
-        yield sys.stdin.buffer, None
+        yield sys.stdin.buffer
         return
     try:
         file = path.open("rb")
     except OSError as error:
         raise InvalidRequestError(f"{path}: {error.strerror}") from None
     with file:
-        yield file, path.stat().st_size
+        yield file

@@ -21,7 +21,7 @@ from forgetless.domain.scope import Scope
 from forgetless.domain.webhook_deliveries import DELIVERY, RETRY_DELAYS_S, Delivery, Summary
 from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, to_document
 from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
-from forgetless.service.transfer.event_import import EventImport
+from forgetless.service.transfer.transfer_jobs import TransferJobs
 from forgetless.service.webhooks.delivery import DeliveryReport, DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from tests.unit.servers import Answer, serve
@@ -453,10 +453,30 @@ def test_a_summary_is_tried_again_under_the_same_id_and_only_sent_to_those_who_w
 
 def test_an_import_is_one_delivery_about_what_was_new(post: Post) -> None:
     post.hook()
-    imports = EventImport(ledger=post.world.ledger, clock=post.world.clock, outbox=post.world.services._outbox)
-    records = [(n, {"id": str(n), "memory": f"fact {n}", "user_id": "bob", "run_id": f"{n}"}) for n in range(3)]
-    assert imports.take("default", records).memories == 3
+    jobs, id_ = post.world.services.import_jobs, "4f1c0a52-7c11-4a51-9a39-2f6f3f3b6a01"
+    lines = [
+        json.dumps({"id": str(n), "memory": f"fact {n}", "user_id": "bob", "run_id": f"{n}"}).encode() for n in range(3)
+    ]
+    for _ in range(2):  # The second time, all are there already.
+        jobs.begin("default", id_)
+        jobs.take("default", id_, lines[0] + b"\n" + lines[1], line=1)
+        jobs.take("default", id_, lines[2], line=3, last=True)
+        post.deliveries.run()
+        assert post.receiver.details() == [{"scope": {"user_id": "bob"}, "count": 3, "event": "ADD"}]
+
+
+def test_an_import_that_dies_before_its_end_is_recorded_is_told_once(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post.hook()
+    jobs, id_ = post.world.services.import_jobs, "4f1c0a52-7c11-4a51-9a39-2f6f3f3b6a01"
+    line = json.dumps({"id": "1", "memory": "fact", "user_id": "bob"}).encode()
+    jobs.begin("default", id_)
+    jobs.take("default", id_, line, line=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(TransferJobs, "record", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            jobs.take("default", id_, b"", line=2, last=True)
+    assert jobs.take("default", id_, b"", line=2, last=True).ended
     post.deliveries.run()
-    assert post.receiver.details() == [{"scope": {"user_id": "bob"}, "count": 3, "event": "ADD"}]
-    assert imports.take("default", records).memories == 3
-    assert post.deliveries.run().delivered == 0, "all were there already"
+    assert post.receiver.details() == [{"scope": {"user_id": "bob"}, "count": 1, "event": "ADD"}]

@@ -54,10 +54,22 @@ def all_routes() -> list[Route]:
         keys,
         memories,
         search,
+        transfer_jobs,
         webhook_deliveries,
     )
 
-    modules = (memories, search, entities, configure, instructions, keys, export, webhook_deliveries, health)
+    modules = (
+        memories,
+        search,
+        entities,
+        configure,
+        instructions,
+        keys,
+        export,
+        transfer_jobs,
+        webhook_deliveries,
+        health,
+    )
     return [*(route for module in modules for route in module.ROUTES), *PLATFORM_ROUTES]
 
 

@@ -41,6 +41,7 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.EmbedderError: 503,
     errors.IndexUnavailableError: 503,
     errors.IndexDamagedError: 503,
+    errors.IndexRefusedError: 503,
     errors.LedgerError: 503,
     errors.LedgerDamagedError: 503,
     errors.LedgerLostError: 503,

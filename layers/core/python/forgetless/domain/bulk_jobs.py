@@ -30,6 +30,9 @@ class BulkKind(StrEnum):
     ERASE = "erase"
     REINDEX = "reindex"
     RETENTION = "retention"
+    #: The worker of these two is a client, which sends or fetches one portion after the other. So they are never due.
+    IMPORT = "import"
+    EXPORT = "export"
 
 
 @dataclass(frozen=True, slots=True)

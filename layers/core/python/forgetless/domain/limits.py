@@ -23,6 +23,7 @@ __all__ = [
     "MOST_INDEX_RESULTS",
     "MOST_REFUSALS",
     "MOST_WEBHOOKS",
+    "PORTION_BYTES",
     "REQUEST_S",
     "TENANT_COPY_S",
     "TRIES_APART_S",
@@ -57,6 +58,9 @@ CONCURRENT_REQUESTS = 32
 #: The most bytes of an answer's body, as Lambda counts them: it sends the body as a JSON string, and that with headers
 #: and the rest has at most 6 MB. `api/answer_size.py` counts in this way.
 ANSWER_BYTES = 5_500_000
+#: The most bytes of a portion of an import. A gateway sends it to its function in base64, so 4/3 of it must stay below
+#: the 6 MB of one invocation.
+PORTION_BYTES = 4 * 1024 * 1024
 
 #: The largest number of memories that a search or list returns, in every dialect.
 MAX_TOP_K = 1000

@@ -143,6 +143,12 @@ class Maintenance(Protocol):
         Memories are ordered by (created_at, position, id), the oldest first, and the events of each by version.
         """
 
+    def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
+        """`put_job` for each of an import's jobs, in few transactions: all are in the ledger when it returns.
+
+        If it raises, some may be; repeating the call is harmless.
+        """
+
     def list_range(self, tenant: str, number: int, *, limit: int, cursor: str | None = None) -> MemoryPage:
         """Memories in a range of the tenant, superseded ones too, in an order that is fixed but otherwise open.
 

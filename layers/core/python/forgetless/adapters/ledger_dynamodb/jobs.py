@@ -26,6 +26,8 @@ _LIST = "K"
 
 #: Separates job and request in a body. JSON escapes it, so it cannot occur in either.
 _BETWEEN = b"\n"
+#: About how many items `put_jobs` writes in one transaction; DynamoDB allows 100. A job or a message is two.
+_ITEMS = 80
 
 
 class JobStore(Store):
@@ -33,6 +35,10 @@ class JobStore(Store):
 
     def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
         return self._units.run(lambda unit: _insert(unit, job, messages))
+
+    def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
+        for few in _fitting(jobs):
+            self._units.run(lambda unit, few=few: _insert_all(unit, few))  # type: ignore[misc]
 
     def job(self, tenant: str, job_id: str) -> Job | None:
         return next(iter(self._jobs([item_keys.job(tenant, job_id)]).values()), None)
@@ -193,6 +199,27 @@ def _insert(unit: Unit, job: Job, messages: Sequence[Message]) -> Job:
     _put(unit, job)
     message_items.insert(unit, messages)
     return job
+
+
+def _insert_all(unit: Unit, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
+    unit.load(item_keys.job(job.tenant, job.id) for job, _ in jobs)
+    for job, messages in jobs:
+        _insert(unit, job, messages)
+
+
+def _fitting(jobs: Sequence[tuple[Job, Sequence[Message]]]) -> Iterator[list[tuple[Job, Sequence[Message]]]]:
+    """The jobs in groups, each for one transaction if possible."""
+    group: list[tuple[Job, Sequence[Message]]] = []
+    items = 0
+    for one in jobs:
+        more = 2 + 2 * len(one[1])
+        if group and items + more > _ITEMS:
+            yield group
+            group, items = [], 0
+        group.append(one)
+        items += more
+    if group:
+        yield group
 
 
 def _claim(unit: Unit, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:

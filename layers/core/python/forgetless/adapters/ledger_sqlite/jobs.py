@@ -37,6 +37,14 @@ class JobStore(Store):
     def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
         return self._connections.write(lambda db: _insert(db, job, messages), durable=True)
 
+    def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
+        def insert_all(db: sqlite3.Connection) -> None:
+            for job, messages in jobs:
+                _insert(db, job, messages)
+
+        if jobs:
+            self._connections.write(insert_all, durable=True)
+
     def job(self, tenant: str, job_id: str) -> Job | None:
         return self._connections.read(lambda db: _read(db, tenant, job_id))
 

@@ -168,6 +168,28 @@ class Health(BaseModel):
     detail: str | None = None
 
 
+class ImportPlace(_Answer):
+    """How far an import has come: the number of the next line, and the digest of all lines before it."""
+
+    line: int
+    digest: str
+    memories: int
+    events: int
+    jobs: int
+    refused: int
+    ended: bool
+    problems: list[str]
+
+
+class ExportPlace(_Answer):
+    """How far an export has come: the cursor of the next portion (null: the first), and how much lies before it."""
+
+    cursor: str | None
+    bytes: int
+    events: int
+    ended: bool
+
+
 #: The status and the type of the answer, by method and path.
 ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("POST", "/memories"): (200, AddAnswer),
@@ -188,5 +210,8 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("GET", "/api-keys"): (200, list[KeyListed]),
     ("POST", "/api-keys"): (201, KeyMade),
     ("DELETE", "/api-keys/{key_id}"): (200, Message),
+    ("POST", "/import-jobs"): (200, ImportPlace),
+    ("POST", "/import-jobs/{job_id}/lines"): (200, ImportPlace),
+    ("POST", "/export-jobs"): (200, ExportPlace),
     ("GET", "/health"): (200, Health),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, Field
 
@@ -13,6 +14,9 @@ from forgetless.domain.limits import MAX_TOP_K
 __all__ = [
     "MAX_LABEL_CHARS",
     "MAX_USERS",
+    "ExportBegin",
+    "ExportFetch",
+    "ImportBegin",
     "InstructionsBody",
     "KeyCreate",
     "MemoryCreate",
@@ -23,6 +27,7 @@ __all__ = [
 
 MAX_LABEL_CHARS = 200
 MAX_USERS = 100
+_MAX_FILE_CHARS = 255
 
 Id = Annotated[Text, CheckedBy("check_identifier")]
 
@@ -84,3 +89,25 @@ class KeyCreate(BaseModel):
     label: str = Field(min_length=1, max_length=MAX_LABEL_CHARS)
     role: Literal["admin", "write", "read"] = "write"
     user_ids: Annotated[list[str], CheckedBy("check_identifier")] = Field(default=[], max_length=MAX_USERS)
+
+
+class ImportBegin(BaseModel):
+    """The import to begin or to go on with. `file` is its name for people, `lines` their number, if it is known."""
+
+    id: UUID
+    file: Text = Field(default="", max_length=_MAX_FILE_CHARS)
+    lines: int | None = Field(default=None, ge=0)
+    #: Begin at the first line, wherever the import is.
+    anew: bool = False
+
+
+class ExportBegin(BaseModel):
+    """The export to begin or to go on with."""
+
+    id: UUID
+
+
+class ExportFetch(BaseModel):
+    """Which portion of an export to fetch; null is the first one."""
+
+    cursor: str | None = Field(default=None, max_length=4096)

@@ -61,6 +61,9 @@ class HidingOperatorLedger(HidingLedger):
     def list_tenants(self, *, limit: int, cursor: str | None = None) -> tuple[list[str], str | None]:
         return self.whole.list_tenants(limit=limit, cursor=cursor)
 
+    def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
+        self.whole.put_jobs(jobs)
+
     def list_range(self, tenant: str, number: int, *, limit: int, cursor: str | None = None) -> MemoryPage:
         markers = self._markers(tenant)
         page = self.whole.list_range(tenant, number, limit=limit, cursor=cursor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
@@ -14,16 +15,19 @@ from forgetless.domain.limits import RequestLimits
 from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
-from forgetless.ports.request_ledger import RequestLedger
+from forgetless.ports.ledger import Ledger
 from forgetless.service.transfer.mem0_import import foreign_event
-from forgetless.service.webhooks.outbox import WebhookOutbox
 
-__all__ = ["EventImport", "ImportReport", "Numbered"]
+__all__ = ["BATCH", "EventImport", "ImportReport", "Numbered"]
 
-#: The most memories in one transaction, each with all its events.
-PORTION = 200
+#: The most lines that are stored at once: the memories among them in one transaction, the jobs in another.
+BATCH = 200
 #: A report names at most this many problems; further ones are only counted.
 _NAMED = 20
+
+#: Why the history of a memory, or the end of it, is refused.
+_OTHER = "the ledger already has another history of it"
+_BROKEN = "its next line has not its next version"
 
 #: The number of a line, for error messages, and its record.
 Numbered = tuple[int, Any]
@@ -32,13 +36,17 @@ _Read = Event | tuple[Job, list[Message]]
 
 @dataclass(slots=True)
 class ImportReport:
-    """The result of an import: how many events, memories and jobs are now in the ledger, and what was refused."""
+    """What an import has done so far, and what its next lines depend on."""
 
     events: int = 0
     memories: int = 0
     jobs: int = 0
     refused: int = 0
     problems: list[str] = field(default_factory=list)
+    #: Whether the header of an export has been read: the lines are those of an export, not mem0's.
+    ours: bool = False
+    #: The memory of the last event, if that event was refused. Events of it that follow are refused with it.
+    refused_memory: str = ""
     #: The memories that the ledger did not have before; None if there are none.
     added: Summary | None = None
 
@@ -58,96 +66,113 @@ class ImportReport:
 class EventImport:
     """Reads the lines of `EventExport` and the records of mem0."""
 
-    def __init__(
-        self,
-        *,
-        ledger: RequestLedger,
-        clock: Clock,
-        limits: RequestLimits | None = None,
-        outbox: WebhookOutbox | None = None,
-    ) -> None:
+    def __init__(self, *, ledger: Ledger, clock: Clock, limits: RequestLimits | None = None) -> None:
         self._ledger = ledger
-        self._outbox = outbox
         self._clock = clock
         self._limits = limits or RequestLimits()
 
     def take(self, tenant: str, records: Iterable[Numbered], report: ImportReport | None = None) -> ImportReport:
         """Store all records; the report names those that cannot be stored, and the others are stored nevertheless.
 
-        The memories can be searched once sweep has indexed them. Webhooks get one delivery about all memories that were
-        new, and none about memories that the ledger already had. Raises LedgerError, and VersionConflictError when
+        With the report of the records before, `records` may begin anywhere, even between two events of a memory. The
+        memories can be searched once sweep has indexed them. Raises LedgerError, and VersionConflictError when
         somebody changes the same memories meanwhile: import again.
         """
         report = report or ImportReport()
-        try:
-            self._take(tenant, records, report)
-        finally:
-            if self._outbox is not None and report.added is not None:
-                self._outbox.record_summary(tenant, report.added)
+        remaining = iter(records)
+        while batch := list(islice(remaining, BATCH)):
+            self._take_batch(tenant, batch, report)
         return report
 
-    def _take(self, tenant: str, records: Iterable[Numbered], report: ImportReport) -> None:
-        portion: list[list[Event]] = []
-        for read in self._read(tenant, records, report):
-            if not isinstance(read, Event):
-                self._put_job(*read)
-                report.jobs += 1
-            elif portion and portion[-1][0].memory.id == read.memory.id:
-                portion[-1].append(read)
+    def _take_batch(self, tenant: str, batch: Sequence[Numbered], report: ImportReport) -> None:
+        jobs: list[tuple[Job, list[Message]]] = []
+        histories: dict[str, list[Event]] = {}
+        for read in self._read(tenant, batch, report):
+            if isinstance(read, Event):
+                histories.setdefault(read.memory.id, []).append(read)
             else:
-                if len(portion) >= PORTION:
-                    self._append(portion, report)
-                    portion = []
-                portion.append([read])
-        self._append(portion, report)
+                jobs.append(read)
+        if jobs:
+            self._put_jobs(tenant, jobs)
+        report.jobs += len(jobs)
+        self._append(tenant, list(histories.values()), report)
 
     def _read(self, tenant: str, records: Iterable[Numbered], report: ImportReport) -> Iterator[_Read]:
-        ours = False
         for line, record in records:
             if isinstance(record, Mapping) and is_header(record):
-                ours = True
+                report.ours = True
                 continue
             try:
                 if not isinstance(record, Mapping):
                     raise InvalidRequestError("expected a JSON object")
-                read = read_record(tenant, record) if ours else self._foreign(tenant, record)
+                read = read_record(tenant, record) if report.ours else self._foreign(tenant, record)
                 if isinstance(read, Event):
                     check_imported(read.memory)
                 yield read
             except InvalidRequestError as error:
                 report.refuse(f"line {line}: {error.message}")
 
-    def _put_job(self, job: Job, messages: Sequence[Message]) -> None:
+    def _put_jobs(self, tenant: str, jobs: Sequence[tuple[Job, list[Message]]]) -> None:
         # What is imported is new here: no earlier erasure of this ledger covers it.
-        number = self._ledger.erasure_state(job.tenant).last
-        said = [replace(message, erasures_before=number) for message in messages]
-        self._ledger.put_job(replace(job, erasures_before=number), said)
+        number = self._ledger.erasure_state(tenant).last
+        self._ledger.put_jobs(
+            [
+                (replace(job, erasures_before=number), [replace(one, erasures_before=number) for one in said])
+                for job, said in jobs
+            ]
+        )
 
     def _foreign(self, tenant: str, record: Mapping[str, Any]) -> Event:
         return foreign_event(tenant, record, now=self._clock.now(), most_chars=self._limits.message_chars)
 
-    def _append(self, histories: list[list[Event]], report: ImportReport) -> None:
+    def _append(self, tenant: str, histories: list[list[Event]], report: ImportReport) -> None:
         """Append the events that are missing. A history that contradicts the one in the ledger is refused."""
         if not histories:
             return
-        tenant = histories[0][0].memory.scope.tenant
         number = self._ledger.erasure_state(tenant).last
         held = self._ledger.read(tenant, [history[0].memory.id for history in histories])
         fresh: list[Event] = []
-        for history in histories:
-            id_ = history[0].memory.id
-            here = self._ledger.history(tenant, id_) if id_ in held else []
-            if _contradict(here, history):
-                report.refuse(f"memory {id_}: the ledger already has another history of it")
+        for events in histories:
+            id_, first = events[0].memory.id, events[0].memory.version
+            if id_ == report.refused_memory:
                 continue
-            fresh += [
-                replace(event, memory=replace(event.memory, erasures_before=number)) for event in history[len(here) :]
-            ]
-            report.events += len(history)
-            report.memories += 1
+            history = _connected(events)
+            here = self._ledger.history(tenant, id_) if id_ in held else []
+            reason = _refusal(here, history)
+            if reason is None:
+                missing = history[max(0, len(here) - first + 1) :]
+                fresh += [replace(one, memory=replace(one.memory, erasures_before=number)) for one in missing]
+                report.events += len(history)
+                report.memories += first == 1
+                reason = _BROKEN if events[len(history) :] else None
+            if reason is not None:
+                report.refuse(f"memory {id_}: {reason}")
+                report.refused_memory = id_
+        if histories[-1][0].memory.id != report.refused_memory:
+            report.refused_memory = ""
         if fresh:
             self._ledger.append(fresh, unique=False)
             report.add([event.memory for event in fresh if event.kind is EventKind.ADD])
+
+
+def _connected(events: Sequence[Event]) -> list[Event]:
+    """The events from the first one on, until a version is missing or is there again with another content."""
+    history: list[Event] = []
+    for event in events:
+        if history and event.memory.version == history[-1].memory.version and _same(history[-1], event):
+            continue
+        if history and event.memory.version != history[-1].memory.version + 1:
+            break
+        history.append(event)
+    return history
+
+
+def _refusal(here: Sequence[Event], history: Sequence[Event]) -> str | None:
+    """Why the ledger, which holds the events `here` of a memory, cannot take the `history`; None if it can."""
+    before = history[0].memory.version - 1
+    if len(here) < before:
+        return f"its version {before} is missing"
+    return _OTHER if _contradict(here[before:], history) else None
 
 
 def _contradict(one: Sequence[Event], other: Sequence[Event]) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from forgetless.domain.errors import ConflictError, InvalidRequestError
 from forgetless.service.transfer.event_export import EventExport, ExportPortion
 
-__all__ = ["bounded_portion"]
+__all__ = ["bounded_portion", "full_portion"]
 
 #: The jobs or memories that are read at once: few, because one may have many long messages.
 _STEP = 20
@@ -54,6 +54,25 @@ def bounded_portion(exports: EventExport, tenant: str, *, cursor: str | None, mo
             head = lines[: len(lines) - len(record)] if lines.endswith(record) else b""
             return _cut(head, record, _Part(*portion.only, 0, _digest(b""), portion.cursor), most_bytes)
         limit = max(1, limit // _FEWER)
+
+
+def full_portion(
+    exports: EventExport, tenant: str, *, cursor: str | None, most_bytes: int, enough: int
+) -> ExportPortion:
+    """Portions from `cursor` on as one, until they have `enough` bytes. Each of them has at most `most_bytes`.
+
+    Raises what `bounded_portion` raises.
+    """
+    parts: list[bytes] = []
+    size = events = 0
+    while True:
+        portion = bounded_portion(exports, tenant, cursor=cursor, most_bytes=most_bytes)
+        parts.append(portion.lines)
+        size += len(portion.lines)
+        events += portion.events
+        cursor = portion.cursor
+        if cursor is None or size >= enough:
+            return ExportPortion(b"".join(parts), events, cursor)
 
 
 def _continued(exports: EventExport, tenant: str, part: _Part, most_bytes: int) -> ExportPortion:

@@ -46,18 +46,28 @@ class WebhookOutbox:
             if wanted:
                 self._put(tenant, webhook.id, wanted, None)
 
-    def record_summary(self, tenant: str, summary: Summary) -> None:
+    def record_summary(self, tenant: str, summary: Summary, *, once: str | None = None) -> None:
         """Record one delivery that stands for many events of one kind, such as those of an erased scope or an import.
 
         Nothing is looked up when it is sent, so record it only when the events are certain to happen or have happened.
+        Of several calls with the same word `once`, only the first has an effect.
         """
         for webhook in self.webhooks.of(tenant):
             if webhook.wants(summary.kind):
-                self._put(tenant, webhook.id, (), summary)
+                self._put(tenant, webhook.id, (), summary, once=once)
 
-    def _put(self, tenant: str, webhook_id: str, wanted: tuple[EventRef, ...], summary: Summary | None) -> None:
+    def _put(
+        self,
+        tenant: str,
+        webhook_id: str,
+        wanted: tuple[EventRef, ...],
+        summary: Summary | None,
+        *,
+        once: str | None = None,
+    ) -> None:
         now = self._clock.now()
-        delivery = Delivery(str(uuid.uuid4()), tenant, webhook_id, wanted, now, due_at=now, summary=summary)
+        id_ = uuid.uuid4() if once is None else uuid.uuid5(uuid.NAMESPACE_OID, f"{tenant} {webhook_id} {once}")
+        delivery = Delivery(str(id_), tenant, webhook_id, wanted, now, due_at=now, summary=summary)
         self._ledger.put_document(delivery.document())
 
 

@@ -1,0 +1,97 @@
+"""Exporting to a file in portions: what is fetched is written and synchronized before the next portion is asked for.
+
+FILE.part holds the lines so far, and FILE.progress the id of the export's job. Both disappear when FILE is complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from forgetless.domain.errors import ConflictError, NotFoundError
+from forgetless.service.transfer.export_jobs import ExportAnswer, ExportPlace
+
+__all__ = ["ExportSource", "export_file"]
+
+
+class ExportSource(Protocol):
+    """Where the lines come from: a service, or a ledger on this machine. See `ExportJobs`."""
+
+    def begin(self, job_id: str) -> ExportPlace:
+        """Begin the export or go on with it."""
+
+    def fetch(self, job_id: str, cursor: str | None) -> ExportAnswer:
+        """The lines at the cursor; everything before it is written."""
+
+    def all_lines(self) -> Iterator[bytes]:
+        """The whole export, for a pipe; it cannot be continued and has no job."""
+
+
+def export_file(
+    source: ExportSource, path: Path, *, name: str, anew: bool, tell: Callable[[int, int | None], None]
+) -> int:
+    """Write the export to `path`, and go on with an interrupted one; returns the number of events.
+
+    `name` tells where the lines come from. An export that was begun elsewhere is not continued.
+    """
+    part, noted = path.with_name(path.name + ".part"), path.with_name(path.name + ".progress")
+    job_id = None if anew or not part.exists() else _read_note(noted, name)
+    try:
+        place = None if job_id is None else source.begin(job_id)
+    except (ConflictError, NotFoundError):  # it was cancelled
+        place = None
+    if job_id is None or place is None or part.stat().st_size < place.bytes:
+        job_id = str(uuid.uuid4())
+        _write_note(noted, name, job_id)
+        place = source.begin(job_id)
+    try:
+        events = _write(source, part, job_id, place, tell)
+    except ConflictError:  # it cannot go on: the next command begins anew
+        noted.unlink(missing_ok=True)
+        raise
+    part.replace(path)
+    noted.unlink(missing_ok=True)
+    return events
+
+
+def _write(
+    source: ExportSource, part: Path, job_id: str, place: ExportPlace, tell: Callable[[int, int | None], None]
+) -> int:
+    cursor, events, ended = place.cursor, place.events, place.ended
+    tell(events, None)
+    with _private(part) as out:
+        # Whatever a killed command wrote after the recorded place is fetched again.
+        out.truncate(place.bytes)
+        out.seek(place.bytes)
+        while not ended:
+            answer = source.fetch(job_id, cursor)
+            out.write(answer.lines)
+            out.flush()
+            os.fsync(out.fileno())
+            cursor, events, ended = answer.after.cursor, answer.after.events, answer.after.ended
+            tell(events, None)
+    return events
+
+
+def _private(path: Path) -> BinaryIO:
+    # Other users of this machine must not read the memories.
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+
+
+def _read_note(noted: Path, name: str) -> str | None:
+    try:
+        note = json.loads(noted.read_text(encoding="utf-8"))
+        return str(uuid.UUID(note["job"])) if note["from"] == name else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _write_note(noted: Path, name: str, job_id: str) -> None:
+    """Replace the note in one step, so that no half of one is ever read."""
+    new = noted.with_name(noted.name + ".new")
+    new.write_text(json.dumps({"job": job_id, "from": name}), encoding="utf-8")
+    new.replace(noted)

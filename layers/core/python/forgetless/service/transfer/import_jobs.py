@@ -1,0 +1,252 @@
+"""ImportJobs: imports that a client drives. It sends the lines of a file in portions, and the ledger knows the place.
+
+A portion may be sent again, whatever became of its first try: lines that are recorded as imported are left out, and
+the others, if they were stored before, are repeats. A digest over all lines so far shows whether it is the same file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from forgetless.domain.bulk_jobs import BulkJob, BulkKind
+from forgetless.domain.errors import ConflictError, InvalidRequestError, VersionConflictError
+from forgetless.domain.export_lines import parse_line
+from forgetless.domain.jobs import JobState
+from forgetless.domain.limits import RequestLimits
+from forgetless.domain.memory import EventKind
+from forgetless.domain.webhook_deliveries import Summary
+from forgetless.ports.clock import Clock
+from forgetless.ports.ledger import Ledger
+from forgetless.service.transfer.event_import import BATCH, EventImport, ImportReport, Numbered
+from forgetless.service.transfer.transfer_jobs import TransferJobs
+from forgetless.service.webhooks.outbox import WebhookOutbox
+
+__all__ = ["ImportJobs", "ImportPlace", "digest_of"]
+
+#: A request takes no further lines after this many seconds, so that its function ends in time.
+PORTION_S = 10.0
+#: How often lines are tried whose memories somebody else is changing.
+_TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlace:
+    """How far an import has come."""
+
+    #: The number of the next line, counted from 1, and the digest of all lines before it.
+    line: int = 1
+    digest: str = ""
+    memories: int = 0
+    events: int = 0
+    jobs: int = 0
+    refused: int = 0
+    #: Whether all lines have been imported.
+    ended: bool = False
+    #: What was refused by this call, in words; further ones are only counted.
+    problems: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class _Progress:
+    """The cursor of the job's record."""
+
+    line: int = 1
+    digest: str = ""
+    memories: int = 0
+    events: int = 0
+    jobs: int = 0
+    ours: bool = False
+    refused_memory: str = ""
+    #: What is to be announced to webhooks when the import ends: the ids that all new memories share, and their number.
+    new_ids: dict[str, str] = field(default_factory=dict)
+    new: int = 0
+    refused: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, job: BulkJob) -> _Progress:
+        """The progress that a job has recorded."""
+        return cls(**(job.cursor or {}), refused=job.set_aside)
+
+    def cursor(self) -> dict[str, Any]:
+        """What is recorded: no problems, because they may contain words of the lines."""
+        return {name: value for name, value in asdict(self).items() if name not in {"refused", "problems"}}
+
+    @property
+    def added(self) -> Summary | None:
+        """The memories that the ledger did not have before."""
+        return Summary(EventKind.ADD, self.new_ids, self.new) if self.new else None
+
+    def announced(self) -> None:
+        """Begin to count new memories again."""
+        self.new_ids, self.new = {}, 0
+
+    def include(self, report: ImportReport) -> None:
+        """Add what a part of the import did."""
+        self.memories += report.memories
+        self.events += report.events
+        self.jobs += report.jobs
+        self.refused += report.refused
+        self.problems += report.problems
+        self.ours, self.refused_memory = report.ours, report.refused_memory
+        if report.added is not None:
+            added = report.added if self.added is None else self.added.plus(report.added)
+            self.new_ids, self.new = dict(added.scope), added.count
+
+    def place(self, *, ended: bool) -> ImportPlace:
+        counts = (self.memories, self.events, self.jobs, self.refused)
+        return ImportPlace(self.line, self.digest, *counts, ended=ended, problems=tuple(self.problems))
+
+
+class ImportJobs:
+    """The imports of one ledger.
+
+    When an import ends, webhooks get one delivery about all memories that were new, and none about memories that the
+    ledger already had.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        clock: Clock,
+        limits: RequestLimits | None = None,
+        outbox: WebhookOutbox | None = None,
+    ) -> None:
+        self._outbox = outbox
+        self._jobs = TransferJobs(ledger=ledger, clock=clock, kind=BulkKind.IMPORT)
+        self._imports = EventImport(ledger=ledger, clock=clock, limits=limits)
+        self._clock = clock
+
+    def begin(
+        self, tenant: str, job_id: str, *, file: str = "", lines: int | None = None, anew: bool = False
+    ) -> ImportPlace:
+        """Begin the import, or go on with it, and return its place.
+
+        An import that succeeded or was cancelled begins again at the first line, as it does with `anew`. One that
+        failed at a line goes on there.
+        """
+        job = self._jobs.begin(tenant, job_id, {"file": file}, total=lines)
+        if anew or job.finished:
+            keep = job.state is JobState.FAILED and not job.cancelled and not anew
+            job = self._jobs.begin_again(job, total=lines, keep_place=keep)
+        return _place_of(job)
+
+    def take(
+        self, tenant: str, job_id: str, body: bytes, *, line: int, before: str | None = None, last: bool = False
+    ) -> ImportPlace:
+        """Import the lines of `body`, the first of which has the number `line`; `last` says that no more will follow.
+
+        `before` is the digest of all lines before; it is compared unless it is None. The place that is returned may
+        lie before the end of `body`, when the time was over: send the rest again. Raises InvalidRequestError, with the
+        number of the line, for a line that is not JSON: the import then has failed at this line, and the lines before
+        it are stored. Raises ConflictError when these are not the lines that follow.
+        """
+        job = self._jobs.going_on(tenant, job_id)
+        if job.state is JobState.SUCCEEDED:
+            return _place_of(job)
+        progress = _Progress.of(job)
+        rest = _following(progress, _lines(body), line, before)
+        if rest is None:
+            return _place_of(job)
+        try:
+            everything = self._store(tenant, rest, progress)
+        except InvalidRequestError as error:
+            self._record(job, progress, JobState.FAILED, error.message)
+            raise
+        ended = last and everything
+        return self._record(job, progress, JobState.SUCCEEDED if ended else JobState.RUNNING)
+
+    def _store(self, tenant: str, lines: Sequence[bytes], progress: _Progress) -> bool:
+        """Store lines until the time is over; False if some remain. Raises InvalidRequestError for a broken line."""
+        give_up = self._clock.monotonic() + PORTION_S
+        for start in range(0, len(lines), BATCH):
+            if start and self._clock.monotonic() >= give_up:
+                return False
+            batch = lines[start : start + BATCH]
+            records, broken = _records(batch, progress.line)
+            self._take(tenant, records, progress)
+            whole = len(batch) if broken is None else broken[0] - progress.line
+            progress.digest = digest_of(batch[:whole], progress.digest)
+            progress.line += whole
+            if broken is not None:
+                raise InvalidRequestError(f"line {broken[0]}: {broken[1]}")
+        return True
+
+    def _take(self, tenant: str, records: Sequence[Numbered], progress: _Progress) -> None:
+        for attempt in range(_TRIES):
+            report = ImportReport(ours=progress.ours, refused_memory=progress.refused_memory)
+            try:
+                self._imports.take(tenant, records, report)
+                break
+            except VersionConflictError:  # the next try sees the other's change
+                if attempt == _TRIES - 1:
+                    raise
+        progress.include(report)
+
+    def _record(self, job: BulkJob, progress: _Progress, state: JobState, error: str | None = None) -> ImportPlace:
+        if state is not JobState.RUNNING and self._outbox is not None and progress.added is not None:
+            # If this process dies before the end is recorded, the next one announces the same once more.
+            self._outbox.record_summary(job.tenant, progress.added, once=f"{job.id} {job.version}")
+            progress.announced()
+        try:
+            self._jobs.record(
+                job,
+                cursor=progress.cursor(),
+                done=progress.line - 1,
+                set_aside=progress.refused,
+                state=state,
+                error=error,
+            )
+        except ConflictError:
+            # The same portion was sent twice, or the import was cancelled. The other's place counts.
+            moved = _place_of(self._jobs.going_on(job.tenant, job.id))
+            return replace(moved, problems=tuple(progress.problems))
+        return progress.place(ended=state is JobState.SUCCEEDED)
+
+
+def digest_of(lines: Iterable[bytes], before: str = "") -> str:
+    """The digest of all lines up to these, given the digest of those before. It does not depend on the portions."""
+    for line in lines:
+        before = hashlib.sha256(before.encode() + line).hexdigest()
+    return before
+
+
+def _place_of(job: BulkJob) -> ImportPlace:
+    return _Progress.of(job).place(ended=job.state is JobState.SUCCEEDED)
+
+
+def _lines(body: bytes) -> list[bytes]:
+    lines = body.split(b"\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def _following(progress: _Progress, lines: Sequence[bytes], line: int, before: str | None) -> Sequence[bytes] | None:
+    """Those of the lines that are not imported yet; None if the portion is an old one."""
+    known = progress.line - line
+    if known < 0:
+        raise ConflictError(f"line: the next line of this import is {progress.line}, not {line}; go on there")
+    if len(lines) < known:
+        return None
+    if before is not None and digest_of(lines[:known], before) != progress.digest:
+        raise ConflictError(
+            f"before: the {progress.line - 1} lines that were imported are not those before these ones: the file has "
+            "changed; begin the import anew"
+        )
+    return lines[known:]
+
+
+def _records(lines: Sequence[bytes], first: int) -> tuple[list[Numbered], tuple[int, str] | None]:
+    """The numbered records of the lines, and the number and fault of the first line that is broken, if one is."""
+    records: list[Numbered] = []
+    for number, line in enumerate(lines, first):
+        if not line.strip():
+            continue
+        try:
+            records.append((number, parse_line(line)))
+        except InvalidRequestError as error:
+            return records, (number, error.message)
+    return records, None

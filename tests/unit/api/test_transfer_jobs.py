@@ -1,0 +1,84 @@
+"""The routes of imports and exports that a client drives."""
+
+from __future__ import annotations
+
+import json
+from uuid import uuid4
+
+import pytest
+
+from forgetless.domain.limits import PORTION_BYTES
+from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api
+
+ID = "4f1c0a52-7c11-4a51-9a39-2f6f3f3b6a01"
+LINES = b"".join(
+    json.dumps({"id": number, "memory": f"fact {number}", "user_id": "alice"}).encode() + b"\n" for number in range(4)
+)
+
+
+def send(
+    api: Api, lines: bytes, line: int = 1, *, key: str = ADMIN, type_: str | None = None, **query: object
+) -> object:
+    headers = {"Content-Type": type_} if type_ else {}
+    return api.call(
+        "POST", f"/import-jobs/{ID}/lines", params={"line": line, **query}, content=lines, headers=headers, key=key
+    )
+
+
+@pytest.mark.parametrize("type_", ["application/x-ndjson", "application/json", None])
+def test_an_import_of_two_portions(api: Api, type_: str | None) -> None:
+    begun = api.post("/import-jobs", {"id": ID, "file": "mem0.jsonl", "lines": 4})
+    assert (begun.status_code, begun.json()["line"]) == (200, 1)
+    first, second = LINES.splitlines(keepends=True)[:2], LINES.splitlines(keepends=True)[2:]
+    place = send(api, b"".join(first), type_=type_).json()
+    assert (place["line"], place["memories"], place["ended"], place["problems"]) == (3, 2, False, [])
+    assert api.post("/import-jobs", {"id": ID}).json() == place
+    ended = send(api, b"".join(second), 3, before=place["digest"], last=True, type_=type_).json()
+    assert (ended["line"], ended["ended"]) == (5, True)
+    assert len(api.texts()) == 4
+
+
+def test_an_export_of_two_portions(api: Api) -> None:
+    api.say("one", "two")
+    assert api.post("/export-jobs", {"id": ID}).json() == {"cursor": None, "bytes": 0, "events": 0, "ended": False}
+    first = api.post(f"/export-jobs/{ID}/lines", {"cursor": None})
+    assert (first.headers["content-type"], first.headers["X-Events"]) == ("application/x-ndjson", "2")
+    assert first.content == api.get("/export").content
+    last = api.post(f"/export-jobs/{ID}/lines", {"cursor": first.headers["X-Next-Cursor"]})
+    assert (last.content, "X-Next-Cursor" in last.headers) == (b"", False)
+
+
+def test_only_administrators_of_the_tenant_may(api: Api) -> None:
+    for path in ("/import-jobs", "/export-jobs"):
+        assert api.post(path, {"id": ID}, key=MEMBER).status_code == 403
+        assert api.post(path, {"id": str(uuid4())}).status_code == 200
+    api.post("/import-jobs", {"id": ID})
+    assert send(api, LINES, key=MEMBER).status_code == 403
+    assert send(api, LINES, key=STRANGER).status_code == 404
+    assert api.texts() == []
+
+
+def test_a_portion_has_at_most_4_mb(api: Api) -> None:
+    api.post("/import-jobs", {"id": ID})
+    assert send(api, b"\n" * PORTION_BYTES).status_code == 200
+    answer = send(api, b"\n" * (PORTION_BYTES + 1))
+    assert (answer.status_code, str(PORTION_BYTES) in answer.json()["detail"]) == (413, True)
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "status", "says"),
+    [
+        (b'{"id": 1,\n', 1, 400, "line 1: not JSON"),
+        (LINES, 2, 409, "next line of this import is 1"),
+        (LINES, 0, 422, ""),
+    ],
+)
+def test_refusals_say_what_is_wrong(api: Api, lines: bytes, line: int, status: int, says: str) -> None:
+    api.post("/import-jobs", {"id": ID})
+    answer = send(api, lines, line)
+    assert (answer.status_code, says in str(answer.json()["detail"])) == (status, True)
+
+
+@pytest.mark.parametrize("path", ["/import-jobs", "/export-jobs"])
+def test_an_id_is_a_uuid(api: Api, path: str) -> None:
+    assert api.post(path, {"id": "mine"}).status_code == 422
