@@ -74,6 +74,8 @@ def parse_line(line: bytes | str) -> Any:
         return json.loads(line)
     except ValueError as error:
         raise InvalidRequestError(f"not JSON: {error}") from None
+    except RecursionError:
+        raise InvalidRequestError("it nests too deeply to be read") from None
 
 
 def read_record(tenant: str, record: Mapping[str, Any]) -> Event | tuple[Job, list[Message]]:
