@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from forgetless.domain.bulk_jobs import MOST_RANGES
 from forgetless.domain.documents import Document
+from forgetless.domain.erasures import Target
 from forgetless.domain.errors import LedgerError, VersionConflictError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import ApiKey, Role
@@ -219,6 +220,63 @@ def _messages_without_job(ledger: Ledger, tenant: str) -> Done:
 def _expire_jobs(ledger: Ledger, tenant: str) -> Done:
     # Jobs fail at a later time here; test_jobs races with an expiry that is due.
     assert ledger.expire_jobs(succeeded_before=at(_one()), failed_before=at(_one()), limit=9) == 0
+    return Counter()
+
+
+def _scope_messages(ledger: Ledger, tenant: str) -> Done:
+    found, _ = ledger.scope_messages(tenant, {"run_id": "run"}, limit=9)
+    assert all(message.scope == scope_of(tenant) for message in found)
+    return Counter()
+
+
+def _begin_erasure(ledger: Ledger, tenant: str) -> Done:
+    # It is about somebody without memories: test_erasures races with erasures of what is there.
+    begun = ledger.begin_erasure(tenant, [Target({"user_id": "nobody"})], at=at(_one()))
+    return Counter({"erasures": 1, f"erasure {begun.number}": 1})
+
+
+def _end_erasure(ledger: Ledger, tenant: str) -> Done:
+    state = ledger.erasure_state(tenant)
+    if state.hiding:
+        ledger.end_erasure(tenant, state.first, expires_at=at(99))
+    return Counter()
+
+
+def _erasure_state(ledger: Ledger, tenant: str) -> Done:
+    state = ledger.erasure_state(tenant)
+    assert 0 <= state.hiding <= state.last
+    assert (state.first > 0) == (state.hiding > 0)
+    return Counter()
+
+
+def _read_beside(ledger: Ledger, tenant: str) -> Done:
+    found, _ = ledger.read_beside(tenant, memory_ids(tenant))
+    assert set(found) <= set(memory_ids(tenant))
+    return Counter()
+
+
+def _erasure_markers(ledger: Ledger, tenant: str) -> Done:
+    state = ledger.erasure_state(tenant)
+    numbers = [marker.number for marker in ledger.erasure_markers(tenant, beyond=0)]
+    assert numbers[: state.last] == list(range(1, state.last + 1))
+    return Counter()
+
+
+def _erasure(ledger: Ledger, tenant: str) -> Done:
+    found = ledger.erasure(tenant, _one() + 1)
+    assert found is None or found.tenant == tenant
+    return Counter()
+
+
+def _open_erasures(ledger: Ledger, tenant: str) -> Done:
+    del tenant
+    ledger.open_erasures(limit=9)
+    return Counter()
+
+
+def _late_writes_s(ledger: Ledger, tenant: str) -> Done:
+    del tenant
+    assert ledger.late_writes_s() in {0.0, 900.0}
     return Counter()
 
 

@@ -32,6 +32,7 @@ def test_what_is_stored_is_what_was_acknowledged(arena: Arena) -> None:
         assert {key.hash for key in arena.ledger.keys(name)} == {
             f"{name} {number}" for number in range(FEW) if done[f"key {name} {number}"]
         }
+        _check_erasures(arena.ledger, name, done)
         assert arena.ledger.tidy() == 0
 
 
@@ -73,3 +74,11 @@ def _check_jobs(ledger: Ledger, name: str, done: Counter[str]) -> None:
             assert job.attempts == done[f"claimed {id_}"]
             assert job.finished == bool(done[f"ended {id_}"])
             assert done[f"ended {id_}"] <= 1
+
+
+def _check_erasures(ledger: Ledger, name: str, done: Counter[str]) -> None:
+    state = ledger.erasure_state(name)
+    assert state.last == done["erasures"]
+    assert all(done[f"erasure {number}"] == 1 for number in range(1, state.last + 1))
+    open_ = [number for number in range(1, state.last + 1) if ledger.erasure(name, number) is not None]
+    assert (state.hiding, state.first) == (len(open_), min(open_, default=0))

@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("house"), pytest.mark.ti
 
 
 def test_what_is_added_is_found_by_meaning_at_once(house: House) -> None:
-    assert house.add("I moved to Lisbon in May.", user="ana").status_code == 200
-    assert house.found("Which city does she live in?", user="ana") == ["I moved to Lisbon in May."]
+    assert house.add("I moved to Lisbon in May.", user="ines").status_code == 200
+    assert house.found("Which city does she live in?", user="ines") == ["I moved to Lisbon in May."]
 
 
 def test_every_add_under_load_is_found_by_the_next_search(house: House) -> None:

@@ -93,14 +93,10 @@ class Client:
         self._record(Kind.DELETE, request, asked)
 
     def delete_scope(self, scope: Scope) -> None:
-        """Delete all memories of a user, or of a user's run."""
+        """Delete all memories of a user, of a run, or of everybody (no scope), in one of the ways to say so."""
+        path, query = self._chance.choice(_ways_to_delete(scope))
         request: dict[str, Any] = {"scope": dict(scope)}
-        ways = ["/memories", "/v1/memories/"]
-        if len(scope) == 1:
-            ways.append(f"/v2/entities/user/{scope['user_id']}/")
-        path = self._chance.choice(ways)
-        query = scope if "entities" not in path else None
-        asked = self._ask(request, "DELETE", path, query=query, partly=True, key_share=0.3)
+        asked = self._ask(request, *path, query=query, partly=True, key_share=0.3)
         self._knowledge.emptied(scope)
         self._record(Kind.SCOPE_DELETE, request, asked)
 
@@ -256,3 +252,20 @@ def _updated(body: Any) -> Mapping[str, Any]:
 
 def _listed(body: Any) -> Mapping[str, Any]:
     return {"memories": [state(one) for one in body["results"]]}
+
+
+def _ways_to_delete(scope: Scope) -> list[tuple[tuple[str, str], Scope | None]]:
+    """Method, path and query of each request that deletes everything of the scope."""
+    if not scope:
+        wild = dict.fromkeys(("user_id", "agent_id", "app_id", "run_id"), "*")
+        return [(("POST", "/reset"), None), (("DELETE", "/v1/memories/"), wild)]
+    ways: list[tuple[tuple[str, str], Scope | None]] = [
+        (("DELETE", path), scope) for path in ("/memories", "/v1/memories/")
+    ]
+    if len(scope) == 1:
+        [(name, value)] = scope.items()
+        ways.append((("DELETE", f"/v2/entities/{name.removesuffix('_id')}/{value}/"), None))
+    elif "run_id" in scope:
+        # There is one run, so that any run of the user is that one.
+        ways.append((("DELETE", "/v1/memories/"), {**scope, "run_id": "*"}))
+    return ways

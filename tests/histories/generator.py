@@ -18,6 +18,8 @@ _WEIGHTS = {
     "update": 26.0,
     "delete": 5.0,
     "delete_scope": 1.0,
+    "delete_run": 0.5,
+    "reset": 0.2,
     "delete_matching": 1.0,
     "get": 16.0,
     "list": 9.0,
@@ -66,6 +68,13 @@ class OperationGenerator:
 
     def delete_scope(self) -> None:
         self._client.delete_scope(self._scope())
+
+    def delete_run(self) -> None:
+        runs = [{"run_id": scope["run_id"]} for scope in self._knowledge.scopes if "run_id" in scope]
+        self._client.delete_scope(self._chance.choice(runs))
+
+    def reset(self) -> None:
+        self._client.delete_scope({})
 
     def delete_matching(self) -> None:
         self._client.delete_matching(self._scope())

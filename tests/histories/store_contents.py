@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from forgetless.adapters.index_milvus import MilvusIndex
+from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
 from forgetless.domain.errors import DependencyError
 from forgetless.domain.export_lines import event_line
 from forgetless.domain.jobs import Job, JobState
@@ -22,13 +23,15 @@ from forgetless.domain.memory import Event
 from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_services, collection_name
 from forgetless.runtime.settings import Settings, load_settings
+from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.services import Ports, Services
 from tests.faults.shared_stores import AheadClock
 
 _ROWS = 1000
 _POLL_S = 0.5
-#: Beyond every lease and claim of before, and beyond what sweep waits for a lost message.
-_AHEAD_S = 200.0
+#: Beyond every lease and claim of before, beyond what sweep waits for a lost message, and beyond the time in which a
+#: write from before an erasure may land.
+_AHEAD_S = 1100.0
 #: Whoever holds a job now is given so long for it before it counts as dead, too.
 _WORK_S = 30.0
 _NEVER = "9999"
@@ -45,14 +48,15 @@ def main() -> None:
     settings = load_settings()
     ports = replace(build_services(settings)._ports, clock=AheadClock(_AHEAD_S))
     jobs, pending = _settle(ports, options.tenant, seconds=options.seconds, with_jobs=options.jobs)
-    events = [event_line(event).decode() for event in _events(ports.ledger, options.tenant)]
+    events = [event_line(event).decode() for event in _events(HidingOperatorLedger(ports.ledger), options.tenant)]
     rows = _rows(settings, options.tenant)
     print(json.dumps({"open_jobs": jobs, "pending": pending, "rows": rows, "events": events}))
 
 
 def _settle(ports: Ports, tenant: str, *, seconds: float, with_jobs: bool) -> tuple[int, int]:
     """Let all be done that is left; how many jobs are open and memories pending even so."""
-    ledger, sweep = ports.ledger, Services(ports).sweep
+    services = Services(ports)
+    ledger, sweep = HidingOperatorLedger(ports.ledger), services.sweep
     begin, freed = time.monotonic(), -_WORK_S
     while True:
         passed = time.monotonic() - begin
@@ -61,8 +65,9 @@ def _settle(ports: Ports, tenant: str, *, seconds: float, with_jobs: bool) -> tu
             freed = passed
             _try(lambda jobs=jobs: _let_go(ports, jobs))  # type: ignore[misc]
             _try(sweep.sweep)
+        _try(services.bulk_worker.turn)
         _try(lambda: sweep.index_pending(tenant))
-        pending = len(ledger.unindexed(before=_NEVER, limit=1000, tenant=tenant))
+        pending = _open_bulk_jobs(ledger, tenant) + len(ledger.unindexed(before=_NEVER, limit=1000, tenant=tenant))
         if not (jobs or pending) or passed > seconds:
             return len(jobs), pending
         time.sleep(_POLL_S)
@@ -90,6 +95,12 @@ def _open_jobs(ledger: Ledger, tenant: str) -> Iterator[Job]:
         yield from (job for job in jobs if job.state in {JobState.PENDING, JobState.RUNNING})
         if cursor is None:
             return
+
+
+def _open_bulk_jobs(ledger: Ledger, tenant: str) -> int:
+    """How many erasures have rows left. (What is over leaves a record, so the newest are enough.)"""
+    documents, _ = ledger.documents(tenant, BULK_JOB, limit=1000)
+    return sum(not BulkJob.of(document).finished for document in documents)
 
 
 def _events(ledger: Ledger, tenant: str) -> Iterator[Event]:

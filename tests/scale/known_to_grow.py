@@ -10,23 +10,6 @@ from collections.abc import Mapping, Sequence
 __all__ = ["KNOWN_TO_GROW"]
 
 _MENDED_BY: Mapping[str, Sequence[str]] = {
-    "erasure markers: a request erases for 0.3 s, and a bulk job does the rest": (
-        "DELETE /memories (everything by user_id)",
-        "DELETE /memories (everything by agent_id)",
-        "DELETE /memories (everything by run_id)",
-        "POST /reset",
-        "DELETE /entities/{entity_type}/{entity_id:id} (everything)",
-        "DELETE /v2/entities/{entity_type}/{entity_id:path}/ (everything)",
-        "DELETE /v1/memories/ (everything by user_id)",
-        "DELETE /v1/memories/ (everything by agent_id)",
-        "DELETE /v1/memories/ (everything by app_id)",
-        "DELETE /v1/memories/ (everything by run_id)",
-        "DELETE /v1/memories/ (every user)",
-        "DELETE /v1/memories/ (every user of an agent)",
-        "DELETE /v1/memories/ (everything)",
-        "delete_all_memories (everything)",
-        "delete_entities (everything)",
-    ),
     "deletes by filter that go on as a bulk job; linked deletes that follow the links": (
         "DELETE /v1/memories/ (by a filter)",
         "DELETE /v1/memories/ (by a filter that matches little)",

@@ -117,17 +117,18 @@ class Stage:
             raise_server_exceptions=False,
         )
         self.services: Services
-        self._spoilt = True
+        #: Whether the next case gets a fresh ledger.
+        self.spoilt = True
 
     def renew(self, *, destroys: bool = False) -> None:
         """Take a fresh ledger if the last case has erased from it; `destroys` says whether this case will."""
-        if self._spoilt:
+        if self.spoilt:
             self._fresh()
-        self._spoilt = destroys
+        self.spoilt = destroys
 
     def _spoil_if_interrupted(self) -> None:
         """A connection whose statements were interrupted may be left within a transaction: nobody uses it again."""
-        self._spoilt = self._spoilt or bool(self.meter.exceeded)
+        self.spoilt = self.spoilt or bool(self.meter.exceeded)
 
     def _fresh(self) -> None:
         self.close()

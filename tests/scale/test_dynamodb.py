@@ -22,8 +22,8 @@ from tests.unit.service.world import World, facts, make_world
 
 pytestmark = [pytest.mark.xdist_group("scale"), pytest.mark.timeout(900)]
 
-#: Memories of the one user of each tenant. A page of a list has fewer.
-SIZES = {"small": 30, "large": 150}
+#: Memories of the one user of each tenant. No read takes as many at once.
+SIZES = {"small": 120, "large": 240}
 _BATCH = 15
 _PAGE = 10
 _BEGAN = "2025-12-01T00:00:00.000000+00:00"

@@ -125,7 +125,20 @@ _INDEXES = (
 )
 
 _LIMITS = (
-    _limited("read", "if self._mine(memory.scope)}", "}", _ROUTES, "-k", "limited and memory_id"),
+    _limited(
+        "read",
+        "self._ledger.read(tenant, ids).items() if self._mine(memory.scope)}",
+        "self._ledger.read(tenant, ids).items()}",
+        _ROUTES,
+        "-k",
+        "limited and memory_id",
+    ),
+    _limited(
+        "read beside the erasures",
+        "found.items() if self._mine(memory.scope)}, state",
+        "found.items()}, state",
+        "tests/tenancy/test_limits.py",
+    ),
     _limited("history", "if self._mine(event.memory.scope)]", "]", _ROUTES, "-k", "limited and history"),
     _limited(
         "lists",

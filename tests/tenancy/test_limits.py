@@ -56,6 +56,13 @@ def test_both_retrievers_of_the_index_look_at_its_users_alone(world: World) -> N
     assert [[hit.memory_id for hit in hits] for hits in found] == [[mine.id], [mine.id]]
 
 
+def test_memories_of_others_are_not_read_beside_the_erasures(world: World, limited: RequestLedger) -> None:
+    (theirs,) = world.say("tea of bob", scope=BOB).results
+    (mine,) = world.say("tea of anna", scope=ANNA).results
+    found, state = limited.read_beside("default", [theirs.id, mine.id])
+    assert (set(found), state.last) == ({mine.id}, 0)
+
+
 def test_raw_messages_of_others_are_neither_read_nor_erased(world: World, limited: RequestLedger) -> None:
     job = world.say("bob's words", scope=BOB).job
     (message,) = world.ledger.job_messages("default", job.id)

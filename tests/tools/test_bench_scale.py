@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from forgetless.cli_transfer import records_of
 from local.bench.scale.command import fits, main
 from local.bench.scale.measures import Figures, Measures, OutOfTimeError, disk_bytes
 from local.bench.scale.report import memory_table, scale_report, scale_table
@@ -31,8 +30,7 @@ def measures(service: FakeService, folder: Path, end: float = float("inf")) -> M
 def test_the_imported_lines_are_memories_of_the_users_and_no_two_are_alike(tmp_path: Path) -> None:
     file = tmp_path / "memories.jsonl"
     write_import_file(file, Size(600, 3))
-    with file.open("rb") as lines:
-        records = [record for _, record in records_of(lines)]
+    records = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert len({record["id"] for record in records}) == len({record["memory"] for record in records}) == 600
     users = Counter(record["user_id"] for record in records)
     assert users == {Size(600, 3).user(number): 200 for number in range(3)}

@@ -33,12 +33,12 @@ def test_an_add_and_a_search_make_as_many_requests_as_the_docs_say(world: World,
         call()
         return Counter(operation for operation, _ in dynamo_server.calls)
 
-    reads = {"Query": 1, "BatchGetItem": 3}
+    reads = {"Query": 1, "BatchGetItem": 6}
     assert requests(lambda: world.say("I like tea")) == {**reads, "TransactWriteItems": 1, "UpdateItem": 1}
     assert requests(lambda: world.say(*map(str, range(5)))) == {**reads, "TransactWriteItems": 2}
     assert requests(lambda: world.say("I live in Rome", infer=True)) == {
         "Query": 2,
-        "BatchGetItem": 10,
+        "BatchGetItem": 15,
         "PutItem": 2,
         "TransactWriteItems": 2,
         "UpdateItem": 1,

@@ -161,7 +161,8 @@ def test_a_record_that_is_known_to_be_abandoned_is_taken_over_once(ledger: Ledge
     assert begin(ledger, again, 1, over=RUNS) is None
     assert begin(ledger, late, 2, over=RUNS) == again, "somebody else was first"
     ledger.finish_request("acme", "POST /memories k", DONE, began=again, expires_at=at(100))
-    assert begin(ledger, late, 3, over=DONE) == DONE, "what has an answer is not abandoned"
+    assert begin(ledger, late, 3, over=again) == DONE, "what has an answer is not abandoned"
+    assert begin(ledger, late, 3, over=DONE) is None, "unless the caller knows it, and that it shows what is erased"
 
 
 def test_an_answer_that_shows_a_memory_goes_with_it(ledger: Ledger) -> None:

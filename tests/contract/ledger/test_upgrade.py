@@ -13,6 +13,7 @@ from forgetless.adapters.ledger_codec import dump_job, to_blob
 from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.adapters.ledger_sqlite.schema import SCHEMA_VERSION
+from forgetless.domain.erasures import ErasureState, Target
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.retention import DAY_S
@@ -41,6 +42,16 @@ def test_a_file_of_schema_3_keeps_its_memories_and_what_is_pending(tmp_path: Pat
         assert ledger.faults(seconds=9, thorough=True).found == ()
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+
+
+def test_memories_of_schema_3_can_be_erased(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    mine = a_memory("a")
+    sqlite_of_schema_3(path, [mine])
+    with closing(SqliteLedger(path)) as ledger:
+        assert ledger.erasure_state("acme") == ErasureState()
+        begun = ledger.begin_erasure("acme", [Target({"user_id": "anna"})], at=at(5))
+        assert begun.covers(ledger.read("acme", [mine.id])[mine.id])
 
 
 def test_a_table_of_version_1_keeps_what_is_pending_once_it_is_migrated(dynamo: Callable[[], DynamoLedger]) -> None:

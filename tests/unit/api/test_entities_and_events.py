@@ -32,7 +32,8 @@ def test_deleting_an_entity_forgets_what_is_its_own(api: Api, kind: str, left: l
     api.say("hers", user_id="e1", run_id="e1")
     for _ in range(2):
         answer = api.delete(f"/entities/{kind}/e1")
-        assert (answer.status_code, answer.json()) == (200, {"message": "Entity deleted"})
+        body = {"message": "Entity deleted", "event_id": answer.json()["event_id"]}
+        assert (answer.status_code, answer.json()) == (200, body)
     assert [item["memory"] for item in api.get("/memories").json()["results"]] == left
 
 

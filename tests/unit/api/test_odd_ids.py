@@ -83,8 +83,10 @@ class Service(NamedTuple):
     def put(self, memory_id: str) -> None:
         """A memory under any id, as an import may bring it."""
         scope = Scope("default", user_id="alice")
-        memory = Memory(memory_id, 1, scope, TEXT, MADE_AT, MADE_AT, job_id="import", position=0)
-        self.api.world.ledger.append([Event(EventKind.ADD, memory)], unique=False)
+        ledger = self.api.world.ledger
+        number = ledger.erasure_state("default").last
+        memory = Memory(memory_id, 1, scope, TEXT, MADE_AT, MADE_AT, "import", erasures_before=number)
+        ledger.append([Event(EventKind.ADD, memory)], unique=False)
 
     def texts(self, **ids: str) -> list[str]:
         """What a list shows, asked by the query: no path is in it."""

@@ -7,6 +7,7 @@ import typing
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Literal
+from uuid import UUID
 
 import anyio
 import pytest
@@ -104,7 +105,7 @@ def unbounded(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _may_be_large(info: FieldInfo) -> bool:
-    small = (bool, int, float, Enum, BaseModel, type(None))
+    small = (bool, int, float, UUID, Enum, BaseModel, type(None))
     kinds = list(_kinds(info.annotation))
     in_a_list = any(typing.get_origin(kind) in {list, dict, tuple, set} for kind in kinds)
     leaves = [kind for kind in kinds if typing.get_origin(kind) is None and not isinstance(kind, str)]

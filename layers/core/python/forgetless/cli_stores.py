@@ -18,6 +18,7 @@ from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_index, build_ledger, build_services, collection_name
 from forgetless.runtime.index_note import place_of, read_note, write_note
 from forgetless.runtime.settings import Settings
+from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.stores.check import SAMPLES, StoreCheck, damage
 from forgetless.service.stores.ledger_identity import (
     IndexNote,
@@ -238,7 +239,8 @@ def _mark(stores: _Stores, identity: LedgerIdentity, *, earlier: tuple[str, ...]
 
 @contextmanager
 def _stores(settings: Settings, options: argparse.Namespace) -> Iterator[_Stores]:
-    stores = _Stores(settings, build_ledger(settings), build_index(settings), place_of(settings, options.marker))
+    ledger = HidingOperatorLedger(build_ledger(settings))
+    stores = _Stores(settings, ledger, build_index(settings), place_of(settings, options.marker))
     try:
         yield stores
     finally:

@@ -20,6 +20,7 @@ from forgetless.domain.limits import PORTION_BYTES, RequestLimits
 from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_ledger, build_services
 from forgetless.runtime.settings import Settings
+from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.transfer.event_export import EventExport
 from forgetless.service.transfer.export_jobs import ExportAnswer, ExportJobs, ExportPlace
 from forgetless.service.transfer.import_jobs import ImportJobs, ImportPlace
@@ -157,7 +158,7 @@ def _target(settings: Settings, options: argparse.Namespace) -> Iterator[ImportT
         with closing(_service(options)) as service:
             yield RemoteImports(service)
         return
-    with closing(build_ledger(settings)) as ledger:
+    with closing(HidingOperatorLedger(build_ledger(settings))) as ledger:
         yield _LocalImports(ledger, options.tenant or DEFAULT_TENANT, settings.limits)
 
 
@@ -169,7 +170,7 @@ def _source(settings: Settings, options: argparse.Namespace) -> Iterator[tuple[E
             yield RemoteExports(service), options.url
         return
     tenant = options.tenant or DEFAULT_TENANT
-    with closing(build_ledger(settings)) as ledger:
+    with closing(HidingOperatorLedger(build_ledger(settings))) as ledger:
         yield _LocalExports(ledger, tenant), tenant
 
 

@@ -220,4 +220,4 @@ def test_after_an_error_no_further_portion_is_begun(world: World, monkeypatch: p
     world.services.reindex_all.begin()
     with pytest.raises(DependencyError, match="the embedder is down"):
         world.services.reindex_all.finish(lambda _done: None)
-    assert len(calls) <= 2 * MOST_RANGES
+    assert len(calls) <= 3 * MOST_RANGES, "each thread may have begun a portion before it heard of the first error"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,11 @@ def shown(world: World) -> dict[str, Any]:
     """The canonical state, and what searches find with their scores."""
     reads = world.services.reads
     return {
-        "lists": [newest(world.services, ids) for ids in ({}, ALICE.ids(), BOB.ids())],
+        "lists": [
+            # The number of an erasure means nothing in another ledger.
+            [replace(memory, erasures_before=0) for memory in newest(world.services, ids)]
+            for ids in ({}, ALICE.ids(), BOB.ids())
+        ],
         "entities": reads.entities("default", size=1000).items,
         "export": exported(world),
         "found": [
@@ -268,3 +273,84 @@ def test_a_line_that_could_never_be_indexed_is_refused_with_its_number(
     assert field in report.problems[0] or "not a line" in report.problems[0]
     target.clock.advance(60)
     assert target.services.sweep.sweep().indexed == 0
+
+
+def with_job(world: World, **changes: object) -> bytes:
+    """An export whose job has other values in some fields; of a message, with the prefix `said_`."""
+    world.say("I like tea.")
+    lines = [json.loads(line) for line in exported(world).splitlines()]
+    job = next(line for line in lines if line.get("type") == "job")
+    for name, value in changes.items():
+        place = job["messages"][0] if name.startswith("said_") else job
+        place[name.removeprefix("said_")] = value
+    return b"\n".join(json.dumps(line).encode() for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", "\ud800"),
+        ("scope", {}),
+        ("request", [1]),
+        ("request", {"metadata": {"number": float("inf")}}),
+        ("results", "abc"),
+        ("results", [1]),
+        ("results", [{"event": "ADD"}]),
+        ("created_at", "x"),
+        ("completed_at", "yesterday"),
+        ("attempts", "x"),
+        ("error", 5),
+        ("said_content", 5),
+        ("said_created_at", "x"),
+        ("said_position", "first"),
+    ],
+)
+def test_a_job_that_could_never_be_shown_is_refused_with_its_number(
+    new_world: Callable[..., World], field: str, value: object
+) -> None:
+    source, target = new_world(), new_world()
+    report = take(target, with_job(source, **{field: value}))
+    assert (report.jobs, report.refused) == (0, 1)
+    assert report.problems[0].startswith("line 2: ")
+    assert field.removeprefix("said_") in report.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("record", "problem"),
+    [
+        ({"id": "\ud800"}, "id: "),
+        ({"created_at": "0001-01-01T00:00:00+14:00"}, "created_at: "),
+        ({"metadata": [1]}, "metadata: expected an object"),
+        ({"metadata": {"a": float("nan")}}, "memory.metadata: "),
+        ({"metadata": json.loads('{"a":' * 150 + "1" + "}" * 150)}, "memory.metadata: "),
+    ],
+)
+def test_an_odd_record_of_mem0_is_refused_and_the_others_are_taken(
+    world: World, record: dict[str, object], problem: str
+) -> None:
+    good = {"id": "7", "memory": "I like tea.", "user_id": "alice"}
+    report = importer(world).take("default", [(1, {**good, "id": "8", **record}), (2, good)])
+    assert (report.memories, report.refused) == (1, 1)
+    assert report.problems[0].startswith(f"line 1: {problem}")
+
+
+def test_a_line_that_nests_too_deeply_is_no_line() -> None:
+    with pytest.raises(InvalidRequestError, match="nests too deeply"):
+        parse_line("[" * 100_000 + "]" * 100_000)
+
+
+def test_an_event_of_version_0_is_refused(new_world: Callable[..., World]) -> None:
+    source, target = new_world(), new_world()
+    source.say("I like tea.")
+    report = take(target, exported(source).replace(b'"version":1,"scope"', b'"version":0,"scope"'))
+    assert (report.memories, report.refused) == (0, 1)
+
+
+def test_an_old_export_does_not_bring_back_the_messages_of_deleted_memories(world: World) -> None:
+    (added,) = world.say("The code of the vault is 771.").results
+    before = exported(world)
+    world.services.changes.delete("default", added.id)
+    assert world.ledger.expire_jobs(succeeded_before="2099", failed_before=None, limit=100) == 1
+    take(world, before)
+    assert b"vault" not in exported(world)
+    assert world.ledger.recent_messages(ALICE, since="", before="2099", limit=9) == []

@@ -90,7 +90,7 @@ def test_deleting_a_scope_takes_every_memory_and_message_of_it_and_none_other(wo
         world.say(f"a{number}")
     world.say("b", scope=Scope("default", user_id="bob"))
     world.say("c", scope=Scope("other", user_id="alice"))
-    assert world.services.changes.delete_scope("default", {"user_id": "alice"}) == 450
+    assert world.services.changes.delete_scope("default", {"user_id": "alice"}).deleted == 450
     assert world.texts() == []
     assert world.texts(Scope("default", user_id="bob")) == ["b"]
     assert world.texts(Scope("other", user_id="alice")) == ["c"]
@@ -99,7 +99,7 @@ def test_deleting_a_scope_takes_every_memory_and_message_of_it_and_none_other(wo
 def test_a_reset_stays_within_the_tenant(world: World) -> None:
     world.say("mine")
     world.say("theirs", scope=Scope("other", user_id="alice"))
-    assert world.services.changes.reset("default") == 1
+    assert world.services.changes.reset("default").deleted == 1
     assert world.texts(Scope("other", user_id="alice")) == ["theirs"]
 
 

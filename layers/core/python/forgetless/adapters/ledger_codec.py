@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from forgetless.domain.erasures import Erasure, ErasureMarker, MarkedTarget, Target, marked
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.memory_fields import STORED, Kind
@@ -16,13 +17,17 @@ from forgetless.domain.scope import Scope
 __all__ = [
     "dump",
     "dump_job",
+    "dump_marker",
     "dump_memory",
     "dump_message",
+    "dump_targets",
     "from_blob",
     "load",
     "load_job",
+    "load_marker",
     "load_memory",
     "load_message",
+    "load_targets",
     "scope_columns",
     "to_blob",
 ]
@@ -112,20 +117,23 @@ def load_memory(tenant: str, body: bytes) -> Memory:
 
 def dump_message(message: Message) -> bytes:
     """The body of a message: everything that has no column of its own."""
-    return dump((message.role, message.content, message.name))
+    number = message.erasures_before
+    return dump((message.role, message.content, message.name, *((number,) if number else ())))
 
 
 def load_message(tenant: str, row: Sequence[Any]) -> Message:
     """The message of the columns job_id, position, created_at, user_id, agent_id, app_id, run_id, body."""
     job_id, position, created_at, *ids, body = row
-    role, content, name = load(body)
+    role, content, name, *number = load(body)
     scope = Scope(tenant, *(from_blob(value) if value is not None else "" for value in ids))
-    return Message(MessageRef(from_blob(job_id), position), scope, role, content, created_at, name)
+    return Message(MessageRef(from_blob(job_id), position), scope, role, content, created_at, name, *number)
 
 
 def dump_job(job: Job) -> bytes:
     """The body of a job: everything except the tenant and the request."""
     scope = job.scope
+    # Written only where they say something, so that the version before can read the other jobs.
+    erasure = {"erasures_before": job.erasures_before, "erased": job.erased}
     return dump(
         {
             "id": job.id,
@@ -140,6 +148,7 @@ def dump_job(job: Job) -> bytes:
             "completed_at": job.completed_at,
             "results": job.results,
             "error": job.error,
+            **{name: value for name, value in erasure.items() if value},
         }
     )
 
@@ -152,3 +161,23 @@ def load_job(tenant: str, body: bytes, request: bytes) -> Job:
     values["state"] = JobState(values["state"])
     values["results"] = tuple(values["results"])
     return Job(**values)
+
+
+def dump_targets(targets: Sequence[Target]) -> bytes:
+    """The targets of an erasure, in clear."""
+    return dump([(target.ids, target.names) for target in targets])
+
+
+def load_targets(body: bytes) -> tuple[Target, ...]:
+    """The targets of `dump_targets`."""
+    return tuple(Target(ids, tuple(names)) for ids, names in load(body))
+
+
+def dump_marker(key: bytes, erasure: Erasure) -> bytes:
+    """The marker of an erasure, without its number."""
+    return dump([(target.digests, target.names) for target in marked(key, erasure.targets)])
+
+
+def load_marker(number: int, body: bytes) -> ErasureMarker:
+    """The marker of `dump_marker`."""
+    return ErasureMarker(number, tuple(MarkedTarget(digests, tuple(names)) for digests, names in load(body)))

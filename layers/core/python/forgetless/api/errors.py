@@ -32,6 +32,8 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.ConflictError: 409,
     errors.VersionConflictError: 409,
     errors.LeaseLostError: 409,
+    errors.ErasedError: 409,
+    errors.ShownErasedError: 409,
     errors.DuplicateTextError: 409,
     errors.IdempotencyInProgressError: 409,
     errors.IdempotencyMismatchError: 422,

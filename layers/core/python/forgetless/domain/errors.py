@@ -11,6 +11,8 @@ ForgetlessError
 ├── ConflictError                  another writer was first
 │   ├── VersionConflictError       read again, then write
 │   ├── LeaseLostError             another worker took over the job; stop working on it
+│   ├── ErasedError                the scope was erased after the request began (409)
+│   ├── ShownErasedError           what the LLM was shown was deleted meanwhile; do the work again without it
 │   ├── DuplicateTextError         the scope already has a memory with the extracted fact's text
 │   ├── IdempotencyInProgressError the same request is still running (409)
 │   └── IdempotencyMismatchError   the key was used with another body (422)
@@ -43,6 +45,7 @@ __all__ = [
     "DuplicateTextError",
     "EmbedderError",
     "EmbedderReplyError",
+    "ErasedError",
     "FilterError",
     "ForbiddenError",
     "ForgetlessError",
@@ -66,6 +69,7 @@ __all__ = [
     "ProviderRequestError",
     "QueueError",
     "RateLimitedError",
+    "ShownErasedError",
     "VersionConflictError",
 ]
 
@@ -152,6 +156,24 @@ class LeaseLostError(ConflictError):
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class ErasedError(ConflictError):
+    """The scope of a new memory, message or job was erased after its request was accepted; nothing was written."""
+
+    code = "erased"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the memories of this user, agent, app or run were erased while this add was running, so nothing was "
+            "stored; send it again to store it anew"
+        )
+
+
+class ShownErasedError(ConflictError):
+    """A memory or message that the work depends on was deleted meanwhile; nothing was written."""
+
+    code = "shown_erased"
 
 
 class DuplicateTextError(ConflictError):

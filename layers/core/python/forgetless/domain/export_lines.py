@@ -61,7 +61,7 @@ def job_line(job: Job, messages: Sequence[Message]) -> bytes:
     """The line of one job, with those of its raw messages that still exist."""
     body: dict[str, Any] = {"type": "job", "id": job.id, "scope": job.scope.ids(), "state": job.state.value}
     for one in fields(Job):
-        if one.name not in {"id", "scope", "state"}:
+        if one.name not in {"id", "scope", "state", "erasures_before"}:
             value = getattr(job, one.name)
             body |= {} if _is_default(one, value) else {one.name: value}
     body["messages"] = [_message_body(job, message) for message in messages]
@@ -74,6 +74,8 @@ def parse_line(line: bytes | str) -> Any:
         return json.loads(line)
     except ValueError as error:
         raise InvalidRequestError(f"not JSON: {error}") from None
+    except RecursionError:
+        raise InvalidRequestError("it nests too deeply to be read") from None
 
 
 def read_record(tenant: str, record: Mapping[str, Any]) -> Event | tuple[Job, list[Message]]:
@@ -96,7 +98,7 @@ def _memory_body(memory: Memory) -> dict[str, Any]:
             body[one.name] = memory.scope.ids()
         elif one.kind is Kind.REFS:
             body |= {one.name: [[ref.job_id, ref.position] for ref in value]} if value else {}
-        elif one.required or value != one.empty():
+        elif one.exported and (one.required or value != one.empty()):
             body[one.name] = value
     return body
 

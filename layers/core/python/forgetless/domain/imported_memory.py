@@ -1,24 +1,28 @@
-"""Checks an imported memory: every field has the type and form that ledger and index need, as an add would give it."""
+"""Checks imported memories and jobs: every field has the type and form that an add would give it."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.jobs import Job
 from forgetless.domain.limits import INT64, MAX_MEMORY_ID_BYTES
-from forgetless.domain.memory import Memory, MessageRef
+from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.memory_fields import STORED, Kind
 from forgetless.domain.times import timestamp
 
-__all__ = ["check_imported"]
+__all__ = ["check_imported", "check_imported_job"]
 
 #: Control characters and lone surrogates, which no filter of the index can name.
 _NO_ID = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 #: How the index marks ids that it stores as digests.
 _DIGEST = "sha256:"
+#: The most levels of an object. Requests may have fewer, but earlier versions may have stored more.
+_MAX_DEPTH = 100
 
 
 def check_imported(memory: Memory) -> None:
@@ -30,12 +34,79 @@ def check_imported(memory: Memory) -> None:
             continue
         if not check(value):
             raise InvalidRequestError(f"memory.{field.name}: expected {expected}")
+    if memory.version < 1:
+        raise InvalidRequestError("memory.version: expected 1 or more")
     unusable = _NO_ID.search(memory.id) or memory.id.startswith(_DIGEST) or not memory.id
     if unusable or len(memory.id.encode()) > MAX_MEMORY_ID_BYTES:
         raise InvalidRequestError(
             f"memory.id: expected 1 to {MAX_MEMORY_ID_BYTES} bytes without control characters, not beginning "
             f"with {_DIGEST}; the index cannot hold another id"
         )
+
+
+def check_imported_job(job: Job, messages: Sequence[Message]) -> None:
+    """Raise InvalidRequestError, which names the field, if the job or a message could not be shown or run later."""
+    for name, check, expected, value in _job_values(job):
+        if not check(value):
+            raise InvalidRequestError(f"job.{name}: expected {expected}")
+    for message in messages:
+        for name, check, expected, value in _message_values(message):
+            if not check(value):
+                raise InvalidRequestError(f"messages.{name}: expected {expected}")
+
+
+_Values = Iterator[tuple[str, Callable[[Any], bool], str, Any]]
+
+
+def _job_values(job: Job) -> _Values:
+    yield "id", _is_id, "a text without control characters", job.id
+    yield "scope", *_CHECKS[Kind.SCOPE], job.scope
+    for name in ("created_at", "updated_at"):
+        yield name, *_CHECKS[Kind.TIME], getattr(job, name)
+    for name in ("started_at", "completed_at", "lease_until"):
+        yield name, _absent_or(_is_time), f"{_CHECKS[Kind.TIME][1]}, or null", getattr(job, name)
+    for name in ("lease_owner", "error"):
+        yield name, _absent_or(_is_text), "a text or null", getattr(job, name)
+    yield "attempts", *_CHECKS[Kind.NUMBER], job.attempts
+    yield "request", *_CHECKS[Kind.OBJECT], job.request
+    yield "results", _are_results, "a list of objects, each with the id of a memory", job.results
+
+
+def _message_values(message: Message) -> _Values:
+    yield "position", *_CHECKS[Kind.NUMBER], message.ref.position
+    yield "scope", *_CHECKS[Kind.SCOPE], message.scope
+    for name in ("role", "content"):
+        yield name, _is_text, "a text", getattr(message, name)
+    yield "created_at", *_CHECKS[Kind.TIME], message.created_at
+    yield "name", _absent_or(_is_text), "a text or null", message.name
+
+
+def _absent_or(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or check(value)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_MEMORY_ID_BYTES and not _NO_ID.search(value)
+
+
+def _are_results(value: Any) -> bool:
+    return all(_is_object(one) and _is_id(one.get("id")) for one in value)
+
+
+def _is_object(value: Any) -> bool:
+    """Whether it is an object that every store can hold: not too deep, and with finite numbers."""
+    if not isinstance(value, Mapping):
+        return False
+    level: list[Any] = [value]
+    for _ in range(_MAX_DEPTH):
+        inner = [one.values() if isinstance(one, Mapping) else one for one in level]
+        level = [item for items in inner for item in items if isinstance(item, Mapping | list | float)]
+        if not all(math.isfinite(item) for item in level if isinstance(item, float)):
+            return False
+        level = [item for item in level if not isinstance(item, float)]
+        if not level:
+            return True
+    return False
 
 
 def _is_text(value: Any) -> bool:
@@ -83,6 +154,6 @@ _CHECKS: Mapping[Kind, tuple[Callable[[Any], bool], str]] = {
     Kind.FLAG: (lambda value: isinstance(value, bool), "true or false"),
     Kind.TEXTS: (_are_texts, "a list of texts"),
     Kind.REFS: (_are_refs, "a list of pairs of a job's id and a position"),
-    Kind.OBJECT: (lambda value: isinstance(value, Mapping), "an object"),
+    Kind.OBJECT: (_is_object, f"an object of at most {_MAX_DEPTH} levels with finite numbers"),
     Kind.SCOPE: (_is_scope, "at least one of user_id, agent_id, app_id and run_id, as texts"),
 }

@@ -53,6 +53,10 @@ class Job:
     #: The `results` of the answer with memory ids only: texts are read from the ledger when they are shown.
     results: tuple[Mapping[str, Any], ...] = ()
     error: str | None = None
+    #: The number of the tenant's last erasure when it was accepted. A later erasure covers it (domain/erasures.py).
+    erasures_before: int = 0
+    #: Whether it has ended because its scope was erased.
+    erased: bool = False
 
     @property
     def tenant(self) -> str:
@@ -63,6 +67,21 @@ class Job:
     def finished(self) -> bool:
         """Whether it has ended, successfully or not."""
         return self.state in {JobState.SUCCEEDED, JobState.FAILED}
+
+    def as_erased(self) -> Job:
+        """The job ended because its scope was erased: SUCCEEDED, without request and results.
+
+        Its times and its owner stay: a worker that still holds it learns that it has ended.
+        """
+        return replace(
+            self,
+            state=JobState.SUCCEEDED,
+            request={},
+            results=(),
+            error=None,
+            erased=True,
+            completed_at=self.completed_at or self.updated_at,
+        )
 
     def claimable(self, now: str) -> bool:
         """Whether a worker may take it: it is waiting, or its worker's lease has expired."""

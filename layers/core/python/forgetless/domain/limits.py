@@ -12,6 +12,7 @@ __all__ = [
     "BULK_MARGIN_S",
     "BULK_PORTION_S",
     "CONCURRENT_REQUESTS",
+    "ERASE_IN_REQUEST_S",
     "INT64",
     "JOB_S",
     "LEASE_MARGIN_S",
@@ -34,6 +35,8 @@ __all__ = [
 #: Seconds that a request may wait for an LLM or for its job. The API's functions end after 29 s and the gateway gives
 #: up after 30 s, so a few seconds are left to store the result and to answer.
 REQUEST_S = 25.0
+#: Seconds that a request may remove rows of what it erases. A bulk job removes the rest.
+ERASE_IN_REQUEST_S = 0.3
 #: Seconds that the worker may spend on one job. Its function does one job per invocation and ends after 90 s.
 JOB_S = 75.0
 #: Seconds that a writer's lease and a job's claim remain valid after the deadline, for the append and the index.

@@ -75,6 +75,8 @@ class Message:
     content: str
     created_at: str
     name: str | None = None
+    #: As in `Memory`.
+    erasures_before: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +123,9 @@ class Memory:
     recorded_at: str | None = None
     #: The event that made this version. It distinguishes a repeat from another writer's change; "" in older data.
     event_id: str = ""
+    #: The number of the tenant's last erasure when the request that added it was accepted. A later erasure covers it
+    #: (domain/erasures.py); every change keeps it.
+    erasures_before: int = 0
 
     @property
     def hash(self) -> str:
@@ -195,5 +200,5 @@ def is_repeat(held: Event, asked: Event, *, erased: bool) -> bool:
 
 
 def _content(memory: Memory) -> Memory:
-    """The memory without its times, index data and event id, in all of which a repeat may differ."""
-    return replace(memory, created_at="", updated_at="", recorded_at=None, context=(), event_id="")
+    """The memory without its times, index data, event id and number, in all of which a repeat may differ."""
+    return replace(memory, created_at="", updated_at="", recorded_at=None, context=(), event_id="", erasures_before=0)

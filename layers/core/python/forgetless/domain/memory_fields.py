@@ -82,6 +82,8 @@ class MemoryField:
     required: bool = False
     #: False for a field that is computed from other fields.
     stored: bool = True
+    #: False for a field that means nothing outside this ledger: exports leave it out.
+    exported: bool = True
     #: The dialects in which an add may set it. It goes from the body to the job's request, and then to each memory.
     given: Dialect = Dialect.NONE
     #: Its text column in the index. A new column needs a new version in COLUMNS. A filter on a field without a column
@@ -177,6 +179,7 @@ FIELDS = (
     MemoryField("recorded_at", Kind.TIME, erased=False),
     # An event id that is a digest of the text is erased with it: see Memory.blanked.
     MemoryField("event_id", Kind.STRING, erased=False),
+    MemoryField("erasures_before", Kind.NUMBER, erased=False, exported=False),
 )
 
 #: The fields of the dataclass.

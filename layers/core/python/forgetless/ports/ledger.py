@@ -7,11 +7,12 @@ on one machine, DynamoDB in the deployed service.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from forgetless.domain.documents import Document
+from forgetless.domain.erasures import Erasure
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Event, Memory, Message
@@ -207,6 +208,32 @@ class Maintenance(Protocol):
 
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
         """RUNNING jobs with an expired lease and jobs PENDING since before the given time, the oldest first."""
+
+    def erasure(self, tenant: str, number: int) -> Erasure | None:
+        """The erasure with this number, while it hides data; None when it has ended."""
+
+    def late_writes_s(self) -> float:
+        """For how long after an erasure a write that was accepted before it may still land, covered by its marker.
+
+        0 where every write looks at the markers in its own transaction.
+        """
+
+    def open_erasures(self, *, limit: int) -> list[Erasure]:
+        """Erasures of any tenant that still hide data, the oldest first; may be seconds out of date."""
+
+    def scope_messages(
+        self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Message], str | None]:
+        """Messages whose scope has all `ids` (all of the tenant without ids), and the cursor of the next page.
+
+        The order is fixed, and a page may hold fewer than `limit` or none although more follow.
+        """
+
+    def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
+        """Record that nothing is left of what the erasure covers: its marker hides nothing any more.
+
+        Its targets in clear are removed at once, and its marker after `expires_at`. A repeat is harmless.
+        """
 
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         """Documents of any tenant whose `due_at` has come, the longest due first; may be seconds out of date."""

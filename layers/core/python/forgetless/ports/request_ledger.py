@@ -13,16 +13,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from forgetless.domain.documents import Document
+from forgetless.domain.erasures import Erasure, ErasureMarker, ErasureState, Target
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
 
 __all__ = [
     "ENTITY_KINDS",
+    "NOTHING_SHOWN",
     "DocumentStore",
     "Entity",
     "EntityCounts",
     "EntityPage",
+    "ErasureStore",
     "IdempotencyRecord",
     "IdempotencyStore",
     "JobStore",
@@ -33,6 +36,7 @@ __all__ = [
     "PageEnd",
     "PageEndStore",
     "RequestLedger",
+    "Shown",
     "Totals",
 ]
 
@@ -70,6 +74,8 @@ class Entity:
     total_memories: int
     created_at: str
     updated_at: str
+    #: Whether the total may be too high, because erased memories that it counts wait to be removed.
+    totals_pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +124,25 @@ class IdempotencyRecord:
         return self.status is None and (self.fingerprint, self.lease_until) == (began.fingerprint, began.lease_until)
 
     def gives_way(self, other: IdempotencyRecord, *, now: str, over: IdempotencyRecord | None) -> bool:
-        """Whether this record, which has not expired, is abandoned, so that `other` may replace it."""
+        """Whether this record, which has not expired, is abandoned, so that `other` may replace it.
+
+        A stored answer gives way only to a caller that knows it (`over`) and found that it must not be shown any more.
+        """
+        if self.status is not None:
+            return over == self
         runs = self.status is None and self.fingerprint == other.fingerprint
         return runs and (self.lease_until <= now or (over is not None and self.runs_as(over)))
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a piece of work has seen and depends on: memories by id, and messages."""
+
+    memories: tuple[str, ...] = ()
+    messages: tuple[MessageRef, ...] = ()
+
+
+NOTHING_SHOWN = Shown()
 
 
 class MemoryStore(Protocol):
@@ -133,6 +155,7 @@ class MemoryStore(Protocol):
         completing: Job | None = None,
         messages: Sequence[Message] = (),
         unique: bool = True,
+        shown: Shown = NOTHING_SHOWN,
     ) -> None:
         """Write all events, the new states of their memories, `messages` and the job `completing`, or nothing.
 
@@ -148,6 +171,12 @@ class MemoryStore(Protocol):
         Raises VersionConflictError when a version is not the current one plus one, and DuplicateTextError when an
         ADD with `extracted` has the text of another live extracted memory of its exact scope (not checked with
         `unique=False`, because an import repeats what another ledger allowed).
+
+        What an erasure marker covers is as good as gone: ErasedError is raised for a new memory, a message or a job
+        that is covered, VersionConflictError for a change of a memory that is covered, and a text that only covered
+        memories have counts as new. Deletions are never refused. ShownErasedError is raised when anything of `shown`
+        is deleted or covered. (DynamoDB may miss an erasure that happens during the call. What it then writes is
+        covered.)
         """
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
@@ -168,13 +197,16 @@ class MemoryStore(Protocol):
         """Memories whose scope has all `ids` (all of the tenant without ids), newest first.
 
         The order is by (created_at, position, id). Superseded memories are included only with `superseded`, deleted
-        ones never. The method sees all earlier writes of its caller.
+        ones never. The method sees all earlier writes of its caller. While an erasure hides memories, a page of the
+        ledger that hides them may be shorter than `limit`, even empty, although a cursor says that more follow.
         """
 
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         """The kept totals of the tenant (without ids) or of the one scope id in `ids`; None if they are not known.
 
-        They are changed in the transaction that changes the memories, so they include every acknowledged write.
+        They are changed in the transaction that changes the memories, so they include every acknowledged write. They
+        count rows that an erasure hides, until these are removed; the ledger that hides them does not know a total
+        that an erasure may touch.
         """
 
     def entity(self, tenant: str, kind: str, id_: str) -> Entity | None:
@@ -242,7 +274,10 @@ class JobStore(Protocol):
     """Jobs, and which worker runs each."""
 
     def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
-        """Store a new job with its messages atomically. If the id exists, change nothing and return that job."""
+        """Store a new job with its messages atomically. If the id exists, change nothing and return that job.
+
+        Raises ErasedError for a new job that an erasure marker covers.
+        """
 
     def job(self, tenant: str, job_id: str) -> Job | None:
         """The job, or None when it does not exist."""
@@ -324,7 +359,8 @@ class IdempotencyStore(Protocol):
         """Store the record and return None, so that the caller may go on; or return the record that prevents it.
 
         A record is taken over when it has expired, or when it has the same fingerprint and its `lease_until` is over.
-        So is `over`, an unfinished record that, as the caller knows, nobody works on.
+        So is `over`: an unfinished record that, as the caller knows, nobody works on, or an answer that shows what
+        has been erased.
         """
 
     def finish_request(
@@ -340,6 +376,31 @@ class IdempotencyStore(Protocol):
         """Remove the record that a failed request `began` with, so that it can be tried again; others' stay."""
 
 
+class ErasureStore(Protocol):
+    """The erasures of each tenant, their numbers, and the markers that hide what they cover.
+
+    The other stores show what a marker covers: `service/access/hiding_ledger.py` hides it.
+    """
+
+    def erasure_state(self, tenant: str) -> ErasureState:
+        """The tenant's last number and how many markers hide data; consistent. One small read."""
+
+    def read_beside(self, tenant: str, ids: Sequence[str]) -> tuple[dict[str, Memory], ErasureState]:
+        """`read` and `erasure_state` in one call, so that searches need no call more."""
+
+    def erasure_markers(self, tenant: str, *, beyond: int) -> list[ErasureMarker]:
+        """The markers with a higher number than `beyond` that hide data, by number; others may be among them.
+
+        It contains every marker that hid data when `erasure_state` was last read.
+        """
+
+    def begin_erasure(self, tenant: str, targets: Sequence[Target], *, at: str) -> Erasure:
+        """Take the tenant's next number and write the marker of these targets, in one transaction.
+
+        From then on, `append` and `put_job` refuse what the marker covers, except deletions.
+        """
+
+
 class PageEndStore(Protocol):
     """Where pages ended, by (tenant, name). The name identifies list, filter, page and asker; it holds no plain id."""
 
@@ -351,6 +412,14 @@ class PageEndStore(Protocol):
 
 
 class RequestLedger(
-    MemoryStore, MessageStore, JobStore, LeaseStore, DocumentStore, IdempotencyStore, PageEndStore, Protocol
+    MemoryStore,
+    MessageStore,
+    JobStore,
+    LeaseStore,
+    DocumentStore,
+    IdempotencyStore,
+    ErasureStore,
+    PageEndStore,
+    Protocol,
 ):
     """What requests need, in one store, so that changes that belong together are one transaction."""

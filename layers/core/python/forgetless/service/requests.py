@@ -16,6 +16,7 @@ __all__ = [
     "AddRequest",
     "AddedMemory",
     "Count",
+    "ErasedScope",
     "HistoryItem",
     "IncomingMessage",
     "PageOf",
@@ -183,6 +184,14 @@ class UpdateRequest:
         """Whether the request names no change."""
         given = (self.text, self.metadata, self.expiration_date, self.timestamp)
         return not self.clear_expiration and all(value is None for value in given)
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedScope:
+    """The result of an erasure: how many memories the request itself removed, and the job that removes the rest."""
+
+    deleted: int
+    event_id: str
 
 
 @dataclass(frozen=True, slots=True)

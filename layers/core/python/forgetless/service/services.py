@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkKind
@@ -15,6 +15,7 @@ from forgetless.domain.retention import Retention
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.webhooks import WebhookSender
+from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.access.keys import KeyService
 from forgetless.service.access.limited_index import LimitedIndex
 from forgetless.service.access.limited_ledger import LimitedLedger
@@ -22,6 +23,7 @@ from forgetless.service.access.rate_limit import RateLimiter
 from forgetless.service.health import HealthService
 from forgetless.service.jobs.bulk import BulkService, PortionWork
 from forgetless.service.jobs.bulk_worker import BulkWorker
+from forgetless.service.jobs.erase import EraseWork, Erasures
 from forgetless.service.jobs.expired_memories import ExpiredMemories
 from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.reindex import Reindexer
@@ -35,6 +37,8 @@ from forgetless.service.transfer.export_jobs import ExportJobs
 from forgetless.service.transfer.import_jobs import ImportJobs
 from forgetless.service.webhooks.delivery import DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
+from forgetless.service.writing.erase_memories import MemoryEraser
+from forgetless.service.writing.indexer import Indexer
 
 __all__ = ["Ports", "Services"]
 
@@ -65,13 +69,24 @@ class Services(RequestServices):
         requests_per_minute: int = 0,
         limits: RequestLimits | None = None,
     ) -> None:
-        ledger, clock = ports.ledger, ports.clock
+        clock, whole = ports.clock, ports.ledger
         self._ports = ports
+        #: What all use cases read and write: nothing that an erasure covers is in it.
+        self._ledger = ledger = HidingOperatorLedger(whole)
+        ports = replace(ports, ledger=ledger)
         self._outbox = WebhookOutbox(ledger=ledger, clock=clock)
+        erase_work = _erase_work(self._ports, self._outbox)
+        starts = BulkService(ledger=whole, queue=ports.bulk_queue, clock=clock)
+        self._erasures = Erasures(ledger=whole, work=erase_work, bulk=starts, clock=clock)
         # One more thread for each request that is processed. The threads start when they are first needed.
         self._pool = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="search-words")
         super().__init__(
-            ports, settings_shown=settings_shown or {}, outbox=self._outbox, pool=self._pool, limits=limits
+            ports,
+            settings_shown=settings_shown or {},
+            outbox=self._outbox,
+            pool=self._pool,
+            limits=limits,
+            erasures=self._erasures,
         )
         #: By users, the least recently used first. Several threads of the process use it at once.
         self._limited: OrderedDict[tuple[str, ...], RequestServices] = OrderedDict()
@@ -85,6 +100,7 @@ class Services(RequestServices):
         self.ingest = IngestService(ledger=ledger, clock=clock, inference=self._inference, queue=ports.queue)
         reindexer = Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, clock=clock)
         works: dict[BulkKind, PortionWork] = {
+            BulkKind.ERASE: erase_work,
             BulkKind.REINDEX: ReindexWork(ledger=ledger, reindexer=reindexer, clock=clock),
             BulkKind.RETENTION: ExpiredMemories(ledger=ledger, changes=self.changes, clock=clock),
         }
@@ -95,6 +111,7 @@ class Services(RequestServices):
             reindexer=reindexer,
             queue=ports.queue,
             bulk=self.bulk,
+            erasures=self._erasures,
             clock=clock,
             retention=RetentionService(ledger=ledger, bulk=self.bulk, clock=clock, retention=retention or Retention()),
             rebuilds=rebuilds_lost_index,
@@ -122,7 +139,7 @@ class Services(RequestServices):
     def _new_limited(self, users: tuple[str, ...]) -> RequestServices:
         ports = self._ports
         limited = RequestPorts(
-            LimitedLedger(ports.ledger, users),
+            LimitedLedger(self._ledger, users),
             LimitedIndex(ports.index, users),
             ports.embedder,
             ports.queue,
@@ -137,4 +154,13 @@ class Services(RequestServices):
             outbox=self._outbox,
             pool=self._pool,
             limits=self.limits,
+            erasures=self._erasures,
         )
+
+
+def _erase_work(ports: Ports, outbox: WebhookOutbox) -> EraseWork:
+    """The removal of what erasures cover. It works on the whole ledger, because that is hidden from all others."""
+    clock, whole = ports.clock, ports.ledger
+    indexer = Indexer(ledger=whole, index=ports.index, embedder=ports.embedder)
+    eraser = MemoryEraser(ledger=whole, indexer=indexer, clock=clock, outbox=outbox)
+    return EraseWork(ledger=whole, eraser=eraser, clock=clock)

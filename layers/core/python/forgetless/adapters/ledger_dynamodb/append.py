@@ -9,6 +9,7 @@ from forgetless.adapters.ledger_codec import dump_memory, from_blob, load_memory
 from forgetless.adapters.ledger_dynamodb import idempotency_records, item_keys, list_entries, totals
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Unit
+from forgetless.domain.erasures import Judge
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, MessageRef, is_repeat
 
@@ -35,7 +36,7 @@ def needed(unit: Unit, events: Sequence[Event]) -> list[item_keys.Key]:
     return [*wanted, *totals.counters(unit, {memory.scope for memory in added})]
 
 
-def append(unit: Unit, events: Sequence[Event], *, unique: bool) -> list[Event]:
+def append(unit: Unit, events: Sequence[Event], *, unique: bool, judge: Judge) -> list[Event]:
     """Write events and the states of their memories after them; returns the events that the ledger did not have yet.
 
     Raises VersionConflictError and, where texts must be `unique`, DuplicateTextError.
@@ -44,7 +45,7 @@ def append(unit: Unit, events: Sequence[Event], *, unique: bool) -> list[Event]:
     fresh = [event for event in events if _apply(unit, event, changes)]
     holders = _move_texts(unit, changes.values())
     if unique:
-        _check_duplicates(fresh, holders)
+        _check_duplicates(unit, fresh, holders, judge)
     _load_lists(unit, changes.values())
     for change in changes.values():
         list_entries.move(unit, change.before, change.after)
@@ -200,8 +201,12 @@ def _text_key(memory: Memory | None) -> item_keys.Key | None:
     return item_keys.text(memory.scope, memory.hash)
 
 
-def _check_duplicates(fresh: Sequence[Event], holders: dict[item_keys.Key, list[str]]) -> None:
+def _check_duplicates(
+    unit: Unit, fresh: Sequence[Event], holders: dict[item_keys.Key, list[str]], judge: Judge
+) -> None:
     """Raise DuplicateTextError for new ADDs whose text another live extracted memory of their scope has.
+
+    Memories that an erasure covers do not count.
 
     It checks the state after the whole call, so one call may supersede a memory and add its text again. Of two ADDs
     with the same text in a call, the first one is accepted.
@@ -211,10 +216,16 @@ def _check_duplicates(fresh: Sequence[Event], holders: dict[item_keys.Key, list[
     later = {memory.id for memory in candidates}
     for memory in candidates:
         later.discard(memory.id)
-        if memory.live and set(holders.get(item_keys.text(memory.scope, memory.hash), ())) - {memory.id} - later:
+        others = set(holders.get(item_keys.text(memory.scope, memory.hash), ())) - {memory.id} - later
+        if memory.live and any(not _is_hidden(unit, memory.scope.tenant, other, judge) for other in others):
             refused.append(memory.id)
     if refused:
         raise DuplicateTextError(tuple(refused))
+
+
+def _is_hidden(unit: Unit, tenant: str, id_: str, judge: Judge) -> bool:
+    head = unit.get(item_keys.head(tenant, id_)) if judge.hiding else None
+    return head is not None and judge.hides(memory_of(unit, head))
 
 
 def _load_lists(unit: Unit, changes: Iterable[_Change]) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "INDEX",
     "LIVE",
     "MESSAGES",
+    "OPEN_ERASURES",
     "OPEN_QUEUES",
     "PENDING",
     "PENDING_QUEUES",
@@ -46,6 +47,8 @@ __all__ = [
     "document",
     "document_entry",
     "due_queue",
+    "erasure_marker",
+    "erasures",
     "event",
     "expiring",
     "head",
@@ -87,6 +90,7 @@ OPEN_QUEUES = tuple(f"O#{shard}" for shard in range(4))
 EXPIRY_QUEUES = tuple(f"E#{shard}" for shard in range(8))
 FAILED_QUEUES = tuple(f"F#{shard}" for shard in range(2))
 STAGES = "X"
+OPEN_ERASURES = "U"
 #: The partition with the tenants that may have memories with an expiration date.
 EXPIRING = "Y"
 
@@ -260,6 +264,16 @@ def document_entry(tenant: str, kind: str, id_: str, created_at: str) -> Key:
 def due_queue(kind: str) -> str:
     """The partition of the secondary index for documents of a kind with a due time."""
     return f"D#{part(kind)}"
+
+
+def erasures(tenant: str) -> Key:
+    """The state of a tenant's erasures: the last number, and how many markers hide data."""
+    return Key(f"U#{part(tenant)}", "STATE")
+
+
+def erasure_marker(tenant: str, number: int) -> Key:
+    """The marker of one erasure, beside the state."""
+    return Key(erasures(tenant).pk, f"M#{number:012d}")
 
 
 def stage(stage_id: str) -> Key:

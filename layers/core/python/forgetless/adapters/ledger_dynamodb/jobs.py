@@ -9,7 +9,7 @@ from functools import partial
 from itertools import chain, islice
 
 from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, load_job, to_blob
-from forgetless.adapters.ledger_dynamodb import item_keys, list_entries, message_items
+from forgetless.adapters.ledger_dynamodb import erasures, item_keys, list_entries, message_items
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.expiry import EXPIRES_AT
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
@@ -198,9 +198,11 @@ def _expire_failed(unit: Unit, key: Key, before: str) -> bool:
 
 
 def _insert(unit: Unit, job: Job, messages: Sequence[Message]) -> Job:
+    unit.load([item_keys.job(job.tenant, job.id), item_keys.erasures(job.tenant), *message_items.needed(messages)])
     held = _read(unit, job.tenant, job.id)
     if held is not None:
         return held
+    erasures.refuse(unit, erasures.judge(unit, job.tenant), (), messages, job)
     _put(unit, job)
     message_items.insert(unit, messages)
     return job

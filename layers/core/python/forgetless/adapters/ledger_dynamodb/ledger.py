@@ -8,6 +8,7 @@ from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_dynamodb import schema
 from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_dynamodb.documents import DocumentStore
+from forgetless.adapters.ledger_dynamodb.erasures import ErasureStore
 from forgetless.adapters.ledger_dynamodb.expiry import Expiry
 from forgetless.adapters.ledger_dynamodb.idempotency_records import IdempotencyStore
 from forgetless.adapters.ledger_dynamodb.inspection import InspectionStore
@@ -36,6 +37,7 @@ class DynamoLedger(
     DocumentStore,
     IdempotencyStore,
     PageEndStore,
+    ErasureStore,
     InspectionStore,
     RangeStore,
     PendingStore,

@@ -14,6 +14,7 @@ from typing import Any
 from forgetless.adapters.ledger_codec import from_blob, load_memory
 from forgetless.adapters.ledger_dynamodb import (
     append,
+    erasures,
     item_keys,
     jobs,
     list_entries,
@@ -27,12 +28,22 @@ from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, Table, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.cursors import after_memory, entity_place, from_cursor, memory_place, to_cursor
+from forgetless.domain.erasures import ErasureState
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.ports.ledger import EventPage
-from forgetless.ports.request_ledger import ENTITY_KINDS, Entity, EntityCounts, EntityPage, MemoryPage, Totals
+from forgetless.ports.request_ledger import (
+    ENTITY_KINDS,
+    NOTHING_SHOWN,
+    Entity,
+    EntityCounts,
+    EntityPage,
+    MemoryPage,
+    Shown,
+    Totals,
+)
 
 __all__ = ["MemoryStore"]
 
@@ -54,12 +65,19 @@ class MemoryStore(Store):
         completing: Job | None = None,
         messages: Sequence[Message] = (),
         unique: bool = True,
+        shown: Shown = NOTHING_SHOWN,
     ) -> None:
-        self._units.run(lambda unit: _append(unit, events, completing, messages, unique=unique))
+        self._units.run(lambda unit: _append(unit, events, completing, messages, unique=unique, shown=shown))
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
-        found = self._memories([item_keys.head(tenant, id_) for id_ in ids])
-        return {memory.id: memory for memory in found.values()}
+        return self.read_beside(tenant, ids)[0]
+
+    def read_beside(self, tenant: str, ids: Sequence[str]) -> tuple[dict[str, Memory], ErasureState]:
+        state = item_keys.erasures(tenant)
+        items = self._table.read([state, *(item_keys.head(tenant, id_) for id_ in ids)])
+        found = self._table.bodies([item for key, item in items.items() if key != state])
+        memories = (load_memory(tenant, body) for _, body in found)
+        return {memory.id: memory for memory in memories}, erasures.state_of(items.get(state))
 
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         pk = item_keys.head(tenant, memory_id).pk
@@ -187,12 +205,28 @@ class MemoryStore(Store):
 
 
 def _append(
-    unit: Unit, events: Sequence[Event], completing: Job | None, new_messages: Sequence[Message], *, unique: bool
+    unit: Unit,
+    events: Sequence[Event],
+    completing: Job | None,
+    new_messages: Sequence[Message],
+    *,
+    unique: bool,
+    shown: Shown,
 ) -> None:
+    scopes = [event.memory.scope for event in events] + [message.scope for message in new_messages]
+    if not scopes and completing is None:
+        return
+    tenant = completing.tenant if completing is not None else scopes[0].tenant
     wanted = [*append.needed(unit, events), *message_items.needed(new_messages)]
+    wanted += [item_keys.erasures(tenant), *erasures.shown_keys(tenant, shown)]
     unit.load([*wanted, *jobs.needed(completing)] if completing is not None else wanted)
     open_ = completing is None or jobs.complete(unit, completing)
-    fresh = append.append(unit, events, unique=unique)
+    judge = erasures.judge(unit, tenant)
+    if open_:
+        erasures.refuse(unit, judge, events, new_messages, completing)
+    fresh = append.append(unit, events, unique=unique, judge=judge)
+    if fresh:
+        erasures.refuse_unseen(unit, judge, tenant, shown)
     if fresh and not open_:
         raise LeaseLostError("the job has already finished; discard this work")
     # A repeat does not write messages again, because they may have been erased since.

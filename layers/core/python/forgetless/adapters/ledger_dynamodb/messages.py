@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import from_blob
-from forgetless.adapters.ledger_dynamodb import append, item_keys, jobs, list_entries, message_items
+from forgetless.adapters.ledger_dynamodb import append, item_keys, jobs, list_entries, message_items, message_pages
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between
@@ -64,6 +64,14 @@ class MessageStore(Store):
         for key in list(self._carriers(tenant, ids)):
             self._units.run(partial(_drop_expired, key=key, at=at))
         return erased
+
+    def scope_messages(
+        self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Message], str | None]:
+        list_entries.check_names(ids)
+        found, following = message_pages.page(self._table, tenant, ids, limit, cursor)
+        messages = self.read_messages(tenant, [message_items.ref_of(item) for item in found])
+        return list(messages.values()), following
 
     def messages_without_job(
         self, tenant: str, *, limit: int, cursor: str | None = None

@@ -6,14 +6,26 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 
-from forgetless.adapters.ledger_codec import dump_memory, load_memory, scope_columns, to_blob
+from forgetless.adapters.ledger_codec import dump_memory, from_blob, load_memory, scope_columns, to_blob
 from forgetless.adapters.ledger_sqlite import blobs, idempotency_records
 from forgetless.adapters.ledger_sqlite.totals import TotalChanges
 from forgetless.adapters.running_total import Counted
+from forgetless.domain.erasures import Judge
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, MessageRef, is_repeat
 
-__all__ = ["DELETED", "LIVE", "SUPERSEDED", "apply", "check_duplicates", "link_context", "unlink_context"]
+__all__ = [
+    "DELETED",
+    "LIVE",
+    "SUPERSEDED",
+    "apply",
+    "check_duplicates",
+    "drop_context",
+    "find",
+    "link_context",
+    "read",
+    "unlink_context",
+]
 
 #: The values of the column `state`.
 LIVE, SUPERSEDED, DELETED = 0, 1, 2
@@ -62,7 +74,7 @@ def apply(db: sqlite3.Connection, event: Event, totals: TotalChanges) -> bool:
             f"memory {memory.id}: version {memory.version} does not follow version {version}; read it again"
         )
     if context_size:
-        unlink_context(db, _read(db, memory))
+        unlink_context(db, read(db, memory.scope.tenant, memory.id))
     if memory.version > 1 and erases:
         _blank_events(db, memory.scope.tenant, id_)
     text_id = blobs.add(db, dump_memory(memory))
@@ -74,8 +86,10 @@ def apply(db: sqlite3.Connection, event: Event, totals: TotalChanges) -> bool:
     return True
 
 
-def check_duplicates(db: sqlite3.Connection, events: Sequence[Event]) -> None:
+def check_duplicates(db: sqlite3.Connection, events: Sequence[Event], judge: Judge) -> None:
     """Raise DuplicateTextError for new ADDs whose text another live extracted memory of their scope has.
+
+    Memories that an erasure covers do not count.
 
     It checks the state after the whole call, so one call may supersede a memory and add its text again. Of two ADDs
     with the same text in a call, the first one is accepted. The write lock makes the check and the write atomic.
@@ -91,8 +105,8 @@ def check_duplicates(db: sqlite3.Connection, events: Sequence[Event]) -> None:
             "SELECT id FROM memories WHERE scope_key = ? AND hash = ? AND extracted = 1 AND state = 0",
             (memory.scope.key(), memory.hash),
         ).fetchall()
-        others = {holder.decode("utf-8", "surrogatepass") for (holder,) in holders} - {memory.id} - later
-        if others:
+        others = {from_blob(holder) for (holder,) in holders} - {memory.id} - later
+        if any(not judge.hides(read(db, memory.scope.tenant, other)) for other in others):
             refused.append(memory.id)
     if refused:
         raise DuplicateTextError(tuple(refused))
@@ -153,11 +167,18 @@ def _is_held(db: sqlite3.Connection, event: Event) -> bool:
     return is_repeat(held, event, erased=state == DELETED)
 
 
-def _read(db: sqlite3.Connection, memory: Memory) -> Memory:
-    key = (to_blob(memory.scope.tenant), to_blob(memory.id))
+def read(db: sqlite3.Connection, tenant: str, id_: str) -> Memory:
+    """The memory, which exists."""
+    found = find(db, tenant, id_)
+    assert found is not None
+    return found
+
+
+def find(db: sqlite3.Connection, tenant: str, id_: str) -> Memory | None:
+    """The memory; None if there is none."""
     query = "SELECT body FROM memories CROSS JOIN texts USING (text_id) WHERE tenant = ? AND id = ?"
-    (body,) = db.execute(query, key).fetchone()
-    return load_memory(memory.scope.tenant, body)
+    row = db.execute(query, (to_blob(tenant), to_blob(id_))).fetchone()
+    return None if row is None else load_memory(tenant, row[0])
 
 
 def _blank_events(db: sqlite3.Connection, tenant: str, memory_id: bytes) -> None:

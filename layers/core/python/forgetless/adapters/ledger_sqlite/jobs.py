@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, load_job, to_blob
-from forgetless.adapters.ledger_sqlite import blobs
+from forgetless.adapters.ledger_sqlite import blobs, erasures
 from forgetless.adapters.ledger_sqlite import messages as message_rows
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.cursors import after_job, time_place
@@ -117,6 +117,7 @@ def _insert(db: sqlite3.Connection, job: Job, messages: Sequence[Message]) -> Jo
     held = _read(db, job.tenant, job.id)
     if held is not None:
         return held
+    erasures.refuse(db, erasures.judge(db, job.tenant), (), messages, job)
     _put(db, job)
     message_rows.insert(db, messages)
     return job

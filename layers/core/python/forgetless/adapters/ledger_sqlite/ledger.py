@@ -9,6 +9,7 @@ from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_sqlite import backup, compaction
 from forgetless.adapters.ledger_sqlite.connections import Connections
 from forgetless.adapters.ledger_sqlite.documents import DocumentStore
+from forgetless.adapters.ledger_sqlite.erasures import ErasureStore
 from forgetless.adapters.ledger_sqlite.expiry import ExpiryStore
 from forgetless.adapters.ledger_sqlite.idempotency_records import IdempotencyStore
 from forgetless.adapters.ledger_sqlite.inspection import InspectionStore
@@ -38,6 +39,7 @@ class SqliteLedger(
     DocumentStore,
     IdempotencyStore,
     PageEndStore,
+    ErasureStore,
     InspectionStore,
     RangeStore,
     ExpiryStore,

@@ -8,15 +8,25 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import from_blob, load_memory, to_blob
-from forgetless.adapters.ledger_sqlite import append, export_order, jobs, messages, scope_sql, totals
+from forgetless.adapters.ledger_sqlite import append, erasures, export_order, jobs, messages, scope_sql, totals
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.adapters.running_total import RunningTotal
 from forgetless.domain.cursors import after_memory, entity_place, memory_place, to_cursor
+from forgetless.domain.erasures import ErasureState
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.ports.ledger import EventPage
-from forgetless.ports.request_ledger import ENTITY_KINDS, Entity, EntityCounts, EntityPage, MemoryPage, Totals
+from forgetless.ports.request_ledger import (
+    ENTITY_KINDS,
+    NOTHING_SHOWN,
+    Entity,
+    EntityCounts,
+    EntityPage,
+    MemoryPage,
+    Shown,
+    Totals,
+)
 
 __all__ = ["PENDING", "PENDING_OF_TENANT", "MemoryStore"]
 
@@ -57,8 +67,11 @@ class MemoryStore(Store):
         completing: Job | None = None,
         messages: Sequence[Message] = (),
         unique: bool = True,
+        shown: Shown = NOTHING_SHOWN,
     ) -> None:
-        self._connections.write(lambda db: _append(db, events, completing, messages, unique), durable=True)
+        self._connections.write(
+            lambda db: _append(db, events, completing, messages, unique=unique, shown=shown), durable=True
+        )
         if any(event.kind is EventKind.DELETE for event in events):
             self._connections.note_erased()
 
@@ -66,6 +79,11 @@ class MemoryStore(Store):
         bodies = self._connections.read(lambda db: _bodies(db, tenant, ids))
         memories = (load_memory(tenant, body) for (body,) in bodies)
         return {memory.id: memory for memory in memories}
+
+    def read_beside(self, tenant: str, ids: Sequence[str]) -> tuple[dict[str, Memory], ErasureState]:
+        # The state is read first: if it says that nothing hides, what it covered is gone.
+        state = self._connections.read(lambda db: erasures.state_of(db, tenant))
+        return self.read(tenant, ids), state
 
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         rows = self._connections.read(
@@ -178,16 +196,27 @@ def _append(
     events: Sequence[Event],
     completing: Job | None,
     new_messages: Sequence[Message],
+    *,
     unique: bool,
+    shown: Shown,
 ) -> None:
+    scopes = [event.memory.scope for event in events] + [message.scope for message in new_messages]
+    if not scopes and completing is None:
+        return
+    tenant = completing.tenant if completing is not None else scopes[0].tenant
     open_ = completing is None or jobs.complete(db, completing)
+    judge = erasures.judge(db, tenant)
+    if open_:
+        erasures.refuse(db, judge, events, new_messages, completing)
     changes = totals.TotalChanges()
     fresh = [event for event in events if append.apply(db, event, changes)]
     changes.write(db)
     if fresh and not open_:
         raise LeaseLostError("the job has already finished; discard this work")
     if unique:
-        append.check_duplicates(db, fresh)
+        append.check_duplicates(db, fresh, judge)
+    if fresh:
+        erasures.refuse_unseen(db, judge, tenant, shown)
     # A repeat does not write messages again, because they may have been erased since.
     if open_ and (fresh or not events):
         messages.insert(db, new_messages)

@@ -93,6 +93,26 @@ class MessageStore(Store):
         self._connections.note_erased()
         return erased
 
+    def scope_messages(
+        self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Message], str | None]:
+        condition, params = scope_sql.where(tenant, ids)
+        if cursor is not None:
+            job_id, position = from_cursor(cursor, str, int)
+            condition += " AND (job_id, position) > (?, ?)"
+            params += [to_blob(job_id), position]
+        width = scope_sql.narrowest(ids)
+        index = "" if width == "tenant" else f"INDEXED BY messages_by_{width}"
+        query = (
+            "SELECT job_id, position, created_at, user_id, agent_id, app_id, run_id, body"  # noqa: S608 - our own names
+            f" FROM messages {index} CROSS JOIN texts USING (text_id)"
+            f" WHERE {condition} ORDER BY job_id, position LIMIT ?"
+        )
+        rows = self._connections.read(lambda db: db.execute(query, (*params, limit + 1)).fetchall())
+        found = [load_message(tenant, row) for row in rows[:limit]]
+        last = found[-1].ref if len(rows) > limit and found else None
+        return found, to_cursor(last.job_id, last.position) if last else None
+
     def messages_without_job(
         self, tenant: str, *, limit: int, cursor: str | None = None
     ) -> tuple[list[Message], str | None]:

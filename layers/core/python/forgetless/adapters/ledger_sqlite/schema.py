@@ -141,6 +141,21 @@ UPDATE documents SET due_at = strftime('%Y-%m-%dT%H:%M:%S.000000+00:00', created
 WHERE kind = 'export' AND due_at IS NULL
 """
 
+#: The number of each tenant's last erasure, and the erasures: markers of digests, and the ids in clear until the end.
+_ERASURES = """
+CREATE TABLE erasure_states (
+    tenant BLOB PRIMARY KEY,
+    last INTEGER NOT NULL, hiding INTEGER NOT NULL, first INTEGER NOT NULL, key BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE erasures (
+    tenant BLOB NOT NULL, number INTEGER NOT NULL,
+    begun_at TEXT NOT NULL, expires_at TEXT, marker BLOB NOT NULL, targets BLOB,
+    PRIMARY KEY (tenant, number)
+) WITHOUT ROWID;
+CREATE INDEX erasures_open ON erasures (begun_at) WHERE targets IS NOT NULL
+"""
+
 #: Kept totals of each tenant (with the kind `tenant`) and of each user, agent, app and run, for the live memories.
 #: The column `expires` says whether a memory has an expiration date.
 _TOTALS = """
@@ -185,6 +200,7 @@ _MIGRATIONS = (
     _SET_ASIDE,
     _UPKEEP,
     _EXPORTS_END,
+    _ERASURES,
     _TOTALS,
     _PAGE_ENDS,
 )

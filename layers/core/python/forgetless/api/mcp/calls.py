@@ -146,8 +146,8 @@ def delete_all_memories(connection: Connection, asked: given.ScopeIds) -> serial
     if not ids:
         # The ids in the address do not count here: a call must name what it deletes.
         raise InvalidRequestError(_NO_SCOPE)
-    deleted = connection.caller.services.changes.delete_scope(connection.caller.tenant, ids)
-    return serialize.Deleted(message="All relevant memories deleted.", deleted=deleted)
+    erased = connection.caller.services.changes.delete_scope(connection.caller.tenant, ids)
+    return serialize.Deleted(message="All relevant memories deleted.", deleted=erased.deleted, event_id=erased.event_id)
 
 
 def delete_entities(connection: Connection, asked: given.ScopeIds) -> serialize.Deleted:
@@ -155,8 +155,8 @@ def delete_entities(connection: Connection, asked: given.ScopeIds) -> serialize.
     ids = check_identifiers(**asked.ids())
     if len(ids) != 1:
         raise InvalidRequestError("Name exactly one of user_id, agent_id, app_id, run_id.")
-    deleted = connection.caller.services.changes.delete_scope(connection.caller.tenant, ids)
-    return serialize.Deleted(message="Entity deleted.", deleted=deleted)
+    erased = connection.caller.services.changes.delete_scope(connection.caller.tenant, ids)
+    return serialize.Deleted(message="Entity deleted.", deleted=erased.deleted, event_id=erased.event_id)
 
 
 def list_entities(connection: Connection, asked: given.ListEntities) -> serialize.Entities:

@@ -94,7 +94,8 @@ class Deleted(BaseModel):
     """What was deleted permanently."""
 
     message: str
-    deleted: int = Field(description="How many memories were deleted.")
+    deleted: int = Field(description="How many memories were deleted at once; all others of the scope are hidden.")
+    event_id: str | None = Field(default=None, description="The event that removes the rest in the background.")
 
 
 class OneEntity(BaseModel):

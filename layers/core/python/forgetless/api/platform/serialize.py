@@ -13,13 +13,14 @@ from forgetless.domain.memory import Memory, Message
 from forgetless.domain.memory_fields import Dialect, labels
 from forgetless.domain.times import seconds_between
 from forgetless.ports.request_ledger import Entity
-from forgetless.service.requests import AddedMemory, HistoryItem, ScoredMemory
+from forgetless.service.requests import AddedMemory, ErasedScope, HistoryItem, ScoredMemory
 
 __all__ = [
     "added_item",
     "bulk_event_item",
     "entity_item",
     "entity_number",
+    "erased_item",
     "event_item",
     "history_item",
     "memory_item",
@@ -106,7 +107,7 @@ def event_item(job: Job, texts: Mapping[str, str]) -> dict[str, Any]:
         "event_type": "ADD",
         "status": job.state.value,
         "payload": job.scope.ids(),
-        "metadata": dict(job.request.get("metadata") or {}),
+        "metadata": {**(job.request.get("metadata") or {}), **({"erased": True} if job.erased else {})},
         "results": [_event_result(result, texts) for result in job.results],
         **_course(job),
     }
@@ -126,6 +127,11 @@ def bulk_event_item(job: BulkJob) -> dict[str, Any]:
     }
 
 
+def erased_item(erased: ErasedScope) -> dict[str, Any]:
+    """What an erasure adds to its answer: how many memories the request itself removed, and its event."""
+    return {"deleted": erased.deleted, "event_id": erased.event_id}
+
+
 def entity_number(kind: str, id_: str) -> int:
     """The number of an entity, for routes that require one. It is derived from kind and id, so it never changes."""
     digest = hashlib.sha256(f"{kind}\x00{id_}".encode("utf-8", "surrogatepass")).digest()
@@ -143,6 +149,7 @@ def entity_item(entity: Entity) -> dict[str, Any]:
         "owner": None,
         "metadata": None,
         "total_memories": entity.total_memories,
+        **({"totals_pending": True} if entity.totals_pending else {}),
     }
 
 

@@ -27,6 +27,12 @@ class Message(_Answer):
     message: str
 
 
+class Erased(Message):
+    """The confirmation of an erasure, which is in effect, with the event that removes the rows."""
+
+    event_id: str
+
+
 class Updated(Message):
     """The confirmation of a change, with the memory's new version."""
 
@@ -189,15 +195,15 @@ class ExportPlace(_Answer):
 ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("POST", "/memories"): (200, AddAnswer),
     ("GET", "/memories"): (200, Listed),
-    ("DELETE", "/memories"): (200, Message),
+    ("DELETE", "/memories"): (200, Erased),
     ("GET", "/memories/{memory_id}"): (200, MemoryOne | None),
     ("PUT", "/memories/{memory_id}"): (200, Updated),
     ("DELETE", "/memories/{memory_id}"): (200, Message),
     ("GET", "/memories/{memory_id}/history"): (200, list[HistoryEvent]),
-    ("POST", "/reset"): (200, Message),
+    ("POST", "/reset"): (200, Erased),
     ("POST", "/search"): (200, Found),
     ("GET", "/entities"): (200, list[Entity]),
-    ("DELETE", "/entities/{entity_type}/{entity_id}"): (200, Message),
+    ("DELETE", "/entities/{entity_type}/{entity_id}"): (200, Erased),
     ("GET", "/configure"): (200, dict[str, Any]),
     ("GET", "/configure/providers"): (200, dict[str, list[str]]),
     ("POST", "/configure"): (403, Problem),

@@ -98,6 +98,7 @@ def entity_item(entity: Entity) -> dict[str, Any]:
         "total_memories": entity.total_memories,
         "created_at": entity.created_at,
         "updated_at": entity.updated_at,
+        **({"totals_pending": True} if entity.totals_pending else {}),
     }
 
 

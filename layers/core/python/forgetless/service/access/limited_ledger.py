@@ -11,11 +11,11 @@ import hashlib
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
-from forgetless.domain.cursors import after_document, after_job, after_memory, entity_place, to_cursor
+from forgetless.domain.cursors import after_document, after_job, after_memory, entity_place, memory_place, to_cursor
 from forgetless.domain.documents import Document
+from forgetless.domain.erasures import Erasure, ErasureMarker, ErasureState, Target
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import SCANNED_ROWS
@@ -23,6 +23,7 @@ from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
 from forgetless.ports.request_ledger import (
     ENTITY_KINDS,
+    NOTHING_SHOWN,
     Entity,
     EntityCounts,
     EntityPage,
@@ -30,6 +31,7 @@ from forgetless.ports.request_ledger import (
     MemoryPage,
     PageEnd,
     RequestLedger,
+    Shown,
     Totals,
 )
 
@@ -63,10 +65,11 @@ class LimitedLedger:
         completing: Job | None = None,
         messages: Sequence[Message] = (),
         unique: bool = True,
+        shown: Shown = NOTHING_SHOWN,
     ) -> None:
         scopes = [event.memory.scope for event in events] + [message.scope for message in messages]
         self._check([*scopes, completing.scope] if completing else scopes)
-        self._ledger.append(events, completing=completing, messages=messages, unique=unique)
+        self._ledger.append(events, completing=completing, messages=messages, unique=unique, shown=shown)
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         return {id_: memory for id_, memory in self._ledger.read(tenant, ids).items() if self._mine(memory.scope)}
@@ -88,10 +91,14 @@ class LimitedLedger:
             )
             for user in users
         ]
+        # All pages reach down to here: below it, a user whose page has ended may have memories in between.
+        ends = [page.cursor for page in pages if page.cursor is not None]
+        last = max(ends, key=memory_place, default=None)
+        lowest = memory_place(last) if last is not None else None
         newest_first = heapq.merge(*(page.items for page in pages), key=_place, reverse=True)
-        found = tuple(islice(newest_first, limit))
-        more = any(page.cursor for page in pages) or sum(len(page.items) for page in pages) > limit
-        return MemoryPage(found, after_memory(found[-1]) if more and found else None)
+        reached = [one for one in newest_first if lowest is None or _place(one) >= lowest]
+        found = tuple(reached[:limit])
+        return MemoryPage(found, after_memory(found[-1]) if found and len(reached) > limit else last)
 
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         # The ledger's total of an agent would reveal how much other users have said to it.
@@ -241,6 +248,25 @@ class LimitedLedger:
     def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
         self._ledger.drop_request(tenant, self._own(name), began=began)
 
+    def erasure_state(self, tenant: str) -> ErasureState:
+        return self._ledger.erasure_state(tenant)
+
+    def read_beside(self, tenant: str, ids: Sequence[str]) -> tuple[dict[str, Memory], ErasureState]:
+        found, state = self._ledger.read_beside(tenant, ids)
+        return {id_: memory for id_, memory in found.items() if self._mine(memory.scope)}, state
+
+    def erasure_markers(self, tenant: str, *, beyond: int) -> list[ErasureMarker]:
+        return self._ledger.erasure_markers(tenant, beyond=beyond)
+
+    def begin_erasure(self, tenant: str, targets: Sequence[Target], *, at: str) -> Erasure:
+        own = [narrowed for target in targets for narrowed in self._narrowed(target)]
+        return self._ledger.begin_erasure(tenant, own, at=at)
+
+    def _narrowed(self, target: Target) -> list[Target]:
+        """The parts of the target that belong to its users."""
+        users = [user for user in self._users if target.ids.get("user_id", user) == user]
+        return [Target({**target.ids, "user_id": user}, target.names) for user in users]
+
     def _mine(self, scope: Scope) -> bool:
         return scope.user_id in self._users
 
@@ -282,7 +308,7 @@ class LimitedLedger:
                 for name, value in memory.scope.ids().items():
                     key = (name.removesuffix("_id"), value)
                     totals[key] = _with(totals.get(key, Entity(*key, 0, memory.created_at, memory.updated_at)), memory)
-            read, cursor = read + len(page.items), page.cursor
+            read, cursor = read + _PAGE, page.cursor
             if cursor is None or read >= SCANNED_ROWS:
                 break
         users = [self._ledger.entity(tenant, "user", user) for user in self._users]

@@ -90,11 +90,16 @@ class ReindexAll:
         stopped = threading.Event()
 
         def finish(job: BulkJob) -> BulkJob:
-            for now in self._portions(job):
-                done[now.id] = now.done
-                tell(sum(done.values()) - before)
-                if stopped.is_set():
-                    break
+            now = job
+            try:
+                for now in () if stopped.is_set() else self._portions(job):
+                    done[now.id] = now.done
+                    tell(sum(done.values()) - before)
+                    if stopped.is_set():
+                        break
+            except BaseException:
+                stopped.set()
+                raise
             return now
 
         pool = ThreadPoolExecutor(MOST_RANGES, thread_name_prefix="reindex")

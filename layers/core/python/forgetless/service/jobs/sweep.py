@@ -20,6 +20,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
 from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.erase import Erasures
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.jobs.retention import RetentionService
 from forgetless.service.writing.infer import given_up, waiting
@@ -76,6 +77,7 @@ class SweepService:
         reindexer: Reindexer,
         queue: JobQueue,
         bulk: BulkService,
+        erasures: Erasures,
         clock: Clock,
         retention: RetentionService,
         rebuilds: bool = True,
@@ -84,6 +86,7 @@ class SweepService:
         self._reindexer = reindexer
         self._queue = queue
         self._bulk = bulk
+        self._erasures = erasures
         self._clock = clock
         self._retention = retention
         self._rebuilds = rebuilds
@@ -95,6 +98,7 @@ class SweepService:
         self._given_up = self._set_aside = 0
         self._attempt("scrub", self._retention.scrub)
         self._attempt("tidy", self._ledger.tidy)
+        self._attempt("erasures", self._erasures.look_after)
         self._attempt("expire page ends", lambda: self._ledger.expire_page_ends(now=self._clock.now()))
         self._attempt("lost index", self._notice_a_lost_index)
         return SweepReport(
@@ -167,6 +171,8 @@ class SweepService:
 
     def _bring_back(self, job: Job) -> bool:
         """Send a stuck job to the queue again, or give it up if too many workers have failed to finish it."""
+        if job.erased:  # an erasure covers it, and ends it
+            return False
         now = self._clock.now()
         if job.attempts >= MOST_ATTEMPTS:
             reason = f"worker_lost: no worker finished it in {job.attempts} attempts"

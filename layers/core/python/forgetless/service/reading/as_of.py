@@ -12,7 +12,6 @@ from itertools import islice
 from operator import mul
 
 from forgetless.domain.bm25 import Bm25
-from forgetless.domain.cursors import after_memory
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import And, Filter
 from forgetless.domain.filters.evaluate import evaluate
@@ -25,7 +24,7 @@ from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import IndexRow
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.pages import MOST_READ, Pager, Source, chunk_of
-from forgetless.service.reading.lists import page_ask, rows_of
+from forgetless.service.reading.lists import Row, after_row, page_ask, rows_of
 from forgetless.service.reading.search import passes, score_details, unexpired
 from forgetless.service.requests import PageOf, PageRequest, ScoredMemory, SearchRequest
 from forgetless.service.writing.indexer import Indexer
@@ -66,15 +65,16 @@ class AsOfService:
         """
         wanted = request.where if request.show_expired else self._unexpired(request.where, moment)
 
-        def rows(cursor: str | None) -> Iterator[tuple[Memory, Memory | None]]:
+        def rows(cursor: str | None) -> Iterator[tuple[Row, Memory | None]]:
             present = rows_of(self._ledger, request, cursor)
             while portion := list(islice(present, chunk_of(request.size))):
-                then = dict(self._then(portion, moment, superseded=request.superseded))
-                for memory in portion:
-                    found = then.get(memory.id)
-                    yield memory, found if found is not None and evaluate(wanted, found) else None
+                memories = [row for row in portion if not isinstance(row, str)]
+                then = dict(self._then(memories, moment, superseded=request.superseded))
+                for row in portion:
+                    found = None if isinstance(row, str) else then.get(row.id)
+                    yield row, found if found is not None and evaluate(wanted, found) else None
 
-        source = Source(rows, after_memory, counts=request.counted, weigh=request.weigh, most=MOST_SEARCHED)
+        source = Source(rows, after_row, counts=request.counted, weigh=request.weigh, most=MOST_SEARCHED)
         return self._pager.page(page_ask(request, moment), source)
 
     def search(self, request: SearchRequest, moment: Moment) -> list[ScoredMemory]:

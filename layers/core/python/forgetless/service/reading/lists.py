@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import repeat
 
 from forgetless.domain.cursors import after_job, after_memory, to_cursor
 from forgetless.domain.filters.ast import And, Filter
@@ -19,7 +20,10 @@ from forgetless.service.pages import MOST_READ, PageAsk, Pager, Source, all_rows
 from forgetless.service.reading.search import unexpired
 from forgetless.service.requests import Count, HistoryItem, PageOf, PageRequest
 
-__all__ = ["ReadService", "page_ask", "rows_of"]
+__all__ = ["ReadService", "Row", "after_row", "page_ask", "rows_of"]
+
+#: A memory that was read, or the cursor after one that is hidden.
+Row = Memory | str
 
 #: Memories read from the ledger at once, before the filter is applied.
 _PAGE = MOST_READ
@@ -43,7 +47,7 @@ class ReadService:
         where = request.where if request.show_expired else And((request.where, unexpired(self._clock.now())))
         source = Source(
             rows=partial(self._rows, request, where),
-            after=after_memory,
+            after=after_row,
             count=self._kept_count(request) if request.counted else None,
             counts=request.counted,
             weigh=request.weigh,
@@ -60,11 +64,14 @@ class ReadService:
             return None
         return Count(totals.live)
 
-    def _rows(self, request: PageRequest, where: Filter, cursor: str | None) -> Iterator[tuple[Memory, Memory | None]]:
+    def _rows(self, request: PageRequest, where: Filter, cursor: str | None) -> Iterator[tuple[Row, Memory | None]]:
         # Superseded memories and other scope ids are judged here, so that every row that is read counts.
-        for memory in rows_of(self._ledger, request, cursor):
-            shown = (memory.live or request.superseded) and evaluate(where, memory)
-            yield memory, memory if shown else None
+        for row in rows_of(self._ledger, request, cursor):
+            if isinstance(row, str):
+                yield row, None
+            else:
+                shown = (row.live or request.superseded) and evaluate(where, row)
+                yield row, row if shown else None
 
     def matching(self, tenant: str, where: Filter, *, superseded: bool = False) -> Iterator[Memory]:
         """Every live memory that matches, newest first; with `superseded`, superseded ones as well."""
@@ -151,16 +158,26 @@ class ReadService:
         return self._ledger.job(tenant, job_id)
 
 
-def rows_of(ledger: RequestLedger, request: PageRequest, cursor: str | None) -> Iterator[Memory]:
-    """The memories with the narrowest scope id of the filter, newest first, superseded ones as well."""
+def rows_of(ledger: RequestLedger, request: PageRequest, cursor: str | None) -> Iterator[Row]:
+    """The memories with the narrowest scope id of the filter, newest first, superseded ones as well.
+
+    A row that an erasure hides is the cursor after its page, so that it counts as one that was looked at.
+    """
     ids = narrowest_id(pinned_ids(request.where))
     size = chunk_of(request.size)
     while True:
         page = ledger.list_memories(request.tenant, ids, limit=size, cursor=cursor, superseded=True)
         yield from page.items
+        if page.cursor is not None:
+            yield from repeat(page.cursor, size - len(page.items))
         cursor, size = page.cursor, MOST_READ
         if cursor is None:
             return
+
+
+def after_row(row: Row) -> str:
+    """The cursor after a row of `rows_of`."""
+    return row if isinstance(row, str) else after_memory(row)
 
 
 def page_ask(request: PageRequest, *more: object) -> PageAsk:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import is_header, read_record
-from forgetless.domain.imported_memory import check_imported
+from forgetless.domain.imported_memory import check_imported, check_imported_job
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import RequestLimits
 from forgetless.domain.memory import Event, EventKind, Memory, Message
@@ -93,7 +93,7 @@ class EventImport:
             else:
                 jobs.append(read)
         if jobs:
-            self._ledger.put_jobs(jobs)
+            self._put_jobs(tenant, jobs)
         report.jobs += len(jobs)
         self._append(tenant, list(histories.values()), report)
 
@@ -108,9 +108,36 @@ class EventImport:
                 read = read_record(tenant, record) if report.ours else self._foreign(tenant, record)
                 if isinstance(read, Event):
                     check_imported(read.memory)
+                else:
+                    check_imported_job(*read)
                 yield read
             except InvalidRequestError as error:
                 report.refuse(f"line {line}: {error.message}")
+            except RecursionError:
+                report.refuse(f"line {line}: it nests too deeply to be read")
+
+    def _put_jobs(self, tenant: str, jobs: Sequence[tuple[Job, list[Message]]]) -> None:
+        # What is imported is new here: no earlier erasure of this ledger covers it.
+        number = self._ledger.erasure_state(tenant).last
+        deleted = self._deleted(tenant, [job for job, _ in jobs])
+        self._ledger.put_jobs(
+            [
+                (
+                    replace(job, erasures_before=number),
+                    [] if job.id in deleted else [replace(one, erasures_before=number) for one in said],
+                )
+                for job, said in jobs
+            ]
+        )
+
+    def _deleted(self, tenant: str, jobs: Sequence[Job]) -> set[str]:
+        """The jobs of which a memory was deleted here. Their messages may say what was deleted, so they stay out.
+
+        It matters only where the job's own record has ended: what the ledger still knows of a job, it does not replace.
+        """
+        named = [(result["id"], job.id) for job in jobs for result in job.results]
+        found = self._ledger.read(tenant, [id_ for id_, _ in named])
+        return {job_id for id_, job_id in named if id_ in found and found[id_].deleted}
 
     def _foreign(self, tenant: str, record: Mapping[str, Any]) -> Event:
         return foreign_event(tenant, record, now=self._clock.now(), most_chars=self._limits.message_chars)
@@ -119,6 +146,7 @@ class EventImport:
         """Append the events that are missing. A history that contradicts the one in the ledger is refused."""
         if not histories:
             return
+        number = self._ledger.erasure_state(tenant).last
         held = self._ledger.read(tenant, [history[0].memory.id for history in histories])
         fresh: list[Event] = []
         for events in histories:
@@ -129,7 +157,8 @@ class EventImport:
             here = self._ledger.history(tenant, id_) if id_ in held else []
             reason = _refusal(here, history)
             if reason is None:
-                fresh += history[max(0, len(here) - first + 1) :]
+                missing = history[max(0, len(here) - first + 1) :]
+                fresh += [replace(one, memory=replace(one.memory, erasures_before=number)) for one in missing]
                 report.events += len(history)
                 report.memories += first == 1
                 reason = _BROKEN if events[len(history) :] else None

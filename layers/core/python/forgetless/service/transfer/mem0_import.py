@@ -75,8 +75,12 @@ def _id(given: Any) -> str:
     try:
         return str(uuid.UUID(str(given)))
     except ValueError:
+        pass
+    try:
         # Ids in Qdrant may be whole numbers. The same number always becomes the same UUID.
         return str(uuid.uuid5(_IMPORTS, str(given)))
+    except UnicodeEncodeError:
+        raise InvalidRequestError(f"id: {given!r} has a lone surrogate, which is no character") from None
 
 
 def _identifier(name: str, given: Any) -> str:
@@ -116,14 +120,16 @@ def _time(name: str, given: Any) -> str | None:
         return None
     try:
         moment = datetime.fromisoformat(str(given))
-    except ValueError:
+        return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
         raise InvalidRequestError(f"{name}: {given!r} is not a time in ISO 8601") from None
-    return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _metadata(fields: Mapping[str, Any], *, in_payload: bool) -> dict[str, Any]:
-    nested = fields.get("metadata")
-    metadata = dict(nested) if isinstance(nested, Mapping) else {}
+    nested = fields.get("metadata") or {}
+    if not isinstance(nested, Mapping):
+        raise InvalidRequestError("metadata: expected an object")
+    metadata = dict(nested)
     if in_payload:  # in a payload, metadata is on the same level as mem0's own fields
         metadata |= {name: value for name, value in fields.items() if name not in _KNOWN}
     # When mem0's server lists memories of all scopes, this field of its own appears in the metadata.

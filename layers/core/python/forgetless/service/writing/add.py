@@ -62,7 +62,8 @@ class AddService:
 
         Raises the errors of the embedder (in a verbatim add, nothing is stored then), OutOfTimeError (nothing is stored
         either), the errors of the LLM (the job is FAILED and records the reason), DeadlineError (the job continues in
-        the queue), LeaseLostError (another worker has the job) and LedgerError.
+        the queue), LeaseLostError (another worker has the job), ErasedError (the scope was erased
+        meanwhile, so nothing is stored) and LedgerError.
         """
         job, messages = self._accept(request)
         if not messages:
@@ -81,6 +82,8 @@ class AddService:
 
     def _accept(self, request: AddRequest) -> tuple[Job, list[Message]]:
         now = self._clock.now()
+        # Read before anything else of the ledger: an erasure from now on covers what this request stores.
+        number = self._ledger.erasure_state(request.scope.tenant).last
         asked = {
             **{field.name: getattr(request, field.name) for field in GIVEN},
             "memory_type": request.memory_type,
@@ -98,10 +101,11 @@ class AddService:
             created_at=now,
             updated_at=now,
             request={name: value for name, value in asked.items() if value},
+            erasures_before=number,
         )
         spoken_at = request.timestamp or now
         messages = [
-            Message(MessageRef(job.id, place), request.scope, said.role, said.content, spoken_at, said.name)
+            Message(MessageRef(job.id, place), request.scope, said.role, said.content, spoken_at, said.name, number)
             for place, said in enumerate(request.messages)
         ]
         return job, messages
@@ -145,7 +149,8 @@ class AddService:
 
     def _revived(self, job: Job, failed: Job) -> Job:
         """Start a failed job again, because the caller saw its error and repeats the add with the same key."""
-        again = replace(job, attempts=failed.attempts)
+        # Its messages are those of the first request, and so is what an erasure knows it by.
+        again = replace(job, attempts=failed.attempts, erasures_before=failed.erasures_before)
         if self._ledger.update_job(again, held=failed):
             return again
         return self._ledger.job(job.tenant, job.id) or again  # another repeat was first
@@ -242,5 +247,6 @@ def _as_memory(job: Job, message: Message, previous: Sequence[Message]) -> Memor
         context=tuple(earlier.ref for earlier in previous),
         sources=(message.ref,),
         event_id=job_event_id(job.id, message.ref.position),
+        erasures_before=job.erasures_before,
         **given_fields(job.request),
     )

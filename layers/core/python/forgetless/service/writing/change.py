@@ -7,22 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from forgetless.domain.erasures import Target
 from forgetless.domain.errors import (
     InvalidRequestError,
     NotFoundError,
     PreconditionFailedError,
     VersionConflictError,
 )
-from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
+from forgetless.domain.filters.ast import Filter
 from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.memory import Event, EventKind, Memory
-from forgetless.domain.scope import Scope
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.conflict_retry import ConflictRetry
-from forgetless.service.projects.feedback import FeedbackService
-from forgetless.service.requests import UpdateRequest
+from forgetless.service.requests import ErasedScope, UpdateRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
+from forgetless.service.writing.erase_memories import MemoryEraser, ScopeEraser, request_event_id
 from forgetless.service.writing.indexer import Indexer
 
 __all__ = ["NOTHING_TO_CHANGE", "ChangeService", "check_version"]
@@ -31,8 +31,6 @@ NOTHING_TO_CHANGE = "At least one of text, metadata, or expiration_date must be 
 
 #: The most changes or deletions in one transaction.
 _PORTION = 200
-#: The namespace of event ids that are derived from a request's name.
-_REQUESTS = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000002")
 #: The fields that an update may change.
 _CHANGED_FIELDS = ("text", "extracted", "metadata", "expiration_date", "created_at", "recorded_at")
 
@@ -51,21 +49,25 @@ class _Portion:
 
     def event_id(self, memory_id: str) -> str:
         """The id of the event with which this portion changes a memory."""
-        return _event_id(self.name, memory_id)
-
-
-def _event_id(request_name: str, memory_id: str) -> str:
-    """The id of the event with which a request changes a memory; it is the same each time the request is repeated."""
-    return str(uuid.uuid5(_REQUESTS, f"{request_name}\x00{memory_id}"))
+        return request_event_id(self.name, memory_id)
 
 
 class ChangeService:
     """Changes and deletes existing memories."""
 
-    def __init__(self, *, ledger: RequestLedger, indexer: Indexer, clock: Clock, outbox: WebhookOutbox) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: RequestLedger,
+        indexer: Indexer,
+        clock: Clock,
+        outbox: WebhookOutbox,
+        erasures: ScopeEraser,
+    ) -> None:
         self._ledger = ledger
         self._outbox = outbox
-        self._feedback = FeedbackService(ledger=ledger, clock=clock)
+        self._erasures = erasures
+        self._eraser = MemoryEraser(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox)
         self._indexer = indexer
         self._clock = clock
 
@@ -180,36 +182,35 @@ class ChangeService:
         while True:
             memory = self._ledger.read(tenant, [memory_id]).get(memory_id)
             if memory is None or memory.deleted:
-                if missing_ok or (memory is not None and memory.event_id == _event_id(name, memory_id)):
+                if missing_ok or (memory is not None and memory.event_id == request_event_id(name, memory_id)):
                     return
                 raise NotFoundError(f"Memory with id {memory_id} not found")
             check_version(memory, expected_versions)
             try:
-                self._erase(tenant, [memory], request_name=name)
+                self._eraser.erase(tenant, [memory], request_name=name)
             except VersionConflictError:
                 if not retry.again():
                     raise
             else:
                 return
 
-    def delete_scope(self, tenant: str, ids: Mapping[str, str]) -> int:
-        """Delete all memories and messages whose scope has all `ids` (none: the whole tenant).
+    def delete_scope(self, tenant: str, ids: Mapping[str, str]) -> ErasedScope:
+        """Erase everything whose scope has all `ids` (none: the whole tenant): memories, messages and waiting adds.
 
-        Returns how many memories were deleted.
+        It is in effect when this returns; a bulk job removes what this could not remove at once.
         """
-        count = 0
-        retry = ConflictRetry(self._clock)
-        while page := self._ledger.list_memories(tenant, ids, limit=_PORTION, superseded=True).items:
-            try:
-                self._erase(tenant, page, request_name=str(uuid.uuid4()))
-            except VersionConflictError:
-                if not retry.again():
-                    raise
-                continue
-            retry = ConflictRetry(self._clock)
-            count += len(page)
-        self._ledger.erase_scope_messages(tenant, ids, at=self._clock.now())
-        return count
+        return self._erase(tenant, Target(ids))
+
+    def delete_kinds(self, tenant: str, names: Sequence[str], ids: Mapping[str, str]) -> ErasedScope:
+        """Erase everything whose scope has all `ids` and any value for each of `names` (`user_id` …)."""
+        return self._erase(tenant, Target(ids, tuple(names)))
+
+    def reset(self, tenant: str) -> ErasedScope:
+        """Erase everything of the tenant."""
+        return self._erase(tenant, Target())
+
+    def _erase(self, tenant: str, target: Target) -> ErasedScope:
+        return self._erasures.begin(self._ledger.begin_erasure(tenant, [target], at=self._clock.now()))
 
     def delete_matching(self, tenant: str, ids: Mapping[str, str], where: Filter) -> int:
         """Delete the memories of a scope that match `where`, also superseded ones, with their messages.
@@ -217,29 +218,38 @@ class ChangeService:
         Returns how many memories were deleted.
         """
         count, cursor = 0, None
+        retry = ConflictRetry(self._clock)
         while True:
             page = self._ledger.list_memories(tenant, ids, limit=_PORTION, cursor=cursor, superseded=True)
-            for memory in page.items:
-                if evaluate(where, memory):
-                    self.delete(tenant, memory.id, missing_ok=True)
-                    count += 1
-            cursor = page.cursor
+            matching = [memory for memory in page.items if evaluate(where, memory)]
+            try:
+                if matching:
+                    self._eraser.erase(tenant, matching, request_name=str(uuid.uuid4()))
+            except VersionConflictError:
+                if not retry.again():
+                    raise
+                continue  # read the page again: a memory has changed, and may not match any more
+            retry = ConflictRetry(self._clock)
+            count, cursor = count + len(matching), page.cursor
             if cursor is None:
                 return count
 
-    def delete_kinds(self, tenant: str, names: Sequence[str], ids: Mapping[str, str]) -> int:
-        """Delete everything whose scope has all `ids` and any value for each of `names` (`user_id` …).
-
-        The scopes come from memories and from jobs, so that messages without memories are erased too. Returns how many
-        memories were deleted.
-        """
-        present = And(tuple(Compare(Field(name), Operator.EXISTS) for name in names))
-        count = self.delete_matching(tenant, ids, present)
-        for scope in self._job_scopes(tenant):
-            given = scope.ids()
-            if all(name in given for name in names) and ids.items() <= given.items():
-                self._ledger.erase_scope_messages(tenant, given, at=self._clock.now())
-        return count
+    def delete_many(self, tenant: str, memory_ids: Sequence[str]) -> None:
+        """Delete these memories, many in a transaction; those that are unknown or deleted already do not matter."""
+        for start in range(0, len(memory_ids), _PORTION):
+            portion = list(dict.fromkeys(memory_ids[start : start + _PORTION]))
+            retry = ConflictRetry(self._clock)
+            while True:
+                found = self._ledger.read(tenant, portion)
+                there = [found[id_] for id_ in portion if id_ in found and not found[id_].deleted]
+                try:
+                    if there:
+                        self._eraser.erase(tenant, there, request_name=str(uuid.uuid4()))
+                except VersionConflictError:
+                    if not retry.again():
+                        raise
+                else:
+                    break
 
     def delete_linked(self, tenant: str, memory_id: str) -> int:
         """Delete a memory and all that it superseded, directly or indirectly; returns how many besides itself.
@@ -262,44 +272,14 @@ class ChangeService:
         linked = [memory_id]
         for id_ in linked:
             linked += [one for one in older.get(id_, ()) if one not in linked]
-        for id_ in reversed(linked):
-            self.delete(tenant, id_, missing_ok=True)
+        self.delete_many(tenant, linked[::-1])
         return len(linked) - 1
-
-    def _job_scopes(self, tenant: str) -> set[Scope]:
-        scopes: set[Scope] = set()
-        cursor = None
-        while True:
-            jobs, cursor = self._ledger.jobs(tenant, limit=_PORTION, cursor=cursor)
-            scopes |= {job.scope for job in jobs}
-            if cursor is None:
-                break
-        while True:  # the messages of jobs whose records have been removed
-            messages, cursor = self._ledger.messages_without_job(tenant, limit=_PORTION, cursor=cursor)
-            scopes |= {message.scope for message in messages}
-            if cursor is None:
-                return scopes
-
-    def reset(self, tenant: str) -> int:
-        """Delete all memories and messages of the tenant; returns how many memories were deleted."""
-        return self.delete_scope(tenant, {})
 
     def _found(self, tenant: str, memory_id: str, message: str) -> Memory:
         memory = self._ledger.read(tenant, [memory_id]).get(memory_id)
         if memory is None or memory.deleted:
             raise NotFoundError(message)
         return memory
-
-    def _erase(self, tenant: str, memories: Sequence[Memory], *, request_name: str) -> None:
-        now = self._clock.now()
-        refs = [ref for memory in memories for ref in memory.sources]
-        tombstones = [memory.tombstone(now, event_id=_event_id(request_name, memory.id)) for memory in memories]
-        events = [Event(EventKind.DELETE, tombstone) for tombstone in tombstones]
-        self._outbox.record(events)
-        self._ledger.append(events)
-        self._ledger.erase_messages(tenant, refs, at=now)
-        self._feedback.forget(tenant, [memory.id for memory in memories])
-        self._indexer.write([], outdated=tombstones)
 
 
 def check_version(memory: Memory, expected: frozenset[int] | None) -> None:

@@ -9,15 +9,22 @@ from itertools import count
 from typing import Any
 
 from forgetless.domain.backoff import Backoff
-from forgetless.domain.errors import DuplicateTextError, ForgetlessError, LeaseLostError, VersionConflictError
+from forgetless.domain.errors import (
+    DuplicateTextError,
+    ErasedError,
+    ForgetlessError,
+    LeaseLostError,
+    ShownErasedError,
+    VersionConflictError,
+)
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S
-from forgetless.domain.memory import Event, EventKind, Memory, Message, job_event_id, memory_id
+from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
 from forgetless.domain.memory_fields import given_fields
 from forgetless.domain.times import later, wait_s
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
-from forgetless.ports.request_ledger import RequestLedger
+from forgetless.ports.request_ledger import RequestLedger, Shown
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.projects.settings import ProjectService
 from forgetless.service.requests import AddedMemory, AddOutcome
@@ -122,8 +129,9 @@ class InferenceRun:
     def run(self, job: Job, *, owner: str, deadline: float) -> AddOutcome:
         """Run the job as `owner` until `deadline` (monotonic seconds of the clock).
 
-        Raises ScopeBusyError when the lease of the scope was not free before the deadline, TimeoutError when the LLM
-        was too slow, the errors of LLM and embedder, and LeaseLostError when another worker has the job or has done it.
+        If the scope is erased meanwhile, the job ends as erased and stores nothing. Raises ScopeBusyError when the
+        lease of the scope was not free before the deadline, TimeoutError when the LLM was too slow, the errors of LLM
+        and embedder, and LeaseLostError when another worker has the job or has done it.
         """
         lease = f"scope:{job.scope.writer_key()}"
         self._take_lease(lease, owner, deadline)
@@ -134,6 +142,8 @@ class InferenceRun:
             if claimed is None:
                 raise self._taken(job)
             return self._do(claimed, deadline)
+        except ErasedError:
+            return self._erased(job, owner)
         finally:
             self._ledger.release_lease(lease, owner=owner)
 
@@ -144,6 +154,12 @@ class InferenceRun:
     def release(self, job: Job, *, owner: str) -> None:
         """Put the job back to PENDING, so that the queue or sweep runs it again."""
         self._replace(job, owner, lambda held: waiting(held, self._clock.now()))
+
+    def _erased(self, job: Job, owner: str) -> AddOutcome:
+        """End the job as erased. Whoever removes what the erasure covers does the same."""
+        ended = self._ledger.job(job.tenant, job.id) or job
+        self._replace(job, owner, lambda held: replace(held.as_erased(), updated_at=self._clock.now()))
+        return AddOutcome(ended.as_erased(), (), indexed=True, extraction="llm")
 
     def _replace(self, job: Job, owner: str, change: Callable[[Job], Job]) -> None:
         # The job may have been claimed by `owner`, or may have failed before that. If another worker has changed it
@@ -180,42 +196,59 @@ class InferenceRun:
         return 1 if until is None else wait_s(self._clock.now(), until, at_most=LONGEST_LEASE_S)
 
     def _do(self, job: Job, deadline: float) -> AddOutcome:
+        while True:
+            try:
+                return self._once(job, deadline)
+            except ShownErasedError:
+                # The LLM was shown something that is deleted now, so its facts may contain it: they are thrown away.
+                _logger.info("something that the LLM was shown was deleted; it is asked again", extra=_id_of(job))
+                if self._clock.monotonic() >= deadline:
+                    raise TimeoutError from None
+
+    def _once(self, job: Job, deadline: float) -> AddOutcome:
         messages = self._ledger.job_messages(job.tenant, job.id)
         existing = self._related.nearest(job.scope, messages) if messages else []
-        facts = self._facts(job, messages, existing, deadline) if messages else []
+        facts, heard = self._facts(job, messages, existing, deadline) if messages else ([], ())
         known = {memory.text for memory in existing}
         fresh = [fact for place, fact in enumerate(facts) if fact.text not in known and _first(facts, place)]
         memories = [_as_memory(job, fact, place, messages[0].created_at) for place, fact in enumerate(fresh)]
         words = {message.ref: message.content for message in messages}
         rows = self._indexer.rows(memories, words)
-        stored, outdated, done = self._append(job, memories, fresh)
+        shown = Shown(tuple(memory.id for memory in existing), tuple(heard))
+        stored, outdated, done = self._append(job, memories, fresh, shown)
         self._indexer.forget_erased(stored, words, at=done.updated_at)
         kept = {memory.id for memory in stored}
         indexed = self._indexer.write([row for row in rows if row.memory.id in kept], outdated=outdated)
         results = tuple(AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.version) for memory in stored)
         return AddOutcome(done, results, indexed=indexed, extraction="llm")
 
-    def _facts(self, job: Job, messages: Sequence[Message], existing: Sequence[Memory], deadline: float) -> list[Fact]:
+    def _facts(
+        self, job: Job, messages: Sequence[Message], existing: Sequence[Memory], deadline: float
+    ) -> tuple[list[Fact], list[MessageRef]]:
+        """The facts, and the messages that the LLM was shown."""
         remaining = deadline - self._clock.monotonic()
         prompt = job.request.get("prompt")
+        heard = [message.ref for message in messages]
         if job.request.get("memory_type") == "procedural_memory" and job.scope.agent_id:
             text = summarise_procedure(self._llm, messages, prompt, deadline_s=remaining)
-            return [Fact(text, None, (), tuple(message.ref for message in messages))]
+            return [Fact(text, None, (), tuple(heard))], heard
         said_at = messages[0].created_at
         settings = ExtractionSettings.of(job.request, self._projects.settings(job.tenant))
+        recent = self._ledger.recent_messages(job.scope, since="", before=said_at, limit=6)
         request = ExtractionRequest(
             messages=messages,
             existing=existing,
-            recent=self._ledger.recent_messages(job.scope, since="", before=said_at, limit=6),
+            recent=recent,
             now=said_at,
             instructions=settings.text(user=bool(job.scope.user_id), agent=bool(job.scope.agent_id)),
             agent=bool(job.scope.agent_id) and not job.scope.user_id,
             categories=settings.categories,
         )
-        return extract(self._llm, request, deadline_s=remaining, clock=self._clock)
+        facts = extract(self._llm, request, deadline_s=remaining, clock=self._clock)
+        return facts, [*heard, *(message.ref for message in recent)]
 
     def _append(
-        self, job: Job, memories: Sequence[Memory], facts: Sequence[Fact]
+        self, job: Job, memories: Sequence[Memory], facts: Sequence[Fact], shown: Shown
     ) -> tuple[list[Memory], list[Memory], Job]:
         """Append the memories, and try again after each conflict.
 
@@ -231,11 +264,11 @@ class InferenceRun:
             events += [Event(EventKind.UPDATE, memory) for memory in outdated]
             self._outbox.record(events)
             try:
-                self._ledger.append(events, completing=done)
+                self._ledger.append(events, completing=done, shown=shown)
             except DuplicateTextError as error:
                 kept = [(memory, fact) for memory, fact in kept if memory.id not in error.memory_ids]
             except VersionConflictError:
-                _logger.info("a superseded memory was changed meanwhile", extra={"job_id": job.id})
+                _logger.info("a superseded memory was changed meanwhile", extra=_id_of(job))
                 if not retry.again():
                     raise
             else:
@@ -250,6 +283,11 @@ class InferenceRun:
             for memory in current.values()
             if memory.live
         ]
+
+
+def _id_of(job: Job) -> Mapping[str, str]:
+    """What the log says of a job."""
+    return {"job_id": job.id}
 
 
 def _first(facts: Sequence[Fact], place: int) -> bool:
@@ -278,5 +316,6 @@ def _as_memory(job: Job, fact: Fact, place: int, said_at: str) -> Memory:
         context=fact.sources,
         sources=fact.sources,
         event_id=job_event_id(job.id, place),
+        erasures_before=job.erasures_before,
         **given,
     )

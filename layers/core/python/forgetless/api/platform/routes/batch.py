@@ -39,8 +39,7 @@ def delete_batch(caller: CurrentCaller, body: BatchDelete, if_match: IfMatch = N
     check_no_if_match(if_match)
     ids = [item.memory_id for item in body.memories]
     _check(caller, ids, "deleted")
-    for memory_id in ids:
-        caller.services.changes.delete(caller.tenant, memory_id, missing_ok=True)
+    caller.services.changes.delete_many(caller.tenant, ids)
     return json_response({"message": f"Successfully deleted {len(ids)} memories"})
 
 

@@ -14,7 +14,7 @@ from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.field_checks import Cursor, check_identifier
 from forgetless.api.json_response import json_response
 from forgetless.api.platform.pages import envelope, page_number
-from forgetless.api.platform.serialize import entity_item, entity_number, memory_item
+from forgetless.api.platform.serialize import entity_item, entity_number, erased_item, memory_item
 from forgetless.api.platform.wire import MAX_PAGE_SIZE
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
@@ -57,7 +57,7 @@ def get_entity(caller: CurrentCaller, entity_type: str, entity_id: str) -> Respo
 
 
 def delete_entity(caller: CurrentCaller, entity_type: str, entity_id: str) -> Response:
-    """Delete everything of one entity. It is done before the answer is sent."""
+    """Delete everything of one entity. It is gone for everybody when the answer is sent."""
     kind, name = _checked(entity_type, entity_id)
     return _delete(caller, kind, name)
 
@@ -110,8 +110,8 @@ def _memories_of(kind: str) -> Callable[..., Response]:
 
 
 def _delete(caller: Caller, kind: str, name: str) -> Response:
-    count = caller.services.changes.delete_scope(caller.tenant, {f"{kind}_id": name})
-    return json_response({"message": _DELETED, "deleted": count})
+    erased = caller.services.changes.delete_scope(caller.tenant, {f"{kind}_id": name})
+    return json_response({"message": _DELETED, **erased_item(erased)})
 
 
 def _checked(kind: str, name: str) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from forgetless.api.memory_requests import (
 )
 from forgetless.api.platform.query_objects import read_object
 from forgetless.api.platform.scope_filter import given_ids
-from forgetless.api.platform.serialize import history_item, memory_item
+from forgetless.api.platform.serialize import erased_item, history_item, memory_item
 from forgetless.api.platform.wire import Ids, UpdateBody
 from forgetless.api.routing import Route
 from forgetless.api.size_limits import check_filter_size
@@ -99,7 +99,7 @@ def delete_memories(
     metadata: str | None = None,
     filters: str | None = None,
 ) -> Response:
-    """Delete everything of a scope; `*` stands for any value. It is done before the answer is sent."""
+    """Delete everything of a scope; `*` stands for any value. It is gone for everybody when the answer is sent."""
     ids = given_ids(Ids(user_id=user_id, agent_id=agent_id, app_id=app_id, run_id=run_id))
     conditions = read_object("filters", filters) or {}
     if given := read_object("metadata", metadata):
@@ -109,22 +109,23 @@ def delete_memories(
     where = parse_platform_filter(conditions)
     if not ids and not list(named_entities(where)):
         raise InvalidRequestError("At least one of user_id, agent_id, app_id, run_id is required.")
-    count = _delete(caller, ids, where if conditions else None)
-    return json_response({"message": "Memories deleted successfully!", "deleted": count})
+    return json_response(
+        {"message": "Memories deleted successfully!", **_delete(caller, ids, where if conditions else None)}
+    )
 
 
-def _delete(caller: Caller, ids: dict[str, str], where: Filter | None) -> int:
+def _delete(caller: Caller, ids: dict[str, str], where: Filter | None) -> dict[str, Any]:
     changes, tenant = caller.services.changes, caller.tenant
     named = {name: value for name, value in ids.items() if value != "*"}
     any_value = [name for name in ids if name not in named]
     if where is not None:
         present = tuple(Compare(Field(name), Operator.EXISTS) for name in any_value)
-        return changes.delete_matching(tenant, named, And((where, *present)))
+        return {"deleted": changes.delete_matching(tenant, named, And((where, *present)))}
     if any_value == list(SCOPE_IDS):
-        return changes.reset(tenant)
+        return erased_item(changes.reset(tenant))
     if any_value:
-        return changes.delete_kinds(tenant, any_value, named)
-    return changes.delete_scope(tenant, named)
+        return erased_item(changes.delete_kinds(tenant, any_value, named))
+    return erased_item(changes.delete_scope(tenant, named))
 
 
 def memory_of(caller: Caller, memory_id: str, moment: Moment | None = None) -> Memory:

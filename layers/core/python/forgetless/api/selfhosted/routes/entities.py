@@ -38,9 +38,10 @@ def delete_entity(caller: CurrentCaller, entity_type: Literal["user", "agent", "
     """Delete everything of one user, agent or run permanently."""
     name = f"{entity_type}_id"
     id_ = check_identifier(name, entity_id)
-    if not caller.services.changes.delete_scope(caller.tenant, {name: id_}):
+    erased = caller.services.changes.delete_scope(caller.tenant, {name: id_})
+    if not erased.deleted:
         check_trailing_slash(id_)
-    return json_response({"message": "Entity deleted"})
+    return json_response({"message": "Entity deleted", "event_id": erased.event_id})
 
 
 ROUTES = (

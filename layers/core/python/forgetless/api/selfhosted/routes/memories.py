@@ -120,8 +120,8 @@ def delete_memories(
     if not (user_id or agent_id or run_id):
         raise InvalidRequestError("At least one identifier is required.")
     ids = check_identifiers(user_id=user_id, agent_id=agent_id, run_id=run_id)
-    caller.services.changes.delete_scope(caller.tenant, ids)
-    return json_response({"message": "All relevant memories deleted"})
+    erased = caller.services.changes.delete_scope(caller.tenant, ids)
+    return json_response({"message": "All relevant memories deleted", "event_id": erased.event_id})
 
 
 def memory_history(caller: CurrentCaller, memory_id: str, from_version: FromVersion = 1) -> Response:
@@ -131,8 +131,8 @@ def memory_history(caller: CurrentCaller, memory_id: str, from_version: FromVers
 
 def reset(caller: CurrentCaller) -> Response:
     """Delete everything of the key's tenant permanently."""
-    caller.services.changes.reset(caller.tenant)
-    return json_response({"message": "All memories reset"})
+    erased = caller.services.changes.reset(caller.tenant)
+    return json_response({"message": "All memories reset", "event_id": erased.event_id})
 
 
 def _add_request(caller: Caller, body: MemoryCreate) -> AddRequest:

@@ -1,0 +1,154 @@
+"""The store of erasures: a state for each tenant and the markers beside it; the refusal of what markers cover.
+
+State and marker are written in one transaction. A unit of work that appends reads the state in the batch that it makes
+anyway, but puts no condition on it: an erasure in the middle of the unit does not stop it. What the unit then writes
+carries a lower number, so it is covered when it lands. The erasure hides it until a last pass has removed it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from itertools import islice
+
+from forgetless.adapters.ledger_codec import dump_marker, dump_targets, from_blob, load_marker, load_targets, to_blob
+from forgetless.adapters.ledger_dynamodb import append, item_keys
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.item_keys import Key
+from forgetless.adapters.ledger_dynamodb.table import Between
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Judge, Target
+from forgetless.domain.errors import ErasedError, ShownErasedError, VersionConflictError
+from forgetless.domain.jobs import Job
+from forgetless.domain.memory import Event, EventKind, Message
+from forgetless.ports.request_ledger import Shown
+
+__all__ = ["ErasureStore", "judge", "refuse", "refuse_unseen", "shown_keys", "state_of"]
+
+#: Lambda's limit: no writer from before an erasure lives longer, and none sends an append in its last minutes.
+_LATE_WRITES_S = 900.0
+
+
+class ErasureStore(Store):
+    """See `forgetless.ports.request_ledger.ErasureStore`; `MemoryStore` has `read_beside`."""
+
+    def erasure_state(self, tenant: str) -> ErasureState:
+        return state_of(self._table.one(item_keys.erasures(tenant)))
+
+    def erasure_markers(self, tenant: str, *, beyond: int) -> list[ErasureMarker]:
+        return [_marker(item) for item in self._table.query(*_beyond(tenant, beyond))]
+
+    def begin_erasure(self, tenant: str, targets: Sequence[Target], *, at: str) -> Erasure:
+        return self._units.run(lambda unit: _begin(unit, tenant, tuple(targets), at))
+
+    def erasure(self, tenant: str, number: int) -> Erasure | None:
+        return _erasure(self._table.one(item_keys.erasure_marker(tenant, number)))
+
+    def late_writes_s(self) -> float:
+        return _LATE_WRITES_S
+
+    def open_erasures(self, *, limit: int) -> list[Erasure]:
+        wanted = list(islice(self._table.queue(item_keys.OPEN_ERASURES, page=limit), limit))
+        items = self._table.read(wanted)
+        return [found for key in wanted if (found := _erasure(items.get(key))) is not None]
+
+    def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
+        self._units.run(partial(_end, tenant=tenant, number=number, expires_at=expires_at))
+
+
+def state_of(item: Item | None) -> ErasureState:
+    """The state in an item; None means that the tenant has had no erasure."""
+    if item is None:
+        return ErasureState()
+    return ErasureState(item["last"], item["hiding"], item["first"], item["key"])
+
+
+def judge(unit: Unit, tenant: str) -> Judge:
+    """The judge of what this unit reads and writes."""
+    state = state_of(unit.get(item_keys.erasures(tenant)))
+    return Judge(state, lambda beyond: [_marker(item) for item in unit.query(*_beyond(tenant, beyond))])
+
+
+def refuse(unit: Unit, judge: Judge, events: Sequence[Event], messages: Sequence[Message], job: Job | None) -> None:
+    """Raise ErasedError or VersionConflictError if an erasure covers what is about to be written."""
+    written = [event for event in events if event.kind is not EventKind.DELETE and not event.memory.deleted]
+    new: list[Accepted] = [*messages, *(event.memory for event in written if event.memory.version == 1)]
+    new += [job] if job is not None else []
+    if any(judge.refuses(thing) for thing in new):
+        raise ErasedError
+    for memory in (event.memory for event in written if judge.hiding and event.memory.version > 1):
+        head = unit.get(item_keys.head(memory.scope.tenant, memory.id))
+        if head is not None and judge.hides(append.memory_of(unit, head)):
+            raise VersionConflictError(f"memory {memory.id} was erased; read it again")
+
+
+def shown_keys(tenant: str, shown: Shown) -> list[Key]:
+    """The keys that `refuse_unseen` reads."""
+    messages = [item_keys.message(tenant, ref) for ref in shown.messages]
+    return [*(item_keys.head(tenant, id_) for id_ in shown.memories), *messages]
+
+
+def refuse_unseen(unit: Unit, judge: Judge, tenant: str, shown: Shown) -> None:
+    """Raise ShownErasedError if something that the work has seen is deleted or covered."""
+    for id_ in shown.memories:
+        head = unit.get(item_keys.head(tenant, id_))
+        memory = append.memory_of(unit, head) if head is not None else None
+        if memory is None or memory.deleted or judge.hides(memory):
+            raise ShownErasedError(f"memory {id_} was deleted meanwhile")
+    for ref in shown.messages:
+        if unit.get(item_keys.message(tenant, ref)) is None:
+            raise ShownErasedError(f"message {ref.position} of job {ref.job_id} was deleted meanwhile")
+
+
+def _beyond(tenant: str, number: int) -> tuple[str, Between]:
+    low, high = item_keys.erasure_marker(tenant, number + 1), item_keys.erasure_marker(tenant, 10**12 - 1)
+    return low.pk, Between(low.sk, high.sk)
+
+
+def _marker(item: Item) -> ErasureMarker:
+    return load_marker(item["number"], item["marker"])
+
+
+def _erasure(item: Item | None) -> Erasure | None:
+    if item is None or "targets" not in item:
+        return None
+    return Erasure(from_blob(item["tenant"]), item["number"], load_targets(item["targets"]), item["begun"])
+
+
+def _begin(unit: Unit, tenant: str, targets: tuple[Target, ...], at: str) -> Erasure:
+    own = item_keys.erasures(tenant)
+    held = state_of(unit.get(own))
+    erasure = Erasure(tenant, held.last + 1, targets, at)
+    key = held.key or secrets.token_bytes(32)
+    first = held.first if held.hiding else erasure.number
+    unit.put(own, {"last": erasure.number, "hiding": held.hiding + 1, "first": first, "key": key})
+    marker = item_keys.erasure_marker(tenant, erasure.number)
+    item: Item = {
+        "tenant": to_blob(tenant),
+        "number": erasure.number,
+        "begun": at,
+        "marker": dump_marker(key, erasure),
+        "targets": dump_targets(targets),
+        "gsi1pk": item_keys.OPEN_ERASURES,
+        "gsi1sk": f"{at}#{item_keys.part(tenant)}#{erasure.number:012d}",
+    }
+    unit.put_new(marker, item)
+    return erasure
+
+
+def _end(unit: Unit, tenant: str, number: int, expires_at: str) -> None:
+    own, key = item_keys.erasures(tenant), item_keys.erasure_marker(tenant, number)
+    unit.load([own, key])
+    state, item, state_item = state_of(unit.get(own)), unit.get(key), unit.get(own)
+    if item is None or state_item is None or "targets" not in item:
+        return
+    kept = {name: value for name, value in item.items() if name not in {"targets", "gsi1pk", "gsi1sk"}}
+    # DynamoDB's own expiry needs seconds.
+    unit.put(key, {**kept, "expires_at": int(datetime.fromisoformat(expires_at).timestamp())})
+    first = state.first
+    if number == first:
+        open_ = (one["number"] for one in unit.query(*_beyond(tenant, number)) if "targets" in one)
+        first = min(open_, default=0)
+    unit.put(own, {**state_item, "hiding": state.hiding - 1, "first": first})

@@ -1,0 +1,58 @@
+"""Pages of all messages of a scope, in a fixed order: the exact scopes one after the other, each by time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from forgetless.adapters.ledger_dynamodb import item_keys, list_entries, message_items
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item
+from forgetless.adapters.ledger_dynamodb.table import Between, Table
+from forgetless.domain.cursors import from_cursor, to_cursor
+
+__all__ = ["page"]
+
+#: How many scopes are visited for one page. Scopes stay listed when their messages are gone.
+_SCOPES_LOOKED_AT = 500
+
+#: The number of the partition, the sort key of the exact scope in it, and that of the last message.
+_Place = tuple[int, str, str]
+
+
+def page(
+    table: Table, tenant: str, ids: Mapping[str, str], limit: int, cursor: str | None
+) -> tuple[list[Item], str | None]:
+    """The entries of the next `limit` messages whose scope has all ids, and the next cursor."""
+    place = (0, list_entries.LOWEST, list_entries.LOWEST)
+    if cursor is not None:
+        part, scope, said = from_cursor(cursor, int, str, str)
+        place = (part, scope, said)
+    found: list[Item] = []
+    looked_at = 0
+    for here, item in _scopes(table, tenant, ids, place):
+        limits = Between(here[2], list_entries.HIGHEST)
+        for entry in table.query(item_keys.spoken(message_items.scope_of(item)), limits, page=limit + 2):
+            if entry["sk"] == here[2]:
+                continue
+            if len(found) == limit:
+                return found, to_cursor(*place)
+            found.append(entry)
+            place = (here[0], here[1], str(entry["sk"]))
+        looked_at += 1
+        if looked_at >= _SCOPES_LOOKED_AT:
+            return found, to_cursor(here[0], here[1], list_entries.HIGHEST)
+    return found, None
+
+
+def _scopes(table: Table, tenant: str, ids: Mapping[str, str], place: _Place) -> Iterator[tuple[_Place, Item]]:
+    """The scopes from `place` on that have all ids, each with the place where its messages begin."""
+    kind = list_entries.narrowest(ids)
+    for part, pk in enumerate(item_keys.partitions(message_items.SCOPES, tenant, *kind)):
+        if part < place[0]:
+            continue
+        first = place[1] if part == place[0] else list_entries.LOWEST
+        for item in table.query(pk, Between(first, list_entries.HIGHEST)):
+            sk = str(item["sk"])
+            scope = message_items.scope_of(item)
+            if all(getattr(scope, name) == value for name, value in ids.items()):
+                said = place[2] if (part, sk) == place[:2] else list_entries.LOWEST
+                yield (part, sk, said), item

@@ -1,0 +1,144 @@
+"""The store of erasures: their numbers and markers, and the refusal of what they cover inside a transaction."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Sequence
+
+from forgetless.adapters.ledger_codec import dump_marker, dump_targets, from_blob, load_marker, load_targets, to_blob
+from forgetless.adapters.ledger_sqlite import append
+from forgetless.adapters.ledger_sqlite.connections import Store
+from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Judge, Target
+from forgetless.domain.errors import ErasedError, ShownErasedError, VersionConflictError
+from forgetless.domain.jobs import Job
+from forgetless.domain.memory import Event, EventKind, Message, MessageRef
+from forgetless.ports.request_ledger import Shown
+
+__all__ = ["ErasureStore", "judge", "refuse", "refuse_unseen", "state_of"]
+
+#: How many markers that have expired each new erasure removes.
+_CLEARED_AT_ONCE = 20
+
+_STATE = "SELECT last, hiding, first, key FROM erasure_states WHERE tenant = ?"
+
+_PUT_STATE = """
+INSERT OR REPLACE INTO erasure_states (tenant, last, hiding, first, key) VALUES (?, ?, ?, ?, ?)
+"""
+
+_CLEAR = """
+DELETE FROM erasures WHERE tenant = ?1 AND number IN (
+    SELECT number FROM erasures WHERE tenant = ?1 AND targets IS NULL AND expires_at <= ?2 ORDER BY number LIMIT ?3
+)
+"""
+
+
+class ErasureStore(Store):
+    """See `forgetless.ports.request_ledger.ErasureStore`; `MemoryStore` has `read_beside`."""
+
+    def erasure_state(self, tenant: str) -> ErasureState:
+        return self._connections.read(lambda db: state_of(db, tenant))
+
+    def erasure_markers(self, tenant: str, *, beyond: int) -> list[ErasureMarker]:
+        return self._connections.read(lambda db: _markers(db, tenant, beyond))
+
+    def begin_erasure(self, tenant: str, targets: Sequence[Target], *, at: str) -> Erasure:
+        return self._connections.write(lambda db: _begin(db, tenant, tuple(targets), at), durable=True)
+
+    def erasure(self, tenant: str, number: int) -> Erasure | None:
+        query = "SELECT targets, begun_at FROM erasures WHERE tenant = ? AND number = ? AND targets IS NOT NULL"
+        row = self._connections.read(lambda db: db.execute(query, (to_blob(tenant), number)).fetchone())
+        return None if row is None else Erasure(tenant, number, load_targets(row[0]), row[1])
+
+    def late_writes_s(self) -> float:
+        return 0.0
+
+    def open_erasures(self, *, limit: int) -> list[Erasure]:
+        query = (
+            "SELECT tenant, number, targets, begun_at FROM erasures INDEXED BY erasures_open"
+            " WHERE targets IS NOT NULL ORDER BY begun_at, tenant, number LIMIT ?"
+        )
+        rows = self._connections.read(lambda db: db.execute(query, (limit,)).fetchall())
+        return [
+            Erasure(from_blob(tenant), number, load_targets(targets), begun_at)
+            for tenant, number, targets, begun_at in rows
+        ]
+
+    def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
+        self._connections.write(lambda db: _end(db, tenant, number, expires_at), durable=True)
+
+
+def state_of(db: sqlite3.Connection, tenant: str) -> ErasureState:
+    """The tenant's erasures."""
+    row = db.execute(_STATE, (to_blob(tenant),)).fetchone()
+    return ErasureState() if row is None else ErasureState(*row)
+
+
+def judge(db: sqlite3.Connection, tenant: str) -> Judge:
+    """The judge of what this transaction reads and writes."""
+    return Judge(state_of(db, tenant), lambda beyond: _markers(db, tenant, beyond))
+
+
+def refuse(
+    db: sqlite3.Connection, judge: Judge, events: Sequence[Event], messages: Sequence[Message], job: Job | None
+) -> None:
+    """Raise ErasedError or VersionConflictError if an erasure covers what is about to be written."""
+    written = [event for event in events if event.kind is not EventKind.DELETE and not event.memory.deleted]
+    new: list[Accepted] = [*messages, *(event.memory for event in written if event.memory.version == 1)]
+    new += [job] if job is not None else []
+    if any(judge.refuses(thing) for thing in new):
+        raise ErasedError
+    for event in written:
+        memory = event.memory
+        if memory.version == 1:
+            continue
+        held = append.find(db, memory.scope.tenant, memory.id) if judge.hiding else None
+        if held is not None and judge.hides(held):
+            raise VersionConflictError(f"memory {memory.id} was erased; read it again")
+
+
+def refuse_unseen(db: sqlite3.Connection, judge: Judge, tenant: str, shown: Shown) -> None:
+    """Raise ShownErasedError if something that the work has seen is deleted or covered."""
+    for id_ in shown.memories:
+        memory = append.find(db, tenant, id_)
+        if memory is None or memory.deleted or judge.hides(memory):
+            raise ShownErasedError(f"memory {id_} was deleted meanwhile")
+    for ref in shown.messages:
+        if not _is_there(db, tenant, ref):
+            raise ShownErasedError(f"message {ref.position} of job {ref.job_id} was deleted meanwhile")
+
+
+def _is_there(db: sqlite3.Connection, tenant: str, ref: MessageRef) -> bool:
+    query = "SELECT 1 FROM messages WHERE tenant = ? AND job_id = ? AND position = ?"
+    return db.execute(query, (to_blob(tenant), to_blob(ref.job_id), ref.position)).fetchone() is not None
+
+
+def _markers(db: sqlite3.Connection, tenant: str, beyond: int) -> list[ErasureMarker]:
+    query = "SELECT number, marker FROM erasures WHERE tenant = ? AND number > ? ORDER BY number"
+    return [load_marker(number, body) for number, body in db.execute(query, (to_blob(tenant), beyond)).fetchall()]
+
+
+def _begin(db: sqlite3.Connection, tenant: str, targets: tuple[Target, ...], at: str) -> Erasure:
+    owner, held = to_blob(tenant), state_of(db, tenant)
+    erasure = Erasure(tenant, held.last + 1, targets, at)
+    key = held.key or secrets.token_bytes(32)
+    first = held.first if held.hiding else erasure.number
+    db.execute(_PUT_STATE, (owner, erasure.number, held.hiding + 1, first, key))
+    db.execute(
+        "INSERT INTO erasures (tenant, number, begun_at, marker, targets) VALUES (?, ?, ?, ?, ?)",
+        (owner, erasure.number, at, dump_marker(key, erasure), dump_targets(targets)),
+    )
+    db.execute(_CLEAR, (owner, at, _CLEARED_AT_ONCE))
+    return erasure
+
+
+def _end(db: sqlite3.Connection, tenant: str, number: int, expires_at: str) -> None:
+    owner = to_blob(tenant)
+    ended = db.execute(
+        "UPDATE erasures SET targets = NULL, expires_at = ? WHERE tenant = ? AND number = ? AND targets IS NOT NULL",
+        (expires_at, owner, number),
+    ).rowcount
+    if ended:
+        query = "SELECT count(*), min(number) FROM erasures WHERE tenant = ? AND targets IS NOT NULL"
+        hiding, first = db.execute(query, (owner,)).fetchone()
+        db.execute("UPDATE erasure_states SET hiding = ?, first = ? WHERE tenant = ?", (hiding, first or 0, owner))

@@ -1,0 +1,374 @@
+"""HidingLedger: the ledger without what an erasure covers: the one place where reads leave it out.
+
+An erasure takes effect when its marker is in the ledger; its rows are removed afterwards. All use cases read through
+this class, so none can show a row that waits to be removed. Each call first reads the erasure state of the tenant, a
+small record. Only while that says that markers hide data, it judges what it has read. A process reads each marker
+once. What a marker covers looks as if it had been deleted: a memory is a tombstone, and a job has ended as erased.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from forgetless.domain.documents import Document
+from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Markers, Target
+from forgetless.domain.jobs import Job
+from forgetless.domain.limits import SCANNED_ROWS
+from forgetless.domain.memory import MEMORY_ID, Event, Memory, Message, MessageRef
+from forgetless.domain.scope import Scope
+from forgetless.ports.request_ledger import (
+    ENTITY_KINDS,
+    NOTHING_SHOWN,
+    Entity,
+    EntityCounts,
+    EntityPage,
+    IdempotencyRecord,
+    MemoryPage,
+    PageEnd,
+    RequestLedger,
+    Shown,
+    Totals,
+)
+
+__all__ = ["HidingLedger", "KnownMarkers"]
+
+T = TypeVar("T", bound=Accepted)
+
+#: Kinds of documents that belong to a memory and have its id.
+_OF_MEMORIES = frozenset({"feedback"})
+#: How many rows are read at once to get past rows that are hidden. A page that has only these is empty.
+_SKIPPED = 500
+#: How many entities are read at once to count them.
+_COUNTED = 500
+#: How many pages are read to find something to show of an entity that a marker names, or one that it may touch.
+_PAGES_NAMED, _PAGES_TOUCHED = SCANNED_ROWS // _SKIPPED, 1
+#: How many entities that a marker does not name, but may touch, are looked at in one list of entities.
+_ENTITIES = 200
+#: How many messages are read instead, if some of the recent ones are hidden.
+_MESSAGES = 50
+#: The markers of at most this many tenants are kept; those that were used the longest ago go first.
+_MOST_TENANTS = 256
+
+
+class KnownMarkers:
+    """The markers that this process has read, by tenant; several threads use it at once."""
+
+    def __init__(self, ledger: RequestLedger) -> None:
+        self._ledger = ledger
+        self._known: OrderedDict[str, tuple[int, Markers]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def under(self, tenant: str, state: ErasureState) -> Markers | None:
+        """The markers that hide data in this state; None if none does."""
+        if not state.hiding:
+            with self._lock:
+                self._known.pop(tenant, None)
+            return None
+        with self._lock:
+            last, found = self._known.get(tenant, (0, Markers(state.key)))
+        if last < state.last:
+            kept = [marker for marker in found.markers if marker.number >= state.first]
+            beyond = max([state.first - 1, *(marker.number for marker in kept)])
+            found = Markers(state.key, [*kept, *self._ledger.erasure_markers(tenant, beyond=beyond)])
+            self._keep(tenant, max([state.last, *(marker.number for marker in found.markers)]), found)
+        return found
+
+    def _keep(self, tenant: str, last: int, found: Markers) -> None:
+        with self._lock:
+            if self._known.get(tenant, (0, None))[0] <= last:
+                self._known[tenant] = (last, found)
+            self._known.move_to_end(tenant)
+            if len(self._known) > _MOST_TENANTS:
+                self._known.popitem(last=False)
+
+
+class HidingLedger:
+    """See `forgetless.ports.request_ledger.RequestLedger`; what an erasure covers is as good as deleted."""
+
+    def __init__(self, ledger: RequestLedger) -> None:
+        self._ledger = ledger
+        self._known = KnownMarkers(ledger)
+
+    def append(
+        self,
+        events: Sequence[Event],
+        *,
+        completing: Job | None = None,
+        messages: Sequence[Message] = (),
+        unique: bool = True,
+        shown: Shown = NOTHING_SHOWN,
+    ) -> None:
+        self._ledger.append(events, completing=completing, messages=messages, unique=unique, shown=shown)
+
+    def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
+        return self.read_beside(tenant, ids)[0]
+
+    def read_beside(self, tenant: str, ids: Sequence[str]) -> tuple[dict[str, Memory], ErasureState]:
+        found, state = self._ledger.read_beside(tenant, ids)
+        markers = self._known.under(tenant, state)
+        if markers is None:
+            return found, state
+        return {id_: self._as_shown(memory, markers) for id_, memory in found.items()}, state
+
+    def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
+        return self._ledger.pending(tenant, ids)
+
+    def history(self, tenant: str, memory_id: str) -> list[Event]:
+        markers = self._markers(tenant)
+        events = self._ledger.history(tenant, memory_id)
+        return [] if markers is not None and events and markers.cover(events[-1].memory) else events
+
+    def list_memories(
+        self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None, superseded: bool = False
+    ) -> MemoryPage:
+        markers = self._markers(tenant)
+        size = limit
+        while True:
+            page = self._ledger.list_memories(tenant, ids, limit=size, cursor=cursor, superseded=superseded)
+            if markers is None:
+                return page
+            hidden = [markers.cover(memory) for memory in page.items]
+            if hidden.count(False) > limit:
+                # A page may not hold more than `limit`: read it again up to the last that it may hold.
+                size = hidden.index(False) + limit
+            elif all(hidden) and page.cursor is not None and size < _SKIPPED:
+                size, cursor = _SKIPPED, page.cursor
+            else:
+                shown = [memory for memory, gone in zip(page.items, hidden, strict=True) if not gone]
+                return MemoryPage(tuple(shown), page.cursor)
+
+    def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
+        markers = self._markers(tenant)
+        if markers is not None and all(markers.may_touch(name, value) for name, value in ids.items()):
+            return None
+        return self._ledger.kept_totals(tenant, ids)
+
+    def entity(self, tenant: str, kind: str, id_: str) -> Entity | None:
+        markers = self._markers(tenant)
+        found = self._ledger.entity(tenant, kind, id_)
+        if found is None or markers is None or not markers.may_touch(f"{kind}_id", id_):
+            return found
+        shown = self._has_something(tenant, found, _PAGES_NAMED)
+        return replace(found, totals_pending=True) if shown else None
+
+    def entities(
+        self, tenant: str, *, limit: int, cursor: str | None = None, kinds: Sequence[str] = ENTITY_KINDS
+    ) -> EntityPage:
+        markers = self._markers(tenant)
+        page = self._ledger.entities(tenant, limit=limit, cursor=cursor, kinds=kinds)
+        if markers is None:
+            return page
+        return EntityPage(tuple(self._shown_entities(tenant, page.items, markers, looks=_ENTITIES)), page.cursor)
+
+    def count_entities(self, tenant: str, *, limit: int) -> EntityCounts:
+        markers = self._markers(tenant)
+        if markers is None:
+            return self._ledger.count_entities(tenant, limit=limit)
+        kinds: Counter[str] = Counter()
+        read, looks, cursor, exact = 0, _ENTITIES, None, True
+        while True:
+            page = self._ledger.entities(tenant, limit=_COUNTED, cursor=cursor)
+            for one in page.items:
+                there: bool | None = True
+                if markers.may_touch(f"{one.kind}_id", one.id):
+                    there = self._has_something(tenant, one, _PAGES_TOUCHED) if looks > 0 else None
+                    looks -= 1
+                # What no look decides does not count: the number is a lower bound.
+                kinds[one.kind] += there is True
+                exact = exact and there is not None
+            read, cursor = read + _COUNTED, page.cursor
+            if cursor is None or read >= limit:
+                return EntityCounts({kind: kinds[kind] for kind in ENTITY_KINDS}, exact=exact and cursor is None)
+
+    def _shown_entities(self, tenant: str, found: Sequence[Entity], markers: Markers, *, looks: int) -> list[Entity]:
+        """Those with something to show. Totals count rows, hidden ones too, until they are removed.
+
+        Of those that a marker may touch but does not name, only the first `looks` are looked at.
+        """
+        shown: list[Entity] = []
+        for entity in found:
+            name = f"{entity.kind}_id"
+            if not markers.may_touch(name, entity.id):
+                shown.append(entity)
+                continue
+            named = markers.names(name, entity.id)
+            looks -= not named
+            if not named and looks < 0:
+                there: bool | None = None
+            else:
+                there = self._has_something(tenant, entity, _PAGES_NAMED if named else _PAGES_TOUCHED)
+            # A marker that names the entity most likely covers the rest as well; one that does not, hardly.
+            if there or (there is None and not named):
+                shown.append(replace(entity, totals_pending=True))
+        return shown
+
+    def _has_something(self, tenant: str, entity: Entity, pages: int) -> bool | None:
+        """Whether the entity has a live memory that is not hidden; None if so many pages do not tell."""
+        cursor: str | None = None
+        for _ in range(pages):
+            page = self.list_memories(tenant, {f"{entity.kind}_id": entity.id}, limit=1, cursor=cursor)
+            cursor = page.cursor
+            if page.items or cursor is None:
+                return bool(page.items)
+        return None
+
+    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> list[Memory]:
+        return self._ledger.mark_indexed(memories, by_writer=by_writer)
+
+    def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
+        markers = self._markers(tenant)
+        found = self._ledger.read_messages(tenant, refs)
+        return {message.ref: message for message in _uncovered(found.values(), markers)}
+
+    def job_messages(self, tenant: str, job_id: str) -> list[Message]:
+        markers = self._markers(tenant)
+        return _uncovered(self._ledger.job_messages(tenant, job_id), markers)
+
+    def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
+        markers = self._markers(scope.tenant)
+        found = self._ledger.recent_messages(scope, since=since, before=before, limit=limit)
+        shown = _uncovered(found, markers)
+        if len(shown) < len(found) == limit:
+            # Older messages may stand behind the hidden ones: times come from clients.
+            more = self._ledger.recent_messages(scope, since=since, before=before, limit=max(limit, _MESSAGES))
+            shown = _uncovered(more, markers)[-limit:]
+        return shown
+
+    def messages_without_job(
+        self, tenant: str, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Message], str | None]:
+        markers = self._markers(tenant)
+        found, following = self._ledger.messages_without_job(tenant, limit=limit, cursor=cursor)
+        return _uncovered(found, markers), following
+
+    def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
+        return self._ledger.erase_messages(tenant, refs, at=at)
+
+    def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
+        return self._ledger.erase_scope_messages(tenant, ids, at=at)
+
+    def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
+        return self._shown_job(self._ledger.put_job(job, messages))
+
+    def job(self, tenant: str, job_id: str) -> Job | None:
+        markers = self._markers(tenant)
+        job = self._ledger.job(tenant, job_id)
+        return job.as_erased() if job is not None and markers is not None and markers.cover(job) else job
+
+    def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
+        markers = self._markers(tenant)
+        found, following = self._ledger.jobs(tenant, limit=limit, cursor=cursor)
+        if markers is not None:
+            found = [job.as_erased() if markers.cover(job) else job for job in found]
+        return found, following
+
+    def count_jobs(self, tenant: str, *, limit: int) -> int | None:
+        return self._ledger.count_jobs(tenant, limit=limit)  # those of an erasure are listed as erased
+
+    def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
+        if self._markers(tenant) is not None and (job := self.job(tenant, job_id)) is not None and job.erased:
+            return None
+        return self._ledger.claim_job(tenant, job_id, owner=owner, now=now, until=until)
+
+    def update_job(self, job: Job, *, held: Job) -> bool:
+        return self._ledger.update_job(job, held=held)
+
+    def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
+        return self._ledger.acquire_lease(name, owner=owner, now=now, until=until)
+
+    def lease_until(self, name: str) -> str | None:
+        return self._ledger.lease_until(name)
+
+    def release_lease(self, name: str, *, owner: str) -> None:
+        self._ledger.release_lease(name, owner=owner)
+
+    def put_document(self, document: Document) -> bool:
+        return self._ledger.put_document(document)
+
+    def document(self, tenant: str, kind: str, id_: str) -> Document | None:
+        if kind in _OF_MEMORIES and self._gone(tenant, [id_]):
+            return None
+        return self._ledger.document(tenant, kind, id_)
+
+    def documents(
+        self, tenant: str, kind: str, *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Document], str | None]:
+        found, following = self._ledger.documents(tenant, kind, limit=limit, cursor=cursor)
+        if kind in _OF_MEMORIES:
+            gone = self._gone(tenant, [document.id for document in found])
+            found = [document for document in found if document.id not in gone]
+        return found, following
+
+    def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
+        return self._ledger.delete_document(tenant, kind, id_)
+
+    def begin_request(
+        self,
+        tenant: str,
+        name: str,
+        record: IdempotencyRecord,
+        *,
+        now: str,
+        expires_at: str,
+        over: IdempotencyRecord | None = None,
+    ) -> IdempotencyRecord | None:
+        standing = self._ledger.begin_request(tenant, name, record, now=now, expires_at=expires_at, over=over)
+        if standing is None or standing.body is None or standing.fingerprint != record.fingerprint:
+            return standing
+        if not self._gone(tenant, sorted(set(MEMORY_ID.findall(standing.body)))):
+            return standing
+        # The answer shows what has been erased since: the request runs again, as after any deletion.
+        return self._ledger.begin_request(tenant, name, record, now=now, expires_at=expires_at, over=standing)
+
+    def finish_request(
+        self, tenant: str, name: str, record: IdempotencyRecord, *, began: IdempotencyRecord, expires_at: str
+    ) -> None:
+        self._ledger.finish_request(tenant, name, record, began=began, expires_at=expires_at)
+
+    def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
+        self._ledger.drop_request(tenant, name, began=began)
+
+    def keep_page_end(self, tenant: str, name: str, end: PageEnd, *, now: str, expires_at: str) -> None:
+        self._ledger.keep_page_end(tenant, name, end, now=now, expires_at=expires_at)
+
+    def page_end(self, tenant: str, name: str, *, now: str) -> PageEnd | None:
+        markers = self._markers(tenant)
+        end = self._ledger.page_end(tenant, name, now=now)
+        # Its count may be from before an erasure.
+        return end if end is None or markers is None else replace(end, count=end.seen, exact=False)
+
+    def erasure_state(self, tenant: str) -> ErasureState:
+        return self._ledger.erasure_state(tenant)
+
+    def erasure_markers(self, tenant: str, *, beyond: int) -> list[ErasureMarker]:
+        return self._ledger.erasure_markers(tenant, beyond=beyond)
+
+    def begin_erasure(self, tenant: str, targets: Sequence[Target], *, at: str) -> Erasure:
+        return self._ledger.begin_erasure(tenant, targets, at=at)
+
+    def _markers(self, tenant: str) -> Markers | None:
+        """The markers that hide data now; None if none does. It must be called before what they judge is read."""
+        return self._known.under(tenant, self._ledger.erasure_state(tenant))
+
+    def _as_shown(self, memory: Memory, markers: Markers) -> Memory:
+        return memory.blanked(deleted=True) if markers.cover(memory) else memory
+
+    def _shown_job(self, job: Job) -> Job:
+        markers = self._markers(job.tenant)
+        return job.as_erased() if markers is not None and markers.cover(job) else job
+
+    def _gone(self, tenant: str, ids: Sequence[str]) -> set[str]:
+        """Those of these memories that are covered or deleted.
+
+        Deleted ones count: the erasure may have ended since its caller read what it judges.
+        """
+        return {id_ for id_, memory in self.read(tenant, ids).items() if memory.deleted} if ids else set()
+
+
+def _uncovered(things: Iterable[T], markers: Markers | None) -> list[T]:
+    """The things that no marker covers, in their order."""
+    return [thing for thing in things if markers is None or not markers.cover(thing)]

@@ -1,0 +1,156 @@
+"""HidingOperatorLedger: `HidingLedger` with what only operators use: sweep, webhook deliveries, exports and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from forgetless.domain.documents import Document
+from forgetless.domain.erasures import Erasure, Markers
+from forgetless.domain.jobs import Job
+from forgetless.domain.keys import ApiKey
+from forgetless.domain.memory import Memory, Message
+from forgetless.ports.ledger import Compaction, EventPage, Faults, Ledger, Refusal, SetAside, Tally, Tell
+from forgetless.ports.request_ledger import MemoryPage
+from forgetless.service.access.hiding_ledger import HidingLedger
+
+__all__ = ["HidingOperatorLedger"]
+
+
+class HidingOperatorLedger(HidingLedger):
+    """See `forgetless.ports.ledger.Ledger`; what an erasure covers is as good as deleted.
+
+    Counts (`tally`) and checks of the store itself still see the rows that wait to be removed.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger)
+        #: The ledger with all rows, for those who remove them.
+        self.whole = ledger
+
+    def put_key(self, key: ApiKey, *, held: ApiKey | None = None) -> bool:
+        return self.whole.put_key(key, held=held)
+
+    def key(self, hash_: str) -> ApiKey | None:
+        return self.whole.key(hash_)
+
+    def keys(self, tenant: str) -> list[ApiKey]:
+        return self.whole.keys(tenant)
+
+    def tenants(self, *, limit: int) -> tuple[list[str], bool]:
+        return self.whole.tenants(limit=limit)
+
+    def tally(self, tenant: str | None = None, *, limit: int) -> Tally:
+        return self.whole.tally(tenant, limit=limit)
+
+    def sample(self, tenant: str, *, limit: int) -> list[Memory]:
+        markers = self._markers(tenant)
+        return [one for one in self.whole.sample(tenant, limit=limit) if markers is None or not markers.cover(one)]
+
+    def faults(self, *, seconds: float, thorough: bool = False) -> Faults:
+        return self.whole.faults(seconds=seconds, thorough=thorough)
+
+    def list_events(self, tenant: str, *, limit: int, cursor: str | None = None) -> EventPage:
+        markers = self._markers(tenant)
+        page = self.whole.list_events(tenant, limit=limit, cursor=cursor)
+        if markers is None:
+            return page
+        kept = tuple(event for event in page.items if not markers.cover(event.memory))
+        return EventPage(kept, page.cursor)
+
+    def list_tenants(self, *, limit: int, cursor: str | None = None) -> tuple[list[str], str | None]:
+        return self.whole.list_tenants(limit=limit, cursor=cursor)
+
+    def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
+        self.whole.put_jobs(jobs)
+
+    def list_range(self, tenant: str, number: int, *, limit: int, cursor: str | None = None) -> MemoryPage:
+        markers = self._markers(tenant)
+        page = self.whole.list_range(tenant, number, limit=limit, cursor=cursor)
+        kept = tuple(memory for memory in page.items if markers is None or not markers.cover(memory))
+        return MemoryPage(kept, page.cursor)
+
+    def compact(self, tell: Tell) -> Compaction:
+        return self.whole.compact(tell)
+
+    def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
+        found = self.whole.unindexed(before=before, limit=limit, tenant=tenant)
+        markers = {owner: self._markers(owner) for owner in {memory.scope.tenant for memory in found}}
+        return [_without_row(memory, markers[memory.scope.tenant]) for memory in found]
+
+    def pending_tenants(self, *, limit: int) -> list[str]:
+        return self.whole.pending_tenants(limit=limit)
+
+    def note_refusals(self, refusals: Sequence[Refusal], *, at: str, most: int) -> int:
+        return self.whole.note_refusals(refusals, at=at, most=most)
+
+    def set_aside(self, tenant: str | None = None, *, limit: int) -> list[SetAside]:
+        return self.whole.set_aside(tenant, limit=limit)
+
+    def retry_set_aside(self, tenant: str | None = None, *, at: str) -> int:
+        return self.whole.retry_set_aside(tenant, at=at)
+
+    def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
+        return self.whole.mark_unindexed(tenant, at=at)
+
+    def scope_messages(
+        self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None
+    ) -> tuple[list[Message], str | None]:
+        markers = self._markers(tenant)
+        found, following = self.whole.scope_messages(tenant, ids, limit=limit, cursor=cursor)
+        return [one for one in found if markers is None or not markers.cover(one)], following
+
+    def expire_messages(self, *, before: str, limit: int) -> int:
+        return self.whole.expire_messages(before=before, limit=limit)
+
+    def expire_jobs(self, *, succeeded_before: str | None, failed_before: str | None, limit: int) -> int:
+        return self.whole.expire_jobs(succeeded_before=succeeded_before, failed_before=failed_before, limit=limit)
+
+    def expire_records(self, *, before: str, limit: int) -> int:
+        return self.whole.expire_records(before=before, limit=limit)
+
+    def expire_page_ends(self, *, now: str) -> int:
+        return self.whole.expire_page_ends(now=now)
+
+    def expiring_tenants(self, *, limit: int) -> list[str]:
+        return self.whole.expiring_tenants(limit=limit)
+
+    def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
+        found = self.whole.stuck_jobs(now=now, pending_before=pending_before, limit=limit)
+        markers = {tenant: self._markers(tenant) for tenant in {job.tenant for job in found}}
+        return [job.as_erased() if (known := markers[job.tenant]) and known.cover(job) else job for job in found]
+
+    def erasure(self, tenant: str, number: int) -> Erasure | None:
+        return self.whole.erasure(tenant, number)
+
+    def late_writes_s(self) -> float:
+        return self.whole.late_writes_s()
+
+    def open_erasures(self, *, limit: int) -> list[Erasure]:
+        return self.whole.open_erasures(limit=limit)
+
+    def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
+        self.whole.end_erasure(tenant, number, expires_at=expires_at)
+
+    def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
+        return self.whole.due_documents(kind, now=now, limit=limit)
+
+    def scrub_erased(self) -> bool:
+        return self.whole.scrub_erased()
+
+    def tidy(self) -> int:
+        return self.whole.tidy()
+
+    def migrate(self) -> int:
+        return self.whole.migrate()
+
+    def ping(self) -> None:
+        self.whole.ping()
+
+    def close(self) -> None:
+        self.whole.close()
+
+
+def _without_row(memory: Memory, markers: Markers | None) -> Memory:
+    """The memory as one that has no row in the index, if it is covered. All else stays as the ledger has it."""
+    return replace(memory, deleted=True) if markers is not None and markers.cover(memory) else memory

@@ -1,0 +1,117 @@
+"""A process that dies at any call of an erasure, in the request or in its bulk job: another one finishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.domain.scope import Scope
+from forgetless.ports.ledger import Ledger
+from forgetless.service.jobs import erase
+from tests.unit.service.world import ALICE, World, make_world
+
+BOB = Scope("default", user_id="bob")
+TEXTS = {"kept of bob", "new of alice"}
+
+
+class Killed(BaseException):
+    """The end of a process: no code handles it."""
+
+
+class MortalLedger:
+    """A ledger whose process dies at a call: before it, or (`after`) when it has taken effect."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.calls = 0
+        self.deadly: int | None = None
+        self.after = False
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._ledger, name)
+        return self._mortal(found) if callable(found) else found
+
+    def _mortal(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            dies = self.calls == self.deadly
+            self.calls += 1
+            if dies and not self.after:
+                raise Killed
+            result = method(*arguments, **named)
+            if dies:
+                raise Killed
+            return result
+
+        return call
+
+
+def erase_all(world: World) -> None:
+    """Erase a user, and let the worker do what is left."""
+    world.services.changes.delete_scope("default", {"user_id": "alice"})
+    while world.services.bulk_worker.turn():
+        world.clock.advance(1)
+
+
+def prepared(folder: Path) -> tuple[World, MortalLedger]:
+    folder.mkdir()
+    mortal = MortalLedger(SqliteLedger(folder / "ledger.db"))
+    world = make_world(folder, ledger=cast("Ledger", mortal))
+    for place in range(3):
+        world.say(f"said {place}", scope=replace(ALICE, run_id="r") if place else ALICE)
+    world.say("kept of bob", scope=BOB)
+    mortal.calls = 0
+    return world, mortal
+
+
+@pytest.mark.parametrize("in_request", [True, False], ids=["request", "bulk"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_another_process_finishes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_request: bool, after: bool
+) -> None:
+    if not in_request:
+        monkeypatch.setattr(erase, "ERASE_IN_REQUEST_S", -1.0)
+        monkeypatch.setattr(erase, "_STEP", 1)
+    for deadly in count():
+        world, mortal = prepared(tmp_path / str(deadly))
+        mortal.deadly, mortal.after = deadly, after
+        try:
+            erase_all(world)
+        except Killed:
+            died = True
+        else:
+            died = False
+        mortal.deadly = None
+        begun = world.ledger.erasure_state("default").last > 0
+        assert (world.texts() == []) == begun, "it is in effect as soon as the marker is there, and not before"
+        if begun:
+            world.say("new of alice")
+            _check_finished(world)
+        world.ledger.close()
+        if not died:
+            assert begun
+            return
+
+
+def _check_finished(world: World) -> None:
+    for _ in range(3):
+        world.clock.advance(600)
+        world.services.sweep.sweep()
+        while world.services.bulk_worker.turn():
+            world.clock.advance(1)
+    page = world.ledger.list_memories("default", {}, limit=99, superseded=True)
+    assert {memory.text for memory in page.items} == TEXTS
+    messages, _ = world.ledger.scope_messages("default", {}, limit=99)
+    assert {message.content for message in messages} == TEXTS
+    assert {id_ for id_, _ in world.index.keys("default", limit=99)} == {memory.id for memory in page.items}
+    assert world.ledger.erasure_state("default").hiding == 0
+    assert world.ledger.open_erasures(limit=9) == []
+    assert {entity.id: entity.total_memories for entity in world.services.reads.entities("default")} == {
+        "alice": 1,
+        "bob": 1,
+    }

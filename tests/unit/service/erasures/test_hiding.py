@@ -1,0 +1,236 @@
+"""An erasure whose rows are all still there: no use case shows them, and everything else is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from forgetless.domain.erasures import Target
+from forgetless.domain.errors import NotFoundError
+from forgetless.domain.filters.ast import EVERYTHING
+from forgetless.domain.jobs import JobState
+from forgetless.domain.memory import Memory
+from forgetless.domain.moments import Moment
+from forgetless.domain.scope import Scope
+from forgetless.ports.request_ledger import IdempotencyRecord
+from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
+from forgetless.service.requests import PageRequest, UpdateRequest
+from tests.unit.service.world import ALICE, World, facts
+
+BOB = Scope("default", user_id="bob")
+RUN = replace(ALICE, run_id="r1")
+AT = "2026-01-02T00:00:00.000000+00:00"
+
+
+def hide(world: World, *targets: Target) -> int:
+    """Begin an erasure, and remove nothing."""
+    return world.ledger.begin_erasure("default", targets or [Target({"user_id": "alice"})], at=AT).number
+
+
+def test_get_list_search_history_and_pages_do_not_show_it(world: World) -> None:
+    (old,) = world.say("alice likes green tea").results
+    (other,) = world.say("bob likes green tea", scope=BOB).results
+    reads = world.services.reads
+    hide(world)
+    assert reads.get("default", old.id) is None
+    assert reads.history("default", old.id) == []
+    assert world.texts() == []
+    assert world.find("green tea") == []
+    everything = PageRequest("default", EVERYTHING, 1, 10, superseded=True)
+    assert [memory.id for memory in reads.page(everything).items] == [other.id]
+    assert reads.texts("default", [old.id, other.id]) == {other.id: "bob likes green tea"}
+    assert [(one.kind, one.id, one.total_memories) for one in reads.entities("default")] == [("user", "bob", 1)]
+
+
+def test_the_past_does_not_show_it_either(world: World) -> None:
+    (old,) = world.say("alice likes green tea").results
+    moment = Moment(known_at=world.clock.now())
+    hide(world)
+    as_of = world.services.as_of
+    assert as_of.get("default", old.id, moment) is None
+    assert as_of.list_memories("default", {}, moment, limit=9) == []
+
+
+def test_what_comes_after_it_is_shown(world: World) -> None:
+    world.say("alice likes green tea")
+    hide(world)
+    world.say("alice likes black tea")
+    assert world.texts() == ["alice likes black tea"]
+    assert [hit.memory.text for hit in world.find("tea")] == ["alice likes black tea"]
+    (entity,) = world.services.reads.entities("default")
+    assert entity.id == "alice"
+
+
+def test_only_what_has_all_its_ids_is_hidden(world: World) -> None:
+    world.say("in a run", scope=RUN)
+    world.say("in another run", scope=replace(ALICE, run_id="r2"))
+    world.say("in none")
+    hide(world, Target({"user_id": "alice", "run_id": "r1"}))
+    assert world.texts() == ["in none", "in another run"]
+    hide(world, Target({}, ("run_id",)))
+    assert world.texts() == ["in none"]
+    hide(world, Target())
+    assert world.texts() == []
+
+
+def test_pages_get_past_many_hidden_rows_and_hold_no_more_than_they_may(world: World) -> None:
+    for place in range(6):
+        world.say(f"first {place}", scope=RUN)
+        world.say(f"kept {place}")
+    for place in range(6):
+        world.say(f"last {place}", scope=RUN)
+    hide(world, Target({"run_id": "r1"}))
+    ledger = HidingOperatorLedger(world.ledger)
+    for limit in (1, 2, 5, 100):
+        found: list[str] = []
+        cursor: str | None = None
+        while True:
+            page = ledger.list_memories("default", {"user_id": "alice"}, limit=limit, cursor=cursor)
+            assert len(page.items) <= limit
+            found += [memory.text for memory in page.items]
+            cursor = page.cursor
+            if cursor is None:
+                break
+        assert found == [f"kept {place}" for place in reversed(range(6))]
+
+
+def test_a_covered_memory_cannot_be_updated_deleted_or_rated(world: World) -> None:
+    (old,) = world.say("alice likes green tea").results
+    world.services.feedback.give("default", old.id, "POSITIVE", None)
+    hide(world)
+    changes = world.services.changes
+    with pytest.raises(NotFoundError):
+        changes.update(UpdateRequest("default", old.id, text="alice likes black tea"))
+    with pytest.raises(NotFoundError):
+        changes.delete("default", old.id)
+    with pytest.raises(NotFoundError):
+        world.services.feedback.give("default", old.id, "POSITIVE", None)
+    assert world.services.feedback.list("default", limit=9) == []
+
+
+def test_messages_give_no_context_and_a_text_may_come_again(world: World) -> None:
+    world.say("alice likes green tea")
+    hide(world)
+    (new,) = world.say("because it is healthy").results
+    (memory,) = world.ledger.read("default", [new.id]).values()
+    assert memory.context == ()
+    assert memory.erasures_before == 1
+
+
+def test_an_extraction_is_shown_nothing_of_it_and_may_extract_it_again(
+    new_world: Callable[..., World],
+) -> None:
+    prompts: list[str] = []
+
+    def reply(messages: Any) -> str:
+        prompts.append(str(messages))
+        return facts("Alice likes green tea")
+
+    world = new_world(reply)
+    world.say("I like green tea, secretword", infer=True)
+    hide(world)
+    outcome = world.say("I like green tea", infer=True)
+    assert [one.memory for one in outcome.results] == ["Alice likes green tea"]
+    assert "secretword" not in prompts[-1]
+    assert world.texts() == ["Alice likes green tea"]
+
+
+def test_jobs_have_ended_as_erased(world: World) -> None:
+    job = world.say("alice likes green tea").job
+    hide(world)
+    shown = world.services.reads.job("default", job.id)
+    assert shown is not None
+    assert (shown.state, shown.results, shown.erased) == (JobState.SUCCEEDED, (), True)
+    (listed,), _ = world.services.reads.jobs("default", number=1, size=9)
+    assert listed.erased
+
+
+def test_an_add_that_is_repeated_under_its_key_answers_nothing_of_it(world: World) -> None:
+    world.say("alice likes green tea", idempotency_key="k")
+    hide(world)
+    outcome = world.say("alice likes green tea", idempotency_key="k")
+    assert outcome.results == ()
+    assert outcome.job.erased
+    assert world.texts() == []
+
+
+def test_a_stored_answer_is_not_repeated(world: World) -> None:
+    (old,) = world.say("alice likes green tea").results
+    requests = world.services.idempotency
+    began = requests.begin("default", "POST /memories k", "print")
+    assert isinstance(began, IdempotencyRecord)
+    requests.finish("default", "POST /memories k", began, 200, f'{{"id": "{old.id}", "memory": "green tea"}}')
+    hide(world)
+    again = requests.begin("default", "POST /memories k", "print")
+    assert isinstance(again, IdempotencyRecord), "the request runs again"
+
+
+def test_exports_and_samples_leave_it_out(world: World) -> None:
+    world.say("alice likes green tea")
+    world.say("bob likes green tea", scope=BOB)
+    hide(world)
+    lines = b"".join(portion.lines for portion in world.services.event_exports.portions("default"))
+    assert b"alice likes" not in lines
+    assert b"bob likes" in lines
+    ledger = HidingOperatorLedger(world.ledger)
+    assert [memory.scope for memory in ledger.sample("default", limit=9)] == [BOB]
+
+
+def test_sweep_takes_its_rows_out_of_the_index_and_indexes_the_others(world: World) -> None:
+    world.say("alice likes green tea")
+    (other,) = world.say("bob likes green tea", scope=BOB).results
+    world.ledger.mark_unindexed(at=world.clock.now())
+    hide(world)
+    world.clock.advance(60)
+    world.services.sweep.sweep()
+    assert world.index.keys("default", limit=9) == [(other.id, 1)]
+    assert world.ledger.unindexed(before="9", limit=9) == []
+
+
+def test_sweep_does_not_start_its_jobs(new_world: Callable[..., World]) -> None:
+    world = new_world(["never asked"])
+    world.say("alice likes green tea", infer=True, queued=True)
+    hide(world)
+    world.clock.advance(600)
+    assert world.services.sweep.sweep().requeued == 0
+
+
+def test_without_erasures_each_call_makes_one_small_read_more_and_a_search_none(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (old,) = world.say("alice likes green tea").results
+    calls: list[str] = []
+    for name in ("erasure_state", "erasure_markers", "read_beside", "list_memories", "history"):
+        monkeypatch.setattr(world.ledger, name, _counted(calls, name, getattr(world.ledger, name)))
+
+    def made(work: Callable[[], object]) -> list[str]:
+        calls.clear()
+        work()
+        return list(calls)
+
+    reads = world.services.reads
+    assert made(lambda: world.find("green tea")) == ["read_beside"]
+    assert made(lambda: reads.get("default", old.id)) == ["read_beside"]
+    assert made(lambda: reads.list("default", {}, limit=9)) == ["erasure_state", "list_memories"]
+    assert made(lambda: reads.history("default", old.id)) == ["erasure_state", "history"]
+    hide(world)
+    assert made(lambda: world.find("green tea")) == ["read_beside", "erasure_markers"]
+    assert made(lambda: world.find("green tea")) == ["read_beside"], "a process reads each marker once"
+
+
+def _counted(calls: list[str], name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def counted(*arguments: Any, **named: Any) -> Any:
+        calls.append(name)
+        return call(*arguments, **named)
+
+    return counted
+
+
+def test_a_memory_that_is_covered_looks_deleted(world: World) -> None:
+    (old,) = world.say("alice likes green tea", metadata={"k": "secret"}).results
+    hide(world)
+    found: Memory = HidingOperatorLedger(world.ledger).read("default", [old.id])[old.id]
+    assert (found.deleted, found.text, found.metadata) == (True, "", {})
