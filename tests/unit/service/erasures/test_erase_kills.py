@@ -111,7 +111,7 @@ def _check_finished(world: World) -> None:
     assert {id_ for id_, _ in world.index.keys("default", limit=99)} == {memory.id for memory in page.items}
     assert world.ledger.erasure_state("default").hiding == 0
     assert world.ledger.open_erasures(limit=9) == []
-    assert {entity.id: entity.total_memories for entity in world.services.reads.entities("default")} == {
+    assert {entity.id: entity.total_memories for entity in world.services.reads.entities("default", size=9).items} == {
         "alice": 1,
         "bob": 1,
     }

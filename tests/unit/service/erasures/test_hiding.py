@@ -18,7 +18,7 @@ from forgetless.domain.scope import Scope
 from forgetless.ports.request_ledger import IdempotencyRecord
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.requests import PageRequest, UpdateRequest
-from tests.unit.service.world import ALICE, World, facts
+from tests.unit.service.world import ALICE, World, facts, newest
 
 BOB = Scope("default", user_id="bob")
 RUN = replace(ALICE, run_id="r1")
@@ -39,10 +39,12 @@ def test_get_list_search_history_and_pages_do_not_show_it(world: World) -> None:
     assert reads.history("default", old.id) == []
     assert world.texts() == []
     assert world.find("green tea") == []
-    everything = PageRequest("default", EVERYTHING, 1, 10, superseded=True)
+    everything = PageRequest("default", EVERYTHING, 10, superseded=True)
     assert [memory.id for memory in reads.page(everything).items] == [other.id]
     assert reads.texts("default", [old.id, other.id]) == {other.id: "bob likes green tea"}
-    assert [(one.kind, one.id, one.total_memories) for one in reads.entities("default")] == [("user", "bob", 1)]
+    assert [(one.kind, one.id, one.total_memories) for one in reads.entities("default", size=9).items] == [
+        ("user", "bob", 1)
+    ]
 
 
 def test_the_past_does_not_show_it_either(world: World) -> None:
@@ -51,7 +53,7 @@ def test_the_past_does_not_show_it_either(world: World) -> None:
     hide(world)
     as_of = world.services.as_of
     assert as_of.get("default", old.id, moment) is None
-    assert as_of.list_memories("default", {}, moment, limit=9) == []
+    assert newest(world.services, {}, moment=moment) == []
 
 
 def test_what_comes_after_it_is_shown(world: World) -> None:
@@ -60,7 +62,7 @@ def test_what_comes_after_it_is_shown(world: World) -> None:
     world.say("alice likes black tea")
     assert world.texts() == ["alice likes black tea"]
     assert [hit.memory.text for hit in world.find("tea")] == ["alice likes black tea"]
-    (entity,) = world.services.reads.entities("default")
+    (entity,) = world.services.reads.entities("default", size=9).items
     assert entity.id == "alice"
 
 
@@ -144,7 +146,7 @@ def test_jobs_have_ended_as_erased(world: World) -> None:
     shown = world.services.reads.job("default", job.id)
     assert shown is not None
     assert (shown.state, shown.results, shown.erased) == (JobState.SUCCEEDED, (), True)
-    (listed,), _ = world.services.reads.jobs("default", number=1, size=9)
+    (listed,) = world.services.reads.jobs("default", size=9).items
     assert listed.erased
 
 
@@ -214,7 +216,7 @@ def test_without_erasures_each_call_makes_one_small_read_more_and_a_search_none(
     reads = world.services.reads
     assert made(lambda: world.find("green tea")) == ["read_beside"]
     assert made(lambda: reads.get("default", old.id)) == ["read_beside"]
-    assert made(lambda: reads.list("default", {}, limit=9)) == ["erasure_state", "list_memories"]
+    assert made(lambda: newest(world.services, {})) == ["erasure_state", "list_memories"]
     assert made(lambda: reads.history("default", old.id)) == ["erasure_state", "history"]
     hide(world)
     assert made(lambda: world.find("green tea")) == ["read_beside", "erasure_markers"]

@@ -106,6 +106,7 @@ class OneEntity(BaseModel):
     total_memories: int
     created_at: str
     updated_at: str
+    totals_pending: bool | None = Field(None, description="Set while erased memories may still count in the total.")
 
 
 class Entities(BaseModel):
@@ -167,6 +168,7 @@ def shown_entities(entities: Iterable[Entity], next_cursor: str | None) -> Entit
                 total_memories=one.total_memories,
                 created_at=one.created_at,
                 updated_at=one.updated_at,
+                totals_pending=one.totals_pending or None,
             )
             for one in entities
         ],

@@ -129,6 +129,7 @@ class Entity(_Answer):
     total_memories: int
     created_at: str | None
     updated_at: str | None
+    totals_pending: Literal[True] | None = None
 
 
 class Key(_Answer):
