@@ -21,7 +21,6 @@ _MENDED_BY: Mapping[str, Sequence[str]] = {
         "GET /v1/entities/ (all)",
         "GET /v1/entities/ (a page)",
         "DELETE /v1/entities/{entity_type}/{entity_id:path}/ (an unknown number)",
-        "DynamoDB: page",
     ),
     "an export by schema that reads a bounded scan": ("POST /v1/summary/ (a filter that matches little)",),
     "an export that reads the messages of several jobs at once": ("GET /export", "POST /export-jobs/{job_id}/lines"),
