@@ -76,7 +76,8 @@ unit: $(STAMP) $(LOAD_STAMP) model ## The tests alone: make unit ARGS="tests/up 
 test-python313: $(DEPLOYED_STAMP) model ## Unit, contract and end-to-end tests of what is deployed, under Python 3.13
 	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' .venv-3.13/bin/python -m pytest -q -n 2 --dist loadgroup \
 		-m 'not docker and not mutations and not clients' \
-		tests/unit tests/contract tests/embedder tests/e2e --ignore tests/embedder/test_bench.py $(ARGS)
+		tests/unit tests/contract tests/embedder tests/e2e --ignore tests/embedder/test_bench.py \
+		--ignore tests/e2e/test_examples.py --ignore tests/e2e/test_stores.py $(ARGS)
 
 kill-test: $(STAMP) ## Kill processes after every step, three ways; print what was lost or doubled: ARGS="--runs 10"
 	@$(CLEAN_ENV) $(PY) -m tests.faults $(ARGS)

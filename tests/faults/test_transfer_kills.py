@@ -32,7 +32,7 @@ KEY = "key-of-the-administrator"
 #: Seconds that a process may take on a busy machine.
 PATIENCE_S = 120.0
 #: moto is slow, so over DynamoDB a process dies only after every so many steps.
-DYNAMODB_STRIDE = 5
+DYNAMODB_STRIDE = 8
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])
