@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from forgetless.domain.documents import Document
+from forgetless.domain.documents import OF_MEMORIES, Document
 from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Markers, Target
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import MEMORY_ID, Event, Memory, Message, MessageRef
@@ -27,12 +27,10 @@ from forgetless.ports.request_ledger import (
     Shown,
 )
 
-__all__ = ["HidingLedger", "KnownMarkers"]
+__all__ = ["HidingLedger", "KnownMarkers", "shown_job", "uncovered"]
 
 T = TypeVar("T", bound=Accepted)
 
-#: Kinds of documents that belong to a memory and have its id.
-_OF_MEMORIES = frozenset({"feedback"})
 #: How many rows are read at once to get past rows that are hidden.
 _SKIPPED = 500
 #: How many entities that a marker does not name, but may touch, are looked at in one list of entities.
@@ -154,20 +152,20 @@ class HidingLedger:
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
         markers = self._markers(tenant)
         found = self._ledger.read_messages(tenant, refs)
-        return {message.ref: message for message in _uncovered(found.values(), markers)}
+        return {message.ref: message for message in uncovered(found.values(), markers)}
 
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         markers = self._markers(tenant)
-        return _uncovered(self._ledger.job_messages(tenant, job_id), markers)
+        return uncovered(self._ledger.job_messages(tenant, job_id), markers)
 
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
         markers = self._markers(scope.tenant)
         found = self._ledger.recent_messages(scope, since=since, before=before, limit=limit)
-        shown = _uncovered(found, markers)
+        shown = uncovered(found, markers)
         if len(shown) < len(found) == limit:
             # Older messages may stand behind the hidden ones: times come from clients.
             more = self._ledger.recent_messages(scope, since=since, before=before, limit=max(limit, _MESSAGES))
-            shown = _uncovered(more, markers)[-limit:]
+            shown = uncovered(more, markers)[-limit:]
         return shown
 
     def messages_without_job(
@@ -175,7 +173,7 @@ class HidingLedger:
     ) -> tuple[list[Message], str | None]:
         markers = self._markers(tenant)
         found, following = self._ledger.messages_without_job(tenant, limit=limit, cursor=cursor)
-        return _uncovered(found, markers), following
+        return uncovered(found, markers), following
 
     def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
         return self._ledger.erase_messages(tenant, refs, at=at)
@@ -184,19 +182,18 @@ class HidingLedger:
         return self._ledger.erase_scope_messages(tenant, ids, at=at)
 
     def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
-        return self._shown_job(self._ledger.put_job(job, messages))
+        markers = self._markers(job.tenant)
+        return shown_job(self._ledger.put_job(job, messages), markers)
 
     def job(self, tenant: str, job_id: str) -> Job | None:
         markers = self._markers(tenant)
         job = self._ledger.job(tenant, job_id)
-        return job.as_erased() if job is not None and markers is not None and markers.cover(job) else job
+        return None if job is None else shown_job(job, markers)
 
     def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
         markers = self._markers(tenant)
         found, following = self._ledger.jobs(tenant, limit=limit, cursor=cursor)
-        if markers is not None:
-            found = [job.as_erased() if markers.cover(job) else job for job in found]
-        return found, following
+        return [shown_job(job, markers) for job in found], following
 
     def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
         if self._markers(tenant) is not None and (job := self.job(tenant, job_id)) is not None and job.erased:
@@ -219,7 +216,7 @@ class HidingLedger:
         return self._ledger.put_document(document)
 
     def document(self, tenant: str, kind: str, id_: str) -> Document | None:
-        if kind in _OF_MEMORIES and self._gone(tenant, [id_]):
+        if kind in OF_MEMORIES and self._gone(tenant, [id_]):
             return None
         return self._ledger.document(tenant, kind, id_)
 
@@ -227,7 +224,7 @@ class HidingLedger:
         self, tenant: str, kind: str, *, limit: int, cursor: str | None = None
     ) -> tuple[list[Document], str | None]:
         found, following = self._ledger.documents(tenant, kind, limit=limit, cursor=cursor)
-        if kind in _OF_MEMORIES:
+        if kind in OF_MEMORIES:
             gone = self._gone(tenant, [document.id for document in found])
             found = [document for document in found if document.id not in gone]
         return found, following
@@ -277,10 +274,6 @@ class HidingLedger:
     def _as_shown(self, memory: Memory, markers: Markers) -> Memory:
         return memory.blanked(deleted=True) if markers.cover(memory) else memory
 
-    def _shown_job(self, job: Job) -> Job:
-        markers = self._markers(job.tenant)
-        return job.as_erased() if markers is not None and markers.cover(job) else job
-
     def _gone(self, tenant: str, ids: Sequence[str]) -> set[str]:
         """Those of these memories that are covered or deleted.
 
@@ -289,6 +282,11 @@ class HidingLedger:
         return {id_ for id_, memory in self.read(tenant, ids).items() if memory.deleted} if ids else set()
 
 
-def _uncovered(things: Iterable[T], markers: Markers | None) -> list[T]:
+def shown_job(job: Job, markers: Markers | None) -> Job:
+    """The job, or the job as one that ended as erased if a marker covers it."""
+    return job.as_erased() if markers is not None and markers.cover(job) else job
+
+
+def uncovered(things: Iterable[T], markers: Markers | None) -> list[T]:
     """The things that no marker covers, in their order."""
     return [thing for thing in things if markers is None or not markers.cover(thing)]
