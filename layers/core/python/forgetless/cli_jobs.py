@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.cli_actions import add_action
 from forgetless.cli_progress import progress
 from forgetless.domain.bulk_jobs import BulkJob
 from forgetless.domain.errors import NotFoundError
@@ -19,7 +21,7 @@ from forgetless.service.jobs.retention import dismiss
 
 __all__ = ["add_job_commands"]
 
-_Command = Callable[[Settings, argparse.Namespace], int]
+_action = partial(add_action, of="job")
 
 #: Seconds between two looks at a job that is being watched.
 _LOOK_AGAIN_S = 1.0
@@ -39,15 +41,6 @@ def add_job_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     cancel.add_argument("id", help="its id, as `list` shows it")
     failed = _action(actions, "dismiss", "remove a failed add, which is not a bulk job, and its messages", _dismiss)
     failed.add_argument("id", help="its id (event_id), as `GET /v1/events/` shows it")
-
-
-def _action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, run: _Command
-) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=text)
-    parser.add_argument("--tenant", default="default", help="the tenant of the job (default: %(default)s)")
-    parser.set_defaults(run=run)
-    return parser
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.cli_actions import add_action
 from forgetless.domain.keys import Role
 from forgetless.runtime.composition import build_ledger
 from forgetless.runtime.settings import Settings
@@ -15,7 +17,7 @@ from forgetless.service.access.keys import KeyService, KeyStatus
 
 __all__ = ["add_key_commands"]
 
-_Command = Callable[[Settings, argparse.Namespace], int]
+_action = partial(add_action, of="key")
 
 
 def add_key_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,15 +35,6 @@ def add_key_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     register = _action(actions, "add", "register the key in a file", _register)
     register.add_argument("--admin", action="store_true", help="an administrator's key")
     register.add_argument("--key-file", type=Path, required=True, help="the file with the key")
-
-
-def _action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, run: _Command
-) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=text)
-    parser.add_argument("--tenant", default="default", help="the tenant of the key (default: %(default)s)")
-    parser.set_defaults(run=run)
-    return parser
 
 
 @contextmanager

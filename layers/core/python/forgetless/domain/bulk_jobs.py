@@ -7,7 +7,7 @@ knows that somebody else has moved the job.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -99,6 +99,10 @@ class BulkJob:
         if self.kind is BulkKind.REINDEX:
             return f"reindex-{int(self.request.get('range', 0)) % MOST_RANGES}"
         return "any"
+
+    def changed(self, at: str, **changes: Any) -> BulkJob:
+        """The next version of the record, changed at this time."""
+        return replace(self, version=self.version + 1, updated_at=at, **changes)
 
     def document(self) -> Document:
         """The job as the document that the ledger stores."""

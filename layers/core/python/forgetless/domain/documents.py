@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Document"]
+__all__ = ["OF_MEMORIES", "Document"]
+
+#: Kinds of documents that belong to a memory and have its id. Who may see the memory may see them, and nobody else.
+OF_MEMORIES = frozenset({"feedback"})
 
 
 @dataclass(frozen=True, slots=True)

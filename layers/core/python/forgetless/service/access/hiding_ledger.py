@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from forgetless.domain.documents import Document
+from forgetless.domain.documents import OF_MEMORIES, Document
 from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Markers, Target
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import SCANNED_ROWS
@@ -34,12 +34,10 @@ from forgetless.ports.request_ledger import (
     Totals,
 )
 
-__all__ = ["HidingLedger", "KnownMarkers"]
+__all__ = ["HidingLedger", "KnownMarkers", "shown_job", "uncovered"]
 
 T = TypeVar("T", bound=Accepted)
 
-#: Kinds of documents that belong to a memory and have its id.
-_OF_MEMORIES = frozenset({"feedback"})
 #: How many rows are read at once to get past rows that are hidden. A page that has only these is empty.
 _SKIPPED = 500
 #: How many entities are read at once to count them.
@@ -222,20 +220,20 @@ class HidingLedger:
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
         markers = self._markers(tenant)
         found = self._ledger.read_messages(tenant, refs)
-        return {message.ref: message for message in _uncovered(found.values(), markers)}
+        return {message.ref: message for message in uncovered(found.values(), markers)}
 
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         markers = self._markers(tenant)
-        return _uncovered(self._ledger.job_messages(tenant, job_id), markers)
+        return uncovered(self._ledger.job_messages(tenant, job_id), markers)
 
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
         markers = self._markers(scope.tenant)
         found = self._ledger.recent_messages(scope, since=since, before=before, limit=limit)
-        shown = _uncovered(found, markers)
+        shown = uncovered(found, markers)
         if len(shown) < len(found) == limit:
             # Older messages may stand behind the hidden ones: times come from clients.
             more = self._ledger.recent_messages(scope, since=since, before=before, limit=max(limit, _MESSAGES))
-            shown = _uncovered(more, markers)[-limit:]
+            shown = uncovered(more, markers)[-limit:]
         return shown
 
     def messages_without_job(
@@ -243,7 +241,7 @@ class HidingLedger:
     ) -> tuple[list[Message], str | None]:
         markers = self._markers(tenant)
         found, following = self._ledger.messages_without_job(tenant, limit=limit, cursor=cursor)
-        return _uncovered(found, markers), following
+        return uncovered(found, markers), following
 
     def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
         return self._ledger.erase_messages(tenant, refs, at=at)
@@ -252,19 +250,18 @@ class HidingLedger:
         return self._ledger.erase_scope_messages(tenant, ids, at=at)
 
     def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
-        return self._shown_job(self._ledger.put_job(job, messages))
+        markers = self._markers(job.tenant)
+        return shown_job(self._ledger.put_job(job, messages), markers)
 
     def job(self, tenant: str, job_id: str) -> Job | None:
         markers = self._markers(tenant)
         job = self._ledger.job(tenant, job_id)
-        return job.as_erased() if job is not None and markers is not None and markers.cover(job) else job
+        return None if job is None else shown_job(job, markers)
 
     def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
         markers = self._markers(tenant)
         found, following = self._ledger.jobs(tenant, limit=limit, cursor=cursor)
-        if markers is not None:
-            found = [job.as_erased() if markers.cover(job) else job for job in found]
-        return found, following
+        return [shown_job(job, markers) for job in found], following
 
     def count_jobs(self, tenant: str, *, limit: int) -> int | None:
         return self._ledger.count_jobs(tenant, limit=limit)  # those of an erasure are listed as erased
@@ -290,7 +287,7 @@ class HidingLedger:
         return self._ledger.put_document(document)
 
     def document(self, tenant: str, kind: str, id_: str) -> Document | None:
-        if kind in _OF_MEMORIES and self._gone(tenant, [id_]):
+        if kind in OF_MEMORIES and self._gone(tenant, [id_]):
             return None
         return self._ledger.document(tenant, kind, id_)
 
@@ -298,7 +295,7 @@ class HidingLedger:
         self, tenant: str, kind: str, *, limit: int, cursor: str | None = None
     ) -> tuple[list[Document], str | None]:
         found, following = self._ledger.documents(tenant, kind, limit=limit, cursor=cursor)
-        if kind in _OF_MEMORIES:
+        if kind in OF_MEMORIES:
             gone = self._gone(tenant, [document.id for document in found])
             found = [document for document in found if document.id not in gone]
         return found, following
@@ -357,10 +354,6 @@ class HidingLedger:
     def _as_shown(self, memory: Memory, markers: Markers) -> Memory:
         return memory.blanked(deleted=True) if markers.cover(memory) else memory
 
-    def _shown_job(self, job: Job) -> Job:
-        markers = self._markers(job.tenant)
-        return job.as_erased() if markers is not None and markers.cover(job) else job
-
     def _gone(self, tenant: str, ids: Sequence[str]) -> set[str]:
         """Those of these memories that are covered or deleted.
 
@@ -369,6 +362,11 @@ class HidingLedger:
         return {id_ for id_, memory in self.read(tenant, ids).items() if memory.deleted} if ids else set()
 
 
-def _uncovered(things: Iterable[T], markers: Markers | None) -> list[T]:
+def shown_job(job: Job, markers: Markers | None) -> Job:
+    """The job, or the job as one that ended as erased if a marker covers it."""
+    return job.as_erased() if markers is not None and markers.cover(job) else job
+
+
+def uncovered(things: Iterable[T], markers: Markers | None) -> list[T]:
     """The things that no marker covers, in their order."""
     return [thing for thing in things if markers is None or not markers.cover(thing)]

@@ -12,7 +12,7 @@ from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Memory, Message
 from forgetless.ports.ledger import Compaction, EventPage, Faults, Ledger, Refusal, SetAside, Tally, Tell
 from forgetless.ports.request_ledger import MemoryPage
-from forgetless.service.access.hiding_ledger import HidingLedger
+from forgetless.service.access.hiding_ledger import HidingLedger, shown_job, uncovered
 
 __all__ = ["HidingOperatorLedger"]
 
@@ -45,7 +45,7 @@ class HidingOperatorLedger(HidingLedger):
 
     def sample(self, tenant: str, *, limit: int) -> list[Memory]:
         markers = self._markers(tenant)
-        return [one for one in self.whole.sample(tenant, limit=limit) if markers is None or not markers.cover(one)]
+        return uncovered(self.whole.sample(tenant, limit=limit), markers)
 
     def faults(self, *, seconds: float, thorough: bool = False) -> Faults:
         return self.whole.faults(seconds=seconds, thorough=thorough)
@@ -67,8 +67,7 @@ class HidingOperatorLedger(HidingLedger):
     def list_range(self, tenant: str, number: int, *, limit: int, cursor: str | None = None) -> MemoryPage:
         markers = self._markers(tenant)
         page = self.whole.list_range(tenant, number, limit=limit, cursor=cursor)
-        kept = tuple(memory for memory in page.items if markers is None or not markers.cover(memory))
-        return MemoryPage(kept, page.cursor)
+        return MemoryPage(tuple(uncovered(page.items, markers)), page.cursor)
 
     def compact(self, tell: Tell) -> Compaction:
         return self.whole.compact(tell)
@@ -98,7 +97,7 @@ class HidingOperatorLedger(HidingLedger):
     ) -> tuple[list[Message], str | None]:
         markers = self._markers(tenant)
         found, following = self.whole.scope_messages(tenant, ids, limit=limit, cursor=cursor)
-        return [one for one in found if markers is None or not markers.cover(one)], following
+        return uncovered(found, markers), following
 
     def expire_messages(self, *, before: str, limit: int) -> int:
         return self.whole.expire_messages(before=before, limit=limit)
@@ -118,7 +117,7 @@ class HidingOperatorLedger(HidingLedger):
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
         found = self.whole.stuck_jobs(now=now, pending_before=pending_before, limit=limit)
         markers = {tenant: self._markers(tenant) for tenant in {job.tenant for job in found}}
-        return [job.as_erased() if (known := markers[job.tenant]) and known.cover(job) else job for job in found]
+        return [shown_job(job, markers[job.tenant]) for job in found]
 
     def erasure(self, tenant: str, number: int) -> Erasure | None:
         return self.whole.erasure(tenant, number)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
 from forgetless.domain.cursors import after_document, after_job, after_memory, entity_place, memory_place, to_cursor
-from forgetless.domain.documents import Document
+from forgetless.domain.documents import OF_MEMORIES, Document
 from forgetless.domain.erasures import Erasure, ErasureMarker, ErasureState, Target
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.jobs import Job
@@ -35,12 +35,10 @@ from forgetless.ports.request_ledger import (
     Totals,
 )
 
-__all__ = ["NOT_ITS_WORK", "OF_MEMORIES", "SHARED_KINDS", "LimitedLedger"]
+__all__ = ["NOT_ITS_WORK", "SHARED_KINDS", "LimitedLedger"]
 
 #: Kinds of documents that hold no user's data. Every key may read them.
 SHARED_KINDS = frozenset({"project"})
-#: Kinds of documents that belong to a memory and have its id. A key with access to the memory has access to them.
-OF_MEMORIES = frozenset({"feedback"})
 
 _OTHERS = "This key is limited to certain users: give the user_id of one of them."
 #: The message for what no limited key may do.

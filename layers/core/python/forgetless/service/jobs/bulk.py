@@ -242,7 +242,7 @@ class BulkService:
 
     def _put(self, job: BulkJob, **changes: Any) -> BulkJob | None:
         """Store the next version of the job; None if somebody else was first."""
-        changed = replace(job, version=job.version + 1, updated_at=self._clock.now(), **changes)
+        changed = job.changed(self._clock.now(), **changes)
         return changed if self._ledger.put_document(changed.document()) else None
 
     def _known(self, tenant: str, job_id: str) -> BulkJob:

@@ -91,7 +91,7 @@ class TransferJobs:
         )
 
     def _put(self, job: BulkJob) -> BulkJob:
-        changed = replace(job, version=job.version + 1, updated_at=self._clock.now())
+        changed = job.changed(self._clock.now())
         if not self._ledger.put_document(changed.document()):
             raise ConflictError(f"Another request has moved this {self._kind} meanwhile; read its place again.")
         return changed
