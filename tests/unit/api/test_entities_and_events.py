@@ -117,3 +117,15 @@ def test_a_bulk_job_is_cancelled_by_an_administrator_unless_it_erases(api: Api) 
         "/memories", {"messages": [{"role": "user", "content": "x"}], "user_id": "a", "infer": False}
     ).json()
     assert api.delete(f"/v1/event/{added['event_id']}/").status_code == 409
+
+
+def test_events_list_adds_and_bulk_jobs_together(api: Api) -> None:
+    api.say("tea")
+    job = api.world.services.bulk.start("default", BulkKind.REINDEX, {})
+    api.say("coffee")
+    listed = api.get("/v1/events/").json()
+    assert [item["event_type"] for item in listed["results"]] == ["ADD", "REINDEX", "ADD"]
+    assert (listed["count"], listed["next"]) == (3, None)
+    assert listed["results"][1] == api.get(f"/v1/event/{job.id}/").json()
+    pages = [api.get(f"/v1/events/?page={number}&page_size=1").json()["results"] for number in (1, 2, 3)]
+    assert [item["id"] for (item,) in pages] == [item["id"] for item in listed["results"]]

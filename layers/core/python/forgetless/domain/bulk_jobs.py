@@ -94,6 +94,11 @@ class BulkJob:
         return str(ids.get("user_id") or "") if isinstance(ids, Mapping) else ""
 
     @property
+    def results(self) -> tuple[Mapping[str, Any], ...]:
+        """The memories that it made, as a job of an add names them: none."""
+        return ()
+
+    @property
     def lane(self) -> str:
         """What only one job of a tenant at a time may use: there is one lane for all kinds, but four for a reindex."""
         if self.kind is BulkKind.REINDEX:

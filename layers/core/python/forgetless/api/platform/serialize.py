@@ -100,8 +100,10 @@ def history_item(item: HistoryItem, said: Sequence[Message]) -> dict[str, Any]:
     }
 
 
-def event_item(job: Job, texts: Mapping[str, str]) -> dict[str, Any]:
+def event_item(job: Job | BulkJob, texts: Mapping[str, str]) -> dict[str, Any]:
     """One job; `texts` are the texts of its memories that still exist, by id."""
+    if isinstance(job, BulkJob):
+        return bulk_event_item(job)
     return {
         "id": job.id,
         "event_type": "ADD",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import repeat
 
-from forgetless.domain.cursors import after_job, after_memory, to_cursor
+from forgetless.domain.cursors import after_memory, to_cursor
 from forgetless.domain.filters.ast import And, Filter
 from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.filters.scope_ids import narrowest_id, only_ids, pinned_ids
@@ -17,6 +17,7 @@ from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import ENTITY_KINDS, Entity, EntityCounts, RequestLedger
 from forgetless.service.pages import MOST_READ, PageAsk, Pager, Source, all_rows, chunk_of, itself
+from forgetless.service.reading.job_lists import AnyJob, after_any_job, any_jobs, count_any_jobs
 from forgetless.service.reading.search import unexpired
 from forgetless.service.requests import Count, HistoryItem, PageOf, PageRequest
 
@@ -143,12 +144,12 @@ class ReadService:
         number: int | None = 1,
         cursor: str | None = None,
         asker: str = "",
-        weigh: Callable[[Job], float] | None = None,
-    ) -> PageOf[Job]:
-        """One page of the tenant's jobs, newest first, and the number of all jobs."""
+        weigh: Callable[[AnyJob], float] | None = None,
+    ) -> PageOf[AnyJob]:
+        """One page of the tenant's adds and bulk jobs, newest first, and the number of all."""
         chunk = chunk_of(size)
-        rows = all_rows(lambda place: self._ledger.jobs(tenant, limit=chunk, cursor=place), after_job, chunk)
-        known = self._ledger.count_jobs(tenant, limit=SCANNED_ROWS)
+        rows = all_rows(lambda place: any_jobs(self._ledger, tenant, limit=chunk, cursor=place), after_any_job, chunk)
+        known = count_any_jobs(self._ledger, tenant, limit=SCANNED_ROWS)
         count = None if known is None else Count(min(known, SCANNED_ROWS), exact=known <= SCANNED_ROWS)
         ask = PageAsk(tenant, ("jobs", asker), size, number, cursor)
         return self._pager.page(ask, Source(rows, itself, count, weigh=weigh))
