@@ -67,31 +67,39 @@ def test_a_search_has_the_best_results_that_fit(full: Api, path: str, body: dict
 
 
 @pytest.mark.parametrize("query", ["user_id=alice&top_k=100", "top_k=1000"])
-def test_a_list_has_the_newest_that_fit(full: Api, query: str) -> None:
-    answer = full.get(f"/memories?{query}")
-    assert 20 < len(fits(answer)["results"]) < 100
-    assert answer.json()["truncated"] is True
-    assert answer.headers[TRUNCATED_HEADER].endswith(" of 100")
+def test_a_list_ends_where_it_must_and_its_cursor_continues_it(full: Api, query: str) -> None:
+    answers = [fits(full.get(f"/memories?{query}"))]
+    while cursor := answers[-1].get("next_cursor"):
+        answers.append(fits(full.get(f"/memories?{query}&cursor={cursor}")))
+    assert 20 < len(answers[0]["results"]) < 100
+    assert len({item["id"] for answer in answers for item in answer["results"]}) == 100
+    assert sum(len(answer["results"]) for answer in answers) == 100
 
 
-@pytest.mark.parametrize(
-    ("tool", "asked"),
-    [("search_memories", {"query": "tea", "limit": 100, "threshold": 0}), ("get_memories", {"page_size": 100})],
-)
-def test_a_tool_shows_what_fits_as_text_and_as_an_object(new_api: NewApi, tool: str, asked: dict[str, Any]) -> None:
-    api = new_api(mcp=True)
-    api.say(*[f"tea number {number}" for number in range(100)], metadata=METADATA)
+def _call(api: Api, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The tool's answer as an object; it must be small enough for Lambda."""
 
     async def ask() -> CallToolResult:
         async with connected(api.client.app) as client:
-            return await client.call_tool(tool, {**asked, "user_id": "alice"})
+            return await client.call_tool(tool, {**arguments, "user_id": "alice"})
 
     answer = anyio.run(ask)
     assert not answer.is_error
     assert answer.structured_content is not None
-    assert answer.structured_content["truncated"] is True
-    assert 5 < len(answer.structured_content["results"]) < 100
     assert len(json.dumps(answer.model_dump_json())) < LAMBDA_BYTES
+    return answer.structured_content
+
+
+def test_a_tool_shows_what_fits_as_text_and_as_an_object(new_api: NewApi) -> None:
+    api = new_api(mcp=True)
+    api.say(*[f"tea number {number}" for number in range(100)], metadata=METADATA)
+    found = _call(api, "search_memories", {"query": "tea", "limit": 100, "threshold": 0})
+    assert found["truncated"] is True
+    assert 5 < len(found["results"]) < 100
+    listed = _call(api, "get_memories", {"page_size": 100})
+    assert 5 < len(listed["results"]) < 100
+    following = _call(api, "get_memories", {"page_size": 100, "cursor": listed["next_cursor"]})
+    assert following["results"][0]["memory"] == f"tea number {99 - len(listed['results'])}"
 
 
 @pytest.mark.parametrize("path", ["/memories/{}/history", "/v1/memories/{}/history/"])

@@ -26,6 +26,7 @@ __all__ = [
 
 
 Id = Annotated[Text, CheckedBy("check_identifier")]
+Cursor = Annotated[Text, Field(max_length=4096)]
 
 
 class Arguments(BaseModel):
@@ -38,7 +39,7 @@ class ListEntities(Arguments):
     """Which page of the entities to list."""
 
     limit: int = Field(1000, ge=1, le=1000, description="The most entities to return.")
-    cursor: Text | None = Field(None, description="next_cursor of the answer before, to continue it.")
+    cursor: Cursor | None = Field(None, description="next_cursor of the answer before, to continue it.")
 
 
 class MemoryId(Arguments):
@@ -112,7 +113,7 @@ class GetMemories(AtMoment, ScopeIds):
     filters: Filters | None = Field(None, description='Conditions, such as {"topic": "food"}.')
     page: int = Field(1, ge=1, le=100, description="Which page, from 1.")
     page_size: int = Field(20, ge=1, le=100, description="The number of memories on a page.")
-    cursor: Text | None = Field(None, description="next_cursor of the page before, instead of a page.")
+    cursor: Cursor | None = Field(None, description="next_cursor of the page before, instead of a page.")
 
 
 class UpdateMemory(MemoryId):
