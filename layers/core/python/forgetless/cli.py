@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -18,7 +19,10 @@ from forgetless.runtime.composition import build_ledger
 from forgetless.runtime.settings import Settings, load_settings
 from forgetless.runtime.start import keep_private
 
-__all__ = ["FAILED", "OK", "main"]
+__all__ = ["FAILED", "OK", "PIPE_CLOSED", "main"]
+
+#: The exit code of a program whose output nobody reads any more, as shells give it for SIGPIPE.
+PIPE_CLOSED = 141
 
 _EPILOG = """examples:
   python -m forgetless.cli keys create --role read --user-id alice --label "alice's phone"
@@ -41,7 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_private()
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(load_settings(), options))
+        code = int(options.run(load_settings(), options))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Who read it, `head` for example, has enough. Python's flush at exit must not fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     except ForgetlessError as error:
         print(f"forgetless: {error.message}", file=sys.stderr)
         return exit_code_of(error)
