@@ -413,6 +413,12 @@ def _due_documents(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _due_in_turn(ledger: Ledger, tenant: str) -> Done:
+    found = ledger.due_in_turn("counter", now=at(1), limit=9, each=2)
+    assert all((document.due_at or "~") <= at(1) for document in found)
+    return Counter()
+
+
 def _delete_document(ledger: Ledger, tenant: str) -> Done:
     id_ = f"gone{_one()}"
     made = ledger.put_document(Document(tenant, "passing", id_, {}, at(0)))

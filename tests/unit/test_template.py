@@ -178,6 +178,7 @@ def test_a_change_of_the_layer_alone_publishes_a_version() -> None:
         ("5xx", "HttpApi"),
         *(("Throttles", function) for function in FUNCTIONS),
         ("Errors", "SweepFunction"),
+        ("Errors", "WebhooksFunction"),
         ("ReadThrottleEvents", "Ledger"),
         ("WriteThrottleEvents", "Ledger"),
     ],

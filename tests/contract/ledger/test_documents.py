@@ -95,3 +95,22 @@ def test_what_is_due_is_found_over_all_tenants_longest_first(ledger: Ledger) -> 
     assert first is not None
     ledger.put_document(replace(first, version=2, due_at=None))
     assert [one.id for one in ledger.due_documents("webhook", now=at(7), limit=9)] == ["second"]
+
+
+def test_what_is_due_is_found_in_turn_so_that_nobody_hides_the_others(ledger: Ledger) -> None:
+    for number in range(5):
+        ledger.put_document(a_document(f"acme {number}", due_at=at(number)))
+    ledger.put_document(a_document("other 0", tenant="other", due_at=at(6)))
+    ledger.put_document(a_document("other 1", tenant="other", due_at=at(7)))
+    ledger.put_document(a_document("third", tenant="~ third\ud800", due_at=at(5)))
+    ledger.put_document(a_document("not yet", tenant="fourth", due_at=at(9)))
+    ledger.put_document(a_document("else", kind="export", due_at=at(1)))
+    ledger.put_document(a_document("never", tenant="fifth"))
+
+    def found(limit: int, each: int) -> list[str]:
+        return [one.id for one in ledger.due_in_turn("webhook", now=at(8), limit=limit, each=each)]
+
+    assert found(9, 3) == ["acme 0", "third", "other 0", "acme 1", "other 1", "acme 2"]
+    assert found(9, 1) == ["acme 0", "third", "other 0"]
+    assert found(2, 3) == ["acme 0", "third"]
+    assert len(found(99, 99)) == 8

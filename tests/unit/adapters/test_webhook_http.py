@@ -104,6 +104,35 @@ def test_private_addresses_are_refused_whatever_the_name(monkeypatch: pytest.Mon
         send("http://looks-public.example/", allow_private=False)
 
 
+def test_an_address_that_was_stored_with_other_letters_is_sent_in_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(lambda _: Answer()) as server:
+        resolving(monkeypatch, "127.0.0.1")
+        port = server.url.rpartition(":")[2]
+        assert send(f"http://exämple.com:{port}/ü?a=ö") == 200
+    (request,) = server.requests
+    assert (request.path, request.headers["host"]) == ("/%C3%BC?a=%C3%B6", f"xn--exmple-cua.com:{port}")
+
+
+@pytest.mark.parametrize("url", ["http://a..b/", "http://x:0/", f"http://{'a' * 70}.com/", "http://☃☃..com/"])
+def test_what_was_stored_and_can_never_work_is_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(ForbiddenError, match="address"):
+        send(url)
+
+
+def test_a_look_up_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr("forgetless.adapters.webhook_http._CONNECT_S", 0.2)
+
+    def hang(*_: Any, **__: Any) -> list[Any]:
+        ended.wait(60)
+        return []
+
+    monkeypatch.setattr("forgetless.adapters.webhook_http.socket.getaddrinfo", hang)
+    with pytest.raises(TimeoutError):
+        send("http://slow-names.example/")
+    ended.set()
+
+
 def test_one_private_address_among_public_ones_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     resolving(monkeypatch, "93.184.215.14", "10.0.0.1")
     with pytest.raises(ForbiddenError, match="private"):

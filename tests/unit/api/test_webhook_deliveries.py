@@ -50,5 +50,6 @@ def test_it_comes_by_pages(told: Api) -> None:
 
 def test_it_is_the_administrators_of_the_tenant_only(told: Api) -> None:
     assert told.get(PATH, key=MEMBER).status_code == 403
-    assert told.get(PATH, key=STRANGER).json()["results"] == []
-    assert told.get("/api/v1/webhooks/other/deliveries/").json()["results"] == []
+    assert told.get(PATH, key=STRANGER).status_code == 404
+    unknown = told.get("/api/v1/webhooks/other/deliveries/?limit=1")
+    assert (unknown.status_code, "Webhook not found" in unknown.text) == (404, True)

@@ -100,6 +100,14 @@ def test_a_webhook_is_registered_listed_changed_and_deleted(api: Api) -> None:
     assert api.get(hooks(api)).json() == []
 
 
+def test_the_address_of_a_webhook_is_kept_in_ascii(api: Api) -> None:
+    webhook = api.post(hooks(api), {**HOOK, "url": "http://exämple.com/ü"}).json()
+    assert webhook["url"] == "http://xn--exmple-cua.com/%C3%BC"
+    api.put(f"/api/v1/webhooks/{webhook['webhook_id']}/", {"url": "http://bücher.de/"})
+    (listed,) = api.get(hooks(api)).json()
+    assert listed["url"] == "http://xn--bcher-kva.de/"
+
+
 def test_webhooks_of_another_project_are_not_shown(api: Api) -> None:
     answer = api.get(hooks(api), key=STRANGER)
     assert (answer.status_code, answer.json()["error"]) == (403, "You don't have access to this project")
@@ -113,6 +121,10 @@ def test_webhooks_of_another_project_are_not_shown(api: Api) -> None:
         ({"url": "ftp://x/"}, "url"),
         ({"url": "http://"}, "url"),
         ({"url": "http://x:99999/"}, "url"),
+        ({"url": "http://x:0/"}, "url"),
+        ({"url": "http://a..b/"}, "url"),
+        ({"url": f"http://{'a' * 70}.com/"}, "url"),
+        ({"url": "http://☃.net/"}, "url"),
         ({"event_types": ["memory_eaten"]}, "event_types.0"),
         ({"event_types": []}, "event_types"),
         ({"name": ""}, "name"),

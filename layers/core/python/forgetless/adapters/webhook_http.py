@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import ssl
+import threading
 from collections.abc import Iterable, Mapping
+from queue import Empty, Queue
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpcore
 
 from forgetless.adapters.http_deadline import DeadlineBackend, within
+from forgetless.adapters.public_addresses import is_public
 from forgetless.domain.errors import ForbiddenError
+from forgetless.domain.webhook_urls import ascii_url
 
 __all__ = ["HttpWebhookSender"]
 
@@ -28,7 +30,10 @@ class HttpWebhookSender:
         self._context: ssl.SSLContext | None = None
 
     def send(self, url: str, *, headers: Mapping[str, str], body: bytes, deadline_s: float) -> int:
-        _check_url(url)
+        try:
+            url = ascii_url(url)  # it may have been stored before registration demanded this form
+        except ValueError:
+            raise ForbiddenError("its address is not a URL that can be reached") from None
         timeout = {"connect": _CONNECT_S, "read": deadline_s, "write": deadline_s, "pool": deadline_s}
         try:
             with (
@@ -67,36 +72,28 @@ class _CheckedBackend(DeadlineBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore.ConnectError(str(error)) from None
-        addresses = [str(entry[4][0]) for entry in found]
-        if not self._allow_private:
-            # One private address among public ones is enough for a refusal, because any of them could be used.
-            for address in addresses:
-                _check(address)
+        addresses = _look_up(host, port, _CONNECT_S if timeout is None else timeout)
+        # One private address among public ones is enough for a refusal, because any of them could be used.
+        if not self._allow_private and not all(map(is_public, addresses)):
+            raise ForbiddenError("its address is within a private network (FORGETLESS_WEBHOOK_ALLOW_PRIVATE)")
         return super().connect_tcp(addresses[0], port, timeout, local_address, socket_options)
 
 
-def _check_url(url: str) -> None:
+def _look_up(host: str, port: int, timeout: float) -> list[str]:
+    """The addresses of a host, in a thread of its own, because a look-up that hangs cannot be ended."""
+    found: Queue[list[str] | OSError | UnicodeError] = Queue()
+
+    def look_up() -> None:
+        try:
+            found.put([str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
+        except (OSError, UnicodeError) as error:
+            found.put(error)
+
+    threading.Thread(target=look_up, daemon=True).start()
     try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ForbiddenError("its address is not a URL") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ForbiddenError("its address must begin with http:// or https:// and name a host")
-
-
-def _check(address: str) -> None:
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    # An IPv6 address may contain an IPv4 address, also with NAT64 and 6to4.
-    hidden = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
-    if isinstance(ip, ipaddress.IPv6Address) and ip in _NAT64:
-        hidden = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    for one in (ip, hidden):
-        if one is not None and (not one.is_global or one.is_multicast):
-            raise ForbiddenError("its address is within a private network (FORGETLESS_WEBHOOK_ALLOW_PRIVATE)")
-
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+        addresses = found.get(timeout=timeout)
+    except Empty:
+        raise httpcore.ConnectTimeout("the look-up of its name") from None
+    if not isinstance(addresses, list) or not addresses:
+        raise httpcore.ConnectError(str(addresses))
+    return addresses

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain, islice, zip_longest
+from typing import Any, TypeVar
 
-__all__ = ["OF_MEMORIES", "Document"]
+Item = TypeVar("Item")
+
+__all__ = ["OF_MEMORIES", "Document", "in_turn"]
 
 #: Kinds of documents that belong to a memory and have its id. Who may see the memory may see them, and nobody else.
 OF_MEMORIES = frozenset({"feedback"})
@@ -26,3 +29,9 @@ class Document:
     created_at: str
     version: int = 1
     due_at: str | None = None
+
+
+def in_turn(lists: Sequence[Sequence[Item]], limit: int) -> list[Item]:
+    """Up to `limit` items: the first of every list, then the second of every list, and so on."""
+    turns = chain.from_iterable(zip_longest(*lists))
+    return list(islice((item for item in turns if item is not None), limit))

@@ -20,6 +20,7 @@ __all__ = [
     "EventRef",
     "Summary",
     "message_id",
+    "retry_delay_s",
     "summary_message_id",
 ]
 
@@ -106,10 +107,6 @@ class Delivery:
         """The delivery with one more attempt in its log."""
         return replace(self, attempts=(*self.attempts, attempt)[-ATTEMPTS_KEPT:])
 
-    def retry_delay_s(self) -> float:
-        """Seconds until the next attempt, after `failures` failed attempts."""
-        return RETRY_DELAYS_S[min(self.failures, len(RETRY_DELAYS_S)) - 1]
-
     def document(self) -> Document:
         """The document that the ledger stores."""
         body: dict[str, Any] = {
@@ -148,6 +145,11 @@ class Delivery:
             version=document.version,
             summary=None if summary is None else Summary(EventKind(summary[0]), summary[1], summary[2]),
         )
+
+
+def retry_delay_s(failures: int) -> float:
+    """Seconds until the next attempt, after so many failed ones."""
+    return RETRY_DELAYS_S[min(failures, len(RETRY_DELAYS_S)) - 1]
 
 
 def message_id(webhook_id: str, event: EventRef) -> str:

@@ -60,8 +60,15 @@ class Webhook:
     is_active: bool = True
     #: The time since which every attempt has failed; None while deliveries succeed.
     failing_since: str | None = None
+    #: How many attempts have failed since then, and the time before which nothing is sent to it again.
+    failures: int = 0
+    retry_at: str | None = None
     #: Why deliveries were stopped automatically; None when they were not.
     disabled_reason: str | None = None
+
+    def waits(self, now: str) -> bool:
+        """Whether it failed so recently that nothing is sent to it yet."""
+        return self.retry_at is not None and self.retry_at > now
 
     def wants(self, kind: EventKind) -> bool:
         """Whether events of this kind are sent to it."""
@@ -85,6 +92,8 @@ def to_document(webhook: Webhook) -> Document:
         "updated_at": webhook.updated_at,
         "secret": webhook.secret,
         "failing_since": webhook.failing_since,
+        "failures": webhook.failures,
+        "retry_at": webhook.retry_at,
         "disabled_reason": webhook.disabled_reason,
     }
     return Document(webhook.tenant, WEBHOOK, webhook.id, body, webhook.created_at)
@@ -105,6 +114,8 @@ def from_document(document: Document) -> Webhook:
         secret=body["secret"],
         is_active=body["is_active"],
         failing_since=body.get("failing_since"),
+        failures=body.get("failures", 0),
+        retry_at=body.get("retry_at"),
         disabled_reason=body.get("disabled_reason"),
     )
 

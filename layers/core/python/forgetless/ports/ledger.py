@@ -238,6 +238,13 @@ class Maintenance(Protocol):
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         """Documents of any tenant whose `due_at` has come, the longest due first; may be seconds out of date."""
 
+    def due_in_turn(self, kind: str, *, now: str, limit: int, each: int) -> list[Document]:
+        """Up to `limit` documents whose `due_at` has come, at most `each` of a tenant; may be seconds out of date.
+
+        The first of every tenant comes first, then the second of every tenant, and so on; those of a tenant are in the
+        order of their times. So a tenant with very many cannot keep those of others out of sight.
+        """
+
     def tidy(self) -> int:
         """Finish or drop the changes that dead processes left unfinished; returns their number. Sweep calls it."""
 

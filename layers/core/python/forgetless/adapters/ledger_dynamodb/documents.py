@@ -12,9 +12,12 @@ from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.cursors import time_place, to_cursor
-from forgetless.domain.documents import Document
+from forgetless.domain.documents import Document, in_turn
 
 __all__ = ["DocumentStore"]
+
+#: The most keys in the queue of what is due that one look takes, oldest first. There are about 7,000 in one page.
+_MOST_KEYS = 50_000
 
 
 class DocumentStore(Store):
@@ -45,6 +48,18 @@ class DocumentStore(Store):
 
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         return list(islice(self._due(kind, now, limit), limit))
+
+    def due_in_turn(self, kind: str, *, now: str, limit: int, each: int) -> list[Document]:
+        limits = Between(list_entries.LOWEST, now + "~")
+        found: dict[str, list[Key]] = {}
+        for key in islice(self._table.queue(item_keys.due_queue(kind), limits), _MOST_KEYS):
+            of_tenant = found.setdefault(key.pk, [])  # a document's partition is that of its tenant and kind
+            if len(of_tenant) < each:
+                of_tenant.append(key)
+        wanted = in_turn(list(found.values()), limit)
+        held = self._documents(wanted)
+        documents = (held[key] for key in wanted if key in held)
+        return [one for one in documents if one.due_at is not None and one.due_at <= now]
 
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
         return self._units.run(lambda unit: _delete(unit, item_keys.document(tenant, kind, id_)))

@@ -8,7 +8,7 @@ from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
 from forgetless.adapters.ledger_sqlite import blobs
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.cursors import time_place, to_cursor
-from forgetless.domain.documents import Document
+from forgetless.domain.documents import Document, in_turn
 
 __all__ = ["DocumentStore"]
 
@@ -22,7 +22,10 @@ INSERT OR REPLACE INTO documents (tenant, kind, id, created_at, version, due_at,
 
 _HELD = "SELECT version, created_at, text_id FROM documents WHERE tenant = ? AND kind = ? AND id = ?"
 
+_NEXT_TENANT = "SELECT min(tenant) FROM documents WHERE kind = ? AND due_at IS NOT NULL AND tenant > ?"
+
 Key = tuple[bytes, str, bytes]
+Row = tuple[bytes, str, bytes, bytes, str, int, str | None]
 
 
 class DocumentStore(Store):
@@ -55,6 +58,10 @@ class DocumentStore(Store):
         rows = self._connections.read(lambda db: db.execute(query, (kind, now, limit)).fetchall())
         return [_load(row) for row in rows]
 
+    def due_in_turn(self, kind: str, *, now: str, limit: int, each: int) -> list[Document]:
+        rows = self._connections.read(lambda db: _due_by_tenant(db, kind, now, limit, each))
+        return in_turn([[_load(row) for row in one] for one in rows], limit)
+
     def delete_document(self, tenant: str, kind: str, id_: str) -> bool:
         deleted = self._connections.write(lambda db: _delete(db, _key(tenant, kind, id_)), durable=True)
         if deleted:
@@ -85,6 +92,22 @@ def _delete(db: sqlite3.Connection, key: Key) -> bool:
     return True
 
 
-def _load(row: tuple[bytes, str, bytes, bytes, str, int, str | None]) -> Document:
+def _due_by_tenant(db: sqlite3.Connection, kind: str, now: str, limit: int, each: int) -> list[list[Row]]:
+    """What is due of each tenant; tenants whose first is due longest come first."""
+    query = f"{_SELECT} WHERE kind = ? AND tenant = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?"
+    found: list[list[Row]] = []
+    tenant: bytes | None = b""
+    while True:
+        # An empty tenant has no documents with a due time, so every one of them is above it.
+        (tenant,) = db.execute(_NEXT_TENANT, (kind, tenant)).fetchone()
+        if tenant is None:
+            break
+        rows = db.execute(query, (kind, tenant, now, min(each, limit))).fetchall()
+        if rows:
+            found.append(rows)
+    return sorted(found, key=lambda rows: str(rows[0][-1]))
+
+
+def _load(row: Row) -> Document:
     tenant, kind, id_, body, created_at, version, due_at = row
     return Document(from_blob(tenant), kind, from_blob(id_), load(body), created_at, version, due_at)

@@ -190,6 +190,11 @@ CREATE TABLE page_ends (
 CREATE INDEX page_ends_by_expiry ON page_ends (expires_at)
 """
 
+#: What is due of each tenant, so that tenants can be served in turn.
+_DUE_BY_TENANT = """
+CREATE INDEX documents_due_by_tenant ON documents (kind, tenant, due_at, id) WHERE due_at IS NOT NULL
+"""
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
 _MIGRATIONS = (
     _FIRST,
@@ -203,6 +208,7 @@ _MIGRATIONS = (
     _ERASURES,
     _TOTALS,
     _PAGE_ENDS,
+    _DUE_BY_TENANT,
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)

@@ -134,6 +134,9 @@ class HidingOperatorLedger(HidingLedger):
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         return self.whole.due_documents(kind, now=now, limit=limit)
 
+    def due_in_turn(self, kind: str, *, now: str, limit: int, each: int) -> list[Document]:
+        return self.whole.due_in_turn(kind, now=now, limit=limit, each=each)
+
     def scrub_erased(self) -> bool:
         return self.whole.scrub_erased()
 

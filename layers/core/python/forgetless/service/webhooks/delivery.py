@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ from forgetless.domain.webhook_deliveries import (
     EventRef,
     Summary,
     message_id,
+    retry_delay_s,
     summary_message_id,
 )
 from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, signature, to_document
@@ -30,6 +31,7 @@ from forgetless.ports.ledger import Ledger
 from forgetless.ports.webhooks import WebhookSender
 from forgetless.service.document_change import change_document
 from forgetless.service.pages import PageAsk, Pager, Source, all_rows, chunk_of, itself
+from forgetless.service.webhooks.turns import Group, Turns
 
 __all__ = ["DeliveryReport", "DeliveryService"]
 
@@ -37,10 +39,13 @@ _logger = logging.getLogger(__name__)
 
 #: The longest time that one receiver may take for one event.
 SEND_S = 10.0
-#: How many webhooks are served at once, so that a few that hang do not delay the others.
-WORKERS = 8
-#: The most deliveries read at once, and how long a run begins new ones: well below the function's time-out.
+#: How many webhooks are served at once, and how many of one tenant, so that those that hang do not delay the others.
+WORKERS = 16
+TENANT_WORKERS = 4
+#: The most deliveries read at once, of all tenants and of each.
 PORTION = 200
+TENANT_PORTION = 50
+#: How long a run begins new ones: well below the function's time-out.
 RUN_S = 30.0
 #: If a run dies, another run may take its deliveries after this time.
 CLAIM_S = 120.0
@@ -51,6 +56,8 @@ GIVE_UP_S = 86_400.0
 #: How long a finished delivery stays in the log.
 LOG_S = 3 * 86_400.0
 _GONE = 410
+#: What the record of a webhook says when deliveries arrive, or when none is tried any more.
+_WELL: Mapping[str, Any] = {"failing_since": None, "failures": 0, "retry_at": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +79,46 @@ class DeliveryService:
         self._pager = Pager(ledger=ledger, clock=clock)
 
     def run(self) -> DeliveryReport:
-        """Send everything that is due. The time is bounded; repeating it, or two runs at once, is harmless."""
+        """Send everything that is due. The time is bounded; repeating it, or two runs at once, is harmless.
+
+        If something else than a receiver fails for one webhook, that error is raised after the others were served.
+        """
         if self._sender is None:
             return DeliveryReport(0, 0, 0)
         end = self._clock.monotonic() + RUN_S
+        turns, running = Turns(most=TENANT_WORKERS), dict[Future[list[str]], Group]()
         states: list[str] = []
+        errors: list[Exception] = []
         with ThreadPoolExecutor(WORKERS) as pool:
-            while self._clock.monotonic() < end:
-                due = self._ledger.due_documents(DELIVERY, now=self._clock.now(), limit=PORTION)
-                if not due:
-                    break
-                for done in pool.map(lambda documents: self._one_webhook(documents, end), _by_webhook(due)):
-                    states += done
+            while self._begin(turns, running, pool, end):
+                ended, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    group = running.pop(future)
+                    try:
+                        states += future.result()
+                        turns.done(group)
+                    except Exception as error:
+                        _logger.exception("deliveries of a webhook failed", extra={"webhook_id": group.webhook_id})
+                        errors.append(error)
+                        turns.done(group, leave_out=True)
+        if errors:  # after all others have been served
+            raise errors[0]
         return DeliveryReport(*(states.count(name) for name in ("delivered", "failed", "dropped")))
+
+    def _begin(self, turns: Turns, running: dict[Future[list[str]], Group], pool: Executor, end: float) -> bool:
+        """Begin what may be begun now, and look once for what else is due; False when nothing is running."""
+        looked = False
+        while len(running) < WORKERS and self._clock.monotonic() < end:
+            group = turns.next()
+            if group is not None:
+                running[pool.submit(self._one_webhook, group.deliveries, end)] = group
+            elif looked:
+                break
+            else:
+                now = self._clock.now()
+                turns.know(self._ledger.due_in_turn(DELIVERY, now=now, limit=PORTION, each=TENANT_PORTION))
+                looked = True
+        return bool(running)
 
     def log(
         self,
@@ -114,32 +148,37 @@ class DeliveryService:
         return list(found.items), found.cursor
 
     def _one_webhook(self, documents: Sequence[Document], end: float) -> list[str]:
-        """Send the deliveries of one webhook in order; after a failure, the rest wait as long as the failed one."""
+        """Send the deliveries of one webhook in order; after a failure, the rest wait until it is tried again."""
         states: list[str] = []
-        for place, document in enumerate(documents):
+        until: str | None = None
+        for document in documents:
             if self._clock.monotonic() >= end:
                 break
             delivery = Delivery.of(document)
+            if until is not None and delivery.state == "pending":
+                self._put(replace(delivery, due_at=until))
+                continue
             states.append(self._one(delivery, end))
-            if states[-1] == "failed":
-                until = later(self._clock.now(), replace(delivery, failures=delivery.failures + 1).retry_delay_s())
-                for waiting in documents[place + 1 :]:
-                    self._put(replace(Delivery.of(waiting), due_at=until))
-                break
+            if states[-1] in {"failed", "too early"}:
+                held = self._ledger.document(delivery.tenant, WEBHOOK, delivery.webhook_id)
+                until = None if held is None else from_document(held).retry_at
         return states
 
     def _one(self, delivery: Delivery, end: float) -> str:
         if delivery.state != "pending":
             self._ledger.delete_document(delivery.tenant, DELIVERY, delivery.id)
             return "expired"
-        claimed = replace(delivery, version=delivery.version + 1, due_at=later(self._clock.now(), CLAIM_S))
-        if not self._ledger.put_document(claimed.document()):
-            return "taken"  # by another run
         held = self._ledger.document(delivery.tenant, WEBHOOK, delivery.webhook_id)
         if held is None:
             self._ledger.delete_document(delivery.tenant, DELIVERY, delivery.id)
             return "dropped"
         webhook = from_document(held)
+        if webhook.is_active and webhook.waits(self._clock.now()):
+            self._put(replace(delivery, due_at=webhook.retry_at))
+            return "too early"
+        claimed = replace(delivery, version=delivery.version + 1, due_at=later(self._clock.now(), CLAIM_S))
+        if not self._ledger.put_document(claimed.document()):
+            return "taken"  # by another run
         if not webhook.is_active:
             return self._finish(claimed, "failed", "dropped", "the webhook is not active")
         return self._send_all(claimed, webhook, end)
@@ -193,9 +232,11 @@ class DeliveryService:
             return Attempt(now, None, "the webhook's secret is not whsec_ followed by base64")
         try:
             status = self._sender.send(webhook.url, headers=headers, body=body, deadline_s=SEND_S)
-        except (ForbiddenError, OSError) as error:
-            reason = error.message if isinstance(error, ForbiddenError) else str(error)
-            return Attempt(now, None, reason)
+        except (ForbiddenError, ConnectionError, TimeoutError) as error:
+            return Attempt(now, None, error.message if isinstance(error, ForbiddenError) else str(error))
+        except Exception as error:  # whatever an address can bring about, it is this webhook's failure alone
+            _logger.warning("a delivery failed unexpectedly", extra={"webhook_id": webhook.id}, exc_info=True)
+            return Attempt(now, None, f"it could not be sent ({type(error).__name__})")
         return Attempt(now, status, None if 200 <= status < 300 else f"answered {status}")
 
     def _failed(self, delivery: Delivery, webhook: Webhook, attempt: Attempt) -> str:
@@ -208,13 +249,13 @@ class DeliveryService:
             disabled = f"every attempt failed since {since}: {attempt.error}"
         if self._note(webhook, since, disabled=disabled) and seconds_between(delivery.created_at, now) < GIVE_UP_S:
             delivery = replace(delivery, failures=delivery.failures + 1)
-            self._put(replace(delivery, due_at=later(now, delivery.retry_delay_s())))
+            self._put(replace(delivery, due_at=later(now, retry_delay_s(delivery.failures))))
         else:
             self._finish(delivery, "failed", "failed")
         return "failed"
 
     def _note(self, webhook: Webhook, since: str | None, *, disabled: str | None = None) -> bool:
-        """Record since when the webhook fails, if that is new; returns whether it is still active.
+        """Record since when the webhook fails and when to try it again; returns whether it is still active.
 
         Nothing is recorded if the webhook was changed meanwhile, by its owner or by another run that disabled it: an
         owner who activates it again, perhaps with another address, gives it another day.
@@ -223,9 +264,15 @@ class DeliveryService:
         def change(held: Document | None) -> Mapping[str, Any] | None:
             if held is None or (current := from_document(held)).updated_at != webhook.updated_at:
                 return None
-            noted = replace(current, failing_since=None if disabled else since, disabled_reason=disabled)
+            now = self._clock.now()
             if disabled is not None:
-                noted = replace(noted, is_active=False, updated_at=self._clock.now())
+                noted = replace(current, **_WELL, disabled_reason=disabled, is_active=False, updated_at=now)
+            elif since is None:
+                noted = replace(current, **_WELL, disabled_reason=None)
+            else:
+                failures = current.failures + 1
+                retry_at = later(now, retry_delay_s(failures))
+                noted = replace(current, failing_since=since, failures=failures, retry_at=retry_at)
             return to_document(noted).body if noted != current else None
 
         held = change_document(self._ledger, (webhook.tenant, WEBHOOK, webhook.id), change, clock=self._clock)
@@ -247,13 +294,6 @@ class DeliveryService:
 
     def _event(self, tenant: str, ref: EventRef) -> Event | None:
         return _find(self._ledger.history(tenant, ref.memory_id), ref.version)
-
-
-def _by_webhook(documents: Iterable[Document]) -> list[list[Document]]:
-    found: dict[tuple[str, str], list[Document]] = {}
-    for document in documents:
-        found.setdefault((document.tenant, document.body["webhook_id"]), []).append(document)
-    return list(found.values())
 
 
 def _find(history: Iterable[Event], version: int) -> Event | None:

@@ -33,6 +33,13 @@ class WebhookService:
         webhooks = [from_document(document) for document in reversed(found)]
         return [webhook for webhook in webhooks if webhook.project_id == project_id]
 
+    def get(self, tenant: str, id_: str) -> Webhook:
+        """The webhook. Raises NotFoundError."""
+        held = self._ledger.document(tenant, WEBHOOK, id_)
+        if held is None:
+            raise NotFoundError("Webhook not found")
+        return from_document(held)
+
     def create(
         self, tenant: str, project_id: str, *, name: str, url: str, event_types: Sequence[str], is_active: bool
     ) -> Webhook:
@@ -61,7 +68,15 @@ class WebhookService:
             if held is None:
                 raise NotFoundError("Webhook not found")
             now = self._clock.now()
-            webhook = replace(from_document(held), **changes, updated_at=now, failing_since=None, disabled_reason=None)
+            webhook = replace(
+                from_document(held),
+                **changes,
+                updated_at=now,
+                failing_since=None,
+                failures=0,
+                retry_at=None,
+                disabled_reason=None,
+            )
             return to_document(webhook).body
 
         changed = change_document(self._ledger, (tenant, WEBHOOK, id_), body, clock=self._clock)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import Response
@@ -14,26 +13,13 @@ from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError, NotFoundError
 from forgetless.domain.keys import Role
+from forgetless.domain.webhook_urls import MAX_URL_CHARS, ascii_url
 from forgetless.domain.webhooks import EventType, Webhook
 from forgetless.service.projects.settings import project_id
 
 __all__ = ["ROUTES"]
 
-MAX_URL_CHARS = 2048
-
-
-def _http(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        valid = False
-    if not valid or not url.isprintable() or " " in url:
-        raise ValueError("Enter a valid URL, with http or https.")
-    return url
-
-
-Url = Annotated[Text, Field(max_length=MAX_URL_CHARS), AfterValidator(_http)]
+Url = Annotated[Text, Field(max_length=MAX_URL_CHARS), AfterValidator(ascii_url)]
 Name = Annotated[Text, Field(min_length=1, max_length=255)]
 EventTypes = Annotated[list[EventType], Field(min_length=1, max_length=20)]
 

@@ -25,6 +25,7 @@ def list_deliveries(
     cursor: Cursor = None,
 ) -> Response:
     """The deliveries to a webhook: sent in the last days, or waiting; newest first (only for administrators)."""
+    caller.services.webhooks.get(caller.tenant, webhook_id)
     found, following = caller.all_services.deliveries.log(
         caller.tenant, webhook_id, limit=limit, cursor=cursor, weigh=lambda delivery: share(_item(delivery))
     )
