@@ -19,7 +19,8 @@ __all__ = ["handler"]
 
 
 def _open() -> Mangum:
-    settings = read_settings(os.environ)
+    # A function's names are given by AWS, and no web page can point others at it.
+    settings = read_settings(os.environ, hosts=os.environ.get("EMBEDDER_HOSTS") or "*")
     model, manifest = load_model(settings.model_path, settings.max_tokens)
     service = Embedding(model, manifest, settings)
     # Mangum runs each invocation on the thread's loop, and the service's workers must use the same one.

@@ -30,6 +30,12 @@ class Settings:
     model_dir: str = field(default="", metadata=_about("folder made by `prepare`"))
     host: str = field(default="127.0.0.1", metadata=_about("address to listen on"))
     port: int = field(default=7997, metadata=_about("port to listen on; 0 takes a free one"))
+    hosts: str = field(
+        default="",
+        metadata=_about(
+            "names with commas that Host headers may have, * any; by default any, on a loopback address this machine's"
+        ),
+    )
     api_key: str = field(default="", repr=False, metadata=_about("if set, requests need it as a Bearer token"))
     served_name: str = field(default="", metadata=_about("further name that `model` of a request may have"))
     processes: int = field(default=1, metadata=_about("processes, each with the whole model", 1))

@@ -8,4 +8,6 @@ from forgetless.api.app import create_app
 from forgetless.runtime.composition import services
 from forgetless.runtime.start import start
 
-handler = Mangum(create_app(services, inline=True, origins=start().allowed_origins), lifespan="off")
+settings = start()
+app = create_app(services, inline=True, origins=settings.allowed_origins, docs=bool(settings.docs))
+handler = Mangum(app, lifespan="off")

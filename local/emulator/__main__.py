@@ -23,6 +23,8 @@ from local.private_files import keep_private
 EXIT_USAGE = 2
 #: A port is in use.
 EXIT_PORT = 3
+#: The variable with the session token that clients of the queue must send. It is no option, as others see those.
+_QUEUE_TOKEN = "EMULATOR_QUEUE_TOKEN"  # noqa: S105 - the variable's name
 
 _EXAMPLES = """examples:
   python -m local.emulator --template template.yaml --reload
@@ -87,6 +89,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         freeze=options.freeze,
         reload=options.reload,
         functions_at=options.functions_at,
+        queue_token=os.environ.get(_QUEUE_TOKEN, ""),
+        allowed_hosts=tuple(name.lower() for name in options.allow_host),
     )
 
 
@@ -115,6 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=3000, help="port of the gateway, 0 for any (default %(default)s)")
     add("--queue-port", type=int, default=9324, help="port of SQS and the status (default %(default)s)")
     add("--invoke-port", type=int, help="port of Lambda's Invoke API, for example 3001 (default: not served)")
+    add("--allow-host", action="append", default=[], metavar="NAME",
+        help="a name that Host headers to the gateway may have, besides localhost; * for any")  # fmt: skip
     add("--env-vars", type=Path, metavar="FILE.json", help="variables, in the format of sam local --env-vars")
     add("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the template")
     add("--max-environments", nargs="+", action="extend", default=[], metavar="N | FUNCTION=N",

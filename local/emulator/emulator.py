@@ -19,14 +19,15 @@ from local.emulator.environments.environment import Launch
 from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.pool import Pool, PoolLimits, StartGate
 from local.emulator.environments.remote import RemoteFunction
-from local.emulator.environments.variables import function_variables
+from local.emulator.environments.variables import QueueAddress, function_variables
 from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.invoke_api import InvokeApi
+from local.emulator.hosts import Hosts, LocalOnly, TokenOnly
 from local.emulator.reload import Watch
 from local.emulator.servers import HttpServer, listen
 from local.emulator.settings import Settings
 from local.emulator.specs import ApiSpec, FunctionSpec, Place, Template, TemplateError
-from local.emulator.sqs.app import QueueServer
+from local.emulator.sqs.app import STATUS_PATH, QueueServer
 from local.emulator.sqs.operations import Operations
 from local.emulator.sqs.service import QueueService
 from local.emulator.sqs.store import Store
@@ -36,6 +37,7 @@ from local.emulator.triggers.schedule import Schedule
 
 #: The name of the template itself among the things that are watched.
 _TEMPLATE = "the template"
+_ALLOW_HOST = " If it is a name of this one, allow it: --allow-host (make up: FORGETLESS_ALLOWED_HOSTS)."
 
 
 class Emulator:
@@ -87,9 +89,11 @@ class Emulator:
         self._stack.callback(log.close)
         for spec in template.functions.values():
             await self._open_function(spec, place, log)
-        await self._serve(QueueServer(Operations(service, place), self._status_of(service, template)), queue_socket)
+        queues = QueueServer(Operations(service, place), self._status_of(service, template))
+        await self._serve(self._guarded(queues, queue_port), queue_socket)
         gateway = Gateway(_only_api(template), self._pools, port, place.region)
-        await self._serve(gateway, gateway_socket)
+        hosts = Hosts(settings.host, settings.allowed_hosts)
+        await self._serve(LocalOnly(gateway, hosts, remedy=_ALLOW_HOST), gateway_socket)
         await self._serve_invoke_api(log)
         self._stack.push_async_callback(self._drain, service)
         self._start_triggers(template, service, place, log)
@@ -101,6 +105,11 @@ class Emulator:
         """Return the settings with the ports in use, so that a new start keeps them."""
         gateway, queue, invoke = (urlsplit(url).port for url in (self.gateway_url, self.queue_url, self.invoke_url))
         return replace(self._settings, port=gateway or 0, queue_port=queue or 0, invoke_port=invoke)
+
+    def _guarded(self, queues: QueueServer, port: int) -> Application:
+        token = self._settings.queue_token
+        app = TokenOnly(queues, token, open_path=STATUS_PATH) if token else queues
+        return LocalOnly(app, Hosts(self._settings.host, port=port))
 
     async def _open_queues(self, template: Template) -> QueueService:
         store = Store(self._settings.state / "queues.sqlite3")
@@ -123,7 +132,7 @@ class Emulator:
             return
         launch = Launch(
             spec=spec,
-            variables=function_variables(spec, place, settings.overrides.of(spec.name), self.queue_url),
+            variables=function_variables(spec, place, settings.overrides.of(spec.name), self._queue()),
             arn=place.arn("lambda", f"function:{spec.physical_name or spec.name}"),
             log=log,
             init_limit=settings.init_limit,
@@ -132,6 +141,9 @@ class Emulator:
         limits = PoolLimits(settings.limit_of(spec), settings.wait_limit, settings.idle_limit)
         self._pools[spec.name] = Pool(launch, limits, self._gate)
         self._stack.push_async_callback(self._pools[spec.name].close)
+
+    def _queue(self) -> QueueAddress:
+        return QueueAddress(self.queue_url, self._settings.queue_token)
 
     async def _serve(self, app: Application, listener: socket.socket) -> None:
         server = HttpServer(app, listener, self._settings.grace)
@@ -158,7 +170,8 @@ class Emulator:
         api = InvokeApi(names, _line_of(log, "invoke"))
         self._stack.push_async_callback(api.close)
         self.invoke_url = f"http://{_reachable(self._settings.host)}:{listener.getsockname()[1]}"
-        await self._serve(api, listener)
+        port = listener.getsockname()[1]
+        await self._serve(LocalOnly(api, Hosts(self._settings.host, port=port)), listener)
 
     def _start_triggers(self, template: Template, service: QueueService, place: Place, log: FunctionLog) -> None:
         for event in template.queue_events:

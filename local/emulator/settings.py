@@ -32,6 +32,10 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 3000
     queue_port: int = 9324
+    #: What clients of the queue must send as the session token of their credentials; nothing if it is empty.
+    queue_token: str = ""
+    #: Names that requests to the gateway may have in their `Host` header besides this machine's; `*` is any.
+    allowed_hosts: tuple[str, ...] = ()
     invoke_port: int | None = None
     overrides: Overrides = field(default_factory=Overrides)
     parameters: dict[str, str] = field(default_factory=dict)

@@ -9,12 +9,24 @@ from pathlib import Path
 
 from local.up.errors import UpError
 
-__all__ = ["FUNCTIONS_FILE", "GIVEN_KEY", "api_key", "forget_given", "write_private"]
+__all__ = [
+    "EMBEDDER_KEY",
+    "FUNCTIONS_FILE",
+    "GIVEN_KEY",
+    "QUEUE_TOKEN",
+    "api_key",
+    "forget_given",
+    "part_key",
+    "write_private",
+]
 
 GIVEN_KEY = "FORGETLESS_API_KEY"
 #: The functions' variables in the form of `sam local --env-vars`; they may include an LLM's key.
 FUNCTIONS_FILE = "functions.env.json"
 _GIVEN_FILE = "api_key.given"
+#: The variables with which two parts are told what their clients must present.
+EMBEDDER_KEY = "EMBEDDER_API_KEY"
+QUEUE_TOKEN = "EMULATOR_QUEUE_TOKEN"  # noqa: S105 - the variable's name
 
 
 def api_key(state: Path, environment: Mapping[str, str]) -> tuple[str, Path]:
@@ -38,6 +50,19 @@ def api_key(state: Path, environment: Mapping[str, str]) -> tuple[str, Path]:
     key = f"fgl_{secrets.token_urlsafe(32)}"
     write_private(file, key + "\n")
     return key, file
+
+
+def part_key(state: Path, environment: Mapping[str, str], variable: str) -> str:
+    """Return the key of a part: the caller's, or one that is made once and stays in the state folder.
+
+    Several processes may be the first to ask; all of them get the one that was written last.
+    """
+    if given := environment.get(variable, "").strip():
+        return given
+    file = state / variable.lower()
+    if not file.exists() or not file.read_text(encoding="utf-8").strip():
+        write_private(file, secrets.token_urlsafe(32) + "\n")
+    return file.read_text(encoding="utf-8").strip()
 
 
 def forget_given(state: Path) -> None:

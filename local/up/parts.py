@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.up.errors import UpError
-from local.up.keys import FUNCTIONS_FILE, GIVEN_KEY, write_private
+from local.up.keys import EMBEDDER_KEY, FUNCTIONS_FILE, GIVEN_KEY, QUEUE_TOKEN, part_key, write_private
 from local.up.settings import ROOT, Settings, socket_path
 
 __all__ = [
@@ -24,6 +24,8 @@ __all__ = [
 
 #: Variables of the caller that functions get besides FORGETLESS_...: they configure the LLM.
 _LLM = ("OPENAI_BASE_URL", "OPENAI_API_KEY")
+#: What only the part itself and its clients get.
+_PART_KEYS = (EMBEDDER_KEY, QUEUE_TOKEN)
 _DYNAMODB = "AWS_ENDPOINT_URL_DYNAMODB"
 #: Settings of `up` itself, which functions do not get; the key is also a secret.
 _OURS = frozenset(
@@ -34,6 +36,7 @@ _OURS = frozenset(
         "FORGETLESS_QUEUE_PORT",
         "FORGETLESS_STATE",
         "FORGETLESS_ENVIRONMENTS",
+        "FORGETLESS_ALLOWED_HOSTS",
     }
 )
 
@@ -66,7 +69,7 @@ class Part:
 def parts_of(settings: Settings, environment: Mapping[str, str], key_file: Path) -> list[Part]:
     """Return all parts in an order in which each comes after those that it needs."""
     for_functions = environment_of_functions(settings, environment)
-    plain = {name: value for name, value in environment.items() if name not in {*_LLM, GIVEN_KEY}}
+    plain = {name: value for name, value in environment.items() if name not in {*_LLM, GIVEN_KEY, *_PART_KEYS}}
     plain["PYTHONUNBUFFERED"] = "1"
     with_ledger = {**plain, **for_functions}
     keys = ("keys", "add", "--tenant", "default", "--admin", "--key-file", str(key_file))
@@ -75,9 +78,9 @@ def parts_of(settings: Settings, environment: Mapping[str, str], key_file: Path)
         _milvus(settings, plain),
         ledger_part(settings, with_ledger, accept_empty=settings.empty_ledger),
         Part("key", ledger_command(*keys), with_ledger, after=("ledger",), once=True),
-        _embedder(settings, plain),
+        _embedder(settings, plain | {EMBEDDER_KEY: part_key(settings.state, environment, EMBEDDER_KEY)}),
         index_part(settings, with_ledger),
-        _gateway(settings, plain, for_functions),
+        _gateway(settings, plain | {QUEUE_TOKEN: part_key(settings.state, environment, QUEUE_TOKEN)}, for_functions),
     ]
 
 
@@ -128,6 +131,7 @@ def environment_of_functions(settings: Settings, environment: Mapping[str, str])
         **_ledger(settings, environment),
         "FORGETLESS_MILVUS_URI": f"unix:{socket_path(settings)}",
         "FORGETLESS_EMBEDDER_URL": embedder,
+        "FORGETLESS_EMBEDDER_API_KEY": part_key(settings.state, environment, EMBEDDER_KEY),
         "FORGETLESS_EMBEDDING_MODEL": settings.model,
         "FORGETLESS_EMBEDDING_DIMENSIONS": str(settings.dimensions),
         "FORGETLESS_HEALTH_URLS": json.dumps(health),
@@ -175,6 +179,7 @@ def _gateway(settings: Settings, environment: Mapping[str, str], for_functions: 
         *("--template", str(ROOT / "template.yaml"), "--state", str(settings.state / "emulator")),
         *("--host", settings.host, "--port", str(settings.port), "--queue-port", str(settings.queue_port)),
         *("--env-vars", str(handed)),
+        *(argument for name in settings.allowed_hosts for argument in ("--allow-host", name)),
         *(("--max-environments", str(settings.environments)) if settings.environments else ()),
     )
     return Part(

@@ -32,6 +32,11 @@ _OPTIONS = {
     "queue-port": ("FORGETLESS_QUEUE_PORT", "9324", "port of the queue"),
     "environments": ("FORGETLESS_ENVIRONMENTS", "2 for each core", "most environments of a function at once"),
     "embedding-model": ("EMBEDDING_MODEL", "all-MiniLM-L6-v2", f"embedding model: {', '.join(MODELS)}"),
+    "allowed-hosts": (
+        "FORGETLESS_ALLOWED_HOSTS",
+        "none",
+        "names of the gateway besides localhost, with commas; * any",
+    ),
     "state": ("FORGETLESS_STATE", ".forgetless", "folder of data, models, logs and the API key"),
 }
 
@@ -49,6 +54,8 @@ class Settings:
     dimensions: int = 384
     #: The most environments of each function; None leaves it to the emulator.
     environments: int | None = None
+    #: Names in the Host header that the gateway takes besides this machine's.
+    allowed_hosts: tuple[str, ...] = ()
     #: Whether the ledger is empty on purpose although the index is not.
     empty_ledger: bool = False
 
@@ -98,6 +105,7 @@ def read_settings(options: argparse.Namespace, environment: Mapping[str, str]) -
         model=model,
         dimensions=MODELS[model],
         environments=_environments(options, environment),
+        allowed_hosts=_names(options, environment),
         empty_ledger=bool(getattr(options, "empty_ledger", False)),
     )
 
@@ -132,6 +140,11 @@ def _text(options: argparse.Namespace, environment: Mapping[str, str], name: str
     variable, default, _ = _OPTIONS[name]
     chosen = getattr(options, name.replace("-", "_"), None)
     return str(chosen or environment.get(variable) or default)
+
+
+def _names(options: argparse.Namespace, environment: Mapping[str, str]) -> tuple[str, ...]:
+    given = str(getattr(options, "allowed_hosts", None) or environment.get("FORGETLESS_ALLOWED_HOSTS") or "")
+    return tuple(name.strip() for name in given.split(",") if name.strip())
 
 
 def _environments(options: argparse.Namespace, environment: Mapping[str, str]) -> int | None:

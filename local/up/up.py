@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -41,7 +42,8 @@ def up(settings: Settings, environment: Mapping[str, str]) -> None:
         key, key_file = api_key(settings.state, environment)
         try:
             parts = parts_of(settings, environment, key_file)
-            yield parts, _block(settings, key, given=GIVEN_KEY in environment)
+            shown = key if sys.stdout.isatty() else ""
+            yield parts, _block(settings, shown, given=GIVEN_KEY in environment)
             _checkpoint(settings, environment)
         finally:
             forget_given(settings.state)
@@ -134,8 +136,11 @@ def _follow_make() -> None:
 
 
 def _block(settings: Settings, key: str, *, given: bool) -> str:
+    """The text to print; without the key if it is not printed on a terminal, as logs are read by others."""
     where = f"from {GIVEN_KEY}" if given else f"kept in {settings.state / 'api_key'}"
-    headers = f"-H 'X-API-Key: {key}' -H 'Content-Type: application/json'"
+    read = f"${GIVEN_KEY}" if given else f"$(cat {shlex.quote(str(settings.state / 'api_key'))})"
+    presented = f"'X-API-Key: {key}'" if key else f'"X-API-Key: {read}"'
+    headers = f"-H {presented} -H 'Content-Type: application/json'"
     add = '{"messages": [{"role": "user", "content": "I moved to Lisbon in May."}], "user_id": "ana", "infer": false}'
     search = '{"query": "Where does she live?", "filters": {"user_id": "ana"}}'
     return "\n".join(
@@ -143,7 +148,7 @@ def _block(settings: Settings, key: str, *, given: bool) -> str:
             "",
             "Forgetless is ready.",
             f"  URL      {settings.url}   (API: {settings.url}/docs)",
-            f"  API key  {key}   ({where})",
+            f"  API key  {key}   ({where})" if key else f"  API key  {where}",
             f"  Data     {settings.state}   (logs: {settings.logs})",
             "",
             f"  curl -s {settings.url}/memories {headers} \\\n    -d '{add}'",

@@ -16,7 +16,8 @@ from ..errors import EmbedderError, InferenceError, NotFoundError, OverloadedErr
 from ..service import Embedding
 from . import openai_api, tei_api
 from .asgi import ClientGoneError, Receive, Request, Response, Scope, Send, json_response, read_body
-from .error_status import KeyRefusedError, MethodRefusedError, NotReadyError
+from .error_status import HostRefusedError, KeyRefusedError, MethodRefusedError, NotReadyError
+from .hosts import allowed_host
 
 __all__ = ["App"]
 
@@ -117,6 +118,8 @@ class App:
         self, route: Route | None, methods: dict[str, Route], scope: Scope, receive: Receive
     ) -> Response:
         headers = dict(scope["headers"])
+        if not allowed_host(self._service.settings, headers.get(b"host", b"")):
+            raise HostRefusedError("The Host header names another machine; EMBEDDER_HOSTS allows names.")
         if self._key and not (route and route.public):
             self._check_key(headers.get(b"authorization", b""))
         if route is None:

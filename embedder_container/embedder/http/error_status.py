@@ -12,11 +12,15 @@ from ..errors import (
     TooLargeError,
 )
 
-__all__ = ["KeyRefusedError", "MethodRefusedError", "NotReadyError", "reason", "status_of"]
+__all__ = ["HostRefusedError", "KeyRefusedError", "MethodRefusedError", "NotReadyError", "reason", "status_of"]
 
 
 class KeyRefusedError(InvalidInputError):
     """The request has no API key, or a wrong one."""
+
+
+class HostRefusedError(InvalidInputError):
+    """The request's Host header names another machine."""
 
 
 class MethodRefusedError(InvalidInputError):
@@ -29,6 +33,7 @@ class NotReadyError(EmbedderError):
 
 #: The first match counts, so subclasses come before their base.
 STATUSES: tuple[tuple[type[EmbedderError], int, str], ...] = (
+    (HostRefusedError, 421, "misdirected_request"),
     (KeyRefusedError, 401, "invalid_api_key"),
     (NotFoundError, 404, "not_found"),
     (MethodRefusedError, 405, "method_not_allowed"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from local.emulator.specs import FunctionSpec, Place
@@ -16,16 +17,24 @@ INHERITED = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class QueueAddress:
+    """The URL of SQS, and the session token that it wants."""
+
+    url: str
+    token: str = ""
+
+
 def function_variables(
-    spec: FunctionSpec, place: Place, overrides: Mapping[str, str], queue_url: str
+    spec: FunctionSpec, place: Place, overrides: Mapping[str, str], queue: QueueAddress
 ) -> dict[str, str]:
     """Return all variables of a function except those that differ by environment (log stream, Runtime API)."""
     machine = {name: os.environ[name] for name in INHERITED if name in os.environ}
     defaults = {
-        "AWS_ENDPOINT_URL_SQS": queue_url,
+        "AWS_ENDPOINT_URL_SQS": queue.url,
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_SESSION_TOKEN": "local",
+        "AWS_SESSION_TOKEN": queue.token or "local",
         "AWS_EC2_METADATA_DISABLED": "true",
         "TZ": ":UTC",
     }

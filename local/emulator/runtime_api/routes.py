@@ -16,7 +16,15 @@ _INVOCATION = "invocation/"
 #: The header in which the runtime names the kind of a failure.
 _ERROR_TYPE = "lambda-runtime-function-error-type"
 _RESPONSE_MODE = "lambda-runtime-function-response-mode"
-_REASONS = {200: "OK", 202: "Accepted", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Too Large"}
+_REASONS = {
+    200: "OK",
+    202: "Accepted",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    413: "Too Large",
+    421: "Misdirected Request",
+}
 
 
 class Runtime(Protocol):
@@ -72,6 +80,8 @@ class Reply:
         return head.encode("latin-1", "replace") + self.body
 
 
+#: To a request whose `Host` header names another machine.
+FOREIGN = Reply(421, b'{"errorMessage":"The Host header names another machine.","errorType":"MisdirectedRequest"}\n')
 _ACCEPTED = Reply(202, b'{"status":"OK"}\n')
 
 

@@ -11,7 +11,8 @@ from typing import cast
 
 import httptools
 
-from local.emulator.runtime_api.routes import Reply, Request, Runtime, handle
+from local.emulator.hosts import Hosts
+from local.emulator.runtime_api.routes import FOREIGN, Reply, Request, Runtime, handle
 
 #: Answers may have 6 MB, but a larger one must be read before it can be refused.
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -27,6 +28,8 @@ class RuntimeApi:
         #: The connection on which the runtime waits for an event, until its next call. Whether the runtime has read
         #: an event that was sent is not known before that call.
         self.poller: _Connection | None = None
+        #: The names of this server; none before it is open.
+        self.hosts = Hosts("", port=0)
         self._none = asyncio.Event()
         self._none.set()
 
@@ -35,6 +38,7 @@ class RuntimeApi:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._connect, "127.0.0.1", 0)
         host, port = self._server.sockets[0].getsockname()[:2]
+        self.hosts = Hosts(host, port=port)
         return f"{host}:{port}"
 
     def close(self) -> None:
@@ -118,6 +122,9 @@ class _Connection(asyncio.Protocol):
         method = self._parser.get_method().decode("ascii")
         request = Request(method, self._url.decode("latin-1"), self._headers, b"".join(self._body))
         self._begin_next()
+        if not self._api.hosts.allow(request.headers.get("host", "")):
+            self.send(FOREIGN)
+            return
         # Set first, because an event that already waits is sent within the call.
         self._api.poller = self
         reply = handle(self._runtime, request, self.send)

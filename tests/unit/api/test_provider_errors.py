@@ -181,7 +181,7 @@ def test_an_add_that_is_waited_for_tells_its_jobs_error_with_its_code(
 def test_health_shows_the_embedders_refusal(new_api: NewApi, status: int) -> None:
     api = new_api()
     api.world.embedder.failure = error_of_embedder(Answer(status))
-    answer = api.get("/health", key=None)
+    answer = api.get("/health")
     assert answer.status_code == 503
     assert f"status {status}: check FORGETLESS_EMBEDDER" in answer.json()["parts"]["embedder"]
     assert "secret" not in answer.text

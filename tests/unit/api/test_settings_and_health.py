@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 
 import pytest
 from fastapi.testclient import TestClient
 
 from forgetless.api.app import create_app
-from forgetless.domain.errors import EmbedderError
+from forgetless.domain.errors import EmbedderError, LedgerError
 from forgetless.service.services import Ports, Services
 from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api
 from tests.unit.api.conftest import NewApi
@@ -57,17 +59,62 @@ def test_instructions_need_a_use_case(api: Api, body: dict[str, object], status:
     assert api.post("/generate-instructions", body).status_code == status
 
 
-def test_health_names_every_part(api: Api) -> None:
-    answer = api.get("/health", key=None)
+def test_health_names_every_part_to_administrators_of_the_deployment(api: Api) -> None:
+    answer = api.get("/health", key=ADMIN)
     assert answer.status_code == 200
     assert answer.json() == {"status": "ok", "parts": {"ledger": "ok", "index": "ok", "embedder": "ok"}}
 
 
+@pytest.mark.parametrize("key", [None, "unknown", MEMBER, STRANGER])
+@pytest.mark.parametrize("fails", [False, True])
+def test_health_tells_nobody_else_more_than_whether_it_is_well(api: Api, key: str | None, fails: bool) -> None:
+    if fails:
+        api.world.embedder.failure = EmbedderError("the embedder at 10.0.3.7:7997 gave no reply")
+    answer = api.get("/health", key=key)
+    told = (503, {"status": "unavailable"}) if fails else (200, {"status": "ok"})
+    assert (answer.status_code, answer.json()) == told
+
+
 def test_health_is_503_with_the_name_of_the_part_that_does_not_answer(api: Api) -> None:
     api.world.embedder.failure = EmbedderError("connection refused")
-    answer = api.get("/health", key=None)
+    answer = api.get("/health", key=ADMIN)
     assert (answer.status_code, answer.json()["detail"]) == (503, "embedder: connection refused")
     assert answer.json()["parts"]["ledger"] == "ok"
+
+
+def test_health_is_answered_although_no_key_can_be_looked_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise LedgerError("the ledger is out")
+
+    monkeypatch.setattr(api.world.services.keys, "authenticate", fail)
+    api.world.embedder.failure = EmbedderError("connection refused")
+    answer = api.get("/health", key=ADMIN)
+    assert (answer.status_code, answer.json()) == (503, {"status": "unavailable"})
+
+
+def test_the_documentation_runs_and_loads_nothing_and_shows_every_route(api: Api) -> None:
+    answer = api.get("/docs", key=None)
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
+    tags = {word.partition(" ")[0].rstrip(">") for word in answer.text.split("<")[1:]}
+    assert not tags & {"script", "iframe", "img", "link", "object", "form", "input"}
+    document = api.get("/openapi.json", key=None).json()
+    for path in document["paths"]:
+        assert f"<code>{path}</code>" in answer.text
+    for name in document["components"]["schemas"]:
+        assert f'id="{name}"' in answer.text
+
+
+def test_the_style_of_the_documentation_is_the_one_that_its_policy_allows(api: Api) -> None:
+    answer = api.get("/docs", key=None)
+    style = answer.text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in answer.headers["content-security-policy"]
+
+
+def test_the_documentation_can_be_switched_off(api: Api) -> None:
+    client = TestClient(create_app(lambda: api.world.services, inline=True, docs=False))
+    found = {path: client.get(path).status_code for path in ("/docs", "/openapi.json", "/redoc", "/health")}
+    assert found == {"/docs": 404, "/openapi.json": 404, "/redoc": 401, "/health": 200}
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ _STOP_S = 8.0
 def create() -> FastAPI:
     """All routes and /mcp; endpoints run in a bounded thread pool. Without a queue, one thread does bulk jobs."""
     settings = start()
-    app = create_app(services, inline=False, origins=settings.allowed_origins, mcp=True)
+    app = create_app(services, inline=False, origins=settings.allowed_origins, mcp=True, docs=bool(settings.docs))
     if not settings.bulk_queue_url:
         app.router.lifespan_context = _with_bulk_worker
     return app

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
+from starlette.responses import Response
 
 from forgetless.api.access import GuardedRoute, RateLimit
 from forgetless.api.auth import Authentication
@@ -29,15 +30,20 @@ MCP_PATH = "/mcp"
 
 
 def create_app(
-    services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = (), mcp: bool = False
+    services: Callable[[], Services],
+    *,
+    inline: bool,
+    origins: Sequence[str] = (),
+    mcp: bool = False,
+    docs: bool = True,
 ) -> FastAPI:
     """The whole API; `services` is called by the first request that needs it.
 
     `inline` runs endpoints on the event loop (for Lambda: one request at a time), otherwise they run in a bounded pool
     of threads. Web pages of `origins` may call the API. `mcp` adds /mcp, which is a function of its own on Lambda,
-    because its SDK is slow to import.
+    because its SDK is slow to import. `docs` adds the page at /docs and the document that it shows.
     """
-    return _compose(services, all_routes(), inline=inline, docs=True, origins=origins, mcp=mcp)
+    return _compose(services, all_routes(), inline=inline, repeatable=True, docs=docs, origins=origins, mcp=mcp)
 
 
 def all_routes() -> list[Route]:
@@ -73,7 +79,7 @@ def all_routes() -> list[Route]:
 
 def create_mcp_app(services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = ()) -> FastAPI:
     """The application of the MCP function: only /mcp."""
-    return _compose(services, (), inline=inline, docs=False, origins=origins, mcp=True)
+    return _compose(services, (), inline=inline, origins=origins, mcp=True)
 
 
 def create_search_app(services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = ()) -> FastAPI:
@@ -81,7 +87,7 @@ def create_search_app(services: Callable[[], Services], *, inline: bool, origins
     from forgetless.api.platform.routes.search import ROUTES as PLATFORM_SEARCHES  # noqa: PLC0415 - as above
     from forgetless.api.selfhosted.routes.search import ROUTES as SELFHOSTED_SEARCHES  # noqa: PLC0415 - as above
 
-    return _compose(services, [*SELFHOSTED_SEARCHES, *PLATFORM_SEARCHES], inline=inline, docs=False, origins=origins)
+    return _compose(services, [*SELFHOSTED_SEARCHES, *PLATFORM_SEARCHES], inline=inline, origins=origins)
 
 
 def _compose(
@@ -89,7 +95,8 @@ def _compose(
     routes: Sequence[Route],
     *,
     inline: bool,
-    docs: bool,
+    docs: bool = False,
+    repeatable: bool = False,
     origins: Sequence[str],
     mcp: bool = False,
 ) -> FastAPI:
@@ -98,8 +105,9 @@ def _compose(
         title="Forgetless",
         summary="The serverless memory layer for AI agents.",
         version="1",
-        docs_url="/docs" if docs else None,
-        redoc_url="/redoc" if docs else None,
+        # FastAPI's own pages load their scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
         openapi_url="/openapi.json" if docs else None,
         redirect_slashes=False,
         # No telemetry is exported, whatever OTEL_… variables are set.
@@ -115,11 +123,18 @@ def _compose(
     # Adding an endpoint by FastAPI's own methods, which know no roles, raises a TypeError.
     app.router.route_class = GuardedRoute
     # A search has no effect that could be repeated, and its function may not write to the ledger.
-    repeatable = docs
     app.router.routes += [GuardedRoute(route, run=run, repeatable=repeatable) for route in routes]
     if mcp:
         from forgetless.api.mcp.server import McpEndpoint  # noqa: PLC0415 - as above
 
         app.add_route(MCP_PATH, BodyLimit(McpEndpoint(run=run)), include_in_schema=False)  # type: ignore[arg-type]
     complete_document(app)
+    if docs:
+        app.add_route("/docs", lambda _: _docs(app), include_in_schema=False)
     return app
+
+
+def _docs(app: FastAPI) -> Response:
+    from forgetless.api.docs_page import docs_page  # noqa: PLC0415 - few requests need it
+
+    return docs_page(app.openapi())

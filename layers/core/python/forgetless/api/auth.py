@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from forgetless.api.caller import OPEN_PATHS, Caller, set_caller
+from forgetless.api.caller import HEALTH_PATH, OPEN_PATHS, Caller, set_caller
 from forgetless.api.routing import Runner
-from forgetless.domain.errors import AuthenticationError
+from forgetless.domain.errors import AuthenticationError, ForgetlessError
 
 if TYPE_CHECKING:
     from forgetless.service.services import Services
@@ -36,7 +37,7 @@ class Authentication:
 
     async def _caller(self, scope: Scope) -> Caller:
         if scope["path"] in OPEN_PATHS and scope["method"] in {"GET", "HEAD"}:
-            return Caller(self._services, None)
+            return await self._of_open_page(scope)
         presented, refusal = presented_key(scope)
         if presented is None:
             raise AuthenticationError(refusal, missing=True)
@@ -44,6 +45,18 @@ class Authentication:
             return await self._run(lambda: self._known(presented))
         except AuthenticationError:
             raise AuthenticationError(refusal) from None
+
+    async def _of_open_page(self, scope: Scope) -> Caller:
+        """A caller without a key, or the administrator whose key came with a question about health."""
+        nobody = Caller(self._services, None)
+        presented, _ = presented_key(scope)
+        if scope["path"] != HEALTH_PATH or presented is None:
+            return nobody
+        try:
+            caller = await self._run(lambda: self._known(presented))
+        except ForgetlessError:  # an unknown key, or a ledger that does not answer, which the answer is about
+            return nobody
+        return replace(caller, rates=None) if caller.operator else nobody
 
     def _known(self, presented: str) -> Caller:
         services = self._services()

@@ -20,10 +20,23 @@ if TYPE_CHECKING:
     from forgetless.service.request_services import RequestServices
     from forgetless.service.services import Services
 
-__all__ = ["OPEN_PATHS", "Caller", "CurrentCaller", "get_caller", "key_of", "set_caller", "set_idempotency_key"]
+__all__ = [
+    "HEALTH_PATH",
+    "OPEN_PATHS",
+    "OPERATOR",
+    "Caller",
+    "CurrentCaller",
+    "get_caller",
+    "key_of",
+    "set_caller",
+    "set_idempotency_key",
+]
 
+#: The tenant of those who operate the deployment: it is the default of every command line call.
+OPERATOR = "default"
 #: Paths that answer without a key (GET and HEAD).
-OPEN_PATHS = frozenset({"/", "/health", "/docs", "/redoc", "/openapi.json"})
+HEALTH_PATH = "/health"
+OPEN_PATHS = frozenset({"/", HEALTH_PATH, "/docs", "/openapi.json"})
 
 #: The name of the caller in the state of a request.
 _STATE = "caller"
@@ -76,6 +89,11 @@ class Caller:
     def admin(self) -> bool:
         """Whether the key is an administrator's, which may read or delete everything of the tenant at once."""
         return self.key is not None and self.key.admin
+
+    @property
+    def operator(self) -> bool:
+        """Whether it is an administrator of the deployment, who may see how it is made up."""
+        return self.key is not None and self.key.admin and not self.key.users and self.key.tenant == OPERATOR
 
 
 async def _current(request: Request) -> Caller:

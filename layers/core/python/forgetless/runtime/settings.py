@@ -146,6 +146,7 @@ class Settings:
     webhook_allow_private: int = _setting(
         "FORGETLESS_WEBHOOK_ALLOW_PRIVATE", 0, "1 allows webhooks to private addresses, including this machine."
     )
+    docs: int = _setting("FORGETLESS_DOCS", 1, "0 switches off the pages at /docs and /openapi.json.")
     health_urls: str = _setting(
         "FORGETLESS_HEALTH_URLS", "", "More parts that /health checks: a JSON object from name to URL."
     )

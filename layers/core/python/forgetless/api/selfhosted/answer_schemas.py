@@ -163,10 +163,10 @@ class Instructions(_Answer):
 
 
 class Health(BaseModel):
-    """The state of each part; `detail` names the parts that do not answer."""
+    """Whether everything answers; administrators of the deployment also get the state of each part and the reasons."""
 
     status: Literal["ok", "unavailable"]
-    parts: dict[str, str]
+    parts: dict[str, str] | None = None
     detail: str | None = None
 
 

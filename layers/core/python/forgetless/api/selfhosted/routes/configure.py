@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from forgetless.api.caller import CurrentCaller
+from forgetless.api.caller import OPERATOR, CurrentCaller
 from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import ForbiddenError
@@ -12,15 +12,13 @@ from forgetless.domain.keys import Role
 
 __all__ = ["ROUTES"]
 
-#: The tenant of those who operate the deployment: it is the default of every command line call.
-OPERATOR = "default"
 #: LLM and embedder are called through OpenAI's API, whichever product serves it.
 _PROVIDERS = {"llm": ["openai"], "embedder": ["openai"]}
 
 
 def show_configuration(caller: CurrentCaller) -> Response:
     """The effective settings, without secrets. They are those of the whole deployment, not of one tenant."""
-    if caller.tenant != OPERATOR:
+    if not caller.operator:
         raise ForbiddenError(f"Only administrators of the tenant {OPERATOR!r} may see the deployment's settings.")
     return json_response(caller.services.describe())
 
