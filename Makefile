@@ -4,6 +4,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 MODEL := all-MiniLM-L6-v2
 SAM_PIN := aws-sam-cli==1.170.0
+SCAN_PINS := bandit==1.9.4 checkov==3.3.30
 # What `make build` builds for: x86_64 or arm64 (Graviton).
 ARCH ?= x86_64
 MEM0_PINS := mem0ai==2.0.18 'pymilvus>=2.5,<2.6' milvus-lite==2.5.1 'setuptools<80' psutil
@@ -16,6 +17,7 @@ STAMP := .venv/.installed-$(PINS)
 # What is deployed runs on another Python than the rest: the same pins in an environment of its own.
 DEPLOYED_STAMP := .venv-3.13/$(notdir $(STAMP))
 SAM_STAMP := .venv-sam/.installed-$(shell { pwd; echo $(SAM_PIN); } | cksum | cut -d' ' -f1)
+SCAN_STAMP := .venv-scan/.installed-$(shell { pwd; echo $(SCAN_PINS); } | cksum | cut -d' ' -f1)
 PEER_PINS := embedder_container/bench/requirements-infinity.txt
 PEER_STAMP := .venv-infinity/.installed-$(shell { pwd; cat $(PEER_PINS); } | cksum | cut -d' ' -f1)
 TORCH_PINS := embedder_container/requirements-optimum.txt
@@ -194,6 +196,10 @@ validate: $(SAM_STAMP) ## sam validate --lint and cfn-lint over the templates (n
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1 .venv-sam/bin/sam validate --lint --template-file template.yaml
 	@.venv-sam/bin/cfn-lint template.yaml template-embedder.yaml
 
+scan: $(SCAN_STAMP) ## bandit over the code, checkov over the templates: patterns of insecure code and settings; needs no network
+	@.venv-scan/bin/bandit -q -c pyproject.toml -r layers/core/python functions embedder_container/embedder local
+	@.venv-scan/bin/checkov --config-file local/checkov.yaml -f template.yaml template-embedder.yaml
+
 sam-local: $(STAMP) $(SAM_STAMP) ## sam build, then the service under sam local start-api, in the foreground (needs Docker)
 	@SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam build --template-file template.yaml >/dev/null
 	@exec $(PY) -m local.sam up $(ARGS)
@@ -234,6 +240,9 @@ $(TORCH_STAMP): $(TORCH_PINS)
 
 $(SAM_STAMP):
 	@sh local/up/venv.sh .venv-sam $(notdir $(SAM_STAMP)) $(SAM_PIN)
+
+$(SCAN_STAMP):
+	@sh local/up/venv.sh .venv-scan $(notdir $(SCAN_STAMP)) $(SCAN_PINS)
 
 $(LITE_STAMP):
 	@sh local/up/venv.sh .venv-milvus3 $(notdir $(LITE_STAMP)) $(LITE_PINS)

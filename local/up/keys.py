@@ -55,11 +55,13 @@ def api_key(state: Path, environment: Mapping[str, str]) -> tuple[str, Path]:
 def part_key(state: Path, environment: Mapping[str, str], variable: str) -> str:
     """Return the key of a part: the caller's, or one that is made once and stays in the state folder.
 
-    Several processes may be the first to ask; all of them get the one that was written last.
+    Without a state folder there is no part to speak to, and so no key.
     """
     if given := environment.get(variable, "").strip():
         return given
     file = state / variable.lower()
+    if not state.is_dir():
+        return ""
     if not file.exists() or not file.read_text(encoding="utf-8").strip():
         write_private(file, secrets.token_urlsafe(32) + "\n")
     return file.read_text(encoding="utf-8").strip()

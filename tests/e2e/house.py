@@ -37,6 +37,10 @@ def wait_until(holds: Callable[[], bool], *, seconds: float = 60.0) -> None:
         time.sleep(0.1)
 
 
+#: What the queue of a house wants.
+QUEUE_TOKEN = "queue-of-the-house"
+
+
 class House:
     """A running service and a client with its key."""
 
@@ -55,6 +59,9 @@ class House:
             "FORGETLESS_QUEUE_PORT": str(self.queue_port),
             "OPENAI_BASE_URL": f"http://127.0.0.1:{stub}/v1",
             "FORGETLESS_LLM_MODEL": "stub",
+            "EMBEDDER_API_KEY": "embedder-of-the-house",
+            "FORGETLESS_EMBEDDER_API_KEY": "embedder-of-the-house",
+            "EMULATOR_QUEUE_TOKEN": QUEUE_TOKEN,
         }
         self.stub_host = self.embedder_host = "127.0.0.1"
         self._stub = self._start("-m", "local.llm_stub", "--port", str(stub), "--latency-ms", "20")

@@ -9,7 +9,7 @@ import boto3
 import httpx
 import pytest
 
-from tests.e2e.house import House, wait_until
+from tests.e2e.house import QUEUE_TOKEN, House, wait_until
 from tests.e2e.test_house import TEST_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("house"), pytest.mark.timeout(TEST_S)]
@@ -21,7 +21,12 @@ class IngestQueue:
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
         self._sqs: Any = boto3.client(
-            "sqs", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+            "sqs",
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+            aws_session_token=QUEUE_TOKEN,
         )
         self._url = self._sqs.get_queue_url(QueueName="IngestQueue.fifo")["QueueUrl"]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import http.client
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
+from embedder.http.hosts import allowed_host
+from embedder.settings import Settings
 from tests.embedder import tiny
 from tests.embedder.conftest import Serve, Served
 
@@ -212,6 +215,31 @@ def test_with_a_key_only_probes_answer_without_it(serve: Serve, model_dir: Path)
     right = {"Authorization": "Bearer secret"}
     assert locked.post(EMBEDDINGS, json=body, headers=right).status_code == 200
     assert [locked.get(path).status_code for path in ("/health", "/ready", "/models")] == [200, 200, 401]
+
+
+def status(served: Served, host: str, path: str = "/models") -> int:
+    return httpx.get(served.url + path, headers={"host": host}, timeout=30).status_code
+
+
+def test_on_a_loopback_address_only_this_machine_is_meant(server: Served) -> None:
+    port = server.url.rpartition(":")[2]
+    assert [status(server, f"{name}:{port}") for name in ("localhost", "127.0.0.1", "[::1]")] == [200] * 3
+    foreign = ("evil.example", f"evil.example:{port}", f"localhost.evil.example:{port}", f"10.0.0.1:{port}")
+    assert [status(server, host) for host in foreign] == [421] * 4
+    assert [status(server, "evil.example", path) for path in ("/metrics", "/health", "/nothing")] == [421] * 3
+
+
+def test_names_may_be_allowed(serve: Serve, model_dir: Path) -> None:
+    served = serve(model_dir, hosts="embedder.example, Other.example")
+    assert [status(served, host) for host in ("other.example", "localhost", "evil.example")] == [200, 200, 421]
+
+
+def test_only_the_port_that_is_listened_on_is_meant(model_dir: Path) -> None:
+    settings = Settings(model_dir=str(model_dir), port=7997)
+    hosts = (b"localhost:7997", b"localhost:7998", b"localhost", b"127.0.0.1:7997")
+    assert [allowed_host(settings, host) for host in hosts] == [True, False, False, True]
+    for anywhere in (replace(settings, host="0.0.0.0"), replace(settings, hosts="*")):
+        assert allowed_host(anywhere, b"embedder:80")
 
 
 def test_matryoshka_dimensions_are_cut_and_unit_again(serve: Serve, tmp_path: Path) -> None:

@@ -32,10 +32,15 @@ def queue_url(port: int) -> str:
     return f"http://127.0.0.1:{port}/{ACCOUNT_ID}/{_QUEUE}"
 
 
+#: What the queue of `make up` wants; a queue alone does not look at it.
+QUEUE_TOKEN = "queue-of-the-world"
+
+
 def queue_settings(port: int) -> dict[str, str]:
     """Return the settings of a process beside the emulator that sends to its queues."""
     bulk = f"http://127.0.0.1:{port}/{ACCOUNT_ID}/{_BULK_QUEUE}"
-    return {"FORGETLESS_QUEUE_URL": queue_url(port), "FORGETLESS_BULK_QUEUE_URL": bulk}
+    credentials = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_SESSION_TOKEN": QUEUE_TOKEN}
+    return {"FORGETLESS_QUEUE_URL": queue_url(port), "FORGETLESS_BULK_QUEUE_URL": bulk} | credentials
 
 
 def function_faults(below: Callable[[], Sequence[Identity]]) -> list[Fault]:
@@ -66,6 +71,7 @@ class QueueMeddler:
             endpoint_url=f"http://127.0.0.1:{port}",
             aws_access_key_id="x",
             aws_secret_access_key="x",
+            aws_session_token=QUEUE_TOKEN,
             config=Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1}),
         )
         self._bodies: deque[str] = deque(maxlen=_KNOWN)

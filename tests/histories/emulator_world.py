@@ -11,7 +11,7 @@ from pathlib import Path
 from local.up.identity import Identity, descendants
 from local.up.record import read_record
 from tests.histories.disk import Disk, foreign_faults
-from tests.histories.emulator_faults import QueueMeddler, function_faults, queue_settings
+from tests.histories.emulator_faults import QUEUE_TOKEN, QueueMeddler, function_faults, queue_settings
 from tests.histories.faults import Fault, background, of_others, of_process
 from tests.histories.processes import Process, answers, wait_until
 from tests.histories.world import OURS, Checkout, World, free_port
@@ -83,6 +83,7 @@ class EmulatorWorld(World):
             "FORGETLESS_ENVIRONMENTS": "2",
             "OPENAI_BASE_URL": f"http://127.0.0.1:{self._llm_port}/v1",
             "OPENAI_API_KEY": "scripted",
+            "EMULATOR_QUEUE_TOKEN": QUEUE_TOKEN,
         }
         if handed.exists():
             given |= json.loads(handed.read_text(encoding="utf-8"))["Parameters"]

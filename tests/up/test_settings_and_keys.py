@@ -7,15 +7,17 @@ import json
 import os
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from embedder.sources import KNOWN
 from local.up.errors import UpError
-from local.up.keys import api_key
+from local.up.keys import QUEUE_TOKEN, api_key
 from local.up.parts import environment_of_functions, parts_of
 from local.up.settings import MAX_SOCKET_BYTES, MODELS, ROOT, Settings, add_options, read_settings, socket_path
+from local.up.up import _block
 
 
 def settings_from(*arguments: str, **environment: str) -> Settings:
@@ -184,3 +186,41 @@ def test_every_part_comes_after_those_that_it_needs(tmp_path: Path) -> None:
     for part in parts_of(Settings(state=tmp_path), {}, tmp_path / "api_key"):
         assert seen.issuperset(part.after)
         seen.add(part.name)
+
+
+def test_queue_and_embedder_have_keys_that_only_they_and_their_clients_get(tmp_path: Path) -> None:
+    parts = {part.name: part for part in parts_of(Settings(state=tmp_path), {"PATH": "/bin"}, tmp_path / "api_key")}
+    again = {part.name: part for part in parts_of(Settings(state=tmp_path), {"PATH": "/bin"}, tmp_path / "api_key")}
+    embedder, queue = parts["embedder"].environment["EMBEDDER_API_KEY"], parts["gateway"].environment[QUEUE_TOKEN]
+    assert min(len(embedder), len(queue)) >= 32
+    assert embedder != queue
+    assert again["embedder"].environment == parts["embedder"].environment
+    assert again["gateway"].environment[QUEUE_TOKEN] == queue
+    handed = json.loads((tmp_path / "functions.env.json").read_text())["Parameters"]
+    assert handed["FORGETLESS_EMBEDDER_API_KEY"] == embedder
+    for name, part in parts.items():
+        assert (queue in part.environment.values()) == (name == "gateway")
+        assert not any(secret in argument for secret in (embedder, queue) for argument in part.command)
+    assert {mode_of(tmp_path / name) for name in ("embedder_api_key", "emulator_queue_token")} == {0o600}
+
+
+def test_keys_of_queue_and_embedder_may_be_given(tmp_path: Path) -> None:
+    given = {"EMBEDDER_API_KEY": "mine", "EMULATOR_QUEUE_TOKEN": "ours"}
+    parts = {part.name: part for part in parts_of(Settings(state=tmp_path), given, tmp_path / "api_key")}
+    assert parts["embedder"].environment["EMBEDDER_API_KEY"] == "mine"
+    assert parts["gateway"].environment["EMULATOR_QUEUE_TOKEN"] == "ours"
+
+
+def test_the_gateway_is_told_which_names_are_allowed(tmp_path: Path) -> None:
+    settings = replace(settings_from(FORGETLESS_ALLOWED_HOSTS="memory.example.com, m.example"), state=tmp_path)
+    (gateway,) = (part for part in parts_of(settings, {}, tmp_path / "api_key") if part.name == "gateway")
+    at = gateway.command.index("--allow-host")
+    assert gateway.command[at : at + 4] == ("--allow-host", "memory.example.com", "--allow-host", "m.example")
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_the_administrators_key_is_shown_on_a_terminal_alone(tmp_path: Path, given: bool) -> None:
+    shown = _block(Settings(state=tmp_path), "fgl_secret", given=given)
+    assert shown.count("fgl_secret") == 3
+    kept = _block(Settings(state=tmp_path), "", given=given)
+    assert ("$FORGETLESS_API_KEY" if given else f"$(cat {tmp_path / 'api_key'})") in kept
