@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,14 +76,24 @@ class ExportService:
             raise InvalidRequestError("The export could not be created; try again.")
         return id_
 
-    def get(self, tenant: str, id_: str | None, filters: Mapping[str, Any] | None) -> Shaped:
+    def get(
+        self,
+        tenant: str,
+        id_: str | None,
+        filters: Mapping[str, Any] | None,
+        *,
+        check_reader: Callable[[Filter], None],
+    ) -> Shaped:
         """The export with the id or, without an id, the newest one with these filters (None: with any filters).
 
-        Raises NotFoundError, LlmUnavailableError and LlmReplyError.
+        `check_reader` raises unless the reader, who may be another than the maker, may read what the export's filters
+        match. Raises NotFoundError, LlmUnavailableError and LlmReplyError.
         """
         document = self._find(tenant, id_, filters)
         body = document.body
-        page = self._memories(tenant, parse_platform_filter(body["filters"]))
+        where = parse_platform_filter(body["filters"])
+        check_reader(where)
+        page = self._memories(tenant, where)
         memories, whole = page.items, page.cursor is None
         if self._llm is None:
             return Shaped(export_shaping.shape(body["schema"], memories), False, len(memories), whole)
