@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -123,7 +124,8 @@ def _compose(
     # Adding an endpoint by FastAPI's own methods, which know no roles, raises a TypeError.
     app.router.route_class = GuardedRoute
     # A search has no effect that could be repeated, and its function may not write to the ledger.
-    app.router.routes += [GuardedRoute(route, run=run, repeatable=repeatable) for route in routes]
+    guarded = _guarded_inline if inline else partial(GuardedRoute, run=run)
+    app.router.routes += [guarded(route, repeatable=repeatable) for route in routes]
     if mcp:
         from forgetless.api.mcp.server import McpEndpoint  # noqa: PLC0415 - as above
 
@@ -132,6 +134,12 @@ def _compose(
     if docs:
         app.add_route("/docs", lambda _: _docs(app), include_in_schema=False)
     return app
+
+
+@cache
+def _guarded_inline(route: Route, *, repeatable: bool) -> GuardedRoute:
+    """A route that has no state, so all applications on an event loop share it; FastAPI takes long to make one."""
+    return GuardedRoute(route, run=run_inline, repeatable=repeatable)
 
 
 def _docs(app: FastAPI) -> Response:
