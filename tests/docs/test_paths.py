@@ -1,4 +1,4 @@
-"""Every path and every link in README.md, CONTRIBUTING.md and docs/ leads to something that exists in the tree."""
+"""Every path and every link in README.md, CONTRIBUTING.md, SECURITY.md and docs/ leads to something that exists in the tree."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers/core/python/forgetless"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 #: What stands first in a path of the tree; other words with a slash are routes, files of the state folder and the like.
 ROOMS = {place.name for root in (ROOT, PACKAGE) for place in root.iterdir() if place.is_dir() and place.name[0] != "."}

@@ -15,7 +15,6 @@ from local.emulator.hosts import Hosts
 from tests.emulator.conftest import Running
 from tests.emulator.fidelity import own
 
-_OWN = "local servers have no network around them that would keep others out"
 _QUEUE = """
 Resources:
   Work:
@@ -40,7 +39,7 @@ _CODE = """
 """
 
 
-@own(_OWN)
+@own("what a Host header names, and who may use the queue")
 @pytest.mark.parametrize(
     ("header", "allowed"),
     [
@@ -66,7 +65,7 @@ def test_only_this_machine_is_meant(header: str, allowed: bool) -> None:
     assert Hosts("127.0.0.1", port=9324).allow(header) is allowed
 
 
-@own(_OWN)
+@own("what a Host header names, and who may use the queue")
 def test_names_and_addresses_that_are_allowed() -> None:
     assert Hosts("127.0.0.1", ("memory.example.com",)).allow("Memory.example.com:8443")
     assert Hosts("127.0.0.1", ("*",)).allow("anything.example")
@@ -87,7 +86,7 @@ def sqs_with(url: str, token: str | None) -> Any:
     )
 
 
-@own(_OWN)
+@own("what a Host header names, and who may use the queue")
 def test_the_queue_wants_its_token_which_functions_have(start: Callable[..., Running]) -> None:
     running = start(_QUEUE, {"queue_token": "a-token"}, code__app=_CODE)
     assert running.http.get("/").status_code == 200, running.log()
@@ -101,7 +100,7 @@ def test_the_queue_wants_its_token_which_functions_have(start: Callable[..., Run
     assert running.status()["queues"]  # which is read by /health, and holds numbers only
 
 
-@own(_OWN)
+@own("what a Host header names, and who may use the queue")
 def test_no_server_answers_for_another_machine(start: Callable[..., Running]) -> None:
     code = """
         import os
