@@ -1,4 +1,4 @@
-"""Every path and every link in README.md, CONTRIBUTING.md, SECURITY.md and docs/ leads to something that exists in the tree."""
+"""Every path and every link in the pages at the top and in docs/ leads to something that exists in the tree."""
 
 from __future__ import annotations
 
