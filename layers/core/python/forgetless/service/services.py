@@ -12,6 +12,7 @@ from typing import Any
 from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.limits import CONCURRENT_REQUESTS, RequestLimits
 from forgetless.domain.retention import Retention
+from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.webhooks import WebhookSender
@@ -24,6 +25,7 @@ from forgetless.service.health import HealthService
 from forgetless.service.jobs.bulk import BulkService, PortionWork
 from forgetless.service.jobs.bulk_worker import BulkWorker
 from forgetless.service.jobs.erase import EraseWork, Erasures
+from forgetless.service.jobs.erasure_logbook import ErasureLogbook
 from forgetless.service.jobs.expired_memories import ExpiredMemories
 from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.reindex import Reindexer
@@ -48,11 +50,12 @@ _MOST_LIMITED = 256
 
 @dataclass(frozen=True, slots=True)
 class Ports(RequestPorts):
-    """The adapters of an environment; `llm` and `webhooks` are None if it has none."""
+    """The adapters of an environment; `llm`, `webhooks` and `erasure_log` are None if it has none."""
 
     ledger: Ledger
     index: Index
     webhooks: WebhookSender | None = None
+    erasure_log: ErasureLog | None = None
 
 
 class Services(RequestServices):
@@ -75,9 +78,10 @@ class Services(RequestServices):
         self._ledger = ledger = HidingOperatorLedger(whole)
         ports = replace(ports, ledger=ledger)
         self._outbox = WebhookOutbox(ledger=ledger, clock=clock)
-        erase_work = _erase_work(self._ports, self._outbox)
+        logbook = ErasureLogbook(ledger=whole, log=ports.erasure_log)
+        erase_work = _erase_work(self._ports, self._outbox, logbook)
         starts = BulkService(ledger=whole, queue=ports.bulk_queue, clock=clock)
-        self._erasures = Erasures(ledger=whole, work=erase_work, bulk=starts, clock=clock)
+        self._erasures = Erasures(ledger=whole, work=erase_work, bulk=starts, clock=clock, logbook=logbook)
         # One more thread for each request that is processed. The threads start when they are first needed.
         self._pool = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="search-words")
         super().__init__(
@@ -135,6 +139,8 @@ class Services(RequestServices):
         self._ports.ledger.close()
         self._ports.index.close()
         self._ports.embedder.close()
+        if self._ports.erasure_log is not None:
+            self._ports.erasure_log.close()
 
     def _new_limited(self, users: tuple[str, ...]) -> RequestServices:
         ports = self._ports
@@ -158,9 +164,9 @@ class Services(RequestServices):
         )
 
 
-def _erase_work(ports: Ports, outbox: WebhookOutbox) -> EraseWork:
+def _erase_work(ports: Ports, outbox: WebhookOutbox, logbook: ErasureLogbook) -> EraseWork:
     """The removal of what erasures cover. It works on the whole ledger, because that is hidden from all others."""
     clock, whole = ports.clock, ports.ledger
     indexer = Indexer(ledger=whole, index=ports.index, embedder=ports.embedder)
     eraser = MemoryEraser(ledger=whole, indexer=indexer, clock=clock, outbox=outbox)
-    return EraseWork(ledger=whole, eraser=eraser, clock=clock)
+    return EraseWork(ledger=whole, eraser=eraser, clock=clock, logbook=logbook)

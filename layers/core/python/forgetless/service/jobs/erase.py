@@ -4,6 +4,8 @@ The marker of the erasure hides them already, so it does not matter how long thi
 targets of the erasure. For each, it ends the jobs that wait and removes the messages, then it removes the memories.
 What was accepted after the erasure stays. A pass may stop anywhere and begin again: what is gone is gone.
 
+An erasure is noted in the log of erasures before anybody is told of it, and before its ids leave the ledger.
+
 With a ledger that writers who began before the erasure may still write to (`late_writes_s`), the marker goes on hiding
 after the first pass. When no such writer can live any more, sweep starts passes until one finds nothing.
 """
@@ -26,10 +28,11 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.erasure_logbook import ErasureLogbook
 from forgetless.service.requests import ErasedScope
 from forgetless.service.writing.erase_memories import MemoryEraser
 
-__all__ = ["EraseWork", "Erasures"]
+__all__ = ["EraseWork", "Erasures", "erase_job_id", "start_erase_job"]
 
 _logger = logging.getLogger(__name__)
 
@@ -73,10 +76,11 @@ class _Place:
 class EraseWork:
     """Removes rows; `ledger` must show all rows, those that markers hide too."""
 
-    def __init__(self, *, ledger: Ledger, eraser: MemoryEraser, clock: Clock) -> None:
+    def __init__(self, *, ledger: Ledger, eraser: MemoryEraser, clock: Clock, logbook: ErasureLogbook) -> None:
         self._ledger = ledger
         self._eraser = eraser
         self._clock = clock
+        self._logbook = logbook
 
     def portion(self, job: BulkJob, *, deadline: float) -> Progress:
         """See `service.jobs.bulk.PortionWork`. `done` counts memories."""
@@ -92,16 +96,20 @@ class EraseWork:
     def work(self, erasure: Erasure, place: _Place | None = None, *, deadline: float) -> tuple[_Place, int]:
         """Go on from `place` (None: the start) until the deadline or the end of the pass.
 
-        Returns the place then, and how many memories were removed. At least one page is done.
+        Returns the place then, and how many memories were removed. At least one page is done. An error after the first
+        page only ends the work, so that the pages before it are counted.
         """
-        place = place or self._start(erasure)
+        begin = place = place or self._start(erasure)
         done = 0
         while place.target < len(erasure.targets):
-            if place.memories:
-                page, removed = self._erase_memories(erasure, place)
-                done += removed
-            else:
-                page, removed = self._erase_messages(erasure, place)
+            try:
+                page, removed = self._erase_page(erasure, place)
+            except (DependencyError, VersionConflictError) as error:
+                if place == begin:
+                    raise
+                _logger.warning("an erasure goes on later", extra={"reason": error.message})
+                break
+            done += removed if place.memories else 0
             place = place.after(page, removed)
             if self._clock.monotonic() >= deadline:
                 break
@@ -113,6 +121,7 @@ class EraseWork:
             return False
         nothing_follows = self._ledger.late_writes_s() == 0.0 or (place.late and not place.removed)
         if nothing_follows:
+            self._logbook.note(erasure)
             expires_at = later(self._clock.now(), _KEPT_S)
             self._ledger.end_erasure(erasure.tenant, erasure.number, expires_at=expires_at)
         return True
@@ -120,6 +129,9 @@ class EraseWork:
     def _start(self, erasure: Erasure) -> _Place:
         age = seconds_between(erasure.begun_at, self._clock.now())
         return _Place(late=age >= self._ledger.late_writes_s())
+
+    def _erase_page(self, erasure: Erasure, place: _Place) -> tuple[str | None, int]:
+        return self._erase_memories(erasure, place) if place.memories else self._erase_messages(erasure, place)
 
     def _erase_messages(self, erasure: Erasure, place: _Place) -> tuple[str | None, int]:
         tenant, target = erasure.tenant, erasure.targets[place.target]
@@ -148,7 +160,7 @@ class EraseWork:
             covered = [memory for memory in found.items if erasure.covers(memory)]
             try:
                 if covered:
-                    self._eraser.erase(tenant, covered, request_name=f"erasure {erasure.number}")
+                    self._eraser.erase(tenant, covered, request_name=f"erasure {erasure.identity}")
             except VersionConflictError:
                 if not retry.again():
                     raise
@@ -159,15 +171,22 @@ class EraseWork:
 class Erasures:
     """Begins the removal of what erasures cover, and looks after erasures whose removal has not ended."""
 
-    def __init__(self, *, ledger: Ledger, work: EraseWork, bulk: BulkService, clock: Clock) -> None:
+    def __init__(
+        self, *, ledger: Ledger, work: EraseWork, bulk: BulkService, clock: Clock, logbook: ErasureLogbook
+    ) -> None:
         self._ledger = ledger
+        self._logbook = logbook
         self._work = work
         self._bulk = bulk
         self._clock = clock
 
     def begin(self, erasure: Erasure) -> ErasedScope:
-        """See `service.writing.erase_memories.ScopeEraser`. The erasure is in effect, whatever happens here."""
-        id_ = _job_id(erasure, 0)
+        """See `service.writing.erase_memories.ScopeEraser`. The erasure is in effect, whatever happens here.
+
+        Raises LedgerError if it could not be noted in the log of erasures. Sweep then does that, and all the rest.
+        """
+        id_ = erase_job_id(erasure)
+        self._logbook.note(erasure)
         done, ended = 0, False
         try:
             place, done = self._work.work(erasure, deadline=self._clock.monotonic() + ERASE_IN_REQUEST_S)
@@ -178,7 +197,7 @@ class Erasures:
             if ended:
                 self._note(erasure, id_, done)
             else:
-                self._bulk.start(erasure.tenant, BulkKind.ERASE, _request(erasure), job_id=id_)
+                start_erase_job(self._bulk, erasure, done=done)
         except DependencyError as error:  # sweep starts it
             _logger.warning("the job of an erasure waits for sweep", extra={"reason": error.message})
         return ErasedScope(done, id_)
@@ -189,11 +208,11 @@ class Erasures:
         found = self._ledger.open_erasures(limit=_LOOKED_AT)
         for erasure in found:
             age = seconds_between(erasure.begun_at, self._clock.now())
-            if age >= _LOST_AFTER_S:
-                self._bulk.start(erasure.tenant, BulkKind.ERASE, _request(erasure), job_id=_job_id(erasure, 0))
+            if age >= _LOST_AFTER_S and self._bulk.job(erasure.tenant, erase_job_id(erasure)) is None:
+                self._logbook.note(erasure)
+                start_erase_job(self._bulk, erasure)
             if late_s and age >= late_s:
-                number = 1 + int((age - late_s) // 60)
-                self._bulk.start(erasure.tenant, BulkKind.ERASE, _request(erasure), job_id=_job_id(erasure, number))
+                start_erase_job(self._bulk, erasure, number=1 + int((age - late_s) // 60))
         return len(found)
 
     def _note(self, erasure: Erasure, id_: str, done: int) -> None:
@@ -215,9 +234,18 @@ class Erasures:
         self._ledger.put_document(job.document())
 
 
-def _job_id(erasure: Erasure, number: int) -> str:
-    """The id of the job of a pass: 0 for the first one, which is the event that the client was told."""
-    return str(uuid.uuid5(_ERASE_JOBS, f"{erasure.tenant}\x00{erasure.number}\x00{number}"))
+def start_erase_job(bulk: BulkService, erasure: Erasure, *, number: int = 0, done: int = 0) -> None:
+    """Start the job of a pass; `done` memories were removed before."""
+    id_ = erase_job_id(erasure, number)
+    bulk.start(erasure.tenant, BulkKind.ERASE, _request(erasure), job_id=id_, done=done)
+
+
+def erase_job_id(erasure: Erasure, number: int = 0) -> str:
+    """The id of the job of a pass: 0 for the first one, which is the event that the client was told.
+
+    It comes from the random id of the erasure, so it is another one in every ledger, and after every restore.
+    """
+    return str(uuid.uuid5(_ERASE_JOBS, f"{erasure.identity}\x00{number}"))
 
 
 def _request(erasure: Erasure) -> Mapping[str, Any]:
