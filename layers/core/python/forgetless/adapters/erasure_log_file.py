@@ -101,11 +101,14 @@ def read_log(path: Path) -> tuple[bytes, bool, list[LogLine]]:
     if not lines:
         raise ValueError("it is empty")
     found: list[LogLine] = []
+    number = 1
     try:
         key, of_one = load_header(lines[0].decode())
-        found.extend(load_line(line.decode()) for line in lines[1:])
+        for line in lines[1:]:
+            number += 1
+            found.append(load_line(line.decode()))
     except ValueError as error:
-        raise ValueError(f"line {len(found) + 2}: {error}") from None
+        raise ValueError(f"line {number}: {error}") from None
     return key, of_one, found
 
 
