@@ -20,7 +20,7 @@ from forgetless.ports.ledger import Ledger
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.jobs import erasure_replay
 from forgetless.service.jobs.erasure_replay import ErasureReplay, ReplayReport, tenants_of
-from tests.contract.ledger.making import a_memory, a_message, add, at, supersede
+from tests.contract.ledger.making import a_memory, a_message, add, at, update
 
 BOB = Scope("acme", user_id="bob")
 IN_RUN = Scope("acme", user_id="bob", run_id="r")
@@ -54,7 +54,7 @@ def filled(ledger: Ledger) -> None:
     ledger.append(add(old, a_memory("a", 1, text="of anna")))
     ledger.append(add(a_memory("b", 0, text="of bob", scope=BOB), a_memory("b", 1, text="of the run", scope=IN_RUN)))
     ledger.append(add(a_memory("c", text="of the other anna", scope=Scope("beta", user_id="anna"))))
-    ledger.append([supersede(old, by=a_memory("a", 1).id)])
+    ledger.append([update(old, superseded_by=a_memory("a", 1).id)])
     ledger.append([], messages=[a_message("d", content="said by cid", scope=Scope("acme", user_id="cid"))])
 
 
