@@ -15,7 +15,6 @@ _MENDED_BY: Mapping[str, Sequence[str]] = {
         "DELETE /v1/memories/ (by a filter that matches little)",
         "DELETE /v1/memories/{memory_id:path}/ (with what it superseded)",
     ),
-    "an export that reads the messages of several jobs at once": ("GET /export", "POST /export-jobs/{job_id}/lines"),
     "a bulk job that marks the memories of a lost index in portions": ("sweep after the index was lost",),
     "kept totals, which check and start may read instead of counting up to 1,000,000 rows": (
         "a check of all tenants",
