@@ -19,7 +19,7 @@ __all__ = ["as_dynamodb_of_version_1", "sqlite_of_schema_3"]
 _MEMORY = """
 INSERT INTO memories (tenant, id, version, state, created_at, position, updated_at, user_id, agent_id, app_id, run_id,
                       scope_key, hash, extracted, pending_since, context_size, text_id)
-VALUES (?, ?, 1, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, ?)
+VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, ?)
 """
 _EVENT = "INSERT INTO events (tenant, memory_id, version, kind, job_id, text_id) VALUES (?, ?, 1, 'ADD', ?, ?)"
 
@@ -35,10 +35,11 @@ def sqlite_of_schema_3(path: Path, memories: Sequence[Memory], *, pending: Itera
         for memory in memories:
             text_id = db.execute("INSERT INTO texts (body) VALUES (?)", (dump_memory(memory),)).lastrowid
             key, scope = (to_blob(memory.scope.tenant), to_blob(memory.id)), memory.scope
+            state = int(memory.superseded_by is not None)
             since = memory.updated_at if memory.id in waiting else None
             order = (memory.created_at, memory.position, memory.updated_at)
             text = (scope.key(), memory.hash, since, text_id)
-            db.execute(_MEMORY, (*key, *order, *scope_columns(scope), *text))
+            db.execute(_MEMORY, (*key, state, *order, *scope_columns(scope), *text))
             db.execute(_EVENT, (*key, to_blob(memory.job_id), text_id))
         db.commit()
 

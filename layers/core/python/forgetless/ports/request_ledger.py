@@ -201,6 +201,12 @@ class MemoryStore(Protocol):
         ledger that hides them may be shorter than `limit`, even empty, although a cursor says that more follow.
         """
 
+    def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
+        """The ids of what this memory superseded, directly or indirectly, the nearest first; at most `limit`.
+
+        Deleted memories, and what only they superseded, are not among them. It sees all earlier writes of its caller.
+        """
+
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         """The kept totals of the tenant (without ids) or of the one scope id in `ids`; None if they are not known.
 

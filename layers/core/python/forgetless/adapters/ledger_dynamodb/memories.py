@@ -105,6 +105,20 @@ class MemoryStore(Store):
         last = items[-1] if len(found) > limit and items else None
         return MemoryPage(items, after_memory(last) if last else None)
 
+    def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
+        found: dict[str, None] = {}
+        following = [memory_id]
+        for newer in following:
+            notes = self._table.query(item_keys.head(tenant, newer).pk, item_keys.OLDER, page=limit)
+            for note in islice(notes, limit):
+                older = from_blob(note["memory"])
+                if len(found) < limit and older not in found and older != memory_id:
+                    found[older] = None
+                    following.append(older)
+            if len(found) >= limit:
+                break
+        return list(found)
+
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         named = totals.name_of(ids)
         total = totals.one(self._table, tenant, *named).total if named else totals.tenant_total(self._table, tenant)

@@ -52,6 +52,17 @@ _MARK_INDEXED = (
 #: How many memories one transaction marks as pending.
 _MARKED_AT_ONCE = 2000
 
+#: The rows of a recursive query are visited in the order in which they are found, so the nearest come first.
+_SUPERSEDED_IDS = """
+WITH RECURSIVE older (id) AS (
+    SELECT id FROM memories INDEXED BY memories_superseded WHERE tenant = ?1 AND superseded_by = ?2
+    UNION
+    SELECT memories.id FROM older CROSS JOIN memories INDEXED BY memories_superseded
+        ON memories.tenant = ?1 AND memories.superseded_by = older.id
+)
+SELECT id FROM older WHERE id <> ?2 LIMIT ?3
+"""
+
 _READ = "SELECT body FROM memories CROSS JOIN texts USING (text_id) WHERE tenant = ? AND id IN "
 
 _READ_MANY = {size: f"{_READ}({', '.join('?' * size)})" for size in _READ_SIZES}
@@ -124,6 +135,11 @@ class MemoryStore(Store):
         items = tuple(load_memory(tenant, body) for (body,) in bodies[:limit])
         last = items[-1] if len(bodies) > limit and items else None
         return MemoryPage(items, after_memory(last) if last else None)
+
+    def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
+        params = (to_blob(tenant), to_blob(memory_id), limit)
+        rows = self._connections.read(lambda db: db.execute(_SUPERSEDED_IDS, params).fetchall())
+        return [from_blob(id_) for (id_,) in rows]
 
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         return totals.shown(self._connections.read(lambda db: totals.read(db, totals.key_of(tenant, ids))))

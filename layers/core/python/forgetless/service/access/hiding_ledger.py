@@ -139,6 +139,11 @@ class HidingLedger:
                 shown = [memory for memory, gone in zip(page.items, hidden, strict=True) if not gone]
                 return MemoryPage(tuple(shown), page.cursor)
 
+    def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
+        found = self._ledger.superseded_ids(tenant, memory_id, limit=limit)
+        gone = self._gone(tenant, found)
+        return [id_ for id_ in found if id_ not in gone]
+
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         markers = self._markers(tenant)
         if markers is not None and all(markers.may_touch(name, value) for name, value in ids.items()):

@@ -98,6 +98,11 @@ class LimitedLedger:
         found = tuple(reached[:limit])
         return MemoryPage(found, after_memory(found[-1]) if found and len(reached) > limit else last)
 
+    def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
+        found = self._ledger.superseded_ids(tenant, memory_id, limit=limit)
+        mine = self.read(tenant, found)
+        return [id_ for id_ in found if id_ in mine]
+
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         # The ledger's total of an agent would reveal how much other users have said to it.
         if set(ids) - {"user_id"}:
