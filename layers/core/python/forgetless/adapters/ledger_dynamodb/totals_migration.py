@@ -9,7 +9,7 @@ from collections import Counter
 
 from forgetless.adapters.ledger_codec import to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys
-from forgetless.adapters.ledger_dynamodb.attribute_values import Item, from_wire, to_wire
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item, to_wire
 from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_dynamodb.migration_scan import memories_in
 

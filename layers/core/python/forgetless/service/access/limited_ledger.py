@@ -285,10 +285,9 @@ class LimitedLedger:
             raise ForbiddenError(NOT_ITS_WORK)
 
     def _my_bulk_job(self, document: Document) -> bool:
-        """Whether the document is a bulk job about the memories of one of its users."""
-        if document.kind != BULK_JOB:
-            return False
-        return BulkJob.of(document).user_id in self._users
+        """Whether the document is a bulk job about the memories of its users alone."""
+        users = BulkJob.of(document).users if document.kind == BULK_JOB else ()
+        return bool(users) and set(users) <= set(self._users)
 
     def _check_bulk_job(self, document: Document) -> None:
         held = self._ledger.document(document.tenant, document.kind, document.id)
