@@ -27,6 +27,8 @@ __all__ = ["Removal", "RemovalTask", "Remover", "Scan"]
 
 #: How many memories are read, and at most removed, in one step.
 STEP = 200
+#: A portion ends after this many steps, even if its time is not over.
+MOST_STEPS = 100
 #: The key of a cursor that says that everything is removed, but erased text may still be in the ledger's files.
 _SCRUB = "scrub"
 
@@ -132,9 +134,10 @@ class Remover:
         if self.is_scrubbing(job):
             return self.scrubbed(job)
         scan = Scan.of(job.cursor) if job.cursor is not None else Scan(removal=self.begin(task.tenant))
-        while not scan.ended:
-            scan = self.step(task, scan)
-            if self._clock.monotonic() >= deadline:
+        for _ in range(MOST_STEPS):
+            if not scan.ended:
+                scan = self.step(task, scan)
+            if scan.ended or self._clock.monotonic() >= deadline:
                 break
         if not scan.ended:
             return Progress(scan.cursor(), scan.removal.removed)
