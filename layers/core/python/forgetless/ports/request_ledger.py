@@ -156,8 +156,11 @@ class MemoryStore(Protocol):
         messages: Sequence[Message] = (),
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
+        erasing: Sequence[MessageRef] = (),
     ) -> None:
         """Write all events, the new states of their memories, `messages` and the job `completing`, or nothing.
+
+        What `erase_messages` does to the messages `erasing` is part of it, so that nobody can die in between.
 
         A job that the ledger does not have yet is inserted (an add that is done in one call). An unfinished job is
         replaced if its lease_owner is that of `completing`; otherwise LeaseLostError is raised and nothing is

@@ -15,7 +15,7 @@ from forgetless.domain.cursors import after_memory, entity_place, memory_place, 
 from forgetless.domain.erasures import ErasureState
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
-from forgetless.domain.memory import Event, EventKind, Memory, Message
+from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
 from forgetless.ports.ledger import EventPage
 from forgetless.ports.request_ledger import (
     ENTITY_KINDS,
@@ -79,11 +79,13 @@ class MemoryStore(Store):
         messages: Sequence[Message] = (),
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
+        erasing: Sequence[MessageRef] = (),
     ) -> None:
         self._connections.write(
-            lambda db: _append(db, events, completing, messages, unique=unique, shown=shown), durable=True
+            lambda db: _append(db, events, completing, messages, unique=unique, shown=shown, erasing=erasing),
+            durable=True,
         )
-        if any(event.kind is EventKind.DELETE for event in events):
+        if erasing or any(event.kind is EventKind.DELETE for event in events):
             self._connections.note_erased()
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
@@ -215,6 +217,7 @@ def _append(
     *,
     unique: bool,
     shown: Shown,
+    erasing: Sequence[MessageRef],
 ) -> None:
     scopes = [event.memory.scope for event in events] + [message.scope for message in new_messages]
     if not scopes and completing is None:
@@ -236,6 +239,8 @@ def _append(
     # A repeat does not write messages again, because they may have been erased since.
     if open_ and (fresh or not events):
         messages.insert(db, new_messages)
+    if erasing:
+        messages.erase(db, tenant, erasing, events[0].memory.updated_at)
 
 
 def _bodies(db: sqlite3.Connection, tenant: str, ids: Sequence[str]) -> list[tuple[bytes]]:

@@ -99,8 +99,11 @@ class HidingLedger:
         messages: Sequence[Message] = (),
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
+        erasing: Sequence[MessageRef] = (),
     ) -> None:
-        self._ledger.append(events, completing=completing, messages=messages, unique=unique, shown=shown)
+        self._ledger.append(
+            events, completing=completing, messages=messages, unique=unique, shown=shown, erasing=erasing
+        )
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         return self.read_beside(tenant, ids)[0]

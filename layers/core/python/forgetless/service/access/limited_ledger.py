@@ -64,10 +64,14 @@ class LimitedLedger:
         messages: Sequence[Message] = (),
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
+        erasing: Sequence[MessageRef] = (),
     ) -> None:
         scopes = [event.memory.scope for event in events] + [message.scope for message in messages]
         self._check([*scopes, completing.scope] if completing else scopes)
-        self._ledger.append(events, completing=completing, messages=messages, unique=unique, shown=shown)
+        erasing = self._without_others(scopes[0].tenant, erasing) if erasing else ()
+        self._ledger.append(
+            events, completing=completing, messages=messages, unique=unique, shown=shown, erasing=erasing
+        )
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         return {id_: memory for id_, memory in self._ledger.read(tenant, ids).items() if self._mine(memory.scope)}
@@ -155,9 +159,7 @@ class LimitedLedger:
         return self._ledger.recent_messages(scope, since=since, before=before, limit=limit)
 
     def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
-        # An erased message may still be part of a row's words, so only other users' messages are left out.
-        others = self._ledger.read_messages(tenant, refs).keys() - self.read_messages(tenant, refs).keys()
-        return self._ledger.erase_messages(tenant, [ref for ref in refs if ref not in others], at=at)
+        return self._ledger.erase_messages(tenant, self._without_others(tenant, refs), at=at)
 
     def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
         users = [user for user in self._users if ids.get("user_id", user) == user]
@@ -269,6 +271,11 @@ class LimitedLedger:
         """The parts of the target that belong to its users."""
         users = [user for user in self._users if target.ids.get("user_id", user) == user]
         return [Target({**target.ids, "user_id": user}, target.names) for user in users]
+
+    def _without_others(self, tenant: str, refs: Sequence[MessageRef]) -> list[MessageRef]:
+        """The references without those to other users' messages. An erased one may still be in a row's words."""
+        found = self._ledger.read_messages(tenant, refs)
+        return [ref for ref in refs if ref not in found or self._mine(found[ref].scope)]
 
     def _mine(self, scope: Scope) -> bool:
         return scope.user_id in self._users

@@ -73,7 +73,6 @@ class MemoryEraser:
         events = [Event(EventKind.DELETE, tombstone) for tombstone in tombstones]
         if announced:
             self._outbox.record(events)
-        self._ledger.append(events)
-        self._ledger.erase_messages(tenant, refs, at=now)
+        self._ledger.append(events, erasing=refs)
         self._feedback.forget(tenant, [memory.id for memory in memories])
         self._indexer.write([], outdated=tombstones)
