@@ -10,17 +10,11 @@ from collections.abc import Mapping, Sequence
 __all__ = ["KNOWN_TO_GROW"]
 
 _MENDED_BY: Mapping[str, Sequence[str]] = {
-    "deletes by filter that go on as a bulk job; linked deletes that follow the links": (
-        "DELETE /v1/memories/ (by a filter)",
-        "DELETE /v1/memories/ (by a filter that matches little)",
-        "DELETE /v1/memories/{memory_id:path}/ (with what it superseded)",
-    ),
     "scans that are bounded, but by more rows than the ledgers here have": (
         "GET /v1/events/ (the first page)",
         "GET /v1/events/ (the third page)",
         "GET /v1/entities/ (all)",
         "GET /v1/entities/ (a page)",
-        "DELETE /v1/entities/{entity_type}/{entity_id:path}/ (an unknown number)",
     ),
     "an export by schema that reads a bounded scan": ("POST /v1/summary/ (a filter that matches little)",),
     "an export that reads the messages of several jobs at once": ("GET /export", "POST /export-jobs/{job_id}/lines"),
