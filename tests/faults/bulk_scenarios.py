@@ -121,7 +121,8 @@ class BulkHarness:
         with closing(compose(self.place)) as services:
             for topic, count in _MEMORIES.items():
                 said = tuple(IncomingMessage("user", f"{topic} {number}") for number in range(count))
-                whose, about = Scope(_TENANT, user_id="alice"), {"topic": topic}
+                # Each topic is a run of its own, so that none is the context of another.
+                whose, about = Scope(_TENANT, user_id="alice", run_id=topic), {"topic": topic}
                 # The key gives the memories the same ids each time, so that they are in the same ranges.
                 services.add.add(AddRequest(whose, said, infer=False, metadata=about, idempotency_key=topic))
         if kind is BulkKind.REINDEX:

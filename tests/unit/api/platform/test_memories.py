@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from forgetless.domain.limits import RequestLimits
 from tests.unit.api.client import MEMBER, STRANGER, Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.service.world import facts
@@ -183,6 +184,41 @@ def test_a_member_may_not_delete_scopes_nor_read_everybody(api: Api) -> None:
     assert api.post("/v3/memories/", {"filters": {"user_id": "alice"}}, key=MEMBER).status_code == 200
 
 
+def test_a_large_delete_by_filter_names_the_event_that_ends_when_all_is_deleted(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forgetless.service.jobs.delete_matching.ERASE_IN_REQUEST_S", -1.0)
+    monkeypatch.setattr("forgetless.service.jobs.removal.STEP", 1)
+    for text in ("one", "two", "three"):
+        add(api, text, user_id="alice")
+    filters = '{"keywords": {"icontains": "t"}}'
+    answer = api.call("DELETE", "/v1/memories/", params={"user_id": "alice", "filters": filters}).json()
+    assert answer["deleted"] == 1
+    event = f"/v1/event/{answer['event_id']}/"
+    shown = api.get(event).json()
+    assert (shown["event_type"], shown["status"], shown["payload"]) == ("DELETE", "PENDING", {"user_id": "alice"})
+    while api.world.services.bulk_worker.turn():
+        pass
+    shown = api.get(event).json()
+    assert (shown["status"], shown["metadata"]) == ("SUCCEEDED", {"done": 2, "total": 2, "set_aside": 0})
+    assert texts(api) == ["one"]
+    assert answer["event_id"] in [one["id"] for one in api.get("/v1/events/").json()["results"]]
+    assert api.delete(event).status_code == 409
+
+
+def test_a_linked_delete_of_too_many_names_the_limit(new_api: NewApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = new_api([facts("lives in Lisbon"), facts({"text": "lives in Porto", "supersedes": [1]})])
+    *_, new = (
+        api.post("/v3/memories/add/", {"messages": text, "user_id": "alice", "async_mode": False}).json()["results"][0]
+        for text in ("I live in Lisbon.", "I moved to Porto.")
+    )
+    monkeypatch.setattr(api.world.services, "limits", RequestLimits(batch=1))
+    refused = api.delete(f"/v1/memories/{new['id']}/?delete_linked=true")
+    assert refused.status_code == 400
+    assert "at most 1 memories" in refused.text
+    assert texts(api) == ["lives in Porto"]
+
+
 def test_delete_linked_takes_what_the_memory_superseded(new_api: NewApi) -> None:
     api = new_api([facts("The user lives in Lisbon"), facts({"text": "The user lives in Porto", "supersedes": [1]})])
     old, new = (
@@ -223,6 +259,16 @@ def test_an_entity_goes_by_its_number_too(api: Api) -> None:
     assert api.delete("/v1/entities/user/alice/").json()["error"] == "Invalid entity ID. Must be an integer."
     assert api.delete(f"/v1/entities/user/{users['user']['id']}/").status_code == 200
     assert texts(api) == ["kept"]
+
+
+def test_a_number_is_looked_up_among_a_bounded_number_of_entities(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forgetless.api.platform.routes.entities._NUMBERED", 1)
+    for name in ("a", "b"):
+        add(api, name, user_id=name)
+    first, second = (one["id"] for one in api.get("/v1/entities/").json()["results"])
+    refused = api.delete(f"/v1/entities/user/{second}/")
+    assert (refused.status_code, "use DELETE /v2/entities/" in refused.text) == (400, True)
+    assert api.delete(f"/v1/entities/user/{first}/").status_code == 200
 
 
 def test_entities_are_counted_by_kind_and_paged(api: Api) -> None:
