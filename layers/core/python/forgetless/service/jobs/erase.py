@@ -91,9 +91,15 @@ class EraseWork:
         erasure = self._ledger.erasure(job.tenant, int(job.request["number"]))
         if erasure is None:
             return self._remover.ended(job.done)
-        place = _Place.of(job.cursor) if job.cursor is not None else self.start(erasure)
+        begin = place = _Place.of(job.cursor) if job.cursor is not None else self.start(erasure)
         while not _is_through(erasure, place):
-            place = self.step(erasure, place, job.id)
+            try:
+                place = self.step(erasure, place, job.id)
+            except (DependencyError, VersionConflictError) as error:
+                if place is begin:
+                    raise
+                _logger.warning("an erasure goes on later", extra={"reason": error.message})
+                break  # what was done before it is recorded
             if self._clock.monotonic() >= deadline:
                 break
         if not _is_through(erasure, place):

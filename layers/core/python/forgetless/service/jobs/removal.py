@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkJob, Progress
-from forgetless.domain.errors import LedgerError, VersionConflictError
+from forgetless.domain.errors import DependencyError, LedgerError, VersionConflictError
 from forgetless.domain.limits import MOST_ANNOUNCED
 from forgetless.domain.memory import EventKind, Memory
 from forgetless.domain.webhook_deliveries import Summary
@@ -133,12 +133,16 @@ class Remover:
         """A portion of a job that goes through the task's list; see `service.jobs.bulk.PortionWork`."""
         if self.is_scrubbing(job):
             return self.scrubbed(job)
-        scan = Scan.of(job.cursor) if job.cursor is not None else Scan(removal=self.begin(task.tenant))
+        begin = scan = Scan.of(job.cursor) if job.cursor is not None else Scan(removal=self.begin(task.tenant))
         for _ in range(MOST_STEPS):
-            if not scan.ended:
-                scan = self.step(task, scan)
-            if scan.ended or self._clock.monotonic() >= deadline:
+            if scan.ended or (scan is not begin and self._clock.monotonic() >= deadline):
                 break
+            try:
+                scan = self.step(task, scan)
+            except (DependencyError, VersionConflictError):
+                if scan is begin:
+                    raise
+                break  # what was done before it is recorded; the next portion meets the same error
         if not scan.ended:
             return Progress(scan.cursor(), scan.removal.removed)
         return self.ended(self.finish(task, scan.removal).removed)
