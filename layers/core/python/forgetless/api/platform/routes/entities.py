@@ -28,7 +28,7 @@ _KINDS = ("user", "agent", "app", "run")
 _PAGE_SIZE = 100
 _MOST_ENTITIES = 1000
 #: An entity is looked up by its number among so many of its kind: no ledger has an index of these numbers.
-_NUMBERED = 500
+_NUMBERED = 400
 _BY_NAME = "DELETE /v2/entities/{entity_type}/{entity_id}/"
 _DELETED = "Entity deleted successfully!"
 
