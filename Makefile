@@ -173,6 +173,9 @@ reindex: $(STAMP) ## Rebuild the index from the ledger of the running service
 tidy: $(STAMP) ## Give back the space that the ledger no longer needs, also while the service runs
 	@exec $(PY) -m local.up tidy $(ARGS)
 
+forgetless: $(STAMP) ## Any other command of forgetless on the same state folder: make forgetless ARGS="jobs list --open"
+	@exec $(PY) -m local.up forgetless -- $(or $(ARGS),--help)
+
 set-aside: $(STAMP) ## List the memories that cannot be indexed; ARGS=--retry lets sweep try them again
 	@exec $(PY) -m local.up set-aside $(ARGS)
 

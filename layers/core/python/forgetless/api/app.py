@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
-from starlette.types import ASGIApp
 
 from forgetless.api.access import GuardedRoute, RateLimit
 from forgetless.api.auth import Authentication
 from forgetless.api.body_limit import BodyLimit
 from forgetless.api.cors import cross_origin
 from forgetless.api.errors import answer_invalid, answer_too_large
-from forgetless.api.idempotency import Idempotency
 from forgetless.api.openapi import complete_document
 from forgetless.api.request_middleware import RequestMiddleware
 from forgetless.api.routing import Route, Runner, pool, run_inline
@@ -124,10 +122,7 @@ def _compose(
     if mcp:
         from forgetless.api.mcp.server import McpEndpoint  # noqa: PLC0415 - as above
 
-        endpoint: ASGIApp = McpEndpoint(run=run)
-        if repeatable:
-            endpoint = Idempotency(endpoint, run=run, route=None)
-        app.add_route(MCP_PATH, BodyLimit(endpoint), include_in_schema=False)  # type: ignore[arg-type]
+        app.add_route(MCP_PATH, BodyLimit(McpEndpoint(run=run)), include_in_schema=False)  # type: ignore[arg-type]
     complete_document(app)
     return app
 
