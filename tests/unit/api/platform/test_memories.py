@@ -261,16 +261,6 @@ def test_an_entity_goes_by_its_number_too(api: Api) -> None:
     assert texts(api) == ["kept"]
 
 
-def test_a_number_is_looked_up_among_a_bounded_number_of_entities(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forgetless.api.platform.routes.entities._NUMBERED", 1)
-    for name in ("a", "b"):
-        add(api, name, user_id=name)
-    first, second = (one["id"] for one in api.get("/v1/entities/").json()["results"])
-    refused = api.delete(f"/v1/entities/user/{second}/")
-    assert (refused.status_code, "use DELETE /v2/entities/" in refused.text) == (400, True)
-    assert api.delete(f"/v1/entities/user/{first}/").status_code == 200
-
-
 def test_entities_are_counted_by_kind_and_paged(api: Api) -> None:
     for name in ("a", "b", "c"):
         add(api, name, user_id=name, app_id="app")

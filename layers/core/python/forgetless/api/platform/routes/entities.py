@@ -20,6 +20,7 @@ from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import Compare, Field, Operator
 from forgetless.domain.keys import Role
+from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.service.requests import PageRequest
 
 __all__ = ["ROUTES"]
@@ -27,8 +28,6 @@ __all__ = ["ROUTES"]
 _KINDS = ("user", "agent", "app", "run")
 _PAGE_SIZE = 100
 _MOST_ENTITIES = 1000
-#: An entity is looked up by its number among so many of its kind: no ledger has an index of these numbers.
-_NUMBERED = 400
 _BY_NAME = "DELETE /v2/entities/{entity_type}/{entity_id}/"
 _DELETED = "Entity deleted successfully!"
 
@@ -68,13 +67,15 @@ def delete_numbered(caller: CurrentCaller, entity_type: str, entity_id: str) -> 
     _check_kind(entity_type)
     if not (entity_id.isascii() and entity_id.isdigit()):
         raise InvalidRequestError("Invalid entity ID. Must be an integer.")
-    reads = caller.services.reads
-    found = reads.entities(caller.tenant, size=_NUMBERED, number=None, kinds=(entity_type,))
-    for entity in found.items:
-        if str(entity_number(entity.kind, entity.id)) == entity_id:
-            return _delete(caller, entity.kind, entity.id)
-    if found.cursor is None:
-        raise NotFoundError("Entity not found!")
+    reads, cursor, looked_at = caller.services.reads, None, 0
+    while looked_at < SCANNED_ROWS:
+        found = reads.entities(caller.tenant, size=_MOST_ENTITIES, number=None, cursor=cursor, kinds=(entity_type,))
+        for entity in found.items:
+            if str(entity_number(entity.kind, entity.id)) == entity_id:
+                return _delete(caller, entity.kind, entity.id)
+        looked_at, cursor = looked_at + _MOST_ENTITIES, found.cursor
+        if cursor is None:
+            raise NotFoundError("Entity not found!")
     raise InvalidRequestError(f"Too many entities to find one by its number: use {_BY_NAME} with its name.")
 
 
