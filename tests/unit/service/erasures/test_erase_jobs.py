@@ -80,6 +80,17 @@ def test_a_large_one_is_in_effect_at_once_and_a_bulk_job_does_the_rest(world: Wo
     assert world.ledger.open_erasures(limit=9) == []
 
 
+def test_deleted_is_the_total_where_one_is_kept_and_otherwise_what_was_removed(world: World) -> None:
+    in_a_run = replace(ALICE, run_id="r")
+    world.say("one")
+    world.say("two", "three", scope=in_a_run)
+    world.say("of bob", scope=BOB)
+    changes = world.services.changes
+    assert changes.delete_scope("default", in_a_run.ids()).deleted == 2
+    assert changes.delete_scope("default", ANNAS).deleted == 1
+    assert changes.reset("default").deleted == 1
+
+
 @pytest.mark.usefixtures("slow")
 def test_a_reset_and_wildcards_cover_what_they_name(world: World) -> None:
     world.say("in a run", scope=replace(ALICE, run_id="r"))

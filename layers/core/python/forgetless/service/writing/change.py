@@ -207,7 +207,8 @@ class ChangeService:
 
         It is in effect when this returns; a bulk job removes what this could not remove at once.
         """
-        totals = self._ledger.kept_totals(tenant, ids)
+        # There are totals of the tenant and of each id alone.
+        totals = self._ledger.kept_totals(tenant, ids) if len(ids) <= 1 else None
         erased = self._erase(tenant, Target(ids))
         return erased if totals is None else replace(erased, deleted=totals.live)
 
