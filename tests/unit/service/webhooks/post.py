@@ -1,4 +1,4 @@
-"""A world with webhooks, a receiver that keeps what it was given, and the service that delivers."""
+"""A world with webhooks, and a receiver of what they are sent."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from forgetless.domain.webhook_deliveries import Delivery
 from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, to_document
 from forgetless.service.webhooks.delivery import DeliveryReport, DeliveryService
 from tests.unit.service.world import World
+
+__all__ = ["Post", "Receiver", "make"]
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 ALL = ("memory_add", "memory_update", "memory_delete")

@@ -15,9 +15,7 @@ import pytest
 
 from forgetless.adapters.webhook_http import HttpWebhookSender
 from forgetless.domain.errors import LedgerError
-from forgetless.domain.limits import MOST_ANNOUNCED
-from forgetless.domain.memory import Event, EventKind, Memory
-from forgetless.domain.scope import Scope
+from forgetless.domain.memory import Event, EventKind
 from forgetless.domain.webhook_deliveries import DELIVERY, RETRY_DELAYS_S, Summary
 from forgetless.domain.webhooks import WEBHOOK, to_document
 from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
@@ -354,25 +352,6 @@ def test_private_receivers_are_refused_at_the_delivery(world: World) -> None:
         assert post.run() == DeliveryReport(0, 1, 0)
     assert server.requests == []
     assert "private" in (post.log()[0].attempts[0].error or "")
-
-
-def tombstones(count: int) -> list[Event]:
-    scopes = [Scope("default", user_id="alice", run_id=f"r{number % 2}") for number in range(count)]
-    memories = [Memory(f"m{number}", 2, scope, "", "t", "t", "j", deleted=True) for number, scope in enumerate(scopes)]
-    return [Event(EventKind.DELETE, memory) for memory in memories]
-
-
-@pytest.mark.parametrize(("count", "deliveries"), [(MOST_ANNOUNCED, MOST_ANNOUNCED), (MOST_ANNOUNCED + 1, 0)])
-def test_many_deletions_in_one_call_are_one_delivery_with_scope_and_count(
-    post: Post, count: int, deliveries: int
-) -> None:
-    post.hook()
-    post.world.services._outbox.record(tombstones(count))
-    (delivery,) = post.log()
-    assert len(delivery.events) == deliveries
-    if not deliveries:
-        assert post.deliveries.run().delivered == 1
-        assert post.receiver.details() == [{"scope": {"user_id": "alice"}, "count": count, "event": "DELETE"}]
 
 
 def test_a_summary_is_tried_again_under_the_same_id_and_only_sent_to_those_who_want_it(post: Post) -> None:
