@@ -53,7 +53,7 @@ def test_ten_thousand_headers_are_a_431(start: Any) -> None:
     running = start(code__app=SLEEP)
     with connect(running.gateway) as client, contextlib.suppress(ConnectionError):
         lines = "".join(f"x-{number}: {number}\r\n" for number in range(10_000))
-        client.sendall(f"GET / HTTP/1.1\r\nhost: x\r\n{lines}\r\n".encode())
+        client.sendall(f"GET / HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n".encode())
         assert client.recv(4096).startswith(b"HTTP/1.1 431 ")
     assert running.http.get("/").text == "ok"
 
@@ -66,7 +66,7 @@ def test_a_body_of_twenty_megabytes_is_a_413(start: Any) -> None:
     assert running.http.get("/").text == "ok"
 
 
-@pytest.mark.parametrize("sent", ["GET / HTT", "GET / HTTP/1.1\r\nhost: x\r\nx-a", "\x00\x01 garbage\r\n\r\n"])
+@pytest.mark.parametrize("sent", ["GET / HTT", "GET / HTTP/1.1\r\nhost: localhost\r\nx-a", "\x00\x01 garbage\r\n\r\n"])
 @own("fault")
 def test_half_a_head_or_garbage_holds_up_nobody(start: Any, sent: str) -> None:
     running = start(code__app=SLEEP)
@@ -80,7 +80,7 @@ def test_half_a_head_or_garbage_holds_up_nobody(start: Any, sent: str) -> None:
 def test_half_a_request_holds_up_nobody(start: Any) -> None:
     running = start(code__app=SLEEP)
     with connect(running.gateway) as half:
-        half.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
+        half.sendall(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nhalf")
         assert running.http.get("/").text == "ok"
     assert running.http.get("/").text == "ok"
     assert running.log().count("START") <= 2
@@ -94,8 +94,9 @@ def test_a_client_that_leaves_a_long_poll_takes_no_message_with_it(start: Any) -
     body = json.dumps({"QueueUrl": url, "WaitTimeSeconds": 20})
     with connect(running.queue_url) as client:
         assert running.status()["receivers"].get("Q", 0) == 0
-        head = f"POST / HTTP/1.1\r\nhost: x\r\nx-amz-target: AmazonSQS.ReceiveMessage\r\ncontent-length: {len(body)}"
-        client.sendall(f"{head}\r\n\r\n{body}".encode())
+        host = running.queue_url.removeprefix("http://")
+        head = f"POST / HTTP/1.1\r\nhost: {host}\r\nx-amz-target: AmazonSQS.ReceiveMessage\r\n"
+        client.sendall(f"{head}content-length: {len(body)}\r\n\r\n{body}".encode())
         running.eventually(lambda: running.status()["receivers"]["Q"] == 1)
     running.eventually(lambda: running.status()["receivers"]["Q"] == 0)
     sqs.send_message(QueueUrl=url, MessageBody="a")
