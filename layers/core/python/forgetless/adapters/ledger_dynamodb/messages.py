@@ -137,7 +137,9 @@ class MessageStore(Store):
 
 
 def _erase(unit: Unit, tenant: str, refs: Sequence[MessageRef], at: str) -> int:
-    erased = message_items.remove(unit, [item_keys.message(tenant, ref) for ref in refs])
+    wanted = [item_keys.message(tenant, ref) for ref in refs]
+    unit.load([*wanted, *(item_keys.job(tenant, ref.job_id) for ref in refs)])
+    erased = message_items.remove(unit, wanted)
     for job_id in {ref.job_id for ref in refs}:
         if not unit.query(item_keys.job(tenant, job_id).pk, item_keys.MESSAGES):
             jobs.forget_request(unit, tenant, job_id)
