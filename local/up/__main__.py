@@ -24,6 +24,7 @@ _HELP = {
     "backup": "copy the ledger; the service may run meanwhile",
     "restore": "replace the ledger by a copy, while the service is stopped",
     "tidy": "give back the space that the ledger no longer needs; the service may run meanwhile",
+    "forgetless": "run a command of forgetless on this state folder: forgetless -- jobs list --open",
     "reset-data": "delete all memories of this machine",
 }
 
@@ -68,6 +69,8 @@ def _run(options: argparse.Namespace) -> str | int:
             said = commands.restore(settings, os.environ, options.file, replace=options.replace)
         case "tidy":
             said = commands.tidy(settings, os.environ, anyway=options.anyway)
+        case "forgetless":
+            said = commands.forgetless(settings, os.environ, options.rest)
         case _:
             said = commands.reset_data(settings, sure=options.yes)
     return said
@@ -94,6 +97,8 @@ def _add_own(name: str, command: argparse.ArgumentParser) -> None:
             )
         case "check":
             command.add_argument("rest", nargs="*", metavar="-- OPTION", help="options of forgetless check")
+        case "forgetless":
+            command.add_argument("rest", nargs="*", metavar="-- ARGUMENT", help="the command and its options")
         case "reindex":
             command.add_argument(
                 "--afresh", action="store_true", help="drop all rows first; searches do not find them meanwhile"

@@ -1,4 +1,4 @@
-"""The smaller commands: status, check, reindex, set-aside, backup, restore, tidy and reset-data."""
+"""The smaller commands: status, check, reindex, set-aside, backup, restore, tidy, forgetless and reset-data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from local.up.record import is_locked, lock, read_record
 from local.up.settings import BACKUPS, ROOT, Settings
 from local.up.state_folder import open_state
 
-__all__ = ["backup", "check", "reindex", "reset_data", "restore", "set_aside", "status", "tidy"]
+__all__ = ["backup", "check", "forgetless", "reindex", "reset_data", "restore", "set_aside", "status", "tidy"]
 
 #: What `reset-data` keeps: models, the key that clients know, logs, backups, and the lock that it holds itself.
 _KEPT = frozenset({"models", "api_key", "logs", "up.lock", BACKUPS})
@@ -72,7 +72,7 @@ def reindex(settings: Settings, environment: Mapping[str, str], *, afresh: bool 
     if not is_locked(settings.state):
         raise UpError("the rebuild needs the embedder and Milvus; start them with: make up")
     if _call(settings, environment, index_command("reindex", settings, *(("--afresh",) if afresh else ()))):
-        raise UpError("the index was not rebuilt; the lines above say why")
+        raise UpError("the index was not rebuilt to its end; the lines above say why. Run it again to continue")
     return f"The index is rebuilt from {os.path.relpath(settings.ledger)}."
 
 
@@ -102,6 +102,11 @@ def restore(settings: Settings, environment: Mapping[str, str], file: str, *, re
 def tidy(settings: Settings, environment: Mapping[str, str], *, anyway: bool = False) -> int:
     """Give back the space that the ledger no longer needs and return the exit code."""
     return _call(settings, environment, ledger_command("tidy", *(("--anyway",) if anyway else ())))
+
+
+def forgetless(settings: Settings, environment: Mapping[str, str], arguments: Sequence[str]) -> int:
+    """Run any command of `forgetless` on this state folder and return its exit code."""
+    return _call(settings, environment, ledger_command(*arguments))
 
 
 def _call(settings: Settings, environment: Mapping[str, str], command: Sequence[str]) -> int:

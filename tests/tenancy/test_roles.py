@@ -32,6 +32,7 @@ READING = {
 _PROJECTS = "/api/v1/orgs/organizations/{org_id}/projects/"
 #: What needs an administrator.
 ADMINISTRATION = {
+    "GET /configure",
     "DELETE /memories",
     "DELETE /entities/{entity_type}/{entity_id:id}",
     "POST /reset",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 
 from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.adapters.ledger_sqlite import SqliteLedger
-from forgetless.cli import FAILED, OK, main
+from forgetless.cli import FAILED, OK, PIPE_CLOSED, main
 from forgetless.cli_stores import LEDGER_BROKEN
 from forgetless.domain.keys import key_hash
 from tests.dynamo_server import DynamoServer
@@ -88,3 +91,14 @@ def test_help_describes_every_command(capsys: pytest.CaptureFixture[str]) -> Non
         main(["--help"])
     out = capsys.readouterr().out
     assert all(name in out for name in ("keys", "check", "reindex", "backup", "restore", "migrate"))
+
+
+def test_output_that_nobody_reads_to_its_end_is_no_traceback(ledger_path: Path) -> None:
+    program = [sys.executable, "-m", "forgetless.cli", "keys", "list"]
+    for number in range(3):
+        assert main(["keys", "create", "--label", f"key {number}"]) == OK
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        ended = subprocess.run(program, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (PIPE_CLOSED, "")

@@ -131,7 +131,7 @@ def test_pages_of_the_past_count_what_was_there(story: Story) -> None:
     first = _answer(api.get("/v1/memories/", params={**ALICE, **then, "page": 1, "page_size": 2}))
     assert (first["count"], len(first["results"])) == (3, 2)
     # The address of the next page asks about the same moment.
-    following = _answer(api.get(first["next"].removeprefix("http://testserver")))
+    following = _answer(api.get(first["next"]))
     assert [item["memory"] for item in following["results"]] == [BERLIN]
     second = call(api, "get_memories", **ALICE, **then, page=2, page_size=2)["results"]
     assert [item["memory"] for item in second] == [BERLIN]

@@ -23,7 +23,7 @@ from forgetless.domain.errors import (
     RateLimitedError,
     VersionConflictError,
 )
-from tests.unit.api.client import Api
+from tests.unit.api.client import ADMIN, Api
 from tests.unit.api.conftest import NewApi
 
 BODY = {"messages": [{"role": "user", "content": "secret tea"}], "user_id": "alice"}
@@ -174,6 +174,13 @@ def test_every_response_has_a_request_id_of_eight_hex_digits(api: Api, method: s
     assert len(ids) == 2
     assert all(re.fullmatch("[0-9a-f]{8}", one) for one in ids)
     assert "x-request-id" in api.call(method, path, key=None).headers
+
+
+@pytest.mark.parametrize("path", ["/health", "/entities", "/nothing", "/openapi.json"])
+@pytest.mark.parametrize("key", [ADMIN, None])
+def test_no_answer_may_be_cached_or_taken_for_another_type(api: Api, path: str, key: str | None) -> None:
+    headers = api.get(path, key=key).headers
+    assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
 
 
 def test_a_validation_error_does_not_send_back_what_is_large_or_unwritable(api: Api) -> None:

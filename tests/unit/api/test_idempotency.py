@@ -179,3 +179,28 @@ def test_an_add_that_the_llm_failed_can_be_tried_again_under_its_key(new_api: Ne
     assert _add(api, "k1", body).status_code == 503
     assert _add(api, "k1", body).status_code == 200
     assert api.texts() == ["Alice likes tea"]
+
+
+def test_an_answer_that_only_reads_does_not_outlive_what_it_quotes(api: Api) -> None:
+    """Such answers were stored once: a repeat showed the words of a user who had been erased."""
+    [memory_id] = api.say("Alice has epilepsy")
+    schema = {"type": "object", "properties": {"notes": {"type": "array", "items": {"type": "string"}}}}
+    asked: dict[str, Any] = {"filters": {"user_id": "alice"}}
+    export = api.post("/v1/exports/", {"schema": schema, **asked}).json()["id"]
+    reason = {"memory_id": memory_id, "feedback": "NEGATIVE", "feedback_reason": "Alice has no epilepsy"}
+    requests = [("/v1/summary/", asked), ("/v1/exports/get/", {"memory_export_id": export}), ("/v1/feedback/", reason)]
+    headers = {"Idempotency-Key": "k11"}
+    for path, body in requests:
+        assert "epilepsy" in api.post(path, body, headers=headers).text
+    assert api.delete("/entities/user/alice").status_code == 200
+    for path, body in requests:
+        again = api.post(path, body, headers=headers)
+        assert "idempotency-replayed" not in again.headers
+        assert "epilepsy" not in again.text
+
+
+def test_an_answer_with_a_secret_is_not_stored(api: Api) -> None:
+    headers = {"Idempotency-Key": "w1"}
+    body = {"name": "hook", "url": "https://example.com/hook", "event_types": ["memory_add"]}
+    refused = api.post("/api/v1/webhooks/projects/default/", body, headers=headers)
+    assert (refused.status_code, "Idempotency-Key" in refused.text) == (400, True)

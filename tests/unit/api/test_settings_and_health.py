@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from forgetless.api.app import create_app
 from forgetless.domain.errors import EmbedderError
 from forgetless.service.services import Ports, Services
-from tests.unit.api.client import ADMIN, MEMBER, Api
+from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api
 from tests.unit.api.conftest import NewApi
 
 
@@ -20,6 +20,12 @@ def test_settings_are_shown_as_the_service_describes_them(api: Api) -> None:
     services = Services(ports, settings_shown={"llm": {"model": "gpt-5-mini", "api_key": "[redacted]"}})
     client = TestClient(create_app(lambda: services, inline=True), headers={"X-API-Key": ADMIN})
     assert client.get("/configure").json() == {"llm": {"model": "gpt-5-mini", "api_key": "[redacted]"}}
+
+
+def test_settings_are_those_of_the_deployment_and_only_its_operator_sees_them(api: Api) -> None:
+    assert api.get("/configure", key=ADMIN).status_code == 200
+    for key in (MEMBER, STRANGER):
+        assert api.get("/configure", key=key).status_code == 403
 
 
 def test_providers_are_the_contracts_that_are_spoken(api: Api) -> None:

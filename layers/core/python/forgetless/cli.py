@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from forgetless.cli_backup import add_backup_commands
+from forgetless.cli_compact import add_compact_command
 from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_keys import add_key_commands
 from forgetless.cli_set_aside import add_set_aside_command
@@ -18,7 +20,10 @@ from forgetless.runtime.composition import build_ledger
 from forgetless.runtime.settings import Settings, load_settings
 from forgetless.runtime.start import keep_private
 
-__all__ = ["FAILED", "OK", "main"]
+__all__ = ["FAILED", "OK", "PIPE_CLOSED", "main"]
+
+#: The exit code of a program whose output nobody reads any more, as shells give it for SIGPIPE.
+PIPE_CLOSED = 141
 
 _EPILOG = """examples:
   python -m forgetless.cli keys create --role read --user-id alice --label "alice's phone"
@@ -31,6 +36,7 @@ _EPILOG = """examples:
   python -m forgetless.cli backup /backups/
   python -m forgetless.cli restore /backups/ledger-20261127T101500Z.db
   python -m forgetless.cli tidy
+  python -m forgetless.cli compact
   python -m forgetless.cli export --out backup.jsonl
   python -m forgetless.cli import backup.jsonl
 """
@@ -41,7 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_private()
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(load_settings(), options))
+        code = int(options.run(load_settings(), options))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Who read it, `head` for example, has enough. Python's flush at exit must not fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     except ForgetlessError as error:
         print(f"forgetless: {error.message}", file=sys.stderr)
         return exit_code_of(error)
@@ -61,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     add_backup_commands(commands)
     add_job_commands(commands)
     add_tidy_command(commands)
+    add_compact_command(commands)
     migrate = commands.add_parser("migrate", help="migrate the ledger to this program's schema")
     migrate.add_argument("--create", action="store_true", help="create the DynamoDB table, where no template does")
     migrate.set_defaults(run=_migrate)

@@ -122,6 +122,15 @@ def test_a_list_of_the_past_has_pages(api: Api) -> None:
     assert "next_cursor" not in rest
 
 
+def test_links_are_relative_because_anybody_may_write_the_host(api: Api) -> None:
+    fill(api, 3)
+    page = api.post("/v3/memories/?page=2&page_size=1", ALICES, headers={"Host": "evil.example"}).json()
+    assert [page["next"][:36], page["previous"]] == [
+        "/v3/memories/?page=3&page_size=1&cur",
+        "/v3/memories/?page=1&page_size=1",
+    ]
+
+
 def test_pages_end_before_an_answer_is_too_large(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer_size, "ANSWER_BYTES", 5000)
     fill(api, 9, metadata={"long": "x" * 1000})

@@ -1,11 +1,13 @@
-"""Idempotency-Key on writes: a request repeated with the same key and body gets the same answer and has one effect."""
+"""Idempotency-Key on writes: a request repeated with the same key and body gets the same answer and has one effect.
+
+Requests that only read, and those that may be repeated without harm, accept the header and ignore it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-import re
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,18 +28,18 @@ _logger = logging.getLogger(__name__)
 class Idempotency:
     """ASGI layer around an endpoint: stores answers by tenant, method, path and key; failures are not stored."""
 
-    def __init__(self, app: ASGIApp, *, run: Runner, route: Route | None) -> None:
+    def __init__(self, app: ASGIApp, *, run: Runner, route: Route) -> None:
         self._app = app
         self._run = run
         self._route = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        key = _key(scope)
+        route = self._route
+        key = None if route.ignores_key else _key(scope)
         if key is None:
             await self._app(scope, receive, send)
             return
-        route = self._route
-        if route is not None and not route.kept:
+        if not route.kept:
             raise InvalidRequestError(f"Idempotency-Key: leave it out; answers of {route.shown} are never stored.")
         name = f"{scope['method']} {scope['path']} {key}"
         caller = get_caller(scope)
@@ -107,14 +109,11 @@ class _Answer:
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
-#: Searches write nothing, and their function may not write. They accept an Idempotency-Key and ignore it.
-_SEARCH = re.compile(r"/search/?$")
-
 _REPLAYED = {"Idempotency-Replayed": "true"}
 
 
 def _key(scope: Scope) -> str | None:
-    if scope["type"] != "http" or scope["method"] not in _WRITES or _SEARCH.search(scope["path"]):
+    if scope["type"] != "http" or scope["method"] not in _WRITES:
         return None
     raw = next((value for name, value in scope["headers"] if name == b"idempotency-key"), None)
     if raw is None:

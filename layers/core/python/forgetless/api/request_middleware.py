@@ -18,11 +18,13 @@ __all__ = ["RequestMiddleware"]
 
 #: One line for each request, without path, query, body and address, because these may be personal data.
 _access = logging.getLogger("forgetless.access")
+#: Answers hold memories and keys: no cache may store them, and no browser may take them for something else.
+_PRIVATE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class RequestMiddleware:
-    """ASGI layer: X-Request-ID (8 hex digits) and Server-Timing on every response, JSON for every failure."""
+    """ASGI layer: every response has X-Request-ID (8 hex digits) and Server-Timing, and every failure is JSON."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -47,6 +49,7 @@ class RequestMiddleware:
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
                     (b"server-timing", timing.encode()),
+                    *_PRIVATE,
                 ]
             await send(message)
 

@@ -64,11 +64,21 @@ class Route:
     needs: Role | None = None
     #: Whether the answer may be stored under an Idempotency-Key. An answer that contains a secret may not.
     kept: bool = True
+    #: Whether doing it twice changes no more than doing it once, although it is no GET.
+    harmless: bool = False
 
     @property
     def role(self) -> Role:
         """The role that a key needs."""
         return self.needs or (Role.READ if self.method == "GET" else Role.WRITE)
+
+    @property
+    def ignores_key(self) -> bool:
+        """Whether an Idempotency-Key is ignored, because a repeat has no further effect.
+
+        What only reads may quote memories. If its answer were stored, it would outlive them.
+        """
+        return self.harmless or self.role is Role.READ
 
     @property
     def shown(self) -> str:

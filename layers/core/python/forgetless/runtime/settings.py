@@ -30,6 +30,9 @@ _KEYS = {"llm_base_url": "llm_api_key", "embedder_url": "embedder_api_key", "mil
 
 #: A scheme, a host and optionally a port, without a slash at the end.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+")
+#: The parts of a URL that may hold a credential: user and password, and everything from the query on.
+_USERINFO = re.compile(r"(://)[^/?#\s]*@")
+_URL_QUERY = re.compile(r"(://[^?#\s]*[?#])\S+")
 
 
 #: No retention is longer: a century in days, so that every time is one that the calendar has.
@@ -55,6 +58,11 @@ class Settings:
     )
     milvus_timeout_s: float = _setting(
         "FORGETLESS_MILVUS_TIMEOUT_S", 5.0, "Seconds after which a call to Milvus fails."
+    )
+    milvus_control: str = _setting(
+        "FORGETLESS_MILVUS_CONTROL",
+        "",
+        "Milvus Lite only: where its supervisor is asked to compact the index file, `unix:PATH` or `http://HOST:PORT`.",
     )
     collection: str = _setting(
         "FORGETLESS_COLLECTION",
@@ -182,12 +190,20 @@ class Settings:
         return origins
 
     def shown(self) -> dict[str, Any]:
-        """All settings by variable name; of a secret only whether it is set."""
+        """All settings by variable name; of a secret only whether it is set, of a URL nothing that may be one."""
         return {
-            one.metadata["name"]: "[redacted]" if one.metadata["secret"] and value else value
+            one.metadata["name"]: "[redacted]" if one.metadata["secret"] and value else _without_credentials(value)
             for one in fields(self)
             for value in [getattr(self, one.name)]
         }
+
+
+def _without_credentials(value: Any) -> Any:
+    """The setting; the URLs in it lose their user, password, query and fragment, which may be credentials."""
+    if not isinstance(value, str):
+        return value
+    value = _USERINFO.sub(r"\1[redacted]@", value)
+    return _URL_QUERY.sub(r"\1[redacted]", value)
 
 
 def _seconds(days: float) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from starlette.datastructures import URL
 from starlette.requests import Request
 
 from forgetless.service.requests import PageOf
@@ -21,14 +22,15 @@ def page_number(page: int | None, cursor: str | None) -> int | None:
 def envelope(
     request: Request, results: Sequence[Any], page: PageOf[Any], *, number: int | None, size: int
 ) -> dict[str, Any]:
-    """One page; `next` and `previous` are the URLs of the same request for the neighbouring pages.
+    """One page; `next` and `previous` are the addresses of the same request for the neighbouring pages.
 
-    `next` is there exactly if more follows, and names the cursor, so that it holds for ever. `number` is None if the
-    request named a cursor and no page.
+    They are relative, because the Host header that an absolute one would repeat may be anybody's. `next` is there
+    exactly if more follows, and names the cursor, so that it holds for ever. `number` is None if the request named a
+    cursor and no page.
     """
     # The path is quoted again, because an id in it may hold a character that would end the path.
     scope = request.scope
-    asked = request.url.replace(path=quote(scope["path"]), query=scope["query_string"].decode("latin-1"), fragment="")
+    asked = URL(quote(scope["path"])).replace(query=scope["query_string"].decode("latin-1"))
 
     def address(page: int, cursor: str | None) -> str:
         wanted = {"page": page, "page_size": size} | ({"cursor": cursor} if cursor is not None else {})

@@ -11,14 +11,16 @@ from forgetless.api.platform.wire import Ids
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
 from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter
-from forgetless.domain.filters.scope_ids import named_entities
+from forgetless.domain.filters.scope_ids import named_entities, pins_an_entity
 from forgetless.domain.scope import SCOPE_IDS
 
-__all__ = ["NO_ENTITY", "also", "given_ids", "scope_of"]
+__all__ = ["NO_ENTITY", "also", "check_reader", "given_ids", "scope_of"]
 
 NO_ENTITY = "One of the filters: app_id, user_id, agent_id, run_id is required!"
 _NOT_HERE = "Entity ids at the top level are not supported here; put them into filters: {}."
-_NO_TENANT_WIDE = "Admin role required to read everybody's memories: name a user, agent, app or run."
+_NO_TENANT_WIDE = (
+    "Admin role required to read everybody's memories: name a user, agent, app or run, and with OR one in each branch."
+)
 
 
 def scope_of(
@@ -32,7 +34,7 @@ def scope_of(
     """The filter of a search or a list; `top_level` says whether ids are allowed outside `filters`.
 
     Raises InvalidRequestError (with the message `nobody` if no entity is named) and FilterError. Raises ForbiddenError
-    if the request names no particular entity and the key is not an administrator's.
+    unless the request names an entity on each branch, or the key is an administrator's.
     """
     beside = given_ids(ids)
     if beside and not top_level:
@@ -40,12 +42,16 @@ def scope_of(
     check_json("filters", dict(filters or {}))
     parts = [parse_platform_filter(filters)] if filters else []
     where = And((*parts, *(_condition(name, value) for name, value in beside.items())))
-    named = list(named_entities(where))
-    if not named:
+    if not any(named_entities(where)):
         raise InvalidRequestError(nobody)
-    if not caller.admin and all(condition.op is Operator.EXISTS for condition in named):
-        raise ForbiddenError(_NO_TENANT_WIDE)
+    check_reader(caller, where)
     return where
+
+
+def check_reader(caller: Caller, where: Filter) -> None:
+    """Raise ForbiddenError if the filter may match everybody's memories and the key is not an administrator's."""
+    if not caller.admin and not pins_an_entity(where):
+        raise ForbiddenError(_NO_TENANT_WIDE)
 
 
 def given_ids(ids: Ids) -> dict[str, str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator
+from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
 from forgetless.domain.scope import NARROWEST_FIRST, SCOPE_IDS
 
-__all__ = ["all_ids", "named_entities", "narrowest_id", "only_ids", "pinned_ids"]
+__all__ = ["all_ids", "named_entities", "narrowest_id", "only_ids", "pinned_ids", "pins_an_entity"]
 
 _NAMING = (Operator.EQ, Operator.IN, Operator.EXISTS)
 
@@ -24,6 +24,22 @@ def pinned_ids(where: Filter) -> dict[str, str]:
             return {field.name: value}
         case _:
             return {}
+
+
+def pins_an_entity(where: Filter) -> bool:
+    """Whether every matching memory belongs to a user, agent, app or run that the filter names.
+
+    So each branch of an OR must name one, and neither a NOT nor a wildcard names any.
+    """
+    match where:
+        case Compare(field, Operator.EQ | Operator.IN, value):
+            return not field.metadata and field.name in SCOPE_IDS and value not in ((), "", None)
+        case And(items):
+            return any(map(pins_an_entity, items))
+        case Or(items):
+            return bool(items) and all(map(pins_an_entity, items))
+        case _:
+            return False
 
 
 def only_ids(where: Filter) -> dict[str, str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -62,14 +62,24 @@ class ExportService:
             raise InvalidRequestError("The export could not be created; try again.")
         return id_
 
-    def get(self, tenant: str, id_: str | None, filters: Mapping[str, Any] | None) -> Shaped:
+    def get(
+        self,
+        tenant: str,
+        id_: str | None,
+        filters: Mapping[str, Any] | None,
+        *,
+        check_reader: Callable[[Filter], None],
+    ) -> Shaped:
         """The export with the id or, without an id, the newest one with these filters (None: with any filters).
 
-        Raises NotFoundError, LlmUnavailableError and LlmReplyError.
+        `check_reader` raises unless the reader, who may be another than the maker, may read what the export's filters
+        match. Raises NotFoundError, LlmUnavailableError and LlmReplyError.
         """
         document = self._find(tenant, id_, filters)
         body = document.body
-        memories = self._memories(tenant, parse_platform_filter(body["filters"]))
+        where = parse_platform_filter(body["filters"])
+        check_reader(where)
+        memories = self._memories(tenant, where)
         if self._llm is None:
             return Shaped(export_shaping.shape(body["schema"], memories), by_llm=False)
         try:

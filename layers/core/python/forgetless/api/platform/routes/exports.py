@@ -11,7 +11,7 @@ from forgetless.api.answer_size import TRUNCATED, cut_headers, fitting
 from forgetless.api.caller import CurrentCaller
 from forgetless.api.field_checks import check_json
 from forgetless.api.json_response import json_response
-from forgetless.api.platform.scope_filter import scope_of
+from forgetless.api.platform.scope_filter import check_reader, scope_of
 from forgetless.api.platform.wire import ExportCreate, ExportGet, Filters, Ids, SummaryBody
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError
@@ -36,7 +36,9 @@ def get_export(caller: CurrentCaller, body: ExportGet) -> Response:
     """Read the export with the id or, without an id, the newest one with these filters."""
     if body.memory_export_id is None and body.filters is None:
         raise InvalidRequestError("memory_export_id or filters is required.")
-    shaped = caller.services.exports.get(caller.tenant, body.memory_export_id, body.filters)
+    shaped = caller.services.exports.get(
+        caller.tenant, body.memory_export_id, body.filters, check_reader=lambda where: check_reader(caller, where)
+    )
     return json_response(shaped.content, headers={} if shaped.by_llm else {"X-Forgetless-Export": _MAPPED})
 
 

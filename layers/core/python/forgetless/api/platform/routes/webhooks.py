@@ -119,7 +119,7 @@ def _item(webhook: Webhook) -> dict[str, Any]:
 
 ROUTES = (
     Route("GET", "/api/v1/webhooks/projects/{project}/", list_webhooks, needs=Role.ADMIN),
-    Route("POST", "/api/v1/webhooks/projects/{project}/", create_webhook, needs=Role.ADMIN),
+    Route("POST", "/api/v1/webhooks/projects/{project}/", create_webhook, needs=Role.ADMIN, kept=False),
     Route("PUT", "/api/v1/webhooks/{webhook_id}/", update_webhook, needs=Role.ADMIN),
     Route("DELETE", "/api/v1/webhooks/{webhook_id}/", delete_webhook, needs=Role.ADMIN),
 )

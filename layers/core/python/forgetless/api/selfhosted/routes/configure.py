@@ -12,12 +12,16 @@ from forgetless.domain.keys import Role
 
 __all__ = ["ROUTES"]
 
+#: The tenant of those who operate the deployment: it is the default of every command line call.
+OPERATOR = "default"
 #: LLM and embedder are called through OpenAI's API, whichever product serves it.
 _PROVIDERS = {"llm": ["openai"], "embedder": ["openai"]}
 
 
 def show_configuration(caller: CurrentCaller) -> Response:
-    """The effective settings, without secrets."""
+    """The effective settings, without secrets. They are those of the whole deployment, not of one tenant."""
+    if caller.tenant != OPERATOR:
+        raise ForbiddenError(f"Only administrators of the tenant {OPERATOR!r} may see the deployment's settings.")
     return json_response(caller.services.describe())
 
 
@@ -35,7 +39,7 @@ def refuse_configuration() -> Response:
 
 
 ROUTES = (
-    Route("GET", "/configure", show_configuration),
+    Route("GET", "/configure", show_configuration, needs=Role.ADMIN),
     Route("GET", "/configure/providers", show_providers),
     Route("POST", "/configure", refuse_configuration, needs=Role.READ),
 )
