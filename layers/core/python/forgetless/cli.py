@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from forgetless.cli_backup import add_backup_commands
 from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_keys import add_key_commands
+from forgetless.cli_memories import add_memory_commands
 from forgetless.cli_set_aside import add_set_aside_command
 from forgetless.cli_stores import FAILED, OK, add_store_commands, exit_code_of
 from forgetless.cli_tidy import add_tidy_command
@@ -32,6 +33,7 @@ _EPILOG = """examples:
   python -m forgetless.cli reindex --afresh
   python -m forgetless.cli jobs list --open
   python -m forgetless.cli set-aside --retry
+  python -m forgetless.cli memories restore 0e5f…
   python -m forgetless.cli backup /backups/
   python -m forgetless.cli restore /backups/ledger-20261127T101500Z.db
   python -m forgetless.cli tidy
@@ -70,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     add_set_aside_command(commands)
     add_backup_commands(commands)
     add_job_commands(commands)
+    add_memory_commands(commands)
     add_tidy_command(commands)
     migrate = commands.add_parser("migrate", help="migrate the ledger to this program's schema")
     migrate.add_argument("--create", action="store_true", help="create the DynamoDB table, where no template does")
