@@ -1,4 +1,4 @@
-"""Mutations: the separation of tenants and keys, and the rules of extraction, taken out one by one, and the tests that must notice.
+"""Mutations: checks of tenants, keys and extractions taken out one by one, and the tests that must notice.
 
 Each replaces text that stands exactly once in its file, so that a mutation which no longer applies is noticed too.
 """
