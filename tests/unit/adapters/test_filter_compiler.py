@@ -117,3 +117,16 @@ def test_words_are_cut_between_words_at_the_end_of_a_varchar() -> None:
 def test_conditions_on_the_text_are_left_to_the_evaluator(operator: Operator) -> None:
     where = Compare(Field("text"), operator, None if operator is Operator.EXISTS else "tea")
     assert compile_filter(where, "t") == compile_filter(And(()), "t")
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        {"id": {"nin": [f"{number:0200}" for number in range(1000)]}},
+        {"OR": [{"user_id": {"in": [f"{number:0200}" for number in range(1000)]}}, {"run_id": "r"}]},
+    ],
+)
+def test_a_long_condition_of_a_client_does_not_displace_the_limits_of_its_key(long: dict[str, Any]) -> None:
+    asked = And((parse_filter(long), parse_filter({"agent_id": "bot"})))
+    where = And((asked, parse_filter({"user_id": {"in": ["bob"]}})))
+    assert compile_filter(where, "acme") == f'{T} and (user_id == "bob" and agent_id == "bot")'

@@ -47,13 +47,38 @@ _LEFT_OUT = _EVERYTHING
 def compile_filter(where: Filter, tenant: str) -> str:
     """The expression for `where` within the tenant. It finds at least the rows that the evaluator accepts."""
     only_tenant = f"tenant == {lit(key_text(tenant))}"
-    part = _compile(where, negated=False)
-    if len(part.text) > MAX_EXPRESSION_CHARS or part.depth > MAX_EXPRESSION_DEPTH:
-        return only_tenant
+    part = _fitting([_compile(item, negated=False) for item in _conjuncts(where)])
     if part.text:
         return f"{only_tenant} and {part.text}"
     # Lite does not support the constant `false`; versions start at 1, so this matches nothing.
     return only_tenant if part.holds else f"{only_tenant} and version < 0"
+
+
+def _conjuncts(where: Filter) -> list[Filter]:
+    """The conditions that must all hold."""
+    if not isinstance(where, And):
+        return [where]
+    return [conjunct for item in where.items for conjunct in _conjuncts(item)]
+
+
+def _fitting(parts: Sequence[_Part]) -> _Part:
+    """All parts, if they are not too much for one expression; otherwise the shortest of them that are not.
+
+    So the users that a key is limited to, which are one short part, are never given up for a long filter of a client:
+    otherwise rows of others would take up places among the candidates.
+    """
+    whole = _all(parts)
+    if _is_sendable(whole):
+        return whole
+    kept: list[_Part] = []
+    for part in sorted(parts, key=lambda part: len(part.text)):
+        if _is_sendable(_all([*kept, part])):
+            kept.append(part)
+    return _all(kept)
+
+
+def _is_sendable(part: _Part) -> bool:
+    return len(part.text) <= MAX_EXPRESSION_CHARS and part.depth <= MAX_EXPRESSION_DEPTH
 
 
 def lit(text: str) -> str:
