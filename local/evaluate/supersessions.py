@@ -61,7 +61,8 @@ def measure(embedder: Embedder, pairs: Sequence[Mapping[str, str]]) -> Figures:
     """The figures of all pairs, and of all facts with the other memories in their language."""
     texts = list(dict.fromkeys([*REFERENCE_TEXTS, *(pair[side] for pair in pairs for side in ("old", "new"))]))
     vectors = dict(zip(texts, embedder.embed(texts, EmbeddingTask.PASSAGE), strict=True))
-    expected, others = [], []
+    expected: list[Pair] = []
+    others: list[Pair] = []
     for pair in pairs:
         fact = vectors[pair["new"]]
         unrelated = max(cosine(fact, vectors[text]) for text in REFERENCE_TEXTS)

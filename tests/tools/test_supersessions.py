@@ -25,8 +25,8 @@ class RealEmbedder(FakeEmbedder):
         super().__init__()
         self._model = model
 
-    def embed(self, texts: Sequence[str], task: EmbeddingTask, *, tenant: str = "") -> list[list[float]]:
-        del task, tenant
+    def embed(self, texts: Sequence[str], task: EmbeddingTask, *, owner: str = "") -> list[list[float]]:
+        del task, owner
         return [[float(number) for number in self._model.run(self._model.tokenize([text]))[0]] for text in texts]
 
 

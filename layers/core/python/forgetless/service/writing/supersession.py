@@ -53,7 +53,7 @@ class Supersession:
         restricted = [replace(fact, supersedes=self._permitted(scope, fact, known, messages)) for fact in facts]
         if not any(fact.supersedes for fact in restricted) or self._rules.nearness < 0:
             return [replace(fact, supersedes=fact.supersedes[:MOST_SUPERSEDED]) for fact in restricted]
-        vectors = self._vectors(scope.tenant, restricted, known)
+        vectors = self._vectors(scope, restricted, known)
         return [replace(fact, supersedes=self._near(fact, known, vectors)) for fact in restricted]
 
     def _permitted(
@@ -78,14 +78,15 @@ class Supersession:
         near = [id_ for id_ in fact.supersedes if nearness[id_] >= self._rules.nearness and nearness[id_] > unrelated]
         return tuple(sorted(near, key=lambda id_: -nearness[id_])[:MOST_SUPERSEDED])
 
-    def _vectors(self, tenant: str, facts: Sequence[Fact], known: Mapping[str, Memory]) -> dict[str, Vector]:
+    def _vectors(self, scope: Scope, facts: Sequence[Fact], known: Mapping[str, Memory]) -> dict[str, Vector]:
         """The vectors of the texts to compare, by text."""
         asked = [fact for fact in facts if fact.supersedes]
         texts = [fact.text for fact in asked] + [known[id_].text for fact in asked for id_ in fact.supersedes]
         distinct = list(dict.fromkeys(map(_embedded, texts)))
         if not self._references:
             self._references = self._embedder.embed(REFERENCE_TEXTS, EmbeddingTask.PASSAGE)
-        return dict(zip(distinct, self._embedder.embed(distinct, EmbeddingTask.PASSAGE, tenant=tenant), strict=True))
+        owner = scope.writer_key()
+        return dict(zip(distinct, self._embedder.embed(distinct, EmbeddingTask.PASSAGE, owner=owner), strict=True))
 
 
 def may_supersede(scope: Scope, memory: Memory) -> bool:
