@@ -196,6 +196,12 @@ def _job_messages(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _messages_of_jobs(ledger: Ledger, tenant: str) -> Done:
+    ids = [job_id(f"j{_one()}") for _ in range(3)]
+    assert ledger.messages_of_jobs(tenant, ids).keys() <= set(ids)
+    return Counter()
+
+
 def _erase_messages(ledger: Ledger, tenant: str) -> Done:
     said = ledger.recent_messages(scope_of(tenant), since="", before=at(99), limit=2)
     with small_transactions():

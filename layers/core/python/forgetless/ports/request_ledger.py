@@ -248,6 +248,9 @@ class MessageStore(Protocol):
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         """The messages of a job by position; empty when they no longer exist."""
 
+    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[Message]]:
+        """The messages of several jobs, each by position; jobs without messages are left out."""
+
     def messages_without_job(
         self, tenant: str, *, limit: int, cursor: str | None = None
     ) -> tuple[list[Message], str | None]:

@@ -36,6 +36,10 @@ class MessageStore(Store):
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         return self._loaded(list(self._table.query(item_keys.job(tenant, job_id).pk, item_keys.MESSAGES)))
 
+    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[Message]]:
+        found = {job_id: self.job_messages(tenant, job_id) for job_id in dict.fromkeys(job_ids)}
+        return {job_id: messages for job_id, messages in found.items() if messages}
+
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
         limits = Between(since or list_entries.LOWEST, before)
         found = islice(self._table.query(item_keys.spoken(scope), limits, descending=True, page=limit), limit)

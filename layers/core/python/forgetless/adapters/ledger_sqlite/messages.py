@@ -27,6 +27,9 @@ _SELECT = (
     " FROM messages CROSS JOIN texts USING (text_id) "
 )
 
+#: Variables of one statement have a limit.
+_JOBS_AT_ONCE = 500
+
 #: The first message of each job, in the order of jobs, and whether the job exists. The columns beside `min` are those
 #: of the row with the lowest position.
 FIRST_MESSAGES = """
@@ -71,6 +74,15 @@ class MessageStore(Store):
             ).fetchall()
         )
         return [load_message(tenant, row) for row in rows]
+
+    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[Message]]:
+        wanted = list(dict.fromkeys(map(to_blob, job_ids)))
+        rows = self._connections.read(lambda db: _read_jobs(db, to_blob(tenant), wanted))
+        found: dict[str, list[Message]] = {}
+        for row in rows:
+            message = load_message(tenant, row)
+            found.setdefault(message.ref.job_id, []).append(message)
+        return found
 
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
         query = (
@@ -142,6 +154,16 @@ def _read(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef]) -> li
     query = _SELECT + "WHERE tenant = ? AND job_id = ? AND position = ?"
     found = (db.execute(query, _key(tenant, ref)).fetchone() for ref in refs)
     return [row for row in found if row is not None]
+
+
+def _read_jobs(db: sqlite3.Connection, tenant: bytes, jobs: Sequence[bytes]) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for start in range(0, len(jobs), _JOBS_AT_ONCE):
+        some = jobs[start : start + _JOBS_AT_ONCE]
+        places = ", ".join("?" * len(some))
+        query = f"{_SELECT} WHERE tenant = ? AND job_id IN ({places}) ORDER BY job_id, position"
+        rows += db.execute(query, (tenant, *some)).fetchall()
+    return rows
 
 
 def _erase(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef], at: str) -> int:

@@ -226,6 +226,12 @@ class HidingLedger:
         markers = self._markers(tenant)
         return uncovered(self._ledger.job_messages(tenant, job_id), markers)
 
+    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[Message]]:
+        markers = self._markers(tenant)
+        found = self._ledger.messages_of_jobs(tenant, job_ids)
+        shown = {job_id: uncovered(messages, markers) for job_id, messages in found.items()}
+        return {job_id: messages for job_id, messages in shown.items() if messages}
+
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
         markers = self._markers(scope.tenant)
         found = self._ledger.recent_messages(scope, since=since, before=before, limit=limit)

@@ -139,6 +139,11 @@ class LimitedLedger:
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         return [message for message in self._ledger.job_messages(tenant, job_id) if self._mine(message.scope)]
 
+    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[Message]]:
+        found = self._ledger.messages_of_jobs(tenant, job_ids)
+        mine = {job_id: [one for one in messages if self._mine(one.scope)] for job_id, messages in found.items()}
+        return {job_id: messages for job_id, messages in mine.items() if messages}
+
     def messages_without_job(
         self, tenant: str, *, limit: int, cursor: str | None = None
     ) -> tuple[list[Message], str | None]:
