@@ -103,6 +103,12 @@ def _entities(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _superseded_ids(ledger: Ledger, tenant: str) -> Done:
+    found = ledger.superseded_ids(tenant, random.choice([*memory_ids(tenant), "another"]), limit=9)
+    assert len(set(found)) == len(found)
+    return Counter()
+
+
 def _kept_totals(ledger: Ledger, tenant: str) -> Done:
     totals = ledger.kept_totals(tenant, random.choice([{}, {"user_id": "anna"}]))
     assert totals is not None

@@ -95,7 +95,7 @@ class MessageStore(Store):
     def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
         if not refs:
             return 0
-        erased = self._connections.write(lambda db: _erase(db, tenant, refs, at), durable=True)
+        erased = self._connections.write(lambda db: erase(db, tenant, refs, at), durable=True)
         self._connections.note_erased()
         return erased
 
@@ -166,7 +166,8 @@ def _read_jobs(db: sqlite3.Connection, tenant: bytes, jobs: Sequence[bytes]) -> 
     return rows
 
 
-def _erase(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef], at: str) -> int:
+def erase(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef], at: str) -> int:
+    """Remove the messages, also from the context of memories; returns how many there were."""
     gone = frozenset(refs)
     erased = 0
     carriers: set[bytes] = set()
@@ -193,7 +194,7 @@ def _erase_scope(db: sqlite3.Connection, tenant: str, ids: Mapping[str, str], at
     index = "" if width == "tenant" else f"INDEXED BY messages_by_{width}"
     rows = db.execute(f"SELECT job_id, position FROM messages {index} WHERE {condition}", params)  # noqa: S608 - our own names
     refs = {MessageRef(from_blob(job_id), position) for job_id, position in rows}
-    erased = _erase(db, tenant, refs, at)
+    erased = erase(db, tenant, refs, at)
     # Context comes from the memory's own scope. Only the memories still refer to messages that have expired.
     query = (
         f"SELECT body FROM memories INDEXED BY memories_by_{width} CROSS JOIN texts USING (text_id)"  # noqa: S608

@@ -190,6 +190,23 @@ CREATE TABLE page_ends (
 CREATE INDEX page_ends_by_expiry ON page_ends (expires_at)
 """
 
+#: By which memory each superseded one was superseded, so that the links can be followed back.
+_SUPERSEDED_BY = """
+ALTER TABLE memories ADD COLUMN superseded_by BLOB;
+UPDATE memories SET superseded_by = CAST(json_extract(
+    (SELECT CAST(body AS TEXT) FROM texts WHERE texts.text_id = memories.text_id), '$.superseded_by') AS BLOB)
+    WHERE state = 1;
+CREATE INDEX memories_superseded ON memories (tenant, superseded_by, id) WHERE superseded_by IS NOT NULL
+"""
+
+#: The random id of each erasure (none in those of earlier versions), and the name of this ledger until a restore. It
+#: has none if an earlier version made it.
+_INCARNATION = """
+ALTER TABLE erasures ADD COLUMN id TEXT NOT NULL DEFAULT '';
+CREATE TABLE incarnations (name TEXT PRIMARY KEY) WITHOUT ROWID
+"""
+_NAME = "INSERT INTO incarnations (name) VALUES (lower(hex(randomblob(16))))"
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
 _MIGRATIONS = (
     _FIRST,
@@ -203,6 +220,8 @@ _MIGRATIONS = (
     _ERASURES,
     _TOTALS,
     _PAGE_ENDS,
+    _SUPERSEDED_BY,
+    _INCARNATION,
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)
@@ -219,6 +238,8 @@ def migrate(connection: sqlite3.Connection) -> None:
         for script in _MIGRATIONS[version:]:
             for statement in script.split(";"):
                 connection.execute(statement)
+        if version == 0:
+            connection.execute(_NAME)
         if version < SCHEMA_VERSION:
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")

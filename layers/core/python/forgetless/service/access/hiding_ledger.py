@@ -99,8 +99,11 @@ class HidingLedger:
         messages: Sequence[Message] = (),
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
+        erasing: Sequence[MessageRef] = (),
     ) -> None:
-        self._ledger.append(events, completing=completing, messages=messages, unique=unique, shown=shown)
+        self._ledger.append(
+            events, completing=completing, messages=messages, unique=unique, shown=shown, erasing=erasing
+        )
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         return self.read_beside(tenant, ids)[0]
@@ -138,6 +141,11 @@ class HidingLedger:
             else:
                 shown = [memory for memory, gone in zip(page.items, hidden, strict=True) if not gone]
                 return MemoryPage(tuple(shown), page.cursor)
+
+    def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
+        found = self._ledger.superseded_ids(tenant, memory_id, limit=limit)
+        gone = self._gone(tenant, found)
+        return [id_ for id_ in found if id_ not in gone]
 
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         markers = self._markers(tenant)

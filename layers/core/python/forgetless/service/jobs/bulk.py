@@ -8,7 +8,8 @@ is conditional on the version that its writer read:
 3. If it dies in between, or the message is lost, the job becomes due. Sweep then makes a new version and sends it.
 
 So at any moment at most one message of a job counts; all others are dropped and send nothing. A portion may be done a
-second time after a death, so portions must be idempotent.
+second time after a death, so portions must be idempotent. A worker that is stopped releases the lane: then its message,
+which nobody has deleted, is received again and goes on at once.
 """
 
 from __future__ import annotations
@@ -94,10 +95,13 @@ class BulkService:
         *,
         total: int | None = None,
         job_id: str | None = None,
+        cursor: Mapping[str, Any] | None = None,
+        done: int = 0,
     ) -> BulkJob:
         """Start a job; `request` must be JSON. If the tenant has a job with this id already, return that one unchanged.
 
-        When this returns, the job is in the ledger and will be done, whatever happens to this process or the queue.
+        With a `cursor` it goes on where the request that starts it came to, which has `done` so much. When this
+        returns, the job is in the ledger and will be done, whatever happens to this process or the queue.
         """
         now = self._clock.now()
         job = BulkJob(
@@ -108,13 +112,36 @@ class BulkService:
             created_at=now,
             updated_at=now,
             request=request,
+            cursor=cursor,
             total=total,
+            done=done,
             due_at=self._due(now),
         )
         if not self._ledger.put_document(job.document()):
             return self._known(tenant, job.id)
         self._send(job)
         return job
+
+    def record(
+        self, tenant: str, kind: BulkKind, request: Mapping[str, Any], *, job_id: str, done: int, began_at: str
+    ) -> None:
+        """Record a job that a request has done itself, so that its event can be looked up."""
+        now = self._clock.now()
+        job = BulkJob(
+            id=job_id,
+            tenant=tenant,
+            kind=kind,
+            state=JobState.SUCCEEDED,
+            created_at=began_at,
+            updated_at=now,
+            request=request,
+            done=done,
+            total=done,
+            started_at=began_at,
+            completed_at=now,
+        )
+        ended = replace(job, request=job.request_after_its_end, due_at=self._removed_at(job.state, now))
+        self._ledger.put_document(ended.document())
 
     def job(self, tenant: str, job_id: str) -> BulkJob | None:
         """The job, or None when the tenant has none with this id."""
@@ -159,15 +186,17 @@ class BulkService:
         """Do one portion of the job within `seconds`, as the message with this version asks, and send the next message.
 
         Returns without doing anything when the message is no longer current. When another job of the tenant is using
-        the lane, the message is sent again with a delay. If this process dies, the lease ends `margin_s` later.
+        the lane, the message is sent again with a delay. If this process dies, the lease ends `margin_s` later. If an
+        exception such as SystemExit stops it, its message goes on with the portion once it is received again.
         Raises LedgerError when the ledger cannot be used.
         """
         job = self.job(tenant, job_id)
-        if job is None or job.finished or job.version != version:
+        if job is None or job.finished or not _is_asked_for(job, version):
             return
         now, owner, lane = self._clock.now(), f"bulk-{uuid.uuid4()}", f"bulk {job.lane} {tenant}"
         if not self._ledger.acquire_lease(lane, owner=owner, now=now, until=later(now, seconds + margin_s)):
-            self._send(job, delay_s=_TURNS.wait_s(waits), waits=waits + 1)
+            if job.version == version:  # otherwise it is the lane of the worker that has claimed the job
+                self._send(job, delay_s=_TURNS.wait_s(waits), waits=waits + 1)
             return
         try:
             following = self._portion(job, seconds)
@@ -235,10 +264,15 @@ class BulkService:
         return self._put(held, state=JobState.PENDING, attempts=0, error=reason, due_at=due_at)
 
     def _ended(self, job: BulkJob, state: JobState, *, error: str | None = None, **changes: Any) -> BulkJob | None:
-        now, kept = self._clock.now(), self._retention
+        now = self._clock.now()
+        changes |= {"request": job.request_after_its_end, "due_at": self._removed_at(state, now)}
+        return self._put(job, state=state, error=error, cursor=None, completed_at=now, **changes)
+
+    def _removed_at(self, state: JobState, now: str) -> str | None:
+        """When the record of a job goes that has ended now."""
+        kept = self._retention
         kept_s = kept.succeeded_jobs_s if state is JobState.SUCCEEDED else kept.failed_jobs_s
-        due_at = None if kept_s is None else later(now, kept_s)
-        return self._put(job, state=state, error=error, cursor=None, completed_at=now, due_at=due_at, **changes)
+        return None if kept_s is None else later(now, kept_s)
 
     def _put(self, job: BulkJob, **changes: Any) -> BulkJob | None:
         """Store the next version of the job; None if somebody else was first."""
@@ -267,6 +301,15 @@ class BulkService:
             self._queue.send(job, delay_s=delay_s, waits=waits)
         except QueueError as error:  # sweep sends it when it is due
             _logger.warning("a bulk job waits for sweep", extra={"job_id": job.id, "reason": error.message})
+
+
+def _is_asked_for(job: BulkJob, version: int) -> bool:
+    """Whether a message with this version is current: it names the job as it is, or as it was before it was claimed.
+
+    The message of a worker that was stopped is received again. The lane's lease tells whether the worker is gone.
+    """
+    claimed = job.state is JobState.RUNNING and job.attempts > 0
+    return job.version == version or (claimed and job.version == version + 1)
 
 
 def _hold_s(job: BulkJob) -> float:
