@@ -254,6 +254,23 @@ def _end_erasure(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _raise_erasures(ledger: Ledger, tenant: str) -> Done:
+    # To a number that is there: an erasure that begins meanwhile must not be taken back.
+    ledger.raise_erasures(tenant, ledger.erasure_state(tenant).last)
+    return Counter()
+
+
+def _incarnation(ledger: Ledger, tenant: str) -> Done:
+    del tenant
+    ledger.incarnation()
+    return Counter()
+
+
+def _set_incarnation(ledger: Ledger, tenant: str) -> Done:
+    ledger.set_incarnation(f"raced {tenant}")
+    return Counter()
+
+
 def _erasure_state(ledger: Ledger, tenant: str) -> Done:
     state = ledger.erasure_state(tenant)
     assert 0 <= state.hiding <= state.last
@@ -261,9 +278,13 @@ def _erasure_state(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
-def _read_beside(ledger: Ledger, tenant: str) -> Done:
-    found, _ = ledger.read_beside(tenant, memory_ids(tenant))
+def _erasures_beside(ledger: Ledger, tenant: str) -> Done:
+    before = ledger.erasure_state(tenant)
+    with ledger.erasures_beside(tenant) as beside:
+        found = ledger.read(tenant, memory_ids(tenant))
     assert set(found) <= set(memory_ids(tenant))
+    assert beside.state is not None
+    assert beside.state.last >= before.last
     return Counter()
 
 

@@ -233,6 +233,7 @@ class Stage:
         named: dict[str, Callable[[], str]] = {
             "<job>": lambda: self.some_jobs(1)[0],
             "<successor>": lambda: self._filled.successor,
+            "<superseded>": lambda: self._filled.superseded,
             "<export>": lambda: self._filled.export,
             "<new import>": lambda: self._begun(self.services.import_jobs),
             "<new export>": lambda: self._begun(self.services.export_jobs),
