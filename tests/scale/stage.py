@@ -63,10 +63,14 @@ class ToolAsk:
 
 @dataclass(frozen=True, slots=True)
 class JobCase:
-    """One job: `prepare` makes what it finds, and `run` gets what `prepare` returned."""
+    """One job: `prepare` makes what it finds, and `run` gets what `prepare` returned.
+
+    `counts` says that an operator runs it to count what is stored, in statements that walk through an index.
+    """
 
     run: Callable[[Stage, Any], object]
     prepare: Callable[[Stage], Any] = lambda _: None
+    counts: bool = False
 
 
 class _Llm:
