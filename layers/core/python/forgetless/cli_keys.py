@@ -10,6 +10,7 @@ from pathlib import Path
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.cli_actions import add_action
+from forgetless.cli_text import printable
 from forgetless.domain.keys import Role
 from forgetless.runtime.composition import build_ledger
 from forgetless.runtime.settings import Settings
@@ -64,7 +65,7 @@ def _list(settings: Settings, options: argparse.Namespace) -> int:
 def _revoke(settings: Settings, options: argparse.Namespace) -> int:
     with _keys(settings) as keys:
         key = keys.revoke(options.tenant, options.id)
-    print(f"revoked {key.prefix or key.id}; it stops working everywhere within 30 s")
+    print(f"revoked {printable(key.prefix) or key.id}; it stops working everywhere within 30 s")
     return 0
 
 
@@ -80,4 +81,5 @@ def _line(one: KeyStatus) -> str:
     key = one.key
     users = ",".join(key.users) or "all users"
     used = one.last_used_at or "never used"
-    return f"{key.id}  {key.prefix or '?':12}  {key.role:5}  {users}  {key.created_at}  {used}  {key.label}"
+    line = f"{key.id}  {key.prefix or '?':12}  {key.role:5}  {users}  {key.created_at}  {used}  {key.label}"
+    return printable(line)

@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.identifiers import one_identifier, spellings
 from forgetless.domain.scope import NARROWEST_FIRST, SCOPE_IDS
 
-__all__ = ["all_ids", "named_entities", "narrowest_id", "only_ids", "pinned_ids", "pins_an_entity"]
+__all__ = [
+    "all_ids",
+    "has_id",
+    "named_entities",
+    "narrowest_id",
+    "only_ids",
+    "pinned_ids",
+    "pins_an_entity",
+    "with_spellings",
+]
 
 _NAMING = (Operator.EQ, Operator.IN, Operator.EXISTS)
+_LISTS = (Operator.IN, Operator.NIN)
+#: The operators for a list of values instead of one value.
+_LIST_OF = {Operator.EQ: Operator.IN, Operator.NE: Operator.NIN}
 
 
 def pinned_ids(where: Filter) -> dict[str, str]:
@@ -20,8 +33,9 @@ def pinned_ids(where: Filter) -> dict[str, str]:
             for item in items:
                 pinned = {**pinned_ids(item), **pinned}
             return pinned
-        case Compare(field, Operator.EQ, str(value)) if value and not field.metadata and field.name in SCOPE_IDS:
-            return {field.name: value}
+        case Compare(field, Operator.EQ | Operator.IN, value) if _is_scope_id(field):
+            one = one_identifier([value] if where.op is Operator.EQ else value)
+            return {} if one is None else {field.name: one}
         case _:
             return {}
 
@@ -33,7 +47,7 @@ def pins_an_entity(where: Filter) -> bool:
     """
     match where:
         case Compare(field, Operator.EQ | Operator.IN, value):
-            return not field.metadata and field.name in SCOPE_IDS and value not in ((), "", None)
+            return _is_scope_id(field) and value not in ((), "", None)
         case And(items):
             return any(map(pins_an_entity, items))
         case Or(items):
@@ -58,8 +72,41 @@ def only_ids(where: Filter) -> dict[str, str] | None:
 
 
 def all_ids(ids: Mapping[str, str]) -> And:
-    """The filter for memories whose scope has all these ids."""
-    return And(tuple(Compare(Field(name), Operator.EQ, value) for name, value in ids.items()))
+    """The filter for memories whose scope has all these ids, in any of their spellings."""
+    return And(tuple(has_id(name, value) for name, value in ids.items()))
+
+
+def has_id(name: str, value: str) -> Compare:
+    """The condition that a scope id is this one, in any of its spellings."""
+    return _with_spellings(Compare(Field(name), Operator.EQ, value))
+
+
+def with_spellings(where: Filter) -> Filter:
+    """The filter in which each condition on a scope id means all spellings of the ids that it names."""
+    match where:
+        case And(items):
+            return And(tuple(map(with_spellings, items)))
+        case Or(items):
+            return Or(tuple(map(with_spellings, items)))
+        case Not(item):
+            return Not(with_spellings(item))
+        case Compare(field) if _is_scope_id(field):
+            return _with_spellings(where)
+        case _:
+            return where
+
+
+def _with_spellings(condition: Compare) -> Compare:
+    """The condition on a scope id; equality with one that has several spellings becomes a list."""
+    operator, value = condition.op, condition.value
+    if operator in _LISTS:
+        found = dict.fromkeys(
+            one for given in value for one in (spellings(given) if isinstance(given, str) else [given])
+        )
+        return condition if len(found) == len(value) else Compare(condition.field, operator, tuple(found))
+    if operator in _LIST_OF and isinstance(value, str) and len(found := spellings(value)) > 1:
+        return Compare(condition.field, _LIST_OF[operator], found)
+    return condition
 
 
 def narrowest_id(ids: Mapping[str, str]) -> dict[str, str]:
@@ -73,10 +120,14 @@ def named_entities(where: Filter) -> Iterator[Compare]:
     match where:
         case Compare(field, operator, value):
             named = operator in _NAMING and value not in ((), "") and (value is not None or operator is _NAMING[2])
-            if named and not field.metadata and field.name in SCOPE_IDS:
+            if named and _is_scope_id(field):
                 yield where
         case Not():
             return
         case _:
             for item in where.items:
                 yield from named_entities(item)
+
+
+def _is_scope_id(field: Field) -> bool:
+    return not field.metadata and field.name in SCOPE_IDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
+from forgetless.domain.filters.scope_ids import with_spellings
 from forgetless.domain.memory import Memory
 from forgetless.ports.index import Hit, IndexRow, RequestIndex
 
@@ -19,7 +20,7 @@ class LimitedIndex:
 
     def __init__(self, index: RequestIndex, users: Sequence[str]) -> None:
         self._index = index
-        self._mine = Compare(Field("user_id"), Operator.IN, list(users))
+        self._mine = with_spellings(Compare(Field("user_id"), Operator.IN, tuple(users)))
 
     def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
         return self._index.search_vector(tenant, vector, And((where, self._mine)), limit)

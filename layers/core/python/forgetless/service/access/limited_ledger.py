@@ -8,15 +8,15 @@ operators may do, and `api/caller.py` refuses the routes that need it.
 from __future__ import annotations
 
 import hashlib
-import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
-from forgetless.domain.cursors import after_document, after_job, after_memory, entity_place, memory_place, to_cursor
+from forgetless.domain.cursors import after_document, after_job, entity_place, to_cursor
 from forgetless.domain.documents import OF_MEMORIES, Document
 from forgetless.domain.erasures import Erasure, ErasureMarker, ErasureState, Target
 from forgetless.domain.errors import ForbiddenError
+from forgetless.domain.identifiers import spellings
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
@@ -34,6 +34,7 @@ from forgetless.ports.request_ledger import (
     Shown,
     Totals,
 )
+from forgetless.service.merged_lists import merged
 
 __all__ = ["NOT_ITS_WORK", "SHARED_KINDS", "LimitedLedger"]
 
@@ -53,8 +54,9 @@ class LimitedLedger:
 
     def __init__(self, ledger: RequestLedger, users: Sequence[str]) -> None:
         self._ledger = ledger
-        self._users = tuple(users)
-        self._name = hashlib.sha256("\x00".join(self._users).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        #: The users in every spelling: an earlier version stored ids, also those of keys, as they were given.
+        self._users = tuple(dict.fromkeys(spelling for user in users for spelling in spellings(user)))
+        self._name = hashlib.sha256("\x00".join(users).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def append(
         self,
@@ -89,14 +91,7 @@ class LimitedLedger:
             )
             for user in users
         ]
-        # All pages reach down to here: below it, a user whose page has ended may have memories in between.
-        ends = [page.cursor for page in pages if page.cursor is not None]
-        last = max(ends, key=memory_place, default=None)
-        lowest = memory_place(last) if last is not None else None
-        newest_first = heapq.merge(*(page.items for page in pages), key=_place, reverse=True)
-        reached = [one for one in newest_first if lowest is None or _place(one) >= lowest]
-        found = tuple(reached[:limit])
-        return MemoryPage(found, after_memory(found[-1]) if found and len(reached) > limit else last)
+        return merged(pages, limit)
 
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         # The ledger's total of an agent would reveal how much other users have said to it.
@@ -318,10 +313,6 @@ class LimitedLedger:
 
     def page_end(self, tenant: str, name: str, *, now: str) -> PageEnd | None:
         return self._ledger.page_end(tenant, self._own(name), now=now)
-
-
-def _place(memory: Memory) -> tuple[str, int, str]:
-    return memory.created_at, memory.position, memory.id
 
 
 def _with(entity: Entity, memory: Memory) -> Entity:

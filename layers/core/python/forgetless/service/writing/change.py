@@ -16,10 +16,12 @@ from forgetless.domain.errors import (
 )
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.filters.evaluate import evaluate
+from forgetless.domain.identifiers import all_spellings
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.conflict_retry import ConflictRetry
+from forgetless.service.merged_lists import list_spelled
 from forgetless.service.requests import ErasedScope, UpdateRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.erase_memories import MemoryEraser, ScopeEraser, request_event_id
@@ -199,18 +201,18 @@ class ChangeService:
 
         It is in effect when this returns; a bulk job removes what this could not remove at once.
         """
-        return self._erase(tenant, Target(ids))
+        return self._erase(tenant, *map(Target, all_spellings(ids)))
 
     def delete_kinds(self, tenant: str, names: Sequence[str], ids: Mapping[str, str]) -> ErasedScope:
         """Erase everything whose scope has all `ids` and any value for each of `names` (`user_id` …)."""
-        return self._erase(tenant, Target(ids, tuple(names)))
+        return self._erase(tenant, *(Target(spelled, tuple(names)) for spelled in all_spellings(ids)))
 
     def reset(self, tenant: str) -> ErasedScope:
         """Erase everything of the tenant."""
         return self._erase(tenant, Target())
 
-    def _erase(self, tenant: str, target: Target) -> ErasedScope:
-        return self._erasures.begin(self._ledger.begin_erasure(tenant, [target], at=self._clock.now()))
+    def _erase(self, tenant: str, *targets: Target) -> ErasedScope:
+        return self._erasures.begin(self._ledger.begin_erasure(tenant, targets, at=self._clock.now()))
 
     def delete_matching(self, tenant: str, ids: Mapping[str, str], where: Filter) -> int:
         """Delete the memories of a scope that match `where`, also superseded ones, with their messages.
@@ -220,7 +222,7 @@ class ChangeService:
         count, cursor = 0, None
         retry = ConflictRetry(self._clock)
         while True:
-            page = self._ledger.list_memories(tenant, ids, limit=_PORTION, cursor=cursor, superseded=True)
+            page = list_spelled(self._ledger, tenant, ids, limit=_PORTION, cursor=cursor, superseded=True)
             matching = [memory for memory in page.items if evaluate(where, memory)]
             try:
                 if matching:

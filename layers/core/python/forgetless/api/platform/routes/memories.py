@@ -21,7 +21,7 @@ from forgetless.api.memory_requests import (
     update_request,
 )
 from forgetless.api.platform.query_objects import read_object
-from forgetless.api.platform.scope_filter import given_ids
+from forgetless.api.platform.scope_filter import named_ids
 from forgetless.api.platform.serialize import erased_item, history_item, memory_item
 from forgetless.api.platform.wire import Ids, UpdateBody
 from forgetless.api.routing import Route
@@ -100,7 +100,7 @@ def delete_memories(
     filters: str | None = None,
 ) -> Response:
     """Delete everything of a scope; `*` stands for any value. It is gone for everybody when the answer is sent."""
-    ids = given_ids(Ids(user_id=user_id, agent_id=agent_id, app_id=app_id, run_id=run_id))
+    ids = named_ids(Ids(user_id=user_id, agent_id=agent_id, app_id=app_id, run_id=run_id))
     conditions = read_object("filters", filters) or {}
     if given := read_object("metadata", metadata):
         conditions = {"AND": [conditions, {"metadata": given}]}
