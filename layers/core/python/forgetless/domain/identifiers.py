@@ -1,4 +1,4 @@
-"""Identifiers of users, agents, apps and runs: what a new one may contain, and by which spellings a stored one is found.
+"""Identifiers of users, agents, apps and runs: what a new one may contain, and how a stored one may be spelled.
 
 A new id is trimmed, brought to Unicode's normal form NFC, and has no character that cannot be seen. Earlier versions
 stored ids as they were given. A request that names such an id, to read or to erase, means both spellings: the one that

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
 from forgetless.domain.identifiers import one_identifier, spellings
@@ -100,13 +101,12 @@ def _with_spellings(condition: Compare) -> Compare:
     """The condition on a scope id; equality with one that has several spellings becomes a list."""
     operator, value = condition.op, condition.value
     if operator in _LISTS:
-        found = dict.fromkeys(
-            one for given in value for one in (spellings(given) if isinstance(given, str) else [given])
-        )
-        return condition if len(found) == len(value) else Compare(condition.field, operator, tuple(found))
-    if operator in _LIST_OF and isinstance(value, str) and len(found := spellings(value)) > 1:
-        return Compare(condition.field, _LIST_OF[operator], found)
-    return condition
+        more = [spellings(one) if isinstance(one, str) else (one,) for one in value]
+        if all(len(each) == 1 for each in more):
+            return condition
+        return Compare(condition.field, operator, tuple(dict.fromkeys(chain.from_iterable(more))))
+    found = spellings(value) if operator in _LIST_OF and isinstance(value, str) else ()
+    return Compare(condition.field, _LIST_OF[operator], found) if len(found) > 1 else condition
 
 
 def narrowest_id(ids: Mapping[str, str]) -> dict[str, str]:

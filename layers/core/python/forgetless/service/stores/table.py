@@ -54,7 +54,7 @@ def _old_ids(old: OldIds) -> Iterator[str]:
         least = "" if old.complete else "at least "
         yield f"old ids     {least}{len(old.found)} ids as an earlier version stored them; name them exactly like this:"
         # Escapes show the spelling: two spellings may look alike.
-        yield from (f"  {one.tenant}  {one.kind}  {ascii(one.id)}" for one in old.found)
+        yield from (f"  {one.tenant}  {one.kind}  {one.id!a}" for one in old.found)
 
 
 def _sampled(report: StoreReport) -> str:
