@@ -38,6 +38,7 @@ ADMINISTRATION = {
     "POST /reset",
     "GET /api-keys",
     "POST /api-keys",
+    "POST /api-keys/{key_id}/rotate",
     "DELETE /api-keys/{key_id}",
     "GET /export",
     "POST /import-jobs",

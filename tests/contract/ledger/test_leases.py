@@ -51,6 +51,7 @@ def test_only_the_holder_gives_a_lease_up(ledger: Ledger) -> None:
 
 def test_keys_are_found_by_hash_and_replaced(ledger: Ledger) -> None:
     key = ApiKey("hash", "acme", Role.READ, at(0), label="laptop", prefix="fgl_12345678", users=("anna", "b\x00\ud800"))
+    key = replace(key, agents=("*", "b\x00\ud800"), apps=("app",), expires_at=at(99))
     ledger.put_key(key)
     assert ledger.key("hash") == key
     assert ledger.key("other") is None

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from forgetless.domain.errors import ForbiddenError
+from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.limits import RequestLimits
 from forgetless.service.access.limited_ledger import NOT_ITS_WORK
@@ -20,13 +21,25 @@ if TYPE_CHECKING:
     from forgetless.service.request_services import RequestServices
     from forgetless.service.services import Services
 
-__all__ = ["OPEN_PATHS", "Caller", "CurrentCaller", "get_caller", "key_of", "set_caller", "set_idempotency_key"]
+__all__ = [
+    "MCP_ROUTE",
+    "MCP_TOOL",
+    "OPEN_PATHS",
+    "Caller",
+    "CurrentCaller",
+    "get_caller",
+    "key_of",
+    "set_caller",
+    "set_idempotency_key",
+]
 
 #: Paths that answer without a key (GET and HEAD).
 OPEN_PATHS = frozenset({"/", "/health", "/docs", "/redoc", "/openapi.json"})
 
 #: The name of the caller in the state of a request.
 _STATE = "caller"
+#: The names there of what /mcp is asked for, as it has no route of the table: its path, and the tool.
+MCP_ROUTE, MCP_TOOL = "mcp_route", "mcp_tool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +59,20 @@ class Caller:
 
         The first call in an environment builds them.
         """
-        services = self.build_services()
-        return services.limited_to(self.key.users) if self.key is not None and self.key.users else services
+        services, limits = self.build_services(), self.key_limits
+        return services if limits is None else services.limited_to(limits)
 
     @property
     def all_services(self) -> Services:
         """All use cases, also those of operators for the whole tenant; raises ForbiddenError for a limited key."""
-        if self.key is not None and self.key.users:
+        if self.key_limits is not None:
             raise ForbiddenError(NOT_ITS_WORK)
         return self.build_services()
+
+    @property
+    def key_limits(self) -> KeyLimits | None:
+        """What the key may reach; None if it may reach all data of the tenant."""
+        return None if self.key is None else self.key.limits
 
     @property
     def limits(self) -> RequestLimits:

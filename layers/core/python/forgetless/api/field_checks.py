@@ -31,6 +31,7 @@ __all__ = [
     "check_metadata",
     "check_moment",
     "check_named",
+    "check_time",
     "check_trailing_slash",
     "check_unicode",
 ]
@@ -111,7 +112,7 @@ def check_moment(as_of: str | None, known_at: str | None) -> Moment | None:
     """The requested moment in the past, None for the present; raises InvalidRequestError for an invalid time."""
     if as_of is None and known_at is None:
         return None
-    return Moment(_time("as_of", as_of), _time("known_at", known_at))
+    return Moment(check_time("as_of", as_of), check_time("known_at", known_at))
 
 
 def check_trailing_slash(id_: str) -> None:
@@ -123,7 +124,8 @@ def check_trailing_slash(id_: str) -> None:
         raise NotFoundError(f"Not Found: there is nothing under {id_!r}. Paths here end without a slash.")
 
 
-def _time(name: str, value: str | None) -> str | None:
+def check_time(name: str, value: str | None) -> str | None:
+    """The timestamp of a day or a time; raises InvalidRequestError for anything else."""
     try:
         return None if value is None else read_time(value)
     except ValueError:

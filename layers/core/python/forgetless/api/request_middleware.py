@@ -9,7 +9,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forgetless.api.access import requested_route
-from forgetless.api.caller import key_of
+from forgetless.api.caller import MCP_ROUTE, MCP_TOOL, key_of
 from forgetless.api.errors import answer_error
 from forgetless.api.server_timing import server_timing
 from forgetless.ports.call_times import begin_call_times
@@ -70,13 +70,15 @@ def _log(scope: Scope, status: int, ms: float) -> None:
     route, key = requested_route(scope), key_of(scope)
     line = {
         "method": scope["method"] if scope["method"] in _METHODS else None,
-        "route": None if route is None else route.shown,
+        "route": scope["state"].get(MCP_ROUTE) if route is None else route.shown,
         "status": status,
         "ms": round(ms, 2),
         "tenant": None if key is None else key.tenant,
         "key_id": None if key is None else key.id,
         "request_id": scope["state"]["request_id"],
     }
+    if (tool := scope["state"].get(MCP_TOOL)) is not None:
+        line["tool"] = tool
     _access.info("request", extra=line)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkKind
+from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.limits import CONCURRENT_REQUESTS, RequestLimits
 from forgetless.domain.retention import Retention
 from forgetless.ports.index import Index
@@ -42,7 +43,7 @@ from forgetless.service.writing.indexer import Indexer
 
 __all__ = ["Ports", "Services"]
 
-#: The services for at most this many sets of users are cached. The least recently used ones are removed first.
+#: The services for at most this many limits are cached. The least recently used ones are removed first.
 _MOST_LIMITED = 256
 
 
@@ -88,8 +89,8 @@ class Services(RequestServices):
             limits=limits,
             erasures=self._erasures,
         )
-        #: By users, the least recently used first. Several threads of the process use it at once.
-        self._limited: OrderedDict[tuple[str, ...], RequestServices] = OrderedDict()
+        #: By limits, the least recently used first. Several threads of the process use it at once.
+        self._limited: OrderedDict[KeyLimits, RequestServices] = OrderedDict()
         self._limiting = threading.Lock()
         self.rates = RateLimiter(per_minute=requests_per_minute, clock=clock) if requests_per_minute > 0 else None
         self.keys = KeyService(ledger=ledger, clock=clock)
@@ -120,11 +121,11 @@ class Services(RequestServices):
         parts = {"ledger": ledger.ping, "index": ports.index.ping, "embedder": ports.embedder.ping}
         self.health = HealthService({**parts, **(checks or {})})
 
-    def limited_to(self, users: tuple[str, ...]) -> RequestServices:
-        """The use cases of requests for a key that is limited to these users."""
+    def limited_to(self, limits: KeyLimits) -> RequestServices:
+        """The use cases of requests for a key with these limits."""
         with self._limiting:
-            found = self._limited.pop(users, None) or self._new_limited(users)
-            self._limited[users] = found
+            found = self._limited.pop(limits, None) or self._new_limited(limits)
+            self._limited[limits] = found
             if len(self._limited) > _MOST_LIMITED:
                 self._limited.popitem(last=False)
         return found
@@ -136,11 +137,11 @@ class Services(RequestServices):
         self._ports.index.close()
         self._ports.embedder.close()
 
-    def _new_limited(self, users: tuple[str, ...]) -> RequestServices:
+    def _new_limited(self, limits: KeyLimits) -> RequestServices:
         ports = self._ports
         limited = RequestPorts(
-            LimitedLedger(self._ledger, users),
-            LimitedIndex(ports.index, users),
+            LimitedLedger(self._ledger, limits),
+            LimitedIndex(ports.index, limits),
             ports.embedder,
             ports.queue,
             ports.clock,

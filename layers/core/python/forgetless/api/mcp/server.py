@@ -30,7 +30,7 @@ from starlette.types import Receive, Scope, Send
 import forgetless
 from forgetless.api.access import require
 from forgetless.api.body_limit import MAX_BODY_BYTES
-from forgetless.api.caller import get_caller
+from forgetless.api.caller import MCP_ROUTE, MCP_TOOL, get_caller
 from forgetless.api.json_response import json_response
 from forgetless.api.mcp.calls import Connection
 from forgetless.api.mcp.serialize import answer_bytes
@@ -64,6 +64,7 @@ class McpEndpoint:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"][MCP_ROUTE] = scope["path"]
         if scope["method"] != "POST":
             refusal = json_response({"detail": "Method Not Allowed"}, status=405, headers={"Allow": "POST"})
             await refusal(scope, receive, send)
@@ -82,6 +83,7 @@ class McpEndpoint:
         tool = TOOLS.get(params.name)
         if tool is None:
             raise MCPError(INVALID_PARAMS, f"Unknown tool {params.name!r}; the tools are: {', '.join(TOOLS)}.")
+        context.request.scope["state"][MCP_TOOL] = params.name
         try:
             require(get_caller(context.request.scope).key, tool.needs)
             arguments = tool.arguments.model_validate(params.arguments or {})

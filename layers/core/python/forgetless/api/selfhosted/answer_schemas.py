@@ -141,6 +141,9 @@ class Key(_Answer):
     created_at: str
     role: Literal["admin", "write", "read"]
     user_ids: list[str]
+    agent_ids: list[str]
+    app_ids: list[str]
+    expires_at: str | None
 
 
 class KeyListed(Key):
@@ -153,6 +156,19 @@ class KeyMade(Key):
     """A new key; `key` is its secret, which is shown only once."""
 
     key: str
+
+
+class KeyReplaced(BaseModel):
+    """A key that was rotated, and from when on it is refused."""
+
+    id: str
+    expires_at: str
+
+
+class KeyRotated(KeyMade):
+    """The successor of a key."""
+
+    replaces: KeyReplaced
 
 
 class Instructions(_Answer):
@@ -211,6 +227,7 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("POST", "/generate-instructions"): (200, Instructions),
     ("GET", "/api-keys"): (200, list[KeyListed]),
     ("POST", "/api-keys"): (201, KeyMade),
+    ("POST", "/api-keys/{key_id}/rotate"): (201, KeyRotated),
     ("DELETE", "/api-keys/{key_id}"): (200, Message),
     ("POST", "/import-jobs"): (200, ImportPlace),
     ("POST", "/import-jobs/{job_id}/lines"): (200, ImportPlace),

@@ -1,7 +1,7 @@
-"""LimitedLedger: the ledger for a key that is limited to some users: the one place where the limit is enforced.
+"""LimitedLedger: the ledger for a limited key: the one place where its limits are enforced.
 
-Everything that the use cases read or write for such a key goes through this class, so no route can forget the limit.
-Reads find nothing of other users, and writes to other users raise ForbiddenError. The class does not have what only
+Everything that the use cases read or write for such a key goes through this class, so no route can forget them.
+Reads find nothing beyond the limits, and writes there raise ForbiddenError. The class does not have what only
 operators may do, and `api/caller.py` refuses the routes that need it.
 """
 
@@ -16,8 +16,8 @@ from forgetless.domain.cursors import after_document, after_job, entity_place, t
 from forgetless.domain.documents import OF_MEMORIES, Document
 from forgetless.domain.erasures import Erasure, ErasureMarker, ErasureState, Target
 from forgetless.domain.errors import ForbiddenError
-from forgetless.domain.identifiers import spellings
 from forgetless.domain.jobs import Job
+from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
@@ -41,7 +41,6 @@ __all__ = ["NOT_ITS_WORK", "SHARED_KINDS", "LimitedLedger"]
 #: Kinds of documents that hold no user's data. Every key may read them.
 SHARED_KINDS = frozenset({"project"})
 
-_OTHERS = "This key is limited to certain users: give the user_id of one of them."
 #: The message for what no limited key may do.
 NOT_ITS_WORK = "This key is limited to certain users and may not do this."
 #: The least that is read at once: a small page never means many small reads.
@@ -50,13 +49,14 @@ _PAGE = 500
 
 
 class LimitedLedger:
-    """See `forgetless.ports.request_ledger.RequestLedger`; of every tenant, it shows only the data of `users`."""
+    """See `forgetless.ports.request_ledger.RequestLedger`; of every tenant, it shows only what is within the limits."""
 
-    def __init__(self, ledger: RequestLedger, users: Sequence[str]) -> None:
+    def __init__(self, ledger: RequestLedger, limits: KeyLimits) -> None:
         self._ledger = ledger
-        #: The users in every spelling: an earlier version stored ids, also those of keys, as they were given.
-        self._users = tuple(dict.fromkeys(spelling for user in users for spelling in spellings(user)))
-        self._name = hashlib.sha256("\x00".join(users).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        self._limits = limits.spelled()
+        self._users = self._limits.users
+        named = [*limits.users] if limits.whole_users else [*limits.users, "", *limits.agents, "", *limits.apps]
+        self._name = hashlib.sha256("\x00".join(named).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def append(
         self,
@@ -83,6 +83,8 @@ class LimitedLedger:
     def list_memories(
         self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None, superseded: bool = False
     ) -> MemoryPage:
+        if not self._within(ids):
+            return MemoryPage((), None)
         users = [user for user in self._users if ids.get("user_id", user) == user]
         # Each user's own list, so that other users' memories are not even read.
         pages = [
@@ -91,11 +93,14 @@ class LimitedLedger:
             )
             for user in users
         ]
-        return merged(pages, limit)
+        page = merged(pages, limit)
+        if self._limits.whole_users:
+            return page
+        return MemoryPage(tuple(one for one in page.items if self._mine(one.scope)), page.cursor)
 
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         # The ledger's total of an agent would reveal how much other users have said to it.
-        if set(ids) - {"user_id"}:
+        if set(ids) - {"user_id"} or not self._limits.whole_users:
             return None
         users = [user for user in self._users if ids.get("user_id", user) == user]
         totals = [self._ledger.kept_totals(tenant, {"user_id": user}) for user in users]
@@ -105,7 +110,7 @@ class LimitedLedger:
         return Totals(sum(one.live for one in known), sum(one.expiring for one in known))
 
     def entity(self, tenant: str, kind: str, id_: str) -> Entity | None:
-        if kind == "user":
+        if kind == "user" and self._limits.whole_users:
             return self._ledger.entity(tenant, kind, id_) if id_ in self._users else None
         return next((one for one in self._entities(tenant)[0] if (one.kind, one.id) == (kind, id_)), None)
 
@@ -150,6 +155,7 @@ class LimitedLedger:
         return self._ledger.erase_messages(tenant, [ref for ref in refs if ref not in others], at=at)
 
     def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
+        self._check_whole_users()
         users = [user for user in self._users if ids.get("user_id", user) == user]
         return sum(self._ledger.erase_scope_messages(tenant, {**ids, "user_id": user}, at=at) for user in users)
 
@@ -252,6 +258,7 @@ class LimitedLedger:
         return self._ledger.erasure_markers(tenant, beyond=beyond)
 
     def begin_erasure(self, tenant: str, targets: Sequence[Target], *, at: str) -> Erasure:
+        self._check_whole_users()
         own = [narrowed for target in targets for narrowed in self._narrowed(target)]
         return self._ledger.begin_erasure(tenant, own, at=at)
 
@@ -260,12 +267,22 @@ class LimitedLedger:
         users = [user for user in self._users if target.ids.get("user_id", user) == user]
         return [Target({**target.ids, "user_id": user}, target.names) for user in users]
 
+    def _check_whole_users(self) -> None:
+        """Refuse an erasure if it could take more than what is within the limits."""
+        if not self._limits.whole_users:
+            raise ForbiddenError(NOT_ITS_WORK)
+
+    def _within(self, ids: Mapping[str, str]) -> bool:
+        """Whether anything that has these ids can be within the limits."""
+        return self._limits.allows(Scope("", **{"user_id": self._users[0], **ids}))
+
     def _mine(self, scope: Scope) -> bool:
-        return scope.user_id in self._users
+        return self._limits.allows(scope)
 
     def _check(self, scopes: Iterable[Scope]) -> None:
-        if not all(map(self._mine, scopes)):
-            raise ForbiddenError(_OTHERS)
+        for scope in scopes:
+            if refusal := self._limits.refusal(scope):
+                raise ForbiddenError(refusal)
 
     def _of_mine(self, tenant: str, kind: str, ids: Sequence[str]) -> set[str]:
         return set(self.read(tenant, ids)) if kind in OF_MEMORIES else set()
@@ -278,12 +295,12 @@ class LimitedLedger:
         """Whether the document is a bulk job about the memories of one of its users."""
         if document.kind != BULK_JOB:
             return False
-        return BulkJob.of(document).user_id in self._users
+        return self._limits.whole_users and BulkJob.of(document).user_id in self._users
 
     def _check_bulk_job(self, document: Document) -> None:
         held = self._ledger.document(document.tenant, document.kind, document.id)
         if not all(self._my_bulk_job(one) for one in (document, held) if one is not None):
-            raise ForbiddenError(_OTHERS)
+            raise ForbiddenError(NOT_ITS_WORK)
 
     def _own(self, name: str) -> str:
         return f"{self._name} {name}"
@@ -291,7 +308,7 @@ class LimitedLedger:
     def _entities(self, tenant: str) -> tuple[list[Entity], bool]:
         """What the users' newest memories belong to, counted here, and whether these are all of their memories.
 
-        The users themselves have kept totals.
+        Users of which all is within the limits have kept totals.
         """
         totals: dict[tuple[str, str], Entity] = {}
         read, cursor = 0, None
@@ -304,8 +321,9 @@ class LimitedLedger:
             read, cursor = read + _PAGE, page.cursor
             if cursor is None or read >= SCANNED_ROWS:
                 break
-        users = [self._ledger.entity(tenant, "user", user) for user in self._users]
-        totals |= {("user", one.id): one for one in users if one is not None}
+        if self._limits.whole_users:
+            users = [self._ledger.entity(tenant, "user", user) for user in self._users]
+            totals |= {("user", one.id): one for one in users if one is not None}
         return sorted(totals.values(), key=lambda entity: (entity.kind, entity.id)), cursor is None
 
     def keep_page_end(self, tenant: str, name: str, end: PageEnd, *, now: str, expires_at: str) -> None:
