@@ -18,14 +18,14 @@ from tests.unit.api.mcp_client import connected
 
 NFC, NFD = "jos\u00e9", "jose\u0301"
 SAID = [{"role": "user", "content": "tea"}]
-AT = "2026-01-01T00:00:00.000000+00:00"
 
 
 def stored(api: Api, text: str, **ids: str) -> str:
     """A memory as an earlier version stored it, and in the index."""
-    number = api.world.ledger.erasure_state("default").last
-    memory = Memory(f"m-{text}", 1, Scope("default", **ids), text, AT, AT, "old", erasures_before=number)
+    at = api.world.clock.now()
+    memory = Memory(f"m-{text}", 1, Scope("default", **ids), text, at, at, "old")
     api.world.ledger.append([Event(EventKind.ADD, memory)], unique=False)
+    api.world.clock.advance(1)
     api.world.services.sweep.index_pending("default")
     return memory.id
 

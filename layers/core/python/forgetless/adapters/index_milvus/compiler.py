@@ -23,6 +23,8 @@ MAX_METADATA_VALUES = 50
 #: `and` or `or` takes two.
 MAX_EXPRESSION_CHARS = 100_000
 MAX_EXPRESSION_DEPTH = 40
+#: What joining conjuncts adds: the word and brackets for each, and the levels for all of them together.
+_JOIN_CHARS, _JOIN_DEPTH = 8, 12
 
 _SIGNS = {Operator.GT: ">", Operator.GTE: ">=", Operator.LT: "<", Operator.LTE: "<="}
 _INVERSE = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
@@ -47,13 +49,33 @@ _LEFT_OUT = _EVERYTHING
 def compile_filter(where: Filter, tenant: str) -> str:
     """The expression for `where` within the tenant. It finds at least the rows that the evaluator accepts."""
     only_tenant = f"tenant == {lit(key_text(tenant))}"
-    part = _compile(where, negated=False)
-    if len(part.text) > MAX_EXPRESSION_CHARS or part.depth > MAX_EXPRESSION_DEPTH:
-        return only_tenant
+    part = _fitting(where)
     if part.text:
         return f"{only_tenant} and {part.text}"
     # Lite does not support the constant `false`; versions start at 1, so this matches nothing.
     return only_tenant if part.holds else f"{only_tenant} and version < 0"
+
+
+def _fitting(where: Filter) -> _Part:
+    """The compiled filter or, if that cannot be sent, as many of its conjuncts as fit, the first ones first.
+
+    So a long filter of a client never costs the conditions of a limited key, which come before it: the ranks of what is
+    found must not depend on rows that the key may not read.
+    """
+    part = _compile(where, negated=False)
+    if len(part.text) <= MAX_EXPRESSION_CHARS and part.depth <= MAX_EXPRESSION_DEPTH:
+        return part
+    chars, kept = 0, []
+    for one in _conjuncts(where):
+        compiled = _compile(one, negated=False)
+        joined = chars + len(compiled.text) + _JOIN_CHARS
+        if joined <= MAX_EXPRESSION_CHARS and compiled.depth <= MAX_EXPRESSION_DEPTH - _JOIN_DEPTH:
+            chars, kept = joined, [*kept, compiled]
+    return _all(kept)
+
+
+def _conjuncts(where: Filter) -> list[Filter]:
+    return [one for item in where.items for one in _conjuncts(item)] if isinstance(where, And) else [where]
 
 
 def lit(text: str) -> str:
