@@ -5,7 +5,8 @@ set -eu
 cd "$(dirname "$0")"
 case "${INFRASTRUCTURE:-lite}" in
     lite) infrastructure=infrastructure-lite.yaml ;;
-    standalone) infrastructure=infrastructure.yaml ;;
+    # Milvus itself compacts there; nothing is asked of a supervisor.
+    standalone) infrastructure=infrastructure.yaml FORGETLESS_MILVUS_CONTROL=; export FORGETLESS_MILVUS_CONTROL ;;
     *) echo "forgetless: INFRASTRUCTURE must be lite or standalone, not $INFRASTRUCTURE" >&2; exit 2 ;;
 esac
 state=${FORGETLESS_STATE:-../../.forgetless}

@@ -11,12 +11,13 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
 from local.damaged_files import UnusableFileError, fault_of, files_of, set_aside
 from local.milvus.binary import LiteServerError, binary_path, launch
+from local.milvus.compaction import CompactionError, compacted_at, is_due, note_new, rewrite
 from local.private_files import close_files, private_folder
 
 __all__ = ["MAX_SOCKET_PATH_BYTES", "LiteServer", "LiteServerError"]
@@ -65,8 +66,11 @@ class LiteServer:
         """Return the process id of the binary, or None while it does not run."""
         return self._process.pid if self._process and self._process.poll() is None else None
 
-    def start(self) -> None:
-        """Lock the data, set a damaged file aside, and start the binary; raises LiteServerError when it cannot run."""
+    def start(self, *, compact_every_s: float = 0.0) -> None:
+        """Lock the data, set a damaged file aside, and start the binary; raises LiteServerError when it cannot run.
+
+        If a compaction of the file is due, it is done before that, because then nobody has to wait for it.
+        """
         if self._process is not None:
             raise LiteServerError(f"this server runs already on {self.data_dir}")
         if len(os.fsencode(self.socket_path)) > MAX_SOCKET_PATH_BYTES:
@@ -81,6 +85,10 @@ class LiteServer:
                 locks.enter_context(self._own_the_data())
                 locks.enter_context(self._tie_the_binary())
                 self._look_at_the_file()
+                if self.compaction_is_due(compact_every_s):
+                    with suppress(CompactionError):  # it is tried again while the server runs, which reports it
+                        rewrite(self._database)
+                note_new(self._database)
                 self._spawn(self._database)
                 self._locks = locks.pop_all()
         except OSError as exc:
@@ -110,6 +118,26 @@ class LiteServer:
             return True
         self._spawn(self._database)
         return False
+
+    def compact(self) -> None:
+        """Stop the binary, rewrite its file and start it again. Raises CompactionError when the file was not rewritten.
+
+        Whoever calls meanwhile gets no connection.
+        """
+        self._end()
+        try:
+            rewrite(self._database)
+        finally:
+            self._spawn(self._database)
+            self.ready()
+
+    def compaction_is_due(self, every_s: float) -> bool:
+        """Whether the file has changed since its last compaction, and that is at least `every_s` ago (0: never)."""
+        return is_due(self._database, every_s, now=time.time())
+
+    def compacted_at(self) -> float | None:
+        """When the last compaction began, in seconds since 1970; None if there was none."""
+        return compacted_at(self._database)
 
     def stop(self) -> None:
         """End the binary and release the data; does nothing when it does not run."""

@@ -72,7 +72,7 @@ def reindex(settings: Settings, environment: Mapping[str, str], *, afresh: bool 
     if not is_locked(settings.state):
         raise UpError("the rebuild needs the embedder and Milvus; start them with: make up")
     if _call(settings, environment, index_command("reindex", settings, *(("--afresh",) if afresh else ()))):
-        raise UpError("the index was not rebuilt; the lines above say why")
+        raise UpError("the index was not rebuilt to its end; the lines above say why. Run it again to continue")
     return f"The index is rebuilt from {os.path.relpath(settings.ledger)}."
 
 

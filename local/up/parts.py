@@ -10,7 +10,7 @@ from pathlib import Path
 
 from local.up.errors import UpError
 from local.up.keys import FUNCTIONS_FILE, GIVEN_KEY, write_private
-from local.up.settings import ROOT, Settings, socket_path
+from local.up.settings import ROOT, Settings, control_path, socket_path
 
 __all__ = [
     "Part",
@@ -127,6 +127,7 @@ def environment_of_functions(settings: Settings, environment: Mapping[str, str])
     return given | {
         **_ledger(settings, environment),
         "FORGETLESS_MILVUS_URI": f"unix:{socket_path(settings)}",
+        "FORGETLESS_MILVUS_CONTROL": f"unix:{control_path(settings)}",
         "FORGETLESS_EMBEDDER_URL": embedder,
         "FORGETLESS_EMBEDDING_MODEL": settings.model,
         "FORGETLESS_EMBEDDING_DIMENSIONS": str(settings.dimensions),
@@ -151,7 +152,8 @@ def _model(settings: Settings, environment: Mapping[str, str]) -> Part:
 
 def _milvus(settings: Settings, environment: Mapping[str, str]) -> Part:
     data = str(settings.state / "milvus")
-    command = _python("local.milvus", "--data", data, "--socket", str(socket_path(settings)))
+    sockets = ("--socket", str(socket_path(settings)), "--control", str(control_path(settings)))
+    command = _python("local.milvus", "--data", data, *sockets)
     return Part("milvus", command, environment, ready_line=True)
 
 

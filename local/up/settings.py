@@ -12,7 +12,17 @@ from pathlib import Path
 
 from local.up.errors import UpError
 
-__all__ = ["BACKUPS", "MODELS", "ROOT", "Settings", "add_options", "read_settings", "socket_path", "variable_of"]
+__all__ = [
+    "BACKUPS",
+    "MODELS",
+    "ROOT",
+    "Settings",
+    "add_options",
+    "control_path",
+    "read_settings",
+    "socket_path",
+    "variable_of",
+]
 
 #: The checkout. Parts are started in it, so that relative paths in the template always mean the same.
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,7 +120,7 @@ def variable_of(option: str) -> str | None:
 def socket_path(settings: Settings) -> Path:
     """Return Milvus' socket: in the state folder or, where that path is too long, in a short folder noted there."""
     near = settings.state / "milvus.sock"
-    if len(os.fsencode(near)) <= MAX_SOCKET_BYTES:
+    if len(os.fsencode(near.with_name("control.sock"))) <= MAX_SOCKET_BYTES:
         return near
     note = settings.state / "socket_folder"
     if note.exists() and _is_ours(Path(note.read_text().strip())):
@@ -118,6 +128,11 @@ def socket_path(settings: Settings) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="forgetless-"))
     note.write_text(f"{folder}\n")
     return folder / "milvus.sock"
+
+
+def control_path(settings: Settings) -> Path:
+    """Return the socket at which Milvus' supervisor is asked to compact the index file; it is as near."""
+    return socket_path(settings).with_name("control.sock")
 
 
 def _is_ours(folder: Path) -> bool:

@@ -32,7 +32,7 @@ class FakeEmbedder:
         self.calls: list[tuple[tuple[str, ...], EmbeddingTask]] = []
         self.closed = False
 
-    def embed(self, texts: Sequence[str], task: EmbeddingTask, *, tenant: str = "") -> list[list[float]]:
+    def embed(self, texts: Sequence[str], task: EmbeddingTask, *, owner: str = "") -> list[list[float]]:
         self.calls.append((tuple(texts), task))
         self.ping()
         if any(map(self.refuses, texts)):

@@ -80,11 +80,11 @@ def test_task_stays_out_when_switched_off() -> None:
     assert "task" not in server.requests[0].body
 
 
-def test_a_tenants_texts_carry_its_digest_and_never_its_name() -> None:
+def test_an_owners_texts_carry_its_digest_and_never_its_name() -> None:
     with serve(openai) as server:
-        for tenant in ("acme", "acme", "umbrella", ""):
-            embedder(server).embed(["a"], QUERY, tenant=tenant)
-        embedder(server, send_task=False).embed(["a"], QUERY, tenant="acme")
+        for owner in ("acme", "acme", "umbrella", ""):
+            embedder(server).embed(["a"], QUERY, owner=owner)
+        embedder(server, send_task=False).embed(["a"], QUERY, owner="acme")
     users = [request.body.get("user") for request in server.requests]
     assert users[0] == users[1] != users[2]
     assert users[3:] == [None, None], "nobody else's server is told"

@@ -132,3 +132,16 @@ def test_a_long_filter_does_not_cost_the_limits_of_a_key() -> None:
         deep = Or((And((deep, Compare(Field("run_id"), Operator.EQ, "s"))), Compare(Field("app_id"), Operator.EQ, "a")))
     assert 'user_id == "anna"' in compile_filter(And((limits, deep)), "acme")
     assert compile_filter(deep, "acme") == 'tenant == "acme"'
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        {"id": {"nin": [f"{number:0200}" for number in range(1000)]}},
+        {"OR": [{"user_id": {"in": [f"{number:0200}" for number in range(1000)]}}, {"run_id": "r"}]},
+    ],
+)
+def test_a_long_condition_of_a_client_does_not_displace_the_limits_of_its_key(long: dict[str, Any]) -> None:
+    asked = And((parse_filter(long), parse_filter({"agent_id": "bot"})))
+    where = And((parse_filter({"user_id": {"in": ["bob"]}}), asked))
+    assert compile_filter(where, "acme") == f'{T} and (user_id == "bob" and agent_id == "bot")'

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from forgetless.api.caller import Caller, set_caller
 from forgetless.api.request_middleware import RequestMiddleware
 from forgetless.api.server_timing import server_timing
 from forgetless.domain.filters.ast import Filter
+from forgetless.domain.keys import ApiKey, Role
 from forgetless.ports.call_times import CallTimes, begin_call_times
 from forgetless.ports.index import Hit
 from forgetless.runtime.timed_ports import timed
@@ -31,6 +33,13 @@ class Port:
 
     def fail(self) -> None:
         raise ValueError("as it is")
+
+
+def as_key(role: Role) -> dict[str, Any]:
+    """The scope of a request with a key of this role."""
+    scope: dict[str, Any] = {}
+    set_caller(scope, Caller(lambda: pytest.fail("no service is needed"), ApiKey("hash", "default", role, "2026")))
+    return scope
 
 
 def times_of(header: str) -> dict[str, float]:
@@ -96,7 +105,7 @@ def test_time_in_which_two_calls_overlap_counts_once() -> None:
 
 
 def test_the_gateways_part_is_from_its_receipt_until_the_function_began() -> None:
-    scope = {"aws.event": {"requestContext": {"timeEpoch": int(time.time() * 1000) - 500}}}
+    scope = as_key(Role.ADMIN) | {"aws.event": {"requestContext": {"timeEpoch": int(time.time() * 1000) - 500}}}
     told = times_of(server_timing({"ledger": 0.002}, 0.1, scope))
     assert told["gateway"] >= 400
     assert told["ledger"] == 2.0
@@ -113,10 +122,18 @@ def test_a_clock_that_is_ahead_gives_no_negative_time() -> None:
     assert times_of(server_timing({}, 0.0, scope))["gateway"] == 0.0
 
 
+@pytest.mark.parametrize("role", [Role.READ, Role.WRITE])
+def test_only_an_administrator_is_told_how_long_each_part_took(role: Role) -> None:
+    """The time of the ledger or the embedder may tell a key what others have stored."""
+    assert server_timing({"ledger": 0.002}, 0.1, as_key(role)) == "total;dur=100.00"
+    assert set(times_of(server_timing({"ledger": 0.002}, 0.1, as_key(Role.ADMIN)))) == {"ledger", "total"}
+
+
 def test_requests_do_not_see_each_others_times() -> None:
     port = timed("ledger", Port())
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["state"] |= as_key(Role.ADMIN)["state"]
         if scope["path"] == "/used":
             port.add(1, other=1)
         await send({"type": "http.response.start", "status": 200, "headers": []})

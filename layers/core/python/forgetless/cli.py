@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from forgetless.cli_backup import add_backup_commands
+from forgetless.cli_compact import add_compact_command
 from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_keys import add_key_commands
 from forgetless.cli_set_aside import add_set_aside_command
@@ -36,6 +37,7 @@ _EPILOG = """examples:
   python -m forgetless.cli backup /backups/
   python -m forgetless.cli restore /backups/ledger-20261127T101500Z.db
   python -m forgetless.cli tidy
+  python -m forgetless.cli compact
   python -m forgetless.cli export --out backup.jsonl
   python -m forgetless.cli import backup.jsonl
 """
@@ -72,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add_backup_commands(commands)
     add_job_commands(commands)
     add_tidy_command(commands)
+    add_compact_command(commands)
     migrate = commands.add_parser("migrate", help="migrate the ledger to this program's schema")
     migrate.add_argument("--create", action="store_true", help="create the DynamoDB table, where no template does")
     migrate.set_defaults(run=_migrate)

@@ -163,3 +163,18 @@ def test_a_search_that_fails_leaves_no_search_by_words_behind(world: World, fail
     with pytest.raises(EmbedderError):
         world.find("tea")
     assert ended.is_set()
+
+
+def test_ranks_are_those_among_the_results_and_tell_nothing_of_what_is_not_shown(world: World) -> None:
+    mine = Compare(Field("user_id"), Operator.EQ, "bob")
+    world.say("bob likes tea", "bob likes coffee", scope=Scope("default", user_id="bob"))
+
+    def ranks() -> list[tuple[int | None, int | None]]:
+        details = [hit.details for hit in world.find("tea with lupus", where=And((mine,)))]
+        return [(one.dense_rank, one.bm25_rank) for one in details if one is not None]
+
+    alone = ranks()
+    assert [dense for dense, _ in alone] == [1, 2]
+    world.index.filters = False
+    world.say("tea with lupus", "tea with much lupus", scope=Scope("default", user_id="victim"))
+    assert ranks() == alone

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from forgetless.domain.filters.ast import EVERYTHING
+from forgetless.domain.scope import Scope
+from forgetless.ports.embedder import EmbeddingTask
 from forgetless.ports.index import IndexRow
 from forgetless.service.requests import UpdateRequest
 from tests.unit.service.world import World, newest
@@ -166,3 +168,20 @@ def test_a_rebuild_removes_doubles(world: World) -> None:
     world.index._rows *= 2
     world.services.sweep.index_all()
     assert world.index.count() == 1
+
+
+def test_a_cached_vector_is_for_the_same_writer_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a fast answer would tell one user of a tenant what another one has said."""
+    owners: list[str] = []
+    embed = world.embedder.embed
+
+    def noted(texts: Sequence[str], task: EmbeddingTask, *, owner: str = "") -> list[list[float]]:
+        owners.append(owner)
+        return embed(texts, task, owner=owner)
+
+    monkeypatch.setattr(world.embedder, "embed", noted)
+    for user in ("alice", "bob", "alice"):
+        world.say("tea", scope=Scope("default", user_id=user, run_id=str(len(owners))))
+    world.say("tea", scope=Scope("other", user_id="alice"))
+    assert owners[0] == owners[2] != ""
+    assert len(set(owners)) == 3

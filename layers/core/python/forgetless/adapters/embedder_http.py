@@ -42,7 +42,7 @@ class HttpEmbedder:
 
     `timeout_s` limits one HTTP call of up to 128 texts with its retries. `dimensions` is requested from the server and
     checked. `send_task` is for servers that support jina's `task`; OpenAI's own API refuses it. Such servers also
-    receive a digest of the tenant in OpenAI's `user`, so that our embedder can cache the vectors of each tenant.
+    receive a digest of the texts' owner in OpenAI's `user`, so that our embedder can cache the vectors of each owner.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class HttpEmbedder:
         self._send_task = send_task
         self._base64 = True
 
-    def embed(self, texts: Sequence[str], task: EmbeddingTask, *, tenant: str = "") -> list[list[float]]:
+    def embed(self, texts: Sequence[str], task: EmbeddingTask, *, owner: str = "") -> list[list[float]]:
         vectors: list[list[float]] = []
         for start in range(0, len(texts), MAX_TEXTS_PER_CALL):
             vectors += self._embed_some(
                 texts[start : start + MAX_TEXTS_PER_CALL],
                 task,
-                user=_digest(tenant) if tenant and self._send_task else "",
+                user=_digest(owner) if owner and self._send_task else "",
                 timeout_s=self._timeout_s,
                 retries=self._retries,
             )
@@ -158,8 +158,8 @@ class HttpEmbedder:
         return EmbedderReplyError(f"the reply of the embedder at {self._http.place} {what}")
 
 
-def _digest(tenant: str) -> str:
-    return hashlib.sha256(tenant.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+def _digest(owner: str) -> str:
+    return hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _names_encoding(body: bytes) -> bool:

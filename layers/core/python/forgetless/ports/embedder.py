@@ -19,10 +19,10 @@ class EmbeddingTask(StrEnum):
 class Embedder(Protocol):
     """Gives vectors of L2 norm 1, all of the model's dimension."""
 
-    def embed(self, texts: Sequence[str], task: EmbeddingTask, *, tenant: str = "") -> list[list[float]]:
+    def embed(self, texts: Sequence[str], task: EmbeddingTask, *, owner: str = "") -> list[list[float]]:
         """One vector per text, in order. Of a text that is too long for the model, only the beginning is embedded.
 
-        With a tenant, the service may cache the vectors for a while for later calls of this tenant.
+        With an owner, the service may cache the vectors for a while for later calls of the same owner.
         Raises EmbedderError when the service does not answer in time, is overloaded or fails, and ProviderError when
         it refuses the call or its reply is invalid, in which case a retry does not help.
         """

@@ -59,6 +59,11 @@ class Settings:
     milvus_timeout_s: float = _setting(
         "FORGETLESS_MILVUS_TIMEOUT_S", 5.0, "Seconds after which a call to Milvus fails."
     )
+    milvus_control: str = _setting(
+        "FORGETLESS_MILVUS_CONTROL",
+        "",
+        "Milvus Lite only: where its supervisor is asked to compact the index file, `unix:PATH` or `http://HOST:PORT`.",
+    )
     collection: str = _setting(
         "FORGETLESS_COLLECTION",
         "forgetless",

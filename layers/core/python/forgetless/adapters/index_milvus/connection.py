@@ -167,10 +167,16 @@ class Collection:
             return call()
         except (MilvusException, RpcError) as exc:
             # Milvus' own message is left out, because it repeats the expression with clients' values.
-            code = getattr(exc, "code", None)
+            code = _code_of(exc)
             kind = IndexDamagedError if code in _DAMAGED else IndexUnavailableError
             # pymilvus itself compares rows with the collection, without a code.
             ours = isinstance(exc, ParamError | DataNotMatchException)
             if operation == "insert" and (code in _REFUSED or ours):
                 kind = IndexRefusedError
             raise kind(f"Milvus did not complete {operation} (code {code})") from exc
+
+
+def _code_of(error: Exception) -> object:
+    """Milvus' number or gRPC's name of what went wrong."""
+    code = getattr(error, "code", None)
+    return getattr(code(), "name", None) if callable(code) else code

@@ -160,7 +160,7 @@ class ReindexAll:
             if now.version == job.version or (now.state is JobState.RUNNING and now.attempts):
                 self._clock.sleep(_LOOK_AGAIN_S)  # another worker is busy with it
             elif now.state is JobState.PENDING and now.error is not None:
-                raise DependencyError(now.error)
+                raise DependencyError(f"{now.error}; once that answers again, the job goes on by itself")
             job = now
 
 

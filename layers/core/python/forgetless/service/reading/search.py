@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
@@ -106,7 +106,7 @@ class SearchService:
                 candidates = [one for one in look.candidates if passes(one, request.threshold)]
                 found, refused = self._confirmed(request, candidates, where)
                 if len(found) == request.top_k or not refused or not look.full or limit >= MOST_INDEX_RESULTS:
-                    return found
+                    return with_own_ranks(found)
                 limit = min(limit * WIDENING, MOST_INDEX_RESULTS)
                 worded = self._begin_words(request, words, where, limit)
         finally:
@@ -157,6 +157,37 @@ class SearchService:
                     details = score_details(candidate, request.threshold) if request.explain else None
                     found.append(ScoredMemory(memory, candidate.score, details))
         return found, refused
+
+
+def with_own_ranks(found: Sequence[ScoredMemory]) -> list[ScoredMemory]:
+    """The results with the ranks that they have among each other.
+
+    A rank among all candidates would tell how many memories are better that the key may not read.
+    """
+    near = sorted(_ranks(found, "dense_rank"))
+    worded = sorted(_ranks(found, "bm25_rank"))
+    return [
+        one
+        if one.details is None
+        else replace(
+            one,
+            details=replace(
+                one.details,
+                dense_rank=_place(near, one.details.dense_rank),
+                bm25_rank=_place(worded, one.details.bm25_rank),
+            ),
+        )
+        for one in found
+    ]
+
+
+def _ranks(found: Sequence[ScoredMemory], name: str) -> list[int]:
+    ranks = (getattr(one.details, name) for one in found if one.details is not None)
+    return [rank for rank in ranks if rank is not None]
+
+
+def _place(ranks: Sequence[int], rank: int | None) -> int | None:
+    return None if rank is None else ranks.index(rank) + 1
 
 
 def passes(candidate: Candidate, threshold: float) -> bool:

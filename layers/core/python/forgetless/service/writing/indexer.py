@@ -46,14 +46,15 @@ class Indexer:
         portions = [embedding_texts(memory.text, context) for memory, context in zip(memories, contexts, strict=True)]
         # A message can be the context of several memories, so each distinct text is embedded only once.
         texts = list(dict.fromkeys(text for portion in portions for text in portion))
-        tenants = {memory.scope.tenant for memory in memories}
-        whose = tenants.pop() if len(tenants) == 1 else ""
+        # Nobody may learn from a fast answer that a text of somebody else was embedded before.
+        writers = {memory.scope.writer_key() for memory in memories}
+        owner = writers.pop() if len(writers) == 1 else ""
         vectors: dict[str, Sequence[float]] = {}
         for start in range(0, len(texts), EMBEDDED_AT_ONCE):
             if not in_time():
                 break
             some = texts[start : start + EMBEDDED_AT_ONCE]
-            vectors |= zip(some, self._embedder.embed(some, EmbeddingTask.PASSAGE, tenant=whose), strict=True)
+            vectors |= zip(some, self._embedder.embed(some, EmbeddingTask.PASSAGE, owner=owner), strict=True)
         return [
             IndexRow(memory, combine([vectors[text] for text in portion]), _words(memory, context))
             for memory, context, portion in zip(memories, contexts, portions, strict=True)

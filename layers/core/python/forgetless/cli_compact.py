@@ -1,0 +1,38 @@
+"""The command `compact`: has Milvus Lite rewrite the index file, so that no deleted memory stays legible in it."""
+
+from __future__ import annotations
+
+import argparse
+
+from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.milvus_control import MilvusControl
+from forgetless.domain.errors import InvalidRequestError
+from forgetless.runtime.settings import Settings
+
+__all__ = ["add_compact_command"]
+
+OK = 0
+#: A file of a gigabyte takes about half a minute.
+_DEADLINE_S = 600.0
+
+
+def add_compact_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    compact = commands.add_parser(
+        "compact",
+        help="rewrite Milvus Lite's file now, so that nothing that was deleted stays legible in it",
+        description="Milvus Lite is stopped for some seconds: searches are answered with 503 meanwhile, and what is "
+        "added is indexed afterwards. Its supervisor does the same by itself once a day.",
+    )
+    compact.set_defaults(run=_compact)
+
+
+def _compact(settings: Settings, _options: argparse.Namespace) -> int:
+    if not settings.milvus_control:
+        raise InvalidRequestError(
+            "FORGETLESS_MILVUS_CONTROL is not set: only Milvus Lite's file is compacted by this command. "
+            "Milvus standalone and Zilliz remove deleted rows in their own compaction (docs/operations.md)"
+        )
+    MilvusControl(settings.milvus_control, clock=SystemClock()).compact(deadline_s=_DEADLINE_S)
+    print("the index file is compacted")
+    return OK
