@@ -99,10 +99,14 @@ test-races: $(STAMP) ## Several processes at once on every store, longer: make t
 		$(PY) -m pytest -q -n 2 --dist loadgroup --timeout 7200 tests/concurrency $(ARGS)
 
 # Each client in an environment of its own, with its own dependencies; CLIENTS names those that are wanted.
-test-clients: $(STAMP) model ## mem0's own clients, unmodified, against the service: make test-clients CLIENTS=py-2.2.1
-	@for client in $(CLIENTS); do sh local/up/client.sh "$$client" '$(CLIENTS_HOME)' || exit 1; done
+test-clients: $(STAMP) model client-environments ## mem0's own clients, unmodified, against the service: make test-clients CLIENTS=py-2.2.1
 	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' FORGETLESS_CLIENTS='$(CURDIR)/$(CLIENTS_HOME)' \
 		$(PY) -m pytest -q -m clients tests/clients -k '$(subst $(space), or ,$(foreach client,$(CLIENTS),$(lastword $(subst -, ,$(client)))))' $(ARGS)
+
+client-environments:
+	@for client in $(CLIENTS); do sh local/up/client.sh "$$client" '$(CLIENTS_HOME)' || exit 1; done
+
+python313-environment: $(DEPLOYED_STAMP)
 
 model: $(STAMP) ## Prepare the embedding model once; returns at once when it is there and valid
 	@$(PY) -m embedder prepare --model $(MODEL) --out '$(TEST_MODEL)'

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.quick_botocore import parse_descriptions_once
+
 if TYPE_CHECKING:
     from forgetless.adapters.ledger_dynamodb import DynamoLedger
     from tests.dynamo_server import DynamoServer
@@ -21,6 +23,8 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 # A busy machine draws slowly, which says nothing about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+parse_descriptions_once()
 
 #: moto answers hundreds of times more slowly than DynamoDB, and to one at a time.
 PATIENCE_S = 100.0

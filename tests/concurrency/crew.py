@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from forgetless.domain.backoff import Backoff
+from tests.quick_botocore import parse_descriptions_once
 
 __all__ = ["FEW_SHARDS", "Crew", "serving_crew", "small_transactions"]
 
@@ -108,6 +109,7 @@ def small_transactions() -> Iterator[None]:
 
 def _serve(pipe: Connection, barriers: dict[int, Any]) -> None:
     _hurry()
+    parse_descriptions_once()
     kept: tuple[bytes, Store] | None = None
     while (order := pipe.recv()) is not None:
         count, number, open_, work, args, seed = order

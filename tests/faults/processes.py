@@ -14,7 +14,7 @@ PROCESSES.set_forkserver_preload(
         "tests.faults.bulk_scenarios",
         "tests.faults.queue_process",
         "tests.faults.transfer_process",
-        "boto3",
+        "tests.faults.warm_clients",
         "aws_lambda_powertools.utilities.batch",
     ]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -116,10 +117,17 @@ def _compose(
     app.router.route_class = GuardedRoute
     # A search has no effect that could be repeated, and its function may not write to the ledger.
     repeatable = docs
-    app.router.routes += [GuardedRoute(route, run=run, repeatable=repeatable) for route in routes]
+    guarded = _guarded_inline if inline else partial(GuardedRoute, run=run)
+    app.router.routes += [guarded(route, repeatable=repeatable) for route in routes]
     if mcp:
         from forgetless.api.mcp.server import McpEndpoint  # noqa: PLC0415 - as above
 
         app.add_route(MCP_PATH, BodyLimit(McpEndpoint(run=run)), include_in_schema=False)  # type: ignore[arg-type]
     complete_document(app)
     return app
+
+
+@cache
+def _guarded_inline(route: Route, *, repeatable: bool) -> GuardedRoute:
+    """A route that has no state, so all applications on an event loop share it; FastAPI takes long to make one."""
+    return GuardedRoute(route, run=run_inline, repeatable=repeatable)
