@@ -36,6 +36,7 @@ ADMINISTRATION = {
     "DELETE /memories",
     "DELETE /entities/{entity_type}/{entity_id:id}",
     "POST /reset",
+    "GET /audit",
     "GET /api-keys",
     "POST /api-keys",
     "POST /api-keys/{key_id}/rotate",

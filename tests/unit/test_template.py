@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from forgetless.adapters.ledger_dynamodb import item_keys
+from forgetless.domain.audit import AUDIT, AUDIT_KEY
 from forgetless.domain.bulk_jobs import MOST_RANGES
 from forgetless.domain.limits import (
     BULK_MARGIN_S,
@@ -77,7 +78,8 @@ def test_search_can_read_the_table_note_that_a_key_is_used_and_do_nothing_else()
     (patterns,) = condition["ForAllValues:StringLike"].values()
     allowed = [re.compile(re.escape(one).replace(r"\*", ".*")) for one in patterns]
     for tenant in ("default", "acme corp", "a#key-use"):
-        assert allowed[0].fullmatch(item_keys.document(tenant, USE, "key").pk)
+        for kind in (USE, AUDIT, AUDIT_KEY):
+            assert any(one.fullmatch(item_keys.document(tenant, kind, "key").pk) for one in allowed)
         others = [
             item_keys.document(tenant, "webhook", "key").pk,
             item_keys.document(tenant, "webhook#key-use", "key").pk,

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from forgetless.service.services import Services
 
 __all__ = [
+    "MCP_NEEDS",
     "MCP_ROUTE",
+    "MCP_STATUS",
     "MCP_TOOL",
     "OPEN_PATHS",
     "Caller",
@@ -38,8 +40,9 @@ OPEN_PATHS = frozenset({"/", "/health", "/docs", "/redoc", "/openapi.json"})
 
 #: The name of the caller in the state of a request.
 _STATE = "caller"
-#: The names there of what /mcp is asked for, as it has no route of the table: its path, and the tool.
-MCP_ROUTE, MCP_TOOL = "mcp_route", "mcp_tool"
+#: The names there of what /mcp is asked for, as it has no route of the table: its path, the tool, the role that the
+#: tool needs, and the status that a route would have answered.
+MCP_ROUTE, MCP_TOOL, MCP_NEEDS, MCP_STATUS = "mcp_route", "mcp_tool", "mcp_needs", "mcp_status"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from fastapi import Query
 from pydantic import AfterValidator, ValidationInfo
 
 from forgetless.api.json_response import json_bytes
+from forgetless.api.named_ids import note_id
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.identifiers import named_identifier, new_identifier
 from forgetless.domain.limits import INT64
@@ -51,22 +52,22 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 def check_identifier(name: str, value: Any, *, spaces: bool = False) -> str:
     """The identifier under which something is stored; raises InvalidRequestError, see `new_identifier`."""
-    return new_identifier(name, value, spaces=spaces)
+    return note_id(name, new_identifier(name, value, spaces=spaces))
 
 
 def check_identifiers(**given: str | None) -> dict[str, str]:
     """The identifiers that were given, checked. An empty one is an error, because ignoring it would widen the scope."""
-    return {name: new_identifier(name, value) for name, value in given.items() if value is not None}
+    return {name: check_identifier(name, value) for name, value in given.items() if value is not None}
 
 
 def check_named(name: str, value: Any, *, spaces: bool = False) -> str:
     """The identifier of what a request reads or erases, as it is spelled there; see `named_identifier`."""
-    return named_identifier(name, value, spaces=spaces)
+    return note_id(name, named_identifier(name, value, spaces=spaces))
 
 
 def check_all_named(**given: str | None) -> dict[str, str]:
     """The same for all identifiers that were given."""
-    return {name: named_identifier(name, value) for name, value in given.items() if value is not None}
+    return {name: check_named(name, value) for name, value in given.items() if value is not None}
 
 
 def check_expiration_date(value: str) -> str:

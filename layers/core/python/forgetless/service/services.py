@@ -16,6 +16,7 @@ from forgetless.domain.retention import Retention
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.webhooks import WebhookSender
+from forgetless.service.access.audit import AuditLog
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.access.keys import KeyService
 from forgetless.service.access.limited_index import LimitedIndex
@@ -94,6 +95,7 @@ class Services(RequestServices):
         self._limiting = threading.Lock()
         self.rates = RateLimiter(per_minute=requests_per_minute, clock=clock) if requests_per_minute > 0 else None
         self.keys = KeyService(ledger=ledger, clock=clock)
+        self.audit = AuditLog(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
         self.event_exports = EventExport(ledger=ledger)
         self.import_jobs = ImportJobs(ledger=ledger, clock=clock, limits=self.limits, outbox=self._outbox)
@@ -131,8 +133,9 @@ class Services(RequestServices):
         return found
 
     def close(self) -> None:
-        """Close ledger, index and embedder, and release the threads."""
+        """Write what waits for the audit list, close ledger, index and embedder, and release the threads."""
         self._pool.shutdown(wait=False)
+        self.audit.flush()
         self._ports.ledger.close()
         self._ports.index.close()
         self._ports.embedder.close()

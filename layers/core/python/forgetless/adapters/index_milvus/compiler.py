@@ -65,12 +65,14 @@ def _fitting(where: Filter) -> _Part:
     part = _compile(where, negated=False)
     if len(part.text) <= MAX_EXPRESSION_CHARS and part.depth <= MAX_EXPRESSION_DEPTH:
         return part
-    chars, kept = 0, []
+    chars = 0
+    kept: list[_Part] = []
     for one in _conjuncts(where):
         compiled = _compile(one, negated=False)
         joined = chars + len(compiled.text) + _JOIN_CHARS
         if joined <= MAX_EXPRESSION_CHARS and compiled.depth <= MAX_EXPRESSION_DEPTH - _JOIN_DEPTH:
-            chars, kept = joined, [*kept, compiled]
+            chars = joined
+            kept.append(compiled)
     return _all(kept)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from forgetless.api.caller import Caller
 from forgetless.api.field_checks import check_json, check_named
+from forgetless.api.named_ids import note_id
 from forgetless.api.platform.wire import Ids
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
@@ -14,7 +15,7 @@ from forgetless.domain.filters.parse_platform import parse_moment, parse_platfor
 from forgetless.domain.filters.scope_ids import has_id, named_entities, pins_an_entity
 from forgetless.domain.scope import SCOPE_IDS
 
-__all__ = ["NO_ENTITY", "also", "check_reader", "named_ids", "scope_of"]
+__all__ = ["NO_ENTITY", "also", "check_reader", "named_ids", "note_entities", "scope_of"]
 
 NO_ENTITY = "One of the filters: app_id, user_id, agent_id, run_id is required!"
 _NOT_HERE = "Entity ids at the top level are not supported here; put them into filters: {}."
@@ -42,10 +43,19 @@ def scope_of(
     check_json("filters", dict(filters or {}))
     parts = [parse_platform_filter(filters)] if filters else []
     where = And((*parts, *(_condition(name, value) for name, value in beside.items())))
-    if not any(named_entities(where)):
+    if not note_entities(where):
         raise InvalidRequestError(nobody)
     check_reader(caller, where)
     return where
+
+
+def note_entities(where: Filter) -> bool:
+    """Note the ids that the filter names, for the audit list; returns whether it names any, be it by a wildcard."""
+    found = list(named_entities(where))
+    for condition in found:
+        for value in condition.value if isinstance(condition.value, tuple) else [condition.value]:
+            note_id(condition.field.name, "*" if value is None else value)
+    return bool(found)
 
 
 def check_reader(caller: Caller, where: Filter) -> None:

@@ -171,6 +171,26 @@ class KeyRotated(KeyMade):
     replaces: KeyReplaced
 
 
+class AuditEntry(BaseModel):
+    """One request; `scope` has a keyed digest of each id that it named, by the name of the id."""
+
+    at: str
+    kind: Literal["change", "refusal", "administrator's read"]
+    key_id: str
+    route: str
+    tool: str | None
+    status: int
+    scope: dict[str, list[str]]
+    request_id: str
+
+
+class Audit(_Answer):
+    """A page of the audit list, newest first."""
+
+    entries: list[AuditEntry]
+    next_cursor: str | None
+
+
 class Instructions(_Answer):
     """The instructions and the test message that the LLM wrote."""
 
@@ -225,6 +245,7 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("GET", "/configure/providers"): (200, dict[str, list[str]]),
     ("POST", "/configure"): (403, Problem),
     ("POST", "/generate-instructions"): (200, Instructions),
+    ("GET", "/audit"): (200, Audit),
     ("GET", "/api-keys"): (200, list[KeyListed]),
     ("POST", "/api-keys"): (201, KeyMade),
     ("POST", "/api-keys/{key_id}/rotate"): (201, KeyRotated),

@@ -21,7 +21,7 @@ from forgetless.api.memory_requests import (
     update_request,
 )
 from forgetless.api.platform.query_objects import read_object
-from forgetless.api.platform.scope_filter import named_ids
+from forgetless.api.platform.scope_filter import named_ids, note_entities
 from forgetless.api.platform.serialize import erased_item, history_item, memory_item
 from forgetless.api.platform.wire import Ids, UpdateBody
 from forgetless.api.routing import Route
@@ -29,7 +29,6 @@ from forgetless.api.size_limits import check_filter_size
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
 from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter
-from forgetless.domain.filters.scope_ids import named_entities
 from forgetless.domain.keys import Role
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
@@ -107,7 +106,7 @@ def delete_memories(
     check_filter_size({"filters": conditions}, caller.limits)
     check_json("filters", conditions)
     where = parse_platform_filter(conditions)
-    if not ids and not list(named_entities(where)):
+    if not note_entities(where) and not ids:
         raise InvalidRequestError("At least one of user_id, agent_id, app_id, run_id is required.")
     return json_response(
         {"message": "Memories deleted successfully!", **_delete(caller, ids, where if conditions else None)}
