@@ -177,8 +177,8 @@ def test_sweep_removes_entries_after_their_time(keyed: Api) -> None:
     keyed.texts()
     keyed.world.services.audit.flush()
     keyed.world.clock.advance(AUDIT_KEPT_S - 10)
-    keyed.world.services.sweep.run()
+    keyed.world.services.sweep.sweep()
     assert written(keyed) == 1
     keyed.world.clock.advance(2 * 3600)
-    keyed.world.services.sweep.run()
+    keyed.world.services.sweep.sweep()
     assert written(keyed) == 0
