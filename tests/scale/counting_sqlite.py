@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.adapters.ledger_sqlite.connections import Connections
-from tests.scale.work import Meter
+from tests.scale.work import STEPS_AT_ONCE, Meter
 
 __all__ = ["CountingSqlite"]
 
@@ -46,7 +46,7 @@ class _CountingConnections(Connections):
             self._local.unsynced = raw
         if self._meter is not None and self._meter.running:
             raw.set_trace_callback(self._meter.statement)
-            raw.set_progress_handler(self._meter.step, 1)
+            raw.set_progress_handler(self._meter.step, STEPS_AT_ONCE)
         else:
             raw.set_trace_callback(None)
             raw.set_progress_handler(None, 0)

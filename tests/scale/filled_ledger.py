@@ -82,8 +82,8 @@ def fill(ledger: Ledger, size: int) -> Filled:
     for start in range(0, size, _BATCH):
         _add(ledger, index, [_history(number) for number in range(start, min(start + _BATCH, size))])
     jobs = [_job_id("alice", number) for number in range(size)][-size // _JOBS :]
-    for job_id in jobs:
-        ledger.append([], completing=_job(job_id))
+    for start in range(0, len(jobs), _BATCH):
+        ledger.put_jobs([(_job(job_id), ()) for job_id in jobs[start : start + _BATCH]])
     _add(ledger, index, [_first(_other(number, TENANT, number * _FEWER)) for number in range(size // _FEWER)])
     for number in range(size // _TENANTS):
         _add(ledger, index, [_first(_other(number, f"tenant-{number}", number * _TENANTS))])

@@ -15,14 +15,6 @@ _MENDED_BY: Mapping[str, Sequence[str]] = {
         "DELETE /v1/memories/ (by a filter that matches little)",
         "DELETE /v1/memories/{memory_id:path}/ (with what it superseded)",
     ),
-    "scans that are bounded, but by more rows than the ledgers here have": (
-        "GET /v1/events/ (the first page)",
-        "GET /v1/events/ (the third page)",
-        "GET /v1/entities/ (all)",
-        "GET /v1/entities/ (a page)",
-        "DELETE /v1/entities/{entity_type}/{entity_id:path}/ (an unknown number)",
-    ),
-    "an export by schema that reads a bounded scan": ("POST /v1/summary/ (a filter that matches little)",),
     "an export that reads the messages of several jobs at once": ("GET /export", "POST /export-jobs/{job_id}/lines"),
     "a bulk job that marks the memories of a lost index in portions": ("sweep after the index was lost",),
     "kept totals, which check and start may read instead of counting up to 1,000,000 rows": (

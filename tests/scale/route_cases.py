@@ -197,7 +197,7 @@ _PLATFORM: Mapping[str, Sequence[Ask]] = {
         Ask("/v1/entities/?page=1&page_size=50", name="a limited key", key=LIMITED),
     ),
     "DELETE /v1/entities/{entity_type}/{entity_id:path}/": (
-        Ask("/v1/entities/user/123456/", name="an unknown number", statuses=(404,)),
+        Ask("/v1/entities/user/123456/", name="an unknown number", statuses=(400,)),
     ),
     "GET /v2/entities/{entity_type}/{entity_id:path}/": (
         Ask("/v2/entities/user/alice/", name="everything"),

@@ -14,13 +14,26 @@ from forgetless.ports.llm import ChatMessage
 from forgetless.ports.request_ledger import MemoryPage
 from tests.fakes.clock import FakeClock
 
-__all__ = ["CALL_S", "STATEMENT_S", "Meter", "TooMuchWorkError", "Work", "allowed", "counted", "growth"]
+__all__ = [
+    "CALL_S",
+    "STATEMENT_S",
+    "STEPS_AT_ONCE",
+    "Meter",
+    "TooMuchWorkError",
+    "Work",
+    "allowed",
+    "counted",
+    "growth",
+]
 
 T = TypeVar("T")
 
 #: Seconds that pass on the clock of the tests with each call of a port, and with each statement of SQLite. So what is
 #: bounded by time is bounded by numbers, which are the same on every machine.
 CALL_S, STATEMENT_S = 0.01, 0.002
+#: SQLite tells of so many steps at once, and not of the last ones of a statement. To be told of each takes 14 times as
+#: long as the statement.
+STEPS_AT_ONCE = 20
 #: What may be more in a larger ledger: a tenth, and these numbers. They are for the digits of larger numbers and for
 #: rows that happen to lie elsewhere.
 _SHARE = 10
@@ -42,7 +55,7 @@ class Meter:
         self._lock = threading.Lock()
         self._work = Work()
         self._most: Mapping[str, int] = {}
-        self._steps = itertools.count()
+        self._steps = itertools.count(step=STEPS_AT_ONCE)
         self._most_steps = float("inf")
         self.running = False
         self.exceeded = ""
@@ -50,7 +63,7 @@ class Meter:
     @contextmanager
     def measuring(self, most: Mapping[str, int] | None = None) -> Iterator[Work]:
         """Count what happens meanwhile; `most` ends it by TooMuchWorkError, or by an interrupted statement."""
-        self._work, self._steps, self.exceeded = Work(), itertools.count(), ""
+        self._work, self._steps, self.exceeded = Work(), itertools.count(step=STEPS_AT_ONCE), ""
         self._most = most or {}
         self._most_steps = self._most.get("SQLite steps", float("inf"))
         self.running = True
@@ -81,7 +94,7 @@ class Meter:
                 self._clock.advance(STATEMENT_S)
 
     def step(self) -> bool:
-        """Count a step of SQLite's virtual machine, which calls this; True interrupts the statement."""
+        """Count steps of SQLite's virtual machine, which calls this; True interrupts the statement."""
         if not self.running or next(self._steps) < self._most_steps:
             return False
         self.exceeded = "SQLite steps"

@@ -14,33 +14,57 @@ from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_sqlite.schema import _MIGRATIONS
 from forgetless.domain.memory import Memory
 
-__all__ = ["as_dynamodb_of_version_1", "sqlite_of_schema_3"]
+__all__ = ["as_dynamodb_of_version_1", "as_dynamodb_of_version_2", "sqlite_of_schema", "sqlite_of_schema_3"]
 
 _MEMORY = """
 INSERT INTO memories (tenant, id, version, state, created_at, position, updated_at, user_id, agent_id, app_id, run_id,
                       scope_key, hash, extracted, pending_since, context_size, text_id)
-VALUES (?, ?, 1, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, ?)
+VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, ?)
 """
 _EVENT = "INSERT INTO events (tenant, memory_id, version, kind, job_id, text_id) VALUES (?, ?, 1, 'ADD', ?, ?)"
 
 
 def sqlite_of_schema_3(path: Path, memories: Sequence[Memory], *, pending: Iterable[Memory] = ()) -> None:
     """A file of schema 3 with these memories, of which some are pending since their creation."""
+    sqlite_of_schema(3, path, memories, pending=pending)
+
+
+def sqlite_of_schema(
+    number: int,
+    path: Path,
+    memories: Sequence[Memory],
+    *,
+    pending: Iterable[Memory] = (),
+    deleted: Iterable[Memory] = (),
+) -> None:
+    """A file of a schema from 3 to 9 with these memories: superseded ones count as such, and some were deleted."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    waiting = {memory.id for memory in pending}
+    waiting, gone = {memory.id for memory in pending}, {memory.id for memory in deleted}
     with closing(sqlite3.connect(path)) as db:
-        for script in _MIGRATIONS[:3]:
+        for script in _MIGRATIONS[:number]:
             db.executescript(script)
-        db.execute("PRAGMA user_version = 3")
+        db.execute(f"PRAGMA user_version = {number}")
         for memory in memories:
             text_id = db.execute("INSERT INTO texts (body) VALUES (?)", (dump_memory(memory),)).lastrowid
             key, scope = (to_blob(memory.scope.tenant), to_blob(memory.id)), memory.scope
             since = memory.updated_at if memory.id in waiting else None
             order = (memory.created_at, memory.position, memory.updated_at)
             text = (scope.key(), memory.hash, since, text_id)
-            db.execute(_MEMORY, (*key, *order, *scope_columns(scope), *text))
+            state = 2 if memory.id in gone else int(memory.superseded_by is not None)
+            db.execute(_MEMORY, (*key, state, *order, *scope_columns(scope), *text))
             db.execute(_EVENT, (*key, to_blob(memory.job_id), text_id))
         db.commit()
+
+
+def as_dynamodb_of_version_2(client: Client) -> None:
+    """Give the table the form of version 2: no totals of tenants, and no numbers of expiring memories."""
+    for item in client.call("scan", TableName=client.table)["Items"]:
+        if item["pk"]["S"].startswith("T#"):
+            client.call("delete_item", TableName=client.table, Key={"pk": item["pk"], "sk": item["sk"]})
+        elif item["pk"]["S"].startswith("N#"):
+            item.pop("expiring")
+            client.call("put_item", TableName=client.table, Item=item)
+    client.call("put_item", TableName=client.table, Item=to_wire({**item_keys.SCHEMA._asdict(), "version": 2}))
 
 
 def as_dynamodb_of_version_1(client: Client, *, staged: Memory | None = None) -> None:

@@ -183,3 +183,24 @@ def test_ping_tells_whether_the_ledger_can_be_read(reopen: Callable[[], Ledger])
     ledger.close()
     with pytest.raises(LedgerError, match="closed"):
         ledger.ping()
+
+
+def test_a_limited_key_of_an_earlier_version_goes_on_with_all_agents_and_apps(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited = ApiKey("limited", "acme", Role.WRITE, at(0), users=("anna",))
+    free = ApiKey("free", "acme", Role.WRITE, at(1))
+    record = ApiKey.record
+    newer = {"agents", "apps", "expires_at"}
+    with monkeypatch.context() as earlier:
+        earlier.setattr(
+            ApiKey, "record", lambda key: {name: value for name, value in record(key).items() if name not in newer}
+        )
+        for key in (limited, free):
+            assert ledger.put_key(key)
+    upgraded = replace(limited, agents=("*",), apps=("*",))
+    assert ledger.keys("acme") == [upgraded, free]
+    # What is written from now on says so itself, and a key without limits still has the earlier form.
+    assert ledger.put_key(replace(upgraded, agents=("bot",)), held=upgraded)
+    assert ledger.key("limited") == replace(upgraded, agents=("bot",))
+    assert not newer & set(free.record())

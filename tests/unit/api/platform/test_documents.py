@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from forgetless.service.transfer import schema_export
 from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.api.platform.test_memories import add
@@ -151,6 +152,17 @@ def test_an_export_is_written_by_the_llm_from_the_memories_and_the_schema(new_ap
     assert "I like tea." in data
     (summary,) = api.post("/v1/summary/", {"filters": ALICE}).json()
     assert summary == {"summary": "Alice likes tea.", "memories": 1, "method": "llm"}
+
+
+def test_a_summary_and_an_export_say_when_more_may_match(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("I drink tea", "I drink milk"):
+        api.say(text)
+    made = api.post("/v1/exports/", {"schema": FACTS, "filters": ALICE}).json()
+    monkeypatch.setattr(schema_export, "MOST_MEMORIES", 1)
+    (summary,) = api.post("/v1/summary/", {"filters": ALICE}).json()
+    assert (summary["memories"], summary["count_is_lower_bound"]) == (1, True)
+    answer = api.post("/v1/exports/get/", {"memory_export_id": made["id"]})
+    assert answer.headers["X-Forgetless-Export"].endswith("; made from 1 memories; more may match")
 
 
 @pytest.mark.parametrize(

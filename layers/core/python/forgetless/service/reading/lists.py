@@ -29,9 +29,6 @@ __all__ = ["ReadService", "Row", "after_row", "page_ask", "rows_of"]
 #: A memory that was read, or the cursor after one that is hidden.
 Row = Memory | str
 
-#: Memories read from the ledger at once, before the filter is applied.
-_PAGE = MOST_READ
-
 
 class ReadService:
     """Reads memories, their history, entities and jobs from the ledger."""
@@ -79,17 +76,6 @@ class ReadService:
             else:
                 shown = (row.live or request.superseded) and evaluate(where, row)
                 yield row, row if shown else None
-
-    def matching(self, tenant: str, where: Filter, *, superseded: bool = False) -> Iterator[Memory]:
-        """Every live memory that matches, newest first; with `superseded`, superseded ones as well."""
-        ids = pinned_ids(where)
-        cursor: str | None = None
-        while True:
-            page = list_spelled(self._ledger, tenant, ids, limit=_PAGE, cursor=cursor, superseded=superseded)
-            yield from (memory for memory in page.items if evaluate(where, memory))
-            cursor = page.cursor
-            if cursor is None:
-                return
 
     def said(self, tenant: str, memories: Sequence[Memory]) -> dict[str, Sequence[Message]]:
         """For each memory id, the raw messages it was made from, without those that were erased."""

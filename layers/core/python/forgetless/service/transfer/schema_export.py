@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import InvalidRequestError, LlmUnavailableError, NotFoundError
-from forgetless.domain.filters.ast import And, Filter
+from forgetless.domain.filters.ast import Filter
 from forgetless.domain.filters.parse_platform import parse_platform_filter
 from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory import Memory
@@ -20,13 +19,13 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.reading.lists import ReadService
-from forgetless.service.reading.search import unexpired
+from forgetless.service.requests import PageOf, PageRequest
 from forgetless.service.transfer import schema_shape as export_shaping
 from forgetless.service.writing.extraction import ask_export, ask_summary
 
-__all__ = ["ExportService", "Shaped"]
+__all__ = ["ExportService", "Shaped", "Summary"]
 
-#: The most memories in one export or summary; the newest are taken.
+#: The most memories in one export or summary; the newest are taken, from as many rows as a list may look at.
 MOST_MEMORIES = 1000
 #: The most exports among which one is searched for by its filters.
 _LOOKED_THROUGH = 200
@@ -34,10 +33,25 @@ _LOOKED_THROUGH = 200
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
-    """The content of an export; `by_llm` is false if the fields were filled by their names, without an LLM."""
+    """The content of an export; `by_llm` is false if the fields were filled by their names, without an LLM.
+
+    `whole` is false if more memories may match than the `memories` that it was made from.
+    """
 
     content: Any
     by_llm: bool
+    memories: int
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A summary of `memories`; `whole` is false if more may match. Without an LLM, it is their texts."""
+
+    text: str
+    by_llm: bool
+    memories: int
+    whole: bool
 
 
 class ExportService:
@@ -79,9 +93,10 @@ class ExportService:
         body = document.body
         where = parse_platform_filter(body["filters"])
         check_reader(where)
-        memories = self._memories(tenant, where)
+        page = self._memories(tenant, where)
+        memories, whole = page.items, page.cursor is None
         if self._llm is None:
-            return Shaped(export_shaping.shape(body["schema"], memories), by_llm=False)
+            return Shaped(export_shaping.shape(body["schema"], memories), False, len(memories), whole)
         try:
             content = ask_export(
                 self._llm,
@@ -93,21 +108,19 @@ class ExportService:
             )
         except TimeoutError:
             raise LlmUnavailableError(f"the LLM did not answer within {REQUEST_S:g} s") from None
-        return Shaped(content, by_llm=True)
+        return Shaped(content, True, len(memories), whole)
 
-    def summarise(self, tenant: str, where: Filter) -> tuple[str, int, bool]:
-        """A summary of the memories that match, how many they are, and whether an LLM wrote it.
-
-        Without an LLM, the summary is their texts. Raises LlmUnavailableError and LlmReplyError.
-        """
-        memories = self._memories(tenant, where)
+    def summarise(self, tenant: str, where: Filter) -> Summary:
+        """A summary of the memories that match. Raises LlmUnavailableError and LlmReplyError."""
+        page = self._memories(tenant, where)
+        memories, whole = page.items, page.cursor is None
         if self._llm is None or not memories:
-            return "\n".join(memory.text for memory in memories), len(memories), False
+            return Summary("\n".join(memory.text for memory in memories), False, len(memories), whole)
         try:
             text = ask_summary(self._llm, memories, deadline_s=REQUEST_S)
         except TimeoutError:
             raise LlmUnavailableError(f"the LLM did not answer within {REQUEST_S:g} s") from None
-        return text, len(memories), True
+        return Summary(text, True, len(memories), whole)
 
     def _find(self, tenant: str, id_: str | None, filters: Mapping[str, Any] | None) -> Document:
         if id_ is not None:
@@ -119,6 +132,6 @@ class ExportService:
             raise NotFoundError("No memory export request found")
         return found
 
-    def _memories(self, tenant: str, where: Filter) -> Sequence[Memory]:
-        judged = And((where, unexpired(self._clock.now())))
-        return list(islice(self._reads.matching(tenant, judged), MOST_MEMORIES))
+    def _memories(self, tenant: str, where: Filter) -> PageOf[Memory]:
+        """The newest of the memories that match; as for a page of a list, the rows that are looked at are bounded."""
+        return self._reads.page(PageRequest(tenant, where, MOST_MEMORIES, number=None, counted=False))

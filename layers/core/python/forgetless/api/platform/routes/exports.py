@@ -39,15 +39,20 @@ def get_export(caller: CurrentCaller, body: ExportGet) -> Response:
     shaped = caller.services.exports.get(
         caller.tenant, body.memory_export_id, body.filters, check_reader=lambda where: check_reader(caller, where)
     )
-    return json_response(shaped.content, headers={} if shaped.by_llm else {"X-Forgetless-Export": _MAPPED})
+    said = [] if shaped.by_llm else [_MAPPED]
+    if not shaped.whole:
+        said.append(f"made from {shaped.memories} memories; more may match")
+    return json_response(shaped.content, headers={"X-Forgetless-Export": "; ".join(said)} if said else {})
 
 
 def summarise(caller: CurrentCaller, body: SummaryBody) -> Response:
     """Summarise the memories that match in a few sentences; without an LLM, return their texts."""
     where = scope_of(caller, body.filters, Ids(), top_level=False)
-    text, count, by_llm = caller.services.exports.summarise(caller.tenant, where)
-    summary = {"summary": text, "memories": count, "method": "llm" if by_llm else "texts"}
-    lines = text.split("\n")
+    found = caller.services.exports.summarise(caller.tenant, where)
+    summary = {"summary": found.text, "memories": found.memories, "method": "llm" if found.by_llm else "texts"}
+    if not found.whole:
+        summary["count_is_lower_bound"] = True
+    lines = found.text.split("\n")
     shown = fitting(lines)
     cut = {"summary": "\n".join(shown), TRUNCATED: True} if len(shown) < len(lines) else {}
     return json_response([{**summary, **cut}], headers=cut_headers(len(shown), len(lines)))
