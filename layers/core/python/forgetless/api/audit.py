@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Any
 
@@ -12,10 +13,11 @@ from forgetless.api.caller import MCP_NEEDS, MCP_ROUTE, MCP_STATUS, MCP_TOOL, ge
 from forgetless.api.named_ids import NamedIds
 from forgetless.api.routing import Runner
 from forgetless.domain.audit import AuditEntry, AuditKind
-from forgetless.domain.errors import ForgetlessError
 from forgetless.domain.keys import ApiKey, Role
 
 __all__ = ["note_in_audit"]
+
+_logger = logging.getLogger(__name__)
 
 _FORBIDDEN = 403
 
@@ -41,8 +43,8 @@ async def note_in_audit(scope: Scope, status: int, named: NamedIds, *, run: Runn
 def _note(scope: Scope, key: ApiKey, entry: AuditEntry, named: dict[str, Any], *, at_once: bool) -> None:
     try:
         get_caller(scope).build_services().audit.note(key.tenant, entry, named, at_once=at_once)
-    except ForgetlessError:
-        return  # the services could not be built: the request has failed with the same error
+    except Exception:  # the answer has been sent: nothing that goes wrong here may end its connection
+        _logger.exception("request %s is not in the audit list", entry.request_id)
 
 
 def _kind(key: ApiKey, needs: Role | None, status: int) -> AuditKind | None:
