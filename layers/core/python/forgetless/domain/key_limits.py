@@ -10,10 +10,12 @@ from forgetless.domain.filters.scope_ids import with_spellings
 from forgetless.domain.identifiers import spellings
 from forgetless.domain.scope import Scope
 
-__all__ = ["ANY", "KeyLimits"]
+__all__ = ["ANY", "OTHER_USERS", "KeyLimits"]
 
 #: In the list of agents or apps: all of them.
 ANY = "*"
+#: The message about users beyond the limits.
+OTHER_USERS = "This key is limited to certain users: give the user_id of one of them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class KeyLimits:
     def refusal(self, scope: Scope) -> str:
         """Why the scope is beyond the limits, naming the field; "" if it is within them."""
         if scope.user_id not in self.users:
-            return "This key is limited to certain users: give the user_id of one of them."
+            return OTHER_USERS
         if not _listed(scope.agent_id, self.agents):
             return "agent_id: this key may not use this agent; leave it out, or use a key that lists it in agent_ids."
         if not _listed(scope.app_id, self.apps):

@@ -17,7 +17,7 @@ from forgetless.domain.documents import OF_MEMORIES, Document
 from forgetless.domain.erasures import Erasure, ErasureMarker, ErasureState, Target
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.jobs import Job
-from forgetless.domain.key_limits import KeyLimits
+from forgetless.domain.key_limits import OTHER_USERS, KeyLimits
 from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
@@ -300,7 +300,7 @@ class LimitedLedger:
     def _check_bulk_job(self, document: Document) -> None:
         held = self._ledger.document(document.tenant, document.kind, document.id)
         if not all(self._my_bulk_job(one) for one in (document, held) if one is not None):
-            raise ForbiddenError(NOT_ITS_WORK)
+            raise ForbiddenError(OTHER_USERS)
 
     def _own(self, name: str) -> str:
         return f"{self._name} {name}"
