@@ -333,7 +333,57 @@ _ACCESS = (
     ),
 )
 
-MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS)
+_IDS, _AUDIT = "tests/unit/api/test_identifiers.py", "tests/unit/api/test_audit.py"
+
+_IDENTIFIERS = (
+    Mutation(
+        "ids: invisible characters are taken",
+        "domain/identifiers.py",
+        "if (unseen := first_unseen(normal)) is not None:",
+        "if (unseen := None) is not None:",
+        ("tests/unit/domain/test_identifiers.py",),
+    ),
+    Mutation(
+        "ids: no normal form",
+        "domain/identifiers.py",
+        'normal = unicodedata.normalize("NFC", named_identifier(name, given, spaces=spaces))',
+        "normal = named_identifier(name, given, spaces=spaces)",
+        ("tests/unit/domain/test_identifiers.py",),
+    ),
+    Mutation(
+        "ids: one spelling is erased",
+        "service/writing/change.py",
+        "return self._erase(tenant, *map(Target, all_spellings(ids)))",
+        "return self._erase(tenant, Target(ids))",
+        (_IDS, "-k", "erases_both"),
+    ),
+    Mutation(
+        "ids: one spelling is listed",
+        "service/merged_lists.py",
+        "for spelled in all_spellings(ids)",
+        "for spelled in [ids]",
+        (_IDS, "-k", "reads_both"),
+    ),
+    Mutation(
+        "terminals get control characters",
+        "cli_text.py",
+        "_escape(char) if is_unseen(stored, place) else char for",
+        "char for",
+        ("tests/unit/test_cli_text.py",),
+    ),
+    Mutation(
+        "audit: no refusals", "api/audit.py", "if status == _FORBIDDEN:", "if False:", (_AUDIT, "-k", "newest_first")
+    ),
+    Mutation(
+        "audit: ids in clear",
+        "domain/audit.py",
+        "return hmac.new(key, text, hashlib.sha256).hexdigest()[:32]",
+        "return id_",
+        (_AUDIT, "-k", "digests"),
+    ),
+)
+
+MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_IDENTIFIERS)
 
 #: One of each layer, for `make test`; all of them are `make test-mutations`.
 QUICK = (_SQLITE[0], _LIMITS[0], _ACCESS[0])
