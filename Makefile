@@ -3,6 +3,8 @@
 SHELL := /bin/sh
 PY := .venv/bin/python
 MODEL := all-MiniLM-L6-v2
+# How long `make fuzz` runs.
+MINUTES ?= 10
 SAM_PIN := aws-sam-cli==1.170.0
 # What `make build` builds for: x86_64 or arm64 (Graviton).
 ARCH ?= x86_64
@@ -84,6 +86,9 @@ kill-test: $(STAMP) ## Kill processes after every step, three ways; print what w
 
 test-histories: $(STAMP) ## Clients, faults and a checker: is anything acknowledged lost? ARGS="--minutes 60 --seed 1 --world sqlite"
 	@$(CLEAN_ENV) $(PY) -m tests.histories $(ARGS)
+
+fuzz: $(STAMP) ## Random input for filters, routes, tools, the embedder and templates: make fuzz MINUTES=10 ARGS="--seed 1 filters"
+	@$(CLEAN_ENV) nice $(PY) -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 test-mutations: $(STAMP) ## Take the checks of tenants, keys and roles out one by one: some test must notice each
 	@$(CLEAN_ENV) $(PY) -m pytest -q -n 2 tests/tenancy/test_mutations.py -m 'mutations or slow' $(ARGS)

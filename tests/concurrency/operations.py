@@ -103,6 +103,12 @@ def _entities(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _superseded_ids(ledger: Ledger, tenant: str) -> Done:
+    found = ledger.superseded_ids(tenant, random.choice([*memory_ids(tenant), "another"]), limit=9)
+    assert len(set(found)) == len(found)
+    return Counter()
+
+
 def _kept_totals(ledger: Ledger, tenant: str) -> Done:
     totals = ledger.kept_totals(tenant, random.choice([{}, {"user_id": "anna"}]))
     assert totals is not None
@@ -193,6 +199,12 @@ def _read_messages(ledger: Ledger, tenant: str) -> Done:
 
 def _job_messages(ledger: Ledger, tenant: str) -> Done:
     assert len(ledger.job_messages(tenant, job_id(f"j{_one()}"))) <= 1
+    return Counter()
+
+
+def _messages_of_jobs(ledger: Ledger, tenant: str) -> Done:
+    ids = [job_id(f"j{_one()}") for _ in range(3)]
+    assert ledger.messages_of_jobs(tenant, ids).keys() <= set(ids)
     return Counter()
 
 

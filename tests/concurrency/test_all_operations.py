@@ -42,6 +42,8 @@ def _check_memories(ledger: Ledger, name: str, done: Counter[str]) -> None:
         history = ledger.history(name, id_)
         assert [event.memory.version for event in history] == list(range(1, done[f"event {id_}"] + 1))
         assert [event.memory for event in history][-1:] == ([held[id_]] if id_ in held else [])
+    superseded = {memory.id for memory in held.values() if memory.superseded_by is not None and not memory.deleted}
+    assert set(ledger.superseded_ids(name, "another", limit=99)) == superseded
     live = {memory.id for memory in held.values() if memory.live}
     assert {memory.id for memory in ledger.list_memories(name, {}, limit=9).items} == live
     exported = [event.memory.id for event in ledger.list_events(name, limit=9).items]

@@ -1,4 +1,4 @@
-"""Scenarios of bulk jobs: a reindex in several portions, of which one process is disturbed after one step."""
+"""Scenarios of bulk jobs: a reindex or a delete in several portions, of which one process is disturbed after a step."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import boto3
 
 from forgetless.adapters.queue_none import NoQueue
 from forgetless.adapters.queue_sqs import SqsBulkQueue
-from forgetless.domain.bulk_jobs import BulkJob, BulkKind
+from forgetless.domain.bulk_jobs import FILTERS, BulkJob, BulkKind
 from forgetless.domain.scope import Scope
-from forgetless.service.jobs import reindex_job
+from forgetless.service.jobs import reindex_job, removal
 from forgetless.service.requests import AddRequest, IncomingMessage
 from forgetless.service.services import Ports, Services
 from tests.fakes.embedder import FakeEmbedder
@@ -30,7 +30,13 @@ from tests.faults.tasks import handler_of
 __all__ = ["BulkHarness", "BulkLeft", "BulkPlace", "disturbed", "portions_undisturbed"]
 
 _JOB, _TENANT = "the-only-job", "default"
-_MEMORIES = 10
+#: What there is: so many memories about each topic.
+_MEMORIES = {"tea": 6, "milk": 4}
+#: What is asked of a job: all memories for the index, or the deletion of what is about tea.
+_REQUESTS: dict[BulkKind, dict[str, Any]] = {
+    BulkKind.REINDEX: {},
+    BulkKind.DELETE: {"ids": {"user_id": "alice"}, "names": [], FILTERS: {"metadata": {"topic": "tea"}}},
+}
 #: Rounds of sweep and queue after which unfinished work counts as lost.
 _ROUNDS = 6
 
@@ -43,6 +49,7 @@ class BulkPlace:
     queue_url: str
     open_ledger: OpenLedger
     ahead_s: float = 0.0
+    kind: BulkKind = BulkKind.REINDEX
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,9 @@ class BulkLeft:
 
     job: tuple[str, int, int, str | None]
     rows: tuple[tuple[str, int], ...]
+    #: The texts of the memories, and the raw messages.
+    texts: tuple[str, ...]
+    said: tuple[str, ...]
     pending: int
     messages: int
     half_written: int
@@ -73,51 +83,56 @@ def compose(place: BulkPlace, watch: Watch | None = None) -> Services:
 @contextmanager
 def small_portions() -> Iterator[None]:
     """A portion of two pages of three memories, so that one job takes several."""
-    before = (reindex_job.PAGE, reindex_job._MOST_PAGES)
-    reindex_job.PAGE, reindex_job._MOST_PAGES = 3, 2
+    before = (reindex_job.PAGE, reindex_job._MOST_PAGES, removal.STEP, removal.MOST_STEPS)
+    reindex_job.PAGE, reindex_job._MOST_PAGES, removal.STEP, removal.MOST_STEPS = 3, 2, 3, 2
     try:
         yield
     finally:
-        reindex_job.PAGE, reindex_job._MOST_PAGES = before
+        reindex_job.PAGE, reindex_job._MOST_PAGES, removal.STEP, removal.MOST_STEPS = before
 
 
-def do(task: str, argument: Any, services: Services) -> Any:
+def do(task: str, argument: Any, services: Services, kind: BulkKind) -> Any:
     """Run a task: start the job, run the function bulk for records, or run a sweep."""
     with small_portions():
         if task == "start":
-            return services.bulk.start(_TENANT, BulkKind.REINDEX, {}, job_id=_JOB).id
+            return services.bulk.start(_TENANT, kind, _REQUESTS[kind], job_id=_JOB).id
         return handler_of(task, services)(argument, None)
 
 
 def perform(task: str, argument: Any, place: BulkPlace, fault: Fault | None, line: Connection) -> None:
     """Run a task in a process of its own, then send its result."""
     watch = Watch(fault, line)
-    result = do(task, argument, compose(place, watch))
+    result = do(task, argument, compose(place, watch), place.kind)
     watch.after("handler")
     line.send(("done", result))
 
 
 class BulkHarness:
-    """One ledger, index and standard queue, with the memories of one tenant, none of which is in the index."""
+    """One ledger, index and standard queue, with the memories of one tenant; for a reindex, none is in the index."""
 
-    def __init__(self, folder: Path, endpoint: str, name: str, open_ledger: OpenLedger) -> None:
+    def __init__(
+        self, folder: Path, endpoint: str, name: str, open_ledger: OpenLedger, kind: BulkKind = BulkKind.REINDEX
+    ) -> None:
         self._sqs = boto3.client(
             "sqs", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="local", aws_secret_access_key="x"
         )
         self._url = str(self._sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "360"})["QueueUrl"])
-        self.place = BulkPlace(folder, self._url, open_ledger)
+        self.place = BulkPlace(folder, self._url, open_ledger, kind=kind)
         with closing(compose(self.place)) as services:
-            messages = tuple(IncomingMessage("user", f"fact {number}") for number in range(_MEMORIES))
-            # The key gives the memories the same ids each time, so that they are in the same ranges.
-            request = AddRequest(Scope(_TENANT, user_id="alice"), messages, infer=False, idempotency_key="the-only-try")
-            services.add.add(request)
-        DiskIndex(folder / "index.pickle").drop_all()
+            for topic, count in _MEMORIES.items():
+                said = tuple(IncomingMessage("user", f"{topic} {number}") for number in range(count))
+                # Each topic is a run of its own, so that none is the context of another.
+                whose, about = Scope(_TENANT, user_id="alice", run_id=topic), {"topic": topic}
+                # The key gives the memories the same ids each time, so that they are in the same ranges.
+                services.add.add(AddRequest(whose, said, infer=False, metadata=about, idempotency_key=topic))
+        if kind is BulkKind.REINDEX:
+            DiskIndex(folder / "index.pickle").drop_all()
 
     def run(self, task: str, argument: Any = None) -> tuple[Any, list[Step]]:
         """Run a task undisturbed in this process; the result and its steps."""
         watch = Watch()
         with closing(compose(self.place, watch)) as services:
-            return do(task, argument, services), watch.seen
+            return do(task, argument, services, self.place.kind), watch.seen
 
     def start(self, task: str, argument: Any, fault: Fault) -> tuple[Any, Connection]:
         """Run a task in a process of its own."""
@@ -182,13 +197,17 @@ class BulkHarness:
         ledger = self.place.open_ledger()
         with closing(ledger):
             pending, unfinished = len(ledger.unindexed(before="9999", limit=100)), half_written(ledger)
+            found = ledger.list_memories(_TENANT, {}, limit=100, superseded=True).items
+            said, _ = ledger.scope_messages(_TENANT, {}, limit=100)
         rows = DiskIndex(self.place.folder / "index.pickle").every_key()
         names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         names = (*names, "ApproximateNumberOfMessagesDelayed")
         counts = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
         messages = sum(int(counts[name]) for name in names)
         state = (job.state.value, job.done, job.set_aside, job.error)
-        return BulkLeft(state, tuple(rows), pending, messages, unfinished)
+        texts = tuple(sorted(memory.text for memory in found))
+        raw = tuple(sorted(message.content for message in said))
+        return BulkLeft(state, tuple(rows), texts, raw, pending, messages, unfinished)
 
 
 def portions_undisturbed(harness: BulkHarness) -> tuple[list[list[Step]], BulkLeft]:

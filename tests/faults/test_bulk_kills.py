@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from forgetless.domain.bulk_jobs import BulkKind
 from tests.faults.bulk_scenarios import BulkHarness, BulkLeft, disturbed, portions_undisturbed
 from tests.faults.fault_injection import BULK_STEPS, Fault, Step, Way
 from tests.faults.harness import queue_server
@@ -19,19 +20,20 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill"), pytest.mark.timeout(900)]
 
-NewHarness = Callable[[], BulkHarness]
+NewHarness = Callable[..., BulkHarness]
 
 DONE = ("SUCCEEDED", 10, 0, None)
+TEXTS = tuple(sorted([f"tea {number}" for number in range(6)] + [f"milk {number}" for number in range(4)]))
 
 
 def harnesses(folder: Path, endpoint: str, new_ledger: NewLedger) -> NewHarness:
     numbers = count()
 
-    def new() -> BulkHarness:
+    def new(kind: BulkKind = BulkKind.REINDEX) -> BulkHarness:
         number = next(numbers)
         home = folder / f"bulk-{number}"
         home.mkdir()
-        return BulkHarness(home, endpoint, f"bulk-{number}", new_ledger(home))
+        return BulkHarness(home, endpoint, f"bulk-{number}", new_ledger(home), kind)
 
     return new
 
@@ -51,8 +53,18 @@ def dynamo_new(tmp_path: Path, dynamo_server: DynamoServer) -> Iterator[NewHarne
 
 def wrong(ended: bool, left: BulkLeft) -> str:
     """What is wrong with the state in the end, or ""."""
-    whole = len(left.rows) == 10 == len(set(left.rows))
+    whole = len(left.rows) == 10 == len(set(left.rows)) and left.texts == left.said == TEXTS
     fine = ended and left.job == DONE and whole and (left.pending, left.messages, left.half_written) == (0, 0, 0)
+    return "" if fine else f"ended: {ended}, {left}"
+
+
+def wrong_delete(ended: bool, left: BulkLeft) -> str:
+    """The same of a delete. What a worker removed that died before its record is not counted."""
+    state, done, set_aside, error = left.job
+    kept = tuple(text for text in TEXTS if text.startswith("milk"))
+    whole = len(left.rows) == len(kept) == len(set(left.rows)) and left.texts == left.said == kept
+    counted = (state, set_aside, error) == ("SUCCEEDED", 0, None) and 0 <= done <= 6
+    fine = ended and whole and counted and (left.pending, left.messages, left.half_written) == (0, 0, 0)
     return "" if fine else f"ended: {ended}, {left}"
 
 
@@ -109,3 +121,32 @@ def test_one_message_in_the_hands_of_two_workers_is_done_once(new: NewHarness) -
     while harness.portion() is not None:
         pass
     assert wrong(harness.job().finished, harness.left()) == ""
+
+
+def test_an_undisturbed_delete_takes_several_portions_and_counts_what_it_deletes(new: NewHarness) -> None:
+    portions, left = portions_undisturbed(new(BulkKind.DELETE))
+    assert wrong_delete(True, left) == ""
+    assert left.job == ("SUCCEEDED", 6, 0, None)
+    assert len(portions) == 2
+
+
+@pytest.mark.parametrize(("way", "number"), [(Way.KILL, 0), (Way.KILL, 1), (Way.STALL, 0)])
+def test_a_delete_by_filter_disturbed_after_any_step_deletes_all_and_leaves_nothing_of_it(
+    new: NewHarness, way: Way, number: int
+) -> None:
+    portions, _ = portions_undisturbed(new(BulkKind.DELETE))
+    outcomes = {
+        str(step): wrong_delete(*disturbed(new(BulkKind.DELETE), task="bulk", before=number, fault=Fault(step, way)))
+        for step in portions[number]
+    }
+    assert {name: outcome for name, outcome in outcomes.items() if outcome} == {}
+
+
+@pytest.mark.parametrize(
+    "step", [Step("ledger.append", 1), Step("index.drop_older", 1), Step("ledger.put_document", 2)], ids=str
+)
+def test_a_delete_by_filter_killed_over_dynamodb_deletes_all_and_leaves_nothing_of_it(
+    dynamo_new: NewHarness, step: Step
+) -> None:
+    harness = dynamo_new(BulkKind.DELETE)
+    assert wrong_delete(*disturbed(harness, task="bulk", before=0, fault=Fault(step, Way.KILL))) == ""

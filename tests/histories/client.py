@@ -106,7 +106,13 @@ class Client:
         request: dict[str, Any] = {"scope": dict(scope), "metadata": {"tag": tag}}
         query = {**scope, "metadata": f'{{"tag": "{tag}"}}'}
         asked = self._ask(request, "DELETE", "/v1/memories/", query=query, partly=True, key_share=0.3)
-        self._record(Kind.FILTER_DELETE, request, asked)
+        if asked is None or asked.outcome is not Outcome.OK:
+            self._record(Kind.FILTER_DELETE, request, asked)
+            return
+        # It ends when its event does, which may be later than its answer.
+        event = asked.body["event_id"]
+        self._recorder.wait_for(event, self._draft(Kind.FILTER_DELETE, request, asked, {"event": event}))
+        ask_after(event, self._requester, self._recorder)
 
     def get(self, id_: str) -> None:
         """Get one memory."""
@@ -169,7 +175,7 @@ class Client:
         self._record(Kind.EXPORT, {}, whole, lambda _: {"events": events})
 
     def look_after_events(self) -> None:
-        """Ask for the result of one of the accepted adds."""
+        """Ask for the result of one of the accepted adds, or deletes by filter."""
         event = self._chance.choice(list(self._recorder.waiting) or [""])
         if event:
             ask_after(event, self._requester, self._recorder)

@@ -37,7 +37,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._drafts: list[Draft] = []
         self._faults: list[Fault] = []
-        #: Adds that were accepted and whose event has not ended, by the event's id.
+        #: Adds and deletes by filter that were accepted and whose event has not ended, by the event's id.
         self.waiting: dict[str, Draft] = {}
 
     @property
@@ -61,12 +61,12 @@ class Recorder:
             self._drafts.append(draft)
 
     def wait_for(self, event: str, draft: Draft) -> None:
-        """Note an accepted add; it is recorded when its event has ended."""
+        """Note an accepted add or delete; it is recorded when its event has ended."""
         with self._lock:
             self.waiting[event] = draft
 
     def event_ended(self, event: str, outcome: Outcome, answer: Mapping[str, Any]) -> None:
-        """Record the result of an accepted add."""
+        """Record the result of an accepted add or delete."""
         with self._lock:
             draft = self.waiting.pop(event, None)
             if draft is not None:
@@ -92,7 +92,7 @@ class Recorder:
                     self._drafts[place] = replace(draft, answer={**draft.answer, **more})
 
     def history(self, rest: Rest | None) -> History:
-        """Return the history in the order of the invocations; adds that still wait are unknown."""
+        """Return the history in the order of the invocations; what still waits is unknown."""
         with self._lock:
             unknown = [replace(draft, outcome=Outcome.UNKNOWN, ended=None) for draft in self.waiting.values()]
             ordered = sorted([*self._drafts, *unknown], key=lambda one: one.started)

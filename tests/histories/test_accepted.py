@@ -95,6 +95,15 @@ def an_add_whose_answer_is_lost_and_whose_memory_is_deleted(script: Script) -> N
     script.list((6, 7))
 
 
+def a_delete_by_filter_whose_job_takes_memories_one_after_the_other(script: Script) -> None:
+    script.add((0, 1), "m", "tea", metadata={"k": 1})
+    script.add((0, 1), "n", "milk", metadata={"k": 1})
+    script.delete_matching((2, 9), {"k": 1})
+    script.list((3, 4), state("n", "milk", metadata={"k": 1}))
+    script.get((5, 6), "n", state("n", "milk", metadata={"k": 1}))
+    script.list((10, 11))
+
+
 def a_delete_by_filter_that_came_too_early_for_an_update(script: Script) -> None:
     script.add((0, 1), "m", "tea", metadata={"k": 1})
     script.delete_matching((2, 5), {"k": 2})
@@ -197,6 +206,7 @@ LEGAL = (
     an_add_before_or_after_a_scope_delete_beside_it,
     a_queued_add_that_an_erase_cancels,
     an_add_whose_answer_is_lost_and_whose_memory_is_deleted,
+    a_delete_by_filter_whose_job_takes_memories_one_after_the_other,
     a_delete_by_filter_that_came_too_early_for_an_update,
     a_delete_by_filter_that_deletes_what_has_changed_since_it_looked,
     a_supersession_at_any_moment_of_the_add,

@@ -6,7 +6,7 @@ import random
 import uuid
 from collections.abc import Mapping
 
-from forgetless.domain.bulk_jobs import BulkJob, BulkKind
+from forgetless.domain.bulk_jobs import FILTERS, BulkJob, BulkKind
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message, MessageRef
 from forgetless.domain.retention import DAY_S, Retention
@@ -31,6 +31,8 @@ _OTHERS = 20
 _ROWS, _LINES = 100, 200
 #: Seconds of a portion of a bulk job.
 _PORTION_S = 2.0
+#: The same of a portion that might otherwise come to the end of the smaller ledger.
+_SHORT_S = 0.2
 
 
 def _sweep(stage: Stage, _: object) -> None:
@@ -76,6 +78,19 @@ def _start_reindex(stage: Stage) -> BulkJob:
 
 def _portion(stage: Stage, job: BulkJob) -> None:
     stage.services.bulk.run(job.tenant, job.id, job.version, seconds=_PORTION_S)
+
+
+def _delete(topic: str) -> JobCase:
+    """A short portion of a delete by filter: everything that matches little is looked at before its time is over."""
+
+    def start(stage: Stage) -> BulkJob:
+        request = {"ids": {"user_id": "alice"}, "names": [], FILTERS: {"metadata": {"topic": topic}}}
+        return stage.services.bulk.start(TENANT, BulkKind.DELETE, request)
+
+    def run(stage: Stage, job: BulkJob) -> None:
+        stage.services.bulk.run(job.tenant, job.id, job.version, seconds=_SHORT_S)
+
+    return JobCase(run, start)
 
 
 def _announce(stage: Stage) -> None:
@@ -129,6 +144,8 @@ JOB_CASES: Mapping[str, JobCase] = {
     "ingest of a job": JobCase(_ingest, _put_job),
     "a portion of what is pending": JobCase(_reindex, _mark_all_pending),
     "a portion of the bulk job reindex": JobCase(_portion, _start_reindex),
+    "a portion of a delete by filter": _delete("often"),
+    "a portion of a delete by filter that matches little": _delete("rare"),
     "webhooks with nothing due": JobCase(_deliver),
     "webhooks with many deliveries due": JobCase(_deliver, _announce),
     "the worker of bulk jobs with nothing to do": JobCase(_turn),

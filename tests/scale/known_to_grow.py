@@ -10,12 +10,6 @@ from collections.abc import Mapping, Sequence
 __all__ = ["KNOWN_TO_GROW"]
 
 _MENDED_BY: Mapping[str, Sequence[str]] = {
-    "deletes by filter that go on as a bulk job; linked deletes that follow the links": (
-        "DELETE /v1/memories/ (by a filter)",
-        "DELETE /v1/memories/ (by a filter that matches little)",
-        "DELETE /v1/memories/{memory_id:path}/ (with what it superseded)",
-    ),
-    "an export that reads the messages of several jobs at once": ("GET /export", "POST /export-jobs/{job_id}/lines"),
     "a bulk job that marks the memories of a lost index in portions": ("sweep after the index was lost",),
     "kept totals, which check and start may read instead of counting up to 1,000,000 rows": (
         "a check of all tenants",

@@ -58,6 +58,13 @@ _SQLITE = (
     _sql("lists and erasure", "scope_sql.py", '["tenant = ?"]', _ROUTES, "-k", "another_tenant and memories"),
     _sql("jobs by id", "jobs.py", '{_SELECT} WHERE tenant = ? AND id = ?"', _ROUTES, "-k", "another_tenant and event"),
     _sql("lists of jobs", "jobs.py", 'condition = "tenant = ?"', f"{_LEDGER}/test_jobs.py", "-k", "listed"),
+    Mutation(
+        "SQLite: what a memory superseded",
+        "adapters/ledger_sqlite/memories.py",
+        "INDEXED BY memories_superseded WHERE tenant = ?1 AND superseded_by = ?2",
+        "WHERE ?1 IS NOT NULL AND superseded_by = ?2",
+        (f"{_LEDGER}/test_superseded.py", "-k", "nearest"),
+    ),
     _sql(
         "kept totals",
         "totals.py",
@@ -257,6 +264,29 @@ _LIMITS = (
         "return services if limits is None else services.limited_to(limits)",
         "return services",
         (_ROUTES, "-k", "limited"),
+    ),
+    _limited(
+        "links to what was superseded",
+        "return [id_ for id_ in found if id_ in mine]",
+        "return found",
+        "tests/tenancy/test_limits.py",
+        "-k",
+        "links",
+    ),
+    _limited(
+        "messages that go with memories",
+        "if ref not in found or self._mine(found[ref].scope)]",
+        "if ref not in found or found]",
+        "tests/tenancy/test_limits.py",
+        "-k",
+        "messages",
+    ),
+    Mutation(
+        "limits: deletes by filter",
+        "service/jobs/delete_matching.py",
+        'tuple(request.get("users", ())),',
+        "(),",
+        ("tests/unit/service/jobs/test_delete_matching.py", "-k", "limited"),
     ),
 )
 

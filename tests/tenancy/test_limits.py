@@ -67,6 +67,7 @@ def test_raw_messages_of_others_are_neither_read_nor_erased(world: World, limite
     job = world.say("bob's words", scope=BOB).job
     (message,) = world.ledger.job_messages("default", job.id)
     assert limited.job_messages("default", job.id) == []
+    assert limited.messages_of_jobs("default", [job.id]) == {}
     assert limited.read_messages("default", [message.ref]) == {}
     assert limited.erase_messages("default", [message.ref], at=AT) == 0
     assert limited.erase_scope_messages("default", {}, at=AT) == 0
@@ -76,9 +77,27 @@ def test_raw_messages_of_others_are_neither_read_nor_erased(world: World, limite
     assert world.ledger.job_messages("default", job.id) == [message]
 
 
+def test_messages_of_others_stay_when_its_own_memories_are_deleted(world: World, limited: RequestLedger) -> None:
+    theirs, mine = world.say("bob's words", scope=BOB), world.say("anna's words", scope=ANNA)
+    refs = [message.ref for job in (theirs.job, mine.job) for message in world.ledger.job_messages("default", job.id)]
+    memory = world.ledger.read("default", [mine.results[0].id])[mine.results[0].id]
+    limited.append([Event(EventKind.DELETE, memory.tombstone(AT, event_id="e"))], erasing=refs)
+    assert set(world.ledger.read_messages("default", refs)) == {refs[0]}
+
+
+def test_links_to_memories_of_others_are_not_followed(world: World, limited: RequestLedger) -> None:
+    (theirs,) = world.say("tea of bob", scope=BOB).results
+    (mine,) = world.say("tea of anna", scope=ANNA).results
+    memory = world.ledger.read("default", [theirs.id])[theirs.id]
+    world.ledger.append([Event(EventKind.UPDATE, memory.next_version(AT, event_id="e", superseded_by=mine.id))])
+    assert world.ledger.superseded_ids("default", mine.id, limit=9) == [theirs.id]
+    assert limited.superseded_ids("default", mine.id, limit=9) == []
+
+
 def test_its_own_messages_are_erased(world: World, limited: RequestLedger) -> None:
     job = world.say("anna's words", scope=ANNA).job
     assert len(limited.job_messages("default", job.id)) == 1
+    assert len(limited.messages_of_jobs("default", [job.id])[job.id]) == 1
     assert limited.erase_scope_messages("default", {"agent_id": "bot"}, at=AT) == 1
     assert world.ledger.job_messages("default", job.id) == []
 

@@ -24,6 +24,17 @@ def test_messages_are_read_by_ref_and_by_job(ledger: Ledger) -> None:
     assert ledger.job_messages("other", job_id("a")) == []
 
 
+def test_messages_of_several_jobs_are_read_together(ledger: Ledger) -> None:
+    ledger.put_job(a_job("a"), MESSAGES[::-1])
+    others = [a_message("b", position, scope=replace(ANNA, user_id="nul \x00 \ud800")) for position in range(2)]
+    ledger.put_job(a_job("b"), others)
+    ledger.put_job(a_job("silent"), ())
+    a, b = job_id("a"), job_id("b")
+    assert ledger.messages_of_jobs("acme", [b, job_id("silent"), a, "gone", b]) == {a: MESSAGES, b: others}
+    assert ledger.messages_of_jobs("acme", [*(f"gone-{number}" for number in range(1100)), b]) == {b: others}
+    assert ledger.messages_of_jobs("acme", []) == ledger.messages_of_jobs("other", [a, b]) == {}
+
+
 def test_recent_messages_are_the_last_of_the_exact_scope_oldest_first(ledger: Ledger) -> None:
     elsewhere = a_message("b", second=2, scope=replace(ANNA, run_id="r"))
     ledger.append([], messages=[*MESSAGES, elsewhere])

@@ -1,4 +1,4 @@
-"""The command `jobs`: list, watch and cancel bulk jobs (erasures, rebuilds, retention), and dismiss failed adds."""
+"""The command `jobs`: list, watch and cancel bulk jobs (deletions, rebuilds, retention), and dismiss failed adds."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from forgetless.domain.limits import RequestLimits
 from tests.unit.api.client import MEMBER, STRANGER, Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.service.world import facts
@@ -181,6 +182,41 @@ def test_a_member_may_not_delete_scopes_nor_read_everybody(api: Api) -> None:
     assert api.delete("/v2/entities/user/alice/", key=MEMBER).status_code == 403
     assert api.post("/v3/memories/", {"filters": {"user_id": "*"}}, key=MEMBER).status_code == 403
     assert api.post("/v3/memories/", {"filters": {"user_id": "alice"}}, key=MEMBER).status_code == 200
+
+
+def test_a_large_delete_by_filter_names_the_event_that_ends_when_all_is_deleted(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forgetless.service.jobs.delete_matching.ERASE_IN_REQUEST_S", -1.0)
+    monkeypatch.setattr("forgetless.service.jobs.removal.STEP", 1)
+    for text in ("one", "two", "three"):
+        add(api, text, user_id="alice")
+    filters = '{"keywords": {"icontains": "t"}}'
+    answer = api.call("DELETE", "/v1/memories/", params={"user_id": "alice", "filters": filters}).json()
+    assert answer["deleted"] == 1
+    event = f"/v1/event/{answer['event_id']}/"
+    shown = api.get(event).json()
+    assert (shown["event_type"], shown["status"], shown["payload"]) == ("DELETE", "PENDING", {"user_id": "alice"})
+    while api.world.services.bulk_worker.turn():
+        pass
+    shown = api.get(event).json()
+    assert (shown["status"], shown["metadata"]) == ("SUCCEEDED", {"done": 2, "total": 2, "set_aside": 0})
+    assert texts(api) == ["one"]
+    assert answer["event_id"] in [one["id"] for one in api.get("/v1/events/").json()["results"]]
+    assert api.delete(event).status_code == 409
+
+
+def test_a_linked_delete_of_too_many_names_the_limit(new_api: NewApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    api = new_api([facts("lives in Lisbon"), facts({"text": "lives in Porto", "supersedes": [1]})])
+    *_, new = (
+        api.post("/v3/memories/add/", {"messages": text, "user_id": "alice", "async_mode": False}).json()["results"][0]
+        for text in ("I live in Lisbon.", "I moved to Porto.")
+    )
+    monkeypatch.setattr(api.world.services, "limits", RequestLimits(batch=1))
+    refused = api.delete(f"/v1/memories/{new['id']}/?delete_linked=true")
+    assert refused.status_code == 400
+    assert "at most 1 memories" in refused.text
+    assert texts(api) == ["lives in Porto"]
 
 
 def test_delete_linked_takes_what_the_memory_superseded(new_api: NewApi) -> None:

@@ -64,7 +64,7 @@ def test_a_large_one_is_in_effect_at_once_and_a_bulk_job_does_the_rest(world: Wo
         world.say(f"said {place}")
     world.say("of bob", scope=BOB)
     erased = world.services.changes.delete_scope("default", ANNAS)
-    assert erased.deleted == 0
+    assert erased.deleted == 5, "it is the total, not what the request has removed"
     assert len(everything(world)) == 9, "one message is gone"
     assert world.texts() == []
     world.say("new")
@@ -78,6 +78,17 @@ def test_a_large_one_is_in_effect_at_once_and_a_bulk_job_does_the_rest(world: Wo
     assert (job.state, job.done) == (JobState.SUCCEEDED, 5)
     assert world.ledger.erasure_state("default").hiding == 0
     assert world.ledger.open_erasures(limit=9) == []
+
+
+def test_deleted_is_the_total_where_one_is_kept_and_otherwise_what_was_removed(world: World) -> None:
+    in_a_run = replace(ALICE, run_id="r")
+    world.say("one")
+    world.say("two", "three", scope=in_a_run)
+    world.say("of bob", scope=BOB)
+    changes = world.services.changes
+    assert changes.delete_scope("default", in_a_run.ids()).deleted == 2
+    assert changes.delete_scope("default", ANNAS).deleted == 1
+    assert changes.reset("default").deleted == 1
 
 
 @pytest.mark.usefixtures("slow")

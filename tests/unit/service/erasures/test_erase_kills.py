@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -14,41 +13,11 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
 from forgetless.service.jobs import erase
+from tests.fakes.mortal_ledger import KilledError, MortalLedger
 from tests.unit.service.world import ALICE, World, make_world
 
 BOB = Scope("default", user_id="bob")
 TEXTS = {"kept of bob", "new of alice"}
-
-
-class Killed(BaseException):
-    """The end of a process: no code handles it."""
-
-
-class MortalLedger:
-    """A ledger whose process dies at a call: before it, or (`after`) when it has taken effect."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self.calls = 0
-        self.deadly: int | None = None
-        self.after = False
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._ledger, name)
-        return self._mortal(found) if callable(found) else found
-
-    def _mortal(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
-            dies = self.calls == self.deadly
-            self.calls += 1
-            if dies and not self.after:
-                raise Killed
-            result = method(*arguments, **named)
-            if dies:
-                raise Killed
-            return result
-
-        return call
 
 
 def erase_all(world: World) -> None:
@@ -82,7 +51,7 @@ def test_another_process_finishes_it(
         mortal.deadly, mortal.after = deadly, after
         try:
             erase_all(world)
-        except Killed:
+        except KilledError:
             died = True
         else:
             died = False

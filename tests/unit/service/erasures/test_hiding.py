@@ -56,6 +56,13 @@ def test_the_past_does_not_show_it_either(world: World) -> None:
     assert newest(world.services, {}, moment=moment) == []
 
 
+def test_messages_of_several_jobs_are_those_that_it_does_not_cover(world: World) -> None:
+    old, other = world.say("alice likes tea").job.id, world.say("bob likes tea", scope=BOB).job.id
+    hide(world)
+    shown = HidingOperatorLedger(world.ledger).messages_of_jobs("default", [old, other])
+    assert [message.content for messages in shown.values() for message in messages] == ["bob likes tea"]
+
+
 def test_what_comes_after_it_is_shown(world: World) -> None:
     world.say("alice likes green tea")
     hide(world)

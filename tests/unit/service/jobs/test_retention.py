@@ -19,8 +19,8 @@ from forgetless.domain.retention import DAY_S, Retention
 from forgetless.domain.schema_exports import EXPORT
 from forgetless.domain.scope import Scope
 from forgetless.domain.webhook_deliveries import DELIVERY
-from forgetless.service.jobs import expired_memories, retention
-from forgetless.service.jobs.expired_memories import BEFORE, ExpiredMemories
+from forgetless.service.jobs import removal, retention
+from forgetless.service.jobs.expired_memories import BEFORE
 from forgetless.service.jobs.retention import RetentionService, dismiss
 from forgetless.service.requests import UpdateRequest
 from forgetless.service.transfer.event_import import EventImport
@@ -244,8 +244,8 @@ def put_all_but(world: World, kind: str) -> Callable[[Document], bool]:
 def test_a_portion_ends_at_its_deadline_and_the_next_one_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(7):
         world.say(f"fact {number}", expiration_date="2026-01-02" if number % 2 else None)
-    monkeypatch.setattr(expired_memories, "_PORTION", 3)
-    work = ExpiredMemories(ledger=world.ledger, changes=world.services.changes, clock=world.clock)
+    monkeypatch.setattr(removal, "STEP", 3)
+    work = world.services.bulk._work(BulkKind.RETENTION)
     job = world.services.bulk.start("default", BulkKind.RETENTION, {BEFORE: "2026-01-03"})
     seen: list[Progress] = []
     while True:
@@ -255,17 +255,21 @@ def test_a_portion_ends_at_its_deadline_and_the_next_one_goes_on(world: World, m
         job = replace(job, cursor=seen[-1].cursor, done=seen[-1].done)
     assert [progress.done for progress in seen] == [1, 3, 3]
     again = replace(job, cursor=None)
-    assert work.portion(again, deadline=world.clock.monotonic() + 9) == Progress(None, again.done)
+    assert work.portion(again, deadline=world.clock.monotonic() + 9) == Progress(None, 0, 0)
 
 
 def test_a_memory_whose_date_is_changed_meanwhile_stays(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     (added,) = world.say("one", expiration_date="2026-01-02").results
-    page = world.ledger.list_memories("default", {}, limit=9, superseded=True)
+    list_memories = world.ledger.list_memories
+    pages = [list_memories("default", {}, limit=9, superseded=True)]
     world.services.changes.update(UpdateRequest("default", added.id, expiration_date="2030-01-01"))
-    monkeypatch.setattr(world.ledger, "list_memories", lambda *_arguments, **_named: page)
-    work = ExpiredMemories(ledger=world.ledger, changes=world.services.changes, clock=world.clock)
+    monkeypatch.setattr(
+        world.ledger, "list_memories", lambda *asked, **more: pages.pop() if pages else list_memories(*asked, **more)
+    )
+    work = world.services.bulk._work(BulkKind.RETENTION)
     job = world.services.bulk.start("default", BulkKind.RETENTION, {BEFORE: "2026-01-03"})
-    assert work.portion(job, deadline=world.clock.monotonic() + 9) == Progress(None, 0)
+    assert work.portion(job, deadline=world.clock.monotonic() + 9) == Progress(None, 0, 0)
+    assert pages == []
 
 
 def test_records_of_ended_bulk_jobs_and_of_exports_are_removed(world: World) -> None:
@@ -307,14 +311,15 @@ def test_a_portion_that_is_cut_short_is_done_again_and_deletes_the_rest(
     append, calls = world.ledger.append, count()
 
     def cut_short(*arguments: Any, **named: Any) -> None:
-        if next(calls) == 2:
+        if next(calls) >= 2:
             raise LedgerError("the power went out")
         append(*arguments, **named)
 
+    monkeypatch.setattr(removal, "STEP", 2)
     with monkeypatch.context() as patch:
         patch.setattr(world.ledger, "append", cut_short)
         assert expire_memories(world, days=1) == 1
-    assert len(world.ledger.list_memories("default", {}, limit=9).items) == 3
+    assert len(world.ledger.list_memories("default", {}, limit=9).items) == 1
     world.clock.advance(3600)
     while world.services.bulk_worker.turn():
         pass

@@ -7,94 +7,29 @@ import hashlib
 import hmac
 import json
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from forgetless.adapters.webhook_http import HttpWebhookSender
 from forgetless.domain.errors import LedgerError
-from forgetless.domain.limits import MOST_ANNOUNCED
-from forgetless.domain.memory import Event, EventKind, Memory
-from forgetless.domain.scope import Scope
-from forgetless.domain.webhook_deliveries import DELIVERY, RETRY_DELAYS_S, Delivery, Summary
-from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, to_document
+from forgetless.domain.memory import Event, EventKind
+from forgetless.domain.webhook_deliveries import DELIVERY, RETRY_DELAYS_S, Summary
+from forgetless.domain.webhooks import WEBHOOK, to_document
 from forgetless.service.requests import AddRequest, IncomingMessage, UpdateRequest
 from forgetless.service.transfer.transfer_jobs import TransferJobs
-from forgetless.service.webhooks.delivery import DeliveryReport, DeliveryService
+from forgetless.service.webhooks.delivery import DeliveryReport
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from tests.unit.servers import Answer, serve
+from tests.unit.service.webhooks.post import Post, make
 from tests.unit.service.world import ALICE, World, facts, only
-
-SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
-ALL = ("memory_add", "memory_update", "memory_delete")
-
-
-@dataclass
-class Receiver:
-    """A sender that keeps what it was given and answers as told."""
-
-    answers: list[int | Exception] = field(default_factory=list)
-    got: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def send(self, url: str, *, headers: Mapping[str, str], body: bytes, deadline_s: float) -> int:
-        with self.lock:
-            self.got.append((url, dict(headers), body))
-            answer = self.answers.pop(0) if self.answers else 200
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def told(self) -> list[tuple[str, str]]:
-        """The events and texts that came."""
-        details = [json.loads(body)["event_details"] for _, _, body in self.got]
-        return [(one["event"], one["data"]["memory"]) for one in details]
-
-    def details(self) -> list[dict[str, Any]]:
-        """What came, as it is."""
-        return [json.loads(body)["event_details"] for _, _, body in self.got]
-
-
-@dataclass
-class Post:
-    """A world, its webhook and its receiver."""
-
-    world: World
-    receiver: Receiver
-    deliveries: DeliveryService
-
-    def hook(self, id_: str = "wh", *, url: str = "https://example.com/hook", **more: Any) -> Webhook:
-        now = self.world.clock.now()
-        fields = {"event_types": ALL, "secret": SECRET} | more
-        webhook = Webhook(id_, "default", "audit", url, project_id="p", created_at=now, updated_at=now, **fields)
-        assert self.world.ledger.put_document(to_document(webhook))
-        self.world.services._outbox.webhooks.forget("default")
-        return webhook
-
-    def held(self, id_: str = "wh") -> Webhook:
-        document = self.world.ledger.document("default", WEBHOOK, id_)
-        assert document is not None
-        return from_document(document)
-
-    def log(self, id_: str = "wh") -> list[Delivery]:
-        return self.deliveries.log("default", id_, limit=50)[0]
-
-    def run(self, *, after: float = 0) -> DeliveryReport:
-        self.world.clock.advance(after)
-        return self.deliveries.run()
 
 
 @pytest.fixture
 def post(world: World) -> Post:
     return make(world)
-
-
-def make(world: World, sender: Any = None) -> Post:
-    receiver = Receiver()
-    service = DeliveryService(ledger=world.ledger, sender=sender or receiver, clock=world.clock)
-    return Post(world, receiver, service)
 
 
 def test_every_change_is_told_in_mem0_s_words_and_signed(post: Post) -> None:
@@ -414,25 +349,6 @@ def test_private_receivers_are_refused_at_the_delivery(world: World) -> None:
         assert post.run() == DeliveryReport(0, 1, 0)
     assert server.requests == []
     assert "private" in (post.log()[0].attempts[0].error or "")
-
-
-def tombstones(count: int) -> list[Event]:
-    scopes = [Scope("default", user_id="alice", run_id=f"r{number % 2}") for number in range(count)]
-    memories = [Memory(f"m{number}", 2, scope, "", "t", "t", "j", deleted=True) for number, scope in enumerate(scopes)]
-    return [Event(EventKind.DELETE, memory) for memory in memories]
-
-
-@pytest.mark.parametrize(("count", "deliveries"), [(MOST_ANNOUNCED, MOST_ANNOUNCED), (MOST_ANNOUNCED + 1, 0)])
-def test_many_deletions_in_one_call_are_one_delivery_with_scope_and_count(
-    post: Post, count: int, deliveries: int
-) -> None:
-    post.hook()
-    post.world.services._outbox.record(tombstones(count))
-    (delivery,) = post.log()
-    assert len(delivery.events) == deliveries
-    if not deliveries:
-        assert post.deliveries.run().delivered == 1
-        assert post.receiver.details() == [{"scope": {"user_id": "alice"}, "count": count, "event": "DELETE"}]
 
 
 def test_a_summary_is_tried_again_under_the_same_id_and_only_sent_to_those_who_want_it(post: Post) -> None:

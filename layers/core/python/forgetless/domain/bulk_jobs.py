@@ -14,12 +14,14 @@ from typing import Any
 from forgetless.domain.documents import Document
 from forgetless.domain.jobs import JobState
 
-__all__ = ["BULK_JOB", "MOST_RANGES", "BulkJob", "BulkKind", "Progress"]
+__all__ = ["BULK_JOB", "FILTERS", "MOST_RANGES", "BulkJob", "BulkKind", "Progress"]
 
 #: The kind of the documents that hold bulk jobs.
 BULK_JOB = "bulk-job"
 #: The largest number of ranges of a tenant that a reindex works on side by side.
 MOST_RANGES = 4
+#: The key in a job's request with the conditions of a filter.
+FILTERS = "filters"
 #: The fields of a job that are fields of its document; all others are in the document's body.
 _OF_THE_DOCUMENT = frozenset({"id", "tenant", "created_at", "version", "due_at"})
 
@@ -28,6 +30,8 @@ class BulkKind(StrEnum):
     """What a bulk job does."""
 
     ERASE = "erase"
+    #: A delete of what matches a filter.
+    DELETE = "delete"
     REINDEX = "reindex"
     RETENTION = "retention"
     #: The worker of these two is a client, which sends or fetches one portion after the other. So they are never due.
@@ -54,6 +58,7 @@ class BulkJob:
     """One bulk job; `request` says what was asked for, in the form that its kind defines.
 
     If `request["ids"]` holds the ids of a scope, a key that is limited to the `user_id` among them may see the job.
+    If `request["users"]` holds users, the job works for a key that is limited to these, and only on their memories.
     """
 
     id: str
@@ -88,10 +93,16 @@ class BulkJob:
         return self.state in {JobState.SUCCEEDED, JobState.FAILED}
 
     @property
-    def user_id(self) -> str:
-        """The user whose memories it is about; "" when it is about more than one user's."""
-        ids = self.request.get("ids")
-        return str(ids.get("user_id") or "") if isinstance(ids, Mapping) else ""
+    def users(self) -> tuple[str, ...]:
+        """The users whose memories it is about; none when it may be about all users'."""
+        ids, users = self.request.get("ids"), self.request.get("users")
+        user = str(ids.get("user_id") or "") if isinstance(ids, Mapping) else ""
+        return (user,) if user else tuple(users or ())
+
+    @property
+    def request_after_its_end(self) -> Mapping[str, Any]:
+        """What remains of the request when the job has ended: no conditions, for they may hold what is erased."""
+        return {name: value for name, value in self.request.items() if name != FILTERS}
 
     @property
     def results(self) -> tuple[Mapping[str, Any], ...]:

@@ -156,8 +156,11 @@ class MemoryStore(Protocol):
         messages: Sequence[Message] = (),
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
+        erasing: Sequence[MessageRef] = (),
     ) -> None:
         """Write all events, the new states of their memories, `messages` and the job `completing`, or nothing.
+
+        What `erase_messages` does to the messages `erasing` is part of it, so that nobody can die in between.
 
         A job that the ledger does not have yet is inserted (an add that is done in one call). An unfinished job is
         replaced if its lease_owner is that of `completing`; otherwise LeaseLostError is raised and nothing is
@@ -199,6 +202,12 @@ class MemoryStore(Protocol):
         The order is by (created_at, position, id). Superseded memories are included only with `superseded`, deleted
         ones never. The method sees all earlier writes of its caller. While an erasure hides memories, a page of the
         ledger that hides them may be shorter than `limit`, even empty, although a cursor says that more follow.
+        """
+
+    def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
+        """The ids of what this memory superseded, directly or indirectly, the nearest first; at most `limit`.
+
+        Deleted memories, and what only they superseded, are not among them. It sees all earlier writes of its caller.
         """
 
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
@@ -247,6 +256,9 @@ class MessageStore(Protocol):
 
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         """The messages of a job by position; empty when they no longer exist."""
+
+    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[Message]]:
+        """The messages of several jobs, each by position; jobs without messages are left out."""
 
     def messages_without_job(
         self, tenant: str, *, limit: int, cursor: str | None = None

@@ -29,7 +29,7 @@ from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.webhooks.registry import WebhookService
 from forgetless.service.writing.add import AddService
 from forgetless.service.writing.change import ChangeService
-from forgetless.service.writing.erase_memories import ScopeEraser
+from forgetless.service.writing.erase_memories import MatchEraser, ScopeEraser
 from forgetless.service.writing.generate_instructions import InstructionService
 from forgetless.service.writing.indexer import Indexer
 from forgetless.service.writing.infer import InferenceRun
@@ -62,6 +62,7 @@ class RequestServices:
         outbox: WebhookOutbox,
         pool: Executor,
         erasures: ScopeEraser,
+        matching: MatchEraser,
         limits: RequestLimits | None = None,
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
@@ -82,7 +83,9 @@ class RequestServices:
         self.reads = ReadService(ledger=ledger, clock=clock)
         self.as_of = AsOfService(ledger=ledger, indexer=indexer, embedder=ports.embedder, clock=clock)
         self._present = PresentView(self.search, self.reads)
-        self.changes = ChangeService(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox, erasures=erasures)
+        self.changes = ChangeService(
+            ledger=ledger, indexer=indexer, clock=clock, outbox=outbox, erasures=erasures, matching=matching
+        )
         self.projects = ProjectService(ledger=ledger, clock=clock)
         self.feedback = FeedbackService(ledger=ledger, clock=clock)
         self.webhooks = WebhookService(ledger=ledger, clock=clock, known=outbox.webhooks)

@@ -188,7 +188,10 @@ class UpdateRequest:
 
 @dataclass(frozen=True, slots=True)
 class ErasedScope:
-    """The result of an erasure: how many memories the request itself removed, and the job that removes the rest."""
+    """The result of an erasure or of a delete by filter: how many memories, and the job that removes the rest.
+
+    `deleted` is the kept total of the scope. Where there is none, it is what the request itself has removed.
+    """
 
     deleted: int
     event_id: str

@@ -25,12 +25,14 @@ from forgetless.service.access.rate_limit import RateLimiter
 from forgetless.service.health import HealthService
 from forgetless.service.jobs.bulk import BulkService, PortionWork
 from forgetless.service.jobs.bulk_worker import BulkWorker
+from forgetless.service.jobs.delete_matching import MatchingDeletes
 from forgetless.service.jobs.erase import EraseWork, Erasures
 from forgetless.service.jobs.expired_memories import ExpiredMemories
 from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.jobs.reindex_all import ReindexAll
 from forgetless.service.jobs.reindex_job import ReindexWork
+from forgetless.service.jobs.removal import Remover
 from forgetless.service.jobs.retention import RetentionService
 from forgetless.service.jobs.sweep import SweepService
 from forgetless.service.request_services import RequestPorts, RequestServices
@@ -77,9 +79,12 @@ class Services(RequestServices):
         self._ledger = ledger = HidingOperatorLedger(whole)
         ports = replace(ports, ledger=ledger)
         self._outbox = WebhookOutbox(ledger=ledger, clock=clock)
-        erase_work = _erase_work(self._ports, self._outbox)
-        starts = BulkService(ledger=whole, queue=ports.bulk_queue, clock=clock)
+        starts = BulkService(ledger=whole, queue=ports.bulk_queue, clock=clock, retention=retention)
+        # What erasures cover is hidden from all others, so its removal works on the whole ledger.
+        erase_work = EraseWork(ledger=whole, remover=_remover(self._ports, self._outbox), clock=clock)
         self._erasures = Erasures(ledger=whole, work=erase_work, bulk=starts, clock=clock)
+        remover = _remover(ports, self._outbox)
+        self._matching = MatchingDeletes(remover=remover, bulk=starts, clock=clock)
         # One more thread for each request that is processed. The threads start when they are first needed.
         self._pool = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="search-words")
         super().__init__(
@@ -89,6 +94,7 @@ class Services(RequestServices):
             pool=self._pool,
             limits=limits,
             erasures=self._erasures,
+            matching=self._matching,
         )
         #: By limits, the least recently used first. Several threads of the process use it at once.
         self._limited: OrderedDict[KeyLimits, RequestServices] = OrderedDict()
@@ -104,8 +110,9 @@ class Services(RequestServices):
         reindexer = Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, clock=clock)
         works: dict[BulkKind, PortionWork] = {
             BulkKind.ERASE: erase_work,
+            BulkKind.DELETE: self._matching,
             BulkKind.REINDEX: ReindexWork(ledger=ledger, reindexer=reindexer, clock=clock),
-            BulkKind.RETENTION: ExpiredMemories(ledger=ledger, changes=self.changes, clock=clock),
+            BulkKind.RETENTION: ExpiredMemories(remover=remover),
         }
         self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock, works=works, retention=retention)
         self.reindex_all = ReindexAll(ledger=ledger, bulk=self.bulk, clock=clock)
@@ -159,12 +166,13 @@ class Services(RequestServices):
             pool=self._pool,
             limits=self.limits,
             erasures=self._erasures,
+            matching=self._matching.within(limits),
         )
 
 
-def _erase_work(ports: Ports, outbox: WebhookOutbox) -> EraseWork:
-    """The removal of what erasures cover. It works on the whole ledger, because that is hidden from all others."""
-    clock, whole = ports.clock, ports.ledger
-    indexer = Indexer(ledger=whole, index=ports.index, embedder=ports.embedder)
-    eraser = MemoryEraser(ledger=whole, indexer=indexer, clock=clock, outbox=outbox)
-    return EraseWork(ledger=whole, eraser=eraser, clock=clock)
+def _remover(ports: Ports, outbox: WebhookOutbox) -> Remover:
+    """The removal of what these ports show."""
+    ledger, clock = ports.ledger, ports.clock
+    indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
+    eraser = MemoryEraser(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox)
+    return Remover(ledger=ledger, eraser=eraser, outbox=outbox, clock=clock)

@@ -240,7 +240,7 @@ def _load_lists(unit: Unit, changes: Iterable[_Change]) -> None:
 
 
 def _move_links(unit: Unit, change: _Change) -> None:
-    """Note at each message which memories have it as context."""
+    """Note at each message which memories have it as context, and at each memory which ones it superseded."""
     old = set(_links(change.before)) if change.before is not None else set()
     new = set(_links(change.after))
     for key in old - new:
@@ -251,4 +251,8 @@ def _move_links(unit: Unit, change: _Change) -> None:
 
 
 def _links(memory: Memory) -> list[item_keys.Key]:
-    return [item_keys.carrier(memory.scope.tenant, ref, memory.id) for ref in memory.context]
+    tenant = memory.scope.tenant
+    links = [item_keys.carrier(tenant, ref, memory.id) for ref in memory.context]
+    if memory.superseded_by is not None and not memory.deleted:
+        links.append(item_keys.superseded(tenant, memory.superseded_by, memory.id))
+    return links

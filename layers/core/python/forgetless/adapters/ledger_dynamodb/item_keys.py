@@ -29,6 +29,7 @@ __all__ = [
     "INDEX",
     "LIVE",
     "MESSAGES",
+    "OLDER",
     "OPEN_ERASURES",
     "OPEN_QUEUES",
     "PENDING",
@@ -69,6 +70,7 @@ __all__ = [
     "spoken",
     "stage",
     "stage_chunk",
+    "superseded",
     "tenant_total",
     "text",
     "total",
@@ -79,7 +81,7 @@ __all__ = [
 INDEX = "gsi1"
 
 #: Sort keys, or their prefixes, in the partitions of memories, jobs, stages and documents.
-HEAD, ANSWERS, MESSAGES, CARRIERS, CHUNKS, ENTRIES = "HEAD", "A#", "S#", "R#", "C#", "L#"
+HEAD, ANSWERS, OLDER, MESSAGES, CARRIERS, CHUNKS, ENTRIES = "HEAD", "A#", "O#", "S#", "R#", "C#", "L#"
 
 #: The prefix of the queues of pending memories. In tables of version 1 it was `P#`.
 PENDING = "Q#"
@@ -143,6 +145,11 @@ def event(tenant: str, memory_id: str, version: int) -> Key:
 def answer(tenant: str, memory_id: str, name: str) -> Key:
     """The note that a stored answer contains a memory."""
     return Key(head(tenant, memory_id).pk, ANSWERS + part(name))
+
+
+def superseded(tenant: str, memory_id: str, older_id: str) -> Key:
+    """The note that a memory superseded an older one, in the partition of the newer memory."""
+    return Key(head(tenant, memory_id).pk, OLDER + part(older_id))
 
 
 def part_of_body(pk: str, body_id: str, number: int) -> Key:

@@ -14,6 +14,7 @@ from typing import Any
 from forgetless.adapters.ledger_codec import from_blob, load_memory
 from forgetless.adapters.ledger_dynamodb import (
     append,
+    erase_messages,
     erasures,
     item_keys,
     jobs,
@@ -32,7 +33,7 @@ from forgetless.domain.erasures import ErasureState
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import SCANNED_ROWS
-from forgetless.domain.memory import Event, EventKind, Memory, Message
+from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
 from forgetless.ports.ledger import EventPage
 from forgetless.ports.request_ledger import (
     ENTITY_KINDS,
@@ -66,8 +67,14 @@ class MemoryStore(Store):
         messages: Sequence[Message] = (),
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
+        erasing: Sequence[MessageRef] = (),
     ) -> None:
-        self._units.run(lambda unit: _append(unit, events, completing, messages, unique=unique, shown=shown))
+        self._units.run(
+            lambda unit: _append(unit, events, completing, messages, unique=unique, shown=shown, erasing=erasing)
+        )
+        if erasing:
+            first = events[0].memory
+            erase_messages.drop_unseen(self._units, first.scope.tenant, erasing, first.updated_at)
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         return self.read_beside(tenant, ids)[0]
@@ -104,6 +111,20 @@ class MemoryStore(Store):
         items = tuple(found[:limit])
         last = items[-1] if len(found) > limit and items else None
         return MemoryPage(items, after_memory(last) if last else None)
+
+    def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
+        found: dict[str, None] = {}
+        following = [memory_id]
+        for newer in following:
+            notes = self._table.query(item_keys.head(tenant, newer).pk, item_keys.OLDER, page=limit)
+            for note in islice(notes, limit):
+                older = from_blob(note["memory"])
+                if len(found) < limit and older not in found and older != memory_id:
+                    found[older] = None
+                    following.append(older)
+            if len(found) >= limit:
+                break
+        return list(found)
 
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         named = totals.name_of(ids)
@@ -212,6 +233,7 @@ def _append(
     *,
     unique: bool,
     shown: Shown,
+    erasing: Sequence[MessageRef],
 ) -> None:
     scopes = [event.memory.scope for event in events] + [message.scope for message in new_messages]
     if not scopes and completing is None:
@@ -232,6 +254,8 @@ def _append(
     # A repeat does not write messages again, because they may have been erased since.
     if open_ and (fresh or not events):
         message_items.insert(unit, new_messages)
+    if erasing:
+        erase_messages.erase(unit, tenant, erasing, events[0].memory.updated_at)
 
 
 def _mark_unread(memory: Memory, unit: str) -> dict[str, Any]:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import from_blob
-from forgetless.adapters.ledger_dynamodb import append, item_keys, jobs, list_entries, message_items, message_pages
+from forgetless.adapters.ledger_dynamodb import (
+    append,
+    erase_messages,
+    item_keys,
+    list_entries,
+    message_items,
+    message_pages,
+)
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.cursors import from_cursor, to_cursor
-from forgetless.domain.memory import Memory, Message, MessageRef
+from forgetless.domain.memory import Message, MessageRef
 from forgetless.domain.scope import Scope
 
 __all__ = ["MessageStore"]
@@ -36,6 +43,10 @@ class MessageStore(Store):
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         return self._loaded(list(self._table.query(item_keys.job(tenant, job_id).pk, item_keys.MESSAGES)))
 
+    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[Message]]:
+        found = {job_id: self.job_messages(tenant, job_id) for job_id in dict.fromkeys(job_ids)}
+        return {job_id: messages for job_id, messages in found.items() if messages}
+
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
         limits = Between(since or list_entries.LOWEST, before)
         found = islice(self._table.query(item_keys.spoken(scope), limits, descending=True, page=limit), limit)
@@ -48,10 +59,8 @@ class MessageStore(Store):
         wanted = list(dict.fromkeys(refs))
         for start in range(0, len(wanted), _PORTION):
             portion = wanted[start : start + _PORTION]
-            erased += self._units.run(partial(_erase, tenant=tenant, refs=portion, at=at))
-            # A memory that was appended meanwhile may have these messages as context and may not have been seen. A
-            # later append does not find the messages any more.
-            self._units.run(partial(_drop_carried, tenant=tenant, refs=portion, at=at))
+            erased += self._units.run(partial(erase_messages.erase, tenant=tenant, refs=portion, at=at))
+            erase_messages.drop_unseen(self._units, tenant, portion, at)
         return erased
 
     def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
@@ -136,37 +145,6 @@ class MessageStore(Store):
                 yield items[key]["created"], key
 
 
-def _erase(unit: Unit, tenant: str, refs: Sequence[MessageRef], at: str) -> int:
-    erased = message_items.remove(unit, [item_keys.message(tenant, ref) for ref in refs])
-    for job_id in {ref.job_id for ref in refs}:
-        if not unit.query(item_keys.job(tenant, job_id).pk, item_keys.MESSAGES):
-            jobs.forget_request(unit, tenant, job_id)
-    _drop_carried(unit, tenant, refs, at)
-    return erased
-
-
-def _drop_carried(unit: Unit, tenant: str, refs: Sequence[MessageRef], at: str) -> None:
-    """Remove the messages from the context of the memories that have them."""
-    carriers: set[str] = set()
-    for job_id in {ref.job_id for ref in refs}:
-        places = {f"{ref.position:08d}" for ref in refs if ref.job_id == job_id}
-        # The notes of expired messages remain, because their words are still in the index.
-        for item in unit.query(item_keys.job(tenant, job_id).pk, item_keys.CARRIERS):
-            if item["sk"].split("#")[1] in places:
-                carriers.add(from_blob(item["memory"]))
-    unit.load(item_keys.head(tenant, memory_id) for memory_id in carriers)
-    for memory_id in carriers:
-        _drop(unit, item_keys.head(tenant, memory_id), refs, at)
-
-
-def _drop(unit: Unit, key: Key, refs: Iterable[MessageRef], at: str) -> None:
-    head = unit.get(key)
-    if head is not None:
-        memory: Memory = append.memory_of(unit, head)
-        if set(refs) & set(memory.context):
-            append.drop_context(unit, memory, refs, at)
-
-
 def _drop_expired(unit: Unit, key: Key, at: str) -> None:
     head = unit.get(key)
     if head is None:
@@ -174,4 +152,4 @@ def _drop_expired(unit: Unit, key: Key, at: str) -> None:
     memory = append.memory_of(unit, head)
     there = {ref: item_keys.message(memory.scope.tenant, ref) for ref in memory.context}
     unit.load(there.values())
-    _drop(unit, key, [ref for ref, message in there.items() if unit.get(message) is None], at)
+    erase_messages.drop(unit, key, [ref for ref, message in there.items() if unit.get(message) is None], at)

@@ -11,6 +11,7 @@ from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_dynamodb.failures import ContendedError
 from forgetless.adapters.ledger_dynamodb.item_keys import INDEX, SCHEMA
 from forgetless.adapters.ledger_dynamodb.migrations import queue_pending_by_tenant
+from forgetless.adapters.ledger_dynamodb.superseded_migration import note_superseded
 from forgetless.adapters.ledger_dynamodb.totals_migration import keep_totals
 from forgetless.domain.errors import LedgerError
 
@@ -39,7 +40,7 @@ DEFINITION: dict[str, Any] = {
 
 #: The function at index n migrates a table from version n + 1 to n + 2 while nothing else writes. It may be
 #: interrupted and run again. Never change a released function; add a new one.
-MIGRATIONS: tuple[Migration, ...] = (queue_pending_by_tenant, keep_totals)
+MIGRATIONS: tuple[Migration, ...] = (queue_pending_by_tenant, keep_totals, note_superseded)
 
 
 def create(client: Client) -> None:

@@ -6,15 +6,12 @@ It reads every memory once and writes absolute numbers, so it may be interrupted
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
 
-from forgetless.adapters.ledger_codec import from_blob, load_memory, to_blob
+from forgetless.adapters.ledger_codec import to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys
-from forgetless.adapters.ledger_dynamodb.attribute_values import Item, from_wire, to_wire
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item, to_wire
 from forgetless.adapters.ledger_dynamodb.client import Client
-from forgetless.domain.errors import LedgerError
-from forgetless.domain.memory import Memory
+from forgetless.adapters.ledger_dynamodb.migration_scan import memories_in
 
 __all__ = ["keep_totals"]
 
@@ -23,7 +20,7 @@ def keep_totals(client: Client) -> None:
     """Write the tenants' totals, and the second number of the totals of entities."""
     live: Counter[str] = Counter()
     expiring: Counter[tuple[str, str, str]] = Counter()
-    for memory in _live_memories(client):
+    for memory in memories_in(client, item_keys.LIVE):
         tenant = memory.scope.tenant
         live[tenant] += 1
         if memory.expiration_date is not None:
@@ -36,35 +33,6 @@ def keep_totals(client: Client) -> None:
         if kind != "tenant":
             first = {"kind": kind, "id": to_blob(word), "stale": False, "total": 0}
             _set(client, item_keys.total(tenant, 0, kind, word), first, {"expiring": number})
-
-
-def _live_memories(client: Client) -> Iterator[Memory]:
-    parameters: dict[str, Any] = {
-        "TableName": client.table,
-        "FilterExpression": "sk = :sk",
-        "ExpressionAttributeValues": to_wire({":sk": item_keys.HEAD}),
-        "ConsistentRead": True,
-    }
-    while True:
-        answer = client.call("scan", **parameters)
-        for item in map(from_wire, answer["Items"]):
-            if "stage" in item:
-                raise LedgerError("a change of a dead process is unfinished: run migrate again in ten seconds")
-            if item["state"] == item_keys.LIVE:
-                yield load_memory(from_blob(item["tenant"]), _body(client, item))
-        if "LastEvaluatedKey" not in answer:
-            return
-        parameters["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-
-
-def _body(client: Client, item: Item) -> bytes:
-    if "body_id" not in item:
-        return bytes(item["body"])
-    keys = [item_keys.part_of_body(item["pk"], item["body_id"], number) for number in range(item["parts"])]
-    answers = [
-        client.call("get_item", TableName=client.table, Key=to_wire(key._asdict()), ConsistentRead=True) for key in keys
-    ]
-    return b"".join(from_wire(answer["Item"])["body"] for answer in answers)
 
 
 def _set(client: Client, key: item_keys.Key, first: Item, values: Item) -> None:

@@ -45,13 +45,14 @@ _INSERT_EVENT = "INSERT INTO events (tenant, memory_id, version, kind, job_id, t
 
 _PUT_MEMORY = """
 INSERT INTO memories (tenant, id, version, state, created_at, position, updated_at, user_id, agent_id, app_id, run_id,
-                      scope_key, hash, extracted, pending_since, context_size, text_id, expires)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+                      scope_key, hash, extracted, pending_since, context_size, text_id, expires,
+                      superseded_by)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
 ON CONFLICT (tenant, id) DO UPDATE SET
     version = ?3, state = ?4, created_at = ?5, position = ?6, updated_at = ?7,
     user_id = ?8, agent_id = ?9, app_id = ?10, run_id = ?11,
     scope_key = ?12, hash = ?13, extracted = ?14, pending_since = ?15, context_size = ?16, text_id = ?17,
-    expires = ?18, refusals = 0, aside_since = NULL, aside_reason = NULL
+    expires = ?18, superseded_by = ?19, refusals = 0, aside_since = NULL, aside_reason = NULL
 """
 
 
@@ -153,7 +154,8 @@ def _put(db: sqlite3.Connection, memory: Memory, text_id: int, *, pending_since:
     order = (memory.created_at, memory.position, memory.updated_at)
     # A deleted memory has no hash, because it would confirm a guess at the text.
     text = (scope.key(), "" if memory.deleted else memory.hash, int(memory.extracted))
-    tail = (pending_since, len(memory.context), text_id, int(memory.expiration_date is not None))
+    newer = to_blob(memory.superseded_by) if state == SUPERSEDED and memory.superseded_by is not None else None
+    tail = (pending_since, len(memory.context), text_id, int(memory.expiration_date is not None), newer)
     db.execute(_PUT_MEMORY, (*head, *order, *scope_columns(scope), *text, *tail))
 
 

@@ -15,7 +15,7 @@ from forgetless.domain.cursors import after_memory, entity_place, memory_place, 
 from forgetless.domain.erasures import ErasureState
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
-from forgetless.domain.memory import Event, EventKind, Memory, Message
+from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
 from forgetless.ports.ledger import EventPage
 from forgetless.ports.request_ledger import (
     ENTITY_KINDS,
@@ -52,6 +52,17 @@ _MARK_INDEXED = (
 #: How many memories one transaction marks as pending.
 _MARKED_AT_ONCE = 2000
 
+#: The rows of a recursive query are visited in the order in which they are found, so the nearest come first.
+_SUPERSEDED_IDS = """
+WITH RECURSIVE older (id) AS (
+    SELECT id FROM memories INDEXED BY memories_superseded WHERE tenant = ?1 AND superseded_by = ?2
+    UNION
+    SELECT memories.id FROM older CROSS JOIN memories INDEXED BY memories_superseded
+        ON memories.tenant = ?1 AND memories.superseded_by = older.id
+)
+SELECT id FROM older WHERE id <> ?2 LIMIT ?3
+"""
+
 _READ = "SELECT body FROM memories CROSS JOIN texts USING (text_id) WHERE tenant = ? AND id IN "
 
 _READ_MANY = {size: f"{_READ}({', '.join('?' * size)})" for size in _READ_SIZES}
@@ -68,11 +79,13 @@ class MemoryStore(Store):
         messages: Sequence[Message] = (),
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
+        erasing: Sequence[MessageRef] = (),
     ) -> None:
         self._connections.write(
-            lambda db: _append(db, events, completing, messages, unique=unique, shown=shown), durable=True
+            lambda db: _append(db, events, completing, messages, unique=unique, shown=shown, erasing=erasing),
+            durable=True,
         )
-        if any(event.kind is EventKind.DELETE for event in events):
+        if erasing or any(event.kind is EventKind.DELETE for event in events):
             self._connections.note_erased()
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
@@ -124,6 +137,11 @@ class MemoryStore(Store):
         items = tuple(load_memory(tenant, body) for (body,) in bodies[:limit])
         last = items[-1] if len(bodies) > limit and items else None
         return MemoryPage(items, after_memory(last) if last else None)
+
+    def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
+        params = (to_blob(tenant), to_blob(memory_id), limit)
+        rows = self._connections.read(lambda db: db.execute(_SUPERSEDED_IDS, params).fetchall())
+        return [from_blob(id_) for (id_,) in rows]
 
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         return totals.shown(self._connections.read(lambda db: totals.read(db, totals.key_of(tenant, ids))))
@@ -199,6 +217,7 @@ def _append(
     *,
     unique: bool,
     shown: Shown,
+    erasing: Sequence[MessageRef],
 ) -> None:
     scopes = [event.memory.scope for event in events] + [message.scope for message in new_messages]
     if not scopes and completing is None:
@@ -220,6 +239,8 @@ def _append(
     # A repeat does not write messages again, because they may have been erased since.
     if open_ and (fresh or not events):
         messages.insert(db, new_messages)
+    if erasing:
+        messages.erase(db, tenant, erasing, events[0].memory.updated_at)
 
 
 def _bodies(db: sqlite3.Connection, tenant: str, ids: Sequence[str]) -> list[tuple[bytes]]:

@@ -27,6 +27,9 @@ _SELECT = (
     " FROM messages CROSS JOIN texts USING (text_id) "
 )
 
+#: Variables of one statement have a limit.
+_JOBS_AT_ONCE = 500
+
 #: The first message of each job, in the order of jobs, and whether the job exists. The columns beside `min` are those
 #: of the row with the lowest position.
 FIRST_MESSAGES = """
@@ -72,6 +75,15 @@ class MessageStore(Store):
         )
         return [load_message(tenant, row) for row in rows]
 
+    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[Message]]:
+        wanted = list(dict.fromkeys(map(to_blob, job_ids)))
+        rows = self._connections.read(lambda db: _read_jobs(db, to_blob(tenant), wanted))
+        found: dict[str, list[Message]] = {}
+        for row in rows:
+            message = load_message(tenant, row)
+            found.setdefault(message.ref.job_id, []).append(message)
+        return found
+
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
         query = (
             _SELECT + "WHERE scope_key = ? AND created_at >= ? AND created_at < ?"
@@ -83,7 +95,7 @@ class MessageStore(Store):
     def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
         if not refs:
             return 0
-        erased = self._connections.write(lambda db: _erase(db, tenant, refs, at), durable=True)
+        erased = self._connections.write(lambda db: erase(db, tenant, refs, at), durable=True)
         self._connections.note_erased()
         return erased
 
@@ -144,7 +156,18 @@ def _read(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef]) -> li
     return [row for row in found if row is not None]
 
 
-def _erase(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef], at: str) -> int:
+def _read_jobs(db: sqlite3.Connection, tenant: bytes, jobs: Sequence[bytes]) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for start in range(0, len(jobs), _JOBS_AT_ONCE):
+        some = jobs[start : start + _JOBS_AT_ONCE]
+        places = ", ".join("?" * len(some))
+        query = f"{_SELECT} WHERE tenant = ? AND job_id IN ({places}) ORDER BY job_id, position"
+        rows += db.execute(query, (tenant, *some)).fetchall()
+    return rows
+
+
+def erase(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef], at: str) -> int:
+    """Remove the messages, also from the context of memories; returns how many there were."""
     gone = frozenset(refs)
     erased = 0
     carriers: set[bytes] = set()
@@ -171,7 +194,7 @@ def _erase_scope(db: sqlite3.Connection, tenant: str, ids: Mapping[str, str], at
     index = "" if width == "tenant" else f"INDEXED BY messages_by_{width}"
     rows = db.execute(f"SELECT job_id, position FROM messages {index} WHERE {condition}", params)  # noqa: S608 - our own names
     refs = {MessageRef(from_blob(job_id), position) for job_id, position in rows}
-    erased = _erase(db, tenant, refs, at)
+    erased = erase(db, tenant, refs, at)
     # Context comes from the memory's own scope. Only the memories still refer to messages that have expired.
     query = (
         f"SELECT body FROM memories INDEXED BY memories_by_{width} CROSS JOIN texts USING (text_id)"  # noqa: S608

@@ -190,6 +190,15 @@ CREATE TABLE page_ends (
 CREATE INDEX page_ends_by_expiry ON page_ends (expires_at)
 """
 
+#: By which memory each superseded one was superseded, so that the links can be followed back.
+_SUPERSEDED_BY = """
+ALTER TABLE memories ADD COLUMN superseded_by BLOB;
+UPDATE memories SET superseded_by = CAST(json_extract(
+    (SELECT CAST(body AS TEXT) FROM texts WHERE texts.text_id = memories.text_id), '$.superseded_by') AS BLOB)
+    WHERE state = 1;
+CREATE INDEX memories_superseded ON memories (tenant, superseded_by, id) WHERE superseded_by IS NOT NULL
+"""
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
 _MIGRATIONS = (
     _FIRST,
@@ -203,6 +212,7 @@ _MIGRATIONS = (
     _ERASURES,
     _TOTALS,
     _PAGE_ENDS,
+    _SUPERSEDED_BY,
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)

@@ -99,8 +99,11 @@ class HidingLedger:
         messages: Sequence[Message] = (),
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
+        erasing: Sequence[MessageRef] = (),
     ) -> None:
-        self._ledger.append(events, completing=completing, messages=messages, unique=unique, shown=shown)
+        self._ledger.append(
+            events, completing=completing, messages=messages, unique=unique, shown=shown, erasing=erasing
+        )
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         return self.read_beside(tenant, ids)[0]
@@ -138,6 +141,11 @@ class HidingLedger:
             else:
                 shown = [memory for memory, gone in zip(page.items, hidden, strict=True) if not gone]
                 return MemoryPage(tuple(shown), page.cursor)
+
+    def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
+        found = self._ledger.superseded_ids(tenant, memory_id, limit=limit)
+        gone = self._gone(tenant, found)
+        return [id_ for id_ in found if id_ not in gone]
 
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         markers = self._markers(tenant)
@@ -225,6 +233,12 @@ class HidingLedger:
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         markers = self._markers(tenant)
         return uncovered(self._ledger.job_messages(tenant, job_id), markers)
+
+    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[Message]]:
+        markers = self._markers(tenant)
+        found = self._ledger.messages_of_jobs(tenant, job_ids)
+        shown = {job_id: uncovered(messages, markers) for job_id, messages in found.items()}
+        return {job_id: messages for job_id, messages in shown.items() if messages}
 
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
         markers = self._markers(scope.tenant)

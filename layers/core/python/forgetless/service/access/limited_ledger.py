@@ -66,10 +66,14 @@ class LimitedLedger:
         messages: Sequence[Message] = (),
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
+        erasing: Sequence[MessageRef] = (),
     ) -> None:
         scopes = [event.memory.scope for event in events] + [message.scope for message in messages]
         self._check([*scopes, completing.scope] if completing else scopes)
-        self._ledger.append(events, completing=completing, messages=messages, unique=unique, shown=shown)
+        erasing = self._without_others(scopes[0].tenant, erasing) if erasing else ()
+        self._ledger.append(
+            events, completing=completing, messages=messages, unique=unique, shown=shown, erasing=erasing
+        )
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
         return {id_: memory for id_, memory in self._ledger.read(tenant, ids).items() if self._mine(memory.scope)}
@@ -97,6 +101,11 @@ class LimitedLedger:
         if self._limits.whole_users:
             return page
         return MemoryPage(tuple(one for one in page.items if self._mine(one.scope)), page.cursor)
+
+    def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
+        found = self._ledger.superseded_ids(tenant, memory_id, limit=limit)
+        mine = self.read(tenant, found)
+        return [id_ for id_ in found if id_ in mine]
 
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         # The ledger's total of an agent would reveal how much other users have said to it.
@@ -139,6 +148,11 @@ class LimitedLedger:
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
         return [message for message in self._ledger.job_messages(tenant, job_id) if self._mine(message.scope)]
 
+    def messages_of_jobs(self, tenant: str, job_ids: Sequence[str]) -> dict[str, list[Message]]:
+        found = self._ledger.messages_of_jobs(tenant, job_ids)
+        mine = {job_id: [one for one in messages if self._mine(one.scope)] for job_id, messages in found.items()}
+        return {job_id: messages for job_id, messages in mine.items() if messages}
+
     def messages_without_job(
         self, tenant: str, *, limit: int, cursor: str | None = None
     ) -> tuple[list[Message], str | None]:
@@ -150,9 +164,7 @@ class LimitedLedger:
         return self._ledger.recent_messages(scope, since=since, before=before, limit=limit)
 
     def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int:
-        # An erased message may still be part of a row's words, so only other users' messages are left out.
-        others = self._ledger.read_messages(tenant, refs).keys() - self.read_messages(tenant, refs).keys()
-        return self._ledger.erase_messages(tenant, [ref for ref in refs if ref not in others], at=at)
+        return self._ledger.erase_messages(tenant, self._without_others(tenant, refs), at=at)
 
     def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
         self._check_whole_users()
@@ -276,6 +288,11 @@ class LimitedLedger:
         """Whether anything that has these ids can be within the limits."""
         return self._limits.allows(Scope("", **{"user_id": self._users[0], **ids}))
 
+    def _without_others(self, tenant: str, refs: Sequence[MessageRef]) -> list[MessageRef]:
+        """The references without those to other users' messages. An erased one may still be in a row's words."""
+        found = self._ledger.read_messages(tenant, refs)
+        return [ref for ref in refs if ref not in found or self._mine(found[ref].scope)]
+
     def _mine(self, scope: Scope) -> bool:
         return self._limits.allows(scope)
 
@@ -292,10 +309,9 @@ class LimitedLedger:
             raise ForbiddenError(NOT_ITS_WORK)
 
     def _my_bulk_job(self, document: Document) -> bool:
-        """Whether the document is a bulk job about the memories of one of its users."""
-        if document.kind != BULK_JOB:
-            return False
-        return self._limits.whole_users and BulkJob.of(document).user_id in self._users
+        """Whether the document is a bulk job about the memories of its users alone."""
+        users = BulkJob.of(document).users if document.kind == BULK_JOB else ()
+        return self._limits.whole_users and bool(users) and set(users) <= set(self._users)
 
     def _check_bulk_job(self, document: Document) -> None:
         held = self._ledger.document(document.tenant, document.kind, document.id)

@@ -94,10 +94,13 @@ class BulkService:
         *,
         total: int | None = None,
         job_id: str | None = None,
+        cursor: Mapping[str, Any] | None = None,
+        done: int = 0,
     ) -> BulkJob:
         """Start a job; `request` must be JSON. If the tenant has a job with this id already, return that one unchanged.
 
-        When this returns, the job is in the ledger and will be done, whatever happens to this process or the queue.
+        With a `cursor` it goes on where the request that starts it came to, which has `done` so much. When this
+        returns, the job is in the ledger and will be done, whatever happens to this process or the queue.
         """
         now = self._clock.now()
         job = BulkJob(
@@ -108,13 +111,36 @@ class BulkService:
             created_at=now,
             updated_at=now,
             request=request,
+            cursor=cursor,
             total=total,
+            done=done,
             due_at=self._due(now),
         )
         if not self._ledger.put_document(job.document()):
             return self._known(tenant, job.id)
         self._send(job)
         return job
+
+    def record(
+        self, tenant: str, kind: BulkKind, request: Mapping[str, Any], *, job_id: str, done: int, began_at: str
+    ) -> None:
+        """Record a job that a request has done itself, so that its event can be looked up."""
+        now = self._clock.now()
+        job = BulkJob(
+            id=job_id,
+            tenant=tenant,
+            kind=kind,
+            state=JobState.SUCCEEDED,
+            created_at=began_at,
+            updated_at=now,
+            request=request,
+            done=done,
+            total=done,
+            started_at=began_at,
+            completed_at=now,
+        )
+        ended = replace(job, request=job.request_after_its_end, due_at=self._removed_at(job.state, now))
+        self._ledger.put_document(ended.document())
 
     def job(self, tenant: str, job_id: str) -> BulkJob | None:
         """The job, or None when the tenant has none with this id."""
@@ -235,10 +261,15 @@ class BulkService:
         return self._put(held, state=JobState.PENDING, attempts=0, error=reason, due_at=due_at)
 
     def _ended(self, job: BulkJob, state: JobState, *, error: str | None = None, **changes: Any) -> BulkJob | None:
-        now, kept = self._clock.now(), self._retention
+        now = self._clock.now()
+        changes |= {"request": job.request_after_its_end, "due_at": self._removed_at(state, now)}
+        return self._put(job, state=state, error=error, cursor=None, completed_at=now, **changes)
+
+    def _removed_at(self, state: JobState, now: str) -> str | None:
+        """When the record of a job goes that has ended now."""
+        kept = self._retention
         kept_s = kept.succeeded_jobs_s if state is JobState.SUCCEEDED else kept.failed_jobs_s
-        due_at = None if kept_s is None else later(now, kept_s)
-        return self._put(job, state=state, error=error, cursor=None, completed_at=now, due_at=due_at, **changes)
+        return None if kept_s is None else later(now, kept_s)
 
     def _put(self, job: BulkJob, **changes: Any) -> BulkJob | None:
         """Store the next version of the job; None if somebody else was first."""

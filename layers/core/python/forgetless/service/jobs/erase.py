@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkJob, BulkKind, Progress
@@ -24,10 +24,9 @@ from forgetless.domain.limits import ERASE_IN_REQUEST_S
 from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
-from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.removal import Removal, RemovalTask, Remover
 from forgetless.service.requests import ErasedScope
-from forgetless.service.writing.erase_memories import MemoryEraser
 
 __all__ = ["EraseWork", "Erasures"]
 
@@ -52,17 +51,24 @@ class _Place:
     target: int = 0
     memories: bool = False
     page: str | None = None
-    #: What this pass has removed, and whether it began when no writer from before the erasure could live any more.
-    removed: int = 0
+    #: How many messages this pass has removed, and whether it began when no writer from before the erasure could live.
+    messages: int = 0
     late: bool = False
+    #: What it has done to memories.
+    removal: Removal = field(default_factory=Removal)
 
-    def cursor(self) -> Mapping[str, Any]:
+    def cursor(self) -> dict[str, Any]:
         """The place as the cursor of a bulk job."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {**{name: getattr(self, name) for name in self.__slots__}, "removal": self.removal.state()}
 
-    def after(self, page: str | None, removed: int) -> _Place:
+    @classmethod
+    def of(cls, cursor: Mapping[str, Any]) -> _Place:
+        """The place that `cursor` gave."""
+        return cls(**{**cursor, "removal": Removal.of(cursor["removal"])})
+
+    def after(self, page: str | None) -> _Place:
         """The place after a page; `page` is None if it was the last one."""
-        here = replace(self, removed=self.removed + removed, page=page)
+        here = replace(self, page=page)
         if page is not None:
             return here
         if not self.memories:
@@ -71,55 +77,57 @@ class _Place:
 
 
 class EraseWork:
-    """Removes rows; `ledger` must show all rows, those that markers hide too."""
+    """Removes rows; `ledger` must show all rows, those that markers hide too, and `remover` remove them from it."""
 
-    def __init__(self, *, ledger: Ledger, eraser: MemoryEraser, clock: Clock) -> None:
+    def __init__(self, *, ledger: Ledger, remover: Remover, clock: Clock) -> None:
         self._ledger = ledger
-        self._eraser = eraser
+        self._remover = remover
         self._clock = clock
 
     def portion(self, job: BulkJob, *, deadline: float) -> Progress:
         """See `service.jobs.bulk.PortionWork`. `done` counts memories."""
+        if self._remover.is_scrubbing(job):
+            return self._remover.scrubbed(job)
         erasure = self._ledger.erasure(job.tenant, int(job.request["number"]))
         if erasure is None:
-            return Progress(None, job.done, job.done)
-        place = _Place(**job.cursor) if job.cursor is not None else self._start(erasure)
-        place, done = self.work(erasure, place, deadline=deadline)
-        if not self.finished(erasure, place):
-            return Progress(place.cursor(), job.done + done, job.total)
-        return Progress(None, job.done + done, job.done + done)
-
-    def work(self, erasure: Erasure, place: _Place | None = None, *, deadline: float) -> tuple[_Place, int]:
-        """Go on from `place` (None: the start) until the deadline or the end of the pass.
-
-        Returns the place then, and how many memories were removed. At least one page is done.
-        """
-        place = place or self._start(erasure)
-        done = 0
-        while place.target < len(erasure.targets):
-            if place.memories:
-                page, removed = self._erase_memories(erasure, place)
-                done += removed
-            else:
-                page, removed = self._erase_messages(erasure, place)
-            place = place.after(page, removed)
+            return self._remover.ended(job.done)
+        begin = place = _Place.of(job.cursor) if job.cursor is not None else self.start(erasure)
+        while not _is_through(erasure, place):
+            try:
+                place = self.step(erasure, place, job.id)
+            except (DependencyError, VersionConflictError) as error:
+                if place is begin:
+                    raise
+                _logger.warning("an erasure goes on later", extra={"reason": error.message})
+                break  # what was done before it is recorded
             if self._clock.monotonic() >= deadline:
                 break
-        return place, done
+        if not _is_through(erasure, place):
+            return Progress(place.cursor(), place.removal.removed, job.total)
+        return self._remover.ended(self.finish(erasure, place, job.id).removal.removed)
 
-    def finished(self, erasure: Erasure, place: _Place) -> bool:
-        """Whether the pass is at its end; then the marker stops to hide, if nothing can follow any more."""
-        if place.target < len(erasure.targets):
-            return False
-        nothing_follows = self._ledger.late_writes_s() == 0.0 or (place.late and not place.removed)
-        if nothing_follows:
+    def start(self, erasure: Erasure) -> _Place:
+        """The place at which a pass begins."""
+        age = seconds_between(erasure.begun_at, self._clock.now())
+        return _Place(late=age >= self._ledger.late_writes_s(), removal=self._remover.begin(erasure.tenant))
+
+    def step(self, erasure: Erasure, place: _Place, job_id: str) -> _Place:
+        """Remove a page of messages or of memories."""
+        if not place.memories:
+            page, removed = self._erase_messages(erasure, place)
+            return replace(place, messages=place.messages + removed).after(page)
+        ids = erasure.targets[place.target].ids
+        page, removal = self._remover.page(_task(erasure, job_id), ids, place.page, place.removal, limit=_STEP)
+        return replace(place, removal=removal).after(page)
+
+    def finish(self, erasure: Erasure, place: _Place, job_id: str) -> _Place:
+        """End a pass that is through; then the marker stops to hide, if nothing can follow any more."""
+        place = replace(place, removal=self._remover.finish(_task(erasure, job_id), place.removal))
+        found_nothing = place.late and not place.messages and not place.removal.removed
+        if self._ledger.late_writes_s() == 0.0 or found_nothing:
             expires_at = later(self._clock.now(), _KEPT_S)
             self._ledger.end_erasure(erasure.tenant, erasure.number, expires_at=expires_at)
-        return True
-
-    def _start(self, erasure: Erasure) -> _Place:
-        age = seconds_between(erasure.begun_at, self._clock.now())
-        return _Place(late=age >= self._ledger.late_writes_s())
+        return place
 
     def _erase_messages(self, erasure: Erasure, place: _Place) -> tuple[str | None, int]:
         tenant, target = erasure.tenant, erasure.targets[place.target]
@@ -140,21 +148,6 @@ class EraseWork:
             if self._ledger.update_job(_ended(job, self._clock.now()), held=job):
                 return
 
-    def _erase_memories(self, erasure: Erasure, place: _Place) -> tuple[str | None, int]:
-        tenant, target = erasure.tenant, erasure.targets[place.target]
-        retry = ConflictRetry(self._clock)
-        while True:
-            found = self._ledger.list_memories(tenant, target.ids, limit=_STEP, cursor=place.page, superseded=True)
-            covered = [memory for memory in found.items if erasure.covers(memory)]
-            try:
-                if covered:
-                    self._eraser.erase(tenant, covered, request_name=f"erasure {erasure.number}")
-            except VersionConflictError:
-                if not retry.again():
-                    raise
-            else:
-                return found.cursor, len(covered)
-
 
 class Erasures:
     """Begins the removal of what erasures cover, and looks after erasures whose removal has not ended."""
@@ -168,20 +161,22 @@ class Erasures:
     def begin(self, erasure: Erasure) -> ErasedScope:
         """See `service.writing.erase_memories.ScopeEraser`. The erasure is in effect, whatever happens here."""
         id_ = _job_id(erasure, 0)
-        done, ended = 0, False
+        place, ended = self._work.start(erasure), False
+        give_up = self._clock.monotonic() + ERASE_IN_REQUEST_S
         try:
-            place, done = self._work.work(erasure, deadline=self._clock.monotonic() + ERASE_IN_REQUEST_S)
-            ended = self._work.finished(erasure, place)
+            while not _is_through(erasure, place):
+                place = self._work.step(erasure, place, id_)
+                if self._clock.monotonic() >= give_up:
+                    break
+            if _is_through(erasure, place):
+                place, ended = self._work.finish(erasure, place, id_), True
         except (DependencyError, VersionConflictError) as error:
             _logger.warning("an erasure goes on in the background", extra={"reason": error.message})
         try:
-            if ended:
-                self._note(erasure, id_, done)
-            else:
-                self._bulk.start(erasure.tenant, BulkKind.ERASE, _request(erasure), job_id=id_)
+            self._record(erasure, place, id_, ended=ended)
         except DependencyError as error:  # sweep starts it
             _logger.warning("the job of an erasure waits for sweep", extra={"reason": error.message})
-        return ErasedScope(done, id_)
+        return ErasedScope(place.removal.removed, id_)
 
     def look_after(self) -> int:
         """Start the jobs of erasures that have none, and late passes; returns how many erasures were looked at."""
@@ -196,28 +191,28 @@ class Erasures:
                 self._bulk.start(erasure.tenant, BulkKind.ERASE, _request(erasure), job_id=_job_id(erasure, number))
         return len(found)
 
-    def _note(self, erasure: Erasure, id_: str, done: int) -> None:
-        """Record the job of an erasure that the request itself has finished, so that its event can be looked up."""
-        now = self._clock.now()
-        job = BulkJob(
-            id=id_,
-            tenant=erasure.tenant,
-            kind=BulkKind.ERASE,
-            state=JobState.SUCCEEDED,
-            created_at=erasure.begun_at,
-            updated_at=now,
-            request=_request(erasure),
-            done=done,
-            total=done,
-            started_at=erasure.begun_at,
-            completed_at=now,
-        )
-        self._ledger.put_document(job.document())
+    def _record(self, erasure: Erasure, place: _Place, id_: str, *, ended: bool) -> None:
+        """Record the job of an erasure that the request itself has finished, or start the job that goes on."""
+        tenant, request, done = erasure.tenant, _request(erasure), place.removal.removed
+        if ended:
+            self._bulk.record(tenant, BulkKind.ERASE, request, job_id=id_, done=done, began_at=erasure.begun_at)
+        else:
+            self._bulk.start(tenant, BulkKind.ERASE, request, job_id=id_, cursor=place.cursor(), done=done)
 
 
 def _job_id(erasure: Erasure, number: int) -> str:
     """The id of the job of a pass: 0 for the first one, which is the event that the client was told."""
     return str(uuid.uuid5(_ERASE_JOBS, f"{erasure.tenant}\x00{erasure.number}\x00{number}"))
+
+
+def _is_through(erasure: Erasure, place: _Place) -> bool:
+    """Whether the pass has been through all targets."""
+    return place.target >= len(erasure.targets)
+
+
+def _task(erasure: Erasure, job_id: str) -> RemovalTask:
+    common = set.intersection(*(set(target.ids.items()) for target in erasure.targets)) if erasure.targets else set()
+    return RemovalTask(erasure.tenant, dict(common), erasure.covers, job_id)
 
 
 def _request(erasure: Erasure) -> Mapping[str, Any]:

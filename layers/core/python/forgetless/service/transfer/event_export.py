@@ -59,7 +59,8 @@ class EventExport:
     def _jobs(self, tenant: str, place: str | None, limit: int, *, first: bool) -> ExportPortion:
         jobs, following = self._ledger.jobs(tenant, limit=limit, cursor=place)
         lines = [header_line()] if first else []
-        lines += [job_line(job, self._ledger.job_messages(tenant, job.id)) for job in jobs]
+        messages = self._ledger.messages_of_jobs(tenant, [job.id for job in jobs])
+        lines += [job_line(job, messages.get(job.id, [])) for job in jobs]
         cursor = f"{_JOBS}.{following}" if following else f"{_MESSAGES}."
         return ExportPortion(b"".join(lines), 0, cursor, (_JOBS, jobs[0].id) if len(jobs) == 1 else None)
 
@@ -67,7 +68,8 @@ class EventExport:
         """Each of these jobs is written as one that succeeded without results, so an import keeps its messages."""
         found, following = self._ledger.messages_without_job(tenant, limit=limit, cursor=place)
         ids = list(dict.fromkeys(message.ref.job_id for message in found))
-        lines = [self.record(tenant, _MESSAGES, id_) or b"" for id_ in ids]
+        said = self._ledger.messages_of_jobs(tenant, ids)
+        lines = [job_line(_removed_job(said[id_][0]), said[id_]) for id_ in ids if id_ in said]
         cursor = f"{_MESSAGES}.{following}" if following else f"{_EVENTS}."
         return ExportPortion(b"".join(lines), 0, cursor, (_MESSAGES, ids[0]) if len(ids) == 1 else None)
 

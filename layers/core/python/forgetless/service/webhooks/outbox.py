@@ -10,7 +10,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from forgetless.domain.limits import MOST_ANNOUNCED
 from forgetless.domain.memory import Event, EventKind
 from forgetless.domain.webhook_deliveries import Delivery, EventRef, Summary
 from forgetless.ports.clock import Clock
@@ -29,18 +28,18 @@ class WebhookOutbox:
         #: The tenants' webhooks as this process knows them. Who changes webhooks must let it forget them.
         self.webhooks = WebhookList(ledger=ledger, clock=clock)
 
+    def wants(self, tenant: str, kind: EventKind) -> bool:
+        """Whether a webhook of the tenant wants events of this kind."""
+        return any(webhook.wants(kind) for webhook in self.webhooks.of(tenant))
+
     def record(self, events: Sequence[Event]) -> None:
         """Record the events that the caller is about to append. If it raises LedgerError, they must not be appended.
 
-        More than MOST_ANNOUNCED deletions are one delivery that names what their scopes have in common.
+        More than MOST_ANNOUNCED memories that one request deletes are told by `record_summary` instead.
         """
         if not events:
             return
         tenant = events[0].memory.scope.tenant
-        erased = [event for event in events if event.kind is EventKind.DELETE]
-        if len(erased) > MOST_ANNOUNCED:
-            self.record_summary(tenant, Summary.of(EventKind.DELETE, [event.memory for event in erased]))
-            events = [event for event in events if event.kind is not EventKind.DELETE]
         for webhook in self.webhooks.of(tenant):
             wanted = tuple(_ref(event) for event in events if webhook.wants(event.kind))
             if wanted:

@@ -14,17 +14,22 @@ from forgetless.domain.errors import (
     PreconditionFailedError,
     VersionConflictError,
 )
-from forgetless.domain.filters.ast import Filter
-from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.identifiers import all_spellings
+from forgetless.domain.limits import MOST_ANNOUNCED
 from forgetless.domain.memory import Event, EventKind, Memory
+from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.conflict_retry import ConflictRetry
-from forgetless.service.merged_lists import list_spelled
 from forgetless.service.requests import ErasedScope, UpdateRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
-from forgetless.service.writing.erase_memories import MemoryEraser, ScopeEraser, request_event_id
+from forgetless.service.writing.erase_memories import (
+    FilteredDelete,
+    MatchEraser,
+    MemoryEraser,
+    ScopeEraser,
+    request_event_id,
+)
 from forgetless.service.writing.indexer import Indexer
 
 __all__ = ["NOTHING_TO_CHANGE", "ChangeService", "check_version"]
@@ -65,10 +70,12 @@ class ChangeService:
         clock: Clock,
         outbox: WebhookOutbox,
         erasures: ScopeEraser,
+        matching: MatchEraser,
     ) -> None:
         self._ledger = ledger
         self._outbox = outbox
         self._erasures = erasures
+        self._matching = matching
         self._eraser = MemoryEraser(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox)
         self._indexer = indexer
         self._clock = clock
@@ -201,7 +208,12 @@ class ChangeService:
 
         It is in effect when this returns; a bulk job removes what this could not remove at once.
         """
-        return self._erase(tenant, *map(Target, all_spellings(ids)))
+        targets = all_spellings(ids)
+        # There are totals of the tenant and of each id alone.
+        totals = [self._ledger.kept_totals(tenant, spelled) for spelled in targets] if len(ids) <= 1 else [None]
+        known = [one.live for one in totals if one is not None]
+        erased = self._erase(tenant, *map(Target, targets))
+        return replace(erased, deleted=sum(known)) if len(known) == len(totals) else erased
 
     def delete_kinds(self, tenant: str, names: Sequence[str], ids: Mapping[str, str]) -> ErasedScope:
         """Erase everything whose scope has all `ids` and any value for each of `names` (`user_id` …)."""
@@ -209,79 +221,78 @@ class ChangeService:
 
     def reset(self, tenant: str) -> ErasedScope:
         """Erase everything of the tenant."""
-        return self._erase(tenant, Target())
+        return self.delete_scope(tenant, {})
 
     def _erase(self, tenant: str, *targets: Target) -> ErasedScope:
         return self._erasures.begin(self._ledger.begin_erasure(tenant, targets, at=self._clock.now()))
 
-    def delete_matching(self, tenant: str, ids: Mapping[str, str], where: Filter) -> int:
-        """Delete the memories of a scope that match `where`, also superseded ones, with their messages.
+    def delete_matching(self, asked: FilteredDelete) -> ErasedScope:
+        """Delete what matches a filter, also superseded memories, with its messages.
 
-        Returns how many memories were deleted.
+        A bulk job deletes what this could not delete at once. Each memory is judged when it is deleted.
         """
-        count, cursor = 0, None
+        return self._matching.begin(asked)
+
+    def delete_many(self, tenant: str, memory_ids: Sequence[str]) -> int:
+        """Delete these memories, many in a transaction; returns how many of them there were."""
+        return self._delete_all(tenant, list(dict.fromkeys(memory_ids)), {})
+
+    def delete_linked(
+        self, tenant: str, memory_id: str, *, most: int, expected_versions: frozenset[int] | None = None
+    ) -> int:
+        """Delete a memory and all that it superseded, directly or indirectly; returns how many besides itself.
+
+        Raises NotFoundError; PreconditionFailedError if its version is not an expected one; and InvalidRequestError if
+        there are more than `most`. Then nothing is deleted.
+        """
+        memory = self._ledger.read(tenant, [memory_id]).get(memory_id)
+        if memory is None or memory.deleted:
+            raise NotFoundError(f"Memory with id {memory_id} not found")
+        check_version(memory, expected_versions)
+        older = self._ledger.superseded_ids(tenant, memory_id, limit=most)
+        if len(older) >= most:
+            raise InvalidRequestError(
+                f"delete_linked: this memory superseded {len(older)} others or more, and one request deletes at most "
+                f"{most} memories. Delete older ones first, with DELETE /v1/batch/."
+            )
+        # The memory itself goes last: if this fails before, it still leads to the others.
+        expected = {} if expected_versions is None else {memory_id: expected_versions}
+        return max(0, self._delete_all(tenant, [*reversed(older), memory_id], expected) - 1)
+
+    def _delete_all(self, tenant: str, ids: Sequence[str], expected: Mapping[str, frozenset[int]]) -> int:
+        name = str(uuid.uuid4())
+        there = self._there(tenant, ids, expected)
+        if many := len(there) > MOST_ANNOUNCED:
+            # It is recorded before the deletions, as all deliveries are.
+            self._outbox.record_summary(tenant, Summary.of(EventKind.DELETE, there))
+        return sum(
+            self._delete_portion(there[start : start + _PORTION], name, expected, announced=not many)
+            for start in range(0, len(there), _PORTION)
+        )
+
+    def _delete_portion(
+        self, memories: Sequence[Memory], name: str, expected: Mapping[str, frozenset[int]], *, announced: bool
+    ) -> int:
+        tenant = memories[0].scope.tenant
         retry = ConflictRetry(self._clock)
-        while True:
-            page = list_spelled(self._ledger, tenant, ids, limit=_PORTION, cursor=cursor, superseded=True)
-            matching = [memory for memory in page.items if evaluate(where, memory)]
+        while memories:
             try:
-                if matching:
-                    self._eraser.erase(tenant, matching, request_name=str(uuid.uuid4()))
+                self._eraser.erase(tenant, memories, request_name=name, announced=announced)
             except VersionConflictError:
                 if not retry.again():
                     raise
-                continue  # read the page again: a memory has changed, and may not match any more
-            retry = ConflictRetry(self._clock)
-            count, cursor = count + len(matching), page.cursor
-            if cursor is None:
-                return count
-
-    def delete_many(self, tenant: str, memory_ids: Sequence[str]) -> None:
-        """Delete these memories, many in a transaction; those that are unknown or deleted already do not matter."""
-        for start in range(0, len(memory_ids), _PORTION):
-            portion = list(dict.fromkeys(memory_ids[start : start + _PORTION]))
-            retry = ConflictRetry(self._clock)
-            while True:
-                found = self._ledger.read(tenant, portion)
-                there = [found[id_] for id_ in portion if id_ in found and not found[id_].deleted]
-                try:
-                    if there:
-                        self._eraser.erase(tenant, there, request_name=str(uuid.uuid4()))
-                except VersionConflictError:
-                    if not retry.again():
-                        raise
-                else:
-                    break
-
-    def delete_linked(self, tenant: str, memory_id: str) -> int:
-        """Delete a memory and all that it superseded, directly or indirectly; returns how many besides itself.
-
-        Raises NotFoundError.
-        """
-        memory = self._found(tenant, memory_id, f"Memory with id {memory_id} not found")
-        older: dict[str, list[str]] = {}
-        cursor = None
-        while True:
-            page = self._ledger.list_memories(
-                tenant, memory.scope.ids(), limit=_PORTION, cursor=cursor, superseded=True
-            )
-            for one in page.items:
-                if one.superseded_by:
-                    older.setdefault(one.superseded_by, []).append(one.id)
-            cursor = page.cursor
-            if cursor is None:
+                memories = self._there(tenant, [memory.id for memory in memories], expected)
+            else:
                 break
-        linked = [memory_id]
-        for id_ in linked:
-            linked += [one for one in older.get(id_, ()) if one not in linked]
-        self.delete_many(tenant, linked[::-1])
-        return len(linked) - 1
+        return len(memories)
 
-    def _found(self, tenant: str, memory_id: str, message: str) -> Memory:
-        memory = self._ledger.read(tenant, [memory_id]).get(memory_id)
-        if memory is None or memory.deleted:
-            raise NotFoundError(message)
-        return memory
+    def _there(self, tenant: str, ids: Sequence[str], expected: Mapping[str, frozenset[int]]) -> list[Memory]:
+        """Those that exist, as they are now; raises PreconditionFailedError if one is not at an expected version."""
+        found = self._ledger.read(tenant, ids)
+        there = [found[id_] for id_ in ids if id_ in found and not found[id_].deleted]
+        for memory in there:
+            check_version(memory, expected.get(memory.id))
+        return there
 
 
 def check_version(memory: Memory, expected: frozenset[int] | None) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from forgetless.domain.erasures import Erasure
 from forgetless.domain.memory import Event, EventKind, Memory
@@ -15,7 +16,7 @@ from forgetless.service.requests import ErasedScope
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.indexer import Indexer
 
-__all__ = ["MemoryEraser", "ScopeEraser", "request_event_id"]
+__all__ = ["FilteredDelete", "MatchEraser", "MemoryEraser", "ScopeEraser", "request_event_id"]
 
 #: The namespace of event ids that are derived from a request's name.
 _REQUESTS = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000002")
@@ -33,6 +34,24 @@ class ScopeEraser(Protocol):
         """Remove as much as a request has time for, and leave the rest to a bulk job."""
 
 
+@dataclass(frozen=True, slots=True)
+class FilteredDelete:
+    """A delete of all memories that have these ids, any value for each of `names`, and match these conditions."""
+
+    tenant: str
+    ids: Mapping[str, str]
+    names: tuple[str, ...]
+    #: In the Platform's language, and valid: a job keeps them until it ends.
+    filters: Mapping[str, Any]
+
+
+class MatchEraser(Protocol):
+    """Deletes what matches a filter (service/jobs/delete_matching.py)."""
+
+    def begin(self, asked: FilteredDelete) -> ErasedScope:
+        """Delete as much as a request has time for, and leave the rest to a bulk job."""
+
+
 class MemoryEraser:
     """Deletes memories that the caller has read."""
 
@@ -43,14 +62,17 @@ class MemoryEraser:
         self._outbox = outbox
         self._feedback = FeedbackService(ledger=ledger, clock=clock)
 
-    def erase(self, tenant: str, memories: Sequence[Memory], *, request_name: str) -> None:
-        """Delete these memories, all or none; raises VersionConflictError when one has changed since it was read."""
+    def erase(self, tenant: str, memories: Sequence[Memory], *, request_name: str, announced: bool = True) -> None:
+        """Delete these memories, all or none; raises VersionConflictError when one has changed since it was read.
+
+        Unless `announced`, no webhook is told, because the caller records one delivery for more than these.
+        """
         now = self._clock.now()
         refs = [ref for memory in memories for ref in memory.sources]
         tombstones = [memory.tombstone(now, event_id=request_event_id(request_name, memory.id)) for memory in memories]
         events = [Event(EventKind.DELETE, tombstone) for tombstone in tombstones]
-        self._outbox.record(events)
-        self._ledger.append(events)
-        self._ledger.erase_messages(tenant, refs, at=now)
+        if announced:
+            self._outbox.record(events)
+        self._ledger.append(events, erasing=refs)
         self._feedback.forget(tenant, [memory.id for memory in memories])
         self._indexer.write([], outdated=tombstones)

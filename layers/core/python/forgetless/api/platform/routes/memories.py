@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,14 +28,13 @@ from forgetless.api.platform.wire import Ids, UpdateBody
 from forgetless.api.routing import Route
 from forgetless.api.size_limits import check_filter_size
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
-from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
 from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter
 from forgetless.domain.keys import Role
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.service.requests import UpdateRequest
-from forgetless.service.writing.change import check_version
+from forgetless.service.writing.erase_memories import FilteredDelete
 
 __all__ = ["ROUTES", "check_memory_id", "memory_of"]
 
@@ -66,12 +66,14 @@ def delete_memory(
     check_memory_id(memory_id)
     changes, versions = caller.services.changes, expected_versions(if_match)
     answer: dict[str, Any] = {"message": "Memory deleted successfully!"}
-    if delete_linked:
-        check_version(memory_of(caller, memory_id), versions)
-        answer["cascade_count"] = changes.delete_linked(caller.tenant, memory_id)
-        return json_response(answer)
     try:
-        changes.delete(caller.tenant, memory_id, expected_versions=versions, request_name=caller.idempotency_name)
+        if delete_linked:
+            answer["cascade_count"] = changes.delete_linked(
+                caller.tenant, memory_id, most=caller.limits.batch, expected_versions=versions
+            )
+        else:
+            name = caller.idempotency_name
+            changes.delete(caller.tenant, memory_id, expected_versions=versions, request_name=name)
     except NotFoundError:
         raise NotFoundError(_UNKNOWN) from None
     return json_response(answer)
@@ -98,7 +100,10 @@ def delete_memories(
     metadata: str | None = None,
     filters: str | None = None,
 ) -> Response:
-    """Delete everything of a scope; `*` stands for any value. It is gone for everybody when the answer is sent."""
+    """Delete everything of a scope; `*` stands for any value. It is gone for everybody when the answer is sent.
+
+    A delete by filter that is too large for one request goes on after the answer, until the event SUCCEEDED.
+    """
     ids = named_ids(Ids(user_id=user_id, agent_id=agent_id, app_id=app_id, run_id=run_id))
     conditions = read_object("filters", filters) or {}
     if given := read_object("metadata", metadata):
@@ -108,18 +113,15 @@ def delete_memories(
     where = parse_platform_filter(conditions)
     if not note_entities(where) and not ids:
         raise InvalidRequestError("At least one of user_id, agent_id, app_id, run_id is required.")
-    return json_response(
-        {"message": "Memories deleted successfully!", **_delete(caller, ids, where if conditions else None)}
-    )
+    return json_response({"message": "Memories deleted successfully!", **_delete(caller, ids, conditions)})
 
 
-def _delete(caller: Caller, ids: dict[str, str], where: Filter | None) -> dict[str, Any]:
+def _delete(caller: Caller, ids: dict[str, str], conditions: Mapping[str, Any]) -> dict[str, Any]:
     changes, tenant = caller.services.changes, caller.tenant
     named = {name: value for name, value in ids.items() if value != "*"}
     any_value = [name for name in ids if name not in named]
-    if where is not None:
-        present = tuple(Compare(Field(name), Operator.EXISTS) for name in any_value)
-        return {"deleted": changes.delete_matching(tenant, named, And((where, *present)))}
+    if conditions:
+        return erased_item(changes.delete_matching(FilteredDelete(tenant, named, tuple(any_value), conditions)))
     if any_value == list(SCOPE_IDS):
         return erased_item(changes.reset(tenant))
     if any_value:
