@@ -9,9 +9,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from forgetless.domain.limits import BULK_PORTION_S
 from forgetless.runtime.composition import services
-from forgetless.runtime.start import start
+from forgetless.runtime.start import end_by_exception, start
 
 start()
+end_by_exception()
 processor = BatchProcessor(event_type=EventType.SQS)
 # If all records of a batch fail, they are only reported: for an exception, Lambda would count the function as broken.
 processor.raise_on_entire_batch_failure = False

@@ -128,6 +128,7 @@ def _variables(ledger: str, folder: Path) -> dict[str, str]:
         "FORGETLESS_LEDGER": ledger,
         "FORGETLESS_LEDGER_PATH": str(folder / "ledger.db"),
         "FORGETLESS_LEDGER_TABLE": "ledger",
+        "FORGETLESS_ERASURES_TABLE": "erasures",
         "FORGETLESS_QUEUE_URL": f"{nobody}/1/queue.fifo",
         "FORGETLESS_BULK_QUEUE_URL": f"{nobody}/1/bulk",
         "FORGETLESS_MILVUS_URI": nobody,

@@ -85,6 +85,7 @@ def _variables(settings: SamSettings, environment: Mapping[str, str]) -> dict[st
         "FORGETLESS_LEDGER": "dynamodb",
         "FORGETLESS_LEDGER_PATH": "",
         "FORGETLESS_LEDGER_TABLE": "Ledger",
+        "FORGETLESS_ERASURES_TABLE": "Erasures",
         "FORGETLESS_MILVUS_URI": f"http://{up.host}:{settings.ports.milvus}",
         "FORGETLESS_QUEUE_URL": f"{queue}/123456789012/IngestQueue.fifo",
         "FORGETLESS_BULK_QUEUE_URL": f"{queue}/123456789012/BulkQueue",

@@ -66,7 +66,8 @@ def _run(options: argparse.Namespace) -> str | int:
         case "backup":
             said = commands.backup(settings, os.environ, options.file, overwrite=options.overwrite)
         case "restore":
-            said = commands.restore(settings, os.environ, options.file, replace=options.replace)
+            more = [f"--{name}" for name in ("replace", "include-erased") if getattr(options, name.replace("-", "_"))]
+            said = commands.restore(settings, os.environ, options.file, more)
         case "tidy":
             said = commands.tidy(settings, os.environ, anyway=options.anyway)
         case "forgetless":
@@ -113,6 +114,7 @@ def _add_own(name: str, command: argparse.ArgumentParser) -> None:
         case "restore":
             command.add_argument("file", help="a file that backup wrote")
             command.add_argument("--replace", action="store_true", help="replace a ledger that has memories")
+            command.add_argument("--include-erased", action="store_true", help="keep what was erased after the copy")
         case "reset-data":
             command.add_argument("--yes", action="store_true", help="do not ask")
 

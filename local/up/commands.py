@@ -20,8 +20,9 @@ from local.up.state_folder import open_state
 
 __all__ = ["backup", "check", "forgetless", "reindex", "reset_data", "restore", "set_aside", "status", "tidy"]
 
-#: What `reset-data` keeps: models, the key that clients know, logs, backups, and the lock that it holds itself.
-_KEPT = frozenset({"models", "api_key", "logs", "up.lock", BACKUPS})
+#: What `reset-data` keeps: models, the key that clients know, logs, backups, the log of erasures, without which these
+#: would bring back what was erased, and the lock that it holds itself.
+_KEPT = frozenset({"models", "api_key", "logs", "up.lock", BACKUPS, "ledger.db-erasures"})
 
 
 def status(settings: Settings) -> str:
@@ -89,13 +90,12 @@ def backup(settings: Settings, environment: Mapping[str, str], file: str, *, ove
     return _call(settings, environment, ledger_command("backup", target, *(("--overwrite",) if overwrite else ())))
 
 
-def restore(settings: Settings, environment: Mapping[str, str], file: str, *, replace: bool = False) -> int:
+def restore(settings: Settings, environment: Mapping[str, str], file: str, options: Sequence[str] = ()) -> int:
     """Replace the ledger by a copy and return the exit code. Raises UpError while the service runs."""
     open_state(settings.state)
     source = os.path.abspath(ROOT / Path(file).expanduser())
     with lock(settings.state):
         clean_up(settings.state)
-        options = ("--replace",) if replace else ()
         return _call(settings, environment, ledger_command("restore", source, *options))
 
 

@@ -228,3 +228,25 @@ def drain(sqs: Any, key: str = "MessageId") -> set[str]:
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
         found |= {message[key] for message in messages}
     return found
+
+
+STOPPED = """
+import os, signal, time
+HERE = os.path.dirname(__file__)
+def end(number, frame):
+    open(os.path.join(HERE, "told"), "w").close()
+    raise SystemExit(0)
+signal.signal(signal.SIGTERM, end)
+def handler(event, context):
+    open(os.path.join(HERE, "works"), "w").close()
+    while True: time.sleep(0.01)
+"""
+
+
+@own("on AWS, only functions with an extension get SIGTERM")
+def test_a_function_that_works_is_told_to_end_before_it_is_killed(start: Any, tmp_path: Path) -> None:
+    running = start(code__app=STOPPED)
+    running.later("/")
+    running.eventually((tmp_path / "code" / "works").exists)
+    running.stop()
+    assert (tmp_path / "code" / "told").exists()

@@ -60,6 +60,13 @@ class MemoryBulkQueue:
         with self._lock:
             self._messages = [message for message in self._messages if message.receipt != receipt]
 
+    def return_all(self) -> int:
+        """Show every hidden message again, as the emulator does when it starts; returns how many there are."""
+        with self._lock:
+            for message in self._messages:
+                message.visible_at = min(message.visible_at, self._clock.monotonic())
+            return len(self._messages)
+
     def purge(self) -> None:
         """Lose every message."""
         with self._lock:

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 from forgetless.adapters.ledger_dynamodb import schema
+from forgetless.adapters.ledger_dynamodb.erasure_log import LOG_DEFINITION
 from tests.dynamo_server import DynamoServer, error, serve_dynamodb
 
 __all__ = ["Disorder", "disturb"]
@@ -81,6 +82,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     with serve_dynamodb() as server:
         server.admin.create_table(TableName=options.table, **schema.DEFINITION)
+        server.admin.create_table(TableName=f"{options.table}-erasures", **LOG_DEFINITION)
         server.rules.append(_Door(server, options.seed))
         print(json.dumps({"url": server.url}), flush=True)
         stopped.wait()

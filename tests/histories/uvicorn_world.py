@@ -207,6 +207,7 @@ class DynamoWorld(UvicornWorld):
         return {
             "FORGETLESS_LEDGER": "dynamodb",
             "FORGETLESS_LEDGER_TABLE": _TABLE,
+            "FORGETLESS_ERASURES_TABLE": f"{_TABLE}-erasures",
             **queue_settings(self._queue_port),
             "AWS_ENDPOINT_URL_DYNAMODB": self._dynamo_url,
         }

@@ -130,6 +130,7 @@ def test_a_function_starts_with_the_packages_of_its_layers_alone(name: str, tmp_
     variables = {
         "FORGETLESS_LEDGER": "dynamodb",
         "FORGETLESS_LEDGER_TABLE": "ledger",
+        "FORGETLESS_ERASURES_TABLE": "erasures",
         "FORGETLESS_QUEUE_URL": "http://127.0.0.1:9/1/queue.fifo",
         "FORGETLESS_BULK_QUEUE_URL": "http://127.0.0.1:9/1/bulk",
         "FORGETLESS_MILVUS_URI": "http://127.0.0.1:9",

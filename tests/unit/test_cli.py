@@ -74,6 +74,7 @@ def test_a_dynamodb_ledger_is_made_migrated_and_given_keys(
 ) -> None:
     monkeypatch.setenv("FORGETLESS_LEDGER", "dynamodb")
     monkeypatch.setenv("FORGETLESS_LEDGER_TABLE", "made-by-the-command-line")
+    monkeypatch.setenv("FORGETLESS_ERASURES_TABLE", "its-log-of-erasures")
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamo_server.url)
     file = tmp_path / "api_key"
     file.write_text("fgl_0123456789abcdefghijklmnopqrstuvwxyz\n")

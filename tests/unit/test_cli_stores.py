@@ -399,6 +399,7 @@ def test_a_dynamodb_ledger_is_checked_started_and_lost_alike(
 ) -> None:
     monkeypatch.setenv("FORGETLESS_LEDGER", "dynamodb")
     monkeypatch.setenv("FORGETLESS_LEDGER_TABLE", "checked-stores")
+    monkeypatch.setenv("FORGETLESS_ERASURES_TABLE", "checked-erasures")
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamo_server.url)
     assert house.run("migrate", "--create")[0] == OK
     assert house.start() == "ok"

@@ -13,7 +13,7 @@ import pytest
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.limits import RequestLimits
 from forgetless.domain.retention import Retention
-from forgetless.runtime.composition import build_ledger, collection_name
+from forgetless.runtime.composition import build_erasure_log, build_ledger, collection_name
 from forgetless.runtime.settings import Settings, load_settings
 from forgetless.runtime.start import check_environment
 
@@ -138,6 +138,16 @@ def test_the_ledger_is_the_one_that_the_settings_name() -> None:
         build_ledger(load_settings({"FORGETLESS_LEDGER": "dynamodb"}))
     with pytest.raises(InvalidRequestError, match="sqlite or dynamodb, not 'redis'"):
         build_ledger(load_settings({"FORGETLESS_LEDGER": "redis"}))
+
+
+def test_the_log_of_erasures_stands_beside_the_ledger(tmp_path: Path) -> None:
+    build_erasure_log(load_settings({"FORGETLESS_LEDGER_PATH": str(tmp_path / "mine.db")})).key()
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.db-erasures"]
+    given = {"FORGETLESS_LEDGER": "dynamodb", "FORGETLESS_LEDGER_TABLE": "t"}
+    with pytest.raises(InvalidRequestError, match="FORGETLESS_ERASURES_TABLE"):
+        build_erasure_log(load_settings(given))
+    log = build_erasure_log(load_settings({**given, "FORGETLESS_ERASURES_TABLE": "e"}))
+    assert type(log).__name__ == "DynamoErasureLog"
 
 
 def test_the_limits_of_a_request_are_settings() -> None:

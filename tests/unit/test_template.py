@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from forgetless.adapters.ledger_dynamodb import item_keys
+from forgetless.adapters.ledger_dynamodb.erasure_log import LOG_DEFINITION
 from forgetless.domain.audit import AUDIT, AUDIT_KEY
 from forgetless.domain.bulk_jobs import MOST_RANGES
 from forgetless.domain.limits import (
@@ -219,6 +220,19 @@ def test_the_ledger_outlives_mistakes() -> None:
     assert ledger["Properties"]["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}
     assert TEMPLATE["Parameters"]["DeletionProtection"]["Default"] == "true"
     assert ledger["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_the_log_of_erasures_is_a_table_of_its_own_which_only_erasing_functions_write() -> None:
+    log = RESOURCES["Erasures"]
+    assert (log["DeletionPolicy"], log["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert {name: log["Properties"][name] for name in LOG_DEFINITION} == LOG_DEFINITION
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["FORGETLESS_ERASURES_TABLE"] == {"Ref": "Erasures"}
+    arn = {"Fn::GetAtt": ["Erasures", "Arn"]}
+    rights = {name: [one["Action"] for one in statements(name) if one["Resource"] == arn] for name in FUNCTIONS}
+    noting = {"MemoriesFunction", "McpFunction", "SweepFunction", "BulkFunction"}
+    assert {name for name, given in rights.items() if given} == noting
+    assert all(rights[name] == [["dynamodb:GetItem", "dynamodb:PutItem"]] for name in noting)
 
 
 def test_nothing_that_costs_money_when_idle_is_on_by_default() -> None:

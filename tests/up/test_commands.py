@@ -82,10 +82,11 @@ def test_reset_deletes_the_memories_and_keeps_models_key_and_logs(tmp_path: Path
     for folder in ("models", "logs", "milvus", "emulator"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "file").touch()
-    for name in ("api_key", "ledger.db", "ledger.db-wal", "index-collection"):
+    for name in ("api_key", "ledger.db", "ledger.db-wal", "ledger.db-erasures", "index-collection"):
         (tmp_path / name).touch()
     commands.reset_data(Settings(state=tmp_path), sure=True)
-    assert {found.name for found in tmp_path.iterdir()} == {"models", "logs", "api_key", "up.lock"}
+    kept = {"models", "logs", "api_key", "up.lock", "ledger.db-erasures"}
+    assert {found.name for found in tmp_path.iterdir()} == kept
     assert (tmp_path / "models" / "file").exists()
 
 

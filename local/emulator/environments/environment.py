@@ -187,6 +187,12 @@ class Environment:
         self.on_hangup(unread=False)
         return False
 
+    def stop(self) -> None:
+        """Tell a process that works on an invocation to end (SIGTERM); end any other one at once."""
+        self._killed = True
+        if self._process is not None:
+            self._process.signal(signal.SIGTERM if self.state is State.BUSY else signal.SIGKILL)
+
     def kill(self) -> None:
         """End the process at once; an invocation in it fails."""
         self._killed = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from local.emulator.states import State
 
 #: So often an event that was not read goes to another environment; the next time the invocation fails.
 _MAX_RETURNS = 2
+#: How long a process that works may take to end, before it is killed.
+_STOP_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +181,7 @@ class Pool:
         return self._in_flight() > 0
 
     async def close(self) -> None:
-        """Kill all environments and refuse the waiting requests."""
+        """End all environments, those that work with a moment's notice, and refuse the waiting requests."""
         self._closing = True
         if self._reaper is not None:
             self._reaper.cancel()
@@ -187,8 +190,13 @@ class Pool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         environments = list(self._environments)
         for environment in environments:
+            environment.stop()
+        ends = asyncio.gather(*(environment.closed() for environment in environments))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(ends), _STOP_SECONDS)
+        for environment in environments:
             environment.kill()
-        await asyncio.gather(*(environment.closed() for environment in environments))
+        await ends
 
     def _scale(self) -> None:
         while (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -50,6 +51,44 @@ def test_erasures_are_numbered_and_the_state_says_which_hide(ledger: Ledger) -> 
     assert ledger.erasure_state("acme") == replace(state, hiding=0, first=0)
     assert erase(ledger, ANNAS) == 4
     assert ledger.erasure_state("acme") == replace(state, last=4, hiding=1, first=4)
+
+
+def test_each_erasure_has_an_id_of_its_own_in_whatever_ledger(ledger: Ledger) -> None:
+    begun = [ledger.begin_erasure(tenant, [ANNAS], at=at(5)) for tenant in ("acme", "acme", "beta")]
+    assert len({one.identity for one in begun}) == 3
+    assert all(len(one.id) == 32 for one in begun)
+
+
+def test_numbers_can_be_raised_and_never_fall(ledger: Ledger) -> None:
+    ledger.raise_erasures("acme", 7)
+    assert (ledger.erasure_state("acme").last, ledger.erasure_state("acme").hiding) == (7, 0)
+    ledger.raise_erasures("acme", 3)
+    assert erase(ledger, ANNAS) == 8
+    ledger.raise_erasures("acme", 9)
+    state = ledger.erasure_state("acme")
+    assert (state.last, state.hiding, state.first) == (9, 1, 8)
+
+
+def test_a_ledger_keeps_its_incarnation_until_it_gets_another(reopen: Callable[[], Ledger]) -> None:
+    with closing(reopen()) as ledger:
+        ledger.append(add(a_memory("a")))
+        first = ledger.incarnation()
+        assert first
+    with closing(reopen()) as ledger:
+        assert ledger.incarnation() == first
+        ledger.set_incarnation("second")
+        assert ledger.incarnation() == "second"
+    with closing(reopen()) as ledger:
+        assert ledger.incarnation() == "second"
+        assert ledger.migrate() == 0
+        ledger.append(add(a_memory("b")))
+        assert ledger.incarnation() == "second"
+
+
+def test_an_empty_ledger_can_get_an_incarnation(ledger: Ledger) -> None:
+    ledger.set_incarnation("restored")
+    ledger.append(add(a_memory("a")))
+    assert ledger.incarnation() == "restored"
 
 
 def test_an_erasure_is_there_in_clear_until_it_ends(ledger: Ledger) -> None:

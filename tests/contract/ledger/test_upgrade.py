@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from forgetless.adapters.ledger_codec import dump_job, to_blob
+from forgetless.adapters.ledger_codec import dump_job, dump_targets, to_blob
 from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema
+from forgetless.adapters.ledger_dynamodb.attribute_values import from_wire, to_wire
 from forgetless.adapters.ledger_sqlite import SqliteLedger
-from forgetless.adapters.ledger_sqlite.schema import SCHEMA_VERSION
+from forgetless.adapters.ledger_sqlite.schema import _MIGRATIONS, SCHEMA_VERSION
 from forgetless.domain.erasures import ErasureState, Target
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.jobs import JobState
@@ -74,6 +75,44 @@ def test_a_table_of_version_1_keeps_what_is_pending_once_it_is_migrated(dynamo: 
         ledger.mark_indexed([*mine, theirs])
         assert ledger.pending_tenants(limit=9) == []
         assert ledger.migrate() == 0
+
+
+@pytest.mark.parametrize("version", [9, 11])
+def test_a_file_that_has_erasures_without_ids_goes_on(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "ledger.db"
+    sqlite_of_schema_3(path, [a_memory("a")])
+    with closing(sqlite3.connect(path)) as db, db:
+        for script in _MIGRATIONS[3:version]:
+            db.executescript(script)
+        db.execute(f"PRAGMA user_version = {version}")
+        targets = dump_targets([Target({"user_id": "anna"})])
+        db.execute("INSERT INTO erasure_states VALUES (?, 1, 1, 1, x'00')", (to_blob("acme"),))
+        db.execute("INSERT INTO erasures VALUES (?, 1, ?, NULL, x'5b5d', ?)", (to_blob("acme"), at(5), targets))
+    with closing(SqliteLedger(path)) as ledger:
+        (begun,) = ledger.open_erasures(limit=9)
+        assert (begun.id, begun.identity, begun.targets) == ("", "acme\x001", (Target({"user_id": "anna"}),))
+        assert ledger.erasure("acme", 1) == begun
+        assert ledger.begin_erasure("acme", [Target()], at=at(6)).id
+        assert ledger.incarnation() == "", "all copies of it are of the same ledger"
+
+
+def test_a_table_without_incarnation_and_its_erasures_go_on(dynamo: Callable[[], DynamoLedger]) -> None:
+    with closing(dynamo()) as old:
+        old.append(add(a_memory("a")))
+        begun = old.begin_erasure("acme", [Target({"user_id": "anna"})], at=at(5))
+        client = old._client
+        for item in map(from_wire, client.call("scan", TableName=client.table)["Items"]):
+            new = "incarnation" if "incarnation" in item else "id" if "begun" in item else ""
+            if new:
+                del item[new]
+                client.call("put_item", TableName=client.table, Item=to_wire(item))
+    with closing(dynamo()) as ledger:
+        assert ledger.migrate() == 0
+        assert ledger.incarnation() == ""
+        (held,) = ledger.open_erasures(limit=9)
+        assert (held.number, held.id, held.targets) == (1, "", begun.targets)
+        ledger.set_incarnation("restored")
+        assert ledger.incarnation() == "restored"
 
 
 def test_exports_and_ended_jobs_of_schema_3_come_to_their_end(tmp_path: Path) -> None:

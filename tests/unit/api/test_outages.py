@@ -36,6 +36,7 @@ def test_a_missing_variable_stops_the_function_at_init_with_its_name(function: s
         "PYTHONPATH": os.pathsep.join(sys.path),
         "FORGETLESS_LEDGER": "dynamodb",
         "FORGETLESS_LEDGER_TABLE": "",
+        "FORGETLESS_ERASURES_TABLE": "erasures",
         "FORGETLESS_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/jobs.fifo",
         "FORGETLESS_BULK_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/bulk",
         "FORGETLESS_MILVUS_URI": "http://127.0.0.1:1",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from forgetless.adapters.erasure_log_file import FileErasureLog
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.filters.scope_ids import all_ids
@@ -16,6 +17,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
 from forgetless.domain.scope import Scope
 from forgetless.ports.clock import Clock
+from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.index import Hit, IndexRow
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import ChatMessage
@@ -111,11 +113,13 @@ class World:
     clock: FakeClock
     llm: FakeLlm | None
     real_clock: Clock | None = None
+    erasure_log: ErasureLog | None = None
     services: Services = field(init=False)
 
     def __post_init__(self) -> None:
         clock = self.real_clock or self.clock
-        self.services = Services(Ports(self.ledger, self.index, self.embedder, self.queue, clock, self.llm))
+        ports = Ports(self.ledger, self.index, self.embedder, self.queue, clock, self.llm, erasure_log=self.erasure_log)
+        self.services = Services(ports)
 
     def say(self, *texts: str, scope: Scope = ALICE, infer: bool = False, **options: object) -> AddOutcome:
         """Add user messages, a second after the last."""
@@ -141,8 +145,9 @@ def make_world(
     reply: Reply | Sequence[str] | None = None,
     clock: Clock | None = None,
     ledger: Ledger | None = None,
+    erasure_log: ErasureLog | None = None,
 ) -> World:
-    """A fresh world; `reply` gives it an LLM, `clock` and `ledger` others than a fake clock and SQLite."""
+    """A fresh world; `reply` gives it an LLM, and the others replace a fake clock, SQLite and a file."""
     fake = FakeClock()
     return World(
         ledger=ledger or SqliteLedger(folder / "ledger.db"),
@@ -152,4 +157,5 @@ def make_world(
         clock=fake,
         llm=None if reply is None else FakeLlm(reply),
         real_clock=clock,
+        erasure_log=erasure_log or FileErasureLog(folder / "ledger.db-erasures"),
     )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from forgetless.cli_backup import add_backup_commands
 from forgetless.cli_compact import add_compact_command
+from forgetless.cli_erasures import add_erasures_command
 from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_keys import add_key_commands
 from forgetless.cli_set_aside import add_set_aside_command
@@ -17,7 +18,7 @@ from forgetless.cli_text import printable_lines
 from forgetless.cli_tidy import add_tidy_command
 from forgetless.cli_transfer import add_transfer_commands
 from forgetless.domain.errors import ForgetlessError
-from forgetless.runtime.composition import build_ledger
+from forgetless.runtime.composition import build_erasure_log, build_ledger
 from forgetless.runtime.settings import Settings, load_settings
 from forgetless.runtime.start import keep_private
 
@@ -40,6 +41,7 @@ _EPILOG = """examples:
   python -m forgetless.cli compact
   python -m forgetless.cli export --out backup.jsonl
   python -m forgetless.cli import backup.jsonl
+  python -m forgetless.cli erasures erased.jsonl --tenant default
 """
 
 
@@ -76,9 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     add_tidy_command(commands)
     add_compact_command(commands)
     migrate = commands.add_parser("migrate", help="migrate the ledger to this program's schema")
-    migrate.add_argument("--create", action="store_true", help="create the DynamoDB table, where no template does")
+    migrate.add_argument("--create", action="store_true", help="create the DynamoDB tables, where no template does")
     migrate.set_defaults(run=_migrate)
     add_transfer_commands(commands)
+    add_erasures_command(commands)
     return parser
 
 
@@ -89,9 +92,19 @@ def _migrate(settings: Settings, options: argparse.Namespace) -> int:
 
         assert isinstance(ledger, DynamoLedger)
         ledger.create_table()
+        _create_log(settings)
     print(f"steps: {ledger.migrate()}")
     ledger.close()
     return OK
+
+
+def _create_log(settings: Settings) -> None:
+    from forgetless.adapters.ledger_dynamodb.erasure_log import DynamoErasureLog  # noqa: PLC0415
+
+    log = build_erasure_log(settings)
+    assert isinstance(log, DynamoErasureLog)
+    log.create_table()
+    log.close()
 
 
 if __name__ == "__main__":

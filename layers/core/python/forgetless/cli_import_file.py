@@ -16,6 +16,7 @@ from forgetless.domain.backoff import Timer
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import parse_line
 from forgetless.domain.limits import PORTION_BYTES
+from forgetless.service.transfer.erased_lines import ErasedLines
 from forgetless.service.transfer.import_jobs import ImportPlace, digest_of
 
 __all__ = ["ImportTarget", "SourceFile", "import_file"]
@@ -45,10 +46,13 @@ class ImportTarget(Protocol):
 class SourceFile:
     """The lines of a file of JSON lines, or of one JSON list (by itself, or under `results` or `memories`).
 
-    A line longer than `most_bytes` is replaced by one that will be refused; with None, no line is too long.
+    A line longer than `most_bytes` is replaced by one that will be refused; with None, no line is too long. What
+    `without` covers is left out.
     """
 
-    def __init__(self, file: BinaryIO, path: Path, *, most_bytes: int | None = None) -> None:
+    def __init__(
+        self, file: BinaryIO, path: Path, *, most_bytes: int | None = None, without: ErasedLines | None = None
+    ) -> None:
         self.name = path.name
         self._file = file
         self._stamp = _stamp(file)
@@ -56,14 +60,16 @@ class SourceFile:
         if b"\n" not in head:
             self._head += file.readline()
         self._most_bytes = most_bytes
+        self._without = without
         #: The lengths of the lines that were replaced, by their numbers.
         self._too_long: dict[int, int] = {}
         self._records = _records_of(self._head, file)
 
     @property
     def job_id(self) -> str:
-        """The id of the import of this file, whoever imports it."""
-        return str(uuid.uuid5(_IMPORTS, hashlib.sha256(self._head[:_HEAD_BYTES]).hexdigest()))
+        """The id of the import of this file, whoever imports it. With a log of erasures it is another import."""
+        left_out = "" if self._without is None else " without what was erased"
+        return str(uuid.uuid5(_IMPORTS, hashlib.sha256(self._head[:_HEAD_BYTES]).hexdigest() + left_out))
 
     def count(self) -> int | None:
         """The number of lines; None for a pipe."""
@@ -85,6 +91,8 @@ class SourceFile:
         else:
             lines = _split(self._head, self._file)
         for number, line in enumerate(lines, 1):
+            if self._without is not None:
+                line = self._without.kept(line)  # noqa: PLW2901 - the line that is imported
             if self._most_bytes is not None and len(line) >= self._most_bytes:
                 self._too_long[number] = len(line)
                 yield _STAND_IN

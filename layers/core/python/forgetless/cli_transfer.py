@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.erasure_log_file import read_log
 from forgetless.cli_export_file import ExportSource, export_file
 from forgetless.cli_import_file import ImportTarget, SourceFile, import_file
 from forgetless.cli_progress import Tell, progress
@@ -22,6 +23,7 @@ from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_ledger, build_services
 from forgetless.runtime.settings import Settings
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
+from forgetless.service.transfer.erased_lines import ErasedLines
 from forgetless.service.transfer.event_export import EventExport
 from forgetless.service.transfer.export_jobs import ExportAnswer, ExportJobs, ExportPlace
 from forgetless.service.transfer.import_jobs import ImportJobs, ImportPlace
@@ -54,6 +56,10 @@ def add_transfer_commands(commands: argparse._SubParsersAction[argparse.Argument
     )
     import_.add_argument("file", type=Path, help="the file; `-` is standard input. An interrupted import continues")
     import_.add_argument("--index", action="store_true", help="index the memories now instead of waiting for sweep")
+    import_.add_argument(
+        "--erasures", type=Path, metavar="LOG", help="leave out what this log covers; `forgetless erasures` writes it"
+    )
+    import_.add_argument("--include-erased", action="store_true", help="import it nevertheless")
     import_.set_defaults(run=_import)
     for command in (export, import_):
         command.add_argument("--tenant", help="the tenant (default: default); with --url, it is the tenant of the key")
@@ -88,19 +94,37 @@ def _print(portions: Iterator[bytes], tell: Tell) -> None:
 def _import(settings: Settings, options: argparse.Namespace) -> int:
     if options.url is not None and options.index:
         raise InvalidRequestError("--index: only without --url; a service indexes the memories by itself, soon after")
-    problems = _Problems()
+    problems, without = _Problems(), _without(options)
     with _opened(options.file) as file, _target(settings, options) as target, progress("import", "lines") as tell:
         most_bytes = None if options.url is None else PORTION_BYTES
-        source = SourceFile(file, options.file, most_bytes=most_bytes)
+        source = SourceFile(file, options.file, most_bytes=most_bytes, without=without)
         place = import_file(target, source, anew=options.anew, tell=tell, warn=problems.note, clock=SystemClock())
     problems.say_rest(place.refused)
     taken = f"{place.memories} memories with {place.events} events, {place.jobs} jobs"
     print(f"imported: {taken}; not imported: {place.refused}", file=sys.stderr)
+    if without is not None:
+        print(f"left out, because it was erased: {without.left_out} lines", file=sys.stderr)
     if options.index:
         with closing(build_services(settings)) as services:
             count = services.sweep.index_pending(options.tenant or DEFAULT_TENANT)
         print(f"indexed {count} memories", file=sys.stderr)
     return INCOMPLETE if place.refused else OK
+
+
+def _without(options: argparse.Namespace) -> ErasedLines | None:
+    """What is left out by the log that the options name."""
+    path: Path | None = options.erasures
+    if path is None or options.include_erased:
+        return None
+    try:
+        key, of_one, lines = read_log(path)
+    except (OSError, ValueError) as error:
+        raise InvalidRequestError(f"--erasures: {path}: {getattr(error, 'strerror', None) or error}") from None
+    if not of_one:
+        raise InvalidRequestError(
+            f"--erasures: {path} is the log of all tenants; write that of one with: forgetless erasures FILE"
+        )
+    return ErasedLines(key, lines)
 
 
 class _Problems:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from forgetless.adapters.erasure_log_file import FileErasureLog
 from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.domain.erasure_log import LoggedErasure
 from forgetless.domain.scope import Scope
+from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.ledger import Ledger
 from forgetless.service.jobs import erase
 from tests.fakes.mortal_ledger import KilledError, MortalLedger
@@ -18,6 +21,17 @@ from tests.unit.service.world import ALICE, World, make_world
 
 BOB = Scope("default", user_id="bob")
 TEXTS = {"kept of bob", "new of alice"}
+
+
+class MortalLog:
+    """A log of erasures whose process dies at a call, too: its calls are counted with those of the ledger."""
+
+    def __init__(self, log: ErasureLog, ledger: MortalLedger) -> None:
+        self._log = log
+        self._ledger = ledger
+
+    def __getattr__(self, name: str) -> Any:
+        return self._ledger._mortal(getattr(self._log, name))
 
 
 def erase_all(world: World) -> None:
@@ -30,7 +44,8 @@ def erase_all(world: World) -> None:
 def prepared(folder: Path) -> tuple[World, MortalLedger]:
     folder.mkdir()
     mortal = MortalLedger(SqliteLedger(folder / "ledger.db"))
-    world = make_world(folder, ledger=cast("Ledger", mortal))
+    log = MortalLog(FileErasureLog(folder / "ledger.db-erasures"), mortal)
+    world = make_world(folder, ledger=cast("Ledger", mortal), erasure_log=cast("ErasureLog", log))
     for place in range(3):
         world.say(f"said {place}", scope=replace(ALICE, run_id="r") if place else ALICE)
     world.say("kept of bob", scope=BOB)
@@ -68,6 +83,7 @@ def test_another_process_finishes_it(
 
 
 def _check_finished(world: World) -> None:
+    """Everything of the erasure is removed and nothing else, and it is in the log."""
     for _ in range(3):
         world.clock.advance(600)
         world.services.sweep.sweep()
@@ -80,6 +96,8 @@ def _check_finished(world: World) -> None:
     assert {id_ for id_, _ in world.index.keys("default", limit=99)} == {memory.id for memory in page.items}
     assert world.ledger.erasure_state("default").hiding == 0
     assert world.ledger.open_erasures(limit=9) == []
+    assert world.erasure_log is not None
+    assert {line.number for line in world.erasure_log.lines() if isinstance(line, LoggedErasure)} == {1}
     assert {entity.id: entity.total_memories for entity in world.services.reads.entities("default", size=9).items} == {
         "alice": 1,
         "bob": 1,

@@ -19,6 +19,7 @@ from forgetless.domain.errors import (
 )
 from forgetless.domain.jobs import JobState
 from forgetless.domain.limits import MOST_ATTEMPTS
+from forgetless.domain.times import later
 from forgetless.ports.ledger import Ledger
 from forgetless.service.jobs.bulk import LOST_AFTER_S, BulkService
 from tests.fakes.bulk_queue import MemoryBulkQueue
@@ -182,10 +183,33 @@ def test_a_worker_that_dies_is_followed_by_another_which_does_its_portion_again(
     place.step()
     with pytest.raises(WorkerDiedError):
         place.step()
-    place.clock.advance(SECONDS + LOST_AFTER_S + 1)
+    # As if it had been killed: the lease stays. The message comes back while the lease is held, and is dropped.
+    lane = f"bulk {job.lane} acme"
+    now = place.clock.now()
+    assert place.ledger.acquire_lease(lane, owner="the dead one", now=now, until=later(now, 60))
+    assert place.queue.return_all() == 1
     place.work_off()
-    assert place.work.numbers == list(range(10)), "the message of the dead worker is no longer current"
+    assert place.work.numbers == list(range(10))
+    place.clock.advance(SECONDS + LOST_AFTER_S + 1)
     place.sweep()
+    place.work_off()
+    assert (place.now(job).state, place.work.numbers) == (JobState.SUCCEEDED, list(range(25)))
+
+
+def test_after_a_worker_is_stopped_its_message_goes_on_at_once(place: Place) -> None:
+    def stop(job: BulkJob) -> None:
+        if job.done == 10 and not stops:
+            stops.append(job.version)
+            raise SystemExit
+
+    stops: list[int] = []
+    place.work.before = stop
+    job = place.start(25)
+    place.step()
+    with pytest.raises(SystemExit):
+        place.step()
+    assert place.now(job).state is JobState.RUNNING
+    assert place.queue.return_all() == 1
     place.work_off()
     assert (place.now(job).state, place.work.numbers) == (JobState.SUCCEEDED, list(range(25)))
 

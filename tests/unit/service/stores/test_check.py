@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from forgetless.domain.erasures import Target
 from forgetless.domain.errors import IndexDamagedError
 from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.ports.index import IndexRow
+from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.requests import UpdateRequest
 from forgetless.service.stores.check import StoreCheck
 from forgetless.service.stores.report import AFRESH, REINDEX, RESTORE, StoreReport, Verdict
@@ -254,3 +256,17 @@ def test_of_many_tenants_some_are_compared_and_the_sum_tells_of_the_others(new_w
         world.index.drop_all(f"tenant {n}")
         broken = made.beside_each_other(StoreReport("c", ""), samples=5, tenants=2)
         assert "of all tenants for 6 memories" in findings(broken)
+
+
+def test_what_an_erasure_hides_is_not_missing_in_the_index_but_all_else_is(world: World) -> None:
+    world.say("of bob", scope=Scope("default", user_id="bob"))
+    world.ledger.begin_erasure("default", [Target({"user_id": "alice"})], at=world.clock.now())
+    put_rows(world, [row for row in rows(world) if row.memory.scope.user_id == "bob" or row.memory.scope == ACME])
+
+    def hidden() -> StoreReport:
+        ledger = HidingOperatorLedger(world.ledger)
+        return StoreCheck(ledger=ledger, index=world.index, clock=world.clock, collection="c").run()
+
+    assert hidden().findings == ()
+    put_rows(world, [row for row in rows(world) if row.memory.scope == ACME])
+    assert "the index holds 0 rows of tenant 'default'" in findings(hidden())

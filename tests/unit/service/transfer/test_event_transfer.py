@@ -188,6 +188,8 @@ def test_the_index_and_another_ledger_are_rebuilt_as_they_were(done: list[tuple[
         assert take(target, before["export"]).refused == 0
         target.clock.set(source.clock.now())
         target.services.sweep.index_pending()
+        # The first line says what was erased before the export; that was in the other ledger.
+        before["export"] = b'{"format":"forgetless-events","version":1}\n' + before["export"].partition(b"\n")[2]
         assert shown(target) == before
         source.ledger.close()
         target.ledger.close()

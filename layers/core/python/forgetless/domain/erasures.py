@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
@@ -73,6 +73,13 @@ class Erasure:
     number: int
     targets: tuple[Target, ...]
     begun_at: str
+    #: A random id; empty in erasures that earlier versions began.
+    id: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What no other erasure has, in whatever ledger: ids of its job and of its events are derived from it."""
+        return self.id or f"{self.tenant}\x00{self.number}"
 
     def covers(self, thing: Accepted) -> bool:
         """Whether it removes this."""
@@ -133,15 +140,24 @@ class Markers:
 
     def cover(self, thing: Accepted) -> bool:
         """Whether one of them covers this."""
-        scope = thing.scope
+        return any(thing.erasures_before < number for number, _ in self._matching(thing.scope))
+
+    def revealed(self, scope: Scope) -> list[Target]:
+        """The targets that match the scope, in clear: their ids are among those of the scope."""
+        ids = scope.ids()
+        return [
+            Target({name: ids[name] for name in target.digests}, target.names) for _, target in self._matching(scope)
+        ]
+
+    def _matching(self, scope: Scope) -> Iterator[tuple[int, MarkedTarget]]:
+        """The targets that match the scope, each with the number of its erasure."""
         digests = {name: _digest(self._key, name, value) for name, value in scope.ids().items()}
-        return any(
-            thing.erasures_before < number
-            and all(digests.get(name) == digest for name, digest in target.digests.items())
-            and all(name in digests for name in target.names)
-            for narrowest in ("", *digests.values())
-            for number, target in self._by_narrowest.get(narrowest, ())
-        )
+        for narrowest in ("", *digests.values()):
+            for number, target in self._by_narrowest.get(narrowest, ()):
+                if all(digests.get(name) == digest for name, digest in target.digests.items()) and all(
+                    name in digests for name in target.names
+                ):
+                    yield number, target
 
     def names(self, name: str, value: str) -> bool:
         """Whether one of them has this id."""

@@ -1,6 +1,6 @@
 """The lines of an export: one JSON object per line. The same ledger gives the same bytes; no line names the tenant.
 
-{"format": "forgetless-events", "version": 1}
+{"format": "forgetless-events", "version": 1, "erasures": {…}}   the last part only after an erasure
 {"type": "job", …, "messages": […]}       newest first; messages are the context when the index is rebuilt
 {"type": "event", "kind": "ADD", "memory": {…}}   by memory, the oldest first, and then by version
 """
@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
+from forgetless.domain.erasure_log import Moment
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, line_event_id
 from forgetless.domain.memory_fields import STORED, Kind
 from forgetless.domain.scope import Scope
 
-__all__ = ["HEADER", "event_line", "header_line", "is_header", "job_line", "parse_line", "read_record"]
+__all__ = ["HEADER", "event_line", "header_line", "header_moment", "is_header", "job_line", "parse_line", "read_record"]
 
 #: The content of the first line.
 HEADER = {"format": "forgetless-events", "version": 1}
@@ -36,9 +37,22 @@ def is_header(record: Mapping[str, Any]) -> bool:
     return True
 
 
-def header_line() -> bytes:
-    """The first line."""
-    return _line(HEADER)
+def header_line(moment: Moment | None = None) -> bytes:
+    """The first line. It names the moment of the export if the tenant has erased anything before."""
+    if moment is None or not moment.last:
+        return _line(HEADER)
+    return _line({**HEADER, "erasures": {"incarnation": moment.incarnation, "last": moment.last}})
+
+
+def header_moment(record: Mapping[str, Any]) -> Moment | None:
+    """The moment that the first line names; None if it names none."""
+    held = record.get("erasures")
+    if not isinstance(held, Mapping):
+        return None
+    try:
+        return Moment(str(held["incarnation"]), int(held["last"]))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def event_line(event: Event) -> bytes:

@@ -235,6 +235,15 @@ class Maintenance(Protocol):
         Its targets in clear are removed at once, and its marker after `expires_at`. A repeat is harmless.
         """
 
+    def incarnation(self) -> str:
+        """The random name of this ledger and of its copies until a restore; empty if an earlier version made it."""
+
+    def set_incarnation(self, name: str) -> None:
+        """Give the ledger another name, because a copy has taken the place of a ledger. Nobody else may use it yet."""
+
+    def raise_erasures(self, tenant: str, last: int) -> None:
+        """Let the numbers of the tenant's next erasures be higher than `last`; harmless if they are already."""
+
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         """Documents of any tenant whose `due_at` has come, the longest due first; may be seconds out of date."""
 

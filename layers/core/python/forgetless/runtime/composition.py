@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from functools import lru_cache, partial
 from http import HTTPStatus
+from pathlib import Path
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.secrets_aws import secret
@@ -16,6 +17,7 @@ from forgetless.domain.memory_fields import COLUMNS_VERSION
 from forgetless.domain.recipe import RECIPE_VERSION
 from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.embedder import Embedder
+from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import Llm
@@ -25,7 +27,7 @@ from forgetless.runtime.settings import DEFAULT_LLM_MODEL, DEFAULT_LLM_URL, Sett
 from forgetless.runtime.timed_ports import timed
 from forgetless.service.services import Ports, Services
 
-__all__ = ["build_index", "build_ledger", "build_services", "collection_name", "services"]
+__all__ = ["build_erasure_log", "build_index", "build_ledger", "build_services", "collection_name", "services"]
 
 _HEALTH_TIMEOUT_S = 0.9
 #: The first requests of a server may be simultaneous, and with lru_cache alone each could build its own services.
@@ -55,6 +57,7 @@ def build_services(settings: Settings) -> Services:
         llm=None if llm is None else timed("llm", llm),
         bulk_queue=None if bulk_queue is None else timed("queue", bulk_queue),
         webhooks=_webhooks(settings),
+        erasure_log=timed("ledger", build_erasure_log(settings)),
     )
     return Services(
         ports,
@@ -91,6 +94,19 @@ def build_ledger(settings: Settings) -> Ledger:
     from forgetless.adapters.ledger_sqlite import SqliteLedger  # noqa: PLC0415
 
     return SqliteLedger(settings.ledger_path)
+
+
+def build_erasure_log(settings: Settings) -> ErasureLog:
+    """The log of erasures: a file beside the SQLite ledger, or a table beside that of DynamoDB."""
+    if settings.ledger != "dynamodb":
+        from forgetless.adapters.erasure_log_file import FileErasureLog, log_beside  # noqa: PLC0415
+
+        return FileErasureLog(log_beside(Path(settings.ledger_path)))
+    if not settings.erasures_table:
+        raise InvalidRequestError("FORGETLESS_ERASURES_TABLE must name the table of the log of erasures")
+    from forgetless.adapters.ledger_dynamodb.erasure_log import DynamoErasureLog  # noqa: PLC0415
+
+    return DynamoErasureLog(settings.erasures_table)
 
 
 def build_index(settings: Settings) -> Index:

@@ -50,6 +50,11 @@ class Settings:
     ledger: str = _setting("FORGETLESS_LEDGER", "sqlite", "The ledger: `sqlite` or `dynamodb`.")
     ledger_path: str = _setting("FORGETLESS_LEDGER_PATH", ".forgetless/ledger.db", "The file of the SQLite ledger.")
     ledger_table: str = _setting("FORGETLESS_LEDGER_TABLE", "", "The table of the DynamoDB ledger.")
+    erasures_table: str = _setting(
+        "FORGETLESS_ERASURES_TABLE",
+        "",
+        "The table of the log of erasures, beside that of the DynamoDB ledger. With SQLite it is a file.",
+    )
     milvus_uri: str = _setting(
         "FORGETLESS_MILVUS_URI", "http://127.0.0.1:19530", "Milvus: `unix:PATH` (Lite), `http://HOST:PORT`, or Zilliz."
     )

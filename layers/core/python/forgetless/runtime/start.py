@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import signal
 from collections.abc import Mapping
+from types import FrameType
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.runtime.logs import share_config
 from forgetless.runtime.settings import Settings, load_settings
 
-__all__ = ["REQUIRED", "check_environment", "keep_private", "reseed_after_restore", "start"]
+__all__ = ["REQUIRED", "check_environment", "end_by_exception", "keep_private", "reseed_after_restore", "start"]
 
 #: Settings whose defaults make sense only on one machine, so they are required with the DynamoDB ledger.
 REQUIRED = (
     "FORGETLESS_LEDGER_TABLE",
+    "FORGETLESS_ERASURES_TABLE",
     "FORGETLESS_QUEUE_URL",
     "FORGETLESS_BULK_QUEUE_URL",
     "FORGETLESS_MILVUS_URI",
@@ -34,6 +38,17 @@ def start() -> Settings:
 def keep_private() -> None:
     """A process calls this once at its start, so that no other user of the machine can read the files it makes."""
     os.umask(0o077)
+
+
+def end_by_exception() -> None:
+    """Let a process that is told to end (SIGTERM) end by an exception, so that it releases what it holds."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise SystemExit(0)
+
+    with contextlib.suppress(ValueError):  # only the main thread may do this; in a test it may be another
+        signal.signal(signal.SIGTERM, end)
 
 
 def reseed_after_restore() -> None:

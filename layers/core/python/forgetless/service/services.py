@@ -13,6 +13,7 @@ from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.limits import CONCURRENT_REQUESTS, RequestLimits
 from forgetless.domain.retention import Retention
+from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.webhooks import WebhookSender
@@ -27,6 +28,7 @@ from forgetless.service.jobs.bulk import BulkService, PortionWork
 from forgetless.service.jobs.bulk_worker import BulkWorker
 from forgetless.service.jobs.delete_matching import MatchingDeletes
 from forgetless.service.jobs.erase import EraseWork, Erasures
+from forgetless.service.jobs.erasure_logbook import ErasureLogbook
 from forgetless.service.jobs.expired_memories import ExpiredMemories
 from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.reindex import Reindexer
@@ -52,11 +54,12 @@ _MOST_LIMITED = 256
 
 @dataclass(frozen=True, slots=True)
 class Ports(RequestPorts):
-    """The adapters of an environment; `llm` and `webhooks` are None if it has none."""
+    """The adapters of an environment; `llm`, `webhooks` and `erasure_log` are None if it has none."""
 
     ledger: Ledger
     index: Index
     webhooks: WebhookSender | None = None
+    erasure_log: ErasureLog | None = None
 
 
 class Services(RequestServices):
@@ -81,8 +84,10 @@ class Services(RequestServices):
         self._outbox = WebhookOutbox(ledger=ledger, clock=clock)
         starts = BulkService(ledger=whole, queue=ports.bulk_queue, clock=clock, retention=retention)
         # What erasures cover is hidden from all others, so its removal works on the whole ledger.
-        erase_work = EraseWork(ledger=whole, remover=_remover(self._ports, self._outbox), clock=clock)
-        self._erasures = Erasures(ledger=whole, work=erase_work, bulk=starts, clock=clock)
+        logbook = ErasureLogbook(ledger=whole, log=ports.erasure_log)
+        removal = _remover(self._ports, self._outbox)
+        erase_work = EraseWork(ledger=whole, remover=removal, clock=clock, logbook=logbook)
+        self._erasures = Erasures(ledger=whole, work=erase_work, bulk=starts, clock=clock, logbook=logbook)
         remover = _remover(ports, self._outbox)
         self._matching = MatchingDeletes(remover=remover, bulk=starts, clock=clock)
         # One more thread for each request that is processed. The threads start when they are first needed.
@@ -146,6 +151,8 @@ class Services(RequestServices):
         self._ports.ledger.close()
         self._ports.index.close()
         self._ports.embedder.close()
+        if self._ports.erasure_log is not None:
+            self._ports.erasure_log.close()
 
     def _new_limited(self, limits: KeyLimits) -> RequestServices:
         ports = self._ports

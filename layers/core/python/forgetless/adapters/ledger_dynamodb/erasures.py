@@ -14,7 +14,7 @@ from functools import partial
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import dump_marker, dump_targets, from_blob, load_marker, load_targets, to_blob
-from forgetless.adapters.ledger_dynamodb import append, item_keys
+from forgetless.adapters.ledger_dynamodb import append, item_keys, schema
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between
@@ -56,6 +56,15 @@ class ErasureStore(Store):
 
     def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
         self._units.run(partial(_end, tenant=tenant, number=number, expires_at=expires_at))
+
+    def incarnation(self) -> str:
+        return schema.incarnation_of(self._table.client)
+
+    def set_incarnation(self, name: str) -> None:
+        schema.set_incarnation(self._table.client, name)
+
+    def raise_erasures(self, tenant: str, last: int) -> None:
+        self._units.run(partial(_raise, tenant=tenant, last=last))
 
 
 def state_of(item: Item | None) -> ErasureState:
@@ -114,13 +123,14 @@ def _marker(item: Item) -> ErasureMarker:
 def _erasure(item: Item | None) -> Erasure | None:
     if item is None or "targets" not in item:
         return None
-    return Erasure(from_blob(item["tenant"]), item["number"], load_targets(item["targets"]), item["begun"])
+    id_ = item.get("id", "")
+    return Erasure(from_blob(item["tenant"]), item["number"], load_targets(item["targets"]), item["begun"], id_)
 
 
 def _begin(unit: Unit, tenant: str, targets: tuple[Target, ...], at: str) -> Erasure:
     own = item_keys.erasures(tenant)
     held = state_of(unit.get(own))
-    erasure = Erasure(tenant, held.last + 1, targets, at)
+    erasure = Erasure(tenant, held.last + 1, targets, at, secrets.token_hex(16))
     key = held.key or secrets.token_bytes(32)
     first = held.first if held.hiding else erasure.number
     unit.put(own, {"last": erasure.number, "hiding": held.hiding + 1, "first": first, "key": key})
@@ -128,6 +138,7 @@ def _begin(unit: Unit, tenant: str, targets: tuple[Target, ...], at: str) -> Era
     item: Item = {
         "tenant": to_blob(tenant),
         "number": erasure.number,
+        "id": erasure.id,
         "begun": at,
         "marker": dump_marker(key, erasure),
         "targets": dump_targets(targets),
@@ -136,6 +147,14 @@ def _begin(unit: Unit, tenant: str, targets: tuple[Target, ...], at: str) -> Era
     }
     unit.put_new(marker, item)
     return erasure
+
+
+def _raise(unit: Unit, tenant: str, last: int) -> None:
+    own = item_keys.erasures(tenant)
+    held = state_of(unit.get(own))
+    if held.last < last:
+        key = held.key or secrets.token_bytes(32)
+        unit.put(own, {"last": last, "hiding": held.hiding, "first": held.first, "key": key})
 
 
 def _end(unit: Unit, tenant: str, number: int, expires_at: str) -> None:

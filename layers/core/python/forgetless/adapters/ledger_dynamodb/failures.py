@@ -49,7 +49,9 @@ _CREDENTIALS = (
 #: Errors that waiting does not fix, with what they mean for the operator.
 _FINAL = {
     **dict.fromkeys(_CREDENTIALS, "the AWS credentials do not give access to"),
-    "ResourceNotFoundException": "check FORGETLESS_LEDGER_TABLE and the region, because DynamoDB does not find",
+    "ResourceNotFoundException": (
+        "check FORGETLESS_LEDGER_TABLE, FORGETLESS_ERASURES_TABLE and the region, because DynamoDB does not find"
+    ),
 }
 
 #: Seconds that a client should wait when the table is throttled; longer than after a broken connection.

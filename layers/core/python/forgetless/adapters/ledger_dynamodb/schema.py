@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Callable
 from typing import Any
 
-from forgetless.adapters.ledger_dynamodb.attribute_values import from_wire, to_wire
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item, from_wire, to_wire
 from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_dynamodb.failures import ContendedError
 from forgetless.adapters.ledger_dynamodb.item_keys import INDEX, SCHEMA
@@ -15,7 +16,17 @@ from forgetless.adapters.ledger_dynamodb.superseded_migration import note_supers
 from forgetless.adapters.ledger_dynamodb.totals_migration import keep_totals
 from forgetless.domain.errors import LedgerError
 
-__all__ = ["DEFINITION", "MIGRATIONS", "check", "claim", "create", "migrate", "version_of"]
+__all__ = [
+    "DEFINITION",
+    "MIGRATIONS",
+    "check",
+    "claim",
+    "create",
+    "incarnation_of",
+    "migrate",
+    "set_incarnation",
+    "version_of",
+]
 
 Migration = Callable[[Client], None]
 
@@ -43,17 +54,33 @@ DEFINITION: dict[str, Any] = {
 MIGRATIONS: tuple[Migration, ...] = (queue_pending_by_tenant, keep_totals, note_superseded)
 
 
-def create(client: Client) -> None:
-    """Create the table where no template does (tests, one machine); harmless when it exists."""
+def create(client: Client, definition: dict[str, Any] = DEFINITION) -> None:
+    """Create a table where no template does (tests, one machine); harmless when it exists."""
     tables = client.call("list_tables").get("TableNames", [])
     if client.table not in tables:
-        client.call("create_table", TableName=client.table, **DEFINITION)
+        client.call("create_table", TableName=client.table, **definition)
 
 
 def version_of(client: Client) -> int | None:
     """The version of the table; None while nothing has been written."""
-    answer = client.call("get_item", TableName=client.table, Key=to_wire(SCHEMA._asdict()), ConsistentRead=True)
-    return int(from_wire(answer["Item"])["version"]) if "Item" in answer else None
+    return int(item["version"]) if (item := _item(client)) else None
+
+
+def incarnation_of(client: Client) -> str:
+    """The name of the ledger, which its first write gives it; empty if an earlier version made the table."""
+    return str(_item(client).get("incarnation", ""))
+
+
+def set_incarnation(client: Client, name: str) -> None:
+    """Give the ledger another name; a new table gets our version with it."""
+    claim(client)
+    client.call(
+        "update_item",
+        TableName=client.table,
+        Key=to_wire(SCHEMA._asdict()),
+        UpdateExpression="SET incarnation = :name",
+        ExpressionAttributeValues=to_wire({":name": name}),
+    )
 
 
 def check(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int | None:
@@ -71,7 +98,7 @@ def check(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int
 
 def claim(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int | None:
     """Write our version into a table that has none; returns the version that it then has."""
-    item = {**SCHEMA._asdict(), "version": len(migrations) + 1}
+    item = {**SCHEMA._asdict(), "version": len(migrations) + 1, "incarnation": secrets.token_hex(16)}
     try:
         client.call(
             "put_item", TableName=client.table, Item=to_wire(item), ConditionExpression="attribute_not_exists(pk)"
@@ -97,9 +124,15 @@ def migrate(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> i
             client.call(
                 "put_item",
                 TableName=client.table,
-                Item=to_wire({**SCHEMA._asdict(), "version": held + 1}),
+                Item=to_wire({**_item(client), "version": held + 1}),
                 ConditionExpression="version = :held",
                 ExpressionAttributeValues=to_wire({":held": held}),
             )
         held = version_of(client) or held
     return steps
+
+
+def _item(client: Client) -> Item:
+    """The item that says of what version the table is; empty while nothing has been written."""
+    answer = client.call("get_item", TableName=client.table, Key=to_wire(SCHEMA._asdict()), ConsistentRead=True)
+    return from_wire(answer["Item"]) if "Item" in answer else {}

@@ -15,7 +15,7 @@ from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Message, MessageRef
 from forgetless.ports.request_ledger import Shown
 
-__all__ = ["ErasureStore", "judge", "refuse", "refuse_unseen", "state_of"]
+__all__ = ["ErasureStore", "incarnation_of", "judge", "open_erasures", "refuse", "refuse_unseen", "state_of"]
 
 #: How many markers that have expired each new erasure removes.
 _CLEARED_AT_ONCE = 20
@@ -46,26 +46,49 @@ class ErasureStore(Store):
         return self._connections.write(lambda db: _begin(db, tenant, tuple(targets), at), durable=True)
 
     def erasure(self, tenant: str, number: int) -> Erasure | None:
-        query = "SELECT targets, begun_at FROM erasures WHERE tenant = ? AND number = ? AND targets IS NOT NULL"
+        query = "SELECT targets, begun_at, id FROM erasures WHERE tenant = ? AND number = ? AND targets IS NOT NULL"
         row = self._connections.read(lambda db: db.execute(query, (to_blob(tenant), number)).fetchone())
-        return None if row is None else Erasure(tenant, number, load_targets(row[0]), row[1])
+        return None if row is None else Erasure(tenant, number, load_targets(row[0]), row[1], row[2])
 
     def late_writes_s(self) -> float:
         return 0.0
 
     def open_erasures(self, *, limit: int) -> list[Erasure]:
-        query = (
-            "SELECT tenant, number, targets, begun_at FROM erasures INDEXED BY erasures_open"
-            " WHERE targets IS NOT NULL ORDER BY begun_at, tenant, number LIMIT ?"
-        )
-        rows = self._connections.read(lambda db: db.execute(query, (limit,)).fetchall())
-        return [
-            Erasure(from_blob(tenant), number, load_targets(targets), begun_at)
-            for tenant, number, targets, begun_at in rows
-        ]
+        return self._connections.read(lambda db: open_erasures(db, limit))
 
     def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
         self._connections.write(lambda db: _end(db, tenant, number, expires_at), durable=True)
+
+    def incarnation(self) -> str:
+        return self._connections.read(incarnation_of)
+
+    def set_incarnation(self, name: str) -> None:
+        def rename(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM incarnations")
+            db.execute("INSERT INTO incarnations (name) VALUES (?)", (name,))
+
+        self._connections.write(rename, durable=True)
+
+    def raise_erasures(self, tenant: str, last: int) -> None:
+        self._connections.write(lambda db: _raise(db, tenant, last), durable=True)
+
+
+def incarnation_of(db: sqlite3.Connection) -> str:
+    """The name of the ledger; empty if it has none."""
+    row = db.execute("SELECT name FROM incarnations").fetchone()
+    return "" if row is None else str(row[0])
+
+
+def open_erasures(db: sqlite3.Connection, limit: int) -> list[Erasure]:
+    """Erasures whose ids are still there in clear, the oldest first."""
+    query = (
+        "SELECT tenant, number, targets, begun_at, id FROM erasures INDEXED BY erasures_open"
+        " WHERE targets IS NOT NULL ORDER BY begun_at, tenant, number LIMIT ?"
+    )
+    return [
+        Erasure(from_blob(tenant), number, load_targets(targets), begun_at, id_)
+        for tenant, number, targets, begun_at, id_ in db.execute(query, (limit,)).fetchall()
+    ]
 
 
 def state_of(db: sqlite3.Connection, tenant: str) -> ErasureState:
@@ -120,16 +143,23 @@ def _markers(db: sqlite3.Connection, tenant: str, beyond: int) -> list[ErasureMa
 
 def _begin(db: sqlite3.Connection, tenant: str, targets: tuple[Target, ...], at: str) -> Erasure:
     owner, held = to_blob(tenant), state_of(db, tenant)
-    erasure = Erasure(tenant, held.last + 1, targets, at)
+    erasure = Erasure(tenant, held.last + 1, targets, at, secrets.token_hex(16))
     key = held.key or secrets.token_bytes(32)
     first = held.first if held.hiding else erasure.number
     db.execute(_PUT_STATE, (owner, erasure.number, held.hiding + 1, first, key))
     db.execute(
-        "INSERT INTO erasures (tenant, number, begun_at, marker, targets) VALUES (?, ?, ?, ?, ?)",
-        (owner, erasure.number, at, dump_marker(key, erasure), dump_targets(targets)),
+        "INSERT INTO erasures (tenant, number, id, begun_at, marker, targets) VALUES (?, ?, ?, ?, ?, ?)",
+        (owner, erasure.number, erasure.id, at, dump_marker(key, erasure), dump_targets(targets)),
     )
     db.execute(_CLEAR, (owner, at, _CLEARED_AT_ONCE))
     return erasure
+
+
+def _raise(db: sqlite3.Connection, tenant: str, last: int) -> None:
+    held = state_of(db, tenant)
+    if held.last < last:
+        key = held.key or secrets.token_bytes(32)
+        db.execute(_PUT_STATE, (to_blob(tenant), last, held.hiding, held.first, key))
 
 
 def _end(db: sqlite3.Connection, tenant: str, number: int, expires_at: str) -> None:

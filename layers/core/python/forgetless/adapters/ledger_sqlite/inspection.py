@@ -109,8 +109,10 @@ class InspectionStore(Store):
 
 
 def counts_of(db: sqlite3.Connection) -> dict[str, int]:
-    """The number of rows of each table whose content cannot be rebuilt."""
-    return {table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in _COUNTED}  # noqa: S608
+    """The number of rows of each table whose content cannot be rebuilt, and of memories that are `live`."""
+    queries = {table: f"SELECT count(*) FROM {table}" for table in _COUNTED}  # noqa: S608
+    queries["live"] = "SELECT count(*) FROM memories WHERE state = 0"
+    return {name: db.execute(query).fetchone()[0] for name, query in queries.items()}
 
 
 def _faults(db: sqlite3.Connection, end: float, thorough: bool) -> Faults:

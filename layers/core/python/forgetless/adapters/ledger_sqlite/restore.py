@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from forgetless.adapters.ledger_codec import from_blob
 from forgetless.adapters.ledger_sqlite.backup import move_to, read_only
+from forgetless.adapters.ledger_sqlite.erasures import incarnation_of, open_erasures
+from forgetless.adapters.ledger_sqlite.schema import SCHEMA_VERSION
 from forgetless.adapters.ledger_sqlite.usage_lock import alone
+from forgetless.domain.erasures import Erasure
 from forgetless.domain.errors import LedgerError
 
-__all__ = ["beside", "holds_anything", "put_in_place", "refuse_use"]
+__all__ = ["beside", "holds_anything", "put_in_place", "refuse_use", "tenants_of", "unfinished_erasures"]
 
 #: A ledger with any of these has content. A key does not count, because every start registers one.
 _CONTENT = {
@@ -38,6 +42,29 @@ def holds_anything(place: Path) -> bool:
             )
     except sqlite3.Error:
         return True
+
+
+def unfinished_erasures(place: Path) -> tuple[str, list[Erasure]]:
+    """The ledger's incarnation and the erasures whose ids it still has, read without writing to it.
+
+    Nothing, if the file is no ledger of a version that has them, or cannot be read.
+    """
+    if not place.is_file() or place.stat().st_size == 0:
+        return "", []
+    try:
+        with closing(read_only(place)) as raw:
+            if int(raw.execute("PRAGMA user_version").fetchone()[0]) != SCHEMA_VERSION:
+                return "", []
+            return incarnation_of(raw), open_erasures(raw, -1)
+    except sqlite3.Error:
+        return "", []
+
+
+def tenants_of(staged: Path) -> list[str]:
+    """The tenants that have anything in a copy."""
+    with closing(sqlite3.connect(staged, isolation_level=None)) as raw:
+        query = "SELECT tenant FROM memories UNION SELECT tenant FROM messages UNION SELECT tenant FROM jobs"
+        return [from_blob(tenant) for (tenant,) in raw.execute(query)]
 
 
 def refuse_use(place: Path) -> None:

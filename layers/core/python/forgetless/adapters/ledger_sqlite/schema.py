@@ -199,6 +199,14 @@ UPDATE memories SET superseded_by = CAST(json_extract(
 CREATE INDEX memories_superseded ON memories (tenant, superseded_by, id) WHERE superseded_by IS NOT NULL
 """
 
+#: The random id of each erasure (none in those of earlier versions), and the name of this ledger until a restore. It
+#: has none if an earlier version made it.
+_INCARNATION = """
+ALTER TABLE erasures ADD COLUMN id TEXT NOT NULL DEFAULT '';
+CREATE TABLE incarnations (name TEXT PRIMARY KEY) WITHOUT ROWID
+"""
+_NAME = "INSERT INTO incarnations (name) VALUES (lower(hex(randomblob(16))))"
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
 _MIGRATIONS = (
     _FIRST,
@@ -213,6 +221,7 @@ _MIGRATIONS = (
     _TOTALS,
     _PAGE_ENDS,
     _SUPERSEDED_BY,
+    _INCARNATION,
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)
@@ -229,6 +238,8 @@ def migrate(connection: sqlite3.Connection) -> None:
         for script in _MIGRATIONS[version:]:
             for statement in script.split(";"):
                 connection.execute(statement)
+        if version == 0:
+            connection.execute(_NAME)
         if version < SCHEMA_VERSION:
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")

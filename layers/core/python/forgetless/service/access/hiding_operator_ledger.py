@@ -131,6 +131,15 @@ class HidingOperatorLedger(HidingLedger):
     def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
         self.whole.end_erasure(tenant, number, expires_at=expires_at)
 
+    def incarnation(self) -> str:
+        return self.whole.incarnation()
+
+    def set_incarnation(self, name: str) -> None:
+        self.whole.set_incarnation(name)
+
+    def raise_erasures(self, tenant: str, last: int) -> None:
+        self.whole.raise_erasures(tenant, last)
+
     def due_documents(self, kind: str, *, now: str, limit: int) -> list[Document]:
         return self.whole.due_documents(kind, now=now, limit=limit)
 

@@ -8,7 +8,8 @@ is conditional on the version that its writer read:
 3. If it dies in between, or the message is lost, the job becomes due. Sweep then makes a new version and sends it.
 
 So at any moment at most one message of a job counts; all others are dropped and send nothing. A portion may be done a
-second time after a death, so portions must be idempotent.
+second time after a death, so portions must be idempotent. A worker that is stopped releases the lane: then its message,
+which nobody has deleted, is received again and goes on at once.
 """
 
 from __future__ import annotations
@@ -185,15 +186,17 @@ class BulkService:
         """Do one portion of the job within `seconds`, as the message with this version asks, and send the next message.
 
         Returns without doing anything when the message is no longer current. When another job of the tenant is using
-        the lane, the message is sent again with a delay. If this process dies, the lease ends `margin_s` later.
+        the lane, the message is sent again with a delay. If this process dies, the lease ends `margin_s` later. If an
+        exception such as SystemExit stops it, its message goes on with the portion once it is received again.
         Raises LedgerError when the ledger cannot be used.
         """
         job = self.job(tenant, job_id)
-        if job is None or job.finished or job.version != version:
+        if job is None or job.finished or not _is_asked_for(job, version):
             return
         now, owner, lane = self._clock.now(), f"bulk-{uuid.uuid4()}", f"bulk {job.lane} {tenant}"
         if not self._ledger.acquire_lease(lane, owner=owner, now=now, until=later(now, seconds + margin_s)):
-            self._send(job, delay_s=_TURNS.wait_s(waits), waits=waits + 1)
+            if job.version == version:  # otherwise it is the lane of the worker that has claimed the job
+                self._send(job, delay_s=_TURNS.wait_s(waits), waits=waits + 1)
             return
         try:
             following = self._portion(job, seconds)
@@ -298,6 +301,15 @@ class BulkService:
             self._queue.send(job, delay_s=delay_s, waits=waits)
         except QueueError as error:  # sweep sends it when it is due
             _logger.warning("a bulk job waits for sweep", extra={"job_id": job.id, "reason": error.message})
+
+
+def _is_asked_for(job: BulkJob, version: int) -> bool:
+    """Whether a message with this version is current: it names the job as it is, or as it was before it was claimed.
+
+    The message of a worker that was stopped is received again. The lane's lease tells whether the worker is gone.
+    """
+    claimed = job.state is JobState.RUNNING and job.attempts > 0
+    return job.version == version or (claimed and job.version == version + 1)
 
 
 def _hold_s(job: BulkJob) -> float:

@@ -4,6 +4,8 @@ The marker of the erasure hides them already, so it does not matter how long thi
 targets of the erasure. For each, it ends the jobs that wait and removes the messages, then it removes the memories.
 What was accepted after the erasure stays. A pass may stop anywhere and begin again: what is gone is gone.
 
+An erasure is noted in the log of erasures before anybody is told of it, and before its ids leave the ledger.
+
 With a ledger that writers who began before the erasure may still write to (`late_writes_s`), the marker goes on hiding
 after the first pass. When no such writer can live any more, sweep starts passes until one finds nothing.
 """
@@ -25,10 +27,11 @@ from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.erasure_logbook import ErasureLogbook
 from forgetless.service.jobs.removal import Removal, RemovalTask, Remover
 from forgetless.service.requests import ErasedScope
 
-__all__ = ["EraseWork", "Erasures"]
+__all__ = ["EraseWork", "Erasures", "erase_job_id", "start_erase_job"]
 
 _logger = logging.getLogger(__name__)
 
@@ -79,8 +82,9 @@ class _Place:
 class EraseWork:
     """Removes rows; `ledger` must show all rows, those that markers hide too, and `remover` remove them from it."""
 
-    def __init__(self, *, ledger: Ledger, remover: Remover, clock: Clock) -> None:
+    def __init__(self, *, ledger: Ledger, remover: Remover, clock: Clock, logbook: ErasureLogbook) -> None:
         self._ledger = ledger
+        self._logbook = logbook
         self._remover = remover
         self._clock = clock
 
@@ -125,6 +129,7 @@ class EraseWork:
         place = replace(place, removal=self._remover.finish(_task(erasure, job_id), place.removal))
         found_nothing = place.late and not place.messages and not place.removal.removed
         if self._ledger.late_writes_s() == 0.0 or found_nothing:
+            self._logbook.note(erasure)
             expires_at = later(self._clock.now(), _KEPT_S)
             self._ledger.end_erasure(erasure.tenant, erasure.number, expires_at=expires_at)
         return place
@@ -152,15 +157,22 @@ class EraseWork:
 class Erasures:
     """Begins the removal of what erasures cover, and looks after erasures whose removal has not ended."""
 
-    def __init__(self, *, ledger: Ledger, work: EraseWork, bulk: BulkService, clock: Clock) -> None:
+    def __init__(
+        self, *, ledger: Ledger, work: EraseWork, bulk: BulkService, clock: Clock, logbook: ErasureLogbook
+    ) -> None:
         self._ledger = ledger
+        self._logbook = logbook
         self._work = work
         self._bulk = bulk
         self._clock = clock
 
     def begin(self, erasure: Erasure) -> ErasedScope:
-        """See `service.writing.erase_memories.ScopeEraser`. The erasure is in effect, whatever happens here."""
-        id_ = _job_id(erasure, 0)
+        """See `service.writing.erase_memories.ScopeEraser`. The erasure is in effect, whatever happens here.
+
+        Raises LedgerError if it could not be noted in the log of erasures. Sweep then does that, and all the rest.
+        """
+        id_ = erase_job_id(erasure)
+        self._logbook.note(erasure)
         place, ended = self._work.start(erasure), False
         give_up = self._clock.monotonic() + ERASE_IN_REQUEST_S
         try:
@@ -184,11 +196,11 @@ class Erasures:
         found = self._ledger.open_erasures(limit=_LOOKED_AT)
         for erasure in found:
             age = seconds_between(erasure.begun_at, self._clock.now())
-            if age >= _LOST_AFTER_S:
-                self._bulk.start(erasure.tenant, BulkKind.ERASE, _request(erasure), job_id=_job_id(erasure, 0))
+            if age >= _LOST_AFTER_S and self._bulk.job(erasure.tenant, erase_job_id(erasure)) is None:
+                self._logbook.note(erasure)
+                start_erase_job(self._bulk, erasure)
             if late_s and age >= late_s:
-                number = 1 + int((age - late_s) // 60)
-                self._bulk.start(erasure.tenant, BulkKind.ERASE, _request(erasure), job_id=_job_id(erasure, number))
+                start_erase_job(self._bulk, erasure, number=1 + int((age - late_s) // 60))
         return len(found)
 
     def _record(self, erasure: Erasure, place: _Place, id_: str, *, ended: bool) -> None:
@@ -200,9 +212,17 @@ class Erasures:
             self._bulk.start(tenant, BulkKind.ERASE, request, job_id=id_, cursor=place.cursor(), done=done)
 
 
-def _job_id(erasure: Erasure, number: int) -> str:
-    """The id of the job of a pass: 0 for the first one, which is the event that the client was told."""
-    return str(uuid.uuid5(_ERASE_JOBS, f"{erasure.tenant}\x00{erasure.number}\x00{number}"))
+def start_erase_job(bulk: BulkService, erasure: Erasure, *, number: int = 0) -> None:
+    """Start the job of a pass."""
+    bulk.start(erasure.tenant, BulkKind.ERASE, _request(erasure), job_id=erase_job_id(erasure, number))
+
+
+def erase_job_id(erasure: Erasure, number: int = 0) -> str:
+    """The id of the job of a pass: 0 for the first one, which is the event that the client was told.
+
+    It comes from the random id of the erasure, so it is another one in every ledger, and after every restore.
+    """
+    return str(uuid.uuid5(_ERASE_JOBS, f"{erasure.identity}\x00{number}"))
 
 
 def _is_through(erasure: Erasure, place: _Place) -> bool:

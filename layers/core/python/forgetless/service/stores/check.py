@@ -119,7 +119,7 @@ class StoreCheck:
             most = max(before.live, after.live) + pending
             exact = before.exact and after.exact
             counted = TenantReport(tenant, after.live, after.pending, rows, exact, set_aside=after.set_aside)
-            lacking = rows < least and (exact or rows == 0)
+            lacking = rows < least and (exact or rows == 0) and not self._may_be_erased(tenant, rows)
             surplus = exact and rows > most + max(_SOME_DOUBLES, most // 10)
             if not lacking and not surplus:
                 return counted, []
@@ -131,6 +131,15 @@ class StoreCheck:
             return counted, [Finding(Verdict.INDEX, text, REINDEX)]
         text = f"the index holds {rows:,} rows of {whose} for {most:,} memories"
         return counted, [Finding(Verdict.INDEX, text, AFRESH)]
+
+    def _may_be_erased(self, tenant: str | None, rows: int) -> bool:
+        """Whether memories that the index lacks may be those that an erasure hides and has not removed yet."""
+        if tenant is None:
+            return bool(self._ledger.open_erasures(limit=1))
+        if not self._ledger.erasure_state(tenant).hiding:
+            return False
+        shown = [] if rows else [memory.id for memory in self._ledger.sample(tenant, limit=SAMPLES)]
+        return set(shown) == self._ledger.pending(tenant, shown)
 
     def _sampled(self, counted: TenantReport, tenant: str, limit: int) -> tuple[TenantReport, list[Finding]]:
         if limit <= 0 or not counted.indexed:

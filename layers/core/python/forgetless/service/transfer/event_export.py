@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from forgetless.domain.erasure_log import Moment
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import event_line, header_line, job_line
 from forgetless.domain.jobs import Job, JobState
@@ -57,12 +58,17 @@ class EventExport:
         raise InvalidRequestError("cursor: it does not come from an export; leave it out to start at the beginning")
 
     def _jobs(self, tenant: str, place: str | None, limit: int, *, first: bool) -> ExportPortion:
+        lines = [header_line(self._moment(tenant))] if first else []
         jobs, following = self._ledger.jobs(tenant, limit=limit, cursor=place)
-        lines = [header_line()] if first else []
         messages = self._ledger.messages_of_jobs(tenant, [job.id for job in jobs])
         lines += [job_line(job, messages.get(job.id, [])) for job in jobs]
         cursor = f"{_JOBS}.{following}" if following else f"{_MESSAGES}."
         return ExportPortion(b"".join(lines), 0, cursor, (_JOBS, jobs[0].id) if len(jobs) == 1 else None)
+
+    def _moment(self, tenant: str) -> Moment | None:
+        """The moment at which an export begins. What is erased from now on may be in it."""
+        last = self._ledger.erasure_state(tenant).last
+        return Moment(self._ledger.incarnation(), last) if last else None
 
     def _messages(self, tenant: str, place: str | None, limit: int) -> ExportPortion:
         """Each of these jobs is written as one that succeeded without results, so an import keeps its messages."""
