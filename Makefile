@@ -37,8 +37,9 @@ CLIENTS_HOME := .venv-clients
 empty :=
 space := $(empty) $(empty)
 
-# Tests never talk to a real LLM, whatever the caller's shell has configured.
-CLEAN_ENV := env -u OPENAI_BASE_URL -u OPENAI_API_KEY -u FORGETLESS_LLM_MODEL
+# Tests never talk to a real LLM, whatever the caller's shell has configured. The hundreds of processes that they start
+# load compiled modules, even if that shell keeps Python from writing any.
+CLEAN_ENV := env -u OPENAI_BASE_URL -u OPENAI_API_KEY -u FORGETLESS_LLM_MODEL -u PYTHONDONTWRITEBYTECODE
 
 # Every target here is a command, none a file.
 .PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
