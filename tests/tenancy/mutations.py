@@ -284,8 +284,8 @@ _LIMITS = (
     Mutation(
         "limits: deletes by filter",
         "service/jobs/delete_matching.py",
-        'tuple(request.get("users", ())),',
-        "(),",
+        "        _limits(request),",
+        "        None,",
         ("tests/unit/service/jobs/test_delete_matching.py", "-k", "limited"),
     ),
 )
@@ -383,8 +383,8 @@ _IDENTIFIERS = (
     Mutation(
         "ids: one spelling is erased",
         "service/writing/change.py",
-        "return self._erase(tenant, *map(Target, all_spellings(ids)))",
-        "return self._erase(tenant, Target(ids))",
+        "erased = self._erase(tenant, *map(Target, targets))",
+        "erased = self._erase(tenant, Target(ids))",
         (_IDS, "-k", "erases_both"),
     ),
     Mutation(
