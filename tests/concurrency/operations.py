@@ -261,9 +261,13 @@ def _erasure_state(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
-def _read_beside(ledger: Ledger, tenant: str) -> Done:
-    found, _ = ledger.read_beside(tenant, memory_ids(tenant))
+def _erasures_beside(ledger: Ledger, tenant: str) -> Done:
+    before = ledger.erasure_state(tenant)
+    with ledger.erasures_beside(tenant) as beside:
+        found = ledger.read(tenant, memory_ids(tenant))
     assert set(found) <= set(memory_ids(tenant))
+    assert beside.state is not None
+    assert beside.state.last >= before.last
     return Counter()
 
 

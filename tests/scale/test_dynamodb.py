@@ -118,6 +118,27 @@ def test_a_request_costs_the_same_in_a_larger_tenant(
     assert not grown, "\n".join(grown)
 
 
+def test_every_page_of_the_clients_loop_costs_the_same(api: tuple[Api, Meter], dynamo_server: DynamoServer) -> None:
+    """mem0's client asks for page after page until there is no next one."""
+    client, _ = api
+    pages: list[list[str]] = []
+    seen: list[str] = []
+    while True:
+        before = len(dynamo_server.calls)
+        body = {"filters": _BOB, "page": len(pages) + 1, "page_size": _PAGE}
+        answer = client.post("/v3/memories/", body, key="key of large").json()
+        calls = dynamo_server.calls[before:]
+        pages.append([f"{operation} {_items((operation, asked))}" for operation, asked in calls])
+        seen += [memory["id"] for memory in answer["results"]]
+        if not answer["next"]:
+            break
+    assert len(seen) == len(set(seen)) == answer["count"]
+    assert len(pages) == -(-len(seen) // _PAGE) > SIZES["small"] // _PAGE
+    # The first page need not look up where one before it ended, and the last one has nothing to keep.
+    assert {len(made) for made in pages[1:-1]} == {5}, pages
+    assert len(pages[-1]) == 4
+
+
 def _items(call: tuple[str, dict[str, Any]]) -> int:
     """How many items a request of DynamoDB names."""
     asked = call[1]

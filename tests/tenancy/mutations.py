@@ -156,12 +156,6 @@ _LIMITS = (
         "-k",
         "limited and memory_id",
     ),
-    _limited(
-        "read beside the erasures",
-        "found.items() if self._mine(memory.scope)}, state",
-        "found.items()}, state",
-        "tests/tenancy/test_limits.py",
-    ),
     _limited("history", "if self._mine(event.memory.scope)]", "]", _ROUTES, "-k", "limited and history"),
     _limited(
         "lists",

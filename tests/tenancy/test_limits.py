@@ -13,6 +13,7 @@ import pytest
 from forgetless.api.caller import Caller
 from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.documents import Document
+from forgetless.domain.erasures import ErasureState
 from forgetless.domain.errors import ForbiddenError, NotFoundError
 from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.domain.keys import ApiKey, Role
@@ -59,8 +60,9 @@ def test_both_retrievers_of_the_index_look_at_its_users_alone(world: World) -> N
 def test_memories_of_others_are_not_read_beside_the_erasures(world: World, limited: RequestLedger) -> None:
     (theirs,) = world.say("tea of bob", scope=BOB).results
     (mine,) = world.say("tea of anna", scope=ANNA).results
-    found, state = limited.read_beside("default", [theirs.id, mine.id])
-    assert (set(found), state.last) == ({mine.id}, 0)
+    with limited.erasures_beside("default") as beside:
+        found = limited.read("default", [theirs.id, mine.id])
+    assert (set(found), beside.state) == ({mine.id}, ErasureState())
 
 
 def test_raw_messages_of_others_are_neither_read_nor_erased(world: World, limited: RequestLedger) -> None:

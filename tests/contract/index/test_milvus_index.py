@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -183,6 +184,25 @@ def test_making_an_index_imports_and_connects_nothing() -> None:
         [sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True, check=True
     )
     assert ended.stdout == "set()\n"
+
+
+class CountingClient:
+    """Counts the calls of Milvus by name."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.calls: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        self.calls[name] += 1
+        return getattr(self._client, name)
+
+
+def test_many_vectors_are_searched_for_in_one_call(milvus: MilvusIndex) -> None:
+    milvus.insert([row(memory("first"))])
+    client = milvus._collection._client = CountingClient(milvus._collection._client)
+    assert len(milvus.search_vectors("acme", [NORTH] * 10, EVERYTHING, 9)) == 10
+    assert client.calls["search"] == 1
 
 
 class StartingClient:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,8 +12,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from forgetless.adapters.ledger_dynamodb import DynamoLedger
+from forgetless.adapters.ledger_codec import dump_memory
+from forgetless.adapters.ledger_dynamodb import DynamoLedger, item_keys
+from forgetless.adapters.ledger_dynamodb.attribute_values import to_wire
 from forgetless.adapters.ledger_dynamodb.failures import classify
+from forgetless.domain.erasures import ErasureState
 from forgetless.domain.errors import LedgerError
 from tests.contract.ledger.making import a_job, a_memory, add, at, entities_of, job_id
 from tests.dynamo_server import DynamoServer, Rule, error
@@ -73,6 +77,47 @@ def test_items_that_a_batch_leaves_out_are_asked_for_again(ledger: DynamoLedger,
     dynamo_server.rules.append(leave_out)
     memory = a_memory("first")
     assert ledger.read("acme", [memory.id]) == {memory.id: memory}
+
+
+def test_nothing_counts_that_was_read_before_the_state_of_erasures(
+    ledger: DynamoLedger, dynamo_server: DynamoServer
+) -> None:
+    """A throttled batch leaves out the state. Before it is asked for again, the memory is removed."""
+    memory, table = a_memory("gone"), ledger._client.table
+    removed = to_wire(item_keys.head("acme", memory.id)._asdict()) | {
+        name: {"B": base64.b64encode(value).decode()}
+        for name, value in {"tenant": b"acme", "body": dump_memory(memory)}.items()
+    }
+    state = to_wire(item_keys.erasures("acme")._asdict())
+
+    def without_the_state(operation: str, parameters: dict[str, Any]) -> Answer | None:
+        if operation != "BatchGetItem" or state not in parameters["RequestItems"][table]["Keys"]:
+            return None
+        dynamo_server.rules.remove(without_the_state)
+        return 200, {"Responses": {table: [removed]}, "UnprocessedKeys": {table: {"Keys": [state]}}}
+
+    dynamo_server.rules.append(without_the_state)
+    with ledger.erasures_beside("acme") as beside:
+        found = ledger.read("acme", [memory.id])
+    assert (found, beside.state, dynamo_server.rules) == ({}, ErasureState(), [])
+
+
+def test_the_state_comes_with_the_reads_of_its_own_thread_alone(ledger: DynamoLedger) -> None:
+    with ledger.erasures_beside("acme") as beside:
+        reader = threading.Thread(target=ledger.read, args=("acme", ["unknown"]))
+        reader.start()
+        reader.join()
+        assert beside.state is None
+
+
+def test_the_state_comes_in_the_first_of_several_batches(ledger: DynamoLedger, dynamo_server: DynamoServer) -> None:
+    dynamo_server.calls.clear()
+    with ledger.erasures_beside("acme") as beside:
+        ledger.read("acme", [a_memory(str(number)).id for number in range(150)])
+    batches = [parameters["RequestItems"][ledger._client.table]["Keys"] for _, parameters in dynamo_server.calls]
+    assert [len(keys) for keys in batches] == [100, 51]
+    assert batches[0][0] == to_wire(item_keys.erasures("acme")._asdict())
+    assert beside.state == ErasureState()
 
 
 @pytest.mark.parametrize(

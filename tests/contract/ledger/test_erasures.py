@@ -14,8 +14,8 @@ from forgetless.domain.jobs import JobState
 from forgetless.domain.memory import Message
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
-from forgetless.ports.request_ledger import Shown
-from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, delete, in_processes, update
+from forgetless.ports.request_ledger import PageEnd, Shown
+from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, delete, in_processes, job_id, update
 
 BOB = Scope("acme", user_id="bob")
 ANNAS = Target({"user_id": "anna"})
@@ -192,12 +192,55 @@ def test_work_that_has_seen_what_is_deleted_is_refused(ledger: Ledger) -> None:
     ledger.append(new, shown=Shown((), (heard.ref,)))
 
 
-def test_the_state_is_read_beside_memories(ledger: Ledger) -> None:
-    memory = a_memory("a")
-    ledger.append(add(memory))
-    assert ledger.read_beside("acme", [memory.id, "unknown"]) == ({memory.id: memory}, ErasureState())
+#: Each read that brings the erasure state along.
+READS: dict[str, Callable[[Ledger], object]] = {
+    "read": lambda ledger: ledger.read("acme", [a_memory("a").id, "unknown"]),
+    "read_messages": lambda ledger: ledger.read_messages("acme", [a_message("a").ref]),
+    "recent_messages": lambda ledger: ledger.recent_messages(ANNA, since="", before=at(9), limit=9),
+    "list_memories": lambda ledger: ledger.list_memories("acme", {"user_id": "anna"}, limit=9).items,
+    "kept_totals": lambda ledger: ledger.kept_totals("acme", {}),
+    "entity": lambda ledger: ledger.entity("acme", "user", "anna"),
+    "job": lambda ledger: ledger.job("acme", job_id("a")),
+    "jobs": lambda ledger: ledger.jobs("acme", limit=9)[0],
+    "page_end": lambda ledger: ledger.page_end("acme", "page", now=at(1)),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_read_brings_the_state_along(ledger: Ledger, name: str) -> None:
+    ledger.append(add(a_memory("a")), completing=a_job("a", state=JobState.SUCCEEDED), messages=[a_message("a")])
+    ledger.keep_page_end("acme", "page", PageEnd("z", 1, 1, exact=True), now=at(0), expires_at=at(60))
+    erase(ledger, Target({"user_id": "cid"}))
+    state = ledger.erasure_state("acme")
+    with ledger.erasures_beside("acme") as beside, ledger.erasures_beside("beta") as others:
+        alone = READS[name](ledger)
+    assert (beside.state, others.state) == (state, ErasureState())
+    assert alone, "it finds the same with and without the state"
+    assert alone == READS[name](ledger)
+
+
+def test_the_state_beside_a_read_is_that_of_its_first_batch(ledger: Ledger) -> None:
+    with ledger.erasures_beside("acme") as beside:
+        ledger.read("acme", ["unknown"])
+        erase(ledger, ANNAS)
+        ledger.read("acme", ["unknown"])
+    assert beside.state == ErasureState()
+    with ledger.erasures_beside("acme") as beside:
+        pass
+    assert beside.state in (None, ledger.erasure_state("acme")), "without a read it may not be known"
+
+
+def test_a_job_that_a_marker_covers_cannot_be_claimed(ledger: Ledger) -> None:
+    for name, scope in (("a", ANNA), ("b", BOB)):
+        ledger.put_job(a_job(name, scope=scope), [])
     erase(ledger, ANNAS)
-    assert ledger.read_beside("acme", []) == ({}, ledger.erasure_state("acme"))
+
+    def claimed(name: str) -> bool:
+        return ledger.claim_job("acme", job_id(name), owner="w", now=at(1), until=at(9)) is not None
+
+    assert [claimed(name) for name in "ab"] == [False, True]
+    ledger.put_job(a_job("c", erasures_before=1), [])
+    assert claimed("c")
 
 
 @pytest.mark.parametrize("limit", [1, 2, 50])

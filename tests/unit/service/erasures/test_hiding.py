@@ -207,12 +207,12 @@ def test_sweep_does_not_start_its_jobs(new_world: Callable[..., World]) -> None:
     assert world.services.sweep.sweep().requeued == 0
 
 
-def test_without_erasures_each_call_makes_one_small_read_more_and_a_search_none(
+def test_the_state_comes_beside_what_is_read_and_only_a_history_needs_a_call_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (old,) = world.say("alice likes green tea").results
     calls: list[str] = []
-    for name in ("erasure_state", "erasure_markers", "read_beside", "list_memories", "history"):
+    for name in ("erasure_state", "erasure_markers", "erasures_beside", "read", "list_memories", "history"):
         monkeypatch.setattr(world.ledger, name, _counted(calls, name, getattr(world.ledger, name)))
 
     def made(work: Callable[[], object]) -> list[str]:
@@ -221,13 +221,13 @@ def test_without_erasures_each_call_makes_one_small_read_more_and_a_search_none(
         return list(calls)
 
     reads = world.services.reads
-    assert made(lambda: world.find("green tea")) == ["read_beside"]
-    assert made(lambda: reads.get("default", old.id)) == ["read_beside"]
-    assert made(lambda: newest(world.services, {})) == ["erasure_state", "list_memories"]
+    assert made(lambda: world.find("green tea")) == ["erasures_beside", "read"]
+    assert made(lambda: reads.get("default", old.id)) == ["erasures_beside", "read"]
+    assert made(lambda: newest(world.services, {})) == ["erasures_beside", "list_memories"]
     assert made(lambda: reads.history("default", old.id)) == ["erasure_state", "history"]
     hide(world)
-    assert made(lambda: world.find("green tea")) == ["read_beside", "erasure_markers"]
-    assert made(lambda: world.find("green tea")) == ["read_beside"], "a process reads each marker once"
+    assert made(lambda: world.find("green tea")) == ["erasures_beside", "read", "erasure_markers"]
+    assert made(lambda: world.find("green tea")) == ["erasures_beside", "read"], "a process reads each marker once"
 
 
 def _counted(calls: list[str], name: str, call: Callable[..., Any]) -> Callable[..., Any]:

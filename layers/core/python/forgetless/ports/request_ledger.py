@@ -9,6 +9,7 @@ no adapter reads a clock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +27,7 @@ __all__ = [
     "EntityCounts",
     "EntityPage",
     "ErasureStore",
+    "ErasuresBeside",
     "IdempotencyRecord",
     "IdempotencyStore",
     "JobStore",
@@ -143,6 +145,14 @@ class Shown:
 
 
 NOTHING_SHOWN = Shown()
+
+
+class ErasuresBeside(Protocol):
+    """The erasure state that a read has brought along."""
+
+    @property
+    def state(self) -> ErasureState | None:
+        """The state; None if no read has brought it."""
 
 
 class MemoryStore(Protocol):
@@ -306,7 +316,8 @@ class JobStore(Protocol):
     def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
         """Make a PENDING job, or a RUNNING one with an expired lease, RUNNING for `owner` and count the attempt.
 
-        Returns None when the job is finished or unknown, or when another worker's lease is still valid.
+        Returns None when the job is finished or unknown, when another worker's lease is still valid, or when a marker
+        that hides data covers the job.
         """
 
     def update_job(self, job: Job, *, held: Job) -> bool:
@@ -397,8 +408,13 @@ class ErasureStore(Protocol):
     def erasure_state(self, tenant: str) -> ErasureState:
         """The tenant's last number and how many markers hide data; consistent. One small read."""
 
-    def read_beside(self, tenant: str, ids: Sequence[str]) -> tuple[dict[str, Memory], ErasureState]:
-        """`read` and `erasure_state` in one call, so that searches need no call more."""
+    def erasures_beside(self, tenant: str) -> AbstractContextManager[ErasuresBeside]:
+        """While the context is open, the next read of this thread brings the erasure state along, at no call more.
+
+        It is read before what it judges, or in the same batch (DynamoDB). That holds for `read`, `read_messages`,
+        `recent_messages`, `list_memories`, `kept_totals`, `entity`, `job`, `jobs` and `page_end`, if they find
+        anything. What other reads find must be judged by an `erasure_state` that was read before them.
+        """
 
     def erasure_markers(self, tenant: str, *, beyond: int) -> list[ErasureMarker]:
         """The markers with a higher number than `beyond` that hide data, by number; others may be among them.

@@ -24,8 +24,9 @@ __all__ = ["MOST_READ", "PageAsk", "Pager", "Source", "all_rows", "chunk_of", "i
 
 #: How long the end of a page is kept.
 _KEPT_S = 600.0
-#: The least and the most rows that a list reads at once: a small page never means many small reads.
-_LEAST, MOST_READ = 100, 500
+#: The least and the most rows that a list reads at once: a small page never means many small reads. With the row that
+#: shows whether more follow, and the state of erasures, the least is a batch of DynamoDB, which holds 100 items.
+_LEAST, MOST_READ = 98, 500
 
 Row = TypeVar("Row")
 Item = TypeVar("Item")

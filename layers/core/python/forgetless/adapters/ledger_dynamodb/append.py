@@ -29,11 +29,16 @@ class _Change:
 
 
 def needed(unit: Unit, events: Sequence[Event]) -> list[item_keys.Key]:
-    """The keys that nearly every append reads."""
-    wanted = {item_keys.head(event.memory.scope.tenant, event.memory.id) for event in events}
+    """The keys that nearly every append reads. It finds out about the others, such as lists that a memory leaves."""
+    memories = [event.memory for event in events]
+    wanted = {item_keys.head(memory.scope.tenant, memory.id) for memory in memories}
     added = [event.memory for event in events if event.kind is EventKind.ADD]
     wanted |= {item_keys.text(memory.scope, memory.hash) for memory in added if memory.extracted}
-    return [*wanted, *totals.counters(unit, {memory.scope for memory in added})]
+    changed = [memory for memory in memories if memory.version > 1]
+    wanted |= {key for memory in changed for key in list_entries.entries(memory)}
+    counted = {event.memory.scope for event in events if event.kind is not EventKind.UPDATE}
+    kept = {memory.scope for memory in memories} - counted
+    return [*wanted, *totals.counters(unit, counted), *totals.counters(unit, kept, of_tenant=False)]
 
 
 def append(unit: Unit, events: Sequence[Event], *, unique: bool, judge: Judge) -> list[Event]:

@@ -11,11 +11,18 @@ from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Unit, Units
 from forgetless.domain.memory import Memory, MessageRef
 
-__all__ = ["drop", "drop_unseen", "erase"]
+__all__ = ["drop", "drop_unseen", "erase", "needed"]
+
+
+def needed(tenant: str, refs: Sequence[MessageRef]) -> list[Key]:
+    """The keys that `erase` reads first."""
+    jobs_of = dict.fromkeys(item_keys.job(tenant, ref.job_id) for ref in refs)
+    return [*(item_keys.message(tenant, ref) for ref in refs), *jobs_of]
 
 
 def erase(unit: Unit, tenant: str, refs: Sequence[MessageRef], at: str) -> int:
     """Remove messages, also from the context of memories; returns the number of those that existed."""
+    unit.load(needed(tenant, refs))
     erased = message_items.remove(unit, [item_keys.message(tenant, ref) for ref in refs])
     for job_id in {ref.job_id for ref in refs}:
         if not unit.query(item_keys.job(tenant, job_id).pk, item_keys.MESSAGES):

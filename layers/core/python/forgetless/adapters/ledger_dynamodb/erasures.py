@@ -8,7 +8,8 @@ carries a lower number, so it is covered when it lands. The erasure hides it unt
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -17,13 +18,13 @@ from forgetless.adapters.ledger_codec import dump_marker, dump_targets, from_blo
 from forgetless.adapters.ledger_dynamodb import append, item_keys, schema
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
-from forgetless.adapters.ledger_dynamodb.table import Between
+from forgetless.adapters.ledger_dynamodb.table import Along, Between
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Judge, Target
 from forgetless.domain.errors import ErasedError, ShownErasedError, VersionConflictError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Message
-from forgetless.ports.request_ledger import Shown
+from forgetless.ports.request_ledger import ErasuresBeside, Shown
 
 __all__ = ["ErasureStore", "judge", "refuse", "refuse_unseen", "shown_keys", "state_of"]
 
@@ -32,10 +33,15 @@ _LATE_WRITES_S = 900.0
 
 
 class ErasureStore(Store):
-    """See `forgetless.ports.request_ledger.ErasureStore`; `MemoryStore` has `read_beside`."""
+    """See `forgetless.ports.request_ledger.ErasureStore`."""
 
     def erasure_state(self, tenant: str) -> ErasureState:
         return state_of(self._table.one(item_keys.erasures(tenant)))
+
+    @contextmanager
+    def erasures_beside(self, tenant: str) -> Iterator[ErasuresBeside]:
+        with self._table.along(item_keys.erasures(tenant)) as along:
+            yield _Beside(along)
 
     def erasure_markers(self, tenant: str, *, beyond: int) -> list[ErasureMarker]:
         return [_marker(item) for item in self._table.query(*_beyond(tenant, beyond))]
@@ -65,6 +71,17 @@ class ErasureStore(Store):
 
     def raise_erasures(self, tenant: str, last: int) -> None:
         self._units.run(partial(_raise, tenant=tenant, last=last))
+
+
+class _Beside:
+    """See `forgetless.ports.request_ledger.ErasuresBeside`."""
+
+    def __init__(self, along: Along) -> None:
+        self._along = along
+
+    @property
+    def state(self) -> ErasureState | None:
+        return state_of(self._along.item) if self._along.came else None
 
 
 def state_of(item: Item | None) -> ErasureState:

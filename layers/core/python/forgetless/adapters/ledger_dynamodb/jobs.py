@@ -230,8 +230,9 @@ def _fitting(jobs: Sequence[tuple[Job, Sequence[Message]]]) -> Iterator[list[tup
 
 
 def _claim(unit: Unit, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
+    unit.load([item_keys.job(tenant, job_id), item_keys.erasures(tenant)])
     job = _read(unit, tenant, job_id)
-    if job is None or job.finished:
+    if job is None or job.finished or erasures.judge(unit, tenant).hides(job):
         return None
     if not job.claimable(now):
         # It is exactly our claim: an earlier try wrote it, and the answer was lost.

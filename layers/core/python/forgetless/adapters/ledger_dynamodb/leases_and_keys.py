@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
+
 from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item, to_wire
+from forgetless.adapters.ledger_dynamodb.staged_commit import Action
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.keys import ApiKey
 
@@ -11,30 +15,35 @@ __all__ = ["KeyStore", "LeaseStore"]
 
 
 class LeaseStore(Store):
-    """See `forgetless.ports.request_ledger.LeaseStore`."""
+    """See `forgetless.ports.request_ledger.LeaseStore`.
+
+    A lease is one item that no staged commit contains. Its conditions say all that a reader would look for, and hold
+    again when a call is repeated whose answer was lost, so it is written without being read.
+    """
 
     def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
-        def take(unit: Unit) -> bool:
-            key = item_keys.lease(name)
-            held = unit.get(key)
-            if held is not None and held["owner"] != to_blob(owner) and held["until"] > now:
-                return False
-            unit.put(key, {"owner": to_blob(owner), "until": until, **unit.expiry.of_lease(until)})
-            return True
-
-        return self._units.run(take)
+        unit = uuid.uuid4().hex
+        lease: Item = {"owner": to_blob(owner), "until": until, **self._table.expiry.of_lease(until)}
+        put: Action = {
+            "Item": to_wire({**item_keys.lease(name)._asdict(), **lease, "rev": unit}),
+            "ConditionExpression": "attribute_not_exists(pk) OR #owner = :owner OR #until <= :now",
+            "ExpressionAttributeNames": {"#owner": "owner", "#until": "until"},
+            "ExpressionAttributeValues": to_wire({":owner": lease["owner"], ":now": now}),
+        }
+        return self._units.unread([{"Put": put}], unit)
 
     def lease_until(self, name: str) -> str | None:
         held = self._table.one(item_keys.lease(name))
         return None if held is None else str(held["until"])
 
     def release_lease(self, name: str, *, owner: str) -> None:
-        def give_up(unit: Unit) -> None:
-            held = unit.get(item_keys.lease(name))
-            if held is not None and held["owner"] == to_blob(owner):
-                unit.delete(item_keys.lease(name))
-
-        self._units.run(give_up)
+        delete: Action = {
+            "Key": to_wire(item_keys.lease(name)._asdict()),
+            "ConditionExpression": "#owner = :owner",
+            "ExpressionAttributeNames": {"#owner": "owner"},
+            "ExpressionAttributeValues": to_wire({":owner": to_blob(owner)}),
+        }
+        self._units.unread([{"Delete": delete}], uuid.uuid4().hex)
 
 
 class KeyStore(Store):

@@ -20,16 +20,13 @@ from forgetless.adapters.ledger_dynamodb import (
     jobs,
     list_entries,
     message_items,
-    staged_commit,
     totals,
 )
 from forgetless.adapters.ledger_dynamodb.attribute_values import to_wire
-from forgetless.adapters.ledger_dynamodb.failures import ContendedError
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, Table, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.cursors import after_memory, entity_place, from_cursor, memory_place, to_cursor
-from forgetless.domain.erasures import ErasureState
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import SCANNED_ROWS
@@ -77,14 +74,9 @@ class MemoryStore(Store):
             erase_messages.drop_unseen(self._units, first.scope.tenant, erasing, first.updated_at)
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
-        return self.read_beside(tenant, ids)[0]
-
-    def read_beside(self, tenant: str, ids: Sequence[str]) -> tuple[dict[str, Memory], ErasureState]:
-        state = item_keys.erasures(tenant)
-        items = self._table.read([state, *(item_keys.head(tenant, id_) for id_ in ids)])
-        found = self._table.bodies([item for key, item in items.items() if key != state])
-        memories = (load_memory(tenant, body) for _, body in found)
-        return {memory.id: memory for memory in memories}, erasures.state_of(items.get(state))
+        items = self._table.read(item_keys.head(tenant, id_) for id_ in ids)
+        memories = (load_memory(tenant, body) for _, body in self._table.bodies(list(items.values())))
+        return {memory.id: memory for memory in memories}
 
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         pk = item_keys.head(tenant, memory_id).pk
@@ -176,14 +168,7 @@ class MemoryStore(Store):
     def _marked_unread(self, memories: Sequence[Memory]) -> bool:
         """Mark what its writer has just written, without reading it first; False if anything is not as written."""
         unit = uuid.uuid4().hex
-        try:
-            staged_commit.transact(self._table, [_mark_unread(memory, unit) for memory in memories], token=unit)
-        except ContendedError:
-            return False
-        except LedgerError:
-            self._units.in_doubt = True
-            raise
-        return True
+        return self._units.unread([_mark_unread(memory, unit) for memory in memories], unit)
 
     def _memories(self, heads: Sequence[Key]) -> dict[Key, Memory]:
         found = self._table.bodies(list(self._table.read(heads).values()))
@@ -240,7 +225,7 @@ def _append(
         return
     tenant = completing.tenant if completing is not None else scopes[0].tenant
     wanted = [*append.needed(unit, events), *message_items.needed(new_messages)]
-    wanted += [item_keys.erasures(tenant), *erasures.shown_keys(tenant, shown)]
+    wanted += [item_keys.erasures(tenant), *erasures.shown_keys(tenant, shown), *erase_messages.needed(tenant, erasing)]
     unit.load([*wanted, *jobs.needed(completing)] if completing is not None else wanted)
     open_ = completing is None or jobs.complete(unit, completing)
     judge = erasures.judge(unit, tenant)

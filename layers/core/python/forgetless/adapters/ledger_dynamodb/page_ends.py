@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 
 from forgetless.adapters.ledger_dynamodb import item_keys
-from forgetless.adapters.ledger_dynamodb.attribute_values import Item
-from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
+from forgetless.adapters.ledger_dynamodb.attribute_values import Item, to_wire
+from forgetless.adapters.ledger_dynamodb.unit_of_work import Store
 from forgetless.ports.request_ledger import PageEnd
 
 __all__ = ["PageEndStore"]
@@ -26,11 +27,11 @@ class PageEndStore(Store):
             # DynamoDB's own expiry needs seconds.
             "expires_at": int(datetime.fromisoformat(expires_at).timestamp()),
         }
-
-        def keep(unit: Unit) -> None:
-            unit.put(item_keys.page_end(tenant, name), item)
-
-        self._units.run(keep)
+        unit = uuid.uuid4().hex
+        # It replaces whatever is there, so nothing has to be read first.
+        self._units.unread(
+            [{"Put": {"Item": to_wire({**item_keys.page_end(tenant, name)._asdict(), **item, "rev": unit})}}], unit
+        )
 
     def page_end(self, tenant: str, name: str, *, now: str) -> PageEnd | None:
         item = self._table.one(item_keys.page_end(tenant, name))

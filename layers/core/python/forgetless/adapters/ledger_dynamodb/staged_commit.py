@@ -23,7 +23,7 @@ from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import COMMITTED, DROPPED, GONE, PENDING, Table, without_stage
 from forgetless.domain.errors import LedgerError
 
-__all__ = ["Stages", "Write", "fits", "transact"]
+__all__ = ["Action", "Stages", "Write", "fits", "transact"]
 
 #: DynamoDB's limits of a transaction are 100 items and 4 MB.
 _MOST_ACTIONS = 100

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -19,6 +21,7 @@ __all__ = [
     "DROPPED",
     "GONE",
     "PENDING",
+    "Along",
     "Between",
     "Table",
     "joined",
@@ -48,6 +51,22 @@ class Between:
     high: str
 
 
+@dataclass(slots=True, eq=False)
+class Along:
+    """An item that the next batch of a thread brings along, and whether it came; None if it does not exist."""
+
+    key: Key
+    item: Item | None = None
+    came: bool = False
+
+
+class _Waiting(threading.local):
+    """What the next batch of this thread must bring along."""
+
+    def __init__(self) -> None:
+        self.items: list[Along] = []
+
+
 class Table:
     """One table. All reads are consistent unless a method says otherwise."""
 
@@ -57,34 +76,43 @@ class Table:
         #: The version of the schema, after it has been read.
         self._version: int | None = None
         self._looked = of_any_version
+        self._waiting = _Waiting()
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """`Client.call`, after a check that the table has our schema version."""
-        if not self._looked:
-            self._version = schema.check(self.client)
-            self._looked = True
+        self._look()
         return self.client.call(operation, **parameters)
 
     def claim(self) -> None:
         """Write our version into a new table, before the first write."""
-        if self._looked and self._version is None:
+        self._look()
+        if self._version is None:
             self._version = schema.claim(self.client)
+
+    @contextmanager
+    def along(self, key: Key) -> Iterator[Along]:
+        """While the context is open, the next batch that this thread reads brings this item along."""
+        along = Along(key)
+        self._waiting.items.append(along)
+        try:
+            yield along
+        finally:
+            self._waiting.items.remove(along)
 
     def raw(self, wanted: Iterable[Key]) -> dict[Key, Item]:
         """Those items that exist, with the changes staged on them."""
+        asked = dict.fromkeys(wanted)
+        waiting = [one for one in self._waiting.items if not one.came] if asked else []
+        first = {one.key for one in waiting}
         found: dict[Key, Item] = {}
-        for portion in portions(dict.fromkeys(wanted), _BATCH):
-            tries = self.client.tries()
-            left: Mapping[str, Any] = _batch(self.client.table, portion)
-            while left:
-                answer = self.call("batch_get_item", RequestItems=left)
-                for attributes in answer["Responses"].get(self.client.table, ()):
-                    item = from_wire(attributes)
-                    found[key_of(item)] = item
-                left = answer.get("UnprocessedKeys") or {}
-                if left and not tries.again():
-                    raise LedgerError(f"the ledger's table {self.client.table} is throttled", retry_after=5)
-        return found
+        for portion in portions(dict.fromkeys([*first, *asked]), _BATCH):
+            found |= self._in_one(portion, first)
+            first = set()
+        for one in waiting:
+            one.came = True
+            held = found.get(one.key)
+            one.item = next(self._seen([held], {}), None) if held is not None else None
+        return {key: item for key, item in found.items() if key in asked}
 
     def read(self, wanted: Iterable[Key]) -> dict[Key, Item]:
         """Those items that exist for a reader: staged changes count when they are committed."""
@@ -150,6 +178,30 @@ class Table:
         """The state of a staged commit."""
         item = self.raw([item_keys.stage(stage)]).get(item_keys.stage(stage))
         return GONE if item is None else str(item["state"])
+
+    def _look(self) -> None:
+        if not self._looked:
+            self._version = schema.check(self.client)
+            self._looked = True
+
+    def _in_one(self, wanted: Sequence[Key], first: Set[Key]) -> dict[Key, Item]:
+        """Those items that exist. None of the others is read before those that must be read `first`."""
+        found: dict[Key, Item] = {}
+        tries = self.client.tries()
+        left = wanted
+        while left:
+            answer = self.call("batch_get_item", RequestItems=_batch(self.client.table, left))
+            unread = answer.get("UnprocessedKeys", {}).get(self.client.table, {}).get("Keys", ())
+            left = [Key(**from_wire(key)) for key in unread]
+            if first & set(left):
+                left = wanted  # a throttled batch left them out: nothing that it has read counts
+            else:
+                items = map(from_wire, answer["Responses"].get(self.client.table, ()))
+                found |= {key_of(item): item for item in items}
+                first = set()
+            if left and not tries.again():
+                raise LedgerError(f"the ledger's table {self.client.table} is throttled", retry_after=5)
+        return found
 
     def _seen(self, items: Iterable[Item], stages: dict[str, str]) -> Iterator[Item]:
         for found in items:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
 
@@ -50,15 +50,13 @@ class Found:
         return replace(self, total=replace(self.total, created_at=created_at, updated_at=updated_at, stale=False))
 
 
-def counters(unit: Unit, scopes: Iterable[Scope]) -> list[Key]:
-    """The keys of the counters that this unit uses for these scopes."""
-    return [
-        key
+def counters(unit: Unit, scopes: Collection[Scope], *, of_tenant: bool = True) -> list[Key]:
+    """The keys of the counters that this unit uses for these scopes, with or without that of the tenant."""
+    tenants = {scope.tenant for scope in scopes} if of_tenant else set()
+    return [item_keys.tenant_total(tenant, unit.tenant_shard) for tenant in tenants] + [
+        item_keys.total(scope.tenant, unit.shard, *kind)
         for scope in scopes
-        for key in (
-            item_keys.tenant_total(scope.tenant, unit.tenant_shard),
-            *(item_keys.total(scope.tenant, unit.shard, *kind) for kind in item_keys.scope_kinds(scope).items()),
-        )
+        for kind in item_keys.scope_kinds(scope).items()
     ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from forgetless.adapters.ledger_dynamodb import item_keys, staged_commit
@@ -157,6 +157,21 @@ class Units:
         except LedgerError:
             self.in_doubt = True
             raise
+
+    def unread(self, actions: Sequence[staged_commit.Action], unit: str) -> bool:
+        """Do conditional actions of the unit `unit` without reading first; False if a condition does not hold.
+
+        After a lost answer it may be False although the actions are done.
+        """
+        try:
+            self.table.claim()
+            staged_commit.transact(self.table, actions, token=unit)
+        except ContendedError:
+            return False
+        except LedgerError:
+            self.in_doubt = True
+            raise
+        return True
 
     def _run(self, work: Callable[[Unit], T], *, once: bool) -> T:
         tries = self.table.client.tries()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 from forgetless.adapters.ledger_codec import dump_marker, dump_targets, from_blob, load_marker, load_targets, to_blob
 from forgetless.adapters.ledger_sqlite import append
@@ -13,7 +15,7 @@ from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, Erasure
 from forgetless.domain.errors import ErasedError, ShownErasedError, VersionConflictError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Message, MessageRef
-from forgetless.ports.request_ledger import Shown
+from forgetless.ports.request_ledger import ErasuresBeside, Shown
 
 __all__ = ["ErasureStore", "incarnation_of", "judge", "open_erasures", "refuse", "refuse_unseen", "state_of"]
 
@@ -34,10 +36,14 @@ DELETE FROM erasures WHERE tenant = ?1 AND number IN (
 
 
 class ErasureStore(Store):
-    """See `forgetless.ports.request_ledger.ErasureStore`; `MemoryStore` has `read_beside`."""
+    """See `forgetless.ports.request_ledger.ErasureStore`."""
 
     def erasure_state(self, tenant: str) -> ErasureState:
         return self._connections.read(lambda db: state_of(db, tenant))
+
+    def erasures_beside(self, tenant: str) -> AbstractContextManager[ErasuresBeside]:
+        # A statement here costs nothing of what a request of a remote store costs.
+        return nullcontext(_Beside(self._connections.read(lambda db: state_of(db, tenant))))
 
     def erasure_markers(self, tenant: str, *, beyond: int) -> list[ErasureMarker]:
         return self._connections.read(lambda db: _markers(db, tenant, beyond))
@@ -89,6 +95,13 @@ def open_erasures(db: sqlite3.Connection, limit: int) -> list[Erasure]:
         Erasure(from_blob(tenant), number, load_targets(targets), begun_at, id_)
         for tenant, number, targets, begun_at, id_ in db.execute(query, (limit,)).fetchall()
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """See `forgetless.ports.request_ledger.ErasuresBeside`."""
+
+    state: ErasureState
 
 
 def state_of(db: sqlite3.Connection, tenant: str) -> ErasureState:

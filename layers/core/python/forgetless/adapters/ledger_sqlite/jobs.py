@@ -125,7 +125,7 @@ def _insert(db: sqlite3.Connection, job: Job, messages: Sequence[Message]) -> Jo
 
 def _claim(db: sqlite3.Connection, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
     job = _read(db, tenant, job_id)
-    if job is None or not job.claimable(now):
+    if job is None or not job.claimable(now) or erasures.judge(db, tenant).hides(job):
         return None
     claimed = job.claimed(owner=owner, now=now, until=until)
     _put(db, claimed)

@@ -12,7 +12,6 @@ from forgetless.adapters.ledger_sqlite import append, erasures, export_order, jo
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.adapters.running_total import RunningTotal
 from forgetless.domain.cursors import after_memory, entity_place, memory_place, to_cursor
-from forgetless.domain.erasures import ErasureState
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
@@ -92,11 +91,6 @@ class MemoryStore(Store):
         bodies = self._connections.read(lambda db: _bodies(db, tenant, ids))
         memories = (load_memory(tenant, body) for (body,) in bodies)
         return {memory.id: memory for memory in memories}
-
-    def read_beside(self, tenant: str, ids: Sequence[str]) -> tuple[dict[str, Memory], ErasureState]:
-        # The state is read first: if it says that nothing hides, what it covered is gone.
-        state = self._connections.read(lambda db: erasures.state_of(db, tenant))
-        return self.read(tenant, ids), state
 
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         rows = self._connections.read(

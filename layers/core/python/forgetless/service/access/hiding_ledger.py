@@ -1,9 +1,10 @@
 """HidingLedger: the ledger without what an erasure covers: the one place where reads leave it out.
 
 An erasure takes effect when its marker is in the ledger; its rows are removed afterwards. All use cases read through
-this class, so none can show a row that waits to be removed. Each call first reads the erasure state of the tenant, a
-small record. Only while that says that markers hide data, it judges what it has read. A process reads each marker
-once. What a marker covers looks as if it had been deleted: a memory is a tombstone, and a job has ended as erased.
+this class, so none can show a row that waits to be removed. Each call also reads the erasure state of the tenant, a
+small record: in the batch that it makes anyway where it can (`erasures_beside`), and otherwise before what it judges.
+Only while the state says that markers hide data, it judges what it has read. A process reads each marker once. What a
+marker covers looks as if it had been deleted: a memory is a tombstone, and a job has ended as erased.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TypeVar
 
@@ -26,6 +28,7 @@ from forgetless.ports.request_ledger import (
     Entity,
     EntityCounts,
     EntityPage,
+    ErasuresBeside,
     IdempotencyRecord,
     MemoryPage,
     PageEnd,
@@ -106,14 +109,12 @@ class HidingLedger:
         )
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
-        return self.read_beside(tenant, ids)[0]
-
-    def read_beside(self, tenant: str, ids: Sequence[str]) -> tuple[dict[str, Memory], ErasureState]:
-        found, state = self._ledger.read_beside(tenant, ids)
-        markers = self._known.under(tenant, state)
+        with self._ledger.erasures_beside(tenant) as beside:
+            found = self._ledger.read(tenant, ids)
+        markers = self._judging(tenant, found, beside)
         if markers is None:
-            return found, state
-        return {id_: self._as_shown(memory, markers) for id_, memory in found.items()}, state
+            return found
+        return {id_: self._as_shown(memory, markers) for id_, memory in found.items()}
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
         return self._ledger.pending(tenant, ids)
@@ -126,10 +127,11 @@ class HidingLedger:
     def list_memories(
         self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None, superseded: bool = False
     ) -> MemoryPage:
-        markers = self._markers(tenant)
         size = limit
         while True:
-            page = self._ledger.list_memories(tenant, ids, limit=size, cursor=cursor, superseded=superseded)
+            with self._ledger.erasures_beside(tenant) as beside:
+                page = self._ledger.list_memories(tenant, ids, limit=size, cursor=cursor, superseded=superseded)
+            markers = self._judging(tenant, page.items, beside)
             if markers is None:
                 return page
             hidden = [markers.cover(memory) for memory in page.items]
@@ -148,14 +150,17 @@ class HidingLedger:
         return [id_ for id_ in found if id_ not in gone]
 
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
-        markers = self._markers(tenant)
+        with self._ledger.erasures_beside(tenant) as beside:
+            totals = self._ledger.kept_totals(tenant, ids)
+        markers = self._judging(tenant, totals, beside)
         if markers is not None and all(markers.may_touch(name, value) for name, value in ids.items()):
             return None
-        return self._ledger.kept_totals(tenant, ids)
+        return totals
 
     def entity(self, tenant: str, kind: str, id_: str) -> Entity | None:
-        markers = self._markers(tenant)
-        found = self._ledger.entity(tenant, kind, id_)
+        with self._ledger.erasures_beside(tenant) as beside:
+            found = self._ledger.entity(tenant, kind, id_)
+        markers = self._judging(tenant, found, beside)
         if found is None or markers is None or not markers.may_touch(f"{kind}_id", id_):
             return found
         shown = self._has_something(tenant, found, _PAGES_NAMED)
@@ -226,8 +231,9 @@ class HidingLedger:
         return self._ledger.mark_indexed(memories, by_writer=by_writer)
 
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
-        markers = self._markers(tenant)
-        found = self._ledger.read_messages(tenant, refs)
+        with self._ledger.erasures_beside(tenant) as beside:
+            found = self._ledger.read_messages(tenant, refs)
+        markers = self._judging(tenant, found, beside)
         return {message.ref: message for message in uncovered(found.values(), markers)}
 
     def job_messages(self, tenant: str, job_id: str) -> list[Message]:
@@ -241,8 +247,9 @@ class HidingLedger:
         return {job_id: messages for job_id, messages in shown.items() if messages}
 
     def recent_messages(self, scope: Scope, *, since: str, before: str, limit: int) -> list[Message]:
-        markers = self._markers(scope.tenant)
-        found = self._ledger.recent_messages(scope, since=since, before=before, limit=limit)
+        with self._ledger.erasures_beside(scope.tenant) as beside:
+            found = self._ledger.recent_messages(scope, since=since, before=before, limit=limit)
+        markers = self._judging(scope.tenant, found, beside)
         shown = uncovered(found, markers)
         if len(shown) < len(found) == limit:
             # Older messages may stand behind the hidden ones: times come from clients.
@@ -264,25 +271,25 @@ class HidingLedger:
         return self._ledger.erase_scope_messages(tenant, ids, at=at)
 
     def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
-        markers = self._markers(job.tenant)
-        return shown_job(self._ledger.put_job(job, messages), markers)
+        standing = self._ledger.put_job(job, messages)
+        # A new job that is covered was refused. One that stood already is read again, to be judged.
+        return standing if standing == job else self.job(job.tenant, job.id) or standing
 
     def job(self, tenant: str, job_id: str) -> Job | None:
-        markers = self._markers(tenant)
-        job = self._ledger.job(tenant, job_id)
-        return None if job is None else shown_job(job, markers)
+        with self._ledger.erasures_beside(tenant) as beside:
+            job = self._ledger.job(tenant, job_id)
+        return None if job is None else shown_job(job, self._judging(tenant, job, beside))
 
     def jobs(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
-        markers = self._markers(tenant)
-        found, following = self._ledger.jobs(tenant, limit=limit, cursor=cursor)
+        with self._ledger.erasures_beside(tenant) as beside:
+            found, following = self._ledger.jobs(tenant, limit=limit, cursor=cursor)
+        markers = self._judging(tenant, found, beside)
         return [shown_job(job, markers) for job in found], following
 
     def count_jobs(self, tenant: str, *, limit: int) -> int | None:
         return self._ledger.count_jobs(tenant, limit=limit)  # those of an erasure are listed as erased
 
     def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
-        if self._markers(tenant) is not None and (job := self.job(tenant, job_id)) is not None and job.erased:
-            return None
         return self._ledger.claim_job(tenant, job_id, owner=owner, now=now, until=until)
 
     def update_job(self, job: Job, *, held: Job) -> bool:
@@ -347,13 +354,17 @@ class HidingLedger:
         self._ledger.keep_page_end(tenant, name, end, now=now, expires_at=expires_at)
 
     def page_end(self, tenant: str, name: str, *, now: str) -> PageEnd | None:
-        markers = self._markers(tenant)
-        end = self._ledger.page_end(tenant, name, now=now)
+        with self._ledger.erasures_beside(tenant) as beside:
+            end = self._ledger.page_end(tenant, name, now=now)
+        markers = self._judging(tenant, end, beside)
         # Its count may be from before an erasure.
         return end if end is None or markers is None else replace(end, count=end.seen, exact=False)
 
     def erasure_state(self, tenant: str) -> ErasureState:
         return self._ledger.erasure_state(tenant)
+
+    def erasures_beside(self, tenant: str) -> AbstractContextManager[ErasuresBeside]:
+        return self._ledger.erasures_beside(tenant)
 
     def erasure_markers(self, tenant: str, *, beyond: int) -> list[ErasureMarker]:
         return self._ledger.erasure_markers(tenant, beyond=beyond)
@@ -364,6 +375,13 @@ class HidingLedger:
     def _markers(self, tenant: str) -> Markers | None:
         """The markers that hide data now; None if none does. It must be called before what they judge is read."""
         return self._known.under(tenant, self._ledger.erasure_state(tenant))
+
+    def _judging(self, tenant: str, found: object, beside: ErasuresBeside) -> Markers | None:
+        """`_markers` for what was `found` with the state beside it; there is nothing to judge if nothing was found."""
+        if not found:
+            return None
+        state = beside.state
+        return self._known.under(tenant, self._ledger.erasure_state(tenant) if state is None else state)
 
     def _as_shown(self, memory: Memory, markers: Markers) -> Memory:
         return memory.blanked(deleted=True) if markers.cover(memory) else memory

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
 from forgetless.domain.cursors import after_document, after_job, entity_place, to_cursor
@@ -27,6 +28,7 @@ from forgetless.ports.request_ledger import (
     Entity,
     EntityCounts,
     EntityPage,
+    ErasuresBeside,
     IdempotencyRecord,
     MemoryPage,
     PageEnd,
@@ -262,9 +264,8 @@ class LimitedLedger:
     def erasure_state(self, tenant: str) -> ErasureState:
         return self._ledger.erasure_state(tenant)
 
-    def read_beside(self, tenant: str, ids: Sequence[str]) -> tuple[dict[str, Memory], ErasureState]:
-        found, state = self._ledger.read_beside(tenant, ids)
-        return {id_: memory for id_, memory in found.items() if self._mine(memory.scope)}, state
+    def erasures_beside(self, tenant: str) -> AbstractContextManager[ErasuresBeside]:
+        return self._ledger.erasures_beside(tenant)
 
     def erasure_markers(self, tenant: str, *, beyond: int) -> list[ErasureMarker]:
         return self._ledger.erasure_markers(tenant, beyond=beyond)

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
+from forgetless.domain.erasures import ErasureState
 from forgetless.domain.errors import DeadlineError, LeaseLostError, OutOfTimeError, QueueError
 from forgetless.domain.jobs import Job, JobState, job_id_for
 from forgetless.domain.limits import REQUEST_S
@@ -69,21 +70,25 @@ class AddService:
         if not messages:
             return AddOutcome(finished(job, self._clock.now(), ()), (), indexed=True, extraction="verbatim")
         if request.infer and self._inference is not None:
+            job, messages = _numbered(job, messages, self._ledger.erasure_state(job.tenant))
             queued = request.queued and self._queue.background
             keyed = request.idempotency_key is not None
             return self._infer(self._inference, job, messages, queued=queued, keyed=keyed)
         extraction = "none" if request.infer else "verbatim"
-        if request.idempotency_key is not None:
-            # The process may have died after storing everything: answer what is stored, and do not index it again.
-            standing = self._ledger.job(job.tenant, job.id) or self._done_long_ago(job, len(messages))
-            if standing is not None and standing.state is JobState.SUCCEEDED:
-                return self._repeated(standing, extraction)
-        return self._verbatim(job, messages, extraction=extraction)
+        began = self._clock.monotonic()
+        with self._ledger.erasures_beside(job.tenant) as beside:
+            if request.idempotency_key is not None:
+                # The process may have died after storing everything: answer what is stored, and do not index it again.
+                standing = self._ledger.job(job.tenant, job.id) or self._done_long_ago(job, len(messages))
+                if standing is not None and standing.state is JobState.SUCCEEDED:
+                    return self._repeated(standing, extraction)
+            before = self._said_before(messages[0])
+        state = self._ledger.erasure_state(job.tenant) if beside.state is None else beside.state
+        job, messages = _numbered(job, messages, state)
+        return self._verbatim(job, before, messages, extraction=extraction, began=began)
 
     def _accept(self, request: AddRequest) -> tuple[Job, list[Message]]:
         now = self._clock.now()
-        # Read before anything else of the ledger: an erasure from now on covers what this request stores.
-        number = self._ledger.erasure_state(request.scope.tenant).last
         asked = {
             **{field.name: getattr(request, field.name) for field in GIVEN},
             "memory_type": request.memory_type,
@@ -101,11 +106,10 @@ class AddService:
             created_at=now,
             updated_at=now,
             request={name: value for name, value in asked.items() if value},
-            erasures_before=number,
         )
         spoken_at = request.timestamp or now
         messages = [
-            Message(MessageRef(job.id, place), request.scope, said.role, said.content, spoken_at, said.name, number)
+            Message(MessageRef(job.id, place), request.scope, said.role, said.content, spoken_at, said.name)
             for place, said in enumerate(request.messages)
         ]
         return job, messages
@@ -177,20 +181,20 @@ class AddService:
         except QueueError:
             return
 
-    def _verbatim(self, job: Job, messages: list[Message], *, extraction: str) -> AddOutcome:
+    def _said_before(self, first: Message) -> list[Message]:
+        """The messages of the same conversation before the first one of an add."""
+        since = later(first.created_at, -CONTEXT_AGE_S)
+        return self._ledger.recent_messages(first.scope, since=since, before=first.created_at, limit=CONTEXT_MESSAGES)
+
+    def _verbatim(
+        self, job: Job, before: Sequence[Message], messages: Sequence[Message], *, extraction: str, began: float
+    ) -> AddOutcome:
         """Store the messages in one transaction.
 
         If the embedder is slow, they are stored before all of them are embedded, and sweep indexes the others: the
         answer comes in time, and nothing is lost or stored twice, whether or not the client repeats the add.
         """
-        began = self._clock.monotonic()
         said = [message for message in messages if message.role != "system"]
-        before = self._ledger.recent_messages(
-            job.scope,
-            since=later(messages[0].created_at, -CONTEXT_AGE_S),
-            before=messages[0].created_at,
-            limit=CONTEXT_MESSAGES,
-        )
         talk = [*before, *said]
         memories = [
             _as_memory(job, message, talk[max(0, place - CONTEXT_MESSAGES) : place])
@@ -214,6 +218,14 @@ class AddService:
         memories = [found[result["id"]] for result in job.results if result["id"] in found]
         indexed = not self._ledger.pending(job.tenant, [memory.id for memory in memories if memory.live])
         return AddOutcome(job, added(memories), indexed=indexed, extraction=extraction)
+
+
+def _numbered(job: Job, messages: Sequence[Message], state: ErasureState) -> tuple[Job, list[Message]]:
+    """The job and its messages with the number of the last erasure: every later one covers what they become."""
+    return (
+        replace(job, erasures_before=state.last),
+        [replace(message, erasures_before=state.last) for message in messages],
+    )
 
 
 def _late(error: TimeoutError, job_id: str) -> DeadlineError:

@@ -124,7 +124,8 @@ class Indexer:
         for tenant, portion in by_tenant(memories).items():
             carried = {ref for memory in portion for ref in memory.context if ref in words}
             gone = carried - self._ledger.read_messages(tenant, sorted(carried)).keys() if carried else set()
-            self._ledger.erase_messages(tenant, sorted(gone), at=at)
+            if gone:
+                self._ledger.erase_messages(tenant, sorted(gone), at=at)
 
     def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> list[Memory]:
         """Mark what the index now holds as indexed, and remove the rows of what is no longer so in the ledger.
