@@ -254,6 +254,23 @@ def _end_erasure(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _raise_erasures(ledger: Ledger, tenant: str) -> Done:
+    # To a number that is there: an erasure that begins meanwhile must not be taken back.
+    ledger.raise_erasures(tenant, ledger.erasure_state(tenant).last)
+    return Counter()
+
+
+def _incarnation(ledger: Ledger, tenant: str) -> Done:
+    del tenant
+    ledger.incarnation()
+    return Counter()
+
+
+def _set_incarnation(ledger: Ledger, tenant: str) -> Done:
+    ledger.set_incarnation(f"raced {tenant}")
+    return Counter()
+
+
 def _erasure_state(ledger: Ledger, tenant: str) -> Done:
     state = ledger.erasure_state(tenant)
     assert 0 <= state.hiding <= state.last

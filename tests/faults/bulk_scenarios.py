@@ -1,4 +1,4 @@
-"""Scenarios of bulk jobs: a reindex or a delete in several portions, of which one process is disturbed after a step."""
+"""Scenarios of bulk jobs: reindex, delete or retention in several portions; one process is disturbed after a step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from forgetless.adapters.queue_none import NoQueue
 from forgetless.adapters.queue_sqs import SqsBulkQueue
 from forgetless.domain.bulk_jobs import FILTERS, BulkJob, BulkKind
 from forgetless.domain.scope import Scope
-from forgetless.service.jobs import reindex_job, removal
+from forgetless.service.jobs import expired_memories, reindex_job, removal
 from forgetless.service.requests import AddRequest, IncomingMessage
 from forgetless.service.services import Ports, Services
 from tests.fakes.embedder import FakeEmbedder
@@ -32,10 +32,11 @@ __all__ = ["BulkHarness", "BulkLeft", "BulkPlace", "disturbed", "portions_undist
 _JOB, _TENANT = "the-only-job", "default"
 #: What there is: so many memories about each topic.
 _MEMORIES = {"tea": 6, "milk": 4}
-#: What is asked of a job: all memories for the index, or the deletion of what is about tea.
+#: What is asked of a job: all memories for the index, or the deletion of what is about tea, which has also expired.
 _REQUESTS: dict[BulkKind, dict[str, Any]] = {
     BulkKind.REINDEX: {},
     BulkKind.DELETE: {"ids": {"user_id": "alice"}, "names": [], FILTERS: {"metadata": {"topic": "tea"}}},
+    BulkKind.RETENTION: {expired_memories.BEFORE: "2021-01-01"},
 }
 #: Rounds of sweep and queue after which unfinished work counts as lost.
 _ROUNDS = 6
@@ -124,7 +125,9 @@ class BulkHarness:
                 # Each topic is a run of its own, so that none is the context of another.
                 whose, about = Scope(_TENANT, user_id="alice", run_id=topic), {"topic": topic}
                 # The key gives the memories the same ids each time, so that they are in the same ranges.
-                services.add.add(AddRequest(whose, said, infer=False, metadata=about, idempotency_key=topic))
+                over = "2020-01-01" if topic == "tea" and kind is BulkKind.RETENTION else None
+                add = AddRequest(whose, said, infer=False, metadata=about, expiration_date=over, idempotency_key=topic)
+                services.add.add(add)
         if kind is BulkKind.REINDEX:
             DiskIndex(folder / "index.pickle").drop_all()
 

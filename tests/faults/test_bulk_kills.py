@@ -151,3 +151,21 @@ def test_a_delete_by_filter_killed_over_dynamodb_deletes_all_and_leaves_nothing_
 ) -> None:
     harness = dynamo_new(BulkKind.DELETE)
     assert wrong_delete(*disturbed(harness, task="bulk", before=0, fault=Fault(step, Way.KILL))) == ""
+
+
+@pytest.mark.parametrize("way", [Way.KILL, Way.STALL])
+def test_a_retention_disturbed_after_any_step_deletes_what_has_expired_and_nothing_else(
+    new: NewHarness, way: Way
+) -> None:
+    portions, left = portions_undisturbed(new(BulkKind.RETENTION))
+    assert wrong_delete(True, left) == ""
+    outcomes = {
+        str(step): wrong_delete(*disturbed(new(BulkKind.RETENTION), task="bulk", before=0, fault=Fault(step, way)))
+        for step in portions[0]
+    }
+    assert {name: outcome for name, outcome in outcomes.items() if outcome} == {}
+
+
+def test_a_retention_killed_over_dynamodb_deletes_what_has_expired_and_nothing_else(dynamo_new: NewHarness) -> None:
+    fault = Fault(Step("ledger.append", 1), Way.KILL)
+    assert wrong_delete(*disturbed(dynamo_new(BulkKind.RETENTION), task="bulk", before=0, fault=fault)) == ""

@@ -83,6 +83,8 @@ class EmulatorWorld(World):
             "FORGETLESS_ENVIRONMENTS": "2",
             "OPENAI_BASE_URL": f"http://127.0.0.1:{self._llm_port}/v1",
             "OPENAI_API_KEY": "scripted",
+            # The checker expects that what the LLM names is superseded, near or not.
+            "FORGETLESS_SUPERSEDE_NEARNESS": "-1",
         }
         if handed.exists():
             given |= json.loads(handed.read_text(encoding="utf-8"))["Parameters"]

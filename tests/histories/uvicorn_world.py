@@ -89,6 +89,8 @@ class UvicornWorld(World):
             "FORGETLESS_EMBEDDING_DIMENSIONS": str(DIMENSIONS),
             "OPENAI_BASE_URL": f"http://127.0.0.1:{self._llm_port}/v1",
             "OPENAI_API_KEY": "scripted",
+            # The checker expects that what the LLM names is superseded, near or not.
+            "FORGETLESS_SUPERSEDE_NEARNESS": "-1",
         }
 
     def faults(self) -> Sequence[Fault]:

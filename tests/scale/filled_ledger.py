@@ -60,8 +60,9 @@ class Filled:
     index: QuickIndex
     #: Live memories of alice that nothing special has happened to, oldest first.
     plain: tuple[str, ...]
-    #: A memory that has superseded another one.
+    #: A memory that has superseded another one, and that other one.
     successor: str
+    superseded: str
     jobs: tuple[str, ...]
     export: str
     user_key: str
@@ -94,6 +95,7 @@ def fill(ledger: Ledger, size: int) -> Filled:
         index=index,
         plain=tuple(plain),
         successor=_memory(_SUPERSEDED + 1 + 60).id,
+        superseded=_memory(_SUPERSEDED + 60).id,
         jobs=tuple(jobs),
         export=exports[0],
         user_key=_keys(ledger),

@@ -121,7 +121,7 @@ def _check(tenant: str | None) -> JobCase:
         check = StoreCheck(ledger=ports.ledger, index=ports.index, clock=stage.clock, collection="c")
         check.run(tenant=tenant, seconds=1.0)
 
-    return JobCase(run)
+    return JobCase(run, counts=True)
 
 
 def _start(stage: Stage, _: object) -> None:
@@ -154,5 +154,5 @@ JOB_CASES: Mapping[str, JobCase] = {
     "an import of 200 lines": JobCase(_import),
     "a check of all tenants": _check(None),
     "a check of one tenant": _check(TENANT),
-    "a start": JobCase(_start),
+    "a start": JobCase(_start, counts=True),
 }

@@ -226,6 +226,7 @@ _PLATFORM: Mapping[str, Sequence[Ask]] = {
         ),
     ),
     "GET /v1/memories/{memory_id:path}/history/": (Ask("/v1/memories/<memory>/history/"),),
+    "POST /v1/memories/{memory_id:path}/restore/": (Ask("/v1/memories/<superseded>/restore/"),),
     "GET /v1/memories/{memory_id:path}/": (Ask("/v1/memories/<memory>/"),),
     "PUT /v1/memories/{memory_id:path}/": (Ask("/v1/memories/<memory>/", {"text": "white tea"}),),
     "DELETE /v1/memories/{memory_id:path}/": (

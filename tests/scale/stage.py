@@ -63,10 +63,14 @@ class ToolAsk:
 
 @dataclass(frozen=True, slots=True)
 class JobCase:
-    """One job: `prepare` makes what it finds, and `run` gets what `prepare` returned."""
+    """One job: `prepare` makes what it finds, and `run` gets what `prepare` returned.
+
+    `counts` says that an operator runs it to count what is stored, in statements that walk through an index.
+    """
 
     run: Callable[[Stage, Any], object]
     prepare: Callable[[Stage], Any] = lambda _: None
+    counts: bool = False
 
 
 class _Llm:
@@ -229,6 +233,7 @@ class Stage:
         named: dict[str, Callable[[], str]] = {
             "<job>": lambda: self.some_jobs(1)[0],
             "<successor>": lambda: self._filled.successor,
+            "<superseded>": lambda: self._filled.superseded,
             "<export>": lambda: self._filled.export,
             "<new import>": lambda: self._begun(self.services.import_jobs),
             "<new export>": lambda: self._begun(self.services.export_jobs),

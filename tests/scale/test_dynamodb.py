@@ -15,7 +15,6 @@ from forgetless.domain.times import later
 from forgetless.ports.index import IndexRow
 from tests.dynamo_server import DynamoServer
 from tests.fakes.clock import FakeClock
-from tests.scale.comparing import marks_of
 from tests.scale.work import Meter, Work, counted, growth
 from tests.unit.api.client import Api, make_api, put_key
 from tests.unit.service.world import World, facts, make_world
@@ -94,7 +93,7 @@ def _memory(tenant: str, number: int) -> Memory:
     )
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=marks_of(f"DynamoDB: {name}")) for name in CASES])
+@pytest.mark.parametrize("name", CASES)
 def test_a_request_costs_the_same_in_a_larger_tenant(
     api: tuple[Api, Meter], dynamo_server: DynamoServer, name: str
 ) -> None:

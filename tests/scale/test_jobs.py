@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scale.comparing import JOB_MOST, compare, marks_of
+from tests.scale.comparing import JOB_MOST, compare
 from tests.scale.job_cases import JOB_CASES
 from tests.scale.stage import Stage
 
 pytestmark = [pytest.mark.xdist_group("scale"), pytest.mark.timeout(900)]
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=marks_of(name)) for name in JOB_CASES])
+@pytest.mark.parametrize("name", JOB_CASES)
 def test_a_job_costs_the_same_in_a_larger_ledger(stages: tuple[Stage, Stage], name: str) -> None:
-    compare(stages, lambda stage, most: stage.run(JOB_CASES[name], most), JOB_MOST)
+    case = JOB_CASES[name]
+    compare(stages, lambda stage, most: stage.run(case, most), JOB_MOST, counts=case.counts)

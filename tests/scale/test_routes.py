@@ -6,12 +6,9 @@ import pytest
 
 from forgetless.api.app import all_routes
 from forgetless.api.mcp.tools import TOOLS
-from tests.scale.comparing import REQUEST_MOST, cases_of, compare, name_of
-from tests.scale.job_cases import JOB_CASES
-from tests.scale.known_to_grow import KNOWN_TO_GROW
+from tests.scale.comparing import REQUEST_MOST, cases_of, compare
 from tests.scale.route_cases import ROUTE_CASES
 from tests.scale.stage import Ask, Stage, ToolAsk
-from tests.scale.test_dynamodb import CASES as DYNAMODB_CASES
 from tests.scale.tool_cases import TOOL_CASES
 from tests.scale.work import Work
 
@@ -22,14 +19,6 @@ def test_every_route_and_every_tool_has_a_case() -> None:
     routes = sorted(f"{route.method} {route.path}" for route in all_routes())
     assert sorted(ROUTE_CASES) == routes, "say in tests/scale/route_cases.py what is asked of each route"
     assert sorted(TOOL_CASES) == sorted(TOOLS), "say in tests/scale/tool_cases.py what is asked of each tool"
-
-
-def test_what_is_known_to_grow_names_cases() -> None:
-    asked = {
-        name_of(what, case) for table in (ROUTE_CASES, TOOL_CASES) for what, some in table.items() for case in some
-    }
-    over_dynamodb = {f"DynamoDB: {name}" for name in DYNAMODB_CASES}
-    assert KNOWN_TO_GROW.keys() <= asked | JOB_CASES.keys() | over_dynamodb
 
 
 @pytest.mark.parametrize(("route", "case"), cases_of(ROUTE_CASES))

@@ -24,6 +24,7 @@ TOOL_CASES: Mapping[str, Sequence[ToolAsk]] = {
     ),
     "get_memory": (ToolAsk({"memory_id": "<memory>"}),),
     "update_memory": (ToolAsk({"memory_id": "<memory>", "text": "rooibos"}),),
+    "restore_memory": (ToolAsk({"memory_id": "<superseded>"}),),
     "delete_memory": (ToolAsk({"memory_id": "<memory>"}),),
     "delete_all_memories": (ToolAsk(_ALICE, "everything", destroys=True),),
     "list_entities": (ToolAsk({}),),

@@ -1,4 +1,4 @@
-"""Mutations: the separation of tenants and keys taken out at one place after the other, and the tests that must notice.
+"""Mutations: checks of tenants, keys and extractions taken out one by one, and the tests that must notice.
 
 Each replaces text that stands exactly once in its file, so that a mutation which no longer applies is noticed too.
 """
@@ -407,7 +407,92 @@ _IDENTIFIERS = (
     ),
 )
 
-MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_IDENTIFIERS)
+_SUPERSESSION = "service/writing/supersession.py"
+_RULES = "tests/unit/service/writing/test_supersession.py"
+_RESTORES = "tests/unit/service/writing/test_restore.py"
+
+#: What keeps an extraction from reading or superseding what it must not.
+_EXTRACTION = (
+    Mutation(
+        "extraction: another user's memories are shown to the LLM",
+        "domain/filters/scope_ids.py",
+        "Compare(Field(name), Operator.EQ, getattr(speaker, name) or None) for name in names",
+        "Compare(Field(name), Operator.EQ, getattr(speaker, name)) for name in names if getattr(speaker, name)",
+        (_RULES, "-k", "neither_shown"),
+    ),
+    Mutation(
+        "extraction: immutable memories are superseded",
+        _SUPERSESSION,
+        "memory.live and not memory.immutable and",
+        "memory.live and",
+        (_RULES, "-k", "immutable"),
+    ),
+    Mutation(
+        "extraction: any number is superseded",
+        _SUPERSESSION,
+        "key=lambda id_: -nearness[id_])[:MOST_SUPERSEDED]",
+        "key=lambda id_: -nearness[id_])",
+        (_RULES, "-k", "two_nearest"),
+    ),
+    Mutation(
+        "extraction: the least nearness does not matter",
+        _SUPERSESSION,
+        "if nearness[id_] >= self._rules.nearness and nearness[id_] > unrelated",
+        "if nearness[id_] > unrelated",
+        (_RULES, "-k", "is_a_setting"),
+    ),
+    Mutation(
+        "extraction: unrelated memories are superseded",
+        _SUPERSESSION,
+        "if nearness[id_] >= self._rules.nearness and nearness[id_] > unrelated",
+        "if nearness[id_] >= self._rules.nearness",
+        (_RULES, "-k", "not_near or nearer_than"),
+    ),
+    Mutation(
+        "extraction: a tool's text supersedes the user's",
+        _SUPERSESSION,
+        "and (vouched or not may_be_users(memory))",
+        "",
+        (_RULES, "-k", "only_the_users_words"),
+    ),
+    Mutation(
+        "extraction: a fact without sources counts as the user's",
+        "domain/supersession.py",
+        "return all(message.role == USER for message in messages)",
+        "return any(message.role == USER for message in messages)",
+        (_RULES, "-k", "only_the_users_words"),
+    ),
+    Mutation(
+        "extraction: what nobody is named for counts as nobody's",
+        "domain/supersession.py",
+        "    if memory.attributed_to is None and memory.role is None:\n        return True\n",
+        "",
+        (_RULES, "-k", "nobody_is_named"),
+    ),
+    Mutation(
+        "extraction: a fact with a tool's text counts as the user's",
+        "domain/supersession.py",
+        "return min(roles,",
+        "return max(roles,",
+        (_RULES, "-k", "least_trusted"),
+    ),
+    Mutation(
+        "restore: a deleted memory comes back",
+        "service/writing/restore.py",
+        "if memory is None or memory.deleted:",
+        "if memory is None:",
+        (_RESTORES, "-k", "deleted"),
+    ),
+    Mutation(
+        "deletes: a filter that only excludes a source deletes everything",
+        "domain/filters/scope_ids.py",
+        "return bool(items) and all(_pins(item, names) for item in items)",
+        "return any(_pins(item, names) for item in items)",
+        ("tests/unit/api/platform/test_provenance.py", "-k", "only_mentions"),
+    ),
+)
+
+MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_IDENTIFIERS, *_EXTRACTION)
 
 #: One of each layer, for `make test`; all of them are `make test-mutations`.
 QUICK = (_SQLITE[0], _LIMITS[0], _ACCESS[0])

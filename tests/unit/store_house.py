@@ -36,7 +36,7 @@ class StoreHouse:
             monkeypatch.setattr(module, "build_index", lambda _settings: self.index)
         for patient in (check, start):
             monkeypatch.setattr(patient, "_PAUSE_S", 0.0)
-        monkeypatch.setattr(composition, "_embedder", lambda _settings: embedder)
+        monkeypatch.setattr(composition, "build_embedder", lambda _settings: embedder)
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""

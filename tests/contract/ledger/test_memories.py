@@ -388,3 +388,34 @@ def test_a_finished_job_stays_as_it_is_and_takes_repeats_only(ledger: Ledger) ->
         ledger.append(add(memory, a_memory("a", 1)), completing=done)
     assert ledger.job("acme", done.id) == done
     assert len(ledger.list_memories("acme", {}, limit=9).items) == 1
+
+
+def test_a_superseded_memory_that_is_brought_back_is_live_everywhere(ledger: Ledger) -> None:
+    old, new = (
+        a_memory("old", text="in Hue", extracted=True),
+        a_memory("new", text="in Hanoi", extracted=True, second=1),
+    )
+    ledger.append(add(old))
+    gone = update(old, second=1, superseded_by=new.id)
+    ledger.append([*add(new), gone])
+    # Nobody live has its text any more, so another extraction may store it.
+    again = a_memory("again", text="in Hue", extracted=True, second=2)
+    ledger.append(add(again))
+    back = update(gone.memory, second=3, superseded_by=None, extracted=False)
+    ledger.append([back])
+    ledger.append([back])  # a repeat
+    assert ledger.read("acme", [old.id]) == {old.id: back.memory}
+    assert ids(ledger.list_memories("acme", {"user_id": "anna"}, limit=9).items) == [again.id, new.id, old.id]
+    assert {memory.id for memory in ledger.mark_indexed([back.memory, new, again])} == set()
+    assert [event.memory.superseded_by for event in ledger.history("acme", old.id)] == [None, new.id, None]
+    assert entities_of(ledger, "acme")[0].total_memories == 3
+    with pytest.raises(DuplicateTextError):
+        ledger.append(add(a_memory("third", text="in Hue", extracted=True, second=4)))
+    assert ledger.faults(seconds=20, thorough=True).found == ()
+
+
+def test_who_wrote_a_memory_is_no_difference_between_repeats(ledger: Ledger) -> None:
+    memory = a_memory("a", source_key="one", role="tool")
+    ledger.append(add(memory))
+    ledger.append(add(replace(memory, source_key="two")))
+    assert ledger.read("acme", [memory.id])[memory.id].source_key == "one"

@@ -14,6 +14,7 @@ from forgetless.domain.keys import Role
 from tests.unit.api.client import MEMBER, STRANGER, Api, put_key
 from tests.unit.api.conftest import NewApi
 from tests.unit.api.mcp_client import connected
+from tests.unit.service.world import facts
 
 NAMES = [
     "add_memory",
@@ -21,6 +22,7 @@ NAMES = [
     "get_memories",
     "get_memory",
     "update_memory",
+    "restore_memory",
     "delete_memory",
     "delete_all_memories",
     "list_entities",
@@ -94,6 +96,18 @@ def test_a_memory_lives_its_life(api: Api, mode: str) -> None:
     assert [one["memory"] for one in listed] == ["Nilo loves trams."]
     assert call(api, "delete_memory", options, memory_id=id_)["deleted"] == 1
     assert "not found" in refusal(api, "get_memory", options, memory_id=id_)
+
+
+def test_a_superseded_memory_is_brought_back(new_api: NewApi) -> None:
+    api = new_api([facts("Mai lives in Hue"), facts({"text": "Mai lives in Hanoi", "supersedes": [1]})], mcp=True)
+    (old,) = call(api, "add_memory", text="I live in Hue", user_id="mai")["results"]
+    (new,) = call(api, "add_memory", text="I moved to Hanoi", user_id="mai")["results"]
+    assert call(api, "get_memory", memory_id=old["id"])["memory"]["superseded_by"] == new["id"]
+    back = call(api, "restore_memory", memory_id=old["id"])["memory"]
+    assert (back["memory"], back["version"], "superseded_by" in back) == ("Mai lives in Hue", 3, False)
+    assert len(call(api, "get_memories", user_id="mai")["results"]) == 2
+    call(api, "delete_memory", memory_id=old["id"])
+    assert "not found" in refusal(api, "restore_memory", memory_id=old["id"])
 
 
 def test_results_fit_their_announced_schemas(api: Api) -> None:

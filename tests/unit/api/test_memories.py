@@ -14,6 +14,8 @@ from tests.unit.api.conftest import NewApi
 from tests.unit.service.world import facts
 
 GET_KEYS = {"id", "memory", "hash", "version", "metadata", "score", "created_at", "updated_at"}
+#: Which key and which add wrote it.
+SOURCE = ("source_key", "source_job")
 RAW_KEYS = [
     *("id", "memory", "user_id", "agent_id", "run_id", "hash", "version", "expiration_date", "metadata"),
     *("created_at", "updated_at"),
@@ -173,7 +175,7 @@ def test_identity_keys_leave_the_metadata_and_empty_metadata_is_null(api: Api) -
 def test_one_memory_has_exactly_the_keys_that_it_has_values_for(api: Api) -> None:
     (memory,) = api.say("tea", run_id="r1", expiration_date="2026-12-31")
     item = api.get(f"/memories/{memory}").json()
-    assert set(item) == GET_KEYS | {"user_id", "run_id", "role", "expiration_date"}
+    assert set(item) == GET_KEYS | {"user_id", "run_id", "role", "expiration_date", *SOURCE}
     assert (item["score"], item["hash"]) == (None, text_hash("tea"))
     assert item["created_at"].startswith("2026-01-01T00:00:01.0000")
 
@@ -181,7 +183,7 @@ def test_one_memory_has_exactly_the_keys_that_it_has_values_for(api: Api) -> Non
 def test_a_list_item_has_no_score(api: Api) -> None:
     api.say("tea")
     (item,) = api.get("/memories?user_id=alice").json()["results"]
-    assert set(item) == (GET_KEYS - {"score"}) | {"user_id", "role"}
+    assert set(item) == (GET_KEYS - {"score"}) | {"user_id", "role", *SOURCE}
 
 
 def test_a_list_is_newest_first_and_its_ids_are_joined_by_and(api: Api) -> None:

@@ -30,7 +30,6 @@ from forgetless.service.requests import (
     SearchRequest,
 )
 from forgetless.service.services import Ports, Services
-from forgetless.service.writing.related_memories import scope_filter
 from tests.fakes.clock import FakeClock
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.index import MemoryIndex
@@ -132,7 +131,7 @@ class World:
     ) -> list[ScoredMemory]:
         """Search the scope."""
         ids = scope.ids()
-        request = SearchRequest(scope.tenant, query, where or scope_filter(ids), ids, top_k, threshold, explain=True)
+        request = SearchRequest(scope.tenant, query, where or all_ids(ids), ids, top_k, threshold, explain=True)
         return self.services.search.search(request)
 
     def texts(self, scope: Scope = ALICE) -> list[str]:

@@ -12,6 +12,7 @@ from forgetless.cli_compact import add_compact_command
 from forgetless.cli_erasures import add_erasures_command
 from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_keys import add_key_commands
+from forgetless.cli_memories import add_memory_commands
 from forgetless.cli_set_aside import add_set_aside_command
 from forgetless.cli_stores import FAILED, OK, add_store_commands, exit_code_of
 from forgetless.cli_text import printable_lines
@@ -35,6 +36,7 @@ _EPILOG = """examples:
   python -m forgetless.cli reindex --afresh
   python -m forgetless.cli jobs list --open
   python -m forgetless.cli set-aside --retry
+  python -m forgetless.cli memories restore 0e5f…
   python -m forgetless.cli backup /backups/
   python -m forgetless.cli restore /backups/ledger-20261127T101500Z.db
   python -m forgetless.cli tidy
@@ -75,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     add_set_aside_command(commands)
     add_backup_commands(commands)
     add_job_commands(commands)
+    add_memory_commands(commands)
     add_tidy_command(commands)
     add_compact_command(commands)
     migrate = commands.add_parser("migrate", help="migrate the ledger to this program's schema")

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from forgetless.domain.bulk_jobs import BulkKind
+from forgetless.domain.documents import Document
 from forgetless.domain.errors import (
     DependencyError,
     EmbedderError,
@@ -23,7 +24,7 @@ from forgetless.domain.limits import MOST_ATTEMPTS
 from forgetless.domain.retention import DAY_S
 from forgetless.domain.scope import Scope
 from forgetless.ports.llm import ChatMessage
-from forgetless.service.jobs import bulk
+from forgetless.service.jobs import bulk, sweep
 from forgetless.service.jobs.sweep import LOST_AFTER_S, PORTION
 from forgetless.service.services import Services
 from tests.fakes.bulk_queue import MemoryBulkQueue
@@ -182,37 +183,76 @@ def test_an_embedder_that_refuses_for_good_is_logged_as_an_error_and_asked_once_
     assert world.services.sweep.sweep().indexed == PORTION + 1
 
 
+def rebuilt(world: World) -> None:
+    """Let the worker do all bulk jobs."""
+    while world.services.bulk_worker.turn():
+        pass
+
+
 def test_an_index_that_was_lost_under_the_running_service_is_rebuilt(world: World) -> None:
     world.say("the boat is blue")
     world.say("the boat is fast", scope=Scope("acme", user_id="alice"))
-    assert world.services.sweep.sweep().indexed == 0
-    world.index.drop_all()
-    world.clock.advance(60)
-    assert world.services.sweep.sweep().indexed == 2
-    assert world.index.count() == 2
-    assert [hit.memory.text for hit in world.find("boat")] == ["the boat is blue"]
+    world.services.sweep.sweep()
+    for _ in range(2):  # it may be lost again
+        world.index.drop_all()
+        world.clock.advance(60)
+        for _ in range(2):
+            world.services.sweep.sweep()
+        rebuilt(world)
+        assert world.index.count() == 2
+        assert [hit.memory.text for hit in world.find("boat")] == ["the boat is blue"]
+        world.services.sweep.sweep()
+    started = [job for tenant in ("default", "acme") for job in world.services.bulk.jobs(tenant, limit=9)[0]]
+    assert [job.kind for job in started] == [BulkKind.REINDEX] * 4, "each tenant once for each loss"
 
 
-def test_a_lost_index_whose_marking_was_cut_short_is_marked_by_the_next_sweep(
+def test_a_lost_index_is_rebuilt_in_portions_of_tenants_though_a_sweep_dies(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even if an add has put a row into the index meanwhile, so that it no longer looks lost."""
-    for number in range(3):
-        world.say(f"fact {number}")
+    monkeypatch.setattr(sweep, "_STARTED_AT_ONCE", 2)
+    for number in range(5):
+        world.say("the boat is blue", scope=Scope(f"tenant-{number}", user_id="alice"))
     world.index.drop_all()
 
-    def cut_short(*_arguments: object, **_named: object) -> int:
+    def cut_short(*_arguments: object, **_named: object) -> bool:
         raise LedgerError("the power went out")
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.ledger, "mark_unindexed", cut_short)
+        patch.setattr(world.services.bulk, "start", cut_short)
         world.services.sweep.sweep()
     world.say("a later fact")
-    world.clock.advance(60)
-    assert world.services.sweep.sweep().indexed == 4
-    assert world.index.count() == 4
-    world.clock.advance(60)
-    assert world.services.sweep.sweep().indexed == 0
+    for _ in range(4):
+        world.clock.advance(60)
+        world.services.sweep.sweep()
+        rebuilt(world)
+    assert world.index.count() == 6
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_loss_is_noticed_although_very_many_memories_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, indexed: bool
+) -> None:
+    monkeypatch.setattr(sweep, "_COUNTED", 3)
+    if indexed:
+        world.say("the boat is blue")
+    world.index.drop_all()
+    world.index.available = False
+    for number in range(5):
+        world.say(f"fact {number}")
+    world.index.available = True
+    world.services.sweep.sweep()
+    assert len(world.services.bulk.jobs("default", limit=9)[0]) == indexed
+
+
+def test_a_marking_that_an_earlier_version_left_is_finished_by_a_reindex(world: World) -> None:
+    world.say("the boat is blue")
+    world.index.drop_all()
+    world.say("the boat is fast")
+    world.ledger.put_document(Document("", "sweep", "lost index", {}, world.clock.now()))
+    world.services.sweep.sweep()
+    rebuilt(world)
+    assert world.index.count() == 2
 
 
 def test_an_index_that_only_waits_for_its_first_rows_is_not_taken_for_lost(
@@ -232,7 +272,7 @@ def test_a_ledger_that_cannot_be_marked_within_a_run_is_left_to_an_administrator
     world.index.drop_all()
     services = Services(replace(world.services._ports), rebuilds_lost_index=False)
     services.sweep.sweep()
-    assert world.ledger.tally(limit=9).pending == 0
+    assert services.bulk.jobs("default", limit=9)[0] == []
 
 
 def test_a_bulk_job_whose_message_was_lost_is_sent_again_and_counted(world: World) -> None:

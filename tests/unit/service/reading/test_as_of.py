@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.filters.scope_ids import all_ids
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
 from forgetless.domain.times import later
 from forgetless.service.requests import SearchRequest, UpdateRequest
-from forgetless.service.writing.related_memories import scope_filter
 from tests.unit.service.world import ALICE, World, facts, make_world, newest
 
 TEXTS = ("tea", "coffee in Lisbon", "lives in Berlin", "rides a bicycle", "red shoes")
@@ -30,7 +30,7 @@ def listed(world: World, moment: Moment) -> dict[str, str]:
 
 def searched(world: World, moment: Moment, query: str = "where", **more: object) -> list[tuple[str, str, float]]:
     options = {"top_k": 1000, "threshold": 0.0} | more
-    request = SearchRequest("default", query, scope_filter(ALICE.ids()), ALICE.ids(), **options)  # type: ignore[arg-type]
+    request = SearchRequest("default", query, all_ids(ALICE.ids()), ALICE.ids(), **options)  # type: ignore[arg-type]
     return [(hit.memory.id, hit.memory.text, hit.score) for hit in world.services.as_of.search(request, moment)]
 
 
@@ -142,7 +142,7 @@ def test_of_very_many_old_versions_the_best_by_words_are_embedded(
     world.clock.advance(1)
     for id_ in ids:
         world.services.changes.update(UpdateRequest("default", id_, text="other"))
-    ids_of_alice = scope_filter(ALICE.ids())
+    ids_of_alice = all_ids(ALICE.ids())
     request = SearchRequest("default", "bicycle", ids_of_alice, ALICE.ids(), top_k=9, threshold=0, explain=True)
     found = world.services.as_of.search(request, Moment(known_at=then))
     assert found[0].memory.text == "rides a bicycle"

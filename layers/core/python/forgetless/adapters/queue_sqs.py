@@ -1,4 +1,4 @@
-"""The queues on SQS: FIFO for ingest, with a message group for each writer's scope, and a standard queue for bulk jobs.
+"""The queues on SQS: FIFO for ingest, with a message group for each speaker, and a standard queue for bulk jobs.
 
 Messages contain only ids. In a standard queue, the message group says among whom SQS shares fairly: the tenants.
 """

@@ -90,8 +90,13 @@ class Caller:
 
     @property
     def asker(self) -> str:
-        """The id of the key: who asks for page after page."""
+        """Who asks for page after page: the id of the key, or "" on an open route."""
         return self.key.id if self.key is not None else ""
+
+    @property
+    def source_key(self) -> str | None:
+        """The id of the key, which is stored with what it writes; it reveals nothing about the key."""
+        return self.key.id if self.key is not None else None
 
     @property
     def admin(self) -> bool:

@@ -12,7 +12,7 @@ from forgetless.api.answer_size import bare_list, fitting
 from forgetless.domain.limits import INT64
 from forgetless.service.requests import HistoryItem
 
-__all__ = ["NEXT_VERSION_HEADER", "FromVersion", "history_answer"]
+__all__ = ["NEXT_VERSION_HEADER", "FromVersion", "history_answer", "superseding_fields"]
 
 #: The response header with the version at which the next answer begins; it is absent if nothing follows.
 NEXT_VERSION_HEADER = "X-Next-Version"
@@ -30,3 +30,11 @@ def history_answer(
     fit = len(fitting(answered))
     following = {NEXT_VERSION_HEADER: str(wanted[fit].memory.version)} if fit < len(wanted) else {}
     return bare_list(answered, headers=following)
+
+
+def superseding_fields(item: HistoryItem) -> dict[str, Any]:
+    """What an event says of a memory that is superseded after it: by which memory, and because of which messages."""
+    if item.memory.superseded_by is None:
+        return {}
+    messages = [{"event_id": ref.job_id, "position": ref.position} for ref in item.superseding]
+    return {"superseded_by": item.memory.superseded_by, "superseded_by_messages": messages}

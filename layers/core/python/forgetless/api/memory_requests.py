@@ -46,7 +46,13 @@ class AddBody(Protocol):
 
 
 def add_request(
-    dialect: Dialect, body: AddBody, scope: Scope, messages: Iterable[IncomingMessage], *, infer: bool
+    dialect: Dialect,
+    body: AddBody,
+    scope: Scope,
+    messages: Iterable[IncomingMessage],
+    *,
+    infer: bool,
+    source_key: str | None,
 ) -> AddRequest:
     """The part of an add that all dialects share; raises InvalidRequestError, which names the field that is wrong."""
     given = {}
@@ -62,7 +68,7 @@ def add_request(
             f"metadata: each of the {len(said)} messages stores it, {size} bytes together; at most {ADD_BYTES} are "
             "allowed: send fewer messages or less metadata."
         )
-    return AddRequest(scope, said, infer, **given)
+    return AddRequest(scope, said, infer, source_key=source_key, **given)
 
 
 def update_request(
@@ -73,6 +79,7 @@ def update_request(
     metadata: Mapping[str, Any] | None,
     expiration_date: str | None,
     clear_expiration: bool = False,
+    source_key: str | None,
     versions: frozenset[int] | None = None,
 ) -> UpdateRequest:
     """An update; what is None stays as it is. Raises InvalidRequestError, which names the field that is wrong."""
@@ -85,6 +92,7 @@ def update_request(
         metadata=None if metadata is None else check_metadata(metadata),
         expiration_date=None if expiration_date is None else check_expiration_date(expiration_date),
         clear_expiration=clear_expiration,
+        source_key=source_key,
         expected_versions=versions,
     )
 

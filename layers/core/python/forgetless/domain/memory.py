@@ -104,9 +104,12 @@ class Memory:
     job_id: str
     position: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    #: The role of the message, or of the least trusted of the messages that it was extracted from.
     role: str | None = None
     actor_id: str | None = None
     attributed_to: str | None = None
+    #: The id of the API key that wrote its text.
+    source_key: str | None = None
     categories: tuple[str, ...] = ()
     expiration_date: str | None = None
     #: True for a fact that an LLM extracted: its text is unique among the live memories of its exact scope.
@@ -131,6 +134,11 @@ class Memory:
     def hash(self) -> str:
         """The MD5 of the text in hex."""
         return text_hash(self.text)
+
+    @property
+    def source_job(self) -> str:
+        """The add that stored it, which mem0's clients know as an event."""
+        return self.job_id
 
     @property
     def live(self) -> bool:
@@ -200,5 +208,14 @@ def is_repeat(held: Event, asked: Event, *, erased: bool) -> bool:
 
 
 def _content(memory: Memory) -> Memory:
-    """The memory without its times, index data, event id and number, in all of which a repeat may differ."""
-    return replace(memory, created_at="", updated_at="", recorded_at=None, context=(), event_id="", erasures_before=0)
+    """The memory without its times, key, index data, event id and number, in all of which a repeat may differ."""
+    return replace(
+        memory,
+        created_at="",
+        updated_at="",
+        recorded_at=None,
+        context=(),
+        event_id="",
+        erasures_before=0,
+        source_key=None,
+    )

@@ -141,9 +141,11 @@ FIELDS = (
         shaped=True,
     ),
     MemoryField("job_id", Kind.STRING, erased=False, required=True),
+    # The same value as job_id, for filters: a filter by job_id has always meant a key of the metadata.
+    MemoryField("source_job", Kind.STRING, erased=False, required=True, stored=False, filtered=_FILTERS),
     MemoryField("position", Kind.NUMBER, erased=False),
     MemoryField("metadata", Kind.OBJECT, erased=True, given=Dialect.ALL),
-    MemoryField("role", Kind.TEXT, erased=False, column="role", filtered=Dialect.SELFHOSTED, label=Dialect.ALL),
+    MemoryField("role", Kind.TEXT, erased=False, column="role", filtered=_FILTERS, label=Dialect.ALL),
     MemoryField(
         "actor_id",
         Kind.TEXT,
@@ -157,9 +159,10 @@ FIELDS = (
         Kind.TEXT,
         erased=False,
         column="attributed_to",
-        filtered=Dialect.SELFHOSTED,
+        filtered=_FILTERS,
         label=Dialect.SELFHOSTED | Dialect.PLATFORM,
     ),
+    MemoryField("source_key", Kind.TEXT, erased=False, filtered=_FILTERS, label=Dialect.SELFHOSTED | Dialect.PLATFORM),
     MemoryField("categories", Kind.TEXTS, erased=True, filtered=_FILTERS, shaped=True),
     MemoryField(
         "expiration_date",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["NARROWEST_FIRST", "SCOPE_IDS", "Scope"]
 
-#: The ids that a client may give. The first one that is present names the writer's lease.
+#: The ids that a client may give.
 SCOPE_IDS = ("user_id", "agent_id", "app_id", "run_id")
 #: The same ids, the narrowest first: a run has fewer memories than its user, and a user fewer than an agent.
 NARROWEST_FIRST = ("run_id", "user_id", "agent_id", "app_id")
@@ -31,10 +31,20 @@ class Scope:
         """A digest of the exact tuple, used for deduplication and to find context."""
         return _digest(self.tenant, *(getattr(self, name) for name in SCOPE_IDS))
 
+    def speaker(self) -> Scope:
+        """The scope without its run, unless it has nothing else.
+
+        What is said in a scope is compared with, and may supersede, only what was said in scopes with the same speaker.
+        """
+        return replace(self, run_id="") if self.user_id or self.agent_id or self.app_id else self
+
     def writer_key(self) -> str:
-        """The key of the writer's lease and of the queue's message group: the tenant and the first id present."""
-        name, value = next(iter(self.ids().items()), ("", ""))
-        return _digest(self.tenant, name, value)
+        """The key of the writer's lease and of the queue's message group: adds of one speaker follow one another."""
+        ids = self.speaker().ids()
+        if len(ids) == 1:
+            ((name, value),) = ids.items()
+            return _digest(self.tenant, name, value)
+        return _digest(self.tenant, *(ids.get(name, "") for name in SCOPE_IDS))
 
 
 def _digest(*parts: str) -> str:

@@ -10,7 +10,7 @@ __all__ = ["JobQueue"]
 
 
 class JobQueue(Protocol):
-    """A FIFO queue. The message group of a job is its writer's scope."""
+    """A FIFO queue. The message group of a job is its speaker."""
 
     @property
     def background(self) -> bool:

@@ -27,7 +27,15 @@ from forgetless.runtime.settings import DEFAULT_LLM_MODEL, DEFAULT_LLM_URL, Sett
 from forgetless.runtime.timed_ports import timed
 from forgetless.service.services import Ports, Services
 
-__all__ = ["build_erasure_log", "build_index", "build_ledger", "build_services", "collection_name", "services"]
+__all__ = [
+    "build_embedder",
+    "build_erasure_log",
+    "build_index",
+    "build_ledger",
+    "build_services",
+    "collection_name",
+    "services",
+]
 
 _HEALTH_TIMEOUT_S = 0.9
 #: The first requests of a server may be simultaneous, and with lru_cache alone each could build its own services.
@@ -51,7 +59,7 @@ def build_services(settings: Settings) -> Services:
     ports = Ports(
         ledger=timed("ledger", build_ledger(settings)),
         index=timed("index", build_index(settings)),
-        embedder=timed("embedder", _embedder(settings)),
+        embedder=timed("embedder", build_embedder(settings)),
         queue=timed("queue", _queue(settings)),
         clock=SystemClock(),
         llm=None if llm is None else timed("llm", llm),
@@ -68,6 +76,7 @@ def build_services(settings: Settings) -> Services:
         rebuilds_lost_index=settings.ledger == "sqlite",
         requests_per_minute=settings.requests_per_minute,
         limits=settings.limits,
+        supersession=settings.supersession,
     )
 
 
@@ -122,7 +131,8 @@ def build_index(settings: Settings) -> Index:
     )
 
 
-def _embedder(settings: Settings) -> Embedder:
+def build_embedder(settings: Settings) -> Embedder:
+    """The client of the embedding service that the settings name."""
     from forgetless.adapters.embedder_http import HttpEmbedder  # noqa: PLC0415
 
     return HttpEmbedder(

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.limits import RequestLimits
 from forgetless.domain.retention import DAY_S, Retention
+from forgetless.domain.supersession import SupersessionRules, least_nearness
 
 __all__ = ["Settings", "load_settings"]
 
@@ -101,6 +102,16 @@ class Settings:
     llm_api_key: str = _setting(
         "OPENAI_API_KEY", "", "The key for the LLM. It configures nothing by itself.", secret=True
     )
+    supersede_nearness: float = _setting(
+        "FORGETLESS_SUPERSEDE_NEARNESS",
+        0.0,
+        "The least cosine of a fact and a memory that it supersedes; 0 takes the model's, below 0 does not look at it.",
+    )
+    supersede_any_role: int = _setting(
+        "FORGETLESS_SUPERSEDE_ANY_ROLE",
+        0,
+        "1 lets text of assistants, tools and systems supersede what the user said.",
+    )
     queue_url: str = _setting(
         "FORGETLESS_QUEUE_URL", "", "The FIFO queue for jobs that run later. Without a queue, sweep finds them."
     )
@@ -174,6 +185,12 @@ class Settings:
             if value < 1:
                 raise InvalidRequestError(f"{names[f'max_{name}']} must be at least 1, not {value}")
         return RequestLimits(**values)
+
+    @property
+    def supersession(self) -> SupersessionRules:
+        """What a fact may supersede."""
+        nearness = self.supersede_nearness or least_nearness(self.embedding_model)
+        return SupersessionRules(nearness=nearness, any_role=bool(self.supersede_any_role))
 
     @property
     def retention(self) -> Retention:

@@ -9,6 +9,7 @@ from typing import Any
 
 from forgetless.domain.limits import RequestLimits
 from forgetless.domain.moments import Moment
+from forgetless.domain.supersession import SupersessionRules
 from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder
@@ -34,6 +35,8 @@ from forgetless.service.writing.generate_instructions import InstructionService
 from forgetless.service.writing.indexer import Indexer
 from forgetless.service.writing.infer import InferenceRun
 from forgetless.service.writing.related_memories import RelatedMemories
+from forgetless.service.writing.restore import RestoreService
+from forgetless.service.writing.supersession import Supersession
 
 __all__ = ["RequestPorts", "RequestServices"]
 
@@ -64,13 +67,14 @@ class RequestServices:
         erasures: ScopeEraser,
         matching: MatchEraser,
         limits: RequestLimits | None = None,
+        supersession: SupersessionRules | None = None,
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
         #: What a request may contain at most; the API checks it.
         self.limits = limits or RequestLimits()
         self._settings_shown = dict(settings_shown)
         self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
-        self._inference = _inference(ports, indexer, outbox)
+        self._inference = _inference(ports, indexer, outbox, supersession or SupersessionRules())
         self.add = AddService(
             ledger=ledger,
             indexer=indexer,
@@ -86,6 +90,7 @@ class RequestServices:
         self.changes = ChangeService(
             ledger=ledger, indexer=indexer, clock=clock, outbox=outbox, erasures=erasures, matching=matching
         )
+        self.restores = RestoreService(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox)
         self.projects = ProjectService(ledger=ledger, clock=clock)
         self.feedback = FeedbackService(ledger=ledger, clock=clock)
         self.webhooks = WebhookService(ledger=ledger, clock=clock, known=outbox.webhooks)
@@ -103,10 +108,18 @@ class RequestServices:
         return dict(self._settings_shown)
 
 
-def _inference(ports: RequestPorts, indexer: Indexer, outbox: WebhookOutbox) -> InferenceRun | None:
+def _inference(
+    ports: RequestPorts, indexer: Indexer, outbox: WebhookOutbox, rules: SupersessionRules
+) -> InferenceRun | None:
     if ports.llm is None:
         return None
     related = RelatedMemories(ledger=ports.ledger, index=ports.index, embedder=ports.embedder)
     return InferenceRun(
-        ledger=ports.ledger, indexer=indexer, related=related, llm=ports.llm, clock=ports.clock, outbox=outbox
+        ledger=ports.ledger,
+        indexer=indexer,
+        related=related,
+        supersession=Supersession(embedder=ports.embedder, rules=rules),
+        llm=ports.llm,
+        clock=ports.clock,
+        outbox=outbox,
     )

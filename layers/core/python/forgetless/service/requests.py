@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.jobs import Job
-from forgetless.domain.memory import EventKind, GivenFields, Memory
+from forgetless.domain.memory import EventKind, GivenFields, Memory, MessageRef
 from forgetless.domain.scope import Scope
 
 __all__ = [
@@ -58,6 +58,8 @@ class AddRequest(GivenFields):
     idempotency_key: str | None = None
     timestamp: str | None = None
     queued: bool = False
+    #: The id of the API key that makes the add.
+    source_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,8 @@ class UpdateRequest:
     clear_expiration: bool = False
     #: When it happened (a timestamp). It becomes `created_at`.
     timestamp: str | None = None
+    #: The id of the API key that makes the change.
+    source_key: str | None = None
     #: The memory must be at one of these versions (If-Match). None: any version.
     expected_versions: frozenset[int] | None = None
 
@@ -213,3 +217,5 @@ class HistoryItem:
     role: str | None
     #: The memory as it was after the event.
     memory: Memory
+    #: The messages because of which another memory supersedes it, if one does and they have not been erased.
+    superseding: tuple[MessageRef, ...] = ()

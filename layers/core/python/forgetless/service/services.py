@@ -13,6 +13,7 @@ from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.limits import CONCURRENT_REQUESTS, RequestLimits
 from forgetless.domain.retention import Retention
+from forgetless.domain.supersession import SupersessionRules
 from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
@@ -75,6 +76,7 @@ class Services(RequestServices):
         rebuilds_lost_index: bool = True,
         requests_per_minute: int = 0,
         limits: RequestLimits | None = None,
+        supersession: SupersessionRules | None = None,
     ) -> None:
         clock, whole = ports.clock, ports.ledger
         self._ports = ports
@@ -99,8 +101,10 @@ class Services(RequestServices):
             pool=self._pool,
             limits=limits,
             erasures=self._erasures,
+            supersession=supersession,
             matching=self._matching,
         )
+        self._supersession = supersession
         #: By limits, the least recently used first. Several threads of the process use it at once.
         self._limited: OrderedDict[KeyLimits, RequestServices] = OrderedDict()
         self._limiting = threading.Lock()
@@ -173,6 +177,7 @@ class Services(RequestServices):
             pool=self._pool,
             limits=self.limits,
             erasures=self._erasures,
+            supersession=self._supersession,
             matching=self._matching.within(limits),
         )
 

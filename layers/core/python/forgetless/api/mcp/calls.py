@@ -28,6 +28,7 @@ __all__ = [
     "get_memories",
     "get_memory",
     "list_entities",
+    "restore_memory",
     "search_memories",
     "update_memory",
 ]
@@ -61,7 +62,9 @@ def add_memory(connection: Connection, asked: given.AddMemory) -> serialize.Adde
     caller = connection.caller
     scope = Scope(caller.tenant, **connection.ids(asked, new=True))
     messages = (IncomingMessage(message.role, message.content) for message in said)
-    outcome = caller.services.add.add(add_request(Dialect.MCP, asked, scope, messages, infer=asked.infer))
+    outcome = caller.services.add.add(
+        add_request(Dialect.MCP, asked, scope, messages, infer=asked.infer, source_key=caller.source_key)
+    )
     return serialize.Added(
         results=serialize.shown_added(
             [
@@ -129,9 +132,16 @@ def update_memory(connection: Connection, asked: given.UpdateMemory) -> serializ
             text=asked.text,
             metadata=asked.metadata,
             expiration_date=asked.expiration_date,
+            source_key=connection.caller.source_key,
             versions=None if asked.version is None else frozenset({asked.version}),
         )
     )
+    return serialize.OneMemory(memory=serialize.shown_memory(memory))
+
+
+def restore_memory(connection: Connection, asked: given.MemoryId) -> serialize.OneMemory:
+    """Bring a superseded memory back."""
+    memory = connection.caller.services.restores.restore(connection.caller.tenant, asked.memory_id)
     return serialize.OneMemory(memory=serialize.shown_memory(memory))
 
 

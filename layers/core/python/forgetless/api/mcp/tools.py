@@ -58,6 +58,7 @@ def _tool(
 
 _READS = {"read_only_hint": True, "destructive_hint": False, "idempotent_hint": True}
 _ADDS = {"read_only_hint": False, "destructive_hint": False, "idempotent_hint": False}
+_RESTORES = {"read_only_hint": False, "destructive_hint": False, "idempotent_hint": True}
 _DESTROYS = {"read_only_hint": False, "destructive_hint": True, "idempotent_hint": True}
 
 _ALL = (
@@ -110,6 +111,16 @@ _ALL = (
         "stays in the history.",
         needs=Role.WRITE,
         **_DESTROYS,
+    ),
+    _tool(
+        "Bring a memory back",
+        calls.restore_memory,
+        wire.MemoryId,
+        serialize.OneMemory,
+        "Bring back one memory that a newer memory has superseded, if it still holds after all. The newer memory "
+        "stays; delete it with delete_memory if it is wrong.",
+        needs=Role.WRITE,
+        **_RESTORES,
     ),
     _tool(
         "Forget a memory",

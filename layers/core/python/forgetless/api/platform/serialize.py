@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from forgetless.api.history_answer import superseding_fields
 from forgetless.domain.bulk_jobs import BulkJob
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Memory, Message
@@ -50,6 +51,7 @@ def memory_item(memory: Memory, fields: Collection[str] | None = None) -> dict[s
         **{name: getattr(memory, name) for name in _TERMS},
         "structured_attributes": _attributes(memory.created_at),
         **{name: getattr(memory, name) for name in _LABELS},
+        "source_job": memory.source_job,
         "replaced_by": memory.superseded_by,
         "lifecycle_state": "active" if memory.live else "superseded",
         "synthesized": False,
@@ -97,6 +99,7 @@ def history_item(item: HistoryItem, said: Sequence[Message]) -> dict[str, Any]:
         "metadata": dict(memory.metadata) or None,
         "created_at": item.created_at,
         "updated_at": item.updated_at or item.created_at,
+        **superseding_fields(item),
     }
 
 

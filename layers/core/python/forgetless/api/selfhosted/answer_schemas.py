@@ -77,6 +77,8 @@ class Memory(_Answer):
     attributed_to: str | None = None
     expiration_date: str | None = None
     superseded_by: str | None = None
+    source_key: str | None = None
+    source_job: str | None = None
 
 
 class MemoryOne(Memory):
@@ -105,6 +107,13 @@ class Found(_Answer):
     results: list[MemoryFound]
 
 
+class MessagePlace(_Answer):
+    """A message: the event id of its add, and its place in it, from 0."""
+
+    event_id: str
+    position: int
+
+
 class HistoryEvent(_Answer):
     """One event of a memory."""
 
@@ -119,6 +128,8 @@ class HistoryEvent(_Answer):
     is_deleted: bool
     actor_id: str | None
     role: str | None
+    superseded_by: str | None = None
+    superseded_by_messages: list[MessagePlace] | None = None
 
 
 class Entity(_Answer):

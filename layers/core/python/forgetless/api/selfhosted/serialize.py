@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forgetless.api.answer_size import all_or_shortened
+from forgetless.api.history_answer import superseding_fields
 from forgetless.domain.memory import Memory
 from forgetless.domain.memory_fields import Dialect, labels
 from forgetless.ports.request_ledger import Entity
@@ -87,6 +88,7 @@ def history_item(item: HistoryItem) -> dict[str, Any]:
         "is_deleted": item.is_deleted,
         "actor_id": item.actor_id,
         "role": item.role,
+        **superseding_fields(item),
     }
 
 
@@ -135,6 +137,7 @@ def _labels(memory: Memory) -> dict[str, str]:
         "user_id": scope.user_id,
         "agent_id": scope.agent_id,
         "run_id": scope.run_id,
+        "source_job": memory.source_job,
         **{name: getattr(memory, name) for name in _LABELS},
     }
     return {name: value for name, value in shown.items() if value}

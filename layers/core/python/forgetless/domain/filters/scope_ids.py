@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
 from forgetless.domain.identifiers import one_identifier, spellings
-from forgetless.domain.scope import NARROWEST_FIRST, SCOPE_IDS
+from forgetless.domain.scope import NARROWEST_FIRST, SCOPE_IDS, Scope
 
 __all__ = [
     "all_ids",
@@ -16,10 +16,14 @@ __all__ = [
     "narrowest_id",
     "only_ids",
     "pinned_ids",
+    "pins_a_source",
     "pins_an_entity",
+    "same_speaker",
     "with_spellings",
 ]
 
+#: The fields that say who wrote a memory.
+_SOURCES = ("source_key", "source_job")
 _NAMING = (Operator.EQ, Operator.IN, Operator.EXISTS)
 _LISTS = (Operator.IN, Operator.NIN)
 #: The operators for a list of values instead of one value.
@@ -46,13 +50,23 @@ def pins_an_entity(where: Filter) -> bool:
 
     So each branch of an OR must name one, and neither a NOT nor a wildcard names any.
     """
+    return _pins(where, SCOPE_IDS)
+
+
+def pins_a_source(where: Filter) -> bool:
+    """Whether every matching memory was written by a key or an add that the filter names."""
+    return _pins(where, _SOURCES)
+
+
+def _pins(where: Filter, names: Collection[str]) -> bool:
     match where:
         case Compare(field, Operator.EQ | Operator.IN, value):
-            return _is_scope_id(field) and value not in ((), "", None)
+            values = value if isinstance(value, tuple) else (value,)
+            return not field.metadata and field.name in names and bool(values) and all(values)
         case And(items):
-            return any(map(pins_an_entity, items))
+            return any(_pins(item, names) for item in items)
         case Or(items):
-            return bool(items) and all(map(pins_an_entity, items))
+            return bool(items) and all(_pins(item, names) for item in items)
         case _:
             return False
 
@@ -107,6 +121,13 @@ def _with_spellings(condition: Compare) -> Compare:
         return Compare(condition.field, operator, tuple(dict.fromkeys(chain.from_iterable(more))))
     found = spellings(value) if operator in _LIST_OF and isinstance(value, str) else ()
     return Compare(condition.field, _LIST_OF[operator], found) if len(found) > 1 else condition
+
+
+def same_speaker(scope: Scope) -> And:
+    """The filter for memories of scopes with the same speaker: the same user, agent and app, or none as well."""
+    speaker = scope.speaker()
+    names = [name for name in SCOPE_IDS if name != "run_id" or speaker.run_id]
+    return And(tuple(Compare(Field(name), Operator.EQ, getattr(speaker, name) or None) for name in names))
 
 
 def narrowest_id(ids: Mapping[str, str]) -> dict[str, str]:

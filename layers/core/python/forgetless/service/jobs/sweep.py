@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
+import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
+from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob, BulkKind
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import DependencyError, ProviderError
 from forgetless.domain.jobs import Job
@@ -42,11 +43,16 @@ MOST_PORTIONS = 50
 PART_S = 15.0
 #: The most tenants whose pending memories a run indexes; the run begins with any of them.
 _TENANTS = 1000
-#: At most this many memories are counted to distinguish a lost index from one that was never filled.
-_COUNTED = 100_000
-#: A document that belongs to no tenant and exists while a lost index is being marked, so that a run that dies in the
-#: middle is continued by the next one, even if the index has rows again by then.
-_MARKING = ("", "sweep", "lost index")
+#: At most this many memories are counted to distinguish a lost index from one that was never filled. If more are
+#: pending, so many memories of so many tenants are looked at.
+_COUNTED = 5_000
+_SAMPLED, _SAMPLED_TENANTS = 100, 20
+#: A document that belongs to no tenant. It exists from when a lost index is noticed until the reindex of every tenant
+#: has been started and the index holds rows again, so that the next run continues and nothing is started twice.
+_REBUILD = ("", "sweep", "lost index")
+#: The most tenants whose reindex a run starts.
+_STARTED_AT_ONCE = 200
+_NAMESPACE = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000005")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ class SweepReport:
 class SweepService:
     """The repairs that run on a schedule. Every step can be repeated without harm.
 
-    `rebuilds` says whether a run has the time and the rights to look for a lost index and to mark all memories pending.
+    `rebuilds` says whether a run has the time and the rights to look for a lost index and to reindex every tenant.
     """
 
     def __init__(
@@ -188,25 +194,51 @@ class SweepService:
         return True
 
     def _notice_a_lost_index(self) -> int:
-        """Mark all memories pending if the index is empty although memories were indexed: it was lost while running.
+        """Reindex every tenant if the index is empty although memories were indexed: it was lost while running.
 
-        Returns how many were marked.
+        Returns how many bulk jobs were started. A run starts some of them, and the next one goes on.
         """
-        if not self._rebuilds or not (self._index_was_lost() or self._ledger.document(*_MARKING)):
+        if not self._rebuilds:
             return 0
-        self._ledger.put_document(Document(*_MARKING, {}, self._clock.now()))
-        # The time lies in the past, so that this run already begins to index them.
-        marked = self._ledger.mark_unindexed(at=later(self._clock.now(), -UNINDEXED_AFTER_S))
-        self._ledger.delete_document(*_MARKING)
-        _logger.warning("the index was lost and is being rebuilt", extra={"memories": marked})
-        return marked
+        held = self._ledger.document(*_REBUILD)
+        if held is None or "run" not in held.body:  # without a run: an earlier version was marking the memories itself
+            if held is None and not self._index_was_lost():
+                return 0
+            _logger.warning("the index was lost and is being rebuilt")
+            version = 1 if held is None else held.version + 1
+            held = Document(*_REBUILD, {"run": str(uuid.uuid4()), "after": None}, self._clock.now(), version=version)
+            self._ledger.put_document(held)
+        if "after" in held.body:
+            return self._start_reindex(held)
+        if self._reindexer.holds_rows():
+            self._ledger.delete_document(*_REBUILD)
+        return 0
+
+    def _start_reindex(self, held: Document) -> int:
+        """Start the reindex of the next tenants."""
+        run, after = held.body["run"], held.body["after"]
+        tenants, cursor = self._ledger.list_tenants(limit=_STARTED_AT_ONCE, cursor=after)
+        for tenant in tenants:
+            self._bulk.start(tenant, BulkKind.REINDEX, {}, job_id=str(uuid.uuid5(_NAMESPACE, f"{run} {tenant!a}")))
+        body = {"run": run} if cursor is None else {"run": run, "after": cursor}
+        self._ledger.put_document(replace(held, body=body, version=held.version + 1))
+        return len(tenants)
 
     def _index_was_lost(self) -> bool:
         if self._reindexer.holds_rows() or not self._ledger.tenants(limit=1)[0]:
             return False
         tally = self._ledger.tally(limit=_COUNTED)
+        were_indexed = tally.live > tally.pending + tally.set_aside or (not tally.exact and self._any_was_indexed())
         # The first memory may have been indexed between the two reads.
-        return tally.live > tally.pending + tally.set_aside and not self._reindexer.holds_rows()
+        return were_indexed and not self._reindexer.holds_rows()
+
+    def _any_was_indexed(self) -> bool:
+        """Whether a sample of the memories has any that does not wait to be indexed."""
+        for tenant in self._ledger.list_tenants(limit=_SAMPLED_TENANTS)[0]:
+            ids = [memory.id for memory in self._ledger.sample(tenant, limit=_SAMPLED) if memory.live]
+            if set(ids) - self._ledger.pending(tenant, ids):
+                return True
+        return False
 
     def _index(self) -> int:
         """Index a portion of each tenant in turn, so that one with much to index does not hold up the others."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import repeat
@@ -86,7 +86,9 @@ class ReadService:
     def history(self, tenant: str, memory_id: str) -> Sequence[HistoryItem]:
         """Every event of the memory, oldest first; empty if the memory is unknown."""
         events = self._ledger.history(tenant, memory_id)
-        return [_item(event, earlier) for earlier, event in zip([None, *events], events, strict=False)]
+        successors = sorted({event.memory.superseded_by for event in events if event.memory.superseded_by})
+        found = self._ledger.read(tenant, successors) if successors else {}
+        return [_item(event, earlier, found) for earlier, event in zip([None, *events], events, strict=False)]
 
     def entity(self, tenant: str, kind: str, id_: str) -> Entity | None:
         """One user, agent, app or run with the number of its memories; None if it has none."""
@@ -188,8 +190,9 @@ def page_ask(request: PageRequest, *more: object) -> PageAsk:
     return PageAsk(request.tenant, what, request.size, request.number, request.cursor)
 
 
-def _item(event: Event, earlier: Event | None) -> HistoryItem:
+def _item(event: Event, earlier: Event | None, successors: Mapping[str, Memory]) -> HistoryItem:
     memory = event.memory
+    successor = successors.get(memory.superseded_by or "")
     gone = event.kind is EventKind.DELETE
     return HistoryItem(
         id=str(uuid.uuid5(_namespace(memory.id), f"event-{memory.version}")),
@@ -203,6 +206,7 @@ def _item(event: Event, earlier: Event | None) -> HistoryItem:
         actor_id=memory.actor_id,
         role=memory.role,
         memory=memory,
+        superseding=() if successor is None else successor.sources,
     )
 
 

@@ -98,6 +98,7 @@ class AddService:
             "excludes": request.excludes,
             "categories": None if request.categories is None else dict(request.categories),
             "categorised": request.categorised,
+            "source_key": request.source_key,
         }
         job = Job(
             id=job_id_for(request.scope.tenant, request.idempotency_key),
@@ -255,6 +256,7 @@ def _as_memory(job: Job, message: Message, previous: Sequence[Message]) -> Memor
         position=message.ref.position,
         role=message.role,
         actor_id=message.name,
+        source_key=job.request.get("source_key"),
         recorded_at=job.created_at if job.created_at != message.created_at else None,
         context=tuple(earlier.ref for earlier in previous),
         sources=(message.ref,),

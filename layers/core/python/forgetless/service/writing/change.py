@@ -39,7 +39,7 @@ NOTHING_TO_CHANGE = "At least one of text, metadata, or expiration_date must be 
 #: The most changes or deletions in one transaction.
 _PORTION = 200
 #: The fields that an update may change.
-_CHANGED_FIELDS = ("text", "extracted", "metadata", "expiration_date", "created_at", "recorded_at")
+_CHANGED_FIELDS = ("text", "extracted", "source_key", "metadata", "expiration_date", "created_at", "recorded_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +309,8 @@ def _changes(memory: Memory, request: UpdateRequest) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if request.text is not None:
         # The text now comes from the caller. It is no longer what the LLM extracted.
-        changes |= {"text": request.text, "extracted": False} if request.text != memory.text else {}
+        own = {"text": request.text, "extracted": False, "source_key": request.source_key}
+        changes |= own if request.text != memory.text else {}
     if request.metadata is not None:
         changes["metadata"] = {**memory.metadata, **request.metadata}
     if request.clear_expiration or request.expiration_date is not None:

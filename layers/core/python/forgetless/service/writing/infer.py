@@ -21,6 +21,7 @@ from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
 from forgetless.domain.memory_fields import given_fields
+from forgetless.domain.supersession import least_trusted_role
 from forgetless.domain.times import later, wait_s
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
@@ -33,6 +34,7 @@ from forgetless.service.writing.extraction import ExtractionRequest, Fact, extra
 from forgetless.service.writing.extraction_settings import ExtractionSettings
 from forgetless.service.writing.indexer import Indexer
 from forgetless.service.writing.related_memories import RelatedMemories
+from forgetless.service.writing.supersession import Supersession, may_supersede
 
 __all__ = [
     "LEASE_MARGIN_S",
@@ -114,6 +116,7 @@ class InferenceRun:
         ledger: RequestLedger,
         indexer: Indexer,
         related: RelatedMemories,
+        supersession: Supersession,
         llm: Llm,
         clock: Clock,
         outbox: WebhookOutbox,
@@ -123,6 +126,7 @@ class InferenceRun:
         self._outbox = outbox
         self._indexer = indexer
         self._related = related
+        self._supersession = supersession
         self._llm = llm
         self._clock = clock
 
@@ -211,7 +215,8 @@ class InferenceRun:
         facts, heard = self._facts(job, messages, existing, deadline) if messages else ([], ())
         known = {memory.text for memory in existing}
         fresh = [fact for place, fact in enumerate(facts) if fact.text not in known and _first(facts, place)]
-        memories = [_as_memory(job, fact, place, messages[0].created_at) for place, fact in enumerate(fresh)]
+        fresh = self._supersession.restrict(job.scope, fresh, existing, messages)
+        memories = [_as_memory(job, fact, place, messages) for place, fact in enumerate(fresh)]
         words = {message.ref: message.content for message in messages}
         rows = self._indexer.rows(memories, words)
         shown = Shown(tuple(memory.id for memory in existing), tuple(heard))
@@ -281,7 +286,7 @@ class InferenceRun:
         return [
             memory.next_version(at, event_id=job_event_id(job.id, memory.id), superseded_by=successor[memory.id])
             for memory in current.values()
-            if memory.live
+            if may_supersede(job.scope, memory)
         ]
 
 
@@ -295,7 +300,8 @@ def _first(facts: Sequence[Fact], place: int) -> bool:
     return all(earlier.text != facts[place].text for earlier in facts[:place])
 
 
-def _as_memory(job: Job, fact: Fact, place: int, said_at: str) -> Memory:
+def _as_memory(job: Job, fact: Fact, place: int, messages: Sequence[Message]) -> Memory:
+    said_at = messages[0].created_at
     procedural = job.request.get("memory_type") == "procedural_memory" and bool(job.scope.agent_id)
     given = given_fields(job.request)
     if procedural:
@@ -309,7 +315,9 @@ def _as_memory(job: Job, fact: Fact, place: int, said_at: str) -> Memory:
         updated_at=said_at,
         job_id=job.id,
         position=place,
+        role=least_trusted_role(fact.sources, messages),
         attributed_to=fact.attributed_to,
+        source_key=job.request.get("source_key"),
         categories=fact.categories,
         recorded_at=job.created_at if job.created_at != said_at else None,
         extracted=True,

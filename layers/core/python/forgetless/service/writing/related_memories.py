@@ -1,12 +1,12 @@
-"""Related memories: finds the existing memories of a scope nearest to new messages, for the LLM to compare with."""
+"""Related memories: finds the existing memories nearest to new messages, for the LLM to compare with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
 
-from forgetless.domain.filters.ast import And, Compare, Field, Operator
 from forgetless.domain.filters.evaluate import evaluate
+from forgetless.domain.filters.scope_ids import same_speaker
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.recipe import LONG_TEXT_CHARS
 from forgetless.domain.scope import Scope
@@ -14,19 +14,14 @@ from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import RequestIndex
 from forgetless.ports.request_ledger import RequestLedger
 
-__all__ = ["RelatedMemories", "scope_filter"]
+__all__ = ["RelatedMemories"]
 
 #: The most existing memories that an extraction is given, and the most new messages that are searched with.
 RECALLED = 10
 
 
-def scope_filter(ids: dict[str, str]) -> And:
-    """The filter for memories whose scope has all these ids."""
-    return And(tuple(Compare(Field(name), Operator.EQ, value) for name, value in ids.items()))
-
-
 class RelatedMemories:
-    """Finds memories of a scope by meaning."""
+    """Finds memories of one user, agent and app by meaning."""
 
     def __init__(self, *, ledger: RequestLedger, index: RequestIndex, embedder: Embedder) -> None:
         self._ledger = ledger
@@ -34,14 +29,14 @@ class RelatedMemories:
         self._embedder = embedder
 
     def nearest(self, scope: Scope, messages: Sequence[Message]) -> list[Memory]:
-        """Up to RECALLED live memories with the scope's ids, nearest to the last messages first.
+        """Up to RECALLED live memories of the same user, agent and app, nearest to the last messages first.
 
         Raises EmbedderError and IndexUnavailableError: without these memories, the LLM would not notice that a new
         message contradicts an old one.
         """
         said = [message.content for message in messages if message.role != "system" and message.content.strip()]
         texts = [text[-LONG_TEXT_CHARS:] for text in said[-RECALLED:]]
-        where = scope_filter(scope.ids())
+        where = same_speaker(scope)
         best: dict[tuple[str, int], float] = {}
         vectors = self._embedder.embed(texts, EmbeddingTask.QUERY) if texts else ()
         for hit in chain.from_iterable(self._index.search_vectors(scope.tenant, vectors, where, RECALLED)):

@@ -75,7 +75,9 @@ def _request(caller: Caller, body: AddBody) -> AddRequest:
     messages = read_messages(body.messages, caller.limits)
     scope = Scope(caller.tenant, **ids)
     return replace(
-        add_request(Dialect.PLATFORM, body, scope, messages, infer=body.infer is not False),
+        add_request(
+            Dialect.PLATFORM, body, scope, messages, infer=body.infer is not False, source_key=caller.source_key
+        ),
         prompt=body.custom_instructions,
         agent_prompt=body.agent_custom_instructions,
         includes=body.includes,

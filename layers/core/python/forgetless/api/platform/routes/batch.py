@@ -28,7 +28,9 @@ def update_batch(caller: CurrentCaller, body: BatchUpdate, if_match: IfMatch = N
         if item.text is not None and not item.text.strip():
             raise InvalidRequestError(f"memories[{place}].text must not be empty.")
         metadata = None if item.metadata is None else check_metadata(item.metadata)
-        request = UpdateRequest(caller.tenant, item.memory_id, text=item.text, metadata=metadata)
+        request = UpdateRequest(
+            caller.tenant, item.memory_id, text=item.text, metadata=metadata, source_key=caller.source_key
+        )
         requests.append(check_something_changes(request, f"memories[{place}]: give text or metadata."))
     caller.services.changes.update_many(requests, request_name=caller.idempotency_name)
     return json_response({"message": f"Successfully updated {len(requests)} memories"})

@@ -29,6 +29,7 @@ from forgetless.api.routing import Route
 from forgetless.api.size_limits import check_filter_size
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter
+from forgetless.domain.filters.scope_ids import pins_a_source
 from forgetless.domain.keys import Role
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
@@ -56,6 +57,21 @@ def update_memory(caller: CurrentCaller, memory_id: str, body: UpdateBody, if_ma
     memory_of(caller, memory_id)
     request = _update(caller, memory_id, body, expected_versions(if_match))
     memory = caller.services.changes.update(request, request_name=caller.idempotency_name)
+    return json_response(whole_or_shortened(memory_item(memory)), headers=etag(memory))
+
+
+def restore_memory(caller: CurrentCaller, memory_id: str, if_match: IfMatch = None) -> Response:
+    """Bring a superseded memory back. The memory that superseded it stays as it is."""
+    check_memory_id(memory_id)
+    try:
+        memory = caller.services.restores.restore(
+            caller.tenant,
+            memory_id,
+            expected_versions=expected_versions(if_match),
+            request_name=caller.idempotency_name,
+        )
+    except NotFoundError:
+        raise NotFoundError(_UNKNOWN) from None
     return json_response(whole_or_shortened(memory_item(memory)), headers=etag(memory))
 
 
@@ -111,7 +127,7 @@ def delete_memories(
     check_filter_size({"filters": conditions}, caller.limits)
     check_json("filters", conditions)
     where = parse_platform_filter(conditions)
-    if not note_entities(where) and not ids:
+    if not note_entities(where) and not ids and not pins_a_source(where):
         raise InvalidRequestError("At least one of user_id, agent_id, app_id, run_id is required.")
     return json_response({"message": "Memories deleted successfully!", **_delete(caller, ids, conditions)})
 
@@ -156,6 +172,7 @@ def _update(caller: Caller, memory_id: str, body: UpdateBody, versions: frozense
         metadata=body.metadata,
         expiration_date=body.expiration_date,
         clear_expiration=clear,
+        source_key=caller.source_key,
         versions=versions,
     )
     if body.timestamp is not None:
@@ -166,6 +183,7 @@ def _update(caller: Caller, memory_id: str, body: UpdateBody, versions: frozense
 ROUTES = (
     Route("DELETE", "/v1/memories/", delete_memories, needs=Role.ADMIN),
     Route("GET", "/v1/memories/{memory_id:path}/history/", memory_history),
+    Route("POST", "/v1/memories/{memory_id:path}/restore/", restore_memory),
     Route("GET", "/v1/memories/{memory_id:path}/", get_memory),
     Route("PUT", "/v1/memories/{memory_id:path}/", update_memory),
     Route("DELETE", "/v1/memories/{memory_id:path}/", delete_memory),

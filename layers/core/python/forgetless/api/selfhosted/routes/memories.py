@@ -141,9 +141,10 @@ def _add_request(caller: Caller, body: MemoryCreate) -> AddRequest:
     ids = check_identifiers(user_id=body.user_id, agent_id=body.agent_id, run_id=body.run_id)
     if body.memory_type not in {None, _PROCEDURAL}:
         raise InvalidRequestError(f"Invalid memory_type: only '{_PROCEDURAL}' is supported.")
+    scope = Scope(caller.tenant, **ids)
     messages = (IncomingMessage(message.role, message.content) for message in body.messages)
     return replace(
-        add_request(Dialect.SELFHOSTED, body, Scope(caller.tenant, **ids), messages, infer=body.infer),
+        add_request(Dialect.SELFHOSTED, body, scope, messages, infer=body.infer, source_key=caller.source_key),
         memory_type=body.memory_type,
         prompt=body.prompt,
         idempotency_key=caller.idempotency_name,
@@ -161,6 +162,7 @@ def _update_request(
         metadata=body.metadata,
         expiration_date=body.expiration_date,
         clear_expiration=clear,
+        source_key=caller.source_key,
         versions=versions,
     )
     return check_something_changes(request, NOTHING_TO_CHANGE)
