@@ -209,7 +209,7 @@ def _keys(ledger: Ledger) -> str:
     spare = ApiKey(key_hash("spare"), TENANT, Role.READ, NOW)
     for key in (
         ApiKey(key_hash(ADMIN), TENANT, Role.ADMIN, NOW),
-        ApiKey(key_hash(LIMITED), TENANT, Role.WRITE, NOW, users=("user-1", "user-2")),
+        ApiKey(key_hash(LIMITED), TENANT, Role.WRITE, NOW, users=("user-1", "user-2"), agents=("*",), apps=("*",)),
         spare,
     ):
         ledger.put_key(key)

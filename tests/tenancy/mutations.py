@@ -184,11 +184,50 @@ _LIMITS = (
     ),
     _limited(
         "writes",
-        "        if not all(map(self._mine, scopes)):",
-        "        if not scopes:",
+        "if refusal := self._limits.refusal(scope):",
+        'if refusal := "":',
         _KEYS,
         "-k",
         "adds_for_nobody_else",
+    ),
+    _limited(
+        "lists of agents",
+        "if self._mine(one.scope)), page.cursor)",
+        "), page.cursor)",
+        "tests/tenancy/test_agents_and_apps.py",
+    ),
+    _limited(
+        "totals of agents",
+        'set(ids) - {"user_id"} or not self._limits.whole_users:',
+        'set(ids) - {"user_id"}:',
+        "tests/tenancy/test_agents_and_apps.py",
+    ),
+    _limited(
+        "erasures of agents",
+        "if not self._limits.whole_users:\n            raise",
+        "if False:\n            raise",
+        "tests/tenancy/test_agents_and_apps.py",
+    ),
+    Mutation(
+        "limits: agents",
+        "domain/key_limits.py",
+        "if not _listed(scope.agent_id, self.agents):",
+        "if False:",
+        ("tests/tenancy/test_agents_and_apps.py",),
+    ),
+    Mutation(
+        "limits: apps",
+        "domain/key_limits.py",
+        "if not _listed(scope.app_id, self.apps):",
+        "if False:",
+        ("tests/tenancy/test_agents_and_apps.py",),
+    ),
+    Mutation(
+        "limits: agents in the index",
+        "domain/key_limits.py",
+        "with_spellings(And((users, *(one for one in lists if one is not None))))",
+        "with_spellings(users)",
+        ("tests/tenancy/test_agents_and_apps.py",),
     ),
     _limited(
         "jobs",
@@ -202,21 +241,21 @@ _LIMITS = (
     Mutation(
         "limits: the index",
         "service/access/limited_index.py",
-        "return self._index.search_vector(tenant, vector, And((where, self._mine)), limit)",
+        "return self._index.search_vector(tenant, vector, And((self._mine, where)), limit)",
         "return self._index.search_vector(tenant, vector, And((where,)), limit)",
         ("tests/tenancy/test_limits.py", "-k", "index"),
     ),
     Mutation(
         "limits: the index, several vectors",
         "service/access/limited_index.py",
-        "return self._index.search_vectors(tenant, vectors, And((where, self._mine)), limit)",
+        "return self._index.search_vectors(tenant, vectors, And((self._mine, where)), limit)",
         "return self._index.search_vectors(tenant, vectors, And((where,)), limit)",
         ("tests/tenancy/test_limits.py", "-k", "index"),
     ),
     Mutation(
         "limits: forgotten by the caller",
         "api/caller.py",
-        "return services.limited_to(self.key.users) if self.key is not None and self.key.users else services",
+        "return services if limits is None else services.limited_to(limits)",
         "return services",
         (_ROUTES, "-k", "limited"),
     ),
@@ -239,8 +278,8 @@ _LIMITS = (
     Mutation(
         "limits: deletes by filter",
         "service/jobs/delete_matching.py",
-        'tuple(request.get("users", ())),',
-        "(),",
+        "        _limits(request),",
+        "        None,",
         ("tests/unit/service/jobs/test_delete_matching.py", "-k", "limited"),
     ),
 )
@@ -284,9 +323,30 @@ _ACCESS = (
     Mutation(
         "keys: a revoked one is taken",
         "service/access/keys.py",
-        "if key is None or key.revoked:",
+        "if key is None or self._refused(key):",
         "if key is None:",
         (_KEYS, "-k", "revoked or cache_has_aged"),
+    ),
+    Mutation(
+        "keys: one that has expired is taken",
+        "domain/keys.py",
+        "return self.revoked or (self.expires_at is not None and self.expires_at <= now)",
+        "return self.revoked",
+        (_KEYS, "-k", "expire"),
+    ),
+    Mutation(
+        "keys: a kept one does not expire",
+        "service/access/keys.py",
+        "now - seen[0] < CACHE_S and not self._refused(seen[1]):",
+        "now - seen[0] < CACHE_S:",
+        (_KEYS, "-k", "expire"),
+    ),
+    Mutation(
+        "keys: a short one is registered",
+        "service/access/keys.py",
+        "if held is None and len(secret) < LEAST_CHARS:",
+        "if held is None and len(secret) < 1:",
+        ("tests/unit/test_cli_keys.py", "-k", "short"),
     ),
     Mutation(
         "keys: all pages are open",
@@ -294,6 +354,56 @@ _ACCESS = (
         'scope["path"] in OPEN_PATHS and',
         "",
         ("tests/tenancy/test_roles.py", "-k", "without_a_key"),
+    ),
+)
+
+_IDS, _AUDIT = "tests/unit/api/test_identifiers.py", "tests/unit/api/test_audit.py"
+
+_IDENTIFIERS = (
+    Mutation(
+        "ids: invisible characters are taken",
+        "domain/identifiers.py",
+        "if (unseen := first_unseen(normal)) is not None:",
+        "if (unseen := None) is not None:",
+        ("tests/unit/domain/test_identifiers.py",),
+    ),
+    Mutation(
+        "ids: no normal form",
+        "domain/identifiers.py",
+        'normal = unicodedata.normalize("NFC", named_identifier(name, given, spaces=spaces))',
+        "normal = named_identifier(name, given, spaces=spaces)",
+        ("tests/unit/domain/test_identifiers.py",),
+    ),
+    Mutation(
+        "ids: one spelling is erased",
+        "service/writing/change.py",
+        "erased = self._erase(tenant, *map(Target, targets))",
+        "erased = self._erase(tenant, Target(ids))",
+        (_IDS, "-k", "erases_both"),
+    ),
+    Mutation(
+        "ids: one spelling is listed",
+        "service/merged_lists.py",
+        "for spelled in all_spellings(ids)",
+        "for spelled in [ids]",
+        (_IDS, "-k", "reads_both"),
+    ),
+    Mutation(
+        "terminals get control characters",
+        "cli_text.py",
+        "_escape(char) if is_unseen(stored, place) else char for",
+        "char for",
+        ("tests/unit/test_cli_text.py",),
+    ),
+    Mutation(
+        "audit: no refusals", "api/audit.py", "if status == _FORBIDDEN:", "if False:", (_AUDIT, "-k", "newest_first")
+    ),
+    Mutation(
+        "audit: ids in clear",
+        "domain/audit.py",
+        "return hmac.new(key, text, hashlib.sha256).hexdigest()[:32]",
+        "return id_",
+        (_AUDIT, "-k", "digests"),
     ),
 )
 
@@ -382,7 +492,7 @@ _EXTRACTION = (
     ),
 )
 
-MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_EXTRACTION)
+MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_IDENTIFIERS, *_EXTRACTION)
 
 #: One of each layer, for `make test`; all of them are `make test-mutations`.
 QUICK = (_SQLITE[0], _LIMITS[0], _ACCESS[0])

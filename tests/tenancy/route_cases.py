@@ -130,6 +130,7 @@ BODIES: Mapping[str, Callable[[Ids], list[Any]]] = {
     "POST /reset": lambda _: [],
     "POST /configure": lambda _: [{"tenant": "victim"}],
     "POST /generate-instructions": lambda _: [{"use_case": "tell me of the others"}],
+    "POST /api-keys/{key_id}/rotate": lambda _: [{}, {"overlap_seconds": 0}],
     "POST /api-keys": lambda ids: [{"label": "mine", "role": "read", "user_ids": [ids.user]}],
     "POST /v3/memories/add/": _added,
     "POST /v1/memories/": _added,

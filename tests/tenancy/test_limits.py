@@ -26,7 +26,7 @@ from forgetless.service.access.limited_index import LimitedIndex
 from forgetless.service.access.limited_ledger import LimitedLedger
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.request_services import RequestPorts, RequestServices
-from tests.unit.service.world import World, make_world
+from tests.unit.service.world import World, make_world, only
 
 BOB = Scope("default", user_id="bob", agent_id="bot")
 ANNA = Scope("default", user_id="anna", agent_id="bot")
@@ -43,11 +43,11 @@ def world(tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def limited(world: World) -> RequestLedger:
     """Anna's view."""
-    return LimitedLedger(world.ledger, ("anna",))
+    return LimitedLedger(world.ledger, only("anna"))
 
 
 def test_both_retrievers_of_the_index_look_at_its_users_alone(world: World) -> None:
-    index = LimitedIndex(world.index, ("anna",))
+    index = LimitedIndex(world.index, only("anna"))
     (theirs,) = world.say("tea of bob", scope=BOB).results
     (mine,) = world.say("tea of anna", scope=ANNA).results
     vector = world.index.vectors("default", [(theirs.id, 1)])[theirs.id, 1]
@@ -118,7 +118,7 @@ def test_jobs_of_others_do_not_exist(world: World, limited: RequestLedger) -> No
 
 
 def test_pages_are_full_though_others_stand_between(world: World) -> None:
-    limited = LimitedLedger(world.ledger, ("anna", "carol"))
+    limited = LimitedLedger(world.ledger, only("anna", "carol"))
     for number in range(4):
         world.say(f"anna {number}", scope=ANNA)
         world.say(f"bob {number}", scope=BOB)
@@ -171,7 +171,7 @@ def test_what_serves_requests_takes_the_narrow_types_alone(world: World) -> None
     """mypy holds each use case to its types; this holds all of them to the narrow ones."""
     hints = get_type_hints(RequestPorts)
     assert (hints["ledger"], hints["index"]) == (RequestLedger, RequestIndex)
-    served = vars(world.services.limited_to(("anna",))).values()
+    served = vars(world.services.limited_to(only("anna"))).values()
     services = [service for service in served if type(service).__module__.startswith("forgetless.service.")]
     assert len(services) > 10
     for service in services:
@@ -189,22 +189,22 @@ def test_a_limited_key_gets_403_for_what_is_for_operators(world: World) -> None:
 
 def test_services_are_made_once_for_each_set_of_users(world: World) -> None:
     services = world.services
-    assert services.limited_to(("anna",)) is services.limited_to(("anna",))
-    assert services.limited_to(("anna",)) is not services.limited_to(("bob",))
+    assert services.limited_to(only("anna")) is services.limited_to(only("anna"))
+    assert services.limited_to(only("anna")) is not services.limited_to(only("bob"))
 
 
 def test_of_many_sets_of_users_the_one_not_asked_for_longest_goes_first(world: World) -> None:
     services = world.services
-    anna, bob = services.limited_to(("anna",)), services.limited_to(("bob",))
+    anna, bob = services.limited_to(only("anna")), services.limited_to(only("bob"))
     for number in range(255):
-        services.limited_to((str(number),))
-        assert services.limited_to(("anna",)) is anna
-    assert services.limited_to(("bob",)) is not bob
+        services.limited_to(only(str(number)))
+        assert services.limited_to(only("anna")) is anna
+    assert services.limited_to(only("bob")) is not bob
     assert len(services._limited) <= 256
 
 
 def test_threads_that_ask_for_many_sets_of_users_at_once_all_get_theirs(world: World) -> None:
-    wanted = [(str(number % 400),) for number in range(1200)]
+    wanted = [only(str(number % 400)) for number in range(1200)]
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(world.services.limited_to, wanted))
     assert all(type(services) is RequestServices for services in found)

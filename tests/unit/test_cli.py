@@ -28,14 +28,16 @@ def ledger_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_key_is_registered_by_its_hash_alone(ledger_path: Path, tmp_path: Path) -> None:
     file = tmp_path / "api_key"
-    file.write_text("fgl_secret\n")
+    file.write_text("fgl_0123456789abcdefghijklmnopqrstuvwxyz\n")
     assert main(["keys", "add", "--tenant", "acme", "--admin", "--key-file", str(file)]) == OK
     ledger = SqliteLedger(ledger_path)
-    key = ledger.key(key_hash("fgl_secret"))
+    key = ledger.key(key_hash("fgl_0123456789abcdefghijklmnopqrstuvwxyz"))
     ledger.close()
     assert key is not None
     assert (key.tenant, key.admin) == ("acme", True)
-    assert b"fgl_secret" not in b"".join(file.read_bytes() for file in ledger_path.parent.glob("ledger.db*"))
+    assert b"fgl_0123456789abcdefghijklmnopqrstuvwxyz" not in b"".join(
+        file.read_bytes() for file in ledger_path.parent.glob("ledger.db*")
+    )
 
 
 def test_a_state_that_cannot_be_read_is_one_line(ledger_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +77,7 @@ def test_a_dynamodb_ledger_is_made_migrated_and_given_keys(
     monkeypatch.setenv("FORGETLESS_ERASURES_TABLE", "its-log-of-erasures")
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", dynamo_server.url)
     file = tmp_path / "api_key"
-    file.write_text("fgl_secret\n")
+    file.write_text("fgl_0123456789abcdefghijklmnopqrstuvwxyz\n")
     add = ["keys", "add", "--tenant", "acme", "--key-file", str(file)]
     assert main(add) == FAILED
     assert "FORGETLESS_LEDGER_TABLE" in capsys.readouterr().err
@@ -83,7 +85,7 @@ def test_a_dynamodb_ledger_is_made_migrated_and_given_keys(
     assert main(["migrate", "--create"]) == OK
     assert main(add) == OK
     ledger = DynamoLedger("made-by-the-command-line")
-    assert ledger.keys("acme")[0].hash == key_hash("fgl_secret")
+    assert ledger.keys("acme")[0].hash == key_hash("fgl_0123456789abcdefghijklmnopqrstuvwxyz")
     ledger.close()
 
 

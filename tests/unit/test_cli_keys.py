@@ -75,9 +75,58 @@ def test_registering_again_changes_nothing_and_never_brings_a_revoked_key_back(
     assert "revoked" in capsys.readouterr().err
 
 
-def test_nothing_of_a_short_key_is_shown(ledger_path: Path, tmp_path: Path, capsys: Out) -> None:
+def test_a_short_key_is_refused_unless_it_is_registered_already(ledger_path: Path, tmp_path: Path, capsys: Out) -> None:
     file = tmp_path / "api_key"
     file.write_text("my-secret")
+    assert main(["keys", "add", "--key-file", str(file)]) == FAILED
+    error = capsys.readouterr().err
+    assert ("9 characters" in error, "at least 32" in error, "my-secret" in error) == (True, True, False)
+    ledger = SqliteLedger(ledger_path)
+    ledger.put_key(ApiKey(key_hash("my-secret"), "default", Role.WRITE, "2026-01-01T00:00:00.000000+00:00"))
+    ledger.close()
     run(capsys, "add", "--key-file", str(file))
     assert held(ledger_path, "my-secret").prefix == ""
     assert "my-sec" not in run(capsys, "list")
+
+
+def test_a_key_is_limited_to_agents_and_apps(ledger_path: Path, capsys: Out) -> None:
+    limits = ("--user-id", "anna", "--agent-id", "bot", "--agent-id", "jose\u0301", "--app-id", "*")
+    key = held(ledger_path, run(capsys, "create", *limits))
+    assert (key.users, key.agents, key.apps) == (("anna",), ("bot", "jos\u00e9"), ("*",))
+    assert main(["keys", "list"]) == OK
+    listed = capsys.readouterr()
+    assert "anna (agents: bot,jos\u00e9 apps: *)" in listed.out
+    assert "warning: a limited key with `*`" in listed.err
+    run(capsys, "revoke", key.id)
+    run(capsys, "create", "--user-id", "anna")
+    assert main(["keys", "list"]) == OK
+    listed = capsys.readouterr()
+    assert ("agents: none apps: none" in listed.out, listed.err) == (True, "")
+    for wrong in (("--agent-id", "bot"), ("--user-id", "a\u200bb"), ("--expires-at", "soon"), ("--expires-at", "2020")):
+        assert main(["keys", "create", *wrong]) == FAILED
+
+
+def test_a_key_of_an_earlier_version_keeps_all_agents_and_apps_with_a_warning(ledger_path: Path, capsys: Out) -> None:
+    ledger = SqliteLedger(ledger_path)
+    record = ApiKey("", "default", Role.WRITE, "2026-01-01T00:00:00.000000+00:00").record() | {"users": ["anna"]}
+    assert set(record) == {"tenant", "role", "created_at", "label", "revoked", "prefix", "users"}
+    ledger.put_key(ApiKey.from_record("h" * 64, record))
+    ledger.close()
+    assert main(["keys", "list"]) == OK
+    listed = capsys.readouterr()
+    assert "anna (agents: * apps: *)" in listed.out
+    assert "warning" in listed.err
+
+
+def test_a_key_is_rotated(ledger_path: Path, capsys: Out) -> None:
+    old = held(ledger_path, first := run(capsys, "create", "--role", "read", "--user-id", "anna", "--label", "phone"))
+    assert main(["keys", "rotate", old.id, "--overlap-hours", "1"]) == OK
+    printed = capsys.readouterr()
+    new = held(ledger_path, printed.out.strip())
+    assert (new.role, new.users, new.label, new.expires_at) == (Role.READ, ("anna",), "phone", None)
+    ending = held(ledger_path, first).expires_at
+    assert ending is not None
+    assert ending in printed.err
+    assert f"until {ending}" in run(capsys, "list")
+    assert main(["keys", "rotate", old.id, "--overlap-hours", "721"]) == FAILED
+    assert main(["keys", "rotate", "unknown"]) == FAILED

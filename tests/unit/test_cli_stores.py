@@ -19,6 +19,7 @@ from forgetless.cli_stores import FAILED, INDEX_STALE, LEDGER_BROKEN, OK
 from forgetless.domain.errors import IndexUnavailableError
 from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.ports.index import IndexRow
+from forgetless.service.stores import old_ids
 from forgetless.service.stores.ledger_identity import Rebuild, read_identity, write_identity
 from tests.dynamo_server import DynamoServer
 from tests.unit.store_house import StoreHouse
@@ -417,3 +418,29 @@ def test_a_dynamodb_ledger_is_checked_started_and_lost_alike(
     with closing(DynamoLedger("checked-stores", endpoint_url=dynamo_server.url)) as ledger:
         assert ledger.tenants(limit=5) == ([], True)
     assert house.index.count() == 0
+
+
+def test_check_lists_ids_that_new_data_cannot_have(house: StoreHouse) -> None:
+    house.say("tea", user="jose\u0301")
+    house.say("tea", user="alice\u200b", tenant="acme")
+    house.say("tea", user="jos\u00e9")
+    house.start()
+    code, out, _ = house.check()
+    assert code == OK
+    assert "old ids     2 ids" in out
+    assert "default  user  'jose\\u0301'" in out
+    assert "acme  user  'alice\\u200b'" in out
+    assert "\u200b" not in out
+    _, out, _ = house.check("--json")
+    assert json.loads(out)["old_ids"]["found"] == [
+        {"tenant": "acme", "kind": "user", "id": "alice\u200b"},
+        {"tenant": "default", "kind": "user", "id": "jose\u0301"},
+    ]
+
+
+def test_check_looks_for_old_ids_by_bounded_work(house: StoreHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(old_ids, "MOST_LISTED", 1)
+    for user in ("a\u200b", "b\u200b"):
+        house.say("tea", user=user)
+    house.start()
+    assert "at least 1 ids" in house.check()[1]

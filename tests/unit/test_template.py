@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forgetless.adapters.ledger_dynamodb import item_keys
 from forgetless.adapters.ledger_dynamodb.erasure_log import LOG_DEFINITION
+from forgetless.domain.audit import AUDIT, AUDIT_KEY
 from forgetless.domain.bulk_jobs import MOST_RANGES
 from forgetless.domain.limits import (
     BULK_MARGIN_S,
@@ -18,6 +21,7 @@ from forgetless.domain.limits import (
     REQUEST_S,
     TRIES_APART_S,
 )
+from forgetless.service.access.keys import USE
 from forgetless.service.jobs.bulk import LOST_AFTER_S
 from forgetless.service.jobs.sweep import PART_S
 from forgetless.service.webhooks.delivery import RUN_S, SEND_S
@@ -64,9 +68,28 @@ def secrets(function: str) -> set[str]:
     return {one["Resource"]["Ref"] for one in statements(function) if one["Action"] == "secretsmanager:GetSecretValue"}
 
 
-def test_search_can_read_the_table_and_do_nothing_else() -> None:
-    assert actions("SearchFunction", "dynamodb:") == {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"}
+def test_search_can_read_the_table_note_that_a_key_is_used_and_do_nothing_else() -> None:
+    reads = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"}
+    assert actions("SearchFunction", "dynamodb:") == {*reads, "dynamodb:PutItem"}
     assert actions("SearchFunction", "sqs:") == set()
+    (writes,) = (one for one in statements("SearchFunction") if "dynamodb:PutItem" in one["Action"])
+    assert writes["Action"] == ["dynamodb:PutItem"]
+    condition = writes["Condition"]
+    assert condition["Null"] == {"dynamodb:LeadingKeys": "false"}
+    (patterns,) = condition["ForAllValues:StringLike"].values()
+    allowed = [re.compile(re.escape(one).replace(r"\*", ".*")) for one in patterns]
+    for tenant in ("default", "acme corp", "a#key-use"):
+        for kind in (USE, AUDIT, AUDIT_KEY):
+            assert any(one.fullmatch(item_keys.document(tenant, kind, "key").pk) for one in allowed)
+        others = [
+            item_keys.document(tenant, "webhook", "key").pk,
+            item_keys.document(tenant, "webhook#key-use", "key").pk,
+            item_keys.head(tenant, "key-use").pk,
+            item_keys.api_key("key-use").pk,
+            item_keys.api_keys("D#key-use"),
+            item_keys.erasures(tenant).pk,
+        ]
+        assert not [pk for pk in others for one in allowed if one.fullmatch(pk)]
 
 
 def test_no_function_can_scan_administer_or_reach_another_resource() -> None:
@@ -79,7 +102,9 @@ def test_no_function_can_scan_administer_or_reach_another_resource() -> None:
 
 
 def test_who_writes_and_who_sends() -> None:
-    assert {name for name in FUNCTIONS if actions(name, "dynamodb:") & WRITES} == set(FUNCTIONS) - {"SearchFunction"}
+    assert {name for name in FUNCTIONS if len(actions(name, "dynamodb:") & WRITES) > 1} == (
+        set(FUNCTIONS) - {"SearchFunction"}
+    )
     senders = {"MemoriesFunction", "McpFunction", "SweepFunction"}
     assert {name for name in FUNCTIONS if sends(name, "IngestQueue")} == senders
     assert {name for name in FUNCTIONS if sends(name, "BulkQueue")} == senders | {"BulkFunction"}

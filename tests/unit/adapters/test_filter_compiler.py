@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from forgetless.adapters.index_milvus.compiler import compile_filter, lit
 from forgetless.adapters.index_milvus.rows import MAX_WORDS_BYTES, cut, key_text
-from forgetless.domain.filters.ast import EVERYTHING, And, Compare, Field, Operator
+from forgetless.domain.filters.ast import EVERYTHING, And, Compare, Field, Filter, Operator, Or
 from forgetless.domain.filters.parse import parse_filter
+from forgetless.domain.key_limits import KeyLimits
 
 T = 'tenant == "acme"'
 
@@ -119,6 +120,20 @@ def test_conditions_on_the_text_are_left_to_the_evaluator(operator: Operator) ->
     assert compile_filter(where, "t") == compile_filter(And(()), "t")
 
 
+def test_a_long_filter_does_not_cost_the_limits_of_a_key() -> None:
+    limits = KeyLimits(("anna",), ("helper",)).condition()
+    long = parse_filter({"id": {"nin": [f"{'x' * 200}{number}" for number in range(1000)]}, "agent_id": "helper"})
+    expression = compile_filter(And((limits, long)), "acme")
+    assert 'user_id == "anna"' in expression
+    assert expression.count('agent_id == "helper"') == 2  # the key's and the client's
+    assert len(expression) < 1000
+    deep: Filter = Compare(Field("run_id"), Operator.EQ, "r")
+    for _ in range(45):
+        deep = Or((And((deep, Compare(Field("run_id"), Operator.EQ, "s"))), Compare(Field("app_id"), Operator.EQ, "a")))
+    assert 'user_id == "anna"' in compile_filter(And((limits, deep)), "acme")
+    assert compile_filter(deep, "acme") == 'tenant == "acme"'
+
+
 @pytest.mark.parametrize(
     "long",
     [
@@ -128,5 +143,5 @@ def test_conditions_on_the_text_are_left_to_the_evaluator(operator: Operator) ->
 )
 def test_a_long_condition_of_a_client_does_not_displace_the_limits_of_its_key(long: dict[str, Any]) -> None:
     asked = And((parse_filter(long), parse_filter({"agent_id": "bot"})))
-    where = And((asked, parse_filter({"user_id": {"in": ["bob"]}})))
+    where = And((parse_filter({"user_id": {"in": ["bob"]}}), asked))
     assert compile_filter(where, "acme") == f'{T} and (user_id == "bob" and agent_id == "bot")'

@@ -68,8 +68,9 @@ class Api:
 
 
 def put_key(world: World, key: str, tenant: str, role: Role, *users: str) -> None:
-    """Make a key known."""
-    world.ledger.put_key(ApiKey(key_hash(key), tenant, role, _CREATED_AT, users=users))
+    """Make a key known; a limited one may use all agents and apps."""
+    all_ = ("*",) if users else ()
+    world.ledger.put_key(ApiKey(key_hash(key), tenant, role, _CREATED_AT, users=users, agents=all_, apps=all_))
 
 
 def make_api(world: World, *, inline: bool = True, mcp: bool = False) -> Api:

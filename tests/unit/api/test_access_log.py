@@ -8,12 +8,15 @@ import logging
 import uuid
 from collections.abc import Iterator
 
+import anyio
 import pytest
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 
 from forgetless.domain.keys import key_hash
 from tests.unit.api.client import ADMIN, STRANGER, Api
+from tests.unit.api.conftest import NewApi
+from tests.unit.api.mcp_client import connected
 
 
 @pytest.fixture
@@ -89,3 +92,17 @@ def test_a_failure_is_logged_with_its_status(api: Api, log: io.StringIO) -> None
     api.world.index.available = False
     api.post("/search", {"query": "tea", "filters": {"user_id": "alice"}})
     assert [line["status"] for line in lines(log)] == [503]
+
+
+def test_a_line_names_the_tool_that_mcp_was_asked_for(new_api: NewApi, log: io.StringIO) -> None:
+    api = new_api(mcp=True)
+
+    async def main() -> None:
+        async with connected(api.client.app) as client:
+            await client.call_tool("delete_all_memories", {"user_id": "alice-secret"})
+
+    anyio.run(main)
+    found = [line for line in lines(log) if "tool" in line]
+    assert [(line["route"], line["tool"], line["status"]) for line in found] == [("/mcp", "delete_all_memories", 200)]
+    assert all(line.get("route") == "/mcp" for line in lines(log) if line["method"] == "POST")
+    assert "alice-secret" not in log.getvalue()

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from forgetless.domain.keys import Role, key_hash
+from forgetless.domain.times import later, seconds_between
 from forgetless.service.access.keys import CACHE_S, USED_RESOLUTION_S
 from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api, put_key
 
 READER = "key-that-may-only-read"
 LIMITED = "key-limited-to-alice-and-carol"
+SHOWN = ["label", "key_prefix", "created_at", "role", "user_ids", "agent_ids", "app_ids", "expires_at"]
 UNKNOWN_KEY = "7b0b7f4e-0000-5000-8000-000000000000"
 
 
@@ -31,7 +33,7 @@ def limited(api: Api) -> Api:
 
 def test_a_key_is_made_shown_once_and_works(api: Api) -> None:
     made = make(api)
-    assert list(made) == ["id", "key", "label", "key_prefix", "created_at", "role", "user_ids"]
+    assert list(made) == ["id", "key", *SHOWN]
     assert made["key"].startswith(made["key_prefix"])
     assert len(made["key_prefix"]) == 12
     assert (made["role"], made["user_ids"]) == ("write", [])
@@ -46,7 +48,7 @@ def test_keys_are_listed_newest_first_with_their_last_use(api: Api) -> None:
     api.get("/entities", key=second["key"])
     listed = api.get("/api-keys").json()
     assert [item["id"] for item in listed[:2]] == [second["id"], first["id"]]
-    assert list(listed[0]) == ["id", "label", "key_prefix", "created_at", "role", "user_ids", "last_used_at"]
+    assert list(listed[0]) == ["id", *SHOWN, "last_used_at"]
     assert listed[0]["last_used_at"] >= listed[0]["created_at"]
     assert listed[1]["last_used_at"] is None
 
@@ -248,3 +250,59 @@ def test_limits_hold_with_an_extracting_llm_too(new_api: Any) -> None:
 
 def test_an_administrators_key_has_no_limits_to_lose(api: Api) -> None:
     assert api.get("/memories", key=ADMIN).status_code == 200
+
+
+def test_limits_to_agents_and_apps_go_with_users(api: Api) -> None:
+    made = make(api, user_ids=["alice"], agent_ids=[" bot ", "*"], app_ids=["jose\u0301"])
+    assert (made["agent_ids"], made["app_ids"]) == (["bot", "*"], ["jos\u00e9"])
+    for field in ("agent_ids", "app_ids"):
+        refused = api.post("/api-keys", {"label": "a", field: ["bot"]})
+        assert (refused.status_code, "user_ids" in refused.json()["detail"]) == (400, True)
+        assert api.post("/api-keys", {"label": "a", "role": "admin", field: ["bot"]}).status_code == 400
+        assert api.post("/api-keys", {"label": "a", "user_ids": ["alice"], field: ["a b\u200b"]}).status_code == 400
+
+
+def test_a_key_expires_in_every_process(api: Api) -> None:
+    now = api.world.clock.now()
+    made = make(api, expires_at=later(now, 20))
+    assert made["expires_at"] == later(now, 20)
+    assert api.get("/entities", key=made["key"]).status_code == 200
+    api.world.clock.advance(21)  # less than a key is kept without being read again
+    assert api.get("/entities", key=made["key"]).status_code == 401
+    assert api.get("/entities", key=made["key"]).status_code == 401
+    refused = api.post("/api-keys", {"label": "a", "expires_at": now})
+    assert (refused.status_code, "expires_at" in refused.json()["detail"]) == (400, True)
+    assert api.post("/api-keys", {"label": "a", "expires_at": "soon"}).status_code == 400
+
+
+def test_a_key_is_rotated_without_downtime(api: Api) -> None:
+    old = make(api, role="read", user_ids=["alice"], agent_ids=["bot"])
+    api.world.clock.advance(5)
+    answer = api.post(f"/api-keys/{old['id']}/rotate", {"overlap_seconds": 60})
+    new = answer.json()
+    assert answer.status_code == 201
+    same = ("label", "role", "user_ids", "agent_ids", "app_ids", "expires_at")
+    assert {name: new[name] for name in same} == {name: old[name] for name in same}
+    assert new["replaces"] == {"id": old["id"], "expires_at": later(new["created_at"], 60)}
+    both = [api.get("/entities", key=key["key"]).status_code for key in (old, new)]
+    assert both == [200, 200]
+    api.world.clock.advance(61)
+    both = [api.get("/entities", key=key["key"]).status_code for key in (old, new)]
+    assert both == [401, 200]
+    assert api.post(f"/api-keys/{old['id']}/rotate").status_code == 400  # its time is over
+    assert api.post(f"/api-keys/{UNKNOWN_KEY}/rotate").status_code == 404
+
+
+def test_a_key_that_expires_gets_a_successor_that_lives_as_long(api: Api) -> None:
+    old = make(api, expires_at=later(api.world.clock.now(), 1000))
+    api.world.clock.advance(990)
+    new = api.post(f"/api-keys/{old['id']}/rotate").json()
+    assert new["replaces"]["expires_at"] == old["expires_at"]  # the overlap does not make it live longer
+    assert 999 < seconds_between(new["created_at"], new["expires_at"]) <= 1000
+
+
+@pytest.mark.parametrize("seconds", [-1, 30 * 86_400 + 1])
+def test_the_overlap_is_bounded(api: Api, seconds: int) -> None:
+    made = make(api)
+    assert api.post(f"/api-keys/{made['id']}/rotate", {"overlap_seconds": seconds}).status_code in (400, 422)
+    assert api.post(f"/api-keys/{made['id']}/rotate", headers={"Idempotency-Key": "k"}).status_code == 400

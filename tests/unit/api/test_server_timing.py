@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from forgetless.api.caller import Caller, set_caller
 from forgetless.api.request_middleware import RequestMiddleware
+from forgetless.api.routing import run_inline
 from forgetless.api.server_timing import server_timing
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.keys import ApiKey, Role
@@ -139,6 +140,6 @@ def test_requests_do_not_see_each_others_times() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    client = TestClient(RequestMiddleware(app))
+    client = TestClient(RequestMiddleware(app, run=run_inline))
     assert set(times_of(client.get("/used").headers["server-timing"])) == {"ledger", "total"}
     assert set(times_of(client.get("/unused").headers["server-timing"])) == {"total"}

@@ -112,10 +112,10 @@ def test_who_lost_a_job_does_not_fail_it_for_those_who_have_it(ledger: MeddlingL
 
 def test_a_key_that_is_revoked_while_it_is_registered_stays_revoked(ledger: MeddlingLedger, tmp_path: Path) -> None:
     keys = a_world(ledger, tmp_path).services.keys
-    key = keys.register("default", "a secret", role=Role.WRITE, label="laptop")
+    key = keys.register("default", "a secret that nobody can guess, really", role=Role.WRITE, label="laptop")
     ledger.before_put_key = lambda: keys.revoke("default", key.id)
     with pytest.raises(InvalidRequestError, match="revoked"):
-        keys.register("default", "a secret", role=Role.ADMIN, label="at the start")
+        keys.register("default", "a secret that nobody can guess, really", role=Role.ADMIN, label="at the start")
     assert [each.revoked for each in ledger.keys("default")] == [True]
 
 

@@ -12,6 +12,7 @@ from forgetless.adapters.erasure_log_file import FileErasureLog
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.filters.scope_ids import all_ids
+from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
 from forgetless.domain.scope import Scope
@@ -35,9 +36,14 @@ from tests.fakes.index import MemoryIndex
 from tests.fakes.llm import FakeLlm
 from tests.fakes.queue import MemoryQueue
 
-__all__ = ["ALICE", "LooseIndex", "World", "facts", "make_world", "newest"]
+__all__ = ["ALICE", "LooseIndex", "World", "facts", "make_world", "newest", "only"]
 
 ALICE = Scope("default", user_id="alice")
+
+
+def only(*users: str) -> KeyLimits:
+    """The limits of a key that may do everything for these users."""
+    return KeyLimits(users, ("*",), ("*",))
 
 
 def newest(

@@ -15,6 +15,7 @@ from forgetless.cli_keys import add_key_commands
 from forgetless.cli_memories import add_memory_commands
 from forgetless.cli_set_aside import add_set_aside_command
 from forgetless.cli_stores import FAILED, OK, add_store_commands, exit_code_of
+from forgetless.cli_text import printable_lines
 from forgetless.cli_tidy import add_tidy_command
 from forgetless.cli_transfer import add_transfer_commands
 from forgetless.domain.errors import ForgetlessError
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except ForgetlessError as error:
-        print(f"forgetless: {error.message}", file=sys.stderr)
+        print(printable_lines(f"forgetless: {error.message}"), file=sys.stderr)
         return exit_code_of(error)
 
 

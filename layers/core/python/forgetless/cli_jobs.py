@@ -11,6 +11,7 @@ from functools import partial
 from forgetless.adapters.clock import SystemClock
 from forgetless.cli_actions import add_action
 from forgetless.cli_progress import progress
+from forgetless.cli_text import printable
 from forgetless.domain.bulk_jobs import BulkJob
 from forgetless.domain.errors import NotFoundError
 from forgetless.domain.jobs import JobState
@@ -104,4 +105,4 @@ def _line(job: BulkJob) -> str:
     amount = f"{job.done}" if job.total is None else f"{job.done}/{job.total}"
     aside = f"  {job.set_aside} set aside" if job.set_aside else ""
     error = f"  {job.error}" if job.error else ""
-    return f"{job.id}  {job.kind:9}  {job.state:9}  {amount} rows{aside}  {job.created_at}{error}"
+    return printable(f"{job.id}  {job.kind:9}  {job.state:9}  {amount} rows{aside}  {job.created_at}{error}")

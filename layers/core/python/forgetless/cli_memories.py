@@ -8,6 +8,7 @@ from contextlib import closing
 from functools import partial
 
 from forgetless.cli_actions import add_action
+from forgetless.cli_text import printable, printable_lines
 from forgetless.domain.errors import NotFoundError
 from forgetless.runtime.composition import build_services
 from forgetless.runtime.settings import Settings
@@ -34,8 +35,8 @@ def _restore(settings: Settings, options: argparse.Namespace) -> int:
             try:
                 memory = services.restores.restore(options.tenant, memory_id)
             except NotFoundError as error:
-                print(f"forgetless: {error.message}", file=sys.stderr)
+                print(printable_lines(f"forgetless: {error.message}"), file=sys.stderr)
                 code = NOT_ALL
             else:
-                print(f"{memory.id} holds, version {memory.version}")
+                print(f"{printable(memory.id)} holds, version {memory.version}")
     return code

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import asdict
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.cli_text import printable
 from forgetless.ports.ledger import SetAside
 from forgetless.runtime.composition import build_ledger
 from forgetless.runtime.settings import Settings
@@ -50,5 +51,4 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _line(one: SetAside) -> str:
-    tenant = one.tenant if one.tenant.isprintable() else repr(one.tenant)
-    return f"{tenant}  {one.memory_id}  version {one.version}  {one.since}  {one.reason}"
+    return printable(f"{one.tenant}  {one.memory_id}  version {one.version}  {one.since}  {one.reason}")

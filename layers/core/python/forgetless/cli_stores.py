@@ -12,6 +12,7 @@ from pathlib import Path
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.cli_progress import progress
+from forgetless.cli_text import printable, printable_lines
 from forgetless.domain.errors import IndexUnavailableError, LedgerDamagedError, LedgerError, LedgerLostError
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
@@ -28,6 +29,7 @@ from forgetless.service.stores.ledger_identity import (
     read_identity,
     write_identity,
 )
+from forgetless.service.stores.old_ids import with_old_ids
 from forgetless.service.stores.report import AFRESH, StoreReport, Verdict
 from forgetless.service.stores.start import StoreStart, absent_findings, noted_findings
 from forgetless.service.stores.table import lines_of
@@ -131,9 +133,9 @@ def _check(settings: Settings, options: argparse.Namespace) -> int:
         verdict = {"verdict": report.verdict, "exit_code": code, "error": failure}
         print(json.dumps({**verdict, **asdict(report)}, indent=1))
         return code
-    print("\n".join(lines_of(report, whole=not failure)))
+    print("\n".join(map(printable, lines_of(report, whole=not failure))))
     if failure:
-        print(f"forgetless: {failure}", file=sys.stderr)
+        print(printable_lines(f"forgetless: {failure}"), file=sys.stderr)
     return code
 
 
@@ -153,7 +155,8 @@ def _report(stores: _Stores, options: argparse.Namespace) -> tuple[StoreReport, 
         report = replace(report, findings=noted_findings(stores.ledger, stores.index, note, stores.collection))
         if report.verdict is Verdict.LEDGER:
             return report, ""
-        return check.beside_each_other(report, tenant=options.tenant, samples=options.samples), ""
+        report = check.beside_each_other(report, tenant=options.tenant, samples=options.samples)
+        return with_old_ids(stores.ledger, report), ""
     except LedgerDamagedError as error:
         return replace(report, findings=(damage(error.reason),)), ""
     except (IndexUnavailableError, LedgerError) as error:
@@ -166,9 +169,9 @@ def _start(stores: _Stores, *, accept_empty: bool) -> str:
     start = StoreStart(ledger=stores.ledger, index=stores.index, clock=SystemClock(), collection=stores.collection)
     verdict = start.decide(note, absent=stores.absent, log_left=stores.log_left, accept_empty=accept_empty)
     if verdict.dropped:
-        print(f"note: {verdict.dropped}; as you asked, the rows of the index are dropped")
+        print(f"note: {printable(verdict.dropped)}; as you asked, the rows of the index are dropped")
     if verdict.rebuild:
-        print(f"note: the index is rebuilt: {verdict.rebuild}")
+        print(f"note: the index is rebuilt: {printable(verdict.rebuild)}")
     known = note.stamps if note is not None and note.ledger == verdict.identity.id else ()
     # Write both identities first, so that the marker matches the ledger even if this process dies in between.
     _mark(stores, verdict.identity, earlier=known[-1:])

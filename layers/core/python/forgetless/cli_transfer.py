@@ -16,6 +16,7 @@ from forgetless.cli_export_file import ExportSource, export_file
 from forgetless.cli_import_file import ImportTarget, SourceFile, import_file
 from forgetless.cli_progress import Tell, progress
 from forgetless.cli_service import RemoteExports, RemoteImports, Service, read_key
+from forgetless.cli_text import printable
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.limits import PORTION_BYTES, RequestLimits
 from forgetless.ports.ledger import Ledger
@@ -135,7 +136,7 @@ class _Problems:
     def note(self, problem: str) -> None:
         self._count += 1
         if self._count <= _NAMED:
-            print(f"forgetless: not imported: {problem}", file=sys.stderr)
+            print(f"forgetless: not imported: {printable(problem)}", file=sys.stderr)
 
     def say_rest(self, refused: int) -> None:
         if refused > (named := min(self._count, _NAMED)):

@@ -19,7 +19,7 @@ from forgetless.domain.scope import Scope
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.access.limited_ledger import LimitedLedger
 from forgetless.service.jobs import erase
-from tests.unit.service.world import ALICE, World, facts, make_world
+from tests.unit.service.world import ALICE, World, facts, make_world, only
 
 BOB = Scope("default", user_id="bob")
 ANNAS = {"user_id": "alice"}
@@ -226,12 +226,12 @@ def test_a_key_that_is_limited_to_users_erases_theirs_alone(world: World) -> Non
     shared = replace(ALICE, agent_id="bot")
     world.say("of alice", scope=shared)
     world.say("of bob", scope=replace(BOB, agent_id="bot"))
-    limited = world.services.limited_to(("alice",))
+    limited = world.services.limited_to(only("alice"))
     assert limited.changes.delete_scope("default", {"agent_id": "bot"}).deleted == 1
     assert limited.changes.delete_scope("default", {"user_id": "bob"}).deleted == 0
     assert limited.changes.reset("default").deleted == 0
     assert everything(world, BOB) == ["of bob", "of bob"]
-    view: RequestLedger = LimitedLedger(world.ledger, ("alice", "cid"))
+    view: RequestLedger = LimitedLedger(world.ledger, only("alice", "cid"))
     begun = view.begin_erasure("default", [Target({}, ("user_id", "run_id"))], at=world.clock.now())
     assert [(dict(target.ids), target.names) for target in begun.targets] == [
         ({"user_id": "alice"}, ("user_id", "run_id")),

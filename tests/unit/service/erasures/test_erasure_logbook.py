@@ -15,7 +15,7 @@ from forgetless.domain.erasures import Target
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.jobs import JobState
 from forgetless.service.jobs import erase
-from tests.unit.service.world import World, make_world
+from tests.unit.service.world import World, make_world, only
 
 ANNAS = {"user_id": "alice"}
 
@@ -47,7 +47,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda world: world.services.changes.delete_scope("default", ANNAS),
         lambda world: world.services.changes.reset("default"),
         lambda world: world.services.changes.delete_kinds("default", ["user_id"], {}),
-        lambda world: world.services.limited_to(("alice",)).changes.reset("default"),
+        lambda world: world.services.limited_to(only("alice")).changes.reset("default"),
     ],
     ids=["user", "reset", "wildcard", "limited key"],
 )

@@ -19,7 +19,7 @@ from tests.contract.ledger.making import a_memory, add
 from tests.fakes.clock import FakeClock
 from tests.fakes.counting_ledger import CountingLedger
 from tests.unit.service.erasures.test_hiding import AT, BOB, hide
-from tests.unit.service.world import ALICE, World
+from tests.unit.service.world import ALICE, World, only
 
 ALICES = {"user_id": "alice"}
 BOBS = {"user_id": "bob"}
@@ -115,7 +115,7 @@ def test_a_limited_key_misses_nothing_behind_hidden_rows(world: World) -> None:
     run = replace(ALICE, agent_id="bot", run_id="r1")
     world.ledger.append(add(*(a_memory("run", n, scope=run, second=20 + n) for n in range(3))))
     hide(world, Target({"run_id": "r1"}))
-    ledger = LimitedLedger(HidingLedger(world.ledger), ["alice", "bob"])
+    ledger = LimitedLedger(HidingLedger(world.ledger), only("alice", "bob"))
     for limit in (1, 2, 3, 9):
         found: list[str] = []
         cursor: str | None = None

@@ -23,7 +23,7 @@ from forgetless.service.requests import UpdateRequest
 from forgetless.service.services import Services
 from forgetless.service.writing.erase_memories import FilteredDelete
 from tests.fakes.counting_ledger import CountingLedger
-from tests.unit.service.world import ALICE, World, facts
+from tests.unit.service.world import ALICE, World, facts, only
 
 BOB = Scope("default", user_id="bob")
 TEA = {"metadata": {"topic": "tea"}}
@@ -122,15 +122,15 @@ def test_a_limited_key_deletes_and_sees_only_what_is_its_own(world: World) -> No
     for scope in shared.values():
         drink(world, 3, scope)
     asked = FilteredDelete("default", {"agent_id": "bot"}, (), TEA)
-    deleted = world.services.limited_to(("alice", "cid")).changes.delete_matching(asked)
+    deleted = world.services.limited_to(only("alice", "cid")).changes.delete_matching(asked)
     finish(world)
     assert {name: len(world.texts(scope)) for name, scope in shared.items()} == {"alice": 1, "bob": 3, "cid": 1}
     seen = {
-        users: world.services.limited_to(users).bulk.job("default", deleted.event_id) is not None
+        users: world.services.limited_to(only(*users)).bulk.job("default", deleted.event_id) is not None
         for users in (("alice", "cid"), ("alice", "cid", "bob"), ("alice",), ("bob",))
     }
     assert seen == {("alice", "cid"): True, ("alice", "cid", "bob"): True, ("alice",): False, ("bob",): False}
-    assert [job.id for job in world.services.limited_to(("cid", "alice")).bulk.jobs("default", limit=9)[0]] == [
+    assert [job.id for job in world.services.limited_to(only("cid", "alice")).bulk.jobs("default", limit=9)[0]] == [
         deleted.event_id
     ]
 

@@ -25,6 +25,7 @@ from forgetless.service.requests import Count, PageOf, PageRequest
 from tests.contract.ledger.making import ANNA, a_job, a_memory, add, at, update
 from tests.fakes.clock import FakeClock
 from tests.fakes.counting_ledger import CountingLedger
+from tests.unit.service.world import only
 
 MANY = 20_000
 ANNAS = all_ids({"user_id": "anna"})
@@ -238,7 +239,7 @@ def test_jobs_are_listed_page_by_page(lists: Lists) -> None:
 
 
 def limited(lists: Lists, users: Sequence[str]) -> ReadService:
-    ledger = LimitedLedger(cast("Ledger", lists.ledger), users)
+    ledger = LimitedLedger(cast("Ledger", lists.ledger), only(*users))
     return ReadService(ledger=ledger, clock=lists.clock)
 
 

@@ -24,7 +24,7 @@ from forgetless.service.webhooks.delivery import DeliveryReport
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from tests.unit.servers import Answer, serve
 from tests.unit.service.webhooks.post import Post, make
-from tests.unit.service.world import ALICE, World, facts
+from tests.unit.service.world import ALICE, World, facts, only
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_a_receiver_that_is_gone_is_disabled_at_once(post: Post) -> None:
 
 def test_what_a_limited_key_changes_is_told_too(post: Post) -> None:
     post.hook()
-    limited = post.world.services.limited_to(("alice",))
+    limited = post.world.services.limited_to(only("alice"))
     limited.add.add(AddRequest(ALICE, (IncomingMessage("user", "I like tea."),), infer=False))
     post.run(after=1)
     assert post.receiver.told() == [("ADD", "I like tea.")]

@@ -16,7 +16,7 @@ from forgetless.service.services import Services
 from forgetless.service.writing import change
 from forgetless.service.writing.erase_memories import FilteredDelete
 from tests.unit.service.webhooks.post import Post, make
-from tests.unit.service.world import ALICE, World
+from tests.unit.service.world import ALICE, World, only
 
 MOST = 3
 TEA = {"metadata": {"topic": "tea"}}
@@ -120,7 +120,7 @@ def test_a_key_limited_to_several_users_tells_what_their_scopes_have_in_common(p
     for user in ("alice", "bob"):
         for _ in range(2):
             post.world.say("tea", scope=Scope("default", user_id=user, agent_id="bot"))
-    post.world.services.limited_to(("alice", "bob")).changes.delete_scope("default", {"agent_id": "bot"})
+    post.world.services.limited_to(only("alice", "bob")).changes.delete_scope("default", {"agent_id": "bot"})
     assert told(post) == [({"agent_id": "bot"}, 4)]
 
 

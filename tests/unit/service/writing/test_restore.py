@@ -9,7 +9,7 @@ import pytest
 from forgetless.domain.errors import EmbedderError, NotFoundError, PreconditionFailedError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, MessageRef
 from forgetless.service.requests import UpdateRequest
-from tests.unit.service.world import World, facts
+from tests.unit.service.world import World, facts, only
 
 NewWorld = Callable[..., World]
 
@@ -85,8 +85,8 @@ def test_what_is_deleted_erased_or_anothers_is_not_found(moved: tuple[World, str
         with pytest.raises(NotFoundError):
             services.restores.restore(tenant, memory_id)
     with pytest.raises(NotFoundError):
-        services.limited_to(("bob",)).restores.restore("default", old)
-    assert services.limited_to(("alice",)).restores.restore("default", old).live
+        services.limited_to(only("bob")).restores.restore("default", old)
+    assert services.limited_to(only("alice")).restores.restore("default", old).live
     services.changes.delete_scope("default", {"user_id": "alice"})
     with pytest.raises(NotFoundError):
         services.restores.restore("default", old)

@@ -51,6 +51,7 @@ def all_routes() -> list[Route]:
     """Every route, in the order in which they are tried."""
     from forgetless.api.platform.route_table import PLATFORM_ROUTES  # noqa: PLC0415 - the search function never loads these
     from forgetless.api.selfhosted.routes import (  # noqa: PLC0415
+        audit,
         configure,
         entities,
         export,
@@ -70,6 +71,7 @@ def all_routes() -> list[Route]:
         configure,
         instructions,
         keys,
+        audit,
         export,
         transfer_jobs,
         webhook_deliveries,
@@ -116,7 +118,7 @@ def _compose(
         exception_handlers={RequestValidationError: answer_invalid, 413: answer_too_large},
         middleware=[
             *cross_origin(origins),
-            Middleware(RequestMiddleware),
+            Middleware(RequestMiddleware, run=run),
             Middleware(Authentication, services=services, run=run),
             Middleware(RateLimit),
         ],

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from forgetless.domain.errors import ForbiddenError
+from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.limits import RequestLimits
 from forgetless.service.access.limited_ledger import NOT_ITS_WORK
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEALTH_PATH",
+    "MCP_NEEDS",
+    "MCP_ROUTE",
+    "MCP_STATUS",
+    "MCP_TOOL",
     "OPEN_PATHS",
     "OPERATOR",
     "Caller",
@@ -40,6 +45,9 @@ OPEN_PATHS = frozenset({"/", HEALTH_PATH, "/docs", "/openapi.json"})
 
 #: The name of the caller in the state of a request.
 _STATE = "caller"
+#: The names there of what /mcp is asked for, as it has no route of the table: its path, the tool, the role that the
+#: tool needs, and the status that a route would have answered.
+MCP_ROUTE, MCP_TOOL, MCP_NEEDS, MCP_STATUS = "mcp_route", "mcp_tool", "mcp_needs", "mcp_status"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +67,20 @@ class Caller:
 
         The first call in an environment builds them.
         """
-        services = self.build_services()
-        return services.limited_to(self.key.users) if self.key is not None and self.key.users else services
+        services, limits = self.build_services(), self.key_limits
+        return services if limits is None else services.limited_to(limits)
 
     @property
     def all_services(self) -> Services:
         """All use cases, also those of operators for the whole tenant; raises ForbiddenError for a limited key."""
-        if self.key is not None and self.key.users:
+        if self.key_limits is not None:
             raise ForbiddenError(NOT_ITS_WORK)
         return self.build_services()
+
+    @property
+    def key_limits(self) -> KeyLimits | None:
+        """What the key may reach; None if it may reach all data of the tenant."""
+        return None if self.key is None else self.key.limits
 
     @property
     def limits(self) -> RequestLimits:
@@ -98,7 +111,7 @@ class Caller:
     @property
     def operator(self) -> bool:
         """Whether it is an administrator of the deployment, who may see how it is made up."""
-        return self.key is not None and self.key.admin and not self.key.users and self.key.tenant == OPERATOR
+        return self.key is not None and self.key.admin and self.key_limits is None and self.key.tenant == OPERATOR
 
 
 async def _current(request: Request) -> Caller:

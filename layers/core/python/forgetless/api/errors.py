@@ -15,7 +15,7 @@ from forgetless.api.json_response import json_bytes, json_response
 from forgetless.api.platform.error_bodies import invalid, is_platform, refusal
 from forgetless.domain import errors
 
-__all__ = ["STATUS", "answer_error", "answer_invalid", "answer_too_large"]
+__all__ = ["STATUS", "answer_error", "answer_invalid", "answer_too_large", "status_of"]
 
 _logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def answer_error(error: Exception, request_id: str, *, method: str = "", path: s
     if not isinstance(error, errors.ForgetlessError):
         _logger.error("request %s failed", request_id, exc_info=error)
         return _failure(500, "Internal server error.", "internal_error", request_id)
-    status = _status(error)
+    status = status_of(error)
     if isinstance(error, errors.RateLimitedError):
         # mem0's server puts the message under "error", but its clients read "detail".
         body = {"detail": error.message, "error": error.message}
@@ -98,7 +98,8 @@ async def answer_too_large(request: Request, error: Exception) -> Response:
     return json_response(body, status=error.status_code)
 
 
-def _status(error: errors.ForgetlessError) -> int:
+def status_of(error: errors.ForgetlessError) -> int:
+    """The status of the answer to this error."""
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 

@@ -12,23 +12,27 @@ from fastapi import Query
 from pydantic import AfterValidator, ValidationInfo
 
 from forgetless.api.json_response import json_bytes
+from forgetless.api.named_ids import note_id
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
+from forgetless.domain.identifiers import named_identifier, new_identifier
 from forgetless.domain.limits import INT64
 from forgetless.domain.moments import Moment
 from forgetless.domain.times import read_time
 
 __all__ = [
     "ENTITY_IDS",
-    "MAX_ID_CHARS",
     "MAX_METADATA_BYTES",
     "Cursor",
     "Text",
+    "check_all_named",
     "check_expiration_date",
     "check_identifier",
     "check_identifiers",
     "check_json",
     "check_metadata",
     "check_moment",
+    "check_named",
+    "check_time",
     "check_trailing_slash",
     "check_unicode",
 ]
@@ -37,8 +41,6 @@ __all__ = [
 Cursor = Annotated[str | None, Query(max_length=4096)]
 #: The identifiers of the self-hosted dialect.
 ENTITY_IDS = ("user_id", "agent_id", "run_id")
-#: The longest identifier that the index can hold, in bytes.
-MAX_ID_CHARS = 255
 MAX_METADATA_BYTES = 64 * 1024
 #: The most levels of JSON in metadata and filters.
 _MAX_DEPTH = 20
@@ -49,30 +51,23 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def check_identifier(name: str, value: Any, *, spaces: bool = False) -> str:
-    """The identifier, trimmed; raises InvalidRequestError for a value that could widen a scope or be ambiguous.
-
-    `spaces` allows spaces inside the identifier, as the Platform does.
-    """
-    if not isinstance(value, str):
-        raise InvalidRequestError(f"Invalid {name}: it must be a string.")
-    check_unicode(f"Invalid {name}", value)
-    trimmed = value.strip()
-    if not trimmed:
-        raise InvalidRequestError(f"Invalid {name}: it must not be empty; leave it out instead.")
-    if trimmed == "*":
-        raise InvalidRequestError(f"Invalid {name}: '*' is not an identifier; name one.")
-    if any(char.isspace() and not (spaces and char == " ") for char in trimmed):
-        raise InvalidRequestError(f"Invalid {name}: it must not contain whitespace.")
-    if any(_unusable(char) for char in trimmed):
-        raise InvalidRequestError(f"Invalid {name}: it must not contain control characters or invalid Unicode.")
-    if len(trimmed.encode()) > MAX_ID_CHARS:
-        raise InvalidRequestError(f"Invalid {name}: it must not be longer than {MAX_ID_CHARS} bytes in UTF-8.")
-    return trimmed
+    """The identifier under which something is stored; raises InvalidRequestError, see `new_identifier`."""
+    return note_id(name, new_identifier(name, value, spaces=spaces))
 
 
 def check_identifiers(**given: str | None) -> dict[str, str]:
     """The identifiers that were given, checked. An empty one is an error, because ignoring it would widen the scope."""
     return {name: check_identifier(name, value) for name, value in given.items() if value is not None}
+
+
+def check_named(name: str, value: Any, *, spaces: bool = False) -> str:
+    """The identifier of what a request reads or erases, as it is spelled there; see `named_identifier`."""
+    return note_id(name, named_identifier(name, value, spaces=spaces))
+
+
+def check_all_named(**given: str | None) -> dict[str, str]:
+    """The same for all identifiers that were given."""
+    return {name: check_named(name, value) for name, value in given.items() if value is not None}
 
 
 def check_expiration_date(value: str) -> str:
@@ -118,7 +113,7 @@ def check_moment(as_of: str | None, known_at: str | None) -> Moment | None:
     """The requested moment in the past, None for the present; raises InvalidRequestError for an invalid time."""
     if as_of is None and known_at is None:
         return None
-    return Moment(_time("as_of", as_of), _time("known_at", known_at))
+    return Moment(check_time("as_of", as_of), check_time("known_at", known_at))
 
 
 def check_trailing_slash(id_: str) -> None:
@@ -130,7 +125,8 @@ def check_trailing_slash(id_: str) -> None:
         raise NotFoundError(f"Not Found: there is nothing under {id_!r}. Paths here end without a slash.")
 
 
-def _time(name: str, value: str | None) -> str | None:
+def check_time(name: str, value: str | None) -> str | None:
+    """The timestamp of a day or a time; raises InvalidRequestError for anything else."""
     try:
         return None if value is None else read_time(value)
     except ValueError:
@@ -145,11 +141,6 @@ def check_unicode(name: str, text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise InvalidRequestError(f"{name}: it contains half of a surrogate pair; send valid Unicode.") from None
-
-
-def _unusable(char: str) -> bool:
-    # U+FFFD replaces bytes that are not UTF-8, so two different ids could become the same.
-    return ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or char == "\ufffd"
 
 
 def _checked(value: str, info: ValidationInfo) -> str:

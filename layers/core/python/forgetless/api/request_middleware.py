@@ -1,4 +1,4 @@
-"""The outermost layer: sets the request id, measures times, answers every error, and writes the access log."""
+"""The outermost layer: request id, times, an answer to every error, one line of the access log, and the audit list."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forgetless.api.access import requested_route
-from forgetless.api.caller import key_of
+from forgetless.api.audit import note_in_audit
+from forgetless.api.caller import MCP_ROUTE, MCP_TOOL, key_of
 from forgetless.api.errors import answer_error
+from forgetless.api.named_ids import begin_named_ids
+from forgetless.api.routing import Runner
 from forgetless.api.server_timing import server_timing
 from forgetless.ports.call_times import begin_call_times
 
@@ -26,8 +29,9 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class RequestMiddleware:
     """ASGI layer: every response has X-Request-ID (8 hex digits) and Server-Timing, and every failure is JSON."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, run: Runner) -> None:
         self._app = app
+        self._run = run
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,7 +40,7 @@ class RequestMiddleware:
         _decode_once(scope)
         request_id = secrets.token_hex(4)
         scope.setdefault("state", {})["request_id"] = request_id
-        times = begin_call_times()
+        times, named = begin_call_times(), begin_named_ids()
         started_at = time.perf_counter()
         status = 0
 
@@ -62,6 +66,7 @@ class RequestMiddleware:
             await answer(scope, receive, send_marked)
         finally:
             _log(scope, status, (time.perf_counter() - started_at) * 1000)
+            await note_in_audit(scope, status, named, run=self._run)
 
 
 def _log(scope: Scope, status: int, ms: float) -> None:
@@ -70,13 +75,15 @@ def _log(scope: Scope, status: int, ms: float) -> None:
     route, key = requested_route(scope), key_of(scope)
     line = {
         "method": scope["method"] if scope["method"] in _METHODS else None,
-        "route": None if route is None else route.shown,
+        "route": scope["state"].get(MCP_ROUTE) if route is None else route.shown,
         "status": status,
         "ms": round(ms, 2),
         "tenant": None if key is None else key.tenant,
         "key_id": None if key is None else key.id,
         "request_id": scope["state"]["request_id"],
     }
+    if (tool := scope["state"].get(MCP_TOOL)) is not None:
+        line["tool"] = tool
     _access.info("request", extra=line)
 
 

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.identifiers import named_identifier
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import INT64, MAX_MEMORY_ID_BYTES
 from forgetless.domain.memory import Memory, Message, MessageRef
@@ -142,7 +143,15 @@ def _are_refs(value: Any) -> bool:
 
 
 def _is_scope(value: Any) -> bool:
-    return bool(value.ids()) and all(map(_is_text, value.ids().values()))
+    return bool(value.ids()) and all(map(_is_named, value.ids().values()))
+
+
+def _is_named(value: Any) -> bool:
+    """Whether a request can name the id. An export keeps old spellings: its lines are what was stored."""
+    try:
+        return bool(named_identifier("id", value, spaces=True) == value)
+    except InvalidRequestError:
+        return False
 
 
 _CHECKS: Mapping[Kind, tuple[Callable[[Any], bool], str]] = {
@@ -155,5 +164,5 @@ _CHECKS: Mapping[Kind, tuple[Callable[[Any], bool], str]] = {
     Kind.TEXTS: (_are_texts, "a list of texts"),
     Kind.REFS: (_are_refs, "a list of pairs of a job's id and a position"),
     Kind.OBJECT: (_is_object, f"an object of at most {_MAX_DEPTH} levels with finite numbers"),
-    Kind.SCOPE: (_is_scope, "at least one of user_id, agent_id, app_id and run_id, as texts"),
+    Kind.SCOPE: (_is_scope, "at least one of user_id, agent_id, app_id and run_id, as texts that a request can name"),
 }

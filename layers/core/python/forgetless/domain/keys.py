@@ -1,4 +1,4 @@
-"""API keys: what a key may do, and for which users. A key is 256 random bits, of which only a hash is stored."""
+"""API keys: what a key may do, for whom, and until when. A key is 256 random bits, of which only a hash is stored."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["PREFIX_CHARS", "ApiKey", "Role", "key_hash", "key_prefix", "new_key"]
+from forgetless.domain.key_limits import ANY, KeyLimits
+
+__all__ = ["LEAST_CHARS", "PREFIX_CHARS", "ApiKey", "Role", "key_hash", "key_prefix", "new_key"]
 
 #: Marks a key as ours in logs and secret scanners.
 _PREFIX = "fgl_"
 #: How many characters of a key are shown, so that people can recognise it.
 PREFIX_CHARS = 12
-#: Nothing is shown of a shorter key, which a person has chosen: the rest of it could be guessed.
-_LEAST_CHARS = 32
+#: The least length of a key that was made elsewhere: an unsalted hash protects only what nobody can guess. Keys that
+#: are shorter may be registered already; nothing is shown of them.
+LEAST_CHARS = 32
 _NAMESPACE = uuid.UUID("6d1c8d0c-5d0e-5b8f-9a52-6f4c1a3e7b90")
 
 
@@ -50,6 +53,11 @@ class ApiKey:
     prefix: str = ""
     #: The user ids that it is limited to; empty means all users of the tenant.
     users: tuple[str, ...] = ()
+    #: If it is limited: the agents and apps that it may use for its users; `*` stands for all.
+    agents: tuple[str, ...] = ()
+    apps: tuple[str, ...] = ()
+    #: From this time on it is refused; None: never.
+    expires_at: str | None = None
 
     @property
     def id(self) -> str:
@@ -57,12 +65,26 @@ class ApiKey:
         return str(uuid.uuid5(_NAMESPACE, self.hash))
 
     @property
+    def limits(self) -> KeyLimits | None:
+        """What it may reach; None if it may reach all data of the tenant."""
+        return KeyLimits(self.users, self.agents, self.apps) if self.users else None
+
+    def refused_at(self, now: str) -> bool:
+        """Whether it is revoked, or its time is over."""
+        return self.revoked or (self.expires_at is not None and self.expires_at <= now)
+
+    @property
     def admin(self) -> bool:
         """Whether it has the role ADMIN, which may act on all data of the tenant at once."""
         return self.role is Role.ADMIN
 
     def record(self) -> dict[str, Any]:
-        """Everything except the hash as plain JSON, for storage."""
+        """Everything except the hash as plain JSON, for storage.
+
+        The newest fields are only there if they say something, so that an earlier version reads keys that it can obey.
+        """
+        lists = {"agents": list(self.agents), "apps": list(self.apps)} if self.users else {}
+        ending = {} if self.expires_at is None else {"expires_at": self.expires_at}
         return {
             "tenant": self.tenant,
             "role": str(self.role),
@@ -71,13 +93,19 @@ class ApiKey:
             "revoked": self.revoked,
             "prefix": self.prefix,
             "users": list(self.users),
+            **lists,
+            **ending,
         }
 
     @classmethod
     def from_record(cls, hash_: str, record: Mapping[str, Any]) -> ApiKey:
         """The key that `record()` described."""
         fields = dict(record)
-        return cls(hash_, role=Role(fields.pop("role")), users=tuple(fields.pop("users", ())), **fields)
+        users = tuple(fields.pop("users", ()))
+        # Keys of earlier versions were limited to users alone: they may go on with all agents and apps.
+        earlier = (ANY,) if users else ()
+        agents, apps = (tuple(fields.pop(name, earlier)) for name in ("agents", "apps"))
+        return cls(hash_, role=Role(fields.pop("role")), users=users, agents=agents, apps=apps, **fields)
 
 
 def new_key() -> str:
@@ -92,4 +120,4 @@ def key_hash(key: str) -> str:
 
 def key_prefix(key: str) -> str:
     """The part of a key that may be shown; "" for a short key."""
-    return key[:PREFIX_CHARS] if len(key) >= _LEAST_CHARS else ""
+    return key[:PREFIX_CHARS] if len(key) >= LEAST_CHARS else ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkKind
+from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.limits import CONCURRENT_REQUESTS, RequestLimits
 from forgetless.domain.retention import Retention
 from forgetless.domain.supersession import SupersessionRules
@@ -17,6 +18,7 @@ from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.webhooks import WebhookSender
+from forgetless.service.access.audit import AuditLog
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.access.keys import KeyService
 from forgetless.service.access.limited_index import LimitedIndex
@@ -47,7 +49,7 @@ from forgetless.service.writing.indexer import Indexer
 
 __all__ = ["Ports", "Services"]
 
-#: The services for at most this many sets of users are cached. The least recently used ones are removed first.
+#: The services for at most this many limits are cached. The least recently used ones are removed first.
 _MOST_LIMITED = 256
 
 
@@ -103,11 +105,12 @@ class Services(RequestServices):
             matching=self._matching,
         )
         self._supersession = supersession
-        #: By users, the least recently used first. Several threads of the process use it at once.
-        self._limited: OrderedDict[tuple[str, ...], RequestServices] = OrderedDict()
+        #: By limits, the least recently used first. Several threads of the process use it at once.
+        self._limited: OrderedDict[KeyLimits, RequestServices] = OrderedDict()
         self._limiting = threading.Lock()
         self.rates = RateLimiter(per_minute=requests_per_minute, clock=clock) if requests_per_minute > 0 else None
         self.keys = KeyService(ledger=ledger, clock=clock)
+        self.audit = AuditLog(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
         self.event_exports = EventExport(ledger=ledger)
         self.import_jobs = ImportJobs(ledger=ledger, clock=clock, limits=self.limits, outbox=self._outbox)
@@ -136,29 +139,30 @@ class Services(RequestServices):
         parts = {"ledger": ledger.ping, "index": ports.index.ping, "embedder": ports.embedder.ping}
         self.health = HealthService({**parts, **(checks or {})})
 
-    def limited_to(self, users: tuple[str, ...]) -> RequestServices:
-        """The use cases of requests for a key that is limited to these users."""
+    def limited_to(self, limits: KeyLimits) -> RequestServices:
+        """The use cases of requests for a key with these limits."""
         with self._limiting:
-            found = self._limited.pop(users, None) or self._new_limited(users)
-            self._limited[users] = found
+            found = self._limited.pop(limits, None) or self._new_limited(limits)
+            self._limited[limits] = found
             if len(self._limited) > _MOST_LIMITED:
                 self._limited.popitem(last=False)
         return found
 
     def close(self) -> None:
-        """Close ledger, index and embedder, and release the threads."""
+        """Write what waits for the audit list, close ledger, index and embedder, and release the threads."""
         self._pool.shutdown(wait=False)
+        self.audit.flush()
         self._ports.ledger.close()
         self._ports.index.close()
         self._ports.embedder.close()
         if self._ports.erasure_log is not None:
             self._ports.erasure_log.close()
 
-    def _new_limited(self, users: tuple[str, ...]) -> RequestServices:
+    def _new_limited(self, limits: KeyLimits) -> RequestServices:
         ports = self._ports
         limited = RequestPorts(
-            LimitedLedger(self._ledger, users),
-            LimitedIndex(ports.index, users),
+            LimitedLedger(self._ledger, limits),
+            LimitedIndex(ports.index, limits),
             ports.embedder,
             ports.queue,
             ports.clock,
@@ -174,7 +178,7 @@ class Services(RequestServices):
             limits=self.limits,
             erasures=self._erasures,
             supersession=self._supersession,
-            matching=self._matching.for_users(users),
+            matching=self._matching.within(limits),
         )
 
 

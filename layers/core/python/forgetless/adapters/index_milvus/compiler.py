@@ -23,6 +23,8 @@ MAX_METADATA_VALUES = 50
 #: `and` or `or` takes two.
 MAX_EXPRESSION_CHARS = 100_000
 MAX_EXPRESSION_DEPTH = 40
+#: What joining conjuncts adds: the word and brackets for each, and the levels for all of them together.
+_JOIN_CHARS, _JOIN_DEPTH = 8, 12
 
 _SIGNS = {Operator.GT: ">", Operator.GTE: ">=", Operator.LT: "<", Operator.LTE: "<="}
 _INVERSE = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
@@ -47,38 +49,35 @@ _LEFT_OUT = _EVERYTHING
 def compile_filter(where: Filter, tenant: str) -> str:
     """The expression for `where` within the tenant. It finds at least the rows that the evaluator accepts."""
     only_tenant = f"tenant == {lit(key_text(tenant))}"
-    part = _fitting([_compile(item, negated=False) for item in _conjuncts(where)])
+    part = _fitting(where)
     if part.text:
         return f"{only_tenant} and {part.text}"
     # Lite does not support the constant `false`; versions start at 1, so this matches nothing.
     return only_tenant if part.holds else f"{only_tenant} and version < 0"
 
 
-def _conjuncts(where: Filter) -> list[Filter]:
-    """The conditions that must all hold."""
-    if not isinstance(where, And):
-        return [where]
-    return [conjunct for item in where.items for conjunct in _conjuncts(item)]
+def _fitting(where: Filter) -> _Part:
+    """The compiled filter or, if that cannot be sent, as many of its conjuncts as fit, the first ones first.
 
-
-def _fitting(parts: Sequence[_Part]) -> _Part:
-    """All parts, if they are not too much for one expression; otherwise the shortest of them that are not.
-
-    So the users that a key is limited to, which are one short part, are never given up for a long filter of a client:
-    otherwise rows of others would take up places among the candidates.
+    So a long filter of a client never costs the conditions of a limited key, which come before it: the ranks of what is
+    found must not depend on rows that the key may not read.
     """
-    whole = _all(parts)
-    if _is_sendable(whole):
-        return whole
+    part = _compile(where, negated=False)
+    if len(part.text) <= MAX_EXPRESSION_CHARS and part.depth <= MAX_EXPRESSION_DEPTH:
+        return part
+    chars = 0
     kept: list[_Part] = []
-    for part in sorted(parts, key=lambda part: len(part.text)):
-        if _is_sendable(_all([*kept, part])):
-            kept.append(part)
+    for one in _conjuncts(where):
+        compiled = _compile(one, negated=False)
+        joined = chars + len(compiled.text) + _JOIN_CHARS
+        if joined <= MAX_EXPRESSION_CHARS and compiled.depth <= MAX_EXPRESSION_DEPTH - _JOIN_DEPTH:
+            chars = joined
+            kept.append(compiled)
     return _all(kept)
 
 
-def _is_sendable(part: _Part) -> bool:
-    return len(part.text) <= MAX_EXPRESSION_CHARS and part.depth <= MAX_EXPRESSION_DEPTH
+def _conjuncts(where: Filter) -> list[Filter]:
+    return [one for item in where.items for one in _conjuncts(item)] if isinstance(where, And) else [where]
 
 
 def lit(text: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forgetless.api.caller import Caller
-from forgetless.api.field_checks import check_identifiers, check_json, check_moment
+from forgetless.api.field_checks import check_all_named, check_identifiers, check_json, check_moment
 from forgetless.api.mcp import serialize
 from forgetless.api.mcp import wire as given
 from forgetless.api.memory_requests import add_request, update_request
@@ -43,9 +43,10 @@ class Connection:
     caller: Caller
     default_ids: dict[str, str]
 
-    def ids(self, scope: given.ScopeIds) -> dict[str, str]:
-        """The ids of a call, checked; raises InvalidRequestError if there are none."""
-        ids = check_identifiers(**scope.ids()) or check_identifiers(**self.default_ids)
+    def ids(self, scope: given.ScopeIds, *, new: bool = False) -> dict[str, str]:
+        """The ids of a call, checked; `new` if something is stored under them. Without any: InvalidRequestError."""
+        check = check_identifiers if new else check_all_named
+        ids = check(**scope.ids()) or check(**self.default_ids)
         if not ids:
             raise InvalidRequestError(_NO_SCOPE)
         return ids
@@ -59,7 +60,7 @@ def add_memory(connection: Connection, asked: given.AddMemory) -> serialize.Adde
     if not any(message.content.strip() for message in said):
         raise InvalidRequestError("text and messages must not be empty: say what to remember.")
     caller = connection.caller
-    scope = Scope(caller.tenant, **connection.ids(asked))
+    scope = Scope(caller.tenant, **connection.ids(asked, new=True))
     messages = (IncomingMessage(message.role, message.content) for message in said)
     outcome = caller.services.add.add(
         add_request(Dialect.MCP, asked, scope, messages, infer=asked.infer, source_key=caller.source_key)
@@ -152,7 +153,7 @@ def delete_memory(connection: Connection, asked: given.MemoryId) -> serialize.De
 
 def delete_all_memories(connection: Connection, asked: given.ScopeIds) -> serialize.Deleted:
     """Delete every memory whose scope has all the ids."""
-    ids = check_identifiers(**asked.ids())
+    ids = check_all_named(**asked.ids())
     if not ids:
         # The ids in the address do not count here: a call must name what it deletes.
         raise InvalidRequestError(_NO_SCOPE)
@@ -162,7 +163,7 @@ def delete_all_memories(connection: Connection, asked: given.ScopeIds) -> serial
 
 def delete_entities(connection: Connection, asked: given.ScopeIds) -> serialize.Deleted:
     """Delete one user, agent, app or run with all its memories."""
-    ids = check_identifiers(**asked.ids())
+    ids = check_all_named(**asked.ids())
     if len(ids) != 1:
         raise InvalidRequestError("Name exactly one of user_id, agent_id, app_id, run_id.")
     erased = connection.caller.services.changes.delete_scope(connection.caller.tenant, ids)

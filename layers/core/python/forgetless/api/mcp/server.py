@@ -30,11 +30,14 @@ from starlette.types import Receive, Scope, Send
 import forgetless
 from forgetless.api.access import require
 from forgetless.api.body_limit import MAX_BODY_BYTES
-from forgetless.api.caller import get_caller
+from forgetless.api.caller import MCP_NEEDS, MCP_ROUTE, MCP_STATUS, MCP_TOOL, get_caller
+from forgetless.api.errors import status_of
 from forgetless.api.json_response import json_response
 from forgetless.api.mcp.calls import Connection
 from forgetless.api.mcp.serialize import answer_bytes
 from forgetless.api.mcp.tools import INSTRUCTIONS, TOOLS
+from forgetless.api.mcp.wire import MemoryId
+from forgetless.api.named_ids import note_id
 from forgetless.api.routing import Runner
 from forgetless.api.size_limits import check_sizes
 from forgetless.domain.errors import DependencyError, ForgetlessError
@@ -64,6 +67,7 @@ class McpEndpoint:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"][MCP_ROUTE] = scope["path"]
         if scope["method"] != "POST":
             refusal = json_response({"detail": "Method Not Allowed"}, status=405, headers={"Allow": "POST"})
             await refusal(scope, receive, send)
@@ -82,16 +86,23 @@ class McpEndpoint:
         tool = TOOLS.get(params.name)
         if tool is None:
             raise MCPError(INVALID_PARAMS, f"Unknown tool {params.name!r}; the tools are: {', '.join(TOOLS)}.")
+        state = context.request.scope["state"]
+        state[MCP_TOOL], state[MCP_NEEDS] = params.name, tool.needs
         try:
             require(get_caller(context.request.scope).key, tool.needs)
             arguments = tool.arguments.model_validate(params.arguments or {})
             check_sizes(arguments, get_caller(context.request.scope).limits)
+            if isinstance(arguments, MemoryId):
+                note_id("memory_id", arguments.memory_id)
             result = await self._run(partial(tool.call, _connection(context.request), arguments))
         except ValidationError as error:
+            state[MCP_STATUS] = 400
             return _refused(_named(error))
         except ForgetlessError as error:
+            state[MCP_STATUS] = status_of(error)
             return _refused(_reason(error))
         except Exception:
+            state[MCP_STATUS] = 500
             _logger.exception("tool %s failed", params.name)
             return _refused("Internal error. It was logged; nothing can be done about it from here.")
         if answer_bytes(result) > ANSWER_BYTES:

@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forgetless.api.caller import Caller
-from forgetless.api.field_checks import check_identifier, check_json
+from forgetless.api.field_checks import check_json, check_named
+from forgetless.api.named_ids import note_id
 from forgetless.api.platform.wire import Ids
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
 from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter
-from forgetless.domain.filters.scope_ids import named_entities, pins_an_entity
+from forgetless.domain.filters.scope_ids import has_id, named_entities, pins_an_entity
 from forgetless.domain.scope import SCOPE_IDS
 
-__all__ = ["NO_ENTITY", "also", "check_reader", "given_ids", "scope_of"]
+__all__ = ["NO_ENTITY", "also", "check_reader", "named_ids", "note_entities", "scope_of"]
 
 NO_ENTITY = "One of the filters: app_id, user_id, agent_id, run_id is required!"
 _NOT_HERE = "Entity ids at the top level are not supported here; put them into filters: {}."
@@ -36,16 +37,25 @@ def scope_of(
     Raises InvalidRequestError (with the message `nobody` if no entity is named) and FilterError. Raises ForbiddenError
     unless the request names an entity on each branch, or the key is an administrator's.
     """
-    beside = given_ids(ids)
+    beside = named_ids(ids)
     if beside and not top_level:
         raise InvalidRequestError(_NOT_HERE.format(", ".join(beside)))
     check_json("filters", dict(filters or {}))
     parts = [parse_platform_filter(filters)] if filters else []
     where = And((*parts, *(_condition(name, value) for name, value in beside.items())))
-    if not any(named_entities(where)):
+    if not note_entities(where):
         raise InvalidRequestError(nobody)
     check_reader(caller, where)
     return where
+
+
+def note_entities(where: Filter) -> bool:
+    """Note the ids that the filter names, for the audit list; returns whether it names any, be it by a wildcard."""
+    found = list(named_entities(where))
+    for condition in found:
+        for value in condition.value if isinstance(condition.value, tuple) else [condition.value]:
+            note_id(condition.field.name, "*" if value is None else value)
+    return bool(found)
 
 
 def check_reader(caller: Caller, where: Filter) -> None:
@@ -54,12 +64,12 @@ def check_reader(caller: Caller, where: Filter) -> None:
         raise ForbiddenError(_NO_TENANT_WIDE)
 
 
-def given_ids(ids: Ids) -> dict[str, str]:
-    """The ids that were given, checked; `*` is allowed and stands for any value."""
-    given = {name: value for name in SCOPE_IDS if (value := getattr(ids, name)) is not None}
+def named_ids(ids: Ids) -> dict[str, str]:
+    """The ids of what is read or erased, as they are spelled; `*` is allowed and stands for any value."""
     return {
-        name: value.strip() if value.strip() == "*" else check_identifier(name, value, spaces=True)
-        for name, value in given.items()
+        name: value.strip() if value.strip() == "*" else check_named(name, value, spaces=True)
+        for name in SCOPE_IDS
+        if (value := getattr(ids, name)) is not None
     }
 
 
@@ -99,4 +109,4 @@ def _until(end: Any) -> Filter:
 def _condition(name: str, value: str) -> Filter:
     if value == "*":
         return Compare(Field(name), Operator.EXISTS)
-    return Compare(Field(name), Operator.EQ, value)
+    return has_id(name, value)

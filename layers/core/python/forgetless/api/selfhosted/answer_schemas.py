@@ -152,6 +152,9 @@ class Key(_Answer):
     created_at: str
     role: Literal["admin", "write", "read"]
     user_ids: list[str]
+    agent_ids: list[str]
+    app_ids: list[str]
+    expires_at: str | None
 
 
 class KeyListed(Key):
@@ -164,6 +167,39 @@ class KeyMade(Key):
     """A new key; `key` is its secret, which is shown only once."""
 
     key: str
+
+
+class KeyReplaced(BaseModel):
+    """A key that was rotated, and from when on it is refused."""
+
+    id: str
+    expires_at: str
+
+
+class KeyRotated(KeyMade):
+    """The successor of a key."""
+
+    replaces: KeyReplaced
+
+
+class AuditEntry(BaseModel):
+    """One request; `scope` has a keyed digest of each id that it named, by the name of the id."""
+
+    at: str
+    kind: Literal["change", "refusal", "administrator's read"]
+    key_id: str
+    route: str
+    tool: str | None
+    status: int
+    scope: dict[str, list[str]]
+    request_id: str
+
+
+class Audit(_Answer):
+    """A page of the audit list, newest first."""
+
+    entries: list[AuditEntry]
+    next_cursor: str | None
 
 
 class Instructions(_Answer):
@@ -220,8 +256,10 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("GET", "/configure/providers"): (200, dict[str, list[str]]),
     ("POST", "/configure"): (403, Problem),
     ("POST", "/generate-instructions"): (200, Instructions),
+    ("GET", "/audit"): (200, Audit),
     ("GET", "/api-keys"): (200, list[KeyListed]),
     ("POST", "/api-keys"): (201, KeyMade),
+    ("POST", "/api-keys/{key_id}/rotate"): (201, KeyRotated),
     ("DELETE", "/api-keys/{key_id}"): (200, Message),
     ("POST", "/import-jobs"): (200, ImportPlace),
     ("POST", "/import-jobs/{job_id}/lines"): (200, ImportPlace),

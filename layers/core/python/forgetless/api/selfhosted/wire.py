@@ -12,13 +12,16 @@ from forgetless.api.size_limits import CheckedBy, Entries, Filters, Instructions
 from forgetless.domain.limits import MAX_TOP_K
 
 __all__ = [
+    "DEFAULT_OVERLAP_S",
     "MAX_LABEL_CHARS",
+    "MAX_OVERLAP_S",
     "MAX_USERS",
     "ExportBegin",
     "ExportFetch",
     "ImportBegin",
     "InstructionsBody",
     "KeyCreate",
+    "KeyRotate",
     "MemoryCreate",
     "MemoryUpdate",
     "MessageIn",
@@ -27,6 +30,8 @@ __all__ = [
 
 MAX_LABEL_CHARS = 200
 MAX_USERS = 100
+#: How long a key lives on beside its successor: a day, or at most 30.
+DEFAULT_OVERLAP_S, MAX_OVERLAP_S = 86_400, 30 * 86_400
 _MAX_FILE_CHARS = 255
 
 Id = Annotated[Text, CheckedBy("check_identifier")]
@@ -84,11 +89,22 @@ class InstructionsBody(BaseModel):
 
 
 class KeyCreate(BaseModel):
-    """The key to create; `role` and `user_ids` are additions of Forgetless."""
+    """The key to create; all but `label` are additions of Forgetless."""
 
     label: str = Field(min_length=1, max_length=MAX_LABEL_CHARS)
     role: Literal["admin", "write", "read"] = "write"
     user_ids: Annotated[list[str], CheckedBy("check_identifier")] = Field(default=[], max_length=MAX_USERS)
+    #: The agents and apps that it may use for its users; `*` stands for all.
+    agent_ids: Annotated[list[str], CheckedBy("check_identifier")] = Field(default=[], max_length=MAX_USERS)
+    app_ids: Annotated[list[str], CheckedBy("check_identifier")] = Field(default=[], max_length=MAX_USERS)
+    #: From this time on the key is refused.
+    expires_at: Word | None = None
+
+
+class KeyRotate(BaseModel):
+    """For how many seconds the old key stays valid beside its successor."""
+
+    overlap_seconds: int = Field(default=DEFAULT_OVERLAP_S, ge=0, le=MAX_OVERLAP_S)
 
 
 class ImportBegin(BaseModel):

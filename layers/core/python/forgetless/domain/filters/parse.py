@@ -24,6 +24,7 @@ from forgetless.domain.filters.parse_common import (
     check_printable,
     read_iso_time,
 )
+from forgetless.domain.filters.scope_ids import with_spellings
 from forgetless.domain.limits import INT64
 from forgetless.domain.memory_fields import FIELDS, Kind
 from forgetless.domain.times import date_of
@@ -38,7 +39,7 @@ _TEXTS = frozenset({Operator.CONTAINS, Operator.ICONTAINS})
 
 def parse_filter(raw: Mapping[str, Any]) -> Filter:
     """The AST of `raw`; an empty object matches everything. Raises FilterError, which names the key and the fix."""
-    return _Parser().group(raw)
+    return with_spellings(_Parser().group(raw))
 
 
 class _Parser(FilterParser):

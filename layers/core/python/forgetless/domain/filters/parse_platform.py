@@ -24,6 +24,7 @@ from forgetless.domain.filters.parse_common import (
     check_printable,
     read_iso_time,
 )
+from forgetless.domain.filters.scope_ids import with_spellings
 from forgetless.domain.memory_fields import FIELDS, Dialect, Kind
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.domain.times import timestamp
@@ -56,7 +57,7 @@ _DAY_CHARS = len("2026-01-31")
 
 def parse_platform_filter(raw: Any) -> Filter:
     """The AST of `raw`; raises FilterError."""
-    return _Parser().group(raw)
+    return with_spellings(_Parser().group(raw))
 
 
 def parse_moment(name: str, value: Any) -> str:

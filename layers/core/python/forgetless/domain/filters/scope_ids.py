@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
 
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
+from forgetless.domain.identifiers import one_identifier, spellings
 from forgetless.domain.scope import NARROWEST_FIRST, SCOPE_IDS, Scope
 
 __all__ = [
     "all_ids",
+    "has_id",
     "named_entities",
     "narrowest_id",
     "only_ids",
@@ -16,11 +19,15 @@ __all__ = [
     "pins_a_source",
     "pins_an_entity",
     "same_speaker",
+    "with_spellings",
 ]
 
 #: The fields that say who wrote a memory.
 _SOURCES = ("source_key", "source_job")
 _NAMING = (Operator.EQ, Operator.IN, Operator.EXISTS)
+_LISTS = (Operator.IN, Operator.NIN)
+#: The operators for a list of values instead of one value.
+_LIST_OF = {Operator.EQ: Operator.IN, Operator.NE: Operator.NIN}
 
 
 def pinned_ids(where: Filter) -> dict[str, str]:
@@ -31,8 +38,9 @@ def pinned_ids(where: Filter) -> dict[str, str]:
             for item in items:
                 pinned = {**pinned_ids(item), **pinned}
             return pinned
-        case Compare(field, Operator.EQ, str(value)) if value and not field.metadata and field.name in SCOPE_IDS:
-            return {field.name: value}
+        case Compare(field, Operator.EQ | Operator.IN, value) if _is_scope_id(field):
+            one = one_identifier([value] if where.op is Operator.EQ else value)
+            return {} if one is None else {field.name: one}
         case _:
             return {}
 
@@ -79,8 +87,40 @@ def only_ids(where: Filter) -> dict[str, str] | None:
 
 
 def all_ids(ids: Mapping[str, str]) -> And:
-    """The filter for memories whose scope has all these ids."""
-    return And(tuple(Compare(Field(name), Operator.EQ, value) for name, value in ids.items()))
+    """The filter for memories whose scope has all these ids, in any of their spellings."""
+    return And(tuple(has_id(name, value) for name, value in ids.items()))
+
+
+def has_id(name: str, value: str) -> Compare:
+    """The condition that a scope id is this one, in any of its spellings."""
+    return _with_spellings(Compare(Field(name), Operator.EQ, value))
+
+
+def with_spellings(where: Filter) -> Filter:
+    """The filter in which each condition on a scope id means all spellings of the ids that it names."""
+    match where:
+        case And(items):
+            return And(tuple(map(with_spellings, items)))
+        case Or(items):
+            return Or(tuple(map(with_spellings, items)))
+        case Not(item):
+            return Not(with_spellings(item))
+        case Compare(field) if _is_scope_id(field):
+            return _with_spellings(where)
+        case _:
+            return where
+
+
+def _with_spellings(condition: Compare) -> Compare:
+    """The condition on a scope id; equality with one that has several spellings becomes a list."""
+    operator, value = condition.op, condition.value
+    if operator in _LISTS:
+        more = [spellings(one) if isinstance(one, str) else (one,) for one in value]
+        if all(len(each) == 1 for each in more):
+            return condition
+        return Compare(condition.field, operator, tuple(dict.fromkeys(chain.from_iterable(more))))
+    found = spellings(value) if operator in _LIST_OF and isinstance(value, str) else ()
+    return Compare(condition.field, _LIST_OF[operator], found) if len(found) > 1 else condition
 
 
 def same_speaker(scope: Scope) -> And:
@@ -101,10 +141,14 @@ def named_entities(where: Filter) -> Iterator[Compare]:
     match where:
         case Compare(field, operator, value):
             named = operator in _NAMING and value not in ((), "") and (value is not None or operator is _NAMING[2])
-            if named and not field.metadata and field.name in SCOPE_IDS:
+            if named and _is_scope_id(field):
                 yield where
         case Not():
             return
         case _:
             for item in where.items:
                 yield from named_entities(item)
+
+
+def _is_scope_id(field: Field) -> bool:
+    return not field.metadata and field.name in SCOPE_IDS

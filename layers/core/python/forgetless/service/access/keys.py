@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,14 +16,15 @@ from forgetless.domain.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from forgetless.domain.keys import ApiKey, Role, key_hash, key_prefix, new_key
-from forgetless.domain.times import seconds_between
+from forgetless.domain.key_limits import KeyLimits
+from forgetless.domain.keys import LEAST_CHARS, ApiKey, Role, key_hash, key_prefix, new_key
+from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import KeyStore
 from forgetless.ports.request_ledger import DocumentStore
 from forgetless.service.document_change import change_document
 
-__all__ = ["CACHE_S", "USED_RESOLUTION_S", "KeyService", "KeyStatus"]
+__all__ = ["CACHE_S", "USE", "USED_RESOLUTION_S", "KeyService", "KeyStatus"]
 
 #: How long a key is accepted without reading the ledger again. A revoked key works at most this long.
 CACHE_S = 30.0
@@ -32,7 +33,7 @@ _CACHE_SIZE = 1024
 #: `last_used_at` is written at most this often, so that not every request causes a write.
 USED_RESOLUTION_S = 600.0
 #: The kind of the documents that hold `last_used_at`. They are apart from the keys, so a use cannot undo a revocation.
-_USE = "key-use"
+USE = "key-use"
 _PAGE = 100
 
 _logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class KeyService:
         self._ledger = ledger
         self._clock = clock
         self._seen: dict[str, tuple[float, ApiKey]] = {}
-        self._revocations = 0
+        self._changes = 0
         self._lock = threading.Lock()
 
     def authenticate(self, presented: str | None) -> ApiKey:
@@ -69,49 +70,78 @@ class KeyService:
         hash_ = key_hash(presented)
         now = self._clock.monotonic()
         seen = self._seen.get(hash_)
-        if seen is not None and now - seen[0] < CACHE_S:
+        if seen is not None and now - seen[0] < CACHE_S and not self._refused(seen[1]):
             return seen[1]
-        revocations = self._revocations
+        changes = self._changes
         key = self._ledger.key(hash_)
-        if key is None or key.revoked:
+        if key is None or self._refused(key):
             self._seen.pop(hash_, None)
             raise AuthenticationError("Invalid API key.")
-        self._remember(key, now, revocations)
+        self._remember(key, now, changes)
         self._note_use(key)
         return key
 
-    def create(self, tenant: str, *, label: str, role: Role, users: Sequence[str] = ()) -> tuple[ApiKey, str]:
+    def create(
+        self, tenant: str, *, label: str, role: Role, limits: KeyLimits | None = None, expires_at: str | None = None
+    ) -> tuple[ApiKey, str]:
         """A new key of the tenant, and its secret, which is stored nowhere.
 
-        Raises InvalidRequestError for an administrator's key with `users`: it could create a key without limits.
+        Raises InvalidRequestError for an administrator's key with limits: it could create a key without any; for lists
+        of agents or apps without users; and for a key whose time is over already.
         """
-        if role is Role.ADMIN and users:
+        users, agents, apps = (limits.users, limits.agents, limits.apps) if limits is not None else ((), (), ())
+        if role is Role.ADMIN and (users or agents or apps):
             raise InvalidRequestError("user_ids: an administrator's key cannot be limited; use role write or read.")
+        if not users and (agents or apps):
+            name = "agent_ids" if agents else "app_ids"
+            raise InvalidRequestError(f"{name}: they limit a key that is limited to users; give user_ids as well.")
+        if expires_at is not None and expires_at <= self._clock.now():
+            raise InvalidRequestError("expires_at: this time is over; give a later one, or leave it out.")
+        made = ApiKey("", tenant, role, self._clock.now(), label=label, expires_at=expires_at)
+        return self._stored(replace(made, users=_unique(users), agents=_unique(agents), apps=_unique(apps)))
+
+    def rotate(self, tenant: str, key_id: str, *, overlap_s: float) -> tuple[ApiKey, str, ApiKey]:
+        """A successor of the key with the same rights, its secret, and the old key, which ends after `overlap_s`.
+
+        A key that expires gets a successor that lives as long as it was to live. Raises NotFoundError for an unknown
+        key, and InvalidRequestError for one that is revoked or whose time is over.
+        """
+        old = self._one(tenant, key_id)
+        now = self._clock.now()
+        if self._refused(old):
+            raise InvalidRequestError("This API key is revoked or has expired; create another one instead.")
+        ends = None if old.expires_at is None else later(now, seconds_between(old.created_at, old.expires_at))
+        # First the successor: if this process dies in between, there is one key more, and nobody is locked out.
+        key, secret = self._stored(replace(old, created_at=now, expires_at=ends))
+        until = later(now, overlap_s)
+        ending = self._changed(tenant, key_id, lambda one: replace(one, expires_at=min(one.expires_at or until, until)))
+        return key, secret, ending
+
+    def _stored(self, key: ApiKey) -> tuple[ApiKey, str]:
+        """The key with a new secret, which is stored nowhere."""
         secret = new_key()
-        key = ApiKey(
-            key_hash(secret),
-            tenant,
-            role,
-            self._clock.now(),
-            label=label,
-            prefix=key_prefix(secret),
-            users=tuple(dict.fromkeys(users)),
-        )
-        if not self._ledger.put_key(key):
+        made = replace(key, hash=key_hash(secret), prefix=key_prefix(secret))
+        if not self._ledger.put_key(made):
             raise ConflictError("A key with this hash exists already.")  # the same 256 random bits twice
-        return key, secret
+        return made, secret
 
     def register(self, tenant: str, secret: str, *, role: Role, label: str) -> ApiKey:
         """Store a key whose secret was made elsewhere; a stored key with this tenant and role stays as it is.
 
-        Raises InvalidRequestError for a revoked key: starting the service again must not restore it.
+        Raises InvalidRequestError for a revoked key, because starting the service again must not restore it, and for a
+        new key that is so short that it could be guessed.
         """
         while True:  # until nobody changes the key between our read and our write: a revocation is never undone
             held = self._ledger.key(key_hash(secret))
-            if held is not None and held.revoked:
-                raise InvalidRequestError("this key was revoked: use another one")
+            if held is not None and self._refused(held):
+                raise InvalidRequestError("this key was revoked or has expired: use another one")
             if held is not None and (held.tenant, held.role, held.users) == (tenant, role, ()):
                 return held
+            if held is None and len(secret) < LEAST_CHARS:
+                raise InvalidRequestError(
+                    f"this key has {len(secret)} characters, so it could be guessed: use a random one of at least "
+                    f"{LEAST_CHARS}, such as `openssl rand -hex 32` makes, or let `forgetless keys create` make one"
+                )
             key = ApiKey(key_hash(secret), tenant, role, self._clock.now(), label=label, prefix=key_prefix(secret))
             if self._ledger.put_key(key, held=held):
                 return key
@@ -121,7 +151,7 @@ class KeyService:
         used: dict[str, str] = {}
         cursor: str | None = None
         while True:
-            page, cursor = self._ledger.documents(tenant, _USE, limit=_PAGE, cursor=cursor)
+            page, cursor = self._ledger.documents(tenant, USE, limit=_PAGE, cursor=cursor)
             used |= {document.id: document.body["last_used_at"] for document in page}
             if cursor is None:
                 break
@@ -133,24 +163,39 @@ class KeyService:
 
         Raises NotFoundError for an unknown key, and InvalidRequestError when it is already revoked.
         """
-        while True:
-            key = next((key for key in self._ledger.keys(tenant) if key.id == key_id), None)
-            if key is None:
-                raise NotFoundError("API key not found.")
+
+        def revoked(key: ApiKey) -> ApiKey:
             if key.revoked:
                 raise InvalidRequestError("API key is already revoked.")
-            revoked = replace(key, revoked=True)
-            if self._ledger.put_key(revoked, held=key):
+            return replace(key, revoked=True)
+
+        return self._changed(tenant, key_id, revoked)
+
+    def _changed(self, tenant: str, key_id: str, change: Callable[[ApiKey], ApiKey]) -> ApiKey:
+        """The key after a change, which is in effect in this process at once; raises NotFoundError."""
+        while True:
+            held = self._one(tenant, key_id)
+            changed = change(held)
+            if self._ledger.put_key(changed, held=held):
                 break
         with self._lock:
-            self._seen.pop(key.hash, None)
-            self._revocations += 1
-        return revoked
+            self._seen.pop(held.hash, None)
+            self._changes += 1
+        return changed
 
-    def _remember(self, key: ApiKey, read_at: float, revocations: int) -> None:
-        """Cache the key, unless a key was revoked in this process while we read it: it may have been this one."""
+    def _one(self, tenant: str, key_id: str) -> ApiKey:
+        key = next((key for key in self._ledger.keys(tenant) if key.id == key_id), None)
+        if key is None:
+            raise NotFoundError("API key not found.")
+        return key
+
+    def _refused(self, key: ApiKey) -> bool:
+        return key.revoked or (key.expires_at is not None and key.refused_at(self._clock.now()))
+
+    def _remember(self, key: ApiKey, read_at: float, changes: int) -> None:
+        """Cache the key, unless a key was changed in this process while we read it: it may have been this one."""
         with self._lock:
-            if revocations != self._revocations:
+            if changes != self._changes:
                 return
             if len(self._seen) >= _CACHE_SIZE:
                 self._seen.clear()
@@ -164,6 +209,10 @@ class KeyService:
             return {"last_used_at": now}
 
         try:
-            change_document(self._ledger, (key.tenant, _USE, key.id), change, clock=self._clock)
+            change_document(self._ledger, (key.tenant, USE, key.id), change, clock=self._clock)
         except (ConflictError, DependencyError) as error:  # not a reason to refuse a valid key
             _logger.warning("the use of a key was not recorded", extra={"key_id": key.id, "reason": error.code})
+
+
+def _unique(ids: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(ids))

@@ -1,10 +1,11 @@
-"""LimitedIndex: the index for a key that is limited to some users; the final check is in LimitedLedger."""
+"""LimitedIndex: the index for a limited key; the final check is in LimitedLedger."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
+from forgetless.domain.filters.ast import And, Filter
+from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.memory import Memory
 from forgetless.ports.index import Hit, IndexRow, RequestIndex
 
@@ -12,25 +13,25 @@ __all__ = ["LimitedIndex"]
 
 
 class LimitedIndex:
-    """See `forgetless.ports.index.RequestIndex`; searches consider only the rows of `users`.
+    """See `forgetless.ports.index.RequestIndex`; searches consider only the rows within the limits.
 
-    Otherwise, rows of other users would take up places in the answer.
+    Otherwise, other rows would take up places in the answer.
     """
 
-    def __init__(self, index: RequestIndex, users: Sequence[str]) -> None:
+    def __init__(self, index: RequestIndex, limits: KeyLimits) -> None:
         self._index = index
-        self._mine = Compare(Field("user_id"), Operator.IN, list(users))
+        self._mine = limits.condition()
 
     def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
-        return self._index.search_vector(tenant, vector, And((where, self._mine)), limit)
+        return self._index.search_vector(tenant, vector, And((self._mine, where)), limit)
 
     def search_vectors(
         self, tenant: str, vectors: Sequence[Sequence[float]], where: Filter, limit: int
     ) -> list[list[Hit]]:
-        return self._index.search_vectors(tenant, vectors, And((where, self._mine)), limit)
+        return self._index.search_vectors(tenant, vectors, And((self._mine, where)), limit)
 
     def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
-        return self._index.search_words(tenant, words, And((where, self._mine)), limit)
+        return self._index.search_words(tenant, words, And((self._mine, where)), limit)
 
     # The following methods take rows that a search or the ledger returned. Both respect the limits.
 

@@ -1,24 +1,24 @@
-"""LimitedLedger: the ledger for a key that is limited to some users: the one place where the limit is enforced.
+"""LimitedLedger: the ledger for a limited key: the one place where its limits are enforced.
 
-Everything that the use cases read or write for such a key goes through this class, so no route can forget the limit.
-Reads find nothing of other users, and writes to other users raise ForbiddenError. The class does not have what only
+Everything that the use cases read or write for such a key goes through this class, so no route can forget them.
+Reads find nothing beyond the limits, and writes there raise ForbiddenError. The class does not have what only
 operators may do, and `api/caller.py` refuses the routes that need it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
-from forgetless.domain.cursors import after_document, after_job, after_memory, entity_place, memory_place, to_cursor
+from forgetless.domain.cursors import after_document, after_job, entity_place, to_cursor
 from forgetless.domain.documents import OF_MEMORIES, Document
 from forgetless.domain.erasures import Erasure, ErasureMarker, ErasureState, Target
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.jobs import Job
+from forgetless.domain.key_limits import OTHER_USERS, KeyLimits
 from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
@@ -36,13 +36,13 @@ from forgetless.ports.request_ledger import (
     Shown,
     Totals,
 )
+from forgetless.service.merged_lists import merged
 
 __all__ = ["NOT_ITS_WORK", "SHARED_KINDS", "LimitedLedger"]
 
 #: Kinds of documents that hold no user's data. Every key may read them.
 SHARED_KINDS = frozenset({"project"})
 
-_OTHERS = "This key is limited to certain users: give the user_id of one of them."
 #: The message for what no limited key may do.
 NOT_ITS_WORK = "This key is limited to certain users and may not do this."
 #: The least that is read at once: a small page never means many small reads.
@@ -51,12 +51,14 @@ _PAGE = 500
 
 
 class LimitedLedger:
-    """See `forgetless.ports.request_ledger.RequestLedger`; of every tenant, it shows only the data of `users`."""
+    """See `forgetless.ports.request_ledger.RequestLedger`; of every tenant, it shows only what is within the limits."""
 
-    def __init__(self, ledger: RequestLedger, users: Sequence[str]) -> None:
+    def __init__(self, ledger: RequestLedger, limits: KeyLimits) -> None:
         self._ledger = ledger
-        self._users = tuple(users)
-        self._name = hashlib.sha256("\x00".join(self._users).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        self._limits = limits.spelled()
+        self._users = self._limits.users
+        named = [*limits.users] if limits.whole_users else [*limits.users, "", *limits.agents, "", *limits.apps]
+        self._name = hashlib.sha256("\x00".join(named).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def append(
         self,
@@ -87,6 +89,8 @@ class LimitedLedger:
     def list_memories(
         self, tenant: str, ids: Mapping[str, str], *, limit: int, cursor: str | None = None, superseded: bool = False
     ) -> MemoryPage:
+        if not self._within(ids):
+            return MemoryPage((), None)
         users = [user for user in self._users if ids.get("user_id", user) == user]
         # Each user's own list, so that other users' memories are not even read.
         pages = [
@@ -95,14 +99,10 @@ class LimitedLedger:
             )
             for user in users
         ]
-        # All pages reach down to here: below it, a user whose page has ended may have memories in between.
-        ends = [page.cursor for page in pages if page.cursor is not None]
-        last = max(ends, key=memory_place, default=None)
-        lowest = memory_place(last) if last is not None else None
-        newest_first = heapq.merge(*(page.items for page in pages), key=_place, reverse=True)
-        reached = [one for one in newest_first if lowest is None or _place(one) >= lowest]
-        found = tuple(reached[:limit])
-        return MemoryPage(found, after_memory(found[-1]) if found and len(reached) > limit else last)
+        page = merged(pages, limit)
+        if self._limits.whole_users:
+            return page
+        return MemoryPage(tuple(one for one in page.items if self._mine(one.scope)), page.cursor)
 
     def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
         found = self._ledger.superseded_ids(tenant, memory_id, limit=limit)
@@ -111,7 +111,7 @@ class LimitedLedger:
 
     def kept_totals(self, tenant: str, ids: Mapping[str, str]) -> Totals | None:
         # The ledger's total of an agent would reveal how much other users have said to it.
-        if set(ids) - {"user_id"}:
+        if set(ids) - {"user_id"} or not self._limits.whole_users:
             return None
         users = [user for user in self._users if ids.get("user_id", user) == user]
         totals = [self._ledger.kept_totals(tenant, {"user_id": user}) for user in users]
@@ -121,7 +121,7 @@ class LimitedLedger:
         return Totals(sum(one.live for one in known), sum(one.expiring for one in known))
 
     def entity(self, tenant: str, kind: str, id_: str) -> Entity | None:
-        if kind == "user":
+        if kind == "user" and self._limits.whole_users:
             return self._ledger.entity(tenant, kind, id_) if id_ in self._users else None
         return next((one for one in self._entities(tenant)[0] if (one.kind, one.id) == (kind, id_)), None)
 
@@ -169,6 +169,7 @@ class LimitedLedger:
         return self._ledger.erase_messages(tenant, self._without_others(tenant, refs), at=at)
 
     def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
+        self._check_whole_users()
         users = [user for user in self._users if ids.get("user_id", user) == user]
         return sum(self._ledger.erase_scope_messages(tenant, {**ids, "user_id": user}, at=at) for user in users)
 
@@ -270,6 +271,7 @@ class LimitedLedger:
         return self._ledger.erasure_markers(tenant, beyond=beyond)
 
     def begin_erasure(self, tenant: str, targets: Sequence[Target], *, at: str) -> Erasure:
+        self._check_whole_users()
         own = [narrowed for target in targets for narrowed in self._narrowed(target)]
         return self._ledger.begin_erasure(tenant, own, at=at)
 
@@ -278,17 +280,27 @@ class LimitedLedger:
         users = [user for user in self._users if target.ids.get("user_id", user) == user]
         return [Target({**target.ids, "user_id": user}, target.names) for user in users]
 
+    def _check_whole_users(self) -> None:
+        """Refuse an erasure if it could take more than what is within the limits."""
+        if not self._limits.whole_users:
+            raise ForbiddenError(NOT_ITS_WORK)
+
+    def _within(self, ids: Mapping[str, str]) -> bool:
+        """Whether anything that has these ids can be within the limits."""
+        return self._limits.allows(Scope("", **{"user_id": self._users[0], **ids}))
+
     def _without_others(self, tenant: str, refs: Sequence[MessageRef]) -> list[MessageRef]:
         """The references without those to other users' messages. An erased one may still be in a row's words."""
         found = self._ledger.read_messages(tenant, refs)
         return [ref for ref in refs if ref not in found or self._mine(found[ref].scope)]
 
     def _mine(self, scope: Scope) -> bool:
-        return scope.user_id in self._users
+        return self._limits.allows(scope)
 
     def _check(self, scopes: Iterable[Scope]) -> None:
-        if not all(map(self._mine, scopes)):
-            raise ForbiddenError(_OTHERS)
+        for scope in scopes:
+            if refusal := self._limits.refusal(scope):
+                raise ForbiddenError(refusal)
 
     def _of_mine(self, tenant: str, kind: str, ids: Sequence[str]) -> set[str]:
         return set(self.read(tenant, ids)) if kind in OF_MEMORIES else set()
@@ -300,12 +312,12 @@ class LimitedLedger:
     def _my_bulk_job(self, document: Document) -> bool:
         """Whether the document is a bulk job about the memories of its users alone."""
         users = BulkJob.of(document).users if document.kind == BULK_JOB else ()
-        return bool(users) and set(users) <= set(self._users)
+        return self._limits.whole_users and bool(users) and set(users) <= set(self._users)
 
     def _check_bulk_job(self, document: Document) -> None:
         held = self._ledger.document(document.tenant, document.kind, document.id)
         if not all(self._my_bulk_job(one) for one in (document, held) if one is not None):
-            raise ForbiddenError(_OTHERS)
+            raise ForbiddenError(OTHER_USERS)
 
     def _own(self, name: str) -> str:
         return f"{self._name} {name}"
@@ -313,7 +325,7 @@ class LimitedLedger:
     def _entities(self, tenant: str) -> tuple[list[Entity], bool]:
         """What the users' newest memories belong to, counted here, and whether these are all of their memories.
 
-        The users themselves have kept totals.
+        Users of which all is within the limits have kept totals.
         """
         totals: dict[tuple[str, str], Entity] = {}
         read, cursor = 0, None
@@ -326,8 +338,9 @@ class LimitedLedger:
             read, cursor = read + _PAGE, page.cursor
             if cursor is None or read >= SCANNED_ROWS:
                 break
-        users = [self._ledger.entity(tenant, "user", user) for user in self._users]
-        totals |= {("user", one.id): one for one in users if one is not None}
+        if self._limits.whole_users:
+            users = [self._ledger.entity(tenant, "user", user) for user in self._users]
+            totals |= {("user", one.id): one for one in users if one is not None}
         return sorted(totals.values(), key=lambda entity: (entity.kind, entity.id)), cursor is None
 
     def keep_page_end(self, tenant: str, name: str, end: PageEnd, *, now: str, expires_at: str) -> None:
@@ -335,10 +348,6 @@ class LimitedLedger:
 
     def page_end(self, tenant: str, name: str, *, now: str) -> PageEnd | None:
         return self._ledger.page_end(tenant, self._own(name), now=now)
-
-
-def _place(memory: Memory) -> tuple[str, int, str]:
-    return memory.created_at, memory.position, memory.id
 
 
 def _with(entity: Entity, memory: Memory) -> Entity:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from forgetless.domain.bulk_jobs import FILTERS, BulkJob, BulkKind, Progress
@@ -18,6 +18,7 @@ from forgetless.domain.filters.ast import And, Compare, Field, Operator
 from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.filters.parse_platform import parse_platform_filter
 from forgetless.domain.filters.scope_ids import pinned_ids
+from forgetless.domain.key_limits import ANY, KeyLimits
 from forgetless.domain.limits import ERASE_IN_REQUEST_S, SCANNED_ROWS
 from forgetless.ports.clock import Clock
 from forgetless.service.jobs.bulk import BulkService
@@ -33,18 +34,18 @@ _logger = logging.getLogger(__name__)
 class MatchingDeletes:
     """Begins deletes by filter (a `MatchEraser`), and does the portions of their jobs (a `PortionWork`).
 
-    With `users`, it begins only deletes of their memories.
+    With `limits`, it begins only deletes of what is within them.
     """
 
-    def __init__(self, *, remover: Remover, bulk: BulkService, clock: Clock, users: Sequence[str] = ()) -> None:
+    def __init__(self, *, remover: Remover, bulk: BulkService, clock: Clock, limits: KeyLimits | None = None) -> None:
         self._remover = remover
         self._bulk = bulk
         self._clock = clock
-        self._users = tuple(users)
+        self._limits = limits
 
-    def for_users(self, users: Sequence[str]) -> MatchingDeletes:
-        """The same for a key that is limited to these users."""
-        return MatchingDeletes(remover=self._remover, bulk=self._bulk, clock=self._clock, users=users)
+    def within(self, limits: KeyLimits) -> MatchingDeletes:
+        """The same for a key with these limits."""
+        return MatchingDeletes(remover=self._remover, bulk=self._bulk, clock=self._clock, limits=limits)
 
     def begin(self, asked: FilteredDelete) -> ErasedScope:
         """See `service.writing.erase_memories.MatchEraser`. Raises LedgerError."""
@@ -83,7 +84,9 @@ class MatchingDeletes:
     def _request(self, asked: FilteredDelete) -> dict[str, Any]:
         """What the job's record says."""
         request = {"ids": dict(asked.ids), "names": list(asked.names), FILTERS: dict(asked.filters)}
-        return request | ({"users": list(self._users)} if self._users else {})
+        return (
+            request if self._limits is None else request | {key: list(of) for key, of in asdict(self._limits).items()}
+        )
 
 
 def _task(tenant: str, job_id: str, request: Mapping[str, Any]) -> RemovalTask:
@@ -96,5 +99,12 @@ def _task(tenant: str, job_id: str, request: Mapping[str, Any]) -> RemovalTask:
         {**pinned_ids(where), **ids},
         lambda memory: evaluate(where, memory),
         job_id,
-        tuple(request.get("users", ())),
+        _limits(request),
     )
+
+
+def _limits(request: Mapping[str, Any]) -> KeyLimits | None:
+    if "users" not in request:
+        return None
+    # Jobs of earlier versions know users alone.
+    return KeyLimits(tuple(request["users"]), *(tuple(request.get(name, (ANY,))) for name in ("agents", "apps")))

@@ -13,6 +13,7 @@ from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkJob, Progress
 from forgetless.domain.errors import DependencyError, LedgerError, VersionConflictError
+from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.limits import MOST_ANNOUNCED
 from forgetless.domain.memory import EventKind, Memory
 from forgetless.domain.webhook_deliveries import Summary
@@ -20,6 +21,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.access.limited_ledger import LimitedLedger
 from forgetless.service.conflict_retry import ConflictRetry
+from forgetless.service.merged_lists import list_spelled
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.erase_memories import MemoryEraser
 
@@ -42,8 +44,8 @@ class RemovalTask:
     covers: Callable[[Memory], bool]
     #: The id of the job, from which the ids of the events and of the delivery come.
     name: str
-    #: If there are any, only the memories of these users.
-    users: tuple[str, ...] = ()
+    #: If there are any, only what is within the limits of the key that asked.
+    limits: KeyLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +106,10 @@ class Remover:
 
         Raises VersionConflictError if others keep changing the memories of the page.
         """
-        shown = LimitedLedger(self._ledger, task.users) if task.users else self._ledger
+        shown = self._ledger if task.limits is None else LimitedLedger(self._ledger, task.limits)
         retry = ConflictRetry(self._clock)
         while True:
-            found = shown.list_memories(task.tenant, ids, limit=limit, cursor=cursor, superseded=True)
+            found = list_spelled(shown, task.tenant, ids, limit=limit, cursor=cursor, superseded=True)
             try:
                 return found.cursor, self._take(task, removal, [one for one in found.items if task.covers(one)])
             except VersionConflictError:

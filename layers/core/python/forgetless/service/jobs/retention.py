@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from forgetless.domain.audit import AUDIT
 from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import ConflictError, NotFoundError
@@ -33,7 +34,7 @@ PART_S = 10.0
 _RECORDS_S = 3600.0
 #: Documents that are removed when they are due, or so many seconds later. Deliveries are so late only where nothing
 #: delivers webhooks.
-_ENDING = {EXPORT: 0.0, DELIVERY: 7 * DAY_S}
+_ENDING = {EXPORT: 0.0, AUDIT: 0.0, DELIVERY: 7 * DAY_S}
 #: The most tenants for which a day's jobs are started.
 _TENANTS = 10_000
 #: A document that belongs to no tenant: the day whose jobs have been started.

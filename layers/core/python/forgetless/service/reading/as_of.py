@@ -23,6 +23,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import IndexRow
 from forgetless.ports.request_ledger import RequestLedger
+from forgetless.service.merged_lists import list_spelled
 from forgetless.service.pages import MOST_READ, Pager, Source, chunk_of
 from forgetless.service.reading.lists import Row, after_row, page_ask, rows_of
 from forgetless.service.reading.search import passes, score_details, unexpired
@@ -127,7 +128,7 @@ class AsOfService:
         """The memories that matched at the moment, in the present order, newest first."""
         cursor: str | None = None
         while True:
-            page = self._ledger.list_memories(tenant, ids, limit=MOST_READ, cursor=cursor, superseded=True)
+            page = list_spelled(self._ledger, tenant, ids, limit=MOST_READ, cursor=cursor, superseded=True)
             then = self._then(page.items, moment)
             yield from (memory for _, memory in then if evaluate(where, memory))
             cursor = page.cursor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import repeat
 
@@ -11,11 +12,13 @@ from forgetless.domain.cursors import after_memory, to_cursor
 from forgetless.domain.filters.ast import And, Filter
 from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.filters.scope_ids import narrowest_id, only_ids, pinned_ids
+from forgetless.domain.identifiers import all_spellings, spellings
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import ENTITY_KINDS, Entity, EntityCounts, RequestLedger
+from forgetless.service.merged_lists import list_spelled
 from forgetless.service.pages import MOST_READ, PageAsk, Pager, Source, all_rows, chunk_of, itself
 from forgetless.service.reading.job_lists import AnyJob, after_any_job, any_jobs, count_any_jobs
 from forgetless.service.reading.search import unexpired
@@ -57,10 +60,13 @@ class ReadService:
         ids = only_ids(request.where)
         if ids is None or len(ids) > 1 or request.superseded:
             return None
-        totals = self._ledger.kept_totals(request.tenant, ids)
-        if totals is None or (totals.expiring and not request.show_expired):
-            return None
-        return Count(totals.live)
+        live = 0
+        for spelled in all_spellings(ids):
+            totals = self._ledger.kept_totals(request.tenant, spelled)
+            if totals is None or (totals.expiring and not request.show_expired):
+                return None
+            live += totals.live
+        return Count(live)
 
     def _rows(self, request: PageRequest, where: Filter, cursor: str | None) -> Iterator[tuple[Row, Memory | None]]:
         # Superseded memories and other scope ids are judged here, so that every row that is read counts.
@@ -86,7 +92,16 @@ class ReadService:
 
     def entity(self, tenant: str, kind: str, id_: str) -> Entity | None:
         """One user, agent, app or run with the number of its memories; None if it has none."""
-        return self._ledger.entity(tenant, kind, id_)
+        spelled = [self._ledger.entity(tenant, kind, spelling) for spelling in spellings(id_)]
+        found = [one for one in spelled if one is not None]
+        if not found:
+            return None
+        return replace(
+            found[0],
+            total_memories=sum(one.total_memories for one in found),
+            created_at=min(one.created_at for one in found),
+            updated_at=max(one.updated_at for one in found),
+        )
 
     def entities(
         self,
@@ -155,7 +170,7 @@ def rows_of(ledger: RequestLedger, request: PageRequest, cursor: str | None) -> 
     ids = narrowest_id(pinned_ids(request.where))
     size = chunk_of(request.size)
     while True:
-        page = ledger.list_memories(request.tenant, ids, limit=size, cursor=cursor, superseded=True)
+        page = list_spelled(ledger, request.tenant, ids, limit=size, cursor=cursor, superseded=True)
         yield from page.items
         if page.cursor is not None:
             yield from repeat(page.cursor, size - len(page.items))

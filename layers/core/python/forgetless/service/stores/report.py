@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["AFRESH", "REINDEX", "RESTORE", "Finding", "StoreReport", "TenantReport", "Verdict"]
+__all__ = ["AFRESH", "REINDEX", "RESTORE", "Finding", "OldId", "OldIds", "StoreReport", "TenantReport", "Verdict"]
 
 #: The commands that repair a finding: for users of `make up`, and in parentheses for everybody else.
 REINDEX = "make reindex (without make: forgetless reindex)"
@@ -53,6 +53,24 @@ class TenantReport:
 
 
 @dataclass(frozen=True, slots=True)
+class OldId:
+    """An id that an earlier version stored; new data cannot have it (`forgetless.domain.identifiers`)."""
+
+    tenant: str
+    #: user, agent, app or run.
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OldIds:
+    """Some such ids, or all of them if `complete`."""
+
+    found: tuple[OldId, ...] = ()
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class StoreReport:
     """The whole result of a check; `tenants_complete` is false if some tenants were left out."""
 
@@ -64,6 +82,8 @@ class StoreReport:
     findings: tuple[Finding, ...] = ()
     #: The errors may have been temporary, so check again before acting on them.
     index_answers_with_errors: bool = False
+    #: They are no fault: such ids are read and erased by their exact spelling.
+    old_ids: OldIds = OldIds()
 
     @property
     def verdict(self) -> Verdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from forgetless.service.stores.report import StoreReport, TenantReport, Verdict
+from forgetless.service.stores.report import OldIds, StoreReport, TenantReport, Verdict
 
 __all__ = ["lines_of"]
 
@@ -24,6 +24,7 @@ def lines_of(report: StoreReport, *, whole: bool = True) -> Iterator[str]:
         yield _sampled(report)
     if report.total and report.total.set_aside:
         yield f"set aside   {report.total.set_aside:,} memories, which embedder or index refuse; to see which: {_LIST}"
+    yield from _old_ids(report.old_ids)
     for finding in report.findings:
         yield f"- {finding.text}"
         yield f"  remedy: {finding.remedy}"
@@ -45,8 +46,15 @@ def _cells(one: TenantReport) -> tuple[str, ...]:
     counts = (f"{least}{one.memories:,}", f"{one.indexed:,}", f"{least}{one.pending:,}")
     if one.tenant is None:
         return ("(all)", *counts, "", "")
-    name = one.tenant if one.tenant and one.tenant.isprintable() else repr(one.tenant)
-    return (name, *counts, f"{one.missing} of {one.sampled}", f"{one.stray} of {one.sampled_rows}")
+    return (one.tenant or repr(""), *counts, f"{one.missing} of {one.sampled}", f"{one.stray} of {one.sampled_rows}")
+
+
+def _old_ids(old: OldIds) -> Iterator[str]:
+    if old.found:
+        least = "" if old.complete else "at least "
+        yield f"old ids     {least}{len(old.found)} ids as an earlier version stored them; name them exactly like this:"
+        # Escapes show the spelling: two spellings may look alike.
+        yield from (f"  {one.tenant}  {one.kind}  {one.id!a}" for one in old.found)
 
 
 def _sampled(report: StoreReport) -> str:

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.identifiers import new_identifier
 from forgetless.domain.memory import Event, EventKind, Memory, line_event_id
 from forgetless.domain.scope import SCOPE_IDS, Scope
 from forgetless.domain.times import timestamp
@@ -23,8 +24,6 @@ _KNOWN = frozenset(
         "expiration_date", "categories", "metadata", "text_lemmatized", "score", "score_details", "event",
     }
 )  # fmt: skip
-#: The most that the index can hold.
-_MAX_ID_BYTES = 255
 _MAX_METADATA_CHARS = 64 * 1024
 #: The id of the job that stands for all imports, and the namespace for ids that are not UUIDs.
 _IMPORTS = uuid.uuid5(uuid.NAMESPACE_URL, "https://mem0.ai/#import")
@@ -44,7 +43,7 @@ def foreign_event(tenant: str, record: Mapping[str, Any], *, now: str, most_char
         raise InvalidRequestError("the text is missing: expected memory, or payload.data")
     if len(text) > most_chars:
         raise InvalidRequestError(f"the text has {len(text)} characters; at most {most_chars} are allowed")
-    scope = Scope(tenant, **{name: _identifier(name, fields[name]) for name in SCOPE_IDS if fields.get(name)})
+    scope = Scope(tenant, **{name: new_identifier(name, str(fields[name])) for name in SCOPE_IDS if fields.get(name)})
     if not scope.ids():
         raise InvalidRequestError(f"the scope is missing: expected at least one of {', '.join(SCOPE_IDS)}")
     created_at = _time("created_at", fields.get("created_at")) or now
@@ -81,16 +80,6 @@ def _id(given: Any) -> str:
         return str(uuid.uuid5(_IMPORTS, str(given)))
     except UnicodeEncodeError:
         raise InvalidRequestError(f"id: {given!r} has a lone surrogate, which is no character") from None
-
-
-def _identifier(name: str, given: Any) -> str:
-    """The identifier as the API would accept it; what the index cannot hold, or no request can name, is refused."""
-    word = str(given).strip()
-    if not word or word == "*" or any(char.isspace() or not char.isprintable() for char in word):
-        raise InvalidRequestError(f"{name}: {given!r} has white space or characters that an identifier may not have")
-    if len(word.encode()) > _MAX_ID_BYTES:
-        raise InvalidRequestError(f"{name}: it is longer than {_MAX_ID_BYTES} bytes")
-    return word
 
 
 def _word(name: str, fields: Mapping[str, Any]) -> str | None:

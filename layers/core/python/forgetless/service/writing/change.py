@@ -14,6 +14,7 @@ from forgetless.domain.errors import (
     PreconditionFailedError,
     VersionConflictError,
 )
+from forgetless.domain.identifiers import all_spellings
 from forgetless.domain.limits import MOST_ANNOUNCED
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.webhook_deliveries import Summary
@@ -207,21 +208,23 @@ class ChangeService:
 
         It is in effect when this returns; a bulk job removes what this could not remove at once.
         """
+        targets = all_spellings(ids)
         # There are totals of the tenant and of each id alone.
-        totals = self._ledger.kept_totals(tenant, ids) if len(ids) <= 1 else None
-        erased = self._erase(tenant, Target(ids))
-        return erased if totals is None else replace(erased, deleted=totals.live)
+        totals = [self._ledger.kept_totals(tenant, spelled) for spelled in targets] if len(ids) <= 1 else [None]
+        known = [one.live for one in totals if one is not None]
+        erased = self._erase(tenant, *map(Target, targets))
+        return replace(erased, deleted=sum(known)) if len(known) == len(totals) else erased
 
     def delete_kinds(self, tenant: str, names: Sequence[str], ids: Mapping[str, str]) -> ErasedScope:
         """Erase everything whose scope has all `ids` and any value for each of `names` (`user_id` …)."""
-        return self._erase(tenant, Target(ids, tuple(names)))
+        return self._erase(tenant, *(Target(spelled, tuple(names)) for spelled in all_spellings(ids)))
 
     def reset(self, tenant: str) -> ErasedScope:
         """Erase everything of the tenant."""
         return self.delete_scope(tenant, {})
 
-    def _erase(self, tenant: str, target: Target) -> ErasedScope:
-        return self._erasures.begin(self._ledger.begin_erasure(tenant, [target], at=self._clock.now()))
+    def _erase(self, tenant: str, *targets: Target) -> ErasedScope:
+        return self._erasures.begin(self._ledger.begin_erasure(tenant, targets, at=self._clock.now()))
 
     def delete_matching(self, asked: FilteredDelete) -> ErasedScope:
         """Delete what matches a filter, also superseded memories, with its messages.

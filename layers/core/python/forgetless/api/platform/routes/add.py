@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from forgetless.api.answer_size import all_or_shortened
 from forgetless.api.caller import Caller, CurrentCaller
+from forgetless.api.field_checks import check_identifier
 from forgetless.api.json_response import json_response
 from forgetless.api.memory_requests import add_request
 from forgetless.api.platform.messages import read_messages
-from forgetless.api.platform.scope_filter import given_ids
 from forgetless.api.platform.serialize import added_item
 from forgetless.api.platform.wire import AddBody
 from forgetless.api.routing import Route
@@ -24,7 +24,7 @@ from forgetless.domain.filters.parse_platform import parse_moment
 from forgetless.domain.jobs import JobState
 from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory_fields import Dialect
-from forgetless.domain.scope import Scope
+from forgetless.domain.scope import SCOPE_IDS, Scope
 from forgetless.service.requests import AddOutcome, AddRequest
 from forgetless.service.writing.extraction_settings import merged_categories
 
@@ -62,11 +62,12 @@ def _add(caller: Caller, body: AddBody, prefer: str | None) -> tuple[AddOutcome,
 
 
 def _request(caller: Caller, body: AddBody) -> AddRequest:
-    ids = given_ids(body)
-    if not ids:
+    given = {name: value for name in SCOPE_IDS if (value := getattr(body, name)) is not None}
+    if not given:
         raise InvalidRequestError("At least one of user_id, agent_id, app_id, run_id is required.")
-    if "*" in ids.values():
+    if any(value.strip() == "*" for value in given.values()):
         raise InvalidRequestError("An id of an add must name one user, agent, app or run, not '*'.")
+    ids = {name: check_identifier(name, value, spaces=True) for name, value in given.items()}
     moment = body.timestamp or body.observation_datetime or body.observation_date
     categories = merged_categories(body.custom_categories or ())
     if len(categories) > MAX_CATEGORIES:

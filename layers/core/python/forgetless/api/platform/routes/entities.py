@@ -11,14 +11,14 @@ from starlette.responses import Response
 
 from forgetless.api.answer_size import fitting_items, share
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.field_checks import Cursor, check_identifier
+from forgetless.api.field_checks import Cursor, check_named
 from forgetless.api.json_response import json_response
 from forgetless.api.platform.pages import envelope, page_number
 from forgetless.api.platform.serialize import entity_item, entity_number, erased_item, memory_item
 from forgetless.api.platform.wire import MAX_PAGE_SIZE
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
-from forgetless.domain.filters.ast import Compare, Field, Operator
+from forgetless.domain.filters.scope_ids import has_id
 from forgetless.domain.keys import Role
 from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.service.requests import PageRequest
@@ -91,7 +91,7 @@ def _memories_of(kind: str) -> Callable[..., Response]:
     ) -> Response:
         """The memories of one entity, in pages."""
         _, name = _checked(kind, entity_id)
-        where = Compare(Field(f"{kind}_id"), Operator.EQ, name)
+        where = has_id(f"{kind}_id", name)
         number = page_number(page, cursor)
         asked = PageRequest(
             tenant=caller.tenant,
@@ -116,7 +116,7 @@ def _delete(caller: Caller, kind: str, name: str) -> Response:
 
 def _checked(kind: str, name: str) -> tuple[str, str]:
     _check_kind(kind)
-    return kind, check_identifier(f"{kind}_id", name, spaces=True)
+    return kind, check_named(f"{kind}_id", name, spaces=True)
 
 
 def _check_kind(kind: str) -> None:

@@ -26,7 +26,9 @@ class MemberBody(BaseModel):
 
 def list_members(caller: CurrentCaller, org_id: str, project: str) -> Response:
     """List the members."""
-    members = check_place(caller, org_id, project).settings.get("members", {})
+    # Addresses of other people are nothing for a key that is limited to some users.
+    settings = check_place(caller, org_id, project).settings
+    members = settings.get("members", {}) if caller.key_limits is None else {}
     return json_response({"members": [{"username": email, "role": role} for email, role in members.items()]})
 
 

@@ -22,14 +22,14 @@ from forgetless.api.memory_requests import (
     update_request,
 )
 from forgetless.api.platform.query_objects import read_object
-from forgetless.api.platform.scope_filter import given_ids
+from forgetless.api.platform.scope_filter import named_ids, note_entities
 from forgetless.api.platform.serialize import erased_item, history_item, memory_item
 from forgetless.api.platform.wire import Ids, UpdateBody
 from forgetless.api.routing import Route
 from forgetless.api.size_limits import check_filter_size
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter
-from forgetless.domain.filters.scope_ids import named_entities, pins_a_source
+from forgetless.domain.filters.scope_ids import pins_a_source
 from forgetless.domain.keys import Role
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
@@ -120,14 +120,14 @@ def delete_memories(
 
     A delete by filter that is too large for one request goes on after the answer, until the event SUCCEEDED.
     """
-    ids = given_ids(Ids(user_id=user_id, agent_id=agent_id, app_id=app_id, run_id=run_id))
+    ids = named_ids(Ids(user_id=user_id, agent_id=agent_id, app_id=app_id, run_id=run_id))
     conditions = read_object("filters", filters) or {}
     if given := read_object("metadata", metadata):
         conditions = {"AND": [conditions, {"metadata": given}]}
     check_filter_size({"filters": conditions}, caller.limits)
     check_json("filters", conditions)
     where = parse_platform_filter(conditions)
-    if not ids and not list(named_entities(where)) and not pins_a_source(where):
+    if not note_entities(where) and not ids and not pins_a_source(where):
         raise InvalidRequestError("At least one of user_id, agent_id, app_id, run_id is required.")
     return json_response({"message": "Memories deleted successfully!", **_delete(caller, ids, conditions)})
 

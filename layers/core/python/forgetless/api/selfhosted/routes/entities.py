@@ -8,7 +8,7 @@ from fastapi import Query
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.field_checks import Cursor, check_identifier, check_trailing_slash
+from forgetless.api.field_checks import Cursor, check_named, check_trailing_slash
 from forgetless.api.json_response import json_response
 from forgetless.api.next_cursor import next_cursor
 from forgetless.api.routing import Route
@@ -37,7 +37,7 @@ def list_entities(
 def delete_entity(caller: CurrentCaller, entity_type: Literal["user", "agent", "run"], entity_id: str) -> Response:
     """Delete everything of one user, agent or run permanently."""
     name = f"{entity_type}_id"
-    id_ = check_identifier(name, entity_id)
+    id_ = check_named(name, entity_id)
     erased = caller.services.changes.delete_scope(caller.tenant, {name: id_})
     if not erased.deleted:
         check_trailing_slash(id_)

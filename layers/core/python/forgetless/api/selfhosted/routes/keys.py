@@ -1,16 +1,18 @@
-"""The tenant's keys (the contract's endpoints 25 to 27), only for administrators."""
+"""The tenant's keys (the contract's endpoints 25 to 27, and rotation), only for administrators."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
-from forgetless.api.field_checks import check_identifier
+from forgetless.api.field_checks import check_identifier, check_time
 from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
-from forgetless.api.selfhosted.wire import KeyCreate
+from forgetless.api.selfhosted.wire import KeyCreate, KeyRotate
+from forgetless.domain.key_limits import ANY, KeyLimits
 from forgetless.domain.keys import ApiKey, Role
 
 __all__ = ["ROUTES"]
@@ -24,9 +26,27 @@ def list_keys(caller: CurrentCaller) -> Response:
 
 def create_key(caller: CurrentCaller, body: KeyCreate) -> Response:
     """Create a key. Its secret is shown only in this answer."""
-    users = [check_identifier("user_ids", user) for user in body.user_ids]
-    key, secret = caller.all_services.keys.create(caller.tenant, label=body.label, role=Role(body.role), users=users)
+    limits = KeyLimits(
+        tuple(check_identifier("user_ids", id_, spaces=True) for id_ in body.user_ids),
+        _listed("agent_ids", body.agent_ids),
+        _listed("app_ids", body.app_ids),
+    )
+    key, secret = caller.all_services.keys.create(
+        caller.tenant,
+        label=body.label,
+        role=Role(body.role),
+        limits=limits,
+        expires_at=check_time("expires_at", body.expires_at),
+    )
     return json_response({"id": key.id, "key": secret, **_item(key)}, status=201)
+
+
+def rotate_key(caller: CurrentCaller, key_id: str, body: KeyRotate | None = None) -> Response:
+    """Create a successor with the same rights. The old key stays valid for `overlap_seconds`."""
+    overlap_s = (body or KeyRotate()).overlap_seconds
+    key, secret, old = caller.all_services.keys.rotate(caller.tenant, key_id, overlap_s=overlap_s)
+    replaces = {"id": old.id, "expires_at": old.expires_at}
+    return json_response({"id": key.id, "key": secret, **_item(key), "replaces": replaces}, status=201)
 
 
 def revoke_key(caller: CurrentCaller, key_id: str) -> Response:
@@ -43,11 +63,19 @@ def _item(key: ApiKey) -> dict[str, Any]:
         "created_at": key.created_at,
         "role": str(key.role),
         "user_ids": list(key.users),
+        "agent_ids": list(key.agents),
+        "app_ids": list(key.apps),
+        "expires_at": key.expires_at,
     }
+
+
+def _listed(name: str, ids: Sequence[str]) -> tuple[str, ...]:
+    return tuple(ANY if id_.strip() == ANY else check_identifier(name, id_, spaces=True) for id_ in ids)
 
 
 ROUTES = (
     Route("GET", "/api-keys", list_keys, needs=Role.ADMIN),
     Route("POST", "/api-keys", create_key, needs=Role.ADMIN, kept=False),
+    Route("POST", "/api-keys/{key_id}/rotate", rotate_key, needs=Role.ADMIN, kept=False),
     Route("DELETE", "/api-keys/{key_id}", revoke_key, needs=Role.ADMIN),
 )

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from forgetless.api.answer_size import fitting_items, share, whole_or_shortened
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.field_checks import Cursor, check_identifiers, check_moment, check_trailing_slash
+from forgetless.api.field_checks import Cursor, check_all_named, check_identifiers, check_moment, check_trailing_slash
 from forgetless.api.history_answer import FromVersion, history_answer
 from forgetless.api.json_response import json_response
 from forgetless.api.memory_requests import (
@@ -61,7 +61,7 @@ def list_memories(
 
     If more follow, `next_cursor` continues the list.
     """
-    ids = check_identifiers(user_id=user_id, agent_id=agent_id, run_id=run_id)
+    ids = check_all_named(user_id=user_id, agent_id=agent_id, run_id=run_id)
     if not ids and not caller.admin:
         raise ForbiddenError("Admin role required to list all memories.")
     default = _SCOPED_LIMIT if ids else _UNSCOPED_LIMIT
@@ -119,7 +119,7 @@ def delete_memories(
     """Delete everything of a scope permanently."""
     if not (user_id or agent_id or run_id):
         raise InvalidRequestError("At least one identifier is required.")
-    ids = check_identifiers(user_id=user_id, agent_id=agent_id, run_id=run_id)
+    ids = check_all_named(user_id=user_id, agent_id=agent_id, run_id=run_id)
     erased = caller.services.changes.delete_scope(caller.tenant, ids)
     return json_response({"message": "All relevant memories deleted", "event_id": erased.event_id})
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from forgetless.api.answer_size import results_object
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.field_checks import ENTITY_IDS, check_identifier, check_json, check_moment
+from forgetless.api.field_checks import ENTITY_IDS, check_json, check_moment, check_named
 from forgetless.api.routing import Route
 from forgetless.api.selfhosted.serialize import search_item
 from forgetless.api.selfhosted.wire import SearchBody
@@ -75,12 +75,12 @@ def _filters(body: SearchBody) -> dict[str, Any]:
 
 def _entity_condition(name: str, condition: Any) -> Any:
     if not isinstance(condition, Mapping):
-        return check_identifier(name, condition)
+        return check_named(name, condition)
     if set(condition) == {"eq"}:
-        return check_identifier(name, condition["eq"])
+        return check_named(name, condition["eq"])
     for operand in condition.values():
         for value in operand if isinstance(operand, list) else [operand]:
-            check_identifier(name, value)
+            check_named(name, value)
     return condition
 
 
