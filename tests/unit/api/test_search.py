@@ -15,7 +15,10 @@ from tests.unit.api.client import ADMIN, Api
 from tests.unit.api.conftest import NewApi
 
 ALICE = {"user_id": "alice"}
-HIT_KEYS = {"id", "memory", "hash", "version", "metadata", "score", "created_at", "updated_at", "user_id", "role"}
+HIT_KEYS = {
+    *("id", "memory", "hash", "version", "metadata", "score", "created_at", "updated_at", "user_id", "role"),
+    *("source_key", "source_job"),
+}
 MEM0_DETAILS = {
     *("semantic_score", "bm25_score", "entity_boost", "raw_score", "max_possible_score", "final_score", "threshold"),
 }

@@ -235,7 +235,7 @@ def test_many_deletes_are_few_calls(world: World, count: int) -> None:
     services = Services(replace(world.services._ports, ledger=counting))  # type: ignore[arg-type]
     assert services.changes.delete_many("default", [*ids, "unknown", ids[0]]) == count
     portions = -(-count // 200)
-    calls = {name: counting.calls[name] for name in ("append", "mark_indexed", "read_beside")}
-    assert calls == {"append": portions, "mark_indexed": portions, "read_beside": 1}
+    calls = {name: counting.calls[name] for name in ("append", "mark_indexed", "read")}
+    assert calls == {"append": portions, "mark_indexed": portions, "read": 1}
     assert sum(counting.calls.values()) <= 4 + 4 * portions, counting.calls
     assert world.texts() == []
