@@ -17,6 +17,11 @@ def _parsed(path: str) -> Any:
     return _load_file(JSONFileLoader(), path)
 
 
+def _load(loader: JSONFileLoader, file_path: str) -> Any:
+    # moto takes the error codes out of SQS's description, which clients need.
+    return _load_file(loader, file_path) if "/sqs/" in file_path else _parsed(file_path)
+
+
 def parse_descriptions_once() -> None:
     """Tests make thousands of clients, each in a session of its own; those of one session share the files anyway."""
-    JSONFileLoader.load_file = lambda _self, file_path: _parsed(file_path)
+    JSONFileLoader.load_file = _load

@@ -125,7 +125,7 @@ class Row:
 async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Target, text: str) -> bytes:
     body = json.dumps({"input": text, "model": target.model}).encode()
     head = (
-        f"POST {target.path} HTTP/1.1\r\nHost: {target.host}\r\nContent-Type: application/json\r\n"
+        f"POST {target.path} HTTP/1.1\r\nHost: {target.host}:{target.port}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     writer.write(head.encode() + body)

@@ -16,7 +16,7 @@ from forgetless.adapters.queue_sqs import SqsBulkQueue
 from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.service.jobs.bulk import BulkService
 from local.emulator.specs import ACCOUNT_ID
-from tests.e2e.house import ROOT, House, wait_until
+from tests.e2e.house import QUEUE_TOKEN, ROOT, House, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("house"), pytest.mark.timeout(300)]
 
@@ -35,7 +35,9 @@ def events_of(house: House, kind: str, *, status: str) -> list[str]:
     return [job.id for job in jobs if job.kind == kind and job.state == status]
 
 
-def test_the_function_does_a_job_and_the_event_shows_its_end(machine: House) -> None:
+def test_the_function_does_a_job_and_the_event_shows_its_end(machine: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "SESSION_TOKEN": QUEUE_TOKEN}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
     machine.add("The gardener grows figs.", user="gardener")
     queue = SqsBulkQueue(f"{machine.queue_url}/{ACCOUNT_ID}/BulkQueue", endpoint_url=machine.queue_url)
     with closing(SqliteLedger(machine.state / "ledger.db")) as ledger:
