@@ -56,7 +56,7 @@ def authentication_cost(requests: int = REQUESTS) -> AuthenticationCost:
 
 def _layers(services: Services) -> ASGIApp:
     declared = next(one for one in all_routes() if (one.method, one.shown) == (_METHOD, _ROUTE))
-    guarded = GuardedRoute(declared, run=run_inline, repeatable=False)
+    guarded = GuardedRoute(declared, run=run_inline)
     guarded.app = _nothing
     return Authentication(RateLimit(guarded.handle), services=lambda: services, run=run_inline)
 

@@ -34,7 +34,7 @@ class GuardedRoute(APIRoute):
     It can only be built from a `Route`, and a `Route` always has a role. So no endpoint can be added without one.
     """
 
-    def __init__(self, route: Route, *, run: Runner, repeatable: bool) -> None:
+    def __init__(self, route: Route, *, run: Runner) -> None:
         self.route = route
         self._open = route.path in OPEN_PATHS
         self._beginning = route.path.partition("{")[0]
@@ -47,7 +47,7 @@ class GuardedRoute(APIRoute):
             strict_content_type=False,
             openapi_extra=None if self._open else {"x-required-role": str(route.role)},
         )
-        if repeatable:
+        if not route.ignores_key:
             self.app = Idempotency(self.app, run=run, route=route)
         self.app = BodyLimit(self.app)
 

@@ -44,7 +44,7 @@ def create_app(
     of threads. Web pages of `origins` may call the API. `mcp` adds /mcp, which is a function of its own on Lambda,
     because its SDK is slow to import. `docs` adds the page at /docs and the document that it shows.
     """
-    return _compose(services, all_routes(), inline=inline, repeatable=True, docs=docs, origins=origins, mcp=mcp)
+    return _compose(services, all_routes(), inline=inline, docs=docs, origins=origins, mcp=mcp)
 
 
 def all_routes() -> list[Route]:
@@ -99,7 +99,6 @@ def _compose(
     *,
     inline: bool,
     docs: bool = False,
-    repeatable: bool = False,
     origins: Sequence[str],
     mcp: bool = False,
 ) -> FastAPI:
@@ -125,9 +124,8 @@ def _compose(
     )
     # Adding an endpoint by FastAPI's own methods, which know no roles, raises a TypeError.
     app.router.route_class = GuardedRoute
-    # A search has no effect that could be repeated, and its function may not write to the ledger.
     guarded = _guarded_inline if inline else partial(GuardedRoute, run=run)
-    app.router.routes += [guarded(route, repeatable=repeatable) for route in routes]
+    app.router.routes += [guarded(route) for route in routes]
     if mcp:
         from forgetless.api.mcp.server import McpEndpoint  # noqa: PLC0415 - as above
 
@@ -139,9 +137,9 @@ def _compose(
 
 
 @cache
-def _guarded_inline(route: Route, *, repeatable: bool) -> GuardedRoute:
+def _guarded_inline(route: Route) -> GuardedRoute:
     """A route that has no state, so all applications on an event loop share it; FastAPI takes long to make one."""
-    return GuardedRoute(route, run=run_inline, repeatable=repeatable)
+    return GuardedRoute(route, run=run_inline)
 
 
 def _docs(app: FastAPI) -> Response:

@@ -35,7 +35,7 @@ class Idempotency:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._route
-        key = None if route.ignores_key else _key(scope)
+        key = _key(scope)
         if key is None:
             await self._app(scope, receive, send)
             return
@@ -107,14 +107,10 @@ class _Answer:
         await send({"type": "http.response.body", "body": self.body})
 
 
-_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-
 _REPLAYED = {"Idempotency-Replayed": "true"}
 
 
 def _key(scope: Scope) -> str | None:
-    if scope["type"] != "http" or scope["method"] not in _WRITES:
-        return None
     raw = next((value for name, value in scope["headers"] if name == b"idempotency-key"), None)
     if raw is None:
         return None

@@ -76,9 +76,10 @@ class Route:
     def ignores_key(self) -> bool:
         """Whether an Idempotency-Key is ignored, because a repeat has no further effect.
 
-        What only reads may quote memories. If its answer were stored, it would outlive them.
+        What only reads may quote memories. If its answer were stored, it would outlive them. Besides, the function for
+        searches may not write to the ledger.
         """
-        return self.harmless or self.role is Role.READ
+        return self.method == "GET" or self.harmless or self.role is Role.READ
 
     @property
     def shown(self) -> str:
