@@ -268,6 +268,8 @@ def test_contents_come_as_text_as_parts_and_as_one_message(api: Api) -> None:
         ({"user_id": "a\u0000b"}, "control characters"),
         ({"messages": []}, "messages must be a list"),
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": {}, "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": ["user"], "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": 4}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "contain no text"),
         ({"expiration_date": "soon"}, "expiration_date"),

@@ -39,7 +39,7 @@ def _message(place: int, given: Any, limits: RequestLimits) -> IncomingMessage:
     if not isinstance(given, dict):
         raise InvalidRequestError(f"{name} must be an object {{role, content}}.")
     role = given.get("role", "user")
-    if role not in _ROLES:
+    if not isinstance(role, str) or role not in _ROLES:
         raise InvalidRequestError(f"{name}.role must be one of user, assistant, system and tool.")
     speaker = given.get("name")
     if speaker is not None and not isinstance(speaker, str):
