@@ -89,7 +89,7 @@ kill-test: $(STAMP) ## Kill processes after every step, three ways; print what w
 test-histories: $(STAMP) ## Clients, faults and a checker: is anything acknowledged lost? ARGS="--minutes 60 --seed 1 --world sqlite"
 	@$(CLEAN_ENV) $(PY) -m tests.histories $(ARGS)
 
-fuzz: $(STAMP) ## Random input for filters, routes, tools, the embedder and templates: make fuzz MINUTES=10 ARGS="--seed 1 filters"
+fuzz: $(STAMP) ## Random input for filters, routes, tools, webhooks, the embedder and the emulator: make fuzz MINUTES=10 ARGS="--seed 1 filters"
 	@$(CLEAN_ENV) nice $(PY) -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 test-mutations: $(STAMP) ## Take the checks of tenants, keys and roles out one by one: some test must notice each
@@ -253,8 +253,9 @@ $(PEER_STAMP): $(PEER_PINS)
 $(TORCH_STAMP): $(TORCH_PINS)
 	@sh local/up/venv.sh .venv-models $(notdir $@) -r $(TORCH_PINS) pytest==9.2.0 pytest-timeout==2.4.0
 
+# Its packages ask for extras of each other, which pip does not find in a lock file; all that they bring is in it.
 $(SAM_STAMP):
-	@sh local/up/venv.sh .venv-sam $(notdir $@) $(LOCKED) locks/sam.txt
+	@sh local/up/venv.sh .venv-sam $(notdir $@) --no-deps $(LOCKED) locks/sam.txt
 
 $(SCAN_STAMP):
 	@sh local/up/venv.sh .venv-scan $(notdir $@) $(LOCKED) locks/scan.txt
