@@ -209,6 +209,10 @@ scan: $(SCAN_STAMP) ## bandit over the code, checkov over the templates: pattern
 	@.venv-scan/bin/bandit -q -c pyproject.toml -r layers/core/python functions embedder_container/embedder local
 	@.venv-scan/bin/checkov --config-file local/checkov.yaml -f template.yaml template-embedder.yaml
 
+# Exit code 3: its database does not answer here, and nothing was audited.
+audit: $(AUDIT_STAMP) ## pip-audit over every lock file; fails when it could audit nothing
+	@.venv-audit/bin/python -m local.audit $(ARGS)
+
 lock: $(LOCK_STAMP) ## Write the lock files after a pin was changed: make lock ARGS="--upgrade-package urllib3"
 	@.venv-lock/bin/python -m local.lock $(ARGS)
 
