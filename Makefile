@@ -110,6 +110,10 @@ test-clients: $(STAMP) model client-environments ## mem0's own clients, unmodifi
 	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' FORGETLESS_CLIENTS='$(CURDIR)/$(CLIENTS_HOME)' \
 		$(PY) -m pytest -q -m clients tests/clients -k '$(subst $(space), or ,$(foreach client,$(CLIENTS),$(lastword $(subst -, ,$(client)))))' $(ARGS)
 
+test-schemathesis: ## Requests and sequences from the OpenAPI document, no answer a server error: make test-schemathesis EXAMPLES=50 SEED=2
+	@FORGETLESS_SCHEMA_EXAMPLES='$(or $(EXAMPLES),20)' FORGETLESS_SCHEMA_SEED='$(or $(SEED),1)' \
+		$(MAKE) --no-print-directory test-clients CLIENTS=schemathesis-4.32.5
+
 client-environments:
 	@for client in $(CLIENTS); do sh local/up/client.sh "$$client" '$(CLIENTS_HOME)' || exit 1; done
 

@@ -85,7 +85,7 @@ def main() -> int:
     program = Path(sys.executable).parent / "pip-audit"
     canary = audit(program, dict([CANARY]))
     answers: dict[str, Answer] = {}
-    if any(canary.known.values()):
+    if verdict(canary, {})[0] != CANNOT:
         for lock in LOCKS:
             packages = {name: version for name, (version, _) in locked(ROOT / lock.file).items()}
             answers[lock.file] = audit(program, packages)
