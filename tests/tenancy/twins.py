@@ -83,7 +83,7 @@ class Seen:
 
     def difference(self, other: Seen) -> str:
         """Where the two begin to differ; "" if they do not."""
-        for name in self.__dataclass_fields__:
+        for name in ("status", "body", "headers", "computed", "prompts"):
             one, two = getattr(self, name), getattr(other, name)
             if one != two and isinstance(one, bytes):
                 place = next((n for n, pair in enumerate(zip(one, two, strict=False)) if pair[0] != pair[1]), 0)
@@ -94,14 +94,15 @@ class Seen:
         return ""
 
     def without_word_scores(self) -> Seen:
-        """Without what BM25's statistics decide, and the length of the body, which depends on its digits."""
-        body = _WORD_SCORES.sub(rb'"\1":0', self.body)
+        """Without what BM25's statistics decide: scores, ranks, their order, and the length of their digits."""
+        objects = _WORD_SCORES.sub(rb'"\1":0', self.body).split(b"{")
+        body = b"{".join(sorted(one.rstrip(b'}],"\\n ') for one in objects))
         headers = tuple(one for one in self.headers if one[0] != "content-length")
         return Seen(self.status, headers, body, self.computed, self.prompts)
 
 
 #: In answers of MCP, JSON stands within a string.
-_WORD_SCORES = re.compile(rb'\\?"(score|bm25|bm25_score|bm25_raw|raw_score|final_score)\\?": ?[\d.e-]+')
+_WORD_SCORES = re.compile(rb'\\?"(score|bm25|bm25_score|bm25_raw|bm25_rank|raw_score|final_score)\\?": ?[\d.e-]+')
 _DURATION = re.compile(r"dur=[\d.]+")
 #: Each look at the clock of tests is a microsecond later, also one that is made for others.
 _MICROSECONDS = re.compile(rb"(:\d\d)\.\d{6}")
