@@ -320,8 +320,8 @@ _ACCESS = (
     Mutation(
         "keys: one that has expired is taken",
         "domain/keys.py",
-        "return self.revoked or (self.expires_at is not None and self.expires_at <= now)",
-        "return self.revoked",
+        "self._unknown_limits or (self.expires_at is not None and self.expires_at <= now)",
+        "self._unknown_limits",
         (_KEYS, "-k", "expire"),
     ),
     Mutation(
@@ -498,6 +498,13 @@ _GUESSES = (
         ("tests/unit/service/access/test_key_guesses.py", "-k", "gets_through"),
     ),
     Mutation(
+        "keys: limits that are not known are no limits",
+        "domain/keys.py",
+        "self.revoked or self._unknown_limits or",
+        "self.revoked or",
+        (_KEYS, "-k", "does_not_know"),
+    ),
+    Mutation(
         "limits: members' addresses are shown to limited keys",
         "api/platform/routes/projects.py",
         "return members if caller.key_limits is None else {}",
@@ -509,7 +516,7 @@ _GUESSES = (
         "service/writing/indexer.py",
         "writers = {memory.scope.writer_key() for memory in memories}",
         "writers = {memory.scope.tenant for memory in memories}",
-        ("tests/tenancy/test_differential.py", "-k", "computed_again and other_users"),
+        ("tests/tenancy/test_differential.py", "-k", "computed_again and writer and users"),
     ),
 )
 

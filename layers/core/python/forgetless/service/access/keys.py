@@ -198,7 +198,7 @@ class KeyService:
         return key
 
     def _refused(self, key: ApiKey) -> bool:
-        return key.revoked or (key.expires_at is not None and key.refused_at(self._clock.now()))
+        return key.refused_at(self._clock.now() if key.expires_at is not None else "")
 
     def _remember(self, key: ApiKey, read_at: float, changes: int) -> None:
         """Cache the key, unless a key was changed in this process while we read it: it may have been this one."""
