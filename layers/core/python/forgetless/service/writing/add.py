@@ -155,7 +155,7 @@ class AddService:
     def _revived(self, job: Job, failed: Job) -> Job:
         """Start a failed job again, because the caller saw its error and repeats the add with the same key."""
         # Its messages are those of the first request, and so is what an erasure knows it by.
-        again = replace(job, attempts=failed.attempts, erasures_before=failed.erasures_before)
+        again = replace(job, erasures_before=failed.erasures_before)
         if self._ledger.update_job(again, held=failed):
             return again
         return self._ledger.job(job.tenant, job.id) or again  # another repeat was first
@@ -178,7 +178,7 @@ class AddService:
     def enqueue(self, job: Job) -> None:
         """Send the job to the queue. If that fails, sweep finds the job in the ledger."""
         try:
-            self._queue.send(job, attempt=str(job.attempts))
+            self._queue.send(job, attempt=job.updated_at)
         except QueueError:
             return
 
