@@ -13,8 +13,8 @@ import httpx
 
 from local.up.down import clean_up
 from local.up.errors import UpError
-from local.up.parts import environment_of_functions, index_command, ledger_command
 from local.up.keys import known_key
+from local.up.parts import environment_of_functions, index_command, ledger_command
 from local.up.record import is_locked, lock, read_record
 from local.up.settings import BACKUPS, ROOT, Settings
 from local.up.state_folder import open_state
@@ -41,7 +41,9 @@ def status(settings: Settings) -> str:
     if answer.status_code != httpx.codes.OK:
         raise UpError(f"{record.url}/health says {answer.status_code}: {answer.text[:300]}")
     health = answer.json()
-    told = "is healthy" if health["status"] == "ok" else f"is {health['status']}: {health.get('detail', 'see the logs')}"
+    told = (
+        "is healthy" if health["status"] == "ok" else f"is {health['status']}: {health.get('detail', 'see the logs')}"
+    )
     return "\n".join([*lines, f"{record.url} {told}"])
 
 

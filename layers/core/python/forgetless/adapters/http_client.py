@@ -23,6 +23,7 @@ from forgetless.adapters.http_pools import Origin, close_pool, pool_of
 from forgetless.adapters.secrets_aws import Secret, shown
 from forgetless.domain.backoff import Backoff
 from forgetless.ports.clock import Clock
+from forgetless.ports.trace import current_trace
 
 __all__ = ["JsonClient", "Reply"]
 
@@ -162,6 +163,8 @@ class JsonClient:
     def _headers(self) -> list[tuple[str, str]]:
         # Replies are small, so compression would cost more than it saves.
         headers = [("host", self._base.place), ("accept-encoding", "identity"), ("content-type", "application/json")]
+        if (trace := current_trace()) is not None:
+            headers.append(("traceparent", trace.traceparent))
         if self._base.credentials:
             headers.append(("authorization", self._base.credentials))
         elif api_key := shown(self.api_key):

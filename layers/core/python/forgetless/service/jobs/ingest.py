@@ -26,6 +26,7 @@ from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
+from forgetless.ports.trace import traced_job
 from forgetless.service.llm_state import LONGEST_HOLD_S, LlmState, hold_s
 from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, given_up, reason_of, waiting
 
@@ -78,6 +79,10 @@ class IngestService:
         job = self._ledger.job(tenant, job_id)
         if job is None or not job.claimable(self._clock.now()):
             return  # it has ended, or another worker has it; if that one dies, sweep sends the job again
+        with traced_job(job.id, job.request):
+            self._run(job, seconds, receipt)
+
+    def _run(self, job: Job, seconds: float, receipt: str | None) -> None:
         if job.attempts >= MOST_ATTEMPTS:
             self._give_up(job, f"worker_lost: no worker finished it in {job.attempts} attempts")
             return
@@ -93,13 +98,13 @@ class IngestService:
         try:
             self._inference.run(job, owner=owner, deadline=self._clock.monotonic() + seconds)
         except LeaseLostError:
-            _logger.info("another worker has the job", extra={"job_id": job.id})
+            _logger.info("another worker has the job")
         except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and decides what becomes of the job
             self._failed(self._inference, job, owner, error, receipt)
 
     def _failed(self, inference: InferenceRun, job: Job, owner: str, error: Exception, receipt: str | None) -> None:
         reason = reason_of(error)
-        told = {"job_id": job.id, "attempt": job.attempts + 1, "reason": reason}
+        told = {"attempt": job.attempts + 1, "reason": reason}
         if isinstance(error, ProviderError) and error.blames_input:
             # The provider would refuse the same text again. The job ends, so that the jobs behind it can continue.
             _logger.error("an add failed", extra=told)
@@ -145,13 +150,13 @@ class IngestService:
             return
         next_try = later(now, wait_s)
         put_back = replace(waiting(job, now), error=reason, started_at=started, lease_until=next_try)
-        _logger.warning("an add is held", extra={"job_id": job.id, "reason": reason, "next_try_at": next_try})
+        _logger.warning("an add is held", extra={"reason": reason, "next_try_at": next_try})
         self._ledger.update_job(put_back, held=held or job)
         self._hide(receipt, wait_s)
         raise JobHeldError(put_back)
 
     def _give_up(self, job: Job, reason: str) -> None:
-        _logger.error("an add failed", extra={"job_id": job.id, "attempt": job.attempts, "reason": reason})
+        _logger.error("an add failed", extra={"attempt": job.attempts, "reason": reason})
         self._ledger.update_job(given_up(job, self._clock.now(), owner=job.lease_owner, reason=reason), held=job)
 
     def _hide(self, receipt: str | None, seconds: float) -> None:

@@ -16,6 +16,7 @@ from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
+from forgetless.ports.trace import stored_trace
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.indexer import Indexer
@@ -106,7 +107,7 @@ class AddService:
             state=JobState.PENDING,
             created_at=now,
             updated_at=now,
-            request={name: value for name, value in asked.items() if value},
+            request={**{name: value for name, value in asked.items() if value}, **stored_trace()},
         )
         spoken_at = request.timestamp or now
         messages = [
