@@ -117,8 +117,8 @@ _SURFACE = (
     Mutation(
         "health: parts are named to everybody",
         "api/selfhosted/routes/health.py",
-        "if not caller.operator:",
-        "if False:",
+        "if caller.operator:",
+        "if True:",
         (_SURFACES, "-k", "health"),
     ),
     Mutation(
