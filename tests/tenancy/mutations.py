@@ -330,7 +330,7 @@ _ACCESS = (
     Mutation(
         "keys: one that has expired is taken",
         "domain/keys.py",
-        "return self.revoked or (self.expires_at is not None and self.expires_at <= now)",
+        "return self.revoked or (self.ends_at is not None and self.ends_at <= now)",
         "return self.revoked",
         (_KEYS, "-k", "expire"),
     ),
