@@ -5,25 +5,15 @@ Each replaces text that stands exactly once in its file, so that a mutation whic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tests.tenancy.mutation import Mutation
+from tests.tenancy.protections import PROTECTIONS
 
-__all__ = ["MUTATIONS", "QUICK", "Mutation"]
+__all__ = ["MUTATIONS", "QUICK"]
 
 _ROUTES = "tests/tenancy/test_every_route.py"
 _KEYS = "tests/unit/api/test_keys.py"
 _LEDGER = "tests/contract/ledger"
 _INDEX = "tests/contract/index/test_index_contract.py"
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """`old` becomes `new` in `file` of the package; `tests` are pytest's arguments for what must fail then."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
 
 
 def _sql(name: str, file: str, old: str, *tests: str) -> Mutation:
@@ -330,8 +320,8 @@ _ACCESS = (
     Mutation(
         "keys: one that has expired is taken",
         "domain/keys.py",
-        "return self.revoked or (self.ends_at is not None and self.ends_at <= now)",
-        "return self.revoked",
+        "self._unknown_limits or (self.ends_at is not None and self.ends_at <= now)",
+        "self._unknown_limits",
         (_KEYS, "-k", "expire"),
     ),
     Mutation(
@@ -492,7 +482,45 @@ _EXTRACTION = (
     ),
 )
 
-MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_IDENTIFIERS, *_EXTRACTION)
+_GUESSES = (
+    Mutation(
+        "keys: unknown keys are looked up without end",
+        "service/access/keys.py",
+        "        self._guesses.begin(address, hash_)\n",
+        "",
+        ("tests/unit/service/access/test_key_guesses.py", "-k", "without_a_look_up"),
+    ),
+    Mutation(
+        "keys: a valid key behind an address that guesses is locked out",
+        "service/access/key_guesses.py",
+        "if self._waited(hash_, now) and self._again.take(source, now):",
+        "if False:",
+        ("tests/unit/service/access/test_key_guesses.py", "-k", "gets_through"),
+    ),
+    Mutation(
+        "keys: limits that are not known are no limits",
+        "domain/keys.py",
+        "self.revoked or self._unknown_limits or",
+        "self.revoked or",
+        (_KEYS, "-k", "does_not_know"),
+    ),
+    Mutation(
+        "limits: members' addresses are shown to limited keys",
+        "api/platform/routes/projects.py",
+        "return members if caller.key_limits is None else {}",
+        "return members",
+        ("tests/tenancy/test_agents_and_apps.py", "-k", "members"),
+    ),
+    Mutation(
+        "cache of vectors: texts of a tenant's other users are found",
+        "service/writing/indexer.py",
+        "writers = {memory.scope.writer_key() for memory in memories}",
+        "writers = {memory.scope.tenant for memory in memories}",
+        ("tests/tenancy/test_differential.py", "-k", "computed_again and writer and users"),
+    ),
+)
+
+MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_GUESSES, *_IDENTIFIERS, *_EXTRACTION, *PROTECTIONS)
 
 #: One of each layer, for `make test`; all of them are `make test-mutations`.
 QUICK = (_SQLITE[0], _LIMITS[0], _ACCESS[0])

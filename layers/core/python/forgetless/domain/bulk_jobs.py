@@ -14,7 +14,7 @@ from typing import Any
 from forgetless.domain.documents import Document
 from forgetless.domain.jobs import JobState
 
-__all__ = ["BULK_JOB", "FILTERS", "MOST_RANGES", "BulkJob", "BulkKind", "Progress"]
+__all__ = ["BULK_JOB", "FILTERS", "MOST_RANGES", "REMOVING", "BulkJob", "BulkKind", "Progress"]
 
 #: The kind of the documents that hold bulk jobs.
 BULK_JOB = "bulk-job"
@@ -37,6 +37,10 @@ class BulkKind(StrEnum):
     #: The worker of these two is a client, which sends or fetches one portion after the other. So they are never due.
     IMPORT = "import"
     EXPORT = "export"
+
+
+#: The kinds that count what they remove. If a portion of theirs is done again, it does not find what is gone already.
+REMOVING = frozenset({BulkKind.ERASE, BulkKind.DELETE, BulkKind.RETENTION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class BulkJob:
     version: int = 1
     done: int = 0
     total: int | None = None
+    #: Whether more may be done than `done` says (and, at its end, `total`): a worker died before it recorded a portion.
+    done_at_least: bool = False
     #: The number of rows that could not be processed and were left out.
     set_aside: int = 0
     cancelled: bool = False

@@ -77,8 +77,13 @@ class ApiKey:
         return min((end for end in (self.expires_at, self.replaced_until) if end is not None), default=None)
 
     def refused_at(self, now: str) -> bool:
-        """Whether it is revoked, or its time is over."""
-        return self.revoked or (self.ends_at is not None and self.ends_at <= now)
+        """Whether it is revoked, its time is over, or it has limits that this version does not know how to keep."""
+        return self.revoked or self._unknown_limits or (self.ends_at is not None and self.ends_at <= now)
+
+    @property
+    def _unknown_limits(self) -> bool:
+        # Without users, a key has no limits here. Agents alone, which a later version may store, must not mean all.
+        return not self.users and bool(self.agents or self.apps)
 
     @property
     def admin(self) -> bool:
@@ -90,7 +95,8 @@ class ApiKey:
 
         The newest fields are only there if they say something, so that an earlier version reads keys that it can obey.
         """
-        lists = {"agents": list(self.agents), "apps": list(self.apps)} if self.users else {}
+        lists = {"agents": list(self.agents), "apps": list(self.apps)}
+        lists = lists if self.users or self.agents or self.apps else {}
         ends = {"expires_at": self.expires_at, "replaced_until": self.replaced_until}
         ending = {name: end for name, end in ends.items() if end is not None}
         return {
