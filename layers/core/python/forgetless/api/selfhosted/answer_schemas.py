@@ -228,6 +228,7 @@ class ImportPlace(_Answer):
     refused: int
     ended: bool
     problems: list[str]
+    left_out: int
 
 
 class ExportPlace(_Answer):
