@@ -240,7 +240,7 @@ _ERASED = (
     Mutation(
         "erased: an import brings it back",
         "service/transfer/erased_lines.py",
-        'return b"" if self._markers.cover(read.memory) else line',
+        'return b"" if markers.cover(read.memory) else line',
         "return line",
         ("tests/unit/test_cli_import_erasures.py",),
     ),
