@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import pytest
 from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
 
 from forgetless.api.mcp.tools import TOOLS
 from tests.scale.tool_cases import TOOL_CASES
@@ -72,6 +73,30 @@ def test_no_argument_of_a_tool_is_an_internal_error(stage: tuple[Api, str], name
             answer = api.call("POST", "/mcp", json=message, headers={"Accept": "application/json, text/event-stream"})
             assert answer.status_code < 500, (call, answer.text)
             assert "-32603" not in answer.text, (call, answer.text)
+
+
+def test_true_is_no_number_and_no_time(stage: tuple[Api, str]) -> None:
+    """pydantic would read it as 1."""
+    api, _ = stage
+    bodies = [route.body_field.field_info.annotation for route in routes_of(api.client.app) if route.body_field]  # type: ignore[arg-type]
+    waiting: list[Any] = [*bodies, *(tool.arguments for tool in TOOLS.values())]
+    models: set[type[BaseModel]] = set()
+    while waiting:
+        kind = waiting.pop()
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in models:
+            models.add(kind)
+            waiting += [field.annotation for field in kind.model_fields.values()]
+        waiting += getattr(kind, "__args__", ())
+    read = []
+    for model in models:
+        for name, schema in model.model_json_schema().get("properties", {}).items():
+            kinds = {one.get("type") for one in (schema, *schema.get("anyOf", ()))}
+            if kinds & {"integer", "number"} and "boolean" not in kinds:
+                with pytest.raises(ValidationError) as refused:
+                    model.model_validate({name: True})
+                assert any(one["loc"][0] == name and "true" in one["msg"] for one in refused.value.errors()), name
+                read.append(name)
+    assert {"timestamp", "observation_date", "page", "limit", "top_k", "threshold", "overlap_seconds"} <= set(read)
 
 
 @pytest.mark.parametrize("part", range(_PARTS))

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from forgetless.domain.filters.parse_platform import parse_platform_filter
-from forgetless.domain.filters.scope_ids import pins_a_source
+from forgetless.domain.filters.scope_ids import limits_a_deletion
 from forgetless.domain.keys import ApiKey, Role, key_hash
 from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api, put_key
 from tests.unit.api.conftest import NewApi
@@ -103,8 +103,15 @@ def test_an_everything_filter_that_only_mentions_a_source_is_refused(api: Api) -
         ({"source_key": {"in": []}}, False),
         ({"OR": [{"source_key": "k"}, {"role": "tool"}]}, False),
         ({"metadata": {"source_key": "k"}}, False),
+        ({"OR": [{"source_key": "k"}, {"user_id": "x"}]}, True),
+        ({"OR": [{"user_id": "x"}, {"NOT": {"user_id": "x"}}]}, False),
+        ({"OR": [{"user_id": "x"}, {"role": "tool"}]}, False),
+        ({"AND": [{"run_id": "x"}, {"NOT": {"user_id": "x"}}]}, True),
+        ({"NOT": {"user_id": "x"}}, False),
+        ({"OR": [{"user_id": "x"}, {"user_id": "*"}]}, True),
+        ({"user_id": {"in": []}}, False),
     ):
-        assert pins_a_source(parse_platform_filter(filters)) == pinned, filters
+        assert limits_a_deletion(parse_platform_filter(filters)) == pinned, filters
         answer = api.delete(f"/v1/memories/?filters={quote(json.dumps(filters))}")
         assert answer.status_code == (200 if pinned else 400), filters
 

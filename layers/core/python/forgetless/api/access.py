@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 
 from fastapi.routing import APIRoute
+from starlette.datastructures import QueryParams
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forgetless.api.body_limit import BodyLimit
 from forgetless.api.caller import OPEN_PATHS, get_caller
+from forgetless.api.field_checks import check_ids_once
 from forgetless.api.idempotency import Idempotency
 from forgetless.api.routing import Route, Runner, endpoint_on
 from forgetless.domain.errors import ForbiddenError
@@ -61,6 +63,8 @@ class GuardedRoute(APIRoute):
         # For any other method, FastAPI answers 405.
         if scope["method"] == self.route.method and not self._open:
             require(get_caller(scope).key, self.route.role)
+            if scope.get("query_string"):
+                check_ids_once(QueryParams(scope["query_string"]))
         await super().handle(scope, receive, send)
 
 

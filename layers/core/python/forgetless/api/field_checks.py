@@ -9,25 +9,33 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import AfterValidator, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+from starlette.datastructures import QueryParams
 
 from forgetless.api.json_response import json_bytes
 from forgetless.api.named_ids import note_id
-from forgetless.domain.errors import InvalidRequestError, NotFoundError
+from forgetless.domain.errors import FilterError, InvalidRequestError, NotFoundError
+from forgetless.domain.filters.parse_common import MAX_DEPTH, TOO_DEEP
 from forgetless.domain.identifiers import named_identifier, new_identifier
 from forgetless.domain.limits import INT64
 from forgetless.domain.moments import Moment
+from forgetless.domain.scope import SCOPE_IDS
 from forgetless.domain.times import read_time
 
 __all__ = [
     "ENTITY_IDS",
     "MAX_METADATA_BYTES",
     "Cursor",
+    "NoTruth",
+    "Number",
     "Text",
+    "Whole",
     "check_all_named",
     "check_expiration_date",
+    "check_filters",
     "check_identifier",
     "check_identifiers",
+    "check_ids_once",
     "check_json",
     "check_metadata",
     "check_moment",
@@ -42,8 +50,11 @@ Cursor = Annotated[str | None, Query(max_length=4096)]
 #: The identifiers of the self-hosted dialect.
 ENTITY_IDS = ("user_id", "agent_id", "run_id")
 MAX_METADATA_BYTES = 64 * 1024
-#: The most levels of JSON in metadata and filters.
+#: The most levels of JSON in metadata.
 _MAX_DEPTH = 20
+#: The same for filters: a level of AND is an object and a list, and the innermost one may have metadata with a list.
+#: How deeply AND, OR and NOT may nest is judged by the parsers.
+_MAX_FILTER_DEPTH = 2 * MAX_DEPTH + 4
 
 #: These keys are removed from metadata, which must not suggest whose memory it is.
 _IDENTITY_KEYS = frozenset({*ENTITY_IDS, "app_id", "actor_id"})
@@ -90,10 +101,37 @@ def check_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def check_json(path: str, value: Any, *, depth: int = 0) -> None:
+def check_filters(filters: Mapping[str, Any]) -> None:
+    """Raise InvalidRequestError unless a parser can read the filter and every store can hold its values."""
+    if _deeper(filters, _MAX_FILTER_DEPTH):
+        raise FilterError(TOO_DEEP)
+    _check_values("filters", filters)
+
+
+def check_ids_once(query: QueryParams) -> None:
+    """Raise InvalidRequestError if a query has one of the scope ids twice: only one of them would count."""
+    for name in SCOPE_IDS:
+        if (times := len(query.getlist(name))) > 1:
+            raise InvalidRequestError(f"{name}: the query has it {times} times; give it once.")
+
+
+def check_json(path: str, value: Any) -> None:
     """Raise InvalidRequestError unless every store can hold the value; checks its depth, its text and its numbers."""
-    if depth > _MAX_DEPTH:
+    if _deeper(value, _MAX_DEPTH):
         raise InvalidRequestError(f"{path} nests deeper than {_MAX_DEPTH} levels; flatten it.")
+    _check_values(path, value)
+
+
+def _deeper(value: Any, most: int) -> bool:
+    """Whether objects and lists nest deeper than this."""
+    level = [value]
+    for _ in range(most + 1):
+        inner = [one.values() if isinstance(one, Mapping) else one for one in level if isinstance(one, Mapping | list)]
+        level = [item for items in inner for item in items]
+    return bool(level)
+
+
+def _check_values(path: str, value: Any) -> None:
     if isinstance(value, str):
         check_unicode(path, value)
     elif isinstance(value, float) and not math.isfinite(value):
@@ -103,10 +141,10 @@ def check_json(path: str, value: Any, *, depth: int = 0) -> None:
     elif isinstance(value, Mapping):
         for key, item in value.items():
             check_unicode(path, key)
-            check_json(f"{path}.{key}", item, depth=depth + 1)
+            _check_values(f"{path}.{key}", item)
     elif isinstance(value, list):
         for item in value:
-            check_json(path, item, depth=depth + 1)
+            _check_values(path, item)
 
 
 def check_moment(as_of: str | None, known_at: str | None) -> Moment | None:
@@ -141,6 +179,18 @@ def check_unicode(name: str, text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise InvalidRequestError(f"{name}: it contains half of a surrogate pair; send valid Unicode.") from None
+
+
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("expected a number or a time, not true or false")
+    return value
+
+
+#: For fields of numbers and times: pydantic would take true for 1.
+NoTruth = BeforeValidator(_no_truth)
+Whole = Annotated[int, NoTruth]
+Number = Annotated[float, NoTruth]
 
 
 def _checked(value: str, info: ValidationInfo) -> str:

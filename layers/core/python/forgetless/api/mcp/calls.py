@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forgetless.api.caller import Caller
-from forgetless.api.field_checks import check_all_named, check_identifiers, check_json, check_moment
+from forgetless.api.field_checks import check_all_named, check_filters, check_identifiers, check_moment
 from forgetless.api.mcp import serialize
 from forgetless.api.mcp import wire as given
 from forgetless.api.memory_requests import add_request, update_request
@@ -181,5 +181,5 @@ def _where(ids: dict[str, str], filters: dict[str, Any] | None) -> Filter:
     scope = all_ids(ids)
     if not filters:
         return scope
-    check_json("filters", filters)
+    check_filters(filters)
     return And((scope, parse_filter(filters)))

@@ -32,6 +32,7 @@ from forgetless.api.access import require
 from forgetless.api.body_limit import MAX_BODY_BYTES
 from forgetless.api.caller import MCP_NEEDS, MCP_ROUTE, MCP_STATUS, MCP_TOOL, get_caller
 from forgetless.api.errors import status_of
+from forgetless.api.field_checks import check_ids_once
 from forgetless.api.json_response import json_response
 from forgetless.api.mcp.calls import Connection
 from forgetless.api.mcp.serialize import answer_bytes
@@ -116,6 +117,7 @@ async def _list_tools(context: Any, params: PaginatedRequestParams | None) -> Li
 
 
 def _connection(request: Request) -> Connection:
+    check_ids_once(request.query_params)
     defaults = {name: request.query_params[name] for name in SCOPE_IDS if name in request.query_params}
     return Connection(get_caller(request.scope), defaults)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from forgetless.api.field_checks import Text
+from forgetless.api.field_checks import Number, Text, Whole
 from forgetless.api.size_limits import CheckedBy, Entries, Filters, MemoryText, Metadata, Query, Word
 from forgetless.domain.limits import MAX_TOP_K
 
@@ -38,7 +38,7 @@ class Arguments(BaseModel):
 class ListEntities(Arguments):
     """Which page of the entities to list."""
 
-    limit: int = Field(1000, ge=1, le=1000, description="The most entities to return.")
+    limit: Whole = Field(1000, ge=1, le=1000, description="The most entities to return.")
     cursor: Cursor | None = Field(None, description="next_cursor of the answer before, to continue it.")
 
 
@@ -103,16 +103,16 @@ class SearchMemories(AtMoment, ScopeIds):
     filters: Filters | None = Field(
         None, description='Further conditions, such as {"topic": "food"} or {"created_at": {"gte": "2026-01-01"}}.'
     )
-    limit: int = Field(10, ge=1, le=MAX_TOP_K, description="The most memories to return.")
-    threshold: float = Field(0.1, ge=0, le=1, description="The lowest score to return.")
+    limit: Whole = Field(10, ge=1, le=MAX_TOP_K, description="The most memories to return.")
+    threshold: Number = Field(0.1, ge=0, le=1, description="The lowest score to return.")
 
 
 class GetMemories(AtMoment, ScopeIds):
     """Which memories to list."""
 
     filters: Filters | None = Field(None, description='Conditions, such as {"topic": "food"}.')
-    page: int = Field(1, ge=1, le=100, description="Which page, from 1.")
-    page_size: int = Field(20, ge=1, le=100, description="The number of memories on a page.")
+    page: Whole = Field(1, ge=1, le=100, description="Which page, from 1.")
+    page_size: Whole = Field(20, ge=1, le=100, description="The number of memories on a page.")
     cursor: Cursor | None = Field(None, description="next_cursor of the page before, instead of a page.")
 
 
@@ -122,6 +122,6 @@ class UpdateMemory(MemoryId):
     text: MemoryText | None = Field(None, description="The whole new statement, in place of the old one.")
     metadata: Metadata | None = Field(None, description="Keys to set; the others stay.")
     expiration_date: Word | None = Field(None, description="The last day it is true, as YYYY-MM-DD.")
-    version: int | None = Field(
+    version: Whole | None = Field(
         None, description="The version that you have read; the change is refused when the memory has changed since."
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forgetless.api.caller import Caller
-from forgetless.api.field_checks import check_json, check_named
+from forgetless.api.field_checks import check_filters, check_json, check_named
 from forgetless.api.named_ids import note_id
 from forgetless.api.platform.wire import Ids
 from forgetless.domain.errors import ForbiddenError, InvalidRequestError
@@ -40,7 +40,7 @@ def scope_of(
     beside = named_ids(ids)
     if beside and not top_level:
         raise InvalidRequestError(_NOT_HERE.format(", ".join(beside)))
-    check_json("filters", dict(filters or {}))
+    check_filters(filters or {})
     parts = [parse_platform_filter(filters)] if filters else []
     where = And((*parts, *(_condition(name, value) for name, value in beside.items())))
     if not note_entities(where):

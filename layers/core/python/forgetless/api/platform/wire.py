@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
 
-from forgetless.api.field_checks import Text
+from forgetless.api.field_checks import NoTruth, Number, Text, Whole
 from forgetless.api.size_limits import (
     Chars,
     CheckedBy,
@@ -41,7 +41,8 @@ MAX_PAGE_SIZE = 200
 #: The most fields that a request may ask for.
 MAX_FIELDS = 100
 
-Moment = int | float | Word
+#: A time: Unix seconds or text.
+Moment = Annotated[int | float | Word, NoTruth]
 Fields = Annotated[list[Word], Entries(MAX_FIELDS), Chars(255)]
 Categories = Annotated[list[Text], FilterNodes()]
 MemoryId = Annotated[Text, CheckedBy("check_memory_id")]
@@ -89,9 +90,9 @@ class SearchBody(Ids):
 
     query: Query
     filters: Filters | None = None
-    top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K)
-    limit: int | None = Field(default=None, ge=1, le=MAX_TOP_K)
-    threshold: float | None = Field(default=None, ge=0, le=1)
+    top_k: Whole | None = Field(default=None, ge=1, le=MAX_TOP_K)
+    limit: Whole | None = Field(default=None, ge=1, le=MAX_TOP_K)
+    threshold: Number | None = Field(default=None, ge=0, le=1)
     fields: Fields | None = None
     categories: Categories | None = None
     metadata: Filters | None = None
@@ -113,9 +114,9 @@ class ListBody(Ids):
     keywords: Query | None = None
     show_expired: bool | None = None
     latest_only: bool | None = None
-    page: int | None = Field(default=None, ge=1)
-    page_size: int | None = Field(default=None, ge=1, le=MAX_PAGE_SIZE)
-    limit: int | None = Field(default=None, ge=1, le=MAX_TOP_K)
+    page: Whole | None = Field(default=None, ge=1)
+    page_size: Whole | None = Field(default=None, ge=1, le=MAX_PAGE_SIZE)
+    limit: Whole | None = Field(default=None, ge=1, le=MAX_TOP_K)
     cursor: str | None = Field(default=None, max_length=4096)
     as_of: Word | None = None
     known_at: Word | None = None

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from forgetless.api.field_checks import Text
+from forgetless.api.field_checks import Number, Text, Whole
 from forgetless.api.size_limits import CheckedBy, Entries, Filters, Instructions, MemoryText, Metadata, Query, Word
 from forgetless.domain.limits import MAX_TOP_K
 
@@ -74,8 +74,8 @@ class SearchBody(BaseModel):
     user_id: Id | None = None
     agent_id: Id | None = None
     run_id: Id | None = None
-    top_k: int | None = Field(default=None, le=MAX_TOP_K)
-    threshold: float | None = None
+    top_k: Whole | None = Field(default=None, le=MAX_TOP_K)
+    threshold: Number | None = None
     explain: bool = False
     show_expired: bool = False
     as_of: Word | None = None
@@ -105,7 +105,7 @@ class KeyCreate(BaseModel):
 class KeyRotate(BaseModel):
     """For how many seconds the old key stays valid beside its successor."""
 
-    overlap_seconds: int = Field(default=DEFAULT_OVERLAP_S, ge=0, le=MAX_OVERLAP_S)
+    overlap_seconds: Whole = Field(default=DEFAULT_OVERLAP_S, ge=0, le=MAX_OVERLAP_S)
 
 
 class ImportBegin(BaseModel):
@@ -113,7 +113,7 @@ class ImportBegin(BaseModel):
 
     id: UUID
     file: Text = Field(default="", max_length=_MAX_FILE_CHARS)
-    lines: int | None = Field(default=None, ge=0)
+    lines: Whole | None = Field(default=None, ge=0)
     #: Begin at the first line, wherever the import is.
     anew: bool = False
 

@@ -16,7 +16,6 @@ from forgetless.domain.errors import FilterError
 from forgetless.domain.filters.ast import ATTRIBUTES, Compare, Field, Filter, Operator
 from forgetless.domain.filters.parse_common import (
     MAX_CONDITIONS,
-    MAX_DEPTH,
     MAX_LIST_VALUES,
     ORDER,
     FilterParser,
@@ -47,7 +46,6 @@ class _Parser(FilterParser):
         super().__init__(
             Wording(
                 no_object=lambda raw: f'a filter must be an object such as {{"user_id": "alice"}}, not {_kind(raw)}',
-                too_deep=f"the filter nests deeper than {MAX_DEPTH} levels; flatten it",
                 too_many=f"the filter has more than {MAX_CONDITIONS} conditions; use in with a list",
                 no_list=lambda value: f", not {_kind(value)}",
                 lists=(list, tuple),

@@ -21,6 +21,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_LIST_VALUES",
     "ORDER",
+    "TOO_DEEP",
     "FilterParser",
     "Wording",
     "check_printable",
@@ -29,6 +30,8 @@ __all__ = [
 
 #: How deeply AND, OR and NOT may nest.
 MAX_DEPTH = 16
+#: The message about a filter that nests deeper, in all dialects.
+TOO_DEEP = f"filters nest deeper than {MAX_DEPTH} levels of AND, OR and NOT; flatten them"
 #: How many conditions one filter may have.
 MAX_CONDITIONS = 400
 #: How many values one `in` or `nin` may list.
@@ -44,7 +47,6 @@ class Wording:
     """How a language's error messages are worded."""
 
     no_object: Callable[[Any], str]
-    too_deep: str
     too_many: str
     #: The text after "AND needs a list of conditions".
     no_list: Callable[[Any], str]
@@ -68,7 +70,7 @@ class FilterParser(ABC):
         if not isinstance(raw, Mapping):
             raise FilterError(self._wording.no_object(raw))
         if depth > MAX_DEPTH:
-            raise FilterError(self._wording.too_deep)
+            raise FilterError(TOO_DEEP)
         items: list[Filter] = []
         for key, value in raw.items():
             items.extend([self._logic(key, value, depth)] if key in LOGIC else self.conditions(key, value))

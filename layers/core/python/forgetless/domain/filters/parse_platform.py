@@ -16,7 +16,6 @@ from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Oper
 from forgetless.domain.filters.parse_common import (
     LOGIC,
     MAX_CONDITIONS,
-    MAX_DEPTH,
     MAX_LIST_VALUES,
     ORDER,
     FilterParser,
@@ -77,7 +76,6 @@ class _Parser(FilterParser):
         super().__init__(
             Wording(
                 no_object=lambda _: 'filters must be an object, such as {"user_id": "alice"}',
-                too_deep=f"filters nest deeper than {MAX_DEPTH} levels; flatten them",
                 too_many=f"filters have more than {MAX_CONDITIONS} conditions; use in with a list",
                 no_list=lambda _: "",
             )

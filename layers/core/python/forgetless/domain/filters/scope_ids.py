@@ -12,11 +12,11 @@ from forgetless.domain.scope import NARROWEST_FIRST, SCOPE_IDS, Scope
 __all__ = [
     "all_ids",
     "has_id",
+    "limits_a_deletion",
     "named_entities",
     "narrowest_id",
     "only_ids",
     "pinned_ids",
-    "pins_a_source",
     "pins_an_entity",
     "same_speaker",
     "with_spellings",
@@ -53,20 +53,25 @@ def pins_an_entity(where: Filter) -> bool:
     return _pins(where, SCOPE_IDS)
 
 
-def pins_a_source(where: Filter) -> bool:
-    """Whether every matching memory was written by a key or an add that the filter names."""
-    return _pins(where, _SOURCES)
+def limits_a_deletion(where: Filter) -> bool:
+    """Whether every matching memory has an entity that the filter names, or was written by a key or add that it names.
+
+    Unlike for reads, a wildcard on an entity suffices: who writes it means everybody.
+    """
+    return _pins(where, (*SCOPE_IDS, *_SOURCES), wildcards=SCOPE_IDS)
 
 
-def _pins(where: Filter, names: Collection[str]) -> bool:
+def _pins(where: Filter, names: Collection[str], *, wildcards: Collection[str] = ()) -> bool:
     match where:
+        case Compare(field, Operator.EXISTS):
+            return not field.metadata and field.name in wildcards
         case Compare(field, Operator.EQ | Operator.IN, value):
             values = value if isinstance(value, tuple) else (value,)
             return not field.metadata and field.name in names and bool(values) and all(values)
         case And(items):
-            return any(_pins(item, names) for item in items)
+            return any(_pins(item, names, wildcards=wildcards) for item in items)
         case Or(items):
-            return bool(items) and all(_pins(item, names) for item in items)
+            return bool(items) and all(_pins(item, names, wildcards=wildcards) for item in items)
         case _:
             return False
 

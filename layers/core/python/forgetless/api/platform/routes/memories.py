@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from forgetless.api.answer_size import whole_or_shortened
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.field_checks import check_json, check_moment
+from forgetless.api.field_checks import check_filters, check_moment
 from forgetless.api.history_answer import FromVersion, history_answer
 from forgetless.api.json_response import json_response
 from forgetless.api.memory_requests import (
@@ -29,7 +29,7 @@ from forgetless.api.routing import Route
 from forgetless.api.size_limits import check_filter_size
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter
-from forgetless.domain.filters.scope_ids import pins_a_source
+from forgetless.domain.filters.scope_ids import limits_a_deletion
 from forgetless.domain.keys import Role
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
@@ -123,12 +123,17 @@ def delete_memories(
     ids = named_ids(Ids(user_id=user_id, agent_id=agent_id, app_id=app_id, run_id=run_id))
     conditions = read_object("filters", filters) or {}
     if given := read_object("metadata", metadata):
-        conditions = {"AND": [conditions, {"metadata": given}]}
+        beside = {"metadata": given}
+        conditions = {"AND": [conditions, beside]} if "metadata" in conditions else {**conditions, **beside}
     check_filter_size({"filters": conditions}, caller.limits)
-    check_json("filters", conditions)
+    check_filters(conditions)
     where = parse_platform_filter(conditions)
-    if not note_entities(where) and not ids and not pins_a_source(where):
-        raise InvalidRequestError("At least one of user_id, agent_id, app_id, run_id is required.")
+    note_entities(where)
+    if not ids and not limits_a_deletion(where):
+        raise InvalidRequestError(
+            "At least one of user_id, agent_id, app_id, run_id is required, and with OR one in each branch; to delete "
+            "from everybody's memories, give user_id=*."
+        )
     return json_response({"message": "Memories deleted successfully!", **_delete(caller, ids, conditions)})
 
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from forgetless.api.answer_size import results_object
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.field_checks import ENTITY_IDS, check_json, check_moment, check_named
+from forgetless.api.field_checks import ENTITY_IDS, check_filters, check_moment, check_named
 from forgetless.api.routing import Route
 from forgetless.api.selfhosted.serialize import search_item
 from forgetless.api.selfhosted.wire import SearchBody
@@ -62,7 +62,7 @@ def _filters(body: SearchBody) -> dict[str, Any]:
     """The filter, with the deprecated top-level ids added, and with all ids checked and trimmed."""
     given = {"user_id": body.user_id, "agent_id": body.agent_id, "run_id": body.run_id}
     filters = {**(body.filters or {}), **{name: value for name, value in given.items() if value is not None}}
-    check_json("filters", filters)
+    check_filters(filters)
     if not any(name in filters for name in ENTITY_IDS):
         raise InvalidRequestError(_NO_ENTITY)
     for name in ENTITY_IDS:
