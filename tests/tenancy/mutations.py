@@ -476,7 +476,7 @@ _EXTRACTION = (
     Mutation(
         "deletes: a filter that only excludes a source deletes everything",
         "domain/filters/scope_ids.py",
-        "return bool(items) and all(_pins(item, names) for item in items)",
+        "return bool(items) and all(_pins(item, names, wildcards=wildcards) for item in items)",
         "return any(_pins(item, names) for item in items)",
         ("tests/unit/api/platform/test_provenance.py", "-k", "only_mentions"),
     ),

@@ -117,18 +117,21 @@ def test_the_header_is_known_and_a_later_one_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "record",
+    ("record", "named"),
     [
-        {},
-        {"type": "event"},
-        {"type": "event", "kind": "BURN", "memory": {}},
-        {"type": "key"},
-        {"type": "event", "kind": "ADD", "memory": {"id": "m", "scope": {}, "unknown": 1}},
-        {"type": "job", "id": "j"},
+        ({}, "type: it is missing"),
+        ({"type": "event"}, "kind: it is missing"),
+        ({"type": "event", "kind": "BURN", "memory": {}}, "kind: 'BURN'"),
+        ({"type": "key"}, "type: 'key' is not that of a line of an export"),
+        (
+            {"type": "event", "kind": "ADD", "memory": {"id": "m", "scope": {}, "unknown": 1}},
+            "memory.version: it is missing",
+        ),
+        ({"type": "job", "id": "j"}, "scope: it is missing"),
     ],
 )
-def test_what_no_export_wrote_is_refused(record: dict[str, Any]) -> None:
-    with pytest.raises(InvalidRequestError, match="not a line of an export"):
+def test_what_no_export_wrote_is_refused(record: dict[str, Any], named: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"^{named}"):
         read_record("acme", record)
 
 
