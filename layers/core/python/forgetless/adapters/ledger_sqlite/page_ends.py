@@ -28,7 +28,7 @@ class PageEndStore(Store):
     """See `forgetless.ports.request_ledger.PageEndStore`."""
 
     def keep_page_end(self, tenant: str, name: str, end: PageEnd, *, now: str, expires_at: str) -> None:
-        row = (to_blob(tenant), to_blob(name), expires_at, end.after, end.seen, end.count, int(end.exact))
+        row = (to_blob(tenant), self._named(name), expires_at, end.after, end.seen, end.count, int(end.exact))
 
         def keep(db: sqlite3.Connection) -> None:
             db.execute(_PUT, row)
@@ -37,7 +37,7 @@ class PageEndStore(Store):
         self._connections.write(keep, durable=False)
 
     def page_end(self, tenant: str, name: str, *, now: str) -> PageEnd | None:
-        key = (to_blob(tenant), to_blob(name), now)
+        key = (to_blob(tenant), self._named(name), now)
         row = self._connections.read(lambda db: db.execute(_READ, key).fetchone())
         return PageEnd(row[0], row[1], row[2], bool(row[3])) if row is not None else None
 

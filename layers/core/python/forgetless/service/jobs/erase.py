@@ -27,6 +27,7 @@ from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.erase_exports import erase_exports
 from forgetless.service.jobs.erasure_logbook import ErasureLogbook
 from forgetless.service.jobs.removal import Removal, RemovalTask, Remover
 from forgetless.service.requests import ErasedScope
@@ -49,7 +50,10 @@ _ERASE_JOBS = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000003")
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a pass is: the target, whether its memories are next (otherwise its messages), and the page."""
+    """Where a pass is: the target, whether its memories are next (otherwise its messages), and the page.
+
+    After the last target come the exports.
+    """
 
     target: int = 0
     memories: bool = False
@@ -116,7 +120,10 @@ class EraseWork:
         return _Place(late=age >= self._ledger.late_writes_s(), removal=self._remover.begin(erasure.tenant))
 
     def step(self, erasure: Erasure, place: _Place, job_id: str) -> _Place:
-        """Remove a page of messages or of memories."""
+        """Remove a page of messages, of memories or, at the end, of requests of exports."""
+        if place.target == len(erasure.targets):
+            page = erase_exports(self._ledger, erasure, place.page)
+            return replace(place, page=page, target=place.target + (page is None))
         if not place.memories:
             page, removed = self._erase_messages(erasure, place)
             return replace(place, messages=place.messages + removed).after(page)
@@ -226,8 +233,8 @@ def erase_job_id(erasure: Erasure, number: int = 0) -> str:
 
 
 def _is_through(erasure: Erasure, place: _Place) -> bool:
-    """Whether the pass has been through all targets."""
-    return place.target >= len(erasure.targets)
+    """Whether the pass has been through all targets and the exports."""
+    return place.target > len(erasure.targets)
 
 
 def _task(erasure: Erasure, job_id: str) -> RemovalTask:
@@ -241,4 +248,4 @@ def _request(erasure: Erasure) -> Mapping[str, Any]:
 
 
 def _ended(job: Job, now: str) -> Job:
-    return replace(job.as_erased(), completed_at=now, updated_at=now, started_at=job.started_at or job.created_at)
+    return replace(job.as_erased().nobodys(), completed_at=now, updated_at=now, started_at=job.started_at or job.created_at)
