@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from forgetless.domain.scope import Scope
 from tests.erasure.scanning import Needles
 
-__all__ = ["Answer", "Call", "CallTool", "Person", "plant", "plant_hook"]
+__all__ = ["Answer", "Call", "CallTool", "Person", "plant", "plant_hook", "plant_one"]
 
 
 class Answer(Protocol):
@@ -68,7 +68,10 @@ class Person:
         return {"user_id": self.id("user"), "agent_id": self.id("agent"), "run_id": self.id(f"run{kind}")}
 
     def id(self, name: str) -> str:
-        """The person's user, agent or app id, or one of the runs (`run` is that of the import). That of the agent must be escaped in paths."""
+        """The person's user, agent or app id, or one of the runs (`run` is that of the import).
+
+        That of the agent must be escaped in paths.
+        """
         name = "runimport" if name == "run" else name
         return f"{self.stem}{self.label}{name}{'é' if name == 'agent' else ''}"
 
@@ -99,6 +102,20 @@ def plant(call: Call, person: Person, *, about: str = "user", tool: CallTool | N
     _import(call, person)
     if tool is not None:
         _over_mcp(tool, person)
+
+
+def plant_one(call: Call, person: Person) -> str:
+    """Add one memory with everything that it can have, change and rate it; returns its id."""
+    said = {"role": "user", "content": _sentence(person, "one"), "name": person.mark("name")}
+    ids = {**person.ids("one"), "app_id": person.id("app")}
+    body = {"messages": [said], **ids, "metadata": _metadata(person, "one"), "infer": False, "async_mode": False}
+    added = _ok(call("POST", "/v1/memories/", json=body, headers=_key(person, "one")))
+    memory_id = str((added["results"] if isinstance(added, Mapping) else added)[0]["id"])
+    changes = {"text": _sentence(person, "put"), "metadata": _metadata(person, "put")}
+    _ok(call("PUT", f"/v1/memories/{memory_id}/", json=changes, headers=_key(person, "put")))
+    rated = {"memory_id": memory_id, "feedback": "NEGATIVE", "feedback_reason": person.mark("reason")}
+    _ok(call("POST", "/v1/feedback/", json=rated))
+    return memory_id
 
 
 def _sentence(person: Person, what: str) -> str:

@@ -67,7 +67,7 @@ class BulkJob:
 
     If `request["ids"]` holds the ids of a scope, a key that is limited to the `user_id` among them may see the job.
     If `request["users"]` holds users, the job works for a key that is limited to these, and only on their memories.
-    When it has ended, `request["owners"]` still holds digests of these users (`owners_of`), so that the key sees the end.
+    When it has ended, `request["owners"]` still holds digests of these users (`owners_of`), so the key sees the end.
     """
 
     id: str

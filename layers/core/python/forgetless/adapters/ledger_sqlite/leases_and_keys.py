@@ -27,7 +27,8 @@ class LeaseStore(Store):
 
     def lease_until(self, name: str) -> str | None:
         query = "SELECT until FROM leases WHERE name = ?"
-        row = self._connections.read(lambda db: db.execute(query, (self._named(name),)).fetchone())
+        params = (self._named(name),)
+        row = self._connections.read(lambda db: db.execute(query, params).fetchone())
         return None if row is None else str(row[0])
 
     def release_lease(self, name: str, *, owner: str) -> None:

@@ -214,13 +214,17 @@ CREATE INDEX documents_due_by_tenant ON documents (kind, tenant, due_at, id) WHE
 """
 
 #: The key of digests, and everything that was deleted without its ids: tombstones, jobs whose messages are erased, and
-#: the names of requests, leases and page ends, which may hold ids. What an earlier version noted of exports stays.
+#: the names of requests, leases and page ends, which may hold ids. Earlier versions left feedback of deleted memories.
 _NOBODYS = """
 CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 INSERT INTO secrets (name, value) VALUES ('digests', randomblob(32));
 UPDATE texts SET body = CAST(json_remove(json_set(CAST(body AS TEXT), '$.scope', json('["","","",""]')), '$.actor_id')
     AS BLOB) WHERE text_id IN (SELECT events.text_id FROM memories CROSS JOIN events
     ON events.tenant = memories.tenant AND events.memory_id = memories.id WHERE memories.state = 2);
+UPDATE texts SET body = x'' WHERE text_id IN (SELECT documents.text_id FROM documents CROSS JOIN memories
+    ON memories.tenant = documents.tenant AND memories.id = documents.id
+    WHERE documents.kind = 'feedback' AND memories.state = 2);
+DELETE FROM documents WHERE kind = 'feedback' AND (tenant, id) IN (SELECT tenant, id FROM memories WHERE state = 2);
 UPDATE memories SET user_id = NULL, agent_id = NULL, app_id = NULL, run_id = NULL, scope_key = '' WHERE state = 2;
 UPDATE jobs SET body = CAST(json_set(CAST(body AS TEXT), '$.scope', json('["","","",""]')) AS BLOB)
     WHERE state IN ('SUCCEEDED', 'FAILED') AND (json_extract(CAST(body AS TEXT), '$.erased')
@@ -237,7 +241,8 @@ UPDATE texts SET body = CAST(json_set(CAST(body AS TEXT), '$.summary[1]', json('
 UPDATE requests SET name = digest_of_name(name, (SELECT value FROM secrets WHERE name = 'digests'));
 UPDATE answered SET name = digest_of_name(name, (SELECT value FROM secrets WHERE name = 'digests'));
 DELETE FROM page_ends;
-DELETE FROM leases;
+UPDATE leases SET name = digest_of_name(name, (SELECT value FROM secrets WHERE name = 'digests'))
+    WHERE name NOT IN ('compaction', 'write trial');
 INSERT OR IGNORE INTO upkeep (name) VALUES ('vacuum')
 """
 

@@ -176,7 +176,7 @@ class LimitedLedger:
     def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
         self._check([job.scope, *(message.scope for message in messages)])
         standing = self._ledger.put_job(job, messages)
-        # A job whose messages were erased is nobody's. Whoever repeats its request, with the same body, may see its end.
+        # A job whose messages were erased is nobody's. Whoever repeats its request word for word may see its end.
         self._check([standing.scope] if standing.scope.ids() or not standing.finished else ())
         return standing
 

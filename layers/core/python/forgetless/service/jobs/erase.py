@@ -248,4 +248,6 @@ def _request(erasure: Erasure) -> Mapping[str, Any]:
 
 
 def _ended(job: Job, now: str) -> Job:
-    return replace(job.as_erased().nobodys(), completed_at=now, updated_at=now, started_at=job.started_at or job.created_at)
+    return replace(
+        job.as_erased().nobodys(), completed_at=now, updated_at=now, started_at=job.started_at or job.created_at
+    )
