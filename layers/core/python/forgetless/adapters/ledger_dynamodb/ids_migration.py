@@ -29,6 +29,8 @@ from forgetless.domain.webhook_deliveries import DELIVERY
 
 __all__ = ["forget_ids"]
 
+#: The kind of feedback, which earlier versions left when its memory was deleted. Its id is that of the memory.
+_FEEDBACK = "feedback"
 #: What is removed: requests, ends of pages and leases; and the notes of answers beside memories.
 _REMOVED = ("I#", "Q#", "W#")
 
@@ -96,6 +98,9 @@ def _is_there(client: Client, key: item_keys.Key) -> bool:
 
 def _forget_in_document(client: Client, item: Item) -> None:
     tenant, kind, id_ = (from_blob(item[name]) for name in ("tenant", "kind", "id"))
+    if kind == _FEEDBACK and not _is_there(client, item_keys.head(tenant, id_)):
+        _delete(client, item)
+        _delete(client, item_keys.document_entry(tenant, kind, id_, item["created"])._asdict())
     if kind not in {BULK_JOB, DELIVERY}:
         return
     body = load(body_of(client, item))
