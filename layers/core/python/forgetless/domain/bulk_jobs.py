@@ -7,7 +7,7 @@ knows that somebody else has moved the job.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -59,6 +59,8 @@ class Progress:
     done: int
     total: int | None = None
     set_aside: int = 0
+    #: Further numbers for the job's record; those that are missing stay as they are.
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class BulkJob:
     total: int | None = None
     #: The number of rows that could not be processed and were left out.
     set_aside: int = 0
+    #: Further numbers, such as of the messages that an erasure removed.
+    counts: Mapping[str, int] = field(default_factory=dict)
     cancelled: bool = False
     #: Why it failed, or, if it has not ended, why its last portion did.
     error: str | None = None

@@ -19,6 +19,7 @@ from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.access.idempotency import IdempotencyService
 from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.index_cleanings import IndexCleanings
 from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.projects.settings import ProjectService
 from forgetless.service.reading.as_of import AsOfService
@@ -66,6 +67,7 @@ class RequestServices:
         pool: Executor,
         erasures: ScopeEraser,
         matching: MatchEraser,
+        cleanings: IndexCleanings,
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
     ) -> None:
@@ -97,6 +99,8 @@ class RequestServices:
         self.exports = ExportService(ledger=ledger, reads=self.reads, llm=ports.llm, clock=clock)
         self.idempotency = IdempotencyService(ledger=ledger, clock=clock)
         self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock)
+        #: When the files of the index were rewritten, for receipts of erasures.
+        self.cleanings = cleanings
         self.instructions = InstructionService(llm=ports.llm, clock=clock)
 
     def at(self, moment: Moment | None) -> View:

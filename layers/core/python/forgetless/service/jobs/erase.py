@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkJob, BulkKind, Progress
+from forgetless.domain.erasure_receipts import request_of
 from forgetless.domain.erasures import Erasure
 from forgetless.domain.errors import DependencyError, VersionConflictError
 from forgetless.domain.jobs import Job, JobState
@@ -73,6 +74,10 @@ class _Place:
         """The place that `cursor` gave."""
         return cls(**{**cursor, "removal": Removal.of(cursor["removal"])})
 
+    def counts(self) -> dict[str, int]:
+        """What the receipt counts besides memories."""
+        return {"messages": self.messages}
+
     def after(self, page: str | None) -> _Place:
         """The place after a page; `page` is None if it was the last one."""
         here = replace(self, page=page)
@@ -112,7 +117,8 @@ class EraseWork:
                 break
         if not _is_through(erasure, place):
             return Progress(place.cursor(), place.removal.removed, job.total)
-        return self._remover.ended(self.finish(erasure, place, job.id).removal.removed)
+        progress = self._remover.ended(self.finish(erasure, place, job.id).removal.removed)
+        return replace(progress, counts=place.counts())
 
     def start(self, erasure: Erasure) -> _Place:
         """The place at which a pass begins."""
@@ -205,23 +211,24 @@ class Erasures:
             age = seconds_between(erasure.begun_at, self._clock.now())
             if age >= _LOST_AFTER_S and self._bulk.job(erasure.tenant, erase_job_id(erasure)) is None:
                 self._logbook.note(erasure)
-                start_erase_job(self._bulk, erasure)
+                start_erase_job(self._bulk, erasure, self._ledger.digest_key())
             if late_s and age >= late_s:
-                start_erase_job(self._bulk, erasure, number=1 + int((age - late_s) // 60))
+                start_erase_job(self._bulk, erasure, self._ledger.digest_key(), number=1 + int((age - late_s) // 60))
         return len(found)
 
     def _record(self, erasure: Erasure, place: _Place, id_: str, *, ended: bool) -> None:
         """Record the job of an erasure that the request itself has finished, or start the job that goes on."""
-        tenant, request, done = erasure.tenant, _request(erasure), place.removal.removed
+        tenant, request, done = erasure.tenant, request_of(self._ledger.digest_key(), erasure), place.removal.removed
         if ended:
-            self._bulk.record(tenant, BulkKind.ERASE, request, job_id=id_, done=done, began_at=erasure.begun_at)
+            kept: dict[str, Any] = {"job_id": id_, "done": done, "began_at": erasure.begun_at}
+            self._bulk.record(tenant, BulkKind.ERASE, request, **kept, counts=place.counts())
         else:
             self._bulk.start(tenant, BulkKind.ERASE, request, job_id=id_, cursor=place.cursor(), done=done)
 
 
-def start_erase_job(bulk: BulkService, erasure: Erasure, *, number: int = 0) -> None:
-    """Start the job of a pass."""
-    bulk.start(erasure.tenant, BulkKind.ERASE, _request(erasure), job_id=erase_job_id(erasure, number))
+def start_erase_job(bulk: BulkService, erasure: Erasure, key: bytes, *, number: int = 0) -> None:
+    """Start the job of a pass; `key` is that of the ledger's digests."""
+    bulk.start(erasure.tenant, BulkKind.ERASE, request_of(key, erasure), job_id=erase_job_id(erasure, number))
 
 
 def erase_job_id(erasure: Erasure, number: int = 0) -> str:
@@ -240,11 +247,6 @@ def _is_through(erasure: Erasure, place: _Place) -> bool:
 def _task(erasure: Erasure, job_id: str) -> RemovalTask:
     common = set.intersection(*(set(target.ids.items()) for target in erasure.targets)) if erasure.targets else set()
     return RemovalTask(erasure.tenant, dict(common), erasure.covers, job_id)
-
-
-def _request(erasure: Erasure) -> Mapping[str, Any]:
-    """What the job's record says. The ids stay in the erasure, which loses them when it ends."""
-    return {"number": erasure.number}
 
 
 def _ended(job: Job, now: str) -> Job:
