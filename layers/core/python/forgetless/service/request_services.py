@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
+from forgetless.domain.erasure_receipts import Cleaning
 from forgetless.domain.limits import RequestLimits
 from forgetless.domain.moments import Moment
 from forgetless.domain.supersession import SupersessionRules
@@ -19,7 +20,6 @@ from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.access.idempotency import IdempotencyService
 from forgetless.service.jobs.bulk import BulkService
-from forgetless.service.jobs.index_cleanings import IndexCleanings
 from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.projects.settings import ProjectService
 from forgetless.service.reading.as_of import AsOfService
@@ -67,7 +67,7 @@ class RequestServices:
         pool: Executor,
         erasures: ScopeEraser,
         matching: MatchEraser,
-        cleanings: IndexCleanings,
+        cleanings: Callable[[], Sequence[Cleaning]],
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
     ) -> None:

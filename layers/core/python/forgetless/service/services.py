@@ -107,7 +107,7 @@ class Services(RequestServices):
             erasures=self._erasures,
             supersession=supersession,
             matching=self._matching,
-            cleanings=self._cleanings,
+            cleanings=self._cleanings.all,
         )
         self._supersession = supersession
         #: By limits, the least recently used first. Several threads of the process use it at once.
@@ -185,7 +185,7 @@ class Services(RequestServices):
             erasures=self._erasures,
             supersession=self._supersession,
             matching=self._matching.within(limits),
-            cleanings=self._cleanings,
+            cleanings=self._cleanings.all,
         )
 
 
