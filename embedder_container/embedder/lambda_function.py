@@ -10,6 +10,7 @@ import os
 
 from mangum import Mangum
 
+from .aws_secret import read_key
 from .http.app import App
 from .model import load_model
 from .service import Embedding
@@ -20,7 +21,8 @@ __all__ = ["handler"]
 
 def _open() -> Mangum:
     # A function's names are given by AWS, and no web page can point others at it.
-    settings = read_settings(os.environ, hosts=os.environ.get("EMBEDDER_HOSTS") or "*")
+    hosts = os.environ.get("EMBEDDER_HOSTS") or "*"
+    settings = read_settings(os.environ, hosts=hosts, api_key=read_key(os.environ.get("EMBEDDER_API_KEY", "")))
     model, manifest = load_model(settings.model_path, settings.max_tokens)
     service = Embedding(model, manifest, settings)
     # Mangum runs each invocation on the thread's loop, and the service's workers must use the same one.

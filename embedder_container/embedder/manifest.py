@@ -12,9 +12,20 @@ from typing import Any
 
 from .errors import ModelFolderError
 
-__all__ = ["MANIFEST", "MODEL", "TOKENIZER", "Manifest", "file_sha256", "load_manifest", "verify_folder"]
+__all__ = [
+    "MANIFEST",
+    "MODEL",
+    "TOKENIZER",
+    "Manifest",
+    "file_sha256",
+    "load_manifest",
+    "verify_folder",
+    "write_manifest",
+]
 
 MANIFEST = "manifest.json"
+#: The manifest's own digest, as `sha256sum` writes it. Folders that were prepared before it came have none.
+MANIFEST_DIGEST = "manifest.sha256"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 
@@ -60,10 +71,11 @@ def file_sha256(path: Path) -> str:
 
 
 def load_manifest(folder: Path) -> Manifest:
-    """Read ``folder``'s manifest. Raises ModelFolderError naming the file when it cannot be used."""
-    path = folder / MANIFEST
+    """Read ``folder``'s manifest. Raises ModelFolderError naming the file when it cannot be used or was altered."""
+    path, noted = folder / MANIFEST, folder / MANIFEST_DIGEST
     try:
-        values: dict[str, Any] = json.loads(path.read_bytes())
+        content = path.read_bytes()
+        values: dict[str, Any] = json.loads(content)
     except FileNotFoundError:
         raise ModelFolderError(f"{path} is missing: prepare the model first (python -m embedder prepare)") from None
     except (OSError, ValueError) as error:
@@ -74,16 +86,33 @@ def load_manifest(folder: Path) -> Manifest:
         manifest = Manifest(**values)
     except TypeError as error:
         raise ModelFolderError(f"{path} is incomplete ({error}): remove the folder, prepare again") from None
+    if noted.is_file() and noted.read_text(encoding="ascii", errors="replace") != _digest_line(content):
+        raise _altered(path)
     return dataclasses.replace(manifest, tasks=tuple(manifest.tasks))
 
 
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest and its digest: pooling, prefixes and lengths in it decide about vectors too."""
+    content = manifest.to_json().encode("utf-8")
+    (folder / MANIFEST).write_bytes(content)
+    (folder / MANIFEST_DIGEST).write_text(_digest_line(content), encoding="ascii")
+
+
 def verify_folder(folder: Path) -> Manifest:
-    """Return the manifest once every file it lists has its SHA-256; else ModelFolderError names the file."""
+    """Return the manifest once it and every file it lists have their SHA-256; else ModelFolderError names the file."""
     manifest = load_manifest(folder)
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.is_file():
             raise ModelFolderError(f"{path} is missing: remove the folder, prepare again")
         if file_sha256(path) != expected:
-            raise ModelFolderError(f"{path} is cut off or altered (checksum differs): remove the folder, prepare again")
+            raise _altered(path)
     return manifest
+
+
+def _digest_line(content: bytes) -> str:
+    return f"{hashlib.sha256(content).hexdigest()}  {MANIFEST}\n"
+
+
+def _altered(path: Path) -> ModelFolderError:
+    return ModelFolderError(f"{path} is cut off or altered (checksum differs): remove the folder, prepare again")

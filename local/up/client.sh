@@ -9,10 +9,10 @@ stamp=.installed-$(printf "%s %s" "$(pwd -P)" "$client" | cksum | cut -d" " -f1)
 
 case $client in
 py-*)
-    [ -e "$folder/$stamp" ] || sh local/up/venv.sh "$folder" "$stamp" "mem0ai==$version"
+    [ -e "$folder/$stamp" ] || sh local/up/venv.sh "$folder" "$stamp" --require-hashes -r "locks/client-$client.txt"
     ;;
 schemathesis-*)
-    [ -e "$folder/$stamp" ] || sh local/up/venv.sh "$folder" "$stamp" "schemathesis==$version"
+    [ -e "$folder/$stamp" ] || sh local/up/venv.sh "$folder" "$stamp" --require-hashes -r "locks/client-$client.txt"
     ;;
 npm-*)
     [ ! -e "$folder/$stamp" ] || exit 0

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the pinned packages into a virtual environment: venv.sh FOLDER STAMP PIP-ARGUMENTS...
+# Installs locked packages into a virtual environment: venv.sh FOLDER STAMP PIP-ARGUMENTS...
+# With PROJECT=., the checkout itself follows, built by what is installed then and by nothing that pip would fetch for it.
 # The stamp is written only after a complete installation; a failed one is reported in one line.
 set -eu
 folder=$1 stamp=$2
@@ -36,7 +37,11 @@ fi
 echo "Installing into $folder (once; about a minute)"
 rm -f "$folder"/.installed-*
 log=$folder/install.log
-if ! "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" >"$log" 2>&1; then
+install() {
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" >>"$log" 2>&1
+}
+: >"$log"
+if ! { install "$@" && { [ -z "${PROJECT:-}" ] || install --no-deps --no-build-isolation --editable "$PROJECT"; }; }; then
     grep -v '^WARNING' "$log" | tail -n 3 >&2
     fail "installation failed; the whole log is $log"
 fi

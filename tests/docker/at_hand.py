@@ -6,6 +6,7 @@ project. 1: an image is named that its registry does not have.
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import subprocess
@@ -26,22 +27,40 @@ FAULT, CANNOT = 1, 3
 _UNKNOWN = re.compile(
     r"manifest unknown|manifest for .* not found|pull access denied|invalid reference|not found: manifest"
 )
+#: A value that compose takes from the environment, and what it is otherwise.
+_DEFAULT = re.compile(r"\$\{(\w+):-([^}]*)\}")
 _ARCHITECTURES = {"aarch64": "arm64", "arm64": "arm64"}
 
 
 def base_images() -> list[str]:
     """What the tests start from: bases of Dockerfiles, images that compose runs as they are, and Lambda's."""
     found: dict[str, None] = {}
+    given = _given()
     for dockerfile in (*sorted(COMPOSE.glob("*/Dockerfile")), ROOT / "embedder_container" / "Dockerfile"):
-        stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?", dockerfile.read_text(), re.MULTILINE)
+        text = dockerfile.read_text()
+        for name, image in re.findall(r"^ARG (\w+_IMAGE)=(\S+)", text, re.MULTILINE):
+            text = text.replace(f"${{{name}}}", given.get(name, image))
+        stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?", text, re.MULTILINE)
         own = {name for _, name in stages}
         found |= dict.fromkeys(image for image, _ in stages if image not in own)
     for name in ("infrastructure-lite.yaml", "models.yaml", "app.yaml"):
         services: dict[str, dict[str, Any]] = yaml.safe_load((COMPOSE / name).read_text())["services"]
-        images = [one["image"] for one in services.values() if "build" not in one]
+        images = [
+            _DEFAULT.sub(lambda one: given.get(one[1]) or one[2], one["image"])
+            for one in services.values()
+            if "build" not in one
+        ]
         found |= dict.fromkeys(image for image in images if not image.startswith("forgetless-"))
     architecture = _ARCHITECTURES.get(platform.machine(), "x86_64")
     return [*found, f"public.ecr.aws/lambda/python:{VERSION}-{architecture}"]
+
+
+def _given() -> dict[str, str]:
+    """The images that the environment names, or images.env (`make compose-digests`), as compose.sh reads them."""
+    file = COMPOSE / "images.env"
+    lines = file.read_text().splitlines() if file.exists() else []
+    noted = dict(line.split("=", 1) for line in lines if "_IMAGE=" in line)
+    return noted | {name: value for name, value in os.environ.items() if name.endswith("_IMAGE") and value}
 
 
 def verdict() -> tuple[int, str]:

@@ -214,6 +214,10 @@ def test_with_a_key_only_probes_answer_without_it(serve: Serve, model_dir: Path)
     assert locked.post(EMBEDDINGS, json=body, headers=wrong).status_code == 401
     right = {"Authorization": "Bearer secret"}
     assert locked.post(EMBEDDINGS, json=body, headers=right).status_code == 200
+    # Beside a signature, which stands in Authorization.
+    for key, status_of in (("secret", 200), ("secre", 401), ("", 401)):
+        signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=x", "X-API-Key": key}
+        assert locked.post(EMBEDDINGS, json=body, headers=signed).status_code == status_of
     assert [locked.get(path).status_code for path in ("/health", "/ready", "/models")] == [200, 200, 401]
 
 

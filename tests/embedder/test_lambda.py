@@ -8,8 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import boto3
 import pytest
+from moto import mock_aws
 
+from embedder.aws_secret import read_key
+from embedder.errors import EmbedderError
 from tests.embedder import tiny
 
 DRIVER = """
@@ -69,3 +73,18 @@ def test_vectors_come_in_openais_shape(answers: list[dict[str, object]]) -> None
 
 def test_errors_keep_their_shape(answers: list[dict[str, object]]) -> None:
     assert json.loads(str(answers[1]["body"]))["error"]["param"] == "input"
+
+
+def test_the_key_is_read_from_the_secret_that_the_variable_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        client = boto3.client("secretsmanager", region_name="eu-central-1")
+        arn = client.create_secret(Name="forgetless/embedder", SecretString="k3y")["ARN"]
+        empty = client.create_secret(Name="empty", SecretBinary=b"x")["ARN"]
+        assert read_key(arn) == "k3y"
+        with pytest.raises(EmbedderError, match="EMBEDDER_API_KEY: the secret has no text"):
+            read_key(empty)
+        with pytest.raises(EmbedderError, match=r"EMBEDDER_API_KEY: .*\(ResourceNotFoundException"):
+            read_key(arn.replace("forgetless", "another"))
+    assert (read_key(""), read_key("plain")) == ("", "plain")

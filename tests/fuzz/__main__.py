@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz --minutes 10`: random input for filters, routes, tools, the embedder and templates."""
+"""`python -m tests.fuzz --minutes 10`: random input for routes, tools, webhooks, the embedder and the emulator."""
 
 from __future__ import annotations
 

@@ -11,15 +11,18 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.fuzz.embedder_fuzz import EmbedderFuzz
+from tests.fuzz.emulator_fuzz import EmulatorFuzz
 from tests.fuzz.filter_fuzz import FilterFuzz
 from tests.fuzz.request_fuzz import RequestFuzz, ToolFuzz
 from tests.fuzz.targets import FaultFoundError, Target
 from tests.fuzz.template_fuzz import TemplateFuzz
+from tests.fuzz.webhook_fuzz import WebhookFuzz
 
 __all__ = ["TARGETS", "fuzz"]
 
 TARGETS: Mapping[str, Callable[[Path], Target]] = {
-    target.name: target for target in (FilterFuzz, RequestFuzz, ToolFuzz, EmbedderFuzz, TemplateFuzz)
+    target.name: target
+    for target in (FilterFuzz, RequestFuzz, ToolFuzz, WebhookFuzz, EmbedderFuzz, EmulatorFuzz, TemplateFuzz)
 }
 
 

@@ -1,4 +1,4 @@
-"""Every field of every body and tool with a value of every other JSON type: refused or answered, never a 5xx."""
+"""Every field, parameter, part of a path and header with values of other kinds: refused or answered, never a 5xx."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
 
 import pytest
 from fastapi.routing import APIRoute
@@ -20,6 +21,17 @@ from tests.unit.service.world import make_world
 _VALUES: tuple[Any, ...] = (
     None, True, -1, 1e308, 10**30, "x", [], [None], [{}], {}, {"a": {}}, {"in": [{}]},
 )  # fmt: skip
+
+#: One of each kind of text that readers of numbers, times, ids, filters and cursors stumble over.
+_TEXTS = (
+    "", "-1", "1e9", "9" * 400, "\u0661", "null", "a\x00b", "\u202e", "*", "%", "0001-01-01",
+    "9999-12-31T23:59:59+14:00", "[{}]", '{"AND": [{}]}', "[" * 500, "x" * 3000,
+)  # fmt: skip
+_HEADERS = ("If-Match", "Prefer", "Idempotency-Key")
+
+
+#: A new world for each, because some requests erase everything.
+_PARTS = 6
 
 
 @pytest.fixture
@@ -60,6 +72,39 @@ def test_no_argument_of_a_tool_is_an_internal_error(stage: tuple[Api, str], name
             answer = api.call("POST", "/mcp", json=message, headers={"Accept": "application/json, text/event-stream"})
             assert answer.status_code < 500, (call, answer.text)
             assert "-32603" not in answer.text, (call, answer.text)
+
+
+@pytest.mark.parametrize("part", range(_PARTS))
+def test_no_parameter_part_of_a_path_or_header_is_an_internal_error(stage: tuple[Api, str], part: int) -> None:
+    api, memory = stage
+    ids = Ids("alice", "bot", "r1", memory, "e", "b", "k", "web", "1", "default", "default", "w", "x")
+    failed = []
+    for route in routes_of(api.client.app)[part::_PARTS]:  # type: ignore[arg-type]
+        attack = next(iter(attacks_on(route, ids)))
+        content = None if attack.body is None else json.dumps(attack.body)
+        for path, headers in _requests(route, attack.path):
+            answer = api.call(
+                attack.method, path, content=content, headers={"Content-Type": "application/json", **headers}
+            )
+            if answer.status_code >= 500:
+                failed.append((attack.method, path, headers, answer.status_code))
+    assert not failed
+
+
+def _requests(route: APIRoute, path: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The path with each text as each parameter, instead of each of its parts and in each header."""
+    bare, _, query = path.partition("?")
+    for name in [one.alias for one in route.dependant.query_params] or [None]:
+        for text in _TEXTS if name else ():
+            yield f"{bare}?{urlencode({**dict(parse_qsl(query)), name: text})}", {}
+    for place in [place for place, one in enumerate(route.path.split("/")) if one.startswith("{")]:
+        for text in _TEXTS[1:]:
+            parts = bare.split("/")
+            parts[place] = quote(text, safe="")
+            yield "/".join(parts), {}
+    for name in _HEADERS:
+        for text in ("", '"-1"', '"' + "9" * 400 + '"', "wait=1e99", "x" * 300):
+            yield path, {name: text}
 
 
 def _names_of(route: APIRoute) -> set[str]:

@@ -24,6 +24,7 @@ class Request:
     headers: dict[str, str]
     body: Any
     client_port: int
+    raw: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         with contextlib.suppress(ConnectionError):
-            self.handle_one(Request(self.path, headers, json.loads(body) if body else None, self.client_address[1]))
+            read = json.loads(body) if body else None
+            self.handle_one(Request(self.path, headers, read, self.client_address[1], body))
 
     do_GET = do_POST  # noqa: N815 - the name that http.server calls
 

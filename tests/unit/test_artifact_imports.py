@@ -15,6 +15,7 @@ import grimp
 import pytest
 
 from local.artifacts.build import read_build
+from local.lock import LOCKS
 from tests.unit.requirements_closure import brought_by, modules_of, pins_of
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +57,7 @@ def layers(*names: str) -> list[Path]:
     return [ROOT / "layers" / name / "requirements.txt" for name in names]
 
 
-#: Every layer that installs anything, as the Dockerfile of the API finds them.
+#: Every layer that installs anything.
 ALL_LAYERS = sorted(ROOT.glob("layers/*/requirements.txt"))
 
 
@@ -72,10 +73,9 @@ def test_the_apis_image_installs_all_that_its_package_imports() -> None:
 
 
 def test_the_apis_image_takes_the_requirements_of_every_layer() -> None:
-    dockerfile = (COMPOSE / "app" / "Dockerfile").read_text()
-    assert "COPY layers /layers" in dockerfile
-    assert "for file in /layers/*/requirements.txt" in dockerfile
-    assert "!layers/*/requirements.txt" in (ROOT / ".dockerignore").read_text().splitlines()
+    [lock] = [one for one in LOCKS if one.file == "local/compose/app/requirements.lock"]
+    assert {str(file.relative_to(ROOT)) for file in ALL_LAYERS} < set(lock.inputs)
+    assert f"COPY {lock.file}" in (COMPOSE / "app" / "Dockerfile").read_text()
     assert {file.parent.name for file in ALL_LAYERS} == {"dependencies", "mcp"}
 
 
@@ -89,7 +89,7 @@ def test_milvus_lites_image_takes_all_that_its_server_imports() -> None:
     sources = [one / "__init__.py" if one.is_dir() else one.with_suffix(".py") for one in files.values()]
     assert [one for one in sources if not any(one.is_relative_to(place) for place in copied)] == []
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    assert {str(place.relative_to(ROOT)) for place in copied if place.suffix != ".txt"} <= allowed
+    assert {str(place.relative_to(ROOT)) for place in copied if place.suffix != ".lock"} <= allowed
     # It asks for the package of the binary by name, and imports nothing.
     assert third_party(needed) == set()
 

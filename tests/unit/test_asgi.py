@@ -1,8 +1,9 @@
-"""The API under uvicorn does bulk jobs in a thread of its own, unless a queue has them done elsewhere."""
+"""The API under uvicorn delivers webhooks and, where no queue has them done elsewhere, does bulk jobs by itself."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -11,8 +12,12 @@ import pytest
 from forgetless import asgi
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.bulk_jobs import BulkKind
+from forgetless.domain.errors import LedgerError
 from forgetless.domain.jobs import JobState
 from forgetless.service.jobs import bulk_worker
+from forgetless.service.webhooks import schedule
+from forgetless.service.webhooks.delivery import DeliveryReport
+from tests.unit.service.webhooks.post import make
 from tests.unit.service.world import World, make_world
 
 
@@ -44,3 +49,47 @@ def test_a_server_without_a_queue_does_bulk_jobs(tmp_path: Path, monkeypatch: py
         done = world.services.bulk.job("default", job.id)
         assert done is not None
         assert done.state is (JobState.PENDING if queued else JobState.SUCCEEDED)
+
+
+async def until(done: Callable[[], bool]) -> None:
+    app = asgi.create()
+    async with app.router.lifespan_context(app):
+        for _ in range(3000):
+            if done():
+                return
+            await asyncio.sleep(0.01)
+
+
+def test_a_server_delivers_webhooks_and_goes_on_after_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(schedule, "EVERY_S", 0.01)
+    outcomes: list[Exception | DeliveryReport] = [ValueError("odd"), LedgerError("down"), DeliveryReport(1, 0, 0)]
+    runs: list[str] = []
+
+    def run() -> DeliveryReport:
+        outcome = outcomes[min(len(runs), 2)]
+        runs.append(type(outcome).__name__)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
+        world = make_world(tmp_path, ledger=ledger)
+        monkeypatch.setattr(asgi, "services", lambda: world.services)
+        monkeypatch.setattr(world.services.deliveries, "run", run)
+        asyncio.run(until(lambda: len(runs) >= 3))
+    assert runs[:3] == ["ValueError", "LedgerError", "DeliveryReport"]
+    assert "the deliveries of webhooks met an error" in caplog.text
+
+
+def test_what_is_due_reaches_a_receiver_under_uvicorn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "EVERY_S", 0.01)
+    with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
+        post = make(make_world(tmp_path, ledger=ledger))
+        monkeypatch.setattr(asgi, "services", lambda: post.world.services)
+        monkeypatch.setattr(post.world.services, "delivery_schedule", schedule.DeliverySchedule(post.deliveries))
+        post.hook()
+        post.world.say("I like tea.")
+        asyncio.run(until(lambda: bool(post.receiver.got)))
+    assert post.receiver.told() == [("ADD", "I like tea.")]

@@ -74,3 +74,23 @@ def test_the_queue_hides_a_message_for_six_times_the_functions_time_out(template
 def test_a_handler_is_a_few_lines() -> None:
     for entry in (ROOT / "functions").glob("*/app.py"):
         assert len(entry.read_text().splitlines()) <= 40, entry
+
+
+def test_the_embedders_function_is_called_by_roles_alone_and_has_no_key_in_its_variables() -> None:
+    embedder = yaml.load((ROOT / "template-embedder.yaml").read_text(), Loader=CloudFormation)
+    assert embedder["Parameters"]["UrlAuth"]["Default"] == "AWS_IAM"
+    resources = embedder["Resources"]
+    assert resources["FunctionUrl"]["Properties"]["AuthType"] == ("Ref", "UrlAuth")
+    # What lets everybody in stands under the condition that somebody has asked for it.
+    open_to_all = [one for one in resources.values() if one["Type"] == "AWS::Lambda::Permission"]
+    assert [one["Condition"] for one in open_to_all] == ["IsPublic", "IsPublic"]
+    assert "{{resolve:" not in (ROOT / "template-embedder.yaml").read_text()
+
+
+def test_every_function_that_reads_the_embedders_key_may_call_its_url(template: dict[str, Any]) -> None:
+    for name, function in _functions(template).items():
+        statements = [one for policy in function["Policies"] for one in policy["Statement"]]
+        conditions = [one[1][0] for one in statements if isinstance(one, tuple)]
+        assert ("HasEmbedderKey" in conditions) == ("HasEmbedderFunction" in conditions), name
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["FORGETLESS_EMBEDDER_IAM"] == ("If", ["HasEmbedderFunction", "1", ""])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,3 +56,32 @@ def test_the_base_images_are_those_that_are_named() -> None:
     images = base_images()
     assert images[:-1] == ["python:3.13-slim-trixie", "nginx:stable"]
     assert images[-1].startswith("public.ecr.aws/lambda/python:3.13-")
+
+
+def test_digests_of_base_images_are_noted_for_later_builds(tmp_path: Path) -> None:
+    docker, folder = tmp_path / "docker", tmp_path / "compose"
+    # It knows two images, and shows which one compose is given.
+    docker.write_text(
+        """#!/bin/sh
+case "$*" in
+    *inspect*python:3.13-slim-trixie) echo python@sha256:0123 ;;
+    *inspect*nginx:stable) echo nginx@sha256:4567 ;;
+    *inspect*) exit 1 ;;
+    *build*) echo "$PYTHON_IMAGE $NGINX_IMAGE" ;;
+esac
+"""
+    )
+    docker.chmod(0o755)
+    shutil.copytree(ROOT / "local" / "compose", folder)
+    known = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+
+    def compose(verb: str, **given: str) -> subprocess.CompletedProcess[str]:
+        command = ["sh", str(folder / "compose.sh"), verb]
+        return subprocess.run(command, env={**known, **given}, capture_output=True, text=True, check=True)
+
+    assert compose("build").stdout.split() == []
+    noted = compose("digests")
+    assert noted.stdout.splitlines() == ["NGINX_IMAGE=nginx@sha256:4567", "PYTHON_IMAGE=python@sha256:0123"]
+    assert "milvusdb/milvus:v2.6.0 has no digest here: docker pull" in noted.stderr
+    assert compose("build").stdout.split() == ["python@sha256:0123", "nginx@sha256:4567"]
+    assert compose("build", NGINX_IMAGE="own").stdout.split() == ["python@sha256:0123", "own"]

@@ -32,7 +32,8 @@ def stamp_of(folder: Path) -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    (tmp_path / "locks").mkdir()
+    for name in ("Makefile", "pyproject.toml", "locks/project.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
@@ -48,9 +49,9 @@ def test_up_replaces_its_shell_so_that_signals_reach_it() -> None:
 
 def test_the_stamp_follows_the_content_of_the_pins_and_not_their_times(checkout: Path) -> None:
     before = stamp_of(checkout)
-    (checkout / "constraints.txt").touch()
+    (checkout / "locks/project.txt").touch()
     assert stamp_of(checkout) == before
-    with (checkout / "constraints.txt").open("a") as pins:
+    with (checkout / "locks/project.txt").open("a") as pins:
         pins.write("# another pin\n")
     assert stamp_of(checkout) != before
 

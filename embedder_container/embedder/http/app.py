@@ -121,7 +121,7 @@ class App:
         if not allowed_host(self._service.settings, headers.get(b"host", b"")):
             raise HostRefusedError("The Host header names another machine; EMBEDDER_HOSTS allows names.")
         if self._key and not (route and route.public):
-            self._check_key(headers.get(b"authorization", b""))
+            self._check_key(headers)
         if route is None:
             if methods:
                 raise MethodRefusedError(f"{scope['path']} takes {', '.join(methods)}.")
@@ -132,11 +132,14 @@ class App:
         request.body = await read_body(receive, headers, self._service.settings.max_body_bytes)
         return await _with_client(route, self._service, request, receive)
 
-    def _check_key(self, header: bytes) -> None:
-        scheme, _, key = header.partition(b" ")
-        if scheme.lower() != b"bearer" or not hmac.compare_digest(key.strip(), self._key):
+    def _check_key(self, headers: dict[bytes, bytes]) -> None:
+        scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
+        # A signed request to a function URL has its signature in Authorization.
+        given = key if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"")
+        if not hmac.compare_digest(given.strip(), self._key):
             raise KeyRefusedError(
-                "The API key is missing or wrong; send it as Authorization: Bearer.", code="invalid_api_key"
+                "The API key is missing or wrong; send it as Authorization: Bearer, or as X-API-Key.",
+                code="invalid_api_key",
             )
 
 

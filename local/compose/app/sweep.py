@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -9,6 +10,8 @@ import threading
 from forgetless.domain.errors import ForgetlessError
 from forgetless.runtime.composition import services
 from forgetless.runtime.start import start
+
+_logger = logging.getLogger("forgetless.sweep")
 
 #: The same as the template's schedule.
 EVERY_S = 60.0
@@ -24,6 +27,8 @@ def main() -> int:
             services().sweep.sweep()
         except ForgetlessError as error:
             print(f"sweep: {error.message}", file=sys.stderr, flush=True)
+        except Exception:
+            _logger.exception("a sweep failed")
     return 0
 
 

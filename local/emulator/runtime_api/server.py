@@ -95,6 +95,9 @@ class _Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self.abort()
+        except httptools.HttpParserUpgrade:
+            # Another protocol is asked for and not spoken: the call is answered, and the next one follows as it would.
+            self._begin()
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the path from the parser."""

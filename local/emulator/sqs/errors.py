@@ -81,6 +81,12 @@ class BatchTooLongError(SqsError):
     query_code = "AWS.SimpleQueueService.BatchRequestTooLong"
 
 
+class SerializationError(SqsError):
+    """A member of the call has another type than SQS names."""
+
+    code = query_code = "SerializationException"
+
+
 class UnsupportedOperationError(SqsError):
     """The call is not emulated."""
 

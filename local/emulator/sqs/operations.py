@@ -19,6 +19,7 @@ from local.emulator.sqs.errors import (
     TooManyEntriesError,
     UnsupportedOperationError,
 )
+from local.emulator.sqs.members import checked_members
 from local.emulator.sqs.messages import (
     MAX_MESSAGE_BYTES,
     MAX_VISIBILITY_SECONDS,
@@ -61,7 +62,7 @@ class Operations:
         """
         if name not in self._calls:
             raise UnsupportedOperationError(f"{name} is not emulated")
-        return await self._calls[name](members)
+        return await self._calls[name](checked_members(members))
 
     def url(self, name: str) -> str:
         """Return the URL of a queue."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -15,25 +16,37 @@ from forgetless.runtime.start import start
 
 __all__ = ["create"]
 
-#: How long a server that stops waits for the portion of a bulk job. A portion that takes longer is done again later.
+#: How long a server that stops waits for what its threads have begun. What takes longer is done again later.
 _STOP_S = 8.0
 
 
 def create() -> FastAPI:
-    """All routes and /mcp; endpoints run in a bounded thread pool. Without a queue, one thread does bulk jobs."""
+    """All routes and /mcp; endpoints run in a bounded thread pool.
+
+    One thread delivers webhooks each minute, and one does bulk jobs if there is no queue for them.
+    """
     settings = start()
     app = create_app(services, inline=False, origins=settings.allowed_origins, mcp=True, docs=bool(settings.docs))
-    if not settings.bulk_queue_url:
-        app.router.lifespan_context = _with_bulk_worker
+    works = [_deliver_webhooks] if settings.bulk_queue_url else [_deliver_webhooks, _do_bulk_jobs]
+    app.router.lifespan_context = partial(_with_threads, works)
     return app
 
 
+def _deliver_webhooks(stopped: threading.Event) -> None:
+    services().delivery_schedule.work(stopped)
+
+
+def _do_bulk_jobs(stopped: threading.Event) -> None:
+    services().bulk_worker.work(stopped)
+
+
 @asynccontextmanager
-async def _with_bulk_worker(app: FastAPI) -> AsyncIterator[None]:
+async def _with_threads(works: Sequence[Callable[[threading.Event], None]], app: FastAPI) -> AsyncIterator[None]:
     del app
     stopped = threading.Event()
-    thread = threading.Thread(target=lambda: services().bulk_worker.work(stopped), name="bulk-jobs", daemon=True)
-    thread.start()
+    threads = [threading.Thread(target=work, args=(stopped,), daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
     yield
     stopped.set()
-    await asyncio.to_thread(thread.join, _STOP_S)
+    await asyncio.gather(*(asyncio.to_thread(thread.join, _STOP_S) for thread in threads))

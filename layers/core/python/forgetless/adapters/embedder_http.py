@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from forgetless.adapters.aws_signer import AwsSigner
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.secrets_aws import Secret
 from forgetless.domain.errors import (
@@ -43,6 +44,7 @@ class HttpEmbedder:
     `timeout_s` limits one HTTP call of up to 128 texts with its retries. `dimensions` is requested from the server and
     checked. `send_task` is for servers that support jina's `task`; OpenAI's own API refuses it. Such servers also
     receive a digest of the texts' owner in OpenAI's `user`, so that our embedder can cache the vectors of each owner.
+    `signed` signs each request with the process's AWS credentials, for a function URL that asks IAM.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class HttpEmbedder:
         retries: int = 2,
         send_task: bool = True,
         clock: Clock | None = None,
+        signed: bool = False,
     ) -> None:
         # Imported here, so that a function that uses no embedder never loads httpcore.
         from forgetless.adapters.http_client import JsonClient  # noqa: PLC0415
@@ -66,7 +69,9 @@ class HttpEmbedder:
             "the embedder",
             clock or SystemClock(),
             api_key=api_key,
+            sign=AwsSigner(base, "the embedder") if signed else None,
         )
+        self._signed = signed
         self._retries = retries
         self._model = model
         self._dimensions = dimensions
@@ -127,6 +132,8 @@ class HttpEmbedder:
             return EmbedderError(message, retry_after=reply.retry_after or 2)
         if reply.status in {401, 403}:
             where = "the user and password in FORGETLESS_EMBEDDER_URL" if self._http.has_credentials else _KEY
+            if self._signed:
+                where = f"that these AWS credentials may call its URL (lambda:InvokeFunctionUrl), and {_KEY}"
             return ProviderAuthError(f"{message}: check {where}")
         return ProviderRequestError(f"{message}: {self._advice(reply.status)}", status=reply.status)
 

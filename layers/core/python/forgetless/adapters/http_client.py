@@ -10,7 +10,7 @@ import email.utils
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -77,6 +77,8 @@ class JsonClient:
     label: str
     clock: Clock
     api_key: Secret = field(default="", repr=False)
+    #: Makes the headers of a request whose signature stands in Authorization; the key goes into X-API-Key then.
+    sign: Callable[[str, Mapping[str, str], bytes], Mapping[str, str]] | None = None
     #: How often a call is retried after a failed connection, 429, 5xx or another temporary status.
     retries: int = 2
     _base: _Base = field(init=False, repr=False)
@@ -139,7 +141,7 @@ class JsonClient:
                 pool_of(self._base.origin).stream(
                     "POST",
                     self._target(path),
-                    headers=self._headers(),
+                    headers=self._headers(path, content),
                     content=content,
                     extensions={"timeout": timeouts},
                 ) as response,
@@ -159,14 +161,19 @@ class JsonClient:
         target = self._base.path + path + self._base.query
         return httpcore.URL(scheme=origin.scheme, host=origin.host, port=origin.port, target=target.encode("ascii"))
 
-    def _headers(self) -> list[tuple[str, str]]:
-        # Replies are small, so compression would cost more than it saves.
-        headers = [("host", self._base.place), ("accept-encoding", "identity"), ("content-type", "application/json")]
-        if self._base.credentials:
-            headers.append(("authorization", self._base.credentials))
+    def _headers(self, path: str, content: bytes) -> list[tuple[str, str]]:
+        headers = {"host": self._base.place, "content-type": "application/json"}
+        if self.sign is not None:
+            if api_key := shown(self.api_key):
+                headers["x-api-key"] = api_key
+            url = f"{self._base.origin.scheme.decode()}://{self._base.place}{self._base.path}{path}{self._base.query}"
+            headers = dict(self.sign(url, headers, content))
+        elif self._base.credentials:
+            headers["authorization"] = self._base.credentials
         elif api_key := shown(self.api_key):
-            headers.append(("authorization", f"Bearer {api_key}"))
-        return headers
+            headers["authorization"] = f"Bearer {api_key}"
+        # Replies are small, so compression would cost more than it saves.
+        return [*headers.items(), ("accept-encoding", "identity")]
 
 
 class _Base(NamedTuple):

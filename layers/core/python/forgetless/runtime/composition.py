@@ -150,6 +150,7 @@ def build_embedder(settings: Settings) -> Embedder:
         dimensions=settings.embedding_dimensions,
         timeout_s=settings.embedder_timeout_s,
         send_task=bool(settings.embedder_send_task),
+        signed=bool(settings.embedder_iam),
     )
 
 

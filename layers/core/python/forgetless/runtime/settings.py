@@ -81,6 +81,11 @@ class Settings:
     embedder_api_key: str = _setting(
         "FORGETLESS_EMBEDDER_API_KEY", "", "The key for the embedding service, if it needs one.", secret=True
     )
+    embedder_iam: int = _setting(
+        "FORGETLESS_EMBEDDER_IAM",
+        0,
+        "1 signs requests to the embedder with AWS credentials, for a function URL that asks IAM.",
+    )
     embedder_timeout_s: float = _setting(
         "FORGETLESS_EMBEDDER_TIMEOUT_S", 10.0, "Seconds after which an embedding fails, retries included."
     )
@@ -242,6 +247,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> S
             values[one.name] = _converted(one.metadata["name"], raw, type(one.default))
     settings = Settings(**(values | explicit))
     _check_credentials(settings)
+    _check_signature(settings)
     _check_retention(settings)
     return settings
 
@@ -262,6 +268,14 @@ def _check_credentials(settings: Settings) -> None:
                 f"{names[url]} contains a user or password, and {names[key]} is set too, but only one of them can be "
                 f"sent: remove them from {names[url]}, or unset {names[key]}"
             )
+
+
+def _check_signature(settings: Settings) -> None:
+    if settings.embedder_iam and _has_credentials(settings.embedder_url):
+        raise InvalidRequestError(
+            "FORGETLESS_EMBEDDER_URL contains a user or password, and FORGETLESS_EMBEDDER_IAM signs requests, but only "
+            "one of them can be sent: remove them from FORGETLESS_EMBEDDER_URL, or unset FORGETLESS_EMBEDDER_IAM"
+        )
 
 
 def _has_credentials(url: str) -> bool:

@@ -46,6 +46,7 @@ from forgetless.service.transfer.export_jobs import ExportJobs
 from forgetless.service.transfer.import_jobs import ImportJobs
 from forgetless.service.webhooks.delivery import DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
+from forgetless.service.webhooks.schedule import DeliverySchedule
 from forgetless.service.writing.erase_memories import MemoryEraser
 from forgetless.service.writing.indexer import Indexer
 
@@ -117,6 +118,7 @@ class Services(RequestServices):
         self.keys = KeyService(ledger=ledger, clock=clock)
         self.audit = AuditLog(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
+        self.delivery_schedule = DeliverySchedule(self.deliveries)
         self.event_exports = EventExport(ledger=ledger)
         self.import_jobs = ImportJobs(ledger=ledger, clock=clock, limits=self.limits, outbox=self._outbox)
         self.export_jobs = ExportJobs(ledger=ledger, clock=clock)

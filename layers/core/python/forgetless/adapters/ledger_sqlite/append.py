@@ -13,6 +13,7 @@ from forgetless.adapters.running_total import Counted
 from forgetless.domain.erasures import Judge
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, MessageRef, is_repeat
+from forgetless.domain.scope import Scope
 
 __all__ = [
     "DELETED",
@@ -31,7 +32,8 @@ __all__ = [
 LIVE, SUPERSEDED, DELETED = 0, 1, 2
 
 _CURRENT = """
-SELECT version, context_size, pending_since IS NOT NULL, state, created_at, updated_at, expires FROM memories
+SELECT version, context_size, pending_since IS NOT NULL, state, created_at, updated_at, expires,
+       user_id, agent_id, app_id, run_id FROM memories
 WHERE tenant = ? AND id = ?
 """
 
@@ -64,7 +66,7 @@ def apply(db: sqlite3.Connection, event: Event, totals: TotalChanges) -> bool:
     memory = event.memory
     tenant, id_ = to_blob(memory.scope.tenant), to_blob(memory.id)
     current = db.execute(_CURRENT, (tenant, id_)).fetchone()
-    version, context_size, was_pending, state, *counted = current or (0, 0, 0, DELETED)
+    version, context_size, was_pending, state, *held = current or (0, 0, 0, DELETED)
     erases = event.kind is EventKind.DELETE or memory.deleted
     if erases:
         memory = memory.blanked(deleted=True).nobodys()
@@ -74,9 +76,8 @@ def apply(db: sqlite3.Connection, event: Event, totals: TotalChanges) -> bool:
         raise VersionConflictError(
             f"memory {memory.id}: version {memory.version} does not follow version {version}; read it again"
         )
-    held = read(db, memory.scope.tenant, memory.id) if context_size or (erases and version) else None
-    if context_size and held is not None:
-        unlink_context(db, held)
+    if context_size:
+        unlink_context(db, read(db, memory.scope.tenant, memory.id))
     if memory.version > 1 and erases:
         _blank_events(db, memory.scope.tenant, id_)
     text_id = blobs.add(db, dump_memory(memory))
@@ -84,8 +85,10 @@ def apply(db: sqlite3.Connection, event: Event, totals: TotalChanges) -> bool:
     _put(db, memory, text_id, pending_since=memory.pending_since(contested=bool(was_pending)))
     if memory.context:
         link_context(db, memory)
-    before = Counted(counted[0], counted[1], bool(counted[2])) if state == LIVE else None
-    totals.add(before, memory, scope=memory.scope if held is None else held.scope)
+    before = Counted(held[0], held[1], bool(held[2])) if state == LIVE else None
+    # A deleted memory has lost its ids.
+    ids = (from_blob(id_) if id_ is not None else "" for id_ in held[3:])
+    totals.add(before, memory, scope=Scope(memory.scope.tenant, *ids) if version else memory.scope)
     return True
 
 

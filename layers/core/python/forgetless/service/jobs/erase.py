@@ -28,7 +28,7 @@ from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.jobs.bulk import BulkService
-from forgetless.service.jobs.erase_exports import erase_exports
+from forgetless.service.jobs.erase_exports import erase_exports, has_exports
 from forgetless.service.jobs.erasure_logbook import ErasureLogbook
 from forgetless.service.jobs.removal import Removal, RemovalTask, Remover
 from forgetless.service.requests import ErasedScope
@@ -190,6 +190,8 @@ class Erasures:
         give_up = self._clock.monotonic() + ERASE_IN_REQUEST_S
         try:
             while not _is_through(erasure, place):
+                if place.target == len(erasure.targets) and has_exports(self._ledger, erasure.tenant):
+                    break  # how many there are does not concern the request
                 place = self._work.step(erasure, place, id_)
                 if self._clock.monotonic() >= give_up:
                     break

@@ -9,9 +9,14 @@ from forgetless.domain.erasures import Erasure, Target
 from forgetless.domain.schema_exports import EXPORT
 from forgetless.ports.request_ledger import DocumentStore
 
-__all__ = ["erase_exports"]
+__all__ = ["erase_exports", "has_exports"]
 
 _PAGE = 100
+
+
+def has_exports(ledger: DocumentStore, tenant: str) -> bool:
+    """Whether the tenant has requests of exports: then there may be many, and a job looks through them."""
+    return bool(ledger.documents(tenant, EXPORT, limit=1)[0])
 
 
 def erase_exports(ledger: DocumentStore, erasure: Erasure, cursor: str | None) -> str | None:
