@@ -401,7 +401,7 @@ _IDENTIFIERS = (
     Mutation(
         "audit: ids in clear",
         "domain/audit.py",
-        "return hmac.new(key, text, hashlib.sha256).hexdigest()[:32]",
+        'return keyed_digest(key, name, unicodedata.normalize("NFC", id_))',
         "return id_",
         (_AUDIT, "-k", "digests"),
     ),

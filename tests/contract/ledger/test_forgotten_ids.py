@@ -95,8 +95,8 @@ def test_names_of_requests_leases_and_pages_are_not_kept(ledger: Ledger, left: C
     assert ledger.begin_request("acme", name, began, now=at(1), expires_at=at(90)) == answered
     assert ledger.acquire_lease(WHOSE.writer_key(), owner="me", now=at(0), until=at(9))
     assert ledger.lease_until(WHOSE.writer_key()) == at(9)
-    ledger.keep_page_end("acme", f"{STEM}list", PageEnd("after", 1, 2, True), now=at(0), expires_at=at(9))
-    assert ledger.page_end("acme", f"{STEM}list", now=at(1)) == PageEnd("after", 1, 2, True)
+    ledger.keep_page_end("acme", f"{STEM}list", PageEnd(f"{STEM}after", 1, 2, True), now=at(0), expires_at=at(9))
+    assert ledger.page_end("acme", f"{STEM}list", now=at(1)) == PageEnd(f"{STEM}after", 1, 2, True)
     assert left() == []
 
 
