@@ -115,6 +115,10 @@ test-clients: $(STAMP) model client-environments ## mem0's own clients, unmodifi
 	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' FORGETLESS_CLIENTS='$(CURDIR)/$(CLIENTS_HOME)' \
 		$(PY) -m pytest -q -m clients tests/clients -k '$(subst $(space), or ,$(foreach client,$(CLIENTS),$(lastword $(subst -, ,$(client)))))' $(ARGS)
 
+test-schemathesis: ## Requests and sequences from the OpenAPI document, no answer a server error: make test-schemathesis EXAMPLES=50 SEED=2
+	@FORGETLESS_SCHEMA_EXAMPLES='$(or $(EXAMPLES),20)' FORGETLESS_SCHEMA_SEED='$(or $(SEED),1)' \
+		$(MAKE) --no-print-directory test-clients CLIENTS=schemathesis-4.32.5
+
 client-environments:
 	@for client in $(CLIENTS); do sh local/up/client.sh "$$client" '$(CLIENTS_HOME)' || exit 1; done
 
@@ -213,6 +217,10 @@ validate: $(SAM_STAMP) ## sam validate --lint and cfn-lint over the templates (n
 scan: $(SCAN_STAMP) ## bandit over the code, checkov over the templates: patterns of insecure code and settings; needs no network
 	@.venv-scan/bin/bandit -q -c pyproject.toml -r layers/core/python functions embedder_container/embedder local
 	@.venv-scan/bin/checkov --config-file local/checkov.yaml -f template.yaml template-embedder.yaml
+
+# Exit code 3: its database does not answer here, and nothing was audited.
+audit: $(AUDIT_STAMP) ## pip-audit over every lock file; fails when it could audit nothing
+	@.venv-audit/bin/python -m local.audit $(ARGS)
 
 lock: $(LOCK_STAMP) ## Write the lock files after a pin was changed: make lock ARGS="--upgrade-package urllib3"
 	@.venv-lock/bin/python -m local.lock $(ARGS)

@@ -8,25 +8,26 @@ import subprocess
 import sys
 from pathlib import Path
 
-import forgetless
-from tests.tenancy.mutations import Mutation
+from tests.tenancy.mutation import PACKAGES, Mutation
 
 __all__ = ["run_mutated"]
 
 _ROOT = Path(__file__).parents[2]
-_PACKAGE = Path(forgetless.__file__).parent
 #: What pytest's exit codes mean.
 PASSED, FAILED = 0, 1
 
 
 def run_mutated(folder: Path, mutation: Mutation, *, mutated: bool = True) -> tuple[int, str]:
     """pytest's exit code and output of the mutation's tests; without `mutated` those of the package as it is."""
-    copy = folder / "forgetless"
-    shutil.copytree(_PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    copy = folder / mutation.package
+    shutil.copytree(PACKAGES[mutation.package], copy, ignore=shutil.ignore_patterns("__pycache__"))
     if mutated:
         _mutate(copy / mutation.file, mutation)
     command = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", *mutation.tests)
-    path = os.pathsep.join([str(folder), str(_ROOT / "embedder_container"), str(_ROOT)])
+    places = [str(folder), *dict.fromkeys(str(package.parent) for package in PACKAGES.values())]
+    # pytest puts what its configuration names in front of PYTHONPATH.
+    command += ("-o", f"pythonpath={' '.join(places)}")
+    path = os.pathsep.join(places)
     done = subprocess.run(
         command,
         cwd=_ROOT,

@@ -5,25 +5,15 @@ Each replaces text that stands exactly once in its file, so that a mutation whic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tests.tenancy.mutation import Mutation
+from tests.tenancy.protections import PROTECTIONS
 
-__all__ = ["MUTATIONS", "QUICK", "Mutation"]
+__all__ = ["MUTATIONS", "QUICK"]
 
 _ROUTES = "tests/tenancy/test_every_route.py"
 _KEYS = "tests/unit/api/test_keys.py"
 _LEDGER = "tests/contract/ledger"
 _INDEX = "tests/contract/index/test_index_contract.py"
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """`old` becomes `new` in `file` of the package; `tests` are pytest's arguments for what must fail then."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
 
 
 def _sql(name: str, file: str, old: str, *tests: str) -> Mutation:
@@ -492,7 +482,7 @@ _EXTRACTION = (
     ),
 )
 
-MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_IDENTIFIERS, *_EXTRACTION)
+MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_IDENTIFIERS, *_EXTRACTION, *PROTECTIONS)
 
 #: One of each layer, for `make test`; all of them are `make test-mutations`.
 QUICK = (_SQLITE[0], _LIMITS[0], _ACCESS[0])

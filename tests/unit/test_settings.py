@@ -108,6 +108,21 @@ def test_secrets_are_in_neither_repr_nor_what_is_shown() -> None:
     assert "t-1" not in str(settings.shown())
 
 
+def test_of_urls_nothing_is_shown_that_may_be_a_credential() -> None:
+    given = {
+        "OPENAI_BASE_URL": "https://ana:s3cret@llm.example/v1",
+        "FORGETLESS_EMBEDDER_URL": "http://s3cret@embedder:7997/v1?key=s3cret",
+        "FORGETLESS_MILVUS_URI": "https://root:s3cret@milvus:19530",
+        "FORGETLESS_QUEUE_URL": "http://queue:9324/000000000000/jobs#s3cret",
+        "FORGETLESS_HEALTH_URLS": '{"llm": "https://ana:s3cret@llm.example/health?token=s3cret"}',
+    }
+    shown = load_settings(given).shown()
+    assert "s3cret" not in str(shown)
+    assert shown["OPENAI_BASE_URL"] == "https://[redacted]@llm.example/v1"
+    assert shown["FORGETLESS_EMBEDDER_URL"] == "http://[redacted]@embedder:7997/v1?[redacted]"
+    assert shown["FORGETLESS_QUEUE_URL"] == "http://queue:9324/000000000000/jobs#[redacted]"
+
+
 @pytest.mark.parametrize(
     ("environ", "configured"),
     [

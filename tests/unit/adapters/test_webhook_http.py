@@ -140,11 +140,21 @@ def test_one_private_address_among_public_ones_is_enough(monkeypatch: pytest.Mon
 
 
 def test_the_connection_goes_to_the_address_that_was_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def look_up(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        # A second look at the name would find what must never be reached.
+        if asked.count("any-name.example") > 1:
+            raise AssertionError("the name was looked up again")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
     with serve(lambda _: Answer()) as server:
-        resolving(monkeypatch, "127.0.0.1")
+        monkeypatch.setattr("forgetless.adapters.webhook_http.socket.getaddrinfo", look_up)
         port = server.url.rpartition(":")[2]
         assert send(f"http://any-name.example:{port}/") == 200
     assert server.requests[0].headers["host"] == f"any-name.example:{port}"
+    assert asked.count("any-name.example") == 1
 
 
 def test_a_private_address_is_never_connected_to() -> None:

@@ -1,0 +1,290 @@
+"""Mutations of what SECURITY.md promises beside tenants and keys: webhooks, surfaces, erasures, what is installed.
+
+They have the form of `mutations.py`, which runs with them; `package` says in which package the file is.
+"""
+
+from __future__ import annotations
+
+from tests.tenancy.mutation import Mutation
+
+__all__ = ["PROTECTIONS"]
+
+_ADDRESSES, _SENDER = "tests/unit/adapters/test_public_addresses.py", "tests/unit/adapters/test_webhook_http.py"
+_FAIR, _URLS = "tests/unit/service/webhooks/test_fair_delivery.py", "tests/unit/domain/test_webhook_urls.py"
+_SURFACES, _SIZES = "tests/unit/api/test_settings_and_health.py", "tests/unit/api/test_size_limits.py"
+_HIDING, _SIGNER = "tests/unit/service/erasures/test_hiding.py", "tests/unit/adapters/test_aws_signer.py"
+_EMBEDDER, _PREPARE = "tests/embedder/test_http.py", "tests/embedder/test_prepare.py"
+_EMULATOR = "tests/emulator/test_hosts.py"
+
+
+def _webhooks(name: str, file: str, old: str, new: str, *tests: str) -> Mutation:
+    return Mutation(f"webhooks: {name}", file, old, new, tests)
+
+
+def _hidden(name: str, old: str, new: str, *tests: str) -> Mutation:
+    return Mutation(f"erased: {name}", "service/access/hiding_ledger.py", old, new, (_HIDING, *tests))
+
+
+_WEBHOOKS = (
+    _webhooks(
+        "private IPv4 is public",
+        "adapters/public_addresses.py",
+        "return not any(ip in block for block in _PRIVATE_4)",
+        "return True",
+        _ADDRESSES,
+    ),
+    _webhooks(
+        "all of IPv6 is public",
+        "adapters/public_addresses.py",
+        "return ip in _PUBLIC_6 and not any(ip in block for block in _PRIVATE_6)",
+        "return True",
+        _ADDRESSES,
+    ),
+    _webhooks(
+        "IPv4 in IPv6 is not looked at",
+        "adapters/public_addresses.py",
+        "any(ip in block for block in _CARRIERS_OF_4):",
+        "not _CARRIERS_OF_4:",
+        _ADDRESSES,
+    ),
+    _webhooks(
+        "one public address is enough",
+        "adapters/webhook_http.py",
+        "not all(map(is_public, addresses))",
+        "not any(map(is_public, addresses))",
+        _SENDER,
+    ),
+    _webhooks(
+        "the name is looked up again",
+        "adapters/webhook_http.py",
+        "connect_tcp(addresses[0], port,",
+        "connect_tcp(host, port,",
+        _SENDER,
+    ),
+    _webhooks(
+        "one tenant takes all workers",
+        "service/webhooks/turns.py",
+        "if self._serving[group.tenant] < self._most]",
+        "]",
+        _FAIR,
+    ),
+    _webhooks(
+        "tenants do not take turns",
+        "service/webhooks/turns.py",
+        "group = min(allowed, key=lambda one: (self._serving[one.tenant], self._begun[one.tenant]))",
+        "group = allowed[0]",
+        _FAIR,
+    ),
+    _webhooks(
+        "an odd address ends the run",
+        "service/webhooks/delivery.py",
+        'return Attempt(now, None, f"it could not be sent ({type(error).__name__})")',
+        "raise",
+        _FAIR,
+    ),
+    _webhooks(
+        "a webhook that fails is asked with all it has",
+        "service/webhooks/delivery.py",
+        "if webhook.is_active and webhook.waits(self._clock.now()):",
+        "if False:",
+        _FAIR,
+    ),
+    _webhooks("port 0 is registered", "domain/webhook_urls.py", "if port == 0:", "if False:", _URLS),
+    _webhooks(
+        "a label of any length is registered",
+        "domain/webhook_urls.py",
+        "if len(label) > _MAX_LABEL:",
+        "if False:",
+        _URLS,
+    ),
+    _webhooks(
+        "nothing delivers them under uvicorn",
+        "asgi.py",
+        "works = [_deliver_webhooks] if settings.bulk_queue_url else [_deliver_webhooks, _do_bulk_jobs]",
+        "works = [] if settings.bulk_queue_url else [_do_bulk_jobs]",
+        "tests/unit/test_asgi.py",
+    ),
+)
+
+_SURFACE = (
+    Mutation(
+        "health: every question is a check",
+        "service/health.py",
+        "if time.monotonic() - self._checked_at >= self._kept_s:",
+        "if True:",
+        ("tests/unit/service/test_health.py",),
+    ),
+    Mutation(
+        "health: parts are named to everybody",
+        "api/selfhosted/routes/health.py",
+        "if not caller.operator:",
+        "if False:",
+        (_SURFACES, "-k", "health"),
+    ),
+    Mutation(
+        "docs: scripts may run",
+        "api/docs_page.py",
+        "default-src 'none'; style-src",
+        "default-src *; style-src",
+        (_SURFACES, "-k", "documentation"),
+    ),
+    Mutation(
+        "docs: cannot be switched off",
+        "api/app.py",
+        'openapi_url="/openapi.json" if docs else None,',
+        'openapi_url="/openapi.json",',
+        (_SURFACES, "-k", "documentation"),
+    ),
+    Mutation(
+        "answers: caches may keep them",
+        "api/request_middleware.py",
+        '_PRIVATE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))',
+        "_PRIVATE = ()",
+        ("tests/unit/api/test_errors.py",),
+    ),
+    Mutation(
+        "settings: credentials in URLs are shown",
+        "runtime/settings.py",
+        'value = _USERINFO.sub(r"\\1[redacted]@", value)',
+        "",
+        ("tests/unit/test_settings.py", "-k", "of_urls"),
+    ),
+    Mutation(
+        "settings: queries of URLs are shown",
+        "runtime/settings.py",
+        'return _URL_QUERY.sub(r"\\1[redacted]", value)',
+        "return value",
+        ("tests/unit/test_settings.py", "-k", "of_urls"),
+    ),
+    Mutation(
+        "filters: any number of nodes", "api/size_limits.py", "if nodes > limits.filter_nodes:", "if False:", (_SIZES,)
+    ),
+    Mutation(
+        "filters: OR and NOT read a whole tenant",
+        "api/platform/scope_filter.py",
+        "if not caller.admin and not pins_an_entity(where):",
+        "if not caller.admin and not note_entities(where):",
+        ("tests/unit/api/platform/test_whole_tenant.py",),
+    ),
+)
+
+_ERASED = (
+    _hidden(
+        "reads show it",
+        "return {id_: self._as_shown(memory, markers) for id_, memory in found.items()}",
+        "return found",
+        "-k",
+        "get_list or covered",
+    ),
+    _hidden(
+        "histories show it",
+        "return [] if markers is not None and events and markers.cover(events[-1].memory) else events",
+        "return events",
+        "-k",
+        "get_list",
+    ),
+    _hidden(
+        "lists show it",
+        "hidden = [markers.cover(memory) for memory in page.items]",
+        "hidden = [False for _ in page.items]",
+    ),
+)
+
+_SUPPLY = (
+    Mutation(
+        "embedder: requests are not signed",
+        "adapters/http_client.py",
+        "if self.sign is not None:",
+        "if False:",
+        (_SIGNER,),
+    ),
+    Mutation(
+        "embedder: the key is not sent beside the signature",
+        "adapters/http_client.py",
+        'headers["x-api-key"] = api_key',
+        "pass",
+        (_SIGNER, "-k", "key"),
+    ),
+    Mutation(
+        "embedder: any key",
+        "http/app.py",
+        "if not hmac.compare_digest(given.strip(), self._key):",
+        "if False:",
+        (_EMBEDDER, "-k", "with_a_key"),
+        package="embedder",
+    ),
+    Mutation(
+        "embedder: any Host",
+        "http/app.py",
+        'if not allowed_host(self._service.settings, headers.get(b"host", b"")):',
+        "if False:",
+        (_EMBEDDER, "-k", "loopback"),
+        package="embedder",
+    ),
+    Mutation(
+        "embedder: the ARN is the key",
+        "aws_secret.py",
+        "if found is None:",
+        "if True:",
+        ("tests/embedder/test_lambda.py", "-k", "secret"),
+        package="embedder",
+    ),
+    Mutation(
+        "models: an altered file is served",
+        "manifest.py",
+        "if file_sha256(path) != expected:",
+        "if False:",
+        (_PREPARE, "-k", "cut_file"),
+        package="embedder",
+    ),
+    Mutation(
+        "models: an altered manifest is served",
+        "manifest.py",
+        'errors="replace") != _digest_line(content):',
+        'errors="replace") == "":',
+        (_PREPARE, "-k", "altered_manifest"),
+        package="embedder",
+    ),
+    Mutation(
+        "models: another tokenizer than published is prepared",
+        "sources.py",
+        "if not (folder / name).is_file() or file_sha256(folder / name) != expected:",
+        "if False:",
+        (_PREPARE, "-k", "another_tokenizer"),
+        package="embedder",
+    ),
+    Mutation(
+        "models: other weights than published are prepared",
+        "sources.py",
+        "if not weights.is_file() or file_sha256(weights) != model.weights_sha256:",
+        "if False:",
+        (_PREPARE, "-k", "other_weights"),
+        package="embedder",
+    ),
+    Mutation(
+        "emulator: any Host",
+        "emulator/hosts.py",
+        "return address.is_loopback or",
+        "return True or",
+        (_EMULATOR, "-k", "only_this_machine"),
+        package="local",
+    ),
+    Mutation(
+        "emulator: queue members of any type",
+        "emulator/sqs/members.py",
+        "if name in _FITS and not _FITS[name](value):",
+        "if False:",
+        ("tests/fuzz/test_emulator_faults.py",),
+        package="local",
+    ),
+    Mutation(
+        "audit: nothing looked up is well",
+        "audit.py",
+        "if not any(canary.known.values()):",
+        "if False:",
+        ("tests/tools/test_audit.py",),
+        package="local",
+    ),
+)
+
+PROTECTIONS = (*_WEBHOOKS, *_SURFACE, *_ERASED, *_SUPPLY)
