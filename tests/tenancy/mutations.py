@@ -5,6 +5,7 @@ Each replaces text that stands exactly once in its file, so that a mutation whic
 
 from __future__ import annotations
 
+from tests.tenancy.erasure_mutations import ERASURES
 from tests.tenancy.mutation import Mutation
 from tests.tenancy.protections import PROTECTIONS
 
@@ -482,7 +483,7 @@ _EXTRACTION = (
     ),
 )
 
-MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_IDENTIFIERS, *_EXTRACTION, *PROTECTIONS)
+MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_IDENTIFIERS, *_EXTRACTION, *PROTECTIONS, *ERASURES)
 
 #: One of each layer, for `make test`; all of them are `make test-mutations`.
 QUICK = (_SQLITE[0], _LIMITS[0], _ACCESS[0])
