@@ -130,6 +130,9 @@ model: $(STAMP) ## Prepare the embedding model once; returns at once when it is 
 bench: $(STAMP) ## Measure the running service; prints the figures and saves them as JSON
 	@exec $(PY) -m local.bench $(ARGS)
 
+vector-times: $(STAMP) ## Whether the time of an add tells what other users have said, on the running service
+	@exec $(PY) -m local.bench.vector_times $(ARGS)
+
 bench-scale: $(STAMP) model ## 1,000 to 100,000 memories in services of its own, at most 20 minutes: make bench-scale ARGS="--sizes 1000 20000"
 	@exec $(PY) -m local.bench.scale $(ARGS)
 

@@ -321,8 +321,8 @@ _ACCESS = (
     Mutation(
         "keys: one that has expired is taken",
         "domain/keys.py",
-        "return self.revoked or (self.expires_at is not None and self.expires_at <= now)",
-        "return self.revoked",
+        "self._unknown_limits or (self.expires_at is not None and self.expires_at <= now)",
+        "self._unknown_limits",
         (_KEYS, "-k", "expire"),
     ),
     Mutation(
@@ -483,7 +483,45 @@ _EXTRACTION = (
     ),
 )
 
-MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_IDENTIFIERS, *_EXTRACTION, *PROTECTIONS, *ERASURES)
+_GUESSES = (
+    Mutation(
+        "keys: unknown keys are looked up without end",
+        "service/access/keys.py",
+        "        self._guesses.begin(address, hash_)\n",
+        "",
+        ("tests/unit/service/access/test_key_guesses.py", "-k", "without_a_look_up"),
+    ),
+    Mutation(
+        "keys: a valid key behind an address that guesses is locked out",
+        "service/access/key_guesses.py",
+        "if self._waited(hash_, now) and self._again.take(source, now):",
+        "if False:",
+        ("tests/unit/service/access/test_key_guesses.py", "-k", "gets_through"),
+    ),
+    Mutation(
+        "keys: limits that are not known are no limits",
+        "domain/keys.py",
+        "self.revoked or self._unknown_limits or",
+        "self.revoked or",
+        (_KEYS, "-k", "does_not_know"),
+    ),
+    Mutation(
+        "limits: members' addresses are shown to limited keys",
+        "api/platform/routes/projects.py",
+        "return members if caller.key_limits is None else {}",
+        "return members",
+        ("tests/tenancy/test_agents_and_apps.py", "-k", "members"),
+    ),
+    Mutation(
+        "cache of vectors: texts of a tenant's other users are found",
+        "service/writing/indexer.py",
+        "writers = {memory.scope.writer_key() for memory in memories}",
+        "writers = {memory.scope.tenant for memory in memories}",
+        ("tests/tenancy/test_differential.py", "-k", "computed_again and writer and users"),
+    ),
+)
+
+MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_GUESSES, *_IDENTIFIERS, *_EXTRACTION, *PROTECTIONS, *ERASURES)
 
 #: One of each layer, for `make test`; all of them are `make test-mutations`.
 QUICK = (_SQLITE[0], _LIMITS[0], _ACCESS[0])

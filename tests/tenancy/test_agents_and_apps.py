@@ -144,3 +144,7 @@ def test_members_of_a_project_are_not_shown_to_it(api: Api) -> None:
     assert api.post(place, {"email": "carol@example.com"}).status_code == 200
     assert len(api.get(place).json()["members"]) == 1
     assert api.get(place, key=LIMITED).json()["members"] == []
+    project = place.removesuffix("members/")
+    assert len(api.get(project).json()["members"]) == 1
+    assert api.get(project, key=LIMITED).json()["members"] == []
+    assert "carol" not in api.get(f"{project}?fields=members", key=LIMITED).text

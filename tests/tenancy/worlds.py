@@ -18,7 +18,7 @@ from tests.tenancy.route_cases import Attack, Ids
 from tests.unit.api.client import Api, make_api, put_key
 from tests.unit.service.world import make_world
 
-__all__ = ["ATTACKER", "MARK", "Answer", "Pair", "Rows", "make_pair"]
+__all__ = ["ATTACKER", "MARK", "Answer", "Pair", "Rows", "make_pair", "make_project", "make_victim"]
 
 #: Stands in everything that the victim has written.
 MARK = "sesame-7f3a"
@@ -114,14 +114,17 @@ def make_pair(folder: Path, tenant: str, role: Role, *users: str) -> Pair:
     inhabited, empty = apis
     if tenant == "default":
         # The tenant's settings are no user's: they are there whoever else is.
-        _make_project(empty)
-    ids = _make_victim(inhabited)
+        make_project(empty)
+    ids = make_victim(inhabited)
     inhabited.world.services.audit.flush()  # what waits for the audit list of the tenant is no damage later
     return Pair(inhabited, empty, ids, same_tenant=tenant == "default", at_first=_rows(inhabited))
 
 
-def _make_victim(api: Api) -> Ids:
-    """Something of every kind for the tenant `default`; returns what it is called."""
+def make_victim(api: Api, webhook: str = "") -> Ids:
+    """Something of every kind for the tenant `default`; returns what it is called.
+
+    `webhook` is that of a project that is there already.
+    """
     names = {"user_id": "victim", "agent_id": "victims-agent", "run_id": "victims-run", "app_id": "victims-app"}
     said = {"messages": [{"role": "user", "content": f"{MARK} is the word"}], "infer": False, **names}
     once = {"Idempotency-Key": MARK}
@@ -144,12 +147,12 @@ def _make_victim(api: Api) -> Ids:
         number=next(str(one["id"]) for one in entities if one["type"] == "user"),
         organization=place["org_id"],
         project=place["project_id"],
-        webhook=_make_project(api),
+        webhook=webhook or make_project(api),
         export=_done(api.post("/v1/exports/", export))["id"],
     )
 
 
-def _make_project(api: Api) -> str:
+def make_project(api: Api) -> str:
     """Settings of the tenant, a member and a webhook; returns the webhook's id."""
     place = _done(api.get("/v1/ping/"))
     project = place["project_id"]

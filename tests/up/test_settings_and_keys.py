@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
 import stat
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +19,9 @@ import pytest
 from embedder.sources import KNOWN
 from local.up.errors import UpError
 from local.up.keys import QUEUE_TOKEN, api_key
-from local.up.parts import environment_of_functions, parts_of
+from local.up.parts import Part, environment_of_functions, parts_of
 from local.up.settings import MAX_SOCKET_BYTES, MODELS, ROOT, Settings, add_options, read_settings, socket_path
-from local.up.up import _block
+from local.up.up import _block, up
 
 
 def settings_from(*arguments: str, **environment: str) -> Settings:
@@ -224,3 +228,26 @@ def test_the_administrators_key_is_shown_on_a_terminal_alone(tmp_path: Path, giv
     assert shown.count("fgl_secret") == 3
     kept = _block(Settings(state=tmp_path), "", given=given)
     assert ("$FORGETLESS_API_KEY" if given else f"$(cat {tmp_path / 'api_key'})") in kept
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_make_up_prints_the_key_on_a_terminal_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    shown: list[str] = []
+
+    def run(_settings: Settings, prepare: Callable[[], AbstractContextManager[tuple[list[Part], str]]]) -> None:
+        with prepare() as (_, block):
+            shown.append(block)
+
+    class Output(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+    monkeypatch.setattr("local.up.up.run", run)
+    monkeypatch.setattr("local.up.up._follow_make", lambda: None)
+    monkeypatch.setattr("local.up.up._checkpoint", lambda *_: None)
+    monkeypatch.setattr(sys, "stdout", Output())
+    up(Settings(state=tmp_path), {})
+    [block] = shown
+    assert ((tmp_path / "api_key").read_text().strip() in block) is terminal

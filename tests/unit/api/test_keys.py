@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from forgetless.domain.keys import Role, key_hash
+from forgetless.domain.keys import ApiKey, Role, key_hash
 from forgetless.domain.times import later, seconds_between
 from forgetless.service.access.keys import CACHE_S, USED_RESOLUTION_S
 from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api, put_key
@@ -260,6 +260,13 @@ def test_limits_to_agents_and_apps_go_with_users(api: Api) -> None:
         assert (refused.status_code, "user_ids" in refused.json()["detail"]) == (400, True)
         assert api.post("/api-keys", {"label": "a", "role": "admin", field: ["bot"]}).status_code == 400
         assert api.post("/api-keys", {"label": "a", "user_ids": ["alice"], field: ["a b\u200b"]}).status_code == 400
+
+
+@pytest.mark.parametrize("lists", [{"agents": ("bot",)}, {"apps": ("*",)}])
+def test_a_stored_key_whose_limits_this_version_does_not_know_is_refused(api: Api, lists: dict[str, Any]) -> None:
+    """A later version may allow agents without users; that must not mean everything here."""
+    api.world.ledger.put_key(ApiKey(key_hash("later"), "default", Role.WRITE, "2026-01-01T00:00:00+00:00", **lists))
+    assert api.get("/memories?user_id=alice", key="later").status_code == 401
 
 
 def test_a_key_expires_in_every_process(api: Api) -> None:

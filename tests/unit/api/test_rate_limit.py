@@ -69,3 +69,16 @@ def test_what_a_limited_key_asks_is_counted_as_well(slow: Api, tmp_path: Path) -
     made = slow.post("/api-keys", {"label": "a", "user_ids": ["alice"]}).json()["key"]
     statuses = [slow.get("/entities", key=made).status_code for _ in range(7)]
     assert statuses == [200] * 6 + [429]
+
+
+def test_many_invalid_keys_of_one_address_are_429_before_anything_else(api: Api) -> None:
+    answers = [api.get("/nothing", key=f"guess-{number}") for number in range(100)]
+    assert [answer.status_code for answer in answers] == [401] * 60 + [429] * 40
+    refused = answers[-1]
+    message = "Too many invalid API keys from this address: try again in 1 s."
+    assert refused.json() == {"detail": message, "error": message}
+    assert refused.headers["Retry-After"] == "1"
+    assert api.get("/configure/providers").status_code == 429  # it was not seen here before
+    api.world.clock.advance(1)
+    assert api.get("/configure/providers").status_code == 200
+    assert api.get("/health", key="guess").status_code == 200

@@ -83,7 +83,7 @@ def test_health_is_503_with_the_name_of_the_part_that_does_not_answer(api: Api) 
 
 
 def test_health_is_answered_although_no_key_can_be_looked_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise LedgerError("the ledger is out")
 
     monkeypatch.setattr(api.world.services.keys, "authenticate", fail)

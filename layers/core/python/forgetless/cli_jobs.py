@@ -106,7 +106,7 @@ def _cancel(settings: Settings, options: argparse.Namespace) -> int:
     with _jobs(settings) as bulk:
         job = bulk.cancel(options.tenant, options.id)
     print(_line(job))
-    print("a worker that is busy with it stops at the end of its portion", file=sys.stderr)
+    print("a worker that is busy with it stops within a step", file=sys.stderr)
     return 0
 
 
@@ -122,6 +122,7 @@ def _dismiss(settings: Settings, options: argparse.Namespace) -> int:
 
 def _line(job: BulkJob) -> str:
     amount = f"{job.done}" if job.total is None else f"{job.done}/{job.total}"
+    amount += " or more" if job.done_at_least else ""
     aside = f"  {job.set_aside} set aside" if job.set_aside else ""
     error = f"  {job.error}" if job.error else ""
     return printable(f"{job.id}  {job.kind:9}  {job.state:9}  {amount} rows{aside}  {job.created_at}{error}")

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from forgetless.domain.limits import RequestLimits
+from forgetless.service.writing.erase_memories import MemoryEraser
 from tests.unit.api.client import MEMBER, STRANGER, Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.service.world import facts
@@ -129,6 +130,22 @@ def test_one_memory_twice_in_a_batch_gets_both_changes(api: Api) -> None:
     assert api.put("/v1/batch/", {"memories": changes}).status_code == 200
     memory = api.get(f"/v1/memories/{id_}/").json()
     assert (memory["memory"], memory["metadata"]) == ("ONE", {"a": 1})
+
+
+def test_a_batch_counts_what_it_has_deleted(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [add(api, "one"), add(api, "two"), add(api, "three")]
+    twice = {"memories": [{"memory_id": ids[0]}, {"memory_id": ids[0]}]}
+    assert api.call("DELETE", "/v1/batch/", json=twice).json() == {"message": "Successfully deleted 1 memories"}
+    erase = MemoryEraser.erase
+
+    def overtaken(*arguments: Any, **named: Any) -> None:
+        monkeypatch.setattr(MemoryEraser, "erase", erase)
+        assert api.delete(f"/v1/memories/{ids[1]}/").status_code == 200
+        erase(*arguments, **named)
+
+    monkeypatch.setattr(MemoryEraser, "erase", overtaken)
+    rest = {"memories": [{"memory_id": id_} for id_ in ids[1:]]}
+    assert api.call("DELETE", "/v1/batch/", json=rest).json() == {"message": "Successfully deleted 1 memories"}
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])

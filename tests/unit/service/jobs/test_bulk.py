@@ -327,20 +327,58 @@ def test_ranges_of_a_reindex_run_side_by_side_and_beside_another_job(place: Plac
     assert {job.state for job in place.bulk.jobs("acme", limit=9)[0]} == {JobState.SUCCEEDED}
 
 
-def test_a_cancelled_job_has_failed_and_its_worker_changes_nothing_any_more(place: Place) -> None:
+@pytest.mark.parametrize("kind", [BulkKind.RETENTION, BulkKind.REINDEX])
+def test_a_cancelled_job_has_failed_and_its_worker_only_adds_what_it_has_done(place: Place, kind: BulkKind) -> None:
     def cancel(job: BulkJob) -> None:
-        place.bulk.cancel("acme", job.id)
+        cancelled.append(place.bulk.cancel("acme", job.id))
 
-    job = place.start(25)
+    cancelled: list[BulkJob] = []
+    job = place.start(25, kind=kind)
     place.step()
     place.work.before = cancel
     place.step()
     ended = place.now(job)
-    assert (ended.state, ended.error, ended.cancelled, ended.done) == (JobState.FAILED, "cancelled", True, 10)
+    assert (ended.state, ended.error, ended.cancelled, ended.done) == (JobState.FAILED, "cancelled", True, 20)
+    assert (ended.cursor, ended.completed_at, ended.due_at) == (None, cancelled[0].completed_at, cancelled[0].due_at)
+    removes = kind is BulkKind.RETENTION
+    assert (cancelled[0].done, cancelled[0].done_at_least, ended.done_at_least) == (10, removes, False)
     assert len(place.queue) == 0
     assert place.bulk.cancel("acme", job.id) == ended
     place.clock.advance(2 * LOST_AFTER_S)
     assert place.sweep() == 0
+
+
+def test_a_cancelled_job_does_not_get_the_count_of_a_worker_that_another_had_replaced(place: Place) -> None:
+    def fall_behind(job: BulkJob) -> None:
+        place.work.before = lambda _job: None
+        place.clock.advance(SECONDS + LOST_AFTER_S + 1)
+        place.sweep()
+        place.bulk.cancel("acme", job.id)
+
+    job = place.start(25)
+    place.work.before = fall_behind
+    place.step()
+    ended = place.now(job)
+    assert (ended.cancelled, ended.done, ended.done_at_least) == (True, 0, True)
+
+
+def test_what_a_dead_worker_has_removed_is_not_counted_and_the_record_says_so(place: Place) -> None:
+    def die(job: BulkJob) -> None:
+        place.work.before = lambda _job: None
+        raise SystemExit
+
+    kinds = (BulkKind.ERASE, BulkKind.DELETE, BulkKind.RETENTION, BulkKind.REINDEX)
+    jobs = [place.start(25, tenant=kind, kind=kind) for kind in kinds]
+    whole = place.start(25, tenant="whole", kind=BulkKind.ERASE)
+    for _ in kinds:
+        place.work.before = die
+        with pytest.raises(SystemExit):
+            place.step()
+    place.queue.return_all()
+    place.work_off()
+    assert {place.now(job).state for job in (*jobs, whole)} == {JobState.SUCCEEDED}
+    assert [place.now(job).done_at_least for job in jobs] == [True, True, True, False]
+    assert not place.now(whole).done_at_least
 
 
 def test_what_cannot_be_cancelled_says_so(place: Place) -> None:

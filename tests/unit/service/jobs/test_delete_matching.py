@@ -23,6 +23,7 @@ from forgetless.service.requests import UpdateRequest
 from forgetless.service.services import Services
 from forgetless.service.writing.erase_memories import FilteredDelete
 from tests.fakes.counting_ledger import CountingLedger
+from tests.unit.service.webhooks.post import make
 from tests.unit.service.world import ALICE, World, facts, only
 
 BOB = Scope("default", user_id="bob")
@@ -148,6 +149,80 @@ def test_it_can_be_cancelled_and_what_it_has_done_stays_done(world: World) -> No
     erased = world.services.changes.reset("default")
     with pytest.raises(ConflictError):
         world.services.bulk.cancel("default", erased.event_id)
+
+
+def cancel_after(world: World, monkeypatch: pytest.MonkeyPatch, transactions: int) -> None:
+    """Cancel every open bulk job when so many transactions more have deleted something."""
+    append = world.ledger.append
+    done: list[int] = []
+
+    def append_and_cancel(*arguments: Any, **named: Any) -> None:
+        append(*arguments, **named)
+        done.append(1)
+        if len(done) == transactions:
+            for job in world.services.bulk.jobs("default", limit=9)[0]:
+                world.services.bulk.cancel("default", job.id)
+
+    monkeypatch.setattr(world.ledger, "append", append_and_cancel)
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["as found", "held for webhooks"])
+@pytest.mark.parametrize("transactions", [1, 2, 3])
+def test_a_portion_stops_within_a_step_of_the_cancel_and_counts_what_it_has_done(
+    world: World, monkeypatch: pytest.MonkeyPatch, slow: None, transactions: int, held: bool
+) -> None:
+    del slow
+    if held:
+        make(world).hook(event_types=("memory_delete",))
+        monkeypatch.setattr(removal, "MOST_ANNOUNCED", 5 if transactions == 1 else 10)
+    for number in range(18):
+        world.say(f"said {number}", metadata={"topic": "tea"})
+    deleted = world.services.changes.delete_matching(OF_ALICE)
+    assert deleted.deleted == (0 if held else 2)
+    cancel_after(world, monkeypatch, transactions)
+    finish(world)
+    left = len(world.texts())
+    assert left == 18 - deleted.deleted - 2 * transactions
+    job = job_of(world, deleted.event_id)
+    assert (job.state, job.error, job.done, job.done_at_least) == (JobState.FAILED, "cancelled", 18 - left, False)
+
+
+def test_a_cancel_after_the_last_step_leaves_the_whole_count(
+    world: World, monkeypatch: pytest.MonkeyPatch, slow: None
+) -> None:
+    del slow
+    drink(world, 6)
+    deleted = world.services.changes.delete_matching(OF_ALICE)
+
+    def scrub_and_cancel() -> bool:
+        world.services.bulk.cancel("default", deleted.event_id)
+        return True
+
+    monkeypatch.setattr(world.ledger, "scrub_erased", scrub_and_cancel)
+    finish(world)
+    job = job_of(world, deleted.event_id)
+    assert (job.state, job.error, job.done) == (JobState.FAILED, "cancelled", 3)
+
+
+def test_an_error_in_the_midst_of_what_is_held_loses_no_count(
+    world: World, monkeypatch: pytest.MonkeyPatch, slow: None
+) -> None:
+    del slow
+    make(world).hook(event_types=("memory_delete",))
+    drink(world, 11)
+    deleted = world.services.changes.delete_matching(OF_ALICE)
+    append, done = world.ledger.append, []
+
+    def second_fails(*arguments: Any, **named: Any) -> None:
+        done.append(1)
+        if len(done) == 2:
+            raise LedgerError("out")
+        append(*arguments, **named)
+
+    monkeypatch.setattr(world.ledger, "append", second_fails)
+    finish(world)
+    job = job_of(world, deleted.event_id)
+    assert (job.state, job.done, job.total, job.done_at_least) == (JobState.SUCCEEDED, 6, 6, False)
 
 
 def test_what_fails_in_the_request_is_left_to_the_job(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

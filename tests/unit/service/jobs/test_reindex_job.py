@@ -117,6 +117,19 @@ def test_a_killed_run_goes_on_where_it_stopped(world: World, monkeypatch: pytest
     assert sum(len(texts) for texts, _ in world.embedder.calls) <= 3 * (20 - first), "what was done is not done again"
 
 
+def test_a_cancel_ends_a_portion_after_its_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reindex_job, "PAGE", 5)
+    fill(world, 30)
+    world.index.drop_all()
+    job = world.services.bulk.start("default", BulkKind.REINDEX, {"range": 0})
+    world.index.before_insert = lambda: world.services.bulk.cancel("default", job.id) and None
+    while world.services.bulk_worker.turn():
+        pass
+    ended = world.services.bulk.job("default", job.id)
+    assert ended is not None
+    assert (ended.error, ended.done, world.index.count()) == ("cancelled", 5, 5)
+
+
 def test_a_run_anew_ends_the_jobs_of_the_one_before(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(world, 3)
     world.embedder.failure = EmbedderError("the embedder is down")

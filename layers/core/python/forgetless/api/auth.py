@@ -42,7 +42,7 @@ class Authentication:
         if presented is None:
             raise AuthenticationError(refusal, missing=True)
         try:
-            return await self._run(lambda: self._known(presented))
+            return await self._run(lambda: self._known(presented, scope))
         except AuthenticationError:
             raise AuthenticationError(refusal) from None
 
@@ -53,14 +53,16 @@ class Authentication:
         if scope["path"] != HEALTH_PATH or presented is None:
             return nobody
         try:
-            caller = await self._run(lambda: self._known(presented))
+            caller = await self._run(lambda: self._known(presented, scope))
         except ForgetlessError:  # an unknown key, or a ledger that does not answer, which the answer is about
             return nobody
         return replace(caller, rates=None) if caller.operator else nobody
 
-    def _known(self, presented: str) -> Caller:
+    def _known(self, presented: str, scope: Scope) -> Caller:
         services = self._services()
-        return Caller(self._services, services.keys.authenticate(presented), rates=services.rates)
+        # The peer's address; on Lambda, the one that the gateway saw.
+        address = (scope.get("client") or ("",))[0]
+        return Caller(self._services, services.keys.authenticate(presented, address=address), rates=services.rates)
 
 
 def presented_key(scope: Scope) -> tuple[str | None, str]:

@@ -27,6 +27,7 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.AuthenticationError: 401,
     errors.ForbiddenError: 403,
     errors.RateLimitedError: 429,
+    errors.TooManyGuessesError: 429,
     errors.NotFoundError: 404,
     errors.PreconditionFailedError: 412,
     errors.ConflictError: 409,
@@ -70,7 +71,7 @@ def answer_error(error: Exception, request_id: str, *, method: str = "", path: s
         _logger.error("request %s failed", request_id, exc_info=error)
         return _failure(500, "Internal server error.", "internal_error", request_id)
     status = status_of(error)
-    if isinstance(error, errors.RateLimitedError):
+    if isinstance(error, errors.RateLimitedError | errors.TooManyGuessesError):
         # mem0's server puts the message under "error", but its clients read "detail".
         body = {"detail": error.message, "error": error.message}
         return json_response(body, status=status, headers=_headers(error, status))
@@ -110,7 +111,7 @@ def _headers(error: errors.ForgetlessError, status: int) -> dict[str, str]:
         headers = rate_headers(error.limit, 0, error.reset_s)
         return {**headers, "Retry-After": str(error.retry_after)}
     wait = getattr(error, "retry_after", _CONFLICT_RETRY_S)
-    return {"Retry-After": str(wait)} if status in {409, 503, 504} and wait is not None else {}
+    return {"Retry-After": str(wait)} if status in {409, 429, 503, 504} and wait is not None else {}
 
 
 def _failure(

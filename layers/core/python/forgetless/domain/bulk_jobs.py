@@ -15,7 +15,7 @@ from forgetless.domain.digests import keyed_digest
 from forgetless.domain.documents import Document
 from forgetless.domain.jobs import JobState
 
-__all__ = ["BULK_JOB", "FILTERS", "MOST_RANGES", "OWNERS", "BulkJob", "BulkKind", "Progress", "owners_of"]
+__all__ = ["BULK_JOB", "FILTERS", "MOST_RANGES", "OWNERS", "REMOVING", "BulkJob", "BulkKind", "Progress", "owners_of"]
 
 #: The kind of the documents that hold bulk jobs.
 BULK_JOB = "bulk-job"
@@ -40,6 +40,10 @@ class BulkKind(StrEnum):
     #: The worker of these two is a client, which sends or fetches one portion after the other. So they are never due.
     IMPORT = "import"
     EXPORT = "export"
+
+
+#: The kinds that count what they remove. If a portion of theirs is done again, it does not find what is gone already.
+REMOVING = frozenset({BulkKind.ERASE, BulkKind.DELETE, BulkKind.RETENTION})
 
 
 def owners_of(key: bytes, tenant: str, users: Iterable[str]) -> list[str]:
@@ -84,6 +88,8 @@ class BulkJob:
     version: int = 1
     done: int = 0
     total: int | None = None
+    #: Whether more may be done than `done` says (and, at its end, `total`): a worker died before it recorded a portion.
+    done_at_least: bool = False
     #: The number of rows that could not be processed and were left out.
     set_aside: int = 0
     #: Further numbers, such as of the messages that an erasure removed.

@@ -48,6 +48,8 @@ class Receipt:
     completed_at: str | None
     stores: tuple[str, ...]
     counts: Mapping[str, int]
+    #: Whether more may have been removed than `counts` says, because a worker died before it recorded it.
+    counts_are_lower_bounds: bool
     index_clean_at: str | None
 
     def record(self) -> dict[str, Any]:
@@ -91,5 +93,6 @@ def receipt_of(job: BulkJob, cleanings: Iterable[Cleaning]) -> Receipt | None:
         completed_at=job.completed_at if ended else None,
         stores=_STORES,
         counts={"memories": job.done, _MESSAGES: int(job.counts.get(_MESSAGES, 0))},
+        counts_are_lower_bounds=job.done_at_least,
         index_clean_at=next((one.at for one in cleanings if ended and one.covers(job)), None),
     )

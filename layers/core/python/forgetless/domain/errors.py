@@ -124,6 +124,16 @@ class RateLimitedError(ForgetlessError):
         self.retry_after = retry_after
 
 
+class TooManyGuessesError(ForgetlessError):
+    """Too many unknown keys came from this address. Retry after `retry_after` s; a valid key is looked up then."""
+
+    code = "too_many_invalid_keys"
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(f"Too many invalid API keys from this address: try again in {retry_after} s.")
+        self.retry_after = retry_after
+
+
 class NotFoundError(ForgetlessError):
     """The tenant has nothing under this id."""
 

@@ -70,8 +70,13 @@ class ApiKey:
         return KeyLimits(self.users, self.agents, self.apps) if self.users else None
 
     def refused_at(self, now: str) -> bool:
-        """Whether it is revoked, or its time is over."""
-        return self.revoked or (self.expires_at is not None and self.expires_at <= now)
+        """Whether it is revoked, its time is over, or it has limits that this version does not know how to keep."""
+        return self.revoked or self._unknown_limits or (self.expires_at is not None and self.expires_at <= now)
+
+    @property
+    def _unknown_limits(self) -> bool:
+        # Without users, a key has no limits here. Agents alone, which a later version may store, must not mean all.
+        return not self.users and bool(self.agents or self.apps)
 
     @property
     def admin(self) -> bool:
@@ -83,7 +88,8 @@ class ApiKey:
 
         The newest fields are only there if they say something, so that an earlier version reads keys that it can obey.
         """
-        lists = {"agents": list(self.agents), "apps": list(self.apps)} if self.users else {}
+        lists = {"agents": list(self.agents), "apps": list(self.apps)}
+        lists = lists if self.users or self.agents or self.apps else {}
         ending = {} if self.expires_at is None else {"expires_at": self.expires_at}
         return {
             "tenant": self.tenant,

@@ -13,6 +13,7 @@ __all__ = [
     "BULK_PORTION_S",
     "CONCURRENT_REQUESTS",
     "ERASE_IN_REQUEST_S",
+    "GUESSES_PER_MINUTE",
     "INT64",
     "JOB_S",
     "LEASE_MARGIN_S",
@@ -52,6 +53,9 @@ TRIES_APART_S = 540.0
 #: Together they are the 60 s of the worker's function, so no worker can write after its lease has ended.
 BULK_PORTION_S = 20.0
 BULK_MARGIN_S = 40.0
+
+#: How many unknown keys an address may present to a process in a minute, unless a setting says otherwise.
+GUESSES_PER_MINUTE = 60
 
 #: How many requests a server process handles at once; others wait. Two thread pools have this size: the one that runs
 #: endpoints, and the one that runs the word search of each request.

@@ -78,6 +78,7 @@ def build_services(settings: Settings) -> Services:
         # With DynamoDB this would scan the whole ledger.
         rebuilds_lost_index=settings.ledger == "sqlite",
         requests_per_minute=settings.requests_per_minute,
+        guesses_per_minute=settings.guesses_per_minute,
         limits=settings.limits,
         supersession=settings.supersession,
     )

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.limits import RequestLimits
+from forgetless.domain.limits import GUESSES_PER_MINUTE, RequestLimits
 from forgetless.domain.retention import DAY_S, Retention
 from forgetless.domain.supersession import SupersessionRules, least_nearness
 
@@ -147,6 +147,11 @@ class Settings:
         "FORGETLESS_REQUESTS_PER_MINUTE",
         0,
         "Requests per minute of one key, counted in each environment; 0 means no limit.",
+    )
+    guesses_per_minute: int = _setting(
+        "FORGETLESS_INVALID_KEYS_PER_MINUTE",
+        GUESSES_PER_MINUTE,
+        "Invalid keys per minute that one address may present to each environment before it gets 429; 0: any number.",
     )
     max_messages: int = _setting("FORGETLESS_MAX_MESSAGES", _LIMITS.messages, "The most messages of one add.")
     max_message_chars: int = _setting(

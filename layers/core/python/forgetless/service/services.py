@@ -11,7 +11,7 @@ from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.key_limits import KeyLimits
-from forgetless.domain.limits import CONCURRENT_REQUESTS, RequestLimits
+from forgetless.domain.limits import CONCURRENT_REQUESTS, GUESSES_PER_MINUTE, RequestLimits
 from forgetless.domain.retention import Retention
 from forgetless.domain.supersession import SupersessionRules
 from forgetless.ports.erasure_log import ErasureLog
@@ -79,6 +79,7 @@ class Services(RequestServices):
         retention: Retention | None = None,
         rebuilds_lost_index: bool = True,
         requests_per_minute: int = 0,
+        guesses_per_minute: int = GUESSES_PER_MINUTE,
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
     ) -> None:
@@ -115,7 +116,7 @@ class Services(RequestServices):
         self._limited: OrderedDict[KeyLimits, RequestServices] = OrderedDict()
         self._limiting = threading.Lock()
         self.rates = RateLimiter(per_minute=requests_per_minute, clock=clock) if requests_per_minute > 0 else None
-        self.keys = KeyService(ledger=ledger, clock=clock)
+        self.keys = KeyService(ledger=ledger, clock=clock, guesses_per_minute=guesses_per_minute)
         self.audit = AuditLog(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
         self.delivery_schedule = DeliverySchedule(self.deliveries)

@@ -128,7 +128,13 @@ def bulk_event_item(job: BulkJob, cleanings: Iterable[Cleaning] = ()) -> dict[st
         "event_type": job.kind.upper(),
         "status": job.state.value,
         "payload": dict(ids) if isinstance(ids, Mapping) else {},
-        "metadata": {"done": job.done, "total": job.total, "set_aside": job.set_aside, **receipted},
+        "metadata": {
+            "done": job.done,
+            "total": job.total,
+            "set_aside": job.set_aside,
+            **receipted,
+            **({"done_is_lower_bound": True} if job.done_at_least else {}),
+        },
         "results": [],
         **_course(job),
     }

@@ -22,6 +22,7 @@ from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import KeyStore
 from forgetless.ports.request_ledger import DocumentStore
+from forgetless.service.access.key_guesses import KeyGuesses
 from forgetless.service.document_change import change_document
 
 __all__ = ["CACHE_S", "USE", "USED_RESOLUTION_S", "KeyService", "KeyStatus"]
@@ -54,15 +55,19 @@ class KeyStatus:
 class KeyService:
     """Checks API keys, with a short-lived cache in the process, and manages them."""
 
-    def __init__(self, *, ledger: _KeyLedger, clock: Clock) -> None:
+    def __init__(self, *, ledger: _KeyLedger, clock: Clock, guesses_per_minute: int = 0) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._guesses = KeyGuesses(per_minute=guesses_per_minute, clock=clock)
         self._seen: dict[str, tuple[float, ApiKey]] = {}
         self._changes = 0
         self._lock = threading.Lock()
 
-    def authenticate(self, presented: str | None) -> ApiKey:
-        """The key that was presented; raises AuthenticationError if it is missing, unknown or revoked."""
+    def authenticate(self, presented: str | None, *, address: str = "") -> ApiKey:
+        """The key that was presented; raises AuthenticationError if it is missing, unknown or revoked.
+
+        Raises TooManyGuessesError, without a look into the ledger, if too many unknown keys came from the address.
+        """
         if not presented:
             raise AuthenticationError(
                 "Authentication required. Provide a Bearer token or X-API-Key header.", missing=True
@@ -72,11 +77,14 @@ class KeyService:
         seen = self._seen.get(hash_)
         if seen is not None and now - seen[0] < CACHE_S and not self._refused(seen[1]):
             return seen[1]
+        self._guesses.begin(address, hash_)
         changes = self._changes
         key = self._ledger.key(hash_)
         if key is None or self._refused(key):
             self._seen.pop(hash_, None)
+            self._guesses.unknown(hash_)
             raise AuthenticationError("Invalid API key.")
+        self._guesses.valid(address, hash_)
         self._remember(key, now, changes)
         self._note_use(key)
         return key
@@ -190,7 +198,7 @@ class KeyService:
         return key
 
     def _refused(self, key: ApiKey) -> bool:
-        return key.revoked or (key.expires_at is not None and key.refused_at(self._clock.now()))
+        return key.refused_at(self._clock.now() if key.expires_at is not None else "")
 
     def _remember(self, key: ApiKey, read_at: float, changes: int) -> None:
         """Cache the key, unless a key was changed in this process while we read it: it may have been this one."""

@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from forgetless.domain.backoff import Backoff
-from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob, BulkKind, Progress
+from forgetless.domain.bulk_jobs import BULK_JOB, REMOVING, BulkJob, BulkKind, Progress
 from forgetless.domain.errors import (
     ConflictError,
     DependencyError,
@@ -36,10 +36,10 @@ from forgetless.domain.retention import Retention
 from forgetless.domain.times import later
 from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.clock import Clock
-from forgetless.ports.request_ledger import RequestLedger
+from forgetless.ports.request_ledger import DocumentStore, RequestLedger
 from forgetless.service.conflict_retry import ConflictRetry
 
-__all__ = ["LOST_AFTER_S", "BulkService", "PortionWork"]
+__all__ = ["LOST_AFTER_S", "BulkService", "PortionWork", "has_moved"]
 
 _logger = logging.getLogger(__name__)
 
@@ -61,7 +61,15 @@ class PortionWork(Protocol):
         The portion is bounded: it ends at the latest when the clock's `monotonic()` has passed `deadline`, or after a
         number of rows. It is idempotent, because a process may die before its progress is recorded; another one then
         does the same portion again. An error leaves the job where it was, and it is tried again later.
+
+        If such a job can be cancelled, the portion asks `has_moved` after each step, and then ends with its progress.
         """
+
+
+def has_moved(ledger: DocumentStore, claimed: BulkJob) -> bool:
+    """Whether a job has been cancelled, or taken over by another worker, since its worker claimed it."""
+    held = ledger.document(claimed.tenant, BULK_JOB, claimed.id)
+    return held is None or held.version != claimed.version
 
 
 class BulkService:
@@ -97,6 +105,7 @@ class BulkService:
         job_id: str | None = None,
         cursor: Mapping[str, Any] | None = None,
         done: int = 0,
+        done_at_least: bool = False,
     ) -> BulkJob:
         """Start a job; `request` must be JSON. If the tenant has a job with this id already, return that one unchanged.
 
@@ -115,6 +124,7 @@ class BulkService:
             cursor=cursor,
             total=total,
             done=done,
+            done_at_least=done_at_least,
             due_at=self._due(now),
         )
         if not self._ledger.put_document(job.document()):
@@ -165,6 +175,8 @@ class BulkService:
     def cancel(self, tenant: str, job_id: str) -> BulkJob:
         """End a job that has not ended. What its portions have done so far stays done.
 
+        A worker that is busy with it stops after its step, and then adds to the record what its portion has done.
+
         Raises NotFoundError, and ConflictError for an erasure or a job that has ended in another way.
         """
         retry = ConflictRetry(self._clock)
@@ -176,7 +188,8 @@ class BulkService:
                 raise ConflictError("An erasure cannot be cancelled.")
             if job.finished:
                 raise ConflictError(f"The job has already ended: {job.state}.")
-            ended = self._ended(job, JobState.FAILED, cancelled=True, error="cancelled")
+            at_least = _may_have_done_more(job)
+            ended = self._ended(job, JobState.FAILED, cancelled=True, error="cancelled", done_at_least=at_least)
             if ended is not None:
                 return ended
             if not retry.again():
@@ -239,6 +252,7 @@ class BulkService:
             job,
             state=JobState.RUNNING,
             attempts=job.attempts + 1,
+            done_at_least=_may_have_done_more(job),
             started_at=job.started_at or now,
             due_at=later(now, seconds + LOST_AFTER_S),
         )
@@ -254,9 +268,15 @@ class BulkService:
         counts: dict[str, Any] = {"done": progress.done, "total": progress.total, "set_aside": progress.set_aside}
         counts["counts"] = {**job.counts, **progress.counts}
         if progress.cursor is None:
-            return self._ended(job, JobState.SUCCEEDED, **counts)
-        cursor, due_at = dict(progress.cursor), self._due(self._clock.now())
-        return self._put(job, cursor=cursor, attempts=0, failures=0, error=None, due_at=due_at, **counts)
+            recorded = self._ended(job, JobState.SUCCEEDED, **counts)
+        else:
+            cursor, due_at = dict(progress.cursor), self._due(self._clock.now())
+            recorded = self._put(job, cursor=cursor, attempts=0, failures=0, error=None, due_at=due_at, **counts)
+        if recorded is None:
+            now = self.job(job.tenant, job.id)
+            if now is not None and now.cancelled and now.version == job.version + 1:
+                self._put(now, done_at_least=job.done_at_least, **counts)
+        return recorded
 
     def _failed(self, job: BulkJob, error: Exception) -> BulkJob | None:
         """Hold the job until its next try, or end it if a further try would fail in the same way."""
@@ -320,6 +340,11 @@ def _is_asked_for(job: BulkJob, version: int) -> bool:
     """
     claimed = job.state is JobState.RUNNING and job.attempts > 0
     return job.version == version or (claimed and job.version == version + 1)
+
+
+def _may_have_done_more(job: BulkJob) -> bool:
+    """Whether `done` lacks what a portion has removed that was begun and is not recorded."""
+    return job.done_at_least or (job.attempts > 0 and job.kind in REMOVING)
 
 
 def _hold_s(job: BulkJob) -> float:

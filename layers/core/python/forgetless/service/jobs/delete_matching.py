@@ -77,7 +77,8 @@ class MatchingDeletes:
                 if scan.ended or self._clock.monotonic() >= give_up:
                     break
             if scan.ended:
-                return replace(scan, removal=self._remover.finish(task, scan.removal)), True
+                scan = replace(scan, removal=self._remover.finish(task, scan.removal))
+                return scan, not scan.removal.held
         except (DependencyError, VersionConflictError) as error:
             _logger.warning("a delete by filter goes on in the background", extra={"reason": error.message})
         return scan, False

@@ -117,8 +117,10 @@ class EraseWork:
                 break
         if not _is_through(erasure, place):
             return Progress(place.cursor(), place.removal.removed, job.total)
-        progress = self._remover.ended(self.finish(erasure, place, job.id).removal.removed)
-        return replace(progress, counts=place.counts())
+        place = self.finish(erasure, place, job.id)
+        if place.removal.held:
+            return Progress(place.cursor(), place.removal.removed, job.total)
+        return replace(self._remover.ended(place.removal.removed), counts=place.counts())
 
     def start(self, erasure: Erasure) -> _Place:
         """The place at which a pass begins."""
@@ -138,8 +140,13 @@ class EraseWork:
         return replace(place, removal=removal).after(page)
 
     def finish(self, erasure: Erasure, place: _Place, job_id: str) -> _Place:
-        """End a pass that is through; then the marker stops to hide, if nothing can follow any more."""
+        """End a pass that is through; then the marker stops to hide, if nothing can follow any more.
+
+        If something is still held then, the pass has not ended.
+        """
         place = replace(place, removal=self._remover.finish(_task(erasure, job_id), place.removal))
+        if place.removal.held:
+            return place
         found_nothing = place.late and not place.messages and not place.removal.removed
         if self._ledger.late_writes_s() == 0.0 or found_nothing:
             self._logbook.note(erasure)
@@ -196,7 +203,8 @@ class Erasures:
                 if self._clock.monotonic() >= give_up:
                     break
             if _is_through(erasure, place):
-                place, ended = self._work.finish(erasure, place, id_), True
+                place = self._work.finish(erasure, place, id_)
+                ended = not place.removal.held
         except (DependencyError, VersionConflictError) as error:
             _logger.warning("an erasure goes on in the background", extra={"reason": error.message})
         try:
@@ -213,7 +221,8 @@ class Erasures:
             age = seconds_between(erasure.begun_at, self._clock.now())
             if age >= _LOST_AFTER_S and self._bulk.job(erasure.tenant, erase_job_id(erasure)) is None:
                 self._logbook.note(erasure)
-                start_erase_job(self._bulk, erasure, self._ledger.digest_key())
+                # Its request died, and has removed nobody knows how much.
+                start_erase_job(self._bulk, erasure, self._ledger.digest_key(), done_at_least=True)
             if late_s and age >= late_s:
                 start_erase_job(self._bulk, erasure, self._ledger.digest_key(), number=1 + int((age - late_s) // 60))
         return len(found)
@@ -228,9 +237,12 @@ class Erasures:
             self._bulk.start(tenant, BulkKind.ERASE, request, job_id=id_, cursor=place.cursor(), done=done)
 
 
-def start_erase_job(bulk: BulkService, erasure: Erasure, key: bytes, *, number: int = 0) -> None:
+def start_erase_job(
+    bulk: BulkService, erasure: Erasure, key: bytes, *, number: int = 0, done_at_least: bool = False
+) -> None:
     """Start the job of a pass; `key` is that of the ledger's digests."""
-    bulk.start(erasure.tenant, BulkKind.ERASE, request_of(key, erasure), job_id=erase_job_id(erasure, number))
+    id_, request = erase_job_id(erasure, number), request_of(key, erasure)
+    bulk.start(erasure.tenant, BulkKind.ERASE, request, job_id=id_, done_at_least=done_at_least)
 
 
 def erase_job_id(erasure: Erasure, number: int = 0) -> str:

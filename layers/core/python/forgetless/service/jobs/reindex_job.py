@@ -5,7 +5,8 @@ from __future__ import annotations
 from forgetless.domain.bulk_jobs import MOST_RANGES, BulkJob, Progress
 from forgetless.domain.errors import DependencyError, InvalidRequestError
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import Maintenance
+from forgetless.ports.ledger import Ledger
+from forgetless.service.jobs.bulk import has_moved
 from forgetless.service.jobs.reindex import Reindexer
 
 __all__ = ["PAGE", "ReindexWork"]
@@ -23,7 +24,7 @@ class ReindexWork:
     writer, so the job need not come back to it. What embedder or index refuse is left out and noted (see Reindexer).
     """
 
-    def __init__(self, *, ledger: Maintenance, reindexer: Reindexer, clock: Clock) -> None:
+    def __init__(self, *, ledger: Ledger, reindexer: Reindexer, clock: Clock) -> None:
         self._ledger = ledger
         self._reindexer = reindexer
         self._clock = clock
@@ -38,7 +39,7 @@ class ReindexWork:
                 if page == 0:
                     raise
                 break  # the next portion meets the same error, and then the job is held
-            if now.cursor is None or self._clock.monotonic() >= deadline:
+            if now.cursor is None or self._clock.monotonic() >= deadline or has_moved(self._ledger, job):
                 break
         return now
 

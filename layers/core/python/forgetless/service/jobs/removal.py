@@ -21,6 +21,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.access.limited_ledger import LimitedLedger
 from forgetless.service.conflict_retry import ConflictRetry
+from forgetless.service.jobs.bulk import has_moved
 from forgetless.service.merged_lists import list_spelled
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.erase_memories import MemoryEraser
@@ -46,6 +47,8 @@ class RemovalTask:
     name: str
     #: If there are any, only what is within the limits of the key that asked.
     limits: KeyLimits | None = None
+    #: Whether nothing more may be removed, because the job has been cancelled. It is asked after each transaction.
+    stopped: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +124,13 @@ class Remover:
                     raise
 
     def finish(self, task: RemovalTask, removal: Removal) -> Removal:
-        """Remove what is held and announce what is not announced yet. It may be done again."""
+        """Remove what is held and announce what is not announced yet. It may be done again.
+
+        If something is still held then, the task was stopped or met an error, and it has not ended.
+        """
         if removal.held:
-            removed = self._remove_held(task, removal.held, announced=True)
-            return replace(removal, held=(), removed=removal.removed + removed)
-        if removal.many and removal.removed:
+            removal = self._remove_held(task, removal)
+        if removal.many and removal.removed and not removal.held:
             summary = Summary(EventKind.DELETE, task.ids, removal.removed)
             self._outbox.record_summary(task.tenant, summary, once=task.name)
         return removal
@@ -139,19 +144,21 @@ class Remover:
         """A portion of a job that goes through the task's list; see `service.jobs.bulk.PortionWork`."""
         if self.is_scrubbing(job):
             return self.scrubbed(job)
+        task = replace(task, stopped=lambda: has_moved(self._ledger, job))
         begin = scan = Scan.of(job.cursor) if job.cursor is not None else Scan(removal=self.begin(task.tenant))
-        for _ in range(MOST_STEPS):
-            if scan.ended or (scan is not begin and self._clock.monotonic() >= deadline):
-                break
-            try:
+        try:
+            for _ in range(MOST_STEPS):
+                if scan.ended or (scan is not begin and (self._clock.monotonic() >= deadline or task.stopped())):
+                    break
                 scan = self.step(task, scan)
-            except (DependencyError, VersionConflictError):
-                if scan is begin:
-                    raise
-                break  # what was done before it is recorded; the next portion meets the same error
-        if not scan.ended:
-            return Progress(scan.cursor(), scan.removal.removed)
-        return self.ended(self.finish(task, scan.removal).removed)
+            if scan.ended:
+                scan = replace(scan, removal=self.finish(task, scan.removal))
+                if not scan.removal.held:
+                    return self.ended(scan.removal.removed)
+        except (DependencyError, VersionConflictError):
+            if scan is begin:
+                raise  # otherwise, what was done before it is recorded; the next portion meets the same error
+        return Progress(scan.cursor(), scan.removal.removed)
 
     def ended(self, removed: int) -> Progress:
         """The progress of a job that has removed everything: it ends when the ledger's files have lost it as well."""
@@ -176,24 +183,35 @@ class Remover:
         held = tuple(dict.fromkeys((*removal.held, *(memory.id for memory in found))))
         if len(held) <= MOST_ANNOUNCED:
             return replace(removal, held=held)
-        removed = self._remove_held(task, held, announced=False)
-        return Removal(many=True, removed=removal.removed + removed)
+        return self._remove_held(task, replace(removal, held=held, many=True))
 
-    def _remove_held(self, task: RemovalTask, held: tuple[str, ...], *, announced: bool) -> int:
+    def _remove_held(self, task: RemovalTask, removal: Removal) -> Removal:
+        """Remove what is held. What a stop or an error leaves of it stays held."""
+        now = removal
+        while now.held:
+            try:
+                removed = self._remove_some(task, now.held[:STEP], announced=not now.many)
+            except (DependencyError, VersionConflictError):
+                if now is removal:
+                    raise
+                break
+            now = replace(now, held=now.held[STEP:], removed=now.removed + removed)
+            if now.held and task.stopped():
+                break
+        return now
+
+    def _remove_some(self, task: RemovalTask, held: tuple[str, ...], *, announced: bool) -> int:
         """Remove those of these memories that the task still covers; returns how many."""
-        removed = 0
-        for start in range(0, len(held), STEP):
-            retry = ConflictRetry(self._clock)
-            while True:
-                found = self._ledger.read(task.tenant, held[start : start + STEP]).values()
-                there = [memory for memory in found if not memory.deleted and task.covers(memory)]
-                try:
-                    if there:
-                        self._eraser.erase(task.tenant, there, request_name=task.name, announced=announced)
-                except VersionConflictError:
-                    if not retry.again():
-                        raise
-                else:
-                    removed += len(there)
-                    break
-        return removed
+        retry = ConflictRetry(self._clock)
+        while True:
+            found = self._ledger.read(task.tenant, held).values()
+            there = [memory for memory in found if not memory.deleted and task.covers(memory)]
+            if not there:
+                return 0
+            try:
+                self._eraser.erase(task.tenant, there, request_name=task.name, announced=announced)
+            except VersionConflictError:
+                if not retry.again():
+                    raise
+            else:
+                return len(there)

@@ -41,8 +41,8 @@ def delete_batch(caller: CurrentCaller, body: BatchDelete, if_match: IfMatch = N
     check_no_if_match(if_match)
     ids = [item.memory_id for item in body.memories]
     _check(caller, ids, "deleted")
-    caller.services.changes.delete_many(caller.tenant, ids)
-    return json_response({"message": f"Successfully deleted {len(ids)} memories"})
+    deleted = caller.services.changes.delete_many(caller.tenant, ids)
+    return json_response({"message": f"Successfully deleted {deleted} memories"})
 
 
 def _check(caller: Caller, ids: Sequence[str], done: str) -> None:

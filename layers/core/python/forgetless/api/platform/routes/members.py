@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from forgetless.api.caller import CurrentCaller
 from forgetless.api.json_response import json_response
-from forgetless.api.platform.routes.projects import check_place
+from forgetless.api.platform.routes.projects import check_place, members_shown
 from forgetless.api.routing import Route
 from forgetless.api.size_limits import Word
 from forgetless.domain.keys import Role
@@ -26,9 +26,7 @@ class MemberBody(BaseModel):
 
 def list_members(caller: CurrentCaller, org_id: str, project: str) -> Response:
     """List the members."""
-    # Addresses of other people are nothing for a key that is limited to some users.
-    settings = check_place(caller, org_id, project).settings
-    members = settings.get("members", {}) if caller.key_limits is None else {}
+    members = members_shown(caller, check_place(caller, org_id, project))
     return json_response({"members": [{"username": email, "role": role} for email, role in members.items()]})
 
 

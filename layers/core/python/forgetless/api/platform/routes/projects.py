@@ -18,7 +18,7 @@ from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.keys import Role
 from forgetless.service.projects.settings import Project, organization_id, project_id
 
-__all__ = ["ROUTES", "check_place"]
+__all__ = ["ROUTES", "check_place", "members_shown"]
 
 _UNKNOWN = "Organization or project not found"
 
@@ -79,7 +79,7 @@ def get_project(
 ) -> Response:
     """The project; with `fields`, only these settings."""
     found = check_place(caller, org_id, project)
-    shown = _shown(found, role="OWNER" if caller.admin else "READER", own=project_id(caller.tenant))
+    shown = _shown(found, caller)
     return json_response({name: shown.get(name) for name in fields} if fields else shown)
 
 
@@ -119,17 +119,21 @@ def _check_organization(caller: Caller, org_id: str) -> None:
         raise NotFoundError(_UNKNOWN)
 
 
-def _shown(project: Project, *, role: str, own: str) -> dict[str, Any]:
+def members_shown(caller: Caller, project: Project) -> dict[str, str]:
+    """The members' addresses and roles; addresses of other people are nothing for a limited key."""
+    members: dict[str, str] = project.settings.get("members", {})
+    return members if caller.key_limits is None else {}
+
+
+def _shown(project: Project, caller: Caller) -> dict[str, Any]:
+    members = members_shown(caller, project)
     return {
         "project_id": project.id,
         **_DEFAULTS,
         **project.settings,
-        "members": [
-            {"username": email, "role": member_role, "email": email}
-            for email, member_role in project.settings.get("members", {}).items()
-        ],
-        "is_default": project.id == own,
-        "user_role": role,
+        "members": [{"username": email, "role": role, "email": email} for email, role in members.items()],
+        "is_default": project.id == project_id(caller.tenant),
+        "user_role": "OWNER" if caller.admin else "READER",
         "created_at": project.created_at,
         "updated_at": project.updated_at,
     }
