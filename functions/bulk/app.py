@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from forgetless.domain.limits import BULK_PORTION_S
 from forgetless.runtime.composition import services
+from forgetless.runtime.logs import logger
 from forgetless.runtime.start import end_by_exception, start
 
 start()
@@ -26,6 +27,7 @@ def do_portion(record: SQSRecord) -> None:
     )
 
 
+@logger.inject_lambda_context
 def handler(event: dict[str, object], context: LambdaContext) -> PartialItemFailureResponse:
     """Do the portions of the batch and report the records that failed."""
     return process_partial_response(event=event, record_handler=do_portion, processor=processor, context=context)

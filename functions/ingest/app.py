@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from forgetless.domain.limits import JOB_S
 from forgetless.runtime.composition import services
+from forgetless.runtime.logs import logger
 from forgetless.runtime.start import start
 
 start()
@@ -23,6 +24,7 @@ def run_job(record: SQSRecord) -> None:
     services().ingest.run(message["tenant"], message["job_id"], seconds=JOB_S, receipt=record.receipt_handle)
 
 
+@logger.inject_lambda_context
 def handler(event: dict[str, object], context: LambdaContext) -> PartialItemFailureResponse:
     """Run the jobs of the batch and report the records that failed."""
     return process_partial_response(event=event, record_handler=run_job, processor=processor, context=context)

@@ -13,6 +13,7 @@ from forgetless.runtime.start import start
 start()
 
 
+@logger.inject_lambda_context
 def handler(event: dict[str, object], context: LambdaContext) -> dict[str, int]:
     """Run one bounded sweep; returns the counts of what it did."""
     del event, context

@@ -13,6 +13,7 @@ from forgetless.runtime.start import start
 start()
 
 
+@logger.inject_lambda_context
 def handler(event: dict[str, object], context: LambdaContext) -> dict[str, int]:
     """Send the deliveries that are due, for a bounded time; returns how many ended in each way."""
     del event, context

@@ -13,6 +13,7 @@ import httpx
 
 from local.up.down import clean_up
 from local.up.errors import UpError
+from local.up.keys import known_key
 from local.up.parts import environment_of_functions, index_command, ledger_command
 from local.up.record import is_locked, lock, read_record
 from local.up.settings import BACKUPS, ROOT, Settings
@@ -31,13 +32,19 @@ def status(settings: Settings) -> str:
     if record is None or not is_locked(settings.state):
         raise UpError(f"nothing is running on {settings.state}; start it with: make up")
     lines = [f"{name:<9} pid {identity.pid}" for name, identity in record.parts.items() if identity.alive()]
+    # With the administrator's key, the answer names what is out.
+    headers = {"X-API-Key": key} if (key := known_key(settings.state, os.environ)) else {}
     try:
-        answer = httpx.get(f"{record.url}/health", timeout=10.0, trust_env=False)
+        answer = httpx.get(f"{record.url}/health", headers=headers, timeout=10.0, trust_env=False)
     except httpx.HTTPError as error:
         raise UpError(f"{record.url}/health does not answer ({type(error).__name__}); see {settings.logs}") from None
     if answer.status_code != httpx.codes.OK:
         raise UpError(f"{record.url}/health says {answer.status_code}: {answer.text[:300]}")
-    return "\n".join([*lines, f"{record.url} is healthy"])
+    health = answer.json()
+    told = (
+        "is healthy" if health["status"] == "ok" else f"is {health['status']}: {health.get('detail', 'see the logs')}"
+    )
+    return "\n".join([*lines, f"{record.url} {told}"])
 
 
 def reset_data(settings: Settings, *, sure: bool = False) -> str:

@@ -16,6 +16,7 @@ __all__ = [
     "QUEUE_TOKEN",
     "api_key",
     "forget_given",
+    "known_key",
     "part_key",
     "write_private",
 ]
@@ -50,6 +51,12 @@ def api_key(state: Path, environment: Mapping[str, str]) -> tuple[str, Path]:
     key = f"fgl_{secrets.token_urlsafe(32)}"
     write_private(file, key + "\n")
     return key, file
+
+
+def known_key(state: Path, environment: Mapping[str, str]) -> str:
+    """Return the administrator's key, from the environment or the state folder; empty when there is none yet."""
+    file = state / "api_key"
+    return environment.get(GIVEN_KEY, "").strip() or (file.read_text(encoding="utf-8").strip() if file.exists() else "")
 
 
 def part_key(state: Path, environment: Mapping[str, str], variable: str) -> str:

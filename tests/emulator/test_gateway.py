@@ -177,6 +177,7 @@ def test_the_gateway_adds_who_forwarded_the_request() -> None:
         b'{"statusCode": 200, "headers": {"a": ["b"]}}',
         b'{"statusCode": 200, "headers": {"a": "b\\r\\nc: d"}}',
         b'{"statusCode": 200, "body": "no base64!", "isBase64Encoded": true}',
+        '{"statusCode": 200, "body": "ü", "isBase64Encoded": true}'.encode(),
     ],
 )
 @assumed("which forms are refused")

@@ -35,6 +35,11 @@ class FakeLlm:
         self.calls: list[LlmCall] = []
         self.closed = False
 
+    def replies(self, *texts: str) -> None:
+        """From now on, answer with these, the last one again and again."""
+        rest = list(texts)
+        self._reply = lambda _messages: rest.pop(0) if len(rest) > 1 else rest[0]
+
     def complete(
         self,
         messages: Sequence[ChatMessage],

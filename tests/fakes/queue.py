@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from forgetless.domain.errors import QueueError
 from forgetless.domain.jobs import Job
+from forgetless.domain.limits import MOST_DELIVERIES
 from forgetless.ports.clock import Clock
 
 __all__ = ["MemoryQueue", "Received"]
@@ -45,7 +46,7 @@ class MemoryQueue:
 
     background = True
 
-    def __init__(self, clock: Clock, *, max_receives: int = 3) -> None:
+    def __init__(self, clock: Clock, *, max_receives: int = MOST_DELIVERIES) -> None:
         self.dead_letters: list[str] = []
         self.failure: QueueError | None = None
         self._clock = clock

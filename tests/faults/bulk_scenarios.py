@@ -20,6 +20,7 @@ from forgetless.service.jobs import expired_memories, reindex_job, removal
 from forgetless.service.requests import AddRequest, IncomingMessage
 from forgetless.service.services import Ports, Services
 from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.lambda_context import FakeContext
 from tests.faults.fault_injection import Fault, Step, Watch, Way, watched
 from tests.faults.harness import LATER_S, join, wait_at_step
 from tests.faults.ledgers import OpenLedger, half_written
@@ -97,7 +98,7 @@ def do(task: str, argument: Any, services: Services, kind: BulkKind) -> Any:
     with small_portions():
         if task == "start":
             return services.bulk.start(_TENANT, kind, _REQUESTS[kind], job_id=_JOB).id
-        return handler_of(task, services)(argument, None)
+        return handler_of(task, services)(argument, FakeContext())
 
 
 def perform(task: str, argument: Any, place: BulkPlace, fault: Fault | None, line: Connection) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import boto3
 
 from forgetless.domain.jobs import JobState
+from forgetless.domain.limits import MOST_DELIVERIES
 from local.emulator.specs import Place as AccountPlace
 from local.emulator.sqs.app import QueueServer
 from local.emulator.sqs.operations import Operations
@@ -29,10 +30,8 @@ from tests.faults.shared_stores import DiskIndex, Place
 from tests.faults.tasks import SCOPE, perform, perform_in_process
 from tests.unit.servers import free_socket, serve_app
 
-__all__ = ["LATER_S", "MAX_RECEIVES", "Harness", "Left", "join", "queue_server", "receive", "wait_at_step"]
+__all__ = ["LATER_S", "Harness", "Left", "join", "queue_server", "receive", "wait_at_step"]
 
-#: The same as in template.yaml.
-MAX_RECEIVES = 5
 #: Beyond every lease, and beyond what sweep waits for a lost message.
 LATER_S = 200.0
 #: Seconds that a process may take on a busy machine.
@@ -77,7 +76,7 @@ class Harness:
         )
         self._dead_url = self._queue(f"{name}-dead.fifo")
         arn = f"arn:aws:sqs:us-east-1:123456789012:{name}-dead.fifo"
-        policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES})
+        policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": MOST_DELIVERIES})
         self._url = self._queue(f"{name}.fifo", RedrivePolicy=policy)
         self.place = Place(folder, self._url, open_ledger)
         self._ledger = open_ledger()

@@ -14,7 +14,6 @@ from typing import Any
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.queue_sqs import SqsQueue
-from forgetless.domain.errors import LlmUnavailableError
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.memory import Memory
 from forgetless.domain.times import later
@@ -30,7 +29,7 @@ from tests.faults.ledgers import OpenLedger
 
 __all__ = ["LIFE_STORY", "POISON", "DiskIndex", "Place", "compose"]
 
-#: A message that the LLM always refuses.
+#: A message with which every attempt ends in an error that nobody foresaw.
 POISON = "poison"
 #: A message with so many facts that they need more than the hundred items of one DynamoDB transaction.
 LIFE_STORY = "my whole life"
@@ -157,7 +156,7 @@ def extract(messages: Sequence[ChatMessage]) -> str:
     """Extract facts as a model would: many of a life; two of a move, of which one supersedes another; otherwise one."""
     asked = messages[-1].content
     if POISON in asked:
-        raise LlmUnavailableError("the LLM does not like this")
+        raise RuntimeError("the LLM does not like this")
     if LIFE_STORY in asked:
         return json.dumps({"facts": [{"text": f"Alice did thing {number}"} for number in range(_FACTS)]})
     if "Hanoi" in asked:

@@ -13,6 +13,7 @@ from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
 from forgetless.service.requests import AddRequest, IncomingMessage
 from forgetless.service.services import Services
+from tests.fakes.lambda_context import FakeContext
 from tests.faults.fault_injection import Fault, Step, Watch
 from tests.faults.shared_stores import Place, compose
 
@@ -58,7 +59,7 @@ def _do(task: str, argument: Any, services: Services) -> Any:
         scope = replace(SCOPE, user_id=user[0]) if user else SCOPE
         outcome = services.add.add(AddRequest(scope, (message,), idempotency_key=key, **_OPTIONS[task]))
         return outcome.job.id
-    return handler_of(task, services)(argument, None)
+    return handler_of(task, services)(argument, FakeContext())
 
 
 def handler_of(name: str, services: Services) -> Any:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from forgetless.domain.jobs import JobState
+from forgetless.domain.limits import MOST_ATTEMPTS
 from tests.faults.fault_injection import Fault, Step, Way
-from tests.faults.harness import LATER_S, MAX_RECEIVES, wait_at_step
+from tests.faults.harness import LATER_S, wait_at_step
 from tests.faults.kill_runner import Runner
 from tests.faults.shared_stores import POISON, compose
 from tests.unit.servers import free_socket
@@ -16,44 +17,47 @@ from tests.unit.servers import free_socket
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill"), pytest.mark.timeout(900)]
 
 
-def test_a_poison_message_becomes_a_dead_letter_and_the_rest_of_its_batch_is_done(runner: Runner) -> None:
+def test_a_poison_message_ends_after_its_attempts_and_the_rest_of_its_batch_is_done(runner: Runner) -> None:
     harness = runner.harness()
     poison, _ = harness.run("queued", (POISON, "p", "mallory"))
     others = [harness.run("queued", ("I live in Hue", f"k{user}", user))[0] for user in ("ann", "ben")]
     services = compose(harness.place)
-    for receives in range(MAX_RECEIVES):
+    for attempt in range(1, MOST_ATTEMPTS + 1):
         records = harness.receive()
-        assert len(records) == (3 if receives == 0 else 1)
+        assert len(records) == (3 if attempt == 1 else 1)
         answer, _ = harness.run("ingest", {"Records": records})
-        assert len(answer["batchItemFailures"]) == 1
+        assert len(answer["batchItemFailures"]) == (attempt < MOST_ATTEMPTS)
         harness.settle_batch(records, answer)
         states = [services.reads.job("default", one) for one in others]
         assert [job.state for job in states if job] == [JobState.SUCCEEDED] * 2
-    assert harness.receive() == []
-    assert harness.dead() == [poison]
+    assert (harness.receive(), harness.dead()) == ([], [])
     job = services.reads.job("default", poison)
     assert job is not None
-    assert (job.state, job.error) == (JobState.FAILED, "provider_unavailable: the LLM does not like this")
+    assert (job.state, job.error) == (JobState.FAILED, "internal_error: RuntimeError")
     harness.later()
     assert harness.run("sweep", {})[0]["requeued"] == 0
 
 
-def test_a_message_that_kills_its_workers_becomes_a_dead_letter_and_its_job_is_given_up(runner: Runner) -> None:
+def test_a_message_that_kills_its_workers_is_given_up_with_the_reason(runner: Runner) -> None:
     harness = runner.harness()
     poison, _ = harness.run("queued", ("I live in Hue", "k", "mallory"))
-    for _ in range(MAX_RECEIVES):
+    for _ in range(MOST_ATTEMPTS):
         records = harness.receive()
         process, line = harness.start("ingest", {"Records": records}, Fault(Step("llm.complete", 1), Way.EXIT))
         wait_at_step(process, line, Way.EXIT)
         line.close()
         harness.settle_batch(records, None)
         harness.later()
-    assert harness.receive() == []
-    assert harness.dead() == [poison]
-    assert harness.run("sweep", {})[0]["given_up"] == 1
+    records = harness.receive()
+    answer, _ = harness.run("ingest", {"Records": records})
+    harness.settle_batch(records, answer)
+    assert (harness.receive(), harness.dead()) == ([], [])
     job = compose(harness.place).reads.job("default", poison)
     assert job is not None
-    assert (job.state, job.error) == (JobState.FAILED, f"worker_lost: no worker finished it in {MAX_RECEIVES} attempts")
+    assert (job.state, job.error) == (
+        JobState.FAILED,
+        f"worker_lost: no worker finished it in {MOST_ATTEMPTS} attempts",
+    )
 
 
 def test_a_purged_queue_loses_no_job(runner: Runner) -> None:

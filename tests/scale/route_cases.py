@@ -150,6 +150,7 @@ _PLATFORM: Mapping[str, Sequence[Ask]] = {
         Ask("/v1/events/?page=3&page_size=50", name="the third page"),
     ),
     "GET /v1/event/{event_id}/": (Ask("/v1/event/<job>/"),),
+    "POST /v1/event/{event_id}/retry/": (Ask("/v1/event/<job>/retry/", statuses=(409,)),),
     "DELETE /v1/event/{event_id}/": (Ask("/v1/event/<job>/", statuses=(409,)),),
     "POST /v1/exports/": (Ask("/v1/exports/", {"schema": _SCHEMA, "filters": _ALICE}, statuses=(201,)),),
     "POST /v1/exports/get/": (

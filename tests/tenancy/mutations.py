@@ -321,7 +321,7 @@ _ACCESS = (
     Mutation(
         "keys: one that has expired is taken",
         "domain/keys.py",
-        "self._unknown_limits or (self.expires_at is not None and self.expires_at <= now)",
+        "self._unknown_limits or (self.ends_at is not None and self.ends_at <= now)",
         "self._unknown_limits",
         (_KEYS, "-k", "expire"),
     ),

@@ -117,8 +117,8 @@ _SURFACE = (
     Mutation(
         "health: parts are named to everybody",
         "api/selfhosted/routes/health.py",
-        "if not caller.operator:",
-        "if False:",
+        "if caller.operator:",
+        "if True:",
         (_SURFACES, "-k", "health"),
     ),
     Mutation(
@@ -240,7 +240,7 @@ _ERASED = (
     Mutation(
         "erased: an import brings it back",
         "service/transfer/erased_lines.py",
-        'return b"" if self._markers.cover(read.memory) else line',
+        'return b"" if markers.cover(read.memory) else line',
         "return line",
         ("tests/unit/test_cli_import_erasures.py",),
     ),

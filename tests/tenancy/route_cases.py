@@ -143,6 +143,7 @@ BODIES: Mapping[str, Callable[[Ids], list[Any]]] = {
     "POST /v2/memories/": _filtered,
     "PUT /v1/memories/{memory_id:path}/": lambda _: [{"text": "the attacker's text"}, {"metadata": {"attacked": True}}],
     "POST /v1/memories/{memory_id:path}/restore/": lambda _: [],
+    "POST /v1/event/{event_id}/retry/": lambda _: [],
     "PUT /v1/batch/": lambda ids: [{"memories": [{"memory_id": ids.memory, "text": "the attacker's text"}]}],
     "DELETE /v1/batch/": lambda ids: [{"memories": [{"memory_id": ids.memory}]}],
     "POST /v1/exports/": lambda ids: _filtered(ids, schema={"properties": {"memory": {"type": "string"}}}),

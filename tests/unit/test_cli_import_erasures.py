@@ -10,6 +10,8 @@ import pytest
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli_stores import FAILED, OK
+from forgetless.cli_transfer import INCOMPLETE
+from forgetless.domain.cursors import to_cursor
 from forgetless.domain.scope import Scope
 from forgetless.runtime import composition
 from forgetless.runtime.settings import load_settings
@@ -88,6 +90,79 @@ def test_what_was_added_after_the_erasure_is_imported(house: StoreHouse, elsewhe
     erase_user("ana")
     house.run("erasures", str(elsewhere.log))
     assert elsewhere.import_there("--erasures", str(elsewhere.log), name="third")[0] == set()
+
+
+@pytest.mark.parametrize("erased_before", [False, True], ids=["first erasure", "second erasure"])
+def test_what_is_added_after_an_erasure_that_runs_during_the_export_is_imported(
+    house: StoreHouse, elsewhere: Elsewhere, erased_before: bool
+) -> None:
+    if erased_before:
+        house.say("oldest of ana")
+        erase_user("ana")
+    house.say("old of ana")
+    for text in ("one of bob", "another of bob"):
+        house.say(text, user="bob")
+    with closing(composition.build_services(load_settings())) as built:
+        portion = built.event_exports.portion("default", limit=1)
+        portions = [portion.lines]
+        while portion.cursor is not None:
+            portion = built.event_exports.portion("default", cursor=portion.cursor, limit=1)
+            portions.append(portion.lines)
+            if len(portions) == 4:  # after all jobs
+                erase_user("ana")
+                house.say("new of ana")
+    elsewhere.export.write_bytes(b"".join(portions))
+    house.run("erasures", str(elsewhere.log))
+    found, said = elsewhere.import_there("--erasures", str(elsewhere.log))
+    assert found == {"one of bob", "another of bob", "new of ana"}
+    assert "left out, because it was erased: " in said
+    erase_user("ana")
+    house.run("erasures", str(elsewhere.log))
+    assert elsewhere.import_there("--erasures", str(elsewhere.log), name="later")[0] == {"one of bob", "another of bob"}
+
+
+def test_jobs_that_begin_after_an_erasure_are_told_from_those_before_it(
+    house: StoreHouse, elsewhere: Elsewhere
+) -> None:
+    house.say("old of ana")
+    with closing(composition.build_services(load_settings())) as built:
+        whole = built.event_exports.portion("default", limit=99)
+        erase_user("ana")
+        house.say("new of ana")
+        newest = "jobs." + to_cursor("9999-01-01T00:00:00.000000+00:00", "x")
+        again = b"".join(one.lines for one in built.event_exports.portions("default", cursor=newest))
+    assert b"new of ana" in again
+    elsewhere.export.write_bytes(whole.lines + again)
+    house.run("erasures", str(elsewhere.log))
+    assert elsewhere.import_there("--erasures", str(elsewhere.log))[0] == {"new of ana"}
+
+
+@pytest.mark.parametrize("single", [False, True], ids=["a user", "a memory"])
+def test_an_import_does_not_bring_back_what_its_ledger_has_deleted_and_says_so(
+    house: StoreHouse, elsewhere: Elsewhere, single: bool
+) -> None:
+    house.say("of ana", "more of ana")
+    house.say("of bob", user="bob")
+    elsewhere.export_now()
+    [first, *_] = [memory.id for memory in house.memories() if memory.scope.user_id == "ana"]
+    if single:
+        with closing(composition.build_services(load_settings())) as built:
+            built.changes.delete("default", first)
+    else:
+        erase_user("ana")
+    gone = 1 if single else 2
+    left = {memory.text for memory in house.memories()}
+    for options, expected in (((), OK), (("--include-erased",), INCOMPLETE)):
+        code, _, said = house.run("import", str(elsewhere.export), "--anew", *options)
+        assert code == expected
+        assert f"imported: {3 - gone} memories with {3 - gone} events, 2 jobs; not imported: 0" in said
+        assert f"left out, because it was deleted in this ledger: {gone} lines" in said
+        assert ("restore --include-erased" in said) == bool(options)
+    assert {memory.text for memory in house.memories()} == left
+    # What the export itself says about deleted memories is a repeat.
+    elsewhere.export_now()
+    code, _, said = house.run("import", str(elsewhere.export), "--anew")
+    assert (code, "left out" in said) == (OK, False)
 
 
 def test_messages_of_another_scope_than_their_job_are_judged_by_themselves(

@@ -12,6 +12,7 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli import FAILED, OK, main
 from forgetless.domain.bulk_jobs import BulkJob, BulkKind, Progress
 from forgetless.domain.jobs import JobState
+from forgetless.domain.memory import Message, MessageRef
 from forgetless.domain.scope import Scope
 from forgetless.service.jobs.bulk import BulkService, PortionWork
 from tests.contract.ledger.making import a_job, at
@@ -92,3 +93,33 @@ def test_a_failed_add_is_dismissed(ledger_path: Path, capsys: Out) -> None:
         assert ledger.expire_jobs(succeeded_before=None, failed_before=at(0), limit=9) == 1
     assert main(["jobs", "dismiss", failed.id]) == FAILED
     assert "has no job" in capsys.readouterr().err
+
+
+def test_failed_and_held_adds_are_listed_with_their_reason_and_started_again(ledger_path: Path, capsys: Out) -> None:
+    anna = Scope("default", user_id="anna")
+    ended = {"state": JobState.FAILED, "error": "provider_bad_reply: no JSON\x1b[2J", "completed_at": at(9)}
+    failed = a_job("a", second=1, scope=anna, request={"source_key": "k"}, attempts=5, **ended)
+    held = a_job("b", second=2, scope=anna, error="provider_auth_failed: status 401", lease_until=at(50))
+    forgotten = a_job("c", second=3, scope=anna, state=JobState.FAILED, error="worker_lost: gone")
+    with closing(SqliteLedger(ledger_path)) as ledger:
+        ledger.put_job(failed, [Message(MessageRef(failed.id, 0), anna, "user", "I like tea", at(1))])
+        ledger.put_jobs([(held, []), (forgotten, []), (a_job("d", second=4, scope=anna, state=JobState.SUCCEEDED), [])])
+    lines = run(capsys, "failed").splitlines()
+    assert [line.split()[0] for line in lines] == [forgotten.id, held.id, failed.id]
+    assert f"held until {at(50)}" in lines[1]
+    assert lines[2].endswith("attempts 5  provider_bad_reply: no JSON\\x1b[2J")
+    assert run(capsys, "failed", "--limit", "1").startswith(forgotten.id)
+    assert run(capsys, "retry", "--all") == f"{failed.id} is started again"
+    with closing(SqliteLedger(ledger_path)) as ledger:
+        again = ledger.job("default", failed.id)
+    assert again is not None
+    assert (again.state, again.error, again.attempts, again.created_at) == (
+        JobState.PENDING,
+        None,
+        0,
+        failed.created_at,
+    )
+    assert main(["jobs", "retry", forgotten.id]) == FAILED
+    assert "no longer kept; send it again" in capsys.readouterr().err
+    assert main(["jobs", "retry", failed.id]) == FAILED
+    assert "this one is PENDING" in capsys.readouterr().err

@@ -124,7 +124,7 @@ def test_a_key_is_rotated(ledger_path: Path, capsys: Out) -> None:
     printed = capsys.readouterr()
     new = held(ledger_path, printed.out.strip())
     assert (new.role, new.users, new.label, new.expires_at) == (Role.READ, ("anna",), "phone", None)
-    ending = held(ledger_path, first).expires_at
+    ending = held(ledger_path, first).ends_at
     assert ending is not None
     assert ending in printed.err
     assert f"until {ending}" in run(capsys, "list")

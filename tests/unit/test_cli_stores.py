@@ -380,6 +380,32 @@ def test_an_index_that_does_not_answer_is_no_verdict(house: StoreHouse) -> None:
     assert "switched off" in err
     code, _, err = house.check("--start")
     assert code == FAILED
+    assert "switched off, 5 times; nothing was changed, so start again" in err
+    assert "FORGETLESS_MILVUS_TIMEOUT_S" in err
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["whole", "ledger is missing"])
+def test_a_start_asks_a_slow_index_again(house: StoreHouse, monkeypatch: pytest.MonkeyPatch, lost: bool) -> None:
+    def slow(tenant: str | None = None) -> int:
+        calls.append(1)
+        if len(calls) < 5:
+            raise IndexUnavailableError("Milvus did not complete query (code DEADLINE_EXCEEDED)")
+        return count(tenant)
+
+    house.start()
+    house.say("tea")
+    if lost:
+        house.path.rename(house.path.with_name("elsewhere"))
+        house.marker.unlink()
+    count = house.index.count
+    calls: list[int] = []
+    monkeypatch.setattr(house.index, "count", slow)
+    if not lost:
+        assert house.start() == "ok"
+    else:
+        code, _, err = house.check("--start")
+        assert code == LEDGER_BROKEN
+        assert "the index beside it holds 1 rows" in err
 
 
 def test_the_report_can_be_had_as_json(house: StoreHouse) -> None:

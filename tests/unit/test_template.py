@@ -17,9 +17,9 @@ from forgetless.domain.limits import (
     BULK_PORTION_S,
     JOB_S,
     LEASE_MARGIN_S,
-    MOST_ATTEMPTS,
+    MOST_DELIVERIES,
     REQUEST_S,
-    TRIES_APART_S,
+    VISIBILITY_S,
 )
 from forgetless.service.access.keys import USE
 from forgetless.service.jobs.bulk import LOST_AFTER_S
@@ -171,8 +171,8 @@ def test_bulk_jobs_may_feed_their_own_queue_which_is_fair_to_tenants() -> None:
 
 def test_times_and_attempts_agree_with_the_limits_in_the_code() -> None:
     queue = of_type("AWS::SQS::Queue")["IngestQueue"]
-    assert queue["RedrivePolicy"]["maxReceiveCount"] == MOST_ATTEMPTS
-    assert queue["VisibilityTimeout"] == TRIES_APART_S
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == MOST_DELIVERIES
+    assert queue["VisibilityTimeout"] == VISIBILITY_S
     assert FUNCTIONS["IngestFunction"]["Timeout"] == JOB_S + LEASE_MARGIN_S == LONGEST_LEASE_S
     # What is left after waiting is for storing the outcome and for the answer; the gateway gives up at 30 s.
     assert REQUEST_S + 4 <= TEMPLATE["Globals"]["Function"]["Timeout"] < 30

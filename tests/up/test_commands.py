@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -27,11 +28,14 @@ class Health(BaseHTTPRequestHandler):
     """Answers as a gateway does whose state the test sets."""
 
     status = 200
+    body = b'{"status": "ok"}'
+    keys: ClassVar[list[str | None]] = []
 
     def do_GET(self) -> None:
+        type(self).keys.append(self.headers["X-API-Key"])
         self.send_response(type(self).status)
         self.end_headers()
-        self.wfile.write(b'{"status": "fake"}')
+        self.wfile.write(type(self).body)
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""
@@ -46,7 +50,8 @@ def gateway() -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
-    Health.status = 200
+    Health.status, Health.body = 200, b'{"status": "ok"}'
+    Health.keys.clear()
 
 
 def test_status_names_the_parts_and_that_all_is_well(tmp_path: Path, gateway: str) -> None:
@@ -58,11 +63,21 @@ def test_status_names_the_parts_and_that_all_is_well(tmp_path: Path, gateway: st
     assert said.splitlines() == [f"index     pid {itself.pid}", f"{gateway} is healthy"]
 
 
+def test_status_of_a_degraded_gateway_names_what_is_out(tmp_path: Path, gateway: str) -> None:
+    Health.body = b'{"status": "degraded", "detail": "llm: provider_auth_failed: check OPENAI_API_KEY"}'
+    (tmp_path / "api_key").write_text("fgl_x\n")
+    with lock(tmp_path):
+        Record.of_this_process(tmp_path, gateway)
+        said = commands.status(Settings(state=tmp_path))
+    assert said.endswith("is degraded: llm: provider_auth_failed: check OPENAI_API_KEY")
+    assert Health.keys == ["fgl_x"]
+
+
 def test_status_of_an_unhealthy_gateway_says_what_it_says(tmp_path: Path, gateway: str) -> None:
     Health.status = 503
     with lock(tmp_path):
         Record.of_this_process(tmp_path, gateway)
-        with pytest.raises(UpError, match=re.escape('says 503: {"status": "fake"}')):
+        with pytest.raises(UpError, match=re.escape('says 503: {"status": "ok"}')):
             commands.status(Settings(state=tmp_path))
 
 

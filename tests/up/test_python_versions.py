@@ -30,7 +30,7 @@ def test_all_that_is_deployed_runs_on_the_version_that_is_tested() -> None:
     template = (ROOT / "template.yaml").read_text()
     named = re.findall(r"(?:Runtime: |CompatibleRuntimes: \[)python([\d.]+)", template)
     for dockerfile in [*ROOT.glob("local/compose/*/Dockerfile"), ROOT / "embedder_container/Dockerfile"]:
-        named += re.findall(r"^FROM python:([\d.]+)", dockerfile.read_text(), re.MULTILINE)
+        named += re.findall(r"^(?:FROM |ARG PYTHON_IMAGE=)python:([\d.]+)", dockerfile.read_text(), re.MULTILINE)
     assert len(named) > 6
     assert set(named) == {VERSION}
 

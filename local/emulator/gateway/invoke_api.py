@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -60,7 +59,7 @@ class InvokeApi:
         try:
             orjson.loads(payload)
             context = base64.b64decode(headers.get("x-amz-client-context", "")).decode()
-        except (orjson.JSONDecodeError, binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:  # no JSON, no base64 or no text
             return _error(400, "InvalidRequestContentException", f"Could not parse request body into json: {error}")
         if kind == "RequestResponse":
             return await self._invoke(function, payload, context)

@@ -51,7 +51,7 @@ def test_only_the_holder_gives_a_lease_up(ledger: Ledger) -> None:
 
 def test_keys_are_found_by_hash_and_replaced(ledger: Ledger) -> None:
     key = ApiKey("hash", "acme", Role.READ, at(0), label="laptop", prefix="fgl_12345678", users=("anna", "b\x00\ud800"))
-    key = replace(key, agents=("*", "b\x00\ud800"), apps=("app",), expires_at=at(99))
+    key = replace(key, agents=("*", "b\x00\ud800"), apps=("app",), expires_at=at(99), replaced_until=at(98))
     ledger.put_key(key)
     assert ledger.key("hash") == key
     assert ledger.key("other") is None
@@ -191,7 +191,7 @@ def test_a_limited_key_of_an_earlier_version_goes_on_with_all_agents_and_apps(
     limited = ApiKey("limited", "acme", Role.WRITE, at(0), users=("anna",))
     free = ApiKey("free", "acme", Role.WRITE, at(1))
     record = ApiKey.record
-    newer = {"agents", "apps", "expires_at"}
+    newer = {"agents", "apps", "expires_at", "replaced_until"}
     with monkeypatch.context() as earlier:
         earlier.setattr(
             ApiKey, "record", lambda key: {name: value for name, value in record(key).items() if name not in newer}

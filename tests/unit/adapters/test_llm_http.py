@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 import time
@@ -25,6 +26,7 @@ from forgetless.domain.errors import (
     ProviderRequestError,
 )
 from forgetless.ports.llm import ChatMessage
+from forgetless.ports.trace import TRACE, traced_job
 from tests.fakes.clock import FakeClock
 from tests.unit.servers import Answer, Request, Server, in_turn, serve
 
@@ -60,6 +62,16 @@ def test_a_completion_sends_messages_and_a_strict_schema() -> None:
         "json_schema": {"name": "facts", "strict": True, "schema": SCHEMA},
     }
     assert "temperature" not in request.body
+
+
+def test_a_call_goes_on_with_the_trace_of_its_job() -> None:
+    with serve(in_turn(content("{}"))) as server:
+        llm(server).complete(ASKED, deadline_s=5)
+        with traced_job("j", {TRACE: ["r", "a" * 32]}):
+            llm(server).complete(ASKED, deadline_s=5)
+    outside, within = server.requests
+    assert "traceparent" not in outside.headers
+    assert re.fullmatch(f"00-{'a' * 32}-[0-9a-f]{{16}}-01", within.headers["traceparent"])
 
 
 def test_without_a_schema_no_format_is_asked() -> None:

@@ -7,13 +7,18 @@ import json
 import logging
 import uuid
 from collections.abc import Iterator
+from contextvars import copy_context
+from typing import Any
 
 import anyio
 import pytest
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 
+from forgetless.domain.bulk_jobs import BulkJob, BulkKind
 from forgetless.domain.keys import key_hash
+from forgetless.domain.webhook_deliveries import DELIVERY, Delivery
+from forgetless.ports.trace import TRACE, Trace, TraceFilter, begin_trace, current_trace
 from tests.unit.api.client import ADMIN, STRANGER, Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.api.mcp_client import connected
@@ -27,6 +32,8 @@ def log() -> Iterator[io.StringIO]:
     before = (package.level, list(package.handlers), package.propagate)
     # Powertools keeps its loggers by name, with their first stream.
     source = Logger(service=f"access-log-{uuid.uuid4()}", stream=out)
+    for handler in source.handlers:
+        handler.addFilter(TraceFilter())
     copy_config_to_registered_loggers(source, include={"forgetless"})
     yield out
     package.setLevel(before[0])
@@ -106,3 +113,50 @@ def test_a_line_names_the_tool_that_mcp_was_asked_for(new_api: NewApi, log: io.S
     assert [(line["route"], line["tool"], line["status"]) for line in found] == [("/mcp", "delete_all_memories", 200)]
     assert all(line.get("route") == "/mcp" for line in lines(log) if line["method"] == "POST")
     assert "alice-secret" not in log.getvalue()
+
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+SAID = {"messages": "I like tea", "user_id": "alice"}
+
+
+def all_lines(log: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+def test_a_request_its_job_and_their_calls_have_one_trace(new_api: NewApi, log: io.StringIO) -> None:
+    seen: list[Trace | None] = []
+
+    def reply(_messages: object) -> str:
+        seen.append(current_trace())
+        return "nonsense"
+
+    api = new_api(reply, inline=False)
+    answer = api.post("/v3/memories/add/", SAID, headers={"traceparent": TRACEPARENT})
+    request_id, job_id = answer.headers["x-request-id"], answer.json()["event_id"]
+    api.world.services.ingest.run("default", job_id, seconds=60)
+    (failed,) = [line for line in all_lines(log) if line["message"] == "an add failed"]
+    trace_id = TRACEPARENT.split("-")[1]
+    assert (failed["request_id"], failed["trace_id"], failed["job_id"]) == (request_id, trace_id, job_id)
+    assert failed["reason"].startswith("provider_bad_reply")
+    assert {trace and trace.ids()["request_id"] for trace in seen} == {request_id}
+    (line,) = lines(log)
+    assert (line["request_id"], line["trace_id"]) == (request_id, trace_id)
+    assert current_trace() is None, "the worker's thread is free again"
+
+
+def test_bulk_jobs_and_deliveries_know_the_request_that_caused_them(api: Api) -> None:
+    body = {"url": "https://example.com/hook", "name": "all", "event_types": ["memory_add"]}
+    project = api.get("/v1/ping/").json()["project_id"]
+    assert api.post(f"/api/v1/webhooks/projects/{project}/", body).status_code == 201
+    said = {"messages": [{"role": "user", "content": "tea"}], "user_id": "alice", "infer": False}
+    added = api.post("/memories", said, headers={"traceparent": TRACEPARENT})
+    (delivery,) = [Delivery.of(one) for one in api.world.ledger.documents("default", DELIVERY, limit=9)[0]]
+    trace = [added.headers["x-request-id"], TRACEPARENT.split("-")[1]]
+    assert list(delivery.trace) == trace
+
+    def start() -> BulkJob:
+        begin_trace(Trace(*trace))
+        return api.world.services.bulk.start("default", BulkKind.REINDEX, {})
+
+    job = copy_context().run(start)
+    assert job.request[TRACE] == trace

@@ -46,6 +46,7 @@ def test_changes_refusals_and_administrators_reads_are_listed_newest_first(keyed
     (memory,) = keyed.say("tea", key=MEMBER)
     keyed.texts(key=MEMBER)  # a member's read is not in the list
     keyed.texts()
+    keyed.get("/api-keys")  # what only administrators may read is a read, too
     keyed.found("tea")
     keyed.delete(f"/memories/{memory}", key=READER)
     keyed.say("tea", key=LIMITED)
@@ -60,6 +61,7 @@ def test_changes_refusals_and_administrators_reads_are_listed_newest_first(keyed
         ("change", "POST /memories", 200),
         ("refusal", "DELETE /memories/{memory_id}", 403),
         ("administrator's read", "POST /search", 200),
+        ("administrator's read", "GET /api-keys", 200),
         ("administrator's read", "GET /memories", 200),
         ("change", "POST /memories", 200),
     ]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from forgetless.domain.bulk_jobs import BulkKind
-from tests.unit.api.client import STRANGER, Api
+from forgetless.domain.errors import ProviderAuthError
+from forgetless.service.jobs.ingest import JobHeldError
+from tests.unit.api.client import ADMIN, STRANGER, Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.service.world import facts
 
@@ -129,3 +133,40 @@ def test_events_list_adds_and_bulk_jobs_together(api: Api) -> None:
     assert listed["results"][1] == api.get(f"/v1/event/{job.id}/").json()
     pages = [api.get(f"/v1/events/?page={number}&page_size=1").json()["results"] for number in (1, 2, 3)]
     assert [item["id"] for (item,) in pages] == [item["id"] for item in listed["results"]]
+
+
+def test_a_held_add_says_why_and_when_it_is_tried_and_a_failed_one_is_started_again(new_api: NewApi) -> None:
+    answers: list[str | Exception] = [ProviderAuthError("status 401"), "nonsense", "nonsense", facts("Alice likes tea")]
+
+    def reply(_messages: object) -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    api = new_api(reply, inline=False)
+    event_id = api.post("/v3/memories/add/", {"messages": "I like tea", "user_id": "alice"}).json()["event_id"]
+
+    def run() -> dict[str, Any]:
+        with suppress(JobHeldError):
+            api.world.services.ingest.run("default", event_id, seconds=60)
+        event: dict[str, Any] = api.get(f"/v1/event/{event_id}/").json()
+        return event
+
+    held = run()
+    assert (held["status"], held["error"]) == ("PENDING", "provider_auth_failed: status 401")
+    assert held["next_try_at"] > api.world.clock.now()
+    assert api.get("/health", key=ADMIN).json()["parts"]["llm"].startswith("provider_auth_failed: status 401")
+    assert api.get("/health", key=None).json() == {"status": "degraded"}
+    retry = f"/v1/event/{event_id}/retry/"
+    assert api.post(retry, {}).status_code == 409, "it is not failed"
+    api.world.clock.advance(11)
+    failed = run()
+    assert (failed["status"], failed["error"].partition(":")[0]) == ("FAILED", "provider_bad_reply")
+    assert "next_try_at" not in failed
+    assert api.post(retry, {}, key=STRANGER).status_code == 404
+    again = api.post(retry, {})
+    assert (again.status_code, again.json()["status"], again.json()["error"]) == (202, "PENDING", None)
+    assert run()["status"] == "SUCCEEDED"
+    assert api.post(retry, {}).status_code == 409
+    assert api.texts() == ["Alice likes tea"]

@@ -48,8 +48,9 @@ def test_only_administrators_export(api: Api) -> None:
 
 
 def test_a_cursor_of_somebody_else_is_refused(api: Api) -> None:
-    answer = api.get("/export", params={"cursor": "nonsense"})
-    assert (answer.status_code, "cursor" in answer.json()["detail"]) == (400, True)
+    for cursor in ("nonsense", "jobs.", "jobs", "events@0.", "events@x.", "jobs@1.", "part.", "other."):
+        answer = api.get("/export", params={"cursor": cursor})
+        assert (answer.status_code, "cursor" in answer.json()["detail"]) == (400, True), cursor
 
 
 def test_a_line_that_is_too_long_for_one_answer_continues_in_the_next(api: Api) -> None:

@@ -308,6 +308,35 @@ def test_a_key_that_expires_gets_a_successor_that_lives_as_long(api: Api) -> Non
     assert 999 < seconds_between(new["created_at"], new["expires_at"]) <= 1000
 
 
+@pytest.mark.parametrize("lifetime", [None, 100_000])
+def test_a_key_that_is_rotated_again_gets_another_successor_that_lives_as_long(api: Api, lifetime: int | None) -> None:
+    ends = None if lifetime is None else later(api.world.clock.now(), lifetime)
+    old = make(api, expires_at=ends)
+    first = api.post(f"/api-keys/{old['id']}/rotate", {"overlap_seconds": 60}).json()
+    second = api.post(f"/api-keys/{old['id']}/rotate", {"overlap_seconds": 3600}).json()
+    assert second["replaces"] == first["replaces"]  # the earliest overlap ends the old key
+    for made in (first, second):
+        lives = made["expires_at"] and seconds_between(made["created_at"], made["expires_at"])
+        assert (lives is None) if lifetime is None else (abs(lives - lifetime) < 1)
+    listed = {item["id"]: item["expires_at"] for item in api.get("/api-keys").json()}
+    assert listed[old["id"]] == first["replaces"]["expires_at"]
+
+
+def test_without_an_overlap_a_key_that_this_process_knows_is_refused_at_once(api: Api) -> None:
+    old = make(api)
+    assert api.get("/entities", key=old["key"]).status_code == 200
+    assert api.post(f"/api-keys/{old['id']}/rotate", {"overlap_seconds": 0}).status_code == 201
+    assert api.get("/entities", key=old["key"]).status_code == 401
+
+
+def test_an_empty_list_of_users_does_not_make_an_unlimited_key(api: Api) -> None:
+    before = len(api.get("/api-keys").json())
+    refused = api.post("/api-keys", {"label": "a", "user_ids": []})
+    assert (refused.status_code, "user_ids" in refused.json()["detail"]) == (400, True)
+    assert "leave it out" in refused.json()["detail"]
+    assert len(api.get("/api-keys").json()) == before
+
+
 @pytest.mark.parametrize("seconds", [-1, 30 * 86_400 + 1])
 def test_the_overlap_is_bounded(api: Api, seconds: int) -> None:
     made = make(api)

@@ -140,7 +140,7 @@ def test_health_says_503_from_a_failed_write_until_a_write_succeeds(api: Api, tm
         assert api.post("/memories", VERBATIM).status_code == 503
         for _ in range(2):
             sick = api.get("/health")
-            assert (sick.status_code, sick.json()["status"]) == (503, "unavailable")
+            assert (sick.status_code, sick.json()["status"]) == (503, "down")
             assert sick.json()["parts"]["ledger"].startswith("the ledger ledger.db failed")
             assert sick.json()["parts"]["index"] == "ok"
             assert api.texts() == ["tea"], "what can be read is read"

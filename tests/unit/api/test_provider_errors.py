@@ -182,6 +182,6 @@ def test_health_shows_the_embedders_refusal(new_api: NewApi, status: int) -> Non
     api = new_api()
     api.world.embedder.failure = error_of_embedder(Answer(status))
     answer = api.get("/health")
-    assert answer.status_code == 503
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     assert f"status {status}: check FORGETLESS_EMBEDDER" in answer.json()["parts"]["embedder"]
     assert "secret" not in answer.text

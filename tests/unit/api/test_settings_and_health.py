@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from forgetless.api.app import create_app
-from forgetless.domain.errors import EmbedderError, LedgerError
+from forgetless.domain.errors import DependencyError, EmbedderError, LedgerError
 from forgetless.service.services import Ports, Services
 from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api
 from tests.unit.api.conftest import NewApi
@@ -71,15 +71,26 @@ def test_health_tells_nobody_else_more_than_whether_it_is_well(api: Api, key: st
     if fails:
         api.world.embedder.failure = EmbedderError("the embedder at 10.0.3.7:7997 gave no reply")
     answer = api.get("/health", key=key)
-    told = (503, {"status": "unavailable"}) if fails else (200, {"status": "ok"})
-    assert (answer.status_code, answer.json()) == told
+    assert (answer.status_code, answer.json()) == (200, {"status": "degraded" if fails else "ok"})
 
 
-def test_health_is_503_with_the_name_of_the_part_that_does_not_answer(api: Api) -> None:
+def test_health_is_degraded_with_the_name_of_a_part_that_not_every_request_needs(api: Api) -> None:
     api.world.embedder.failure = EmbedderError("connection refused")
     answer = api.get("/health", key=ADMIN)
-    assert (answer.status_code, answer.json()["detail"]) == (503, "embedder: connection refused")
-    assert answer.json()["parts"]["ledger"] == "ok"
+    assert (answer.status_code, answer.json()["detail"]) == (200, "embedder: connection refused")
+    assert (answer.json()["status"], answer.json()["parts"]["ledger"]) == ("degraded", "ok")
+
+
+@pytest.mark.parametrize("part", ["ledger", "index"])
+def test_health_is_503_when_ledger_or_index_do_not_answer(api: Api, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise DependencyError("it is out")
+
+    monkeypatch.setitem(api.world.services.health._checks, part, fail)
+    answer = api.get("/health", key=ADMIN)
+    assert (answer.status_code, answer.json()["status"]) == (503, "down")
+    assert answer.json()["detail"] == f"{part}: it is out"
+    assert api.get("/health", key=None).json() == {"status": "down"}
 
 
 def test_health_is_answered_although_no_key_can_be_looked_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +100,7 @@ def test_health_is_answered_although_no_key_can_be_looked_up(api: Api, monkeypat
     monkeypatch.setattr(api.world.services.keys, "authenticate", fail)
     api.world.embedder.failure = EmbedderError("connection refused")
     answer = api.get("/health", key=ADMIN)
-    assert (answer.status_code, answer.json()) == (503, {"status": "unavailable"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "degraded"})
 
 
 def test_the_documentation_runs_and_loads_nothing_and_shows_every_route(api: Api) -> None:

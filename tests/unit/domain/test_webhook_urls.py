@@ -54,6 +54,7 @@ def test_what_is_ascii_stays_as_it_was_given(url: str) -> None:
         ("http://a%41.com/", "character"),
         ("http://[::g]/", "host"),
         ("http://[::1/", "host"),
+        ("http://[fe80::1%é]/", "host"),
         ("ftp://example.com/", "http or https"),
         ("http://", "http or https"),
         ("example.com", "http or https"),

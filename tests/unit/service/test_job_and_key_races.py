@@ -127,6 +127,21 @@ def test_a_key_is_revoked_once(ledger: MeddlingLedger, tmp_path: Path) -> None:
         keys.revoke("default", key.id)
 
 
+def test_rotations_at_once_make_no_successor_that_ends_with_an_overlap(ledger: MeddlingLedger, tmp_path: Path) -> None:
+    keys = a_world(ledger, tmp_path).services.keys
+    old, _ = keys.create("default", label="", role=Role.WRITE)
+
+    def rotate_when_the_successor_is_stored() -> None:
+        ledger.before_put_key = lambda: keys.rotate("default", old.id, overlap_s=60)
+
+    ledger.before_put_key = rotate_when_the_successor_is_stored  # the other finds the key as it was
+    keys.rotate("default", old.id, overlap_s=3600)
+    keys.rotate("default", old.id, overlap_s=3600)
+    held = {key.id: key.ends_at for key in ledger.keys("default")}
+    assert held.pop(old.id) is not None
+    assert list(held.values()) == [None, None, None]
+
+
 def test_a_key_that_is_revoked_while_it_is_looked_up_is_not_believed_afterwards(
     ledger: MeddlingLedger, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""The command `jobs`: list, watch and cancel bulk jobs (deletions, rebuilds, retention), and dismiss failed adds."""
+"""The command `jobs`: bulk jobs (deletions, rebuilds, retention) and failed adds, which are the dead letters."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.cli_actions import add_action
@@ -15,13 +16,14 @@ from forgetless.cli_progress import progress
 from forgetless.cli_text import printable
 from forgetless.domain.bulk_jobs import BulkJob
 from forgetless.domain.erasure_receipts import receipt_of
-from forgetless.domain.errors import NotFoundError
-from forgetless.domain.jobs import JobState
-from forgetless.runtime.composition import build_ledger
+from forgetless.domain.errors import ConflictError, NotFoundError
+from forgetless.domain.jobs import Job, JobState
+from forgetless.runtime.composition import build_ledger, build_queue
 from forgetless.runtime.settings import Settings
+from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.failed_adds import FailedAdds
 from forgetless.service.jobs.index_cleanings import IndexCleanings
-from forgetless.service.jobs.retention import dismiss
 
 __all__ = ["add_job_commands"]
 
@@ -33,9 +35,8 @@ _LOOK_AGAIN_S = 1.0
 
 def add_job_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `jobs` and its actions."""
-    actions = commands.add_parser("jobs", help="list, watch and cancel bulk jobs, dismiss failed adds").add_subparsers(
-        required=True, metavar="ACTION"
-    )
+    help_ = "list, watch and cancel bulk jobs; list, retry and dismiss failed adds"
+    actions = commands.add_parser("jobs", help=help_).add_subparsers(required=True, metavar="ACTION")
     list_ = _action(actions, "list", "the tenant's bulk jobs, newest first", _list)
     list_.add_argument("--limit", type=int, default=50, help="at most so many (default: %(default)s)")
     list_.add_argument("--open", action="store_true", help="only those that have not ended")
@@ -45,8 +46,14 @@ def add_job_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     receipt.add_argument("id", help="its id (event_id), as the erasure was answered with")
     cancel = _action(actions, "cancel", "end a job; what it has done stays done; erasures cannot be cancelled", _cancel)
     cancel.add_argument("id", help="its id, as `list` shows it")
-    failed = _action(actions, "dismiss", "remove a failed add, which is not a bulk job, and its messages", _dismiss)
-    failed.add_argument("id", help="its id (event_id), as `GET /v1/events/` shows it")
+    failed = _action(actions, "failed", "adds that failed or are held, with the reason, newest first", _failed)
+    failed.add_argument("--limit", type=int, default=50, help="at most so many (default: %(default)s)")
+    retry = _action(actions, "retry", "start failed adds again", _retry)
+    which = retry.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", nargs="?", help="the id (event_id) of one, as `failed` shows it")
+    which.add_argument("--all", action="store_true", help="all that failed")
+    dismiss = _action(actions, "dismiss", "remove a failed add, which is not a bulk job, and its messages", _dismiss)
+    dismiss.add_argument("id", help="its id (event_id), as `failed` shows it")
 
 
 @contextmanager
@@ -110,12 +117,50 @@ def _cancel(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
-def _dismiss(settings: Settings, options: argparse.Namespace) -> int:
+@contextmanager
+def _failed_adds(settings: Settings) -> Iterator[FailedAdds]:
     ledger = build_ledger(settings)
     try:
-        dismiss(ledger, options.tenant, options.id)
+        yield FailedAdds(ledger=HidingOperatorLedger(ledger), queue=build_queue(settings), clock=SystemClock())
     finally:
         ledger.close()
+
+
+def _failed(settings: Settings, options: argparse.Namespace) -> int:
+    with _failed_adds(settings) as adds:
+        for job in islice(adds.each(options.tenant), options.limit):
+            print(printable(_failed_line(job)))
+    return 0
+
+
+def _failed_line(job: Job) -> str:
+    state = "FAILED" if job.state is JobState.FAILED else f"held until {job.next_try_at or 'it is tried again'}"
+    return f"{job.id}  {state}  added {job.created_at}  attempts {job.attempts}  {job.error}"
+
+
+def _retry(settings: Settings, options: argparse.Namespace) -> int:
+    with _failed_adds(settings) as adds:
+        for id_ in _wanted(adds, options):
+            try:
+                adds.retry(options.tenant, id_)
+            except ConflictError as error:
+                if not options.all:
+                    raise
+                print(f"{id_} was not started again: {error.message}", file=sys.stderr)
+            else:
+                print(f"{id_} is started again")
+    return 0
+
+
+def _wanted(adds: FailedAdds, options: argparse.Namespace) -> list[str]:
+    if not options.all:
+        return [options.id]
+    return [job.id for job in adds.each(options.tenant) if job.state is JobState.FAILED]
+
+
+def _dismiss(settings: Settings, options: argparse.Namespace) -> int:
+    with _failed_adds(settings) as adds:
+        adds.dismiss(options.tenant, options.id)
     print(f"{options.id} is removed with its messages by the next sweep")
     return 0
 

@@ -95,7 +95,7 @@ def _rotate(settings: Settings, options: argparse.Namespace) -> int:
     with _keys(settings) as keys:
         key, secret, old = keys.rotate(options.tenant, options.id, overlap_s=options.overlap_hours * 3600)
     print(secret)
-    print(f"{key.id} replaces {old.id}, which is refused from {old.expires_at} on", file=sys.stderr)
+    print(f"{key.id} replaces {old.id}, which is refused from {old.ends_at} on", file=sys.stderr)
     return 0
 
 
@@ -127,7 +127,7 @@ def _register(settings: Settings, options: argparse.Namespace) -> int:
 def _line(one: KeyStatus) -> str:
     key = one.key
     used = one.last_used_at or "never used"
-    ends = "" if key.expires_at is None else f"  until {key.expires_at}"
+    ends = "" if key.ends_at is None else f"  until {key.ends_at}"
     parts = (
         key.id,
         f"{key.prefix or '?':12}",

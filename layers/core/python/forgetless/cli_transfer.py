@@ -29,11 +29,15 @@ from forgetless.service.transfer.export_jobs import ExportAnswer, ExportJobs, Ex
 from forgetless.service.transfer.import_jobs import ImportJobs, ImportPlace
 from forgetless.service.webhooks.outbox import WebhookOutbox
 
-__all__ = ["add_transfer_commands"]
+__all__ = ["INCOMPLETE", "add_transfer_commands"]
 
 DEFAULT_TENANT = "default"
 #: Everything was imported; some lines were not.
 OK, INCOMPLETE = 0, 1
+_STAYS_DELETED = (
+    "--include-erased: what a ledger has deleted does not come back there by an import; import the file into an empty "
+    "ledger, or go back to a backup with: forgetless restore --include-erased FILE"
+)
 #: The most problems that are named; further ones are only counted.
 _NAMED = 20
 #: The sizes of a portion that a ledger on this machine exports.
@@ -59,7 +63,11 @@ def add_transfer_commands(commands: argparse._SubParsersAction[argparse.Argument
     import_.add_argument(
         "--erasures", type=Path, metavar="LOG", help="leave out what this log covers; `forgetless erasures` writes it"
     )
-    import_.add_argument("--include-erased", action="store_true", help="import it nevertheless")
+    import_.add_argument(
+        "--include-erased",
+        action="store_true",
+        help="ignore the log; what was deleted in this very ledger stays deleted nevertheless",
+    )
     import_.set_defaults(run=_import)
     for command in (export, import_):
         command.add_argument("--tenant", help="the tenant (default: default); with --url, it is the tenant of the key")
@@ -104,11 +112,16 @@ def _import(settings: Settings, options: argparse.Namespace) -> int:
     print(f"imported: {taken}; not imported: {place.refused}", file=sys.stderr)
     if without is not None:
         print(f"left out, because it was erased: {without.left_out} lines", file=sys.stderr)
+    if place.left_out:
+        print(f"left out, because it was deleted in this ledger: {place.left_out} lines", file=sys.stderr)
+        if options.include_erased:
+            print(f"forgetless: {_STAYS_DELETED}", file=sys.stderr)
     if options.index:
         with closing(build_services(settings)) as services:
             count = services.sweep.index_pending(options.tenant or DEFAULT_TENANT)
         print(f"indexed {count} memories", file=sys.stderr)
-    return INCOMPLETE if place.refused else OK
+    missing = place.refused or (options.include_erased and place.left_out)
+    return INCOMPLETE if missing else OK
 
 
 def _without(options: argparse.Namespace) -> ErasedLines | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pytest
 
@@ -16,12 +17,19 @@ from forgetless.domain.errors import (
     QueueError,
 )
 from forgetless.domain.jobs import Job, JobState
-from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S, TRIES_APART_S
+from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S, MOST_ATTEMPTS, MOST_DELIVERIES
+from forgetless.domain.retention import DAY_S
+from forgetless.domain.scope import Scope
+from forgetless.domain.times import seconds_between
 from forgetless.ports.llm import ChatMessage
+from forgetless.service.jobs.ingest import JobHeldError
+from forgetless.service.llm_state import LONGEST_HOLD_S, SHORTEST_HOLD_S
 from tests.unit.service.world import World, facts
 
 NewWorld = Callable[..., World]
 
+#: The wait after the first failure: others may try first.
+FIRST_WAIT_S = SHORTEST_HOLD_S + 5
 #: What the template's queue hides a message for.
 HIDDEN_S = 540.0
 
@@ -69,17 +77,137 @@ def test_the_job_of_a_killed_worker_comes_again_when_its_claim_has_ended(new_wor
     assert (job_of(world).state, world.texts()) == (JobState.SUCCEEDED, ["Alice likes tea"])
 
 
-def test_a_try_that_failed_is_followed_by_the_next_one_after_a_pause(new_world: NewWorld) -> None:
+def held(world: World) -> Job:
+    """Deliver a message whose job is then held."""
+    with pytest.raises(JobHeldError):
+        deliver(world)
+    job = job_of(world)
+    assert job.state is JobState.PENDING
+    assert job.next_try_at is not None
+    return job
+
+
+def work_off(world: World, seconds: float) -> None:
+    """Deliver what can be delivered within the time."""
+    for _ in range(int(seconds)):
+        with suppress(JobHeldError):
+            while deliver(world):
+                pass
+        world.clock.advance(1)
+
+
+def test_a_fault_of_the_llm_holds_the_job_for_seconds_and_says_why(new_world: NewWorld) -> None:
     world = new_world(replying(LlmUnavailableError("down"), facts("Alice likes tea")))
     world.say("I like tea", infer=True, queued=True)
-    with pytest.raises(LlmUnavailableError):
-        deliver(world)
-    assert job_of(world).state is JobState.PENDING
-    world.clock.advance(TRIES_APART_S - 1)
+    job = held(world)
+    assert (job.error, job.attempts) == ("provider_unavailable: down", 0)
+    assert seconds_between(world.clock.now(), job.next_try_at or "") == pytest.approx(FIRST_WAIT_S, abs=0.01)
+    world.clock.advance(FIRST_WAIT_S - 1)
     assert not deliver(world)
     world.clock.advance(2)
     assert deliver(world)
-    assert job_of(world).state is JobState.SUCCEEDED
+    done = job_of(world)
+    assert (done.state, done.error, done.next_try_at) == (JobState.SUCCEEDED, None, None)
+
+
+def test_the_waits_of_a_held_job_double_to_two_minutes_and_end_after_a_day(new_world: NewWorld) -> None:
+    world = new_world(replying(ProviderAuthError("status 401")))
+    world.say("I like tea", infer=True, queued=True)
+    waits, passed = [], 0.0
+    while job_of(world).state is JobState.PENDING and len(waits) < 2000:
+        try:
+            deliver(world)
+        except JobHeldError:
+            waits.append(seconds_between(world.clock.now(), job_of(world).next_try_at or ""))
+            world.clock.advance(waits[-1] + 0.01)
+            passed += waits[-1]
+    assert [round(wait) for wait in waits[:7]] == [10, 15, 30, 60, 120, 125, 125]
+    assert max(waits) == pytest.approx(LONGEST_HOLD_S + 5)
+    assert passed == pytest.approx(DAY_S, abs=2 * LONGEST_HOLD_S)
+    assert len(waits) < MOST_DELIVERIES
+    job = job_of(world)
+    assert (job.state, job.error) == (JobState.FAILED, "provider_auth_failed: status 401")
+    assert len(world.queue) == 0, "the message is done"
+
+
+def test_what_the_llm_asks_for_is_waited(new_world: NewWorld) -> None:
+    world = new_world(replying(LlmUnavailableError("429", retry_after=77, status=429)))
+    world.say("I like tea", infer=True, queued=True)
+    assert seconds_between(world.clock.now(), held(world).next_try_at or "") == pytest.approx(77 + 5, abs=0.1)
+
+
+def test_one_job_tries_the_llm_for_all(new_world: NewWorld) -> None:
+    world = new_world(replying(ProviderAuthError("status 401")))
+    for user in range(20):
+        world.say("I like tea", infer=True, queued=True, scope=Scope("default", user_id=f"user {user}"))
+    for _ in range(20):
+        with pytest.raises(JobHeldError):
+            deliver(world)
+    assert world.llm is not None
+    assert len(world.llm.calls) == 1
+    jobs = world.ledger.jobs("default", limit=99)[0]
+    assert {job.error for job in jobs} == {"provider_auth_failed: status 401"}
+    world.clock.advance(FIRST_WAIT_S + 1)
+    for _ in range(20):
+        with pytest.raises(JobHeldError):
+            deliver(world)
+    assert len(world.llm.calls) == 2
+    world.llm.replies(facts("They like tea"))
+    work_off(world, LONGEST_HOLD_S)
+    assert {job.state for job in world.ledger.jobs("default", limit=99)[0]} == {JobState.SUCCEEDED}
+
+
+def test_adds_of_one_user_keep_their_order_while_they_are_held(new_world: NewWorld) -> None:
+    world = new_world(replying(LlmUnavailableError("down")))
+    for number in range(3):
+        world.say(f"fact {number}", infer=True, queued=True)
+    with pytest.raises(JobHeldError):
+        deliver(world)
+    assert not deliver(world), "the others wait behind it"
+    assert world.llm is not None
+    world.llm.replies(*(facts(f"fact {number}") for number in range(3)))
+    world.clock.advance(FIRST_WAIT_S + 1)
+    while deliver(world):
+        pass
+    assert world.texts() == ["fact 2", "fact 1", "fact 0"]
+
+
+def test_sweep_leaves_a_held_job_and_those_behind_it_to_the_queue(new_world: NewWorld) -> None:
+    world = new_world(replying(ProviderAuthError("status 401")))
+    world.say("I like tea", infer=True, queued=True)
+    world.say("I like cake", infer=True, queued=True)
+    sent = 0
+    for _ in range(6 * 60):
+        with suppress(JobHeldError):
+            deliver(world)
+        sent += world.services.sweep.sweep().requeued
+        world.clock.advance(60)
+    assert sent < 25, "sent again every two minutes, they would be 360"
+
+
+@pytest.mark.parametrize(
+    "error", [TimeoutError(), LlmUnavailableError("status 500", status=500), KeyError("a secret")], ids=repr
+)
+def test_a_job_that_fails_while_the_llm_works_for_others_ends_after_its_attempts(
+    new_world: NewWorld, error: Exception
+) -> None:
+    def reply(messages: Sequence[ChatMessage]) -> str:
+        if "poison" in messages[-1].content:
+            raise error
+        return facts("They like tea")
+
+    world = new_world(reply)
+    world.say("poison", infer=True, queued=True)
+    poisoned = job_of(world)
+    for number in range(20):
+        world.say("I like tea", infer=True, queued=True, scope=Scope("default", user_id=f"user {number}"))
+        work_off(world, 60)
+    job = world.ledger.job("default", poisoned.id)
+    assert job is not None
+    assert (job.state, job.attempts) == (JobState.FAILED, MOST_ATTEMPTS)
+    assert "secret" not in (job.error or "")
+    others = [one for one in world.ledger.jobs("default", limit=99)[0] if one.id != poisoned.id]
+    assert {one.state for one in others} == {JobState.SUCCEEDED}
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
@@ -104,7 +232,7 @@ def test_a_text_that_is_refused_ends_its_job_at_once_and_lets_the_next_one_go_on
     [
         ProviderAuthError("status 401"),
         ProviderRequestError("status 404", status=404),
-        LlmReplyError("nonsense"),
+        LlmReplyError("no choices: check OPENAI_BASE_URL", misconfigured=True),
         LlmUnavailableError("429"),
     ],
     ids=str,
@@ -112,11 +240,18 @@ def test_a_text_that_is_refused_ends_its_job_at_once_and_lets_the_next_one_go_on
 def test_what_an_operator_may_mend_is_tried_again(new_world: NewWorld, error: ForgetlessError) -> None:
     world = new_world(replying(error, facts("Alice likes tea")))
     world.say("I like tea", infer=True, queued=True)
-    with pytest.raises(type(error)):
-        deliver(world)
-    world.clock.advance(TRIES_APART_S + 1)
+    held(world)
+    world.clock.advance(FIRST_WAIT_S + 1)
     assert deliver(world)
     assert world.texts() == ["Alice likes tea"]
+
+
+def test_a_reply_that_stays_invalid_ends_the_job(new_world: NewWorld) -> None:
+    world = new_world(replying("nonsense"))
+    world.say("I like tea", infer=True, queued=True)
+    assert deliver(world)
+    job = job_of(world)
+    assert (job.state, (job.error or "").partition(":")[0]) == (JobState.FAILED, "provider_bad_reply")
 
 
 def test_an_embedder_that_refuses_the_text_ends_the_job_too(new_world: NewWorld) -> None:

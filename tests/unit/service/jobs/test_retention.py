@@ -21,7 +21,7 @@ from forgetless.domain.scope import Scope
 from forgetless.domain.webhook_deliveries import DELIVERY
 from forgetless.service.jobs import removal, retention
 from forgetless.service.jobs.expired_memories import BEFORE
-from forgetless.service.jobs.retention import RetentionService, dismiss
+from forgetless.service.jobs.retention import RetentionService
 from forgetless.service.requests import UpdateRequest
 from forgetless.service.transfer.event_import import EventImport
 from tests.unit.service.world import ALICE, World, facts, newest
@@ -108,12 +108,12 @@ def test_a_failed_job_that_is_dismissed_is_removed_by_the_next_sweep(new_world: 
     never_stored = failed(world)
     (stored,) = [job for job in jobs(world) if job.state is JobState.SUCCEEDED]
     with pytest.raises(ConflictError, match="SUCCEEDED"):
-        dismiss(world.ledger, "default", stored.id)
+        world.services.failed_adds.dismiss("default", stored.id)
     with pytest.raises(NotFoundError):
-        dismiss(world.ledger, "other", never_stored.id)
+        world.services.failed_adds.dismiss("other", never_stored.id)
     service = service_of(world, Retention(failed_jobs_s=kept_s))
     assert service.expire_jobs() == 0
-    dismiss(world.ledger, "default", never_stored.id)
+    world.services.failed_adds.dismiss("default", never_stored.id)
     assert service.expire_jobs() == 1
     assert jobs(world) == [stored]
     assert world.ledger.job_messages("default", never_stored.id) == []

@@ -70,8 +70,11 @@ def test_a_job_that_waits_its_turn_is_not_sent_again_with_every_sweep(new_world:
     accept(world)
     world.clock.advance(LOST_AFTER_S + 1)
     assert [world.services.sweep.sweep().requeued for _ in range(3)] == [1, 0, 0]
-    world.clock.advance(LOST_AFTER_S + 1)
-    assert world.services.sweep.sweep().requeued == 1
+    waited = 2 * LOST_AFTER_S + 2
+    for _ in range(4):  # it may be behind a job that is held, so its message is sent less and less often
+        world.clock.advance(waited)
+        assert [world.services.sweep.sweep().requeued for _ in range(2)] == [1, 0]
+        waited *= 2
 
 
 def test_more_than_a_portion_is_brought_back_by_one_sweep(new_world: NewWorld) -> None:
@@ -89,10 +92,10 @@ def test_a_queue_that_is_down_delays_and_loses_nothing(new_world: NewWorld) -> N
     accept(world, 2)
     assert {job.state for job in jobs(world)} == {JobState.PENDING}
     for _ in range(2):
-        world.clock.advance(LOST_AFTER_S + 1)
+        world.clock.advance(2 * LOST_AFTER_S + 2)
         assert world.services.sweep.sweep().requeued == 0
     world.queue.failure = None
-    world.clock.advance(LOST_AFTER_S + 1)
+    world.clock.advance(8 * LOST_AFTER_S)
     assert world.services.sweep.sweep().requeued == 2
 
 
@@ -124,8 +127,7 @@ def test_a_job_that_failed_while_sweep_looked_stays_failed(new_world: NewWorld) 
     accept(world)
     (seen,) = jobs(world)
     world.ledger.update_job(replace(seen, attempts=MOST_ATTEMPTS - 1), held=seen)
-    with pytest.raises(LlmReplyError):
-        world.services.ingest.run("default", seen.id, seconds=60)
+    world.services.ingest.run("default", seen.id, seconds=60)
     assert jobs(world)[0].state is JobState.FAILED
     assert not world.ledger.update_job(replace(seen, state=JobState.PENDING), held=seen)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.errors import EmbedderError, IndexUnavailableError, InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Operator
 from forgetless.domain.scope import Scope
 from forgetless.service.requests import UpdateRequest
-from tests.unit.service.world import ALICE, World
+from tests.fakes.counting_ledger import CountingLedger
+from tests.unit.service.world import ALICE, World, make_world
 
 
 def test_results_come_in_the_order_of_their_score_within_0_and_1(world: World) -> None:
@@ -73,6 +76,20 @@ def test_a_rare_match_behind_many_candidates_is_still_found(world: World) -> Non
     world.say("note special", metadata={"kind": "rare"}, scope=Scope("default", user_id="alice", run_id="z"))
     rare = And((Compare(Field("user_id"), Operator.EQ, "alice"), Compare(Field("kind", True), Operator.EQ, "rare")))
     assert [hit.memory.text for hit in world.find("note", where=rare, top_k=1)] == ["note special"]
+
+
+def test_a_search_into_a_scope_that_is_being_erased_reads_little(tmp_path: Path) -> None:
+    """A large erasure leaves its rows in the index for minutes, and every one of them is a candidate."""
+    counting = CountingLedger(SqliteLedger(tmp_path / "counted.db"))
+    world = make_world(tmp_path, ledger=counting)  # type: ignore[arg-type]
+    for _ in range(10):
+        world.say(*(f"note {number}" for number in range(500)))
+    world.index.frozen = True
+    world.services.changes.delete_scope("default", {"user_id": "alice"})
+    world.say("a note that was added since")
+    counting.clear()
+    assert [hit.memory.text for hit in world.find("note that was added since")] == ["a note that was added since"]
+    assert counting.calls["read"] <= 45, "28 memories at a time would be 174 reads"
 
 
 def test_expired_memories_are_hidden_unless_asked_for(world: World) -> None:

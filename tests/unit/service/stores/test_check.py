@@ -17,6 +17,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.ports.index import IndexRow
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
+from forgetless.service.jobs.erase import start_erase_job
 from forgetless.service.requests import UpdateRequest
 from forgetless.service.stores.check import StoreCheck
 from forgetless.service.stores.report import AFRESH, REINDEX, RESTORE, StoreReport, Verdict
@@ -271,3 +272,22 @@ def test_what_an_erasure_hides_is_not_missing_in_the_index_but_all_else_is(world
     assert hidden().findings == ()
     put_rows(world, [row for row in rows(world) if row.memory.scope == ACME])
     assert "the index holds 0 rows of tenant 'default'" in findings(hidden())
+
+
+def test_rows_that_an_erasure_has_not_removed_yet_are_no_strays_but_all_others_are(world: World) -> None:
+    ledger = HidingOperatorLedger(world.ledger)
+    made = StoreCheck(ledger=ledger, index=world.index, clock=world.clock, collection="c")
+    erasure = world.ledger.begin_erasure("default", [Target({"user_id": "alice"})], at=world.clock.now())
+    assert made.run().findings == ()
+    rest = rows(world)
+    hidden = next(row for row in rest if row.memory.scope.tenant == "default")
+    put_rows(world, [replace(hidden, memory=replace(hidden.memory, version=7)), *rest])
+    assert "1 of 13 sampled rows of tenant 'default' match no live memory" in findings(made.run())
+    start_erase_job(world.services.bulk, erasure)
+    while world.services.bulk_worker.turn():
+        world.clock.advance(1)
+    world.clock.advance(600)
+    world.services.sweep.index_pending()
+    assert made.run().findings == ()
+    put_rows(world, rest)
+    assert "12 of 12 sampled rows of tenant 'default' match no live memory" in findings(made.run())

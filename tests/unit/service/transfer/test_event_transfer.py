@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -334,6 +334,43 @@ def test_an_odd_record_of_mem0_is_refused_and_the_others_are_taken(
     report = importer(world).take("default", [(1, {**good, "id": "8", **record}), (2, good)])
     assert (report.memories, report.refused) == (1, 1)
     assert report.problems[0].startswith(f"line 1: {problem}")
+
+
+def places_in(record: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """Each object of a line with each of its keys, and the name of the place."""
+    for key in record:
+        yield record, key, key
+    for key in record.get("memory", {}):
+        yield record["memory"], key, f"memory.{key}"
+    for said in record.get("messages", []):
+        yield from ((said, key, f"messages[0].{key}") for key in said)
+
+
+def test_a_bad_line_is_refused_with_its_number_and_the_field(new_world: Callable[..., World]) -> None:
+    """Every field is left out, and has every kind of value; a field that nobody knows is added."""
+    source, target = new_world(), new_world()
+    source.say("I like tea.")
+    lines = [json.loads(line) for line in exported(source).splitlines()]
+    missing = []
+    for number, line in enumerate(lines[1:], 2):
+        for holder, key, name in list(places_in(line)):
+            value = holder.pop(key)
+            report = importer(target).take("default", [(1, lines[0]), (number, line)])
+            missing += [name] if report.problems == [f"line {number}: {name}: it is missing"] else []
+            assert len(report.problems) == report.refused
+            for odd in (None, 1, True, "x", [], {}, [1], [[]], {"x": 1}, 1e400):
+                holder[key] = odd
+                report = importer(target).take("default", [(1, lines[0]), (number, line)])
+                assert not any("Error" in problem for problem in report.problems), (name, odd)
+                assert all(problem.startswith(("line ", "memory ")) for problem in report.problems)
+            holder[key] = value
+        for holder in (line, line.get("memory", line)):
+            holder["new"] = 1
+            report = importer(target).take("default", [(1, lines[0]), (number, line)])
+            assert all("new: this Forgetless knows no such field" in problem for problem in report.problems)
+            del holder["new"]
+    expected = {"type", "kind", "memory", "memory.id", "memory.text", "memory.scope", "memory.version", "state"}
+    assert expected | {"messages", "messages[0].content", "messages[0].position", "created_at"} <= set(missing)
 
 
 def test_a_line_that_nests_too_deeply_is_no_line() -> None:

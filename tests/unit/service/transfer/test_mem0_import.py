@@ -51,6 +51,31 @@ POINT = {
 }
 
 
+@pytest.mark.parametrize("record", [LISTED, POINT])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("memory", "half \ud800 of it"),
+        ("id", float("inf")),
+        ("id", True),
+        ("user_id", float("inf")),
+        ("user_id", True),
+        ("user_id", ["a"]),
+        ("role", "\udc00"),
+        ("categories", ["\ud800"]),
+        ("metadata", {"a": [{"b\ud800": 1}]}),
+    ],
+)
+def test_what_an_add_refuses_is_refused_and_named(record: dict[str, Any], field: str, value: Any) -> None:
+    if field == "id" or "payload" not in record:
+        odd = {**record, field: value}
+    else:
+        place = "data" if field == "memory" else field
+        odd = {**record, "payload": {**record["payload"], place: value}}
+    with pytest.raises(InvalidRequestError, match=f"^({field}|data): "):
+        read(odd)
+
+
 def read(record: dict[str, Any]) -> Memory:
     return foreign_event("acme", record, now=NOW, most_chars=100).memory
 

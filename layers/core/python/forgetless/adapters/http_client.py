@@ -23,6 +23,7 @@ from forgetless.adapters.http_pools import Origin, close_pool, pool_of
 from forgetless.adapters.secrets_aws import Secret, shown
 from forgetless.domain.backoff import Backoff
 from forgetless.ports.clock import Clock
+from forgetless.ports.trace import current_trace
 
 __all__ = ["JsonClient", "Reply"]
 
@@ -172,6 +173,8 @@ class JsonClient:
             headers["authorization"] = self._base.credentials
         elif api_key := shown(self.api_key):
             headers["authorization"] = f"Bearer {api_key}"
+        if (trace := current_trace()) is not None:
+            headers["traceparent"] = trace.traceparent
         # Replies are small, so compression would cost more than it saves.
         return [*headers.items(), ("accept-encoding", "identity")]
 

@@ -104,7 +104,9 @@ class HttpLlm:
             message_ = reply.json()["choices"][0]["message"]
             content = message_["content"]
         except (ValueError, LookupError, TypeError) as error:
-            raise LlmReplyError(f"{where} sent a reply without choices: check OPENAI_BASE_URL") from error
+            raise LlmReplyError(
+                f"{where} sent a reply without choices: check OPENAI_BASE_URL", misconfigured=True
+            ) from error
         if isinstance(content, list):
             content = "".join(part["text"] for part in content if _is_text_part(part))
         if not isinstance(content, str):
@@ -117,15 +119,17 @@ class HttpLlm:
         code = _error_code(reply)
         message = f"{where} answered with status {reply.status}" + (f" ({code})" if code else "")
         if reply.retryable:
-            return LlmUnavailableError(message, retry_after=reply.retry_after or 2)
-        if reply.status in {401, 403}:
+            return LlmUnavailableError(message, retry_after=reply.retry_after or 2, status=reply.status)
+        if reply.status in {401, 403} or code == "invalid_api_key":
             setting = "the user and password in OPENAI_BASE_URL" if self._http.has_credentials else "OPENAI_API_KEY"
             return ProviderAuthError(f"{message}: check {setting}")
         if reply.status == 413 or code in _TOO_LONG:
             advice = "send fewer or shorter messages, or name a model that takes more in FORGETLESS_LLM_MODEL"
         else:
             advice = "check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL"
-        return ProviderRequestError(f"{message}: {advice}", status=reply.status)
+        # Some servers answer 400 for a model that they do not have, which no other text would mend.
+        status = 404 if code == "model_not_found" else reply.status
+        return ProviderRequestError(f"{message}: {advice}", status=status)
 
 
 def _is_text_part(part: object) -> bool:

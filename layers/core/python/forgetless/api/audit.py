@@ -30,13 +30,14 @@ async def note_in_audit(scope: Scope, status: int, named: NamedIds, *, run: Runn
     route = requested_route(scope)
     needs: Role | None = state.get(MCP_NEEDS) if route is None else route.role
     status = state.get(MCP_STATUS, status)
-    kind = _kind(key, needs, status)
+    reads = needs is Role.READ or (route is not None and scope["method"] in {"GET", "HEAD"})
+    kind = _kind(key, needs, status, reads=reads)
     if kind is None:
         return
     path = state.get(MCP_ROUTE) if route is None else route.shown
     named_route = f"{scope['method']} {path}"
     entry = AuditEntry(kind, key.id, named_route, status, state["request_id"], tool=state.get(MCP_TOOL))
-    at_once = kind is AuditKind.CHANGE and needs is Role.ADMIN
+    at_once = kind is not AuditKind.REFUSAL and needs is Role.ADMIN
     await run(partial(_note, scope, key, entry, _with_memory(scope, named), at_once=at_once))
 
 
@@ -47,13 +48,13 @@ def _note(scope: Scope, key: ApiKey, entry: AuditEntry, named: dict[str, Any], *
         _logger.exception("request %s is not in the audit list", entry.request_id)
 
 
-def _kind(key: ApiKey, needs: Role | None, status: int) -> AuditKind | None:
+def _kind(key: ApiKey, needs: Role | None, status: int, *, reads: bool) -> AuditKind | None:
     if status == _FORBIDDEN:
         return AuditKind.REFUSAL
     # A change that failed with an error of a server may have taken effect.
     if needs is None or 400 <= status < 500:
         return None
-    if needs is not Role.READ:
+    if not reads:
         return AuditKind.CHANGE
     return AuditKind.READ if key.admin else None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +15,7 @@ from forgetless.api.named_ids import begin_named_ids
 from forgetless.api.routing import Runner
 from forgetless.api.server_timing import server_timing
 from forgetless.ports.call_times import begin_call_times
+from forgetless.ports.trace import Trace, begin_trace
 
 __all__ = ["RequestMiddleware"]
 
@@ -23,11 +23,12 @@ __all__ = ["RequestMiddleware"]
 _access = logging.getLogger("forgetless.access")
 #: Answers hold memories and keys: no cache may store them, and no browser may take them for something else.
 _PRIVATE = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+_TRACE_HEADERS = frozenset({b"traceparent", b"x-amzn-trace-id"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class RequestMiddleware:
-    """ASGI layer: every response has X-Request-ID (8 hex digits) and Server-Timing, and every failure is JSON."""
+    """ASGI layer: every response has X-Request-ID (the gateway's) and Server-Timing, and every failure is JSON."""
 
     def __init__(self, app: ASGIApp, *, run: Runner) -> None:
         self._app = app
@@ -38,7 +39,9 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         _decode_once(scope)
-        request_id = secrets.token_hex(4)
+        trace = _trace_of(scope)
+        begin_trace(trace)
+        request_id = trace.request_id
         scope.setdefault("state", {})["request_id"] = request_id
         times, named = begin_call_times(), begin_named_ids()
         started_at = time.perf_counter()
@@ -85,6 +88,15 @@ def _log(scope: Scope, status: int, ms: float) -> None:
     if (tool := scope["state"].get(MCP_TOOL)) is not None:
         line["tool"] = tool
     _access.info("request", extra=line)
+
+
+def _trace_of(scope: Scope) -> Trace:
+    """The trace that the gateway or the client began. Without a gateway, the id of the request is random."""
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _TRACE_HEADERS}
+    event = scope.get("aws.event")
+    request_id = "" if event is None else str(event["requestContext"].get("requestId", ""))
+    xray = headers.get(b"x-amzn-trace-id", "")
+    return Trace.new(request_id, traceparent=headers.get(b"traceparent", ""), xray=xray)
 
 
 def _decode_once(scope: Scope) -> None:

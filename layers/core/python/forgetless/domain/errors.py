@@ -267,9 +267,13 @@ class QueueError(DependencyError):
 
 
 class LlmUnavailableError(DependencyError):
-    """The LLM cannot be reached, is overloaded or fails (429 and 5xx)."""
+    """The LLM cannot be reached, is overloaded or fails (429 and 5xx); `status` is None without an answer."""
 
     code = "provider_unavailable"
+
+    def __init__(self, message: str, *, retry_after: int | None = 2, status: int | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.status = status
 
 
 class DeadlineError(DependencyError):
@@ -299,6 +303,11 @@ class ProviderError(DependencyError):
     def __init__(self, message: str) -> None:
         super().__init__(message, retry_after=None)
 
+    @property
+    def blames_input(self) -> bool:
+        """Whether the fault is in what was sent, rather than in the provider, its address or our key."""
+        return False
+
 
 class ProviderAuthError(ProviderError):
     """The provider rejected our key (401 and 403)."""
@@ -326,4 +335,13 @@ class EmbedderReplyError(ProviderError):
 
 
 class LlmReplyError(ProviderError):
-    """The LLM's reply is still invalid after one attempt to repair it."""
+    """The LLM's reply is still invalid after one attempt to repair it, or (`misconfigured`) is not an LLM's reply."""
+
+    def __init__(self, message: str, *, misconfigured: bool = False) -> None:
+        super().__init__(message)
+        self.misconfigured = misconfigured
+
+    @property
+    def blames_input(self) -> bool:
+        """Whether another text might get a valid reply."""
+        return not self.misconfigured

@@ -45,9 +45,11 @@ class Job:
     updated_at: str
     request: Mapping[str, Any] = field(default_factory=dict)
     attempts: int = 0
-    #: The worker that runs it, and the time until which it may; after that another worker may take it over.
+    #: The worker that runs it, and the time until which it may; after that another worker may take it over. A waiting
+    #: job has no worker: the time is then when it is tried again (`next_try_at`).
     lease_owner: str | None = None
     lease_until: str | None = None
+    #: When it was tried for the first time, or for the first time since somebody started it again.
     started_at: str | None = None
     completed_at: str | None = None
     #: The `results` of the answer with memory ids only: texts are read from the ledger when they are shown.
@@ -67,6 +69,11 @@ class Job:
     def finished(self) -> bool:
         """Whether it has ended, successfully or not."""
         return self.state in {JobState.SUCCEEDED, JobState.FAILED}
+
+    @property
+    def next_try_at(self) -> str | None:
+        """When a waiting job is tried again; None when nothing holds it back."""
+        return self.lease_until if self.state is JobState.PENDING else None
 
     def as_erased(self) -> Job:
         """The job ended because its scope was erased: SUCCEEDED, without request and results.

@@ -56,8 +56,10 @@ class ApiKey:
     #: If it is limited: the agents and apps that it may use for its users; `*` stands for all.
     agents: tuple[str, ...] = ()
     apps: tuple[str, ...] = ()
-    #: From this time on it is refused; None: never.
+    #: The end of the time for which it was made; None: it was made for good.
     expires_at: str | None = None
+    #: The end of the overlap with its successor, if a rotation replaced it.
+    replaced_until: str | None = None
 
     @property
     def id(self) -> str:
@@ -69,9 +71,14 @@ class ApiKey:
         """What it may reach; None if it may reach all data of the tenant."""
         return KeyLimits(self.users, self.agents, self.apps) if self.users else None
 
+    @property
+    def ends_at(self) -> str | None:
+        """From this time on it is refused; None: never."""
+        return min((end for end in (self.expires_at, self.replaced_until) if end is not None), default=None)
+
     def refused_at(self, now: str) -> bool:
         """Whether it is revoked, its time is over, or it has limits that this version does not know how to keep."""
-        return self.revoked or self._unknown_limits or (self.expires_at is not None and self.expires_at <= now)
+        return self.revoked or self._unknown_limits or (self.ends_at is not None and self.ends_at <= now)
 
     @property
     def _unknown_limits(self) -> bool:
@@ -90,7 +97,8 @@ class ApiKey:
         """
         lists = {"agents": list(self.agents), "apps": list(self.apps)}
         lists = lists if self.users or self.agents or self.apps else {}
-        ending = {} if self.expires_at is None else {"expires_at": self.expires_at}
+        ends = {"expires_at": self.expires_at, "replaced_until": self.replaced_until}
+        ending = {name: end for name, end in ends.items() if end is not None}
         return {
             "tenant": self.tenant,
             "role": str(self.role),

@@ -21,6 +21,7 @@ __all__ = [
     "MAX_TOP_K",
     "MOST_ANNOUNCED",
     "MOST_ATTEMPTS",
+    "MOST_DELIVERIES",
     "MOST_INDEX_RESULTS",
     "MOST_OFFSET",
     "MOST_REFUSALS",
@@ -29,7 +30,7 @@ __all__ = [
     "REQUEST_S",
     "SCANNED_ROWS",
     "TENANT_COPY_S",
-    "TRIES_APART_S",
+    "VISIBILITY_S",
     "RequestLimits",
 ]
 
@@ -43,11 +44,15 @@ JOB_S = 75.0
 #: Seconds that a writer's lease and a job's claim remain valid after the deadline, for the append and the index.
 #: Together with JOB_S these are the 90 s of the worker's function, so no worker can write after its lease has ended.
 LEASE_MARGIN_S = 15.0
-#: A job fails for good after this many attempts. The queue's `maxReceiveCount` is the same number.
+#: A job fails for good after this many attempts. Only the ledger counts them: tries that fail because the LLM or
+#: another part is out are none.
 MOST_ATTEMPTS = 5
-#: Seconds from a failed attempt to the next one. It is the queue's visibility timeout, which AWS recommends to be at
-#: least six times the timeout of the worker's function.
-TRIES_APART_S = 540.0
+#: How often the queue delivers a message of a job before it becomes a dead letter (`maxReceiveCount`). A job that is
+#: held for a day is delivered about 730 times.
+MOST_DELIVERIES = 1000
+#: The ingest queue's visibility timeout in seconds, which AWS recommends to be at least six times the timeout of the
+#: worker's function. The worker sets a shorter one itself.
+VISIBILITY_S = 540.0
 
 #: Seconds of one portion of a bulk job, and how long its lease outlasts them, for the last rows and the record.
 #: Together they are the 60 s of the worker's function, so no worker can write after its lease has ended.

@@ -17,10 +17,12 @@ class Retention:
 
     `succeeded_jobs_s` and `failed_jobs_s` count from the end of a job. The messages of a failed job go with it.
     `messages_s` counts from the time of a raw message, and `expired_memories_s` from the end of the day on which a
-    memory expired.
+    memory expired. `held_jobs_s` counts from the first try of a job that is held because its LLM or embedder is out;
+    after that it fails.
     """
 
     messages_s: float | None = None
     succeeded_jobs_s: float | None = 30 * DAY_S
     failed_jobs_s: float | None = 180 * DAY_S
     expired_memories_s: float | None = None
+    held_jobs_s: float = DAY_S

@@ -102,6 +102,8 @@ class Delivery:
     attempts: tuple[Attempt, ...] = ()
     version: int = 1
     summary: Summary | None = None
+    #: The request id and the trace id of what caused it; empty if it was recorded by an earlier version.
+    trace: tuple[str, ...] = ()
 
     def tried(self, attempt: Attempt) -> Delivery:
         """The delivery with one more attempt in its log."""
@@ -119,6 +121,8 @@ class Delivery:
             "failures": self.failures,
             "attempts": [[one.at, one.status, one.error] for one in self.attempts],
         }
+        if self.trace:
+            body["trace"] = list(self.trace)
         if self.summary is not None:
             body["summary"] = [self.summary.kind.value, dict(self.summary.scope), self.summary.count]
         return Document(self.tenant, DELIVERY, self.id, body, self.created_at, self.version, self.due_at)
@@ -143,6 +147,7 @@ class Delivery:
             failures=body["failures"],
             attempts=tuple(Attempt(*one) for one in body["attempts"]),
             version=document.version,
+            trace=tuple(body.get("trace", ())),
             summary=None if summary is None else Summary(EventKind(summary[0]), summary[1], summary[2]),
         )
 

@@ -77,6 +77,8 @@ def _ascii_label(label: str) -> str:
 
 def _ipv6(host: str) -> str:
     try:
+        if not host.isascii():  # the name of a zone, behind the address, may be anything otherwise
+            raise ValueError
         return str(ipaddress.IPv6Address(host))
     except ValueError:
         raise ValueError("Enter a valid URL: its host is no IPv6 address.") from None

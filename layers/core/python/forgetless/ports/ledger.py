@@ -207,7 +207,10 @@ class Maintenance(Protocol):
         """Up to `limit` tenants that may have memories with an expiration date."""
 
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
-        """RUNNING jobs with an expired lease and jobs PENDING since before the given time, the oldest first."""
+        """RUNNING jobs with an expired lease and jobs PENDING since before the given time, the oldest first.
+
+        A PENDING job counts from its `next_try_at` if it has one.
+        """
 
     def erasure(self, tenant: str, number: int) -> Erasure | None:
         """The erasure with this number, while it hides data; None when it has ended."""

@@ -34,6 +34,7 @@ __all__ = [
     "build_index",
     "build_index_files",
     "build_ledger",
+    "build_queue",
     "build_services",
     "collection_name",
     "services",
@@ -62,7 +63,7 @@ def build_services(settings: Settings) -> Services:
         ledger=timed("ledger", build_ledger(settings)),
         index=timed("index", build_index(settings)),
         embedder=timed("embedder", build_embedder(settings)),
-        queue=timed("queue", _queue(settings)),
+        queue=timed("queue", build_queue(settings)),
         clock=SystemClock(),
         llm=None if llm is None else timed("llm", llm),
         bulk_queue=None if bulk_queue is None else timed("queue", bulk_queue),
@@ -173,7 +174,8 @@ def _webhooks(settings: Settings) -> WebhookSender:
     return HttpWebhookSender(allow_private=bool(settings.webhook_allow_private))
 
 
-def _queue(settings: Settings) -> JobQueue:
+def build_queue(settings: Settings) -> JobQueue:
+    """The queue that FORGETLESS_QUEUE_URL names; without one, a queue that refuses every message."""
     if not settings.queue_url:
         from forgetless.adapters.queue_none import NoQueue  # noqa: PLC0415
 

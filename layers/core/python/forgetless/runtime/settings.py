@@ -138,6 +138,11 @@ class Settings:
         180.0,
         "Days for which jobs that failed are kept with their messages; 0: forever.",
     )
+    held_job_hours: float = _setting(
+        "FORGETLESS_HELD_JOB_HOURS",
+        24.0,
+        "Hours for which an add waits for an LLM or embedder that fails; after that it fails, too.",
+    )
     expired_memory_retention_days: float = _setting(
         "FORGETLESS_EXPIRED_MEMORY_RETENTION_DAYS",
         0.0,
@@ -211,6 +216,7 @@ class Settings:
             succeeded_jobs_s=_seconds(self.job_retention_days),
             failed_jobs_s=_seconds(self.failed_job_retention_days),
             expired_memories_s=_seconds(self.expired_memory_retention_days),
+            held_jobs_s=self.held_job_hours * 3600.0,
         )
 
     @property

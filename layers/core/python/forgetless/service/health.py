@@ -1,4 +1,7 @@
-"""Health: checks all parts of the service at the same time, each with a time limit, and keeps the result briefly."""
+"""Health: checks all parts of the service at the same time, each with a time limit, and keeps the result briefly.
+
+Without the ledger or the index nothing works: the service is down. Without another part it is degraded, and answers.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from forgetless.domain.errors import ForgetlessError
 
-__all__ = ["HealthService"]
+__all__ = ["HealthService", "status_of"]
+
+#: The parts without which no request can be answered.
+_VITAL = frozenset({"ledger", "index"})
 
 _logger = logging.getLogger(__name__)
 
@@ -21,6 +27,14 @@ PART_TIMEOUT_S = 1.0
 KEPT_S = 3.0
 #: The limit for a part's first check in this process, in which its client is loaded and connected.
 FIRST_TIMEOUT_S = 8.0
+
+
+def status_of(parts: Mapping[str, str]) -> str:
+    """ "ok", "degraded" or "down", from what `HealthService.check` says of each part."""
+    failing = {name for name, reason in parts.items() if reason != "ok"}
+    if failing & _VITAL:
+        return "down"
+    return "degraded" if failing else "ok"
 
 
 class HealthService:

@@ -20,6 +20,7 @@ from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.access.idempotency import IdempotencyService
 from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.failed_adds import FailedAdds
 from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.projects.settings import ProjectService
 from forgetless.service.reading.as_of import AsOfService
@@ -101,6 +102,7 @@ class RequestServices:
         self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock)
         #: When the files of the index were rewritten, for receipts of erasures.
         self.cleanings = cleanings
+        self.failed_adds = FailedAdds(ledger=ledger, queue=ports.queue, clock=clock)
         self.instructions = InstructionService(llm=ports.llm, clock=clock)
 
     def at(self, moment: Moment | None) -> View:

@@ -40,6 +40,7 @@ from forgetless.service.jobs.reindex_job import ReindexWork
 from forgetless.service.jobs.removal import Remover
 from forgetless.service.jobs.retention import RetentionService
 from forgetless.service.jobs.sweep import SweepService
+from forgetless.service.llm_state import LlmState, WatchedLlm
 from forgetless.service.request_services import RequestPorts, RequestServices
 from forgetless.service.transfer.event_export import EventExport
 from forgetless.service.transfer.export_jobs import ExportJobs
@@ -84,10 +85,12 @@ class Services(RequestServices):
         supersession: SupersessionRules | None = None,
     ) -> None:
         clock, whole = ports.clock, ports.ledger
-        self._ports = ports
         #: What all use cases read and write: nothing that an erasure covers is in it.
         self._ledger = ledger = HidingOperatorLedger(whole)
-        ports = replace(ports, ledger=ledger)
+        self._llm_state = LlmState(ledger=ledger, clock=clock)
+        llm = None if ports.llm is None else WatchedLlm(ports.llm, self._llm_state)
+        self._ports = replace(ports, llm=llm)
+        ports = replace(self._ports, ledger=ledger)
         self._outbox = WebhookOutbox(ledger=ledger, clock=clock)
         starts = BulkService(ledger=whole, queue=ports.bulk_queue, clock=clock, retention=retention)
         # What erasures cover is hidden from all others, so its removal works on the whole ledger.
@@ -123,7 +126,14 @@ class Services(RequestServices):
         self.event_exports = EventExport(ledger=ledger)
         self.import_jobs = ImportJobs(ledger=ledger, clock=clock, limits=self.limits, outbox=self._outbox)
         self.export_jobs = ExportJobs(ledger=ledger, clock=clock)
-        self.ingest = IngestService(ledger=ledger, clock=clock, inference=self._inference, queue=ports.queue)
+        self.ingest = IngestService(
+            ledger=ledger,
+            clock=clock,
+            inference=self._inference,
+            queue=ports.queue,
+            llm_state=self._llm_state,
+            held_s=(retention or Retention()).held_jobs_s,
+        )
         reindexer = Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, clock=clock)
         works: dict[BulkKind, PortionWork] = {
             BulkKind.ERASE: erase_work,
@@ -146,6 +156,8 @@ class Services(RequestServices):
         )
         self.bulk_worker = BulkWorker(ledger=ledger, bulk=self.bulk, clock=clock)
         parts = {"ledger": ledger.ping, "index": ports.index.ping, "embedder": ports.embedder.ping}
+        if ports.llm is not None:
+            parts["llm"] = self._llm_state.check
         self.health = HealthService({**parts, **(checks or {})})
 
     def limited_to(self, limits: KeyLimits) -> RequestServices:

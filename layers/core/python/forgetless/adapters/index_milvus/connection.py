@@ -11,6 +11,7 @@ from forgetless.adapters.index_milvus.schema import prepare_collection
 from forgetless.adapters.secrets_aws import Secret, shown
 from forgetless.domain.backoff import Backoff
 from forgetless.domain.errors import IndexDamagedError, IndexRefusedError, IndexUnavailableError
+from forgetless.ports.trace import current_trace
 
 __all__ = ["Collection"]
 
@@ -138,6 +139,8 @@ class Collection:
         client = self._connected()
         if not self._prepared:
             self._prepare(client)
+        if (trace := current_trace()) is not None:  # Milvus writes it to its own log
+            arguments = {**arguments, "client_request_id": trace.request_id or trace.job_id}
         return getattr(client, operation)(self._name, timeout=self._timeout_s, **arguments)
 
     def _connected(self) -> Any:

@@ -253,5 +253,5 @@ def _update(unit: Unit, job: Job, held: Job) -> bool:
 
 def _is_stuck(job: Job, now: str, pending_before: str) -> bool:
     if job.state is JobState.PENDING:
-        return job.updated_at < pending_before
+        return max(job.updated_at, job.next_try_at or "") < pending_before
     return job.state is JobState.RUNNING and (job.lease_until or "") <= now

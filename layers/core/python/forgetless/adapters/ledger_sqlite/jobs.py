@@ -25,7 +25,8 @@ ON CONFLICT (tenant, id) DO UPDATE SET
 _STUCK = """
 SELECT tenant, jobs.body, texts.body FROM jobs CROSS JOIN texts USING (text_id)
 WHERE state IN ('PENDING', 'RUNNING')
-  AND CASE state WHEN 'PENDING' THEN updated_at < ? ELSE coalesce(lease_until, '') <= ? END
+  AND CASE state WHEN 'PENDING' THEN max(updated_at, coalesce(lease_until, '')) < ?
+      ELSE coalesce(lease_until, '') <= ? END
 ORDER BY created_at, id LIMIT ?
 """
 

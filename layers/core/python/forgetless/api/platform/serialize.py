@@ -182,6 +182,7 @@ def _course(job: Job | BulkJob) -> dict[str, Any]:
         "latency": seconds_between(job.started_at, job.completed_at) * 1000 if ended else None,  # type: ignore[arg-type]
         "graph_status": None,
         "error": job.error,
+        **({"next_try_at": job.next_try_at} if isinstance(job, Job) and job.error and job.next_try_at else {}),
     }
 
 

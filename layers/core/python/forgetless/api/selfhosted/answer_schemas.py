@@ -212,7 +212,7 @@ class Instructions(_Answer):
 class Health(BaseModel):
     """Whether everything answers; administrators of the deployment also get the state of each part and the reasons."""
 
-    status: Literal["ok", "unavailable"]
+    status: Literal["ok", "degraded", "down"]
     parts: dict[str, str] | None = None
     detail: str | None = None
 
@@ -228,6 +228,7 @@ class ImportPlace(_Answer):
     refused: int
     ended: bool
     problems: list[str]
+    left_out: int
 
 
 class ExportPlace(_Answer):

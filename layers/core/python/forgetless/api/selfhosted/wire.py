@@ -93,7 +93,8 @@ class KeyCreate(BaseModel):
 
     label: str = Field(min_length=1, max_length=MAX_LABEL_CHARS)
     role: Literal["admin", "write", "read"] = "write"
-    user_ids: Annotated[list[str], CheckedBy("check_identifier")] = Field(default=[], max_length=MAX_USERS)
+    #: The users that it is limited to; without them, it may reach all users.
+    user_ids: Annotated[list[str] | None, CheckedBy("check_identifier")] = Field(default=None, max_length=MAX_USERS)
     #: The agents and apps that it may use for its users; `*` stands for all.
     agent_ids: Annotated[list[str], CheckedBy("check_identifier")] = Field(default=[], max_length=MAX_USERS)
     app_ids: Annotated[list[str], CheckedBy("check_identifier")] = Field(default=[], max_length=MAX_USERS)

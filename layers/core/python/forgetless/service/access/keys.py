@@ -111,8 +111,9 @@ class KeyService:
     def rotate(self, tenant: str, key_id: str, *, overlap_s: float) -> tuple[ApiKey, str, ApiKey]:
         """A successor of the key with the same rights, its secret, and the old key, which ends after `overlap_s`.
 
-        A key that expires gets a successor that lives as long as it was to live. Raises NotFoundError for an unknown
-        key, and InvalidRequestError for one that is revoked or whose time is over.
+        A key that expires gets a successor that lives as long as it was made for, also if it has been rotated before;
+        then the earliest of the overlaps ends it. Raises NotFoundError for an unknown key, and InvalidRequestError for
+        one that is revoked or whose time is over.
         """
         old = self._one(tenant, key_id)
         now = self._clock.now()
@@ -120,10 +121,13 @@ class KeyService:
             raise InvalidRequestError("This API key is revoked or has expired; create another one instead.")
         ends = None if old.expires_at is None else later(now, seconds_between(old.created_at, old.expires_at))
         # First the successor: if this process dies in between, there is one key more, and nobody is locked out.
-        key, secret = self._stored(replace(old, created_at=now, expires_at=ends))
+        key, secret = self._stored(replace(old, created_at=now, expires_at=ends, replaced_until=None))
         until = later(now, overlap_s)
-        ending = self._changed(tenant, key_id, lambda one: replace(one, expires_at=min(one.expires_at or until, until)))
-        return key, secret, ending
+
+        def replaced(one: ApiKey) -> ApiKey:
+            return replace(one, replaced_until=min(one.replaced_until or until, until))
+
+        return key, secret, self._changed(tenant, key_id, replaced)
 
     def _stored(self, key: ApiKey) -> tuple[ApiKey, str]:
         """The key with a new secret, which is stored nowhere."""
@@ -198,7 +202,7 @@ class KeyService:
         return key
 
     def _refused(self, key: ApiKey) -> bool:
-        return key.refused_at(self._clock.now() if key.expires_at is not None else "")
+        return key.refused_at(self._clock.now() if key.ends_at is not None else "")
 
     def _remember(self, key: ApiKey, read_at: float, changes: int) -> None:
         """Cache the key, unless a key was changed in this process while we read it: it may have been this one."""

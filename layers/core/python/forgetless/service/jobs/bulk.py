@@ -37,6 +37,7 @@ from forgetless.domain.times import later
 from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import DocumentStore, RequestLedger
+from forgetless.ports.trace import stored_trace, traced_job
 from forgetless.service.conflict_retry import ConflictRetry
 
 __all__ = ["LOST_AFTER_S", "BulkService", "PortionWork", "has_moved"]
@@ -120,7 +121,7 @@ class BulkService:
             state=JobState.PENDING,
             created_at=now,
             updated_at=now,
-            request=request,
+            request={**request, **stored_trace()},
             cursor=cursor,
             total=total,
             done=done,
@@ -215,7 +216,12 @@ class BulkService:
         job = self.job(tenant, job_id)
         if job is None or job.finished or not _is_asked_for(job, version):
             return
-        now, owner, lane = self._clock.now(), f"bulk-{uuid.uuid4()}", f"bulk {job.lane} {tenant}"
+        with traced_job(job.id, job.request):
+            self._take_turn(job, version, seconds, margin_s, waits)
+
+    def _take_turn(self, job: BulkJob, version: int, seconds: float, margin_s: float, waits: int) -> None:
+        """Do the portion under the lane's lease, or let the message come again while another job has the lane."""
+        now, owner, lane = self._clock.now(), f"bulk-{uuid.uuid4()}", f"bulk {job.lane} {job.tenant}"
         if not self._ledger.acquire_lease(lane, owner=owner, now=now, until=later(now, seconds + margin_s)):
             if job.version == version:  # otherwise it is the lane of the worker that has claimed the job
                 self._send(job, delay_s=_TURNS.wait_s(waits), waits=waits + 1)

@@ -1,71 +1,163 @@
-"""Ingest: how a worker of the queue runs one job."""
+"""Ingest: how a worker of the queue runs one job, and what becomes of a job that fails.
+
+A fault of the input ends the job. A fault of the LLM, the embedder or a store holds it until they work again, in the
+order of its speaker. Only what nobody foresaw, and what fails while the LLM works for others, is tried a few times.
+"""
 
 from __future__ import annotations
 
 import logging
+import random
 import uuid
+from dataclasses import replace
 
-from forgetless.domain.errors import LeaseLostError, LlmReplyError, ProviderRequestError, QueueError
+from forgetless.domain.errors import (
+    DependencyError,
+    EmbedderError,
+    LeaseLostError,
+    LlmUnavailableError,
+    ProviderError,
+    QueueError,
+)
 from forgetless.domain.jobs import Job
-from forgetless.domain.limits import LEASE_MARGIN_S, MOST_ATTEMPTS, TRIES_APART_S
+from forgetless.domain.limits import LEASE_MARGIN_S, MOST_ATTEMPTS
+from forgetless.domain.retention import DAY_S
+from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
-from forgetless.service.writing.infer import InferenceRun, reason_of
+from forgetless.ports.trace import traced_job
+from forgetless.service.llm_state import LONGEST_HOLD_S, LlmState, hold_s
+from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, given_up, reason_of, waiting
 
-__all__ = ["IngestService"]
+__all__ = ["IngestService", "JobHeldError"]
 
 _logger = logging.getLogger(__name__)
 
 #: A message becomes visible again this long after its worker's claim ends. Earlier, its job would still be claimed.
 _AFTER_CLAIM_S = 2.0
+#: A job that has just failed is tried again so much later than others, which may do so first: if it is the job that is
+#: at fault, they show that the LLM works. The others begin within the spread.
+_OTHERS_FIRST_S = 5.0
+_SPREAD_S = 3.0
+_NO_LLM = "provider_unavailable: no LLM is configured here: set FORGETLESS_LLM_MODEL or OPENAI_BASE_URL"
+
+
+class JobHeldError(Exception):
+    """The job waits until `next_try_at`; the queue must deliver its message again then."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"job {job.id} is held until {job.next_try_at}: {job.error}")
 
 
 class IngestService:
     """Runs queued jobs. However often one job is delivered, the result is the same."""
 
-    def __init__(self, *, ledger: RequestLedger, clock: Clock, inference: InferenceRun | None, queue: JobQueue) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: RequestLedger,
+        clock: Clock,
+        inference: InferenceRun | None,
+        queue: JobQueue,
+        llm_state: LlmState,
+        held_s: float = DAY_S,
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._inference = inference
         self._queue = queue
+        self._llm_state = llm_state
+        self._held_s = held_s
 
     def run(self, tenant: str, job_id: str, *, seconds: float, receipt: str | None = None) -> None:
         """Run the job within `seconds`; `receipt` is the receipt of its queue message, if there is one.
 
-        Returns when the job is done, was already done, or has failed for good. Raises an error if the message must be
-        delivered again. That happens TRIES_APART_S after a failure, or, if this process dies, after its claim ends.
+        Returns when the job is done, was already done, or has failed for good. Raises JobHeldError, or what failed, if
+        the message must be delivered again: at the job's `next_try_at`, or, if this process dies, after its claim ends.
         """
         job = self._ledger.job(tenant, job_id)
-        if job is None or job.finished:
+        if job is None or not job.claimable(self._clock.now()):
+            return  # it has ended, or another worker has it; if that one dies, sweep sends the job again
+        with traced_job(job.id, job.request):
+            self._run(job, seconds, receipt)
+
+    def _run(self, job: Job, seconds: float, receipt: str | None) -> None:
+        if job.attempts >= MOST_ATTEMPTS:
+            self._give_up(job, f"worker_lost: no worker finished it in {job.attempts} attempts")
             return
         if self._inference is None:
-            raise LlmReplyError("no LLM is configured here: set FORGETLESS_LLM_MODEL or OPENAI_BASE_URL")
+            self._hold(job, _NO_LLM, receipt, wait_s=LONGEST_HOLD_S)
+            return
+        if (fault := self._llm_state.may_try()) is not None:
+            wait = seconds_between(self._clock.now(), fault.next_try_at)
+            self._hold(job, fault.error, receipt, wait_s=max(0.0, wait) + random.uniform(0.0, _SPREAD_S))
+            return
         self._hide(receipt, seconds + LEASE_MARGIN_S + _AFTER_CLAIM_S)
-        try:
-            self._run(self._inference, job, seconds)
-        except Exception:
-            self._hide(receipt, TRIES_APART_S)
-            raise
-
-    def _run(self, inference: InferenceRun, job: Job, seconds: float) -> None:
         owner = f"ingest-{uuid.uuid4()}"
         try:
-            inference.run(job, owner=owner, deadline=self._clock.monotonic() + seconds)
+            self._inference.run(job, owner=owner, deadline=self._clock.monotonic() + seconds)
         except LeaseLostError:
-            _logger.info("another worker has the job", extra={"job_id": job.id})
-        except Exception as error:
-            if isinstance(error, ProviderRequestError) and error.blames_input:
-                # The provider would refuse the same text again. The job ends, so that the jobs behind it can continue.
-                _logger.warning("job was refused", extra={"job_id": job.id, "reason": error.message})
-                inference.fail(job, owner=owner, reason=reason_of(error))
-                return
-            # Most errors go away with time. Even an LLM whose reply was invalid may give a valid one the next time.
-            if job.attempts + 1 >= MOST_ATTEMPTS:
-                inference.fail(job, owner=owner, reason=reason_of(error))
-            else:
-                inference.release(job, owner=owner)
-            raise
+            _logger.info("another worker has the job")
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and decides what becomes of the job
+            self._failed(self._inference, job, owner, error, receipt)
+
+    def _failed(self, inference: InferenceRun, job: Job, owner: str, error: Exception, receipt: str | None) -> None:
+        reason = reason_of(error)
+        told = {"attempt": job.attempts + 1, "reason": reason}
+        if isinstance(error, ProviderError) and error.blames_input:
+            # The provider would refuse the same text again. The job ends, so that the jobs behind it can continue.
+            _logger.error("an add failed", extra=told)
+            inference.fail(job, owner=owner, reason=reason)
+            return
+        counted = self._counts(job, error)
+        if counted and job.attempts + 1 >= MOST_ATTEMPTS:
+            _logger.error("an add failed", extra=told, exc_info=error)
+            inference.fail(job, owner=owner, reason=reason)
+            return
+        if not isinstance(error, DependencyError | TimeoutError):
+            _logger.error("an attempt of an add failed", extra=told, exc_info=error)
+        standing = self._ledger.job(job.tenant, job.id) or job
+        if standing.finished or standing.lease_owner not in {owner, None}:
+            return  # another worker has it
+        after = error.retry_after if isinstance(error, LlmUnavailableError | EmbedderError) else None
+        failing_s = seconds_between(standing.started_at or standing.created_at, self._clock.now())
+        wait = hold_s(failing_s, after) + _OTHERS_FIRST_S
+        self._hold(replace(standing, attempts=job.attempts + counted), reason, receipt, wait_s=wait, held=standing)
+
+    def _counts(self, job: Job, error: Exception) -> bool:
+        """Whether the failure counts as an attempt of the job: nobody foresaw it, or the LLM works for others."""
+        if isinstance(error, ScopeBusyError):
+            return False
+        if isinstance(error, TimeoutError) or (isinstance(error, LlmUnavailableError) and (error.status or 0) >= 500):
+            return job.started_at is not None and self._llm_state.worked_since(job.started_at)
+        return not isinstance(error, DependencyError)
+
+    def _hold(
+        self,
+        job: Job,
+        reason: str,
+        receipt: str | None,
+        *,
+        wait_s: float,
+        held: Job | None = None,
+    ) -> None:
+        """Put the job back until its next try and raise JobHeldError; or end it, when it was held too long."""
+        now = self._clock.now()
+        started = job.started_at or now
+        if seconds_between(started, now) + wait_s > self._held_s:
+            self._give_up(held or job, reason)
+            return
+        next_try = later(now, wait_s)
+        put_back = replace(waiting(job, now), error=reason, started_at=started, lease_until=next_try)
+        _logger.warning("an add is held", extra={"reason": reason, "next_try_at": next_try})
+        self._ledger.update_job(put_back, held=held or job)
+        self._hide(receipt, wait_s)
+        raise JobHeldError(put_back)
+
+    def _give_up(self, job: Job, reason: str) -> None:
+        _logger.error("an add failed", extra={"attempt": job.attempts, "reason": reason})
+        self._ledger.update_job(given_up(job, self._clock.now(), owner=job.lease_owner, reason=reason), held=job)
 
     def _hide(self, receipt: str | None, seconds: float) -> None:
         if receipt is None:

@@ -11,19 +11,16 @@ from functools import partial
 from forgetless.domain.audit import AUDIT
 from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.documents import Document
-from forgetless.domain.errors import ConflictError, NotFoundError
-from forgetless.domain.jobs import JobState
 from forgetless.domain.retention import DAY_S, DISMISSED_AT, Retention
 from forgetless.domain.schema_exports import EXPORT
 from forgetless.domain.times import date_of, just_after, later
 from forgetless.domain.webhook_deliveries import DELIVERY
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
-from forgetless.ports.request_ledger import JobStore
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.expired_memories import BEFORE
 
-__all__ = ["RetentionService", "dismiss"]
+__all__ = ["RetentionService"]
 
 _logger = logging.getLogger(__name__)
 
@@ -40,20 +37,6 @@ _TENANTS = 10_000
 #: A document that belongs to no tenant: the day whose jobs have been started.
 _LAST_DAY = ("", "sweep", "expired memories")
 _NAMESPACE = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000005")
-
-
-def dismiss(ledger: JobStore, tenant: str, job_id: str) -> None:
-    """Have the next sweep remove a failed job with its messages, although its retention is not over.
-
-    Raises NotFoundError, and ConflictError for a job that has not failed or that somebody starts again.
-    """
-    job = ledger.job(tenant, job_id)
-    if job is None:
-        raise NotFoundError(f"tenant {tenant!r} has no job {job_id!r}")
-    if job.state is not JobState.FAILED:
-        raise ConflictError(f"Only a failed job can be dismissed; this one is {job.state}.")
-    if not ledger.update_job(replace(job, updated_at=DISMISSED_AT), held=job):
-        raise ConflictError("The job is being started again; look at it, then dismiss it again.")
 
 
 class RetentionService:

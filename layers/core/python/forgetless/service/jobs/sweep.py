@@ -16,7 +16,7 @@ from forgetless.domain.errors import DependencyError, ProviderError
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import MOST_ATTEMPTS
 from forgetless.domain.memory import Memory
-from forgetless.domain.times import later
+from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
@@ -35,6 +35,8 @@ _logger = logging.getLogger(__name__)
 
 #: A job that is PENDING this long after it was accepted or last swept is assumed to have lost its message or process.
 LOST_AFTER_S = 120.0
+#: A job whose message was sent again is left alone for as long as it has waited, at most so long.
+_LONGEST_REST_S = 3600.0
 #: A memory that is pending this long is no longer being indexed by its writer.
 UNINDEXED_AFTER_S = 10.0
 #: The rows in a portion, the most portions in a run, and the seconds after which a part starts no further portion. So a
@@ -186,12 +188,16 @@ class SweepService:
         now = self._clock.now()
         if job.attempts >= MOST_ATTEMPTS:
             reason = f"worker_lost: no worker finished it in {job.attempts} attempts"
-            self._given_up += self._ledger.update_job(
-                given_up(job, now, owner=job.lease_owner, reason=reason), held=job
-            )
+            failed = given_up(job, now, owner=job.lease_owner, reason=reason)
+            if self._ledger.update_job(failed, held=job):
+                self._given_up += 1
+                _logger.error("an add failed", extra={"job_id": job.id, "attempt": job.attempts, "reason": reason})
             return False
-        # A new time, so that the next run takes other jobs. It is refused if somebody has claimed or ended the job.
-        if not self._ledger.update_job(waiting(job, now), held=job):
+        # A new time, so that the next run takes other jobs. A job that waits long is probably behind one that is held,
+        # and its message is still there, so it is sent again less and less often.
+        rest = later(now, min(max(0.0, seconds_between(job.created_at, now)), _LONGEST_REST_S))
+        # It is refused if somebody has claimed or ended the job.
+        if not self._ledger.update_job(replace(waiting(job, now), lease_until=rest), held=job):
             return False
         # The time gives a new deduplication id in each run, but the same one to two sweeps that run at once.
         self._queue.send(job, attempt=f"sweep-{job.updated_at}")

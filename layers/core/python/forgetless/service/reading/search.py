@@ -31,8 +31,12 @@ CANDIDATES = 150
 CANDIDATES_PER_RESULT = 4
 #: The factor by which the next look asks for more candidates if the ledger refused too many.
 WIDENING = 4
-#: How many candidates beyond those still needed are read from the ledger at once.
+#: A search looks no wider after so many candidates that the ledger no longer has. There are so many only while a large
+#: erasure removes its rows: a search that reaches into the erased scope may then show fewer results.
+MOST_GONE = 2000
+#: How many candidates beyond those still needed are read from the ledger at once, and how many more after refusals.
 _READ_MARGIN = 8
+_READ_AT_MOST = 500
 
 
 def unexpired(now: str) -> Filter:
@@ -104,8 +108,9 @@ class SearchService:
             while True:
                 look = self._look(request, vector, worded, where, limit)
                 candidates = [one for one in look.candidates if passes(one, request.threshold)]
-                found, refused = self._confirmed(request, candidates, where)
-                if len(found) == request.top_k or not refused or not look.full or limit >= MOST_INDEX_RESULTS:
+                found, refused, gone = self._confirmed(request, candidates, where)
+                wider = refused > 0 and gone < MOST_GONE and look.full and limit < MOST_INDEX_RESULTS
+                if len(found) == request.top_k or not wider:
                     return with_own_ranks(found)
                 limit = min(limit * WIDENING, MOST_INDEX_RESULTS)
                 worded = self._begin_words(request, words, where, limit)
@@ -140,23 +145,27 @@ class SearchService:
 
     def _confirmed(
         self, request: SearchRequest, candidates: Sequence[Candidate], where: Filter
-    ) -> tuple[list[ScoredMemory], int]:
-        """The best candidates that the ledger confirms, and how many it refused before there were enough."""
+    ) -> tuple[list[ScoredMemory], int, int]:
+        """The best candidates that the ledger confirms; how many it refused before there were enough; how many of
+        these it no longer has.
+        """
         found: list[ScoredMemory] = []
-        refused = 0
-        place = 0
+        refused = gone = place = 0
         while place < len(candidates) and len(found) < request.top_k:
-            portion = candidates[place : place + request.top_k - len(found) + _READ_MARGIN]
+            # Where many are refused, many more will be: the reads grow, so that their number does not.
+            size = max(request.top_k - len(found) + _READ_MARGIN, min(refused, _READ_AT_MOST))
+            portion = candidates[place : place + size]
             place += len(portion)
             memories = self._ledger.read(request.tenant, [candidate.memory_id for candidate in portion])
             for candidate in portion:
                 memory = memories.get(candidate.memory_id)
                 if not _shown(memory, candidate, where):
                     refused += 1
+                    gone += memory is None
                 elif memory is not None and len(found) < request.top_k:
                     details = score_details(candidate, request.threshold) if request.explain else None
                     found.append(ScoredMemory(memory, candidate.score, details))
-        return found, refused
+        return found, refused, gone
 
 
 def with_own_ranks(found: Sequence[ScoredMemory]) -> list[ScoredMemory]:

@@ -8,6 +8,7 @@ from forgetless.domain.memory import Memory
 from forgetless.ports.clock import Clock
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
+from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 
 __all__ = ["Samples"]
 
@@ -27,6 +28,8 @@ class Samples:
 
     def __init__(self, *, ledger: Ledger, index: Index, clock: Clock) -> None:
         self._ledger = ledger
+        #: With what an open erasure hides: it is rightly in the index until the erasure has removed it.
+        self._whole = ledger.whole if isinstance(ledger, HidingOperatorLedger) else ledger
         self._index = index
         self._clock = clock
 
@@ -37,7 +40,7 @@ class Samples:
         return len(keys), self._surely(tenant, [key for key in keys if key not in self._index.held(tenant, keys)])
 
     def stray(self, tenant: str, limit: int) -> tuple[int, list[Key]]:
-        """Samples of up to `limit` rows; wrong are those without a live memory of their version.
+        """Samples of up to `limit` rows; wrong are those without a memory of their version that is live or hidden.
 
         Half of the samples come from the beginning of the index, half from a random place.
         """
@@ -46,14 +49,14 @@ class Samples:
             *self._index.keys(tenant, limit=half),
             *self._index.keys(tenant, limit=half, beyond=str(uuid.uuid4())),
         }
-        live = self._live(tenant, sorted(rows))
+        live = self._live(self._whole, tenant, sorted(rows))
         suspects = sorted(rows - live)
         pending = self._pending(tenant) if suspects else set()
         if pending is None:
             return 0, []
         late = [key for key in suspects if key[0] not in pending]
         still = self._index.held(tenant, late)
-        return len(rows), sorted(still - self._live(tenant, sorted(still)))
+        return len(rows), sorted(still - self._live(self._whole, tenant, sorted(still)))
 
     def _surely(self, tenant: str, suspects: list[Key]) -> list[Key]:
         pending = self._pending(tenant) if suspects else set()
@@ -61,10 +64,10 @@ class Samples:
             return []
         late = [key for key in suspects if key[0] not in pending]
         lost = set(late) - self._index.held(tenant, late)
-        return sorted(lost & self._live(tenant, sorted(lost)))
+        return sorted(lost & self._live(self._ledger, tenant, sorted(lost)))
 
-    def _live(self, tenant: str, keys: list[Key]) -> set[Key]:
-        found = self._ledger.read(tenant, list(dict.fromkeys(id_ for id_, _ in keys)))
+    def _live(self, ledger: Ledger, tenant: str, keys: list[Key]) -> set[Key]:
+        found = ledger.read(tenant, list(dict.fromkeys(id_ for id_, _ in keys)))
         return {_key(memory) for memory in found.values() if memory.live} & set(keys)
 
     def _pending(self, tenant: str) -> set[str] | None:

@@ -6,9 +6,11 @@ lost. The service does not start on it unless the operator confirms that the emp
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from forgetless.domain.errors import IndexDamagedError, LedgerDamagedError, LedgerLostError
+from forgetless.domain.errors import IndexDamagedError, IndexUnavailableError, LedgerDamagedError, LedgerLostError
 from forgetless.ports.clock import Clock
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
@@ -25,11 +27,17 @@ from forgetless.service.stores.report import AFRESH, RESTORE, Finding, StoreRepo
 
 __all__ = ["StartVerdict", "StoreStart", "absent_findings", "noted_findings"]
 
+T = TypeVar("T")
+
 #: At a start: samples of each tenant, the number of tenants compared, and the seconds for examining the ledger's file.
 SAMPLES, TENANTS, LOOK_S = 20, 10, 3.0
-#: An index that answers with errors is considered damaged after so many tries, with this pause between them.
+#: An index that answers with errors is considered damaged after so many tries, with this pause between them. One that
+#: does not answer is asked as often: one that has just been started may need longer than a call may take.
 _TRIES, _PAUSE_S = 5, 2.0
 
+_LATER = (
+    "nothing was changed, so start again; if it stays so, give calls to Milvus more time: FORGETLESS_MILVUS_TIMEOUT_S"
+)
 _RESTORE = "restore a backup: make restore FILE=... ARGS=--replace (forgetless restore FILE --replace)"
 _WAYS_OUT = (
     "restore a backup with `make restore FILE=...` (`forgetless restore FILE`), or say that an empty ledger is meant: "
@@ -95,7 +103,7 @@ class StoreStart:
 
     def _rows(self) -> int:
         try:
-            return self._index.count()
+            return self._patiently(self._index.count)
         except IndexDamagedError:
             return 0  # an index that cannot be read proves nothing; its note still can
 
@@ -104,13 +112,26 @@ class StoreStart:
         if known:
             return known
         for attempt in range(1, _TRIES + 1):
-            found = self._check.beside_each_other(report, samples=SAMPLES, tenants=TENANTS)
+            found = self._patiently(lambda: self._check.beside_each_other(report, samples=SAMPLES, tenants=TENANTS))
             if found.verdict is Verdict.SOUND:
                 return ""
             if not found.index_answers_with_errors or attempt == _TRIES:
                 break
             self._clock.sleep(_PAUSE_S)
         return found.findings[0].text
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """What the index answers; raises IndexUnavailableError, with what to do, if it does not answer any try."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return ask()
+            except IndexDamagedError:
+                raise
+            except IndexUnavailableError as error:
+                if attempt == _TRIES:
+                    raise IndexUnavailableError(f"{error.message}, {_TRIES} times; {_LATER}") from error
+            self._clock.sleep(_PAUSE_S)
+        raise AssertionError("unreachable: the last try returns or raises")
 
 
 def absent_findings(note: IndexNote | None, index: Index, *, log_left: bool) -> tuple[Finding, ...]:

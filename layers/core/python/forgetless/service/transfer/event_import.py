@@ -43,6 +43,8 @@ class ImportReport:
     jobs: int = 0
     refused: int = 0
     problems: list[str] = field(default_factory=list)
+    #: Events of memories that were deleted in this ledger, with texts that it has erased. They stay erased.
+    left_out: int = 0
     #: Whether the header of an export has been read: the lines are those of an export, not mem0's.
     ours: bool = False
     #: The memory of the last event, if that event was refused. Events of it that follow are refused with it.
@@ -159,8 +161,10 @@ class EventImport:
             if reason is None:
                 missing = history[max(0, len(here) - first + 1) :]
                 fresh += [replace(one, memory=replace(one.memory, erasures_before=number)) for one in missing]
-                report.events += len(history)
-                report.memories += first == 1
+                gone = [_is_erased(here, event) for event in history]
+                report.left_out += sum(gone)
+                report.events += len(history) - sum(gone)
+                report.memories += first == 1 and not gone[0]
                 reason = _BROKEN if events[len(history) :] else None
             if reason is not None:
                 report.refuse(f"memory {id_}: {reason}")
@@ -201,6 +205,12 @@ def _same(mine: Event, theirs: Event) -> bool:
     if mine.memory.event_id and theirs.memory.event_id:
         return (mine.kind, mine.memory.event_id) == (theirs.kind, theirs.memory.event_id)
     return _mark(mine) == _mark(theirs)
+
+
+def _is_erased(here: Sequence[Event], event: Event) -> bool:
+    """Whether the ledger had the event and has erased its text, because the memory was deleted: it stays erased."""
+    place = event.memory.version - 1
+    return place < len(here) and here[-1].memory.deleted and not here[place].memory.text and bool(event.memory.text)
 
 
 def _mark(event: Event) -> tuple[str, int, str, str]:

@@ -47,6 +47,8 @@ class ImportPlace:
     ended: bool = False
     #: What was refused by this call, in words; further ones are only counted.
     problems: Sequence[str] = ()
+    #: The lines of memories that this ledger has deleted: an import does not bring them back.
+    left_out: int = 0
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ class _Progress:
     new: int = 0
     refused: int = 0
     problems: list[str] = field(default_factory=list)
+    left_out: int = 0
 
     @classmethod
     def of(cls, job: BulkJob) -> _Progress:
@@ -73,7 +76,9 @@ class _Progress:
 
     def cursor(self) -> dict[str, Any]:
         """What is recorded: no problems, because they may contain words of the lines."""
-        return {name: value for name, value in asdict(self).items() if name not in {"refused", "problems"}}
+        # Without lines that were left out, an earlier version can read it.
+        apart = {"refused", "problems", *([] if self.left_out else ["left_out"])}
+        return {name: value for name, value in asdict(self).items() if name not in apart}
 
     @property
     def added(self) -> Summary | None:
@@ -91,6 +96,7 @@ class _Progress:
         self.jobs += report.jobs
         self.refused += report.refused
         self.problems += report.problems
+        self.left_out += report.left_out
         self.ours, self.refused_memory = report.ours, report.refused_memory
         if report.added is not None:
             added = report.added if self.added is None else self.added.plus(report.added)
@@ -98,7 +104,8 @@ class _Progress:
 
     def place(self, *, ended: bool) -> ImportPlace:
         counts = (self.memories, self.events, self.jobs, self.refused)
-        return ImportPlace(self.line, self.digest, *counts, ended=ended, problems=tuple(self.problems))
+        problems = tuple(self.problems)
+        return ImportPlace(self.line, self.digest, *counts, ended=ended, problems=problems, left_out=self.left_out)
 
 
 class ImportJobs:

@@ -38,12 +38,8 @@ def foreign_event(tenant: str, record: Mapping[str, Any], *, now: str, most_char
     """
     payload = record.get("payload")
     fields = {**payload, "id": record.get("id")} if isinstance(payload, Mapping) else dict(record)
-    text = fields.get("memory", fields.get("data"))
-    if not isinstance(text, str):
-        raise InvalidRequestError("the text is missing: expected memory, or payload.data")
-    if len(text) > most_chars:
-        raise InvalidRequestError(f"the text has {len(text)} characters; at most {most_chars} are allowed")
-    scope = Scope(tenant, **{name: new_identifier(name, str(fields[name])) for name in SCOPE_IDS if fields.get(name)})
+    text = _text(fields, most_chars)
+    scope = Scope(tenant, **{name: _scope_id(name, fields[name]) for name in SCOPE_IDS if fields.get(name)})
     if not scope.ids():
         raise InvalidRequestError(f"the scope is missing: expected at least one of {', '.join(SCOPE_IDS)}")
     created_at = _time("created_at", fields.get("created_at")) or now
@@ -68,9 +64,36 @@ def foreign_event(tenant: str, record: Mapping[str, Any], *, now: str, most_char
     )
 
 
+def _text(fields: Mapping[str, Any], most_chars: int) -> str:
+    name = "memory" if "memory" in fields else "data"
+    text = fields.get(name)
+    if not isinstance(text, str):
+        raise InvalidRequestError("the text is missing: expected memory, or payload.data")
+    if len(text) > most_chars:
+        raise InvalidRequestError(f"the text has {len(text)} characters; at most {most_chars} are allowed")
+    _check_unicode(name, text)
+    return text
+
+
+def _check_unicode(name: str, value: Any) -> None:
+    """Raise InvalidRequestError for a value, a text or JSON, with half of a surrogate pair, as an add does."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InvalidRequestError(f"{name}: it contains half of a surrogate pair, which is no character") from None
+
+
+def _scope_id(name: str, given: Any) -> str:
+    if isinstance(given, str) or (isinstance(given, int) and not isinstance(given, bool)):
+        return new_identifier(name, str(given))
+    raise InvalidRequestError(f"{name}: expected a text or a whole number")
+
+
 def _id(given: Any) -> str:
     if given is None or given == "":
         raise InvalidRequestError("id: it is missing")
+    if not isinstance(given, str | int) or isinstance(given, bool):
+        raise InvalidRequestError("id: expected a text or a whole number")
     try:
         return str(uuid.UUID(str(given)))
     except ValueError:
@@ -85,6 +108,7 @@ def _id(given: Any) -> str:
 def _word(name: str, fields: Mapping[str, Any]) -> str | None:
     given = fields.get(name)
     if given is None or isinstance(given, str):
+        _check_unicode(name, given)
         return given or None
     raise InvalidRequestError(f"{name}: expected a string")
 
@@ -93,6 +117,7 @@ def _categories(given: Any) -> tuple[str, ...]:
     if given is None:
         return ()
     if isinstance(given, list) and all(isinstance(one, str) for one in given):
+        _check_unicode("categories", given)
         return tuple(given)
     raise InvalidRequestError("categories: expected a list of strings")
 
@@ -123,6 +148,7 @@ def _metadata(fields: Mapping[str, Any], *, in_payload: bool) -> dict[str, Any]:
         metadata |= {name: value for name, value in fields.items() if name not in _KNOWN}
     # When mem0's server lists memories of all scopes, this field of its own appears in the metadata.
     metadata.pop("text_lemmatized", None)
+    _check_unicode("metadata", metadata)
     if len(json.dumps(metadata)) > _MAX_METADATA_CHARS:
         raise InvalidRequestError(f"metadata: it has more than {_MAX_METADATA_CHARS} characters as JSON")
     return metadata

@@ -241,6 +241,9 @@ class DeliveryService:
 
     def _failed(self, delivery: Delivery, webhook: Webhook, attempt: Attempt) -> str:
         now = self._clock.now()
+        joined = dict(zip(("request_id", "trace_id"), delivery.trace, strict=False))
+        told = {"webhook_id": webhook.id, "delivery_id": delivery.id, "reason": attempt.error, **joined}
+        _logger.warning("an attempt of a delivery failed", extra=told)
         since = webhook.failing_since or now
         disabled = None
         if attempt.status == _GONE:

@@ -14,6 +14,7 @@ from forgetless.domain.memory import Event, EventKind
 from forgetless.domain.webhook_deliveries import Delivery, EventRef, Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import DocumentStore
+from forgetless.ports.trace import TRACE, stored_trace
 from forgetless.service.webhooks.webhook_list import WebhookList
 
 __all__ = ["WebhookOutbox"]
@@ -66,7 +67,8 @@ class WebhookOutbox:
     ) -> None:
         now = self._clock.now()
         id_ = uuid.uuid4() if once is None else uuid.uuid5(uuid.NAMESPACE_OID, f"{tenant} {webhook_id} {once}")
-        delivery = Delivery(str(id_), tenant, webhook_id, wanted, now, due_at=now, summary=summary)
+        trace = tuple(stored_trace().get(TRACE, ()))
+        delivery = Delivery(str(id_), tenant, webhook_id, wanted, now, due_at=now, summary=summary, trace=trace)
         self._ledger.put_document(delivery.document())
 
 

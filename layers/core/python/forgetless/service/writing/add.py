@@ -16,6 +16,7 @@ from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
+from forgetless.ports.trace import stored_trace
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.indexer import Indexer
@@ -106,7 +107,7 @@ class AddService:
             state=JobState.PENDING,
             created_at=now,
             updated_at=now,
-            request={name: value for name, value in asked.items() if value},
+            request={**{name: value for name, value in asked.items() if value}, **stored_trace()},
         )
         spoken_at = request.timestamp or now
         messages = [
@@ -155,7 +156,7 @@ class AddService:
     def _revived(self, job: Job, failed: Job) -> Job:
         """Start a failed job again, because the caller saw its error and repeats the add with the same key."""
         # Its messages are those of the first request, and so is what an erasure knows it by.
-        again = replace(job, attempts=failed.attempts, erasures_before=failed.erasures_before)
+        again = replace(job, erasures_before=failed.erasures_before)
         if self._ledger.update_job(again, held=failed):
             return again
         return self._ledger.job(job.tenant, job.id) or again  # another repeat was first
@@ -178,7 +179,7 @@ class AddService:
     def enqueue(self, job: Job) -> None:
         """Send the job to the queue. If that fails, sweep finds the job in the ledger."""
         try:
-            self._queue.send(job, attempt=str(job.attempts))
+            self._queue.send(job, attempt=job.updated_at)
         except QueueError:
             return
 

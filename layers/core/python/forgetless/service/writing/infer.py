@@ -34,7 +34,7 @@ from forgetless.service.writing.extraction import ExtractionRequest, Fact, extra
 from forgetless.service.writing.extraction_settings import ExtractionSettings
 from forgetless.service.writing.indexer import Indexer
 from forgetless.service.writing.related_memories import RelatedMemories
-from forgetless.service.writing.supersession import Supersession, may_supersede
+from forgetless.service.writing.supersession import Supersession, is_newer, may_supersede
 
 __all__ = [
     "LEASE_MARGIN_S",
@@ -78,12 +78,14 @@ def finished(job: Job, at: str, results: Sequence[Mapping[str, Any]]) -> Job:
 
 
 def given_up(job: Job, at: str, *, owner: str | None, reason: str) -> Job:
-    """The job as FAILED; `owner`, who gives it up, stays recorded, because only a waiting job has no owner."""
+    """The job as FAILED; `owner`, who gives it up, stays recorded, because only a waiting job has no owner.
+
+    Its request and messages are kept, so that it can be started again.
+    """
     return replace(
         job,
         state=JobState.FAILED,
         error=reason,
-        request={},
         completed_at=at,
         updated_at=at,
         lease_owner=owner,
@@ -286,7 +288,7 @@ class InferenceRun:
         return [
             memory.next_version(at, event_id=job_event_id(job.id, memory.id), superseded_by=successor[memory.id])
             for memory in current.values()
-            if may_supersede(job.scope, memory)
+            if may_supersede(job.scope, memory) and not is_newer(memory, job)
         ]
 
 

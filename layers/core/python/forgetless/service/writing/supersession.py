@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.recipe import cosine, embedding_texts
 from forgetless.domain.scope import Scope
@@ -12,7 +13,7 @@ from forgetless.domain.supersession import MOST_SUPERSEDED, SupersessionRules, i
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.service.writing.extraction import Fact
 
-__all__ = ["REFERENCE_TEXTS", "Supersession", "may_supersede"]
+__all__ = ["REFERENCE_TEXTS", "Supersession", "is_newer", "may_supersede"]
 
 #: Statements that have nothing to do with anybody. A fact is near a memory only if it is nearer to it than to each of
 #: them. This works with every model, however its cosines are spread, and in every language that is listed.
@@ -92,6 +93,15 @@ class Supersession:
 def may_supersede(scope: Scope, memory: Memory) -> bool:
     """Whether an add to this scope may supersede the memory, as it is now."""
     return memory.live and not memory.immutable and memory.scope.speaker() == scope.speaker()
+
+
+def is_newer(memory: Memory, job: Job) -> bool:
+    """Whether the memory was recorded or changed after the add was accepted and before its job was claimed.
+
+    A job that was held or started again may run hours after its add; what was said meanwhile is newer than its facts.
+    """
+    recorded_at = memory.updated_at if memory.version > 1 else memory.recorded_at or memory.created_at
+    return job.created_at < recorded_at <= job.updated_at
 
 
 def _embedded(text: str) -> str:

@@ -69,8 +69,18 @@ def cancel_event(caller: CurrentCaller, event_id: str) -> Response:
     return json_response(bulk_event_item(services.bulk.cancel(caller.tenant, event_id)))
 
 
+def retry_event(caller: CurrentCaller, event_id: str) -> Response:
+    """Start a failed add again, with its first time; 409 if it has not failed or its messages are no longer kept."""
+    try:
+        job = caller.services.failed_adds.retry(caller.tenant, event_id)
+    except NotFoundError:
+        raise NotFoundError(_UNKNOWN) from None
+    return json_response(event_item(job, {}), status=202)
+
+
 ROUTES = (
     Route("GET", "/v1/events/", list_events),
     Route("GET", "/v1/event/{event_id}/", get_event),
     Route("DELETE", "/v1/event/{event_id}/", cancel_event, needs=Role.ADMIN),
+    Route("POST", "/v1/event/{event_id}/retry/", retry_event),
 )

@@ -7,21 +7,24 @@ from starlette.responses import RedirectResponse, Response
 from forgetless.api.caller import CurrentCaller
 from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
+from forgetless.service.health import status_of
 
 __all__ = ["ROUTES"]
 
 
 def health(caller: CurrentCaller) -> Response:
-    """200 if all parts answer, otherwise 503. Administrators of the deployment also see the parts and reasons."""
+    """200 with "ok", or with "degraded" if a part is out that not every request needs; otherwise 503 with "down".
+
+    Administrators of the deployment also see the parts and reasons.
+    """
     parts = caller.build_services().health.check()
-    if not caller.operator:
-        well = all(reason == "ok" for reason in parts.values())
-        return json_response({"status": "ok" if well else "unavailable"}, status=200 if well else 503)
-    failing = {name: reason for name, reason in parts.items() if reason != "ok"}
-    if not failing:
-        return json_response({"status": "ok", "parts": parts})
-    detail = "; ".join(f"{name}: {reason}" for name, reason in failing.items())
-    return json_response({"status": "unavailable", "detail": detail, "parts": parts}, status=503)
+    answer: dict[str, object] = {"status": status_of(parts)}
+    if caller.operator:
+        failing = {name: reason for name, reason in parts.items() if reason != "ok"}
+        if failing:
+            answer["detail"] = "; ".join(f"{name}: {reason}" for name, reason in failing.items())
+        answer["parts"] = parts
+    return json_response(answer, status=503 if answer["status"] == "down" else 200)
 
 
 def root() -> Response:

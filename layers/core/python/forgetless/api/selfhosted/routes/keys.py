@@ -12,6 +12,7 @@ from forgetless.api.field_checks import check_identifier, check_time
 from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
 from forgetless.api.selfhosted.wire import KeyCreate, KeyRotate
+from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.key_limits import ANY, KeyLimits
 from forgetless.domain.keys import ApiKey, Role
 
@@ -26,8 +27,10 @@ def list_keys(caller: CurrentCaller) -> Response:
 
 def create_key(caller: CurrentCaller, body: KeyCreate) -> Response:
     """Create a key. Its secret is shown only in this answer."""
+    if body.user_ids is not None and not body.user_ids:
+        raise InvalidRequestError("user_ids: the list is empty; leave it out for a key that is not limited to users.")
     limits = KeyLimits(
-        tuple(check_identifier("user_ids", id_, spaces=True) for id_ in body.user_ids),
+        tuple(check_identifier("user_ids", id_, spaces=True) for id_ in body.user_ids or ()),
         _listed("agent_ids", body.agent_ids),
         _listed("app_ids", body.app_ids),
     )
@@ -45,7 +48,7 @@ def rotate_key(caller: CurrentCaller, key_id: str, body: KeyRotate | None = None
     """Create a successor with the same rights. The old key stays valid for `overlap_seconds`."""
     overlap_s = (body or KeyRotate()).overlap_seconds
     key, secret, old = caller.all_services.keys.rotate(caller.tenant, key_id, overlap_s=overlap_s)
-    replaces = {"id": old.id, "expires_at": old.expires_at}
+    replaces = {"id": old.id, "expires_at": old.ends_at}
     return json_response({"id": key.id, "key": secret, **_item(key), "replaces": replaces}, status=201)
 
 
@@ -65,7 +68,7 @@ def _item(key: ApiKey) -> dict[str, Any]:
         "user_ids": list(key.users),
         "agent_ids": list(key.agents),
         "app_ids": list(key.apps),
-        "expires_at": key.expires_at,
+        "expires_at": key.ends_at,
     }
 
 
