@@ -272,3 +272,21 @@ def test_a_queue_that_does_not_hide_a_message_stops_no_job(new_world: NewWorld) 
     world.queue.failure = QueueError("down")
     world.services.ingest.run("default", job_of(world).id, seconds=JOB_S, receipt=message.receipt)
     assert world.texts() == ["Alice likes tea"]
+
+
+def test_a_message_that_is_refused_does_not_make_later_adds_fail(new_world: NewWorld) -> None:
+    """The LLM is shown what was said before, and refuses whatever contains the word."""
+
+    def reply(messages: Sequence[ChatMessage]) -> str:
+        if any("poison" in message.content for message in messages):
+            raise ProviderRequestError("status 400 (content_filter)", status=400)
+        return facts("Alice likes tea")
+
+    world = new_world(reply)
+    world.say("poison", infer=True, queued=True)
+    world.say("I like tea", infer=True, queued=True)
+    assert deliver(world)
+    assert deliver(world)
+    second, first = world.ledger.jobs("default", limit=9)[0]
+    assert (first.state, second.state) == (JobState.FAILED, JobState.SUCCEEDED)
+    assert world.texts() == ["Alice likes tea"]

@@ -14,6 +14,7 @@ from forgetless.domain.errors import (
     ErasedError,
     ForgetlessError,
     LeaseLostError,
+    ProviderRequestError,
     ShownErasedError,
     VersionConflictError,
 )
@@ -251,7 +252,15 @@ class InferenceRun:
             agent=bool(job.scope.agent_id) and not job.scope.user_id,
             categories=settings.categories,
         )
-        facts = extract(self._llm, request, deadline_s=remaining, clock=self._clock)
+        try:
+            facts = extract(self._llm, request, deadline_s=remaining, clock=self._clock)
+        except ProviderRequestError as error:
+            if not error.blames_input or not recent:
+                raise
+            # What was said before may be what it refuses. It must not make every later add of the user fail, too.
+            _logger.warning("the LLM refused the messages with those before them, asking without those")
+            remaining = deadline - self._clock.monotonic()
+            return extract(self._llm, replace(request, recent=()), deadline_s=remaining, clock=self._clock), heard
         return facts, [*heard, *(message.ref for message in recent)]
 
     def _append(
