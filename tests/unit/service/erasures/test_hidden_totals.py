@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from forgetless.api.platform.serialize import entity_item
 from forgetless.domain.erasures import Target
 from forgetless.domain.filters.ast import EVERYTHING
@@ -11,6 +13,7 @@ from forgetless.domain.filters.scope_ids import all_ids
 from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.request_ledger import Totals
+from forgetless.service.access import hiding_ledger, shown_entities
 from forgetless.service.access.hiding_ledger import HidingLedger
 from forgetless.service.access.limited_ledger import LimitedLedger
 from forgetless.service.reading.lists import ReadService
@@ -97,6 +100,53 @@ def test_entities_without_anything_to_show_are_left_out_and_the_others_say_that_
     assert reads.entity("default", "user", "alice") is None
     assert reads.entity("default", "agent", "bot") == listed["bot"]
     assert reads.entity("default", "user", "bob") == listed["bob"]
+
+
+@pytest.mark.parametrize(
+    ("target", "kinds"),
+    [(Target(), {"user", "agent"}), (Target(names=("user_id",)), {"user"})],
+    ids=["reset", "any user"],
+)
+@pytest.mark.parametrize("scan", [1000, 200], ids=["all can be read", "too many to read"])
+def test_after_a_reset_entities_without_anything_to_show_are_left_out_however_many(
+    world: World, monkeypatch: pytest.MonkeyPatch, target: Target, kinds: set[str], scan: int
+) -> None:
+    monkeypatch.setattr(shown_entities, "_PAGE", scan // 2)
+    monkeypatch.setattr(hiding_ledger, "_SKIPPED", scan // 2)
+    monkeypatch.setattr(shown_entities, "_PAGES_NAMED", 2)
+    monkeypatch.setattr(shown_entities, "_LOOKS", 20)
+    before = [
+        a_memory(f"m{n}", scope=replace(ALICE, user_id=f"u{n}", agent_id=f"a{n}"), second=n // 50) for n in range(400)
+    ]
+    world.ledger.append(add(*before))
+    hide(world, target)
+    world.clock.advance(365 * 86_400)
+    for n in (3, 398):
+        world.say("new", scope=replace(ALICE, user_id=f"u{n}", agent_id=f"a{n}"))
+    counting = CountingLedger(world.ledger)
+    ledger: Ledger = counting  # type: ignore[assignment]
+    reads = ReadService(ledger=HidingLedger(ledger), clock=FakeClock())
+    listed = reads.entities("default", size=1000).items
+    assert counting.calls["list_memories"] <= counting.calls["entities"] * (2 + 20)
+    assert {(one.kind, one.id) for one in listed if one.kind in kinds} == {
+        (kind, f"{kind[0]}{n}") for kind in kinds for n in (3, 398)
+    }
+    assert all(one.totals_pending for one in listed)
+    counted = reads.count_entities("default")
+    assert counted.by_kind["user"] == 2
+    assert counted.exact == (scan == 1000 and len(kinds) == 2)
+
+
+def test_where_more_than_can_be_read_is_from_after_a_reset_entities_are_listed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shown_entities, "_PAGE", 5)
+    monkeypatch.setattr(shown_entities, "_PAGES_NAMED", 2)
+    monkeypatch.setattr(shown_entities, "_LOOKS", 0)
+    hide(world, Target())
+    for n in range(15):
+        world.say("new", scope=replace(ALICE, user_id=f"u{n}"))
+    assert len(world.services.reads.entities("default", size=99).items) == 15
 
 
 def test_the_count_of_a_page_from_before_an_erasure_is_not_repeated(world: World) -> None:

@@ -161,6 +161,10 @@ class Markers:
         """Whether one of them has this id."""
         return (name, keyed_digest(self._key, name, value)) in self._named
 
+    def sweep(self, name: str) -> bool:
+        """Whether one of them covers everything older that has any id of this name: all, or all with such an id."""
+        return any(set(target.names) <= {name} for _, target in self._by_narrowest.get("", ()))
+
     def may_touch(self, name: str, value: str) -> bool:
         """Whether one of them may cover something that has this id among others."""
         digest = keyed_digest(self._key, name, value)

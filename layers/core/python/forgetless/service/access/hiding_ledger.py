@@ -19,7 +19,6 @@ from typing import TypeVar
 from forgetless.domain.documents import OF_MEMORIES, Document
 from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Markers, Target
 from forgetless.domain.jobs import Job
-from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import MEMORY_ID, Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
 from forgetless.ports.request_ledger import (
@@ -36,6 +35,7 @@ from forgetless.ports.request_ledger import (
     Shown,
     Totals,
 )
+from forgetless.service.access.shown_entities import ShownEntities
 
 __all__ = ["HidingLedger", "KnownMarkers", "shown_job", "uncovered"]
 
@@ -45,10 +45,6 @@ T = TypeVar("T", bound=Accepted)
 _SKIPPED = 500
 #: How many entities are read at once to count them.
 _COUNTED = 500
-#: How many pages are read to find something to show of an entity that a marker names, or one that it may touch.
-_PAGES_NAMED, _PAGES_TOUCHED = SCANNED_ROWS // _SKIPPED, 1
-#: How many entities that a marker does not name, but may touch, are looked at in one list of entities.
-_ENTITIES = 200
 #: How many messages are read instead, if some of the recent ones are hidden.
 _MESSAGES = 50
 #: The markers of at most this many tenants are kept; those that were used the longest ago go first.
@@ -163,7 +159,7 @@ class HidingLedger:
         markers = self._judging(tenant, found, beside)
         if found is None or markers is None or not markers.may_touch(f"{kind}_id", id_):
             return found
-        shown = self._has_something(tenant, found, _PAGES_NAMED)
+        shown = ShownEntities(self, tenant, markers).has_something(found)
         return replace(found, totals_pending=True) if shown else None
 
     def entities(
@@ -173,59 +169,32 @@ class HidingLedger:
         page = self._ledger.entities(tenant, limit=limit, cursor=cursor, kinds=kinds)
         if markers is None:
             return page
-        return EntityPage(tuple(self._shown_entities(tenant, page.items, markers, looks=_ENTITIES)), page.cursor)
+        judge = ShownEntities(self, tenant, markers)
+        shown: list[Entity] = []
+        for entity in page.items:
+            if not judge.is_touched(entity):
+                shown.append(entity)
+            elif judge.is_shown(entity):
+                shown.append(replace(entity, totals_pending=True))
+        return EntityPage(tuple(shown), page.cursor)
 
     def count_entities(self, tenant: str, *, limit: int) -> EntityCounts:
         markers = self._markers(tenant)
         if markers is None:
             return self._ledger.count_entities(tenant, limit=limit)
         kinds: Counter[str] = Counter()
-        read, looks, cursor, exact = 0, _ENTITIES, None, True
+        judge = ShownEntities(self, tenant, markers)
+        read, cursor, exact = 0, None, True
         while True:
             page = self._ledger.entities(tenant, limit=_COUNTED, cursor=cursor)
             for one in page.items:
-                there: bool | None = True
-                if markers.may_touch(f"{one.kind}_id", one.id):
-                    there = self._has_something(tenant, one, _PAGES_TOUCHED) if looks > 0 else None
-                    looks -= 1
+                there = judge.counts(one) if judge.is_touched(one) else True
                 # What no look decides does not count: the number is a lower bound.
                 kinds[one.kind] += there is True
                 exact = exact and there is not None
             read, cursor = read + _COUNTED, page.cursor
             if cursor is None or read >= limit:
                 return EntityCounts({kind: kinds[kind] for kind in ENTITY_KINDS}, exact=exact and cursor is None)
-
-    def _shown_entities(self, tenant: str, found: Sequence[Entity], markers: Markers, *, looks: int) -> list[Entity]:
-        """Those with something to show. Totals count rows, hidden ones too, until they are removed.
-
-        Of those that a marker may touch but does not name, only the first `looks` are looked at.
-        """
-        shown: list[Entity] = []
-        for entity in found:
-            name = f"{entity.kind}_id"
-            if not markers.may_touch(name, entity.id):
-                shown.append(entity)
-                continue
-            named = markers.names(name, entity.id)
-            looks -= not named
-            if not named and looks < 0:
-                there: bool | None = None
-            else:
-                there = self._has_something(tenant, entity, _PAGES_NAMED if named else _PAGES_TOUCHED)
-            # A marker that names the entity most likely covers the rest as well; one that does not, hardly.
-            if there or (there is None and not named):
-                shown.append(replace(entity, totals_pending=True))
-        return shown
-
-    def _has_something(self, tenant: str, entity: Entity, pages: int) -> bool | None:
-        """Whether the entity has a live memory that is not hidden; None if so many pages do not tell."""
-        cursor: str | None = None
-        for _ in range(pages):
-            page = self.list_memories(tenant, {f"{entity.kind}_id": entity.id}, limit=1, cursor=cursor)
-            cursor = page.cursor
-            if page.items or cursor is None:
-                return bool(page.items)
-        return None
 
     def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> list[Memory]:
         return self._ledger.mark_indexed(memories, by_writer=by_writer)
