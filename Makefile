@@ -92,6 +92,11 @@ test-histories: $(STAMP) ## Clients, faults and a checker: is anything acknowled
 fuzz: $(STAMP) ## Random input for filters, routes, tools, webhooks, the embedder and the emulator: make fuzz MINUTES=10 ARGS="--seed 1 filters"
 	@$(CLEAN_ENV) nice $(PY) -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
+# A small form of it, over a service in one process, is part of `make test`.
+test-erasure: $(STAMP) model ## Plant marked words and ids through every route, erase, scan every stored byte: files, and a table of DynamoDB
+	@$(CLEAN_ENV) FORGETLESS_ERASURE_WHOLE=1 FORGETLESS_MODEL_DIR='$(TEST_MODEL)' \
+		$(PY) -m pytest -q --timeout 1800 tests/erasure $(ARGS)
+
 test-mutations: $(STAMP) ## Take the checks of tenants, keys and roles out one by one: some test must notice each
 	@$(CLEAN_ENV) $(PY) -m pytest -q -n 2 tests/tenancy/test_mutations.py -m 'mutations or slow' $(ARGS)
 

@@ -5,6 +5,7 @@ Each replaces text that stands exactly once in its file, so that a mutation whic
 
 from __future__ import annotations
 
+from tests.tenancy.erasure_mutations import ERASURES
 from tests.tenancy.mutation import Mutation
 from tests.tenancy.protections import PROTECTIONS
 
@@ -391,7 +392,7 @@ _IDENTIFIERS = (
     Mutation(
         "audit: ids in clear",
         "domain/audit.py",
-        "return hmac.new(key, text, hashlib.sha256).hexdigest()[:32]",
+        'return keyed_digest(key, name, unicodedata.normalize("NFC", id_))',
         "return id_",
         (_AUDIT, "-k", "digests"),
     ),
@@ -520,7 +521,7 @@ _GUESSES = (
     ),
 )
 
-MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_GUESSES, *_IDENTIFIERS, *_EXTRACTION, *PROTECTIONS)
+MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_GUESSES, *_IDENTIFIERS, *_EXTRACTION, *PROTECTIONS, *ERASURES)
 
 #: One of each layer, for `make test`; all of them are `make test-mutations`.
 QUICK = (_SQLITE[0], _LIMITS[0], _ACCESS[0])

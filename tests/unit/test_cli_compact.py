@@ -44,6 +44,7 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
     with tempfile.TemporaryDirectory(prefix="fl-") as folder:
         path = Path(folder) / "control.sock"
         monkeypatch.setenv("FORGETLESS_MILVUS_CONTROL", f"unix:{path}")
+        monkeypatch.setenv("FORGETLESS_LEDGER_PATH", f"{folder}/state/ledger.db")
         supervisor = Supervisor(path)
         yield supervisor
         supervisor.close()

@@ -310,7 +310,7 @@ def test_a_deleted_memory_is_pending_until_its_row_is_gone(ledger: Ledger) -> No
     ledger.mark_indexed([memory])
     gone = delete(memory)
     ledger.append([gone])
-    assert ledger.unindexed(before=at(9), limit=9) == [gone.memory]
+    assert ledger.unindexed(before=at(9), limit=9) == [gone.memory.nobodys()]
     ledger.mark_indexed([gone.memory])
     assert ledger.unindexed(before=at(9), limit=9) == []
 
@@ -326,7 +326,7 @@ def test_a_writer_does_not_call_indexed_what_another_may_be_writing_rows_of(ledg
     removed = delete(changed.memory)
     ledger.append([removed])
     ledger.mark_indexed([removed.memory], by_writer=True)
-    assert ledger.unindexed(before=at(9), limit=9) == [removed.memory]
+    assert ledger.unindexed(before=at(9), limit=9) == [removed.memory.nobodys()]
     ledger.mark_indexed([removed.memory])
     assert ledger.unindexed(before=at(9), limit=9) == []
 

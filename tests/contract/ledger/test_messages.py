@@ -125,10 +125,10 @@ def test_erasing_a_scope_cleans_the_context_of_what_expired(ledger: Ledger) -> N
     assert ledger.read("acme", [carrier.id])[carrier.id].context == ()
 
 
-def test_the_request_of_a_finished_job_goes_with_its_last_message(ledger: Ledger) -> None:
+def test_request_and_scope_of_a_finished_job_go_with_its_last_message(ledger: Ledger) -> None:
     done = a_job("a", state=JobState.SUCCEEDED, request={"metadata": {"secret": 1}})
     ledger.append(add(a_memory("a")), completing=done, messages=MESSAGES[:2])
     ledger.erase_messages("acme", [MESSAGES[0].ref], at=at(5))
     assert ledger.job("acme", done.id) == done
     ledger.erase_messages("acme", [MESSAGES[1].ref], at=at(5))
-    assert ledger.job("acme", done.id) == replace(done, request={})
+    assert ledger.job("acme", done.id) == done.nobodys()

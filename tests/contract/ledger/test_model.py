@@ -32,7 +32,8 @@ BLANK: dict[str, Any] = {"text": "", "metadata": {}, "categories": (), "context"
 
 def said(memory: Memory) -> Memory:
     """What an event says, whenever it says it."""
-    return replace(memory, created_at="", updated_at="", context=(), event_id="", **(BLANK if memory.deleted else {}))
+    memory = replace(memory.nobodys(), **BLANK) if memory.deleted else memory
+    return replace(memory, created_at="", updated_at="", context=(), event_id="")
 
 
 @dataclass
@@ -56,7 +57,7 @@ class Model:
             return DuplicateTextError
         held.append(event)
         if memory.deleted:  # also a change of what is gone already: its words must not come back
-            held[:] = [Event(each.kind, replace(each.memory, **BLANK)) for each in held]
+            held[:] = [Event(each.kind, replace(each.memory.nobodys(), **BLANK)) for each in held]
             memory = held[-1].memory
         self.memories[memory.id] = memory
         self.pending[memory.id] = memory.updated_at

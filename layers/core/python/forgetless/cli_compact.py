@@ -7,7 +7,9 @@ import argparse
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.milvus_control import MilvusControl
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.runtime.composition import build_ledger
 from forgetless.runtime.settings import Settings
+from forgetless.service.jobs.index_cleanings import IndexCleanings
 
 __all__ = ["add_compact_command"]
 
@@ -33,6 +35,13 @@ def _compact(settings: Settings, _options: argparse.Namespace) -> int:
             "FORGETLESS_MILVUS_CONTROL is not set: only Milvus Lite's file is compacted by this command. "
             "Milvus standalone and Zilliz remove deleted rows in their own compaction (docs/operations.md)"
         )
-    MilvusControl(settings.milvus_control, clock=SystemClock()).compact(deadline_s=_DEADLINE_S)
+    control, ledger = MilvusControl(settings.milvus_control, clock=SystemClock()), build_ledger(settings)
+    cleanings = IndexCleanings(ledger=ledger, files=control, clock=SystemClock())
+    try:
+        cleanings.look()  # so that the receipts of erasures that have ended by now get the time of this compaction
+        control.compact(deadline_s=_DEADLINE_S)
+        cleanings.look()
+    finally:
+        ledger.close()
     print("the index file is compacted")
     return OK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from forgetless.cli_actions import add_action
 from forgetless.cli_progress import progress
 from forgetless.cli_text import printable
 from forgetless.domain.bulk_jobs import BulkJob
+from forgetless.domain.erasure_receipts import receipt_of
 from forgetless.domain.errors import ConflictError, NotFoundError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.runtime.composition import build_ledger, build_queue
@@ -21,6 +23,7 @@ from forgetless.runtime.settings import Settings
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.failed_adds import FailedAdds
+from forgetless.service.jobs.index_cleanings import IndexCleanings
 
 __all__ = ["add_job_commands"]
 
@@ -39,6 +42,8 @@ def add_job_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
     list_.add_argument("--open", action="store_true", help="only those that have not ended")
     watch = _action(actions, "watch", "show the progress of a job until it ends; exit code 1 if it failed", _watch)
     watch.add_argument("id", help="its id, as `list` shows it")
+    receipt = _action(actions, "receipt", "print the receipt of an erasure as JSON", _receipt)
+    receipt.add_argument("id", help="its id (event_id), as the erasure was answered with")
     cancel = _action(actions, "cancel", "end a job; what it has done stays done; erasures cannot be cancelled", _cancel)
     cancel.add_argument("id", help="its id, as `list` shows it")
     failed = _action(actions, "failed", "adds that failed or are held, with the reason, newest first", _failed)
@@ -88,6 +93,20 @@ def _watch(settings: Settings, options: argparse.Namespace) -> int:
             clock.sleep(_LOOK_AGAIN_S)
     print(_line(job))
     return 1 if job.state is JobState.FAILED else 0
+
+
+def _receipt(settings: Settings, options: argparse.Namespace) -> int:
+    ledger = build_ledger(settings)
+    try:
+        job = BulkService(ledger=ledger, queue=None, clock=SystemClock()).job(options.tenant, options.id)
+        cleanings = IndexCleanings(ledger=ledger, files=None, clock=SystemClock()).all()
+    finally:
+        ledger.close()
+    found = None if job is None else receipt_of(job, cleanings)
+    if found is None:
+        raise NotFoundError(f"tenant {options.tenant!r} has no erasure with a receipt and the id {options.id!r}")
+    print(json.dumps(found.record(), indent=2))
+    return 0
 
 
 def _cancel(settings: Settings, options: argparse.Namespace) -> int:

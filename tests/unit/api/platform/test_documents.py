@@ -147,8 +147,22 @@ def test_an_export_maps_memories_by_names_without_an_llm_and_says_so(api: Api) -
     assert answer.json() == {"facts": ["I like tea."]}
     assert "no LLM" in answer.headers["X-Forgetless-Export"]
     assert api.post("/v1/exports/get/", {"filters": ALICE}).json() == answer.json()
-    api.delete("/v1/memories/?user_id=alice")
+    (memory,) = api.get("/v1/memories/?user_id=alice").json()
+    api.delete(f"/v1/memories/{memory['id']}/")
     assert api.post("/v1/exports/get/", {"filters": ALICE}).json() == {"facts": []}
+
+
+def test_the_request_of_an_export_goes_with_the_user_that_its_filters_name(api: Api) -> None:
+    add(api, "I like tea.")
+    others = {"AND": [{"user_id": "bob"}]}
+    for filters in (ALICE, others):
+        assert api.post("/v1/exports/", {"schema": json.dumps(FACTS), "filters": filters}).status_code == 201
+    event_id = api.delete("/v1/memories/?user_id=alice").json()["event_id"]
+    while api.world.services.bulk_worker.turn():
+        api.world.clock.advance(1)
+    assert api.get(f"/v1/event/{event_id}/").json()["status"] == "SUCCEEDED"
+    assert api.post("/v1/exports/get/", {"filters": ALICE}).status_code == 404
+    assert api.post("/v1/exports/get/", {"filters": others}).json() == {"facts": []}
 
 
 def test_an_export_is_written_by_the_llm_from_the_memories_and_the_schema(new_api: NewApi) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from forgetless.domain.digests import keyed_digest
 from forgetless.domain.erasures import Erasure, ErasureMarker, MarkedTarget, Target, marked
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Memory, Message, MessageRef
@@ -15,6 +16,7 @@ from forgetless.domain.memory_fields import STORED, Kind
 from forgetless.domain.scope import Scope
 
 __all__ = [
+    "digest_of_name",
     "dump",
     "dump_job",
     "dump_marker",
@@ -52,6 +54,11 @@ def to_blob(text: str) -> bytes:
 def from_blob(blob: bytes) -> str:
     """The text of `to_blob`."""
     return blob.decode("utf-8", "surrogatepass")
+
+
+def digest_of_name(key: bytes, name: str) -> bytes:
+    """What stands for the name of a request, a lease or a page end, which may hold ids."""
+    return to_blob(keyed_digest(key, "name", name))
 
 
 def dump(value: Any) -> bytes:

@@ -7,10 +7,12 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from forgetless.domain.errors import IndexUnavailableError, InvalidRequestError
+from forgetless.domain.times import timestamp
 from forgetless.ports.clock import Clock
 
 __all__ = ["MilvusControl"]
@@ -52,6 +54,11 @@ class MilvusControl:
             if self._clock.monotonic() >= end:
                 raise IndexUnavailableError(f"the compaction did not end within {deadline_s:g} s; it goes on")
             self._clock.sleep(_LOOK_S)
+
+    def cleaned_at(self) -> str | None:
+        """See `forgetless.ports.index_files.IndexFiles`."""
+        at = self._ask("GET")["compacted_at"]
+        return None if at is None else timestamp(datetime.fromtimestamp(at, UTC))
 
     def _ask(self, method: str) -> dict[str, Any]:
         try:

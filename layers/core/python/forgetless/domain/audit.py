@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from forgetless.domain.digests import keyed_digest
 
 __all__ = ["AUDIT", "AUDIT_KEY", "AuditEntry", "AuditKind", "scope_digests"]
 
@@ -59,5 +59,4 @@ def scope_digests(key: bytes, named: Mapping[str, Iterable[str]]) -> dict[str, t
 
 
 def _digest(key: bytes, name: str, id_: str) -> str:
-    text = f"{name}\x00{unicodedata.normalize('NFC', id_)}".encode("utf-8", "surrogatepass")
-    return hmac.new(key, text, hashlib.sha256).hexdigest()[:32]
+    return keyed_digest(key, name, unicodedata.normalize("NFC", id_))

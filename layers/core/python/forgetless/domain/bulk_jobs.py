@@ -6,22 +6,25 @@ knows that somebody else has moved the job.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from forgetless.domain.digests import keyed_digest
 from forgetless.domain.documents import Document
 from forgetless.domain.jobs import JobState
 
-__all__ = ["BULK_JOB", "FILTERS", "MOST_RANGES", "REMOVING", "BulkJob", "BulkKind", "Progress"]
+__all__ = ["BULK_JOB", "FILTERS", "MOST_RANGES", "OWNERS", "REMOVING", "BulkJob", "BulkKind", "Progress", "owners_of"]
 
 #: The kind of the documents that hold bulk jobs.
 BULK_JOB = "bulk-job"
 #: The largest number of ranges of a tenant that a reindex works on side by side.
 MOST_RANGES = 4
-#: The key in a job's request with the conditions of a filter.
-FILTERS = "filters"
+#: The keys in a job's request with the conditions of a filter, and with digests of the users that the job is about.
+FILTERS, OWNERS = "filters", "owners"
+#: What a delete by filter keeps until it ends: it may hold what is erased, and ids.
+_UNTIL_ITS_END = frozenset({FILTERS, "ids", "names", "users", "agents", "apps"})
 #: The fields of a job that are fields of its document; all others are in the document's body.
 _OF_THE_DOCUMENT = frozenset({"id", "tenant", "created_at", "version", "due_at"})
 
@@ -43,6 +46,11 @@ class BulkKind(StrEnum):
 REMOVING = frozenset({BulkKind.ERASE, BulkKind.DELETE, BulkKind.RETENTION})
 
 
+def owners_of(key: bytes, tenant: str, users: Iterable[str]) -> list[str]:
+    """What stands for the users of a job when it has ended."""
+    return sorted(keyed_digest(key, "owner", tenant, user) for user in users)
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a job has come after a portion.
@@ -55,6 +63,8 @@ class Progress:
     done: int
     total: int | None = None
     set_aside: int = 0
+    #: Further numbers for the job's record; those that are missing stay as they are.
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,7 @@ class BulkJob:
 
     If `request["ids"]` holds the ids of a scope, a key that is limited to the `user_id` among them may see the job.
     If `request["users"]` holds users, the job works for a key that is limited to these, and only on their memories.
+    When it has ended, `request["owners"]` still holds digests of these users (`owners_of`), so the key sees the end.
     """
 
     id: str
@@ -81,6 +92,8 @@ class BulkJob:
     done_at_least: bool = False
     #: The number of rows that could not be processed and were left out.
     set_aside: int = 0
+    #: Further numbers, such as of the messages that an erasure removed.
+    counts: Mapping[str, int] = field(default_factory=dict)
     cancelled: bool = False
     #: Why it failed, or, if it has not ended, why its last portion did.
     error: str | None = None
@@ -107,8 +120,13 @@ class BulkJob:
 
     @property
     def request_after_its_end(self) -> Mapping[str, Any]:
-        """What remains of the request when the job has ended: no conditions, for they may hold what is erased."""
-        return {name: value for name, value in self.request.items() if name != FILTERS}
+        """What remains of the request when the job has ended: digests of the users at most."""
+        return {name: value for name, value in self.request.items() if name not in _UNTIL_ITS_END}
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Digests of `users`, which remain when the job has ended."""
+        return tuple(self.request.get(OWNERS) or ())
 
     @property
     def results(self) -> tuple[Mapping[str, Any], ...]:

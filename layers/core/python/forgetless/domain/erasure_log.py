@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import hmac
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from forgetless.domain.digests import keyed_digest
 from forgetless.domain.erasures import Erasure, ErasureMarker, MarkedTarget, Markers, marked
 
 __all__ = [
@@ -71,7 +70,7 @@ class Moment:
 
 def tenant_digest(key: bytes, tenant: str) -> str:
     """The digest that stands for the tenant."""
-    return hmac.new(key, b"tenant\x00" + tenant.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
+    return keyed_digest(key, "tenant", tenant)
 
 
 def logged(key: bytes, incarnation: str, erasure: Erasure) -> LoggedErasure:

@@ -7,14 +7,12 @@ lower number than itself. No clock decides. Markers hold keyed digests instead o
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Protocol
 
+from forgetless.domain.digests import keyed_digest
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.scope import NARROWEST_FIRST, SCOPE_IDS, Scope
 
@@ -116,7 +114,7 @@ class ErasureState:
 def marked(key: bytes, targets: Sequence[Target]) -> tuple[MarkedTarget, ...]:
     """The targets with digests instead of ids."""
     return tuple(
-        MarkedTarget({name: _digest(key, name, value) for name, value in target.ids.items()}, target.names)
+        MarkedTarget({name: keyed_digest(key, name, value) for name, value in target.ids.items()}, target.names)
         for target in targets
     )
 
@@ -151,7 +149,7 @@ class Markers:
 
     def _matching(self, scope: Scope) -> Iterator[tuple[int, MarkedTarget]]:
         """The targets that match the scope, each with the number of its erasure."""
-        digests = {name: _digest(self._key, name, value) for name, value in scope.ids().items()}
+        digests = {name: keyed_digest(self._key, name, value) for name, value in scope.ids().items()}
         for narrowest in ("", *digests.values()):
             for number, target in self._by_narrowest.get(narrowest, ()):
                 if all(digests.get(name) == digest for name, digest in target.digests.items()) and all(
@@ -161,7 +159,7 @@ class Markers:
 
     def names(self, name: str, value: str) -> bool:
         """Whether one of them has this id."""
-        return (name, _digest(self._key, name, value)) in self._named
+        return (name, keyed_digest(self._key, name, value)) in self._named
 
     def sweep(self, name: str) -> bool:
         """Whether one of them covers everything older that has any id of this name: all, or all with such an id."""
@@ -169,7 +167,7 @@ class Markers:
 
     def may_touch(self, name: str, value: str) -> bool:
         """Whether one of them may cover something that has this id among others."""
-        digest = _digest(self._key, name, value)
+        digest = keyed_digest(self._key, name, value)
         targets = (target for found in self._by_narrowest.values() for _, target in found)
         return any(target.digests.get(name, digest) == digest for target in targets)
 
@@ -208,9 +206,3 @@ class Judge:
 def _narrowest(target: MarkedTarget) -> str:
     """The digest under which a target is looked up: that of its narrowest id; "" if it has none."""
     return next((target.digests[name] for name in NARROWEST_FIRST if name in target.digests), "")
-
-
-@lru_cache(maxsize=4096)
-def _digest(key: bytes, name: str, value: str) -> str:
-    text = f"{name}\x00{value}".encode("utf-8", "surrogatepass")
-    return hmac.new(key, text, hashlib.sha256).hexdigest()[:32]

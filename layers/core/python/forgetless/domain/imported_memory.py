@@ -33,6 +33,8 @@ def check_imported(memory: Memory) -> None:
         check, expected = _CHECKS[field.kind]
         if value is None and field.empty() is None and not field.required:
             continue
+        if field.kind is Kind.SCOPE and _is_nobodys(memory):
+            continue
         if not check(value):
             raise InvalidRequestError(f"memory.{field.name}: expected {expected}")
     if memory.version < 1:
@@ -61,7 +63,8 @@ _Values = Iterator[tuple[str, Callable[[Any], bool], str, Any]]
 
 def _job_values(job: Job) -> _Values:
     yield "id", _is_id, "a text without control characters", job.id
-    yield "scope", *_CHECKS[Kind.SCOPE], job.scope
+    if job.scope.ids() or job.request or not job.finished:  # what was erased is nobody's
+        yield "scope", *_CHECKS[Kind.SCOPE], job.scope
     for name in ("created_at", "updated_at"):
         yield name, *_CHECKS[Kind.TIME], getattr(job, name)
     for name in ("started_at", "completed_at", "lease_until"):
@@ -80,6 +83,11 @@ def _message_values(message: Message) -> _Values:
         yield name, _is_text, "a text", getattr(message, name)
     yield "created_at", *_CHECKS[Kind.TIME], message.created_at
     yield "name", _absent_or(_is_text), "a text or null", message.name
+
+
+def _is_nobodys(memory: Memory) -> bool:
+    """Whether the line is of a deleted memory, which has neither content nor the ids of whose it was."""
+    return not memory.scope.ids() and (memory.deleted or not (memory.text or memory.metadata or memory.categories))
 
 
 def _absent_or(check: Callable[[Any], bool]) -> Callable[[Any], bool]:

@@ -90,6 +90,10 @@ class Job:
             completed_at=self.completed_at or self.updated_at,
         )
 
+    def nobodys(self) -> Job:
+        """What a ledger keeps of a job that has ended when its last message is erased: not whose it was."""
+        return replace(self, scope=Scope(self.scope.tenant), request={})
+
     def claimable(self, now: str) -> bool:
         """Whether a worker may take it: it is waiting, or its worker's lease has expired."""
         if self.finished:

@@ -172,6 +172,10 @@ class Memory:
         erased = {one.name: one.empty() for one in STORED if one.erased}
         return replace(self, **erased, deleted=deleted, event_id=event_id)
 
+    def nobodys(self) -> Memory:
+        """This version without the ids of its scope: what a ledger keeps of a deleted memory says not whose it was."""
+        return replace(self, scope=Scope(self.scope.tenant))
+
 
 class EventKind(StrEnum):
     """What happened to a memory, in mem0's own words."""

@@ -149,7 +149,7 @@ FIELDS = (
     MemoryField(
         "actor_id",
         Kind.TEXT,
-        erased=False,
+        erased=True,
         column="actor_id",
         filtered=Dialect.SELFHOSTED,
         label=Dialect.SELFHOSTED | Dialect.PLATFORM,

@@ -422,6 +422,12 @@ class ErasureStore(Protocol):
         It contains every marker that hid data when `erasure_state` was last read.
         """
 
+    def digest_key(self) -> bytes:
+        """The key of the digests that stand for ids in records that outlive them; the same in each copy, for ever.
+
+        The adapters use it for the names of requests, leases and page ends, too.
+        """
+
     def begin_erasure(self, tenant: str, targets: Sequence[Target], *, at: str) -> Erasure:
         """Take the tenant's next number and write the marker of these targets, in one transaction.
 

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.milvus_control import MilvusControl
 from forgetless.adapters.secrets_aws import secret
 from forgetless.domain.errors import DependencyError, InvalidRequestError
 from forgetless.domain.memory_fields import COLUMNS_VERSION
@@ -31,6 +32,7 @@ __all__ = [
     "build_embedder",
     "build_erasure_log",
     "build_index",
+    "build_index_files",
     "build_ledger",
     "build_queue",
     "build_services",
@@ -67,6 +69,7 @@ def build_services(settings: Settings) -> Services:
         bulk_queue=None if bulk_queue is None else timed("queue", bulk_queue),
         webhooks=_webhooks(settings),
         erasure_log=timed("ledger", build_erasure_log(settings)),
+        index_files=build_index_files(settings),
     )
     return Services(
         ports,
@@ -131,6 +134,11 @@ def build_index(settings: Settings) -> Index:
         dimensions=settings.embedding_dimensions,
         timeout_s=settings.milvus_timeout_s,
     )
+
+
+def build_index_files(settings: Settings) -> MilvusControl | None:
+    """The supervisor of Milvus Lite, which rewrites the index's files; None for Milvus standalone and Zilliz."""
+    return MilvusControl(settings.milvus_control, clock=SystemClock()) if settings.milvus_control else None
 
 
 def build_embedder(settings: Settings) -> Embedder:

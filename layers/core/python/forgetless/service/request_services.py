@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
+from forgetless.domain.erasure_receipts import Cleaning
 from forgetless.domain.limits import RequestLimits
 from forgetless.domain.moments import Moment
 from forgetless.domain.supersession import SupersessionRules
@@ -67,6 +68,7 @@ class RequestServices:
         pool: Executor,
         erasures: ScopeEraser,
         matching: MatchEraser,
+        cleanings: Callable[[], Sequence[Cleaning]],
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
     ) -> None:
@@ -98,6 +100,8 @@ class RequestServices:
         self.exports = ExportService(ledger=ledger, reads=self.reads, llm=ports.llm, clock=clock)
         self.idempotency = IdempotencyService(ledger=ledger, clock=clock)
         self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock)
+        #: When the files of the index were rewritten, for receipts of erasures.
+        self.cleanings = cleanings
         self.failed_adds = FailedAdds(ledger=ledger, queue=ports.queue, clock=clock)
         self.instructions = InstructionService(llm=ports.llm, clock=clock)
 

@@ -16,6 +16,7 @@ from forgetless.domain.retention import Retention
 from forgetless.domain.supersession import SupersessionRules
 from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.index import Index
+from forgetless.ports.index_files import IndexFiles
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.webhooks import WebhookSender
 from forgetless.service.access.audit import AuditLog
@@ -31,6 +32,7 @@ from forgetless.service.jobs.delete_matching import MatchingDeletes
 from forgetless.service.jobs.erase import EraseWork, Erasures
 from forgetless.service.jobs.erasure_logbook import ErasureLogbook
 from forgetless.service.jobs.expired_memories import ExpiredMemories
+from forgetless.service.jobs.index_cleanings import IndexCleanings
 from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.jobs.reindex_all import ReindexAll
@@ -57,12 +59,13 @@ _MOST_LIMITED = 256
 
 @dataclass(frozen=True, slots=True)
 class Ports(RequestPorts):
-    """The adapters of an environment; `llm`, `webhooks` and `erasure_log` are None if it has none."""
+    """The adapters of an environment; `llm`, `webhooks`, `erasure_log` and `index_files` are None if it has none."""
 
     ledger: Ledger
     index: Index
     webhooks: WebhookSender | None = None
     erasure_log: ErasureLog | None = None
+    index_files: IndexFiles | None = None
 
 
 class Services(RequestServices):
@@ -95,6 +98,7 @@ class Services(RequestServices):
         removal = _remover(self._ports, self._outbox)
         erase_work = EraseWork(ledger=whole, remover=removal, clock=clock, logbook=logbook)
         self._erasures = Erasures(ledger=whole, work=erase_work, bulk=starts, clock=clock, logbook=logbook)
+        self._cleanings = IndexCleanings(ledger=whole, files=ports.index_files, clock=clock)
         remover = _remover(ports, self._outbox)
         self._matching = MatchingDeletes(remover=remover, bulk=starts, clock=clock)
         # One more thread for each request that is processed. The threads start when they are first needed.
@@ -108,6 +112,7 @@ class Services(RequestServices):
             erasures=self._erasures,
             supersession=supersession,
             matching=self._matching,
+            cleanings=self._cleanings.all,
         )
         self._supersession = supersession
         #: By limits, the least recently used first. Several threads of the process use it at once.
@@ -144,6 +149,7 @@ class Services(RequestServices):
             queue=ports.queue,
             bulk=self.bulk,
             erasures=self._erasures,
+            cleanings=self._cleanings,
             clock=clock,
             retention=RetentionService(ledger=ledger, bulk=self.bulk, clock=clock, retention=retention or Retention()),
             rebuilds=rebuilds_lost_index,
@@ -194,6 +200,7 @@ class Services(RequestServices):
             erasures=self._erasures,
             supersession=self._supersession,
             matching=self._matching.within(limits),
+            cleanings=self._cleanings.all,
         )
 
 

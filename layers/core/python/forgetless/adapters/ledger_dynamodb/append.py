@@ -12,6 +12,7 @@ from forgetless.adapters.ledger_dynamodb.unit_of_work import Unit
 from forgetless.domain.erasures import Judge
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, MessageRef, is_repeat
+from forgetless.domain.scope import Scope
 
 __all__ = ["append", "drop_context", "mark_pending", "memory_of", "needed", "state_of", "unqueued", "without_refusals"]
 
@@ -41,9 +42,10 @@ def needed(unit: Unit, events: Sequence[Event]) -> list[item_keys.Key]:
     return [*wanted, *totals.counters(unit, counted), *totals.counters(unit, kept, of_tenant=False)]
 
 
-def append(unit: Unit, events: Sequence[Event], *, unique: bool, judge: Judge) -> list[Event]:
-    """Write events and the states of their memories after them; returns the events that the ledger did not have yet.
+def append(unit: Unit, events: Sequence[Event], *, unique: bool, judge: Judge) -> tuple[list[Event], set[Scope]]:
+    """Write events and the states of their memories after them.
 
+    Returns the events that the ledger did not have yet, and the scopes of which memories were deleted.
     Raises VersionConflictError and, where texts must be `unique`, DuplicateTextError.
     """
     changes: dict[str, _Change] = {}
@@ -56,7 +58,8 @@ def append(unit: Unit, events: Sequence[Event], *, unique: bool, judge: Judge) -
         list_entries.move(unit, change.before, change.after)
         _move_links(unit, change)
     totals.change(unit, [(change.before, change.after) for change in changes.values()])
-    return fresh
+    gone = (change.before for change in changes.values() if change.after.deleted)
+    return fresh, {memory.scope for memory in gone if memory is not None and not memory.deleted}
 
 
 def memory_of(unit: Unit, item: Item) -> Memory:
@@ -116,7 +119,7 @@ def _apply(unit: Unit, event: Event, changes: dict[str, _Change]) -> bool:
     version = head["version"] if head is not None else 0
     erases = event.kind is EventKind.DELETE or memory.deleted
     if erases:
-        memory = memory.blanked(deleted=True)
+        memory = memory.blanked(deleted=True).nobodys()
     if memory.version != version + 1:
         if _is_held(unit, Event(event.kind, memory), head):
             return False
@@ -177,7 +180,7 @@ def _blank_event(unit: Unit, key: item_keys.Key) -> None:
     if item is not None:
         memory = memory_of(unit, item)
         unit.drop_body(item)
-        unit.put(key, unit.with_body(key, item, dump_memory(memory.blanked(deleted=memory.deleted))))
+        unit.put(key, unit.with_body(key, item, dump_memory(memory.blanked(deleted=memory.deleted).nobodys())))
 
 
 def _move_texts(unit: Unit, changes: Iterable[_Change]) -> dict[item_keys.Key, list[str]]:

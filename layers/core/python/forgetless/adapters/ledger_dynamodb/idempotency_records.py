@@ -28,6 +28,8 @@ class IdempotencyStore(Store):
         expires_at: str,
         over: IdempotencyRecord | None = None,
     ) -> IdempotencyRecord | None:
+        name = self._named(name)
+
         def begin(unit: Unit) -> IdempotencyRecord | None:
             item = unit.get(item_keys.request(tenant, name))
             # DynamoDB removes expired items only within days; for us they do not exist any more.
@@ -43,6 +45,8 @@ class IdempotencyStore(Store):
     def finish_request(
         self, tenant: str, name: str, record: IdempotencyRecord, *, began: IdempotencyRecord, expires_at: str
     ) -> None:
+        name = self._named(name)
+
         def finish(unit: Unit) -> None:
             if _runs(unit, tenant, name, began):
                 _put(unit, tenant, name, record, expires_at)
@@ -50,6 +54,8 @@ class IdempotencyStore(Store):
         self._units.run(finish)
 
     def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
+        name = self._named(name)
+
         def give_up(unit: Unit) -> None:
             if _runs(unit, tenant, name, began):
                 drop(unit, tenant, name)

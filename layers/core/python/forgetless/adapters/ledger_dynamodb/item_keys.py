@@ -68,6 +68,7 @@ __all__ = [
     "said",
     "scope_kinds",
     "spoken",
+    "spoken_in",
     "stage",
     "stage_chunk",
     "superseded",
@@ -220,7 +221,12 @@ def carrier(tenant: str, ref: MessageRef, memory_id: str) -> Key:
 
 def spoken(scope: Scope) -> str:
     """The partition with the messages of an exact scope, ordered by time."""
-    return f"C#{scope.key()}"
+    return spoken_in(scope.key())
+
+
+def spoken_in(scope_key: str) -> str:
+    """The same partition, by the digest of the exact scope."""
+    return f"C#{scope_key}"
 
 
 def said(scope: Scope, ref: MessageRef, created_at: str) -> Key:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 
@@ -122,10 +121,10 @@ def needed(job: Job) -> list[Key]:
 
 
 def forget_request(unit: Unit, tenant: str, job_id: str) -> None:
-    """Erase the request of a finished job, which contains metadata, when its last message is removed."""
+    """Erase the request of a finished job, which contains metadata, and its scope, when its last message is removed."""
     held = _read(unit, tenant, job_id)
     if held is not None and held.finished:
-        _put(unit, replace(held, request={}))
+        _put(unit, held.nobodys())
 
 
 def _read(unit: Unit, tenant: str, job_id: str) -> Job | None:
@@ -198,7 +197,9 @@ def _expire_failed(unit: Unit, key: Key, before: str) -> bool:
 
 
 def _insert(unit: Unit, job: Job, messages: Sequence[Message]) -> Job:
-    unit.load([item_keys.job(job.tenant, job.id), item_keys.erasures(job.tenant), *message_items.needed(messages)])
+    unit.load(
+        [item_keys.job(job.tenant, job.id), item_keys.erasures(job.tenant), *message_items.needed(unit, messages)]
+    )
     held = _read(unit, job.tenant, job.id)
     if held is not None:
         return held

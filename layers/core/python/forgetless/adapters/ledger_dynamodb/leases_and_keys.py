@@ -25,7 +25,7 @@ class LeaseStore(Store):
         unit = uuid.uuid4().hex
         lease: Item = {"owner": to_blob(owner), "until": until, **self._table.expiry.of_lease(until)}
         put: Action = {
-            "Item": to_wire({**item_keys.lease(name)._asdict(), **lease, "rev": unit}),
+            "Item": to_wire({**item_keys.lease(self._named(name))._asdict(), **lease, "rev": unit}),
             "ConditionExpression": "attribute_not_exists(pk) OR #owner = :owner OR #until <= :now",
             "ExpressionAttributeNames": {"#owner": "owner", "#until": "until"},
             "ExpressionAttributeValues": to_wire({":owner": lease["owner"], ":now": now}),
@@ -33,12 +33,12 @@ class LeaseStore(Store):
         return self._units.unread([{"Put": put}], unit)
 
     def lease_until(self, name: str) -> str | None:
-        held = self._table.one(item_keys.lease(name))
+        held = self._table.one(item_keys.lease(self._named(name)))
         return None if held is None else str(held["until"])
 
     def release_lease(self, name: str, *, owner: str) -> None:
         delete: Action = {
-            "Key": to_wire(item_keys.lease(name)._asdict()),
+            "Key": to_wire(item_keys.lease(self._named(name))._asdict()),
             "ConditionExpression": "#owner = :owner",
             "ExpressionAttributeNames": {"#owner": "owner"},
             "ExpressionAttributeValues": to_wire({":owner": to_blob(owner)}),

@@ -31,6 +31,7 @@ from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
+from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import EventPage
 from forgetless.ports.request_ledger import (
     ENTITY_KINDS,
@@ -66,9 +67,12 @@ class MemoryStore(Store):
         shown: Shown = NOTHING_SHOWN,
         erasing: Sequence[MessageRef] = (),
     ) -> None:
-        self._units.run(
+        left = self._units.run(
             lambda unit: _append(unit, events, completing, messages, unique=unique, shown=shown, erasing=erasing)
         )
+        if left:
+            tenant = events[0].memory.scope.tenant
+            self._units.run(partial(totals.clear, tenant=tenant, named=totals.named_in(left)))
         if erasing:
             first = events[0].memory
             erase_messages.drop_unseen(self._units, first.scope.tenant, erasing, first.updated_at)
@@ -137,7 +141,7 @@ class MemoryStore(Store):
         shown = self._with_times(tenant, [one for one in found if one.total.live > 0])
         for one in [one for one in found if one.total.live <= 0][:_CLEARED_AT_ONCE]:
             with contextlib.suppress(LedgerError):
-                self._units.run(partial(totals.clear, tenant=tenant, found=one))
+                self._units.run(partial(totals.clear, tenant=tenant, named=[(one.kind, one.id)]))
         following = to_cursor(found[-1].kind, found[-1].id) if more and found else None
         return EntityPage(tuple(one.entity() for one in shown), following)
 
@@ -219,19 +223,20 @@ def _append(
     unique: bool,
     shown: Shown,
     erasing: Sequence[MessageRef],
-) -> None:
+) -> set[Scope]:
+    """Returns the scopes of what was deleted."""
     scopes = [event.memory.scope for event in events] + [message.scope for message in new_messages]
     if not scopes and completing is None:
-        return
+        return set()
     tenant = completing.tenant if completing is not None else scopes[0].tenant
-    wanted = [*append.needed(unit, events), *message_items.needed(new_messages)]
+    wanted = [*append.needed(unit, events), *message_items.needed(unit, new_messages)]
     wanted += [item_keys.erasures(tenant), *erasures.shown_keys(tenant, shown), *erase_messages.needed(tenant, erasing)]
     unit.load([*wanted, *jobs.needed(completing)] if completing is not None else wanted)
     open_ = completing is None or jobs.complete(unit, completing)
     judge = erasures.judge(unit, tenant)
     if open_:
         erasures.refuse(unit, judge, events, new_messages, completing)
-    fresh = append.append(unit, events, unique=unique, judge=judge)
+    fresh, left = append.append(unit, events, unique=unique, judge=judge)
     if fresh:
         erasures.refuse_unseen(unit, judge, tenant, shown)
     if fresh and not open_:
@@ -241,6 +246,7 @@ def _append(
         message_items.insert(unit, new_messages)
     if erasing:
         erase_messages.erase(unit, tenant, erasing, events[0].memory.updated_at)
+    return left
 
 
 def _mark_unread(memory: Memory, unit: str) -> dict[str, Any]:

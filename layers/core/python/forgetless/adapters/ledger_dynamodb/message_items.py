@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from forgetless.adapters.ledger_codec import dump_message, from_blob, load_message, to_blob
-from forgetless.adapters.ledger_dynamodb import item_keys
+from forgetless.adapters.ledger_dynamodb import item_keys, scope_entries
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Unit
 from forgetless.domain.memory import Message, MessageRef
 from forgetless.domain.scope import SCOPE_IDS, Scope
 
-__all__ = ["SCOPES", "insert", "load", "needed", "ref_of", "remove", "scope_of"]
-
-#: The prefix of the partitions that list the exact scopes with messages.
-SCOPES = "Z"
+__all__ = ["insert", "load", "needed", "ref_of", "remove", "scope_of"]
 
 
 def insert(unit: Unit, messages: Sequence[Message]) -> None:
     """Add those messages that do not exist yet."""
-    scopes = {message.scope: list(_scope_entries(message.scope)) for message in messages}
     wanted = [item_keys.message(message.scope.tenant, message.ref) for message in messages]
-    unit.load(needed(messages))
-    for scope, entries in scopes.items():
-        for key in entries:
-            unit.put(key, _scope_item(scope))
+    unit.load(needed(unit, messages))
+    for scope in dict.fromkeys(message.scope for message in messages):
+        for key, entry in scope_entries.entries(unit.digest_key(), scope).items():
+            unit.put(key, entry)
     for key, message in zip(wanted, messages, strict=True):
         if unit.get(key) is None:
             item = {
@@ -39,11 +35,11 @@ def insert(unit: Unit, messages: Sequence[Message]) -> None:
             unit.put_new(_spoken(message), _ref_item(message.ref))
 
 
-def needed(messages: Sequence[Message]) -> list[Key]:
+def needed(unit: Unit, messages: Sequence[Message]) -> list[Key]:
     """The keys that `insert` reads."""
-    scopes = {message.scope for message in messages}
+    scopes = dict.fromkeys(message.scope for message in messages)
     wanted = [item_keys.message(message.scope.tenant, message.ref) for message in messages]
-    return [*wanted, *(key for scope in scopes for key in _scope_entries(scope))]
+    return [*wanted, *(key for scope in scopes for key in scope_entries.entries(unit.digest_key(), scope))]
 
 
 def remove(unit: Unit, wanted: Sequence[Key]) -> int:
@@ -61,11 +57,6 @@ def remove(unit: Unit, wanted: Sequence[Key]) -> int:
 
 def _spoken(message: Message) -> Key:
     return item_keys.said(message.scope, message.ref, message.created_at)
-
-
-def _scope_entries(scope: Scope) -> Iterator[Key]:
-    for kind, word in {"tenant": "", **item_keys.scope_kinds(scope)}.items():
-        yield item_keys.listed(SCOPES, scope.tenant, kind, word, scope.key())
 
 
 def _scope_item(scope: Scope) -> Item:

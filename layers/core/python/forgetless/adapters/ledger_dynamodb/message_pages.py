@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from forgetless.adapters.ledger_dynamodb import item_keys, list_entries, message_items
+from forgetless.adapters.ledger_dynamodb import list_entries, scope_entries
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.table import Between, Table
 from forgetless.domain.cursors import from_cursor, to_cursor
@@ -30,7 +30,7 @@ def page(
     looked_at = 0
     for here, item in _scopes(table, tenant, ids, place):
         limits = Between(here[2], list_entries.HIGHEST)
-        for entry in table.query(item_keys.spoken(message_items.scope_of(item)), limits, page=limit + 2):
+        for entry in table.query(scope_entries.spoken(table.digest_key(), item), limits, page=limit + 2):
             if entry["sk"] == here[2]:
                 continue
             if len(found) == limit:
@@ -45,14 +45,13 @@ def page(
 
 def _scopes(table: Table, tenant: str, ids: Mapping[str, str], place: _Place) -> Iterator[tuple[_Place, Item]]:
     """The scopes from `place` on that have all ids, each with the place where its messages begin."""
-    kind = list_entries.narrowest(ids)
-    for part, pk in enumerate(item_keys.partitions(message_items.SCOPES, tenant, *kind)):
+    key = table.digest_key()
+    for part, pk in enumerate(scope_entries.partitions(key, tenant, ids)):
         if part < place[0]:
             continue
         first = place[1] if part == place[0] else list_entries.LOWEST
         for item in table.query(pk, Between(first, list_entries.HIGHEST)):
             sk = str(item["sk"])
-            scope = message_items.scope_of(item)
-            if all(getattr(scope, name) == value for name, value in ids.items()):
+            if scope_entries.has_all(key, tenant, item, ids):
                 said = place[2] if (part, sk) == place[:2] else list_entries.LOWEST
                 yield (part, sk, said), item

@@ -15,6 +15,7 @@ from forgetless.adapters.ledger_dynamodb import (
     list_entries,
     message_items,
     message_pages,
+    scope_entries,
 )
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
@@ -66,8 +67,8 @@ class MessageStore(Store):
     def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
         list_entries.check_names(ids)
         erased = 0
-        for scope in list(self._scopes(tenant, ids)):
-            refs = [message_items.ref_of(item) for item in self._table.query(item_keys.spoken(scope))]
+        for spoken in list(self._spoken(tenant, ids)):
+            refs = [message_items.ref_of(item) for item in self._table.query(spoken)]
             erased += self.erase_messages(tenant, refs, at=at)
         # Context comes from the memory's own scope. Only the memories still refer to messages that have expired.
         for key in list(self._carriers(tenant, ids)):
@@ -105,21 +106,22 @@ class MessageStore(Store):
     def _loaded(self, items: list[Item]) -> list[Message]:
         return [message_items.load(item, body) for item, body in self._table.bodies(items)]
 
-    def _scopes(self, tenant: str, ids: Mapping[str, str]) -> Iterator[Scope]:
-        """The exact scopes that have all ids and contain messages."""
-        for pk in item_keys.partitions(message_items.SCOPES, tenant, *list_entries.narrowest(ids)):
-            for item in self._table.query(pk):
-                scope = message_items.scope_of(item)
-                if all(getattr(scope, name) == value for name, value in ids.items()):
-                    yield scope
+    def _spoken(self, tenant: str, ids: Mapping[str, str]) -> Iterator[str]:
+        """The partitions with the messages of the exact scopes that have all ids."""
+        key = self._table.digest_key()
+        for pk in scope_entries.partitions(key, tenant, ids):
+            for entry in self._table.query(pk):
+                if scope_entries.has_all(key, tenant, entry, ids):
+                    yield scope_entries.spoken(key, entry)
 
     def _first_entries(self, tenant: str, after: tuple[int, str, str], page: int) -> Iterator[tuple[_Place, Item]]:
         """The first entry of each job in each exact scope of the tenant, and its place in this order."""
-        partitions = item_keys.partitions(message_items.SCOPES, tenant, "tenant")
+        key = self._table.digest_key()
+        partitions = scope_entries.partitions(key, tenant, {})
         for number, pk in enumerate(partitions[after[0] :], after[0]):
             begun = after[1] if number == after[0] else ""
             for scope in self._table.query(pk, Between(begun or list_entries.LOWEST, list_entries.HIGHEST)):
-                spoken = item_keys.spoken(message_items.scope_of(scope))
+                spoken = scope_entries.spoken(key, scope)
                 low = after[2] if scope["sk"] == begun and after[2] else list_entries.LOWEST
                 # A position follows the job in the sort key, so the highest one ends what the last page has shown.
                 limits = Between(low + list_entries.HIGHEST if low == after[2] else low, list_entries.HIGHEST)

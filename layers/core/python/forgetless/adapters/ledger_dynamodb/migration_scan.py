@@ -12,7 +12,7 @@ from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.memory import Memory
 
-__all__ = ["memories_in"]
+__all__ = ["body_of", "memories_in"]
 
 
 def memories_in(client: Client, state: int) -> Iterator[Memory]:
@@ -29,13 +29,14 @@ def memories_in(client: Client, state: int) -> Iterator[Memory]:
             if "stage" in item:
                 raise LedgerError("a change of a dead process is unfinished: run migrate again in ten seconds")
             if item["state"] == state:
-                yield load_memory(from_blob(item["tenant"]), _body(client, item))
+                yield load_memory(from_blob(item["tenant"]), body_of(client, item))
         if "LastEvaluatedKey" not in answer:
             return
         parameters["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
 
-def _body(client: Client, item: Item) -> bytes:
+def body_of(client: Client, item: Item) -> bytes:
+    """The body of an item, joined from its parts when it is long."""
     if "body_id" not in item:
         return bytes(item["body"])
     keys = [item_keys.part_of_body(item["pk"], item["body_id"], number) for number in range(item["parts"])]

@@ -8,6 +8,7 @@ from datetime import datetime
 from forgetless.adapters.ledger_dynamodb import item_keys
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item, to_wire
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store
+from forgetless.domain.digests import unveil, veil
 from forgetless.ports.request_ledger import PageEnd
 
 __all__ = ["PageEndStore"]
@@ -18,8 +19,10 @@ class PageEndStore(Store):
 
     def keep_page_end(self, tenant: str, name: str, end: PageEnd, *, now: str, expires_at: str) -> None:
         del now
+        named = self._named(name)
         item: Item = {
-            "after": end.after,
+            # It may hold an id, and DynamoDB removes it only within days.
+            "after": veil(self.digest_key(), named, end.after),
             "seen": end.seen,
             "count": end.count,
             "exact": end.exact,
@@ -29,16 +32,17 @@ class PageEndStore(Store):
         }
         unit = uuid.uuid4().hex
         # It replaces whatever is there, so nothing has to be read first.
-        self._units.unread(
-            [{"Put": {"Item": to_wire({**item_keys.page_end(tenant, name)._asdict(), **item, "rev": unit})}}], unit
-        )
+        key = item_keys.page_end(tenant, named)
+        self._units.unread([{"Put": {"Item": to_wire({**key._asdict(), **item, "rev": unit})}}], unit)
 
     def page_end(self, tenant: str, name: str, *, now: str) -> PageEnd | None:
-        item = self._table.one(item_keys.page_end(tenant, name))
+        named = self._named(name)
+        item = self._table.one(item_keys.page_end(tenant, named))
         # DynamoDB removes expired items only within days; for us they do not exist any more.
         if item is None or item["expires"] <= now:
             return None
-        return PageEnd(item["after"], item["seen"], item["count"], item["exact"])
+        after = unveil(self.digest_key(), named, item["after"])
+        return PageEnd(after, item["seen"], item["count"], item["exact"])
 
     def expire_page_ends(self, *, now: str) -> int:
         del now

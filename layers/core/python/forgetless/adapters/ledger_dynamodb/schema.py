@@ -10,6 +10,7 @@ from typing import Any
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item, from_wire, to_wire
 from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_dynamodb.failures import ContendedError
+from forgetless.adapters.ledger_dynamodb.ids_migration import forget_ids
 from forgetless.adapters.ledger_dynamodb.item_keys import INDEX, SCHEMA
 from forgetless.adapters.ledger_dynamodb.migrations import queue_pending_by_tenant
 from forgetless.adapters.ledger_dynamodb.superseded_migration import note_superseded
@@ -22,8 +23,10 @@ __all__ = [
     "check",
     "claim",
     "create",
+    "digest_key_of",
     "incarnation_of",
     "migrate",
+    "read",
     "set_incarnation",
     "version_of",
 ]
@@ -51,7 +54,7 @@ DEFINITION: dict[str, Any] = {
 
 #: The function at index n migrates a table from version n + 1 to n + 2 while nothing else writes. It may be
 #: interrupted and run again. Never change a released function; add a new one.
-MIGRATIONS: tuple[Migration, ...] = (queue_pending_by_tenant, keep_totals, note_superseded)
+MIGRATIONS: tuple[Migration, ...] = (queue_pending_by_tenant, keep_totals, note_superseded, forget_ids)
 
 
 def create(client: Client, definition: dict[str, Any] = DEFINITION) -> None:
@@ -63,12 +66,17 @@ def create(client: Client, definition: dict[str, Any] = DEFINITION) -> None:
 
 def version_of(client: Client) -> int | None:
     """The version of the table; None while nothing has been written."""
-    return int(item["version"]) if (item := _item(client)) else None
+    return _version(read(client))
+
+
+def digest_key_of(item: Item) -> bytes:
+    """The key of the ledger's digests; empty in a table that has not been migrated yet."""
+    return bytes(item.get("digest_key", b""))
 
 
 def incarnation_of(client: Client) -> str:
     """The name of the ledger, which its first write gives it; empty if an earlier version made the table."""
-    return str(_item(client).get("incarnation", ""))
+    return str(read(client).get("incarnation", ""))
 
 
 def set_incarnation(client: Client, name: str) -> None:
@@ -83,9 +91,12 @@ def set_incarnation(client: Client, name: str) -> None:
     )
 
 
-def check(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int | None:
-    """The version of the table; raises LedgerError unless it is our version or there is none yet."""
-    ours, held = len(migrations) + 1, version_of(client)
+def check(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS, *, item: Item | None = None) -> int | None:
+    """The version of the table; raises LedgerError unless it is our version or there is none yet.
+
+    `item` is what `read` gave, if it was read before.
+    """
+    ours, held = len(migrations) + 1, _version(read(client) if item is None else item)
     if held is None or held == ours:
         return held
     way = (
@@ -98,7 +109,8 @@ def check(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int
 
 def claim(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int | None:
     """Write our version into a table that has none; returns the version that it then has."""
-    item = {**SCHEMA._asdict(), "version": len(migrations) + 1, "incarnation": secrets.token_hex(16)}
+    made = {"incarnation": secrets.token_hex(16), "digest_key": secrets.token_bytes(32)}
+    item = {**SCHEMA._asdict(), "version": len(migrations) + 1, **made}
     try:
         client.call(
             "put_item", TableName=client.table, Item=to_wire(item), ConditionExpression="attribute_not_exists(pk)"
@@ -124,7 +136,7 @@ def migrate(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> i
             client.call(
                 "put_item",
                 TableName=client.table,
-                Item=to_wire({**_item(client), "version": held + 1}),
+                Item=to_wire({**read(client), "version": held + 1}),
                 ConditionExpression="version = :held",
                 ExpressionAttributeValues=to_wire({":held": held}),
             )
@@ -132,7 +144,11 @@ def migrate(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> i
     return steps
 
 
-def _item(client: Client) -> Item:
+def _version(item: Item) -> int | None:
+    return int(item["version"]) if item else None
+
+
+def read(client: Client) -> Item:
     """The item that says of what version the table is; empty while nothing has been written."""
     answer = client.call("get_item", TableName=client.table, Key=to_wire(SCHEMA._asdict()), ConsistentRead=True)
     return from_wire(answer["Item"]) if "Item" in answer else {}

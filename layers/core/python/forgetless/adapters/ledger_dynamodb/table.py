@@ -77,6 +77,14 @@ class Table:
         self._version: int | None = None
         self._looked = of_any_version
         self._waiting = _Waiting()
+        self._digest_key: bytes | None = None
+
+    def digest_key(self) -> bytes:
+        """The key of the ledger's digests, which a new table gets now and which never changes."""
+        if self._digest_key is None:
+            self.claim()
+            self._digest_key = self._digest_key or schema.digest_key_of(schema.read(self.client))
+        return self._digest_key
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """`Client.call`, after a check that the table has our schema version."""
@@ -181,7 +189,9 @@ class Table:
 
     def _look(self) -> None:
         if not self._looked:
-            self._version = schema.check(self.client)
+            item = schema.read(self.client)
+            self._version = schema.check(self.client, item=item)
+            self._digest_key = schema.digest_key_of(item) if item else None
             self._looked = True
 
     def _in_one(self, wanted: Sequence[Key], first: Set[Key]) -> dict[Key, Item]:

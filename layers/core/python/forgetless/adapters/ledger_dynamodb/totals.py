@@ -27,7 +27,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.ports.request_ledger import Entity
 
-__all__ = ["Found", "change", "clear", "correct", "counters", "following", "name_of", "one", "tenant_total"]
+__all__ = ["Found", "change", "clear", "correct", "counters", "following", "name_of", "named_in", "one", "tenant_total"]
 
 #: The live memory before the change and after it.
 _Live = tuple[Counted | None, Counted | None]
@@ -67,10 +67,12 @@ def change(unit: Unit, changes: Sequence[tuple[Memory | None, Memory]]) -> None:
         lives = (counted(before), counted(after))
         if lives == (None, None):
             continue
-        tenant = after.scope.tenant
+        # A deleted memory has lost its ids.
+        scope = after.scope if before is None else before.scope
+        tenant = scope.tenant
         if _number(lives[0]) != _number(lives[1]):
             touched[item_keys.tenant_total(tenant, unit.tenant_shard), "tenant", ""].append(lives)
-        for kind, word in item_keys.scope_kinds(after.scope).items():
+        for kind, word in item_keys.scope_kinds(scope).items():
             touched[item_keys.total(tenant, unit.shard, kind, word), kind, word].append(lives)
     unit.load(key for key, _, _ in touched)
     for (key, kind, word), moves in touched.items():
@@ -140,14 +142,21 @@ def correct(unit: Unit, table: Table, tenant: str, found: Found, rows: int) -> t
     return times
 
 
-def clear(unit: Unit, tenant: str, found: Found) -> None:
-    """Remove the counters of an entity that has no live memories, so that its name goes as well."""
-    wanted = [item_keys.total(tenant, shard, found.kind, found.id) for shard in range(item_keys.TOTAL_SHARDS)]
-    unit.load(wanted)
-    held = {key: item for key in wanted if (item := unit.get(key)) is not None}
-    if _together([_loaded(item) for item in held.values()]).live == 0:
-        for key in held:
-            unit.delete(key)
+def named_in(scopes: Iterable[Scope]) -> list[tuple[str, str]]:
+    """The kind and the word of each entity that the scopes name."""
+    return list(dict.fromkeys(pair for scope in scopes for pair in item_keys.scope_kinds(scope).items()))
+
+
+def clear(unit: Unit, tenant: str, named: Sequence[tuple[str, str]]) -> None:
+    """Remove the counters of those of these entities that have no live memories, so that their names go as well."""
+    shards = range(item_keys.TOTAL_SHARDS)
+    wanted = {pair: [item_keys.total(tenant, shard, *pair) for shard in shards] for pair in named}
+    unit.load(key for keys in wanted.values() for key in keys)
+    for keys in wanted.values():
+        held = {key: item for key in keys if (item := unit.get(key)) is not None}
+        if _together([_loaded(item) for item in held.values()]).live == 0:
+            for key in held:
+                unit.delete(key)
 
 
 def name_of(ids: Mapping[str, str]) -> tuple[str, str] | None:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from forgetless.adapters.ledger_codec import digest_of_name, from_blob
 from forgetless.adapters.ledger_dynamodb import item_keys, staged_commit
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.expiry import EXPIRES_AT
@@ -48,6 +49,10 @@ class Unit:
         self._seen: dict[Key, Item | None] = {}
         self._new: dict[Key, Item | None] = {}
         self._bodies = 0
+
+    def digest_key(self) -> bytes:
+        """The key of the ledger's digests."""
+        return self._table.digest_key()
 
     def load(self, wanted: Iterable[Key]) -> None:
         """Read in one batch the items that `get` will need."""
@@ -215,3 +220,11 @@ class Store:
     def __init__(self, units: Units) -> None:
         self._units = units
         self._table = units.table
+
+    def digest_key(self) -> bytes:
+        """See `forgetless.ports.request_ledger.ErasureStore`."""
+        return self._table.digest_key()
+
+    def _named(self, name: str) -> str:
+        """The digest under which something with this name is stored."""
+        return from_blob(digest_of_name(self._table.digest_key(), name))

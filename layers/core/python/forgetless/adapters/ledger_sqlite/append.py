@@ -13,6 +13,7 @@ from forgetless.adapters.running_total import Counted
 from forgetless.domain.erasures import Judge
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, MessageRef, is_repeat
+from forgetless.domain.scope import Scope
 
 __all__ = [
     "DELETED",
@@ -31,7 +32,8 @@ __all__ = [
 LIVE, SUPERSEDED, DELETED = 0, 1, 2
 
 _CURRENT = """
-SELECT version, context_size, pending_since IS NOT NULL, state, created_at, updated_at, expires FROM memories
+SELECT version, context_size, pending_since IS NOT NULL, state, created_at, updated_at, expires,
+       user_id, agent_id, app_id, run_id FROM memories
 WHERE tenant = ? AND id = ?
 """
 
@@ -64,10 +66,10 @@ def apply(db: sqlite3.Connection, event: Event, totals: TotalChanges) -> bool:
     memory = event.memory
     tenant, id_ = to_blob(memory.scope.tenant), to_blob(memory.id)
     current = db.execute(_CURRENT, (tenant, id_)).fetchone()
-    version, context_size, was_pending, state, *counted = current or (0, 0, 0, DELETED)
+    version, context_size, was_pending, state, *held = current or (0, 0, 0, DELETED)
     erases = event.kind is EventKind.DELETE or memory.deleted
     if erases:
-        memory = memory.blanked(deleted=True)
+        memory = memory.blanked(deleted=True).nobodys()
     if memory.version != version + 1:
         if _is_held(db, Event(event.kind, memory)):
             return False
@@ -83,7 +85,10 @@ def apply(db: sqlite3.Connection, event: Event, totals: TotalChanges) -> bool:
     _put(db, memory, text_id, pending_since=memory.pending_since(contested=bool(was_pending)))
     if memory.context:
         link_context(db, memory)
-    totals.add(Counted(counted[0], counted[1], bool(counted[2])) if state == LIVE else None, memory)
+    before = Counted(held[0], held[1], bool(held[2])) if state == LIVE else None
+    # A deleted memory has lost its ids.
+    ids = (from_blob(id_) if id_ is not None else "" for id_ in held[3:])
+    totals.add(before, memory, scope=Scope(memory.scope.tenant, *ids) if version else memory.scope)
     return True
 
 
@@ -152,11 +157,11 @@ def _put(db: sqlite3.Connection, memory: Memory, text_id: int, *, pending_since:
     scope = memory.scope
     head = (to_blob(scope.tenant), to_blob(memory.id), memory.version, state)
     order = (memory.created_at, memory.position, memory.updated_at)
-    # A deleted memory has no hash, because it would confirm a guess at the text.
-    text = (scope.key(), "" if memory.deleted else memory.hash, int(memory.extracted))
+    # A deleted memory has no digests, because they would confirm a guess at its text and its ids.
+    text = ("", "") if memory.deleted else (scope.key(), memory.hash)
     newer = to_blob(memory.superseded_by) if state == SUPERSEDED and memory.superseded_by is not None else None
     tail = (pending_since, len(memory.context), text_id, int(memory.expiration_date is not None), newer)
-    db.execute(_PUT_MEMORY, (*head, *order, *scope_columns(scope), *text, *tail))
+    db.execute(_PUT_MEMORY, (*head, *order, *scope_columns(scope), *text, int(memory.extracted), *tail))
 
 
 def _is_held(db: sqlite3.Connection, event: Event) -> bool:
@@ -188,7 +193,7 @@ def _blank_events(db: sqlite3.Connection, tenant: str, memory_id: bytes) -> None
     query = "SELECT text_id, body FROM events CROSS JOIN texts USING (text_id) WHERE tenant = ? AND memory_id = ?"
     for text_id, body in db.execute(query, key).fetchall():
         memory = load_memory(tenant, body)
-        blobs.shorten(db, text_id, dump_memory(memory.blanked(deleted=memory.deleted)))
+        blobs.shorten(db, text_id, dump_memory(memory.blanked(deleted=memory.deleted).nobodys()))
     # Answers stored for an Idempotency-Key also show the text. The job itself still runs only once.
     answers = db.execute("SELECT name FROM answered WHERE tenant = ? AND memory_id = ?", key).fetchall()
     for (name,) in answers:

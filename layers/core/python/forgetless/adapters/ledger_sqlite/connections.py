@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.ledger_codec import digest_of_name
 from forgetless.adapters.ledger_sqlite.schema import migrate
 from forgetless.adapters.ledger_sqlite.usage_lock import Presence
 from forgetless.adapters.ledger_sqlite.write_health import WriteHealth
@@ -75,6 +76,14 @@ class Connections:
         #: Threads of this process wait for this lock instead of polling the file's lock.
         self._writing = threading.Lock()
         self._opening = threading.Lock()
+        self._digest_key: bytes | None = None
+
+    def digest_key(self) -> bytes:
+        """The key of the ledger's digests, which never changes."""
+        if self._digest_key is None:
+            query = "SELECT value FROM secrets WHERE name = 'digests'"
+            self._digest_key = bytes(self.read(lambda db: db.execute(query).fetchone()[0]))
+        return self._digest_key
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work`, which only reads. It must use `BEGIN` if several statements need the same snapshot."""
@@ -206,6 +215,14 @@ class Store:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+
+    def digest_key(self) -> bytes:
+        """See `forgetless.ports.request_ledger.ErasureStore`."""
+        return self._connections.digest_key()
+
+    def _named(self, name: str) -> bytes:
+        """The digest under which something with this name is stored."""
+        return digest_of_name(self._connections.digest_key(), name)
 
 
 def _open(path: Path) -> sqlite3.Connection:

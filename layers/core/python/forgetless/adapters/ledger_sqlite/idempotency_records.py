@@ -39,7 +39,7 @@ class IdempotencyStore(Store):
         expires_at: str,
         over: IdempotencyRecord | None = None,
     ) -> IdempotencyRecord | None:
-        key = (to_blob(tenant), to_blob(name))
+        key = (to_blob(tenant), self._named(name))
 
         def begin(db: sqlite3.Connection) -> IdempotencyRecord | None:
             held, until = _read(db, key)
@@ -54,11 +54,11 @@ class IdempotencyStore(Store):
     def finish_request(
         self, tenant: str, name: str, record: IdempotencyRecord, *, began: IdempotencyRecord, expires_at: str
     ) -> None:
-        key = (to_blob(tenant), to_blob(name))
+        key = (to_blob(tenant), self._named(name))
         self._connections.write(lambda db: _finish(db, key, record, began, expires_at), durable=False)
 
     def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
-        key = (to_blob(tenant), to_blob(name))
+        key = (to_blob(tenant), self._named(name))
         self._connections.write(lambda db: _drop_own(db, key, began), durable=False)
 
 

@@ -22,16 +22,17 @@ class LeaseStore(Store):
     """See `forgetless.ports.request_ledger.LeaseStore`."""
 
     def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
-        params = (to_blob(name), to_blob(owner), until, now)
+        params = (self._named(name), to_blob(owner), until, now)
         return self._connections.write(lambda db: db.execute(_TAKE_LEASE, params).rowcount == 1, durable=False)
 
     def lease_until(self, name: str) -> str | None:
         query = "SELECT until FROM leases WHERE name = ?"
-        row = self._connections.read(lambda db: db.execute(query, (to_blob(name),)).fetchone())
+        params = (self._named(name),)
+        row = self._connections.read(lambda db: db.execute(query, params).fetchone())
         return None if row is None else str(row[0])
 
     def release_lease(self, name: str, *, owner: str) -> None:
-        params = (to_blob(name), to_blob(owner))
+        params = (self._named(name), to_blob(owner))
         self._connections.write(
             lambda db: db.execute("DELETE FROM leases WHERE name = ? AND owner = ?", params), durable=False
         )

@@ -6,8 +6,10 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
 from forgetless.adapters.ledger_codec import (
+    dump_job,
     dump_message,
     from_blob,
+    load_job,
     load_memory,
     load_message,
     scope_columns,
@@ -53,9 +55,9 @@ _DELETE = "DELETE FROM messages WHERE tenant = ? AND job_id = ? AND position = ?
 
 _MEMORY_BODY = "SELECT body FROM memories CROSS JOIN texts USING (text_id)"
 
-#: The request of a finished job, which contains metadata, is erased with the last message of the job.
-_ORPHANED_REQUEST = """
-SELECT text_id FROM jobs WHERE tenant = ?1 AND id = ?2 AND state IN ('SUCCEEDED', 'FAILED')
+#: A finished job loses its request, which contains metadata, and its scope with the last message of the job.
+_ORPHANED_JOB = """
+SELECT text_id, body FROM jobs WHERE tenant = ?1 AND id = ?2 AND state IN ('SUCCEEDED', 'FAILED')
 AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.tenant = ?1 AND job_id = ?2)
 """
 
@@ -182,10 +184,17 @@ def erase(db: sqlite3.Connection, tenant: str, refs: Iterable[MessageRef], at: s
         links = db.execute("SELECT memory_id FROM contexts WHERE tenant = ? AND job_id = ? AND position = ?", key)
         carriers.update(memory_id for (memory_id,) in links)
     for job_id in {ref.job_id for ref in gone}:
-        blobs.blank(db, db.execute(_ORPHANED_REQUEST, (to_blob(tenant), to_blob(job_id))).fetchone() or ())
+        _forget_orphaned_job(db, tenant, to_blob(job_id))
     for memory in _memories(db, tenant, carriers):
         drop_context(db, memory, gone, at)
     return erased
+
+
+def _forget_orphaned_job(db: sqlite3.Connection, tenant: str, job_id: bytes) -> None:
+    for text_id, body in db.execute(_ORPHANED_JOB, (to_blob(tenant), job_id)).fetchall():
+        blobs.blank(db, [text_id])
+        forgotten = dump_job(load_job(tenant, body, b"").nobodys())
+        db.execute("UPDATE jobs SET body = ? WHERE tenant = ? AND id = ?", (forgotten, to_blob(tenant), job_id))
 
 
 def _erase_scope(db: sqlite3.Connection, tenant: str, ids: Mapping[str, str], at: str) -> int:

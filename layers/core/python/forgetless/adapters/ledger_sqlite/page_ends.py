@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from forgetless.adapters.ledger_codec import to_blob
+from forgetless.adapters.ledger_codec import from_blob, to_blob
 from forgetless.adapters.ledger_sqlite.connections import Store
+from forgetless.domain.digests import unveil, veil
 from forgetless.ports.request_ledger import PageEnd
 
 __all__ = ["PageEndStore"]
@@ -28,7 +29,9 @@ class PageEndStore(Store):
     """See `forgetless.ports.request_ledger.PageEndStore`."""
 
     def keep_page_end(self, tenant: str, name: str, end: PageEnd, *, now: str, expires_at: str) -> None:
-        row = (to_blob(tenant), to_blob(name), expires_at, end.after, end.seen, end.count, int(end.exact))
+        named = self._named(name)
+        after = veil(self.digest_key(), from_blob(named), end.after)  # it may hold an id
+        row = (to_blob(tenant), named, expires_at, after, end.seen, end.count, int(end.exact))
 
         def keep(db: sqlite3.Connection) -> None:
             db.execute(_PUT, row)
@@ -37,9 +40,11 @@ class PageEndStore(Store):
         self._connections.write(keep, durable=False)
 
     def page_end(self, tenant: str, name: str, *, now: str) -> PageEnd | None:
-        key = (to_blob(tenant), to_blob(name), now)
-        row = self._connections.read(lambda db: db.execute(_READ, key).fetchone())
-        return PageEnd(row[0], row[1], row[2], bool(row[3])) if row is not None else None
+        named = self._named(name)
+        row = self._connections.read(lambda db: db.execute(_READ, (to_blob(tenant), named, now)).fetchone())
+        if row is None:
+            return None
+        return PageEnd(unveil(self.digest_key(), from_blob(named), row[0]), row[1], row[2], bool(row[3]))
 
     def expire_page_ends(self, *, now: str) -> int:
         removed = 0

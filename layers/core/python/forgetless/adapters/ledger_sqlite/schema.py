@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from forgetless.adapters.ledger_codec import digest_of_name
 from forgetless.domain.errors import LedgerError
 
 __all__ = ["SCHEMA_VERSION", "migrate"]
@@ -212,6 +213,39 @@ _DUE_BY_TENANT = """
 CREATE INDEX documents_due_by_tenant ON documents (kind, tenant, due_at, id) WHERE due_at IS NOT NULL
 """
 
+#: The key of digests, and everything that was deleted without its ids: tombstones, jobs whose messages are erased, and
+#: the names of requests, leases and page ends, which may hold ids. Earlier versions left feedback of deleted memories.
+_NOBODYS = """
+CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+INSERT INTO secrets (name, value) VALUES ('digests', randomblob(32));
+UPDATE texts SET body = CAST(json_remove(json_set(CAST(body AS TEXT), '$.scope', json('["","","",""]')), '$.actor_id')
+    AS BLOB) WHERE text_id IN (SELECT events.text_id FROM memories CROSS JOIN events
+    ON events.tenant = memories.tenant AND events.memory_id = memories.id WHERE memories.state = 2);
+UPDATE texts SET body = x'' WHERE text_id IN (SELECT documents.text_id FROM documents CROSS JOIN memories
+    ON memories.tenant = documents.tenant AND memories.id = documents.id
+    WHERE documents.kind = 'feedback' AND memories.state = 2);
+DELETE FROM documents WHERE kind = 'feedback' AND (tenant, id) IN (SELECT tenant, id FROM memories WHERE state = 2);
+UPDATE memories SET user_id = NULL, agent_id = NULL, app_id = NULL, run_id = NULL, scope_key = '' WHERE state = 2;
+UPDATE jobs SET body = CAST(json_set(CAST(body AS TEXT), '$.scope', json('["","","",""]')) AS BLOB)
+    WHERE state IN ('SUCCEEDED', 'FAILED') AND (json_extract(CAST(body AS TEXT), '$.erased')
+    OR (SELECT length(body) FROM texts WHERE texts.text_id = jobs.text_id) = 0);
+UPDATE texts SET body = CAST(json_remove(CAST(body AS TEXT), '$.request.ids', '$.request.names', '$.request.users',
+    '$.request.agents', '$.request.apps') AS BLOB)
+    WHERE text_id IN (SELECT text_id FROM documents WHERE kind = 'bulk-job')
+    AND json_extract(CAST(body AS TEXT), '$.kind') = 'delete'
+    AND json_extract(CAST(body AS TEXT), '$.state') IN ('SUCCEEDED', 'FAILED');
+UPDATE texts SET body = CAST(json_set(CAST(body AS TEXT), '$.summary[1]', json('{}')) AS BLOB)
+    WHERE text_id IN (SELECT text_id FROM documents WHERE kind = 'webhook_delivery')
+    AND json_extract(CAST(body AS TEXT), '$.state') <> 'pending'
+    AND json_type(CAST(body AS TEXT), '$.summary') = 'array';
+UPDATE requests SET name = digest_of_name(name, (SELECT value FROM secrets WHERE name = 'digests'));
+UPDATE answered SET name = digest_of_name(name, (SELECT value FROM secrets WHERE name = 'digests'));
+DELETE FROM page_ends;
+UPDATE leases SET name = digest_of_name(name, (SELECT value FROM secrets WHERE name = 'digests'))
+    WHERE name NOT IN ('compaction', 'write trial');
+INSERT OR IGNORE INTO upkeep (name) VALUES ('vacuum')
+"""
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
 _MIGRATIONS = (
     _FIRST,
@@ -228,6 +262,7 @@ _MIGRATIONS = (
     _SUPERSEDED_BY,
     _INCARNATION,
     _DUE_BY_TENANT,
+    _NOBODYS,
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)
@@ -239,6 +274,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     if version == 0:
         _refuse_a_foreign_file(connection)
     if version < SCHEMA_VERSION:
+        connection.create_function("digest_of_name", 2, _digest_of_name, deterministic=True)
         connection.execute("BEGIN IMMEDIATE")
         version = _version(connection)  # another process may have been first
         for script in _MIGRATIONS[version:]:
@@ -254,6 +290,10 @@ def migrate(connection: sqlite3.Connection) -> None:
             f"the ledger has schema {version}, but this Forgetless needs {SCHEMA_VERSION}: "
             "install the newer Forgetless again, or start afresh with `make reset-data`"
         )
+
+
+def _digest_of_name(name: bytes, key: bytes) -> bytes:
+    return digest_of_name(key, name.decode("utf-8", "surrogatepass"))
 
 
 def _refuse_a_foreign_file(connection: sqlite3.Connection) -> None:

@@ -73,11 +73,11 @@ class TotalChanges:
     def __init__(self) -> None:
         self._changes: defaultdict[Key, list[tuple[Counted | None, Counted | None]]] = defaultdict(list)
 
-    def add(self, before: Counted | None, after: Memory) -> None:
-        """Note that `after` replaces a memory that was counted as `before`."""
+    def add(self, before: Counted | None, after: Memory, *, scope: Scope) -> None:
+        """Note that `after` replaces a memory that was counted as `before`; a deleted one has lost its `scope`."""
         now = counted(after)
         if before is not None or now is not None:
-            for key in _keys(after.scope):
+            for key in _keys(scope):
                 self._changes[key].append((before, now))
 
     def write(self, db: sqlite3.Connection) -> None:

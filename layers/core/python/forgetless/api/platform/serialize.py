@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from forgetless.api.history_answer import superseding_fields
 from forgetless.domain.bulk_jobs import BulkJob
+from forgetless.domain.erasure_receipts import Cleaning, receipt_of
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.memory_fields import Dialect, labels
@@ -118,9 +119,10 @@ def event_item(job: Job | BulkJob, texts: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def bulk_event_item(job: BulkJob) -> dict[str, Any]:
-    """One bulk job, with how far it has come in its metadata."""
-    ids = job.request.get("ids")
+def bulk_event_item(job: BulkJob, cleanings: Iterable[Cleaning] = ()) -> dict[str, Any]:
+    """One bulk job, with how far it has come in its metadata; that of an erasure has a receipt."""
+    ids, receipt = job.request.get("ids"), receipt_of(job, cleanings)
+    receipted = {} if receipt is None else {"receipt": receipt.record()}
     return {
         "id": job.id,
         "event_type": job.kind.upper(),
@@ -130,6 +132,7 @@ def bulk_event_item(job: BulkJob) -> dict[str, Any]:
             "done": job.done,
             "total": job.total,
             "set_aside": job.set_aside,
+            **receipted,
             **({"done_is_lower_bound": True} if job.done_at_least else {}),
         },
         "results": [],

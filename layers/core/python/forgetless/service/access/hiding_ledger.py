@@ -338,6 +338,9 @@ class HidingLedger:
     def erasure_markers(self, tenant: str, *, beyond: int) -> list[ErasureMarker]:
         return self._ledger.erasure_markers(tenant, beyond=beyond)
 
+    def digest_key(self) -> bytes:
+        return self._ledger.digest_key()
+
     def begin_erasure(self, tenant: str, targets: Sequence[Target], *, at: str) -> Erasure:
         return self._ledger.begin_erasure(tenant, targets, at=at)
 

@@ -134,7 +134,15 @@ class BulkService:
         return job
 
     def record(
-        self, tenant: str, kind: BulkKind, request: Mapping[str, Any], *, job_id: str, done: int, began_at: str
+        self,
+        tenant: str,
+        kind: BulkKind,
+        request: Mapping[str, Any],
+        *,
+        job_id: str,
+        done: int,
+        began_at: str,
+        counts: Mapping[str, int] | None = None,
     ) -> None:
         """Record a job that a request has done itself, so that its event can be looked up."""
         now = self._clock.now()
@@ -148,6 +156,7 @@ class BulkService:
             request=request,
             done=done,
             total=done,
+            counts=counts or {},
             started_at=began_at,
             completed_at=now,
         )
@@ -263,6 +272,7 @@ class BulkService:
 
     def _recorded(self, job: BulkJob, progress: Progress) -> BulkJob | None:
         counts: dict[str, Any] = {"done": progress.done, "total": progress.total, "set_aside": progress.set_aside}
+        counts["counts"] = {**job.counts, **progress.counts}
         if progress.cursor is None:
             recorded = self._ended(job, JobState.SUCCEEDED, **counts)
         else:

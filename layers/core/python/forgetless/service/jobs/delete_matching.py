@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from forgetless.domain.bulk_jobs import FILTERS, BulkJob, BulkKind, Progress
+from forgetless.domain.bulk_jobs import FILTERS, OWNERS, BulkJob, BulkKind, Progress
 from forgetless.domain.errors import DependencyError, VersionConflictError
 from forgetless.domain.filters.ast import And, Compare, Field, Operator
 from forgetless.domain.filters.evaluate import evaluate
@@ -51,6 +51,7 @@ class MatchingDeletes:
         """See `service.writing.erase_memories.MatchEraser`. Raises LedgerError."""
         began_at, job_id = self._clock.now(), str(uuid.uuid4())
         request = self._request(asked)
+        request[OWNERS] = self._remover.owners(asked.tenant, _users(request))
         scan, finished = self._as_far_as_a_request_comes(_task(asked.tenant, job_id, request))
         tenant, kind, done = asked.tenant, BulkKind.DELETE, scan.removal.removed
         if finished:
@@ -88,6 +89,11 @@ class MatchingDeletes:
         return (
             request if self._limits is None else request | {key: list(of) for key, of in asdict(self._limits).items()}
         )
+
+
+def _users(request: Mapping[str, Any]) -> tuple[str, ...]:
+    user = request["ids"].get("user_id")
+    return (user,) if user else tuple(request.get("users", ()))
 
 
 def _task(tenant: str, job_id: str, request: Mapping[str, Any]) -> RemovalTask:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkJob, BulkKind, Progress
+from forgetless.domain.erasure_receipts import request_of
 from forgetless.domain.erasures import Erasure
 from forgetless.domain.errors import DependencyError, VersionConflictError
 from forgetless.domain.jobs import Job, JobState
@@ -27,6 +28,7 @@ from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.erase_exports import erase_exports, has_exports
 from forgetless.service.jobs.erasure_logbook import ErasureLogbook
 from forgetless.service.jobs.removal import Removal, RemovalTask, Remover
 from forgetless.service.requests import ErasedScope
@@ -49,7 +51,10 @@ _ERASE_JOBS = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000003")
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a pass is: the target, whether its memories are next (otherwise its messages), and the page."""
+    """Where a pass is: the target, whether its memories are next (otherwise its messages), and the page.
+
+    After the last target come the exports.
+    """
 
     target: int = 0
     memories: bool = False
@@ -68,6 +73,10 @@ class _Place:
     def of(cls, cursor: Mapping[str, Any]) -> _Place:
         """The place that `cursor` gave."""
         return cls(**{**cursor, "removal": Removal.of(cursor["removal"])})
+
+    def counts(self) -> dict[str, int]:
+        """What the receipt counts besides memories."""
+        return {"messages": self.messages}
 
     def after(self, page: str | None) -> _Place:
         """The place after a page; `page` is None if it was the last one."""
@@ -111,7 +120,7 @@ class EraseWork:
         place = self.finish(erasure, place, job.id)
         if place.removal.held:
             return Progress(place.cursor(), place.removal.removed, job.total)
-        return self._remover.ended(place.removal.removed)
+        return replace(self._remover.ended(place.removal.removed), counts=place.counts())
 
     def start(self, erasure: Erasure) -> _Place:
         """The place at which a pass begins."""
@@ -119,7 +128,10 @@ class EraseWork:
         return _Place(late=age >= self._ledger.late_writes_s(), removal=self._remover.begin(erasure.tenant))
 
     def step(self, erasure: Erasure, place: _Place, job_id: str) -> _Place:
-        """Remove a page of messages or of memories."""
+        """Remove a page of messages, of memories or, at the end, of requests of exports."""
+        if place.target == len(erasure.targets):
+            page = erase_exports(self._ledger, erasure, place.page)
+            return replace(place, page=page, target=place.target + (page is None))
         if not place.memories:
             page, removed = self._erase_messages(erasure, place)
             return replace(place, messages=place.messages + removed).after(page)
@@ -185,6 +197,8 @@ class Erasures:
         give_up = self._clock.monotonic() + ERASE_IN_REQUEST_S
         try:
             while not _is_through(erasure, place):
+                if place.target == len(erasure.targets) and has_exports(self._ledger, erasure.tenant):
+                    break  # how many there are does not concern the request
                 place = self._work.step(erasure, place, id_)
                 if self._clock.monotonic() >= give_up:
                     break
@@ -208,24 +222,27 @@ class Erasures:
             if age >= _LOST_AFTER_S and self._bulk.job(erasure.tenant, erase_job_id(erasure)) is None:
                 self._logbook.note(erasure)
                 # Its request died, and has removed nobody knows how much.
-                start_erase_job(self._bulk, erasure, done_at_least=True)
+                start_erase_job(self._bulk, erasure, self._ledger.digest_key(), done_at_least=True)
             if late_s and age >= late_s:
-                start_erase_job(self._bulk, erasure, number=1 + int((age - late_s) // 60))
+                start_erase_job(self._bulk, erasure, self._ledger.digest_key(), number=1 + int((age - late_s) // 60))
         return len(found)
 
     def _record(self, erasure: Erasure, place: _Place, id_: str, *, ended: bool) -> None:
         """Record the job of an erasure that the request itself has finished, or start the job that goes on."""
-        tenant, request, done = erasure.tenant, _request(erasure), place.removal.removed
+        tenant, request, done = erasure.tenant, request_of(self._ledger.digest_key(), erasure), place.removal.removed
         if ended:
-            self._bulk.record(tenant, BulkKind.ERASE, request, job_id=id_, done=done, began_at=erasure.begun_at)
+            kept: dict[str, Any] = {"job_id": id_, "done": done, "began_at": erasure.begun_at}
+            self._bulk.record(tenant, BulkKind.ERASE, request, **kept, counts=place.counts())
         else:
             self._bulk.start(tenant, BulkKind.ERASE, request, job_id=id_, cursor=place.cursor(), done=done)
 
 
-def start_erase_job(bulk: BulkService, erasure: Erasure, *, number: int = 0, done_at_least: bool = False) -> None:
-    """Start the job of a pass."""
-    id_ = erase_job_id(erasure, number)
-    bulk.start(erasure.tenant, BulkKind.ERASE, _request(erasure), job_id=id_, done_at_least=done_at_least)
+def start_erase_job(
+    bulk: BulkService, erasure: Erasure, key: bytes, *, number: int = 0, done_at_least: bool = False
+) -> None:
+    """Start the job of a pass; `key` is that of the ledger's digests."""
+    id_, request = erase_job_id(erasure, number), request_of(key, erasure)
+    bulk.start(erasure.tenant, BulkKind.ERASE, request, job_id=id_, done_at_least=done_at_least)
 
 
 def erase_job_id(erasure: Erasure, number: int = 0) -> str:
@@ -237,8 +254,8 @@ def erase_job_id(erasure: Erasure, number: int = 0) -> str:
 
 
 def _is_through(erasure: Erasure, place: _Place) -> bool:
-    """Whether the pass has been through all targets."""
-    return place.target >= len(erasure.targets)
+    """Whether the pass has been through all targets and the exports."""
+    return place.target > len(erasure.targets)
 
 
 def _task(erasure: Erasure, job_id: str) -> RemovalTask:
@@ -246,10 +263,7 @@ def _task(erasure: Erasure, job_id: str) -> RemovalTask:
     return RemovalTask(erasure.tenant, dict(common), erasure.covers, job_id)
 
 
-def _request(erasure: Erasure) -> Mapping[str, Any]:
-    """What the job's record says. The ids stay in the erasure, which loses them when it ends."""
-    return {"number": erasure.number}
-
-
 def _ended(job: Job, now: str) -> Job:
-    return replace(job.as_erased(), completed_at=now, updated_at=now, started_at=job.started_at or job.created_at)
+    return replace(
+        job.as_erased().nobodys(), completed_at=now, updated_at=now, started_at=job.started_at or job.created_at
+    )

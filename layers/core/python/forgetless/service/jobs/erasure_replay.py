@@ -103,7 +103,7 @@ class ErasureReplay:
         self._ledger.raise_erasures(tenant, above)
         for start in range(0, len(targets), _TARGETS):
             erasure = self._ledger.begin_erasure(tenant, targets[start : start + _TARGETS], at=now)
-            start_erase_job(self._bulk, erasure)
+            start_erase_job(self._bulk, erasure, self._ledger.digest_key())
         self._ledger.delete_document("", _BEGUN, tenant)
 
     def _scopes(self, tenant: str) -> Iterator[Scope]:

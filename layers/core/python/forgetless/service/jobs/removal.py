@@ -7,11 +7,11 @@ everything that was held is removed. One delivery at the end stands for a remova
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from forgetless.domain.bulk_jobs import BulkJob, Progress
+from forgetless.domain.bulk_jobs import BulkJob, Progress, owners_of
 from forgetless.domain.errors import DependencyError, LedgerError, VersionConflictError
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.limits import MOST_ANNOUNCED
@@ -97,6 +97,10 @@ class Remover:
         self._eraser = eraser
         self._outbox = outbox
         self._clock = clock
+
+    def owners(self, tenant: str, users: Iterable[str]) -> list[str]:
+        """What stands for these users in a job's record when it has ended."""
+        return owners_of(self._ledger.digest_key(), tenant, users)
 
     def begin(self, tenant: str) -> Removal:
         """The removal before anything is removed."""

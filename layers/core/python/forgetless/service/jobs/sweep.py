@@ -22,6 +22,7 @@ from forgetless.ports.ledger import Ledger
 from forgetless.ports.queue import JobQueue
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.erase import Erasures
+from forgetless.service.jobs.index_cleanings import IndexCleanings
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.jobs.retention import RetentionService
 from forgetless.service.writing.infer import given_up, waiting
@@ -86,6 +87,7 @@ class SweepService:
         queue: JobQueue,
         bulk: BulkService,
         erasures: Erasures,
+        cleanings: IndexCleanings,
         clock: Clock,
         retention: RetentionService,
         rebuilds: bool = True,
@@ -95,6 +97,7 @@ class SweepService:
         self._queue = queue
         self._bulk = bulk
         self._erasures = erasures
+        self._cleanings = cleanings
         self._clock = clock
         self._retention = retention
         self._rebuilds = rebuilds
@@ -107,6 +110,7 @@ class SweepService:
         self._attempt("scrub", self._retention.scrub)
         self._attempt("tidy", self._ledger.tidy)
         self._attempt("erasures", self._erasures.look_after)
+        self._attempt("index files", self._cleanings.look)
         self._attempt("expire page ends", lambda: self._ledger.expire_page_ends(now=self._clock.now()))
         self._attempt("lost index", self._notice_a_lost_index)
         return SweepReport(

@@ -44,12 +44,18 @@ class FeedbackService:
         """The newest feedback, at most `limit` documents."""
         return self._ledger.documents(tenant, FEEDBACK, limit=limit)[0]
 
+    def has_any(self, tenant: str) -> bool:
+        """Whether the tenant has feedback. Most have none, so this one read usually saves a write for each memory.
+
+        It must be asked before memories are deleted: feedback on a deleted memory is hidden.
+        """
+        found, more = self._ledger.documents(tenant, FEEDBACK, limit=1)
+        return bool(found) or more is not None
+
     def forget(self, tenant: str, memory_ids: Sequence[str]) -> None:
         """Erase the feedback on memories that are deleted."""
-        # Most tenants have no feedback, so one read usually saves a write for each memory.
-        if self._ledger.documents(tenant, FEEDBACK, limit=1)[0]:
-            for memory_id in memory_ids:
-                self._ledger.delete_document(tenant, FEEDBACK, memory_id)
+        for memory_id in memory_ids:
+            self._ledger.delete_document(tenant, FEEDBACK, memory_id)
 
     def _require(self, tenant: str, memory_id: str) -> None:
         memory = self._ledger.read(tenant, [memory_id]).get(memory_id)

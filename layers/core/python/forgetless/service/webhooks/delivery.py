@@ -288,7 +288,9 @@ class DeliveryService:
         now = self._clock.now()
         if error is not None:
             delivery = delivery.tried(Attempt(now, None, error))
-        self._put(replace(delivery, state=state, due_at=later(now, LOG_S)))
+        # Nothing needs the ids of a summary any more, and they may be those of somebody who was erased.
+        summary = None if delivery.summary is None else replace(delivery.summary, scope={})
+        self._put(replace(delivery, state=state, due_at=later(now, LOG_S), summary=summary))
         return report
 
     def _put(self, delivery: Delivery) -> None:

@@ -73,6 +73,8 @@ class MemoryEraser:
         events = [Event(EventKind.DELETE, tombstone) for tombstone in tombstones]
         if announced:
             self._outbox.record(events)
+        rated = self._feedback.has_any(tenant)
         self._ledger.append(events, erasing=refs)
-        self._feedback.forget(tenant, [memory.id for memory in memories])
+        if rated:
+            self._feedback.forget(tenant, [memory.id for memory in memories])
         self._indexer.write([], outdated=tombstones)

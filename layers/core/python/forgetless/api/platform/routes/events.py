@@ -33,7 +33,7 @@ def get_event(caller: CurrentCaller, event_id: str) -> Response:
         bulk = caller.services.bulk.job(caller.tenant, event_id)
         if bulk is None:
             raise NotFoundError(_UNKNOWN)
-        return json_response(bulk_event_item(bulk))
+        return json_response(bulk_event_item(bulk, caller.services.cleanings()))
     item = event_item(job, reads.texts(caller.tenant, [result["id"] for result in job.results]))
     shown = all_or_shortened(item["results"])
     fit = fitting(shown)

@@ -1,0 +1,51 @@
+"""Removes the requests of schema exports that are about something erased: their filters, words and schema name it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from forgetless.domain.erasures import Erasure, Target
+from forgetless.domain.schema_exports import EXPORT
+from forgetless.ports.request_ledger import DocumentStore
+
+__all__ = ["erase_exports", "has_exports"]
+
+_PAGE = 100
+
+
+def has_exports(ledger: DocumentStore, tenant: str) -> bool:
+    """Whether the tenant has requests of exports: then there may be many, and a job looks through them."""
+    return bool(ledger.documents(tenant, EXPORT, limit=1)[0])
+
+
+def erase_exports(ledger: DocumentStore, erasure: Erasure, cursor: str | None) -> str | None:
+    """Remove those of one page whose filters name an id of the erasure; returns the cursor of the next page.
+
+    An erasure of a whole tenant takes all of them, and one of any value of an id takes those that name such an id.
+    """
+    found, following = ledger.documents(erasure.tenant, EXPORT, limit=_PAGE, cursor=cursor)
+    for document in found:
+        named = list(_pairs(document.body.get("filters")))
+        if any(_is_about(target, named) for target in erasure.targets):
+            ledger.delete_document(erasure.tenant, EXPORT, document.id)
+    return following
+
+
+def _is_about(target: Target, named: list[tuple[str, str]]) -> bool:
+    if not target.ids and not target.names:
+        return True
+    values = {value for _, value in named}
+    return any(id_ in values for id_ in target.ids.values()) or any(name in target.names for name, _ in named)
+
+
+def _pairs(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in the filters, with the name of the field that is compared with it."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _pairs(inner, key if key.endswith("_id") else name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _pairs(inner, name)
+    elif isinstance(value, str):
+        yield name, value

@@ -1,0 +1,107 @@
+"""What was deleted keeps no ids in clear: tombstones, jobs, counters, lists of scopes, names of requests and leases."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from forgetless.domain.jobs import JobState
+from forgetless.domain.memory import Event, EventKind
+from forgetless.domain.scope import Scope
+from forgetless.ports.ledger import Ledger
+from forgetless.ports.request_ledger import IdempotencyRecord, PageEnd
+from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, update
+from tests.dynamo_server import DynamoServer
+from tests.erasure.scanning import Needles, bytes_of_item, found_in, found_in_files
+
+STEM = "zqmarked"
+WHOSE = Scope("acme", user_id=f"{STEM}user", agent_id=f"{STEM}agent é", app_id=f"{STEM}app", run_id=f"{STEM}run")
+NEEDLES = Needles(STEM, WHOSE.ids().values(), [WHOSE.key(), WHOSE.writer_key(), replace(WHOSE, run_id="").key()])
+
+
+@pytest.fixture
+def left(request: pytest.FixtureRequest, tmp_path: Path, ledger: Ledger) -> Callable[[], list[str]]:
+    """Where the marks are still found in what the ledger stores."""
+
+    def in_files() -> list[str]:
+        assert ledger.scrub_erased()
+        subprocess.run(["cp", "-r", *tmp_path.glob("ledger.db*"), f"{tmp_path}/copy-of/"], check=True)
+        return [f"{name}: {marks}" for name, marks in found_in_files(tmp_path / "copy-of", NEEDLES).items()]
+
+    def in_items() -> list[str]:
+        server: DynamoServer = request.getfixturevalue("dynamo_server")
+        table = ledger._client.table  # type: ignore[attr-defined]
+        pages = server.admin.get_paginator("scan").paginate(TableName=table)
+        items = [item for page in pages for item in page["Items"]]
+        return [f"{item['pk']['S']}: {marks}" for item in items if (marks := found_in(bytes_of_item(item), NEEDLES))]
+
+    (tmp_path / "copy-of").mkdir()
+    return in_files if request.node.callspec.params["reopen"] == "sqlite" else in_items
+
+
+def test_nothing_names_whose_a_deleted_memory_was(ledger: Ledger, left: Callable[[], list[str]]) -> None:
+    said = [a_message("a", place, scope=WHOSE, content=f"{STEM}said") for place in range(2)]
+    refs = tuple(message.ref for message in said)
+    memories = [
+        a_memory("a", place, scope=WHOSE, text=f"{STEM}text", metadata={STEM: 1}, actor_id=f"{STEM}name", sources=refs)
+        for place in range(3)
+    ]
+    done = a_job("a", scope=WHOSE, state=JobState.SUCCEEDED, request={"metadata": {STEM: 1}})
+    ledger.append(add(*memories), completing=done, messages=said)
+    changed = update(memories[0], text=f"{STEM}new")
+    ledger.append([changed])
+    assert left()
+    gone = [delete(changed.memory), *map(delete, memories[1:])]
+    ledger.append(gone, erasing=refs)
+    assert left() == []
+    assert [event.memory for event in ledger.history("acme", memories[1].id)] == [
+        memories[1].blanked(deleted=False).nobodys(),
+        gone[1].memory.nobodys(),
+    ]
+    assert ledger.job("acme", done.id) == done.nobodys()
+    assert ledger.entities("acme", limit=9).items == ()
+    assert ledger.faults(seconds=20, thorough=True).found == ()
+    ledger.append(gone)
+    ledger.append([Event(EventKind.ADD, memories[1])])
+    assert left() == [], "repeats bring nothing back"
+
+
+def test_messages_of_a_scope_are_found_although_nothing_names_it(ledger: Ledger, left: Callable[[], list[str]]) -> None:
+    others = replace(WHOSE, run_id="another")
+    said = [
+        a_message("a", place, scope=scope) for place, scope in enumerate((WHOSE, others, replace(WHOSE, app_id="")))
+    ]
+    ledger.put_job(a_job("a", scope=WHOSE), said)
+    for name, value in WHOSE.ids().items():
+        found, _ = ledger.scope_messages("acme", {name: value}, limit=9)
+        assert {message.ref for message in found} == {one.ref for one in said if getattr(one.scope, name) == value}
+    assert ledger.scope_messages("other", WHOSE.ids(), limit=9) == ([], None)
+    found, _ = ledger.scope_messages("acme", {"user_id": WHOSE.user_id, "app_id": ""}, limit=9)
+    assert [message.ref for message in found] == [said[2].ref]
+
+
+def test_names_of_requests_leases_and_pages_are_not_kept(ledger: Ledger, left: Callable[[], list[str]]) -> None:
+    began = IdempotencyRecord("print", at(60))
+    name = f"DELETE /users/{STEM}user key"
+    assert ledger.begin_request("acme", name, began, now=at(0), expires_at=at(90)) is None
+    assert ledger.begin_request("acme", name, began, now=at(1), expires_at=at(90)) == began
+    answered = IdempotencyRecord("print", at(60), 200, "{}")
+    ledger.finish_request("acme", name, answered, began=began, expires_at=at(90))
+    assert ledger.begin_request("acme", name, began, now=at(1), expires_at=at(90)) == answered
+    assert ledger.acquire_lease(WHOSE.writer_key(), owner="me", now=at(0), until=at(9))
+    assert ledger.lease_until(WHOSE.writer_key()) == at(9)
+    ledger.keep_page_end("acme", f"{STEM}list", PageEnd(f"{STEM}after", 1, 2, True), now=at(0), expires_at=at(9))
+    assert ledger.page_end("acme", f"{STEM}list", now=at(1)) == PageEnd(f"{STEM}after", 1, 2, True)
+    assert left() == []
+
+
+def test_the_key_of_digests_stays(ledger: Ledger, reopen: Callable[[], Ledger]) -> None:
+    key = ledger.digest_key()
+    assert len(key) == 32
+    with closing(reopen()) as other:
+        assert other.digest_key() == ledger.digest_key() == key

@@ -1,0 +1,89 @@
+"""A small form of `make test-erasure`: a service in this process, of which every byte that it stored is looked at."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from forgetless.ports.ledger import Ledger
+from tests.dynamo_server import DynamoServer
+from tests.erasure.planting import Person, plant, plant_hook, plant_one
+from tests.erasure.scanning import Needles, bytes_of_item, found_in, found_in_files
+from tests.erasure.served import WAYS, finish, reply, tool_of
+from tests.erasure.whole import WHOLE
+from tests.unit.api.client import make_api
+from tests.unit.service.world import World, make_world
+
+HOOK = "https://example.com/hook"
+
+
+@pytest.mark.parametrize("about", WAYS)
+def test_nothing_is_left_in_the_files(tmp_path: Path, about: str) -> None:
+    (tmp_path / "state").mkdir()
+    world = make_world(tmp_path / "state", reply)
+    with closing(world.services):
+        needles = erased(world, about)
+        left = found_in_files(copy_of(tmp_path / "state"), needles)
+    assert left == {}
+
+
+def test_nothing_of_one_memory_is_left(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    world = make_world(tmp_path / "state", reply)
+    with closing(world.services):
+        api, person = make_api(world), Person("one")
+        plant_hook(api.call, HOOK)
+        memory_id = plant_one(api.call, person)
+        finish(world)
+        assert found_in_files(copy_of(tmp_path / "state"), person.needles("default"))
+        assert api.delete(f"/v1/memories/{memory_id}/").status_code == 200
+        finish(world)
+        left = found_in_files(copy_of(tmp_path / "state"), person.needles("default"))
+    assert left == {}
+
+
+@WHOLE
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("about", WAYS)
+def test_nothing_is_left_in_the_table(
+    tmp_path: Path, dynamo: Callable[[], Ledger], dynamo_server: DynamoServer, about: str
+) -> None:
+    world = make_world(tmp_path, reply, None, dynamo())
+    with closing(world.services):
+        needles = erased(world, about)
+    left = [
+        f"{item['pk']['S']} {item['sk']['S']}: {marks}"
+        for table in dynamo_server.admin.list_tables()["TableNames"]
+        for page in dynamo_server.admin.get_paginator("scan").paginate(TableName=table)
+        for item in page["Items"]
+        if (marks := found_in(bytes_of_item(item), needles))
+    ]
+    assert left == []
+    assert found_in_files(tmp_path, needles) == {}
+
+
+def erased(world: World, about: str) -> Needles:
+    """Plant in every way, erase, let everything finish; returns what must not be found."""
+    api, person = make_api(world, mcp=True), Person("a")
+    plant_hook(api.call, HOOK)
+    plant(api.call, person, about="user" if about == "reset" else about, tool=tool_of(api))
+    finish(world)
+    for answer in WAYS[about](api.call, person):
+        assert answer.status_code == 200, answer.text
+    finish(world)
+    assert api.get("/memories", params={"user_id": person.id("user")}).json()["results"] == []
+    world.services.audit.flush()
+    return person.needles("default")
+
+
+def copy_of(folder: Path) -> Path:
+    """A copy that another process made: if this one opened a database file beside SQLite, its locks would go."""
+    target = folder.with_name("copy")
+    shutil.rmtree(target, ignore_errors=True)
+    subprocess.run(["cp", "-r", str(folder), str(target)], check=True)
+    return target

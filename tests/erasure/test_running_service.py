@@ -1,0 +1,113 @@
+"""What `make up` runs: after an erasure, its jobs and a compaction, no byte below the state folder has a mark."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.e2e.house import ROOT, House, wait_until
+from tests.erasure.planting import Call, CallTool, Person, plant, plant_hook, plant_one
+from tests.erasure.scanning import found_in_files
+from tests.erasure.served import WAYS
+from tests.erasure.whole import WHOLE
+from tests.unit.api.mcp_client import connected
+from tests.unit.servers import Answer, serve
+
+pytestmark = [WHOLE, pytest.mark.timeout(1800), pytest.mark.xdist_group("house")]
+
+#: Other people's memories: pages of the files are split and filled, as in a service that is used.
+_OTHERS = 300
+#: Sweep scrubs the ledger's log within a minute, and looks at jobs that waited for two.
+_SETTLED_S = 130.0
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    model = os.environ.get("FORGETLESS_MODEL_DIR", "")
+    if not Path(model, "manifest.json").exists():
+        pytest.fail("FORGETLESS_MODEL_DIR names no prepared model; make test-erasure prepares it")
+    made = House(tmp_path_factory.mktemp("erasure"), Path(model).parent)
+    # A delivery of a whole scope keeps its ids until it has arrived.
+    made.environment["FORGETLESS_WEBHOOK_ALLOW_PRIVATE"] = "1"
+    try:
+        made.up()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[str]:
+    """The address of a receiver of webhooks."""
+    with serve(lambda _: Answer(200)) as server:
+        yield f"{server.url}/hook"
+
+
+def test_nothing_is_left_below_the_state_folder(house: House, receiver: str) -> None:
+    call, tool = _calls(house)
+    plant_hook(call, receiver)
+    people = {way: Person(way) for way in ("user", "agent", "run", "memory")}
+    for about, person in people.items():
+        for number in range(_OTHERS // 10):
+            house.add(*(f"{about} {number}: other {place}" for place in range(10)), user=f"other-{number}")
+        if about == "memory":
+            person.memories = [plant_one(call, person)]
+        else:
+            plant(call, person, about=about, tool=tool)
+    time.sleep(_SETTLED_S)
+    assert found_in_files(house.state, people["user"].needles("default"))
+
+    for about in ("user", "agent", "run"):
+        for answer in WAYS[about](call, people[about]):
+            assert answer.status_code == 200, answer.text
+    assert call("DELETE", f"/v1/memories/{people['memory'].memories[0]}/").status_code == 200
+    _settle(house)
+    left = {way: found_in_files(house.state, person.needles("default")) for way, person in people.items()}
+    assert {way: files for way, files in left.items() if files} == {}
+
+    last = Person("reset")
+    plant(call, last, tool=tool)
+    for answer in WAYS["reset"](call, last):
+        assert answer.status_code == 200, answer.text
+    _settle(house)
+    assert found_in_files(house.state, last.needles("default")) == {}
+
+
+def _calls(house: House) -> tuple[Call, CallTool]:
+    """Requests and calls of tools over HTTP."""
+    key = house.client.headers["X-API-Key"]
+    base = str(house.client.base_url).rstrip("/")
+
+    def tool(name: str, arguments: Mapping[str, Any]) -> Any:
+        async def main() -> Any:
+            async with connected(None, key=key, base=base) as client:
+                return await client.call_tool(name, dict(arguments))
+
+        answer = anyio.run(main)
+        assert not answer.is_error, answer
+        return answer
+
+    return house.client.request, tool
+
+
+def _settle(house: House) -> None:
+    """Let all jobs finish and sweep run, then compact."""
+
+    def is_idle() -> bool:
+        events = house.client.get("/v1/events/", params={"page_size": 100}).json()["results"]
+        # Exports wait for their client.
+        return all(one["status"] in {"SUCCEEDED", "FAILED"} or one["event_type"] == "EXPORT" for one in events)
+
+    wait_until(is_idle, seconds=300)
+    time.sleep(_SETTLED_S)
+    for command in ("tidy", "forgetless"):
+        more = ["--", "compact"] if command == "forgetless" else []
+        subprocess.run([sys.executable, "-m", "local.up", command, *more], cwd=ROOT, env=house.environment, check=True)

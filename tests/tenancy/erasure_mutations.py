@@ -1,0 +1,92 @@
+"""Mutations of what SECURITY.md promises of erasures: nothing that stays of something deleted says whose it was.
+
+They have the form of `mutations.py`, which runs with them.
+"""
+
+from __future__ import annotations
+
+from tests.tenancy.mutation import Mutation
+
+__all__ = ["ERASURES"]
+
+_FORGOTTEN = ("tests/contract/ledger/test_forgotten_ids.py", "-k", "sqlite")
+_SCAN, _RECEIPTS = "tests/erasure/test_in_process.py", "tests/unit/service/erasures/test_receipts.py"
+
+
+def _stays(name: str, file: str, old: str, new: str, *tests: str) -> Mutation:
+    return Mutation(f"stays of something deleted: {name}", file, old, new, tests)
+
+
+ERASURES = (
+    _stays(
+        "whose a memory was",
+        "domain/memory.py",
+        "return replace(self, scope=Scope(self.scope.tenant))",
+        "return self",
+        *_FORGOTTEN,
+    ),
+    _stays(
+        "whose a job was",
+        "domain/jobs.py",
+        "return replace(self, scope=Scope(self.scope.tenant), request={})",
+        "return replace(self, request={})",
+        *_FORGOTTEN,
+    ),
+    _stays(
+        "names of requests, leases and pages",
+        "adapters/ledger_codec.py",
+        'return to_blob(keyed_digest(key, "name", name))',
+        "return to_blob(name)",
+        *_FORGOTTEN,
+    ),
+    _stays(
+        "requests of exports",
+        "service/jobs/erase_exports.py",
+        "if any(_is_about(target, named) for target in erasure.targets):",
+        "if False:",
+        _SCAN,
+        "-k",
+        "files and user",
+    ),
+    _stays(
+        "ids in ended deletes by filter",
+        "domain/bulk_jobs.py",
+        '_UNTIL_ITS_END = frozenset({FILTERS, "ids", "names", "users", "agents", "apps"})',
+        "_UNTIL_ITS_END = frozenset({FILTERS})",
+        _SCAN,
+        "-k",
+        "files and user",
+    ),
+    _stays(
+        "ids in deliveries that have arrived",
+        "service/webhooks/delivery.py",
+        "summary = None if delivery.summary is None else replace(delivery.summary, scope={})",
+        "summary = delivery.summary",
+        _SCAN,
+        "-k",
+        "files and user",
+    ),
+    _stays(
+        "feedback",
+        "service/writing/erase_memories.py",
+        "rated = self._feedback.has_any(tenant)",
+        "rated = False",
+        _SCAN,
+        "-k",
+        "one_memory",
+    ),
+    Mutation(
+        "receipt: clean although rows wait",
+        "domain/erasure_receipts.py",
+        "and job.tenant not in self.pending",
+        "and True",
+        (_RECEIPTS, "-k", "wait_to_be_deleted"),
+    ),
+    Mutation(
+        "receipt: clean before anybody looked",
+        "domain/erasure_receipts.py",
+        "job.completed_at <= self.since",
+        "True",
+        (_RECEIPTS, "-k", "before_the_look"),
+    ),
+)
