@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from forgetless.domain.documents import Document
@@ -48,3 +51,27 @@ def test_updates_that_are_lost_are_seen_and_everything_happens_that_may(arena: A
         fates |= {fate for _, _, fate in trace}
     assert min(counts) < 3
     assert {"well", "throttled", "lost", "cut"} <= fates
+
+
+def test_a_client_that_did_not_wait_for_its_turn_gets_it_when_it_asks_again(arena: Arena) -> None:
+    """On a busy machine, a client's timeout ends before the others are at their doors."""
+    turnstile = arena.turnstile
+    assert turnstile is not None
+    turnstile.begin(2, 1, faults={})
+
+    def ask(door: int, timeout_s: float) -> int:
+        headers = {"X-Amz-Target": "DynamoDB_20120810.ListTables", "Content-Type": "application/x-amz-json-1.0"}
+        return httpx.post(
+            turnstile.urls[door], json={}, headers=headers, timeout=timeout_s, trust_env=False
+        ).status_code
+
+    with pytest.raises(httpx.TimeoutException):
+        ask(0, 0.3)
+    with ThreadPoolExecutor() as pool:
+        asked = [pool.submit(ask, 0, 30.0)]
+        time.sleep(0.5)  # it is at its door, beside the request that was given up
+        asked.append(pool.submit(ask, 1, 30.0))
+        first = next(as_completed(asked))
+        turnstile.left(asked.index(first))
+        assert [one.result() for one in asked] == [200, 200]
+    assert len(turnstile.trace) == 2, "the request that was given up did nothing"

@@ -11,6 +11,7 @@ import io
 import random
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -52,6 +53,8 @@ class Turnstile:
         self._playing: set[int] = set()
         self._waiting: set[int] = set()
         self._turn: int | None = None
+        #: The number of each process's newest request; those before it were given up by their client.
+        self._newest: Counter[int] = Counter()
 
     def begin(
         self, players: int, seed: int, *, faults: Mapping[str, float] = FAULTS, mortal: Iterable[int] = ()
@@ -69,6 +72,8 @@ class Turnstile:
         """A process has done its work."""
         with self._changed:
             self._playing.discard(number)
+            self._newest[number] += 1
+            self._changed.notify_all()
             self._draw()
 
     def door(self, number: int) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
@@ -80,10 +85,16 @@ class Turnstile:
             with self._changed:
                 if number not in self._playing:
                     return self.dynamo(environ, start_response)
+                self._newest[number] += 1
+                mine = self._newest[number]
                 self._waiting.add(number)
+                self._changed.notify_all()
                 self._draw()
-                drawn = self._changed.wait_for(lambda: self._turn == number, PATIENCE_S)
+                drawn = self._changed.wait_for(lambda: number == self._turn or self._given_up(number, mine), PATIENCE_S)
                 assert drawn, f"process {number} waited in vain with {self._waiting} of {self._playing}"
+                if self._given_up(number, mine):
+                    return respond(start_response, *error("InternalServerError", 500))
+                self._waiting.discard(number)
                 operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
                 fate = self._fate(number, operation)
             try:
@@ -94,6 +105,13 @@ class Turnstile:
                     self._draw()
 
         return serve
+
+    def _given_up(self, number: int, request: int) -> bool:
+        """Whether the client has asked again since, because its turn did not come in time on a busy machine.
+
+        Such a request must not take the turn of the one that is waited for.
+        """
+        return self._newest[number] != request
 
     def _draw(self) -> None:
         if self._turn is None and self._playing and self._playing <= self._waiting:
