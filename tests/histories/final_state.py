@@ -42,7 +42,7 @@ def read_rest(
     current = {word_of(one["text"]) for shown in lists for one in shown["memories"]}
     searches = [
         {"scope": dict(scope), "query": word, "memories": _search(requester, scope, word)}
-        for scope, word in _words(written, settled.ledger, current, chance)
+        for scope, word in _words(written, settled.ledger, scopes, current, chance)
     ]
     return Rest(
         ledger=settled.ledger,
@@ -58,9 +58,16 @@ def read_rest(
 
 
 def _words(
-    written: Iterable[Draft], ledger: Mapping[str, list[EventSeen]], current: set[str], chance: random.Random
+    written: Iterable[Draft],
+    ledger: Mapping[str, list[EventSeen]],
+    scopes: Sequence[Mapping[str, str]],
+    current: set[str],
+    chance: random.Random,
 ) -> list[tuple[Mapping[str, str], str]]:
-    """Return every current word and some that are no longer current, with their scopes."""
+    """Return every current word and some that are no longer current, with their scopes.
+
+    What was deleted keeps no ids, so its words are looked for in any scope.
+    """
     wanted: dict[str, Mapping[str, str]] = {}
     for draft in written:
         if draft.kind is Kind.ADD:
@@ -68,7 +75,7 @@ def _words(
         elif draft.kind is Kind.UPDATE and "text" in draft.request:
             events = ledger.get(draft.request["id"])
             if events:
-                wanted[word_of(draft.request["text"])] = events[0]["scope"]
+                wanted[word_of(draft.request["text"])] = events[0]["scope"] or chance.choice(scopes)
     old = [word for word in wanted if word not in current]
     chosen = [word for word in wanted if word in current] + chance.sample(old, min(len(old), _OLD_WORDS))
     return [(wanted[word], word) for word in chosen]
