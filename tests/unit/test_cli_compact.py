@@ -73,8 +73,9 @@ def test_a_file_that_was_not_compacted_is_an_error(supervisor: Supervisor, capsy
     ],
 )
 def test_without_a_supervisor_it_says_so(
-    address: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    address: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("FORGETLESS_LEDGER_PATH", str(tmp_path / "ledger.db"))
     monkeypatch.setenv("FORGETLESS_MILVUS_CONTROL", address)
     assert main(["compact"]) not in (OK, FAILED + 100)
     assert said in capsys.readouterr().err

@@ -24,7 +24,8 @@ from forgetless.domain.times import seconds_between
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.jobs.ingest import JobHeldError
 from forgetless.service.llm_state import LONGEST_HOLD_S, SHORTEST_HOLD_S
-from tests.unit.service.world import World, facts
+from forgetless.service.requests import UpdateRequest
+from tests.unit.service.world import ALICE, World, facts, newest
 
 NewWorld = Callable[..., World]
 
@@ -290,3 +291,27 @@ def test_a_message_that_is_refused_does_not_make_later_adds_fail(new_world: NewW
     second, first = world.ledger.jobs("default", limit=9)[0]
     assert (first.state, second.state) == (JobState.FAILED, JobState.SUCCEEDED)
     assert world.texts() == ["Alice likes tea"]
+
+
+def test_an_add_that_was_held_supersedes_nothing_that_was_recorded_since(new_world: NewWorld) -> None:
+    down = ProviderAuthError("status 401")
+    old, new = ("Alice lives in Hue", "Alice lives in Hanoi")
+
+    def held_while(meanwhile: Callable[[World], object], *, before: bool) -> set[str]:
+        world = new_world(replying(down, facts({"text": "Alice lives in Rome", "supersedes": [1]})))
+        if before:
+            world.say(old)
+        world.say("I live in Rome", infer=True, queued=True)
+        with pytest.raises(JobHeldError):
+            deliver(world)
+        meanwhile(world)
+        world.clock.advance(FIRST_WAIT_S + 1)
+        assert deliver(world)
+        return set(world.texts())
+
+    def changed(world: World) -> None:
+        (memory,) = [one for one in newest(world.services, ALICE.ids()) if one.text == old]
+        world.services.changes.update(UpdateRequest("default", memory.id, metadata={"seen": True}))
+
+    assert held_while(lambda world: world.say(new), before=False) == {new, "Alice lives in Rome"}
+    assert held_while(changed, before=True) == {"Alice lives in Rome"}, "it is still what was said before"

@@ -283,7 +283,7 @@ def test_rows_that_an_erasure_has_not_removed_yet_are_no_strays_but_all_others_a
     hidden = next(row for row in rest if row.memory.scope.tenant == "default")
     put_rows(world, [replace(hidden, memory=replace(hidden.memory, version=7)), *rest])
     assert "1 of 13 sampled rows of tenant 'default' match no live memory" in findings(made.run())
-    start_erase_job(world.services.bulk, erasure)
+    start_erase_job(world.services.bulk, erasure, world.ledger.digest_key())
     while world.services.bulk_worker.turn():
         world.clock.advance(1)
     world.clock.advance(600)

@@ -96,12 +96,12 @@ def may_supersede(scope: Scope, memory: Memory) -> bool:
 
 
 def is_newer(memory: Memory, job: Job) -> bool:
-    """Whether the memory was recorded or changed after the add was accepted and before its job was claimed.
+    """Whether the memory was recorded after the add was accepted and before its job was claimed.
 
     A job that was held or started again may run hours after its add; what was said meanwhile is newer than its facts.
+    A later change of a memory, such as new metadata, makes what it says no newer.
     """
-    recorded_at = memory.updated_at if memory.version > 1 else memory.recorded_at or memory.created_at
-    return job.created_at < recorded_at <= job.updated_at
+    return job.created_at < (memory.recorded_at or memory.created_at) <= job.updated_at
 
 
 def _embedded(text: str) -> str:
