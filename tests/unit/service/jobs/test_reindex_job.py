@@ -119,7 +119,7 @@ def test_a_killed_run_goes_on_where_it_stopped(world: World, monkeypatch: pytest
 
 def test_a_cancel_ends_a_portion_after_its_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reindex_job, "PAGE", 5)
-    fill(world, 30)
+    fill(world, 120)  # ids are random, and a quarter of them is in a range
     world.index.drop_all()
     job = world.services.bulk.start("default", BulkKind.REINDEX, {"range": 0})
     world.index.before_insert = lambda: world.services.bulk.cancel("default", job.id) and None

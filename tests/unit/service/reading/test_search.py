@@ -90,6 +90,7 @@ def test_a_search_into_a_scope_that_is_being_erased_reads_little(tmp_path: Path)
     counting.clear()
     assert [hit.memory.text for hit in world.find("note that was added since")] == ["a note that was added since"]
     assert counting.calls["read"] <= 45, "28 memories at a time would be 174 reads"
+    counting.close()
 
 
 def test_expired_memories_are_hidden_unless_asked_for(world: World) -> None:
