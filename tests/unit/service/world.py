@@ -36,7 +36,7 @@ from tests.fakes.index import MemoryIndex
 from tests.fakes.llm import FakeLlm
 from tests.fakes.queue import MemoryQueue
 
-__all__ = ["ALICE", "LooseIndex", "World", "facts", "make_world", "newest", "only"]
+__all__ = ["ALICE", "MADE", "LooseIndex", "World", "facts", "make_world", "newest", "only"]
 
 ALICE = Scope("default", user_id="alice")
 
@@ -139,6 +139,10 @@ class World:
         return [memory.text for memory in newest(self.services, scope.ids(), tenant=scope.tenant)]
 
 
+#: The worlds of the running test, so that it closes each of them, however it ends.
+MADE: list[World] = []
+
+
 def make_world(
     folder: Path,
     reply: Reply | Sequence[str] | None = None,
@@ -148,7 +152,7 @@ def make_world(
 ) -> World:
     """A fresh world; `reply` gives it an LLM, and the others replace a fake clock, SQLite and a file."""
     fake = FakeClock()
-    return World(
+    world = World(
         ledger=ledger or SqliteLedger(folder / "ledger.db"),
         index=LooseIndex(),
         embedder=FakeEmbedder(),
@@ -158,3 +162,5 @@ def make_world(
         real_clock=clock,
         erasure_log=erasure_log or FileErasureLog(folder / "ledger.db-erasures"),
     )
+    MADE.append(world)
+    return world
