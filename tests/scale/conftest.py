@@ -21,11 +21,15 @@ _COUNTED, _ENTITIES_AT_ONCE = 500, 250
 @pytest.fixture(scope="session")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Stage]]:
     """The smaller and the larger one."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (lists, entities):
-            patch.setattr(module, "SCANNED_ROWS", _COUNTED)
-        patch.setattr(entities, "_MOST_ENTITIES", _ENTITIES_AT_ONCE)
-        small, large = (Stage(tmp_path_factory.mktemp("scale") / "ledger", size) for size in SIZES)
-        yield small, large
-        small.close()
-        large.close()
+    small, large = (Stage(tmp_path_factory.mktemp("scale") / "ledger", size) for size in SIZES)
+    yield small, large
+    small.close()
+    large.close()
+
+
+@pytest.fixture(autouse=True)
+def lower_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each test here alone: others of the session have the real bounds."""
+    for module in (lists, entities):
+        monkeypatch.setattr(module, "SCANNED_ROWS", _COUNTED)
+    monkeypatch.setattr(entities, "_MOST_ENTITIES", _ENTITIES_AT_ONCE)
