@@ -100,10 +100,10 @@ class LlmState:
         if self._clock.monotonic() < self._well_until:
             return
         held = self._ledger.document(*_KEY)
-        now = self._clock.now()
-        if _fault(held) is not None:
+        fault, now = _fault(held), self._clock.now()
+        if fault is not None:
             _logger.warning("the LLM works again")
-        if _fault(held) is not None or held is None or str(held.body.get("worked_at") or "") < later(now, -_BELIEVED_S):
+        if fault is not None or held is None or str(held.body.get("worked_at") or "") < later(now, -_BELIEVED_S):
             self._put(held, {"worked_at": now})
         self._well_until = self._clock.monotonic() + _BELIEVED_S
 

@@ -73,8 +73,8 @@ class IngestService:
     def run(self, tenant: str, job_id: str, *, seconds: float, receipt: str | None = None) -> None:
         """Run the job within `seconds`; `receipt` is the receipt of its queue message, if there is one.
 
-        Returns when the job is done, was already done, or has failed for good. Raises JobHeldError, or what failed, if
-        the message must be delivered again: at the job's `next_try_at`, or, if this process dies, after its claim ends.
+        Returns when the job is done, was already done, or has failed for good. Raises JobHeldError if the
+        message must be delivered again, at the job's `next_try_at`. If this process dies, that is after its claim ends.
         """
         job = self._ledger.job(tenant, job_id)
         if job is None or not job.claimable(self._clock.now()):
