@@ -123,5 +123,5 @@ class _Values:
 def _unit(metric: Metric) -> str:
     """A gauge has no unit: so whoever reads the lines can tell it from what is to be added up."""
     if metric.kind is MetricKind.GAUGE:
-        return MetricUnit.NoUnit.value
-    return (MetricUnit.Seconds if metric.name.endswith("_seconds") else MetricUnit.Count).value
+        return str(MetricUnit.NoUnit.value)
+    return str((MetricUnit.Seconds if metric.name.endswith("_seconds") else MetricUnit.Count).value)
