@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 #: Seconds between two looks at the processes.
 _LOOK_S = 0.1
 #: The first pause before a process that died is started again; it doubles with each that dies young, up to the longest.
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 #: A process that dies earlier died young. So many in a row end the tree: it cannot work, and who started it should see.
 _YOUNG_S = 10.0
 _MOST_YOUNG = 5
@@ -47,6 +47,7 @@ class ProcessTree:
     """Runs its members until SIGTERM or SIGINT; SIGHUP restarts them one after another."""
 
     members: Sequence[Member]
+    first_pause_s: float = FIRST_PAUSE_S
     _stopped: threading.Event = field(default_factory=threading.Event)
     _renewed: threading.Event = field(default_factory=threading.Event)
 
@@ -89,7 +90,7 @@ class ProcessTree:
             return True
         member.process = None
         member.young += 1
-        pause = min(_FIRST_PAUSE_S * 2 ** (member.young - 1), _LONGEST_PAUSE_S)
+        pause = min(self.first_pause_s * 2 ** (member.young - 1), _LONGEST_PAUSE_S)
         member.next_start = now + pause
         _logger.error("a process died", extra={"member": member.name, "code": code, "again_in_s": pause})
         return member.young < _MOST_YOUNG
