@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
 from forgetless.api.app import create_app
 from forgetless.runtime.background_work import background_work, running
 from forgetless.runtime.composition import services
+from forgetless.runtime.metrics import showing_metrics
 from forgetless.runtime.start import start_server
 
 __all__ = ["create"]
@@ -28,10 +29,11 @@ def create() -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
-        work = running(works)
-        work.__enter__()
-        yield
-        await asyncio.to_thread(work.__exit__, None, None, None)
+        with ExitStack() as beside:
+            beside.enter_context(showing_metrics(settings))
+            beside.enter_context(running(works))
+            yield
+            await asyncio.to_thread(beside.close)
 
     app.router.lifespan_context = lifespan
     return app

@@ -15,6 +15,7 @@ from forgetless.cli_text import printable_lines
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.runtime.background_work import background_work, running
 from forgetless.runtime.composition import services
+from forgetless.runtime.metrics import showing_metrics
 from forgetless.runtime.process_tree import Member, ProcessTree, end_with_parent
 from forgetless.runtime.settings import Settings
 from forgetless.runtime.start import start_server
@@ -65,6 +66,8 @@ def _count(text: str) -> int:
 
 
 def _serve(_settings: Settings, options: argparse.Namespace) -> int:
+    if options.only == _API:
+        os.environ["FORGETLESS_BACKGROUND"] = "0"
     started = start_server()  # a wrong setting is said here once, not by each process
     if options.member:
         end_with_parent()
@@ -77,22 +80,20 @@ def _serve(_settings: Settings, options: argparse.Namespace) -> int:
         return _answer(listening, options)
     if options.only is None and not options.no_check and (code := _check_stores()):
         return code
-    return _tree(listening, options)
+    return _tree(listening, started, options)
 
 
-def _tree(listening: socket.socket, options: argparse.Namespace) -> int:
+def _tree(listening: socket.socket, settings: Settings, options: argparse.Namespace) -> int:
     itself = [sys.executable, "-m", "forgetless.cli", "serve", "--member"]
-    environment = dict(os.environ)
     answer = [*itself, "--only", _API, "--fd", str(listening.fileno())]
     if options.trust_proxy:
         answer += ["--trust-proxy", options.trust_proxy]
-    if options.only is None:
-        environment["FORGETLESS_BACKGROUND"] = "0"
     members = [
-        Member(f"api-{number + 1}", answer, environment, [listening.fileno()]) for number in range(options.processes)
+        Member(f"{_API}-{number + 1}", answer, _environment(settings, number), [listening.fileno()])
+        for number in range(options.processes)
     ]
     if options.only is None:
-        members.append(Member(_WORKER, [*itself, "--only", _WORKER], dict(os.environ)))
+        members.append(Member(_WORKER, [*itself, "--only", _WORKER], _environment(settings, options.processes)))
     stopped = threading.Event()
     threading.Thread(target=_announce, args=(listening.getsockname(), stopped), daemon=True).start()
     try:
@@ -100,6 +101,12 @@ def _tree(listening: socket.socket, options: argparse.Namespace) -> int:
     finally:
         stopped.set()
         _tell_systemd("STOPPING=1")
+
+
+def _environment(settings: Settings, number: int) -> dict[str, str]:
+    """The environment of a member. Each has a port of its own for metrics: the configured one and those after it."""
+    host, port = settings.metrics_place
+    return {**os.environ, "FORGETLESS_METRICS_ADDRESS": f"{f'[{host}]' if ':' in host else host}:{port + number}"}
 
 
 def _check_stores() -> int:
@@ -130,7 +137,7 @@ def _work(settings: Settings) -> int:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    with running(background_work(settings, services)):
+    with showing_metrics(settings), running(background_work(settings, services)):
         stopped.wait()
     return OK
 

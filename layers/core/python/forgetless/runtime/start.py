@@ -1,4 +1,4 @@
-"""The start of a Lambda environment: sets up logs and stops with the name of any wrong or missing variable."""
+"""The start of a Lambda environment: sets up logs and metrics, and names any variable that is wrong or missing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from types import FrameType
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.runtime.logs import share_config
+from forgetless.runtime.metrics import begin_metrics
 from forgetless.runtime.settings import Settings, load_settings
 
 __all__ = [
@@ -40,6 +41,7 @@ def start() -> Settings:
     keep_private()
     settings = check_environment()
     share_config()
+    begin_metrics(settings)
     reseed_after_restore()
     return settings
 
@@ -49,6 +51,7 @@ def start_server() -> Settings:
     keep_private()
     settings = check_environment(queues=False)
     share_config()
+    begin_metrics(settings)
     return settings
 
 
