@@ -17,6 +17,7 @@ from forgetless.domain.errors import (
 )
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import ChatMessage
+from forgetless.ports.metrics import LLM_TOKENS
 
 if TYPE_CHECKING:
     from forgetless.adapters.http_client import Reply
@@ -101,12 +102,14 @@ class HttpLlm:
         if reply.status != 200:
             raise self._refused(reply, where)
         try:
-            message_ = reply.json()["choices"][0]["message"]
+            body = reply.json()
+            message_ = body["choices"][0]["message"]
             content = message_["content"]
         except (ValueError, LookupError, TypeError) as error:
             raise LlmReplyError(
                 f"{where} sent a reply without choices: check OPENAI_BASE_URL", misconfigured=True
             ) from error
+        _count_tokens(body.get("usage"))
         if isinstance(content, list):
             content = "".join(part["text"] for part in content if _is_text_part(part))
         if not isinstance(content, str):
@@ -130,6 +133,15 @@ class HttpLlm:
         # Some servers answer 400 for a model that they do not have, which no other text would mend.
         status = 404 if code == "model_not_found" else reply.status
         return ProviderRequestError(f"{message}: {advice}", status=status)
+
+
+def _count_tokens(usage: object) -> None:
+    """Count the tokens that the server says it has used; some servers say nothing."""
+    if isinstance(usage, dict):
+        for kind in LLM_TOKENS.labels["kind"]:
+            tokens = usage.get(f"{kind}_tokens")
+            if isinstance(tokens, int) and tokens > 0:
+                LLM_TOKENS.count(tokens, kind=kind)
 
 
 def _is_text_part(part: object) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from forgetless.domain.errors import RateLimitedError
 from forgetless.ports.clock import Clock
+from forgetless.ports.metrics import THROTTLES
 
 __all__ = ["Rate", "RateLimiter"]
 
@@ -44,6 +45,7 @@ class RateLimiter:
             now = self._clock.monotonic()
             tokens = self._tokens(name, now)
             if tokens < 1:
+                THROTTLES.count(limit="requests")
                 wait = math.ceil((1 - tokens) * _MINUTE_S / self._limit)
                 raise RateLimitedError(limit=self._limit, reset_s=self._until_full(tokens), retry_after=wait)
             if len(self._buckets) >= _MOST_BUCKETS and name not in self._buckets:
