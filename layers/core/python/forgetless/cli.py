@@ -16,6 +16,7 @@ from forgetless.cli_memories import add_memory_commands
 from forgetless.cli_serve import add_serve_command
 from forgetless.cli_set_aside import add_set_aside_command
 from forgetless.cli_stores import FAILED, OK, add_store_commands, exit_code_of
+from forgetless.cli_tenants import add_tenant_commands
 from forgetless.cli_text import printable_lines
 from forgetless.cli_tidy import add_tidy_command
 from forgetless.cli_transfer import add_transfer_commands
@@ -39,6 +40,7 @@ _EPILOG = """examples:
   python -m forgetless.cli jobs list --open
   python -m forgetless.cli set-aside --retry
   python -m forgetless.cli memories restore 0e5f…
+  python -m forgetless.cli tenants delete acme
   python -m forgetless.cli backup /backups/
   python -m forgetless.cli restore /backups/ledger-20261127T101500Z.db
   python -m forgetless.cli tidy
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     add_backup_commands(commands)
     add_job_commands(commands)
     add_memory_commands(commands)
+    add_tenant_commands(commands)
     add_tidy_command(commands)
     add_compact_command(commands)
     migrate = commands.add_parser("migrate", help="migrate the ledger to this program's schema")
