@@ -13,8 +13,10 @@ from forgetless.cli_erasures import add_erasures_command
 from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_keys import add_key_commands
 from forgetless.cli_memories import add_memory_commands
+from forgetless.cli_serve import add_serve_command
 from forgetless.cli_set_aside import add_set_aside_command
 from forgetless.cli_stores import FAILED, OK, add_store_commands, exit_code_of
+from forgetless.cli_tenants import add_tenant_commands
 from forgetless.cli_text import printable_lines
 from forgetless.cli_tidy import add_tidy_command
 from forgetless.cli_transfer import add_transfer_commands
@@ -29,6 +31,7 @@ __all__ = ["FAILED", "OK", "PIPE_CLOSED", "main"]
 PIPE_CLOSED = 141
 
 _EPILOG = """examples:
+  python -m forgetless.cli serve --processes 2
   python -m forgetless.cli keys create --role read --user-id alice --label "alice's phone"
   python -m forgetless.cli keys list
   python -m forgetless.cli keys revoke 5f0c…
@@ -37,6 +40,7 @@ _EPILOG = """examples:
   python -m forgetless.cli jobs list --open
   python -m forgetless.cli set-aside --retry
   python -m forgetless.cli memories restore 0e5f…
+  python -m forgetless.cli tenants delete acme
   python -m forgetless.cli backup /backups/
   python -m forgetless.cli restore /backups/ledger-20261127T101500Z.db
   python -m forgetless.cli tidy
@@ -72,12 +76,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_serve_command(commands)
     add_key_commands(commands)
     add_store_commands(commands)
     add_set_aside_command(commands)
     add_backup_commands(commands)
     add_job_commands(commands)
     add_memory_commands(commands)
+    add_tenant_commands(commands)
     add_tidy_command(commands)
     add_compact_command(commands)
     migrate = commands.add_parser("migrate", help="migrate the ledger to this program's schema")

@@ -21,6 +21,7 @@ from forgetless.adapters.ledger_dynamodb.page_ends import PageEndStore
 from forgetless.adapters.ledger_dynamodb.ranges import RangeStore
 from forgetless.adapters.ledger_dynamodb.staged_commit import Stages
 from forgetless.adapters.ledger_dynamodb.table import Table
+from forgetless.adapters.ledger_dynamodb.tenant_removal import TenantStore
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
 from forgetless.ports.clock import Clock
 
@@ -37,6 +38,7 @@ class DynamoLedger(
     IdempotencyStore,
     PageEndStore,
     ErasureStore,
+    TenantStore,
     InspectionStore,
     RangeStore,
 ):

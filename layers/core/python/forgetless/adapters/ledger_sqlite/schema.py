@@ -246,6 +246,12 @@ UPDATE leases SET name = digest_of_name(name, (SELECT value FROM secrets WHERE n
 INSERT OR IGNORE INTO upkeep (name) VALUES ('vacuum')
 """
 
+#: Whether a tenant is being deleted, and which erasure began that.
+_CLOSED = """
+ALTER TABLE erasure_states ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE erasures ADD COLUMN closes INTEGER NOT NULL DEFAULT 0
+"""
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
 _MIGRATIONS = (
     _FIRST,
@@ -263,6 +269,7 @@ _MIGRATIONS = (
     _INCARNATION,
     _DUE_BY_TENANT,
     _NOBODYS,
+    _CLOSED,
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)
