@@ -24,6 +24,7 @@ from forgetless.adapters.ledger_dynamodb.table import Table
 from forgetless.adapters.ledger_dynamodb.tenant_removal import TenantStore
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
 from forgetless.ports.clock import Clock
+from forgetless.ports.schema_plan import SchemaPlan
 
 __all__ = ["DynamoLedger"]
 
@@ -78,6 +79,10 @@ class DynamoLedger(
     def create_table(self) -> None:
         """Create the table where no template does (tests, one machine); harmless when it exists."""
         schema.create(self._client)
+
+    def plan(self) -> SchemaPlan:
+        """What `migrate` would do."""
+        return schema.plan(self._client)
 
     def migrate(self) -> int:
         """Bring the table to our schema version; returns the number of steps."""
