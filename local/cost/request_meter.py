@@ -1,4 +1,4 @@
-"""Adds up what DynamoDB would bill for the calls of a boto3 client, with botocore's own events: real calls, real items."""
+"""Adds up what DynamoDB would bill for the calls of a boto3 client, which botocore's events tell of."""
 
 from __future__ import annotations
 

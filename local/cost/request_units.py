@@ -61,16 +61,19 @@ def _rounded(size: int, unit: int) -> int:
 
 def _value_size(value: Mapping[str, Any]) -> int:
     ((kind, held),) = value.items()
-    if kind == "S":
-        return len(held.encode("utf-8", "surrogatepass"))
-    if kind == "B":
-        return len(held)
-    if kind == "N":
-        return math.ceil(len(held.lstrip("-").replace(".", "")) / 2) + 1
-    if kind in {"BOOL", "NULL"}:
-        return 1
-    if kind == "L":
-        return 3 + sum(1 + _value_size(one) for one in held)
-    if kind == "M":
-        return 3 + sum(1 + len(name.encode()) + _value_size(one) for name, one in held.items())
-    return sum(_value_size({kind[0]: one}) for one in held)
+    match kind:
+        case "S":
+            return len(held.encode("utf-8", "surrogatepass"))
+        case "B":
+            return len(held)
+        case "N":
+            return math.ceil(len(held.lstrip("-").replace(".", "")) / 2) + 1
+        case "L":
+            parts = sum(1 + _value_size(one) for one in held)
+        case "M":
+            parts = sum(1 + len(name.encode()) + _value_size(one) for name, one in held.items())
+        case "SS" | "NS" | "BS":
+            return sum(_value_size({kind[0]: one}) for one in held)
+        case _:
+            return 1  # BOOL, NULL
+    return 3 + parts

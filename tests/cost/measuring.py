@@ -45,8 +45,12 @@ _KEY = "key-of-the-measurement"
 _BOB = {"user_id": "bob"}
 #: What the user has before anything is measured. Searches find ten of them, and an extraction is shown as many.
 _BEFORE = 24
-_TEXT = "I have been thinking about number {0} of my plans: a week of hiking around Hue with my sister Lan in spring {0}."
-_ANSWER = "That sounds lovely. In spring the trails are dry, and a week leaves time for the old city and for a day at sea."
+_TEXT = (
+    "I have been thinking about number {0} of my plans: a week of hiking around Hue with my sister Lan in spring {0}."
+)
+_ANSWER = (
+    "That sounds lovely. In spring the trails are dry, and a week leaves time for the old city and for a day at sea."
+)
 _FACT = "The user plans hike number {0} around Hue with the sister Lan in spring"
 #: What CloudWatch adds to each line of a log, when it counts the bytes.
 _LINE_OVERHEAD = 26
