@@ -3,6 +3,8 @@
 SHELL := /bin/sh
 PY := .venv/bin/python
 MODEL := all-MiniLM-L6-v2
+# The template has loops (Fn::ForEach), which sam leaves to CloudFormation unless it is told otherwise.
+export SAM_CLI_ENABLE_LANGUAGE_EXTENSIONS := 1
 # How long `make fuzz` runs.
 MINUTES ?= 10
 # Packages come from lock files (local/lock.py): every file of theirs has its SHA-256 there, and any other is refused.
@@ -133,6 +135,9 @@ bench: $(STAMP) ## Measure the running service; prints the figures and saves the
 vector-times: $(STAMP) ## Whether the time of an add tells what other users have said, on the running service
 	@exec $(PY) -m local.bench.vector_times $(ARGS)
 
+bench-metrics: $(STAMP) ## The CPU time that metrics add to an add and a search
+	@exec $(PY) -m local.bench.metrics $(ARGS)
+
 bench-scale: $(STAMP) model ## 1,000 to 100,000 memories in services of its own, at most 20 minutes: make bench-scale ARGS="--sizes 1000 20000"
 	@exec $(PY) -m local.bench.scale $(ARGS)
 
@@ -217,9 +222,11 @@ validate: $(SAM_STAMP) ## sam validate --lint and cfn-lint over the templates (n
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1 .venv-sam/bin/sam validate --lint --template-file template.yaml
 	@.venv-sam/bin/cfn-lint template.yaml template-embedder.yaml
 
-scan: $(SCAN_STAMP) ## bandit over the code, checkov over the templates: patterns of insecure code and settings; needs no network
+scan: $(SCAN_STAMP) ## bandit over the code, checkov over templates and manifests: insecure patterns; schemas of Kubernetes; no network
 	@.venv-scan/bin/bandit -q -c pyproject.toml -r layers/core/python functions embedder_container/embedder local
 	@.venv-scan/bin/checkov --config-file local/checkov.yaml -f template.yaml template-embedder.yaml
+	@.venv-scan/bin/checkov --config-file local/checkov-kubernetes.yaml -d local/kubernetes
+	@.venv-scan/bin/kubernetes-validate --strict --quiet local/kubernetes/*/*.yaml
 
 # Exit code 3: its database does not answer here, and nothing was audited.
 audit: $(AUDIT_STAMP) ## pip-audit over every lock file; fails when it could audit nothing

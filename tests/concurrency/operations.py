@@ -387,6 +387,13 @@ def _stuck_jobs(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _backlog(ledger: Ledger, tenant: str) -> Done:
+    found = ledger.backlog(jobs=9, counted=9)
+    assert not any(job.finished for job in found.oldest_jobs)
+    assert len(found.oldest_jobs) <= 9
+    return Counter()
+
+
 def _acquire_lease(ledger: Ledger, tenant: str) -> Done:
     second = random.randrange(50)
     ledger.acquire_lease(f"{tenant} {_one()}", owner=f"{_one()}", now=at(second), until=at(second + 1))
@@ -415,6 +422,35 @@ def _put_key(ledger: Ledger, tenant: str) -> Done:
 def _keys(ledger: Ledger, tenant: str) -> Done:
     hashes = [key.hash for key in ledger.keys(tenant)]
     assert len(set(hashes)) == len(hashes) <= FEW
+    return Counter()
+
+
+def _remove_keys(ledger: Ledger, tenant: str) -> Done:
+    ledger.put_key(ApiKey(f"passing {tenant} {random.random()}", f"{tenant} leaves", Role.READ, at(0)))
+    assert ledger.remove_keys(f"{tenant} leaves") >= 0
+    return Counter()
+
+
+def _tenants_with_keys(ledger: Ledger, tenant: str) -> Done:
+    del tenant
+    found = ledger.tenants_with_keys()
+    assert len(set(found)) == len(found)
+    return Counter()
+
+
+def _close_tenant(ledger: Ledger, tenant: str) -> Done:
+    assert ledger.close_tenant(f"{tenant} leaves", at=at(1)).closes
+    return Counter()
+
+
+def _remove_tenant(ledger: Ledger, tenant: str) -> Done:
+    ledger.put_document(Document(f"{tenant} leaves", "passing", str(random.random()), {}, at(0)))
+    assert ledger.remove_tenant(f"{tenant} leaves", limit=9)[0] >= 0
+    return Counter()
+
+
+def _forget_tenant(ledger: Ledger, tenant: str) -> Done:
+    assert isinstance(ledger.forget_tenant(f"{tenant} leaves", limit=9), bool)
     return Counter()
 
 

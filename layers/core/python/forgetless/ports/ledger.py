@@ -19,6 +19,7 @@ from forgetless.domain.memory import Event, Memory, Message
 from forgetless.ports.request_ledger import MemoryPage, RequestLedger
 
 __all__ = [
+    "Backlog",
     "Compaction",
     "EventPage",
     "Faults",
@@ -82,6 +83,19 @@ class Faults:
     looked_at: str
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in the whole store: adds that have not ended or have failed, and memories for the index."""
+
+    #: The oldest adds that have not ended, the oldest first.
+    oldest_jobs: tuple[Job, ...]
+    #: How many adds have not ended, and how many have failed and are kept; counted up to a limit.
+    open_jobs: int
+    failed_jobs: int
+    #: Since when the memory that waits longest for the index has waited; None if none waits.
+    pending_since: str | None
+
+
 #: Called with the amount of work that is done and the total amount, if that is known.
 Tell = Callable[[int, int | None], None]
 
@@ -132,6 +146,12 @@ class KeyStore(Protocol):
 
     def keys(self, tenant: str) -> list[ApiKey]:
         """All keys of the tenant, including revoked ones, the oldest first by (created_at, hash)."""
+
+    def remove_keys(self, tenant: str) -> int:
+        """Remove all keys of the tenant; returns their number."""
+
+    def tenants_with_keys(self) -> list[str]:
+        """All tenants that have keys. It reads the whole store, so only a restore calls it."""
 
 
 class Maintenance(Protocol):
@@ -212,6 +232,12 @@ class Maintenance(Protocol):
         A PENDING job counts from its `next_try_at` if it has one.
         """
 
+    def backlog(self, *, jobs: int, counted: int) -> Backlog:
+        """What waits: the oldest `jobs`, and numbers up to `counted`; for metrics, so it may be seconds out of date.
+
+        The work is bounded. Of very many tenants with pending memories, only some may be looked at.
+        """
+
     def erasure(self, tenant: str, number: int) -> Erasure | None:
         """The erasure with this number, while it hides data; None when it has ended."""
 
@@ -236,6 +262,27 @@ class Maintenance(Protocol):
         """Record that nothing is left of what the erasure covers: its marker hides nothing any more.
 
         Its targets in clear are removed at once, and its marker after `expires_at`. A repeat is harmless.
+        """
+
+    def close_tenant(self, tenant: str, *, at: str) -> Erasure:
+        """Begin the erasure of everything of the tenant, after which nothing new may be written.
+
+        From then on, `append` and `put_job` raise TenantDeletedError for anything but deletions. For a tenant that is
+        closed already, it returns the erasure that began with that, whether or not it has ended.
+        """
+
+    def remove_tenant(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[int, str | None]:
+        """Remove up to about `limit` records of a closed tenant; returns their number and the cursor of the next call.
+
+        Of whatever kind they are, except keys and the records of its erasures. The index is not concerned. With
+        DynamoDB it looks through the whole table, a page in each call. Nothing is removed if the tenant is not closed.
+        """
+
+    def forget_tenant(self, tenant: str, *, limit: int) -> bool:
+        """Remove up to `limit` records of a closed tenant's erasures; False if there are more.
+
+        The last one makes the tenant as good as one that never was: it is open again, and its numbers begin again.
+        Nothing is removed if the tenant is not closed.
         """
 
     def incarnation(self) -> str:

@@ -29,11 +29,13 @@ from forgetless.service.health import HealthService
 from forgetless.service.jobs.bulk import BulkService, PortionWork
 from forgetless.service.jobs.bulk_worker import BulkWorker
 from forgetless.service.jobs.delete_matching import MatchingDeletes
+from forgetless.service.jobs.delete_tenant import TenantDeletions
 from forgetless.service.jobs.erase import EraseWork, Erasures
 from forgetless.service.jobs.erasure_logbook import ErasureLogbook
 from forgetless.service.jobs.expired_memories import ExpiredMemories
 from forgetless.service.jobs.index_cleanings import IndexCleanings
 from forgetless.service.jobs.ingest import IngestService
+from forgetless.service.jobs.ingest_worker import IngestWorker
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.jobs.reindex_all import ReindexAll
 from forgetless.service.jobs.reindex_job import ReindexWork
@@ -47,7 +49,6 @@ from forgetless.service.transfer.export_jobs import ExportJobs
 from forgetless.service.transfer.import_jobs import ImportJobs
 from forgetless.service.webhooks.delivery import DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
-from forgetless.service.webhooks.schedule import DeliverySchedule
 from forgetless.service.writing.erase_memories import MemoryEraser
 from forgetless.service.writing.indexer import Indexer
 
@@ -55,6 +56,8 @@ __all__ = ["Ports", "Services"]
 
 #: The services for at most this many limits are cached. The least recently used ones are removed first.
 _MOST_LIMITED = 256
+#: How long the end waits for an add that runs in the background. One that is cut off is run again.
+_ENDING_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,9 @@ class Services(RequestServices):
         removal = _remover(self._ports, self._outbox)
         erase_work = EraseWork(ledger=whole, remover=removal, clock=clock, logbook=logbook)
         self._erasures = Erasures(ledger=whole, work=erase_work, bulk=starts, clock=clock, logbook=logbook)
+        self.tenant_deletions = TenantDeletions(
+            ledger=whole, index=ports.index, work=erase_work, bulk=starts, clock=clock, logbook=logbook
+        )
         self._cleanings = IndexCleanings(ledger=whole, files=ports.index_files, clock=clock)
         remover = _remover(ports, self._outbox)
         self._matching = MatchingDeletes(remover=remover, bulk=starts, clock=clock)
@@ -122,7 +128,6 @@ class Services(RequestServices):
         self.keys = KeyService(ledger=ledger, clock=clock, guesses_per_minute=guesses_per_minute)
         self.audit = AuditLog(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
-        self.delivery_schedule = DeliverySchedule(self.deliveries)
         self.event_exports = EventExport(ledger=ledger)
         self.import_jobs = ImportJobs(ledger=ledger, clock=clock, limits=self.limits, outbox=self._outbox)
         self.export_jobs = ExportJobs(ledger=ledger, clock=clock)
@@ -140,6 +145,7 @@ class Services(RequestServices):
             BulkKind.DELETE: self._matching,
             BulkKind.REINDEX: ReindexWork(ledger=ledger, reindexer=reindexer, clock=clock),
             BulkKind.RETENTION: ExpiredMemories(remover=remover),
+            BulkKind.TENANT: self.tenant_deletions,
         }
         self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock, works=works, retention=retention)
         self.reindex_all = ReindexAll(ledger=ledger, bulk=self.bulk, clock=clock)
@@ -154,6 +160,7 @@ class Services(RequestServices):
             retention=RetentionService(ledger=ledger, bulk=self.bulk, clock=clock, retention=retention or Retention()),
             rebuilds=rebuilds_lost_index,
         )
+        self.ingest_worker = IngestWorker(ledger=ledger, ingest=self.ingest, clock=clock)
         self.bulk_worker = BulkWorker(ledger=ledger, bulk=self.bulk, clock=clock)
         parts = {"ledger": ledger.ping, "index": ports.index.ping, "embedder": ports.embedder.ping}
         if ports.llm is not None:
@@ -171,6 +178,7 @@ class Services(RequestServices):
 
     def close(self) -> None:
         """Write what waits for the audit list, close ledger, index and embedder, and release the threads."""
+        self.ingest_worker.wait(_ENDING_S)
         self._pool.shutdown(wait=False)
         self.audit.flush()
         self._ports.ledger.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_sqlite import backup, compaction
+from forgetless.adapters.ledger_sqlite.backlog import BacklogStore
 from forgetless.adapters.ledger_sqlite.connections import Connections
 from forgetless.adapters.ledger_sqlite.documents import DocumentStore
 from forgetless.adapters.ledger_sqlite.erasures import ErasureStore
@@ -20,6 +21,7 @@ from forgetless.adapters.ledger_sqlite.messages import MessageStore
 from forgetless.adapters.ledger_sqlite.page_ends import PageEndStore
 from forgetless.adapters.ledger_sqlite.ranges import RangeStore
 from forgetless.adapters.ledger_sqlite.set_aside import RefusalStore
+from forgetless.adapters.ledger_sqlite.tenant_removal import TenantStore
 from forgetless.ports.ledger import Compaction, Tell
 
 __all__ = ["SqliteLedger"]
@@ -40,10 +42,12 @@ class SqliteLedger(
     IdempotencyStore,
     PageEndStore,
     ErasureStore,
+    TenantStore,
     InspectionStore,
     RangeStore,
     ExpiryStore,
     RefusalStore,
+    BacklogStore,
 ):
     """The ledger in the file at `path`, which several threads and processes can share.
 

@@ -10,7 +10,7 @@ from forgetless.domain.erasures import Erasure, Markers
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Memory, Message
-from forgetless.ports.ledger import Compaction, EventPage, Faults, Ledger, Refusal, SetAside, Tally, Tell
+from forgetless.ports.ledger import Backlog, Compaction, EventPage, Faults, Ledger, Refusal, SetAside, Tally, Tell
 from forgetless.ports.request_ledger import MemoryPage
 from forgetless.service.access.hiding_ledger import HidingLedger, shown_job, uncovered
 
@@ -36,6 +36,12 @@ class HidingOperatorLedger(HidingLedger):
 
     def keys(self, tenant: str) -> list[ApiKey]:
         return self.whole.keys(tenant)
+
+    def remove_keys(self, tenant: str) -> int:
+        return self.whole.remove_keys(tenant)
+
+    def tenants_with_keys(self) -> list[str]:
+        return self.whole.tenants_with_keys()
 
     def tenants(self, *, limit: int) -> tuple[list[str], bool]:
         return self.whole.tenants(limit=limit)
@@ -119,6 +125,12 @@ class HidingOperatorLedger(HidingLedger):
         markers = {tenant: self._markers(tenant) for tenant in {job.tenant for job in found}}
         return [shown_job(job, markers[job.tenant]) for job in found]
 
+    def backlog(self, *, jobs: int, counted: int) -> Backlog:
+        found = self.whole.backlog(jobs=jobs, counted=counted)
+        markers = {tenant: self._markers(tenant) for tenant in {job.tenant for job in found.oldest_jobs}}
+        shown = tuple(job for job in found.oldest_jobs if not shown_job(job, markers[job.tenant]).finished)
+        return replace(found, oldest_jobs=shown, open_jobs=found.open_jobs - len(found.oldest_jobs) + len(shown))
+
     def erasure(self, tenant: str, number: int) -> Erasure | None:
         return self.whole.erasure(tenant, number)
 
@@ -130,6 +142,15 @@ class HidingOperatorLedger(HidingLedger):
 
     def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
         self.whole.end_erasure(tenant, number, expires_at=expires_at)
+
+    def close_tenant(self, tenant: str, *, at: str) -> Erasure:
+        return self.whole.close_tenant(tenant, at=at)
+
+    def remove_tenant(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[int, str | None]:
+        return self.whole.remove_tenant(tenant, limit=limit, cursor=cursor)
+
+    def forget_tenant(self, tenant: str, *, limit: int) -> bool:
+        return self.whole.forget_tenant(tenant, limit=limit)
 
     def incarnation(self) -> str:
         return self.whole.incarnation()

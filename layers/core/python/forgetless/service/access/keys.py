@@ -18,10 +18,11 @@ from forgetless.domain.errors import (
 )
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.keys import LEAST_CHARS, ApiKey, Role, key_hash, key_prefix, new_key
+from forgetless.domain.tenants import LAST_NUMBERS
 from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import KeyStore
-from forgetless.ports.request_ledger import DocumentStore
+from forgetless.ports.request_ledger import DocumentStore, ErasureStore
 from forgetless.service.access.key_guesses import KeyGuesses
 from forgetless.service.document_change import change_document
 
@@ -40,8 +41,11 @@ _PAGE = 100
 _logger = logging.getLogger(__name__)
 
 
-class _KeyLedger(KeyStore, DocumentStore, Protocol):
+class _KeyLedger(KeyStore, DocumentStore, ErasureStore, Protocol):
     """The part of the ledger that keys need."""
+
+    def raise_erasures(self, tenant: str, last: int) -> None:
+        """See `forgetless.ports.ledger.Maintenance`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,7 @@ class KeyService:
 
     def _stored(self, key: ApiKey) -> tuple[ApiKey, str]:
         """The key with a new secret, which is stored nowhere."""
+        self._admit(key.tenant)
         secret = new_key()
         made = replace(key, hash=key_hash(secret), prefix=key_prefix(secret))
         if not self._ledger.put_key(made):
@@ -149,6 +154,7 @@ class KeyService:
                 raise InvalidRequestError("this key was revoked or has expired: use another one")
             if held is not None and (held.tenant, held.role, held.users) == (tenant, role, ()):
                 return held
+            self._admit(tenant)
             if held is None and len(secret) < LEAST_CHARS:
                 raise InvalidRequestError(
                     f"this key has {len(secret)} characters, so it could be guessed: use a random one of at least "
@@ -157,6 +163,23 @@ class KeyService:
             key = ApiKey(key_hash(secret), tenant, role, self._clock.now(), label=label, prefix=key_prefix(secret))
             if self._ledger.put_key(key, held=held):
                 return key
+
+    def _admit(self, tenant: str) -> None:
+        """Refuse a key for a tenant that is being deleted. A tenant of the same name begins with its first key.
+
+        Raises ConflictError.
+        """
+        if not tenant:
+            raise InvalidRequestError("tenant: a key needs a tenant with a name")
+        state = self._ledger.erasure_state(tenant)
+        if state.closed:
+            raise ConflictError(
+                "This tenant is being deleted: a new tenant may have its name when the deletion has ended "
+                "(`forgetless tenants deletions`)."
+            )
+        numbers = None if state.last else self._ledger.document(*LAST_NUMBERS)
+        if numbers is not None:
+            self._ledger.raise_erasures(tenant, int(numbers.body["last"]))
 
     def list(self, tenant: str) -> list[KeyStatus]:
         """The tenant's keys that are not revoked, newest first."""
