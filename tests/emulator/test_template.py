@@ -14,6 +14,7 @@ import pytest
 
 from local.emulator.specs import Place, Template, TemplateError
 from local.emulator.template.document import read_document
+from local.emulator.template.intrinsics import Resolver
 from local.emulator.template.loops import unrolled
 from local.emulator.template.reader import read_template
 from tests.emulator.fidelity import documented, own
@@ -263,3 +264,13 @@ def test_a_loop_may_hold_another_one() -> None:
 def test_a_loop_of_another_form_is_refused_by_name(loop: object, problem: str) -> None:
     with pytest.raises(TemplateError, match=problem):
         unrolled({"Fn::ForEach::Bad": loop})
+
+
+def test_the_version_of_a_function_can_be_named_as_sam_allows(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(WHOLE)
+    resolver = Resolver(read_document(path), Place())
+    assert resolver.resolve({"Fn::GetAtt": ["Hello.Version", "Version"]}) == "Hello.Version.Version"
+    assert resolver.resolve({"Ref": "Hello.Alias"}) == "Hello.Alias"
+    with pytest.raises(TemplateError, match=r"unknown parameter or resource Nobody\.Version"):
+        resolver.resolve({"Fn::GetAtt": ["Nobody.Version", "Version"]})

@@ -26,11 +26,14 @@ from forgetless.service.jobs.bulk import LOST_AFTER_S
 from forgetless.service.jobs.sweep import PART_S
 from forgetless.service.webhooks.delivery import RUN_S, SEND_S
 from forgetless.service.writing.infer import LONGEST_LEASE_S
+from local.emulator.specs import Place
 from local.emulator.template.document import read_document
+from local.emulator.template.intrinsics import Resolver
 from tests.function_rights import FUNCTIONS, statements
 
 ROOT = Path(__file__).parents[2]
-TEMPLATE = read_document(ROOT / "template.yaml").content
+DOCUMENT = read_document(ROOT / "template.yaml")
+TEMPLATE = DOCUMENT.content
 EMBEDDER = read_document(ROOT / "template-embedder.yaml").content
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 
@@ -192,6 +195,8 @@ def test_a_change_of_the_layer_alone_publishes_a_version() -> None:
     [
         ("ApproximateNumberOfMessagesVisible", "IngestDlq"),
         ("ApproximateNumberOfMessagesVisible", "BulkDlq"),
+        ("ApproximateNumberOfMessagesVisible", "ScheduleDlq"),
+        *(("ExecutedVersion", f"{function}Function.Version") for function in ("Memories", "Search", "Mcp")),
         ("ApproximateAgeOfOldestMessage", "IngestQueue"),
         ("ApproximateNumberOfMessagesNotVisible", "IngestQueue"),
         ("5xx", "HttpApi"),
@@ -216,7 +221,79 @@ def test_a_function_is_slow_at_nine_tenths_of_its_time_out() -> None:
 def test_what_functions_have_in_common_is_written_once() -> None:
     alarms = [name for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"]
     written = (ROOT / "template.yaml").read_text().count("Type: AWS::CloudWatch::Alarm")
-    assert (len(alarms), written) == (32, 12)
+    assert (len(alarms), written) == (36, 13)
+
+
+def test_a_function_behind_the_api_is_replaced_bit_by_bit_and_others_at_once() -> None:
+    assert TEMPLATE["Globals"]["Function"]["DeploymentPreference"] == {"Type": "AllAtOnce"}
+    behind = {
+        name for name, one in FUNCTIONS.items() if any(event["Type"] == "HttpApi" for event in one["Events"].values())
+    }
+    preferences = {name: one.get("DeploymentPreference") for name, one in FUNCTIONS.items()}
+    assert {name for name, one in preferences.items() if one} == behind
+    for name in behind:
+        alarm = f"{name.removesuffix('Function')}VersionAlarm"
+        assert preferences[name] == {"Type": "Canary10Percent5Minutes", "Alarms": [{"Ref": alarm}]}
+        dimensions = {one["Name"]: one["Value"] for one in of_type("AWS::CloudWatch::Alarm")[alarm]["Dimensions"]}
+        assert dimensions["ExecutedVersion"] == {"Fn::GetAtt": [f"{name}.Version", "Version"]}
+        assert dimensions["Resource"] == {"Fn::Join": [":", [{"Ref": name}, "live"]]}
+
+
+def test_no_alarm_of_a_deployment_depends_on_the_api_which_depends_on_the_aliases() -> None:
+    alarms = of_type("AWS::CloudWatch::Alarm")
+    named = [
+        one["Ref"]
+        for function in FUNCTIONS.values()
+        for one in function.get("DeploymentPreference", {}).get("Alarms", [])
+    ]
+    assert len(named) == 3
+    assert [name for name in named if "HttpApi" in str(alarms[name])] == []
+
+
+@pytest.mark.parametrize(
+    ("snapstart", "search", "memories", "fits"),
+    [("false", "0", "0", True), ("false", "1", "2", True), ("true", "0", "0", True), ("true", "1", "0", False),
+     ("true", "0", "1", False)],
+)  # fmt: skip
+def test_a_rule_refuses_snapstart_with_provisioned_concurrency(
+    snapstart: str, search: str, memories: str, fits: bool
+) -> None:
+    given = {"SnapStart": snapstart, "SearchProvisioned": search, "MemoriesProvisioned": memories}
+    resolver = Resolver(DOCUMENT, Place(), given)
+    (rule,) = TEMPLATE["Rules"].values()
+    asked = not resolver.resolve(rule["RuleCondition"])
+    assert (asked or all(resolver.resolve(one["Assert"]) for one in rule["Assertions"])) is fits
+
+
+def test_provisioned_concurrency_is_only_there_when_asked_for() -> None:
+    for name in ("Search", "Memories"):
+        config = FUNCTIONS[f"{name}Function"]["ProvisionedConcurrencyConfig"]
+        kept = {"ProvisionedConcurrentExecutions": {"Ref": f"{name}Provisioned"}}
+        assert config == {"Fn::If": [f"Provision{name}", kept, {"Ref": "AWS::NoValue"}]}
+
+
+def test_a_schedules_event_is_tried_again_for_a_minute_and_kept_when_it_fails() -> None:
+    for name in ("SweepFunction", "WebhooksFunction"):
+        (event,) = (one["Properties"] for one in FUNCTIONS[name]["Events"].values())
+        assert event["RetryPolicy"] == {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 60}
+        assert event["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["ScheduleDlq", "Arn"]}}
+
+
+def test_everything_that_can_be_billed_by_stage_says_its_stage() -> None:
+    stage = {"Ref": "Stage"}
+    assert (
+        TEMPLATE["Globals"]["Function"]["Tags"]["stage"] == RESOURCES["HttpApi"]["Properties"]["Tags"]["stage"] == stage
+    )
+    for kind in ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Logs::LogGroup", "AWS::SNS::Topic"):
+        assert of_type(kind)
+        assert all({"Key": "stage", "Value": stage} in one["Tags"] for one in of_type(kind).values()), kind
+
+
+def test_a_key_of_the_account_encrypts_tables_queues_and_logs_and_every_function_may_use_it() -> None:
+    key = {"Ref": "DataKmsKey"}
+    for kind in ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::Logs::LogGroup"):
+        assert all(str(key) in str(one) for name, one in of_type(kind).items() if name != "ScheduleDlq"), kind
+    assert all(any(one["Resource"] == key for one in statements(name)) for name in FUNCTIONS)
 
 
 def test_what_several_functions_may_do_is_written_once() -> None:
@@ -273,6 +350,8 @@ def test_nothing_that_costs_money_when_idle_is_on_by_default() -> None:
     assert parameters["Tracing"]["Default"] == "PassThrough"
     assert parameters["SnapStart"]["Default"] == "false"
     assert parameters["SearchConcurrency"]["Default"] == parameters["MemoriesConcurrency"]["Default"] == 0
+    assert parameters["SearchProvisioned"]["Default"] == parameters["MemoriesProvisioned"]["Default"] == 0
+    assert parameters["DataKmsKey"]["Default"] == ""
     assert EMBEDDER["Parameters"]["Kind"]["Default"] == "lambda"
     always_on = [name for name, one in EMBEDDER["Resources"].items() if "Condition" not in one]
     assert always_on == ["Logs"]

@@ -110,6 +110,10 @@ class Resolver:
             return resource
         if name == IMPLICIT_API:
             return {"Type": "AWS::Serverless::HttpApi"}
+        # What SAM makes for a function with an alias. Here there is one version, and nothing looks at it.
+        function, _, made = str(name).partition(".")
+        if made in {"Version", "Alias"} and function in self._resources:
+            return {"Type": f"AWS::Lambda::{made}"}
         raise TemplateError(f"unknown parameter or resource {name}")
 
     def _get_att(self, argument: Any) -> Any:
