@@ -266,6 +266,7 @@ def test_a_loop_of_another_form_is_refused_by_name(loop: object, problem: str) -
         unrolled({"Fn::ForEach::Bad": loop})
 
 
+@documented("SAM developer guide, generated CloudFormation resources")
 def test_the_version_of_a_function_can_be_named_as_sam_allows(tmp_path: Path) -> None:
     path = tmp_path / "template.yaml"
     path.write_text(WHOLE)
