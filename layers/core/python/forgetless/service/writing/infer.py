@@ -26,7 +26,7 @@ from forgetless.domain.supersession import least_trusted_role
 from forgetless.domain.times import later, wait_s
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
-from forgetless.ports.metrics import ADDS_FAILED, EXTRACTION_FAILURES, FACTS_PER_ADD
+from forgetless.ports.metrics import ADDS_FAILED, EXTRACTION_FAILURES, EXTRACTIONS, FACTS
 from forgetless.ports.request_ledger import RequestLedger, Shown
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.projects.settings import ProjectService
@@ -232,7 +232,8 @@ class InferenceRun:
         shown = Shown(tuple(memory.id for memory in existing), tuple(heard))
         stored, outdated, done = self._append(job, memories, fresh, shown)
         self._indexer.forget_erased(stored, words, at=done.updated_at)
-        FACTS_PER_ADD.observe(len(stored))
+        EXTRACTIONS.count()
+        FACTS.count(len(stored))
         kept = {memory.id for memory in stored}
         indexed = self._indexer.write([row for row in rows if row.memory.id in kept], outdated=outdated)
         results = tuple(AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.version) for memory in stored)
