@@ -48,7 +48,7 @@ _LIFETIMES = (
         "        if False:\n",
         "expires_in_every_process or rotated",
     ),
-    _key("one whose time is over is made", "expires_at <= self._clock.now():", "False:", "no_key"),
+    _key("one whose time is over is made", "expires_at <= self._clock.now():", "False:", "expires_in_every_process"),
     _key("a change of one is not seen by its own process", "self._seen.pop(held.hash, None)", "pass", "at_once"),
 )
 
