@@ -13,6 +13,7 @@ from forgetless.cli_erasures import add_erasures_command
 from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_keys import add_key_commands
 from forgetless.cli_memories import add_memory_commands
+from forgetless.cli_quotas import add_tenant_quotas, add_usage_command
 from forgetless.cli_set_aside import add_set_aside_command
 from forgetless.cli_stores import FAILED, OK, add_store_commands, exit_code_of
 from forgetless.cli_text import printable_lines
@@ -32,6 +33,8 @@ _EPILOG = """examples:
   python -m forgetless.cli keys create --role read --user-id alice --label "alice's phone"
   python -m forgetless.cli keys list
   python -m forgetless.cli keys revoke 5f0c…
+  python -m forgetless.cli tenants set acme --quota adds_per_day=1000 --quota stored_memories=50000
+  python -m forgetless.cli usage --tenant acme --by-key
   python -m forgetless.cli check
   python -m forgetless.cli reindex --afresh
   python -m forgetless.cli jobs list --open
@@ -77,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     add_set_aside_command(commands)
     add_backup_commands(commands)
     add_job_commands(commands)
+    tenants = commands.add_parser("tenants", help="manage tenants").add_subparsers(required=True, metavar="ACTION")
+    add_tenant_quotas(tenants)
+    add_usage_command(commands)
     add_memory_commands(commands)
     add_tidy_command(commands)
     add_compact_command(commands)

@@ -17,6 +17,7 @@ from forgetless.domain.errors import (
 )
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import ChatMessage
+from forgetless.ports.request_usage import note_tokens
 
 if TYPE_CHECKING:
     from forgetless.adapters.http_client import Reply
@@ -28,6 +29,8 @@ _FORMATS = ("json_schema", "json_object", "none")
 #: Error codes of a 400 that have nothing to do with the format.
 _TOO_LONG = frozenset({"context_length_exceeded", "string_above_max_length"})
 _OTHER_REASONS = frozenset({*_TOO_LONG, "model_not_found", "invalid_api_key"})
+#: About how many characters a token has.
+_CHARS_OF_TOKEN = 4
 #: The form of an error's code or type: an identifier, never a sentence, which could quote the prompt.
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 
@@ -73,7 +76,7 @@ class HttpLlm:
         if self._temperature is not None:
             body["temperature"] = self._temperature
         if schema is None:
-            return self._text(self._post(body, end))
+            return self._text(self._post(body, end), body)
         return self._complete_json(body, schema_name or "reply", schema, end)
 
     def close(self) -> None:
@@ -85,7 +88,7 @@ class HttpLlm:
             last = level == len(_FORMATS) - 1
             if last or reply.status not in {400, 422} or _error_code(reply) in _OTHER_REASONS:
                 break
-        text = self._text(reply)
+        text = self._text(reply, body)
         # Remembered only after a success, because the 400s may have had another reason.
         self._format = level
         return text
@@ -96,7 +99,7 @@ class HttpLlm:
         except ConnectionError as error:
             raise LlmUnavailableError(str(error)) from error
 
-    def _text(self, reply: Reply) -> str:
+    def _text(self, reply: Reply, asked: Mapping[str, Any]) -> str:
         where = f"the LLM at {self._http.place}"
         if reply.status != 200:
             raise self._refused(reply, where)
@@ -109,6 +112,7 @@ class HttpLlm:
             ) from error
         if isinstance(content, list):
             content = "".join(part["text"] for part in content if _is_text_part(part))
+        note_tokens(_tokens(reply, asked, content))
         if not isinstance(content, str):
             reason = "refused to answer" if message_.get("refusal") else "sent a reply without content"
             raise LlmReplyError(f"{where} {reason}")
@@ -130,6 +134,16 @@ class HttpLlm:
         # Some servers answer 400 for a model that they do not have, which no other text would mend.
         status = 404 if code == "model_not_found" else reply.status
         return ProviderRequestError(f"{message}: {advice}", status=status)
+
+
+def _tokens(reply: Reply, asked: Mapping[str, Any], content: object) -> int:
+    """The tokens that the server counted; a guess from the characters if it does not say."""
+    usage = reply.json().get("usage")
+    total = usage.get("total_tokens") if isinstance(usage, dict) else None
+    if isinstance(total, int) and not isinstance(total, bool) and total >= 0:
+        return total
+    chars = sum(len(message["content"]) for message in asked["messages"])
+    return (chars + (len(content) if isinstance(content, str) else 0)) // _CHARS_OF_TOKEN + 1
 
 
 def _is_text_part(part: object) -> bool:

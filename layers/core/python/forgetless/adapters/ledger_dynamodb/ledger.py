@@ -23,6 +23,7 @@ from forgetless.adapters.ledger_dynamodb.ranges import RangeStore
 from forgetless.adapters.ledger_dynamodb.staged_commit import Stages
 from forgetless.adapters.ledger_dynamodb.table import Table
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
+from forgetless.adapters.ledger_dynamodb.usage import UsageStore
 from forgetless.ports.clock import Clock
 
 __all__ = ["DynamoLedger"]
@@ -41,6 +42,7 @@ class DynamoLedger(
     InspectionStore,
     RangeStore,
     PendingStore,
+    UsageStore,
 ):
     """The ledger in the table with this name, which any number of processes can share.
 

@@ -20,6 +20,7 @@ from forgetless.adapters.ledger_sqlite.messages import MessageStore
 from forgetless.adapters.ledger_sqlite.page_ends import PageEndStore
 from forgetless.adapters.ledger_sqlite.ranges import RangeStore
 from forgetless.adapters.ledger_sqlite.set_aside import RefusalStore
+from forgetless.adapters.ledger_sqlite.usage import UsageStore
 from forgetless.ports.ledger import Compaction, Tell
 
 __all__ = ["SqliteLedger"]
@@ -44,6 +45,7 @@ class SqliteLedger(
     RangeStore,
     ExpiryStore,
     RefusalStore,
+    UsageStore,
 ):
     """The ledger in the file at `path`, which several threads and processes can share.
 
