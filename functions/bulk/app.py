@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from forgetless.domain.limits import BULK_PORTION_S
 from forgetless.runtime.composition import services
 from forgetless.runtime.logs import logger
+from forgetless.runtime.metrics import metered
 from forgetless.runtime.start import end_by_exception, start
 
 start()
@@ -27,6 +28,7 @@ def do_portion(record: SQSRecord) -> None:
     )
 
 
+@metered("bulk")
 @logger.inject_lambda_context
 def handler(event: dict[str, object], context: LambdaContext) -> PartialItemFailureResponse:
     """Do the portions of the batch and report the records that failed."""

@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from forgetless.domain.limits import JOB_S
 from forgetless.runtime.composition import services
 from forgetless.runtime.logs import logger
+from forgetless.runtime.metrics import metered
 from forgetless.runtime.start import start
 
 start()
@@ -24,6 +25,7 @@ def run_job(record: SQSRecord) -> None:
     services().ingest.run(message["tenant"], message["job_id"], seconds=JOB_S, receipt=record.receipt_handle)
 
 
+@metered("ingest")
 @logger.inject_lambda_context
 def handler(event: dict[str, object], context: LambdaContext) -> PartialItemFailureResponse:
     """Run the jobs of the batch and report the records that failed."""

@@ -7,7 +7,8 @@ from mangum import Mangum
 from forgetless.api.app import create_mcp_app
 from forgetless.runtime.composition import services
 from forgetless.runtime.logs import logger
+from forgetless.runtime.metrics import metered
 from forgetless.runtime.start import start
 
 app = create_mcp_app(services, inline=True, origins=start().allowed_origins)
-handler = logger.inject_lambda_context(Mangum(app, lifespan="off"))
+handler = metered("mcp")(logger.inject_lambda_context(Mangum(app, lifespan="off")))

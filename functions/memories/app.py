@@ -7,8 +7,9 @@ from mangum import Mangum
 from forgetless.api.app import create_app
 from forgetless.runtime.composition import services
 from forgetless.runtime.logs import logger
+from forgetless.runtime.metrics import metered
 from forgetless.runtime.start import start
 
 settings = start()
 app = create_app(services, inline=True, origins=settings.allowed_origins, docs=bool(settings.docs))
-handler = logger.inject_lambda_context(Mangum(app, lifespan="off"))
+handler = metered("memories")(logger.inject_lambda_context(Mangum(app, lifespan="off")))

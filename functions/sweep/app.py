@@ -8,11 +8,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from forgetless.runtime.composition import services
 from forgetless.runtime.logs import logger
+from forgetless.runtime.metrics import metered
 from forgetless.runtime.start import start
 
 start()
 
 
+@metered("sweep")
 @logger.inject_lambda_context
 def handler(event: dict[str, object], context: LambdaContext) -> dict[str, int]:
     """Run one bounded sweep; returns the counts of what it did."""

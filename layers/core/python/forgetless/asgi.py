@@ -7,12 +7,17 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
 from forgetless.api.app import create_app
 from forgetless.runtime.composition import services
+from forgetless.runtime.metrics import serve_metrics
 from forgetless.runtime.start import start
+
+if TYPE_CHECKING:
+    from forgetless.adapters.metrics_prometheus import MetricsServer
 
 __all__ = ["create"]
 
@@ -28,7 +33,7 @@ def create() -> FastAPI:
     settings = start()
     app = create_app(services, inline=False, origins=settings.allowed_origins, mcp=True, docs=bool(settings.docs))
     works = [_deliver_webhooks] if settings.bulk_queue_url else [_deliver_webhooks, _do_bulk_jobs]
-    app.router.lifespan_context = partial(_with_threads, works)
+    app.router.lifespan_context = partial(_with_threads, works, partial(serve_metrics, settings))
     return app
 
 
@@ -41,8 +46,11 @@ def _do_bulk_jobs(stopped: threading.Event) -> None:
 
 
 @asynccontextmanager
-async def _with_threads(works: Sequence[Callable[[threading.Event], None]], app: FastAPI) -> AsyncIterator[None]:
+async def _with_threads(
+    works: Sequence[Callable[[threading.Event], None]], show_metrics: Callable[[], MetricsServer | None], app: FastAPI
+) -> AsyncIterator[None]:
     del app
+    metrics = show_metrics()
     stopped = threading.Event()
     threads = [threading.Thread(target=work, args=(stopped,), daemon=True) for work in works]
     for thread in threads:
@@ -50,3 +58,5 @@ async def _with_threads(works: Sequence[Callable[[threading.Event], None]], app:
     yield
     stopped.set()
     await asyncio.gather(*(asyncio.to_thread(thread.join, _STOP_S) for thread in threads))
+    if metrics is not None:
+        metrics.close()

@@ -17,6 +17,7 @@ from forgetless.domain.errors import (
 )
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import ChatMessage
+from forgetless.ports.metrics import LLM_TOKENS
 from forgetless.ports.request_usage import note_tokens
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ class HttpLlm:
         if reply.status != 200:
             raise self._refused(reply, where)
         try:
-            message_ = reply.json()["choices"][0]["message"]
+            body = reply.json()
+            message_ = body["choices"][0]["message"]
             content = message_["content"]
         except (ValueError, LookupError, TypeError) as error:
             raise LlmReplyError(
@@ -112,7 +114,7 @@ class HttpLlm:
             ) from error
         if isinstance(content, list):
             content = "".join(part["text"] for part in content if _is_text_part(part))
-        note_tokens(_tokens(reply, asked, content))
+        _count_tokens(body.get("usage"), asked, content)
         if not isinstance(content, str):
             reason = "refused to answer" if message_.get("refusal") else "sent a reply without content"
             raise LlmReplyError(f"{where} {reason}")
@@ -136,14 +138,18 @@ class HttpLlm:
         return ProviderRequestError(f"{message}: {advice}", status=status)
 
 
-def _tokens(reply: Reply, asked: Mapping[str, Any], content: object) -> int:
-    """The tokens that the server counted; a guess from the characters if it does not say."""
-    usage = reply.json().get("usage")
-    total = usage.get("total_tokens") if isinstance(usage, dict) else None
-    if isinstance(total, int) and not isinstance(total, bool) and total >= 0:
-        return total
+def _count_tokens(usage: object, asked: Mapping[str, Any], content: object) -> None:
+    """Count the tokens that the server says it has used; for quotas a guess from the characters if it says nothing."""
+    given = usage if isinstance(usage, dict) else {}
+    counted = 0
+    for kind in LLM_TOKENS.labels["kind"]:
+        tokens = given.get(f"{kind}_tokens")
+        if isinstance(tokens, int) and tokens > 0:
+            LLM_TOKENS.count(tokens, kind=kind)
+            counted += tokens
     chars = sum(len(message["content"]) for message in asked["messages"])
-    return (chars + (len(content) if isinstance(content, str) else 0)) // _CHARS_OF_TOKEN + 1
+    chars += len(content) if isinstance(content, str) else 0
+    note_tokens(counted or chars // _CHARS_OF_TOKEN + 1)
 
 
 def _is_text_part(part: object) -> bool:

@@ -15,6 +15,7 @@ from forgetless.api.named_ids import begin_named_ids
 from forgetless.api.routing import Runner
 from forgetless.api.server_timing import server_timing
 from forgetless.ports.call_times import begin_call_times
+from forgetless.ports.metrics import REQUEST_SECONDS, REQUESTS, metrics_are_recorded
 from forgetless.ports.trace import Trace, begin_trace
 
 __all__ = ["RequestMiddleware"]
@@ -68,8 +69,18 @@ class RequestMiddleware:
             answer = answer_error(error, request_id, method=scope["method"], path=scope["path"])
             await answer(scope, receive, send_marked)
         finally:
-            _log(scope, status, (time.perf_counter() - started_at) * 1000)
+            seconds = time.perf_counter() - started_at
+            _count(scope, status, seconds)
+            _log(scope, status, seconds * 1000)
             await note_in_audit(scope, status, named, run=self._run)
+
+
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    if metrics_are_recorded():
+        key = key_of(scope)
+        # Without a status (`other`), the client has left before the answer.
+        REQUESTS.count(status=f"{status // 100}xx", tenant="" if key is None else key.tenant)
+        REQUEST_SECONDS.observe(seconds)
 
 
 def _log(scope: Scope, status: int, ms: float) -> None:

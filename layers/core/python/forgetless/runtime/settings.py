@@ -37,6 +37,8 @@ _USERINFO = re.compile(r"(://)[^/?#\s]*@")
 _URL_QUERY = re.compile(r"(://[^?#\s]*[?#])\S+")
 
 
+_METRICS = ("off", "emf", "prometheus")
+_HIGHEST_PORT = 65_535
 #: No retention is longer: a century in days, so that every time is one that the calendar has.
 _MOST_DAYS = 36_525
 
@@ -192,6 +194,24 @@ class Settings:
         "FORGETLESS_WEBHOOK_ALLOW_PRIVATE", 0, "1 allows webhooks to private addresses, including this machine."
     )
     docs: int = _setting("FORGETLESS_DOCS", 1, "0 switches off the pages at /docs and /openapi.json.")
+    metrics: str = _setting(
+        "FORGETLESS_METRICS",
+        "off",
+        "Where metrics go: `off`, `emf` (lines in the log, for CloudWatch) or `prometheus` (text on a port).",
+    )
+    metrics_address: str = _setting(
+        "FORGETLESS_METRICS_ADDRESS",
+        "127.0.0.1:9464",
+        "The `HOST:PORT` on which a server shows `/metrics` with FORGETLESS_METRICS=prometheus.",
+    )
+    metrics_tenants: int = _setting(
+        "FORGETLESS_METRICS_TENANTS",
+        0,
+        "How many tenants a process names in metrics; all others are `other`. 0 names none.",
+    )
+    metrics_namespace: str = _setting(
+        "POWERTOOLS_METRICS_NAMESPACE", "forgetless", "The namespace of metrics in CloudWatch."
+    )
     health_urls: str = _setting(
         "FORGETLESS_HEALTH_URLS", "", "More parts that /health checks: a JSON object from name to URL."
     )
@@ -252,6 +272,16 @@ class Settings:
                 raise InvalidRequestError(f"FORGETLESS_CORS_ORIGINS: {origin!r} must be like https://app.example.com")
         return origins
 
+    @property
+    def metrics_place(self) -> tuple[str, int]:
+        """Host and port of FORGETLESS_METRICS_ADDRESS; raises InvalidRequestError for anything else."""
+        host, _, port = self.metrics_address.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > _HIGHEST_PORT:
+            raise InvalidRequestError(
+                f"FORGETLESS_METRICS_ADDRESS must be HOST:PORT, like 127.0.0.1:9464, not {self.metrics_address!r}"
+            )
+        return host.strip("[]"), int(port)
+
     def shown(self) -> dict[str, Any]:
         """All settings by variable name; of a secret only whether it is set, of a URL nothing that may be one."""
         return {
@@ -284,6 +314,8 @@ def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> S
     _check_credentials(settings)
     _check_signature(settings)
     _check_retention(settings)
+    if settings.metrics not in _METRICS:
+        raise InvalidRequestError(f"FORGETLESS_METRICS must be one of {', '.join(_METRICS)}, not {settings.metrics!r}")
     return settings
 
 

@@ -1,4 +1,4 @@
-"""The start of a Lambda environment: sets up logs and stops with the name of any wrong or missing variable."""
+"""The start of a Lambda environment: sets up logs and metrics, and names any variable that is wrong or missing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from types import FrameType
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.runtime.logs import share_config
+from forgetless.runtime.metrics import begin_metrics
 from forgetless.runtime.settings import Settings, load_settings
 
 __all__ = ["REQUIRED", "check_environment", "end_by_exception", "keep_private", "reseed_after_restore", "start"]
@@ -31,6 +32,7 @@ def start() -> Settings:
     keep_private()
     settings = check_environment()
     share_config()
+    begin_metrics(settings)
     reseed_after_restore()
     return settings
 

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+from forgetless.domain.errors import DependencyError
 from forgetless.ports.call_times import current_call_times
+from forgetless.ports.metrics import DEPENDENCY_ERRORS, PORT_SECONDS, metrics_are_recorded
 
 __all__ = ["timed"]
 
@@ -35,14 +37,22 @@ class _Timed:
 
 
 def _measured(part: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    seconds = PORT_SECONDS[part]
+
     def measured(*arguments: Any, **named: Any) -> Any:
         times = current_call_times()
-        if times is None:
+        if times is None and not metrics_are_recorded():
             return method(*arguments, **named)
         began = time.perf_counter()
         try:
             return method(*arguments, **named)
+        except DependencyError:
+            DEPENDENCY_ERRORS.count(part=part)
+            raise
         finally:
-            times.add(part, began, time.perf_counter())
+            ended = time.perf_counter()
+            seconds.observe(ended - began)
+            if times is not None:
+                times.add(part, began, ended)
 
     return measured

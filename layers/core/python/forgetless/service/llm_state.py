@@ -16,6 +16,7 @@ from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S
 from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import ChatMessage, Llm
+from forgetless.ports.metrics import LLM_CALLS
 from forgetless.ports.request_ledger import DocumentStore
 
 __all__ = ["LONGEST_HOLD_S", "SHORTEST_HOLD_S", "LlmFault", "LlmState", "WatchedLlm", "hold_s"]
@@ -150,14 +151,18 @@ class WatchedLlm:
         try:
             reply = self._llm.complete(messages, schema_name=schema_name, schema=schema, deadline_s=deadline_s)
         except TimeoutError:
+            LLM_CALLS.count(outcome="failed")
             if deadline_s >= _SLOW_S:
                 self._note("deadline_exceeded: the LLM did not answer in time")
             raise
         except DependencyError as error:
-            if not (isinstance(error, ProviderError) and error.blames_input):
+            refused = isinstance(error, ProviderError) and error.blames_input
+            LLM_CALLS.count(outcome="refused" if refused else "failed")
+            if not refused:
                 after = error.retry_after if isinstance(error, LlmUnavailableError) else None
                 self._note(f"{error.code}: {error.message}", after)
             raise
+        LLM_CALLS.count(outcome="answered")
         self._worked()
         return reply
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from forgetless.domain.errors import TooManyGuessesError
 from forgetless.ports.clock import Clock
+from forgetless.ports.metrics import THROTTLES
 
 __all__ = ["KeyGuesses", "source_of"]
 
@@ -55,6 +56,7 @@ class KeyGuesses:
                 del self._refused[hash_]
                 return
             _remember(self._refused, hash_, self._refused.get(hash_, now))
+        THROTTLES.count(limit="guesses")
         raise TooManyGuessesError(retry_after=self._retry_s)
 
     def valid(self, address: str, hash_: str) -> None:

@@ -19,9 +19,10 @@ from typing import Protocol
 
 from forgetless.domain.errors import LedgerError, RateLimitedError, StoredQuotaError
 from forgetless.domain.keys import ApiKey
-from forgetless.domain.quotas import DefaultQuotas
+from forgetless.domain.quotas import DefaultQuotas, QuotaName
 from forgetless.domain.usage import UsageKind, Use, day_of, minute_of
 from forgetless.ports.clock import Clock
+from forgetless.ports.metrics import THROTTLES
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.ports.usage import UsageStore
 from forgetless.service.access.limited_ledger import LimitedLedger
@@ -99,6 +100,7 @@ class UsageMeter:
                 taken, refusal = self._judged(key, kind)
         if taken is None:
             assert refusal is not None
+            THROTTLES.count(tenant=key.tenant, limit=_limit_of(refusal))
             raise refusal
         return taken
 
@@ -114,6 +116,7 @@ class UsageMeter:
             with self._lock:
                 refusal = self._refusal(key, kind, self._clock.now())
         if refusal is not None:
+            THROTTLES.count(tenant=key.tenant, limit=_limit_of(refusal))
             raise refusal
 
     def settle(self, taken: Taken, *, done: bool) -> None:
@@ -260,6 +263,12 @@ class UsageMeter:
         ledger: RequestLedger = self._ledger if one.reach is None else LimitedLedger(self._ledger, one.reach)
         totals = ledger.kept_totals(one.owner[0], {})
         return None if totals is None else totals.live
+
+
+def _limit_of(refusal: _Refusal) -> str:
+    """How the metric calls the limit."""
+    counted = QuotaName(refusal.quota).counted
+    return "memories" if counted is None else str(counted[0])
 
 
 def _uses(waiting: Counter[tuple[str, str, str, UsageKind]]) -> list[Use]:

@@ -36,6 +36,7 @@ from forgetless.domain.retention import Retention
 from forgetless.domain.times import later
 from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.clock import Clock
+from forgetless.ports.metrics import BULK_JOBS_FAILED
 from forgetless.ports.request_ledger import DocumentStore, RequestLedger
 from forgetless.ports.trace import stored_trace, traced_job
 from forgetless.service.conflict_retry import ConflictRetry
@@ -292,6 +293,7 @@ class BulkService:
         hopeless = isinstance(error, InvalidRequestError) or job.failures + 1 >= MOST_ATTEMPTS
         if hopeless and not isinstance(error, DependencyError) and job.kind is not BulkKind.ERASE:
             _logger.error("a bulk job failed", extra=more, exc_info=error)
+            BULK_JOBS_FAILED.count()
             return self._ended(job, JobState.FAILED, error=reason)
         known = isinstance(error, DependencyError | ConflictError)
         _logger.warning("a portion of a bulk job failed", extra=more, exc_info=None if known else error)

@@ -25,6 +25,7 @@ from forgetless.domain.retention import DAY_S
 from forgetless.domain.times import later, seconds_between
 from forgetless.domain.usage import OF_TENANT, UsageKind
 from forgetless.ports.clock import Clock
+from forgetless.ports.metrics import ADDS_FAILED, ADDS_HELD
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.ports.request_usage import RequestUsage, noting_usage
@@ -167,12 +168,14 @@ class IngestService:
         next_try = later(now, wait_s)
         put_back = replace(waiting(job, now), error=reason, started_at=started, lease_until=next_try)
         _logger.warning("an add is held", extra={"reason": reason, "next_try_at": next_try})
+        ADDS_HELD.count(tenant=job.tenant)
         self._ledger.update_job(put_back, held=held or job)
         self._hide(receipt, wait_s)
         raise JobHeldError(put_back)
 
     def _give_up(self, job: Job, reason: str) -> None:
         _logger.error("an add failed", extra={"attempt": job.attempts, "reason": reason})
+        ADDS_FAILED.count(tenant=job.tenant)
         self._ledger.update_job(given_up(job, self._clock.now(), owner=job.lease_owner, reason=reason), held=job)
 
     def _hide(self, receipt: str | None, seconds: float) -> None:

@@ -19,6 +19,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
+from forgetless.ports.metrics import ADDS_FAILED
 from forgetless.ports.queue import JobQueue
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.erase import Erasures
@@ -192,6 +193,7 @@ class SweepService:
             failed = given_up(job, now, owner=job.lease_owner, reason=reason)
             if self._ledger.update_job(failed, held=job):
                 self._given_up += 1
+                ADDS_FAILED.count(tenant=job.tenant)
                 _logger.error("an add failed", extra={"job_id": job.id, "attempt": job.attempts, "reason": reason})
             return False
         # A new time, so that the next run takes other jobs. A job that waits long is probably behind one that is held,

@@ -22,6 +22,7 @@ from forgetless.domain.words import query_words
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import IndexRow
+from forgetless.ports.metrics import SEARCHES
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.merged_lists import list_spelled
 from forgetless.service.pages import MOST_READ, Pager, Source, chunk_of
@@ -87,6 +88,7 @@ class AsOfService:
         query = request.query.strip()
         if not query:
             raise InvalidRequestError("query must not be empty: say what to look for")
+        SEARCHES.count(tenant=request.tenant)
         memories: list[Memory] = []
         wanted = request.where if request.show_expired else self._unexpired(request.where, moment, request.reference)
         for memory in self._matching(request.tenant, request.ids, moment, wanted):

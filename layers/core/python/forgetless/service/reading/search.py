@@ -18,6 +18,7 @@ from forgetless.domain.words import query_words
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import Hit, RequestIndex
+from forgetless.ports.metrics import CANDIDATES_REFUSED, SEARCHES, SEARCHES_WIDENED
 from forgetless.ports.request_ledger import MemoryStore
 from forgetless.service.reading.candidates import Candidates
 from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchRequest
@@ -92,6 +93,7 @@ class SearchService:
         query = request.query.strip()
         if not query:
             raise InvalidRequestError("query must not be empty: say what to look for")
+        SEARCHES.count(tenant=request.tenant)
         if request.top_k == 0:
             return []
         where = (
@@ -109,9 +111,12 @@ class SearchService:
                 look = self._look(request, vector, worded, where, limit)
                 candidates = [one for one in look.candidates if passes(one, request.threshold)]
                 found, refused, gone = self._confirmed(request, candidates, where)
+                if refused:
+                    CANDIDATES_REFUSED.count(refused)
                 wider = refused > 0 and gone < MOST_GONE and look.full and limit < MOST_INDEX_RESULTS
                 if len(found) == request.top_k or not wider:
                     return with_own_ranks(found)
+                SEARCHES_WIDENED.count()
                 limit = min(limit * WIDENING, MOST_INDEX_RESULTS)
                 worded = self._begin_words(request, words, where, limit)
         finally:

@@ -28,6 +28,7 @@ from forgetless.domain.webhook_deliveries import (
 from forgetless.domain.webhooks import WEBHOOK, Webhook, from_document, signature, to_document
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
+from forgetless.ports.metrics import WEBHOOK_ATTEMPTS, WEBHOOKS_DISABLED
 from forgetless.ports.webhooks import WebhookSender
 from forgetless.service.document_change import change_document
 from forgetless.service.pages import PageAsk, Pager, Source, all_rows, chunk_of, itself
@@ -217,6 +218,11 @@ class DeliveryService:
         return self._finish(delivery, "delivered", "delivered")
 
     def _attempt(self, webhook: Webhook, id_: str, body: bytes) -> Attempt:
+        attempt = self._sent(webhook, id_, body)
+        WEBHOOK_ATTEMPTS.count(outcome="arrived" if _arrived(attempt) else "failed")
+        return attempt
+
+    def _sent(self, webhook: Webhook, id_: str, body: bytes) -> Attempt:
         assert self._sender is not None
         now = self._clock.now()
         sent_at = int(datetime.fromisoformat(now).timestamp())
@@ -282,6 +288,7 @@ class DeliveryService:
         active = held is not None and from_document(held).is_active
         if disabled is not None and not active:
             _logger.warning("webhook disabled", extra={"webhook_id": webhook.id})
+            WEBHOOKS_DISABLED.count()
         return active
 
     def _finish(self, delivery: Delivery, state: str, report: str, error: str | None = None) -> str:

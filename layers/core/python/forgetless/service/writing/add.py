@@ -15,6 +15,7 @@ from forgetless.domain.memory_fields import GIVEN, given_fields
 from forgetless.domain.times import later
 from forgetless.domain.usage import OF_TENANT, UsageKind, Use, day_of
 from forgetless.ports.clock import Clock
+from forgetless.ports.metrics import ADDS
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.ports.request_usage import note_stored
@@ -132,6 +133,7 @@ class AddService:
             standing = self._revived(job, standing)
         if standing.state is JobState.SUCCEEDED:
             return self._repeated(standing, "llm")
+        ADDS.count(tenant=job.tenant, kind="inferred")
         if queued:
             self.enqueue(standing)
             return AddOutcome(standing, (), indexed=False, extraction="llm")
@@ -217,6 +219,7 @@ class AddService:
         self._outbox.record(events)
         self._ledger.append(events, completing=done, messages=messages, used=[one_add(job)])
         note_stored(len(memories))
+        ADDS.count(tenant=job.tenant, kind="verbatim")
         self._indexer.forget_erased(memories, words, at=done.updated_at)
         indexed = self._indexer.write(rows) and len(rows) == len(memories)
         return AddOutcome(done, added(memories), indexed=indexed, extraction=extraction)

@@ -27,6 +27,7 @@ from forgetless.domain.times import later, wait_s
 from forgetless.domain.usage import OF_TENANT, UsageKind, Use, day_of
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
+from forgetless.ports.metrics import ADDS_FAILED, EXTRACTION_FAILURES, FACTS_PER_ADD
 from forgetless.ports.request_ledger import RequestLedger, Shown
 from forgetless.ports.request_usage import RequestUsage, note_stored, note_tokens, noting_usage
 from forgetless.service.conflict_retry import ConflictRetry
@@ -153,11 +154,17 @@ class InferenceRun:
             return self._do(claimed, deadline)
         except ErasedError:
             return self._erased(job, owner)
+        except LeaseLostError:
+            raise
+        except Exception as error:
+            EXTRACTION_FAILURES.count(tenant=job.tenant, code=reason_of(error).partition(":")[0])
+            raise
         finally:
             self._ledger.release_lease(lease, owner=owner)
 
     def fail(self, job: Job, *, owner: str, reason: str) -> None:
         """Record that the job failed without effect. Its caller has seen the reason."""
+        ADDS_FAILED.count(tenant=job.tenant)
         self._replace(job, owner, lambda held: given_up(held, self._clock.now(), owner=owner, reason=reason))
 
     def release(self, job: Job, *, owner: str) -> None:
@@ -239,6 +246,7 @@ class InferenceRun:
         shown = Shown(tuple(memory.id for memory in existing), tuple(heard))
         stored, outdated, done = self._append(job, list(zip(memories, fresh, strict=True)), shown, _tokens(job, used))
         self._indexer.forget_erased(stored, words, at=done.updated_at)
+        FACTS_PER_ADD.observe(len(stored))
         kept = {memory.id for memory in stored}
         indexed = self._indexer.write([row for row in rows if row.memory.id in kept], outdated=outdated)
         results = tuple(AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.version) for memory in stored)
