@@ -418,6 +418,35 @@ def _keys(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _remove_keys(ledger: Ledger, tenant: str) -> Done:
+    ledger.put_key(ApiKey(f"passing {tenant} {random.random()}", f"{tenant} leaves", Role.READ, at(0)))
+    assert ledger.remove_keys(f"{tenant} leaves") >= 0
+    return Counter()
+
+
+def _tenants_with_keys(ledger: Ledger, tenant: str) -> Done:
+    del tenant
+    found = ledger.tenants_with_keys()
+    assert len(set(found)) == len(found)
+    return Counter()
+
+
+def _close_tenant(ledger: Ledger, tenant: str) -> Done:
+    assert ledger.close_tenant(f"{tenant} leaves", at=at(1)).closes
+    return Counter()
+
+
+def _remove_tenant(ledger: Ledger, tenant: str) -> Done:
+    ledger.put_document(Document(f"{tenant} leaves", "passing", str(random.random()), {}, at(0)))
+    assert ledger.remove_tenant(f"{tenant} leaves", limit=9)[0] >= 0
+    return Counter()
+
+
+def _forget_tenant(ledger: Ledger, tenant: str) -> Done:
+    assert isinstance(ledger.forget_tenant(f"{tenant} leaves", limit=9), bool)
+    return Counter()
+
+
 def _key(ledger: Ledger, tenant: str) -> Done:
     key = ledger.key(f"{tenant} {_one()}")
     assert key is None or key.tenant == tenant

@@ -11,7 +11,7 @@ from forgetless.ports.llm import ChatMessage
 from forgetless.service.webhooks.delivery import DeliveryService
 from local.llm_stub.rules import answer_for
 from tests.erasure.planting import Answer, Call, CallTool, Person
-from tests.unit.api.client import Api
+from tests.unit.api.client import ADMIN, Api
 from tests.unit.api.mcp_client import connected
 from tests.unit.service.webhooks.post import Receiver
 from tests.unit.service.world import World
@@ -39,12 +39,12 @@ def finish(world: World) -> None:
     world.services.audit.flush()
 
 
-def tool_of(api: Api) -> CallTool:
-    """Calls tools over MCP."""
+def tool_of(api: Api, *, key: str = ADMIN) -> CallTool:
+    """Calls tools over MCP with this key."""
 
     def call(name: str, arguments: Mapping[str, Any]) -> Any:
         async def main() -> Any:
-            async with connected(api.client.app) as client:
+            async with connected(api.client.app, key=key) as client:
                 return await client.call_tool(name, dict(arguments))
 
         answer = anyio.run(main)

@@ -6,17 +6,20 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from forgetless.domain.keys import Role
 from forgetless.ports.ledger import Ledger
+from forgetless.service.jobs.delete_tenant import NOBODY
 from tests.dynamo_server import DynamoServer
 from tests.erasure.planting import Person, plant, plant_hook, plant_one
 from tests.erasure.scanning import Needles, bytes_of_item, found_in, found_in_files
 from tests.erasure.served import WAYS, finish, reply, tool_of
 from tests.erasure.whole import WHOLE
-from tests.unit.api.client import make_api
+from tests.unit.api.client import make_api, put_key
 from tests.unit.service.world import World, make_world
 
 HOOK = "https://example.com/hook"
@@ -56,15 +59,54 @@ def test_nothing_is_left_in_the_table(
     world = make_world(tmp_path, reply, None, dynamo())
     with closing(world.services):
         needles = erased(world, about)
-    left = [
-        f"{item['pk']['S']} {item['sk']['S']}: {marks}"
-        for table in dynamo_server.admin.list_tables()["TableNames"]
-        for page in dynamo_server.admin.get_paginator("scan").paginate(TableName=table)
-        for item in page["Items"]
-        if (marks := found_in(bytes_of_item(item), needles))
-    ]
-    assert left == []
+    assert found_in_tables(dynamo_server, needles) == []
     assert found_in_files(tmp_path, needles) == {}
+
+
+def test_nothing_of_a_deleted_tenant_is_left_in_the_files(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    world = make_world(tmp_path / "state", reply)
+    with closing(world.services):
+        needles = deleted_tenant(world, tmp_path / "state")
+        left = found_in_files(copy_of(tmp_path / "state"), needles)
+    assert left == {}
+
+
+@WHOLE
+@pytest.mark.timeout(1200)
+def test_nothing_of_a_deleted_tenant_is_left_in_the_table(
+    tmp_path: Path, dynamo: Callable[[], Ledger], dynamo_server: DynamoServer
+) -> None:
+    (tmp_path / "state").mkdir()
+    world = make_world(tmp_path / "state", reply, None, dynamo())
+    with closing(world.services):
+        needles = deleted_tenant(world, None)
+    assert found_in_tables(dynamo_server, needles) == []
+    assert found_in_files(tmp_path, needles) == {}
+
+
+def deleted_tenant(world: World, folder: Path | None) -> Needles:
+    """Plant in every way in a tenant with a marked name, delete it, let everything finish."""
+    person = Person("t")
+    tenant, key = person.mark("tenant"), person.mark("key")
+    put_key(world, key, tenant, Role.ADMIN)
+    api = make_api(world, mcp=True)
+    call = partial(api.call, key=key)
+    plant_hook(call, HOOK)
+    plant(call, person, tool=tool_of(api, key=key))
+    assert call("POST", "/api-keys", json={"label": person.mark("label"), "role": "read"}).status_code < 300
+    kept = Person("kept")
+    plant_one(api.call, kept)
+    finish(world)
+    needles = person.needles(tenant)
+    if folder is not None:
+        assert found_in_files(copy_of(folder), needles)
+    world.services.tenant_deletions.begin(tenant)
+    assert call("GET", "/memories", params={"user_id": person.id("user")}).status_code == 401
+    finish(world)
+    assert [job.finished for job in world.services.bulk.jobs(NOBODY, limit=9)[0]] == [True]
+    assert len(api.get("/memories", params={"user_id": kept.id("user")}).json()["results"]) == 1
+    return needles
 
 
 def erased(world: World, about: str) -> Needles:
@@ -79,6 +121,17 @@ def erased(world: World, about: str) -> Needles:
     assert api.get("/memories", params={"user_id": person.id("user")}).json()["results"] == []
     world.services.audit.flush()
     return person.needles("default")
+
+
+def found_in_tables(server: DynamoServer, needles: Needles) -> list[str]:
+    """The items of all tables that have marks."""
+    return [
+        f"{item['pk']['S']} {item['sk']['S']}: {marks}"
+        for table in server.admin.list_tables()["TableNames"]
+        for page in server.admin.get_paginator("scan").paginate(TableName=table)
+        for item in page["Items"]
+        if (marks := found_in(bytes_of_item(item), needles))
+    ]
 
 
 def copy_of(folder: Path) -> Path:

@@ -51,8 +51,8 @@ ERASURES = (
     _stays(
         "ids in ended deletes by filter",
         "domain/bulk_jobs.py",
-        '_UNTIL_ITS_END = frozenset({FILTERS, "ids", "names", "users", "agents", "apps"})',
-        "_UNTIL_ITS_END = frozenset({FILTERS})",
+        '_UNTIL_ITS_END = frozenset({FILTERS, TENANT_NAME, "ids", "names", "users", "agents", "apps"})',
+        "_UNTIL_ITS_END = frozenset({FILTERS, TENANT_NAME})",
         _SCAN,
         "-k",
         "files and user",

@@ -94,8 +94,11 @@ def test_search_can_read_the_table_note_that_a_key_is_used_and_do_nothing_else()
 
 def test_no_function_can_scan_administer_or_reach_another_resource() -> None:
     for function in FUNCTIONS:
+        # A tenant's deletion finds its items by reading the table. No request reaches the function bulk.
+        scans = {"dynamodb:Scan"} if function == "BulkFunction" else set()
         for one in statements(function):
             listed = one["Action"] if isinstance(one["Action"], list) else [one["Action"]]
+            listed = [action for action in listed if action not in scans]
             assert not [action for action in listed if "*" in action or "Scan" in action or "Table" in action]
             assert one["Resource"] != "*"
             assert set(one["Resource"]) & {"Ref", "Fn::GetAtt", "Fn::Sub"}

@@ -60,7 +60,7 @@ def test_who_may_come_again_is_told_when_in_whole_seconds_and_nobody_else(kind: 
     error.message, error.missing, error.event_id = "what to do", False, "e1"  # type: ignore[attr-defined]
     error.limit, error.reset_s = 60, 9  # type: ignore[attr-defined]
     told = DependencyError | ConflictError | RateLimitedError | TooManyGuessesError
-    waits = isinstance(error, told) and STATUS[kind] not in {422, 502}
+    waits = isinstance(error, told) and STATUS[kind] not in {403, 422, 502}
     if waits and not isinstance(error, ConflictError):
         error.retry_after = 7  # type: ignore[attr-defined]
     header = answer_error(error, "0").headers.get("retry-after")

@@ -13,9 +13,10 @@ from forgetless.cli_erasures import add_erasures_command
 from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_keys import add_key_commands
 from forgetless.cli_memories import add_memory_commands
-from forgetless.cli_quotas import add_tenant_quotas, add_usage_command
+from forgetless.cli_quotas import add_usage_command
 from forgetless.cli_set_aside import add_set_aside_command
 from forgetless.cli_stores import FAILED, OK, add_store_commands, exit_code_of
+from forgetless.cli_tenants import add_tenant_commands
 from forgetless.cli_text import printable_lines
 from forgetless.cli_tidy import add_tidy_command
 from forgetless.cli_transfer import add_transfer_commands
@@ -40,6 +41,7 @@ _EPILOG = """examples:
   python -m forgetless.cli jobs list --open
   python -m forgetless.cli set-aside --retry
   python -m forgetless.cli memories restore 0e5f…
+  python -m forgetless.cli tenants delete acme
   python -m forgetless.cli backup /backups/
   python -m forgetless.cli restore /backups/ledger-20261127T101500Z.db
   python -m forgetless.cli tidy
@@ -80,10 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     add_set_aside_command(commands)
     add_backup_commands(commands)
     add_job_commands(commands)
-    tenants = commands.add_parser("tenants", help="manage tenants").add_subparsers(required=True, metavar="ACTION")
-    add_tenant_quotas(tenants)
     add_usage_command(commands)
     add_memory_commands(commands)
+    add_tenant_commands(commands)
     add_tidy_command(commands)
     add_compact_command(commands)
     migrate = commands.add_parser("migrate", help="migrate the ledger to this program's schema")

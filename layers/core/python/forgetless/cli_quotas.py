@@ -1,4 +1,4 @@
-"""The commands `tenants` and `usage`, and the quotas of `keys`: what tenants and keys may use, and what they used."""
+"""The command `usage`, and the quotas of `tenants` and `keys`: what tenants and keys may use, and what they used."""
 
 from __future__ import annotations
 

@@ -269,3 +269,18 @@ def test_what_waits_is_written_at_the_end(
     meter.note("acme", KEY.id, TOKENS, 120)
     meter.close()
     assert (of_tenant(ledger, clock), of_tenant(ledger, clock, TOKENS)) == (3, 120)
+
+
+def test_a_process_that_nobody_asked_for_long_writes_nothing_of_a_tenant_that_was_deleted(
+    ledger: SqliteLedger, clock: FakeClock, new_meter: Callable[..., UsageMeter]
+) -> None:
+    meter, kept = new_meter(), replace(KEY, hash="h2", tenant="kept")
+    for key in (KEY, kept):
+        ledger.put_key(key)
+        ask(meter, key)  # the first one is written at once
+        meter.take(key, REQUESTS)
+    ledger.remove_keys("acme")
+    clock.advance(601)
+    meter.flush()
+    figures = {tenant: ledger.used(tenant, [OF_TENANT], now=clock.now())[OF_TENANT].day for tenant in ("acme", "kept")}
+    assert figures == {"acme": {REQUESTS: 1}, "kept": {REQUESTS: 2}}

@@ -14,6 +14,7 @@ from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.limits import RequestLimits
+from forgetless.domain.tenants import OPERATOR
 from forgetless.domain.usage import UsageKind
 from forgetless.service.access.limited_ledger import NOT_ITS_WORK
 
@@ -30,7 +31,6 @@ __all__ = [
     "MCP_STATUS",
     "MCP_TOOL",
     "OPEN_PATHS",
-    "OPERATOR",
     "Caller",
     "CurrentCaller",
     "get_caller",
@@ -39,8 +39,6 @@ __all__ = [
     "set_idempotency_key",
 ]
 
-#: The tenant of those who operate the deployment: it is the default of every command line call.
-OPERATOR = "default"
 #: Paths that answer without a key (GET and HEAD).
 HEALTH_PATH = "/health"
 OPEN_PATHS = frozenset({"/", HEALTH_PATH, "/docs", "/openapi.json"})

@@ -39,6 +39,7 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.VersionConflictError: 409,
     errors.LeaseLostError: 409,
     errors.ErasedError: 409,
+    errors.TenantDeletedError: 403,
     errors.ShownErasedError: 409,
     errors.DuplicateTextError: 409,
     errors.IdempotencyInProgressError: 409,

@@ -15,7 +15,19 @@ from forgetless.domain.digests import keyed_digest
 from forgetless.domain.documents import Document
 from forgetless.domain.jobs import JobState
 
-__all__ = ["BULK_JOB", "FILTERS", "MOST_RANGES", "OWNERS", "REMOVING", "BulkJob", "BulkKind", "Progress", "owners_of"]
+__all__ = [
+    "BULK_JOB",
+    "FILTERS",
+    "MOST_RANGES",
+    "MUST_END",
+    "OWNERS",
+    "REMOVING",
+    "TENANT_NAME",
+    "BulkJob",
+    "BulkKind",
+    "Progress",
+    "owners_of",
+]
 
 #: The kind of the documents that hold bulk jobs.
 BULK_JOB = "bulk-job"
@@ -23,8 +35,10 @@ BULK_JOB = "bulk-job"
 MOST_RANGES = 4
 #: The keys in a job's request with the conditions of a filter, and with digests of the users that the job is about.
 FILTERS, OWNERS = "filters", "owners"
-#: What a delete by filter keeps until it ends: it may hold what is erased, and ids.
-_UNTIL_ITS_END = frozenset({FILTERS, "ids", "names", "users", "agents", "apps"})
+#: The key in the request of a tenant's deletion with the tenant's name.
+TENANT_NAME = "tenant"
+#: What a deletion keeps until it ends: it may hold what is erased, and ids.
+_UNTIL_ITS_END = frozenset({FILTERS, TENANT_NAME, "ids", "names", "users", "agents", "apps"})
 #: The fields of a job that are fields of its document; all others are in the document's body.
 _OF_THE_DOCUMENT = frozenset({"id", "tenant", "created_at", "version", "due_at"})
 
@@ -37,13 +51,17 @@ class BulkKind(StrEnum):
     DELETE = "delete"
     REINDEX = "reindex"
     RETENTION = "retention"
+    #: The deletion of a whole tenant. Its record belongs to no tenant.
+    TENANT = "tenant"
     #: The worker of these two is a client, which sends or fetches one portion after the other. So they are never due.
     IMPORT = "import"
     EXPORT = "export"
 
 
 #: The kinds that count what they remove. If a portion of theirs is done again, it does not find what is gone already.
-REMOVING = frozenset({BulkKind.ERASE, BulkKind.DELETE, BulkKind.RETENTION})
+REMOVING = frozenset({BulkKind.ERASE, BulkKind.DELETE, BulkKind.RETENTION, BulkKind.TENANT})
+#: The kinds that cannot be cancelled and are never given up.
+MUST_END = frozenset({BulkKind.ERASE, BulkKind.TENANT})
 
 
 def owners_of(key: bytes, tenant: str, users: Iterable[str]) -> list[str]:
@@ -65,6 +83,8 @@ class Progress:
     set_aside: int = 0
     #: Further numbers for the job's record; those that are missing stay as they are.
     counts: Mapping[str, int] = field(default_factory=dict)
+    #: How long the next portion waits. Its message may come earlier, because queues have a longest delay.
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ __all__ = [
 
 FORMAT = "forgetless-erasures"
 _VERSION = 1
+#: Only in the line of a tenant's deletion; an earlier version reads the line as an erasure of all its memories.
+_CLOSES = "tenant_deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class LoggedErasure:
     #: The random id of the erasure.
     id: str
     targets: tuple[MarkedTarget, ...]
+    #: Whether the whole tenant was deleted, with its keys and settings.
+    closes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def logged(key: bytes, incarnation: str, erasure: Erasure) -> LoggedErasure:
     """The line of an erasure of the ledger with this incarnation."""
     tenant = tenant_digest(key, erasure.tenant)
     id_ = erasure.id or tenant_digest(key, erasure.identity)
-    return LoggedErasure(incarnation, tenant, erasure.number, id_, marked(key, erasure.targets))
+    return LoggedErasure(incarnation, tenant, erasure.number, id_, marked(key, erasure.targets), erasure.closes)
 
 
 def erased_since(lines: Iterable[LogLine], moment: Moment | None) -> list[LoggedErasure]:
@@ -126,7 +130,8 @@ def dump_line(line: LogLine) -> str:
         return _dump({"incarnation": line.incarnation, "restored_from": line.source})
     targets = [[dict(target.digests), list(target.names)] for target in line.targets]
     who = {"tenant": line.tenant} if line.tenant else {}
-    return _dump({"incarnation": line.incarnation, **who, "number": line.number, "id": line.id, "targets": targets})
+    what = {"targets": targets, **({_CLOSES: True} if line.closes else {})}
+    return _dump({"incarnation": line.incarnation, **who, "number": line.number, "id": line.id, **what})
 
 
 def load_line(text: str) -> LogLine:
@@ -137,7 +142,7 @@ def load_line(text: str) -> LogLine:
             return LoggedRestore(str(record["incarnation"]), str(record["restored_from"]))
         targets = tuple(MarkedTarget(dict(digests), tuple(names)) for digests, names in record["targets"])
         line = LoggedErasure(record["incarnation"], "", int(record["number"]), str(record["id"]), targets)
-        return replace(line, tenant=record.get("tenant", ""))
+        return replace(line, tenant=record.get("tenant", ""), closes=_CLOSES in record)
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a line of a log of erasures: {error!r}") from None
 

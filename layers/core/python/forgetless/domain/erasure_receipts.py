@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from forgetless.domain.bulk_jobs import OWNERS, BulkJob, BulkKind, owners_of
+from forgetless.domain.bulk_jobs import MUST_END, OWNERS, TENANT_NAME, BulkJob, owners_of
 from forgetless.domain.digests import keyed_digest
 from forgetless.domain.erasures import Erasure, Target, marked
 from forgetless.domain.jobs import JobState
 
-__all__ = ["Cleaning", "Receipt", "receipt_of", "request_of", "scope_digests_of"]
+__all__ = ["Cleaning", "Receipt", "receipt_of", "request_of", "request_of_deletion", "scope_digests_of"]
 
 #: Where rows are removed, and where the erasure is noted.
 _STORES = ("ledger", "index", "log of erasures")
@@ -72,6 +72,12 @@ def request_of(key: bytes, erasure: Erasure) -> dict[str, Any]:
     }
 
 
+def request_of_deletion(key: bytes, tenant: str, *, begun_at: str) -> dict[str, Any]:
+    """What the record of a tenant's deletion says; the name goes when it ends."""
+    digest = keyed_digest(key, "receipts", "tenant", tenant)
+    return {TENANT_NAME: tenant, "kind": ["tenant"], "scope": [{"tenant": digest}], "begun_at": begun_at}
+
+
 def scope_digests_of(key: bytes, tenant: str, targets: Iterable[Target]) -> list[dict[str, Any]]:
     """The targets as a receipt names them; the same ids of a tenant give the same digests."""
     own = keyed_digest(key, "receipts", tenant).encode()
@@ -79,11 +85,13 @@ def scope_digests_of(key: bytes, tenant: str, targets: Iterable[Target]) -> list
 
 
 def receipt_of(job: BulkJob, cleanings: Iterable[Cleaning]) -> Receipt | None:
-    """The receipt of an erasure's job, also while it runs; None for another job, and for one of an earlier version.
+    """The receipt of an erasure's or a tenant's deletion's job, also while it runs; None for any other job.
+
+    There is none for an erasure that an earlier version began.
 
     `cleanings` are in the order of their times.
     """
-    if job.kind is not BulkKind.ERASE or "scope" not in job.request:
+    if job.kind not in MUST_END or "scope" not in job.request:
         return None
     ended = job.state is JobState.SUCCEEDED
     return Receipt(
@@ -92,7 +100,7 @@ def receipt_of(job: BulkJob, cleanings: Iterable[Cleaning]) -> Receipt | None:
         begun_at=str(job.request["begun_at"]),
         completed_at=job.completed_at if ended else None,
         stores=_STORES,
-        counts={"memories": job.done, _MESSAGES: int(job.counts.get(_MESSAGES, 0))},
+        counts={"memories": job.done, _MESSAGES: 0, **job.counts},
         counts_are_lower_bounds=job.done_at_least,
         index_clean_at=next((one.at for one in cleanings if ended and one.covers(job)), None),
     )

@@ -73,6 +73,8 @@ class Erasure:
     begun_at: str
     #: A random id; empty in erasures that earlier versions began.
     id: str = ""
+    #: Whether it is the beginning of the deletion of the tenant.
+    closes: bool = False
 
     @property
     def identity(self) -> str:
@@ -109,6 +111,8 @@ class ErasureState:
     first: int = 0
     #: The key of the digests. It is made at random with the first erasure.
     key: bytes = b""
+    #: Whether the tenant is being deleted: nothing new may be written.
+    closed: bool = False
 
 
 def marked(key: bytes, targets: Sequence[Target]) -> tuple[MarkedTarget, ...]:
@@ -187,6 +191,11 @@ class Judge:
     def hiding(self) -> bool:
         """Whether any marker hides data."""
         return self._state.hiding > 0
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing may be written, because the tenant is being deleted."""
+        return self._state.closed
 
     def refuses(self, thing: Accepted) -> bool:
         """Whether something new was accepted before an erasure that covers it, even if that is over already."""

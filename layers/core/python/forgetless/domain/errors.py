@@ -13,6 +13,7 @@ ForgetlessError
 │   ├── VersionConflictError       read again, then write
 │   ├── LeaseLostError             another worker took over the job; stop working on it
 │   ├── ErasedError                the scope was erased after the request began (409)
+│   │   └── TenantDeletedError     the whole tenant is being deleted (403)
 │   ├── ShownErasedError           what the LLM was shown was deleted meanwhile; do the work again without it
 │   ├── DuplicateTextError         the scope already has a memory with the extracted fact's text
 │   ├── IdempotencyInProgressError the same request is still running (409)
@@ -72,6 +73,7 @@ __all__ = [
     "RateLimitedError",
     "ShownErasedError",
     "StoredQuotaError",
+    "TenantDeletedError",
     "VersionConflictError",
 ]
 
@@ -199,6 +201,15 @@ class ErasedError(ConflictError):
             "the memories of this user, agent, app or run were erased while this add was running, so nothing was "
             "stored; send it again to store it anew"
         )
+
+
+class TenantDeletedError(ErasedError):
+    """The tenant is being deleted, so nothing new may be written."""
+
+    code = "tenant_deleted"
+
+    def __init__(self) -> None:
+        ConflictError.__init__(self, "this tenant is being deleted: nothing was stored, and its keys end")
 
 
 class ShownErasedError(ConflictError):

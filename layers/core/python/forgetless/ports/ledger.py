@@ -134,6 +134,12 @@ class KeyStore(Protocol):
     def keys(self, tenant: str) -> list[ApiKey]:
         """All keys of the tenant, including revoked ones, the oldest first by (created_at, hash)."""
 
+    def remove_keys(self, tenant: str) -> int:
+        """Remove all keys of the tenant; returns their number."""
+
+    def tenants_with_keys(self) -> list[str]:
+        """All tenants that have keys. It reads the whole store, so only a restore calls it."""
+
 
 class Maintenance(Protocol):
     """What sweep, webhook deliveries, exports and the command line do across the whole store."""
@@ -237,6 +243,27 @@ class Maintenance(Protocol):
         """Record that nothing is left of what the erasure covers: its marker hides nothing any more.
 
         Its targets in clear are removed at once, and its marker after `expires_at`. A repeat is harmless.
+        """
+
+    def close_tenant(self, tenant: str, *, at: str) -> Erasure:
+        """Begin the erasure of everything of the tenant, after which nothing new may be written.
+
+        From then on, `append` and `put_job` raise TenantDeletedError for anything but deletions. For a tenant that is
+        closed already, it returns the erasure that began with that, whether or not it has ended.
+        """
+
+    def remove_tenant(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[int, str | None]:
+        """Remove up to about `limit` records of a closed tenant; returns their number and the cursor of the next call.
+
+        Of whatever kind they are, except keys and the records of its erasures. The index is not concerned. With
+        DynamoDB it looks through the whole table, a page in each call. Nothing is removed if the tenant is not closed.
+        """
+
+    def forget_tenant(self, tenant: str, *, limit: int) -> bool:
+        """Remove up to `limit` records of a closed tenant's erasures; False if there are more.
+
+        The last one makes the tenant as good as one that never was: it is open again, and its numbers begin again.
+        Nothing is removed if the tenant is not closed.
         """
 
     def incarnation(self) -> str:

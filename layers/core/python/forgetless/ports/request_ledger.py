@@ -193,6 +193,8 @@ class MemoryStore(Protocol):
         memories have counts as new. Deletions are never refused. ShownErasedError is raised when anything of `shown`
         is deleted or covered. (DynamoDB may miss an erasure that happens during the call. What it then writes is
         covered.)
+
+        TenantDeletedError, which is an ErasedError, is raised for all but deletions if the tenant is being deleted.
         """
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:

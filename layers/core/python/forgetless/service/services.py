@@ -31,6 +31,7 @@ from forgetless.service.health import HealthService
 from forgetless.service.jobs.bulk import BulkService, PortionWork
 from forgetless.service.jobs.bulk_worker import BulkWorker
 from forgetless.service.jobs.delete_matching import MatchingDeletes
+from forgetless.service.jobs.delete_tenant import TenantDeletions
 from forgetless.service.jobs.erase import EraseWork, Erasures
 from forgetless.service.jobs.erasure_logbook import ErasureLogbook
 from forgetless.service.jobs.expired_memories import ExpiredMemories
@@ -100,6 +101,9 @@ class Services(RequestServices):
         removal = _remover(self._ports, self._outbox)
         erase_work = EraseWork(ledger=whole, remover=removal, clock=clock, logbook=logbook)
         self._erasures = Erasures(ledger=whole, work=erase_work, bulk=starts, clock=clock, logbook=logbook)
+        self.tenant_deletions = TenantDeletions(
+            ledger=whole, index=ports.index, work=erase_work, bulk=starts, clock=clock, logbook=logbook
+        )
         self._cleanings = IndexCleanings(ledger=whole, files=ports.index_files, clock=clock)
         remover = _remover(ports, self._outbox)
         self._matching = MatchingDeletes(remover=remover, bulk=starts, clock=clock)
@@ -145,6 +149,7 @@ class Services(RequestServices):
             BulkKind.DELETE: self._matching,
             BulkKind.REINDEX: ReindexWork(ledger=ledger, reindexer=reindexer, clock=clock),
             BulkKind.RETENTION: ExpiredMemories(remover=remover),
+            BulkKind.TENANT: self.tenant_deletions,
         }
         self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock, works=works, retention=retention)
         self.reindex_all = ReindexAll(ledger=ledger, bulk=self.bulk, clock=clock)

@@ -21,15 +21,17 @@ from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Along, Between
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Judge, Target
-from forgetless.domain.errors import ErasedError, ShownErasedError, VersionConflictError
+from forgetless.domain.errors import ErasedError, ShownErasedError, TenantDeletedError, VersionConflictError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Message
 from forgetless.ports.request_ledger import ErasuresBeside, Shown
 
-__all__ = ["ErasureStore", "judge", "refuse", "refuse_unseen", "shown_keys", "state_of"]
+__all__ = ["CLOSED", "ErasureStore", "judge", "refuse", "refuse_unseen", "shown_keys", "state_of"]
 
 #: Lambda's limit: no writer from before an erasure lives longer, and none sends an append in its last minutes.
 _LATE_WRITES_S = 900.0
+#: The attribute of the state of a tenant that is being deleted, and of the marker that this began with.
+CLOSED = "closed"
 
 
 class ErasureStore(Store):
@@ -48,6 +50,9 @@ class ErasureStore(Store):
 
     def begin_erasure(self, tenant: str, targets: Sequence[Target], *, at: str) -> Erasure:
         return self._units.run(lambda unit: _begin(unit, tenant, tuple(targets), at))
+
+    def close_tenant(self, tenant: str, *, at: str) -> Erasure:
+        return self._units.run(lambda unit: _close(unit, tenant, at))
 
     def erasure(self, tenant: str, number: int) -> Erasure | None:
         return _erasure(self._table.one(item_keys.erasure_marker(tenant, number)))
@@ -88,7 +93,7 @@ def state_of(item: Item | None) -> ErasureState:
     """The state in an item; None means that the tenant has had no erasure."""
     if item is None:
         return ErasureState()
-    return ErasureState(item["last"], item["hiding"], item["first"], item["key"])
+    return ErasureState(item["last"], item["hiding"], item["first"], item["key"], closed=CLOSED in item)
 
 
 def judge(unit: Unit, tenant: str) -> Judge:
@@ -102,6 +107,8 @@ def refuse(unit: Unit, judge: Judge, events: Sequence[Event], messages: Sequence
     written = [event for event in events if event.kind is not EventKind.DELETE and not event.memory.deleted]
     new: list[Accepted] = [*messages, *(event.memory for event in written if event.memory.version == 1)]
     new += [job] if job is not None else []
+    if judge.closed and (new or written):
+        raise TenantDeletedError
     if any(judge.refuses(thing) for thing in new):
         raise ErasedError
     for memory in (event.memory for event in written if judge.hiding and event.memory.version > 1):
@@ -140,17 +147,30 @@ def _marker(item: Item) -> ErasureMarker:
 def _erasure(item: Item | None) -> Erasure | None:
     if item is None or "targets" not in item:
         return None
-    id_ = item.get("id", "")
-    return Erasure(from_blob(item["tenant"]), item["number"], load_targets(item["targets"]), item["begun"], id_)
+    return _begun(item, load_targets(item["targets"]))
 
 
-def _begin(unit: Unit, tenant: str, targets: tuple[Target, ...], at: str) -> Erasure:
+def _begun(item: Item, targets: tuple[Target, ...]) -> Erasure:
+    tenant, id_ = from_blob(item["tenant"]), item.get("id", "")
+    return Erasure(tenant, item["number"], targets, item["begun"], id_, closes=CLOSED in item)
+
+
+def _close(unit: Unit, tenant: str, at: str) -> Erasure:
+    everything = (Target(),)
+    if not state_of(unit.get(item_keys.erasures(tenant))).closed:
+        return _begin(unit, tenant, everything, at, closes=True)
+    closing = [item for item in unit.query(*_beyond(tenant, 0)) if CLOSED in item]
+    return _begun(closing[-1], everything)
+
+
+def _begin(unit: Unit, tenant: str, targets: tuple[Target, ...], at: str, *, closes: bool = False) -> Erasure:
     own = item_keys.erasures(tenant)
     held = state_of(unit.get(own))
-    erasure = Erasure(tenant, held.last + 1, targets, at, secrets.token_hex(16))
+    erasure = Erasure(tenant, held.last + 1, targets, at, secrets.token_hex(16), closes)
     key = held.key or secrets.token_bytes(32)
     first = held.first if held.hiding else erasure.number
-    unit.put(own, {"last": erasure.number, "hiding": held.hiding + 1, "first": first, "key": key})
+    state = {"last": erasure.number, "hiding": held.hiding + 1, "first": first, "key": key}
+    unit.put(own, state | ({CLOSED: True} if closes or held.closed else {}))
     marker = item_keys.erasure_marker(tenant, erasure.number)
     item: Item = {
         "tenant": to_blob(tenant),
@@ -161,6 +181,7 @@ def _begin(unit: Unit, tenant: str, targets: tuple[Target, ...], at: str) -> Era
         "targets": dump_targets(targets),
         "gsi1pk": item_keys.OPEN_ERASURES,
         "gsi1sk": f"{at}#{item_keys.part(tenant)}#{erasure.number:012d}",
+        **({CLOSED: True} if closes else {}),
     }
     unit.put_new(marker, item)
     return erasure
@@ -171,7 +192,8 @@ def _raise(unit: Unit, tenant: str, last: int) -> None:
     held = state_of(unit.get(own))
     if held.last < last:
         key = held.key or secrets.token_bytes(32)
-        unit.put(own, {"last": last, "hiding": held.hiding, "first": held.first, "key": key})
+        closed = {CLOSED: True} if held.closed else {}
+        unit.put(own, {"last": last, "hiding": held.hiding, "first": held.first, "key": key, **closed})
 
 
 def _end(unit: Unit, tenant: str, number: int, expires_at: str) -> None:

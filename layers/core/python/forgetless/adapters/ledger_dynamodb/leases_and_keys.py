@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 
 from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item, to_wire
 from forgetless.adapters.ledger_dynamodb.staged_commit import Action
+from forgetless.adapters.ledger_dynamodb.table import portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.keys import ApiKey
 
 __all__ = ["KeyStore", "LeaseStore"]
+
+#: How many keys are read at once.
+_PORTION = 100
 
 
 class LeaseStore(Store):
@@ -73,6 +78,24 @@ class KeyStore(Store):
         items = self._table.read(item_keys.api_key(hash_) for hash_ in hashes)
         found = ((hash_, items.get(item_keys.api_key(hash_))) for hash_ in hashes)
         return [_load(hash_, item) for hash_, item in found if item is not None]
+
+    def remove_keys(self, tenant: str) -> int:
+        keys = self.keys(tenant)
+        for key in keys:
+            self._units.run(partial(_remove, key=key))
+        return len(keys)
+
+    def tenants_with_keys(self) -> list[str]:
+        found: dict[str, None] = {}
+        for portion in portions(self._table.scan("KEY"), _PORTION):
+            for place, item in self._table.read(portion).items():
+                found[_load(place.pk.removeprefix("A#"), item).tenant] = None
+        return list(found)
+
+
+def _remove(unit: Unit, key: ApiKey) -> None:
+    unit.delete(item_keys.api_key(key.hash))
+    unit.delete(item_keys.api_key_entry(key.tenant, key.created_at, key.hash))
 
 
 def _load(hash_: str, item: Item) -> ApiKey:

@@ -22,6 +22,7 @@ from forgetless.adapters.ledger_dynamodb.pending import PendingStore
 from forgetless.adapters.ledger_dynamodb.ranges import RangeStore
 from forgetless.adapters.ledger_dynamodb.staged_commit import Stages
 from forgetless.adapters.ledger_dynamodb.table import Table
+from forgetless.adapters.ledger_dynamodb.tenant_removal import TenantStore
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
 from forgetless.adapters.ledger_dynamodb.usage import UsageStore
 from forgetless.ports.clock import Clock
@@ -39,6 +40,7 @@ class DynamoLedger(
     IdempotencyStore,
     PageEndStore,
     ErasureStore,
+    TenantStore,
     InspectionStore,
     RangeStore,
     PendingStore,

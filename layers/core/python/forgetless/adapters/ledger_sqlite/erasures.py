@@ -12,7 +12,7 @@ from forgetless.adapters.ledger_codec import dump_marker, dump_targets, from_blo
 from forgetless.adapters.ledger_sqlite import append
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Judge, Target
-from forgetless.domain.errors import ErasedError, ShownErasedError, VersionConflictError
+from forgetless.domain.errors import ErasedError, ShownErasedError, TenantDeletedError, VersionConflictError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Message, MessageRef
 from forgetless.ports.request_ledger import ErasuresBeside, Shown
@@ -22,15 +22,20 @@ __all__ = ["ErasureStore", "incarnation_of", "judge", "open_erasures", "refuse",
 #: How many markers that have expired each new erasure removes.
 _CLEARED_AT_ONCE = 20
 
-_STATE = "SELECT last, hiding, first, key FROM erasure_states WHERE tenant = ?"
+_STATE = "SELECT last, hiding, first, key, closed FROM erasure_states WHERE tenant = ?"
 
 _PUT_STATE = """
-INSERT OR REPLACE INTO erasure_states (tenant, last, hiding, first, key) VALUES (?, ?, ?, ?, ?)
+INSERT OR REPLACE INTO erasure_states (tenant, last, hiding, first, key, closed) VALUES (?, ?, ?, ?, ?, ?)
+"""
+
+_CLOSING = """
+SELECT number, begun_at, id FROM erasures WHERE tenant = ? AND closes = 1 ORDER BY number DESC LIMIT 1
 """
 
 _CLEAR = """
 DELETE FROM erasures WHERE tenant = ?1 AND number IN (
-    SELECT number FROM erasures WHERE tenant = ?1 AND targets IS NULL AND expires_at <= ?2 ORDER BY number LIMIT ?3
+    SELECT number FROM erasures WHERE tenant = ?1 AND targets IS NULL AND expires_at <= ?2 AND closes = 0
+    ORDER BY number LIMIT ?3
 )
 """
 
@@ -52,9 +57,14 @@ class ErasureStore(Store):
         return self._connections.write(lambda db: _begin(db, tenant, tuple(targets), at), durable=True)
 
     def erasure(self, tenant: str, number: int) -> Erasure | None:
-        query = "SELECT targets, begun_at, id FROM erasures WHERE tenant = ? AND number = ? AND targets IS NOT NULL"
+        query = (
+            "SELECT targets, begun_at, id, closes FROM erasures WHERE tenant = ? AND number = ? AND targets IS NOT NULL"
+        )
         row = self._connections.read(lambda db: db.execute(query, (to_blob(tenant), number)).fetchone())
-        return None if row is None else Erasure(tenant, number, load_targets(row[0]), row[1], row[2])
+        return None if row is None else Erasure(tenant, number, load_targets(row[0]), row[1], row[2], bool(row[3]))
+
+    def close_tenant(self, tenant: str, *, at: str) -> Erasure:
+        return self._connections.write(lambda db: _close(db, tenant, at), durable=True)
 
     def late_writes_s(self) -> float:
         return 0.0
@@ -88,12 +98,12 @@ def incarnation_of(db: sqlite3.Connection) -> str:
 def open_erasures(db: sqlite3.Connection, limit: int) -> list[Erasure]:
     """Erasures whose ids are still there in clear, the oldest first."""
     query = (
-        "SELECT tenant, number, targets, begun_at, id FROM erasures INDEXED BY erasures_open"
+        "SELECT tenant, number, targets, begun_at, id, closes FROM erasures INDEXED BY erasures_open"
         " WHERE targets IS NOT NULL ORDER BY begun_at, tenant, number LIMIT ?"
     )
     return [
-        Erasure(from_blob(tenant), number, load_targets(targets), begun_at, id_)
-        for tenant, number, targets, begun_at, id_ in db.execute(query, (limit,)).fetchall()
+        Erasure(from_blob(tenant), number, load_targets(targets), begun_at, id_, bool(closes))
+        for tenant, number, targets, begun_at, id_, closes in db.execute(query, (limit,)).fetchall()
     ]
 
 
@@ -107,7 +117,10 @@ class _Beside:
 def state_of(db: sqlite3.Connection, tenant: str) -> ErasureState:
     """The tenant's erasures."""
     row = db.execute(_STATE, (to_blob(tenant),)).fetchone()
-    return ErasureState() if row is None else ErasureState(*row)
+    if row is None:
+        return ErasureState()
+    last, hiding, first, key, closed = row
+    return ErasureState(last, hiding, first, key, bool(closed))
 
 
 def judge(db: sqlite3.Connection, tenant: str) -> Judge:
@@ -122,6 +135,8 @@ def refuse(
     written = [event for event in events if event.kind is not EventKind.DELETE and not event.memory.deleted]
     new: list[Accepted] = [*messages, *(event.memory for event in written if event.memory.version == 1)]
     new += [job] if job is not None else []
+    if judge.closed and (new or written):
+        raise TenantDeletedError
     if any(judge.refuses(thing) for thing in new):
         raise ErasedError
     for event in written:
@@ -154,15 +169,25 @@ def _markers(db: sqlite3.Connection, tenant: str, beyond: int) -> list[ErasureMa
     return [load_marker(number, body) for number, body in db.execute(query, (to_blob(tenant), beyond)).fetchall()]
 
 
-def _begin(db: sqlite3.Connection, tenant: str, targets: tuple[Target, ...], at: str) -> Erasure:
+def _close(db: sqlite3.Connection, tenant: str, at: str) -> Erasure:
+    everything = (Target(),)
+    if not state_of(db, tenant).closed:
+        return _begin(db, tenant, everything, at, closes=True)
+    number, begun_at, id_ = db.execute(_CLOSING, (to_blob(tenant),)).fetchone()
+    return Erasure(tenant, number, everything, begun_at, id_, closes=True)
+
+
+def _begin(
+    db: sqlite3.Connection, tenant: str, targets: tuple[Target, ...], at: str, *, closes: bool = False
+) -> Erasure:
     owner, held = to_blob(tenant), state_of(db, tenant)
-    erasure = Erasure(tenant, held.last + 1, targets, at, secrets.token_hex(16))
+    erasure = Erasure(tenant, held.last + 1, targets, at, secrets.token_hex(16), closes)
     key = held.key or secrets.token_bytes(32)
     first = held.first if held.hiding else erasure.number
-    db.execute(_PUT_STATE, (owner, erasure.number, held.hiding + 1, first, key))
+    db.execute(_PUT_STATE, (owner, erasure.number, held.hiding + 1, first, key, closes or held.closed))
     db.execute(
-        "INSERT INTO erasures (tenant, number, id, begun_at, marker, targets) VALUES (?, ?, ?, ?, ?, ?)",
-        (owner, erasure.number, erasure.id, at, dump_marker(key, erasure), dump_targets(targets)),
+        "INSERT INTO erasures (tenant, number, id, begun_at, marker, targets, closes) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (owner, erasure.number, erasure.id, at, dump_marker(key, erasure), dump_targets(targets), closes),
     )
     db.execute(_CLEAR, (owner, at, _CLEARED_AT_ONCE))
     return erasure
@@ -172,7 +197,7 @@ def _raise(db: sqlite3.Connection, tenant: str, last: int) -> None:
     held = state_of(db, tenant)
     if held.last < last:
         key = held.key or secrets.token_bytes(32)
-        db.execute(_PUT_STATE, (to_blob(tenant), last, held.hiding, held.first, key))
+        db.execute(_PUT_STATE, (to_blob(tenant), last, held.hiding, held.first, key, held.closed))
 
 
 def _end(db: sqlite3.Connection, tenant: str, number: int, expires_at: str) -> None:

@@ -49,9 +49,32 @@ class KeyStore(Store):
 
     def keys(self, tenant: str) -> list[ApiKey]:
         # Only administrators list keys, rarely, and on one machine there are few of them.
-        rows = self._connections.read(lambda db: db.execute("SELECT hash, body, quotas FROM keys").fetchall())
-        known = [_key(from_blob(hash_), load(body), quotas) for hash_, body, quotas in rows]
-        return sorted((key for key in known if key.tenant == tenant), key=lambda key: (key.created_at, key.hash))
+        return self._connections.read(lambda db: _keys_of(db, tenant))
+
+    def remove_keys(self, tenant: str) -> int:
+        removed = self._connections.write(lambda db: _remove_keys(db, tenant), durable=True)
+        if removed:
+            self._connections.note_erased()
+        return removed
+
+    def tenants_with_keys(self) -> list[str]:
+        return list(dict.fromkeys(key.tenant for key in self._connections.read(_all_keys)))
+
+
+def _all_keys(db: sqlite3.Connection) -> list[ApiKey]:
+    rows = db.execute("SELECT hash, body, quotas FROM keys").fetchall()
+    return [_key(from_blob(hash_), load(body), quotas) for hash_, body, quotas in rows]
+
+
+def _keys_of(db: sqlite3.Connection, tenant: str) -> list[ApiKey]:
+    known = (key for key in _all_keys(db) if key.tenant == tenant)
+    return sorted(known, key=lambda key: (key.created_at, key.hash))
+
+
+def _remove_keys(db: sqlite3.Connection, tenant: str) -> int:
+    hashes = [(to_blob(key.hash),) for key in _keys_of(db, tenant)]
+    db.executemany("DELETE FROM keys WHERE hash = ?", hashes)
+    return len(hashes)
 
 
 def _put_key(db: sqlite3.Connection, key: ApiKey, held: ApiKey | None) -> bool:

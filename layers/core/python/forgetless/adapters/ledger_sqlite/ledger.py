@@ -20,6 +20,7 @@ from forgetless.adapters.ledger_sqlite.messages import MessageStore
 from forgetless.adapters.ledger_sqlite.page_ends import PageEndStore
 from forgetless.adapters.ledger_sqlite.ranges import RangeStore
 from forgetless.adapters.ledger_sqlite.set_aside import RefusalStore
+from forgetless.adapters.ledger_sqlite.tenant_removal import TenantStore
 from forgetless.adapters.ledger_sqlite.usage import UsageStore
 from forgetless.ports.ledger import Compaction, Tell
 
@@ -41,6 +42,7 @@ class SqliteLedger(
     IdempotencyStore,
     PageEndStore,
     ErasureStore,
+    TenantStore,
     InspectionStore,
     RangeStore,
     ExpiryStore,

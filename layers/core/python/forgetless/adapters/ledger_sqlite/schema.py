@@ -246,6 +246,12 @@ UPDATE leases SET name = digest_of_name(name, (SELECT value FROM secrets WHERE n
 INSERT OR IGNORE INTO upkeep (name) VALUES ('vacuum')
 """
 
+#: Whether a tenant is being deleted, and which erasure began that.
+_CLOSED = """
+ALTER TABLE erasure_states ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE erasures ADD COLUMN closes INTEGER NOT NULL DEFAULT 0
+"""
+
 #: What keys and tenants have used (see usage.py), and the quotas beside each key's record.
 _USAGE = """
 CREATE TABLE usage (
@@ -280,6 +286,7 @@ _MIGRATIONS = (
     _INCARNATION,
     _DUE_BY_TENANT,
     _NOBODYS,
+    _CLOSED,
     _USAGE,
 )
 

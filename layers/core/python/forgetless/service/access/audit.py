@@ -21,7 +21,8 @@ from forgetless.domain.documents import Document
 from forgetless.domain.errors import ConflictError, LedgerError
 from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.retention import DAY_S
-from forgetless.domain.times import later
+from forgetless.domain.tenants import LATE_S
+from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import DocumentStore
 from forgetless.service.document_change import change_document
@@ -35,8 +36,9 @@ MOST_WAITING, FLUSH_S = 20, 5.0
 #: While the ledger does not answer, at most so many notes of a process wait; the oldest ones are given up.
 MOST_KEPT = 500
 _PAGE = 50
-#: The keys of at most so many tenants are remembered.
-_MOST_TENANTS = 1024
+#: The keys of at most so many tenants are remembered, for so long: a tenant that has the name of a deleted one, which
+#: takes longer to delete (`LATE_S` in `forgetless.domain.tenants`), has another key.
+_MOST_TENANTS, _KEYS_S = 1024, 300.0
 
 _logger = logging.getLogger(__name__)
 
@@ -63,7 +65,7 @@ class AuditLog:
     def __init__(self, *, ledger: DocumentStore, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._keys: dict[str, bytes] = {}
+        self._keys: dict[str, tuple[float, bytes]] = {}
         self._waiting = _Waiting()
         self._written_at = clock.monotonic()
         self._lock = threading.Lock()
@@ -72,7 +74,8 @@ class AuditLog:
         """Note a request that named these ids. An outage of the ledger is logged and is no reason to fail."""
         entry = replace(entry, at=self._clock.now())
         try:
-            entry = replace(entry, scope=scope_digests(self._key(tenant), named) if named else {})
+            key = self._key(tenant)
+            entry = replace(entry, scope=scope_digests(key, named) if named else {})
         except (LedgerError, ConflictError) as error:
             _logger.warning("ids are missing in the audit list", extra={"reason": error.code})
         with self._lock:
@@ -90,7 +93,7 @@ class AuditLog:
             self._written_at = self._clock.monotonic()
         for tenant, entries in waiting.entries.items():
             try:
-                self._write(tenant, entries)
+                self._write(tenant, self._own(tenant, entries))
             except LedgerError as error:
                 _logger.warning("the audit list was not written", extra={"count": len(entries), "reason": error.code})
                 self._keep(tenant, entries)
@@ -98,7 +101,7 @@ class AuditLog:
     def page(self, tenant: str, *, limit: int, cursor: str | None = None, named: _Named | None = None) -> AuditPage:
         """One page, of requests that named these ids; it may be short, even empty, although another one follows."""
         self.flush()
-        wanted = scope_digests(self._key(tenant), named or {})
+        wanted = scope_digests(self._key(tenant), named) if named else {}
         found: list[AuditEntry] = []
         for looked, (place, entry) in enumerate(self._entries(tenant, cursor), start=1):
             if all(set(digests) & set(entry.scope.get(name, ())) for name, digests in wanted.items()):
@@ -123,7 +126,18 @@ class AuditLog:
             if after is None:
                 return
 
+    def _own(self, tenant: str, entries: list[AuditEntry]) -> list[AuditEntry]:
+        """The notes without those that waited so long that they may be about an earlier tenant of this name."""
+        if seconds_between(entries[0].at, self._clock.now()) < LATE_S:
+            return entries
+        held = self._ledger.document(tenant, AUDIT_KEY, "key")
+        # The key is made right after the first note, so an older note is about another tenant.
+        since = None if held is None else later(held.created_at, -LATE_S / 2)
+        return [entry for entry in entries if since is not None and entry.at >= since]
+
     def _write(self, tenant: str, entries: list[AuditEntry]) -> None:
+        if not entries:
+            return
         now = self._clock.now()
         body = {"entries": [entry.record() for entry in entries]}
         due_at = later(now, AUDIT_KEPT_S)
@@ -136,8 +150,9 @@ class AuditLog:
 
     def _key(self, tenant: str) -> bytes:
         """The key of the tenant's digests, which is made with its first entry."""
+        now = self._clock.monotonic()
         known = self._keys.get(tenant)
-        if known is None:
+        if known is None or now - known[0] >= _KEYS_S:
 
             def make(held: Document | None) -> dict[str, str] | None:
                 return {"key": secrets.token_hex(32)} if held is None else None
@@ -146,8 +161,8 @@ class AuditLog:
             assert document is not None
             if len(self._keys) >= _MOST_TENANTS:
                 self._keys.clear()
-            known = self._keys[tenant] = bytes.fromhex(document.body["key"])
-        return known
+            known = self._keys[tenant] = now, bytes.fromhex(document.body["key"])
+        return known[1]
 
 
 def _of(document: Document, skip: int) -> Iterator[tuple[str, AuditEntry]]:

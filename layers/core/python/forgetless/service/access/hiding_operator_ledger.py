@@ -54,6 +54,12 @@ class HidingOperatorLedger(HidingLedger):
     def expire_usage(self, *, months_before: str, minutes_before: str, limit: int) -> int:
         return self.whole.expire_usage(months_before=months_before, minutes_before=minutes_before, limit=limit)
 
+    def remove_keys(self, tenant: str) -> int:
+        return self.whole.remove_keys(tenant)
+
+    def tenants_with_keys(self) -> list[str]:
+        return self.whole.tenants_with_keys()
+
     def tenants(self, *, limit: int) -> tuple[list[str], bool]:
         return self.whole.tenants(limit=limit)
 
@@ -147,6 +153,15 @@ class HidingOperatorLedger(HidingLedger):
 
     def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:
         self.whole.end_erasure(tenant, number, expires_at=expires_at)
+
+    def close_tenant(self, tenant: str, *, at: str) -> Erasure:
+        return self.whole.close_tenant(tenant, at=at)
+
+    def remove_tenant(self, tenant: str, *, limit: int, cursor: str | None = None) -> tuple[int, str | None]:
+        return self.whole.remove_tenant(tenant, limit=limit, cursor=cursor)
+
+    def forget_tenant(self, tenant: str, *, limit: int) -> bool:
+        return self.whole.forget_tenant(tenant, limit=limit)
 
     def incarnation(self) -> str:
         return self.whole.incarnation()

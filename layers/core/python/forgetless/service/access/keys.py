@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from forgetless.domain.documents import Document
 from forgetless.domain.errors import (
@@ -18,8 +19,10 @@ from forgetless.domain.errors import (
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.keys import LEAST_CHARS, ApiKey, Role, key_hash, key_prefix, new_key
 from forgetless.domain.quotas import QuotaName, Quotas, read_quotas
+from forgetless.domain.tenants import LAST_NUMBERS
 from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
+from forgetless.ports.request_ledger import ErasureStore
 from forgetless.service.access.key_guesses import KeyGuesses
 from forgetless.service.access.tenant_quotas import KeyLedger, copied_to_keys, held_quotas
 from forgetless.service.document_change import change_document
@@ -39,6 +42,13 @@ _PAGE = 100
 _logger = logging.getLogger(__name__)
 
 
+class _KeyLedger(KeyLedger, ErasureStore, Protocol):
+    """The part of the ledger that keys need."""
+
+    def raise_erasures(self, tenant: str, last: int) -> None:
+        """See `forgetless.ports.ledger.Maintenance`."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyStatus:
     """A key and when it was last used (exact to USED_RESOLUTION_S); None if never."""
@@ -50,7 +60,7 @@ class KeyStatus:
 class KeyService:
     """Checks API keys, with a short-lived cache in the process, and manages them."""
 
-    def __init__(self, *, ledger: KeyLedger, clock: Clock, guesses_per_minute: int = 0) -> None:
+    def __init__(self, *, ledger: _KeyLedger, clock: Clock, guesses_per_minute: int = 0) -> None:
         self._ledger = ledger
         self._clock = clock
         self._guesses = KeyGuesses(per_minute=guesses_per_minute, clock=clock)
@@ -134,6 +144,7 @@ class KeyService:
 
     def _stored(self, key: ApiKey) -> tuple[ApiKey, str]:
         """The key with a new secret, which is stored nowhere."""
+        self._admit(key.tenant)
         secret = new_key()
         quotas = held_quotas(self._ledger, key.tenant)
         made = replace(key, hash=key_hash(secret), prefix=key_prefix(secret), tenant_quotas=quotas)
@@ -159,6 +170,7 @@ class KeyService:
                 raise InvalidRequestError("this key was revoked or has expired: use another one")
             if held is not None and (held.tenant, held.role, held.users) == (tenant, role, ()):
                 return held
+            self._admit(tenant)
             if held is None and len(secret) < LEAST_CHARS:
                 raise InvalidRequestError(
                     f"this key has {len(secret)} characters, so it could be guessed: use a random one of at least "
@@ -169,6 +181,23 @@ class KeyService:
             if self._ledger.put_key(key, held=held):
                 self._settle_quotas(key)
                 return key
+
+    def _admit(self, tenant: str) -> None:
+        """Refuse a key for a tenant that is being deleted. A tenant of the same name begins with its first key.
+
+        Raises ConflictError.
+        """
+        if not tenant:
+            raise InvalidRequestError("tenant: a key needs a tenant with a name")
+        state = self._ledger.erasure_state(tenant)
+        if state.closed:
+            raise ConflictError(
+                "This tenant is being deleted: a new tenant may have its name when the deletion has ended "
+                "(`forgetless tenants deletions`)."
+            )
+        numbers = None if state.last else self._ledger.document(*LAST_NUMBERS)
+        if numbers is not None:
+            self._ledger.raise_erasures(tenant, int(numbers.body["last"]))
 
     def list(self, tenant: str) -> list[KeyStatus]:
         """The tenant's keys that are not revoked, newest first."""

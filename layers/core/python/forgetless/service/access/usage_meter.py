@@ -20,8 +20,10 @@ from typing import Protocol
 from forgetless.domain.errors import LedgerError, RateLimitedError, StoredQuotaError
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.quotas import DefaultQuotas, QuotaName
+from forgetless.domain.times import seconds_between
 from forgetless.domain.usage import UsageKind, Use, day_of, minute_of
 from forgetless.ports.clock import Clock
+from forgetless.ports.ledger import KeyStore
 from forgetless.ports.metrics import THROTTLES
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.ports.usage import UsageStore
@@ -42,13 +44,17 @@ _PAUSE_S = 5.0
 _PORTION = 20
 #: The figures of at most so many keys and tenants are remembered.
 _MOST_OWNERS = 4096
+#: What has waited longer than this, in a process that nobody asked, is written only for keys that still exist. It is
+#: shorter than the time that a deletion of a tenant waits for late writers.
+_STALE_S = 600.0
 
 _logger = logging.getLogger(__name__)
 
+_Waiting = Counter[tuple[str, str, str, UsageKind]]
 _Refusal = RateLimitedError | StoredQuotaError
 
 
-class MeterLedger(UsageStore, RequestLedger, Protocol):
+class MeterLedger(UsageStore, KeyStore, RequestLedger, Protocol):
     """The part of the ledger that the meter needs. Memories that wait to be removed count as stored."""
 
 
@@ -69,7 +75,9 @@ class UsageMeter:
         self._clock = clock
         self._defaults = defaults or DefaultQuotas()
         #: What waits to be written, by tenant, key, period and kind.
-        self._waiting: Counter[tuple[str, str, str, UsageKind]] = Counter()
+        self._waiting: _Waiting = Counter()
+        #: The time of the first of them.
+        self._waits_since = ""
         self._unsaved = 0
         self._flushed_at = self._paused_until = float("-inf")
         self._figures: OrderedDict[tuple[str, str], Figures] = OrderedDict()
@@ -134,7 +142,7 @@ class UsageMeter:
     def note(self, tenant: str, key_id: str, kind: UsageKind, number: int) -> None:
         """Count what is known only afterwards, such as tokens of an LLM."""
         with self._lock:
-            self._waiting[tenant, key_id, day_of(self._clock.now()), kind] += number
+            self._add((tenant, key_id, day_of(self._clock.now()), kind), number)
 
     def note_stored(self, key: ApiKey, number: int) -> None:
         """Note that a request of this key has stored so many memories."""
@@ -166,12 +174,13 @@ class UsageMeter:
         with self._flushing:
             with self._lock:
                 waiting, self._waiting = self._waiting, Counter()
+                since, self._waits_since = self._waits_since, ""
                 unsaved = self._unsaved
                 touched, self._touched = {**self._touched, **{one.owner: one for one in also}}, {}
                 before = {owner: self._figures_of(one).snapshot() for owner, one in touched.items()}
                 self._flushed_at = self._clock.monotonic()
             try:
-                self._write(waiting)
+                self._write(self._of_standing_keys(waiting, since))
                 with self._lock:
                     self._unsaved -= unsaved
                 self._read(touched.values(), before)
@@ -179,6 +188,7 @@ class UsageMeter:
                 _logger.warning("usage was not counted", extra={"reason": error.code})
                 with self._lock:
                     self._waiting.update(waiting)
+                    self._waits_since = since
                     self._touched = {**touched, **self._touched}
                     self._paused_until = self._clock.monotonic() + _PAUSE_S
 
@@ -218,7 +228,11 @@ class UsageMeter:
         if taken.kind is UsageKind.REQUESTS and any(one.by_minute for one in self.quotas_of(key)):
             periods.append(minute_of(at))
         for period in periods:
-            self._waiting[key.tenant, key.id, period, taken.kind] += number
+            self._add((key.tenant, key.id, period, taken.kind), number)
+
+    def _add(self, what: tuple[str, str, str, UsageKind], number: int) -> None:
+        self._waits_since = self._waits_since or self._clock.now()
+        self._waiting[what] += number
 
     def _figures_of(self, one: OwnerQuotas) -> Figures:
         figures = self._figures.get(one.owner)
@@ -236,7 +250,17 @@ class UsageMeter:
             held = [(one, self._figures_of(one)) for one in self.quotas_of(key)]
         return [one for one, figures in held if figures.unsure or figures.read_at <= since]
 
-    def _write(self, waiting: Counter[tuple[str, str, str, UsageKind]]) -> None:
+    def _of_standing_keys(self, waiting: _Waiting, since: str) -> _Waiting:
+        """What waits. After a long time, without what is of keys that are gone: their tenant may have been deleted."""
+        if not waiting or seconds_between(since, self._clock.now()) < _STALE_S:
+            return waiting
+        tenants = {tenant for tenant, *_ in waiting}
+        known = {tenant: {key.id for key in self._ledger.keys(tenant)} for tenant in tenants}
+        for what in [what for what in waiting if what[1] not in known[what[0]]]:
+            del waiting[what]
+        return waiting
+
+    def _write(self, waiting: _Waiting) -> None:
         """Write these counts in portions, and remove from `waiting` those that are written."""
         for portion in _portions(_uses(waiting)):
             self._ledger.add_usage(portion)
@@ -271,7 +295,7 @@ def _limit_of(refusal: _Refusal) -> str:
     return "memories" if counted is None else str(counted[0])
 
 
-def _uses(waiting: Counter[tuple[str, str, str, UsageKind]]) -> list[Use]:
+def _uses(waiting: _Waiting) -> list[Use]:
     counts: defaultdict[tuple[str, str, str], dict[UsageKind, int]] = defaultdict(dict)
     for (tenant, key_id, period, kind), number in waiting.items():
         counts[tenant, key_id, period][kind] = number

@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from forgetless.domain.backoff import Backoff
-from forgetless.domain.bulk_jobs import BULK_JOB, REMOVING, BulkJob, BulkKind, Progress
+from forgetless.domain.bulk_jobs import BULK_JOB, MUST_END, REMOVING, BulkJob, BulkKind, Progress
 from forgetless.domain.errors import (
     ConflictError,
     DependencyError,
@@ -186,7 +186,7 @@ class BulkService:
             job = self._known(tenant, job_id)
             if job.cancelled:
                 return job
-            if job.kind is BulkKind.ERASE:
+            if job.kind in MUST_END:
                 raise ConflictError("An erasure cannot be cancelled.")
             if job.finished:
                 raise ConflictError(f"The job has already ended: {job.state}.")
@@ -228,11 +228,11 @@ class BulkService:
                 self._send(job, delay_s=_TURNS.wait_s(waits), waits=waits + 1)
             return
         try:
-            following = self._portion(job, seconds)
+            following, wait_s = self._portion(job, seconds)
         finally:
             self._ledger.release_lease(lane, owner=owner)
         if following is not None and not following.finished:
-            self._send(following, delay_s=_hold_s(following))
+            self._send(following, delay_s=max(wait_s, _hold_s(following)))
 
     def remove(self, job: BulkJob) -> None:
         """Remove the record of a job that ended long ago: one that is due although it has ended."""
@@ -249,11 +249,14 @@ class BulkService:
         self._queue.send(renewed)
         return True
 
-    def _portion(self, job: BulkJob, seconds: float) -> BulkJob | None:
-        """Claim the job, do a portion and record the progress; None if somebody else has moved the job."""
-        if job.attempts >= MOST_ATTEMPTS and job.kind is not BulkKind.ERASE:
+    def _portion(self, job: BulkJob, seconds: float) -> tuple[BulkJob | None, float]:
+        """Claim the job, do a portion and record the progress; returns the job and how long its next portion waits.
+
+        There is no job if somebody else has moved it.
+        """
+        if job.attempts >= MOST_ATTEMPTS and job.kind not in MUST_END:
             reason = f"worker_lost: no worker finished a portion in {job.attempts} attempts"
-            return self._ended(job, JobState.FAILED, error=reason)
+            return self._ended(job, JobState.FAILED, error=reason), 0.0
         now = self._clock.now()
         claimed = self._put(
             job,
@@ -264,12 +267,12 @@ class BulkService:
             due_at=later(now, seconds + LOST_AFTER_S),
         )
         if claimed is None:
-            return None
+            return None, 0.0
         try:
             progress = self._work(job.kind).portion(claimed, deadline=self._clock.monotonic() + seconds)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the job must not be lost
-            return self._failed(claimed, error)
-        return self._recorded(claimed, progress)
+            return self._failed(claimed, error), 0.0
+        return self._recorded(claimed, progress), progress.wait_s
 
     def _recorded(self, job: BulkJob, progress: Progress) -> BulkJob | None:
         counts: dict[str, Any] = {"done": progress.done, "total": progress.total, "set_aside": progress.set_aside}
@@ -277,7 +280,7 @@ class BulkService:
         if progress.cursor is None:
             recorded = self._ended(job, JobState.SUCCEEDED, **counts)
         else:
-            cursor, due_at = dict(progress.cursor), self._due(self._clock.now())
+            cursor, due_at = dict(progress.cursor), self._due(self._clock.now(), progress.wait_s)
             recorded = self._put(job, cursor=cursor, attempts=0, failures=0, error=None, due_at=due_at, **counts)
         if recorded is None:
             now = self.job(job.tenant, job.id)
@@ -291,7 +294,7 @@ class BulkService:
         more = {"job_id": job.id, "kind": job.kind.value, "reason": reason}
         # What we depend on will be there again. Of anything else, a few tries are made, but an erasure must be done.
         hopeless = isinstance(error, InvalidRequestError) or job.failures + 1 >= MOST_ATTEMPTS
-        if hopeless and not isinstance(error, DependencyError) and job.kind is not BulkKind.ERASE:
+        if hopeless and not isinstance(error, DependencyError) and job.kind not in MUST_END:
             _logger.error("a bulk job failed", extra=more, exc_info=error)
             BULK_JOBS_FAILED.count()
             return self._ended(job, JobState.FAILED, error=reason)
@@ -329,8 +332,9 @@ class BulkService:
         except KeyError:
             raise DependencyError(f"this version of Forgetless cannot do jobs of the kind {kind}") from None
 
-    def _due(self, now: str) -> str:
-        return later(now, LOST_AFTER_S) if self.queued else now
+    def _due(self, now: str, wait_s: float = 0.0) -> str:
+        due_s = wait_s + (LOST_AFTER_S if self.queued else 0.0)
+        return later(now, due_s) if due_s else now
 
     def _send(self, job: BulkJob, *, delay_s: float = 0.0, waits: int = 0) -> None:
         if self._queue is None:

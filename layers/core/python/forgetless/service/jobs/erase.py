@@ -33,7 +33,7 @@ from forgetless.service.jobs.erasure_logbook import ErasureLogbook
 from forgetless.service.jobs.removal import Removal, RemovalTask, Remover
 from forgetless.service.requests import ErasedScope
 
-__all__ = ["EraseWork", "Erasures", "erase_job_id", "start_erase_job"]
+__all__ = ["Advance", "EraseWork", "Erasures", "erase_job_id", "start_erase_job"]
 
 _logger = logging.getLogger(__name__)
 
@@ -88,6 +88,15 @@ class _Place:
         return replace(here, memories=False, target=self.target + 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Where a step has come to (None: the pass has ended), and how much the pass has removed so far."""
+
+    cursor: Mapping[str, Any] | None
+    memories: int
+    messages: int
+
+
 class EraseWork:
     """Removes rows; `ledger` must show all rows, those that markers hide too, and `remover` remove them from it."""
 
@@ -121,6 +130,14 @@ class EraseWork:
         if place.removal.held:
             return Progress(place.cursor(), place.removal.removed, job.total)
         return replace(self._remover.ended(place.removal.removed), counts=place.counts())
+
+    def advance(self, erasure: Erasure, cursor: Mapping[str, Any] | None, job_id: str) -> Advance:
+        """One step of a pass that another job makes; `cursor` is None at its beginning, and again at its end."""
+        place = self.start(erasure) if cursor is None else _Place.of(cursor)
+        through = _is_through(erasure, place)
+        place = self.finish(erasure, place, job_id) if through else self.step(erasure, place, job_id)
+        ended = through and not place.removal.held
+        return Advance(None if ended else place.cursor(), place.removal.removed, place.messages)
 
     def start(self, erasure: Erasure) -> _Place:
         """The place at which a pass begins."""
@@ -219,6 +236,8 @@ class Erasures:
         found = self._ledger.open_erasures(limit=_LOOKED_AT)
         for erasure in found:
             age = seconds_between(erasure.begun_at, self._clock.now())
+            if age >= _LOST_AFTER_S and self._ledger.erasure_state(erasure.tenant).closed:
+                continue  # the deletion of its tenant removes the rows
             if age >= _LOST_AFTER_S and self._bulk.job(erasure.tenant, erase_job_id(erasure)) is None:
                 self._logbook.note(erasure)
                 # Its request died, and has removed nobody knows how much.

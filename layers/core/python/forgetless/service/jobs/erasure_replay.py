@@ -11,6 +11,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from forgetless.domain.documents import Document
 from forgetless.domain.erasure_log import (
@@ -27,6 +28,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.erasure_log import ErasureLog
 from forgetless.ports.ledger import Ledger, Tell
 from forgetless.service.jobs.bulk import BulkService
+from forgetless.service.jobs.delete_tenant import shut, start_deletion
 from forgetless.service.jobs.erase import start_erase_job
 
 __all__ = ["ErasureReplay", "ReplayReport", "tenants_of"]
@@ -40,7 +42,10 @@ _BEGUN = "erased-again"
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """How many lines of the log are of after the copy, and how many users, agents, apps and runs they erased again."""
+    """How many lines of the log are of after the copy, and how many users, agents, apps and runs they erased again.
+
+    A whole tenant counts as one.
+    """
 
     lines: int = 0
     targets: int = 0
@@ -76,11 +81,16 @@ class ErasureReplay:
             else:
                 by_tenant[line.tenant].append(line)
         lines = targets = rows = 0
-        for tenant in tenants:
+        # A tenant may be on several pages, and one that was deleted may have had no memories.
+        for tenant in _once(chain(tenants, self._ledger.tenants_with_keys())):
             own = by_tenant.get(tenant_digest(key, tenant), [])
             if not own:
                 continue
             erased = erased_since([*own, *restores], Moment(source, self._last(tenant)))
+            if any(line.closes for line in erased):
+                self._delete(tenant, above=max(line.number for line in own))
+                lines, targets = lines + len(erased), targets + 1
+                continue
             found: dict[tuple[frozenset[tuple[str, str]], tuple[str, ...]], Target] = {}
             markers = markers_of(key, erased)
             for scope in self._scopes(tenant) if erased else ():
@@ -106,6 +116,13 @@ class ErasureReplay:
             start_erase_job(self._bulk, erasure, self._ledger.digest_key())
         self._ledger.delete_document("", _BEGUN, tenant)
 
+    def _delete(self, tenant: str, *, above: int) -> None:
+        """Delete the whole tenant: it is closed and has no keys when this returns, and a job removes the rest."""
+        now = self._clock.now()
+        start_deletion(self._ledger, self._bulk, tenant, now=now)
+        self._ledger.raise_erasures(tenant, above)
+        shut(self._ledger, tenant, at=now)
+
     def _scopes(self, tenant: str) -> Iterator[Scope]:
         """The scope of every memory and message that the copy has."""
         cursor: str | None = None
@@ -120,6 +137,14 @@ class ErasureReplay:
             yield from (message.scope for message in messages)
             if cursor is None:
                 return
+
+
+def _once(names: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for name in names:
+        if name not in seen:
+            seen.add(name)
+            yield name
 
 
 def tenants_of(ledger: Ledger) -> Iterator[str]:

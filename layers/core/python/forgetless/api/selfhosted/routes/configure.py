@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from forgetless.api.caller import OPERATOR, CurrentCaller
+from forgetless.api.caller import CurrentCaller
 from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.keys import Role
+from forgetless.domain.tenants import OPERATOR
 
 __all__ = ["ROUTES"]
 
