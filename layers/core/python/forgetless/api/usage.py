@@ -122,8 +122,8 @@ def mark_repeat(scope: Scope) -> None:
 
 def _note(meter: UsageMeter, one: Taken, used: RequestUsage, *, changed: bool) -> None:
     key = one.key
-    if used.llm_tokens:
-        meter.note(key.tenant, key.id, UsageKind.LLM_TOKENS, used.llm_tokens)
+    if used.llm_tokens or used.counted_tokens:
+        meter.note_tokens(key, waiting=used.llm_tokens, counted=used.counted_tokens)
     if used.stored:
         meter.note_stored(key, used.stored)
     elif changed:

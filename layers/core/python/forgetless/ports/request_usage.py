@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-__all__ = ["RequestUsage", "note_stored", "note_tokens", "noting_usage"]
+__all__ = ["RequestUsage", "note_counted_tokens", "note_stored", "note_tokens", "noting_usage"]
 
 
 @dataclass(slots=True)
@@ -15,6 +15,8 @@ class RequestUsage:
     """The figures of the innermost request or job that is noting."""
 
     llm_tokens: int = 0
+    #: Tokens that a transaction has counted already.
+    counted_tokens: int = 0
     stored: int = 0
 
 
@@ -36,6 +38,12 @@ def note_tokens(number: int) -> None:
     """Note that the LLM was paid for so many tokens."""
     if (usage := _noting.get()) is not None:
         usage.llm_tokens += number
+
+
+def note_counted_tokens(number: int) -> None:
+    """Note that a transaction has counted so many tokens."""
+    if (usage := _noting.get()) is not None:
+        usage.counted_tokens += number
 
 
 def note_stored(number: int) -> None:

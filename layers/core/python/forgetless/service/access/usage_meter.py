@@ -144,6 +144,16 @@ class UsageMeter:
         with self._lock:
             self._add((tenant, key_id, day_of(self._clock.now()), kind), number)
 
+    def note_tokens(self, key: ApiKey, *, waiting: int, counted: int) -> None:
+        """Count an LLM's tokens that a request of this key used; the ledger knows those that are `counted`."""
+        if waiting:
+            self.note(key.tenant, key.id, UsageKind.LLM_TOKENS, waiting)
+        with self._lock:
+            for one in self.quotas_of(key):
+                figures = self._figures_of(one)
+                figures.count(UsageKind.LLM_TOKENS, self._clock.now(), waiting + counted)
+                figures.unsure = figures.unsure or counted > 0
+
     def note_stored(self, key: ApiKey, number: int) -> None:
         """Note that a request of this key has stored so many memories."""
         with self._lock:

@@ -29,7 +29,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
 from forgetless.ports.metrics import ADDS_FAILED, EXTRACTION_FAILURES, FACTS_PER_ADD
 from forgetless.ports.request_ledger import RequestLedger, Shown
-from forgetless.ports.request_usage import RequestUsage, note_stored, note_tokens, noting_usage
+from forgetless.ports.request_usage import RequestUsage, note_counted_tokens, note_stored, note_tokens, noting_usage
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.projects.settings import ProjectService
 from forgetless.service.requests import AddedMemory, AddOutcome
@@ -230,6 +230,7 @@ class InferenceRun:
         except Exception:
             note_tokens(used.llm_tokens)
             raise
+        note_counted_tokens(used.llm_tokens)
         note_stored(len(outcome.results))
         return outcome
 
