@@ -217,9 +217,11 @@ validate: $(SAM_STAMP) ## sam validate --lint and cfn-lint over the templates (n
 	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1 .venv-sam/bin/sam validate --lint --template-file template.yaml
 	@.venv-sam/bin/cfn-lint template.yaml template-embedder.yaml
 
-scan: $(SCAN_STAMP) ## bandit over the code, checkov over the templates: patterns of insecure code and settings; needs no network
+scan: $(SCAN_STAMP) ## bandit over the code, checkov over templates and manifests: insecure patterns; schemas of Kubernetes; no network
 	@.venv-scan/bin/bandit -q -c pyproject.toml -r layers/core/python functions embedder_container/embedder local
 	@.venv-scan/bin/checkov --config-file local/checkov.yaml -f template.yaml template-embedder.yaml
+	@.venv-scan/bin/checkov --config-file local/checkov-kubernetes.yaml -d local/kubernetes
+	@.venv-scan/bin/kubernetes-validate --strict --quiet local/kubernetes/*/*.yaml
 
 # Exit code 3: its database does not answer here, and nothing was audited.
 audit: $(AUDIT_STAMP) ## pip-audit over every lock file; fails when it could audit nothing

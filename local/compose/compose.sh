@@ -88,8 +88,8 @@ case "${1:-}" in
         must_be_healthy embedder balancer
         compose up --detach stores
         stores_must_fit
-        compose up --detach --wait app sweep
-        must_be_healthy app sweep
+        compose up --detach --wait app worker
+        must_be_healthy app worker
         echo "Forgetless is ready: http://127.0.0.1:${FORGETLESS_PORT:-3000}"
         ;;
     build)

@@ -25,7 +25,7 @@ def config(infrastructure: str) -> dict[str, dict[str, object]]:
 @pytest.mark.parametrize("infrastructure", ["infrastructure.yaml", "infrastructure-lite.yaml"])
 def test_the_files_fit_together_and_every_service_that_stays_restarts(infrastructure: str) -> None:
     services = config(infrastructure)
-    assert {"milvus", "embedder", "balancer", "app", "sweep"} <= set(services)
+    assert {"milvus", "embedder", "balancer", "app", "worker"} <= set(services)
     assert {name for name, service in services.items() if service.get("restart") == "no"} == {"key", "stores"}
 
 

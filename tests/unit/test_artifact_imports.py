@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import subprocess
@@ -38,12 +37,6 @@ def reached(*starts: str) -> set[str]:
     return found | {name.rsplit(".", depth)[0] for name in found for depth in range(1, name.count(".") + 1)}
 
 
-def imported_by(script: Path) -> set[str]:
-    nodes = list(ast.walk(ast.parse(script.read_text())))
-    whole = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
-    return whole | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
-
-
 def third_party(modules: set[str]) -> set[str]:
     top = {name.partition(".")[0] for name in modules}
     return top - set(sys.stdlib_module_names) - set(OURS) - {"__future__"}
@@ -63,12 +56,10 @@ ALL_LAYERS = sorted(ROOT.glob("layers/*/requirements.txt"))
 
 def test_the_apis_image_installs_all_that_its_package_imports() -> None:
     package = {name for name in graph().modules if name.partition(".")[0] == "forgetless"}
-    script = imported_by(COMPOSE / "app" / "sweep.py")
-    assert {name for name in script if name.startswith("forgetless")} <= package
-    wanted = third_party(reached(*package) | script | {"uvicorn"})
+    wanted = third_party(reached(*package) | {"uvicorn"})
     missing = wanted - provided(*ALL_LAYERS, COMPOSE / "app" / "requirements.txt")
     # The start of an environment does without the hooks of SnapStart where nothing brings them.
-    assert missing == {"boto3", "botocore", "snapshot_restore_py"}
+    assert missing == {"snapshot_restore_py"}
     assert missing <= provided(also=RUNTIME)
 
 

@@ -14,8 +14,7 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.jobs import JobState
-from forgetless.service.jobs import bulk_worker
-from forgetless.service.webhooks import schedule
+from forgetless.runtime import background_work
 from forgetless.service.webhooks.delivery import DeliveryReport
 from tests.unit.service.webhooks.post import make
 from tests.unit.service.world import World, make_world
@@ -36,19 +35,22 @@ async def served(world: World, job_id: str, *, looks: int) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("queued", [False, True])
-def test_a_server_without_a_queue_does_bulk_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, queued: bool) -> None:
-    monkeypatch.setattr(bulk_worker, "IDLE_S", 0.01)
-    monkeypatch.setenv("FORGETLESS_BULK_QUEUE_URL", "http://127.0.0.1:9/1/bulk" if queued else "")
+@pytest.mark.parametrize("elsewhere", ["", "FORGETLESS_BULK_QUEUE_URL", "FORGETLESS_BACKGROUND"])
+def test_a_server_does_bulk_jobs_unless_a_queue_or_another_process_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: str
+) -> None:
+    monkeypatch.setattr(background_work, "IDLE_S", 0.01)
+    if elsewhere:
+        monkeypatch.setenv(elsewhere, "0" if elsewhere == "FORGETLESS_BACKGROUND" else "http://127.0.0.1:9/1/bulk")
     with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
         world = make_world(tmp_path, ledger=ledger)
         monkeypatch.setattr(asgi, "services", lambda: world.services)
         world.say("tea")
         job = world.services.bulk.start("default", BulkKind.REINDEX, {})
-        asyncio.run(served(world, job.id, looks=20 if queued else 3000))
+        asyncio.run(served(world, job.id, looks=20 if elsewhere else 3000))
         done = world.services.bulk.job("default", job.id)
         assert done is not None
-        assert done.state is (JobState.PENDING if queued else JobState.SUCCEEDED)
+        assert done.state is (JobState.PENDING if elsewhere else JobState.SUCCEEDED)
 
 
 async def until(done: Callable[[], bool]) -> None:
@@ -63,7 +65,7 @@ async def until(done: Callable[[], bool]) -> None:
 def test_a_server_delivers_webhooks_and_goes_on_after_errors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(schedule, "EVERY_S", 0.01)
+    monkeypatch.setattr(background_work, "MINUTE_S", 0.01)
     outcomes: list[Exception | DeliveryReport] = [ValueError("odd"), LedgerError("down"), DeliveryReport(1, 0, 0)]
     runs: list[str] = []
 
@@ -80,15 +82,16 @@ def test_a_server_delivers_webhooks_and_goes_on_after_errors(
         monkeypatch.setattr(world.services.deliveries, "run", run)
         asyncio.run(until(lambda: len(runs) >= 3))
     assert runs[:3] == ["ValueError", "LedgerError", "DeliveryReport"]
-    assert "the deliveries of webhooks met an error" in caplog.text
+    assert "background work met an error" in caplog.text
+    assert "background work waits" in caplog.text
 
 
 def test_what_is_due_reaches_a_receiver_under_uvicorn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedule, "EVERY_S", 0.01)
+    monkeypatch.setattr(background_work, "MINUTE_S", 0.01)
     with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
         post = make(make_world(tmp_path, ledger=ledger))
         monkeypatch.setattr(asgi, "services", lambda: post.world.services)
-        monkeypatch.setattr(post.world.services, "delivery_schedule", schedule.DeliverySchedule(post.deliveries))
+        monkeypatch.setattr(post.world.services, "deliveries", post.deliveries)
         post.hook()
         post.world.say("I like tea.")
         asyncio.run(until(lambda: bool(post.receiver.got)))

@@ -14,6 +14,7 @@ from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_keys import add_key_commands
 from forgetless.cli_memories import add_memory_commands
 from forgetless.cli_quotas import add_usage_command
+from forgetless.cli_serve import add_serve_command
 from forgetless.cli_set_aside import add_set_aside_command
 from forgetless.cli_stores import FAILED, OK, add_store_commands, exit_code_of
 from forgetless.cli_tenants import add_tenant_commands
@@ -31,6 +32,7 @@ __all__ = ["FAILED", "OK", "PIPE_CLOSED", "main"]
 PIPE_CLOSED = 141
 
 _EPILOG = """examples:
+  python -m forgetless.cli serve --processes 2
   python -m forgetless.cli keys create --role read --user-id alice --label "alice's phone"
   python -m forgetless.cli keys list
   python -m forgetless.cli keys revoke 5f0c…
@@ -77,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_serve_command(commands)
     add_key_commands(commands)
     add_store_commands(commands)
     add_set_aside_command(commands)

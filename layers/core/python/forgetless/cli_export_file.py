@@ -15,7 +15,7 @@ from typing import BinaryIO, Protocol
 from forgetless.domain.errors import ConflictError, NotFoundError
 from forgetless.service.transfer.export_jobs import ExportAnswer, ExportPlace
 
-__all__ = ["ExportSource", "export_file"]
+__all__ = ["ExportSource", "export_file", "private_file"]
 
 
 class ExportSource(Protocol):
@@ -63,7 +63,7 @@ def _write(
 ) -> int:
     cursor, events, ended = place.cursor, place.events, place.ended
     tell(events, None)
-    with _private(part) as out:
+    with private_file(part) as out:
         # Whatever a killed command wrote after the recorded place is fetched again.
         out.truncate(place.bytes)
         out.seek(place.bytes)
@@ -77,8 +77,8 @@ def _write(
     return events
 
 
-def _private(path: Path) -> BinaryIO:
-    # Other users of this machine must not read the memories.
+def private_file(path: Path) -> BinaryIO:
+    """A file that is written or continued; other users of this machine must not read it."""
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
 
 

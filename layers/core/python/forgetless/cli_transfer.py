@@ -5,28 +5,31 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.erasure_log_file import read_log
-from forgetless.cli_export_file import ExportSource, export_file
+from forgetless.cli_export_file import ExportSource, export_file, private_file
 from forgetless.cli_import_file import ImportTarget, SourceFile, import_file
 from forgetless.cli_progress import Tell, progress
 from forgetless.cli_service import RemoteExports, RemoteImports, Service, read_key
 from forgetless.cli_text import printable
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.limits import PORTION_BYTES, RequestLimits
+from forgetless.domain.scope import SCOPE_IDS
 from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import build_ledger, build_services
 from forgetless.runtime.settings import Settings
+from forgetless.service.access.audit import AuditLog
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.transfer.erased_lines import ErasedLines
 from forgetless.service.transfer.event_export import EventExport
 from forgetless.service.transfer.export_jobs import ExportAnswer, ExportJobs, ExportPlace
 from forgetless.service.transfer.import_jobs import ImportJobs, ImportPlace
+from forgetless.service.transfer.person_export import PersonExport
 from forgetless.service.webhooks.outbox import WebhookOutbox
 
 __all__ = ["INCOMPLETE", "add_transfer_commands"]
@@ -54,6 +57,11 @@ def add_transfer_commands(commands: argparse._SubParsersAction[argparse.Argument
         help="the file; an interrupted export continues there (default: standard output)",
     )
     export.add_argument("--out", type=Path, dest="file_of_option", help="the same as FILE")
+    for name in SCOPE_IDS:
+        what = name.removesuffix("_id")
+        export.add_argument(
+            f"--{what}", dest=name, metavar="ID", help=f"only what is held about this {what}, in a form of its own"
+        )
     export.set_defaults(run=_export)
     import_ = commands.add_parser(
         "import", help="import the file of an export, mem0's JSON list, or payloads of its vector store as JSON lines"
@@ -80,6 +88,9 @@ def add_transfer_commands(commands: argparse._SubParsersAction[argparse.Argument
 
 def _export(settings: Settings, options: argparse.Namespace) -> int:
     path: Path | None = options.file or options.file_of_option
+    ids = {name: getattr(options, name) for name in SCOPE_IDS if getattr(options, name) is not None}
+    if ids:
+        return _export_person(settings, options, ids, path)
     with _source(settings, options) as (source, name):
         if path is not None:
             with progress("export", "events") as tell:
@@ -90,13 +101,36 @@ def _export(settings: Settings, options: argparse.Namespace) -> int:
     return OK
 
 
-def _print(portions: Iterator[bytes], tell: Tell) -> None:
-    lines = 0
+def _export_person(settings: Settings, options: argparse.Namespace, ids: Mapping[str, str], path: Path | None) -> int:
+    """Write what is held about a person. It is short enough to begin again after an interruption."""
+    if options.url is not None:
+        raise InvalidRequestError("--url: an export about one person reads the ledger that the settings name")
+    tenant = options.tenant or DEFAULT_TENANT
+    with closing(HidingOperatorLedger(build_ledger(settings))) as ledger, progress("export", "lines") as tell:
+        person = PersonExport(ledger=ledger, audit=AuditLog(ledger=ledger, clock=SystemClock()))
+        portions = person.portions(tenant, ids)
+        if path is None:
+            _print(portions, tell)
+            return OK
+        part = path.with_name(f"{path.name}.part")
+        try:
+            with private_file(part) as out:
+                out.truncate(0)
+                _print(portions, tell, out)
+                os.fsync(out.fileno())
+            part.replace(path)
+        except OSError as error:
+            raise InvalidRequestError(f"{path}: {error.strerror}") from None
+    return OK
+
+
+def _print(portions: Iterator[bytes], tell: Tell, out: BinaryIO | None = None) -> None:
+    target, lines = out or sys.stdout.buffer, 0
     for portion in portions:
-        sys.stdout.buffer.write(portion)
+        target.write(portion)
         lines += portion.count(b"\n")
         tell(lines, None)
-    sys.stdout.buffer.flush()
+    target.flush()
 
 
 def _import(settings: Settings, options: argparse.Namespace) -> int:

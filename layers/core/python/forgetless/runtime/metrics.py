@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from forgetless.adapters.metric_tenants import MetricTenants
 from forgetless.ports.metrics import COLD_STARTS, MetricSink, record_metrics_in
 from forgetless.runtime.settings import Settings
 
-if TYPE_CHECKING:
-    from forgetless.adapters.metrics_prometheus import MetricsServer
-
-__all__ = ["begin_metrics", "metered", "serve_metrics"]
+__all__ = ["begin_metrics", "metered", "showing_metrics"]
 
 _logger = logging.getLogger(__name__)
 
@@ -29,15 +27,21 @@ def begin_metrics(settings: Settings) -> None:
     _sinks[:] = [] if sink is None else [sink]
 
 
-def serve_metrics(settings: Settings) -> MetricsServer | None:
-    """Show the metrics of this process at FORGETLESS_METRICS_ADDRESS, if they are Prometheus'."""
+@contextmanager
+def showing_metrics(settings: Settings) -> Iterator[None]:
+    """While the context lasts, show this process' metrics at FORGETLESS_METRICS_ADDRESS, if they are Prometheus'."""
     if settings.metrics != "prometheus":
-        return None
+        yield
+        return
     from forgetless.adapters.metrics_prometheus import MetricsServer, PrometheusMetrics  # noqa: PLC0415 - not in a layer
 
     sink = next(one for one in _sinks if isinstance(one, PrometheusMetrics))
     host, port = settings.metrics_place
-    return MetricsServer(sink.text, host=host, port=port)
+    server = MetricsServer(sink.text, host=host, port=port)
+    try:
+        yield
+    finally:
+        server.close()
 
 
 def metered(function: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -121,12 +121,19 @@ class Settings:
         "1 lets text of assistants, tools and systems supersede what the user said.",
     )
     queue_url: str = _setting(
-        "FORGETLESS_QUEUE_URL", "", "The FIFO queue for jobs that run later. Without a queue, sweep finds them."
+        "FORGETLESS_QUEUE_URL",
+        "",
+        "The FIFO queue for adds that run later. Without one, a server process runs them itself.",
     )
     bulk_queue_url: str = _setting(
         "FORGETLESS_BULK_QUEUE_URL",
         "",
         "The standard queue for bulk jobs. Without one, a server process does them itself, beside its requests.",
+    )
+    background: int = _setting(
+        "FORGETLESS_BACKGROUND",
+        1,
+        "Under uvicorn: 0 leaves sweep, webhooks and jobs to another process, as `forgetless serve` does.",
     )
     message_retention_days: float = _setting(
         "FORGETLESS_MESSAGE_RETENTION_DAYS",

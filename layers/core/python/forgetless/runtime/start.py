@@ -14,7 +14,15 @@ from forgetless.runtime.logs import share_config
 from forgetless.runtime.metrics import begin_metrics
 from forgetless.runtime.settings import Settings, load_settings
 
-__all__ = ["REQUIRED", "check_environment", "end_by_exception", "keep_private", "reseed_after_restore", "start"]
+__all__ = [
+    "REQUIRED",
+    "check_environment",
+    "end_by_exception",
+    "keep_private",
+    "reseed_after_restore",
+    "start",
+    "start_server",
+]
 
 #: Settings whose defaults make sense only on one machine, so they are required with the DynamoDB ledger.
 REQUIRED = (
@@ -25,15 +33,25 @@ REQUIRED = (
     "FORGETLESS_MILVUS_URI",
     "FORGETLESS_EMBEDDER_URL",
 )
+_QUEUES = ("FORGETLESS_QUEUE_URL", "FORGETLESS_BULK_QUEUE_URL")
 
 
 def start() -> Settings:
-    """Every entry point calls this once, before its first event. It opens no connection, because of SnapStart."""
+    """Every function calls this once, before its first event. It opens no connection, because of SnapStart."""
     keep_private()
     settings = check_environment()
     share_config()
     begin_metrics(settings)
     reseed_after_restore()
+    return settings
+
+
+def start_server() -> Settings:
+    """A server or worker process calls this once. Unlike functions, it does without queues."""
+    keep_private()
+    settings = check_environment(queues=False)
+    share_config()
+    begin_metrics(settings)
     return settings
 
 
@@ -67,10 +85,11 @@ def reseed_after_restore() -> None:
     register_after_restore(random.seed)
 
 
-def check_environment(environ: Mapping[str, str] = os.environ) -> Settings:
+def check_environment(environ: Mapping[str, str] = os.environ, *, queues: bool = True) -> Settings:
     """The settings; raises InvalidRequestError, which names the missing variables or one with a wrong value."""
     settings = load_settings(environ)
-    missing = [name for name in REQUIRED if not environ.get(name, "").strip()]
+    required = [name for name in REQUIRED if queues or name not in _QUEUES]
+    missing = [name for name in required if not environ.get(name, "").strip()]
     if settings.ledger != "sqlite" and missing:
         raise InvalidRequestError(f"set {', '.join(missing)}: FORGETLESS_LEDGER=dynamodb requires it")
     return settings

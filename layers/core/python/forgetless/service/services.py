@@ -37,6 +37,7 @@ from forgetless.service.jobs.erasure_logbook import ErasureLogbook
 from forgetless.service.jobs.expired_memories import ExpiredMemories
 from forgetless.service.jobs.index_cleanings import IndexCleanings
 from forgetless.service.jobs.ingest import IngestService
+from forgetless.service.jobs.ingest_worker import IngestWorker
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.jobs.reindex_all import ReindexAll
 from forgetless.service.jobs.reindex_job import ReindexWork
@@ -50,7 +51,6 @@ from forgetless.service.transfer.export_jobs import ExportJobs
 from forgetless.service.transfer.import_jobs import ImportJobs
 from forgetless.service.webhooks.delivery import DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
-from forgetless.service.webhooks.schedule import DeliverySchedule
 from forgetless.service.writing.erase_memories import MemoryEraser
 from forgetless.service.writing.indexer import Indexer
 
@@ -58,6 +58,8 @@ __all__ = ["Ports", "Services"]
 
 #: The services for at most this many limits are cached. The least recently used ones are removed first.
 _MOST_LIMITED = 256
+#: How long the end waits for an add that runs in the background. One that is cut off is run again.
+_ENDING_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,6 @@ class Services(RequestServices):
         self.keys = KeyService(ledger=ledger, clock=clock, guesses_per_minute=guesses_per_minute)
         self.audit = AuditLog(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
-        self.delivery_schedule = DeliverySchedule(self.deliveries)
         self.event_exports = EventExport(ledger=ledger)
         self.import_jobs = ImportJobs(ledger=ledger, clock=clock, limits=self.limits, outbox=self._outbox)
         self.export_jobs = ExportJobs(ledger=ledger, clock=clock)
@@ -164,6 +165,7 @@ class Services(RequestServices):
             retention=RetentionService(ledger=ledger, bulk=self.bulk, clock=clock, retention=retention or Retention()),
             rebuilds=rebuilds_lost_index,
         )
+        self.ingest_worker = IngestWorker(ledger=ledger, ingest=self.ingest, clock=clock)
         self.bulk_worker = BulkWorker(ledger=ledger, bulk=self.bulk, clock=clock)
         parts = {"ledger": ledger.ping, "index": ports.index.ping, "embedder": ports.embedder.ping}
         if ports.llm is not None:
@@ -181,6 +183,7 @@ class Services(RequestServices):
 
     def close(self) -> None:
         """Write what waits for the audit list, close ledger, index and embedder, and release the threads."""
+        self.ingest_worker.wait(_ENDING_S)
         self._pool.shutdown(wait=False)
         self.audit.flush()
         self.meter.close()

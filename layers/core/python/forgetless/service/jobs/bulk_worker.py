@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
-from forgetless.domain.errors import ForgetlessError
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Maintenance
 from forgetless.service.jobs.bulk import BulkService
 
 __all__ = ["BulkWorker"]
 
-_logger = logging.getLogger(__name__)
-
 #: The seconds of a portion. They are few, because one worker does the portions of all jobs in turn.
 PORTION_S = 5.0
-#: Seconds between two looks at the ledger while there is nothing to do.
-IDLE_S = 1.0
 #: How many jobs are read at once. Those that are due for longest come first.
 _JOBS = 20
 
 
 class BulkWorker:
-    """One thread's work. Several workers share the jobs: leases and versions keep them apart."""
+    """The work of one thread. Several workers share the jobs: leases and versions keep them apart."""
 
     def __init__(self, *, ledger: Maintenance, bulk: BulkService, clock: Clock) -> None:
         self._ledger = ledger
@@ -43,16 +35,3 @@ class BulkWorker:
             now = self._bulk.job(job.tenant, job.id)
             moved = moved or (now is not None and now.version != job.version)
         return moved
-
-    def work(self, stopped: threading.Event) -> None:
-        """Take turns until `stopped` is set. An error is logged, and the next turn tries again."""
-        busy = False
-        while not stopped.wait(0.0 if busy else IDLE_S):
-            try:
-                busy = self.turn()
-            except ForgetlessError as error:
-                busy = False
-                _logger.warning("the worker of bulk jobs waits", extra={"reason": error.message})
-            except Exception:
-                busy = False
-                _logger.exception("the worker of bulk jobs met an error")

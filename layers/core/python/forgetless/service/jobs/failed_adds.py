@@ -45,7 +45,7 @@ class FailedAdds:
         Raises NotFoundError, and ConflictError for an add that has not failed or whose messages are no longer kept.
         """
         job = self._failed(tenant, job_id, "started again")
-        if not job.request or not self._ledger.job_messages(tenant, job_id):
+        if not self._ledger.job_messages(tenant, job_id):
             raise ConflictError("The messages of this add are no longer kept; send it again.")
         again = replace(waiting(job, self._clock.now()), attempts=0, error=None, started_at=None, completed_at=None)
         if not self._ledger.update_job(again, held=job):

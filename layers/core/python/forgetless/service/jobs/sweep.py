@@ -164,6 +164,8 @@ class SweepService:
             return 0
 
     def _requeue(self) -> int:
+        if not self._queue.background:  # then its worker looks for what is due
+            return 0
         return self._in_portions(
             lambda now: self._ledger.stuck_jobs(now=now, pending_before=later(now, -LOST_AFTER_S), limit=PORTION),
             lambda stuck: sum(self._bring_back(job) for job in stuck),

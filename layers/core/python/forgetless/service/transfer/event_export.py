@@ -12,7 +12,7 @@ from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Event, Message
 from forgetless.ports.ledger import Ledger
 
-__all__ = ["EventExport", "ExportPortion"]
+__all__ = ["EventExport", "ExportPortion", "removed_job"]
 
 #: The most jobs, or memories, in one portion.
 PORTION = 200
@@ -106,7 +106,7 @@ class EventExport:
         found, following = self._ledger.messages_without_job(tenant, limit=limit, cursor=place)
         ids = list(dict.fromkeys(message.ref.job_id for message in found))
         said = self._ledger.messages_of_jobs(tenant, ids)
-        lines = self._job_lines(phase, [(_removed_job(said[id_]), said[id_]) for id_ in ids if id_ in said])
+        lines = self._job_lines(phase, [(removed_job(said[id_]), said[id_]) for id_ in ids if id_ in said])
         only = (str(phase), ids[0]) if len(ids) == 1 else None
         return ExportPortion(lines, 0, phase.cursor(following, then=_EVENTS), only)
 
@@ -126,7 +126,7 @@ class EventExport:
             return self._event_lines(of, self._ledger.history(tenant, id_)) or None
         messages = self._ledger.job_messages(tenant, id_)
         if of.name == _MESSAGES:
-            return self._job_lines(of, [(_removed_job(messages), messages)]) if messages else None
+            return self._job_lines(of, [(removed_job(messages), messages)]) if messages else None
         job = self._ledger.job(tenant, id_)
         return None if job is None else self._job_lines(of, [(job, messages)])
 
@@ -155,7 +155,7 @@ class EventExport:
         return [Moment(name, number) if number > phase.since else None for number in numbers]
 
 
-def _removed_job(messages: Sequence[Message]) -> Job:
+def removed_job(messages: Sequence[Message]) -> Job:
     """What is still known of a job whose record has been removed."""
     first = messages[0]
     job = Job(first.ref.job_id, first.scope, JobState.SUCCEEDED, first.created_at, first.created_at)

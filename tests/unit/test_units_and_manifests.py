@@ -1,0 +1,77 @@
+"""The systemd units and the Kubernetes manifests call commands that exist with settings that exist."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from forgetless import cli
+from forgetless.runtime.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+SYSTEMD = ROOT / "local" / "systemd"
+MANIFESTS = sorted((ROOT / "local" / "kubernetes").glob("*/*.yaml"))
+SETTINGS = {one.metadata["name"] for one in fields(Settings)}
+
+
+def documents() -> Iterator[dict[str, Any]]:
+    for file in MANIFESTS:
+        yield from yaml.safe_load_all(file.read_text())
+
+
+def containers() -> Iterator[dict[str, Any]]:
+    for document in documents():
+        if template := document.get("spec", {}).get("template"):
+            yield from template["spec"].get("initContainers", [])
+            yield from template["spec"]["containers"]
+
+
+def test_every_container_of_the_image_runs_a_command_that_exists(tmp_path: Path) -> None:
+    commands = [one["args"] for one in containers() if one["image"] == "forgetless-app"]
+    assert len(commands) == 5
+    for module, name, *arguments in commands:
+        assert (module, name) == ("-m", "forgetless.cli")
+        assert callable(cli._parser().parse_args(arguments).run)
+
+
+def test_every_setting_in_manifests_and_units_exists() -> None:
+    maps = [document["data"] for document in documents() if document["kind"] == "ConfigMap"]
+    variables = {one["name"] for container in containers() for one in container.get("env", [])}
+    lines = (SYSTEMD / "forgetless.env").read_text().splitlines()
+    given = {line.lstrip("#").partition("=")[0] for line in lines if "=" in line}
+    named = {name for one in maps for name in one} | variables | given
+    ours = {name for name in named if name.startswith(("FORGETLESS_", "OPENAI_"))}
+    assert len(ours) > 10
+    assert ours <= SETTINGS
+
+
+def test_every_container_has_limits_and_no_privileges() -> None:
+    for container in containers():
+        assert {"cpu", "memory"} <= set(container["resources"]["limits"]), container["name"]
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here")
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    units = tmp_path / "etc" / "systemd" / "system"
+    shutil.copytree(SYSTEMD, units)
+    for program in ("opt/forgetless/.venv/bin/python", "opt/forgetless/.venv/bin/forgetless", "bin/kill"):
+        file = tmp_path / program
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o755)
+    # The targets that every system has.
+    for target in ("multi-user", "network-online", "basic", "sysinit", "shutdown"):
+        (units / f"{target}.target").write_text(f"[Unit]\nDescription={target}\n")
+    names = [file.name for file in sorted(SYSTEMD.glob("*.service"))]
+    assert len(names) == 3
+    command = ["systemd-analyze", "verify", "--man=no", f"--root={tmp_path}", *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "forgetless" not in done.stderr, done.stderr
