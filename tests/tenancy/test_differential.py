@@ -19,6 +19,7 @@ from forgetless.api.app import create_app
 from forgetless.api.mcp.tools import TOOLS
 from forgetless.domain.keys import Role
 from forgetless.domain.quotas import DefaultQuotas, Quotas
+from forgetless.domain.usage import UsageKind
 from forgetless.service.access.usage_meter import UsageMeter
 from tests.tenancy.route_cases import Attack, Ids, attacks_on, routes_of
 from tests.tenancy.twins import VIEWS, Twins, make_twins
@@ -162,7 +163,10 @@ def test_a_text_that_somebody_else_said_is_computed_again(twins: Twins) -> None:
 
 def test_a_quota(twins: Twins) -> None:
     for api in (twins.alone, twins.crowded):
-        own = Quotas.of({"searches_per_day": 5})
+        api.world.services.meter.flush()
+        key, now = twins.view.key(), api.world.clock.now()
+        used = api.world.ledger.used(key.tenant, [key.id], now=now)[key.id].day.get(UsageKind.SEARCHES, 0)
+        own = Quotas.of({"searches_per_day": used + 5})
         # The quota of a tenant is shared by its own keys alone.
         quotas = DefaultQuotas(key=own, tenant=Quotas() if twins.view.tenant == "default" else own)
         api.world.services.meter = UsageMeter(ledger=api.world.ledger, clock=api.world.clock, defaults=quotas)
