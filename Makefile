@@ -3,6 +3,8 @@
 SHELL := /bin/sh
 PY := .venv/bin/python
 MODEL := all-MiniLM-L6-v2
+# The template has loops (Fn::ForEach), which sam leaves to CloudFormation unless it is told otherwise.
+export SAM_CLI_ENABLE_LANGUAGE_EXTENSIONS := 1
 # How long `make fuzz` runs.
 MINUTES ?= 10
 # Packages come from lock files (local/lock.py): every file of theirs has its SHA-256 there, and any other is refused.
@@ -132,6 +134,9 @@ bench: $(STAMP) ## Measure the running service; prints the figures and saves the
 
 vector-times: $(STAMP) ## Whether the time of an add tells what other users have said, on the running service
 	@exec $(PY) -m local.bench.vector_times $(ARGS)
+
+bench-metrics: $(STAMP) ## The CPU time that metrics add to an add and a search
+	@exec $(PY) -m local.bench.metrics $(ARGS)
 
 bench-scale: $(STAMP) model ## 1,000 to 100,000 memories in services of its own, at most 20 minutes: make bench-scale ARGS="--sizes 1000 20000"
 	@exec $(PY) -m local.bench.scale $(ARGS)

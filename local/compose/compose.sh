@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the three compose files as one project: compose.sh up | build | down | sizes | digests
 #   INFRASTRUCTURE=lite (default: Milvus Lite) or standalone
+#   MONITORING=1 starts Prometheus and Grafana too
 # digests writes images.env, which names the base images by digest; whenever it is there, it is used.
 set -eu
 cd "$(dirname "$0")"
@@ -10,6 +11,11 @@ case "${INFRASTRUCTURE:-lite}" in
     standalone) infrastructure=infrastructure.yaml FORGETLESS_MILVUS_CONTROL=; export FORGETLESS_MILVUS_CONTROL ;;
     *) echo "forgetless: INFRASTRUCTURE must be lite or standalone, not $INFRASTRUCTURE" >&2; exit 2 ;;
 esac
+monitoring=
+if [ "${MONITORING:-}" = 1 ]; then
+    monitoring=monitoring.yaml
+    FORGETLESS_METRICS=prometheus && export FORGETLESS_METRICS
+fi
 state=${FORGETLESS_STATE:-../../.forgetless}
 key=$state/compose_api_key
 
@@ -17,7 +23,7 @@ key=$state/compose_api_key
 if [ -f images.env ]; then
     while IFS='=' read -r name image; do
         case "$name" in
-            PYTHON_IMAGE | NGINX_IMAGE | ETCD_IMAGE | MINIO_IMAGE | MILVUS_IMAGE)
+            PYTHON_IMAGE | NGINX_IMAGE | ETCD_IMAGE | MINIO_IMAGE | MILVUS_IMAGE | PROMETHEUS_IMAGE | GRAFANA_IMAGE)
                 eval ": \"\${$name:=\$image}\"" && export "${name?}" ;;
         esac
     done <images.env
@@ -27,7 +33,7 @@ docker info >/dev/null 2>&1 || { echo "forgetless: no Docker engine answers" >&2
 
 compose() {
     docker compose --project-name "${COMPOSE_PROJECT_NAME:-forgetless}" \
-        --file "$infrastructure" --file models.yaml --file app.yaml "$@"
+        --file "$infrastructure" --file models.yaml --file app.yaml ${monitoring:+--file "$monitoring"} "$@"
 }
 
 # Some wrappers of docker compose lose its exit code, so the state of the engine counts.
@@ -90,6 +96,11 @@ case "${1:-}" in
         stores_must_fit
         compose up --detach --wait app worker
         must_be_healthy app worker
+        if [ -n "$monitoring" ]; then
+            compose up --detach --wait prometheus grafana
+            must_be_healthy prometheus grafana
+            echo "Grafana is ready: http://127.0.0.1:${GRAFANA_PORT:-3001}"
+        fi
         echo "Forgetless is ready: http://127.0.0.1:${FORGETLESS_PORT:-3000}"
         ;;
     build)
@@ -97,6 +108,7 @@ case "${1:-}" in
         compose build --quiet
         ;;
     down)
+        monitoring=monitoring.yaml
         FORGETLESS_API_KEY=${FORGETLESS_API_KEY:-none} compose down --timeout 40
         ;;
     digests)

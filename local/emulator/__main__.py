@@ -65,6 +65,8 @@ def _ready(emulator: Emulator) -> None:
     line = {"ready": True, "gateway": emulator.gateway_url, "queue": emulator.queue_url}
     if emulator.invoke_url:
         line["invoke"] = emulator.invoke_url
+    if emulator.metrics_url:
+        line["metrics"] = emulator.metrics_url
     print(json.dumps(line), flush=True)
 
 
@@ -81,6 +83,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         port=options.port,
         queue_port=options.queue_port,
         invoke_port=options.invoke_port,
+        metrics_port=options.metrics_port,
         overrides=read_overrides(options.env_vars) if options.env_vars else Overrides(),
         parameters=parameters,
         max_environments=everywhere,
@@ -96,7 +99,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def _refuse_shared_ports(options: argparse.Namespace) -> None:
     seen: dict[int, str] = {}
-    for name in ("port", "queue_port", "invoke_port"):
+    for name in ("port", "queue_port", "invoke_port", "metrics_port"):
         option, port = f"--{name.replace('_', '-')}", getattr(options, name)
         if port and port in seen:
             raise TemplateError(f"{seen[port]} and {option} are both {port}: give each a port of its own")
@@ -119,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=3000, help="port of the gateway, 0 for any (default %(default)s)")
     add("--queue-port", type=int, default=9324, help="port of SQS and the status (default %(default)s)")
     add("--invoke-port", type=int, help="port of Lambda's Invoke API, for example 3001 (default: not served)")
+    add("--metrics-port", type=int, help="port of /metrics for Prometheus, for example 9464 (default: not served)")
     add("--allow-host", action="append", default=[], metavar="NAME",
         help="a name that Host headers to the gateway may have, besides localhost; * for any")  # fmt: skip
     add("--env-vars", type=Path, metavar="FILE.json", help="variables, in the format of sam local --env-vars")

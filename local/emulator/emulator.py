@@ -23,6 +23,7 @@ from local.emulator.environments.variables import QueueAddress, function_variabl
 from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.invoke_api import InvokeApi
 from local.emulator.hosts import Hosts, LocalOnly, TokenOnly
+from local.emulator.metrics import EmfFigures, MetricsPage
 from local.emulator.reload import Watch
 from local.emulator.servers import HttpServer, listen
 from local.emulator.settings import Settings
@@ -52,7 +53,7 @@ class Emulator:
         self.warnings: tuple[str, ...] = ()
         #: What was damaged and set aside at the start.
         self.notes: tuple[str, ...] = ()
-        self.gateway_url = self.queue_url = self.invoke_url = ""
+        self.gateway_url = self.queue_url = self.invoke_url = self.metrics_url = ""
         #: Set when the template has changed and can be read; whoever runs the emulator then restarts it.
         self.outdated = asyncio.Event()
 
@@ -85,7 +86,8 @@ class Emulator:
         template = read_template(settings.template, place, settings.parameters)
         self.warnings = template.warnings + self._unknown_functions(template) + _other_apis(template)
         service = await self._open_queues(template)
-        log = FunctionLog(settings.state / "logs" / "functions.log")
+        figures = EmfFigures()
+        log = FunctionLog(settings.state / "logs" / "functions.log", seen=figures.read)
         self._stack.callback(log.close)
         for spec in template.functions.values():
             await self._open_function(spec, place, log)
@@ -95,6 +97,7 @@ class Emulator:
         hosts = Hosts(settings.host, settings.allowed_hosts)
         await self._serve(LocalOnly(gateway, hosts, remedy=_ALLOW_HOST), gateway_socket)
         await self._serve_invoke_api(log)
+        await self._serve_metrics(MetricsPage(figures, self._status_of(service, template)))
         self._stack.push_async_callback(self._drain, service)
         self._start_triggers(template, service, place, log)
         if settings.reload:
@@ -103,8 +106,11 @@ class Emulator:
     @property
     def settings(self) -> Settings:
         """Return the settings with the ports in use, so that a new start keeps them."""
-        gateway, queue, invoke = (urlsplit(url).port for url in (self.gateway_url, self.queue_url, self.invoke_url))
-        return replace(self._settings, port=gateway or 0, queue_port=queue or 0, invoke_port=invoke)
+        urls = (self.gateway_url, self.queue_url, self.invoke_url, self.metrics_url)
+        gateway, queue, invoke, metrics = (urlsplit(url).port for url in urls)
+        return replace(
+            self._settings, port=gateway or 0, queue_port=queue or 0, invoke_port=invoke, metrics_port=metrics
+        )
 
     def _guarded(self, queues: QueueServer, port: int) -> Application:
         token = self._settings.queue_token
@@ -172,6 +178,15 @@ class Emulator:
         self.invoke_url = f"http://{_reachable(self._settings.host)}:{listener.getsockname()[1]}"
         port = listener.getsockname()[1]
         await self._serve(LocalOnly(api, Hosts(self._settings.host, port=port)), listener)
+
+    async def _serve_metrics(self, page: MetricsPage) -> None:
+        if self._settings.metrics_port is None:
+            return
+        listener = listen(self._settings.host, self._settings.metrics_port)
+        self._stack.callback(listener.close)
+        port = listener.getsockname()[1]
+        self.metrics_url = f"http://{_reachable(self._settings.host)}:{port}/metrics"
+        await self._serve(LocalOnly(page, Hosts(self._settings.host, port=port)), listener)
 
     def _start_triggers(self, template: Template, service: QueueService, place: Place, log: FunctionLog) -> None:
         for event in template.queue_events:

@@ -37,6 +37,7 @@ class Settings:
     #: Names that requests to the gateway may have in their `Host` header besides this machine's; `*` is any.
     allowed_hosts: tuple[str, ...] = ()
     invoke_port: int | None = None
+    metrics_port: int | None = None
     overrides: Overrides = field(default_factory=Overrides)
     parameters: dict[str, str] = field(default_factory=dict)
     max_environments: int | None = None

@@ -113,6 +113,7 @@ def scratch_service(folder: Path, *, settings: Mapping[str, str] | None = None) 
         "FORGETLESS_PORT": str(port),
         "FORGETLESS_EMBEDDER_PORT": str(embedder),
         "FORGETLESS_QUEUE_PORT": str(queue),
+        "FORGETLESS_METRICS_PORT": "0",
         **(settings or {}),
     }
     log, url = folder / "up.log", f"http://127.0.0.1:{port}"

@@ -54,7 +54,7 @@ def parts_of(settings: SamSettings, environment: Mapping[str, str], key_file: Pa
     """Return all parts in an order in which each comes after those that it needs."""
     variables = _variables(settings, environment)
     plain = {name: value for name, value in environment.items() if not name.startswith("FORGETLESS_")}
-    plain |= {"PYTHONUNBUFFERED": "1", "SAM_CLI_TELEMETRY": "0", **_AWS}
+    plain |= {"PYTHONUNBUFFERED": "1", "SAM_CLI_TELEMETRY": "0", "SAM_CLI_ENABLE_LANGUAGE_EXTENSIONS": "1", **_AWS}
     tools = {**plain, **variables}
     keys = ("keys", "add", "--tenant", "default", "--admin", "--key-file", str(key_file))
     moto = [] if settings.dynamodb_url else [_dynamodb(settings, plain)]

@@ -34,6 +34,7 @@ _OURS = frozenset(
         "FORGETLESS_PORT",
         "FORGETLESS_EMBEDDER_PORT",
         "FORGETLESS_QUEUE_PORT",
+        "FORGETLESS_METRICS_PORT",
         "FORGETLESS_STATE",
         "FORGETLESS_ENVIRONMENTS",
         "FORGETLESS_ALLOWED_HOSTS",
@@ -127,7 +128,11 @@ def environment_of_functions(settings: Settings, environment: Mapping[str, str])
         "embedder": f"{embedder}/ready",
         "queue": f"http://{settings.host}:{settings.queue_port}/_emulator/status",
     }
-    return given | {
+    # Where nobody can read them, functions record no metrics.
+    unread = {} if settings.metrics_port else {"FORGETLESS_METRICS": "off"}
+    return {
+        **unread,
+        **given,
         **_ledger(settings, environment),
         "FORGETLESS_MILVUS_URI": f"unix:{socket_path(settings)}",
         "FORGETLESS_MILVUS_CONTROL": f"unix:{control_path(settings)}",
@@ -181,6 +186,7 @@ def _gateway(settings: Settings, environment: Mapping[str, str], for_functions: 
         *("--template", str(ROOT / "template.yaml"), "--state", str(settings.state / "emulator")),
         *("--host", settings.host, "--port", str(settings.port), "--queue-port", str(settings.queue_port)),
         *("--env-vars", str(handed)),
+        *(("--metrics-port", str(settings.metrics_port)) if settings.metrics_port else ()),
         *(argument for name in settings.allowed_hosts for argument in ("--allow-host", name)),
         *(("--max-environments", str(settings.environments)) if settings.environments else ()),
     )
@@ -192,7 +198,11 @@ def _gateway(settings: Settings, environment: Mapping[str, str], for_functions: 
         ready_line=True,
         ready_url=f"{settings.url}/health",
         stop_seconds=15.0,
-        ports={"port": settings.port, "queue-port": settings.queue_port},
+        ports={
+            "port": settings.port,
+            "queue-port": settings.queue_port,
+            **({"metrics-port": settings.metrics_port} if settings.metrics_port else {}),
+        },
     )
 
 

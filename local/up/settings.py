@@ -40,6 +40,7 @@ _OPTIONS = {
     "port": ("FORGETLESS_PORT", "3000", "port of the gateway"),
     "embedder-port": ("FORGETLESS_EMBEDDER_PORT", "7997", "port of the embedder"),
     "queue-port": ("FORGETLESS_QUEUE_PORT", "9324", "port of the queue"),
+    "metrics-port": ("FORGETLESS_METRICS_PORT", "9464", "port of /metrics for Prometheus; 0 for none"),
     "environments": ("FORGETLESS_ENVIRONMENTS", "2 for each core", "most environments of a function at once"),
     "embedding-model": ("EMBEDDING_MODEL", "all-MiniLM-L6-v2", f"embedding model: {', '.join(MODELS)}"),
     "allowed-hosts": (
@@ -59,6 +60,8 @@ class Settings:
     port: int = 3000
     embedder_port: int = 7997
     queue_port: int = 9324
+    #: The port of /metrics; None serves none.
+    metrics_port: int | None = 9464
     host: str = HOST
     model: str = "all-MiniLM-L6-v2"
     dimensions: int = 384
@@ -112,6 +115,7 @@ def read_settings(options: argparse.Namespace, environment: Mapping[str, str]) -
         port=_port(options, environment, "port"),
         embedder_port=_port(options, environment, "embedder-port"),
         queue_port=_port(options, environment, "queue-port"),
+        metrics_port=_port(options, environment, "metrics-port", least=0) or None,
         model=model,
         dimensions=MODELS[model],
         environments=_environments(options, environment),
@@ -171,8 +175,8 @@ def _environments(options: argparse.Namespace, environment: Mapping[str, str]) -
     return int(text)
 
 
-def _port(options: argparse.Namespace, environment: Mapping[str, str], name: str) -> int:
+def _port(options: argparse.Namespace, environment: Mapping[str, str], name: str, *, least: int = 1) -> int:
     text = _text(options, environment, name)
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
-        raise UpError(f"--{name} or {_OPTIONS[name][0]} must be a port from 1 to 65535, not {text!r}")
+    if not text.isascii() or not text.isdigit() or not least <= int(text) < 65536:
+        raise UpError(f"--{name} or {_OPTIONS[name][0]} must be a port from {least} to 65535, not {text!r}")
     return int(text)

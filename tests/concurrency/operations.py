@@ -388,6 +388,13 @@ def _stuck_jobs(ledger: Ledger, tenant: str) -> Done:
     return Counter()
 
 
+def _backlog(ledger: Ledger, tenant: str) -> Done:
+    found = ledger.backlog(jobs=9, counted=9)
+    assert not any(job.finished for job in found.oldest_jobs)
+    assert len(found.oldest_jobs) <= 9
+    return Counter()
+
+
 def _acquire_lease(ledger: Ledger, tenant: str) -> Done:
     second = random.randrange(50)
     ledger.acquire_lease(f"{tenant} {_one()}", owner=f"{_one()}", now=at(second), until=at(second + 1))

@@ -57,6 +57,7 @@ class House:
             "FORGETLESS_PORT": str(gateway),
             "FORGETLESS_EMBEDDER_PORT": str(embedder),
             "FORGETLESS_QUEUE_PORT": str(self.queue_port),
+            "FORGETLESS_METRICS_PORT": "0",
             "OPENAI_BASE_URL": f"http://127.0.0.1:{stub}/v1",
             "FORGETLESS_LLM_MODEL": "stub",
             "EMBEDDER_API_KEY": "embedder-of-the-house",

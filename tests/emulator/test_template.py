@@ -14,6 +14,7 @@ import pytest
 
 from local.emulator.specs import Place, Template, TemplateError
 from local.emulator.template.document import read_document
+from local.emulator.template.loops import unrolled
 from local.emulator.template.reader import read_template
 from tests.emulator.fidelity import documented, own
 
@@ -210,3 +211,55 @@ def test_what_a_property_would_change_on_aws_is_named(read: Callable[..., Templa
 def test_a_visibility_below_the_functions_timeout_is_refused(read: Callable[..., Template]) -> None:
     with pytest.raises(TemplateError, match="VisibilityTimeout 3 s is below the time-out of Hello"):
         read(WHOLE.replace("VisibilityTimeout: 30", "VisibilityTimeout: 3"))
+
+
+LOOPED = """
+Resources:
+  Fn::ForEach::Workers:
+    - Name
+    - [One, Two]
+    - ${Name}Function:
+        Type: AWS::Serverless::Function
+        Properties:
+          CodeUri: code
+          Handler: app.handler
+          Environment: {Variables: {QUEUE: {Ref: !Sub '${Name}Queue'}, NAME: !Ref Name, BOTH: !Sub 'is ${Name}'}}
+      ${Name}Queue: {Type: AWS::SQS::Queue}
+"""
+
+
+@documented("CloudFormation User Guide, Fn::ForEach")
+def test_a_loop_makes_its_resources_for_each_value(project: Callable[..., Path]) -> None:
+    found = read_template(project(LOOPED, code__app=""), Place("us-east-1", "http://queue"))
+    assert set(found.functions) == {"OneFunction", "TwoFunction"}
+    assert {queue.name for queue in found.queues} == {"OneQueue", "TwoQueue"}
+    variables = found.functions["TwoFunction"].variables
+    assert (variables["NAME"], variables["BOTH"]) == ("Two", "is Two")
+    assert variables["QUEUE"].endswith("/TwoQueue")
+
+
+@documented("CloudFormation User Guide, Fn::ForEach")
+def test_a_loop_may_hold_another_one() -> None:
+    inner = {"Fn::ForEach::In": ["B", ["X", "Y-Z"], {"${A}&{B}": {"Type": "T", "V": ["${B}", {"Ref": "A"}]}}]}
+    assert unrolled({"Fn::ForEach::Out": ["A", ["P", "Q"], inner], "Own": {"Type": "U"}}) == {
+        "PX": {"Type": "T", "V": ["X", "P"]},
+        "PYZ": {"Type": "T", "V": ["Y-Z", "P"]},
+        "QX": {"Type": "T", "V": ["X", "Q"]},
+        "QYZ": {"Type": "T", "V": ["Y-Z", "Q"]},
+        "Own": {"Type": "U"},
+    }
+
+
+@own("loops through parameters are not expanded")
+@pytest.mark.parametrize(
+    ("loop", "problem"),
+    [
+        ("nothing", "a loop is a list of"),
+        (["A", ["X"]], "a loop is a list of"),
+        (["A", {"Ref": "Names"}, {}], "only loops through a list of texts"),
+        (["A", ["X", "X"], {"${A}": {}}], "two resources X"),
+    ],
+)
+def test_a_loop_of_another_form_is_refused_by_name(loop: object, problem: str) -> None:
+    with pytest.raises(TemplateError, match=problem):
+        unrolled({"Fn::ForEach::Bad": loop})

@@ -80,6 +80,7 @@ class EmulatorWorld(World):
             "FORGETLESS_PORT": str(self._port),
             "FORGETLESS_EMBEDDER_PORT": str(self._embedder_port),
             "FORGETLESS_QUEUE_PORT": str(self._queue_port),
+            "FORGETLESS_METRICS_PORT": "0",
             "FORGETLESS_ENVIRONMENTS": "2",
             "OPENAI_BASE_URL": f"http://127.0.0.1:{self._llm_port}/v1",
             "OPENAI_API_KEY": "scripted",

@@ -12,12 +12,14 @@ from forgetless.domain.memory import Message, MessageRef
 from forgetless.domain.retention import DAY_S, Retention
 from forgetless.domain.times import later
 from forgetless.domain.webhook_deliveries import Delivery, EventRef
+from forgetless.ports.metrics import recording_metrics
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.services import Services
 from forgetless.service.stores.check import StoreCheck
 from forgetless.service.stores.start import StoreStart
 from forgetless.service.transfer.event_import import EventImport
 from forgetless.service.writing.indexer import Indexer
+from tests.fakes.metrics import KeptMetrics
 from tests.scale.filled_ledger import ALICE, HOOK, NOW, TENANT
 from tests.scale.stage import JobCase, Stage
 
@@ -38,6 +40,11 @@ _SHORT_S = 0.2
 def _sweep(stage: Stage, _: object) -> None:
     random.seed(7)  # it begins with a tenant at random
     stage.services.sweep.sweep()
+
+
+def _measured_sweep(stage: Stage, _: object) -> None:
+    with recording_metrics(KeptMetrics()):
+        _sweep(stage, _)
 
 
 def _mark_all_pending(stage: Stage) -> None:
@@ -141,6 +148,7 @@ JOB_CASES: Mapping[str, JobCase] = {
     "sweep after the index was lost": JobCase(_sweep, lambda stage: stage.index.drop_all()),
     "sweep with many messages to expire": JobCase(_expire),
     "sweep with many old jobs": JobCase(_sweep, lambda stage: stage.clock.advance(60 * DAY_S)),
+    "sweep with metrics and many open jobs": JobCase(_measured_sweep, _lose_jobs),
     "ingest of a job": JobCase(_ingest, _put_job),
     "a portion of what is pending": JobCase(_reindex, _mark_all_pending),
     "a portion of the bulk job reindex": JobCase(_portion, _start_reindex),

@@ -351,6 +351,7 @@ def of_a_newer_version(file: Path) -> None:
         ledger.ping()
     with closing(sqlite3.connect(file, isolation_level=None)) as db:
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        db.execute("PRAGMA application_id = 0")  # it does not say that we may use it
 
 
 def of_garbage(file: Path) -> None:

@@ -215,10 +215,10 @@ def test_a_change_of_the_layer_alone_publishes_a_version() -> None:
         ("ApproximateNumberOfMessagesVisible", "IngestDlq"),
         ("ApproximateNumberOfMessagesVisible", "BulkDlq"),
         ("ApproximateAgeOfOldestMessage", "IngestQueue"),
+        ("ApproximateNumberOfMessagesNotVisible", "IngestQueue"),
         ("5xx", "HttpApi"),
-        *(("Throttles", function) for function in FUNCTIONS),
-        ("Errors", "SweepFunction"),
-        ("Errors", "WebhooksFunction"),
+        *((metric, function) for function in FUNCTIONS for metric in ("Errors", "Throttles", "Duration")),
+        ("ResourceCount", "ConcurrentExecutions"),
         ("ReadThrottleEvents", "Ledger"),
         ("WriteThrottleEvents", "Ledger"),
     ],
@@ -227,6 +227,18 @@ def test_an_alarm_rings_for(metric: str, of: str) -> None:
     alarms = of_type("AWS::CloudWatch::Alarm").values()
     assert [alarm for alarm in alarms if f"'{metric}'" in str(alarm) and f"'{of}" in str(alarm)]
     assert all(alarm["TreatMissingData"] == "notBreaching" for alarm in alarms)
+
+
+def test_a_function_is_slow_at_nine_tenths_of_its_time_out() -> None:
+    default = TEMPLATE["Globals"]["Function"]["Timeout"]
+    slow = {name.removesuffix("Function"): 900 * one.get("Timeout", default) for name, one in FUNCTIONS.items()}
+    assert {name: values["P99"] for name, values in TEMPLATE["Mappings"]["SlowMs"].items()} == slow
+
+
+def test_what_functions_have_in_common_is_written_once() -> None:
+    alarms = [name for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"]
+    written = (ROOT / "template.yaml").read_text().count("Type: AWS::CloudWatch::Alarm")
+    assert (len(alarms), written) == (32, 12)
 
 
 def test_the_ledger_outlives_mistakes() -> None:

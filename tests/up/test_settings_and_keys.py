@@ -36,7 +36,7 @@ def mode_of(file: Path) -> int:
 
 def test_the_defaults_are_those_of_the_documentation() -> None:
     found = settings_from()
-    assert (found.port, found.embedder_port, found.queue_port) == (3000, 7997, 9324)
+    assert (found.port, found.embedder_port, found.queue_port, found.metrics_port) == (3000, 7997, 9324, 9464)
     assert found.state == ROOT / ".forgetless"
     assert found.url == "http://127.0.0.1:3000"
 
@@ -44,6 +44,13 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
 def test_an_option_wins_over_the_environment_and_that_over_the_default() -> None:
     found = settings_from("--port", "4000", FORGETLESS_PORT="5000", FORGETLESS_QUEUE_PORT="5001")
     assert (found.port, found.embedder_port, found.queue_port) == (4000, 7997, 5001)
+
+
+def test_metrics_are_served_on_no_port_and_then_not_recorded(tmp_path: Path) -> None:
+    found = settings_from("--metrics-port", "0", "--state", str(tmp_path))
+    assert found.metrics_port is None
+    assert environment_of_functions(found, {})["FORGETLESS_METRICS"] == "off"
+    assert "FORGETLESS_METRICS" not in environment_of_functions(settings_from("--state", str(tmp_path)), {})
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "3000.0", "３０００"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,13 +19,17 @@ MAX_LINE_BYTES = 256 * 1024
 class FunctionLog:
     """Appends lines to a file in batches; must be used from the event loop's thread."""
 
-    def __init__(self, path: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
+    def __init__(
+        self, path: Path, max_bytes: int = MAX_LOG_BYTES, *, seen: Callable[[bytes], None] = lambda _: None
+    ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._max_bytes = path, max_bytes
         self._file: BinaryIO = path.open("ab", buffering=0)
         self._size = path.stat().st_size
         self._lines: list[bytes] = []
         self._second, self._stamp = 0, ""
+        #: Is told each line that a process printed.
+        self._seen = seen
 
     def write(self, prefix: str, line: str) -> None:
         """Append one line of the emulator's own."""
@@ -34,6 +39,7 @@ class FunctionLog:
         """Append what a process printed."""
         head = f"{prefix} {self._now()} ".encode()
         for line in lines:
+            self._seen(line)
             self.write_raw(head, line)
 
     def write_raw(self, head: bytes, line: bytes) -> None:

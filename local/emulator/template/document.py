@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from local.emulator.specs import TemplateError
+from local.emulator.template.loops import unrolled
 
 # libyaml's reader, where the wheel has it, is ten times as fast.
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -83,7 +84,7 @@ def read_document(path: Path) -> Document:
     """Read a YAML (or JSON) template.
 
     Raises:
-        TemplateError: the file is missing or is no mapping with Resources.
+        TemplateError: the file is missing, is no mapping with Resources, or has a loop of an unknown form.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -97,7 +98,11 @@ def read_document(path: Path) -> Document:
         raise TemplateError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("Resources"), dict):
         raise TemplateError(f"{path}: a template needs a mapping named Resources")
-    return Document(path=path, content=content, lines=_lines(root))
+    try:
+        resources = unrolled(content["Resources"])
+    except TemplateError as error:
+        raise TemplateError(f"{path}: {error}") from error
+    return Document(path=path, content={**content, "Resources": resources}, lines=_lines(root))
 
 
 def _lines(root: yaml.Node | None) -> dict[str, int]:

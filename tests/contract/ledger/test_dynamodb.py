@@ -226,8 +226,11 @@ class TestSchema:
         assert schema.version_of(ledger._client) == len(schema.MIGRATIONS) + 1
         assert ledger.migrate() == 0
 
-    def test_a_newer_table_is_refused(self, ledger: DynamoLedger, other: DynamoLedger) -> None:
+    def test_a_newer_table_that_needs_newer_code_is_refused(
+        self, ledger: DynamoLedger, other: DynamoLedger, monkeypatch: Any
+    ) -> None:
         ledger.append(add(a_memory("a")))
+        monkeypatch.setattr(schema, "LEAST_VERSION", len(schema.MIGRATIONS) + 2)
         schema.migrate(ledger._client, (*schema.MIGRATIONS, lambda _client: None))
         for call in (other.ping, other.migrate):
             with pytest.raises(LedgerError, match="newer Forgetless"):

@@ -93,3 +93,4 @@ def test_what_a_sweep_asks_for(ledger: SqliteLedger) -> None:
     assert_in_order(plans(ledger, lambda: ledger.unindexed(before=at(9), limit=9, tenant="acme")))
     assert_in_order(plans(ledger, lambda: ledger.due_documents(BULK_JOB, now=at(9), limit=9)))
     assert_in_order(plans(ledger, lambda: ledger.stuck_jobs(now=at(9), pending_before=at(9), limit=9)))
+    assert_in_order(plans(ledger, lambda: ledger.backlog(jobs=9, counted=9)))

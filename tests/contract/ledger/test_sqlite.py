@@ -90,6 +90,7 @@ def test_a_newer_file_is_refused_with_the_way_out(path: Path) -> None:
         ledger.ping()
     with raw(path) as db:
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        db.execute("PRAGMA application_id = 0")  # it does not say that we may use it
     with closing(SqliteLedger(path)) as ledger, pytest.raises(LedgerError, match="make reset-data") as refused:
         ledger.ping()
     assert "\n" not in refused.value.message

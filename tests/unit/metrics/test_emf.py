@@ -13,7 +13,6 @@ from forgetless.adapters.metrics_emf import EmfMetrics
 from forgetless.ports.metrics import (
     ADDS,
     DEAD_LETTERS,
-    FACTS_PER_ADD,
     INDEX_LAG_SECONDS,
     OPEN_JOBS,
     PORT_SECONDS,
@@ -82,11 +81,11 @@ def test_the_tenant_is_a_dimension_only_where_asked_for() -> None:
 def test_of_very_many_values_a_sample_is_written() -> None:
     def record() -> None:
         for number in range(5000):
-            FACTS_PER_ADD.observe(number)
+            PORT_SECONDS["ledger"].observe(number)
 
     (line,) = lines_of(record)
-    assert len(line["FactsPerAdd"]) == 99
-    assert max(line["FactsPerAdd"]) > 2500
+    assert len(line["LedgerSeconds"]) == 99
+    assert max(line["LedgerSeconds"]) > 2500
 
 
 def test_nothing_is_written_when_nothing_was_recorded() -> None:

@@ -12,10 +12,10 @@ from forgetless.adapters.metric_tenants import MetricTenants
 from forgetless.adapters.metrics_prometheus import MetricsServer, PrometheusMetrics
 from forgetless.ports.metrics import (
     ADDS,
-    FACTS_PER_ADD,
     INDEX_LAG_SECONDS,
     METRICS,
     OPEN_JOBS,
+    REQUEST_SECONDS,
     SEARCHES,
     MetricKind,
     recording_metrics,
@@ -37,14 +37,14 @@ def test_counters_begin_at_0_and_gauges_when_they_are_set() -> None:
         ADDS.count(2, kind="inferred")
         INDEX_LAG_SECONDS.set(5)
         OPEN_JOBS.set(3, state="held")
-        FACTS_PER_ADD.observe(4)
+        REQUEST_SECONDS.observe(0.3)
     after = samples(sink)
     assert after[("forgetless_searches_total",)] == 1
     assert after[("forgetless_adds_total", "inferred")] == 2
     assert after[("forgetless_adds_total", "verbatim")] == 0
     assert after[("forgetless_index_lag_seconds",)] == 5
     assert after[("forgetless_open_jobs", "held")] == 3
-    assert after[("forgetless_facts_per_add_sum",)] == 4
+    assert after[("forgetless_request_seconds_bucket", "0.5")] == after[("forgetless_request_seconds_count",)] == 1
 
 
 def test_every_metric_is_shown() -> None:

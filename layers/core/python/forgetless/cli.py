@@ -13,6 +13,7 @@ from forgetless.cli_erasures import add_erasures_command
 from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_keys import add_key_commands
 from forgetless.cli_memories import add_memory_commands
+from forgetless.cli_migrate import add_migrate_command
 from forgetless.cli_quotas import add_usage_command
 from forgetless.cli_serve import add_serve_command
 from forgetless.cli_set_aside import add_set_aside_command
@@ -22,8 +23,7 @@ from forgetless.cli_text import printable_lines
 from forgetless.cli_tidy import add_tidy_command
 from forgetless.cli_transfer import add_transfer_commands
 from forgetless.domain.errors import ForgetlessError
-from forgetless.runtime.composition import build_erasure_log, build_ledger
-from forgetless.runtime.settings import Settings, load_settings
+from forgetless.runtime.settings import load_settings
 from forgetless.runtime.start import keep_private
 
 __all__ = ["FAILED", "OK", "PIPE_CLOSED", "main"]
@@ -45,6 +45,7 @@ _EPILOG = """examples:
   python -m forgetless.cli memories restore 0e5f…
   python -m forgetless.cli tenants delete acme
   python -m forgetless.cli backup /backups/
+  python -m forgetless.cli migrate --plan
   python -m forgetless.cli restore /backups/ledger-20261127T101500Z.db
   python -m forgetless.cli tidy
   python -m forgetless.cli compact
@@ -90,34 +91,10 @@ def _parser() -> argparse.ArgumentParser:
     add_tenant_commands(commands)
     add_tidy_command(commands)
     add_compact_command(commands)
-    migrate = commands.add_parser("migrate", help="migrate the ledger to this program's schema")
-    migrate.add_argument("--create", action="store_true", help="create the DynamoDB tables, where no template does")
-    migrate.set_defaults(run=_migrate)
+    add_migrate_command(commands)
     add_transfer_commands(commands)
     add_erasures_command(commands)
     return parser
-
-
-def _migrate(settings: Settings, options: argparse.Namespace) -> int:
-    ledger = build_ledger(settings)
-    if options.create and settings.ledger == "dynamodb":
-        from forgetless.adapters.ledger_dynamodb import DynamoLedger  # noqa: PLC0415
-
-        assert isinstance(ledger, DynamoLedger)
-        ledger.create_table()
-        _create_log(settings)
-    print(f"steps: {ledger.migrate()}")
-    ledger.close()
-    return OK
-
-
-def _create_log(settings: Settings) -> None:
-    from forgetless.adapters.ledger_dynamodb.erasure_log import DynamoErasureLog  # noqa: PLC0415
-
-    log = build_erasure_log(settings)
-    assert isinstance(log, DynamoErasureLog)
-    log.create_table()
-    log.close()
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ Each label set needs a line of its own. All metrics without labels share one, so
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+from functools import cache
 
+import orjson
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from forgetless.adapters.metric_tenants import NO_TENANTS, MetricTenants
@@ -27,6 +28,7 @@ _Series = tuple[Metric, tuple[str, ...], str]
 _Line = tuple[bool, tuple[tuple[str, str], ...]]
 
 
+@cache
 def emf_name(metric: Metric) -> str:
     """The metric's name in CloudWatch, for example `IndexLagSeconds`."""
     return "".join(word.capitalize() for word in metric.name.split("_"))
@@ -50,6 +52,7 @@ class EmfMetrics:
         self._lock = threading.Lock()
         self._totals: dict[_Series, float] = {}
         self._values: dict[_Series, _Values] = {}
+        self._writers: dict[_Line, EphemeralMetrics] = {}
 
     def record(self, metric: Metric, value: float, labels: tuple[str, ...], tenant: str) -> None:
         series = (metric, labels, self._tenants.of(metric, tenant))
@@ -70,22 +73,27 @@ class EmfMetrics:
             lines[_line_of(series)].append((series[0], [total]))
         for series, several in values.items():
             lines[_line_of(series)].append((series[0], several.sample))
-        for (added_up, dimensions), figures in lines.items():
-            self._write(self._line(dict(dimensions), figures, added_up=added_up))
+        for line, figures in lines.items():
+            self._write(self._text(line, figures))
 
-    def _line(self, dimensions: dict[str, str], figures: list[tuple[Metric, list[float]]], *, added_up: bool) -> str:
-        line = EphemeralMetrics(namespace=self._namespace, service=self._service)
-        line.add_dimension("service", self._service)
-        if dimensions and added_up:
+    def _text(self, line: _Line, figures: list[tuple[Metric, list[float]]]) -> str:
+        writer = self._writers.get(line)
+        if writer is None:
+            writer = self._writers[line] = self._writer(*line)
+        metrics = {emf_name(metric): {"Unit": _unit(metric), "Value": values} for metric, values in figures}
+        return orjson.dumps(writer.serialize_metric_set(metrics)).decode()
+
+    def _writer(self, added_up: bool, named: tuple[tuple[str, str], ...]) -> EphemeralMetrics:
+        """Powertools' writer of lines with these dimensions. To make one takes longer than to use it."""
+        writer = EphemeralMetrics(namespace=self._namespace, service=self._service)
+        writer.add_dimension("service", self._service)
+        if named and added_up:
             # Alarms need the total over all labels, and CloudWatch adds up nothing by itself.
-            line.add_dimensions(service=self._service, **dimensions)
+            writer.add_dimensions(service=self._service, **dict(named))
         else:
-            for name, value in dimensions.items():
-                line.add_dimension(name, value)
-        for metric, values in figures:
-            for one in values:
-                line.add_metric(emf_name(metric), _unit(metric), one)
-        return json.dumps(line.serialize_metric_set(), separators=(",", ":"))
+            for name, value in named:
+                writer.add_dimension(name, value)
+        return writer
 
 
 def _line_of(series: _Series) -> _Line:
@@ -111,8 +119,9 @@ class _Values:
             self.sample[place] = value
 
 
-def _unit(metric: Metric) -> MetricUnit:
+@cache
+def _unit(metric: Metric) -> str:
     """A gauge has no unit: so whoever reads the lines can tell it from what is to be added up."""
     if metric.kind is MetricKind.GAUGE:
-        return MetricUnit.NoUnit
-    return MetricUnit.Seconds if metric.name.endswith("_seconds") else MetricUnit.Count
+        return str(MetricUnit.NoUnit.value)
+    return str((MetricUnit.Seconds if metric.name.endswith("_seconds") else MetricUnit.Count).value)

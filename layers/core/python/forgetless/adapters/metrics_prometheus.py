@@ -12,7 +12,7 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from forgetless.adapters.metric_tenants import NO_TENANTS, MetricTenants
-from forgetless.ports.metrics import METRICS, Metric, MetricKind
+from forgetless.ports.metrics import BUCKETS_S, METRICS, Metric, MetricKind
 
 __all__ = ["PREFIX", "MetricsServer", "PrometheusMetrics"]
 
@@ -57,7 +57,7 @@ class PrometheusMetrics:
             return Counter(name, metric.about, **common)
         if metric.kind is MetricKind.GAUGE:
             return Gauge(name, metric.about, **common)
-        return Histogram(name, metric.about, buckets=metric.buckets, **common)
+        return Histogram(name, metric.about, buckets=BUCKETS_S, **common)
 
     def _begin_at_0(self, metric: Metric) -> None:
         """Make the series of each label set: `rate` and `increase` do not see the first step of a new one.

@@ -20,6 +20,7 @@ from forgetless.ports.request_ledger import MemoryPage, RequestLedger
 from forgetless.ports.usage import UsageStore
 
 __all__ = [
+    "Backlog",
     "Compaction",
     "EventPage",
     "Faults",
@@ -81,6 +82,19 @@ class Faults:
 
     found: tuple[str, ...]
     looked_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in the whole store: adds that have not ended or have failed, and memories for the index."""
+
+    #: The oldest adds that have not ended, the oldest first.
+    oldest_jobs: tuple[Job, ...]
+    #: How many adds have not ended, and how many have failed and are kept; counted up to a limit.
+    open_jobs: int
+    failed_jobs: int
+    #: Since when the memory that waits longest for the index has waited; None if none waits.
+    pending_since: str | None
 
 
 #: Called with the amount of work that is done and the total amount, if that is known.
@@ -217,6 +231,12 @@ class Maintenance(Protocol):
         """RUNNING jobs with an expired lease and jobs PENDING since before the given time, the oldest first.
 
         A PENDING job counts from its `next_try_at` if it has one.
+        """
+
+    def backlog(self, *, jobs: int, counted: int) -> Backlog:
+        """What waits: the oldest `jobs`, and numbers up to `counted`; for metrics, so it may be seconds out of date.
+
+        The work is bounded. Of very many tenants with pending memories, only some may be looked at.
         """
 
     def erasure(self, tenant: str, number: int) -> Erasure | None:

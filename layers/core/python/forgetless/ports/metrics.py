@@ -16,13 +16,15 @@ __all__ = [
     "ADDS",
     "ADDS_FAILED",
     "ADDS_HELD",
+    "BUCKETS_S",
     "BULK_JOBS_FAILED",
     "CANDIDATES_REFUSED",
     "COLD_STARTS",
     "DEAD_LETTERS",
     "DEPENDENCY_ERRORS",
+    "EXTRACTIONS",
     "EXTRACTION_FAILURES",
-    "FACTS_PER_ADD",
+    "FACTS",
     "INDEX_LAG_SECONDS",
     "LLM_CALLS",
     "LLM_TOKENS",
@@ -50,8 +52,8 @@ __all__ = [
 #: The value of a label whose value is none of those that its metric declares.
 OTHER = "other"
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)
-_FACTS = (0, 1, 2, 3, 5, 8, 13, 21, 50, 100, 500)
+#: The upper ends of the buckets of every histogram: all of them are of seconds.
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60)
 
 
 class MetricKind(StrEnum):
@@ -88,7 +90,6 @@ class Metric:
     about: str
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     by_tenant: bool = False
-    buckets: tuple[float, ...] = ()
 
     def count(self, amount: float = 1, *, tenant: str = "", **labels: str) -> None:
         """Add to a counter."""
@@ -144,8 +145,8 @@ def _gauge(name: str, about: str, **labels: tuple[str, ...]) -> Metric:
     return Metric(name, MetricKind.GAUGE, about, labels)
 
 
-def _histogram(name: str, about: str, buckets: tuple[float, ...] = _SECONDS) -> Metric:
-    return Metric(name, MetricKind.HISTOGRAM, about, buckets=buckets)
+def _histogram(name: str, about: str) -> Metric:
+    return Metric(name, MetricKind.HISTOGRAM, about)
 
 
 REQUESTS = _counter(
@@ -169,7 +170,8 @@ SEARCHES_WIDENED = _counter("searches_widened", "Further looks into the index be
 CANDIDATES_REFUSED = _counter("candidates_refused", "Rows of the index that the ledger did not confirm")
 
 ADDS = _counter("adds", "Adds accepted, by what becomes of them", by_tenant=True, kind=("verbatim", "inferred"))
-FACTS_PER_ADD = _histogram("facts_per_add", "Memories that one extraction stored", _FACTS)
+EXTRACTIONS = _counter("extractions", "Adds from which facts were extracted")
+FACTS = _counter("facts", "Memories that extractions stored")
 EXTRACTION_FAILURES = _counter(
     "extraction_failures",
     "Attempts of an extraction that failed, by code of the error",
@@ -222,7 +224,8 @@ METRICS = (
     SEARCHES_WIDENED,
     CANDIDATES_REFUSED,
     ADDS,
-    FACTS_PER_ADD,
+    EXTRACTIONS,
+    FACTS,
     EXTRACTION_FAILURES,
     ADDS_HELD,
     ADDS_FAILED,

@@ -6,6 +6,7 @@ import uuid
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_dynamodb import schema
+from forgetless.adapters.ledger_dynamodb.backlog import BacklogStore
 from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.adapters.ledger_dynamodb.documents import DocumentStore
 from forgetless.adapters.ledger_dynamodb.erasures import ErasureStore
@@ -13,12 +14,10 @@ from forgetless.adapters.ledger_dynamodb.expiry import Expiry
 from forgetless.adapters.ledger_dynamodb.idempotency_records import IdempotencyStore
 from forgetless.adapters.ledger_dynamodb.inspection import InspectionStore
 from forgetless.adapters.ledger_dynamodb.item_keys import SCHEMA
-from forgetless.adapters.ledger_dynamodb.jobs import JobStore
 from forgetless.adapters.ledger_dynamodb.leases_and_keys import KeyStore, LeaseStore
 from forgetless.adapters.ledger_dynamodb.memories import MemoryStore
 from forgetless.adapters.ledger_dynamodb.messages import MessageStore
 from forgetless.adapters.ledger_dynamodb.page_ends import PageEndStore
-from forgetless.adapters.ledger_dynamodb.pending import PendingStore
 from forgetless.adapters.ledger_dynamodb.ranges import RangeStore
 from forgetless.adapters.ledger_dynamodb.staged_commit import Stages
 from forgetless.adapters.ledger_dynamodb.table import Table
@@ -26,6 +25,7 @@ from forgetless.adapters.ledger_dynamodb.tenant_removal import TenantStore
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
 from forgetless.adapters.ledger_dynamodb.usage import UsageStore
 from forgetless.ports.clock import Clock
+from forgetless.ports.schema_plan import SchemaPlan
 
 __all__ = ["DynamoLedger"]
 
@@ -33,7 +33,7 @@ __all__ = ["DynamoLedger"]
 class DynamoLedger(
     MemoryStore,
     MessageStore,
-    JobStore,
+    BacklogStore,
     LeaseStore,
     KeyStore,
     DocumentStore,
@@ -43,7 +43,6 @@ class DynamoLedger(
     TenantStore,
     InspectionStore,
     RangeStore,
-    PendingStore,
     UsageStore,
 ):
     """The ledger in the table with this name, which any number of processes can share.
@@ -82,6 +81,10 @@ class DynamoLedger(
     def create_table(self) -> None:
         """Create the table where no template does (tests, one machine); harmless when it exists."""
         schema.create(self._client)
+
+    def plan(self) -> SchemaPlan:
+        """What `migrate` would do."""
+        return schema.plan(self._client)
 
     def migrate(self) -> int:
         """Bring the table to our schema version; returns the number of steps."""

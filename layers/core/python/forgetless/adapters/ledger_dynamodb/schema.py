@@ -16,6 +16,7 @@ from forgetless.adapters.ledger_dynamodb.migrations import queue_pending_by_tena
 from forgetless.adapters.ledger_dynamodb.superseded_migration import note_superseded
 from forgetless.adapters.ledger_dynamodb.totals_migration import keep_totals
 from forgetless.domain.errors import LedgerError
+from forgetless.ports.schema_plan import SchemaPlan
 
 __all__ = [
     "DEFINITION",
@@ -26,6 +27,7 @@ __all__ = [
     "digest_key_of",
     "incarnation_of",
     "migrate",
+    "plan",
     "read",
     "set_incarnation",
     "version_of",
@@ -55,6 +57,14 @@ DEFINITION: dict[str, Any] = {
 #: The function at index n migrates a table from version n + 1 to n + 2 while nothing else writes. It may be
 #: interrupted and run again. Never change a released function; add a new one.
 MIGRATIONS: tuple[Migration, ...] = (queue_pending_by_tenant, keep_totals, note_superseded, forget_ids)
+
+#: The least version whose Forgetless may use a table of ours, so that functions of both run beside each other during a
+#: deployment, and it can be taken back. It rises only with a step that takes away what the version before still needs.
+LEAST_VERSION = 5
+
+#: The items that a step reads and changes in a second, for an estimate: each step reads the table once, one item after
+#: the other is written, and a write takes a few milliseconds.
+_ITEMS_PER_S = 200.0
 
 
 def create(client: Client, definition: dict[str, Any] = DEFINITION) -> None:
@@ -92,12 +102,13 @@ def set_incarnation(client: Client, name: str) -> None:
 
 
 def check(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS, *, item: Item | None = None) -> int | None:
-    """The version of the table; raises LedgerError unless it is our version or there is none yet.
+    """The version of the table; raises LedgerError unless it is ours, or a later one that we may use, or none yet.
 
     `item` is what `read` gave, if it was read before.
     """
-    ours, held = len(migrations) + 1, _version(read(client) if item is None else item)
-    if held is None or held == ours:
+    item = read(client) if item is None else item
+    ours, held = len(migrations) + 1, _version(item)
+    if held is None or held == ours or (held > ours and least_of(item) <= ours):
         return held
     way = (
         "run `python -m forgetless.cli migrate` while no functions run"
@@ -110,7 +121,7 @@ def check(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS, *, ite
 def claim(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> int | None:
     """Write our version into a table that has none; returns the version that it then has."""
     made = {"incarnation": secrets.token_hex(16), "digest_key": secrets.token_bytes(32)}
-    item = {**SCHEMA._asdict(), "version": len(migrations) + 1, **made}
+    item = {**SCHEMA._asdict(), "version": len(migrations) + 1, "least": LEAST_VERSION, **made}
     try:
         client.call(
             "put_item", TableName=client.table, Item=to_wire(item), ConditionExpression="attribute_not_exists(pk)"
@@ -129,6 +140,7 @@ def migrate(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> i
         return 0
     if held > ours:
         check(client, migrations)
+        return 0
     steps = ours - held
     while held < ours:
         migrations[held - 1](client)
@@ -136,12 +148,28 @@ def migrate(client: Client, migrations: tuple[Migration, ...] = MIGRATIONS) -> i
             client.call(
                 "put_item",
                 TableName=client.table,
-                Item=to_wire({**read(client), "version": held + 1}),
+                Item=to_wire({**read(client), "version": held + 1, "least": LEAST_VERSION}),
                 ConditionExpression="version = :held",
                 ExpressionAttributeValues=to_wire({":held": held}),
             )
         held = version_of(client) or held
     return steps
+
+
+def plan(client: Client) -> SchemaPlan:
+    """What `migrate` would do. DynamoDB counts the items every six hours."""
+    item = read(client)
+    ours, held = len(MIGRATIONS) + 1, _version(item) or 0
+    rows = int(client.call("describe_table", TableName=client.table)["Table"]["ItemCount"])
+    steps = max(0, ours - held) if held else 0
+    seconds = steps * rows / _ITEMS_PER_S if steps else None
+    least = least_of(item) if held > ours else LEAST_VERSION
+    return SchemaPlan(f"dynamodb {client.table}", held, ours, least, rows, seconds=seconds)
+
+
+def least_of(item: Item) -> int:
+    """The least version of a Forgetless that may use the table. Earlier versions did not say: then its own."""
+    return int(item["least"] if "least" in item else item["version"])
 
 
 def _version(item: Item) -> int | None:

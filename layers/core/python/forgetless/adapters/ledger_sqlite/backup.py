@@ -18,7 +18,7 @@ from pathlib import Path
 
 from forgetless.adapters.ledger_sqlite.connections import Connections
 from forgetless.adapters.ledger_sqlite.inspection import counts_of
-from forgetless.adapters.ledger_sqlite.schema import SCHEMA_VERSION
+from forgetless.adapters.ledger_sqlite.schema import is_usable, version_of
 from forgetless.domain.errors import InvalidRequestError, LedgerError
 
 __all__ = ["Tell", "as_one_file", "back_up", "copy_out", "move_to", "read_only", "workplace"]
@@ -48,12 +48,12 @@ def copy_out(source: Path, staged: Path, tell: Tell) -> None:
     """Copy a backup to `staged` and check it; raises InvalidRequestError when it is not an undamaged ledger."""
     try:
         with closing(read_only(source)) as raw:
-            version = int(raw.execute("PRAGMA user_version").fetchone()[0])
             tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not {"memories", "events", "texts"} <= tables:
                 raise InvalidRequestError(f"{source} is not a backup of a ledger")
-            if version > SCHEMA_VERSION:
-                raise InvalidRequestError(f"{source} was made by a newer Forgetless (schema {version}); install it")
+            if not is_usable(raw):
+                newer = f"{source} was made by a newer Forgetless (schema {version_of(raw)}); install it"
+                raise InvalidRequestError(newer)
             raw.execute("BEGIN")
             _duplicate(raw, staged, tell)
         _verify(staged, None)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.ledger_sqlite import backup, compaction
+from forgetless.adapters.ledger_sqlite.backlog import BacklogStore
 from forgetless.adapters.ledger_sqlite.connections import Connections
 from forgetless.adapters.ledger_sqlite.documents import DocumentStore
 from forgetless.adapters.ledger_sqlite.erasures import ErasureStore
@@ -48,6 +49,7 @@ class SqliteLedger(
     ExpiryStore,
     RefusalStore,
     UsageStore,
+    BacklogStore,
 ):
     """The ledger in the file at `path`, which several threads and processes can share.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from forgetless.adapters.ledger_codec import from_blob
 from forgetless.adapters.ledger_sqlite.backup import move_to, read_only
 from forgetless.adapters.ledger_sqlite.erasures import incarnation_of, open_erasures
-from forgetless.adapters.ledger_sqlite.schema import SCHEMA_VERSION
+from forgetless.adapters.ledger_sqlite.schema import SCHEMA_VERSION, is_usable, version_of
 from forgetless.adapters.ledger_sqlite.usage_lock import alone
 from forgetless.domain.erasures import Erasure
 from forgetless.domain.errors import LedgerError
@@ -53,7 +53,7 @@ def unfinished_erasures(place: Path) -> tuple[str, list[Erasure]]:
         return "", []
     try:
         with closing(read_only(place)) as raw:
-            if int(raw.execute("PRAGMA user_version").fetchone()[0]) != SCHEMA_VERSION:
+            if version_of(raw) < SCHEMA_VERSION or not is_usable(raw):
                 return "", []
             return incarnation_of(raw), open_erasures(raw, -1)
     except sqlite3.Error:

@@ -12,7 +12,7 @@ import sqlite3
 from forgetless.adapters.ledger_codec import digest_of_name
 from forgetless.domain.errors import LedgerError
 
-__all__ = ["SCHEMA_VERSION", "migrate"]
+__all__ = ["LEAST_VERSION", "SCHEMA_VERSION", "is_usable", "least_of", "migrate", "version_of"]
 
 _FIRST = """
 CREATE TABLE texts (text_id INTEGER PRIMARY KEY, body BLOB NOT NULL);
@@ -292,29 +292,56 @@ _MIGRATIONS = (
 
 SCHEMA_VERSION = len(_MIGRATIONS)
 
+#: The least version whose Forgetless may use a file of ours, so that an upgrade can be taken back. It rises only with a
+#: step that takes away what the version before still needs (docs/upgrades.md). SQLite's application id carries it,
+#: after the letters FGL.
+LEAST_VERSION = 16
+_APPLICATION = 0x46474C00
+
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Migrate the file to SCHEMA_VERSION in one transaction; raises LedgerError when a newer Forgetless wrote it."""
-    version = _version(connection)
+    """Migrate the file to SCHEMA_VERSION in one transaction; leaves that of a newer Forgetless as it is.
+
+    Raises LedgerError when we cannot use what a newer one wrote.
+    """
+    version = version_of(connection)
     if version == 0:
         _refuse_a_foreign_file(connection)
     if version < SCHEMA_VERSION:
         connection.create_function("digest_of_name", 2, _digest_of_name, deterministic=True)
         connection.execute("BEGIN IMMEDIATE")
-        version = _version(connection)  # another process may have been first
+        version = version_of(connection)  # another process may have been first
         for script in _MIGRATIONS[version:]:
             for statement in script.split(";"):
                 connection.execute(statement)
         if version == 0:
             connection.execute(_NAME)
         if version < SCHEMA_VERSION:
+            connection.execute(f"PRAGMA application_id = {_APPLICATION + LEAST_VERSION}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
-    if version > SCHEMA_VERSION:
+    if not is_usable(connection):
         raise LedgerError(
-            f"the ledger has schema {version}, but this Forgetless needs {SCHEMA_VERSION}: "
-            "install the newer Forgetless again, or start afresh with `make reset-data`"
+            f"the ledger has schema {version}, which needs a Forgetless of schema {least_of(connection)} or later, and "
+            f"this one has {SCHEMA_VERSION}: install the newer Forgetless again, restore the copy from before the "
+            "upgrade, or start afresh with `make reset-data`"
         )
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The schema version of the file; 0 for an empty one."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def least_of(connection: sqlite3.Connection) -> int:
+    """The least schema version of a Forgetless that may use the file. Earlier versions did not say: then its own."""
+    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    return application - _APPLICATION if application > _APPLICATION else version_of(connection)
+
+
+def is_usable(connection: sqlite3.Connection) -> bool:
+    """Whether we can use the file, after a migration if it is older."""
+    return version_of(connection) <= SCHEMA_VERSION or least_of(connection) <= SCHEMA_VERSION
 
 
 def _digest_of_name(name: bytes, key: bytes) -> bytes:
@@ -329,7 +356,3 @@ def _refuse_a_foreign_file(connection: sqlite3.Connection) -> None:
         raise LedgerError(
             "the ledger's file belongs to another program: name another file with FORGETLESS_LEDGER_PATH, or move it"
         )
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -11,7 +11,7 @@ from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.usage import Use, Used
-from forgetless.ports.ledger import Compaction, EventPage, Faults, Ledger, Refusal, SetAside, Tally, Tell
+from forgetless.ports.ledger import Backlog, Compaction, EventPage, Faults, Ledger, Refusal, SetAside, Tally, Tell
 from forgetless.ports.request_ledger import MemoryPage
 from forgetless.ports.usage import UsagePage, UsageRow
 from forgetless.service.access.hiding_ledger import HidingLedger, shown_job, uncovered
@@ -141,6 +141,12 @@ class HidingOperatorLedger(HidingLedger):
         found = self.whole.stuck_jobs(now=now, pending_before=pending_before, limit=limit)
         markers = {tenant: self._markers(tenant) for tenant in {job.tenant for job in found}}
         return [shown_job(job, markers[job.tenant]) for job in found]
+
+    def backlog(self, *, jobs: int, counted: int) -> Backlog:
+        found = self.whole.backlog(jobs=jobs, counted=counted)
+        markers = {tenant: self._markers(tenant) for tenant in {job.tenant for job in found.oldest_jobs}}
+        shown = tuple(job for job in found.oldest_jobs if not shown_job(job, markers[job.tenant]).finished)
+        return replace(found, oldest_jobs=shown, open_jobs=found.open_jobs - len(found.oldest_jobs) + len(shown))
 
     def erasure(self, tenant: str, number: int) -> Erasure | None:
         return self.whole.erasure(tenant, number)

@@ -296,7 +296,6 @@ class BulkService:
         hopeless = isinstance(error, InvalidRequestError) or job.failures + 1 >= MOST_ATTEMPTS
         if hopeless and not isinstance(error, DependencyError) and job.kind not in MUST_END:
             _logger.error("a bulk job failed", extra=more, exc_info=error)
-            BULK_JOBS_FAILED.count()
             return self._ended(job, JobState.FAILED, error=reason)
         known = isinstance(error, DependencyError | ConflictError)
         _logger.warning("a portion of a bulk job failed", extra=more, exc_info=None if known else error)
@@ -307,7 +306,10 @@ class BulkService:
     def _ended(self, job: BulkJob, state: JobState, *, error: str | None = None, **changes: Any) -> BulkJob | None:
         now = self._clock.now()
         changes |= {"request": job.request_after_its_end, "due_at": self._removed_at(state, now)}
-        return self._put(job, state=state, error=error, cursor=None, completed_at=now, **changes)
+        ended = self._put(job, state=state, error=error, cursor=None, completed_at=now, **changes)
+        if ended is not None and ended.state is JobState.FAILED and not ended.cancelled:
+            BULK_JOBS_FAILED.count()
+        return ended
 
     def _removed_at(self, state: JobState, now: str) -> str | None:
         """When the record of a job goes that has ended now."""

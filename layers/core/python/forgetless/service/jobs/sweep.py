@@ -23,6 +23,7 @@ from forgetless.ports.metrics import ADDS_FAILED
 from forgetless.ports.queue import JobQueue
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.erase import Erasures
+from forgetless.service.jobs.gauges import Gauges
 from forgetless.service.jobs.index_cleanings import IndexCleanings
 from forgetless.service.jobs.reindex import Reindexer
 from forgetless.service.jobs.retention import RetentionService
@@ -102,12 +103,14 @@ class SweepService:
         self._clock = clock
         self._retention = retention
         self._rebuilds = rebuilds
+        self._gauges = Gauges(ledger=ledger, clock=clock)
         self._given_up = 0
         self._set_aside = 0
 
     def sweep(self) -> SweepReport:
         """Do one bounded run. If a part fails, the error is logged and the other parts still run."""
         self._given_up = self._set_aside = 0
+        self._attempt("gauges", self._gauges.set)
         self._attempt("scrub", self._retention.scrub)
         self._attempt("tidy", self._ledger.tidy)
         self._attempt("erasures", self._erasures.look_after)

@@ -27,7 +27,7 @@ from forgetless.domain.times import later, wait_s
 from forgetless.domain.usage import OF_TENANT, UsageKind, Use, day_of
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
-from forgetless.ports.metrics import ADDS_FAILED, EXTRACTION_FAILURES, FACTS_PER_ADD
+from forgetless.ports.metrics import ADDS_FAILED, EXTRACTION_FAILURES, EXTRACTIONS, FACTS
 from forgetless.ports.request_ledger import RequestLedger, Shown
 from forgetless.ports.request_usage import RequestUsage, note_counted_tokens, note_stored, note_tokens, noting_usage
 from forgetless.service.conflict_retry import ConflictRetry
@@ -247,7 +247,8 @@ class InferenceRun:
         shown = Shown(tuple(memory.id for memory in existing), tuple(heard))
         stored, outdated, done = self._append(job, list(zip(memories, fresh, strict=True)), shown, _tokens(job, used))
         self._indexer.forget_erased(stored, words, at=done.updated_at)
-        FACTS_PER_ADD.observe(len(stored))
+        EXTRACTIONS.count()
+        FACTS.count(len(stored))
         kept = {memory.id for memory in stored}
         indexed = self._indexer.write([row for row in rows if row.memory.id in kept], outdated=outdated)
         results = tuple(AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.version) for memory in stored)

@@ -1,0 +1,42 @@
+"""The look at what waits, for metrics: each part is read from the secondary index, up to a limit."""
+
+from __future__ import annotations
+
+import heapq
+from itertools import chain, islice
+
+from forgetless.adapters.ledger_dynamodb import item_keys, list_entries
+from forgetless.adapters.ledger_dynamodb.jobs import JobStore
+from forgetless.adapters.ledger_dynamodb.pending import PendingStore
+from forgetless.adapters.ledger_dynamodb.table import key_of
+from forgetless.ports.ledger import Backlog
+
+__all__ = ["BacklogStore"]
+
+#: The first tenants in the queues of pending memories; each costs a query of every queue.
+_TENANTS = 20
+
+
+class BacklogStore(JobStore, PendingStore):
+    """The part of `forgetless.ports.ledger.Maintenance` about what waits; it may be seconds out of date."""
+
+    def backlog(self, *, jobs: int, counted: int) -> Backlog:
+        queues = [self._table.queue_entries(queue, page=counted) for queue in item_keys.OPEN_QUEUES]
+        entries = list(islice(heapq.merge(*queues, key=lambda entry: str(entry["gsi1sk"])), counted))
+        oldest = [key_of(entry) for entry in entries[:jobs]]
+        held = self._jobs(oldest)
+        failed = chain.from_iterable(self._table.queue(queue, page=counted) for queue in item_keys.FAILED_QUEUES)
+        return Backlog(
+            oldest_jobs=tuple(held[key] for key in oldest if key in held and not held[key].finished),
+            open_jobs=len(entries),
+            failed_jobs=sum(1 for _ in islice(failed, counted)),
+            pending_since=self._pending_since(),
+        )
+
+    def _pending_since(self) -> str | None:
+        """When the memory that waits longest began to wait, of the first tenants."""
+        firsts = (
+            next(self._pending_entries(part, list_entries.HIGHEST, 1), None)
+            for part in islice(self._tenant_parts(), _TENANTS)
+        )
+        return min((str(entry["gsi1sk"]).split("#")[1] for entry in firsts if entry is not None), default=None)
