@@ -76,8 +76,8 @@ class UsageMeter:
         self._defaults = defaults or DefaultQuotas()
         #: What waits to be written, by tenant, key, period and kind.
         self._waiting: _Waiting = Counter()
-        #: The time of the first of them.
-        self._waits_since = ""
+        #: The time of the first of them, and whether a later one came long after it.
+        self._waits_since, self._waited_long = "", False
         self._unsaved = 0
         self._flushed_at = self._paused_until = float("-inf")
         self._figures: OrderedDict[tuple[str, str], Figures] = OrderedDict()
@@ -142,7 +142,8 @@ class UsageMeter:
     def note(self, tenant: str, key_id: str, kind: UsageKind, number: int) -> None:
         """Count what is known only afterwards, such as tokens of an LLM."""
         with self._lock:
-            self._add((tenant, key_id, day_of(self._clock.now()), kind), number)
+            now = self._clock.now()
+            self._add((tenant, key_id, day_of(now), kind), number, now)
 
     def note_tokens(self, key: ApiKey, *, waiting: int, counted: int) -> None:
         """Count an LLM's tokens that a request of this key used; the ledger knows those that are `counted`."""
@@ -184,13 +185,14 @@ class UsageMeter:
         with self._flushing:
             with self._lock:
                 waiting, self._waiting = self._waiting, Counter()
-                since, self._waits_since = self._waits_since, ""
+                since, long = self._waits_since, self._waited_long
+                self._waits_since, self._waited_long = "", False
                 unsaved = self._unsaved
                 touched, self._touched = {**self._touched, **{one.owner: one for one in also}}, {}
                 before = {owner: self._figures_of(one).snapshot() for owner, one in touched.items()}
                 self._flushed_at = self._clock.monotonic()
             try:
-                self._write(self._of_standing_keys(waiting, since))
+                self._write(self._of_standing_keys(waiting) if long else waiting)
                 with self._lock:
                     self._unsaved -= unsaved
                 self._read(touched.values(), before)
@@ -198,7 +200,7 @@ class UsageMeter:
                 _logger.warning("usage was not counted", extra={"reason": error.code})
                 with self._lock:
                     self._waiting.update(waiting)
-                    self._waits_since = since
+                    self._waits_since, self._waited_long = since, long
                     self._touched = {**touched, **self._touched}
                     self._paused_until = self._clock.monotonic() + _PAUSE_S
 
@@ -238,10 +240,11 @@ class UsageMeter:
         if taken.kind is UsageKind.REQUESTS and any(one.by_minute for one in self.quotas_of(key)):
             periods.append(minute_of(at))
         for period in periods:
-            self._add((key.tenant, key.id, period, taken.kind), number)
+            self._add((key.tenant, key.id, period, taken.kind), number, at)
 
-    def _add(self, what: tuple[str, str, str, UsageKind], number: int) -> None:
-        self._waits_since = self._waits_since or self._clock.now()
+    def _add(self, what: tuple[str, str, str, UsageKind], number: int, at: str) -> None:
+        self._waits_since = self._waits_since or at
+        self._waited_long = self._waited_long or seconds_between(self._waits_since, at) >= _STALE_S
         self._waiting[what] += number
 
     def _figures_of(self, one: OwnerQuotas) -> Figures:
@@ -260,10 +263,8 @@ class UsageMeter:
             held = [(one, self._figures_of(one)) for one in self.quotas_of(key)]
         return [one for one, figures in held if figures.unsure or figures.read_at <= since]
 
-    def _of_standing_keys(self, waiting: _Waiting, since: str) -> _Waiting:
-        """What waits. After a long time, without what is of keys that are gone: their tenant may have been deleted."""
-        if not waiting or seconds_between(since, self._clock.now()) < _STALE_S:
-            return waiting
+    def _of_standing_keys(self, waiting: _Waiting) -> _Waiting:
+        """What waits, without what is of keys that are gone: their tenant may have been deleted."""
         tenants = {tenant for tenant, *_ in waiting}
         known = {tenant: {key.id for key in self._ledger.keys(tenant)} for tenant in tenants}
         for what in [what for what in waiting if what[1] not in known[what[0]]]:
