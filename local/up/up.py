@@ -150,6 +150,7 @@ def _block(settings: Settings, key: str, *, given: bool) -> str:
             f"  URL      {settings.url}   (API: {settings.url}/docs)",
             f"  API key  {key}   ({where})" if key else f"  API key  {where}",
             f"  Data     {settings.state}   (logs: {settings.logs})",
+            *([f"  Metrics  http://{settings.host}:{settings.metrics_port}/metrics"] if settings.metrics_port else []),
             "",
             f"  curl -s {settings.url}/memories {headers} \\\n    -d '{add}'",
             f"  curl -s {settings.url}/search {headers} \\\n    -d '{search}'",

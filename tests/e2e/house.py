@@ -44,8 +44,11 @@ QUEUE_TOKEN = "queue-of-the-house"
 class House:
     """A running service and a client with its key."""
 
+    #: The port of /metrics; None where nobody serves them.
+    metrics_port: int | None = None
+
     def __init__(self, folder: Path, models: Path) -> None:
-        gateway, embedder, self.queue_port, stub = free_ports(4)
+        gateway, embedder, self.queue_port, self.metrics_port, stub = free_ports(5)
         self.state = folder / "state"
         self.state.mkdir()
         (self.state / "models").symlink_to(models)
@@ -57,7 +60,7 @@ class House:
             "FORGETLESS_PORT": str(gateway),
             "FORGETLESS_EMBEDDER_PORT": str(embedder),
             "FORGETLESS_QUEUE_PORT": str(self.queue_port),
-            "FORGETLESS_METRICS_PORT": "0",
+            "FORGETLESS_METRICS_PORT": str(self.metrics_port),
             "OPENAI_BASE_URL": f"http://127.0.0.1:{stub}/v1",
             "FORGETLESS_LLM_MODEL": "stub",
             "EMBEDDER_API_KEY": "embedder-of-the-house",

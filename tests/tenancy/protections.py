@@ -99,9 +99,9 @@ _WEBHOOKS = (
     ),
     _webhooks(
         "nothing delivers them under uvicorn",
-        "asgi.py",
-        "works = [_deliver_webhooks] if settings.bulk_queue_url else [_deliver_webhooks, _do_bulk_jobs]",
-        "works = [] if settings.bulk_queue_url else [_do_bulk_jobs]",
+        "runtime/background_work.py",
+        'works = [RepeatedWork("sweep", sweep, MINUTE_S), RepeatedWork("webhooks", deliver, MINUTE_S)]',
+        'works = [RepeatedWork("sweep", sweep, MINUTE_S)]',
         "tests/unit/test_asgi.py",
     ),
 )

@@ -171,3 +171,22 @@ def test_the_limits_of_a_request_are_settings() -> None:
     assert load_settings({}).limits == RequestLimits()
     with pytest.raises(InvalidRequestError, match="FORGETLESS_MAX_BATCH must be at least 1, not 0"):
         _ = load_settings({"FORGETLESS_MAX_BATCH": "0"}).limits
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FORGETLESS_METRICS", "statsd"),
+        ("FORGETLESS_METRICS_ADDRESS", "9464"),
+        ("FORGETLESS_METRICS_ADDRESS", "127.0.0.1:http"),
+        ("FORGETLESS_METRICS_ADDRESS", "127.0.0.1:65536"),
+    ],
+)
+def test_metrics_that_go_nowhere_name_the_variable(name: str, value: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"{name} must be"):
+        _ = load_settings({name: value}).metrics_place
+
+
+def test_metrics_are_off_and_on_this_machine_alone_by_default() -> None:
+    assert (Settings().metrics, Settings().metrics_place) == ("off", ("127.0.0.1", 9464))
+    assert load_settings({"FORGETLESS_METRICS_ADDRESS": "[::1]:9"}).metrics_place == ("::1", 9)

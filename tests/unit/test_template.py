@@ -262,8 +262,14 @@ def test_the_log_of_erasures_is_a_table_of_its_own_which_only_erasing_functions_
     assert all(rights[name] == [["dynamodb:GetItem", "dynamodb:PutItem"]] for name in noting)
 
 
+def test_functions_are_traced_only_if_somebody_asks_for_it() -> None:
+    assert TEMPLATE["Globals"]["Function"]["Tracing"] == {"Ref": "Tracing"}
+    assert not [name for name, one in FUNCTIONS.items() if "Tracing" in one]
+
+
 def test_nothing_that_costs_money_when_idle_is_on_by_default() -> None:
     parameters = TEMPLATE["Parameters"]
+    assert parameters["Tracing"]["Default"] == "PassThrough"
     assert parameters["SnapStart"]["Default"] == "false"
     assert parameters["SearchConcurrency"]["Default"] == parameters["MemoriesConcurrency"]["Default"] == 0
     assert EMBEDDER["Parameters"]["Kind"]["Default"] == "lambda"

@@ -76,6 +76,8 @@ def test_the_tenant_is_a_dimension_only_where_asked_for() -> None:
     (line,) = lines_of(lambda: SEARCHES.count(tenant="acme"), tenants=1)
     assert directive(line)["Dimensions"] == [["service"], ["service", "tenant"]]
     assert line["tenant"] == "acme"
+    (line,) = lines_of(lambda: ADDS.count(tenant="acme", kind="verbatim"), tenants=1)
+    assert directive(line)["Dimensions"] == [["service"], ["service", "kind"], ["service", "kind", "tenant"]]
 
 
 def test_of_very_many_values_a_sample_is_written() -> None:

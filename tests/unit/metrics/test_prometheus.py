@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from forgetless.adapters.metric_tenants import MetricTenants
 from forgetless.adapters.metrics_prometheus import MetricsServer, PrometheusMetrics
+from forgetless.domain.errors import InvalidRequestError
 from forgetless.ports.metrics import (
     ADDS,
     INDEX_LAG_SECONDS,
@@ -93,3 +94,8 @@ def test_the_text_is_at_metrics_alone(server: MetricsServer) -> None:
 @pytest.mark.parametrize("host", ["evil.example:9464", "evil.example", ""])
 def test_a_web_page_that_names_this_machine_differently_is_refused(server: MetricsServer, host: str) -> None:
     assert status(server, "/metrics", host)[0] == 421
+
+
+def test_an_address_that_is_taken_is_named_with_its_setting(server: MetricsServer) -> None:
+    with pytest.raises(InvalidRequestError, match="FORGETLESS_METRICS_ADDRESS"):
+        MetricsServer(bytes, host="127.0.0.1", port=server.port)

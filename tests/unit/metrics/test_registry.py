@@ -84,7 +84,7 @@ def test_the_codes_of_failed_extractions_are_codes_of_errors() -> None:
 
 def test_no_more_tenants_are_named_than_were_asked_for() -> None:
     tenants = MetricTenants(2)
-    assert [tenants.of(SEARCHES, name) for name in ("a", "b", "c", "a", "")] == ["a", "b", OTHER, "a", ""]
+    assert [tenants.of(SEARCHES, name) for name in ("Ä", "a", "b", "c", "a", "")] == [OTHER, "a", "b", OTHER, "a", ""]
 
 
 def test_no_tenant_is_named_unless_asked_for_nor_where_the_metric_has_none() -> None:

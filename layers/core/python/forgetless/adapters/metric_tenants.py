@@ -28,7 +28,8 @@ class MetricTenants:
         if tenant in self._known:
             return tenant
         with self._lock:
-            if len(self._known) < self._most:
+            # CloudWatch takes no other characters.
+            if len(self._known) < self._most and tenant.isascii() and tenant.isprintable() and tenant.strip():
                 self._known.add(tenant)
                 return tenant
         return OTHER

@@ -24,8 +24,8 @@ _MOST_VALUES = 99
 
 #: A metric, the values of its labels, and the tenant.
 _Series = tuple[Metric, tuple[str, ...], str]
-#: Whether a line counts for the totals too, and its dimensions.
-_Line = tuple[bool, tuple[tuple[str, str], ...]]
+#: The dimension sets of a line, besides that of the service alone: what the line is, and what it is added up to.
+_Line = tuple[tuple[tuple[str, str], ...], ...]
 
 
 @cache
@@ -79,29 +79,30 @@ class EmfMetrics:
     def _text(self, line: _Line, figures: list[tuple[Metric, list[float]]]) -> str:
         writer = self._writers.get(line)
         if writer is None:
-            writer = self._writers[line] = self._writer(*line)
+            writer = self._writers[line] = self._writer(line)
         metrics = {emf_name(metric): {"Unit": _unit(metric), "Value": values} for metric, values in figures}
         return orjson.dumps(writer.serialize_metric_set(metrics)).decode()
 
-    def _writer(self, added_up: bool, named: tuple[tuple[str, str], ...]) -> EphemeralMetrics:
+    def _writer(self, line: _Line) -> EphemeralMetrics:
         """Powertools' writer of lines with these dimensions. To make one takes longer than to use it."""
         writer = EphemeralMetrics(namespace=self._namespace, service=self._service)
-        writer.add_dimension("service", self._service)
-        if named and added_up:
-            # Alarms need the total over all labels, and CloudWatch adds up nothing by itself.
+        first, *others = line
+        for name, value in (("service", self._service), *first):
+            writer.add_dimension(name, value)
+        for named in others:
             writer.add_dimensions(service=self._service, **dict(named))
-        else:
-            for name, value in named:
-                writer.add_dimension(name, value)
         return writer
 
 
 def _line_of(series: _Series) -> _Line:
+    """The series and what it is added up to, for alarms need totals, and CloudWatch adds up nothing by itself."""
     metric, labels, tenant = series
-    named = zip(metric.labels, labels, strict=True)
-    # The gauges of several labels have no total: each is the newest figure, and there may be several in a minute.
-    added_up = metric.kind is not MetricKind.GAUGE or not metric.labels
-    return added_up, (*named, *((("tenant", tenant),) if tenant else ()))
+    named = tuple(zip(metric.labels, labels, strict=True))
+    if metric.kind is MetricKind.GAUGE:
+        # The gauges of several labels have no total: each is the newest figure, and there may be several in a minute.
+        return (named,)
+    sets = ((), named, (*named, ("tenant", tenant)) if tenant else named)
+    return tuple(dict.fromkeys(sets))
 
 
 class _Values:

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
+from socket import AF_INET, AF_INET6
+from socketserver import TCPServer
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from forgetless.adapters.metric_tenants import NO_TENANTS, MetricTenants
+from forgetless.domain.errors import InvalidRequestError
 from forgetless.ports.metrics import BUCKETS_S, METRICS, Metric, MetricKind
 
 __all__ = ["PREFIX", "MetricsServer", "PrometheusMetrics"]
@@ -88,7 +91,13 @@ class MetricsServer:
         handler = type(
             "_Handler", (_Handler,), {"text": staticmethod(text), "local": host in {"127.0.0.1", "::1", "localhost"}}
         )
-        self._server = ThreadingHTTPServer((host, port), handler)
+        server = type("_Server", (_Server,), {"address_family": AF_INET6 if ":" in host else AF_INET})
+        try:
+            self._server: _Server = server((host, port), handler)
+        except (OSError, OverflowError) as error:
+            raise InvalidRequestError(
+                f"metrics cannot be shown on {host}, port {port}: {error}; choose another FORGETLESS_METRICS_ADDRESS"
+            ) from error
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True, name="metrics")
         self._thread.start()
 
@@ -104,7 +113,15 @@ class MetricsServer:
         self._thread.join()
 
 
+class _Server(ThreadingHTTPServer):
+    def server_bind(self) -> None:
+        # http.server looks up its own name, which may take seconds and is of no use here.
+        TCPServer.server_bind(self)
+
+
 class _Handler(BaseHTTPRequestHandler):
+    #: Seconds after which a client that sends nothing is let go.
+    timeout = 5
     text: Callable[[], bytes]
     local: bool
 

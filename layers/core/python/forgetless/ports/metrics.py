@@ -107,12 +107,7 @@ class Metric:
             _sink.record(self, value, self._values(labels), "")
 
     def _values(self, given: Mapping[str, str]) -> tuple[str, ...]:
-        if not self.labels:
-            return ()
-        return tuple(
-            given[name] if given[name] in known else OTHER
-            for name, known in self.labels.items()
-        )  # fmt: skip
+        return tuple(given[name] if given[name] in known else OTHER for name, known in self.labels.items())
 
 
 def record_metrics_in(sink: MetricSink | None) -> None:

@@ -46,7 +46,7 @@ def _measured(part: str, method: Callable[..., Any]) -> Callable[..., Any]:
         began = time.perf_counter()
         try:
             return method(*arguments, **named)
-        except DependencyError:
+        except (DependencyError, TimeoutError):
             DEPENDENCY_ERRORS.count(part=part)
             raise
         finally:

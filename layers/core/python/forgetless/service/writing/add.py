@@ -133,7 +133,8 @@ class AddService:
             standing = self._revived(job, standing)
         if standing.state is JobState.SUCCEEDED:
             return self._repeated(standing, "llm")
-        ADDS.count(tenant=job.tenant, kind="inferred")
+        if standing.created_at == job.created_at:  # otherwise it repeats an add that is under way
+            ADDS.count(tenant=job.tenant, kind="inferred")
         if queued:
             self.enqueue(standing)
             return AddOutcome(standing, (), indexed=False, extraction="llm")
