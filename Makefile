@@ -138,6 +138,10 @@ vector-times: $(STAMP) ## Whether the time of an add tells what other users have
 bench-metrics: $(STAMP) ## The CPU time that metrics add to an add and a search
 	@exec $(PY) -m local.bench.metrics $(ARGS)
 
+# MEASURE=1 measures what each operation asks of DynamoDB and the other parts, and writes local/cost/operations.json.
+cost: $(STAMP) ## A month's bill by service: make cost ARGS="--users 10000 --adds 300000 --searches 1000000 --memories 1000000"
+	@exec $(PY) -m $(if $(MEASURE),tests.cost.measuring,local.cost) $(ARGS)
+
 bench-scale: $(STAMP) model ## 1,000 to 100,000 memories in services of its own, at most 20 minutes: make bench-scale ARGS="--sizes 1000 20000"
 	@exec $(PY) -m local.bench.scale $(ARGS)
 

@@ -38,7 +38,7 @@ def _functions(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         name: one["Properties"]
         for name, one in template["Resources"].items()
-        if one["Type"] == "AWS::Serverless::Function"
+        if not name.startswith("Fn::ForEach::") and one["Type"] == "AWS::Serverless::Function"  # loops make alarms
     }
 
 

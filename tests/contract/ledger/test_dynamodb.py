@@ -19,6 +19,7 @@ from forgetless.adapters.ledger_dynamodb.client import Client
 from forgetless.domain.errors import LedgerError, VersionConflictError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.memory import Memory
+from local.emulator.template.document import read_document
 from tests.contract.ledger.making import (
     ANNA,
     a_job,
@@ -272,11 +273,8 @@ class TestSchema:
         assert schema.check(ledger._client, steps) == len(steps) + 1
 
     def test_the_template_has_the_same_table(self) -> None:
-        import yaml  # noqa: PLC0415
-
-        text = (Path(__file__).parents[3] / "template.yaml").read_text()
-        start = text.index("  Ledger:\n")
-        table = yaml.safe_load(text[start : text.index("\nOutputs:")].replace("!", ""))["Ledger"]["Properties"]
+        template = read_document(Path(__file__).parents[3] / "template.yaml")
+        table = template.section("Resources")["Ledger"]["Properties"]
         for name, value in schema.DEFINITION.items():
             assert table[name] == value, name
         assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}

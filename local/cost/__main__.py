@@ -1,0 +1,3 @@
+from local.cost.cli import main
+
+raise SystemExit(main())
