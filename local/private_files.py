@@ -18,11 +18,10 @@ def keep_private() -> None:
 def private_folder(folder: Path, *, ours: Iterable[str]) -> None:
     """Make a folder that only its owner can open; raises OSError when it cannot be made.
 
-    An existing folder gets this mode only if it holds one of the files ``ours``; it could be somebody's home folder.
+    An existing folder gets this mode only if it is empty or holds one of the files ``ours``: it could be a home folder.
     """
-    made = not folder.exists()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if made or any((folder / name).exists() for name in ours):
+    if not any(folder.iterdir()) or any((folder / name).exists() for name in ours):
         with contextlib.suppress(PermissionError):
             folder.chmod(0o700)
 

@@ -33,6 +33,7 @@ _SHOWN = {
     "list_page": "page of ten, with the count",
     "update": "update",
     "delete": "deletion",
+    "notes": "notes of requests, written together",
     "idle_minute": "a minute of sweep and webhooks, idle",
 }
 _COLUMNS = {

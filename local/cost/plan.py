@@ -100,6 +100,7 @@ class Plan:
             "list_page": use.lists,
             "update": use.updates,
             "delete": use.deletes,
+            "notes": use.requests / self.assumed("requests_per_note"),
             "idle_minute": MINUTES,
         }
 

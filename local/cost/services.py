@@ -16,6 +16,7 @@ _NAMES = {
     "list_page": "pages",
     "update": "updates",
     "delete": "deletions",
+    "notes": "notes of requests",
     "idle_minute": "minutes of sweep and webhooks",
 }
 

@@ -168,6 +168,8 @@ class Measuring:
                 llm=timed("llm", self._llm),
             )
         )
+        #: What requests leave to be written together: the audit list, and counters of usage where there are any.
+        self._noting = [part for name, part in vars(self._services).items() if name in {"audit", "meter"}]
         self._http = TestClient(create_app(lambda: self._services, inline=True))
         self._metrics = EmfMetrics(namespace="forgetless", service="forgetless", write=self._log.write)
         self._logger = logging.getLogger("forgetless")
@@ -206,11 +208,16 @@ class Measuring:
         }
         found = {name: self._taken(step) for name, step in steps.items()} | {"idle_minute": idle}
         del found["add_accepted_again"]
-        return found
+        self._taken(steps["add_accepted"])  # whose notes wait now
+        return found | {"notes": self._taken(self._write_notes, before=lambda: None)}
 
-    def _taken(self, step: Callable[[], object]) -> dict[str, float]:
+    def _write_notes(self) -> None:
+        for part in self._noting:
+            part.flush()
+
+    def _taken(self, step: Callable[[], object], before: Callable[[], None] | None = None) -> dict[str, float]:
         self._clock.advance(2)
-        self._services.audit.flush()
+        (before or self._write_notes)()
         self._metrics.flush()
         counters = (self._index.counted, self._llm.counted, self._log.counted)
         for counter in counters:

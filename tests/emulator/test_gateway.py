@@ -10,7 +10,7 @@ from local.emulator.gateway.event import ApiPlace, HttpRequest, build_event
 from local.emulator.gateway.response import MalformedResponseError, infer_response
 from local.emulator.gateway.routes import Match, Routes
 from local.emulator.specs import RouteSpec
-from tests.emulator.fidelity import assumed, documented
+from tests.emulator.fidelity import assumed, documented, own
 
 
 def route(method: str, path: str) -> RouteSpec:
@@ -102,6 +102,13 @@ def test_repeated_headers_are_joined() -> None:
     request = HttpRequest("GET", "/", "", [("x-a", "1"), ("x-a", "2")], b"", "::1")
     made = build_event(request, Match(route("ANY", "$default")), ApiPlace("api", "$default", "d"), "id1")
     assert made["headers"]["x-a"] == "1,2"
+
+
+@own("what a Host header names, and who may use the queue")
+@pytest.mark.parametrize(("given", "passed"), [("[::1]:49", "localhost:49"), ("[::1]", "localhost"), ("a:1", "a:1")])
+def test_an_address_of_ipv6_as_host_is_passed_on_as_localhost(given: str, passed: str) -> None:
+    """Adapters split the header at the first colon; a request to http://[::1] was a 500."""
+    assert event(host=given)["headers"]["host"] == passed
 
 
 @pytest.mark.parametrize(

@@ -359,6 +359,13 @@ _IDENTIFIERS = (
         ("tests/unit/domain/test_identifiers.py",),
     ),
     Mutation(
+        "ids: codes that Unicode keeps for invisible characters",
+        "domain/identifiers.py",
+        " or _is_ignored(ord(char))",
+        "",
+        ("tests/unit/domain/test_identifiers.py",),
+    ),
+    Mutation(
         "ids: no normal form",
         "domain/identifiers.py",
         'normal = unicodedata.normalize("NFC", named_identifier(name, given, spaces=spaces))',

@@ -167,6 +167,27 @@ _SURFACE = (
         ("tests/unit/api/platform/test_whole_tenant.py", "tests/unit/api/platform/test_documents.py"),
     ),
     Mutation(
+        "filters: a list looks on whatever its filter costs",
+        "service/pages.py",
+        "or (looked > 0 and source.exhausted())",
+        "",
+        ("tests/unit/service/reading/test_pages.py", "-k", "costly"),
+    ),
+    Mutation(
+        "filters: a search looks on whatever its filter costs",
+        "service/reading/search.py",
+        "if matches.exhausted:",
+        "if False:",
+        ("tests/unit/service/reading/test_search.py", "-k", "too_much_work"),
+    ),
+    Mutation(
+        "filters: any number of conditions on metadata goes to Milvus",
+        "adapters/index_milvus/compiler.py",
+        "and self.metadata <= MAX_METADATA_CONDITIONS",
+        "",
+        ("tests/unit/adapters/test_filter_compiler.py",),
+    ),
+    Mutation(
         "filters: OR and NOT read a whole tenant",
         "api/platform/scope_filter.py",
         "if not caller.admin and not pins_an_entity(where):",

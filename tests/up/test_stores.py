@@ -126,6 +126,10 @@ def test_the_check_goes_through_with_its_options_and_its_exit_code(
 def test_a_new_state_folder_is_closed_to_others_and_one_of_ours_too(tmp_path: Path) -> None:
     open_state(tmp_path / "new" / "state")
     assert mode_of(tmp_path / "new" / "state") == 0o700
+    empty = tmp_path / "empty"
+    empty.mkdir(mode=0o755)
+    open_state(empty)
+    assert mode_of(empty) == 0o700
     older = tmp_path / "older"
     older.mkdir(mode=0o755)
     (older / "up.lock").touch()

@@ -122,6 +122,9 @@ def _headers(request: HttpRequest) -> tuple[dict[str, str], list[str]]:
             headers[name] = f"{headers[name]},{value}"
         else:
             headers[name] = value
+    if headers.get("host", "").startswith("["):
+        # API Gateway is reached by names alone; adapters such as Mangum take what follows the first colon for a port.
+        headers["host"] = "localhost" + headers["host"].partition("]")[2]
     return headers, cookies
 
 

@@ -24,6 +24,7 @@ NFC, NFD = "jos\u00e9", "jose\u0301"
         ("\u0915\u094d\u200d\u0937", "\u0915\u094d\u200d\u0937"),  # Devanagari, after a virama
         ("\u0dc1\u0dca\u200d\u0dbb\u0dd3", "\u0dc1\u0dca\u200d\u0dbb\u0dd3"),  # Sinhala
         ("\u2764\ufe0f", "\u2764\ufe0f"),  # a heart in colour
+        ("\u1820\u180b\u182d", "\u1820\u180b\u182d"),  # Mongolian
     ],
 )
 def test_a_new_id_is_trimmed_and_in_normal_form(given: str, stored: str) -> None:
@@ -44,6 +45,16 @@ def test_a_new_id_is_trimmed_and_in_normal_form(given: str, stored: str) -> None
         "alice\U000e0041",
         "alice\ufe0f",
         "alice\u034f",
+        "alice\u180b",
+        "alice\u180f",
+        "alice\u2800",
+        "alice\u2065",
+        "alice\ufff0",
+        "alice\U000e0080",
+        "alice\ufdd0",
+        "alice\U0001ffff",
+        "alice\U0001d159",
+        "alice\U00016fe4",
         "\u3164",
         "\u0646\u0627\u200c\u0646",  # a letter that does not join to the left: the joiner shows nothing
         "\u0915\u094d\u200d",  # a joiner before nothing

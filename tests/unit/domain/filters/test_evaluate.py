@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forgetless.domain.filters.ast import Not
-from forgetless.domain.filters.evaluate import evaluate
+from forgetless.domain.filters.evaluate import Matcher, evaluate
 from forgetless.domain.filters.parse import parse_filter
 from forgetless.domain.memory import Memory, text_hash
 from forgetless.domain.scope import Scope
@@ -121,3 +122,34 @@ def test_ne_nin_and_not_are_exact_complements(name: str, value: str) -> None:
     equal = parse_filter({name: {"eq": value}})
     for complement in (parse_filter({name: {"ne": value}}), parse_filter({name: {"nin": [value]}}), Not(equal)):
         assert evaluate(complement, MEMORY) is not evaluate(equal, MEMORY)
+
+
+def test_each_condition_is_a_step_for_each_memory_and_so_are_a_thousand_characters() -> None:
+    few, many = (Matcher(parse_filter({"OR": [{f"k{n}": "x"} for n in range(size)]})) for size in (10, 300))
+    for _ in range(5):
+        assert not few(MEMORY)
+        assert not many(MEMORY)
+    assert many.steps - few.steps == 5 * 290
+    long = replace(MEMORY, metadata={"text": "a" * 50_000})
+    plain, folded = (Matcher(parse_filter({"OR": [{"text": {op: "b"}}] * 20})) for op in ("contains", "icontains"))
+    assert not plain(long)
+    assert not folded(long)
+    assert 20 * 50 <= plain.steps < 20 * 50 + 50
+    # Without differences of case it is made once, however many conditions ask for it.
+    assert folded.steps == plain.steps + 50
+
+
+def test_a_list_of_any_length_is_one_step() -> None:
+    matches = Matcher(parse_filter({"one": {"in": list(range(1000))}}))
+    assert matches(MEMORY)
+    assert matches.steps < 10
+
+
+def test_a_filter_is_exhausted_when_it_has_taken_all_steps_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forgetless.domain.filters.evaluate.MOST_FILTER_STEPS", 25)
+    matches = Matcher(parse_filter({"OR": [{f"k{n}": "x"} for n in range(9)]}))
+    matches(MEMORY)
+    matches(MEMORY)
+    assert not matches.exhausted
+    matches(MEMORY)
+    assert matches.exhausted

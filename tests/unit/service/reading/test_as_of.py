@@ -133,6 +133,13 @@ def test_a_search_over_too_much_says_so(world: World, monkeypatch: pytest.Monkey
         searched(world, Moment(known_at=world.clock.now()))
 
 
+def test_a_search_with_too_costly_a_filter_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forgetless.domain.filters.evaluate.MOST_FILTER_STEPS", 3)
+    world.say(*TEXTS)
+    with pytest.raises(InvalidRequestError, match="filters: so many conditions"):
+        searched(world, Moment(known_at=world.clock.now()))
+
+
 def test_of_very_many_old_versions_the_best_by_words_are_embedded(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

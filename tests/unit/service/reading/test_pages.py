@@ -13,7 +13,7 @@ import pytest
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.cursors import after_memory
 from forgetless.domain.errors import InvalidRequestError, LedgerError
-from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator
+from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
 from forgetless.domain.filters.scope_ids import all_ids
 from forgetless.domain.limits import MOST_OFFSET, SCANNED_ROWS
 from forgetless.domain.memory import Memory
@@ -124,6 +124,22 @@ def test_a_selective_filter_reads_a_bounded_scan_and_not_row_by_row(many: Lists)
     assert min(many.ledger.limits) >= 98
     found = [memory.metadata["n"] for page in pages(lambda n: many.page(one, 1, number=n)) for memory in page.items]
     assert found == [1]
+
+
+def test_a_page_of_a_costly_filter_ends_early_and_its_cursor_continues_it(
+    many: Lists, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The conditions and the rows are bounded each, and so is their product."""
+    monkeypatch.setattr("forgetless.domain.filters.evaluate.MOST_FILTER_STEPS", 100_000)
+    one = Compare(Field("n", metadata=True), Operator.EQ, MANY - 3000)
+    never = tuple(Compare(Field(f"k{n}", metadata=True), Operator.EQ, 1) for n in range(97))
+    where = And((ANNAS, Or((one, *never))))
+    many.ledger.clear()
+    page = many.page(where, 5)
+    assert (page.items, page.cursor is not None) == ((), True)
+    assert many.ledger.rows["list_memories"] <= 1600
+    found = [memory.metadata["n"] for page in pages(lambda n: many.page(where, 5, number=n)) for memory in page.items]
+    assert found == [MANY - 3000]
 
 
 def test_a_page_far_away_is_refused_and_names_the_way(many: Lists) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.errors import EmbedderError, IndexUnavailableError, InvalidRequestError
-from forgetless.domain.filters.ast import And, Compare, Field, Operator
+from forgetless.domain.filters.ast import And, Compare, Field, Operator, Or
 from forgetless.domain.scope import Scope
 from forgetless.service.requests import UpdateRequest
 from tests.fakes.counting_ledger import CountingLedger
@@ -196,3 +196,15 @@ def test_ranks_are_those_among_the_results_and_tell_nothing_of_what_is_not_shown
     world.index.filters = False
     world.say("tea with lupus", "tea with much lupus", scope=Scope("default", user_id="victim"))
     assert ranks() == alone
+
+
+def test_a_filter_whose_conditions_are_too_much_work_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise 390 conditions for each of 16,384 candidates occupy a process until it is killed."""
+    monkeypatch.setattr("tests.fakes.index.evaluate", lambda _where, _memory: True)  # as if it could not express it
+    world.say(*(f"note {number}" for number in range(60)))
+    users = Compare(Field("user_id"), Operator.EQ, "alice")
+    some = tuple(Compare(Field("text", metadata=True), Operator.ICONTAINS, f"x{number}") for number in range(50))
+    assert world.find("note", where=And((users, Or(some)))) == []
+    monkeypatch.setattr("forgetless.domain.filters.evaluate.MOST_FILTER_STEPS", 1000)
+    with pytest.raises(InvalidRequestError, match="filters: so many conditions"):
+        world.find("note", where=And((users, Or(some))))

@@ -31,10 +31,15 @@ MAX_ID_BYTES = 255
 
 #: Controls, formats, halves of surrogate pairs, and the separators of lines and paragraphs.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-#: Letters and marks that show nothing: the combining grapheme joiner, and fillers of Hangul and Khmer.
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+#: Letters and marks that show nothing: the combining grapheme joiner, fillers of Hangul, Khmer and Khitan, the empty
+#: pattern of Braille, and a note without a head.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U00016fe4\U0001d159")
 #: Characters that choose the form of the one before them. After a letter with cases or a digit they show nothing.
-_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+_SELECTORS = (range(0x180B, 0x180E), range(0x180F, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+#: What Unicode keeps free for characters that show nothing (Default_Ignorable_Code_Point).
+_IGNORED = (range(0x2065, 0x2066), range(0xFFF0, 0xFFF9), range(0xE0000, 0xE1000))
+#: Codes that are never characters, in each plane the last two.
+_NONCHARACTERS = range(0xFDD0, 0xFDF0)
 _PLAIN = frozenset({"Lu", "Ll", "Lt", "Lm", "Nd"})
 
 _ZWNJ, _ZWJ = "\u200c", "\u200d"
@@ -140,7 +145,11 @@ def is_unseen(text: str, place: int) -> bool:
         return not _joins(text, place)
     if any(ord(char) in selectors for selectors in _SELECTORS):
         return place == 0 or unicodedata.category(text[place - 1]) in _PLAIN
-    return char in _BLANK or unicodedata.category(char) in _UNSEEN
+    return char in _BLANK or unicodedata.category(char) in _UNSEEN or _is_ignored(ord(char))
+
+
+def _is_ignored(code: int) -> bool:
+    return code in _NONCHARACTERS or code & 0xFFFE == 0xFFFE or any(code in codes for codes in _IGNORED)
 
 
 def _joins(text: str, place: int) -> bool:

@@ -22,6 +22,7 @@ __all__ = [
     "MOST_ANNOUNCED",
     "MOST_ATTEMPTS",
     "MOST_DELIVERIES",
+    "MOST_FILTER_STEPS",
     "MOST_INDEX_RESULTS",
     "MOST_OFFSET",
     "MOST_REFUSALS",
@@ -76,6 +77,9 @@ PORTION_BYTES = 4 * 1024 * 1024
 #: The most rows that one request for a list looks at besides its page: to fill a page of a selective filter, to count
 #: what matches, and to look up the times of entities.
 SCANNED_ROWS = 5000
+#: The most steps that one request spends on judging memories by its filter: a condition for a memory is one. As many as
+#: the most conditions of a filter for the most rows that a list looks at, or a second or two of one core.
+MOST_FILTER_STEPS = 2_000_000
 #: A page of a list may begin after this many items without a cursor, if the page before it was not asked for.
 MOST_OFFSET = 10_000
 #: The largest number of memories that a search or list returns, in every dialect.

@@ -97,6 +97,8 @@ class Source(Generic[Row, Item]):
     weigh: Callable[[Item], float] | None = None
     #: How many rows may be looked at for one page.
     most: int = SCANNED_ROWS
+    #: Whether to judge rows has cost so much that no more are looked at.
+    exhausted: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ def _walked(ask: PageAsk, source: Source[Row, Item], start: _Start, *, counts: b
     walk: _Walk[Item] = _Walk()
     weight, most = 0.0, source.most + start.skip
     for looked, (row, item) in enumerate(source.rows(start.cursor)):
-        if looked >= most:
+        if looked >= most or (looked > 0 and source.exhausted()):
             return walk
         full = len(walk.items) >= ask.size or walk.beyond > 0
         if item is not None and walk.skipped < start.skip:

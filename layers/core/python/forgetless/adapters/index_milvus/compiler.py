@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from forgetless.adapters.index_milvus.rows import KEYED, TIMES, is_literal, is_path, key_text
@@ -23,6 +23,9 @@ MAX_METADATA_VALUES = 50
 #: `and` or `or` takes two.
 MAX_EXPRESSION_CHARS = 100_000
 MAX_EXPRESSION_DEPTH = 40
+#: More conditions on metadata are not sent either: Milvus looks into the JSON of each row of the collection for each of
+#: them, so that some hundreds occupy it for seconds, and with it everybody's searches.
+MAX_METADATA_CONDITIONS = 100
 #: What joining conjuncts adds: the word and brackets for each, and the levels for all of them together.
 _JOIN_CHARS, _JOIN_DEPTH = 8, 12
 
@@ -38,6 +41,17 @@ class _Part:
     text: str = ""
     holds: bool = True
     depth: int = 1
+    #: How many conditions on metadata it has.
+    metadata: int = 0
+
+    @property
+    def fits(self) -> bool:
+        """Whether it may be sent as it is."""
+        return (
+            len(self.text) <= MAX_EXPRESSION_CHARS
+            and self.depth <= MAX_EXPRESSION_DEPTH
+            and self.metadata <= MAX_METADATA_CONDITIONS
+        )
 
 
 _EVERYTHING = _Part()
@@ -63,15 +77,16 @@ def _fitting(where: Filter) -> _Part:
     found must not depend on rows that the key may not read.
     """
     part = _compile(where, negated=False)
-    if len(part.text) <= MAX_EXPRESSION_CHARS and part.depth <= MAX_EXPRESSION_DEPTH:
+    if part.fits:
         return part
-    chars = 0
+    chars = metadata = 0
     kept: list[_Part] = []
     for one in _conjuncts(where):
         compiled = _compile(one, negated=False)
         joined = chars + len(compiled.text) + _JOIN_CHARS
-        if joined <= MAX_EXPRESSION_CHARS and compiled.depth <= MAX_EXPRESSION_DEPTH - _JOIN_DEPTH:
-            chars = joined
+        together = replace(compiled, depth=compiled.depth + _JOIN_DEPTH, metadata=metadata + compiled.metadata)
+        if joined <= MAX_EXPRESSION_CHARS and together.fits:
+            chars, metadata = joined, together.metadata
             kept.append(compiled)
     return _all(kept)
 
@@ -123,7 +138,11 @@ def _joined(word: str, parts: Sequence[_Part]) -> _Part:
     middle = len(parts) // 2
     left = _joined(word, parts[:middle])
     right = _joined(word, parts[middle:])
-    return _Part(f"({left.text}{word}{right.text})", depth=max(left.depth, right.depth) + 1)
+    return _Part(
+        f"({left.text}{word}{right.text})",
+        depth=max(left.depth, right.depth) + 1,
+        metadata=left.metadata + right.metadata,
+    )
 
 
 def _condition(field: Field, operator: Operator, value: Any, *, negated: bool) -> _Part:
@@ -190,7 +209,8 @@ def _metadata(name: str, operator: Operator, value: Any) -> _Part:
     literals = [_scalar(one) for one in values]
     if None in literals:
         return _LEFT_OUT
-    return _complete([f"metadata[{lit(name)}] {sign} {literal}" for literal in literals])
+    part = _complete([f"metadata[{lit(name)}] {sign} {literal}" for literal in literals])
+    return replace(part, metadata=len(literals))
 
 
 def _complete(conditions: Sequence[str]) -> _Part:

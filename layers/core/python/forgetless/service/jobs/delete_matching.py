@@ -15,7 +15,7 @@ from typing import Any
 from forgetless.domain.bulk_jobs import FILTERS, OWNERS, BulkJob, BulkKind, Progress
 from forgetless.domain.errors import DependencyError, VersionConflictError
 from forgetless.domain.filters.ast import And, Compare, Field, Operator
-from forgetless.domain.filters.evaluate import evaluate
+from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.filters.parse_platform import parse_platform_filter
 from forgetless.domain.filters.scope_ids import pinned_ids
 from forgetless.domain.key_limits import ANY, KeyLimits
@@ -104,7 +104,7 @@ def _task(tenant: str, job_id: str, request: Mapping[str, Any]) -> RemovalTask:
         tenant,
         # Ids in the filter narrow the list as well. Where both name one, the list is that of the request's.
         {**pinned_ids(where), **ids},
-        lambda memory: evaluate(where, memory),
+        Matcher(where),
         job_id,
         _limits(request),
     )

@@ -14,7 +14,7 @@ from operator import mul
 from forgetless.domain.bm25 import Bm25
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import And, Filter
-from forgetless.domain.filters.evaluate import evaluate
+from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.moments import Moment, begun, known, true_at
 from forgetless.domain.scoring import Candidate
@@ -27,7 +27,7 @@ from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.merged_lists import list_spelled
 from forgetless.service.pages import MOST_READ, Pager, Source, chunk_of
 from forgetless.service.reading.lists import Row, after_row, page_ask, rows_of
-from forgetless.service.reading.search import passes, score_details, unexpired
+from forgetless.service.reading.search import passes, refuse_costly, score_details, unexpired
 from forgetless.service.requests import PageOf, PageRequest, ScoredMemory, SearchRequest
 from forgetless.service.writing.indexer import Indexer
 
@@ -65,7 +65,7 @@ class AsOfService:
 
         With `request.superseded`, those that were no longer true are included. Pages follow the present order.
         """
-        wanted = request.where if request.show_expired else self._unexpired(request.where, moment)
+        matches = Matcher(request.where if request.show_expired else self._unexpired(request.where, moment))
 
         def rows(cursor: str | None) -> Iterator[tuple[Row, Memory | None]]:
             present = rows_of(self._ledger, request, cursor)
@@ -74,9 +74,16 @@ class AsOfService:
                 then = dict(self._then(memories, moment, superseded=request.superseded))
                 for row in portion:
                     found = None if isinstance(row, str) else then.get(row.id)
-                    yield row, found if found is not None and evaluate(wanted, found) else None
+                    yield row, found if found is not None and matches(found) else None
 
-        source = Source(rows, after_row, counts=request.counted, weigh=request.weigh, most=MOST_SEARCHED)
+        source = Source(
+            rows,
+            after_row,
+            counts=request.counted,
+            weigh=request.weigh,
+            most=MOST_SEARCHED,
+            exhausted=lambda: matches.exhausted,
+        )
         return self._pager.page(page_ask(request, moment), source)
 
     def search(self, request: SearchRequest, moment: Moment) -> list[ScoredMemory]:
@@ -129,10 +136,14 @@ class AsOfService:
     def _matching(self, tenant: str, ids: Mapping[str, str], moment: Moment, where: Filter) -> Iterator[Memory]:
         """The memories that matched at the moment, in the present order, newest first."""
         cursor: str | None = None
+        matches = Matcher(where)
         while True:
             page = list_spelled(self._ledger, tenant, ids, limit=MOST_READ, cursor=cursor, superseded=True)
             then = self._then(page.items, moment)
-            yield from (memory for _, memory in then if evaluate(where, memory))
+            for _, memory in then:
+                refuse_costly(matches)
+                if matches(memory):
+                    yield memory
             cursor = page.cursor
             if cursor is None:
                 return

@@ -9,8 +9,8 @@ from functools import partial
 from itertools import repeat
 
 from forgetless.domain.cursors import after_memory, to_cursor
-from forgetless.domain.filters.ast import And, Filter
-from forgetless.domain.filters.evaluate import evaluate
+from forgetless.domain.filters.ast import And
+from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.filters.scope_ids import narrowest_id, only_ids, pinned_ids
 from forgetless.domain.identifiers import all_spellings, spellings
 from forgetless.domain.jobs import Job
@@ -46,12 +46,14 @@ class ReadService:
     def page(self, request: PageRequest) -> PageOf[Memory]:
         """One page of the memories that match, newest first, and how many match in all."""
         where = request.where if request.show_expired else And((request.where, unexpired(self._clock.now())))
+        matcher = Matcher(where)
         source = Source(
-            rows=partial(self._rows, request, where),
+            rows=partial(self._rows, request, matcher),
             after=after_row,
             count=self._kept_count(request) if request.counted else None,
             counts=request.counted,
             weigh=request.weigh,
+            exhausted=lambda: matcher.exhausted,
         )
         return self._pager.page(page_ask(request), source)
 
@@ -68,13 +70,13 @@ class ReadService:
             live += totals.live
         return Count(live)
 
-    def _rows(self, request: PageRequest, where: Filter, cursor: str | None) -> Iterator[tuple[Row, Memory | None]]:
+    def _rows(self, request: PageRequest, matches: Matcher, cursor: str | None) -> Iterator[tuple[Row, Memory | None]]:
         # Superseded memories and other scope ids are judged here, so that every row that is read counts.
         for row in rows_of(self._ledger, request, cursor):
             if isinstance(row, str):
                 yield row, None
             else:
-                shown = (row.live or request.superseded) and evaluate(where, row)
+                shown = (row.live or request.superseded) and matches(row)
                 yield row, row if shown else None
 
     def said(self, tenant: str, memories: Sequence[Memory]) -> dict[str, Sequence[Message]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
-from forgetless.domain.filters.evaluate import evaluate
+from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.limits import MOST_INDEX_RESULTS
 from forgetless.domain.memory import Memory
 from forgetless.domain.scoring import WORD_WEIGHT, Candidate, saturate
@@ -23,7 +23,7 @@ from forgetless.ports.request_ledger import MemoryStore
 from forgetless.service.reading.candidates import Candidates
 from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchRequest
 
-__all__ = ["SearchService", "passes", "score_details", "unexpired"]
+__all__ = ["SearchService", "passes", "refuse_costly", "score_details", "unexpired"]
 
 #: How many candidates each retriever is asked for at first: this many, or four times top_k if that is more. Fewer cost
 #: more: with 60, two searches in three need a further call for scores that a retriever did not list, instead of one in
@@ -101,6 +101,7 @@ class SearchService:
             if request.show_expired
             else And((request.where, unexpired(request.reference or self._clock.now())))
         )
+        matches = Matcher(where)
         words = " ".join(query_words(query))
         limit = min(max(CANDIDATES, CANDIDATES_PER_RESULT * request.top_k), MOST_INDEX_RESULTS)
         # Only the merge needs the hits by words, so that search runs during the embedding and the search by vector.
@@ -110,7 +111,7 @@ class SearchService:
             while True:
                 look = self._look(request, vector, worded, where, limit)
                 candidates = [one for one in look.candidates if passes(one, request.threshold)]
-                found, refused, gone = self._confirmed(request, candidates, where)
+                found, refused, gone = self._confirmed(request, candidates, matches)
                 if refused:
                     CANDIDATES_REFUSED.count(refused)
                 wider = refused > 0 and gone < MOST_GONE and look.full and limit < MOST_INDEX_RESULTS
@@ -149,7 +150,7 @@ class SearchService:
         return _Look(candidates.ranked(), full=len(near) >= limit or len(worded) >= limit)
 
     def _confirmed(
-        self, request: SearchRequest, candidates: Sequence[Candidate], where: Filter
+        self, request: SearchRequest, candidates: Sequence[Candidate], matches: Matcher
     ) -> tuple[list[ScoredMemory], int, int]:
         """The best candidates that the ledger confirms; how many it refused before there were enough; how many of
         these it no longer has.
@@ -163,8 +164,9 @@ class SearchService:
             place += len(portion)
             memories = self._ledger.read(request.tenant, [candidate.memory_id for candidate in portion])
             for candidate in portion:
+                refuse_costly(matches)
                 memory = memories.get(candidate.memory_id)
-                if not _shown(memory, candidate, where):
+                if not _shown(memory, candidate, matches):
                     refused += 1
                     gone += memory is None
                 elif memory is not None and len(found) < request.top_k:
@@ -209,9 +211,18 @@ def passes(candidate: Candidate, threshold: float) -> bool:
     return max(candidate.score, candidate.cosine) >= threshold
 
 
-def _shown(memory: Memory | None, candidate: Candidate, where: Filter) -> bool:
+def refuse_costly(matches: Matcher) -> None:
+    """Raise InvalidRequestError if the filter has cost as much as one request may spend."""
+    if matches.exhausted:
+        raise InvalidRequestError(
+            "filters: so many conditions are too much work for what this search finds; use fewer of them, "
+            "or narrow the filter to fewer memories"
+        )
+
+
+def _shown(memory: Memory | None, candidate: Candidate, matches: Matcher) -> bool:
     """Whether the ledger holds exactly the version that the index found, live, and it matches the filter."""
-    return memory is not None and memory.live and memory.version == candidate.version and evaluate(where, memory)
+    return memory is not None and memory.live and memory.version == candidate.version and matches(memory)
 
 
 def score_details(candidate: Candidate, threshold: float) -> ScoreDetails:
