@@ -40,7 +40,8 @@ export default function () {
       sent: began,
       at: began - exec.scenario.startTime,
       kind: request.kind,
-      ms: answer.timings.duration,
+      // Of a request that broke off, k6 has no duration: then the time until now tells whether Ctrl-C broke it off.
+      ms: answer.error ? Date.now() - began : answer.timings.duration,
       status: answer.status,
       ok: Boolean(good),
       timing: answer.headers['Server-Timing'] || '',

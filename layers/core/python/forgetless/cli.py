@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from forgetless.cli_backup import add_backup_commands
 from forgetless.cli_compact import add_compact_command
+from forgetless.cli_erase import add_erase_command
 from forgetless.cli_erasures import add_erasures_command
 from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_keys import add_key_commands
@@ -52,6 +53,7 @@ _EPILOG = """examples:
   python -m forgetless.cli export --out backup.jsonl
   python -m forgetless.cli import backup.jsonl
   python -m forgetless.cli erasures erased.jsonl --tenant default
+  python -m forgetless.cli erase --verify --user alice
 """
 
 
@@ -94,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     add_migrate_command(commands)
     add_transfer_commands(commands)
     add_erasures_command(commands)
+    add_erase_command(commands)
     return parser
 
 
