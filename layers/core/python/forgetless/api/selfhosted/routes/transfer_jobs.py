@@ -54,6 +54,7 @@ def import_lines(
     """
     if len(body) > PORTION_BYTES:
         raise HTTPException(413, f"The body is larger than {PORTION_BYTES} bytes; send fewer lines at once.")
+    caller.check_stored()
     place = caller.all_services.import_jobs.take(caller.tenant, job_id, body, line=line, before=before, last=last)
     return _shown(place)
 
