@@ -15,11 +15,13 @@ from forgetless.adapters.embedder_http import HttpEmbedder
 from forgetless.adapters.index_milvus import MilvusIndex
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.adapters.queue_none import NoQueue
-from forgetless.api.access import GuardedRoute, RateLimit
+from forgetless.api.access import GuardedRoute
 from forgetless.api.app import all_routes
 from forgetless.api.auth import Authentication
 from forgetless.api.routing import run_inline
+from forgetless.api.usage import CountedRequests
 from forgetless.domain.keys import Role
+from forgetless.domain.quotas import DefaultQuotas, QuotaName, Quotas
 from forgetless.service.services import Ports, Services
 
 __all__ = ["AuthenticationCost", "authentication_cost"]
@@ -46,7 +48,8 @@ def authentication_cost(requests: int = REQUESTS) -> AuthenticationCost:
         # Index and embedder are asked for nothing here, so they never connect.
         index = MilvusIndex(_NOWHERE, collection="bench", dimensions=1)
         ports = Ports(ledger, index, HttpEmbedder(_NOWHERE, model="none", dimensions=1), NoQueue(), SystemClock())
-        plain, counted = Services(ports), Services(ports, requests_per_minute=10**9)
+        quotas = DefaultQuotas(key=Quotas.of({QuotaName.REQUESTS_PER_MINUTE: 10**9}))
+        plain, counted = Services(ports), Services(ports, quotas=quotas)
         _, secret = plain.keys.create("bench", label="bench", role=Role.ADMIN)
         apps = (_nothing, _layers(plain), _layers(counted))
         nothing, key, with_rate = (min(_seconds(app, secret, requests) for _ in range(_REPEATS)) for app in apps)
@@ -58,7 +61,7 @@ def _layers(services: Services) -> ASGIApp:
     declared = next(one for one in all_routes() if (one.method, one.shown) == (_METHOD, _ROUTE))
     guarded = GuardedRoute(declared, run=run_inline)
     guarded.app = _nothing
-    return Authentication(RateLimit(guarded.handle), services=lambda: services, run=run_inline)
+    return Authentication(CountedRequests(guarded.handle, run=run_inline), services=lambda: services, run=run_inline)
 
 
 async def _nothing(_scope: Scope, _receive: Receive, send: Send) -> None:

@@ -15,6 +15,7 @@ from forgetless.domain.errors import LedgerError, VersionConflictError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.scope import Scope
+from forgetless.domain.usage import OF_TENANT, UsageKind, Use
 from forgetless.ports.ledger import Ledger, Refusal
 from forgetless.ports.request_ledger import IdempotencyRecord, PageEnd
 from tests.concurrency.crew import small_transactions
@@ -422,6 +423,36 @@ def _put_key(ledger: Ledger, tenant: str) -> Done:
 def _keys(ledger: Ledger, tenant: str) -> Done:
     hashes = [key.hash for key in ledger.keys(tenant)]
     assert len(set(hashes)) == len(hashes) <= FEW
+    return Counter()
+
+
+def _add_usage(ledger: Ledger, tenant: str) -> Done:
+    key_id = f"k{_one()}"
+    uses = [Use(tenant, key_id, at(0)[:length], {UsageKind.REQUESTS: 2}) for length in (10, 16)]
+    ledger.add_usage(uses)
+    return Counter({f"usage {key_id}": 2})
+
+
+def _used(ledger: Ledger, tenant: str) -> Done:
+    found = ledger.used(tenant, ["k0", OF_TENANT], now=at(0))
+    assert all(one.day.get(UsageKind.REQUESTS, 0) % 2 == 0 for one in found.values())
+    return Counter()
+
+
+def _usage_of(ledger: Ledger, tenant: str) -> Done:
+    assert len(ledger.usage_of(tenant, OF_TENANT, first=at(0)[:10], last=at(0)[:10])) <= 1
+    return Counter()
+
+
+def _usage_by_key(ledger: Ledger, tenant: str) -> Done:
+    found = ledger.usage_by_key(tenant, first=at(0)[:10], last=at(0)[:10], limit=9).rows
+    assert len({row.key_id for row in found}) == len(found) <= FEW
+    return Counter()
+
+
+def _expire_usage(ledger: Ledger, tenant: str) -> Done:
+    ledger.add_usage([Use(f"{tenant} of old", "k", "2020-01-01", {UsageKind.ADDS: 1})])
+    assert ledger.expire_usage(months_before="2020-02", minutes_before="2020", limit=9) >= 0
     return Counter()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from forgetless.domain.usage import UsageKind
 from forgetless.ports.ledger import Ledger
 from tests.concurrency.arena import Arena
 from tests.concurrency.operations import FEW, OPERATIONS, memory_ids, scope_of, some_operations
@@ -27,6 +28,8 @@ def test_what_is_stored_is_what_was_acknowledged(arena: Arena) -> None:
             assert (0 if document is None else document.version) == done[f"document d{number}"]
             key = arena.ledger.key(f"{name} {number}")
             assert (0 if key is None else int(key.label)) == done[f"key {name} {number}"]
+            used = arena.ledger.used(name, [f"k{number}"], now=at(0))[f"k{number}"]
+            assert {used.day.get(UsageKind.REQUESTS, 0), used.minute} == {done[f"usage k{number}"]}
             left = arena.ledger.document(name, "passing", f"gone{number}")
             assert done[f"made gone{number}"] - done[f"deleted gone{number}"] == int(left is not None)
         assert {key.hash for key in arena.ledger.keys(name)} == {

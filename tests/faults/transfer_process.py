@@ -73,8 +73,8 @@ class _Target:
     def __init__(self, ledger: Ledger) -> None:
         self._jobs = ImportJobs(ledger=ledger, clock=SystemClock())
 
-    def begin(self, job_id: str, *, file: str, lines: int | None, anew: bool) -> ImportPlace:
-        return self._jobs.begin(TENANT, job_id, file=file, lines=lines, anew=anew)
+    def begin(self, job_id: str, *, file: str, lines: int | None, afresh: bool) -> ImportPlace:
+        return self._jobs.begin(TENANT, job_id, file=file, lines=lines, afresh=afresh)
 
     def take(self, job_id: str, body: bytes, *, line: int, before: str, last: bool) -> ImportPlace:
         return self._jobs.take(TENANT, job_id, body, line=line, before=before, last=last)
@@ -113,11 +113,11 @@ def command(name: str, file: Path, other_side: Any) -> None:
     """Do what the command does, over a target or a source."""
     with small_portions():
         if name == "export":
-            export_file(other_side, file, name="here", anew=False, tell=_tell)
+            export_file(other_side, file, name="here", afresh=False, tell=_tell)
             return
         with file.open("rb") as lines:
             import_file(
-                other_side, SourceFile(lines, file), anew=False, tell=_tell, warn=_complain, clock=SystemClock()
+                other_side, SourceFile(lines, file), afresh=False, tell=_tell, warn=_complain, clock=SystemClock()
             )
 
 

@@ -108,6 +108,11 @@ _SELFHOSTED: Mapping[str, Sequence[Ask]] = {
     "POST /api-keys": (Ask("/api-keys", {"label": "mine", "role": "read"}, statuses=(201,)),),
     "POST /api-keys/{key_id}/rotate": (Ask("/api-keys/<key>/rotate", {}, statuses=(201,)),),
     "DELETE /api-keys/{key_id}": (Ask("/api-keys/<key>"),),
+    "GET /usage": (
+        Ask("/usage"),
+        Ask("/usage?by=key", name="by key"),
+        Ask("/usage", name="a limited key", key=LIMITED),
+    ),
     "GET /audit": (Ask("/audit"), Ask("/audit?user_id=user-1")),
     "GET /export": (Ask("/export"),),
     "POST /import-jobs": (Ask("/import-jobs", {"id": "4f1c0a52-7c11-4a51-9a39-2f6f3f3b6a01"}),),

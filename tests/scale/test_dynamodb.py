@@ -125,6 +125,7 @@ def test_every_page_of_the_clients_loop_costs_the_same(api: tuple[Api, Meter], d
     seen: list[str] = []
     while True:
         client.world.services.audit.flush()
+        client.world.services.meter.flush()
         before = len(dynamo_server.calls)
         body = {"filters": _BOB, "page": len(pages) + 1, "page_size": _PAGE}
         answer = client.post("/v3/memories/", body, key="key of large").json()

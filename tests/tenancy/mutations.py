@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.tenancy.erasure_mutations import ERASURES
 from tests.tenancy.mutation import Mutation
 from tests.tenancy.protections import PROTECTIONS
+from tests.tenancy.tenant_mutations import TENANTS
 
 __all__ = ["MUTATIONS", "QUICK"]
 
@@ -528,7 +529,18 @@ _GUESSES = (
     ),
 )
 
-MUTATIONS = (*_SQLITE, *_INDEXES, *_LIMITS, *_ACCESS, *_GUESSES, *_IDENTIFIERS, *_EXTRACTION, *PROTECTIONS, *ERASURES)
+MUTATIONS = (
+    *_SQLITE,
+    *_INDEXES,
+    *_LIMITS,
+    *_ACCESS,
+    *_GUESSES,
+    *_IDENTIFIERS,
+    *_EXTRACTION,
+    *PROTECTIONS,
+    *ERASURES,
+    *TENANTS,
+)
 
 #: One of each layer, for `make test`; all of them are `make test-mutations`.
 QUICK = (_SQLITE[0], _LIMITS[0], _ACCESS[0])

@@ -158,7 +158,10 @@ BODIES: Mapping[str, Callable[[Ids], list[Any]]] = {
         {"name": "mine", "url": "https://attacker.example/", "event_types": ["memory_add"]}
     ],
     "PUT /api/v1/webhooks/{webhook_id}/": lambda _: [{"url": "https://attacker.example/"}],
-    "POST /import-jobs": lambda ids: [{"id": "4f1c0a52-7c11-4a51-9a39-2f6f3f3b6a01"}, {"id": ids.event, "anew": True}],
+    "POST /import-jobs": lambda ids: [
+        {"id": "4f1c0a52-7c11-4a51-9a39-2f6f3f3b6a01"},
+        {"id": ids.event, "afresh": True},
+    ],
     "POST /import-jobs/{job_id}/lines": lambda ids: [{"id": ids.memory, "memory": "mine", "user_id": ids.user}],
     "POST /export-jobs": lambda ids: [{"id": "4f1c0a52-7c11-4a51-9a39-2f6f3f3b6a02"}, {"id": ids.event}],
     "POST /export-jobs/{job_id}/lines": lambda _: [{"cursor": None}],

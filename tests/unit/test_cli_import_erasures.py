@@ -35,7 +35,7 @@ class Elsewhere:
 
     def export_now(self) -> None:
         self.export.unlink(missing_ok=True)
-        assert self.house.run("export", str(self.export), "--anew")[0] == OK
+        assert self.house.run("export", str(self.export), "--afresh")[0] == OK
 
     def import_there(self, *options: str, name: str = "there") -> tuple[set[str], str]:
         """The texts of the memories and messages afterwards, and what the command said."""
@@ -153,7 +153,7 @@ def test_an_import_does_not_bring_back_what_its_ledger_has_deleted_and_says_so(
     gone = 1 if single else 2
     left = {memory.text for memory in house.memories()}
     for options, expected in (((), OK), (("--include-erased",), INCOMPLETE)):
-        code, _, said = house.run("import", str(elsewhere.export), "--anew", *options)
+        code, _, said = house.run("import", str(elsewhere.export), "--afresh", *options)
         assert code == expected
         assert f"imported: {3 - gone} memories with {3 - gone} events, 2 jobs; not imported: 0" in said
         assert f"left out, because it was deleted in this ledger: {gone} lines" in said
@@ -161,7 +161,7 @@ def test_an_import_does_not_bring_back_what_its_ledger_has_deleted_and_says_so(
     assert {memory.text for memory in house.memories()} == left
     # What the export itself says about deleted memories is a repeat.
     elsewhere.export_now()
-    code, _, said = house.run("import", str(elsewhere.export), "--anew")
+    code, _, said = house.run("import", str(elsewhere.export), "--afresh")
     assert (code, "left out" in said) == (OK, False)
 
 

@@ -150,9 +150,9 @@ class TestStagedCommits:
         stages = ledger._units.stages
         commit = stages.commit
 
-        def late(stage: str, writes: Any) -> None:
+        def late(stage: str, writes: Any, **along: Any) -> None:
             other.append([update(replace(old, job_id=job_id("faster")), text="faster")])
-            commit(stage, writes)
+            commit(stage, writes, **along)
 
         monkeypatch.setattr(stages, "commit", late)
         with pytest.raises(VersionConflictError):

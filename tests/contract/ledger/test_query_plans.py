@@ -13,6 +13,7 @@ import pytest
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.bulk_jobs import BULK_JOB
 from forgetless.domain.scope import Scope
+from forgetless.domain.usage import UsageKind, Use
 from tests.contract.ledger.making import a_job, a_memory, add, at
 
 #: A step that reads every row of a table; an index that has only the rows in question may be read whole.
@@ -77,6 +78,14 @@ def test_a_list_of_jobs_and_its_next_page(ledger: SqliteLedger) -> None:
         assert_in_order(plans(ledger, lambda at=place: ledger.jobs("acme", limit=2, cursor=at)))
         assert_in_order(plans(ledger, lambda at=place: ledger.documents("acme", BULK_JOB, limit=2, cursor=at)))
     assert_in_order(plans(ledger, lambda: ledger.count_jobs("acme", limit=9)))
+
+
+def test_figures_of_usage(ledger: SqliteLedger) -> None:
+    ledger.add_usage([Use("acme", f"k{number}", at(0)[:10], {UsageKind.ADDS: 1}) for number in range(4)])
+    days = {"first": at(0)[:10], "last": at(0)[:10]}
+    assert_in_order(plans(ledger, lambda: ledger.used("acme", ["k1"], now=at(0))))
+    assert_in_order(plans(ledger, lambda: ledger.usage_of("acme", "k1", **days)))
+    assert_in_order(plans(ledger, lambda: ledger.usage_by_key("acme", limit=2, **days)))
 
 
 def test_what_a_sweep_asks_for(ledger: SqliteLedger) -> None:

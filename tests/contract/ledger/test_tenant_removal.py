@@ -17,6 +17,7 @@ from forgetless.domain.erasures import Erasure, ErasureState, Target
 from forgetless.domain.errors import TenantDeletedError
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.scope import Scope
+from forgetless.domain.usage import OF_TENANT, UsageKind, Use, Used
 from forgetless.ports.ledger import Ledger
 from forgetless.ports.request_ledger import IdempotencyRecord, PageEnd
 from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, delete, job_id, update
@@ -38,6 +39,7 @@ def fill(ledger: Ledger, scope: Scope) -> None:
     record = IdempotencyRecord("print", at(9), 200, "answer")
     ledger.begin_request(tenant, "request", record, now=at(1), expires_at=at(99))
     ledger.keep_page_end(tenant, "page", PageEnd("after", 1, 1, exact=True), now=at(1), expires_at=at(99))
+    ledger.add_usage([Use(tenant, "key", period, {UsageKind.ADDS: 1}) for period in (at(1)[:10], at(1)[:16])])
     ledger.put_key(ApiKey(f"hash of {tenant}", tenant, Role.ADMIN, at(1)))
 
 
@@ -57,6 +59,8 @@ def is_empty(ledger: Ledger, scope: Scope) -> bool:
         ledger.read(tenant, [a_memory("a", scope=scope).id, a_memory("gone", scope=scope).id])
         or ledger.history(tenant, a_memory("gone", scope=scope).id)
         or ledger.list_memories(tenant, {}, limit=9, superseded=True).items
+        or ledger.used(tenant, ["key"], now=at(1))["key"] != Used()
+        or ledger.usage_of(tenant, OF_TENANT, first="2026-01-01", last="2026-01-31")
         or ledger.jobs(tenant, limit=9)[0]
         or ledger.job_messages(tenant, job_id("waits"))
         or ledger.documents(tenant, "project", limit=9)[0]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from forgetless.adapters.ledger_codec import dump_job, dump_targets, to_blob
+from forgetless.adapters.ledger_codec import dump, dump_job, dump_targets, load, to_blob
 from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema
 from forgetless.adapters.ledger_dynamodb.attribute_values import from_wire, to_wire
 from forgetless.adapters.ledger_sqlite import SqliteLedger
@@ -17,12 +18,15 @@ from forgetless.adapters.ledger_sqlite.schema import _MIGRATIONS, SCHEMA_VERSION
 from forgetless.domain.erasures import ErasureState, Target
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.jobs import JobState
+from forgetless.domain.keys import ApiKey, Role
+from forgetless.domain.quotas import Quotas
 from forgetless.domain.retention import DAY_S
 from forgetless.domain.scope import Scope
 from forgetless.domain.times import later
+from forgetless.domain.usage import UsageKind, Use
 from forgetless.ports.ledger import Tally
 from tests.contract.ledger.making import a_job, a_memory, add, at, update
-from tests.contract.ledger.old_ledgers import as_dynamodb_of_version_1, sqlite_of_schema_3
+from tests.contract.ledger.old_ledgers import as_dynamodb_of_version_1, sqlite_of_schema, sqlite_of_schema_3
 
 
 def test_a_file_of_schema_3_keeps_its_memories_and_what_is_pending(tmp_path: Path) -> None:
@@ -75,6 +79,32 @@ def test_a_table_of_version_1_keeps_what_is_pending_once_it_is_migrated(dynamo: 
         ledger.mark_indexed([*mine, theirs])
         assert ledger.pending_tenants(limit=9) == []
         assert ledger.migrate() == 0
+
+
+def test_keys_of_schema_16_have_no_quotas_until_they_are_given_some(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    sqlite_of_schema(9, path, [a_memory("a")])
+    key = ApiKey("h1", "acme", Role.WRITE, at(0))
+    with closing(sqlite3.connect(path)) as db, db:
+        db.create_function("digest_of_name", 2, lambda name, _key: name, deterministic=True)
+        for script in _MIGRATIONS[9:16]:
+            db.executescript(script)
+        db.execute("PRAGMA user_version = 16")
+        db.execute("INSERT INTO keys (hash, body) VALUES (?, ?)", (b"h1", dump(key.record())))
+    with closing(SqliteLedger(path)) as ledger:
+        assert ledger.key("h1") == key
+        limited = replace(key, quotas=Quotas.of({"adds_per_day": 1}))
+        assert ledger.put_key(limited, held=key)
+        ledger.append(add(a_memory("b")), used=[Use("acme", key.id, at(0)[:10], {UsageKind.ADDS: 1})])
+        assert ledger.used("acme", [key.id], now=at(0))[key.id].day == {UsageKind.ADDS: 1}
+    with closing(sqlite3.connect(path)) as db:
+        # What an earlier version reads of it, and how it writes.
+        (body,) = db.execute("SELECT body FROM keys WHERE hash = ?", (b"h1",)).fetchone()
+        assert load(body) == key.record()
+        db.execute("INSERT OR REPLACE INTO keys (hash, body) VALUES (?, ?)", (b"h1", body))
+        db.commit()
+    with closing(SqliteLedger(path)) as ledger:
+        assert ledger.key("h1") == key
 
 
 @pytest.mark.parametrize("version", [9, 11])

@@ -13,6 +13,7 @@ from forgetless.adapters.queue_none import NoQueue
 from forgetless.domain.bulk_jobs import BulkJob, BulkKind
 from forgetless.domain.errors import InvalidRequestError, LlmUnavailableError
 from forgetless.domain.jobs import JobState
+from forgetless.domain.quotas import DefaultQuotas, Quotas
 from forgetless.ports.ledger import Ledger
 from forgetless.runtime.metrics import metered
 from forgetless.runtime.timed_ports import timed
@@ -30,7 +31,7 @@ __all__ = ["SITUATIONS"]
 def requests_and_a_refused_one(folder: Path) -> None:
     """Requests of all kinds through the API, with a limit that ends them."""
     world = make_world(folder)
-    world.services = Services(_ports(world), requests_per_minute=3)
+    world.services = Services(_ports(world), quotas=DefaultQuotas(key=Quotas.of({"requests_per_minute": 3})))
     api = make_api(world)
     api.say("I like tea.")
     assert [api.get("/nothing").status_code, api.get("/memories").status_code] == [404, 200]

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 
 from forgetless.cli_backup import add_backup_commands
 from forgetless.cli_compact import add_compact_command
+from forgetless.cli_erase import add_erase_command
 from forgetless.cli_erasures import add_erasures_command
 from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_keys import add_key_commands
 from forgetless.cli_memories import add_memory_commands
 from forgetless.cli_migrate import add_migrate_command
+from forgetless.cli_quotas import add_usage_command
 from forgetless.cli_serve import add_serve_command
 from forgetless.cli_set_aside import add_set_aside_command
 from forgetless.cli_stores import FAILED, OK, add_store_commands, exit_code_of
@@ -35,6 +37,8 @@ _EPILOG = """examples:
   python -m forgetless.cli keys create --role read --user-id alice --label "alice's phone"
   python -m forgetless.cli keys list
   python -m forgetless.cli keys revoke 5f0c…
+  python -m forgetless.cli tenants set acme --quota adds_per_day=1000 --quota stored_memories=50000
+  python -m forgetless.cli usage --tenant acme --by-key
   python -m forgetless.cli check
   python -m forgetless.cli reindex --afresh
   python -m forgetless.cli jobs list --open
@@ -49,6 +53,7 @@ _EPILOG = """examples:
   python -m forgetless.cli export --out backup.jsonl
   python -m forgetless.cli import backup.jsonl
   python -m forgetless.cli erasures erased.jsonl --tenant default
+  python -m forgetless.cli erase --verify --user alice
 """
 
 
@@ -83,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     add_set_aside_command(commands)
     add_backup_commands(commands)
     add_job_commands(commands)
+    add_usage_command(commands)
     add_memory_commands(commands)
     add_tenant_commands(commands)
     add_tidy_command(commands)
@@ -90,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     add_migrate_command(commands)
     add_transfer_commands(commands)
     add_erasures_command(commands)
+    add_erase_command(commands)
     return parser
 
 

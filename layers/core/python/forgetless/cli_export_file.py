@@ -32,14 +32,14 @@ class ExportSource(Protocol):
 
 
 def export_file(
-    source: ExportSource, path: Path, *, name: str, anew: bool, tell: Callable[[int, int | None], None]
+    source: ExportSource, path: Path, *, name: str, afresh: bool, tell: Callable[[int, int | None], None]
 ) -> int:
     """Write the export to `path`, and go on with an interrupted one; returns the number of events.
 
     `name` tells where the lines come from. An export that was begun elsewhere is not continued.
     """
     part, noted = path.with_name(path.name + ".part"), path.with_name(path.name + ".progress")
-    job_id = None if anew or not part.exists() else _read_note(noted, name)
+    job_id = None if afresh or not part.exists() else _read_note(noted, name)
     try:
         place = None if job_id is None else source.begin(job_id)
     except (ConflictError, NotFoundError):  # it was cancelled

@@ -36,7 +36,7 @@ _STAND_IN = b'"a line that is too long"'
 class ImportTarget(Protocol):
     """Where the lines go: a service, or a ledger on this machine. See `ImportJobs`."""
 
-    def begin(self, job_id: str, *, file: str, lines: int | None, anew: bool) -> ImportPlace:
+    def begin(self, job_id: str, *, file: str, lines: int | None, afresh: bool) -> ImportPlace:
         """Begin the import or go on with it."""
 
     def take(self, job_id: str, body: bytes, *, line: int, before: str, last: bool) -> ImportPlace:
@@ -121,18 +121,18 @@ def import_file(
     target: ImportTarget,
     source: SourceFile,
     *,
-    anew: bool,
+    afresh: bool,
     tell: Callable[[int, int | None], None],
     warn: Callable[[str], None],
     clock: Timer,
 ) -> ImportPlace:
-    """Import the whole file from the place where an earlier command was; with `anew` from its first line.
+    """Import the whole file from the place where an earlier command was; with `afresh` from its first line.
 
     Raises InvalidRequestError when the lines that were imported are no longer those of the file, and for a line that
     is not JSON.
     """
     job_id, total = source.job_id, source.count()
-    place = target.begin(job_id, file=source.name[:255], lines=total, anew=anew)
+    place = target.begin(job_id, file=source.name[:255], lines=total, afresh=afresh)
     tell(place.line - 1, total)
     window = _Window(source)
     window.move_to(place)
@@ -182,7 +182,7 @@ class _Window:
         if (self.line, self.digest) != (place.line, place.digest):
             raise InvalidRequestError(
                 f"{self._name}: its first {place.line - 1} lines are not those that were imported before; bring the "
-                "file back as it was to go on, or give --anew to import it from its first line"
+                "file back as it was to go on, or give --afresh to import it from its first line"
             )
 
     def _has(self, place: int) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.cli_actions import add_action
+from forgetless.cli_quotas import add_key_quotas, add_quota_option
 from forgetless.cli_text import printable
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.identifiers import new_identifier
@@ -50,6 +51,8 @@ def add_key_commands(commands: argparse._SubParsersAction[argparse.ArgumentParse
             help=f"an {what} that a limited key may use; * for all; may be given several times (default: none)",
         )
     create.add_argument("--expires-at", help="refuse the key from this time on, or after this day, such as 2027-01-31")
+    add_quota_option(create)
+    add_key_quotas(actions)
     _action(actions, "list", "the tenant's keys, newest first", _list)
     revoke = _action(actions, "revoke", "make a key invalid", _revoke)
     revoke.add_argument("id", help="its id, as `list` shows it")
@@ -84,6 +87,7 @@ def _create(settings: Settings, options: argparse.Namespace) -> int:
                 tuple(_listed("--app-id", id_) for id_ in options.app_id),
             ),
             expires_at=_time(options.expires_at),
+            quotas=options.quota,
         )
     print(secret)
     return 0

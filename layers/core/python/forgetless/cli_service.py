@@ -122,8 +122,8 @@ class RemoteImports:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def begin(self, job_id: str, *, file: str, lines: int | None, anew: bool) -> ImportPlace:
-        body = {"id": job_id, "file": file, "lines": lines, "anew": anew}
+    def begin(self, job_id: str, *, file: str, lines: int | None, afresh: bool) -> ImportPlace:
+        body = {"id": job_id, "file": file, "lines": lines, "afresh": afresh}
         return ImportPlace(**self._service.call("POST", "/import-jobs", body=body).json())
 
     def take(self, job_id: str, body: bytes, *, line: int, before: str, last: bool) -> ImportPlace:

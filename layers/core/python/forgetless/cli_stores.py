@@ -201,7 +201,7 @@ def _rebuilt(stores: _Stores, *, afresh: bool) -> int:
             stores.index.drop_all()
             # So that every process knows what is missing in the index until the run has come there.
             stores.ledger.mark_unindexed(at=clock.now())
-            services.reindex_all.begin(anew=True)
+            services.reindex_all.begin(afresh=True)
             identity = replace(identity, rebuild=Rebuild.FILLING)
             write_identity(stores.ledger, identity, clock=clock)
         services.reindex_all.begin()

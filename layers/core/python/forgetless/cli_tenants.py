@@ -1,4 +1,4 @@
-"""The command `tenants`: deletes a whole tenant, and shows deletions, their receipts and the audit list they kept."""
+"""The command `tenants`: quotas and deletions of tenants, receipts, and the audit list that a deleted one had."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.cli_quotas import add_tenant_quotas
 from forgetless.cli_text import printable
 from forgetless.domain.bulk_jobs import TENANT_NAME, BulkJob
 from forgetless.domain.erasure_receipts import receipt_of
@@ -29,7 +30,7 @@ _PAGE = 100
 
 def add_tenant_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `tenants` and its actions."""
-    parser = commands.add_parser("tenants", help="delete a whole tenant; receipts of such deletions")
+    parser = commands.add_parser("tenants", help="quotas of a tenant; deletion of a whole one, with its receipt")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     delete = actions.add_parser(
         "delete",
@@ -41,6 +42,7 @@ def add_tenant_commands(commands: argparse._SubParsersAction[argparse.ArgumentPa
     delete.add_argument("name", help="the tenant")
     delete.add_argument("--yes", action="store_true", help="do not ask for the name again")
     delete.set_defaults(run=_delete)
+    add_tenant_quotas(actions)
     deletions = actions.add_parser("deletions", help="deletions of tenants, newest first")
     deletions.set_defaults(run=_deletions)
     receipt = actions.add_parser("receipt", help="print the receipt of a deletion as JSON")

@@ -83,7 +83,7 @@ def add_transfer_commands(commands: argparse._SubParsersAction[argparse.Argument
         command.add_argument(
             "--api-key", help="an administrator's key (default: FORGETLESS_API_KEY, or make up's file)"
         )
-        command.add_argument("--anew", action="store_true", help="begin at the start, whatever was done before")
+        command.add_argument("--afresh", action="store_true", help="begin at the start, whatever was done before")
 
 
 def _export(settings: Settings, options: argparse.Namespace) -> int:
@@ -94,7 +94,7 @@ def _export(settings: Settings, options: argparse.Namespace) -> int:
     with _source(settings, options) as (source, name):
         if path is not None:
             with progress("export", "events") as tell:
-                export_file(source, path, name=name, anew=options.anew, tell=tell)
+                export_file(source, path, name=name, afresh=options.afresh, tell=tell)
             return OK
         with progress("export", "lines") as tell:
             _print(source.all_lines(), tell)
@@ -140,7 +140,7 @@ def _import(settings: Settings, options: argparse.Namespace) -> int:
     with _opened(options.file) as file, _target(settings, options) as target, progress("import", "lines") as tell:
         most_bytes = None if options.url is None else PORTION_BYTES
         source = SourceFile(file, options.file, most_bytes=most_bytes, without=without)
-        place = import_file(target, source, anew=options.anew, tell=tell, warn=problems.note, clock=SystemClock())
+        place = import_file(target, source, afresh=options.afresh, tell=tell, warn=problems.note, clock=SystemClock())
     problems.say_rest(place.refused)
     taken = f"{place.memories} memories with {place.events} events, {place.jobs} jobs"
     print(f"imported: {taken}; not imported: {place.refused}", file=sys.stderr)
@@ -199,8 +199,8 @@ class _LocalImports:
         self._jobs = ImportJobs(ledger=ledger, clock=clock, limits=limits, outbox=outbox)
         self._tenant = tenant
 
-    def begin(self, job_id: str, *, file: str, lines: int | None, anew: bool) -> ImportPlace:
-        return self._jobs.begin(self._tenant, job_id, file=file, lines=lines, anew=anew)
+    def begin(self, job_id: str, *, file: str, lines: int | None, afresh: bool) -> ImportPlace:
+        return self._jobs.begin(self._tenant, job_id, file=file, lines=lines, afresh=afresh)
 
     def take(self, job_id: str, body: bytes, *, line: int, before: str, last: bool) -> ImportPlace:
         return self._jobs.take(self._tenant, job_id, body, line=line, before=before, last=last)

@@ -137,7 +137,7 @@ def test_a_run_anew_ends_the_jobs_of_the_one_before(world: World, monkeypatch: p
     with pytest.raises(DependencyError, match="the embedder is down"):
         world.services.reindex_all.finish(lambda _done: None)
     world.embedder.failure = None
-    world.services.reindex_all.begin(anew=True)
+    world.services.reindex_all.begin(afresh=True)
     assert world.services.reindex_all.finish(lambda _done: None).done == 3
     states = [(job.state, job.cancelled) for job in world.services.bulk.jobs("default", limit=9)[0]]
     assert sorted(states) == [(JobState.FAILED, True), (JobState.SUCCEEDED, False)]

@@ -128,7 +128,7 @@ def test_an_import_that_has_ended_begins_again(world: World, jobs: ImportJobs) -
     assert jobs.take("default", ID, body(lines(1, 2)), line=1, last=True).memories == 2
     begun(jobs)
     jobs.take("default", ID, body(lines(1)), line=1)
-    assert begun(jobs, anew=True) == ImportPlace()
+    assert begun(jobs, afresh=True) == ImportPlace()
     assert len(world.texts()) == 2
 
 

@@ -18,6 +18,7 @@ from forgetless.domain.errors import (
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import ChatMessage
 from forgetless.ports.metrics import LLM_TOKENS
+from forgetless.ports.request_usage import note_tokens
 
 if TYPE_CHECKING:
     from forgetless.adapters.http_client import Reply
@@ -29,6 +30,8 @@ _FORMATS = ("json_schema", "json_object", "none")
 #: Error codes of a 400 that have nothing to do with the format.
 _TOO_LONG = frozenset({"context_length_exceeded", "string_above_max_length"})
 _OTHER_REASONS = frozenset({*_TOO_LONG, "model_not_found", "invalid_api_key"})
+#: About how many characters a token has.
+_CHARS_OF_TOKEN = 4
 #: The form of an error's code or type: an identifier, never a sentence, which could quote the prompt.
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 
@@ -74,7 +77,7 @@ class HttpLlm:
         if self._temperature is not None:
             body["temperature"] = self._temperature
         if schema is None:
-            return self._text(self._post(body, end))
+            return self._text(self._post(body, end), body)
         return self._complete_json(body, schema_name or "reply", schema, end)
 
     def close(self) -> None:
@@ -86,7 +89,7 @@ class HttpLlm:
             last = level == len(_FORMATS) - 1
             if last or reply.status not in {400, 422} or _error_code(reply) in _OTHER_REASONS:
                 break
-        text = self._text(reply)
+        text = self._text(reply, body)
         # Remembered only after a success, because the 400s may have had another reason.
         self._format = level
         return text
@@ -97,7 +100,7 @@ class HttpLlm:
         except ConnectionError as error:
             raise LlmUnavailableError(str(error)) from error
 
-    def _text(self, reply: Reply) -> str:
+    def _text(self, reply: Reply, asked: Mapping[str, Any]) -> str:
         where = f"the LLM at {self._http.place}"
         if reply.status != 200:
             raise self._refused(reply, where)
@@ -109,9 +112,9 @@ class HttpLlm:
             raise LlmReplyError(
                 f"{where} sent a reply without choices: check OPENAI_BASE_URL", misconfigured=True
             ) from error
-        _count_tokens(body.get("usage"))
         if isinstance(content, list):
             content = "".join(part["text"] for part in content if _is_text_part(part))
+        _count_tokens(body.get("usage"), asked, content)
         if not isinstance(content, str):
             reason = "refused to answer" if message_.get("refusal") else "sent a reply without content"
             raise LlmReplyError(f"{where} {reason}")
@@ -135,13 +138,18 @@ class HttpLlm:
         return ProviderRequestError(f"{message}: {advice}", status=status)
 
 
-def _count_tokens(usage: object) -> None:
-    """Count the tokens that the server says it has used; some servers say nothing."""
-    if isinstance(usage, dict):
-        for kind in LLM_TOKENS.labels["kind"]:
-            tokens = usage.get(f"{kind}_tokens")
-            if isinstance(tokens, int) and tokens > 0:
-                LLM_TOKENS.count(tokens, kind=kind)
+def _count_tokens(usage: object, asked: Mapping[str, Any], content: object) -> None:
+    """Count the tokens that the server says it has used; for quotas a guess from the characters if it says nothing."""
+    given = usage if isinstance(usage, dict) else {}
+    counted = 0
+    for kind in LLM_TOKENS.labels["kind"]:
+        tokens = given.get(f"{kind}_tokens")
+        if isinstance(tokens, int) and tokens > 0:
+            LLM_TOKENS.count(tokens, kind=kind)
+            counted += tokens
+    chars = sum(len(message["content"]) for message in asked["messages"])
+    chars += len(content) if isinstance(content, str) else 0
+    note_tokens(counted or chars // _CHARS_OF_TOKEN + 1)
 
 
 def _is_text_part(part: object) -> bool:

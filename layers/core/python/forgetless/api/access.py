@@ -1,27 +1,22 @@
-"""Access: whether the caller's key may use a route, and how many requests it may still make; denied by default."""
+"""Access: whether the caller's key may use a route; denied by default."""
 
 from __future__ import annotations
-
-import time
 
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
 from starlette.routing import Match
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from forgetless.api.body_limit import BodyLimit
 from forgetless.api.caller import OPEN_PATHS, get_caller
 from forgetless.api.field_checks import check_ids_once
 from forgetless.api.idempotency import Idempotency
 from forgetless.api.routing import Route, Runner, endpoint_on
+from forgetless.api.usage import Counted, flush_beside
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.keys import ApiKey, Role
-from forgetless.service.access.rate_limit import RateLimiter
 
-__all__ = ["RATE_HEADERS", "GuardedRoute", "RateLimit", "rate_headers", "requested_route", "require"]
-
-#: The headers that mem0's clients read.
-RATE_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+__all__ = ["GuardedRoute", "requested_route", "require"]
 
 _LACKING = {
     Role.ADMIN: "Admin role required.",
@@ -49,6 +44,8 @@ class GuardedRoute(APIRoute):
             strict_content_type=False,
             openapi_extra=None if self._open else {"x-required-role": str(route.role)},
         )
+        if route.counts is not None:
+            self.app = Counted(self.app, kind=route.counts, run=run)
         if not route.ignores_key:
             self.app = Idempotency(self.app, run=run, route=route)
         self.app = BodyLimit(self.app)
@@ -65,6 +62,8 @@ class GuardedRoute(APIRoute):
             require(get_caller(scope).key, self.route.role)
             if scope.get("query_string"):
                 check_ids_once(QueryParams(scope["query_string"]))
+            if self.route.counts is None:
+                flush_beside(scope)
         await super().handle(scope, receive, send)
 
 
@@ -79,40 +78,7 @@ def requested_route(scope: Scope) -> Route | None:
     return None
 
 
-class RateLimit:
-    """ASGI layer after authentication: counts the requests of each key and reports how many are left."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            caller = get_caller(scope)
-            if caller.key is not None and caller.rates is not None:
-                send = _counted(caller.rates, caller.key, send)
-        await self._app(scope, receive, send)
-
-
-def _counted(rates: RateLimiter, key: ApiKey, send: Send) -> Send:
-    rate = rates.take(key.hash)
-    headers = rate_headers(rate.limit, rate.remaining, rate.reset_s)
-
-    async def send_with_rate(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            added = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-            message["headers"] = [*message.get("headers", ()), *added]
-        await send(message)
-
-    return send_with_rate
-
-
 def require(key: ApiKey | None, role: Role) -> None:
     """Raise ForbiddenError, which names the missing role, unless the key has the role."""
     if key is None or not key.role.allows(role):
         raise ForbiddenError(_LACKING[role])
-
-
-def rate_headers(limit: int, remaining: int, reset_s: int) -> dict[str, str]:
-    """The headers with a key's limit, its remaining requests, and the Unix time when the limit is fully restored."""
-    values = (limit, remaining, int(time.time()) + reset_s)
-    return dict(zip(RATE_HEADERS, map(str, values), strict=True))

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
-from forgetless.api.access import GuardedRoute, RateLimit
+from forgetless.api.access import GuardedRoute
 from forgetless.api.auth import Authentication
 from forgetless.api.body_limit import BodyLimit
 from forgetless.api.cors import cross_origin
@@ -19,6 +19,7 @@ from forgetless.api.errors import answer_invalid, answer_too_large
 from forgetless.api.openapi import complete_document
 from forgetless.api.request_middleware import RequestMiddleware
 from forgetless.api.routing import Route, Runner, pool, run_inline
+from forgetless.api.usage import CountedRequests
 from forgetless.domain.limits import CONCURRENT_REQUESTS
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def all_routes() -> list[Route]:
         memories,
         search,
         transfer_jobs,
+        usage,
         webhook_deliveries,
     )
 
@@ -75,6 +77,7 @@ def all_routes() -> list[Route]:
         export,
         transfer_jobs,
         webhook_deliveries,
+        usage,
         health,
     )
     return [*(route for module in modules for route in module.ROUTES), *PLATFORM_ROUTES]
@@ -119,7 +122,7 @@ def _compose(
             *cross_origin(origins),
             Middleware(RequestMiddleware, run=run),
             Middleware(Authentication, services=services, run=run),
-            Middleware(RateLimit),
+            Middleware(CountedRequests, run=run),
         ],
     )
     # Adding an endpoint by FastAPI's own methods, which know no roles, raises a TypeError.

@@ -56,13 +56,13 @@ class Authentication:
             caller = await self._run(lambda: self._known(presented, scope))
         except ForgetlessError:  # an unknown key, or a ledger that does not answer, which the answer is about
             return nobody
-        return replace(caller, rates=None) if caller.operator else nobody
+        return replace(caller, meter=None) if caller.operator else nobody
 
     def _known(self, presented: str, scope: Scope) -> Caller:
         services = self._services()
         # The peer's address; on Lambda, the one that the gateway saw.
         address = (scope.get("client") or ("",))[0]
-        return Caller(self._services, services.keys.authenticate(presented, address=address), rates=services.rates)
+        return Caller(self._services, services.keys.authenticate(presented, address=address), meter=services.meter)
 
 
 def presented_key(scope: Scope) -> tuple[str | None, str]:

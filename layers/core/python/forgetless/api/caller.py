@@ -15,11 +15,13 @@ from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.limits import RequestLimits
 from forgetless.domain.tenants import OPERATOR
+from forgetless.domain.usage import UsageKind
 from forgetless.service.access.limited_ledger import NOT_ITS_WORK
 
 if TYPE_CHECKING:
-    from forgetless.service.access.rate_limit import RateLimiter
+    from forgetless.service.access.usage_meter import UsageMeter
     from forgetless.service.request_services import RequestServices
+    from forgetless.service.requests import AddRequest
     from forgetless.service.services import Services
 
 __all__ = [
@@ -56,8 +58,8 @@ class Caller:
     key: ApiKey | None
     #: If the client gave an Idempotency-Key: identifies the request within its tenant, by method, path, key and body.
     idempotency_name: str | None = None
-    #: Counts the requests of each key; None if they are not limited.
-    rates: RateLimiter | None = None
+    #: Counts what the key uses; None where nothing is counted.
+    meter: UsageMeter | None = None
 
     @property
     def services(self) -> RequestServices:
@@ -84,6 +86,21 @@ class Caller:
     def limits(self) -> RequestLimits:
         """What a request may contain at most."""
         return self.build_services().limits
+
+    def check_add(self, request: AddRequest) -> None:
+        """Raise RateLimitedError if the add needs an LLM whose tokens are used up."""
+        if self.services.add.asks_llm(request):
+            self.check_llm_tokens()
+
+    def check_llm_tokens(self) -> None:
+        """Raise RateLimitedError if a quota of the LLM's tokens is used up."""
+        if self.key is not None and self.meter is not None:
+            self.meter.check(self.key, UsageKind.LLM_TOKENS)
+
+    def check_stored(self) -> None:
+        """Raise StoredQuotaError if a quota of stored memories is full; for what stores memories and is no add."""
+        if self.key is not None and self.meter is not None:
+            self.meter.check(self.key, None)
 
     @property
     def tenant(self) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from forgetless.api.access import RATE_HEADERS
 from forgetless.api.answer_size import TRUNCATED_HEADER
+from forgetless.api.errors import RATE_HEADERS
 from forgetless.api.history_answer import NEXT_VERSION_HEADER
 from forgetless.api.next_cursor import NEXT_CURSOR_HEADER
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -10,12 +12,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from forgetless.api.access import rate_headers
 from forgetless.api.json_response import json_bytes, json_response
 from forgetless.api.platform.error_bodies import invalid, is_platform, refusal
 from forgetless.domain import errors
 
-__all__ = ["STATUS", "answer_error", "answer_invalid", "answer_too_large", "status_of"]
+__all__ = ["RATE_HEADERS", "STATUS", "answer_error", "answer_invalid", "answer_too_large", "status_of"]
+
+#: The headers that mem0's clients read.
+RATE_HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
 _logger = logging.getLogger(__name__)
 
@@ -27,6 +31,7 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.AuthenticationError: 401,
     errors.ForbiddenError: 403,
     errors.RateLimitedError: 429,
+    errors.StoredQuotaError: 413,
     errors.TooManyGuessesError: 429,
     errors.NotFoundError: 404,
     errors.PreconditionFailedError: 412,
@@ -109,10 +114,17 @@ def _headers(error: errors.ForgetlessError, status: int) -> dict[str, str]:
     if isinstance(error, errors.AuthenticationError) and error.missing:
         return {"WWW-Authenticate": "Bearer"}
     if isinstance(error, errors.RateLimitedError):
-        headers = rate_headers(error.limit, 0, error.reset_s)
-        return {**headers, "Retry-After": str(error.retry_after)}
+        return {**_rate_headers(error), "Retry-After": str(error.retry_after)}
     wait = getattr(error, "retry_after", _CONFLICT_RETRY_S)
     return {"Retry-After": str(wait)} if status in {409, 429, 503, 504} and wait is not None else {}
+
+
+def _rate_headers(error: errors.RateLimitedError) -> dict[str, str]:
+    """The quota, what is left of it, and the Unix time when it begins anew; nothing of a number that is not told."""
+    if error.limit is None:
+        return {}
+    values = (error.limit, 0, math.ceil(time.time()) + error.retry_after)
+    return dict(zip(RATE_HEADERS, map(str, values), strict=True))
 
 
 def _failure(

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forgetless.api.caller import get_caller, set_idempotency_key
 from forgetless.api.routing import Route, Runner
+from forgetless.api.usage import mark_repeat
 from forgetless.domain.errors import ForgetlessError, InvalidRequestError
 from forgetless.ports.request_ledger import IdempotencyRecord
 from forgetless.service.access.idempotency import StoredAnswer, job_name
@@ -47,6 +48,7 @@ class Idempotency:
         print_ = fingerprint(body, scope["query_string"])
         began = await self._run(lambda: caller.services.idempotency.begin(caller.tenant, name, print_))
         if isinstance(began, StoredAnswer):
+            mark_repeat(scope)
             await Response(began.body, began.status, _REPLAYED, "application/json")(scope, receive, send)
             return
         set_idempotency_key(scope, job_name(name, print_))

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from forgetless.api.caller import Caller
 from forgetless.api.size_limits import check_arguments
 from forgetless.domain.keys import Role
+from forgetless.domain.usage import UsageKind
 
 __all__ = ["Route", "Runner", "endpoint_on", "pool", "run_inline"]
 
@@ -66,6 +67,8 @@ class Route:
     kept: bool = True
     #: Whether doing it twice changes no more than doing it once, although it is no GET.
     harmless: bool = False
+    #: What a request that succeeds counts as, besides as a request.
+    counts: UsageKind | None = None
 
     @property
     def role(self) -> Role:

@@ -5,7 +5,8 @@ ForgetlessError
 │   └── FilterError                the filter grammar
 ├── AuthenticationError            send a valid key (401)
 ├── ForbiddenError                 this key may not do this (403)
-├── RateLimitedError               too many requests with this key; wait (429)
+├── RateLimitedError               a quota for a minute, a day or a month is used up; wait (429)
+├── StoredQuotaError               as many memories are stored as the quota allows; delete some (413)
 ├── NotFoundError                  no such memory or job (404)
 ├── PreconditionFailedError        the memory's version is not the one in the request (412)
 ├── ConflictError                  another writer was first
@@ -71,6 +72,7 @@ __all__ = [
     "QueueError",
     "RateLimitedError",
     "ShownErasedError",
+    "StoredQuotaError",
     "TenantDeletedError",
     "VersionConflictError",
 ]
@@ -115,15 +117,34 @@ class ForbiddenError(ForgetlessError):
 
 
 class RateLimitedError(ForgetlessError):
-    """The key has used its `limit` for a minute. Retry after `retry_after` s; the full limit is back in `reset_s` s."""
+    """A quota of the key or of its tenant is used up for now; it begins anew in `retry_after` seconds.
+
+    `limit` is None if the key may not know how much its tenant may use.
+    """
 
     code = "rate_limited"
 
-    def __init__(self, *, limit: int, reset_s: int, retry_after: int) -> None:
-        super().__init__(f"Rate limit exceeded: {limit} per 1 minute")
+    def __init__(self, quota: str, *, of: str, limit: int | None, retry_after: int) -> None:
+        counted, _, window = quota.rpartition("_per_")
+        told = "" if limit is None else f"{limit} {counted.replace('_', ' ')} per 1 {window}, "
+        super().__init__(f"Rate limit exceeded: {told}the quota {quota} of {of}; try again in {retry_after} s.")
+        self.quota = quota
         self.limit = limit
-        self.reset_s = reset_s
         self.retry_after = retry_after
+
+
+class StoredQuotaError(ForgetlessError):
+    """As many memories are stored as the quota of the key or of its tenant allows."""
+
+    code = "stored_memories_exceeded"
+
+    def __init__(self, quota: str, *, of: str, limit: int | None) -> None:
+        told = "" if limit is None else f" of {limit}"
+        super().__init__(
+            f"The quota {quota}{told} of {of} is full: delete memories, or ask the operator for a larger quota."
+        )
+        self.quota = quota
+        self.limit = limit
 
 
 class TooManyGuessesError(ForgetlessError):

@@ -6,11 +6,12 @@ import hashlib
 import secrets
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from forgetless.domain.key_limits import ANY, KeyLimits
+from forgetless.domain.quotas import NO_QUOTAS, Quotas
 
 __all__ = ["LEAST_CHARS", "PREFIX_CHARS", "ApiKey", "Role", "key_hash", "key_prefix", "new_key"]
 
@@ -60,6 +61,9 @@ class ApiKey:
     expires_at: str | None = None
     #: The end of the overlap with its successor, if a rotation replaced it.
     replaced_until: str | None = None
+    #: Its own quotas, and a copy of those of its tenant, so that a request reads both with the key.
+    quotas: Quotas = NO_QUOTAS
+    tenant_quotas: Quotas = NO_QUOTAS
 
     @property
     def id(self) -> str:
@@ -110,6 +114,18 @@ class ApiKey:
             **lists,
             **ending,
         }
+
+    def quota_record(self) -> dict[str, dict[str, int | None]]:
+        """The quotas as the ledger stores them, apart from `record`, which earlier versions must be able to read."""
+        both = {"key": self.quotas.record(), "tenant": self.tenant_quotas.record()}
+        return {whose: limits for whose, limits in both.items() if limits}
+
+    def with_quotas(self, record: Mapping[str, Mapping[str, int | None]]) -> ApiKey:
+        """The key with the quotas that `quota_record()` described."""
+        if not record:
+            return self
+        own, of_tenant = (Quotas.of(record.get(whose, {})) for whose in ("key", "tenant"))
+        return replace(self, quotas=own, tenant_quotas=of_tenant)
 
     @classmethod
     def from_record(cls, hash_: str, record: Mapping[str, Any]) -> ApiKey:

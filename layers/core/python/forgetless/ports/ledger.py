@@ -17,6 +17,7 @@ from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Event, Memory, Message
 from forgetless.ports.request_ledger import MemoryPage, RequestLedger
+from forgetless.ports.usage import UsageStore
 
 __all__ = [
     "Backlog",
@@ -330,7 +331,7 @@ class Maintenance(Protocol):
         """Close files and connections."""
 
 
-class OperatorLedger(KeyStore, Inspection, Maintenance, Protocol):
+class OperatorLedger(KeyStore, UsageStore, Inspection, Maintenance, Protocol):
     """What only operators may do, and no client's request."""
 
 

@@ -30,6 +30,8 @@ class Llm(Protocol):
     ) -> str:
         """The text of the reply, unchanged. With a schema it should be JSON, which is not validated here.
 
+        The tokens of the reply are noted (`forgetless.ports.request_usage`).
+
         Gives up after `deadline_s` seconds, retries included. Raises LlmUnavailableError (429, 5xx, or no connection;
         with the Retry-After of the answer), ProviderAuthError (401, 403), ProviderRequestError (other 4xx),
         LlmReplyError (no content) and TimeoutError (at the deadline).

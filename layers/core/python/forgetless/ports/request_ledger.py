@@ -18,6 +18,7 @@ from forgetless.domain.erasures import Erasure, ErasureMarker, ErasureState, Tar
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
+from forgetless.domain.usage import Use
 
 __all__ = [
     "ENTITY_KINDS",
@@ -167,10 +168,12 @@ class MemoryStore(Protocol):
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
         erasing: Sequence[MessageRef] = (),
+        used: Sequence[Use] = (),
     ) -> None:
         """Write all events, the new states of their memories, `messages` and the job `completing`, or nothing.
 
-        What `erase_messages` does to the messages `erasing` is part of it, so that nobody can die in between.
+        What `erase_messages` does to the messages `erasing` is part of it, so that nobody can die in between. So are
+        the counts of `used`, unless the call is a repeat.
 
         A job that the ledger does not have yet is inserted (an add that is done in one call). An unfinished job is
         replaced if its lease_owner is that of `completing`; otherwise LeaseLostError is raised and nothing is
@@ -297,8 +300,8 @@ class MessageStore(Protocol):
 class JobStore(Protocol):
     """Jobs, and which worker runs each."""
 
-    def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
-        """Store a new job with its messages atomically. If the id exists, change nothing and return that job.
+    def put_job(self, job: Job, messages: Sequence[Message], *, used: Sequence[Use] = ()) -> Job:
+        """Store a new job with its messages atomically and count `used`. If the id exists, only return that job.
 
         Raises ErasedError for a new job that an erasure marker covers.
         """

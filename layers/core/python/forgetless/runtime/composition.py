@@ -78,7 +78,7 @@ def build_services(settings: Settings) -> Services:
         retention=settings.retention,
         # With DynamoDB this would scan the whole ledger.
         rebuilds_lost_index=settings.ledger == "sqlite",
-        requests_per_minute=settings.requests_per_minute,
+        quotas=settings.quotas,
         guesses_per_minute=settings.guesses_per_minute,
         limits=settings.limits,
         supersession=settings.supersession,

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.limits import GUESSES_PER_MINUTE, RequestLimits
+from forgetless.domain.quotas import DefaultQuotas, QuotaName, Quotas, read_quotas
 from forgetless.domain.retention import DAY_S, Retention
 from forgetless.domain.supersession import SupersessionRules, least_nearness
 
@@ -160,7 +161,15 @@ class Settings:
     requests_per_minute: int = _setting(
         "FORGETLESS_REQUESTS_PER_MINUTE",
         0,
-        "Requests per minute of one key, counted in each environment; 0 means no limit.",
+        "The default of the quota requests_per_minute of every key; 0 means no limit.",
+    )
+    key_quotas: str = _setting(
+        "FORGETLESS_KEY_QUOTAS", "", "Quotas of every key that has none of its own, such as `adds_per_day=1000`."
+    )
+    tenant_quotas: str = _setting(
+        "FORGETLESS_TENANT_QUOTAS",
+        "",
+        "Quotas of every tenant that has none of its own: `adds_per_day=1000,stored_memories=9000`.",
     )
     guesses_per_minute: int = _setting(
         "FORGETLESS_INVALID_KEYS_PER_MINUTE",
@@ -228,6 +237,21 @@ class Settings:
             if value < 1:
                 raise InvalidRequestError(f"{names[f'max_{name}']} must be at least 1, not {value}")
         return RequestLimits(**values)
+
+    @property
+    def quotas(self) -> DefaultQuotas:
+        """The quotas of those who have none of their own; raises InvalidRequestError, which names the variable."""
+        tenant, key = (
+            read_quotas(filter(None, map(str.strip, given.split(","))), field=name)
+            for name, given in (
+                ("FORGETLESS_TENANT_QUOTAS", self.tenant_quotas),
+                ("FORGETLESS_KEY_QUOTAS", self.key_quotas),
+            )
+        )
+        by_minute: dict[str, int | None] = (
+            {QuotaName.REQUESTS_PER_MINUTE: self.requests_per_minute} if self.requests_per_minute > 0 else {}
+        )
+        return DefaultQuotas(tenant=tenant, key=key.over(Quotas.of(by_minute)))
 
     @property
     def supersession(self) -> SupersessionRules:

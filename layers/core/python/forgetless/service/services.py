@@ -12,6 +12,7 @@ from typing import Any
 from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.limits import CONCURRENT_REQUESTS, GUESSES_PER_MINUTE, RequestLimits
+from forgetless.domain.quotas import DefaultQuotas
 from forgetless.domain.retention import Retention
 from forgetless.domain.supersession import SupersessionRules
 from forgetless.ports.erasure_log import ErasureLog
@@ -24,7 +25,8 @@ from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedge
 from forgetless.service.access.keys import KeyService
 from forgetless.service.access.limited_index import LimitedIndex
 from forgetless.service.access.limited_ledger import LimitedLedger
-from forgetless.service.access.rate_limit import RateLimiter
+from forgetless.service.access.usage_meter import UsageMeter
+from forgetless.service.access.usage_reports import UsageReports
 from forgetless.service.health import HealthService
 from forgetless.service.jobs.bulk import BulkService, PortionWork
 from forgetless.service.jobs.bulk_worker import BulkWorker
@@ -82,7 +84,7 @@ class Services(RequestServices):
         checks: Mapping[str, Callable[[], None]] | None = None,
         retention: Retention | None = None,
         rebuilds_lost_index: bool = True,
-        requests_per_minute: int = 0,
+        quotas: DefaultQuotas | None = None,
         guesses_per_minute: int = GUESSES_PER_MINUTE,
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
@@ -124,7 +126,9 @@ class Services(RequestServices):
         #: By limits, the least recently used first. Several threads of the process use it at once.
         self._limited: OrderedDict[KeyLimits, RequestServices] = OrderedDict()
         self._limiting = threading.Lock()
-        self.rates = RateLimiter(per_minute=requests_per_minute, clock=clock) if requests_per_minute > 0 else None
+        # What waits to be removed counts as stored, so that an erasure that goes on lifts no quota.
+        self.meter = UsageMeter(ledger=whole, clock=clock, defaults=quotas)
+        self.usage = UsageReports(ledger=whole, meter=self.meter, clock=clock)
         self.keys = KeyService(ledger=ledger, clock=clock, guesses_per_minute=guesses_per_minute)
         self.audit = AuditLog(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
@@ -138,6 +142,7 @@ class Services(RequestServices):
             queue=ports.queue,
             llm_state=self._llm_state,
             held_s=(retention or Retention()).held_jobs_s,
+            meter=self.meter,
         )
         reindexer = Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, clock=clock)
         works: dict[BulkKind, PortionWork] = {
@@ -181,6 +186,7 @@ class Services(RequestServices):
         self.ingest_worker.wait(_ENDING_S)
         self._pool.shutdown(wait=False)
         self.audit.flush()
+        self.meter.close()
         self._ports.ledger.close()
         self._ports.index.close()
         self._ports.embedder.close()

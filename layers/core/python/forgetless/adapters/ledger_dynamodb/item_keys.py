@@ -39,6 +39,7 @@ __all__ = [
     "SUPERSEDED",
     "TENANT_TOTAL_SHARDS",
     "TOTAL_SHARDS",
+    "USAGE_SHARDS",
     "Key",
     "answer",
     "api_key",
@@ -76,6 +77,8 @@ __all__ = [
     "text",
     "total",
     "totals",
+    "usage",
+    "usage_partition",
 ]
 
 #: The only secondary index: the work for sweep. It has only keys; the items themselves are read from the table.
@@ -104,6 +107,8 @@ LIVE, SUPERSEDED, DELETED = 0, 1, 2
 TOTAL_SHARDS = 8
 #: The same for the total of the tenant, which every add changes.
 TENANT_TOTAL_SHARDS = 32
+#: The figures of usage are the sum of this many counters.
+USAGE_SHARDS = TOTAL_SHARDS
 
 #: Lists that many users share are spread over several partitions, which are merged when they are read.
 _SHARDS = {"tenant": 4, "app": 4, "agent": 4, "jobs": 4, "user": 1, "run": 1}
@@ -287,6 +292,17 @@ def erasures(tenant: str) -> Key:
 def erasure_marker(tenant: str, number: int) -> Key:
     """The marker of one erasure, beside the state."""
     return Key(erasures(tenant).pk, f"M#{number:012d}")
+
+
+def usage_partition(tenant: str, shard: int) -> str:
+    """The partition with one counter of the tenant and of each of its keys for each month."""
+    return f"G#{part(tenant)}#{shard}"
+
+
+def usage(tenant: str, shard: int, period: str, owner: str) -> Key:
+    """One of the counters of a key (without an owner: of the tenant) for a month or a minute."""
+    kind = "" if len(period) == len("2026-11") else "M#"
+    return Key(usage_partition(tenant, shard), f"{kind}{period}#{part(owner) if owner else ''}")
 
 
 def stage(stage_id: str) -> Key:

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain, islice
 
 from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, load_job, to_blob
-from forgetless.adapters.ledger_dynamodb import erasures, item_keys, list_entries, message_items
+from forgetless.adapters.ledger_dynamodb import erasures, item_keys, list_entries, message_items, usage
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.expiry import EXPIRES_AT
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
@@ -17,6 +17,7 @@ from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message
+from forgetless.domain.usage import Use
 from forgetless.ports.ledger import Compaction, Tell
 
 __all__ = ["JobStore", "complete", "forget_request", "needed"]
@@ -33,8 +34,8 @@ _ITEMS = 80
 class JobStore(Store):
     """See `forgetless.ports.request_ledger.JobStore`."""
 
-    def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
-        return self._units.run(lambda unit: _insert(unit, job, messages))
+    def put_job(self, job: Job, messages: Sequence[Message], *, used: Sequence[Use] = ()) -> Job:
+        return self._units.run(lambda unit: _insert(unit, job, messages, used))
 
     def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
         for few in _fitting(jobs):
@@ -196,7 +197,7 @@ def _expire_failed(unit: Unit, key: Key, before: str) -> bool:
     return True
 
 
-def _insert(unit: Unit, job: Job, messages: Sequence[Message]) -> Job:
+def _insert(unit: Unit, job: Job, messages: Sequence[Message], used: Sequence[Use] = ()) -> Job:
     unit.load(
         [item_keys.job(job.tenant, job.id), item_keys.erasures(job.tenant), *message_items.needed(unit, messages)]
     )
@@ -206,6 +207,7 @@ def _insert(unit: Unit, job: Job, messages: Sequence[Message]) -> Job:
     erasures.refuse(unit, erasures.judge(unit, job.tenant), (), messages, job)
     _put(unit, job)
     message_items.insert(unit, messages)
+    usage.count(unit, used)
     return job
 
 

@@ -58,11 +58,12 @@ class KeyStore(Store):
         def put(unit: Unit) -> bool:
             place = item_keys.api_key(key.hash)
             item = unit.get(place)
-            if (_load(key.hash, item["body"]) if item is not None else None) != held:
+            if (_load(key.hash, item) if item is not None else None) != held:
                 return False
             if held is not None:
                 unit.delete(item_keys.api_key_entry(held.tenant, held.created_at, key.hash))
-            unit.put(place, {"body": dump(key.record())})
+            quotas = key.quota_record()
+            unit.put(place, {"body": dump(key.record())} | ({"quotas": dump(quotas)} if quotas else {}))
             unit.put(item_keys.api_key_entry(key.tenant, key.created_at, key.hash), {"hash": to_blob(key.hash)})
             return True
 
@@ -70,13 +71,13 @@ class KeyStore(Store):
 
     def key(self, hash_: str) -> ApiKey | None:
         item = self._table.one(item_keys.api_key(hash_))
-        return None if item is None else _load(hash_, item["body"])
+        return None if item is None else _load(hash_, item)
 
     def keys(self, tenant: str) -> list[ApiKey]:
         hashes = [from_blob(item["hash"]) for item in self._table.query(item_keys.api_keys(tenant))]
         items = self._table.read(item_keys.api_key(hash_) for hash_ in hashes)
         found = ((hash_, items.get(item_keys.api_key(hash_))) for hash_ in hashes)
-        return [_load(hash_, item["body"]) for hash_, item in found if item is not None]
+        return [_load(hash_, item) for hash_, item in found if item is not None]
 
     def remove_keys(self, tenant: str) -> int:
         keys = self.keys(tenant)
@@ -88,7 +89,7 @@ class KeyStore(Store):
         found: dict[str, None] = {}
         for portion in portions(self._table.scan("KEY"), _PORTION):
             for place, item in self._table.read(portion).items():
-                found[_load(place.pk.removeprefix("A#"), item["body"]).tenant] = None
+                found[_load(place.pk.removeprefix("A#"), item).tenant] = None
         return list(found)
 
 
@@ -97,5 +98,6 @@ def _remove(unit: Unit, key: ApiKey) -> None:
     unit.delete(item_keys.api_key_entry(key.tenant, key.created_at, key.hash))
 
 
-def _load(hash_: str, body: bytes) -> ApiKey:
-    return ApiKey.from_record(hash_, load(body))
+def _load(hash_: str, item: Item) -> ApiKey:
+    key = ApiKey.from_record(hash_, load(item["body"]))
+    return key.with_quotas(load(item["quotas"])) if "quotas" in item else key

@@ -23,6 +23,7 @@ from forgetless.adapters.ledger_dynamodb.staged_commit import Stages
 from forgetless.adapters.ledger_dynamodb.table import Table
 from forgetless.adapters.ledger_dynamodb.tenant_removal import TenantStore
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Units
+from forgetless.adapters.ledger_dynamodb.usage import UsageStore
 from forgetless.ports.clock import Clock
 from forgetless.ports.schema_plan import SchemaPlan
 
@@ -42,6 +43,7 @@ class DynamoLedger(
     TenantStore,
     InspectionStore,
     RangeStore,
+    UsageStore,
 ):
     """The ledger in the table with this name, which any number of processes can share.
 

@@ -21,6 +21,7 @@ from forgetless.adapters.ledger_dynamodb import (
     list_entries,
     message_items,
     totals,
+    usage,
 )
 from forgetless.adapters.ledger_dynamodb.attribute_values import to_wire
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
@@ -32,6 +33,7 @@ from forgetless.domain.jobs import Job
 from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
+from forgetless.domain.usage import Use
 from forgetless.ports.ledger import EventPage
 from forgetless.ports.request_ledger import (
     ENTITY_KINDS,
@@ -66,9 +68,12 @@ class MemoryStore(Store):
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
         erasing: Sequence[MessageRef] = (),
+        used: Sequence[Use] = (),
     ) -> None:
         left = self._units.run(
-            lambda unit: _append(unit, events, completing, messages, unique=unique, shown=shown, erasing=erasing)
+            lambda unit: _append(
+                unit, events, completing, messages, unique=unique, shown=shown, erasing=erasing, used=used
+            )
         )
         if left:
             tenant = events[0].memory.scope.tenant
@@ -223,6 +228,7 @@ def _append(
     unique: bool,
     shown: Shown,
     erasing: Sequence[MessageRef],
+    used: Sequence[Use],
 ) -> set[Scope]:
     """Returns the scopes of what was deleted."""
     scopes = [event.memory.scope for event in events] + [message.scope for message in new_messages]
@@ -244,6 +250,7 @@ def _append(
     # A repeat does not write messages again, because they may have been erased since.
     if open_ and (fresh or not events):
         message_items.insert(unit, new_messages)
+        usage.count(unit, used)
     if erasing:
         erase_messages.erase(unit, tenant, erasing, events[0].memory.updated_at)
     return left

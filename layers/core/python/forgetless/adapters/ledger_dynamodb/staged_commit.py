@@ -65,9 +65,9 @@ class Write:
         }
 
 
-def fits(writes: Sequence[Write]) -> bool:
-    """Whether all writes fit into one transaction."""
-    return len(writes) <= _MOST_ACTIONS and sum(write.size() for write in writes) <= _MOST_BYTES
+def fits(writes: Sequence[Write], *, beside: int = 0) -> bool:
+    """Whether all writes fit into one transaction with so many small actions beside them."""
+    return len(writes) + beside <= _MOST_ACTIONS and sum(write.size() for write in writes) <= _MOST_BYTES
 
 
 def transact(table: Table, actions: Sequence[Action], *, token: str | None = None, once: bool = False) -> None:
@@ -96,8 +96,11 @@ class Stages:
         #: The stages of others that we wait for: the beat of each, and when we first saw that beat.
         self._watched: dict[str, tuple[int, float]] = {}
 
-    def commit(self, stage: str, writes: Sequence[Write]) -> None:
-        """Write everything or nothing; raises ContendedError when another writer was first."""
+    def commit(self, stage: str, writes: Sequence[Write], *, along: Sequence[Action] = ()) -> None:
+        """Write everything or nothing; raises ContendedError when another writer was first.
+
+        The actions `along` are done in the write that commits.
+        """
         beat = 0
         self._advance(stage, beat, [], state=PENDING)
         try:
@@ -105,7 +108,7 @@ class Stages:
                 record = item_keys.stage_chunk(stage, beat)
                 noted = _put({**record._asdict(), "keys": [list(write.key) for write in chunk]}, {})
                 self._advance(stage, beat, [noted, *(write.staged(stage) for write in chunk)], state=PENDING)
-            self._advance(stage, beat + 1, [], state=COMMITTED)
+            self._commit(stage, beat + 1, along)
         except (ContendedError, LedgerError):
             # The stage may be committed although the answer was lost.
             if self._drop(stage) != COMMITTED:
@@ -140,6 +143,18 @@ class Stages:
                 break
             time.sleep(0.2)
         return count - len(left)
+
+    def _commit(self, stage: str, beat: int, along: Sequence[Action]) -> None:
+        tries = self._table.client.tries()
+        while True:
+            try:
+                self._advance(stage, beat, along, state=COMMITTED)
+            except ContendedError:
+                # Another transaction may be raising one of the counters at this moment: nobody has dropped the stage.
+                if not along or self._table.stage_state(stage) != PENDING or not tries.again():
+                    raise
+            else:
+                return
 
     def _advance(self, stage: str, beat: int, actions: Sequence[Action], *, state: str) -> None:
         """Do `actions` and update the stage's own item, if nobody has dropped the stage."""

@@ -45,6 +45,8 @@ class Unit:
         #: The same for its tenant.
         self.tenant_shard = random.randrange(item_keys.TENANT_TOTAL_SHARDS)
         self.expiry = table.expiry
+        #: Actions without conditions that are done with the writes, if there are any writes.
+        self.along: list[staged_commit.Action] = []
         self._table = table
         self._seen: dict[Key, Item | None] = {}
         self._new: dict[Key, Item | None] = {}
@@ -199,10 +201,11 @@ class Units:
             return True
         self.table.claim()
         try:
-            if staged_commit.fits(writes):
-                staged_commit.transact(self.table, [write.action() for write in writes], token=unit.id, once=once)
+            if staged_commit.fits(writes, beside=len(unit.along)):
+                actions = [*(write.action() for write in writes), *unit.along]
+                staged_commit.transact(self.table, actions, token=unit.id, once=once)
             else:
-                self.stages.commit(unit.id, writes)
+                self.stages.commit(unit.id, writes, along=unit.along)
         except ContendedError:
             # Either another writer was first, or the first try was written and its answer was lost.
             return self._landed(unit, writes)

@@ -6,12 +6,13 @@ import sqlite3
 from collections.abc import Sequence
 
 from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, load_job, to_blob
-from forgetless.adapters.ledger_sqlite import blobs, erasures
+from forgetless.adapters.ledger_sqlite import blobs, erasures, usage
 from forgetless.adapters.ledger_sqlite import messages as message_rows
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.cursors import after_job, time_place
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Message
+from forgetless.domain.usage import Use
 
 __all__ = ["JobStore", "complete"]
 
@@ -36,8 +37,8 @@ _SELECT = "SELECT jobs.body, texts.body FROM jobs CROSS JOIN texts USING (text_i
 class JobStore(Store):
     """See `forgetless.ports.request_ledger.JobStore`."""
 
-    def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
-        return self._connections.write(lambda db: _insert(db, job, messages), durable=True)
+    def put_job(self, job: Job, messages: Sequence[Message], *, used: Sequence[Use] = ()) -> Job:
+        return self._connections.write(lambda db: _insert(db, job, messages, used), durable=True)
 
     def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
         def insert_all(db: sqlite3.Connection) -> None:
@@ -114,13 +115,14 @@ def _request_id(db: sqlite3.Connection, key: tuple[bytes, bytes], request: bytes
     return blobs.add(db, request)
 
 
-def _insert(db: sqlite3.Connection, job: Job, messages: Sequence[Message]) -> Job:
+def _insert(db: sqlite3.Connection, job: Job, messages: Sequence[Message], used: Sequence[Use] = ()) -> Job:
     held = _read(db, job.tenant, job.id)
     if held is not None:
         return held
     erasures.refuse(db, erasures.judge(db, job.tenant), (), messages, job)
     _put(db, job)
     message_rows.insert(db, messages)
+    usage.count(db, used)
     return job
 
 

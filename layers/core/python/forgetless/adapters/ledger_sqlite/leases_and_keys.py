@@ -62,7 +62,8 @@ class KeyStore(Store):
 
 
 def _all_keys(db: sqlite3.Connection) -> list[ApiKey]:
-    return [_key(from_blob(hash_), load(body)) for hash_, body in db.execute("SELECT hash, body FROM keys").fetchall()]
+    rows = db.execute("SELECT hash, body, quotas FROM keys").fetchall()
+    return [_key(from_blob(hash_), load(body), quotas) for hash_, body, quotas in rows]
 
 
 def _keys_of(db: sqlite3.Connection, tenant: str) -> list[ApiKey]:
@@ -79,18 +80,19 @@ def _remove_keys(db: sqlite3.Connection, tenant: str) -> int:
 def _put_key(db: sqlite3.Connection, key: ApiKey, held: ApiKey | None) -> bool:
     if _read_key(db, key.hash) != held:
         return False
-    row = (to_blob(key.hash), dump(key.record()))
-    db.execute("INSERT OR REPLACE INTO keys (hash, body) VALUES (?, ?)", row)
+    quotas = key.quota_record()
+    row = (to_blob(key.hash), dump(key.record()), dump(quotas) if quotas else None)
+    db.execute("INSERT OR REPLACE INTO keys (hash, body, quotas) VALUES (?, ?, ?)", row)
     return True
 
 
 def _read_key(db: sqlite3.Connection, hash_: str) -> ApiKey | None:
-    row = db.execute("SELECT body FROM keys WHERE hash = ?", (to_blob(hash_),)).fetchone()
-    return None if row is None else _key(hash_, load(row[0]))
+    row = db.execute("SELECT body, quotas FROM keys WHERE hash = ?", (to_blob(hash_),)).fetchone()
+    return None if row is None else _key(hash_, load(row[0]), row[1])
 
 
-def _key(hash_: str, body: Any) -> ApiKey:
+def _key(hash_: str, body: Any, quotas: bytes | None) -> ApiKey:
     if isinstance(body, list):  # the form of the first version
         tenant, admin, created_at, label, revoked = body
         return ApiKey(hash_, tenant, Role.ADMIN if admin else Role.WRITE, created_at, label, revoked)
-    return ApiKey.from_record(hash_, body)
+    return ApiKey.from_record(hash_, body).with_quotas(load(quotas) if quotas else {})

@@ -22,6 +22,7 @@ from forgetless.adapters.ledger_sqlite.page_ends import PageEndStore
 from forgetless.adapters.ledger_sqlite.ranges import RangeStore
 from forgetless.adapters.ledger_sqlite.set_aside import RefusalStore
 from forgetless.adapters.ledger_sqlite.tenant_removal import TenantStore
+from forgetless.adapters.ledger_sqlite.usage import UsageStore
 from forgetless.ports.ledger import Compaction, Tell
 
 __all__ = ["SqliteLedger"]
@@ -47,6 +48,7 @@ class SqliteLedger(
     RangeStore,
     ExpiryStore,
     RefusalStore,
+    UsageStore,
     BacklogStore,
 ):
     """The ledger in the file at `path`, which several threads and processes can share.

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 from forgetless.adapters.ledger_codec import from_blob, load_memory, to_blob
-from forgetless.adapters.ledger_sqlite import append, erasures, export_order, jobs, messages, scope_sql, totals
+from forgetless.adapters.ledger_sqlite import append, erasures, export_order, jobs, messages, scope_sql, totals, usage
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.adapters.running_total import RunningTotal
 from forgetless.domain.cursors import after_memory, entity_place, memory_place, to_cursor
 from forgetless.domain.errors import LeaseLostError, LedgerError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef
+from forgetless.domain.usage import Use
 from forgetless.ports.ledger import EventPage
 from forgetless.ports.request_ledger import (
     ENTITY_KINDS,
@@ -79,9 +80,12 @@ class MemoryStore(Store):
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
         erasing: Sequence[MessageRef] = (),
+        used: Sequence[Use] = (),
     ) -> None:
         self._connections.write(
-            lambda db: _append(db, events, completing, messages, unique=unique, shown=shown, erasing=erasing),
+            lambda db: _append(
+                db, events, completing, messages, unique=unique, shown=shown, erasing=erasing, used=used
+            ),
             durable=True,
         )
         if erasing or any(event.kind is EventKind.DELETE for event in events):
@@ -212,6 +216,7 @@ def _append(
     unique: bool,
     shown: Shown,
     erasing: Sequence[MessageRef],
+    used: Sequence[Use],
 ) -> None:
     scopes = [event.memory.scope for event in events] + [message.scope for message in new_messages]
     if not scopes and completing is None:
@@ -233,6 +238,7 @@ def _append(
     # A repeat does not write messages again, because they may have been erased since.
     if open_ and (fresh or not events):
         messages.insert(db, new_messages)
+        usage.count(db, used)
     if erasing:
         messages.erase(db, tenant, erasing, events[0].memory.updated_at)
 

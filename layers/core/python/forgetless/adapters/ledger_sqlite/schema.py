@@ -252,6 +252,23 @@ ALTER TABLE erasure_states ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE erasures ADD COLUMN closes INTEGER NOT NULL DEFAULT 0
 """
 
+#: What keys and tenants have used (see usage.py), and the quotas beside each key's record.
+_USAGE = """
+CREATE TABLE usage (
+    tenant BLOB NOT NULL, month TEXT NOT NULL, key_id BLOB NOT NULL, day TEXT NOT NULL, kind TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (tenant, month, key_id, day, kind)
+) WITHOUT ROWID;
+CREATE INDEX usage_by_month ON usage (month);
+CREATE TABLE usage_minutes (
+    tenant BLOB NOT NULL, key_id BLOB NOT NULL, minute TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (tenant, key_id, minute)
+) WITHOUT ROWID;
+CREATE INDEX usage_minutes_by_time ON usage_minutes (minute);
+ALTER TABLE keys ADD COLUMN quotas BLOB
+"""
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
 _MIGRATIONS = (
     _FIRST,
@@ -270,6 +287,7 @@ _MIGRATIONS = (
     _DUE_BY_TENANT,
     _NOBODYS,
     _CLOSED,
+    _USAGE,
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)

@@ -25,6 +25,8 @@ TABLES: dict[str, tuple[tuple[str, ...], bool]] = {
     "memories": (("id",), False),  # their text is that of their last event
     "events": (("memory_id", "version"), True),
     "totals": (("kind", "id"), False),
+    "usage": (("month", "key_id", "day", "kind"), False),
+    "usage_minutes": (("key_id", "minute"), False),
 }
 #: They tell late writers that the tenant is being deleted.
 KEPT_TO_THE_END = ("erasures", "erasure_states")

@@ -62,9 +62,9 @@ def add_memory(connection: Connection, asked: given.AddMemory) -> serialize.Adde
     caller = connection.caller
     scope = Scope(caller.tenant, **connection.ids(asked, new=True))
     messages = (IncomingMessage(message.role, message.content) for message in said)
-    outcome = caller.services.add.add(
-        add_request(Dialect.MCP, asked, scope, messages, infer=asked.infer, source_key=caller.source_key)
-    )
+    request = add_request(Dialect.MCP, asked, scope, messages, infer=asked.infer, source_key=caller.source_key)
+    caller.check_add(request)
+    outcome = caller.services.add.add(request)
     return serialize.Added(
         results=serialize.shown_added(
             [

@@ -41,6 +41,7 @@ from forgetless.api.mcp.wire import MemoryId
 from forgetless.api.named_ids import note_id
 from forgetless.api.routing import Runner
 from forgetless.api.size_limits import check_sizes
+from forgetless.api.usage import counted
 from forgetless.domain.errors import DependencyError, ForgetlessError
 from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.scope import SCOPE_IDS
@@ -95,7 +96,8 @@ class McpEndpoint:
             check_sizes(arguments, get_caller(context.request.scope).limits)
             if isinstance(arguments, MemoryId):
                 note_id("memory_id", arguments.memory_id)
-            result = await self._run(partial(tool.call, _connection(context.request), arguments))
+            call = partial(tool.call, _connection(context.request), arguments)
+            result = await counted(self._run, context.request.scope, tool.counts, call)
         except ValidationError as error:
             state[MCP_STATUS] = 400
             return _refused(_named(error))

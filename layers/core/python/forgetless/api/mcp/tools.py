@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from forgetless.api.mcp import calls, serialize, wire
 from forgetless.domain.keys import Role
+from forgetless.domain.usage import UsageKind
 
 __all__ = ["INSTRUCTIONS", "TOOLS", "MemoryTool"]
 
@@ -32,6 +33,15 @@ class MemoryTool:
     call: Callable[[calls.Connection, Any], BaseModel]
     #: The role that a key needs for it.
     needs: Role
+    #: What a call that succeeds counts as, besides as a request.
+    counts: UsageKind | None
+
+
+#: What calls count as; all others count as requests alone.
+_COUNTED: dict[Callable[..., Any], UsageKind] = {
+    calls.add_memory: UsageKind.ADDS,
+    calls.search_memories: UsageKind.SEARCHES,
+}
 
 
 def _tool(
@@ -53,7 +63,7 @@ def _tool(
         # The hint is false because no tool reaches anything outside the memories.
         annotations=ToolAnnotations(title=title, open_world_hint=False, **hints),
     )
-    return MemoryTool(announced, takes, call, needs)
+    return MemoryTool(announced, takes, call, needs, _COUNTED.get(call))
 
 
 _READS = {"read_only_hint": True, "destructive_hint": False, "idempotent_hint": True}

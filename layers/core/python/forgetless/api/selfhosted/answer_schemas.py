@@ -143,6 +143,35 @@ class Entity(_Answer):
     totals_pending: Literal[True] | None = None
 
 
+class UsageOfDay(_Answer):
+    """What one key, or (`key_id: null`) the tenant, used on one day."""
+
+    day: str
+    key_id: str | None
+    requests: int
+    adds: int
+    searches: int
+    llm_tokens: int
+
+
+class Quota(_Answer):
+    """One quota that the key meets, and what is used of it."""
+
+    of: Literal["key", "tenant"]
+    quota: str
+    limit: int
+    used: int | None
+    resets_at: str | None
+
+
+class Usage(_Answer):
+    """The days on which anything was used, and the quotas."""
+
+    usage: list[UsageOfDay]
+    quotas: list[Quota]
+    next_cursor: str | None = None
+
+
 class Key(_Answer):
     """A key without its secret."""
 
@@ -258,6 +287,7 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("POST", "/configure"): (403, Problem),
     ("POST", "/generate-instructions"): (200, Instructions),
     ("GET", "/audit"): (200, Audit),
+    ("GET", "/usage"): (200, Usage),
     ("GET", "/api-keys"): (200, list[KeyListed]),
     ("POST", "/api-keys"): (201, KeyMade),
     ("POST", "/api-keys/{key_id}/rotate"): (201, KeyRotated),

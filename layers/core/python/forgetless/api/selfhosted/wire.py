@@ -115,7 +115,7 @@ class ImportBegin(BaseModel):
     file: Text = Field(default="", max_length=_MAX_FILE_CHARS)
     lines: Whole | None = Field(default=None, ge=0)
     #: Begin at the first line, wherever the import is.
-    anew: bool = False
+    afresh: bool = False
 
 
 class ExportBegin(BaseModel):

@@ -21,6 +21,7 @@ from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, Erasure
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import MEMORY_ID, Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
+from forgetless.domain.usage import Use
 from forgetless.ports.request_ledger import (
     ENTITY_KINDS,
     NOTHING_SHOWN,
@@ -99,9 +100,10 @@ class HidingLedger:
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
         erasing: Sequence[MessageRef] = (),
+        used: Sequence[Use] = (),
     ) -> None:
         self._ledger.append(
-            events, completing=completing, messages=messages, unique=unique, shown=shown, erasing=erasing
+            events, completing=completing, messages=messages, unique=unique, shown=shown, erasing=erasing, used=used
         )
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
@@ -239,8 +241,8 @@ class HidingLedger:
     def erase_scope_messages(self, tenant: str, ids: Mapping[str, str], *, at: str) -> int:
         return self._ledger.erase_scope_messages(tenant, ids, at=at)
 
-    def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
-        standing = self._ledger.put_job(job, messages)
+    def put_job(self, job: Job, messages: Sequence[Message], *, used: Sequence[Use] = ()) -> Job:
+        standing = self._ledger.put_job(job, messages, used=used)
         # A new job that is covered was refused. One that stood already is read again, to be judged.
         return standing if standing == job else self.job(job.tenant, job.id) or standing
 

@@ -10,8 +10,10 @@ from forgetless.domain.erasures import Erasure, Markers
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Memory, Message
+from forgetless.domain.usage import Use, Used
 from forgetless.ports.ledger import Backlog, Compaction, EventPage, Faults, Ledger, Refusal, SetAside, Tally, Tell
 from forgetless.ports.request_ledger import MemoryPage
+from forgetless.ports.usage import UsagePage, UsageRow
 from forgetless.service.access.hiding_ledger import HidingLedger, shown_job, uncovered
 
 __all__ = ["HidingOperatorLedger"]
@@ -36,6 +38,21 @@ class HidingOperatorLedger(HidingLedger):
 
     def keys(self, tenant: str) -> list[ApiKey]:
         return self.whole.keys(tenant)
+
+    def add_usage(self, uses: Sequence[Use]) -> None:
+        self.whole.add_usage(uses)
+
+    def used(self, tenant: str, owners: Sequence[str], *, now: str) -> dict[str, Used]:
+        return self.whole.used(tenant, owners, now=now)
+
+    def usage_of(self, tenant: str, owner: str, *, first: str, last: str) -> list[UsageRow]:
+        return self.whole.usage_of(tenant, owner, first=first, last=last)
+
+    def usage_by_key(self, tenant: str, *, first: str, last: str, limit: int, cursor: str | None = None) -> UsagePage:
+        return self.whole.usage_by_key(tenant, first=first, last=last, limit=limit, cursor=cursor)
+
+    def expire_usage(self, *, months_before: str, minutes_before: str, limit: int) -> int:
+        return self.whole.expire_usage(months_before=months_before, minutes_before=minutes_before, limit=limit)
 
     def remove_keys(self, tenant: str) -> int:
         return self.whole.remove_keys(tenant)

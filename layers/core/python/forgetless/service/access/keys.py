@@ -18,12 +18,13 @@ from forgetless.domain.errors import (
 )
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.keys import LEAST_CHARS, ApiKey, Role, key_hash, key_prefix, new_key
+from forgetless.domain.quotas import QuotaName, Quotas, read_quotas
 from forgetless.domain.tenants import LAST_NUMBERS
 from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
-from forgetless.ports.ledger import KeyStore
-from forgetless.ports.request_ledger import DocumentStore, ErasureStore
+from forgetless.ports.request_ledger import ErasureStore
 from forgetless.service.access.key_guesses import KeyGuesses
+from forgetless.service.access.tenant_quotas import KeyLedger, copied_to_keys, held_quotas
 from forgetless.service.document_change import change_document
 
 __all__ = ["CACHE_S", "USE", "USED_RESOLUTION_S", "KeyService", "KeyStatus"]
@@ -41,7 +42,7 @@ _PAGE = 100
 _logger = logging.getLogger(__name__)
 
 
-class _KeyLedger(KeyStore, DocumentStore, ErasureStore, Protocol):
+class _KeyLedger(KeyLedger, ErasureStore, Protocol):
     """The part of the ledger that keys need."""
 
     def raise_erasures(self, tenant: str, last: int) -> None:
@@ -94,7 +95,14 @@ class KeyService:
         return key
 
     def create(
-        self, tenant: str, *, label: str, role: Role, limits: KeyLimits | None = None, expires_at: str | None = None
+        self,
+        tenant: str,
+        *,
+        label: str,
+        role: Role,
+        limits: KeyLimits | None = None,
+        expires_at: str | None = None,
+        quotas: Sequence[str] = (),
     ) -> tuple[ApiKey, str]:
         """A new key of the tenant, and its secret, which is stored nowhere.
 
@@ -110,7 +118,8 @@ class KeyService:
         if expires_at is not None and expires_at <= self._clock.now():
             raise InvalidRequestError("expires_at: this time is over; give a later one, or leave it out.")
         made = ApiKey("", tenant, role, self._clock.now(), label=label, expires_at=expires_at)
-        return self._stored(replace(made, users=_unique(users), agents=_unique(agents), apps=_unique(apps)))
+        made = replace(made, users=_unique(users), agents=_unique(agents), apps=_unique(apps))
+        return self._stored(replace(made, quotas=_checked(read_quotas(quotas, field="--quota"), made.limits)))
 
     def rotate(self, tenant: str, key_id: str, *, overlap_s: float) -> tuple[ApiKey, str, ApiKey]:
         """A successor of the key with the same rights, its secret, and the old key, which ends after `overlap_s`.
@@ -137,10 +146,17 @@ class KeyService:
         """The key with a new secret, which is stored nowhere."""
         self._admit(key.tenant)
         secret = new_key()
-        made = replace(key, hash=key_hash(secret), prefix=key_prefix(secret))
+        quotas = held_quotas(self._ledger, key.tenant)
+        made = replace(key, hash=key_hash(secret), prefix=key_prefix(secret), tenant_quotas=quotas)
         if not self._ledger.put_key(made):
             raise ConflictError("A key with this hash exists already.")  # the same 256 random bits twice
+        self._settle_quotas(made)
         return made, secret
+
+    def _settle_quotas(self, made: ApiKey) -> None:
+        """Copy the tenant's quotas once more if they were set while the key was being stored."""
+        if held_quotas(self._ledger, made.tenant) != made.tenant_quotas:
+            copied_to_keys(self._ledger, made.tenant)
 
     def register(self, tenant: str, secret: str, *, role: Role, label: str) -> ApiKey:
         """Store a key whose secret was made elsewhere; a stored key with this tenant and role stays as it is.
@@ -161,7 +177,9 @@ class KeyService:
                     f"{LEAST_CHARS}, such as `openssl rand -hex 32` makes, or let `forgetless keys create` make one"
                 )
             key = ApiKey(key_hash(secret), tenant, role, self._clock.now(), label=label, prefix=key_prefix(secret))
+            key = replace(key, tenant_quotas=held_quotas(self._ledger, tenant))
             if self._ledger.put_key(key, held=held):
+                self._settle_quotas(key)
                 return key
 
     def _admit(self, tenant: str) -> None:
@@ -206,6 +224,17 @@ class KeyService:
 
         return self._changed(tenant, key_id, revoked)
 
+    def set_quotas(self, tenant: str, key_id: str, changes: Sequence[str]) -> ApiKey:
+        """Change the quotas of a key of the tenant; in force everywhere within CACHE_S.
+
+        Raises NotFoundError for an unknown key, and InvalidRequestError.
+        """
+
+        def limited(key: ApiKey) -> ApiKey:
+            return replace(key, quotas=_checked(read_quotas(changes, field="--quota", held=key.quotas), key.limits))
+
+        return self._changed(tenant, key_id, limited)
+
     def _changed(self, tenant: str, key_id: str, change: Callable[[ApiKey], ApiKey]) -> ApiKey:
         """The key after a change, which is in effect in this process at once; raises NotFoundError."""
         while True:
@@ -247,6 +276,17 @@ class KeyService:
             change_document(self._ledger, (key.tenant, USE, key.id), change, clock=self._clock)
         except (ConflictError, DependencyError) as error:  # not a reason to refuse a valid key
             _logger.warning("the use of a key was not recorded", extra={"key_id": key.id, "reason": error.code})
+
+
+def _checked(quotas: Quotas, limits: KeyLimits | None) -> Quotas:
+    """The quotas; raises InvalidRequestError for one that cannot be counted."""
+    stored = any(name is QuotaName.STORED_MEMORIES for name, _ in quotas.in_force())
+    if stored and limits is not None and not limits.whole_users:
+        raise InvalidRequestError(
+            f"--quota: {QuotaName.STORED_MEMORIES} is not known for a key that is limited to some agents or apps; "
+            "limit its tenant instead"
+        )
+    return quotas
 
 
 def _unique(ids: Sequence[str]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from forgetless.domain.key_limits import OTHER_USERS, KeyLimits
 from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
+from forgetless.domain.usage import Use
 from forgetless.ports.request_ledger import (
     ENTITY_KINDS,
     NOTHING_SHOWN,
@@ -69,12 +70,13 @@ class LimitedLedger:
         unique: bool = True,
         shown: Shown = NOTHING_SHOWN,
         erasing: Sequence[MessageRef] = (),
+        used: Sequence[Use] = (),
     ) -> None:
         scopes = [event.memory.scope for event in events] + [message.scope for message in messages]
         self._check([*scopes, completing.scope] if completing else scopes)
         erasing = self._without_others(scopes[0].tenant, erasing) if erasing else ()
         self._ledger.append(
-            events, completing=completing, messages=messages, unique=unique, shown=shown, erasing=erasing
+            events, completing=completing, messages=messages, unique=unique, shown=shown, erasing=erasing, used=used
         )
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]:
@@ -173,9 +175,9 @@ class LimitedLedger:
         users = [user for user in self._users if ids.get("user_id", user) == user]
         return sum(self._ledger.erase_scope_messages(tenant, {**ids, "user_id": user}, at=at) for user in users)
 
-    def put_job(self, job: Job, messages: Sequence[Message]) -> Job:
+    def put_job(self, job: Job, messages: Sequence[Message], *, used: Sequence[Use] = ()) -> Job:
         self._check([job.scope, *(message.scope for message in messages)])
-        standing = self._ledger.put_job(job, messages)
+        standing = self._ledger.put_job(job, messages, used=used)
         # A job whose messages were erased is nobody's. Whoever repeats its request word for word may see its end.
         self._check([standing.scope] if standing.scope.ids() or not standing.finished else ())
         return standing

@@ -23,11 +23,14 @@ from forgetless.domain.jobs import Job
 from forgetless.domain.limits import LEASE_MARGIN_S, MOST_ATTEMPTS
 from forgetless.domain.retention import DAY_S
 from forgetless.domain.times import later, seconds_between
+from forgetless.domain.usage import OF_TENANT, UsageKind
 from forgetless.ports.clock import Clock
 from forgetless.ports.metrics import ADDS_FAILED, ADDS_HELD
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
+from forgetless.ports.request_usage import RequestUsage, noting_usage
 from forgetless.ports.trace import traced_job
+from forgetless.service.access.usage_meter import UsageMeter
 from forgetless.service.llm_state import LONGEST_HOLD_S, LlmState, hold_s
 from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, given_up, reason_of, waiting
 
@@ -63,6 +66,7 @@ class IngestService:
         queue: JobQueue,
         llm_state: LlmState,
         held_s: float = DAY_S,
+        meter: UsageMeter | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
@@ -70,6 +74,7 @@ class IngestService:
         self._queue = queue
         self._llm_state = llm_state
         self._held_s = held_s
+        self._meter = meter
 
     def run(self, tenant: str, job_id: str, *, seconds: float, receipt: str | None = None) -> None:
         """Run the job within `seconds`; `receipt` is the receipt of its queue message, if there is one.
@@ -80,8 +85,19 @@ class IngestService:
         job = self._ledger.job(tenant, job_id)
         if job is None or not job.claimable(self._clock.now()):
             return  # it has ended, or another worker has it; if that one dies, sweep sends the job again
-        with traced_job(job.id, job.request):
-            self._run(job, seconds, receipt)
+        with traced_job(job.id, job.request), noting_usage() as used:
+            try:
+                self._run(job, seconds, receipt)
+            finally:
+                self._count(job, used)
+
+    def _count(self, job: Job, used: RequestUsage) -> None:
+        """Count the tokens of an attempt that stored nothing."""
+        if self._meter is None or not used.llm_tokens:
+            return
+        key_id = job.request.get("source_key") or OF_TENANT
+        self._meter.note(job.tenant, key_id, UsageKind.LLM_TOKENS, used.llm_tokens)
+        self._meter.flush()
 
     def _run(self, job: Job, seconds: float, receipt: str | None) -> None:
         if job.attempts >= MOST_ATTEMPTS:

@@ -53,10 +53,10 @@ class ReindexAll:
         self._bulk = bulk
         self._clock = clock
 
-    def begin(self, *, anew: bool = False) -> None:
-        """Begin a run, unless there is an unfinished one to be continued; `anew` ends that one and begins another."""
+    def begin(self, *, afresh: bool = False) -> None:
+        """Begin a run, unless there is an unfinished one to be continued; `afresh` ends that one and begins another."""
         held = self._ledger.document(*_RUN)
-        if held is not None and not anew:
+        if held is not None and not afresh:
             return
         if held is not None:
             self._ledger.delete_document(*_RUN)

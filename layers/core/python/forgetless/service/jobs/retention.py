@@ -14,6 +14,7 @@ from forgetless.domain.documents import Document
 from forgetless.domain.retention import DAY_S, DISMISSED_AT, Retention
 from forgetless.domain.schema_exports import EXPORT
 from forgetless.domain.times import date_of, just_after, later
+from forgetless.domain.usage import MINUTES_KEPT_S, USAGE_KEPT_DAYS, minute_of, month_of
 from forgetless.domain.webhook_deliveries import DELIVERY
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
@@ -78,6 +79,16 @@ class RetentionService:
         before = later(self._clock.now(), -_RECORDS_S)
         count = self._in_portions(lambda limit: self._ledger.expire_records(before=before, limit=limit))
         return count + sum(self._in_portions(partial(self._remove_due, kind, late)) for kind, late in _ENDING.items())
+
+    def expire_usage(self) -> int:
+        """Remove figures of usage whose time is over; returns how many."""
+        now = self._clock.now()
+        months, minutes = later(now, -USAGE_KEPT_DAYS * DAY_S), later(now, -MINUTES_KEPT_S)
+        return self._in_portions(
+            lambda limit: self._ledger.expire_usage(
+                months_before=month_of(months), minutes_before=minute_of(minutes), limit=limit
+            )
+        )
 
     def delete_expired_memories(self) -> int:
         """Start the bulk jobs that delete memories which expired too long ago: one a day for each tenant.

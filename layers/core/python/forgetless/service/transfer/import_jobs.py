@@ -129,16 +129,16 @@ class ImportJobs:
         self._clock = clock
 
     def begin(
-        self, tenant: str, job_id: str, *, file: str = "", lines: int | None = None, anew: bool = False
+        self, tenant: str, job_id: str, *, file: str = "", lines: int | None = None, afresh: bool = False
     ) -> ImportPlace:
         """Begin the import, or go on with it, and return its place.
 
-        An import that succeeded or was cancelled begins again at the first line, as it does with `anew`. One that
+        An import that succeeded or was cancelled begins again at the first line, as it does with `afresh`. One that
         failed at a line goes on there.
         """
         job = self._jobs.begin(tenant, job_id, {"file": file}, total=lines)
-        if anew or job.finished:
-            keep = job.state is JobState.FAILED and not job.cancelled and not anew
+        if afresh or job.finished:
+            keep = job.state is JobState.FAILED and not job.cancelled and not afresh
             job = self._jobs.begin_again(job, total=lines, keep_place=keep)
         return _place_of(job)
 
@@ -241,7 +241,7 @@ def _following(progress: _Progress, lines: Sequence[bytes], line: int, before: s
     if before is not None and digest_of(lines[:known], before) != progress.digest:
         raise ConflictError(
             f"before: the {progress.line - 1} lines that were imported are not those before these ones: the file has "
-            "changed; begin the import anew"
+            "changed; begin the import afresh"
         )
     return lines[known:]
 

@@ -61,6 +61,8 @@ class ExportService:
         self._ledger = ledger
         self._reads = reads
         self._llm = llm
+        #: Whether an LLM is asked.
+        self.asks_llm = llm is not None
         self._clock = clock
 
     def create(

@@ -13,10 +13,12 @@ from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
 from forgetless.domain.memory_fields import GIVEN, given_fields
 from forgetless.domain.times import later
+from forgetless.domain.usage import OF_TENANT, UsageKind, Use, day_of
 from forgetless.ports.clock import Clock
 from forgetless.ports.metrics import ADDS
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
+from forgetless.ports.request_usage import note_stored
 from forgetless.ports.trace import stored_trace
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
@@ -61,7 +63,7 @@ class AddService:
         self._outbox = outbox
 
     def add(self, request: AddRequest) -> AddOutcome:
-        """Store the messages of the request as memories, verbatim or by extraction.
+        """Store the messages of the request as memories, verbatim or by extraction. It counts as an add once.
 
         Raises the errors of the embedder (in a verbatim add, nothing is stored then), OutOfTimeError (nothing is stored
         either), the errors of the LLM (the job is FAILED and records the reason), DeadlineError (the job continues in
@@ -71,7 +73,7 @@ class AddService:
         job, messages = self._accept(request)
         if not messages:
             return AddOutcome(finished(job, self._clock.now(), ()), (), indexed=True, extraction="verbatim")
-        if request.infer and self._inference is not None:
+        if self._inference is not None and self.asks_llm(request):
             job, messages = _numbered(job, messages, self._ledger.erasure_state(job.tenant))
             queued = request.queued and self._queue.background
             keyed = request.idempotency_key is not None
@@ -88,6 +90,10 @@ class AddService:
         state = self._ledger.erasure_state(job.tenant) if beside.state is None else beside.state
         job, messages = _numbered(job, messages, state)
         return self._verbatim(job, before, messages, extraction=extraction, began=began)
+
+    def asks_llm(self, request: AddRequest) -> bool:
+        """Whether the LLM must read the messages of this add."""
+        return request.infer and self._inference is not None
 
     def _accept(self, request: AddRequest) -> tuple[Job, list[Message]]:
         now = self._clock.now()
@@ -122,7 +128,7 @@ class AddService:
     ) -> AddOutcome:
         if keyed and (done := self._done_long_ago(job, _FACTS)) and self._ledger.job(job.tenant, job.id) is None:
             return self._repeated(done, "llm")
-        standing = self._ledger.put_job(job, messages)
+        standing = self._ledger.put_job(job, messages, used=[one_add(job)])
         if standing.state is JobState.FAILED:
             standing = self._revived(job, standing)
         if standing.state is JobState.SUCCEEDED:
@@ -212,7 +218,8 @@ class AddService:
         done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in memories])
         events = [Event(EventKind.ADD, memory) for memory in memories]
         self._outbox.record(events)
-        self._ledger.append(events, completing=done, messages=messages)
+        self._ledger.append(events, completing=done, messages=messages, used=[one_add(job)])
+        note_stored(len(memories))
         ADDS.count(tenant=job.tenant, kind="verbatim")
         self._indexer.forget_erased(memories, words, at=done.updated_at)
         indexed = self._indexer.write(rows) and len(rows) == len(memories)
@@ -232,6 +239,12 @@ def _numbered(job: Job, messages: Sequence[Message], state: ErasureState) -> tup
         replace(job, erasures_before=state.last),
         [replace(message, erasures_before=state.last) for message in messages],
     )
+
+
+def one_add(job: Job) -> Use:
+    """The job as one add of the key that asked for it, on the day when it was accepted."""
+    key_id = job.request.get("source_key") or OF_TENANT
+    return Use(job.tenant, key_id, day_of(job.created_at), {UsageKind.ADDS: 1})
 
 
 def _late(error: TimeoutError, job_id: str) -> DeadlineError:

@@ -24,10 +24,12 @@ from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageR
 from forgetless.domain.memory_fields import given_fields
 from forgetless.domain.supersession import least_trusted_role
 from forgetless.domain.times import later, wait_s
+from forgetless.domain.usage import OF_TENANT, UsageKind, Use, day_of
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
 from forgetless.ports.metrics import ADDS_FAILED, EXTRACTION_FAILURES, EXTRACTIONS, FACTS
 from forgetless.ports.request_ledger import RequestLedger, Shown
+from forgetless.ports.request_usage import RequestUsage, note_counted_tokens, note_stored, note_tokens, noting_usage
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.projects.settings import ProjectService
 from forgetless.service.requests import AddedMemory, AddOutcome
@@ -212,14 +214,27 @@ class InferenceRun:
     def _do(self, job: Job, deadline: float) -> AddOutcome:
         while True:
             try:
-                return self._once(job, deadline)
+                return self._metered(job, deadline)
             except ShownErasedError:
                 # The LLM was shown something that is deleted now, so its facts may contain it: they are thrown away.
                 _logger.info("something that the LLM was shown was deleted; it is asked again", extra=_id_of(job))
                 if self._clock.monotonic() >= deadline:
                     raise TimeoutError from None
 
-    def _once(self, job: Job, deadline: float) -> AddOutcome:
+    def _metered(self, job: Job, deadline: float) -> AddOutcome:
+        """One try. The LLM's tokens are counted with what it stores, or by the caller if it stores nothing."""
+        used = RequestUsage()
+        try:
+            with noting_usage(used):
+                outcome = self._once(job, deadline, used)
+        except Exception:
+            note_tokens(used.llm_tokens)
+            raise
+        note_counted_tokens(used.llm_tokens)
+        note_stored(len(outcome.results))
+        return outcome
+
+    def _once(self, job: Job, deadline: float, used: RequestUsage) -> AddOutcome:
         messages = self._ledger.job_messages(job.tenant, job.id)
         existing = self._related.nearest(job.scope, messages) if messages else []
         facts, heard = self._facts(job, messages, existing, deadline) if messages else ([], ())
@@ -230,7 +245,7 @@ class InferenceRun:
         words = {message.ref: message.content for message in messages}
         rows = self._indexer.rows(memories, words)
         shown = Shown(tuple(memory.id for memory in existing), tuple(heard))
-        stored, outdated, done = self._append(job, memories, fresh, shown)
+        stored, outdated, done = self._append(job, list(zip(memories, fresh, strict=True)), shown, _tokens(job, used))
         self._indexer.forget_erased(stored, words, at=done.updated_at)
         EXTRACTIONS.count()
         FACTS.count(len(stored))
@@ -273,13 +288,12 @@ class InferenceRun:
         return facts, [*heard, *(message.ref for message in recent)]
 
     def _append(
-        self, job: Job, memories: Sequence[Memory], facts: Sequence[Fact], shown: Shown
+        self, job: Job, kept: list[tuple[Memory, Fact]], shown: Shown, used: Sequence[Use]
     ) -> tuple[list[Memory], list[Memory], Job]:
         """Append the memories, and try again after each conflict.
 
         Returns the stored memories, the memories that they superseded, and the finished job.
         """
-        kept = list(zip(memories, facts, strict=True))
         retry = ConflictRetry(self._clock)
         while True:
             outdated = self._superseded(job, kept)
@@ -289,7 +303,7 @@ class InferenceRun:
             events += [Event(EventKind.UPDATE, memory) for memory in outdated]
             self._outbox.record(events)
             try:
-                self._ledger.append(events, completing=done, shown=shown)
+                self._ledger.append(events, completing=done, shown=shown, used=used)
             except DuplicateTextError as error:
                 kept = [(memory, fact) for memory, fact in kept if memory.id not in error.memory_ids]
             except VersionConflictError:
@@ -313,6 +327,14 @@ class InferenceRun:
 def _id_of(job: Job) -> Mapping[str, str]:
     """What the log says of a job."""
     return {"job_id": job.id}
+
+
+def _tokens(job: Job, used: RequestUsage) -> list[Use]:
+    """The LLM's tokens as a use of the key that asked for the job, on the day on which it was accepted."""
+    if not used.llm_tokens:
+        return []
+    key_id = job.request.get("source_key") or OF_TENANT
+    return [Use(job.tenant, key_id, day_of(job.created_at), {UsageKind.LLM_TOKENS: used.llm_tokens})]
 
 
 def _first(facts: Sequence[Fact], place: int) -> bool:

@@ -25,6 +25,7 @@ from forgetless.domain.jobs import JobState
 from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory_fields import Dialect
 from forgetless.domain.scope import SCOPE_IDS, Scope
+from forgetless.domain.usage import UsageKind
 from forgetless.service.requests import AddOutcome, AddRequest
 from forgetless.service.writing.extraction_settings import merged_categories
 
@@ -54,6 +55,7 @@ def add_v1(request: Request, caller: CurrentCaller, body: AddBody, prefer: Prefe
 def _add(caller: Caller, body: AddBody, prefer: str | None) -> tuple[AddOutcome, dict[str, str]]:
     seconds = _wait_s(prefer)
     request = _request(caller, body)
+    caller.check_add(request)
     adds = caller.services.add
     outcome = adds.add(request)
     if seconds is None:
@@ -145,4 +147,7 @@ def _notes(outcome: AddOutcome) -> dict[str, Any]:
     return notes
 
 
-ROUTES = (Route("POST", "/v3/memories/add/", add_v3), Route("POST", "/v1/memories/", add_v1))
+ROUTES = (
+    Route("POST", "/v3/memories/add/", add_v3, counts=UsageKind.ADDS),
+    Route("POST", "/v1/memories/", add_v1, counts=UsageKind.ADDS),
+)

@@ -36,6 +36,8 @@ def get_export(caller: CurrentCaller, body: ExportGet) -> Response:
     """Read the export with the id or, without an id, the newest one with these filters."""
     if body.memory_export_id is None and body.filters is None:
         raise InvalidRequestError("memory_export_id or filters is required.")
+    if caller.services.exports.asks_llm:
+        caller.check_llm_tokens()
     shaped = caller.services.exports.get(
         caller.tenant, body.memory_export_id, body.filters, check_reader=lambda where: check_reader(caller, where)
     )
@@ -48,6 +50,8 @@ def get_export(caller: CurrentCaller, body: ExportGet) -> Response:
 def summarise(caller: CurrentCaller, body: SummaryBody) -> Response:
     """Summarise the memories that match in a few sentences; without an LLM, return their texts."""
     where = scope_of(caller, body.filters, Ids(), top_level=False)
+    if caller.services.exports.asks_llm:
+        caller.check_llm_tokens()
     found = caller.services.exports.summarise(caller.tenant, where)
     summary = {"summary": found.text, "memories": found.memories, "method": "llm" if found.by_llm else "texts"}
     if not found.whole:

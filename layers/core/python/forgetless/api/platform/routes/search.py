@@ -18,6 +18,7 @@ from forgetless.domain.filters.ast import And
 from forgetless.domain.filters.parse_platform import parse_moment
 from forgetless.domain.filters.scope_ids import pinned_ids
 from forgetless.domain.keys import Role
+from forgetless.domain.usage import UsageKind
 from forgetless.service.requests import ScoredMemory, SearchRequest
 
 __all__ = ["ROUTES"]
@@ -76,7 +77,7 @@ def _request(caller: Caller, body: SearchBody, *, top_level: bool, nobody: str |
 
 
 ROUTES = (
-    Route("POST", "/v3/memories/search/", search_v3, needs=Role.READ),
-    Route("POST", "/v2/memories/search/", search_v2, needs=Role.READ),
-    Route("POST", "/v1/memories/search/", search_v1, needs=Role.READ),
+    Route("POST", "/v3/memories/search/", search_v3, needs=Role.READ, counts=UsageKind.SEARCHES),
+    Route("POST", "/v2/memories/search/", search_v2, needs=Role.READ, counts=UsageKind.SEARCHES),
+    Route("POST", "/v1/memories/search/", search_v1, needs=Role.READ, counts=UsageKind.SEARCHES),
 )

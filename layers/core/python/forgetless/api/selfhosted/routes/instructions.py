@@ -18,6 +18,7 @@ def generate_instructions(caller: CurrentCaller, body: InstructionsBody) -> Resp
     use_case = body.use_case.strip()
     if not use_case:
         raise InvalidRequestError("use_case must not be empty.")
+    caller.check_llm_tokens()
     instructions, test_message = caller.services.instructions.generate(use_case)
     return json_response({"custom_instructions": instructions, "test_message": test_message})
 

@@ -30,6 +30,7 @@ from forgetless.domain.keys import Role
 from forgetless.domain.limits import MAX_TOP_K
 from forgetless.domain.memory_fields import Dialect
 from forgetless.domain.scope import Scope
+from forgetless.domain.usage import UsageKind
 from forgetless.service.requests import AddRequest, IncomingMessage, PageRequest, UpdateRequest
 from forgetless.service.writing.change import NOTHING_TO_CHANGE
 
@@ -42,7 +43,9 @@ _PROCEDURAL = "procedural_memory"
 
 def add_memories(caller: CurrentCaller, body: MemoryCreate) -> Response:
     """Store the facts in these messages, or with `infer: false` the messages themselves."""
-    return json_response(add_answer(caller.services.add.add(_add_request(caller, body))))
+    request = _add_request(caller, body)
+    caller.check_add(request)
+    return json_response(add_answer(caller.services.add.add(request)))
 
 
 def list_memories(
@@ -169,7 +172,7 @@ def _update_request(
 
 
 ROUTES = (
-    Route("POST", "/memories", add_memories),
+    Route("POST", "/memories", add_memories, counts=UsageKind.ADDS),
     Route("GET", "/memories", list_memories),
     Route("DELETE", "/memories", delete_memories, needs=Role.ADMIN),
     # It comes before the path of a memory, whose id takes the rest of the path.

@@ -18,6 +18,7 @@ from forgetless.domain.filters.ast import Compare, Filter, Not, Operator
 from forgetless.domain.filters.parse import parse_filter
 from forgetless.domain.keys import Role
 from forgetless.domain.scope import SCOPE_IDS
+from forgetless.domain.usage import UsageKind
 from forgetless.service.requests import SearchRequest
 
 __all__ = ["ROUTES"]
@@ -105,4 +106,4 @@ def _conditions(where: Filter) -> Iterator[Compare]:
             yield from _conditions(item)
 
 
-ROUTES = (Route("POST", "/search", search_memories, needs=Role.READ),)
+ROUTES = (Route("POST", "/search", search_memories, needs=Role.READ, counts=UsageKind.SEARCHES),)

@@ -33,7 +33,7 @@ Lines = Annotated[bytes, Depends(_body)]
 def begin_import(caller: CurrentCaller, body: ImportBegin) -> Response:
     """Begin an import with an id of your choice, or read where to go on with it (only for administrators)."""
     place = caller.all_services.import_jobs.begin(
-        caller.tenant, str(body.id), file=body.file, lines=body.lines, anew=body.anew
+        caller.tenant, str(body.id), file=body.file, lines=body.lines, afresh=body.afresh
     )
     return _shown(place)
 
@@ -54,6 +54,7 @@ def import_lines(
     """
     if len(body) > PORTION_BYTES:
         raise HTTPException(413, f"The body is larger than {PORTION_BYTES} bytes; send fewer lines at once.")
+    caller.check_stored()
     place = caller.all_services.import_jobs.take(caller.tenant, job_id, body, line=line, before=before, last=last)
     return _shown(place)
 
