@@ -96,3 +96,21 @@ def test_every_function_that_reads_the_embedders_key_may_call_its_url(template: 
         assert ("HasEmbedderKey" in conditions) == ("HasEmbedderFunction" in conditions), name
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     assert variables["FORGETLESS_EMBEDDER_IAM"] == ("If", ["HasEmbedderFunction", "1", ""])
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github/workflows").glob("*.yaml")), ids=lambda path: path.name)
+def test_a_pipeline_runs_nobody_elses_actions_and_may_only_read(path: Path) -> None:
+    workflow = yaml.safe_load(path.read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert [step for step in steps if "uses" in step] == []
+    # What others may choose reaches a script as a variable, never as a part of its text.
+    assert [step for step in steps if "${{ inputs" in step["run"] or "${{ github" in step["run"]] == []
+
+
+def test_only_the_deployment_gets_a_token_for_aws_after_everything_else() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/deploy.yaml").read_text())["jobs"]
+    assert {name for name, job in jobs.items() if "id-token" in job.get("permissions", {})} == {"deploy"}
+    assert set(jobs["deploy"]["needs"]) == {"test", "scan", "build"}
+    assert jobs["build"]["strategy"]["matrix"]["arch"] == ["x86_64", "arm64"]
+    assert "pull_request" not in jobs["deploy"]["if"]
