@@ -6,6 +6,7 @@ Everything but the request itself is in memory or does nothing, so the differenc
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import statistics
@@ -105,15 +106,19 @@ def _service(folder: Path) -> Iterator[Callable[[str, dict[str, Any]], None]]:
         clock=SystemClock(),
     )
     services = Services(ports)
+    # Mangum would make a loop where there is none, and never close it.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     handler = Mangum(create_app(lambda: services, inline=True), lifespan="off")
 
     def send(path: str, body: dict[str, Any]) -> None:
         answer = handler(_event(path, body), None)  # type: ignore[arg-type] # Mangum looks into no context
         assert answer["statusCode"] == 200, answer["body"]
 
-    with closing(services):
+    with closing(loop), closing(services):
         send("/memories", _requests()["add"][1])
         yield send
+        asyncio.set_event_loop(None)
 
 
 def _event(path: str, body: dict[str, Any]) -> dict[str, Any]:
