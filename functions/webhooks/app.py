@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from forgetless.runtime.composition import services
-from forgetless.runtime.logs import logger
+from forgetless.runtime.logs import log_report, logger
 from forgetless.runtime.metrics import metered
 from forgetless.runtime.start import start
 
@@ -19,7 +17,4 @@ start()
 def handler(event: dict[str, object], context: LambdaContext) -> dict[str, int]:
     """Send the deliveries that are due, for a bounded time; returns how many ended in each way."""
     del event, context
-    report = asdict(services().deliveries.run())
-    if any(report.values()):
-        logger.info("webhooks delivered", extra=report)
-    return report
+    return log_report("webhooks delivered", services().deliveries.run())

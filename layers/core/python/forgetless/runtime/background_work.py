@@ -6,9 +6,10 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from forgetless.domain.errors import ForgetlessError
+from forgetless.runtime.logs import log_report
 from forgetless.runtime.settings import Settings
 from forgetless.service.services import Services
 
@@ -52,15 +53,11 @@ def background_work(settings: Settings, services: Callable[[], Services]) -> lis
     """Sweep and webhooks, and the jobs that no queue delivers. `services` is called in the threads that do the work."""
 
     def sweep() -> bool:
-        report = asdict(services().sweep.sweep())
-        if any(report.values()):
-            _logger.info("swept", extra=report)
+        log_report("swept", services().sweep.sweep())
         return False
 
     def deliver() -> bool:
-        report = asdict(services().deliveries.run())
-        if any(report.values()):
-            _logger.info("webhooks delivered", extra=report)
+        log_report("webhooks delivered", services().deliveries.run())
         return False
 
     def do_bulk_jobs() -> bool:
