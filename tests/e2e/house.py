@@ -46,6 +46,8 @@ class House:
 
     #: The port of /metrics; None where nobody serves them.
     metrics_port: int | None = None
+    #: Whether a function may run more than once at a time.
+    functions_run_at_once = True
 
     def __init__(self, folder: Path, models: Path) -> None:
         gateway, embedder, self.queue_port, self.metrics_port, stub = free_ports(5)

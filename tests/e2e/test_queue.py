@@ -64,7 +64,8 @@ def test_a_message_delivered_again_while_its_job_runs_is_done_once(house: House,
         event = house.client.post("/v3/memories/add/", json=body).json()["event_id"]
         wait_until(lambda: queue.workers() >= 1)
         queue.send_again(event)
-        wait_until(lambda: queue.messages() == 1)  # its worker sees that another one has the job, and is done
+        if house.functions_run_at_once:
+            wait_until(lambda: queue.messages() == 1)  # its worker sees that another one has the job, and is done
         assert house.client.get(f"/v1/event/{event}/").json()["status"] != "SUCCEEDED"
     wait_until(lambda: house.client.get(f"/v1/event/{event}/").json()["status"] == "SUCCEEDED")
     wait_until(lambda: queue.messages() == 0)

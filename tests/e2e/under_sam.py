@@ -19,6 +19,9 @@ _START_S = 900.0
 class UnderSam(House):
     """`sam local start-api` and `start-lambda` in containers; the other parts are processes of this machine."""
 
+    #: sam keeps one container for each function, and a second call waits for the first.
+    functions_run_at_once = False
+
     def __init__(self, folder: Path, models: Path) -> None:
         ports = free_ports(7)
         gateway, self.embedder_port, self.queue_port, milvus, functions, dynamodb, self.stub_port = ports
