@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from forgetless.api.field_checks import Number, Text, Whole
 from forgetless.api.size_limits import CheckedBy, Entries, Filters, MemoryText, Metadata, Query, Word
 from forgetless.domain.limits import MAX_TOP_K
+from forgetless.domain.scoring import DEFAULT_THRESHOLD
 
 __all__ = [
     "AddMemory",
@@ -104,7 +105,12 @@ class SearchMemories(AtMoment, ScopeIds):
         None, description='Further conditions, such as {"topic": "food"} or {"created_at": {"gte": "2026-01-01"}}.'
     )
     limit: Whole = Field(10, ge=1, le=MAX_TOP_K, description="The most memories to return.")
-    threshold: Number = Field(0.1, ge=0, le=1, description="The lowest score to return.")
+    threshold: Number = Field(
+        DEFAULT_THRESHOLD,
+        ge=0,
+        le=1,
+        description="The lowest score to return: a memory is found if and only if its score is at least this.",
+    )
 
 
 class GetMemories(AtMoment, ScopeIds):
