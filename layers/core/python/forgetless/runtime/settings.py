@@ -97,6 +97,12 @@ class Settings:
         1,
         "1 sends jina's `task` with each text; use 0 for servers that refuse it (OpenAI's).",
     )
+    embedder_headers: str = _setting(
+        "FORGETLESS_EMBEDDER_HEADERS",
+        "",
+        "More headers of requests to the embedding service: a JSON object from name to value.",
+        secret=True,
+    )
     embedding_model: str = _setting(
         "FORGETLESS_EMBEDDING_MODEL", "all-MiniLM-L6-v2", "The name of the embedding model."
     )
@@ -109,6 +115,12 @@ class Settings:
     )
     llm_api_key: str = _setting(
         "OPENAI_API_KEY", "", "The key for the LLM. It configures nothing by itself.", secret=True
+    )
+    llm_headers: str = _setting(
+        "FORGETLESS_LLM_HEADERS",
+        "",
+        "More headers of requests to the LLM: a JSON object from name to value.",
+        secret=True,
     )
     supersede_nearness: float = _setting(
         "FORGETLESS_SUPERSEDE_NEARNESS",
