@@ -17,6 +17,7 @@ from forgetless.ports.request_ledger import Entity
 __all__ = [
     "Added",
     "AddedMemory",
+    "Answer",
     "Deleted",
     "Entities",
     "FoundMemory",
@@ -35,6 +36,12 @@ _LEFT_CHARS, _BRIEF_CHARS = 1000, 300
 _LABELS = labels(Dialect.MCP)
 
 
+class Answer(BaseModel):
+    """What every answer may say beside its result."""
+
+    ignored: list[str] | None = Field(default=None, description="Arguments of the call that had no effect.")
+
+
 class AddedMemory(BaseModel):
     """One memory that was stored or changed."""
 
@@ -44,7 +51,7 @@ class AddedMemory(BaseModel):
     event: str = Field(description="ADD, UPDATE or DELETE.")
 
 
-class Added(BaseModel):
+class Added(Answer):
     """The result of an add."""
 
     results: list[AddedMemory]
@@ -74,7 +81,7 @@ class FoundMemory(BaseModel):
     updated_at: str
 
 
-class SomeMemories(BaseModel):
+class SomeMemories(Answer):
     """Memories, best or newest first."""
 
     results: list[FoundMemory]
@@ -84,13 +91,13 @@ class SomeMemories(BaseModel):
     next_cursor: str | None = Field(None, description="The cursor of the next page of a list, if more follow.")
 
 
-class OneMemory(BaseModel):
+class OneMemory(Answer):
     """A memory."""
 
     memory: FoundMemory
 
 
-class Deleted(BaseModel):
+class Deleted(Answer):
     """What was deleted permanently."""
 
     message: str
@@ -109,7 +116,7 @@ class OneEntity(BaseModel):
     totals_pending: bool | None = Field(None, description="Set while erased memories may still count in the total.")
 
 
-class Entities(BaseModel):
+class Entities(Answer):
     """The users, agents, apps and runs that have memories."""
 
     results: list[OneEntity]
