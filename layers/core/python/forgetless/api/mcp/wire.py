@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from forgetless.api.field_checks import Number, Text, Whole
 from forgetless.api.size_limits import CheckedBy, Entries, Filters, MemoryText, Metadata, Query, Word
 from forgetless.domain.limits import MAX_TOP_K
+from forgetless.domain.scoring import DEFAULT_THRESHOLD
 
 __all__ = [
     "AddMemory",
@@ -106,7 +107,12 @@ class SearchMemories(AtMoment, ScopeIds):
         '{"OR": [{"user_id": "john"}, {"agent_id": "coach"}]}.',
     )
     limit: Whole = Field(10, ge=1, le=MAX_TOP_K, description="The most memories to return.")
-    threshold: Number = Field(0.1, ge=0, le=1, description="The lowest score to return.")
+    threshold: Number = Field(
+        DEFAULT_THRESHOLD,
+        ge=0,
+        le=1,
+        description="The lowest score to return: a memory is found if and only if its score is at least this.",
+    )
 
 
 class GetMemories(AtMoment, ScopeIds):
