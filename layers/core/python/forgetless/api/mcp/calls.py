@@ -14,7 +14,8 @@ from forgetless.api.named_entities import check_reader, note_entities
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import EVERYTHING, And, Filter
 from forgetless.domain.filters.parse import parse_filter
-from forgetless.domain.filters.scope_ids import all_ids, names_another, pinned_ids
+from forgetless.domain.filters.scope_ids import all_ids, names_another, pinned_ids, pins_an_entity
+from forgetless.domain.identifiers import named_identifier
 from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.memory_fields import Dialect
 from forgetless.domain.scope import Scope
@@ -34,7 +35,7 @@ __all__ = [
     "update_memory",
 ]
 
-_NO_SCOPE = "Name whose memories: at least one of user_id, agent_id, app_id, run_id."
+_NO_SCOPE = "Name whose memories: at least one of user_id, agent_id, app_id, run_id, and with OR one in each branch."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,15 @@ class Connection:
         """The filter of what a call reads.
 
         The address's id of a user does not count if `filters` names another user, and so for agents, apps and runs.
-        Raises InvalidRequestError if nobody is named.
+        Raises InvalidRequestError if nobody is named, or if the filter leaves the address by an OR with a branch that
+        names nobody: what that branch matches would be everybody's.
         """
         check_filters(filters or {})
         wanted = parse_filter(filters) if filters else EVERYTHING
-        in_address = check_all_named(**self.address_ids)
+        in_address = {name: named_identifier(name, id_) for name, id_ in self.address_ids.items()}
         left = {name: id_ for name, id_ in in_address.items() if not names_another(wanted, name, id_)}
         where = And((all_ids({**left, **check_all_named(**scope.ids())}), wanted))
-        if not note_entities(where):
+        if not note_entities(where) or (self.address_ids and not pins_an_entity(where)):
             raise InvalidRequestError(_NO_SCOPE)
         check_reader(self.caller, where)
         return where
@@ -176,14 +178,14 @@ def delete_memory(connection: Connection, asked: given.MemoryId) -> serialize.De
     return serialize.Deleted(message="Memory deleted successfully.", deleted=1)
 
 
-def delete_all_memories(connection: Connection, asked: given.ScopeIds) -> serialize.Deleted:
+def delete_all_memories(connection: Connection, asked: given.DeletedScope) -> serialize.Deleted:
     """Delete every memory whose scope has all the ids, those that the call leaves out and the address has included."""
     ids = connection.named_ids(asked)
     erased = connection.caller.services.changes.delete_scope(connection.caller.tenant, ids)
     return serialize.Deleted(message="All relevant memories deleted.", deleted=erased.deleted, event_id=erased.event_id)
 
 
-def delete_entities(connection: Connection, asked: given.ScopeIds) -> serialize.Deleted:
+def delete_entities(connection: Connection, asked: given.DeletedEntity) -> serialize.Deleted:
     """Delete one user, agent, app or run with all its memories; so the ids in the address narrow nothing."""
     ids = check_all_named(**asked.ids())
     if len(ids) != 1:

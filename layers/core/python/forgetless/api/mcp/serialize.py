@@ -15,6 +15,7 @@ from forgetless.domain.memory_fields import Dialect, labels
 from forgetless.ports.request_ledger import Entity
 
 __all__ = [
+    "BESIDE_BYTES",
     "Added",
     "AddedMemory",
     "Answer",
@@ -30,6 +31,8 @@ __all__ = [
     "shown_memory",
 ]
 
+#: The most bytes that stand beside the results of an answer: a cursor, and the names of what was ignored.
+BESIDE_BYTES = 100_000
 #: How much of a text is shown if the answer cannot hold it, or cannot hold all the results of an add.
 _LEFT_CHARS, _BRIEF_CHARS = 1000, 300
 #: The fields that are shown unchanged; `FoundMemory` describes each of them.

@@ -36,7 +36,7 @@ from forgetless.api.field_checks import check_ids_once
 from forgetless.api.json_response import json_response
 from forgetless.api.mcp.arguments import ignored_note, read_arguments, unknown_arguments
 from forgetless.api.mcp.calls import Connection
-from forgetless.api.mcp.serialize import Answer, answer_bytes
+from forgetless.api.mcp.serialize import BESIDE_BYTES, Answer, answer_bytes
 from forgetless.api.mcp.tools import INSTRUCTIONS, TOOLS, MemoryTool
 from forgetless.api.mcp.wire import MemoryId
 from forgetless.api.named_ids import note_id
@@ -109,7 +109,7 @@ class McpEndpoint:
             return _refused("Internal error. It was logged; nothing can be done about it from here.")
         if ignored:
             result = result.model_copy(update={"ignored": [*(result.ignored or ()), *ignored]})
-        if answer_bytes(result) > ANSWER_BYTES:
+        if answer_bytes(result) > ANSWER_BYTES + BESIDE_BYTES:
             return _refused("The answer would be larger than 6 MB; ask for less.")
         return _answer(result)
 

@@ -163,7 +163,7 @@ _ALL = (
     _tool(
         "Forget all memories of a scope",
         calls.delete_all_memories,
-        wire.ScopeIds,
+        wire.DeletedScope,
         serialize.Deleted,
         "Delete every memory that has all the ids given, for good. Name the ids explicitly, and ask the user first. "
         "Needs an administrator's key.",
@@ -183,7 +183,7 @@ _ALL = (
     _tool(
         "Forget somebody",
         calls.delete_entities,
-        wire.ScopeIds,
+        wire.DeletedEntity,
         serialize.Deleted,
         "Delete one user, agent, app or run with all memories, for good: exactly one id. Ask the user first. Needs "
         "an administrator's key.",

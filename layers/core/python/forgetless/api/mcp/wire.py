@@ -15,6 +15,8 @@ __all__ = [
     "AddMemory",
     "Arguments",
     "AtMoment",
+    "DeletedEntity",
+    "DeletedScope",
     "GetMemories",
     "GetMemory",
     "ListEntities",
@@ -74,6 +76,14 @@ class ScopeIds(Arguments):
         """The ids that were given, by name."""
         names = ("user_id", "agent_id", "app_id", "run_id")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+class DeletedScope(ScopeIds):
+    """Whose memories to delete: at least one id, and those with all ids are deleted."""
+
+
+class DeletedEntity(ScopeIds):
+    """Who is deleted: exactly one id."""
 
 
 class Message(Arguments):
