@@ -48,8 +48,8 @@ class Runner(Protocol):
         """Put the special tokens around ids of a text. Raises InvalidInputError for an id out of range."""
         ...
 
-    def explain(self, texts: Sequence[str]) -> list[list[Token]]:
-        """Return the tokens of each text with their place in it, special tokens included."""
+    def explain(self, texts: Sequence[str], *, special: bool = True) -> list[list[Token]]:
+        """Return the tokens of each text with their place in it; ``special`` adds those that the model is given."""
         ...
 
     def run(self, rows: Rows, task: str = "") -> NDArray[np.float32]:
@@ -94,8 +94,9 @@ class OnnxModel:
         whole = [*self._opening, *ids, *self._closing]
         return self._cut(whole) if truncate else whole
 
-    def explain(self, texts: Sequence[str]) -> list[list[Token]]:
-        return [_tokens(encoding) for encoding in self._tokenizer.encode_batch(list(texts))]
+    def explain(self, texts: Sequence[str], *, special: bool = True) -> list[list[Token]]:
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=special)
+        return [_tokens(encoding) for encoding in encodings]
 
     def run(self, rows: Rows, task: str = "") -> NDArray[np.float32]:
         width = max(len(row) for row in rows)
