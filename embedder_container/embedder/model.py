@@ -21,7 +21,7 @@ __all__ = ["TASK_INPUT", "OnnxModel", "Runner", "Token", "load_model", "open_ses
 #: When a text is truncated anyway, only this many characters for each token of the limit are tokenised.
 CHARS_PER_TOKEN = 100
 #: Batches of more tokens, padding included, give their memory back: ONNX Runtime would keep what its largest batch took
-#: for as long as the process lives. Smaller ones keep it, because to ask for it again costs up to a sixth of their time.
+#: for as long as the process lives. Smaller ones keep it, because asking for it again costs a sixth of the time.
 LARGE_BATCH_TOKENS = 1024
 #: The input of graphs with adapters: the number of the batch's task.
 TASK_INPUT = "task_id"
