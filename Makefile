@@ -37,7 +37,9 @@ TEST_MODEL := $(CURDIR)/.forgetless/models/$(MODEL)
 
 CLIENTS := py-2.2.1 py-1.0.11 py-0.1.118 npm-3.3.1 npm-2.4.6 schemathesis-4.32.5 \
 	mcp-2.3.0 mcp-1.30.0 fastmcp-4.2.3 langchain-mcp-adapters-0.3.2 openai-agents-0.24.0 \
-	npm-mcp-client-2.4.0 npm-mcp-sdk-1.32.2 npm-mcp-remote-0.15.1
+	npm-mcp-client-2.4.0 npm-mcp-sdk-1.32.2 npm-mcp-remote-0.15.1 \
+	agent-framework-mem0-1.0.0b261015 llama-index-memory-mem0-2.1.0 mem0-cli-0.2.13 \
+	npm-vercel-ai-provider-3.0.2 npm-openclaw-mem0-1.0.16
 CLIENTS_HOME := .venv-clients
 empty :=
 space := $(empty) $(empty)
