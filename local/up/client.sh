@@ -17,6 +17,7 @@ case $name in
 npm) package=mem0ai ;;
 npm-mcp-client | npm-mcp-sdk) package=@modelcontextprotocol/${name#npm-mcp-} ;;
 npm-mcp-remote) package=mcp-remote ;;
+npm-vercel-ai-provider | npm-openclaw-mem0) package=@mem0/${name#npm-} ;;
 *)
     echo "forgetless: $client is unknown: there is no locks/client-$client.txt, and it is no package of npm that local/up/client.sh knows" >&2
     exit 1

@@ -1,6 +1,7 @@
 // Uses /mcp by the official client of TypeScript, unmodified, in either of its lines; prints one JSON line a step.
 // Not a test by itself: test_mcp_clients.py runs it in each client's own folder. Usage: node mcp_client.mjs HOST KEY VERSION
 import { randomUUID } from "node:crypto";
+import { check, play } from "./steps.mjs";
 
 const [host, key, version] = process.argv.slice(2);
 const [{ Client }, { StreamableHTTPClientTransport }] = version.startsWith("1.")
@@ -16,10 +17,6 @@ const headers = { Authorization: `Bearer ${key}` };
 const client = new Client({ name: "tester", version: "1" });
 await client.connect(new StreamableHTTPClientTransport(address, { requestInit: { headers } }));
 
-function check(holds, shown) {
-  if (!holds) throw new Error(`not so: ${JSON.stringify(shown)}`);
-}
-
 async function call(name, given) {
   const answer = await client.callTool({ name, arguments: given });
   check(!answer.isError, answer);
@@ -29,7 +26,7 @@ async function call(name, given) {
 
 const texts = (answer) => answer.results.map((one) => one.memory).sort().join();
 
-const STEPS = {
+await play({
   async lists_ten_tools_without_references() {
     const { tools } = await client.listTools();
     check(tools.length === 10, tools);
@@ -70,15 +67,4 @@ const STEPS = {
     const refused = await client.callTool({ name: "delete_all_memories", arguments: { userId: ana } });
     check(refused.isError && refused.content[0].text.startsWith("userId: delete_all_memories has no such"), refused);
   },
-};
-
-for (const [method, run] of Object.entries(STEPS)) {
-  let failed = null;
-  try {
-    await run();
-  } catch (error) {
-    failed = `${error?.name}: ${error?.message}`.slice(0, 2000);
-  }
-  console.log(JSON.stringify({ method, error: failed }));
-}
-process.exit(0);
+});

@@ -2,6 +2,7 @@
 // Not a test by itself: test_clients.py runs it in each client's own folder. Usage: node npm_client.mjs HOST KEY VERSION
 import { randomUUID } from "node:crypto";
 import { MemoryClient } from "mem0ai";
+import { check, play, until } from "./steps.mjs";
 
 const [host, apiKey, version] = process.argv.slice(2);
 const old = version.startsWith("2.");
@@ -16,18 +17,7 @@ const id = old ? "user_id" : "userId";
 const whose = (name = plain) => (old ? { user_id: name } : { filters: { user_id: name } });
 const names = async () => (await client.users()).results.map((one) => one.name);
 
-function check(holds, shown) {
-  if (!holds) throw new Error(`not so: ${JSON.stringify(shown)}`);
-}
-
-async function until(holds) {
-  for (const end = Date.now() + 60_000; !(await holds()); ) {
-    check(Date.now() < end, "not within a minute");
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-}
-
-const METHODS = {
+await play({
   async ping() {
     await client.ping();
   },
@@ -145,15 +135,4 @@ const METHODS = {
     await client.deleteUsers({ [id]: strange });
     check(!(await names()).includes(strange));
   },
-};
-
-for (const [method, run] of Object.entries(METHODS)) {
-  let failed = null;
-  try {
-    await run();
-  } catch (error) {
-    failed = `${error?.name}: ${error?.message}`.slice(0, 2000);
-  }
-  console.log(JSON.stringify({ method, error: failed }));
-}
-process.exit(0);
+});

@@ -24,7 +24,7 @@ RUN_S = 240
 
 def run(house: House, arguments: list[str], folder: Path) -> dict[str, str | None]:
     """Method -> what went wrong, by running a client's script."""
-    environment = {**os.environ, "MEM0_TELEMETRY": "false", "MEM0_DIR": str(folder)}
+    environment = {**os.environ, "MEM0_TELEMETRY": "false", "MEM0_DIR": str(folder), "HOME": str(folder)}
     environment.pop("PYTHONPATH", None)
     host, key = str(house.client.base_url).rstrip("/"), house.client.headers["X-API-Key"]
     command = [argument.format(host=host, key=key) for argument in arguments]
@@ -42,20 +42,31 @@ def clients() -> Path:
     return Path(os.environ["FORGETLESS_CLIENTS"])
 
 
+def run_node(house: House, client: str, script: str, *arguments: str) -> dict[str, str | None]:
+    """Method -> what went wrong, by running a script in the folder of a client of npm."""
+    folder = clients() / f"npm-{client}"
+    for file in (script, "steps.mjs"):  # node looks for packages from the script's own folder on
+        shutil.copy(HERE / file, folder)
+    return run(house, ["node", script, "{host}", "{key}", *arguments], folder)
+
+
+def failed(outcome: dict[str, str | None]) -> dict[str, str]:
+    """The methods that went wrong."""
+    return {method: error for method, error in outcome.items() if error}
+
+
 @pytest.mark.parametrize("version", ["2.2.1", "1.0.11", "0.1.118"])
 def test_a_python_client_finds_every_method(house: House, tmp_path: Path, version: str) -> None:
     python = clients() / f"py-{version}" / "bin" / "python"
     outcome = run(house, [str(python), str(HERE / "python_client.py"), "{host}", "{key}"], tmp_path)
-    assert {method: error for method, error in outcome.items() if error} == {}
+    assert failed(outcome) == {}
     assert len(outcome) >= 25
 
 
 @pytest.mark.parametrize("version", ["3.3.1", "2.4.6"])
 def test_an_npm_client_finds_every_method(house: House, version: str) -> None:
-    folder = clients() / f"npm-{version}"
-    shutil.copy(HERE / "npm_client.mjs", folder)  # node looks for packages from the script's own folder on
-    outcome = run(house, ["node", "npm_client.mjs", "{host}", "{key}", version], folder)
-    assert {method: error for method, error in outcome.items() if error} == {}
+    outcome = run_node(house, version, "npm_client.mjs", version)
+    assert failed(outcome) == {}
     assert len(outcome) >= 22
 
 

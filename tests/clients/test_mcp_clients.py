@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters, stdio_client
 
-from tests.clients.test_clients import HERE, clients, run
+from tests.clients.test_clients import HERE, clients, failed, run, run_node
 from tests.e2e.house import House
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(300)]
@@ -30,16 +29,14 @@ STEPS = 8
 def test_a_python_client_uses_the_tools(house: House, tmp_path: Path, client: str) -> None:
     python = clients() / client / "bin" / "python"
     outcome = run(house, [str(python), str(HERE / "mcp_client.py"), PYTHON[client], "{host}", "{key}"], tmp_path)
-    assert {step: error for step, error in outcome.items() if error} == {}
+    assert failed(outcome) == {}
     assert len(outcome) == STEPS
 
 
 @pytest.mark.parametrize("client", ["mcp-client-2.4.0", "mcp-sdk-1.32.2"])
 def test_a_typescript_client_uses_the_tools(house: House, client: str) -> None:
-    folder = clients() / f"npm-{client}"
-    shutil.copy(HERE / "mcp_client.mjs", folder)  # node looks for packages from the script's own folder on
-    outcome = run(house, ["node", "mcp_client.mjs", "{host}", "{key}", client.rpartition("-")[2]], folder)
-    assert {step: error for step, error in outcome.items() if error} == {}
+    outcome = run_node(house, client, "mcp_client.mjs", client.rpartition("-")[2])
+    assert failed(outcome) == {}
     assert len(outcome) == STEPS
 
 
