@@ -60,6 +60,7 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.ProviderAuthError: 502,
     errors.ProviderRequestError: 502,
     errors.EmbedderReplyError: 502,
+    errors.EmbedderTextError: 502,
     errors.LlmReplyError: 502,
 }
 
