@@ -318,6 +318,13 @@ def test_other_options_make_it_another_import(file: Path, tmp_path: Path) -> Non
     assert len(ids) == len(options)
 
 
+def test_a_record_that_is_refused_is_no_line_of_the_file(file: Path) -> None:
+    for content, said in ((jsonl(*LISTED), "line 2: no"), (json.dumps(LISTED), "record 2: no")):
+        file.write_text(content)
+        with file.open("rb") as opened:
+            assert SourceFile(opened, file).explained("line 2: no") == said
+
+
 def sqlite_file(path: Path, *tables: str) -> bytes:
     with closing(sqlite3.connect(path)) as db:
         for table in tables:

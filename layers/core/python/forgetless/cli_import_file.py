@@ -115,6 +115,8 @@ class SourceFile:
     def explained(self, problem: str) -> str:
         """What to say about a line that was refused."""
         number = problem.removeprefix("line ").partition(":")[0]
+        if not self._content.as_they_are and problem.startswith("line "):
+            problem = f"record {problem.removeprefix('line ')}"
         if not number.isdigit() or int(number) not in self._too_long:
             return problem
         return (

@@ -78,7 +78,9 @@ class HistoryDb:
 
     def records(self, notes: Notes) -> Iterator[dict[str, Any]]:
         """The memories that the file itself knows, as items of mem0's lists. It does not know whose they are."""
-        ids = self._db.execute("SELECT memory_id FROM temp.places GROUP BY memory_id ORDER BY min(place)")
+        ids = self._db.execute(
+            "SELECT memory_id FROM temp.places WHERE memory_id IS NOT NULL GROUP BY memory_id ORDER BY min(place)"
+        )
         for (memory_id,) in ids:
             rows = self.rows(memory_id)
             last = rows[-1]

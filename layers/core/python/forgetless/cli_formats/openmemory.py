@@ -50,9 +50,9 @@ class Surroundings:
 def as_listed(record: Mapping[str, Any], user: str | None, around: Surroundings, notes: Notes) -> dict[str, Any] | None:
     """The record as an item of mem0's lists; None if OpenMemory has deleted it.
 
-    A `user` that is given comes before the one that the file names. Raises InvalidRequestError if nobody names one.
+    The `user` is the one of a file that names none. Raises InvalidRequestError if nobody names one.
     """
-    owner = user or around.user
+    owner = around.user or user
     if owner is None:
         raise InvalidRequestError("OpenMemory's memories name no user here: say whose they are with --user ID")
     state, metadata = record["state"], record.get("metadata") or {}

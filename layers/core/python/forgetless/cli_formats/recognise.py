@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import sqlite3
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from forgetless.cli_formats import pages, postgres
 from forgetless.cli_formats.history_db import HistoryDb, is_sqlite
@@ -54,6 +55,8 @@ class FileLines:
             raise InvalidRequestError(f"the compressed data is damaged or ends too early ({error})") from None
         except UnicodeDecodeError as error:
             raise InvalidRequestError(f"it is not UTF-8 ({error.reason})") from None
+        except sqlite3.Error as error:
+            raise InvalidRequestError(f"SQLite cannot read the history: {error}") from None
 
 
 def recognise(head: bytes, file: BinaryIO, path: Path, lines: RecordLines, notes: Notes) -> FileLines:
@@ -92,9 +95,16 @@ def _of_zip(file: BinaryIO, path: Path, lines: RecordLines, notes: Notes) -> Fil
     for member in _MEMBERS:
         for name in names:
             if name.rpartition("/")[2] == member:
-                return _inside(archive.open(name), path, lines, notes)
+                return _inside(_opened(archive, name), path, lines, notes)
     inside = ", ".join(names[:5]) or "nothing"
     raise InvalidRequestError(f"expected the zip of OpenMemory, with {' or '.join(_MEMBERS)}; this one has: {inside}")
+
+
+def _opened(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    try:
+        return archive.open(name)
+    except (RuntimeError, NotImplementedError) as error:  # a password, or a rare compression
+        raise InvalidRequestError(f"this zip cannot be read: {error}") from None
 
 
 def _of_history(path: Path, lines: RecordLines, notes: Notes) -> FileLines:
