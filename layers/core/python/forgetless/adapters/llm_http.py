@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.llm_refusals import read_refusal
+from forgetless.adapters.provider_urls import provider_url
 from forgetless.adapters.secrets_aws import Secret
 from forgetless.domain.errors import (
     DependencyError,
@@ -37,7 +38,8 @@ _CHARS_OF_TOKEN = 4
 class HttpLlm:
     """Chat completions at `{base_url}/chat/completions`; `base_url` includes the version (".../v1").
 
-    `temperature` is sent only when it is given, because some models accept only their default.
+    `base_url` may also be the whole endpoint. `temperature` is sent only when it is given, because some models accept
+    only their default. `extra` returns more headers.
     """
 
     def __init__(
@@ -49,12 +51,16 @@ class HttpLlm:
         retries: int = 2,
         temperature: float | None = None,
         clock: Clock | None = None,
+        extra: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         # Imported here, so that a function that never calls the LLM never loads httpcore.
         from forgetless.adapters.http_client import JsonClient  # noqa: PLC0415
 
         self._clock = clock or SystemClock()
-        self._http = JsonClient(base_url, "the LLM", self._clock, api_key=api_key, retries=retries)
+        base, key_header = provider_url(base_url, "/chat/completions")
+        self._http = JsonClient(
+            base, "the LLM", self._clock, api_key=api_key, key_header=key_header, extra=extra, retries=retries
+        )
         self._model = model
         self._temperature = temperature
         self._format = 0

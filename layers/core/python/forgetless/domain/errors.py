@@ -103,13 +103,14 @@ class FilterError(InvalidRequestError):
 
 
 class AuthenticationError(ForgetlessError):
-    """The request has no key (`missing` is True) or an unknown one."""
+    """The request has no key (`missing` is True) or an unknown one; `challenge` is its answer's WWW-Authenticate."""
 
     code = "unauthenticated"
 
-    def __init__(self, message: str, *, missing: bool = False) -> None:
+    def __init__(self, message: str, *, missing: bool = False, challenge: str | None = None) -> None:
         super().__init__(message)
         self.missing = missing
+        self.challenge = challenge
 
 
 class ForbiddenError(ForgetlessError):

@@ -25,6 +25,7 @@ from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedge
 from forgetless.service.access.keys import KeyService
 from forgetless.service.access.limited_index import LimitedIndex
 from forgetless.service.access.limited_ledger import LimitedLedger
+from forgetless.service.access.oauth_grants import OAuthGrants
 from forgetless.service.access.usage_meter import UsageMeter
 from forgetless.service.access.usage_reports import UsageReports
 from forgetless.service.health import HealthService
@@ -130,6 +131,7 @@ class Services(RequestServices):
         self.meter = UsageMeter(ledger=whole, clock=clock, defaults=quotas)
         self.usage = UsageReports(ledger=whole, meter=self.meter, clock=clock)
         self.keys = KeyService(ledger=ledger, clock=clock, guesses_per_minute=guesses_per_minute)
+        self.grants = OAuthGrants(ledger=ledger, clock=clock)
         self.audit = AuditLog(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
         self.event_exports = EventExport(ledger=ledger)
