@@ -72,12 +72,15 @@ class Answer:
 class Service:
     """Requests to one service. What it refuses is raised as the error that it stands for."""
 
-    def __init__(self, url: str, key: str, *, clock: Timer, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, url: str, key: str, *, clock: Timer, patience_s: float = PATIENCE_S, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._url = url.rstrip("/")
         self._key = key
         self._pool = httpcore.ConnectionPool()
         self._clock = clock
         self._patience_s = patience_s
+        self._timeout_s = timeout_s
 
     def call(
         self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None, lines: bytes = b""
@@ -96,7 +99,7 @@ class Service:
 
     def _attempt(self, method: str, url: str, headers: Mapping[str, str], content: bytes) -> Answer | str:
         """The answer, or why there is none yet."""
-        limits = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT_S)
+        limits = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_s)
         try:
             answer = self._pool.request(
                 method, url, headers=list(headers.items()), content=content, extensions={"timeout": limits}
