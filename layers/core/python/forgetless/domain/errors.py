@@ -33,6 +33,7 @@ ForgetlessError
     └── ProviderError              the embedder's or LLM's answer would be the same again (502)
         ├── ProviderAuthError      it answered 401 or 403: check the key
         ├── ProviderRequestError   it refused the request: any other 4xx
+        │   └── LlmContextError    the request has more tokens than the model reads: send less at once
         ├── EmbedderTextError      the embedder takes other texts, but not these
         ├── EmbedderReplyError     the reply is not a list of vectors of our dimension
         └── LlmReplyError          the reply is still invalid after one attempt to repair it
@@ -65,6 +66,7 @@ __all__ = [
     "LedgerDamagedError",
     "LedgerError",
     "LedgerLostError",
+    "LlmContextError",
     "LlmReplyError",
     "LlmUnavailableError",
     "NotFoundError",
@@ -380,6 +382,15 @@ class EmbedderTextError(ProviderError):
 
     @property
     def blames_input(self) -> bool:
+        return True
+
+
+class LlmContextError(ProviderRequestError):
+    """The LLM refused a request that is longer than its context; a shorter one may be answered."""
+
+    @property
+    def blames_input(self) -> bool:
+        """Always: whichever status the server has chosen for it, a shorter text is what helps."""
         return True
 
 
