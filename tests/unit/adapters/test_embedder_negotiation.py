@@ -53,7 +53,7 @@ TEXTS = [f"text {number}" for number in range(128)]
 
 
 @pytest.mark.parametrize("tells", [False, True])
-@pytest.mark.parametrize("fields", [set(), {"dimensions"}, {"task", "user"}, FIELDS], ids=str)
+@pytest.mark.parametrize("fields", [set(), {"dimensions"}, {"task", "user"}, FIELDS], ids=len)
 def test_no_good_text_is_blamed_and_the_refused_calls_are_few(tells: bool, fields: Set[str]) -> None:
     for most, count, bad in itertools.product(
         (1, 10, 32, 999), (1, 2, 3, 11, 128), ((), (0,), (4, 9), (0, 1, 2, 3), (127,))

@@ -190,4 +190,4 @@ class Negotiation:
 
 
 def _offer(fact: str, setting: str) -> None:
-    _logger.warning("the embedder %s; this process remembers it, and none has to find it with %s", fact, setting)
+    _logger.warning("the embedder %s, as a refusal showed; this spares every process such refusals: %s", fact, setting)
