@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from forgetless.adapters.embedder_http import HttpEmbedder
+from forgetless.adapters.embedder_negotiation import MOST_REFUSED
 from forgetless.domain.errors import (
     EmbedderError,
     EmbedderReplyError,
@@ -20,7 +22,7 @@ from forgetless.ports.embedder import EmbeddingTask
 from tests.fakes.clock import FakeClock
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.openai_server.embeddings import DIMENSIONS, KEY, SERVERS
-from tests.unit.servers import Answer, Server, serve
+from tests.unit.servers import Answer, Request, Server, serve
 
 TASK = EmbeddingTask.PASSAGE
 TEXTS = [f"text {number} of many" for number in range(40)]
@@ -72,8 +74,16 @@ def test_every_server_gets_what_it_takes(name: str, refused: int, fields: set[st
 @pytest.mark.parametrize("name", ["ollama", "tei", "nan", "null-vector", "zero-vector", "breaks", "silent"])
 def test_one_text_without_a_vector_takes_no_other_with_it(name: str) -> None:
     texts = [*TEXTS[:2], "some poison", *TEXTS[2:4]]
-    with serve(SERVERS[name]) as server, pytest.raises(EmbedderTextError, match="no vector for 1 of 5 texts") as raised:
+    statuses: list[int] = []
+
+    def answer(request: Request) -> Answer:
+        answered = SERVERS[name](request)
+        statuses.append(answered.status)
+        return answered
+
+    with serve(answer) as server, pytest.raises(EmbedderTextError, match="no vector for 1 of 5 texts") as raised:
         client(server, name).embed(texts, TASK)
+    assert len(statuses) - statuses.count(200) <= MOST_REFUSED + 2 * math.log2(len(texts))
     assert [vector is None for vector in raised.value.vectors] == [False, False, True, False, False]
     assert raised.value.blames_input
     assert "poison" not in raised.value.message

@@ -114,18 +114,25 @@ class HttpEmbedder:
         if owner and self._send_task:
             optional["user"] = _digest(owner)
 
+        broke: list[bool] = []
+
         def ask(texts: Sequence[str], fields: frozenset[str]) -> Vectors | Refused:
             body = {"model": self._model, "input": list(texts)}
             body |= {name: value for name, value in optional.items() if name in fields}
-            reply = self._post(body, end - self._clock.monotonic(), retries)
+            reply = self._post(body, end - self._clock.monotonic(), retries, broke=broke)
+            # The next call tells whether it was the text; only a server that has answered nothing yet is tried again.
+            broke.extend([True] if reply.status == 500 else [])
             return self._vectors(reply, texts, fields) if reply.status == 200 else self._refusal(reply, texts, fields)
 
         nothing = self._nonsense("has no vector with a direction for any text: check FORGETLESS_EMBEDDING_MODEL")
         return Negotiation(self._learnt, frozenset(optional), ask, no_vector=nothing)
 
-    def _post(self, body: dict[str, Any], left_s: float, retries: int) -> Reply:
+    def _post(self, body: dict[str, Any], left_s: float, retries: int, *, broke: Sequence[bool]) -> Reply:
+        def final(reply: Reply) -> bool:
+            return reply.status == 500 and (bool(broke) or is_broken_vector(reply.body))
+
         try:
-            return self._http.post("/embeddings", body, deadline_s=left_s, retries=retries, final=_is_about_a_text)
+            return self._http.post("/embeddings", body, deadline_s=left_s, retries=retries, final=final)
         except (ConnectionError, TimeoutError) as error:
             raise EmbedderError(str(error)) from error
 
@@ -189,7 +196,3 @@ def _advice(status: int) -> str:
 
 def _digest(owner: str) -> str:
     return hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def _is_about_a_text(reply: Reply) -> bool:
-    return reply.status == 500 and is_broken_vector(reply.body)
