@@ -59,7 +59,9 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.ProviderError: 502,
     errors.ProviderAuthError: 502,
     errors.ProviderRequestError: 502,
+    errors.LlmContextError: 502,
     errors.EmbedderReplyError: 502,
+    errors.EmbedderTextError: 502,
     errors.LlmReplyError: 502,
 }
 

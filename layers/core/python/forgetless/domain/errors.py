@@ -33,11 +33,15 @@ ForgetlessError
     └── ProviderError              the embedder's or LLM's answer would be the same again (502)
         ├── ProviderAuthError      it answered 401 or 403: check the key
         ├── ProviderRequestError   it refused the request: any other 4xx
+        │   └── LlmContextError    the request has more tokens than the model reads: send less at once
+        ├── EmbedderTextError      the embedder takes other texts, but not these
         ├── EmbedderReplyError     the reply is not a list of vectors of our dimension
         └── LlmReplyError          the reply is still invalid after one attempt to repair it
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 __all__ = [
     "AuthenticationError",
@@ -47,6 +51,7 @@ __all__ = [
     "DuplicateTextError",
     "EmbedderError",
     "EmbedderReplyError",
+    "EmbedderTextError",
     "ErasedError",
     "FilterError",
     "ForbiddenError",
@@ -61,6 +66,7 @@ __all__ = [
     "LedgerDamagedError",
     "LedgerError",
     "LedgerLostError",
+    "LlmContextError",
     "LlmReplyError",
     "LlmUnavailableError",
     "NotFoundError",
@@ -353,14 +359,39 @@ class ProviderRequestError(ProviderError):
 
     code = "provider_bad_request"
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, of_any_input: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        #: Whether it is known that the provider refuses an ordinary text as well.
+        self.of_any_input = of_any_input
 
     @property
     def blames_input(self) -> bool:
         """Whether the provider refused the text itself (400, 413, 422) rather than the address or the model."""
-        return self.status in {400, 413, 422}
+        return self.status in {400, 413, 422} and not self.of_any_input
+
+
+class EmbedderTextError(ProviderError):
+    """The embedder has no vector for some texts, although it takes others; `vectors` has None in their places."""
+
+    code = "provider_bad_request"
+
+    def __init__(self, message: str, vectors: Sequence[list[float] | None]) -> None:
+        super().__init__(message)
+        self.vectors = vectors
+
+    @property
+    def blames_input(self) -> bool:
+        return True
+
+
+class LlmContextError(ProviderRequestError):
+    """The LLM refused a request that is longer than its context; a shorter one may be answered."""
+
+    @property
+    def blames_input(self) -> bool:
+        """Always: whichever status the server has chosen for it, a shorter text is what helps."""
+        return True
 
 
 class EmbedderReplyError(ProviderError):
