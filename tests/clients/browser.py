@@ -1,7 +1,7 @@
 """Stands in for a browser and the person before it: follows an address to the log-in page, posts a key, goes on.
 
-Prints where the page led at last. With FOLLOW=1 it also visits that place, as a browser would. It is a program by itself
-and needs only Python's own library. Usage: KEY=... python browser.py ADDRESS
+Prints where the page led at last. With FOLLOW=1 it also visits that place, as a browser would. It is a program by
+itself and needs only Python's own library. Usage: KEY=... python browser.py ADDRESS
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ def main(address: str) -> None:
     try:
         urllib.request.build_opener(_Stay).open(urljoin(where, unescape(action)), data, timeout=30)
     except HTTPError as answer:
-        landed = answer.headers["Location"]
-        assert landed, (answer.code, answer.read())
+        landed = answer.headers["Location"] or sys.exit(f"{answer.code}: the page has led nowhere")
     else:
-        raise AssertionError("the page has led nowhere")
+        sys.exit("the page has led nowhere")
     print(landed)
     if os.environ.get("FOLLOW"):
         urllib.request.urlopen(landed, timeout=30).read()

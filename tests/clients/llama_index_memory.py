@@ -1,7 +1,8 @@
 """Uses LlamaIndex' mem0 memory, unmodified; prints one JSON line a step.
 
-Not a test by itself: `test_integrations.py` runs it with the Python of the client's own environment. The client is handed
-over: `from_client` of this version passes arguments that no `mem0ai` which it allows takes. Usage: python THIS HOST KEY
+Not a test by itself: `test_integrations.py` runs it with the Python of the client's own environment. The client is
+handed over: `from_client` of this version passes arguments that no `mem0ai` which it allows takes.
+Usage: python THIS HOST KEY
 """
 
 from __future__ import annotations
