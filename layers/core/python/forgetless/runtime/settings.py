@@ -32,6 +32,12 @@ _KEYS = {"llm_base_url": "llm_api_key", "embedder_url": "embedder_api_key", "mil
 
 #: A scheme, a host and optionally a port, without a slash at the end.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+")
+_BASE_PATH = re.compile(r"(?:/[\w.~$!*'(),+-]+)+", re.ASCII)
+#: With what the paths of the API begin, except `api`, a usual base path; a test compares it with the routes.
+_OWN_PATHS = frozenset(
+    "api-keys audit configure docs entities export export-jobs generate-instructions health import-jobs mcp memories "
+    "openapi.json reset search usage v1 v2 v3".split()
+)
 #: The parts of a URL that may hold a credential: user and password, and everything from the query on.
 _USERINFO = re.compile(r"(://)[^/?#\s]*@")
 _URL_QUERY = re.compile(r"(://[^?#\s]*[?#])\S+")
@@ -200,6 +206,9 @@ class Settings:
     webhook_allow_private: int = _setting(
         "FORGETLESS_WEBHOOK_ALLOW_PRIVATE", 0, "1 allows webhooks to private addresses, including this machine."
     )
+    base_path_given: str = _setting(
+        "FORGETLESS_BASE_PATH", "", "What precedes every path outside, such as `/memory` behind a proxy or a domain."
+    )
     docs: int = _setting("FORGETLESS_DOCS", 1, "0 switches off the pages at /docs and /openapi.json.")
     metrics: str = _setting(
         "FORGETLESS_METRICS",
@@ -278,6 +287,21 @@ class Settings:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise InvalidRequestError(f"FORGETLESS_CORS_ORIGINS: {origin!r} must be like https://app.example.com")
         return origins
+
+    @property
+    def base_path(self) -> str:
+        """FORGETLESS_BASE_PATH with a slash before and none after it, or ""; raises InvalidRequestError."""
+        base = f"/{self.base_path_given.strip('/')}".rstrip("/")
+        if base and not _BASE_PATH.fullmatch(base):
+            raise InvalidRequestError(
+                f"FORGETLESS_BASE_PATH must be like /memory or /tools/memory, not {self.base_path_given!r}"
+            )
+        if base[1:].partition("/")[0] in _OWN_PATHS:
+            raise InvalidRequestError(
+                f"FORGETLESS_BASE_PATH must not begin with {base[1:].partition('/')[0]!r}, as paths of the API do: nobody "
+                "could tell whether a proxy has taken it off"
+            )
+        return base
 
     @property
     def metrics_place(self) -> tuple[str, int]:
