@@ -91,7 +91,7 @@ def test_behind_a_proxy_that_takes_the_base_path_off_or_leaves_it(behind_a_proxy
     tools = behind_a_proxy.post(f"{prefix}/mcp", json=call, headers={"Accept": "application/json, text/event-stream"})
     assert tools.json()["result"]["tools"]
     # The dialect is judged by the API's own path.
-    assert "detail" in behind_a_proxy.get(f"{prefix}/memories/none").json()
+    assert "error" in behind_a_proxy.get(f"{prefix}/v1/memories/none/").json()
     assert behind_a_proxy.get(f"{prefix}/nothing").status_code == 404
 
 
