@@ -1,4 +1,4 @@
-"""Base paths: a named stage, a custom domain's path or a proxy's, taken off or not, and addresses that begin with it."""
+"""Base paths: of a named stage, a custom domain or a proxy, taken off or not; and addresses that begin with it."""
 
 from __future__ import annotations
 

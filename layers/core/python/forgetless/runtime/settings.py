@@ -35,8 +35,27 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+")
 _BASE_PATH = re.compile(r"(?:/[\w.~$!*'(),+-]+)+", re.ASCII)
 #: With what the paths of the API begin, except `api`, a usual base path; a test compares it with the routes.
 _OWN_PATHS = frozenset(
-    "api-keys audit configure docs entities export export-jobs generate-instructions health import-jobs mcp memories "
-    "openapi.json reset search usage v1 v2 v3".split()
+    [
+        "api-keys",
+        "audit",
+        "configure",
+        "docs",
+        "entities",
+        "export",
+        "export-jobs",
+        "generate-instructions",
+        "health",
+        "import-jobs",
+        "mcp",
+        "memories",
+        "openapi.json",
+        "reset",
+        "search",
+        "usage",
+        "v1",
+        "v2",
+        "v3",
+    ]
 )
 #: The parts of a URL that may hold a credential: user and password, and everything from the query on.
 _USERINFO = re.compile(r"(://)[^/?#\s]*@")
@@ -296,10 +315,11 @@ class Settings:
             raise InvalidRequestError(
                 f"FORGETLESS_BASE_PATH must be like /memory or /tools/memory, not {self.base_path_given!r}"
             )
-        if base[1:].partition("/")[0] in _OWN_PATHS:
+        first = base[1:].partition("/")[0]
+        if first in _OWN_PATHS:
             raise InvalidRequestError(
-                f"FORGETLESS_BASE_PATH must not begin with {base[1:].partition('/')[0]!r}, as paths of the API do: nobody "
-                "could tell whether a proxy has taken it off"
+                f"FORGETLESS_BASE_PATH must not begin with {first!r}, as paths of the API do: nobody could tell if "
+                "a proxy has taken it off"
             )
         return base
 
@@ -345,6 +365,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> S
     _check_credentials(settings)
     _check_signature(settings)
     _check_retention(settings)
+    _ = settings.base_path
     if settings.metrics not in _METRICS:
         raise InvalidRequestError(f"FORGETLESS_METRICS must be one of {', '.join(_METRICS)}, not {settings.metrics!r}")
     return settings
