@@ -35,7 +35,9 @@ DOCS_SCRIPTS := @mermaid-js/tiny@11.17.2 iframe-worker@1.0.4
 DOCS_SCRIPTS_STAMP := .venv-docs/scripts/.installed-$(shell echo $(DOCS_SCRIPTS) | cksum | cut -d' ' -f1)
 TEST_MODEL := $(CURDIR)/.forgetless/models/$(MODEL)
 
-CLIENTS := py-2.2.1 py-1.0.11 py-0.1.118 npm-3.3.1 npm-2.4.6 schemathesis-4.32.5
+CLIENTS := py-2.2.1 py-1.0.11 py-0.1.118 npm-3.3.1 npm-2.4.6 schemathesis-4.32.5 \
+	mcp-2.3.0 mcp-1.30.0 fastmcp-4.2.3 langchain-mcp-adapters-0.3.2 openai-agents-0.24.0 \
+	npm-mcp-client-2.4.0 npm-mcp-sdk-1.32.2 npm-mcp-remote-0.15.1
 CLIENTS_HOME := .venv-clients
 empty :=
 space := $(empty) $(empty)
@@ -113,7 +115,7 @@ test-races: $(STAMP) ## Several processes at once on every store, longer: make t
 		$(PY) -m pytest -q -n 2 --dist loadgroup --timeout 7200 tests/concurrency $(ARGS)
 
 # Each client in an environment of its own, with its own dependencies; CLIENTS names those that are wanted.
-test-clients: $(STAMP) model client-environments ## mem0's own clients, unmodified, against the service: make test-clients CLIENTS=py-2.2.1
+test-clients: $(STAMP) model client-environments ## mem0's own clients and those of MCP, unmodified, against the service: make test-clients CLIENTS=py-2.2.1
 	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' FORGETLESS_CLIENTS='$(CURDIR)/$(CLIENTS_HOME)' \
 		$(PY) -m pytest -q -m clients tests/clients -k '$(subst $(space), or ,$(foreach client,$(CLIENTS),$(lastword $(subst -, ,$(client)))))' $(ARGS)
 

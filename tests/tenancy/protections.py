@@ -189,7 +189,7 @@ _SURFACE = (
     ),
     Mutation(
         "filters: OR and NOT read a whole tenant",
-        "api/platform/scope_filter.py",
+        "api/named_entities.py",
         "if not caller.admin and not pins_an_entity(where):",
         "if not caller.admin and not note_entities(where):",
         ("tests/unit/api/platform/test_whole_tenant.py",),

@@ -97,3 +97,11 @@ def _pins(lock: Lock) -> list[Requirement]:
         else:
             lines += [line for line in text.splitlines() if line and not line.startswith("#")]
     return [Requirement(line) for line in lines]
+
+
+def test_every_client_that_has_a_lock_file_is_run() -> None:
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
+    clients = set(re.search(r"^CLIENTS := (.*)$", makefile, re.MULTILINE)[1].split())  # type: ignore[index]
+    assert {Path(lock.file).stem.removeprefix("client-") for lock in LOCKS if "client-" in lock.file} <= clients
+    tested = "".join(file.read_text() for file in (ROOT / "tests" / "clients").glob("test_*.py"))
+    assert {client for client in clients if f'{client.rpartition("-")[2]}"' not in tested} == set()

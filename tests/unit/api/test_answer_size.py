@@ -14,6 +14,7 @@ from mcp_types import CallToolResult
 from forgetless.api.answer_size import TRUNCATED_HEADER, fitting
 from forgetless.api.history_answer import NEXT_VERSION_HEADER
 from forgetless.api.json_response import json_response, sent_bytes
+from forgetless.api.mcp.serialize import BESIDE_BYTES, FoundMemory, answer_bytes, shown_memories
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.scope import Scope
@@ -100,6 +101,15 @@ def test_a_tool_shows_what_fits_as_text_and_as_an_object(new_api: NewApi) -> Non
     assert 5 < len(listed["results"]) < 100
     following = _call(api, "get_memories", {"page_size": 100, "cursor": listed["next_cursor"]})
     assert following["results"][0]["memory"] == f"tea number {99 - len(listed['results'])}"
+
+
+def test_a_tools_answer_has_room_beside_its_results() -> None:
+    one = FoundMemory(id="a", memory="", version=1, created_at="", updated_at="")
+    full = one.model_copy(update={"memory": "x" * ((ANSWER_BYTES - answer_bytes(one)) // 2)})
+    beside = {"ignored": ["\U0001f335" * 64] * 20}
+    largest = shown_memories([full, one], "\U0001f335" * 1000).model_copy(update=beside)
+    assert len(largest.results) == 1
+    assert ANSWER_BYTES < answer_bytes(largest) < ANSWER_BYTES + BESIDE_BYTES < LAMBDA_BYTES
 
 
 @pytest.mark.parametrize("path", ["/memories/{}/history", "/v1/memories/{}/history/"])

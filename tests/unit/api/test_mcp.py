@@ -143,7 +143,7 @@ def test_pages_follow_each_other(api: Api) -> None:
     assert [[one["memory"][-1] for one in page] for page in pages] == [["4", "3"], ["2", "1"], ["0"], []]
 
 
-def test_the_address_gives_the_ids_of_calls_that_name_none(api: Api) -> None:
+def test_the_address_gives_the_ids_that_calls_leave_out(api: Api) -> None:
     options = {"query": "?user_id=mai&app_id=chat"}
     call(api, "add_memory", options, text="Mine.", infer=False)
     call(api, "add_memory", options, text="Another's.", user_id="ana", infer=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.errors import EmbedderError, IndexUnavailableError, InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Operator, Or
 from forgetless.domain.scope import Scope
+from forgetless.ports.index import Hit
 from forgetless.service.requests import UpdateRequest
 from tests.fakes.counting_ledger import CountingLedger
 from tests.unit.service.world import ALICE, World, make_world
@@ -101,12 +103,45 @@ def test_expired_memories_are_hidden_unless_asked_for(world: World) -> None:
     assert world.texts() == []
 
 
-def test_the_threshold_is_reached_by_score_or_cosine(world: World) -> None:
+@pytest.mark.parametrize("query", ["red bicycle", "bicycle with a red bell and no saddle", "zebra"])
+def test_a_memory_is_found_if_and_only_if_its_score_reaches_the_threshold(world: World, query: str) -> None:
+    world.say("a red bicycle", "the bicycle of a neighbour", "bread and butter, as every morning")
+    hits = world.find(query)
+    assert len(hits) == 3
+    for hit in hits:
+        assert hit.details is not None
+        assert hit.score == hit.details.final_score
+        for threshold in (hit.score, math.nextafter(hit.score, 0), math.nextafter(hit.score, 1)):
+            shown = [(one.memory.id, one.score) for one in world.find(query, threshold=threshold)]
+            assert shown == [(one.memory.id, one.score) for one in hits if one.score >= threshold]
+
+
+def test_a_cosine_above_the_threshold_does_not_suffice(world: World) -> None:
     world.say("a red bicycle")
-    hit = world.find("red bicycle")[0]
+    (hit,) = world.find("red bicycle")
     assert hit.details is not None
-    assert world.find("red bicycle", threshold=max(hit.score, hit.details.semantic_score) - 0.01)
-    assert not world.find("red bicycle", threshold=min(1.0, max(hit.score, hit.details.semantic_score) + 0.01))
+    assert hit.score < hit.details.semantic_score
+    assert world.find("red bicycle", threshold=hit.details.semantic_score) == []
+
+
+def test_a_memory_that_no_list_of_candidates_reaches_is_found_if_its_score_suffices(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is behind many by its vector and behind many by its words, but no other has both."""
+    monkeypatch.setattr("forgetless.service.reading.search.CANDIDATES", 4)
+    monkeypatch.setattr("forgetless.service.reading.search.CANDIDATES_PER_RESULT", 1)
+    ids = [one.id for one in world.say(*(f"memory {number}" for number in range(9))).results]
+    near = {id_: 0.6 if number < 4 else 0.5 if number == 8 else 0.0 for number, id_ in enumerate(ids)}
+    worded = {id_: 20.0 if 4 <= number < 8 else 15.0 if number == 8 else 0.0 for number, id_ in enumerate(ids)}
+    for name, scores in (("vector", near), ("words", worded)):
+        ranked = sorted((Hit(id_, 1, score) for id_, score in scores.items() if score), key=lambda hit: -hit.score)
+        monkeypatch.setattr(world.index, f"search_{name}", lambda *given, ranked=ranked: ranked[: given[-1]])
+        monkeypatch.setattr(
+            world.index,
+            f"score_{name}",
+            lambda *given, ranked=ranked: [hit for hit in ranked if (hit.memory_id, 1) in given[-1]],
+        )
+    assert [hit.memory.id for hit in world.find("memory", top_k=1, threshold=0.5)] == [ids[8]]
 
 
 def test_an_empty_query_is_refused_and_top_k_0_finds_nothing(world: World) -> None:

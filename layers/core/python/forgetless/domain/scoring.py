@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BM25_MIDPOINT", "Candidate", "fuse", "saturate"]
+__all__ = ["BM25_MIDPOINT", "DEFAULT_THRESHOLD", "Candidate", "fuse", "saturate"]
 
 #: The BM25 score that is mapped to one half; about the score of two rare words.
 BM25_MIDPOINT = 10.0
 #: The weight of the words in the score, so that exact identifiers rank above merely similar texts.
 WORD_WEIGHT = 0.5
+#: The threshold of a search that names none. mem0's 0.1 acts on the cosine alone, and this is the score of a cosine of
+#: 0.1 without a common word. Short memories that share no word with a fitting question often lie below 0.1.
+DEFAULT_THRESHOLD = (1 - WORD_WEIGHT) * 0.1
 
 
 @dataclass(slots=True)

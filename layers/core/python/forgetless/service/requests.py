@@ -10,6 +10,7 @@ from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import EventKind, GivenFields, Memory, MessageRef
 from forgetless.domain.scope import Scope
+from forgetless.domain.scoring import DEFAULT_THRESHOLD
 
 __all__ = [
     "AddOutcome",
@@ -93,7 +94,8 @@ class SearchRequest:
     where: Filter = EVERYTHING
     ids: Mapping[str, str] = field(default_factory=dict)
     top_k: int = 20
-    threshold: float = 0.1
+    #: A memory is found if and only if its score is at least this.
+    threshold: float = DEFAULT_THRESHOLD
     show_expired: bool = False
     explain: bool = False
     #: The moment for which it is decided whether a memory has expired (a timestamp). None: now.

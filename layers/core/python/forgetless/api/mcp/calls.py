@@ -10,10 +10,12 @@ from forgetless.api.field_checks import check_all_named, check_filters, check_id
 from forgetless.api.mcp import serialize
 from forgetless.api.mcp import wire as given
 from forgetless.api.memory_requests import add_request, update_request
+from forgetless.api.named_entities import check_reader, note_entities
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
-from forgetless.domain.filters.ast import And, Filter
+from forgetless.domain.filters.ast import EVERYTHING, And, Filter
 from forgetless.domain.filters.parse import parse_filter
-from forgetless.domain.filters.scope_ids import all_ids
+from forgetless.domain.filters.scope_ids import all_ids, names_another, pinned_ids, pins_an_entity
+from forgetless.domain.identifiers import named_identifier
 from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.memory_fields import Dialect
 from forgetless.domain.scope import Scope
@@ -33,34 +35,59 @@ __all__ = [
     "update_memory",
 ]
 
-_NO_SCOPE = "Name whose memories: at least one of user_id, agent_id, app_id, run_id."
+_NO_SCOPE = "Name whose memories: at least one of user_id, agent_id, app_id, run_id, and with OR one in each branch."
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The caller, and the ids in the address of the connection, for calls that name none."""
+    """The caller, and the ids in the address of the connection, for what its calls leave out.
+
+    They are no protection: whatever the ids of a call are in the end, what the key may reach is judged by the use case.
+    """
 
     caller: Caller
-    default_ids: dict[str, str]
+    address_ids: dict[str, str]
 
-    def ids(self, scope: given.ScopeIds, *, new: bool = False) -> dict[str, str]:
-        """The ids of a call, checked; `new` if something is stored under them. Without any: InvalidRequestError."""
-        check = check_identifiers if new else check_all_named
-        ids = check(**scope.ids()) or check(**self.default_ids)
+    def new_ids(self, scope: given.ScopeIds) -> dict[str, str]:
+        """The ids under which a call stores something; raises InvalidRequestError without any."""
+        ids = check_identifiers(**{**self.address_ids, **scope.ids()})
         if not ids:
             raise InvalidRequestError(_NO_SCOPE)
         return ids
 
+    def named_ids(self, scope: given.ScopeIds) -> dict[str, str]:
+        """The ids of what a call erases: at least one must be named, because the address never says what to erase."""
+        if not scope.ids():
+            raise InvalidRequestError(_NO_SCOPE)
+        return check_all_named(**{**self.address_ids, **scope.ids()})
+
+    def where(self, scope: given.ScopeIds, filters: dict[str, Any] | None) -> Filter:
+        """The filter of what a call reads.
+
+        The address's id of a user does not count if `filters` names another user, and so for agents, apps and runs.
+        Raises InvalidRequestError if nobody is named, or if the filter leaves the address by an OR with a branch that
+        names nobody: what that branch matches would be everybody's.
+        """
+        check_filters(filters or {})
+        wanted = parse_filter(filters) if filters else EVERYTHING
+        in_address = {name: named_identifier(name, id_) for name, id_ in self.address_ids.items()}
+        left = {name: id_ for name, id_ in in_address.items() if not names_another(wanted, name, id_)}
+        where = And((all_ids({**left, **check_all_named(**scope.ids())}), wanted))
+        if not note_entities(where) or (self.address_ids and not pins_an_entity(where)):
+            raise InvalidRequestError(_NO_SCOPE)
+        check_reader(self.caller, where)
+        return where
+
 
 def add_memory(connection: Connection, asked: given.AddMemory) -> serialize.Added:
-    """Store a statement or a conversation."""
-    if (asked.text is None) == (asked.messages is None):
-        raise InvalidRequestError("Give either text or messages.")
-    said = [given.Message(role="user", content=asked.text)] if asked.text is not None else asked.messages or []
+    """Store a statement or a conversation; the conversation, if both are given, as mem0's own server does."""
+    if asked.text is None and asked.messages is None:
+        raise InvalidRequestError("Give text or messages: say what to remember.")
+    said = asked.messages or [given.Message(role="user", content=asked.text or "")]
     if not any(message.content.strip() for message in said):
         raise InvalidRequestError("text and messages must not be empty: say what to remember.")
     caller = connection.caller
-    scope = Scope(caller.tenant, **connection.ids(asked, new=True))
+    scope = Scope(caller.tenant, **connection.new_ids(asked))
     messages = (IncomingMessage(message.role, message.content) for message in said)
     request = add_request(Dialect.MCP, asked, scope, messages, infer=asked.infer, source_key=caller.source_key)
     caller.check_add(request)
@@ -75,18 +102,19 @@ def add_memory(connection: Connection, asked: given.AddMemory) -> serialize.Adde
         event_id=outcome.job.id,
         indexed=outcome.indexed,
         extraction=outcome.extraction,
+        ignored=["text"] if asked.messages and asked.text is not None else None,
     )
 
 
 def search_memories(connection: Connection, asked: given.SearchMemories) -> serialize.SomeMemories:
     """The memories that match a query, best first."""
-    ids = connection.ids(asked)
     caller = connection.caller
+    where = connection.where(asked, asked.filters)
     request = SearchRequest(
         tenant=caller.tenant,
         query=asked.query,
-        where=_where(ids, asked.filters),
-        ids=ids,
+        where=where,
+        ids=pinned_ids(where),
         top_k=asked.limit,
         threshold=asked.threshold,
     )
@@ -96,11 +124,10 @@ def search_memories(connection: Connection, asked: given.SearchMemories) -> seri
 
 def get_memories(connection: Connection, asked: given.GetMemories) -> serialize.SomeMemories:
     """The newest memories of a scope, by pages."""
-    ids = connection.ids(asked)
     caller = connection.caller
     request = PageRequest(
         tenant=caller.tenant,
-        where=_where(ids, asked.filters),
+        where=connection.where(asked, asked.filters),
         size=asked.page_size,
         number=asked.page if asked.cursor is None else None,
         cursor=asked.cursor,
@@ -151,18 +178,15 @@ def delete_memory(connection: Connection, asked: given.MemoryId) -> serialize.De
     return serialize.Deleted(message="Memory deleted successfully.", deleted=1)
 
 
-def delete_all_memories(connection: Connection, asked: given.ScopeIds) -> serialize.Deleted:
-    """Delete every memory whose scope has all the ids."""
-    ids = check_all_named(**asked.ids())
-    if not ids:
-        # The ids in the address do not count here: a call must name what it deletes.
-        raise InvalidRequestError(_NO_SCOPE)
+def delete_all_memories(connection: Connection, asked: given.DeletedScope) -> serialize.Deleted:
+    """Delete every memory whose scope has all the ids, those that the call leaves out and the address has included."""
+    ids = connection.named_ids(asked)
     erased = connection.caller.services.changes.delete_scope(connection.caller.tenant, ids)
     return serialize.Deleted(message="All relevant memories deleted.", deleted=erased.deleted, event_id=erased.event_id)
 
 
-def delete_entities(connection: Connection, asked: given.ScopeIds) -> serialize.Deleted:
-    """Delete one user, agent, app or run with all its memories."""
+def delete_entities(connection: Connection, asked: given.DeletedEntity) -> serialize.Deleted:
+    """Delete one user, agent, app or run with all its memories; so the ids in the address narrow nothing."""
     ids = check_all_named(**asked.ids())
     if len(ids) != 1:
         raise InvalidRequestError("Name exactly one of user_id, agent_id, app_id, run_id.")
@@ -175,11 +199,3 @@ def list_entities(connection: Connection, asked: given.ListEntities) -> serializ
     caller = connection.caller
     found = caller.services.reads.entities(caller.tenant, size=asked.limit, number=None, cursor=asked.cursor)
     return serialize.shown_entities(found.items, found.cursor)
-
-
-def _where(ids: dict[str, str], filters: dict[str, Any] | None) -> Filter:
-    scope = all_ids(ids)
-    if not filters:
-        return scope
-    check_filters(filters)
-    return And((scope, parse_filter(filters)))

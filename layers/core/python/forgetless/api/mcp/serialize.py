@@ -15,8 +15,10 @@ from forgetless.domain.memory_fields import Dialect, labels
 from forgetless.ports.request_ledger import Entity
 
 __all__ = [
+    "BESIDE_BYTES",
     "Added",
     "AddedMemory",
+    "Answer",
     "Deleted",
     "Entities",
     "FoundMemory",
@@ -29,10 +31,18 @@ __all__ = [
     "shown_memory",
 ]
 
+#: The most bytes that stand beside the results of an answer: a cursor, and the names of what was ignored.
+BESIDE_BYTES = 100_000
 #: How much of a text is shown if the answer cannot hold it, or cannot hold all the results of an add.
 _LEFT_CHARS, _BRIEF_CHARS = 1000, 300
 #: The fields that are shown unchanged; `FoundMemory` describes each of them.
 _LABELS = labels(Dialect.MCP)
+
+
+class Answer(BaseModel):
+    """What every answer may say beside its result."""
+
+    ignored: list[str] | None = Field(default=None, description="Arguments of the call that had no effect.")
 
 
 class AddedMemory(BaseModel):
@@ -44,7 +54,7 @@ class AddedMemory(BaseModel):
     event: str = Field(description="ADD, UPDATE or DELETE.")
 
 
-class Added(BaseModel):
+class Added(Answer):
     """The result of an add."""
 
     results: list[AddedMemory]
@@ -74,7 +84,7 @@ class FoundMemory(BaseModel):
     updated_at: str
 
 
-class SomeMemories(BaseModel):
+class SomeMemories(Answer):
     """Memories, best or newest first."""
 
     results: list[FoundMemory]
@@ -84,13 +94,13 @@ class SomeMemories(BaseModel):
     next_cursor: str | None = Field(None, description="The cursor of the next page of a list, if more follow.")
 
 
-class OneMemory(BaseModel):
+class OneMemory(Answer):
     """A memory."""
 
     memory: FoundMemory
 
 
-class Deleted(BaseModel):
+class Deleted(Answer):
     """What was deleted permanently."""
 
     message: str
@@ -109,7 +119,7 @@ class OneEntity(BaseModel):
     totals_pending: bool | None = Field(None, description="Set while erased memories may still count in the total.")
 
 
-class Entities(BaseModel):
+class Entities(Answer):
     """The users, agents, apps and runs that have memories."""
 
     results: list[OneEntity]

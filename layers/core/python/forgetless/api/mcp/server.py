@@ -23,7 +23,7 @@ from mcp_types import (
     PaginatedRequestParams,
     TextContent,
 )
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
@@ -34,9 +34,10 @@ from forgetless.api.caller import MCP_NEEDS, MCP_ROUTE, MCP_STATUS, MCP_TOOL, ge
 from forgetless.api.errors import status_of
 from forgetless.api.field_checks import check_ids_once
 from forgetless.api.json_response import json_response
+from forgetless.api.mcp.arguments import ignored_note, read_arguments, unknown_arguments
 from forgetless.api.mcp.calls import Connection
-from forgetless.api.mcp.serialize import answer_bytes
-from forgetless.api.mcp.tools import INSTRUCTIONS, TOOLS
+from forgetless.api.mcp.serialize import BESIDE_BYTES, Answer, answer_bytes
+from forgetless.api.mcp.tools import INSTRUCTIONS, TOOLS, MemoryTool
 from forgetless.api.mcp.wire import MemoryId
 from forgetless.api.named_ids import note_id
 from forgetless.api.routing import Runner
@@ -90,27 +91,35 @@ class McpEndpoint:
             raise MCPError(INVALID_PARAMS, f"Unknown tool {params.name!r}; the tools are: {', '.join(TOOLS)}.")
         state = context.request.scope["state"]
         state[MCP_TOOL], state[MCP_NEEDS] = params.name, tool.needs
+        given = params.arguments or {}
+        ignored: list[str] = []
         try:
             require(get_caller(context.request.scope).key, tool.needs)
-            arguments = tool.arguments.model_validate(params.arguments or {})
-            check_sizes(arguments, get_caller(context.request.scope).limits)
-            if isinstance(arguments, MemoryId):
-                note_id("memory_id", arguments.memory_id)
-            call = partial(tool.call, _connection(context.request), arguments)
-            result = await counted(self._run, context.request.scope, tool.counts, call)
+            ignored = unknown_arguments(params.name, tool.arguments, given, forgiving=tool.forgiving)
+            result = await self._result(context.request, tool, given)
         except ValidationError as error:
             state[MCP_STATUS] = 400
-            return _refused(_named(error))
+            return _refused(_named(error) + "." + ignored_note(ignored))
         except ForgetlessError as error:
             state[MCP_STATUS] = status_of(error)
-            return _refused(_reason(error))
+            return _refused(_reason(error) + ignored_note(ignored))
         except Exception:
             state[MCP_STATUS] = 500
             _logger.exception("tool %s failed", params.name)
             return _refused("Internal error. It was logged; nothing can be done about it from here.")
-        if answer_bytes(result) > ANSWER_BYTES:
+        if ignored:
+            result = result.model_copy(update={"ignored": [*(result.ignored or ()), *ignored]})
+        if answer_bytes(result) > ANSWER_BYTES + BESIDE_BYTES:
             return _refused("The answer would be larger than 6 MB; ask for less.")
         return _answer(result)
+
+    async def _result(self, request: Request, tool: MemoryTool, given: dict[str, Any]) -> Answer:
+        arguments = read_arguments(tool.arguments, given)
+        check_sizes(arguments, get_caller(request.scope).limits)
+        if isinstance(arguments, MemoryId):
+            note_id("memory_id", arguments.memory_id)
+        call = partial(tool.call, _connection(request), arguments)
+        return await counted(self._run, request.scope, tool.counts, call)
 
 
 async def _list_tools(context: Any, params: PaginatedRequestParams | None) -> ListToolsResult:
@@ -120,11 +129,11 @@ async def _list_tools(context: Any, params: PaginatedRequestParams | None) -> Li
 
 def _connection(request: Request) -> Connection:
     check_ids_once(request.query_params)
-    defaults = {name: request.query_params[name] for name in SCOPE_IDS if name in request.query_params}
-    return Connection(get_caller(request.scope), defaults)
+    in_address = {name: request.query_params[name] for name in SCOPE_IDS if name in request.query_params}
+    return Connection(get_caller(request.scope), in_address)
 
 
-def _answer(result: BaseModel) -> CallToolResult:
+def _answer(result: Answer) -> CallToolResult:
     # Both forms have the same content: clients of protocol versions before 2025-06-18 know only the text.
     text = result.model_dump_json(exclude_none=True)
     structured = result.model_dump(mode="json", exclude_none=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mcp_types import Tool, ToolAnnotations
-from pydantic import BaseModel
 
 from forgetless.api.mcp import calls, serialize, wire
+from forgetless.api.mcp.schemas import input_schema, output_schema
 from forgetless.domain.keys import Role
 from forgetless.domain.usage import UsageKind
 
@@ -30,11 +30,23 @@ class MemoryTool:
 
     announced: Tool
     arguments: type[wire.Arguments]
-    call: Callable[[calls.Connection, Any], BaseModel]
+    call: Callable[[calls.Connection, Any], serialize.Answer]
+    #: Whether arguments that it does not have are ignored, whatever they are: it destroys nothing.
+    forgiving: bool
     #: The role that a key needs for it.
     needs: Role
     #: What a call that succeeds counts as, besides as a request.
     counts: UsageKind | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """What a tool does to the memories; hosts are told so, and may ask their user first."""
+
+    reads: bool
+    destroys: bool
+    repeatable: bool
+    forgiving: bool
 
 
 #: What calls count as; all others count as requests alone.
@@ -46,30 +58,36 @@ _COUNTED: dict[Callable[..., Any], UsageKind] = {
 
 def _tool(
     title: str,
-    call: Callable[[calls.Connection, A], BaseModel],
+    call: Callable[[calls.Connection, A], serialize.Answer],
     takes: type[A],
-    gives: type[BaseModel],
+    gives: type[serialize.Answer],
     description: str,
     *,
     needs: Role,
-    **hints: bool,
+    effect: _Effect,
 ) -> MemoryTool:
     announced = Tool(
         name=call.__name__,
         title=title,
         description=description,
-        input_schema=takes.model_json_schema(),
-        output_schema=gives.model_json_schema(mode="serialization"),
+        input_schema=input_schema(takes),
+        output_schema=output_schema(gives),
         # The hint is false because no tool reaches anything outside the memories.
-        annotations=ToolAnnotations(title=title, open_world_hint=False, **hints),
+        annotations=ToolAnnotations(
+            title=title,
+            open_world_hint=False,
+            read_only_hint=effect.reads,
+            destructive_hint=effect.destroys,
+            idempotent_hint=effect.repeatable,
+        ),
     )
-    return MemoryTool(announced, takes, call, needs, _COUNTED.get(call))
+    return MemoryTool(announced, takes, call, effect.forgiving, needs, _COUNTED.get(call))
 
 
-_READS = {"read_only_hint": True, "destructive_hint": False, "idempotent_hint": True}
-_ADDS = {"read_only_hint": False, "destructive_hint": False, "idempotent_hint": False}
-_RESTORES = {"read_only_hint": False, "destructive_hint": False, "idempotent_hint": True}
-_DESTROYS = {"read_only_hint": False, "destructive_hint": True, "idempotent_hint": True}
+_READS = _Effect(reads=True, destroys=False, repeatable=True, forgiving=True)
+_ADDS = _Effect(reads=False, destroys=False, repeatable=False, forgiving=True)
+_RESTORES = _Effect(reads=False, destroys=False, repeatable=True, forgiving=False)
+_DESTROYS = _Effect(reads=False, destroys=True, repeatable=True, forgiving=False)
 
 _ALL = (
     _tool(
@@ -81,7 +99,7 @@ _ALL = (
         "the user says something worth knowing next time, or asks you to remember. Write the statement so that it "
         "can be understood alone, with names and dates. Older facts that it contradicts are superseded automatically.",
         needs=Role.WRITE,
-        **_ADDS,
+        effect=_ADDS,
     ),
     _tool(
         "Search memories",
@@ -91,7 +109,7 @@ _ALL = (
         "Find what is remembered about something, by meaning and by words. Use it before answering anything that "
         "may depend on what was said in earlier conversations. For questions about earlier times, give as_of.",
         needs=Role.READ,
-        **_READS,
+        effect=_READS,
     ),
     _tool(
         "List memories",
@@ -101,7 +119,7 @@ _ALL = (
         "List what is remembered, newest first. Use it to review everything about somebody; to look for something "
         "in particular, search_memories is better.",
         needs=Role.READ,
-        **_READS,
+        effect=_READS,
     ),
     _tool(
         "Get a memory",
@@ -110,7 +128,7 @@ _ALL = (
         serialize.OneMemory,
         "Read one memory by its id, also one that a newer memory has superseded.",
         needs=Role.READ,
-        **_READS,
+        effect=_READS,
     ),
     _tool(
         "Change a memory",
@@ -120,7 +138,7 @@ _ALL = (
         "Correct one memory that is wrong or incomplete. Find its id with search_memories first. The old text "
         "stays in the history.",
         needs=Role.WRITE,
-        **_DESTROYS,
+        effect=_DESTROYS,
     ),
     _tool(
         "Bring a memory back",
@@ -130,7 +148,7 @@ _ALL = (
         "Bring back one memory that a newer memory has superseded, if it still holds after all. The newer memory "
         "stays; delete it with delete_memory if it is wrong.",
         needs=Role.WRITE,
-        **_RESTORES,
+        effect=_RESTORES,
     ),
     _tool(
         "Forget a memory",
@@ -140,17 +158,17 @@ _ALL = (
         "Delete one memory for good, with its history's texts. Use it only when the user wants it forgotten; to "
         "correct it, use update_memory.",
         needs=Role.WRITE,
-        **_DESTROYS,
+        effect=_DESTROYS,
     ),
     _tool(
         "Forget all memories of a scope",
         calls.delete_all_memories,
-        wire.ScopeIds,
+        wire.DeletedScope,
         serialize.Deleted,
         "Delete every memory that has all the ids given, for good. Name the ids explicitly, and ask the user first. "
         "Needs an administrator's key.",
         needs=Role.ADMIN,
-        **_DESTROYS,
+        effect=_DESTROYS,
     ),
     _tool(
         "List who has memories",
@@ -160,17 +178,17 @@ _ALL = (
         "List the users, agents, apps and runs that have memories, with their number. Use it when you do not know "
         "whose memories to look in.",
         needs=Role.READ,
-        **_READS,
+        effect=_READS,
     ),
     _tool(
         "Forget somebody",
         calls.delete_entities,
-        wire.ScopeIds,
+        wire.DeletedEntity,
         serialize.Deleted,
         "Delete one user, agent, app or run with all memories, for good: exactly one id. Ask the user first. Needs "
         "an administrator's key.",
         needs=Role.ADMIN,
-        **_DESTROYS,
+        effect=_DESTROYS,
     ),
 )
 

@@ -9,11 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from forgetless.api.field_checks import Number, Text, Whole
 from forgetless.api.size_limits import CheckedBy, Entries, Filters, MemoryText, Metadata, Query, Word
 from forgetless.domain.limits import MAX_TOP_K
+from forgetless.domain.scoring import DEFAULT_THRESHOLD
 
 __all__ = [
     "AddMemory",
     "Arguments",
     "AtMoment",
+    "DeletedEntity",
+    "DeletedScope",
     "GetMemories",
     "GetMemory",
     "ListEntities",
@@ -30,7 +33,7 @@ Cursor = Annotated[Text, Field(max_length=4096)]
 
 
 class Arguments(BaseModel):
-    """The arguments of a tool. An unknown argument is an error, so that nothing is silently ignored."""
+    """The arguments of a tool. What it does not have never comes here: `arguments.py` ignores or refuses it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -62,7 +65,7 @@ class GetMemory(AtMoment, MemoryId):
 
 
 class ScopeIds(Arguments):
-    """Whose memories they are. If no id is given, the ids in the address of the connection are used, if it has any."""
+    """Whose memories they are. Each id that is left out is taken from the connection's address, if that has it."""
 
     user_id: Id | None = Field(None, description="The person whose memories they are.")
     agent_id: Id | None = Field(None, description="The agent whose memories they are.")
@@ -73,6 +76,14 @@ class ScopeIds(Arguments):
         """The ids that were given, by name."""
         names = ("user_id", "agent_id", "app_id", "run_id")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+class DeletedScope(ScopeIds):
+    """Whose memories to delete: at least one id, and those with all ids are deleted."""
+
+
+class DeletedEntity(ScopeIds):
+    """Who is deleted: exactly one id."""
 
 
 class Message(Arguments):
@@ -101,16 +112,25 @@ class SearchMemories(AtMoment, ScopeIds):
 
     query: Query = Field(description="What you want to know, as a question or a few words.")
     filters: Filters | None = Field(
-        None, description='Further conditions, such as {"topic": "food"} or {"created_at": {"gte": "2026-01-01"}}.'
+        None,
+        description='Further conditions, such as {"topic": "food"}, {"created_at": {"gte": "2026-01-01"}} or '
+        '{"OR": [{"user_id": "john"}, {"agent_id": "coach"}]}.',
     )
     limit: Whole = Field(10, ge=1, le=MAX_TOP_K, description="The most memories to return.")
-    threshold: Number = Field(0.1, ge=0, le=1, description="The lowest score to return.")
+    threshold: Number = Field(
+        DEFAULT_THRESHOLD,
+        ge=0,
+        le=1,
+        description="The lowest score to return: a memory is found if and only if its score is at least this.",
+    )
 
 
 class GetMemories(AtMoment, ScopeIds):
     """Which memories to list."""
 
-    filters: Filters | None = Field(None, description='Conditions, such as {"topic": "food"}.')
+    filters: Filters | None = Field(
+        None, description='Conditions, such as {"topic": "food"} or {"AND": [{"user_id": "john"}]}.'
+    )
     page: Whole = Field(1, ge=1, le=100, description="Which page, from 1.")
     page_size: Whole = Field(20, ge=1, le=100, description="The number of memories on a page.")
     cursor: Cursor | None = Field(None, description="next_cursor of the page before, instead of a page.")

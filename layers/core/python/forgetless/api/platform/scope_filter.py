@@ -7,21 +7,18 @@ from typing import Any
 
 from forgetless.api.caller import Caller
 from forgetless.api.field_checks import check_filters, check_json, check_named
-from forgetless.api.named_ids import note_id
+from forgetless.api.named_entities import check_reader, note_entities
 from forgetless.api.platform.wire import Ids
-from forgetless.domain.errors import ForbiddenError, InvalidRequestError
+from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Operator
 from forgetless.domain.filters.parse_platform import parse_moment, parse_platform_filter
-from forgetless.domain.filters.scope_ids import has_id, named_entities, pins_an_entity
+from forgetless.domain.filters.scope_ids import has_id
 from forgetless.domain.scope import SCOPE_IDS
 
-__all__ = ["NO_ENTITY", "also", "check_reader", "named_ids", "note_entities", "scope_of"]
+__all__ = ["NO_ENTITY", "also", "named_ids", "scope_of"]
 
 NO_ENTITY = "One of the filters: app_id, user_id, agent_id, run_id is required!"
 _NOT_HERE = "Entity ids at the top level are not supported here; put them into filters: {}."
-_NO_TENANT_WIDE = (
-    "Admin role required to read everybody's memories: name a user, agent, app or run, and with OR one in each branch."
-)
 
 
 def scope_of(
@@ -47,21 +44,6 @@ def scope_of(
         raise InvalidRequestError(nobody)
     check_reader(caller, where)
     return where
-
-
-def note_entities(where: Filter) -> bool:
-    """Note the ids that the filter names, for the audit list; returns whether it names any, be it by a wildcard."""
-    found = list(named_entities(where))
-    for condition in found:
-        for value in condition.value if isinstance(condition.value, tuple) else [condition.value]:
-            note_id(condition.field.name, "*" if value is None else value)
-    return bool(found)
-
-
-def check_reader(caller: Caller, where: Filter) -> None:
-    """Raise ForbiddenError if the filter may match everybody's memories and the key is not an administrator's."""
-    if not caller.admin and not pins_an_entity(where):
-        raise ForbiddenError(_NO_TENANT_WIDE)
 
 
 def named_ids(ids: Ids) -> dict[str, str]:

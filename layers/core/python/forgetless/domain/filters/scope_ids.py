@@ -14,6 +14,7 @@ __all__ = [
     "has_id",
     "limits_a_deletion",
     "named_entities",
+    "names_another",
     "narrowest_id",
     "only_ids",
     "pinned_ids",
@@ -153,6 +154,17 @@ def named_entities(where: Filter) -> Iterator[Compare]:
         case _:
             for item in where.items:
                 yield from named_entities(item)
+
+
+def names_another(where: Filter, name: str, value: str) -> bool:
+    """Whether the filter names an id of this name other than the value: by EQ or IN, and not under a NOT."""
+    same = spellings(value)
+    return any(
+        one not in same
+        for condition in named_entities(where)
+        if condition.field.name == name and condition.op is not Operator.EXISTS
+        for one in (condition.value if isinstance(condition.value, tuple) else (condition.value,))
+    )
 
 
 def _is_scope_id(field: Field) -> bool:

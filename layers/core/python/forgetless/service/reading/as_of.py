@@ -27,7 +27,7 @@ from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.merged_lists import list_spelled
 from forgetless.service.pages import MOST_READ, Pager, Source, chunk_of
 from forgetless.service.reading.lists import Row, after_row, page_ask, rows_of
-from forgetless.service.reading.search import passes, refuse_costly, score_details, unexpired
+from forgetless.service.reading.search import refuse_costly, score_details, unexpired
 from forgetless.service.requests import PageOf, PageRequest, ScoredMemory, SearchRequest
 from forgetless.service.writing.indexer import Indexer
 
@@ -127,7 +127,7 @@ class AsOfService:
                 by_id[one.memory_id], one.score, score_details(one, request.threshold) if request.explain else None
             )
             for one in candidates
-            if passes(one, request.threshold)
+            if one.score >= request.threshold
         ][: request.top_k]
 
     def _unexpired(self, where: Filter, moment: Moment, reference: str | None = None) -> Filter:

@@ -12,7 +12,7 @@ from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Oper
 from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.limits import MOST_INDEX_RESULTS
 from forgetless.domain.memory import Memory
-from forgetless.domain.scoring import WORD_WEIGHT, Candidate, saturate
+from forgetless.domain.scoring import WORD_WEIGHT, Candidate, fuse, saturate
 from forgetless.domain.times import date_of
 from forgetless.domain.words import query_words
 from forgetless.ports.clock import Clock
@@ -23,7 +23,7 @@ from forgetless.ports.request_ledger import MemoryStore
 from forgetless.service.reading.candidates import Candidates
 from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchRequest
 
-__all__ = ["SearchService", "passes", "refuse_costly", "score_details", "unexpired"]
+__all__ = ["SearchService", "refuse_costly", "score_details", "unexpired"]
 
 #: How many candidates each retriever is asked for at first: this many, or four times top_k if that is more. Fewer cost
 #: more: with 60, two searches in three need a further call for scores that a retriever did not list, instead of one in
@@ -67,10 +67,14 @@ class _Worded:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One look into the index: candidates by rank, and whether a wider look could find more."""
+    """One look into the index: candidates by rank, and whether a wider look could find more.
+
+    `unseen` is the highest score that a row may have that neither retriever listed; below 0 if there is no such row.
+    """
 
     candidates: list[Candidate]
     full: bool
+    unseen: float
 
 
 class SearchService:
@@ -110,11 +114,12 @@ class SearchService:
             vector = self._embedder.embed([query], EmbeddingTask.QUERY)[0]
             while True:
                 look = self._look(request, vector, worded, where, limit)
-                candidates = [one for one in look.candidates if passes(one, request.threshold)]
+                candidates = [one for one in look.candidates if one.score >= request.threshold]
                 found, refused, gone = self._confirmed(request, candidates, matches)
                 if refused:
                     CANDIDATES_REFUSED.count(refused)
-                wider = refused > 0 and gone < MOST_GONE and look.full and limit < MOST_INDEX_RESULTS
+                missed = refused > 0 or look.unseen >= request.threshold
+                wider = missed and gone < MOST_GONE and look.full and limit < MOST_INDEX_RESULTS
                 if len(found) == request.top_k or not wider:
                     return with_own_ranks(found)
                 SEARCHES_WIDENED.count()
@@ -147,7 +152,10 @@ class SearchService:
         if len(worded) >= limit:
             unknown = candidates.without_bm25(places=places, below=worded[-1].score)
             candidates.complete_worded(self._index.score_words(tenant, asked.words, unknown))
-        return _Look(candidates.ranked(), full=len(near) >= limit or len(worded) >= limit)
+        # The search by vector lists every row, as far as its limit reaches.
+        last_word = worded[-1].score if len(worded) >= limit else 0.0
+        unseen = fuse(near[-1].score, last_word) if len(near) >= limit else -1.0
+        return _Look(candidates.ranked(), full=len(near) >= limit or len(worded) >= limit, unseen=unseen)
 
     def _confirmed(
         self, request: SearchRequest, candidates: Sequence[Candidate], matches: Matcher
@@ -204,11 +212,6 @@ def _ranks(found: Sequence[ScoredMemory], name: str) -> list[int]:
 
 def _place(ranks: Sequence[int], rank: int | None) -> int | None:
     return None if rank is None else ranks.index(rank) + 1
-
-
-def passes(candidate: Candidate, threshold: float) -> bool:
-    """Whether the score or the cosine reaches the threshold: mem0 compares only the cosine, so that must suffice."""
-    return max(candidate.score, candidate.cosine) >= threshold
 
 
 def refuse_costly(matches: Matcher) -> None:

@@ -18,13 +18,13 @@ from forgetless.domain.filters.ast import And
 from forgetless.domain.filters.parse_platform import parse_moment
 from forgetless.domain.filters.scope_ids import pinned_ids
 from forgetless.domain.keys import Role
+from forgetless.domain.scoring import DEFAULT_THRESHOLD
 from forgetless.domain.usage import UsageKind
 from forgetless.service.requests import ScoredMemory, SearchRequest
 
 __all__ = ["ROUTES"]
 
 _DEFAULT_TOP_K = 10
-_DEFAULT_THRESHOLD = 0.1
 _NOBODY_V1 = "At least one of the filters: agent_id, user_id, app_id, run_id is required!"
 
 
@@ -69,7 +69,7 @@ def _request(caller: Caller, body: SearchBody, *, top_level: bool, nobody: str |
         where=where,
         ids=pinned_ids(where),
         top_k=body.top_k or body.limit or _DEFAULT_TOP_K,
-        threshold=_DEFAULT_THRESHOLD if body.threshold is None else body.threshold,
+        threshold=DEFAULT_THRESHOLD if body.threshold is None else body.threshold,
         show_expired=bool(body.show_expired),
         explain=True,
         reference=None if reference is None else parse_moment("reference_date", reference),

@@ -18,13 +18,13 @@ from forgetless.domain.filters.ast import Compare, Filter, Not, Operator
 from forgetless.domain.filters.parse import parse_filter
 from forgetless.domain.keys import Role
 from forgetless.domain.scope import SCOPE_IDS
+from forgetless.domain.scoring import DEFAULT_THRESHOLD
 from forgetless.domain.usage import UsageKind
 from forgetless.service.requests import SearchRequest
 
 __all__ = ["ROUTES"]
 
 _DEFAULT_TOP_K = 20
-_DEFAULT_THRESHOLD = 0.1
 _NO_ENTITY = "filters must contain at least one of: user_id, agent_id, run_id at the top level."
 
 
@@ -43,7 +43,7 @@ def _search_request(caller: Caller, body: SearchBody) -> SearchRequest:
     top_k = _DEFAULT_TOP_K if body.top_k is None else body.top_k
     if top_k < 0:
         raise InvalidRequestError("top_k must not be negative.")
-    threshold = _DEFAULT_THRESHOLD if body.threshold is None else body.threshold
+    threshold = DEFAULT_THRESHOLD if body.threshold is None else body.threshold
     if not 0 <= threshold <= 1:
         raise InvalidRequestError("threshold must lie between 0 and 1.")
     filters = _filters(body)
