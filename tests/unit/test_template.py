@@ -211,6 +211,7 @@ def test_a_change_of_the_layer_alone_publishes_a_version() -> None:
         ("5xx", "HttpApi"),
         *((metric, function) for function in FUNCTIONS for metric in ("Errors", "Throttles", "Duration")),
         ("ResourceCount", "ConcurrentExecutions"),
+        *(("DependencyErrors", part) for part in ("Embedder", "Index", "Ledger", "Queue")),
         ("ReadThrottleEvents", "Ledger"),
         ("WriteThrottleEvents", "Ledger"),
     ],
@@ -230,7 +231,7 @@ def test_a_function_is_slow_at_nine_tenths_of_its_time_out() -> None:
 def test_what_functions_have_in_common_is_written_once() -> None:
     alarms = [name for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"]
     written = (ROOT / "template.yaml").read_text().count("Type: AWS::CloudWatch::Alarm")
-    assert (len(alarms), written) == (36, 13)
+    assert (len(alarms), written) == (40, 14)
 
 
 def test_a_function_behind_the_api_is_replaced_bit_by_bit_and_others_at_once() -> None:
