@@ -139,9 +139,14 @@ def test_a_named_stage_precedes_the_path() -> None:
 @documented("API Gateway: http-api-mappings")
 @pytest.mark.parametrize(
     ("stage", "path", "raw_path"),
-    [("$default", "/orders/a", "/a"), ("$default", "/orders", "/"), ("$default", "/a", "/a"), ("prod", "/prod/a", "/prod/a"),
-     ("prod", "/orders/a", "/prod/a")],
-)  # fmt: skip
+    [
+        ("$default", "/orders/a", "/a"),
+        ("$default", "/orders", "/"),
+        ("$default", "/a", "/a"),
+        ("prod", "/prod/a", "/prod/a"),
+        ("prod", "/orders/a", "/prod/a"),
+    ],
+)
 def test_a_domains_mapping_is_taken_off_and_names_the_stage(stage: str, path: str, raw_path: str) -> None:
     spec = ApiSpec("Api", stage=stage, routes=(route("ANY", "/a"), route("ANY", "/")))
     client = TestClient(Gateway(spec, {"F": ToldPath()}, 3000, "us-east-1", mapping="/orders"))
