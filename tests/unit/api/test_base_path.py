@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -75,7 +76,8 @@ def test_a_named_stage_serves_the_api_and_its_addresses_work(api: Api) -> None:
 
 @pytest.fixture
 def behind_a_proxy(api: Api) -> TestClient:
-    app = create_app(lambda: api.world.services, inline=True, mcp=True, base_path="/memory")
+    hosts = ("https://claude.ai/api/mcp/auth_callback",)
+    app = create_app(lambda: api.world.services, inline=True, mcp=True, base_path="/memory", oauth_redirects=hosts)
     return TestClient(app, headers={"X-API-Key": ADMIN}, follow_redirects=False)
 
 
@@ -90,13 +92,13 @@ def test_behind_a_proxy_that_takes_the_base_path_off_or_leaves_it(behind_a_proxy
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     tools = behind_a_proxy.post(f"{prefix}/mcp", json=call, headers={"Accept": "application/json, text/event-stream"})
     assert tools.json()["result"]["tools"]
+    refused = behind_a_proxy.post(f"{prefix}/mcp", json=call, headers={"X-API-Key": "wrong"})
+    metadata = re.findall(r'resource_metadata="https?://testserver([^"]*)"', refused.headers["www-authenticate"])
+    assert metadata == ["/memory/.well-known/oauth-protected-resource/mcp"]
+    assert behind_a_proxy.get(metadata[0]).json()["resource"].endswith("/memory/mcp")
     # The dialect is judged by the API's own path.
     assert "error" in behind_a_proxy.get(f"{prefix}/v1/memories/none/").json()
     assert behind_a_proxy.get(f"{prefix}/nothing").status_code == 404
-
-
-def test_no_base_path_leaves_the_document_as_it_was(api: Api) -> None:
-    assert "servers" not in api.client.get("/openapi.json").json()
 
 
 def test_what_a_base_path_may_not_begin_with_are_the_apis_own_paths(behind_a_proxy: TestClient) -> None:

@@ -29,6 +29,7 @@ def create() -> FastAPI:
         origins=settings.allowed_origins,
         mcp=True,
         docs=bool(settings.docs),
+        oauth_redirects=settings.oauth_hosts,
         base_path=settings.base_path,
     )
     works = background_work(settings, services) if settings.background else []

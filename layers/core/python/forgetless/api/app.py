@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from forgetless.api.access import GuardedRoute
 from forgetless.api.auth import Authentication
 from forgetless.api.base_path import base_path_of
 from forgetless.api.body_limit import BodyLimit
+from forgetless.api.caller import MCP_PATH
 from forgetless.api.cors import cross_origin
 from forgetless.api.errors import answer_invalid, answer_too_large
 from forgetless.api.openapi import complete_document
@@ -25,12 +27,10 @@ from forgetless.api.usage import CountedRequests
 from forgetless.domain.limits import CONCURRENT_REQUESTS
 
 if TYPE_CHECKING:
+    from forgetless.api.mcp.oauth import OAuth
     from forgetless.service.services import Services
 
-__all__ = ["MCP_PATH", "all_routes", "create_app", "create_mcp_app", "create_search_app"]
-
-#: The path of the Model Context Protocol.
-MCP_PATH = "/mcp"
+__all__ = ["all_routes", "create_app", "create_mcp_app", "create_search_app"]
 
 
 def create_app(
@@ -40,16 +40,19 @@ def create_app(
     origins: Sequence[str] = (),
     mcp: bool = False,
     docs: bool = True,
+    oauth_redirects: Sequence[str] = (),
     base_path: str = "",
 ) -> FastAPI:
     """The whole API; `services` is called by the first request that needs it.
 
     `inline` runs endpoints on the event loop (for Lambda: one request at a time), otherwise they run in a bounded pool
     of threads. Web pages of `origins` may call the API. `mcp` adds /mcp, which is a function of its own on Lambda,
-    because its SDK is slow to import. `docs` adds the page at /docs and the document that it shows. `base_path` is what
-    precedes every path outside (`api/base_path.py`).
+    because its SDK is slow to import. `docs` adds the page at /docs and the document that it shows. With `mcp`,
+    OAuth is offered to hosts at `oauth_redirects` (see FORGETLESS_OAUTH_REDIRECTS). `base_path` is what precedes every
+    path outside (`api/base_path.py`).
     """
-    return _compose(services, all_routes(), inline=inline, docs=docs, origins=origins, base_path=base_path, mcp=mcp)
+    more = _Mcp(oauth_redirects) if mcp else None
+    return _compose(services, all_routes(), inline=inline, docs=docs, origins=origins, base_path=base_path, mcp=more)
 
 
 def all_routes() -> list[Route]:
@@ -88,10 +91,15 @@ def all_routes() -> list[Route]:
 
 
 def create_mcp_app(
-    services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = (), base_path: str = ""
+    services: Callable[[], Services],
+    *,
+    inline: bool,
+    origins: Sequence[str] = (),
+    oauth_redirects: Sequence[str] = (),
+    base_path: str = "",
 ) -> FastAPI:
-    """The application of the MCP function: only /mcp."""
-    return _compose(services, (), inline=inline, origins=origins, base_path=base_path, mcp=True)
+    """The application of the MCP function: only /mcp, and OAuth for it."""
+    return _compose(services, (), inline=inline, origins=origins, base_path=base_path, mcp=_Mcp(oauth_redirects))
 
 
 def create_search_app(
@@ -113,9 +121,10 @@ def _compose(
     docs: bool = False,
     origins: Sequence[str],
     base_path: str,
-    mcp: bool = False,
+    mcp: _Mcp | None = None,
 ) -> FastAPI:
     run: Runner = run_inline if inline else pool(CONCURRENT_REQUESTS)
+    oauth = None if mcp is None else mcp.oauth(services, run)
     app = FastAPI(
         title="Forgetless",
         summary="The serverless memory layer for AI agents.",
@@ -131,7 +140,7 @@ def _compose(
         middleware=[
             *cross_origin(origins),
             Middleware(RequestMiddleware, run=run, base_path=base_path),
-            Middleware(Authentication, services=services, run=run),
+            Middleware(Authentication, services=services, run=run, tokens=None if oauth is None else oauth.key_hash),
             Middleware(CountedRequests, run=run),
         ],
     )
@@ -139,15 +148,32 @@ def _compose(
     app.router.route_class = GuardedRoute
     guarded = _guarded_inline if inline else partial(GuardedRoute, run=run)
     app.router.routes += [guarded(route) for route in routes]
-    if mcp:
+    if mcp is not None:
         from forgetless.api.mcp.server import McpEndpoint  # noqa: PLC0415 - as above
 
         app.add_route(MCP_PATH, BodyLimit(McpEndpoint(run=run)), include_in_schema=False)  # type: ignore[arg-type]
+    if oauth is not None:
+        app.router.routes += oauth.routes()
     complete_document(app)
     if docs:
         app.add_route("/docs", lambda request: _docs(app, request), include_in_schema=False)
         app.add_route("/openapi.json", lambda request: JSONResponse(_document(app, request)), include_in_schema=False)
     return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Mcp:
+    """That an application serves /mcp, and to which hosts it offers OAuth."""
+
+    oauth_redirects: Sequence[str]
+
+    def oauth(self, services: Callable[[], Services], run: Runner) -> OAuth | None:
+        """The OAuth endpoints; None without hosts."""
+        if not self.oauth_redirects:
+            return None
+        from forgetless.api.mcp.oauth import OAuth  # noqa: PLC0415 - only /mcp loads the SDK
+
+        return OAuth(services, redirects=self.oauth_redirects, run=run)
 
 
 @cache

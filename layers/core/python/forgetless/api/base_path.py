@@ -5,9 +5,10 @@ Routes, roles and the access log know paths without it. Addresses in answers beg
 
 from __future__ import annotations
 
+from starlette.requests import Request
 from starlette.types import Scope
 
-__all__ = ["base_path_of", "take_off_base_path"]
+__all__ = ["base_path_of", "service_url", "take_off_base_path"]
 
 #: The base path of a request, in its state.
 _STATE = "base_path"
@@ -34,6 +35,11 @@ def take_off_base_path(scope: Scope, configured: str) -> None:
 def base_path_of(scope: Scope) -> str:
     """What to write before the path in an address; empty, or `/` and a path without a slash at its end."""
     return str(scope["state"][_STATE])
+
+
+def service_url(scope: Scope) -> str:
+    """The address of this service as the client wrote it, without a slash at its end."""
+    return str(Request(scope).base_url).rstrip("/") + base_path_of(scope)
 
 
 def _stage_of(event: dict[str, object]) -> str:

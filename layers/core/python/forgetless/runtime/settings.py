@@ -36,6 +36,7 @@ _BASE_PATH = re.compile(r"(?:/[\w.~$!*'(),+-]+)+", re.ASCII)
 #: With what the paths of the API begin, except `api`, a usual base path; a test compares it with the routes.
 _OWN_PATHS = frozenset(
     [
+        ".well-known",
         "api-keys",
         "audit",
         "configure",
@@ -45,9 +46,11 @@ _OWN_PATHS = frozenset(
         "export-jobs",
         "generate-instructions",
         "health",
+        "import-checks",
         "import-jobs",
         "mcp",
         "memories",
+        "oauth",
         "openapi.json",
         "reset",
         "search",
@@ -122,6 +125,12 @@ class Settings:
         1,
         "1 sends jina's `task` with each text; use 0 for servers that refuse it (OpenAI's).",
     )
+    embedder_headers: str = _setting(
+        "FORGETLESS_EMBEDDER_HEADERS",
+        "",
+        "More headers of requests to the embedding service: a JSON object from name to value.",
+        secret=True,
+    )
     embedding_model: str = _setting(
         "FORGETLESS_EMBEDDING_MODEL", "all-MiniLM-L6-v2", "The name of the embedding model."
     )
@@ -134,6 +143,12 @@ class Settings:
     )
     llm_api_key: str = _setting(
         "OPENAI_API_KEY", "", "The key for the LLM. It configures nothing by itself.", secret=True
+    )
+    llm_headers: str = _setting(
+        "FORGETLESS_LLM_HEADERS",
+        "",
+        "More headers of requests to the LLM: a JSON object from name to value.",
+        secret=True,
     )
     supersede_nearness: float = _setting(
         "FORGETLESS_SUPERSEDE_NEARNESS",
@@ -221,6 +236,11 @@ class Settings:
     )
     cors_origins: str = _setting(
         "FORGETLESS_CORS_ORIGINS", "", "Origins whose pages may call the API, separated by commas; `*` for all."
+    )
+    oauth_redirects: str = _setting(
+        "FORGETLESS_OAUTH_REDIRECTS",
+        "claude.ai,claude.com,chatgpt.com,vscode.dev,cursor:",
+        "Where the log-in page for MCP hosts may send a browser: hosts, `scheme:` or `*`, by commas; `none`: no OAuth.",
     )
     webhook_allow_private: int = _setting(
         "FORGETLESS_WEBHOOK_ALLOW_PRIVATE", 0, "1 allows webhooks to private addresses, including this machine."
@@ -322,6 +342,12 @@ class Settings:
                 "a proxy has taken it off"
             )
         return base
+
+    @property
+    def oauth_hosts(self) -> tuple[str, ...]:
+        """The entries of FORGETLESS_OAUTH_REDIRECTS; none if OAuth is switched off."""
+        entries = tuple(entry.strip() for entry in self.oauth_redirects.split(",") if entry.strip())
+        return () if entries == ("none",) else entries
 
     @property
     def metrics_place(self) -> tuple[str, int]:
