@@ -32,7 +32,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class RequestMiddleware:
     """ASGI layer: every response has X-Request-ID (the gateway's) and Server-Timing, and every failure is JSON."""
 
-    def __init__(self, app: ASGIApp, *, run: Runner, base_path: str) -> None:
+    def __init__(self, app: ASGIApp, *, run: Runner, base_path: str = "") -> None:
         self._app = app
         self._run = run
         self._base_path = base_path
