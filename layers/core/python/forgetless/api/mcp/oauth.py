@@ -80,7 +80,7 @@ class OAuth:
     async def _authorize(self, request: Request) -> Response:
         """The SDK's endpoint, which takes everything but GET for a form, and whose errors do not say who answers."""
         asked = Request({**request.scope, "method": "GET"}, request.receive)
-        answer = await AuthorizationHandler(self._provider).handle(asked)
+        answer: Response = await AuthorizationHandler(self._provider).handle(asked)
         where = answer.headers.get("location", "login?")
         if not where.startswith("login?"):
             answer.headers["location"] = f"{where}&{urlencode({'iss': _base(request)})}"  # RFC 9207
@@ -88,7 +88,8 @@ class OAuth:
 
     async def _token(self, request: Request) -> Response:
         provider = self._provider.asked_from(_address(request))
-        return await TokenHandler(provider, ClientAuthenticator(provider)).handle(request)
+        answer: Response = await TokenHandler(provider, ClientAuthenticator(provider)).handle(request)
+        return answer
 
     async def _revoke(self, request: Request) -> Response:
         """RFC 7009. The SDK's own endpoint refuses clients without a secret."""
