@@ -84,7 +84,7 @@ class OAuth:
         answer: Response = await AuthorizationHandler(self._provider).handle(asked)
         where = answer.headers.get("location", "login?")
         if not where.startswith("login?"):
-            answer.headers["location"] = f"{where}&{urlencode({'iss': _base(request)})}"  # RFC 9207
+            answer.headers["location"] = f"{where}&{urlencode({'iss': service_url(request.scope)})}"  # RFC 9207
         return answer
 
     async def _token(self, request: Request) -> Response:
