@@ -204,18 +204,18 @@ def test_thoughts_are_no_text(reply: Completion, reason: str) -> None:
 
 #: Texts that cost a naive reader the square of their length, or all of its stack.
 HEAVY: dict[str, Any] = {
-    "open objects": '{"a":' * 40_000,
-    "open lists": "[" * 200_000,
-    "nested and closed": "[" * 100_000 + "]" * 100_000,
-    "broken at the end": '{"facts": [' + '"a", ' * 40_000 + "oops",
-    "strings without an end": '{"' * 100_000,
-    "escaped quotes": '{"a\\' + '"\\' * 100_000,
-    "fences": "```\n" * 50_000,
-    "spaces before fences": " " * 100_000 + "```" + " " * 100_000,
-    "line breaks in a fence": "```" + "\n" * 200_000,
-    "tags": "<think>" * 20_000 + "</think" * 20_000,
-    "values": "{} " * 20_000,
-    "quotations": '{"facts": ["quoted"]} ' * 20_000,
+    "open objects": '{"a":' * 10_000,
+    "open lists": "[" * 40_000,
+    "nested and closed": "[" * 20_000 + "]" * 20_000,
+    "broken at the end": '{"facts": [' + '"a", ' * 10_000 + "oops",
+    "strings without an end": '{"' * 20_000,
+    "escaped quotes": '{"a\\' + '"\\' * 20_000,
+    "fences": "```\n" * 10_000,
+    "spaces before fences": " " * 20_000 + "```" + " " * 20_000,
+    "line breaks in a fence": "```" + "\n" * 40_000,
+    "tags": "<think>" * 5_000 + "</think" * 5_000,
+    "values": "{} " * 5_000,
+    "quotations": '{"facts": ["quoted"]} ' * 5_000,
 }
 
 

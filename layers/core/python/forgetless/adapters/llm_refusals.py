@@ -13,21 +13,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Refusal", "read_refusal"]
 
+_WORDS = """
+a added address all allowed already an and any api are argument array as at bad be been body but by call can cannot
+check choices code completion content context currently data default deployed detail did do does enabled error
+exceed exceeded exceeds exist expected extra failed field fields filter for format found from generate given got has
+have however http if in input inputs integer invalid is it json key length less limit list llm loaded longer max
+maximum message messages missing model models more most must name no not null number object of on one only operation
+option or out output parameter parameters parse permitted please policy prompt provided quota reason received reduce
+refused request requested requests required response role roles schema see send server set should size string
+support supported supports system temperature text than that the then this to token tokens too tool tools tried try
+type unexpected unknown unrecognized unsupported until use used user valid value values version was we were when
+which while with you your
+"""
 #: Words of error messages. Any other word of a message is shown only if the request did not contain it.
-_COMMON = frozenset(
-    """
-    a added address all allowed already an and any api are argument array as at bad be been body but by call can
-    cannot check choices code completion content context currently data default deployed detail did do does enabled
-    error exceed exceeded exceeds exist expected extra failed field fields filter for format found from generate
-    given got has have however http if in input inputs integer invalid is it json key length less limit list llm
-    loaded longer max maximum message messages missing model models more most must name no not null number object of
-    on one only operation option or out output parameter parameters parse permitted please policy prompt provided
-    quota reason received reduce refused request requested requests required response role roles schema see send
-    server set should size string support supported supports system temperature text than that the then this to
-    token tokens too tool tools tried try type unexpected unknown unrecognized unsupported until use used user valid
-    value values version was we were when which while with you your
-    """.split()
-)
+_COMMON = frozenset(_WORDS.split())
 _WORD = re.compile(r"\w+")
 #: So much of a reason is shown.
 _SHOWN_CHARS = 300

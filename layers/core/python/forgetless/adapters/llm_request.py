@@ -27,7 +27,7 @@ _OF_FORM = frozenset({400, 404, 405, 415, 422, 500, 501})
 #: With these, a server that names nothing may mean the format.
 _OF_FIELDS = frozenset({400, 422, 501})
 _OF_FORMAT = re.compile(
-    r"response_?format|json[_ ]?(?:schema|object|mode)|structured[_ ]output|guided|grammar|\bschema\b|generate json"
+    r"response_?(?:format|schema)|json[_ ]?(?:schema|object|mode)|structured[_ ]output|guided|grammar|\bschema\b|generate json"
     r"|requested parameters"
 )
 _OF_SYSTEM = re.compile(
@@ -78,7 +78,8 @@ class RequestForm:
             return None
         reason = f"{refusal.reason} {refusal.code}".lower()
         for key in self.options:
-            if key in sent and re.search(rf"\b{re.escape(key.lower())}\b", reason):
+            named = re.search(rf"\b{re.escape(key.lower())}\b", reason)
+            if key in sent and (named or (key == _FORMAT and _OF_FORMAT.search(reason))):
                 return self._without(key)
         if self.system and _OF_SYSTEM.search(reason) and any(one["role"] == "system" for one in sent["messages"]):
             return replace(self, system=False)

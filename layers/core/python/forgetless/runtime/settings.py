@@ -125,7 +125,7 @@ class Settings:
     llm_options: str = _setting(
         "FORGETLESS_LLM_OPTIONS",
         "",
-        "More fields of requests to the LLM: a JSON object, like {\"temperature\": 0, \"max_tokens\": 4000}.",
+        'More fields of requests to the LLM: a JSON object, like {"temperature": 0, "max_tokens": 4000}.',
     )
     supersede_nearness: float = _setting(
         "FORGETLESS_SUPERSEDE_NEARNESS",

@@ -1,0 +1,219 @@
+"""Chat completions as Ollama, vLLM, Azure and others give and refuse them. Facts are found by the stub LLM's rules."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local.llm_stub.rules import answer_for
+
+__all__ = ["CHAT_SERVERS", "ChatCalls", "chat_routes"]
+
+#: A text that the servers with a filter refuse, and the length of a prompt that all refuse.
+FILTERED = "[[filtered]]"
+LONGEST_CHARS = 60_000
+_DATA = re.compile(r"<data>\n{.*}\n</data>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request: its body, headers and query."""
+
+    body: Mapping[str, Any]
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+
+    @property
+    def format(self) -> str:
+        """The type of its response_format; empty without one."""
+        return str((self.body.get("response_format") or {}).get("type", ""))
+
+    @property
+    def prompt(self) -> str:
+        """All of its messages."""
+        return "\n".join(message["content"] for message in self.body["messages"])
+
+    def facts(self) -> str:
+        """The right answer, as JSON."""
+        [data] = _DATA.findall(self.prompt)
+        return answer_for("", data)
+
+
+@dataclass(slots=True)
+class ChatCalls:
+    """The requests that each server got, for tests."""
+
+    of: dict[str, list[Asked]] = field(default_factory=dict)
+
+
+def refused(status: int, message: str, **more: object) -> Response:
+    """An error in OpenAI's form."""
+    return JSONResponse({"error": {"message": message, "type": "invalid_request_error", **more}}, status)
+
+
+def said(content: object, *, finish: str | None = "stop", **more: object) -> Response:
+    """A completion."""
+    message = {"role": "assistant", "content": content, **more}
+    usage = {"prompt_tokens": 100, "completion_tokens": 10}
+    return JSONResponse({"choices": [{"index": 0, "finish_reason": finish, "message": message}], "usage": usage})
+
+
+def openai(asked: Asked) -> Response:
+    """A reasoning model of OpenAI: other names of options, and no temperature but its own."""
+    if "max_tokens" in asked.body:
+        why = (
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+        )
+        return refused(400, why, param="max_tokens", code="unsupported_parameter")
+    if asked.body.get("temperature", 1) != 1:
+        why = "Unsupported value: 'temperature' does not support 0 with this model. Only the default (1) is supported."
+        return refused(400, why, param="temperature", code="unsupported_value")
+    if len(asked.prompt) > LONGEST_CHARS:
+        return refused(400, "This model's maximum context length is …", code="context_length_exceeded")
+    return said(asked.facts())
+
+
+def azure(asked: Asked) -> Response:
+    """Azure: its own header for the key, a version in the query, and a filter."""
+    if "api-key" not in asked.headers or "authorization" in asked.headers:
+        return JSONResponse({"error": {"code": "401", "message": "Access denied due to an invalid key."}}, 401)
+    if "api-version" not in asked.query:
+        return JSONResponse({"error": {"code": "404", "message": "Resource not found"}}, 404)
+    if FILTERED in asked.prompt:
+        why = "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."
+        return refused(400, why, code="content_filter", param="prompt")
+    return openai(asked)
+
+
+def ollama(asked: Asked) -> Response:
+    """A small model of Ollama that chats around its JSON; models are loaded by name."""
+    if asked.body["model"] == "missing":
+        why = 'model "missing" not found, try pulling it first'
+        return JSONResponse({"error": {"message": why, "type": "api_error", "param": None, "code": None}}, 404)
+    texts = [fact["text"] for fact in json.loads(asked.facts())["facts"]]
+    return said(f"Here are the facts I extracted:\n{json.dumps({'facts': texts})}\nI hope this helps!")
+
+
+def vllm(asked: Asked) -> Response:
+    """VLLM with Qwen3 and its reasoning parser: the answer stands among the thoughts, and content is null."""
+    if len(asked.prompt) > LONGEST_CHARS:
+        why = "This model's maximum context length is 8192 tokens. However, your request has 20000 input tokens."
+        return JSONResponse({"object": "error", "message": why, "type": "BadRequestError", "code": 400}, 400)
+    return said(None, reasoning_content=f"The user tells something. So the answer is {asked.facts()}")
+
+
+def vllm_gemma(asked: Asked) -> Response:
+    """VLLM with Gemma: no role for the system, and a schema that its grammar cannot be made of."""
+    if any(message["role"] == "system" for message in asked.body["messages"]):
+        return refused(400, "System role not supported", code=400)
+    if asked.format == "json_schema":
+        return refused(400, "The provided JSON schema contains features not supported by xgrammar.", code=400)
+    return said(asked.facts())
+
+
+def gemini(asked: Asked) -> Response:
+    """Gemini: errors come in a list, and names that it does not know are refused."""
+    if not asked.headers.get("authorization", "").startswith("Bearer "):
+        return JSONResponse([{"error": {"code": 401, "message": "Request had invalid credentials."}}], 401)
+    if asked.format == "json_schema":
+        why = 'Invalid JSON payload received. Unknown name "additionalProperties" at generation_config.response_schema'
+        return JSONResponse([{"error": {"code": 400, "message": why, "status": "INVALID_ARGUMENT"}}], 400)
+    if FILTERED in asked.prompt:
+        return JSONResponse({"choices": [{"index": 0, "finish_reason": "content_filter", "message": {}}]})
+    return said(f"```json\n{asked.facts()}\n```")
+
+
+def deepseek(asked: Asked) -> Response:
+    """DeepSeek's reasoning model: objects only, and thoughts beside the content."""
+    if asked.format == "json_schema":
+        return refused(400, "This response_format type is unavailable now")
+    return said(asked.facts(), reasoning_content='Maybe {"facts": ["a thought"]}?')
+
+
+def deepseek_local(asked: Asked) -> Response:
+    """A distilled R1 without a parser: its thoughts stand in the content."""
+    return said(f'<think>\nMaybe {{"facts": ["a thought"]}}?\n</think>\n\n{asked.facts()}')
+
+
+def mistral(asked: Asked) -> Response:
+    """Mistral: fields that it does not know are 422, and Magistral thinks in parts of the content."""
+    if "max_completion_tokens" in asked.body:
+        detail = [{"type": "extra_forbidden", "loc": ["body", "max_completion_tokens"], "msg": "Extra inputs …"}]
+        return JSONResponse({"object": "error", "message": {"detail": detail}}, 422)
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": '{"facts": ["a thought"]}'}]}
+    return said([thought, {"type": "text", "text": asked.facts()}])
+
+
+def openrouter(asked: Asked) -> Response:
+    """OpenRouter: no maker that takes a schema, and errors with status 200."""
+    if asked.format:
+        return JSONResponse({"error": {"message": "No endpoints found that support the requested parameters"}}, 404)
+    if FILTERED in asked.prompt:
+        return JSONResponse({"error": {"message": "Your input was flagged", "code": 400}})
+    return said(asked.facts(), reasoning="Thoughts.")
+
+
+def llama_cpp(asked: Asked) -> Response:
+    """llama.cpp: a schema that does not become a grammar is 500."""
+    if asked.format == "json_schema":
+        return JSONResponse({"error": {"code": 500, "message": "failed to parse grammar", "type": "server_error"}}, 500)
+    return said(asked.facts())
+
+
+def unimplemented(asked: Asked) -> Response:
+    """A gateway that answers 501 without a reason to each format."""
+    return Response(status_code=501) if asked.format else said(asked.facts())
+
+
+def lost_in_thought(asked: Asked) -> Response:
+    """A model that used up its tokens before it answered."""
+    return said("", finish="length", reasoning_content=f"Let me see {asked.facts()}")
+
+
+def never_json(_asked: Asked) -> Response:
+    """A model that only chats."""
+    return said("Sure! I'll remember that.")
+
+
+#: By the name in the path: the path of its API, and how it behaves.
+CHAT_SERVERS: dict[str, tuple[str, Callable[[Asked], Response]]] = {
+    "openai": ("/v1", openai),
+    "azure": ("/openai/deployments/{deployment}", azure),
+    "ollama": ("/v1", ollama),
+    "vllm": ("/v1", vllm),
+    "vllm-gemma": ("/v1", vllm_gemma),
+    "gemini": ("/v1beta/openai", gemini),
+    "deepseek": ("/v1", deepseek),
+    "deepseek-local": ("/v1", deepseek_local),
+    "mistral": ("/v1", mistral),
+    "ark": ("/api/v3", deepseek),
+    "openrouter": ("/api/v1", openrouter),
+    "llama-cpp": ("/v1", llama_cpp),
+    "unimplemented": ("/v1", unimplemented),
+    "lost-in-thought": ("/v1", lost_in_thought),
+    "never-json": ("/v1", never_json),
+}
+
+
+def chat_routes(calls: ChatCalls) -> list[Route]:
+    """The routes of all chat servers, `/NAME/API/chat/completions`; `calls` notes what they get."""
+    return [
+        Route(f"/{name}{path}/chat/completions", _endpoint(name, behave, calls), methods=["POST"])
+        for name, (path, behave) in CHAT_SERVERS.items()
+    ]
+
+
+def _endpoint(name: str, behave: Callable[[Asked], Response], calls: ChatCalls) -> Callable[[Request], Any]:
+    async def answer(request: Request) -> Response:
+        asked = Asked(await request.json(), request.headers, request.query_params)
+        calls.of.setdefault(name, []).append(asked)
+        return behave(asked)
+
+    return answer
