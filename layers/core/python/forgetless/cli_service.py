@@ -22,6 +22,7 @@ from forgetless.domain.errors import (
     NotFoundError,
 )
 from forgetless.service.transfer.export_jobs import ExportAnswer, ExportPlace
+from forgetless.service.transfer.import_check import ImportCounts
 from forgetless.service.transfer.import_jobs import ImportPlace
 
 __all__ = ["RemoteExports", "RemoteImports", "Service", "read_key"]
@@ -133,6 +134,11 @@ class RemoteImports:
         query = {"line": line, "before": before, "last": "true" if last else "false"}
         answer = self._service.call("POST", f"/import-jobs/{job_id}/lines", query=query, lines=body)
         return ImportPlace(**answer.json())
+
+    def check(self, body: bytes, *, ours: bool) -> ImportCounts:
+        """Which memories of these lines the service has."""
+        query = {"events": "true" if ours else "false"}
+        return ImportCounts(**self._service.call("POST", "/import-checks", query=query, lines=body).json())
 
 
 class RemoteExports:

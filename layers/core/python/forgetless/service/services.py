@@ -49,6 +49,7 @@ from forgetless.service.llm_state import LlmState, WatchedLlm
 from forgetless.service.request_services import RequestPorts, RequestServices
 from forgetless.service.transfer.event_export import EventExport
 from forgetless.service.transfer.export_jobs import ExportJobs
+from forgetless.service.transfer.import_check import ImportCheck
 from forgetless.service.transfer.import_jobs import ImportJobs
 from forgetless.service.webhooks.delivery import DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
@@ -136,6 +137,7 @@ class Services(RequestServices):
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
         self.event_exports = EventExport(ledger=ledger)
         self.import_jobs = ImportJobs(ledger=ledger, clock=clock, limits=self.limits, outbox=self._outbox)
+        self.import_check = ImportCheck(ledger=ledger, clock=clock, limits=self.limits)
         self.export_jobs = ExportJobs(ledger=ledger, clock=clock)
         self.ingest = IngestService(
             ledger=ledger,
