@@ -139,7 +139,7 @@ class HttpLlm:
         finish = _FINISHES.get(finish, finish)
         if isinstance(content, str) and content.strip():
             return Completion(content, finish)
-        thoughts = next((given for key in _THOUGHTS if isinstance(given := message.get(key), str) and given), "")
+        thoughts = next((given for key in _THOUGHTS if (given := message.get(key)) and isinstance(given, str)), "")
         if message.get("refusal"):
             raise LlmReplyError(f"{where} refused to answer")
         if content is None and not thoughts and finish not in {"length", "content_filter"}:
@@ -175,8 +175,7 @@ def _with_status(reply: Reply) -> Reply:
         status = None if body.get("choices") else body["error"].get("code")
     except (ValueError, LookupError, TypeError, AttributeError):
         return reply
-    known = isinstance(status, int) and 400 <= status <= 599
-    return replace(reply, status=status) if known else reply
+    return replace(reply, status=status) if isinstance(status, int) and 400 <= status <= 599 else reply
 
 
 def _count_tokens(usage: object, asked: Mapping[str, Any], content: object) -> None:

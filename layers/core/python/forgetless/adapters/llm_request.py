@@ -66,7 +66,10 @@ class RequestForm:
     ) -> dict[str, Any]:
         """The request."""
         shown = messages if self.system else _without_system(messages)
-        body = {"model": model, "messages": [{"role": one.role, "content": one.content} for one in shown]}
+        body: dict[str, Any] = {
+            "model": model,
+            "messages": [{"role": one.role, "content": one.content} for one in shown],
+        }
         body |= {key: value for key, value in self.options.items() if value is not None and key != _FORMAT}
         if schema is not None and (wanted := self._response_format(name, schema)):
             body[_FORMAT] = wanted
