@@ -19,6 +19,7 @@ __all__ = ["CHAT_SERVERS", "ChatCalls", "chat_routes"]
 #: A text that the servers with a filter refuse, and the length of a prompt that all refuse.
 FILTERED = "[[filtered]]"
 LONGEST_CHARS = 60_000
+_NAMED = re.compile(r"server: ([a-z-]+)")
 _DATA = re.compile(r"<data>\n{.*}\n</data>", re.DOTALL)
 
 
@@ -182,6 +183,12 @@ def never_json(_asked: Asked) -> Response:
     return said("Sure! I'll remember that.")
 
 
+def in_turn(asked: Asked) -> Response:
+    """As the server that the newest message names by "server: NAME", for trials of a running service."""
+    named = _NAMED.findall(asked.prompt)
+    return CHAT_SERVERS[named[-1] if named else "openai"][1](asked)
+
+
 #: By the name in the path: the path of its API, and how it behaves.
 CHAT_SERVERS: dict[str, tuple[str, Callable[[Asked], Response]]] = {
     "openai": ("/v1", openai),
@@ -199,6 +206,7 @@ CHAT_SERVERS: dict[str, tuple[str, Callable[[Asked], Response]]] = {
     "unimplemented": ("/v1", unimplemented),
     "lost-in-thought": ("/v1", lost_in_thought),
     "never-json": ("/v1", never_json),
+    "in-turn": ("/v1", in_turn),
 }
 
 

@@ -27,8 +27,8 @@ _OF_FORM = frozenset({400, 404, 405, 415, 422, 500, 501})
 #: With these, a server that names nothing may mean the format.
 _OF_FIELDS = frozenset({400, 422, 501})
 _OF_FORMAT = re.compile(
-    r"response_?(?:format|schema)|json[_ ]?(?:schema|object|mode)|structured[_ ]output|guided|grammar|\bschema\b|generate json"
-    r"|requested parameters"
+    r"response_?(?:format|schema)|json[_ ]?(?:schema|object|mode)|structured[_ ]output|guided"
+    r"|grammar|\bschema\b|generate json|requested parameters"
 )
 _OF_SYSTEM = re.compile(
     r"system[_ ](?:role|message|prompt|instruction)|developer instruction|\broles? .{0,40}(?:system|alternate)"
