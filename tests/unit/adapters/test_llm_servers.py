@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.llm_http import HttpLlm
@@ -22,24 +21,23 @@ from forgetless.domain.memory import Message, MessageRef
 from forgetless.domain.scope import Scope
 from forgetless.service.writing.extraction import ExtractionRequest, extract
 from tests.fakes.clock import FakeClock
-from tests.fakes.openai_servers.chat import CHAT_SERVERS, FILTERED, ChatCalls, chat_routes
-from tests.unit.servers import serve_app
+from tests.fakes.openai_server.chat import CHAT_SERVERS, FILTERED, ChatServers
+from tests.unit.servers import serve
 
 AT = "2026-11-24T09:14:00.000000+00:00"
-CALLS = ChatCalls()
+CHAT = ChatServers()
 
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[str]:
-    with serve_app(Starlette(routes=chat_routes(CALLS))) as url:
-        yield url
+    with serve(CHAT) as server:
+        yield server.url
 
 
 def llm(servers: str, name: str, **settings: Any) -> HttpLlm:
-    CALLS.of[name] = []
-    path = CHAT_SERVERS[name][0].replace("{deployment}", "mine")
+    CHAT.calls[name] = []
     settings = {"model": "m", "api_key": "k", "clock": FakeClock(), **settings}
-    return HttpLlm(f"{servers}/{name}{path}", **settings)
+    return HttpLlm(f"{servers}/{name}{CHAT_SERVERS[name][0]}", **settings)
 
 
 def facts(client: HttpLlm, text: str = "I live in Paris") -> list[str]:
@@ -70,9 +68,9 @@ FIRST_CALLS = {
 def test_facts_come_from_every_server_and_what_it_refuses_is_remembered(servers: str, name: str, calls: int) -> None:
     client = llm(servers, name)
     assert facts(client) == ["The user lives in Paris"]
-    assert len(CALLS.of[name]) == calls
+    assert len(CHAT.calls[name]) == calls
     assert facts(client) == ["The user lives in Paris"]
-    assert len(CALLS.of[name]) == calls + 1
+    assert len(CHAT.calls[name]) == calls + 1
 
 
 @pytest.mark.parametrize(
@@ -91,8 +89,8 @@ def test_a_refused_option_is_left_out_or_takes_its_other_name(
 ) -> None:
     client = llm(servers, name, options=options)
     assert facts(client) == ["The user lives in Paris"]
-    last = dict(CALLS.of[name][-1].body)
-    assert len(CALLS.of[name]) == calls
+    last = dict(CHAT.calls[name][-1].body)
+    assert len(CHAT.calls[name]) == calls
     if name != "mistral" and "response_format" not in sent and "response_format" not in options:
         assert last.pop("response_format")["type"] == "json_schema"
     last.pop("response_format", None) if name == "mistral" else None
@@ -119,9 +117,9 @@ def test_what_is_left_out_is_said_once_with_the_setting(servers: str, caplog: py
 def test_the_rules_reach_a_model_without_a_role_for_the_system(servers: str) -> None:
     client = llm(servers, "vllm-gemma")
     facts(client)
-    [message] = CALLS.of["vllm-gemma"][-1].body["messages"]
+    [message] = CHAT.calls["vllm-gemma"][-1].body["messages"]
     assert message["role"] == "user"
-    assert CALLS.of["vllm-gemma"][0].body["messages"][0]["content"] in message["content"]
+    assert CHAT.calls["vllm-gemma"][0].body["messages"][0]["content"] in message["content"]
 
 
 LONG = "I live in Paris. " + "x" * 60_000
@@ -155,4 +153,4 @@ def test_what_cannot_be_mended_fails_at_once_with_the_reason(
     with pytest.raises(error) as raised:
         facts(client, text)
     assert reason in raised.value.message
-    assert len(CALLS.of[name]) == calls
+    assert len(CHAT.calls[name]) == calls

@@ -7,14 +7,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from urllib.parse import parse_qsl
 
 from local.llm_stub.rules import answer_for
+from tests.unit.servers import Answer, Request
 
-__all__ = ["CHAT_SERVERS", "ChatCalls", "chat_routes"]
+__all__ = ["CHAT_SERVERS", "ChatServers"]
 
 #: A text that the servers with a filter refuse, and the length of a prompt that all refuse.
 FILTERED = "[[filtered]]"
@@ -47,26 +45,19 @@ class Asked:
         return answer_for("", data)
 
 
-@dataclass(slots=True)
-class ChatCalls:
-    """The requests that each server got, for tests."""
-
-    of: dict[str, list[Asked]] = field(default_factory=dict)
-
-
-def refused(status: int, message: str, **more: object) -> Response:
+def refused(status: int, message: str, **more: object) -> Answer:
     """An error in OpenAI's form."""
-    return JSONResponse({"error": {"message": message, "type": "invalid_request_error", **more}}, status)
+    return Answer(status, {"error": {"message": message, "type": "invalid_request_error", **more}})
 
 
-def said(content: object, *, finish: str | None = "stop", **more: object) -> Response:
+def said(content: object, *, finish: str | None = "stop", **more: object) -> Answer:
     """A completion."""
     message = {"role": "assistant", "content": content, **more}
     usage = {"prompt_tokens": 100, "completion_tokens": 10}
-    return JSONResponse({"choices": [{"index": 0, "finish_reason": finish, "message": message}], "usage": usage})
+    return Answer(body={"choices": [{"index": 0, "finish_reason": finish, "message": message}], "usage": usage})
 
 
-def openai(asked: Asked) -> Response:
+def openai(asked: Asked) -> Answer:
     """A reasoning model of OpenAI: other names of options, and no temperature but its own."""
     if "max_tokens" in asked.body:
         why = (
@@ -81,36 +72,36 @@ def openai(asked: Asked) -> Response:
     return said(asked.facts())
 
 
-def azure(asked: Asked) -> Response:
+def azure(asked: Asked) -> Answer:
     """Azure: its own header for the key, a version in the query, and a filter."""
     if "api-key" not in asked.headers or "authorization" in asked.headers:
-        return JSONResponse({"error": {"code": "401", "message": "Access denied due to an invalid key."}}, 401)
+        return Answer(401, {"error": {"code": "401", "message": "Access denied due to an invalid key."}})
     if "api-version" not in asked.query:
-        return JSONResponse({"error": {"code": "404", "message": "Resource not found"}}, 404)
+        return Answer(404, {"error": {"code": "404", "message": "Resource not found"}})
     if FILTERED in asked.prompt:
         why = "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."
         return refused(400, why, code="content_filter", param="prompt")
     return openai(asked)
 
 
-def ollama(asked: Asked) -> Response:
+def ollama(asked: Asked) -> Answer:
     """A small model of Ollama that chats around its JSON; models are loaded by name."""
     if asked.body["model"] == "missing":
         why = 'model "missing" not found, try pulling it first'
-        return JSONResponse({"error": {"message": why, "type": "api_error", "param": None, "code": None}}, 404)
+        return Answer(404, {"error": {"message": why, "type": "api_error", "param": None, "code": None}})
     texts = [fact["text"] for fact in json.loads(asked.facts())["facts"]]
     return said(f"Here are the facts I extracted:\n{json.dumps({'facts': texts})}\nI hope this helps!")
 
 
-def vllm(asked: Asked) -> Response:
+def vllm(asked: Asked) -> Answer:
     """VLLM with Qwen3 and its reasoning parser: the answer stands among the thoughts, and content is null."""
     if len(asked.prompt) > LONGEST_CHARS:
         why = "This model's maximum context length is 8192 tokens. However, your request has 20000 input tokens."
-        return JSONResponse({"object": "error", "message": why, "type": "BadRequestError", "code": 400}, 400)
+        return Answer(400, {"object": "error", "message": why, "type": "BadRequestError", "code": 400})
     return said(None, reasoning_content=f"The user tells something. So the answer is {asked.facts()}")
 
 
-def vllm_gemma(asked: Asked) -> Response:
+def vllm_gemma(asked: Asked) -> Answer:
     """VLLM with Gemma: no role for the system, and a schema that its grammar cannot be made of."""
     if any(message["role"] == "system" for message in asked.body["messages"]):
         return refused(400, "System role not supported", code=400)
@@ -119,80 +110,80 @@ def vllm_gemma(asked: Asked) -> Response:
     return said(asked.facts())
 
 
-def gemini(asked: Asked) -> Response:
+def gemini(asked: Asked) -> Answer:
     """Gemini: errors come in a list, and names that it does not know are refused."""
     if not asked.headers.get("authorization", "").startswith("Bearer "):
-        return JSONResponse([{"error": {"code": 401, "message": "Request had invalid credentials."}}], 401)
+        return Answer(401, [{"error": {"code": 401, "message": "Request had invalid credentials."}}])
     if asked.format == "json_schema":
         why = 'Invalid JSON payload received. Unknown name "additionalProperties" at generation_config.response_schema'
-        return JSONResponse([{"error": {"code": 400, "message": why, "status": "INVALID_ARGUMENT"}}], 400)
+        return Answer(400, [{"error": {"code": 400, "message": why, "status": "INVALID_ARGUMENT"}}])
     if FILTERED in asked.prompt:
-        return JSONResponse({"choices": [{"index": 0, "finish_reason": "content_filter", "message": {}}]})
+        return Answer(body={"choices": [{"index": 0, "finish_reason": "content_filter", "message": {}}]})
     return said(f"```json\n{asked.facts()}\n```")
 
 
-def deepseek(asked: Asked) -> Response:
+def deepseek(asked: Asked) -> Answer:
     """DeepSeek's reasoning model: objects only, and thoughts beside the content."""
     if asked.format == "json_schema":
         return refused(400, "This response_format type is unavailable now")
     return said(asked.facts(), reasoning_content='Maybe {"facts": ["a thought"]}?')
 
 
-def deepseek_local(asked: Asked) -> Response:
+def deepseek_local(asked: Asked) -> Answer:
     """A distilled R1 without a parser: its thoughts stand in the content."""
     return said(f'<think>\nMaybe {{"facts": ["a thought"]}}?\n</think>\n\n{asked.facts()}')
 
 
-def mistral(asked: Asked) -> Response:
+def mistral(asked: Asked) -> Answer:
     """Mistral: fields that it does not know are 422, and Magistral thinks in parts of the content."""
     if "max_completion_tokens" in asked.body:
         detail = [{"type": "extra_forbidden", "loc": ["body", "max_completion_tokens"], "msg": "Extra inputs …"}]
-        return JSONResponse({"object": "error", "message": {"detail": detail}}, 422)
+        return Answer(422, {"object": "error", "message": {"detail": detail}})
     thought = {"type": "thinking", "thinking": [{"type": "text", "text": '{"facts": ["a thought"]}'}]}
     return said([thought, {"type": "text", "text": asked.facts()}])
 
 
-def openrouter(asked: Asked) -> Response:
+def openrouter(asked: Asked) -> Answer:
     """OpenRouter: no maker that takes a schema, and errors with status 200."""
     if asked.format:
-        return JSONResponse({"error": {"message": "No endpoints found that support the requested parameters"}}, 404)
+        return Answer(404, {"error": {"message": "No endpoints found that support the requested parameters"}})
     if FILTERED in asked.prompt:
-        return JSONResponse({"error": {"message": "Your input was flagged", "code": 400}})
+        return Answer(body={"error": {"message": "Your input was flagged", "code": 400}})
     return said(asked.facts(), reasoning="Thoughts.")
 
 
-def llama_cpp(asked: Asked) -> Response:
+def llama_cpp(asked: Asked) -> Answer:
     """llama.cpp: a schema that does not become a grammar is 500."""
     if asked.format == "json_schema":
-        return JSONResponse({"error": {"code": 500, "message": "failed to parse grammar", "type": "server_error"}}, 500)
+        return Answer(500, {"error": {"code": 500, "message": "failed to parse grammar", "type": "server_error"}})
     return said(asked.facts())
 
 
-def unimplemented(asked: Asked) -> Response:
+def unimplemented(asked: Asked) -> Answer:
     """A gateway that answers 501 without a reason to each format."""
-    return Response(status_code=501) if asked.format else said(asked.facts())
+    return Answer(501, b"") if asked.format else said(asked.facts())
 
 
-def lost_in_thought(asked: Asked) -> Response:
+def lost_in_thought(asked: Asked) -> Answer:
     """A model that used up its tokens before it answered."""
     return said("", finish="length", reasoning_content=f"Let me see {asked.facts()}")
 
 
-def never_json(_asked: Asked) -> Response:
+def never_json(_asked: Asked) -> Answer:
     """A model that only chats."""
     return said("Sure! I'll remember that.")
 
 
-def in_turn(asked: Asked) -> Response:
+def in_turn(asked: Asked) -> Answer:
     """As the server that the newest message names by "server: NAME", for trials of a running service."""
     named = _NAMED.findall(asked.prompt)
     return CHAT_SERVERS[named[-1] if named else "openai"][1](asked)
 
 
 #: By the name in the path: the path of its API, and how it behaves.
-CHAT_SERVERS: dict[str, tuple[str, Callable[[Asked], Response]]] = {
+CHAT_SERVERS: dict[str, tuple[str, Callable[[Asked], Answer]]] = {
     "openai": ("/v1", openai),
-    "azure": ("/openai/deployments/{deployment}", azure),
+    "azure": ("/openai/deployments/mine", azure),
     "ollama": ("/v1", ollama),
     "vllm": ("/v1", vllm),
     "vllm-gemma": ("/v1", vllm_gemma),
@@ -210,18 +201,18 @@ CHAT_SERVERS: dict[str, tuple[str, Callable[[Asked], Response]]] = {
 }
 
 
-def chat_routes(calls: ChatCalls) -> list[Route]:
-    """The routes of all chat servers, `/NAME/API/chat/completions`; `calls` notes what they get."""
-    return [
-        Route(f"/{name}{path}/chat/completions", _endpoint(name, behave, calls), methods=["POST"])
-        for name, (path, behave) in CHAT_SERVERS.items()
-    ]
+@dataclass(slots=True)
+class ChatServers:
+    """All chat servers as one; `calls` holds what each of them was asked."""
 
+    calls: dict[str, list[Asked]] = field(default_factory=dict)
 
-def _endpoint(name: str, behave: Callable[[Asked], Response], calls: ChatCalls) -> Callable[[Request], Any]:
-    async def answer(request: Request) -> Response:
-        asked = Asked(await request.json(), request.headers, request.query_params)
-        calls.of.setdefault(name, []).append(asked)
-        return behave(asked)
-
-    return answer
+    def __call__(self, request: Request) -> Answer:
+        """The answer of the server whose name begins the path."""
+        path, _, query = request.path.partition("?")
+        _, name, place = path.split("/", 2) if path.count("/") > 1 else ("", "", "")
+        if name not in CHAT_SERVERS or f"/{place}" != CHAT_SERVERS[name][0] + "/chat/completions":
+            return refused(404, f"There is nothing at {path}")
+        asked = Asked(request.body, request.headers, dict(parse_qsl(query)))
+        self.calls.setdefault(name, []).append(asked)
+        return CHAT_SERVERS[name][1](asked)

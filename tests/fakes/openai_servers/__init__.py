@@ -1,1 +1,0 @@
-"""One HTTP server that behaves like the OpenAI-compatible servers of many makers, each below a path of its own."""
