@@ -159,6 +159,24 @@ def test_a_refusal_is_not_retried_names_the_setting_and_never_quotes_the_prompt(
     assert raised.value.retry_after is None
 
 
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("The model needs a license: see https://x.example", ', "The model needs a license: see https://x.example": '),
+        ("Invalid content near 'secret prom' of the request", ", \"Invalid content near '… …' of the request\": "),
+        ("Invalid content in request: 我有癫痫", ', "Invalid content in request: …": '),
+        ("my secret prompt", "status 400: "),
+        ("<html>", "status 400: "),
+    ],
+)
+def test_the_reason_is_shown_without_the_words_of_the_prompt(reason: str, shown: str) -> None:
+    asked = [*ASKED, ChatMessage("user", "今天我有癫痫了")]
+    answer = Answer(400, reason.encode() if reason == "<html>" else {"detail": [{"msg": reason}]})
+    with serve(in_turn(answer)) as server, pytest.raises(ProviderRequestError) as raised:
+        llm(server).complete(asked, deadline_s=5)
+    assert shown in raised.value.message
+
+
 def test_a_key_in_the_url_that_is_refused_is_named_by_its_setting_alone() -> None:
     with serve(in_turn(Answer(401))) as server, pytest.raises(ProviderAuthError) as raised:
         HttpLlm(server.url.replace("http://", "http://name:secret@"), model="m").complete(ASKED, deadline_s=5)

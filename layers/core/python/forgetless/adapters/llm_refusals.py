@@ -62,13 +62,18 @@ class Refusal:
         """The reason without the words that it may have taken from the prompt; empty if little else is in it."""
         if not self.reason:
             return ""
-        said = {word.casefold() for text in prompt for word in _WORD.findall(text)} - _COMMON
+        said = {word.casefold() for text in prompt for word in _WORD.findall(text)}
+
+        def hidden(word: str) -> bool:
+            # Scripts without spaces have no words to compare, and a word may have been cut.
+            folded = word.casefold()
+            return folded not in _COMMON and (not word.isascii() or any(one.startswith(folded) for one in said))
+
         reason = self.reason[:_SHOWN_CHARS]
         words = _WORD.findall(reason)
-        hidden = sum(word.casefold() in said for word in words)
-        if 2 * hidden >= len(words):
+        if 2 * sum(map(hidden, words)) >= len(words):
             return ""
-        shown = _WORD.sub(lambda word: "…" if word.group().casefold() in said else word.group(), reason)
+        shown = _WORD.sub(lambda word: "…" if hidden(word.group()) else word.group(), reason)
         return " ".join(shown.split())
 
 
