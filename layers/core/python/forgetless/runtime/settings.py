@@ -135,6 +135,11 @@ class Settings:
         "More headers of requests to the LLM: a JSON object from name to value.",
         secret=True,
     )
+    llm_options: str = _setting(
+        "FORGETLESS_LLM_OPTIONS",
+        "",
+        'More fields of requests to the LLM: a JSON object, like {"temperature": 0, "max_tokens": 4000}.',
+    )
     supersede_nearness: float = _setting(
         "FORGETLESS_SUPERSEDE_NEARNESS",
         0.0,
