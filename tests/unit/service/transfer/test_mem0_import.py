@@ -121,7 +121,7 @@ def test_without_times_it_is_now() -> None:
         ({"id": ID, "memory": "x"}, "user_id"),
         ({"memory": "x", "user_id": "u"}, "id"),
         ({"id": ID, "memory": "x", "user_id": "u", "created_at": "yesterday"}, "created_at"),
-        ({"id": ID, "memory": "x", "user_id": "two words"}, "user_id"),
+        ({"id": ID, "memory": "x", "user_id": "two\nlines"}, "user_id"),
         ({"id": ID, "memory": "x", "user_id": "u" * 256}, "user_id"),
         ({"id": ID, "memory": "x", "user_id": "u", "role": 1}, "role"),
         ({"id": ID, "memory": "x", "user_id": "u", "categories": "food"}, "categories"),
@@ -134,3 +134,11 @@ def test_without_times_it_is_now() -> None:
 def test_errors_name_what_is_missing(record: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidRequestError, match=says):
         read(record)
+
+
+@pytest.mark.parametrize(("given", "expected"), [(True, True), (False, False), (None, False)])
+def test_what_cannot_be_changed_stays_so(given: bool | None, expected: bool) -> None:
+    assert read({**LISTED, "immutable": given}).immutable is expected
+    assert read({**POINT, "payload": {**POINT["payload"], "immutable": True}}).metadata["immutable"] is True
+    with pytest.raises(InvalidRequestError, match="immutable"):
+        read({**LISTED, "immutable": "yes"})
