@@ -188,6 +188,7 @@ def _gateway(settings: Settings, environment: Mapping[str, str], for_functions: 
         *("--env-vars", str(handed)),
         *(("--metrics-port", str(settings.metrics_port)) if settings.metrics_port else ()),
         *(argument for name in settings.allowed_hosts for argument in ("--allow-host", name)),
+        *(("--mapping", base) if (base := for_functions.get("FORGETLESS_BASE_PATH")) else ()),
         *(("--max-environments", str(settings.environments)) if settings.environments else ()),
     )
     return Part(

@@ -26,9 +26,7 @@ from forgetless.service.jobs.bulk import LOST_AFTER_S
 from forgetless.service.jobs.sweep import PART_S
 from forgetless.service.webhooks.delivery import RUN_S, SEND_S
 from forgetless.service.writing.infer import LONGEST_LEASE_S
-from local.emulator.specs import Place
 from local.emulator.template.document import read_document
-from local.emulator.template.intrinsics import Resolver
 from tests.function_rights import FUNCTIONS, statements
 
 ROOT = Path(__file__).parents[2]
@@ -213,6 +211,7 @@ def test_a_change_of_the_layer_alone_publishes_a_version() -> None:
         ("5xx", "HttpApi"),
         *((metric, function) for function in FUNCTIONS for metric in ("Errors", "Throttles", "Duration")),
         ("ResourceCount", "ConcurrentExecutions"),
+        *(("DependencyErrors", part) for part in ("Embedder", "Index", "Ledger", "Queue")),
         ("ReadThrottleEvents", "Ledger"),
         ("WriteThrottleEvents", "Ledger"),
     ],
@@ -232,7 +231,7 @@ def test_a_function_is_slow_at_nine_tenths_of_its_time_out() -> None:
 def test_what_functions_have_in_common_is_written_once() -> None:
     alarms = [name for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"]
     written = (ROOT / "template.yaml").read_text().count("Type: AWS::CloudWatch::Alarm")
-    assert (len(alarms), written) == (36, 13)
+    assert (len(alarms), written) == (40, 14)
 
 
 def test_a_function_behind_the_api_is_replaced_bit_by_bit_and_others_at_once() -> None:
@@ -259,28 +258,6 @@ def test_no_alarm_of_a_deployment_depends_on_the_api_which_depends_on_the_aliase
     ]
     assert len(named) == 3
     assert [name for name in named if "HttpApi" in str(alarms[name])] == []
-
-
-@pytest.mark.parametrize(
-    ("snapstart", "search", "memories", "fits"),
-    [("false", "0", "0", True), ("false", "1", "2", True), ("true", "0", "0", True), ("true", "1", "0", False),
-     ("true", "0", "1", False)],
-)  # fmt: skip
-def test_a_rule_refuses_snapstart_with_provisioned_concurrency(
-    snapstart: str, search: str, memories: str, fits: bool
-) -> None:
-    given = {"SnapStart": snapstart, "SearchProvisioned": search, "MemoriesProvisioned": memories}
-    resolver = Resolver(DOCUMENT, Place(), given)
-    (rule,) = TEMPLATE["Rules"].values()
-    asked = not resolver.resolve(rule["RuleCondition"])
-    assert (asked or all(resolver.resolve(one["Assert"]) for one in rule["Assertions"])) is fits
-
-
-def test_provisioned_concurrency_is_only_there_when_asked_for() -> None:
-    for name in ("Search", "Memories"):
-        config = FUNCTIONS[f"{name}Function"]["ProvisionedConcurrencyConfig"]
-        kept = {"ProvisionedConcurrentExecutions": {"Ref": f"{name}Provisioned"}}
-        assert config == {"Fn::If": [f"Provision{name}", kept, {"Ref": "AWS::NoValue"}]}
 
 
 def test_a_schedules_event_is_tried_again_for_a_minute_and_kept_when_it_fails() -> None:
