@@ -132,6 +132,8 @@ def environment_of_functions(settings: Settings, environment: Mapping[str, str])
     unread = {} if settings.metrics_port else {"FORGETLESS_METRICS": "off"}
     return {
         **unread,
+        # The template's number is for Lambda; the emulator has fewer environments, which the program's default fits.
+        "FORGETLESS_LLM_WAITS_PER_TENANT": "",
         **given,
         **_ledger(settings, environment),
         "FORGETLESS_MILVUS_URI": f"unix:{socket_path(settings)}",

@@ -62,7 +62,7 @@ await play({
     await until(async () => (await plain.texts()).length > 0);
   },
   async memory_search() {
-    const { memories } = await skilled.call("search", { query: "What does Nilo hate?", limit: 3 });
+    const { memories } = await skilled.call("search", { query: "Who hates trams?", limit: 3 });
     check(memories[0].memory === "Nilo hates trams.", memories);
     check(memories.every((one) => one.score > 0 && one.score <= 1), memories);
     const filters = { created_at: { gte: "2024-01-01" } };

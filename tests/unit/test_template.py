@@ -17,6 +17,7 @@ from forgetless.domain.limits import (
     BULK_PORTION_S,
     JOB_S,
     LEASE_MARGIN_S,
+    LLM_WAITS,
     MOST_DELIVERIES,
     REQUEST_S,
     VISIBILITY_S,
@@ -182,6 +183,9 @@ def test_times_and_attempts_agree_with_the_limits_in_the_code() -> None:
     assert REQUEST_S + 4 <= TEMPLATE["Globals"]["Function"]["Timeout"] < 30
     api = {name for name, one in FUNCTIONS.items() if "Timeout" not in one}
     assert {"SearchFunction", "MemoriesFunction", "McpFunction"} <= api
+    # In the emulator, one tenant's requests that wait for the LLM leave half of a function to others.
+    for name in ("MemoriesFunction", "McpFunction"):
+        assert TEMPLATE["Resources"][name]["Metadata"]["EmulatorMaxEnvironments"] == 2 * LLM_WAITS
     # A run of these ends well before its function, whatever it began last.
     assert FUNCTIONS["WebhooksFunction"]["Timeout"] >= RUN_S + 2 * SEND_S
     assert FUNCTIONS["SweepFunction"]["Timeout"] > 3 * PART_S
@@ -299,7 +303,7 @@ _KMS = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": {"Ref": "Secrets
 
 def _own_statements(name: str) -> list[dict[str, Any]]:
     """What stands in the resource itself, without Sid, which is no part of what is allowed."""
-    properties = RESOURCES[name].get("Properties", {})
+    properties = TEMPLATE["Resources"][name].get("Properties", {})
     policies = [one for one in properties.get("Policies", []) if "Statement" in one]
     found = [one for policy in [*policies, properties.get("PolicyDocument", {})] for one in policy.get("Statement", [])]
     plain = [one["Fn::If"][1] if "Fn::If" in one else one for one in found]

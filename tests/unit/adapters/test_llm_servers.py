@@ -130,7 +130,7 @@ LONG = "I live in Paris. " + "x" * 60_000
     [
         ("openai", {}, LONG, LlmContextError, "(context_length_exceeded): send fewer", 1),
         ("vllm", {}, LONG, LlmContextError, "(BadRequestError): send fewer", 1),
-        ("azure", {}, FILTERED, ProviderRequestError, "policy", 1),
+        ("azure", {}, FILTERED, ProviderRequestError, 'policy. prompt": leave out what', 1),
         ("azure", {"api_key": ""}, "x", ProviderError, "check OPENAI_API_KEY", 1),
         ("gemini", {"api_key": ""}, "x", ProviderError, "check OPENAI_API_KEY", 1),
         ("gemini", {"options": {"response_format": None}}, FILTERED, LlmReplyError, "content_filter", 1),

@@ -161,6 +161,8 @@ class HttpLlm:
             return ProviderAuthError(f"{message}: check {setting}")
         if reason := refusal.shown(message["content"] for message in asked["messages"]):
             message += f', "{reason}"'
+        if code == "content_filter":
+            return ProviderRequestError(f"{message}: leave out what its filter refuses", status=reply.status)
         # Some servers answer 400 for a model that they do not have, which no other text would mend.
         status = 404 if code == "model_not_found" else reply.status
         return ProviderRequestError(f"{message}: check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL", status=status)

@@ -83,6 +83,7 @@ def build_services(settings: Settings) -> Services:
         guesses_per_minute=settings.guesses_per_minute,
         limits=settings.limits,
         supersession=settings.supersession,
+        llm_waits=settings.llm_waits,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.limits import EMBEDDED_AT_ONCE, GUESSES_PER_MINUTE, RequestLimits
+from forgetless.domain.limits import EMBEDDED_AT_ONCE, GUESSES_PER_MINUTE, LLM_WAITS, RequestLimits
 from forgetless.domain.quotas import DefaultQuotas, QuotaName, Quotas, read_quotas
 from forgetless.domain.retention import DAY_S, Retention
 from forgetless.domain.supersession import SupersessionRules, least_nearness
@@ -228,6 +228,11 @@ class Settings:
         "FORGETLESS_TENANT_QUOTAS",
         "",
         "Quotas of every tenant that has none of its own: `adds_per_day=1000,stored_memories=9000`.",
+    )
+    llm_waits: int = _setting(
+        "FORGETLESS_LLM_WAITS_PER_TENANT",
+        LLM_WAITS,
+        "The most requests of a tenant that wait for the LLM at once; further adds go on later. 0: any number.",
     )
     guesses_per_minute: int = _setting(
         "FORGETLESS_INVALID_KEYS_PER_MINUTE",
