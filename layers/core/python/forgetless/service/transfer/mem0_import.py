@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.identifiers import new_identifier
+from forgetless.domain.identifiers import id_text, new_identifier
 from forgetless.domain.memory import Event, EventKind, Memory, line_event_id
 from forgetless.domain.scope import SCOPE_IDS, Scope
 from forgetless.domain.times import timestamp
@@ -84,8 +84,8 @@ def _check_unicode(name: str, value: Any) -> None:
 
 
 def _scope_id(name: str, given: Any) -> str:
-    if isinstance(given, str) or (isinstance(given, int) and not isinstance(given, bool)):
-        return new_identifier(name, str(given))
+    if isinstance(id_text(given), str):
+        return new_identifier(name, given)
     raise InvalidRequestError(f"{name}: expected a text or a whole number")
 
 
