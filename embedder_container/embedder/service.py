@@ -92,10 +92,13 @@ class Embedding:
         """Return the names that requests may use for the model, the manifest's first."""
         return tuple(name for name in (self.manifest.name, self.settings.served_name) if name)
 
-    def require_model(self, name: str | None) -> None:
-        """Raise NotFoundError unless ``name`` is served; organisation and case do not matter."""
-        if name is None or name.rsplit("/", 1)[-1].lower() in {own.rsplit("/", 1)[-1].lower() for own in self.names}:
-            return
+    def require_model(self, name: str | None) -> str:
+        """Return the served name that is meant; organisation and case do not matter. Otherwise raise NotFoundError."""
+        if name is None:
+            return self.names[0]
+        for own in self.names:
+            if own.rsplit("/", 1)[-1].lower() == name.rsplit("/", 1)[-1].lower():
+                return own
         raise NotFoundError(
             f"The model {name!r} is not served here; served: {', '.join(self.names)}.",
             param="model",
@@ -161,9 +164,9 @@ class Embedding:
                 timer.cancel()
         return ticket
 
-    async def tokens(self, texts: Sequence[str]) -> list[list[Token]]:
-        """Return every token of each text, special ones included."""
-        return await asyncio.to_thread(self._model.explain, texts)
+    async def tokens(self, texts: Sequence[str], *, special: bool = True) -> list[list[Token]]:
+        """Return every token of each text, with the special ones that the model is given if ``special``."""
+        return await asyncio.to_thread(self._model.explain, texts, special=special)
 
     @property
     def waiting_tokens(self) -> int:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from .errors import EmbedderError
 
-__all__ = ["PREFIX", "Settings", "SettingsError", "read_settings", "to_environment"]
+__all__ = ["OWN_IDS", "PREFIX", "Settings", "SettingsError", "read_settings", "to_environment"]
 
 #: Every setting is read from the variable of this prefix and its name in capitals.
 PREFIX = "EMBEDDER_"
+#: The value of `token_ids`, and of its header, that says whose ids they are: the model's own.
+OWN_IDS = "own"
 
 
 class SettingsError(EmbedderError):
@@ -48,6 +50,10 @@ class Settings:
     kept_vectors: int = field(default=2048, metadata=_about("vectors kept for requests that name a `user`"))
     max_tokens: int = field(default=0, metadata=_about("tokens of a text, if fewer than the model takes"))
     max_inputs: int = field(default=2048, metadata=_about("texts of a request", 1))
+    token_ids: str = field(
+        default="",
+        metadata=_about("`own` takes token ids instead of texts, as ids of the model's vocabulary; by default 400"),
+    )
     max_body_bytes: int = field(default=16_777_216, metadata=_about("bytes of a request", 1))
     drain_secs: int = field(default=30, metadata=_about("seconds that open requests have after SIGTERM", 1))
 
@@ -69,6 +75,8 @@ def read_settings(environment: Mapping[str, str], **explicit: object) -> Setting
             value = _number(variable, str(value), int(entry.metadata.get("least", 0)))
         values[entry.name] = value
     settings = Settings(**values)  # type: ignore[arg-type]
+    if settings.token_ids not in ("", OWN_IDS):
+        raise SettingsError(f"{PREFIX}TOKEN_IDS is {settings.token_ids!r}, it must be {OWN_IDS!r} or unset")
     if not settings.model_dir:
         raise SettingsError(f"no model folder: give --model-dir or {PREFIX}MODEL_DIR")
     return settings

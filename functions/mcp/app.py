@@ -10,5 +10,6 @@ from forgetless.runtime.logs import logger
 from forgetless.runtime.metrics import metered
 from forgetless.runtime.start import start
 
-app = create_mcp_app(services, inline=True, origins=start().allowed_origins)
+settings = start()
+app = create_mcp_app(services, inline=True, origins=settings.allowed_origins, oauth_redirects=settings.oauth_hosts)
 handler = metered("mcp")(logger.inject_lambda_context(Mangum(app, lifespan="off")))

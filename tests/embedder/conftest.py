@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ from tests.embedder import tiny
 
 Serve = Callable[..., "Served"]
 
+#: Made once: httpx would otherwise read the certificate authorities for each request, which takes longer than the rest.
+_TLS = ssl.create_default_context()
+
 
 class Served:
     """A running ``python -m embedder serve`` and its address."""
@@ -24,10 +28,10 @@ class Served:
         self.url = url
 
     def post(self, path: str, **arguments: object) -> httpx.Response:
-        return httpx.post(self.url + path, timeout=30, **arguments)  # type: ignore[arg-type]
+        return httpx.post(self.url + path, timeout=30, verify=_TLS, **arguments)  # type: ignore[arg-type]
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=30)
+        return httpx.get(self.url + path, timeout=30, verify=_TLS)
 
     def figures(self) -> dict[str, float]:
         lines = [line for line in self.get("/metrics").text.splitlines() if not line.startswith("#")]

@@ -40,6 +40,17 @@ def test_openais_client_lists_the_model(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["tiny"]
 
 
+def test_openais_client_retrieves_the_model(client: openai.OpenAI) -> None:
+    assert client.models.retrieve("tiny").id == "tiny"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("gpt-9")
+
+
+def test_openais_client_is_told_how_to_send_texts_instead_of_ids(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="check_embedding_ctx_length=False"):
+        client.embeddings.create(model="tiny", input=[[15339, 1917]])
+
+
 def test_openais_client_reads_our_errors(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as unknown:
         client.embeddings.create(model="gpt-9", input="dog")
@@ -53,3 +64,9 @@ def test_hugging_faces_client_embeds(server: Served) -> None:
     vector = InferenceClient(model=server.url).feature_extraction("dog")
     assert vector.shape == (1, tiny.HIDDEN)
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_hugging_faces_client_compares_sentences(server: Served) -> None:
+    near, far = InferenceClient(model=server.url).sentence_similarity("the cat", other_sentences=["the cat", "dog"])
+    assert near == pytest.approx(1, abs=1e-5)
+    assert far < near

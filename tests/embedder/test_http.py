@@ -11,8 +11,11 @@ import httpx
 import numpy as np
 import pytest
 
+from embedder.errors import InvalidInputError
+from embedder.http import request_fields
+from embedder.http.asgi import Request
 from embedder.http.hosts import allowed_host
-from embedder.settings import Settings
+from embedder.settings import Settings, SettingsError, read_settings
 from tests.embedder import tiny
 from tests.embedder.conftest import Serve, Served
 
@@ -55,11 +58,49 @@ def test_base64_holds_the_same_numbers(server: Served) -> None:
     assert np.allclose(decoded, plain, atol=1e-6)
 
 
-def test_token_arrays_are_embedded_like_their_text(server: Served) -> None:
-    ids = [tiny.WORDS.index(word) for word in ("the", "cat")]
+IDS = [tiny.WORDS.index(word) for word in ("the", "cat")]
+OWN = {"X-Token-Ids": "own"}
+
+
+@pytest.mark.parametrize("ids", [IDS, [IDS], [15339, 1917], [[57668, 53901], [1]]])
+def test_token_ids_are_refused_unless_they_are_said_to_be_the_models(server: Served, ids: object) -> None:
+    """Clients of OpenAI send ids of OpenAI's vocabulary, which this model would take for other words."""
+    error = refused(server.post(EMBEDDINGS, json={"input": ids}))
+    assert (error["code"], error["param"]) == ("token_ids_refused", "input")
+    assert "check_embedding_ctx_length=False" in str(error["message"])
+    assert "x-token-ids: own" in str(error["message"])
+    by_tei = server.post("/embed", json={"inputs": ids})
+    assert (by_tei.status_code, by_tei.json()["error_type"]) == (400, "Validation")
+
+
+def test_the_models_own_token_ids_are_embedded_like_their_text(server: Served) -> None:
     by_text = server.post(EMBEDDINGS, json={"input": "the cat"}).json()["data"]
-    assert server.post(EMBEDDINGS, json={"input": ids}).json()["data"] == by_text
-    assert server.post(EMBEDDINGS, json={"input": [ids]}).json()["data"] == by_text
+    for ids in (IDS, [IDS]):
+        assert server.post(EMBEDDINGS, json={"input": ids}, headers=OWN).json()["data"] == by_text
+    assert refused(server.post(EMBEDDINGS, json={"input": [[1, 10_000]]}, headers=OWN))["param"] == "input"
+    assert refused(server.post(EMBEDDINGS, json={"input": IDS}, headers={"X-Token-Ids": "cl100k"}))["param"] == (
+        "x-token-ids"
+    )
+
+
+def test_a_setting_takes_the_models_own_token_ids(model_dir: Path) -> None:
+    folder, request = {"EMBEDDER_MODEL_DIR": str(model_dir)}, Request(EMBEDDINGS, {})
+    own = read_settings(folder | {"EMBEDDER_TOKEN_IDS": "own"})
+    assert request_fields.inputs([IDS], "input", request, own) == [IDS]
+    with pytest.raises(InvalidInputError, match="check_embedding_ctx_length"):
+        request_fields.inputs([IDS], "input", request, read_settings(folder))
+    with pytest.raises(SettingsError, match="EMBEDDER_TOKEN_IDS is '1'"):
+        read_settings(folder | {"EMBEDDER_TOKEN_IDS": "1"})
+
+
+@pytest.mark.parametrize("headers", [{}, OWN])
+@pytest.mark.parametrize("mixed", [["a", [1]], [[1], "a"], ["a", "b", [1, 2]]])
+def test_texts_and_token_ids_in_one_request_are_refused(
+    server: Served, mixed: list[object], headers: dict[str, str]
+) -> None:
+    error = refused(server.post(EMBEDDINGS, json={"input": mixed}, headers=headers))
+    assert "not both" in str(error["message"])
+    assert server.post("/embed", json={"inputs": mixed}, headers=headers).status_code == 400
 
 
 def test_a_long_text_counts_by_its_beginning(server: Served) -> None:
@@ -101,7 +142,6 @@ def test_a_model_without_tasks_answers_each_known_task(server: Served, task: str
         ({"input": [[]]}, "input"),
         ({"input": [True]}, "input"),
         ({"input": {"a": 1}}, "input"),
-        ({"input": [[1, 10_000]]}, "input"),
         ({"input": ["a"] * 2049}, "input"),
         ({"input": "a", "model": 1}, "model"),
         ({"input": "a", "encoding_format": "int4"}, "encoding_format"),
@@ -163,6 +203,16 @@ def test_health_ready_and_models_answer(server: Served) -> None:
     for path in ("/models", "/v1/models"):
         [model] = server.get(path).json()["data"]
         assert (model["id"], model["licence"], model["dimensions"]) == ("tiny", "CC0-1.0", tiny.HIDDEN)
+        # Infinity's client reads only this owner, and requires `stats`.
+        assert (model["owned_by"], set(model["stats"])) == ("infinity", {"queue_tokens"})
+        for name in ("tiny", "Some/Tiny", "Some%2FTiny"):
+            assert server.get(f"{path}/{name}").json() == model
+        for name in ("gpt-9", "{id}", "tiny/gpt-9"):
+            error = refused(server.get(f"{path}/{name}"), 404)
+            assert (error["code"], error["param"]) == ("model_not_found", "model")
+        refused(server.get(f"{path}/"), 404)
+        refused(server.post(f"{path}/tiny"), 405)
+    assert 'path="/v1/models/{id}",status="404"' in server.get("/metrics").text
 
 
 def test_metrics_count_what_was_done(server: Served) -> None:
@@ -196,6 +246,53 @@ def test_tei_tokenizes_and_tells_of_itself(server: Served) -> None:
     assert [token["text"] for token in tokens] == ["[CLS]", "the", "cat", "[SEP]"]
     assert (tokens[2]["start"], tokens[2]["stop"], tokens[0]["start"]) == (4, 7, None)
     assert server.get("/info").json()["max_input_length"] == tiny.MAX_LENGTH
+
+
+@pytest.mark.parametrize(("special", "expected"), [(True, ["[CLS]", "the", "cat", "[SEP]"]), (False, ["the", "cat"])])
+def test_tei_tokenizes_with_special_tokens_or_without(server: Served, special: bool, expected: list[str]) -> None:
+    [tokens] = server.post("/tokenize", json={"inputs": ["the cat"], "add_special_tokens": special}).json()
+    assert [token["text"] for token in tokens] == expected
+    assert (tokens[-1]["stop"] or 7) == 7
+
+
+@pytest.mark.parametrize(
+    "body", [{"inputs": [1]}, {"inputs": [[1]]}, {"inputs": {}}, {"inputs": "a", "add_special_tokens": 1}]
+)
+def test_tei_refuses_to_tokenize_what_is_no_text(server: Served, body: dict[str, object]) -> None:
+    assert server.post("/tokenize", json=body).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/similarity", "/"])
+def test_tei_compares_a_sentence_with_others(server: Served, path: str) -> None:
+    others = ["the cat sat", "dog", "cà phê"]
+    inputs = {"source_sentence": "the cat sat", "sentences": others}
+    answer = server.post(path, json={"inputs": inputs, "parameters": {"truncate": True}}).json()
+    vectors = np.array(server.post("/embed", json={"inputs": others}).json())
+    assert answer == pytest.approx([1, *(vectors[1:] @ vectors[0])], abs=1e-5)
+    assert all(-1 <= cosine <= 1 for cosine in answer)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({}, "inputs"),
+        ({"inputs": "a"}, "source_sentence"),
+        ({"inputs": {"sentences": ["a"]}}, "source_sentence"),
+        ({"inputs": {"source_sentence": "", "sentences": ["a"]}}, "source_sentence"),
+        ({"inputs": {"source_sentence": ["a"], "sentences": ["a"]}}, "source_sentence"),
+        ({"inputs": {"source_sentence": "a"}}, "sentences"),
+        ({"inputs": {"source_sentence": "a", "sentences": "a"}}, "sentences"),
+        ({"inputs": {"source_sentence": "a", "sentences": []}}, "sentences"),
+        ({"inputs": {"source_sentence": "a", "sentences": ["a", [1]]}}, "sentences[1]"),
+        ({"inputs": {"source_sentence": "a", "sentences": ["a"] * 2049}}, "sentences"),
+        ({"inputs": {"source_sentence": "a", "sentences": ["a"]}, "parameters": [1]}, "parameters"),
+        ({"inputs": {"source_sentence": "the cat " * 50, "sentences": ["a"]}, "parameters": {"truncate": False}}, "24"),
+    ],
+)
+def test_a_comparison_that_cannot_be_made_names_the_field(server: Served, body: dict[str, object], named: str) -> None:
+    response = server.post("/similarity", json=body)
+    assert (response.status_code, response.json()["error_type"]) == (400, "Validation")
+    assert named in response.json()["error"]
 
 
 def test_a_body_over_the_limit_is_refused(serve: Serve, model_dir: Path) -> None:

@@ -173,7 +173,9 @@ def put_key(open_ledger: OpenLedger) -> None:
 
 def ask(order: Order, listener: socket.socket) -> None:
     """Run the command against the service."""
-    service = Service(f"http://127.0.0.1:{listener.getsockname()[1]}", KEY, clock=SystemClock(), patience_s=0.0)
+    # The listener outlives its service, so a request may wait where nobody answers.
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    service = Service(url, KEY, clock=SystemClock(), patience_s=0.0, timeout_s=10.0)
     try:
         command(order.name, order.file, RemoteExports(service) if order.name == "export" else RemoteImports(service))
     finally:

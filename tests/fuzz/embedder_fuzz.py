@@ -21,6 +21,8 @@ _REQUESTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/v1/embeddings", {"input": "the cat", "task": "retrieval.query", "dimensions": 4, "encoding_format": "base64"}),
     ("/v1/embeddings", {"input": [[1, 2, 3], [4]], "truncate": True}),
     ("/embed", {"inputs": ["the cat"], "normalize": True, "truncate": True}),
+    ("/similarity", {"inputs": {"source_sentence": "a", "sentences": ["b", "c"]}, "parameters": {"truncate": True}}),
+    ("/", {"inputs": {"source_sentence": "a", "sentences": ["b"]}, "parameters": None}),
     ("/tokenize", {"inputs": "the cat sat", "add_special_tokens": True}),
 )
 
@@ -41,7 +43,9 @@ class EmbedderFuzz:
         content = json.dumps(mutated(rng, body)).encode("utf-8", "surrogatepass")
         if rng.random() < 0.05:
             content = content[: rng.randrange(len(content) + 1)] + b"\xff"
-        answer = self._client.post(path, content=content, headers={"content-type": "application/json"})
+        # Half of the requests may send token ids.
+        headers = {"content-type": "application/json"} | ({"x-token-ids": "own"} if rng.random() < 0.5 else {})
+        answer = self._client.post(path, content=content, headers=headers)
         if answer.status_code >= 500:
             raise FaultFoundError(f"{path} {content!r}: {answer.status_code} {answer.text[:500]}")
         self._asked += 1

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("histories"), pytest.mar
 #: What clients and nemesis choose; when which of them comes first is not theirs to choose.
 SEED = 14
 #: The end of an episode; so that it says as much on a slow machine as on a quick one. DynamoDB's stand-in is slow.
-OPERATIONS = {"sqlite": 200, "emulator": 160, "dynamodb": 40}
+OPERATIONS = {"sqlite": 140, "emulator": 110, "dynamodb": 24}
 
 
 @pytest.mark.parametrize("world", OPERATIONS)

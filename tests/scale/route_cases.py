@@ -119,6 +119,7 @@ _SELFHOSTED: Mapping[str, Sequence[Ask]] = {
     "POST /import-jobs/{job_id}/lines": (
         Ask("/import-jobs/<new import>/lines?line=1", {"id": "an old note", "memory": "old tea", **_ALICE}),
     ),
+    "POST /import-checks": (Ask("/import-checks", {"id": "an old note", "memory": "old tea", **_ALICE}),),
     "POST /export-jobs": (Ask("/export-jobs", {"id": "4f1c0a52-7c11-4a51-9a39-2f6f3f3b6a02"}),),
     "POST /export-jobs/{job_id}/lines": (Ask("/export-jobs/<new export>/lines", {"cursor": None}),),
     "GET /api/v1/webhooks/{webhook_id}/deliveries/": (Ask("/api/v1/webhooks/<hook>/deliveries/"),),

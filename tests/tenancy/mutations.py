@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tests.tenancy.erasure_mutations import ERASURES
 from tests.tenancy.mutation import Mutation
+from tests.tenancy.oauth_mutations import OAUTH
 from tests.tenancy.protections import PROTECTIONS
 from tests.tenancy.tenant_mutations import TENANTS
 
@@ -538,6 +539,7 @@ MUTATIONS = (
     *_IDENTIFIERS,
     *_EXTRACTION,
     *PROTECTIONS,
+    *OAUTH,
     *ERASURES,
     *TENANTS,
 )

@@ -163,6 +163,7 @@ BODIES: Mapping[str, Callable[[Ids], list[Any]]] = {
         {"id": ids.event, "afresh": True},
     ],
     "POST /import-jobs/{job_id}/lines": lambda ids: [{"id": ids.memory, "memory": "mine", "user_id": ids.user}],
+    "POST /import-checks": lambda ids: [{"id": ids.memory, "memory": "mine", "user_id": ids.user}],
     "POST /export-jobs": lambda ids: [{"id": "4f1c0a52-7c11-4a51-9a39-2f6f3f3b6a02"}, {"id": ids.event}],
     "POST /export-jobs/{job_id}/lines": lambda _: [{"cursor": None}],
     "POST /v2/profiles/jobs/": lambda ids: [{"operation": "trigger", "entity_type": "user", "entity_id": ids.user}],

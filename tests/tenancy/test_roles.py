@@ -44,6 +44,7 @@ ADMINISTRATION = {
     "GET /export",
     "POST /import-jobs",
     "POST /import-jobs/{job_id}/lines",
+    "POST /import-checks",
     "POST /export-jobs",
     "POST /export-jobs/{job_id}/lines",
     "GET /api/v1/webhooks/{webhook_id}/deliveries/",

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forgetless import cli_import_file, cli_import_verify
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli import FAILED, OK, main
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.scope import Scope
 from forgetless.service.transfer.export_jobs import ExportJobs
+from forgetless.service.transfer.import_jobs import ImportJobs
 
 INCOMPLETE = 1
 JOB = "00000000-0000-0000-0000-000000000001"
@@ -170,3 +175,90 @@ def test_a_broken_file_is_one_line_of_error(
 def test_a_file_that_is_not_there_is_one_line_of_error(there: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert there.run("import", "/nowhere/at/all") == FAILED
     assert "/nowhere/at/all: No such file" in capsys.readouterr().err
+
+
+def openmemory(count: int) -> bytes:
+    lines = (json.dumps({"id": f"{n}", "content": f"fact {n}", "state": "active"}) + "\n" for n in range(count))
+    return gzip.compress("".join(lines).encode())
+
+
+def test_a_compressed_file_goes_on_where_it_was(
+    there: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "memories.jsonl.gz"
+    file.write_bytes(openmemory(500))
+    monkeypatch.setattr(cli_import_file, "_FIRST_BYTES", 20_000)
+    taken: list[int] = []
+    take = ImportJobs.take
+
+    def interrupted(self: ImportJobs, tenant: str, job_id: str, body: bytes, **place: Any) -> Any:
+        taken.append(place["line"])
+        if len(taken) == 2:
+            raise KeyboardInterrupt
+        return take(self, tenant, job_id, body, **place)
+
+    monkeypatch.setattr(ImportJobs, "take", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        there.run("import", str(file), "--user", "ana")
+    assert there.run("import", str(file), "--user", "ana", "--verify") == OK
+    assert taken[1] == taken[2] > 1
+    assert len(there.texts()) == 500
+    said = capsys.readouterr().err
+    assert "imported: 500 memories with 500 events" in said
+    assert "verified: all 500 memories of the file are there\n  user ana: 500 in the file, 500 of them there" in said
+
+
+def test_what_differs_is_named_and_fails(
+    here: Place, there: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, exported = tmp_path / "mem0.jsonl", tmp_path / "export.jsonl"
+    file.write_text(json.dumps(ITEM) + "\n" + json.dumps({**ITEM, "id": "7", "user_id": "Jane Doe", "run_id": "r"}))
+    assert there.run("import", str(file), "--verify") == OK
+    ledger = SqliteLedger(there.path)
+    held = ledger.read("default", [ITEM["id"]])[ITEM["id"]]
+    gone = held.tombstone(held.updated_at, event_id="gone")
+    ledger.append([Event(EventKind.DELETE, gone)])
+    ledger.close()
+    assert there.run("import", str(file), "--verify") == INCOMPLETE
+    said = capsys.readouterr().err
+    assert "differs: the file has 2 memories; not there: 1\n! user ana: 1 in the file, 0 of them there" in said
+    assert "  user Jane Doe: 1 in the file, 1 of them there" in said
+    # An export with a deleted memory is as complete as it was.
+    assert there.run("export", str(exported)) == OK
+    assert here.run("import", str(exported), "--verify") == OK
+    assert "verified: all 1 memories of the file are there" in capsys.readouterr().err
+    monkeypatch.setattr(cli_import_verify, "MOST_IDS", 1)
+    monkeypatch.setattr(cli_import_verify, "_PORTION_BYTES", 1)
+    assert there.run("import", str(file), "--verify") == INCOMPLETE
+    said = capsys.readouterr().err
+    assert "not there: 1" in said
+    assert "Jane" not in said
+    assert there.run("import", "-", "--verify") == FAILED
+    assert there.run("import", str(file), "--user", "a\tb") == FAILED
+    assert there.run("import", str(file), "--history", str(tmp_path / "no.db")) == FAILED
+    said = capsys.readouterr().err
+    assert "--verify: it reads the file twice" in said
+    assert "--user" in said
+    assert "no.db: there is no such file" in said
+
+
+def test_a_history_is_imported(there: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, history = tmp_path / "mem0.json", tmp_path / "history.db"
+    file.write_text(json.dumps({"results": [ITEM]}))
+    with closing(sqlite3.connect(history)) as db:
+        db.execute("CREATE TABLE history (memory_id, old_memory, new_memory, event, created_at, updated_at)")
+        rows = [(None, "Likes coffee", "ADD"), ("Likes coffee", "Likes tea", "UPDATE")]
+        for number, row in enumerate(rows, 1):
+            at = f"2025-01-0{number}T00:00:00-07:00"
+            db.execute("INSERT INTO history VALUES (?, ?, ?, ?, ?, ?)", (ITEM["id"], *row, at, at))
+        db.commit()
+    for _ in range(2):
+        assert there.run("import", str(file), "--history", str(history)) == OK
+        assert "imported: 1 memories with 2 events, 0 jobs; not imported: 0" in capsys.readouterr().err
+    ledger = SqliteLedger(there.path)
+    found = [(one.kind.value, one.memory.text) for one in ledger.history("default", ITEM["id"])]
+    ledger.close()
+    assert found == [("ADD", "Likes coffee"), ("UPDATE", "Likes tea")]
+    # Without the history it would be another one, so nothing is lost by a later import.
+    assert there.run("import", str(file)) == INCOMPLETE
+    assert "the ledger already has another history of it" in capsys.readouterr().err

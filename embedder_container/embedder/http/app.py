@@ -58,14 +58,28 @@ ROUTES: dict[str, dict[str, Route]] = {
     "/embeddings": {"POST": Route(openai_api.embeddings)},
     "/v1/models": {"GET": Route(openai_api.models)},
     "/models": {"GET": Route(openai_api.models)},
+    "/v1/models/{id}": {"GET": Route(openai_api.model)},
+    "/models/{id}": {"GET": Route(openai_api.model)},
     "/embed": {"POST": Route(tei_api.embed, tei_api.error)},
-    "/": {"POST": Route(tei_api.embed, tei_api.error)},
+    "/": {"POST": Route(tei_api.root, tei_api.error)},
+    "/similarity": {"POST": Route(tei_api.similarity, tei_api.error)},
     "/tokenize": {"POST": Route(tei_api.tokenize, tei_api.error)},
     "/info": {"GET": Route(tei_api.info, tei_api.error)},
     "/health": {"GET": Route(_health, public=True)},
     "/ready": {"GET": Route(_ready, public=True)},
     "/metrics": {"GET": Route(_metrics, public=True)},
 }
+#: What stands in ROUTES for the rest of a path; it may contain slashes.
+_REST = "{id}"
+_OPEN_PATHS = tuple(path.removesuffix(_REST) for path in ROUTES if path.endswith(_REST))
+
+
+def _path_of(path: str) -> tuple[str, str]:
+    """Return the path as it stands in ROUTES, and its rest where the route takes one."""
+    for beginning in _OPEN_PATHS:
+        if path.startswith(beginning) and path != beginning:
+            return beginning + _REST, path.removeprefix(beginning)
+    return path, ""
 
 
 class App:
@@ -91,12 +105,13 @@ class App:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        methods = ROUTES.get(scope["path"], {})
+        path, rest = _path_of(scope["path"])
+        methods = ROUTES.get(path, {})
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         route = methods.get(method)
         shape = next(iter(methods.values())).error if methods else openai_api.error
         try:
-            response = await self._respond(route, methods, scope, receive)
+            response = await self._respond(route, methods, scope, receive, rest)
         except ClientGoneError:
             return
         except EmbedderError as error:
@@ -106,16 +121,15 @@ class App:
             if isinstance(error, MethodRefusedError):
                 response.headers.append((b"allow", ", ".join(methods).encode()))
         except Exception as error:  # noqa: BLE001 - the client gets an answer whatever happens
-            logger.error("%s failed: %s", scope["path"], type(error).__name__)
+            logger.error("%s failed: %s", path, type(error).__name__)
             response = shape(InferenceError("The service failed on this request."))
-        path = scope["path"] if methods else "other"
-        self._service.metrics.requests.labels(path, str(response.status)).inc()
+        self._service.metrics.requests.labels(path if methods else "other", str(response.status)).inc()
         if scope["method"] == "HEAD":
             response.body = b""
         await response.send(send)
 
     async def _respond(
-        self, route: Route | None, methods: dict[str, Route], scope: Scope, receive: Receive
+        self, route: Route | None, methods: dict[str, Route], scope: Scope, receive: Receive, rest: str
     ) -> Response:
         headers = dict(scope["headers"])
         if not allowed_host(self._service.settings, headers.get(b"host", b"")):
@@ -126,7 +140,7 @@ class App:
             if methods:
                 raise MethodRefusedError(f"{scope['path']} takes {', '.join(methods)}.")
             raise NotFoundError(f"There is no {scope['path']} here.")
-        request = Request(scope["path"], headers)
+        request = Request(scope["path"], headers, rest)
         if scope["method"] in ("GET", "HEAD"):
             return await route.handler(self._service, request)
         request.body = await read_body(receive, headers, self._service.settings.max_body_bytes)

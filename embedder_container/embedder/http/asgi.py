@@ -23,10 +23,14 @@ class ClientGoneError(Exception):
 
 @dataclass(slots=True)
 class Request:
-    """One request; ``gone`` registers a function to call when the client leaves before its answer."""
+    """One request; ``gone`` registers a function to call when the client leaves before its answer.
+
+    ``rest`` is what the path has after the fixed part of its route.
+    """
 
     path: str
     headers: dict[bytes, bytes]
+    rest: str = ""
     body: bytes = b""
     gone: Callable[[Callable[[], None]], None] = lambda _cancel: None
 

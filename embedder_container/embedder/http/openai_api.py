@@ -11,7 +11,7 @@ from . import request_fields
 from .asgi import Request, Response, json_response
 from .error_status import reason, status_of
 
-__all__ = ["embeddings", "error", "models", "server_timing"]
+__all__ = ["embeddings", "error", "model", "models", "server_timing"]
 
 #: The ``type`` of an error's body, by status.
 TYPES = {
@@ -31,7 +31,7 @@ async def embeddings(service: Embedding, request: Request) -> Response:
     encoding = request_fields.choice(body, "encoding_format", ("float", "base64"))
     if "input" not in body:
         raise InvalidInputError("input is required.", param="input", code="missing_required_parameter")
-    given = request_fields.inputs(body["input"], "input", service.settings.max_inputs)
+    given = request_fields.inputs(body["input"], "input", request, service.settings)
     embedded = await service.embed(given, request_fields.options(body, request), request.gone)
     vectors: Any = embedded.vectors
     if encoding == "base64":
@@ -47,23 +47,30 @@ async def embeddings(service: Embedding, request: Request) -> Response:
 
 async def models(service: Embedding, request: Request) -> Response:  # noqa: ARG001 - a route's shape
     """Answer ``GET /v1/models``, with what the manifest says of the licence."""
+    return json_response({"object": "list", "data": [_described(service, name) for name in service.names]})
+
+
+async def model(service: Embedding, request: Request) -> Response:
+    """Answer ``GET /v1/models/{id}``; the id may contain slashes."""
+    return json_response(_described(service, service.require_model(request.rest)))
+
+
+def _described(service: Embedding, name: str) -> dict[str, object]:
     manifest = service.manifest
-    data = [
-        {
-            "id": name,
-            "object": "model",
-            "created": 0,
-            "owned_by": "embedder",
-            "licence": manifest.licence,
-            "commercial_use": manifest.commercial_use,
-            "dimensions": manifest.dimensions,
-            "max_length": manifest.max_length,
-            "tasks": manifest.tasks,
-            "stats": {"queue_tokens": service.waiting_tokens},
-        }
-        for name in service.names
-    ]
-    return json_response({"object": "list", "data": data})
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        # Infinity's client reads no other owner; OpenAI's reads any.
+        "owned_by": "infinity",
+        "capabilities": ["embed"],
+        "licence": manifest.licence,
+        "commercial_use": manifest.commercial_use,
+        "dimensions": manifest.dimensions,
+        "max_length": manifest.max_length,
+        "tasks": manifest.tasks,
+        "stats": {"queue_tokens": service.waiting_tokens},
+    }
 
 
 def error(raised: EmbedderError) -> Response:

@@ -8,33 +8,62 @@ from typing import Any
 
 from ..errors import InvalidInputError
 from ..service import Input, Options
+from ..settings import OWN_IDS, Settings
 from .asgi import Request
 
-__all__ = ["DEADLINE_HEADER", "choice", "flag", "inputs", "number", "options", "text"]
+__all__ = [
+    "DEADLINE_HEADER",
+    "TOKEN_IDS_HEADER",
+    "choice",
+    "flag",
+    "inputs",
+    "number",
+    "options",
+    "text",
+    "texts",
+]
 
 #: Milliseconds from arrival after which the client no longer wants the answer.
 DEADLINE_HEADER = b"x-deadline-ms"
+#: "own" says that token ids are of this model's vocabulary.
+TOKEN_IDS_HEADER = b"x-token-ids"
 
 Body = Mapping[str, Any]
 
 
-def inputs(value: object, param: str, limit: int) -> list[Input]:
-    """Return one or several inputs as a list: a text, texts, token ids, or lists of token ids."""
+def inputs(value: object, param: str, request: Request, settings: Settings) -> list[Input]:
+    """Return one or several inputs as a list: a text or texts, or token ids or lists of them if they may be sent."""
     if isinstance(value, str) or _is_tokens(value):
         value = [value]
     if not isinstance(value, list):
         raise InvalidInputError(f"{param} must be a string or an array of strings.", param=param)
-    if not value:
-        raise InvalidInputError(f"{param} must not be an empty array.", param=param)
-    if len(value) > limit:
-        raise InvalidInputError(f"{param} has {len(value)} entries, at most {limit} are taken at once.", param=param)
+    _check_number(value, param, settings.max_inputs)
     for position, entry in enumerate(value):
         if not isinstance(entry, str) and not _is_tokens(entry):
             raise InvalidInputError(
                 f"{param}[{position}] must be a string or a non-empty array of token ids.", param=param
             )
+        if isinstance(entry, str) != isinstance(value[0], str):
+            raise InvalidInputError(
+                f"{param} must hold either strings or arrays of token ids, not both; {param}[{position}] differs "
+                f"from {param}[0].",
+                param=param,
+            )
         if not entry:
             raise InvalidInputError(f"{param}[{position}] must not be an empty string.", param=param)
+    if not isinstance(value[0], str):
+        _check_own_ids(param, request, settings)
+    return value
+
+
+def texts(value: object, param: str, limit: int) -> list[str]:
+    """Return a non-empty array of non-empty texts."""
+    if not isinstance(value, list):
+        raise InvalidInputError(f"{param} must be an array of strings.", param=param)
+    _check_number(value, param, limit)
+    for position, entry in enumerate(value):
+        if not isinstance(entry, str) or not entry:
+            raise InvalidInputError(f"{param}[{position}] must be a non-empty string.", param=param)
     return value
 
 
@@ -83,6 +112,35 @@ def choice(body: Body, name: str, values: Sequence[str]) -> str:
     if value not in values:
         raise InvalidInputError(f"{name} must be one of: {', '.join(values)}.", param=name)
     return value
+
+
+def _check_number(entries: Sequence[object], param: str, limit: int) -> None:
+    if not entries:
+        raise InvalidInputError(f"{param} must not be an empty array.", param=param)
+    if len(entries) > limit:
+        raise InvalidInputError(f"{param} has {len(entries)} entries, at most {limit} are taken at once.", param=param)
+
+
+def _check_own_ids(param: str, request: Request, settings: Settings) -> None:
+    """Refuse token ids unless the header or the setting says whose they are.
+
+    Clients of OpenAI send ids of OpenAI's vocabulary. Read as ids of this model, they would be other words, and their
+    vectors would be wrong without an error.
+    """
+    name = TOKEN_IDS_HEADER.decode()
+    given = request.headers.get(TOKEN_IDS_HEADER, settings.token_ids.encode()).strip().lower()
+    if given == OWN_IDS.encode():
+        return
+    if given:
+        raise InvalidInputError(f"The header {name} must be {OWN_IDS!r} or absent.", param=name)
+    raise InvalidInputError(
+        f"{param} holds token ids, and ids of another vocabulary (such as OpenAI's) would give wrong vectors. Send "
+        "texts; LangChain's OpenAIEmbeddings does with check_embedding_ctx_length=False. If the ids are of this "
+        f"model's own vocabulary, send the header {name}: {OWN_IDS}, or start the service with "
+        f"EMBEDDER_TOKEN_IDS={OWN_IDS}.",
+        param=param,
+        code="token_ids_refused",
+    )
 
 
 def _deadline(request: Request) -> float | None:

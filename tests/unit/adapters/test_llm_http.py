@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from forgetless.adapters.llm_http import HttpLlm
 from forgetless.domain.errors import (
+    LlmContextError,
     LlmReplyError,
     LlmUnavailableError,
     ProviderAuthError,
@@ -104,11 +105,30 @@ def test_a_400_of_another_reason_is_not_remembered_as_a_format() -> None:
 
 def test_a_400_that_names_its_reason_is_asked_once() -> None:
     too_long = Answer(400, {"error": {"code": "context_length_exceeded", "message": "my secret prompt is long"}})
-    with serve(in_turn(too_long)) as server, pytest.raises(ProviderRequestError) as raised:
+    with serve(in_turn(too_long)) as server, pytest.raises(LlmContextError) as raised:
         llm(server).complete(ASKED, schema=SCHEMA, deadline_s=5)
     assert len(server.requests) == 1
     assert "(context_length_exceeded): send fewer or shorter messages" in raised.value.message
     assert "secret" not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"error": {"code": None, "message": "This model's maximum context length is 4096 tokens. However, …"}}),
+        (400, {"object": "error", "message": "The decoder prompt (length 9) is longer than the maximum context"}),
+        (400, {"error": {"type": "exceed_context_size_error", "message": "the request exceeds the available context"}}),
+        (400, [{"error": {"code": 400, "message": "The input token count (9) exceeds the maximum number of tokens"}}]),
+        (422, {"detail": "Prompt is too long: 9 tokens > 4 maximum", "object": "error"}),
+        (400, {"error": "Trying to keep the first 9 tokens when context the overflows"}),
+        (500, {"error": {"message": "input length exceeds the context length"}}),
+        (413, {}),
+    ],
+)
+def test_a_request_that_is_too_long_for_the_model_is_told_apart(status: int, body: Any) -> None:
+    with serve(in_turn(Answer(status, body))) as server, pytest.raises(LlmContextError) as raised:
+        llm(server, retries=0).complete(ASKED, schema=SCHEMA, deadline_s=5)
+    assert (len(server.requests), raised.value.status, raised.value.blames_input) == (1, status, True)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +140,7 @@ def test_a_400_that_names_its_reason_is_asked_once() -> None:
         (401, ProviderAuthError, "check OPENAI_API_KEY"),
         (403, ProviderAuthError, "check OPENAI_API_KEY"),
         (404, ProviderRequestError, "check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL"),
-        (413, ProviderRequestError, "send fewer or shorter messages"),
+        (413, LlmContextError, "send fewer or shorter messages"),
         (422, ProviderRequestError, "check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL"),
     ],
 )

@@ -45,7 +45,7 @@ def test_every_error_class_has_its_own_line_in_the_table() -> None:
 def test_every_error_is_answered_with_json_and_its_status(kind: type[ForgetlessError]) -> None:
     error = kind.__new__(kind)
     error.message = "what to do"
-    error.missing, error.retry_after, error.event_id = False, 3, "e1"  # type: ignore[attr-defined]
+    error.missing, error.challenge, error.retry_after, error.event_id = False, None, 3, "e1"  # type: ignore[attr-defined]
     error.limit, error.reset_s = 60, 9  # type: ignore[attr-defined]
     response = answer_error(error, "0123abcd")
     assert response.status_code == STATUS[kind]
@@ -57,7 +57,8 @@ def test_every_error_is_answered_with_json_and_its_status(kind: type[ForgetlessE
 @pytest.mark.parametrize("kind", STATUS, ids=lambda kind: kind.__name__)
 def test_who_may_come_again_is_told_when_in_whole_seconds_and_nobody_else(kind: type[ForgetlessError]) -> None:
     error = kind.__new__(kind)
-    error.message, error.missing, error.event_id = "what to do", False, "e1"  # type: ignore[attr-defined]
+    error.message, error.missing, error.challenge = "what to do", False, None  # type: ignore[attr-defined]
+    error.event_id = "e1"  # type: ignore[attr-defined]
     error.limit, error.reset_s = 60, 9  # type: ignore[attr-defined]
     told = DependencyError | ConflictError | RateLimitedError | TooManyGuessesError
     waits = isinstance(error, told) and STATUS[kind] not in {403, 422, 502}

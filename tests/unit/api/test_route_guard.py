@@ -10,9 +10,9 @@ from starlette.routing import BaseRoute, Match
 from starlette.routing import Route as StarletteRoute
 
 from forgetless.api.access import GuardedRoute
-from forgetless.api.app import MCP_PATH, all_routes, create_app, create_mcp_app, create_search_app
+from forgetless.api.app import all_routes, create_app, create_mcp_app, create_search_app
 from forgetless.api.body_limit import MAX_BODY_BYTES
-from forgetless.api.caller import OPEN_PATHS
+from forgetless.api.caller import MCP_PATH, OPEN_PATHS
 from forgetless.domain.keys import Role
 from forgetless.service.services import Services
 from tests.unit.api.client import ADMIN, Api, put_key

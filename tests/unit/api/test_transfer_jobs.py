@@ -48,6 +48,21 @@ def test_an_export_of_two_portions(api: Api) -> None:
     assert (last.content, "X-Next-Cursor" in last.headers) == (b"", False)
 
 
+def test_an_import_can_be_checked(api: Api) -> None:
+    api.post("/import-jobs", {"id": ID})
+    send(api, LINES, last=True)
+    more = LINES + b'\n{"id": "9", "memory": "x", "user_id": "bob", "run_id": "r"}\n{"id": "8"}\n7\n'
+    counts = {"user_id": {"alice": [4, 4], "bob": [1, 0]}, "run_id": {"r": [1, 0]}}
+    answer = api.call("POST", "/import-checks", content=more)
+    assert answer.json() == {"memories": 7, "found": 4, "by_id": counts}
+    assert len(api.texts()) == 4
+    broken = api.call("POST", "/import-checks", content=LINES + b"{")
+    assert (broken.status_code, "line 5" in broken.json()["detail"]) == (400, True)
+    assert api.call("POST", "/import-checks", content=b"\n" * (PORTION_BYTES + 1)).status_code == 413
+    assert api.call("POST", "/import-checks", content=LINES, key=MEMBER).status_code == 403
+    assert api.call("POST", "/import-checks", content=LINES, key=STRANGER).json()["found"] == 0
+
+
 def test_only_administrators_of_the_tenant_may(api: Api) -> None:
     for path in ("/import-jobs", "/export-jobs"):
         assert api.post(path, {"id": ID}, key=MEMBER).status_code == 403
@@ -60,8 +75,8 @@ def test_only_administrators_of_the_tenant_may(api: Api) -> None:
 
 def test_a_portion_has_at_most_4_mb(api: Api) -> None:
     api.post("/import-jobs", {"id": ID})
-    assert send(api, b"\n" * PORTION_BYTES).status_code == 200
-    answer = send(api, b"\n" * (PORTION_BYTES + 1))
+    assert send(api, b" " * PORTION_BYTES).status_code == 200
+    answer = send(api, b" " * (PORTION_BYTES + 1))
     assert (answer.status_code, str(PORTION_BYTES) in answer.json()["detail"]) == (413, True)
 
 

@@ -23,7 +23,14 @@ def create() -> FastAPI:
     With FORGETLESS_BACKGROUND=0 another process does the background work (`forgetless serve`).
     """
     settings = start_server()
-    app = create_app(services, inline=False, origins=settings.allowed_origins, mcp=True, docs=bool(settings.docs))
+    app = create_app(
+        services,
+        inline=False,
+        origins=settings.allowed_origins,
+        mcp=True,
+        docs=bool(settings.docs),
+        oauth_redirects=settings.oauth_hosts,
+    )
     works = background_work(settings, services) if settings.background else []
 
     @asynccontextmanager

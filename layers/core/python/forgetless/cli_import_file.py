@@ -1,20 +1,23 @@
-"""Importing a file in portions: reads its lines, sends them, and goes on where an earlier command was."""
+"""Importing a file in portions: sends its lines, and goes on where an earlier command was."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import os
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
+from forgetless.cli_formats.history_db import HistoryDb
+from forgetless.cli_formats.notes import Notes
+from forgetless.cli_formats.recognise import recognise
+from forgetless.cli_formats.records import RecordLines
+from forgetless.cli_formats.streams import head_of
 from forgetless.domain.backoff import Timer
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.export_lines import parse_line
 from forgetless.domain.limits import PORTION_BYTES
 from forgetless.service.transfer.erased_lines import ErasedLines
 from forgetless.service.transfer.import_jobs import ImportPlace, digest_of
@@ -23,8 +26,6 @@ __all__ = ["ImportTarget", "SourceFile", "import_file"]
 
 #: The namespace of the ids of imports, each of which is derived from the beginning of the file.
 _IMPORTS = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000002")
-#: How much of a file determines the id of its import. Another file with the same beginning is told by its digest.
-_HEAD_BYTES = 64 * 1024
 #: The sizes of portions. The first ones are small, so that the speed of the service is known soon.
 _FIRST_BYTES, _LEAST_BYTES = 256 * 1024, 16 * 1024
 #: Portions become larger while each takes less than this many seconds, and smaller above the other number.
@@ -44,38 +45,49 @@ class ImportTarget(Protocol):
 
 
 class SourceFile:
-    """The lines of a file of JSON lines, or of one JSON list (by itself, or under `results` or `memories`).
+    """The lines of a file in any of the formats of `forgetless.cli_formats`.
 
+    `user` is whose the memories are that name nobody, and `history` is mem0's history.db, with the earlier texts.
     A line longer than `most_bytes` is replaced by one that will be refused; with None, no line is too long. What
     `without` covers is left out.
     """
 
     def __init__(
-        self, file: BinaryIO, path: Path, *, most_bytes: int | None = None, without: ErasedLines | None = None
+        self,
+        file: BinaryIO,
+        path: Path,
+        *,
+        most_bytes: int | None = None,
+        without: ErasedLines | None = None,
+        user: str | None = None,
+        history: HistoryDb | None = None,
     ) -> None:
         self.name = path.name
         self._file = file
         self._stamp = _stamp(file)
-        self._head = head = file.read(_HEAD_BYTES)
-        if b"\n" not in head:
-            self._head += file.readline()
+        self._head = head_of(file)
         self._most_bytes = most_bytes
         self._without = without
+        named = ("" if without is None else " without what was erased", f" of {user}" if user else "")
+        self._options = "".join(named) + ("" if history is None else f" with the history {history.digest}")
+        #: What is to be said about the file when it has been read.
+        self.notes = Notes()
         #: The lengths of the lines that were replaced, by their numbers.
         self._too_long: dict[int, int] = {}
-        self._records = _records_of(self._head, file)
+        records = RecordLines(user=user, history=history, notes=self.notes)
+        try:
+            self._content = recognise(self._head, file, path, records, self.notes)
+        except InvalidRequestError as error:
+            raise InvalidRequestError(f"{self.name}: {error.message}") from None
 
     @property
     def job_id(self) -> str:
-        """The id of the import of this file, whoever imports it. With a log of erasures it is another import."""
-        left_out = "" if self._without is None else " without what was erased"
-        return str(uuid.uuid5(_IMPORTS, hashlib.sha256(self._head[:_HEAD_BYTES]).hexdigest() + left_out))
+        """The id of the import of this file, whoever imports it. With other options it is another import."""
+        return str(uuid.uuid5(_IMPORTS, hashlib.sha256(self._head).hexdigest() + self._options))
 
     def count(self) -> int | None:
-        """The number of lines; None for a pipe."""
-        if self._records is not None:
-            return len(self._records)
-        if not self._file.seekable():
+        """The number of lines; None for a pipe, and for a file whose lines are not those of the import."""
+        if not self._content.as_they_are or not self._file.seekable():
             return None
         ends, last = self._head.count(b"\n"), self._head[-1:]
         while block := self._file.read(1024 * 1024):
@@ -84,13 +96,8 @@ class SourceFile:
         return ends + (last not in {b"", b"\n"})
 
     def lines(self) -> Iterator[bytes]:
-        """The lines in order, each without its end."""
-        lines: Iterator[bytes]
-        if self._records is not None:
-            lines = (json.dumps(record, ensure_ascii=True).encode() for record in self._records)
-        else:
-            lines = _split(self._head, self._file)
-        for number, line in enumerate(lines, 1):
+        """The lines in order, each without its end; once."""
+        for number, line in enumerate(self._named_lines(), 1):
             if self._without is not None:
                 line = self._without.kept(line)  # noqa: PLW2901 - the line that is imported
             if self._most_bytes is not None and len(line) >= self._most_bytes:
@@ -99,9 +106,17 @@ class SourceFile:
             else:
                 yield line
 
+    def _named_lines(self) -> Iterator[bytes]:
+        try:
+            yield from self._content
+        except InvalidRequestError as error:
+            raise InvalidRequestError(f"{self.name}: {error.message}") from None
+
     def explained(self, problem: str) -> str:
         """What to say about a line that was refused."""
         number = problem.removeprefix("line ").partition(":")[0]
+        if not self._content.as_they_are and problem.startswith("line "):
+            problem = f"record {problem.removeprefix('line ')}"
         if not number.isdigit() or int(number) not in self._too_long:
             return problem
         return (
@@ -202,37 +217,3 @@ def _stamp(file: BinaryIO) -> tuple[int, int] | None:
     except OSError:  # not a file of the system, in a test
         return None
     return (state.st_size, state.st_mtime_ns) if file.seekable() else None
-
-
-def _split(head: bytes, file: BinaryIO) -> Iterator[bytes]:
-    *whole, rest = head.split(b"\n")
-    yield from whole
-    rest += file.readline()
-    if rest:
-        yield rest.removesuffix(b"\n")
-    for line in file:
-        yield line.removesuffix(b"\n")
-
-
-def _records_of(head: bytes, file: BinaryIO) -> list[Any] | None:
-    """The records of a file that is one JSON value; None for JSON lines. `head` contains the whole first line."""
-    first = head.partition(b"\n")[0]
-    if not first.strip():
-        return None
-    try:
-        return _many(parse_line(first))
-    except InvalidRequestError:  # a list on many lines
-        pass
-    try:
-        many = _many(parse_line(head + file.read()))
-    except InvalidRequestError as error:
-        raise InvalidRequestError(f"line 1: {error.message}") from None
-    if many is None:
-        raise InvalidRequestError("line 1: expected JSON lines, or a list, or an object with results or memories")
-    return many
-
-
-def _many(record: Any) -> list[Any] | None:
-    if isinstance(record, dict):
-        record = record.get("results", record.get("memories"))
-    return record if isinstance(record, list) else None

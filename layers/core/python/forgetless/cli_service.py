@@ -22,6 +22,7 @@ from forgetless.domain.errors import (
     NotFoundError,
 )
 from forgetless.service.transfer.export_jobs import ExportAnswer, ExportPlace
+from forgetless.service.transfer.import_check import ImportCounts
 from forgetless.service.transfer.import_jobs import ImportPlace
 
 __all__ = ["RemoteExports", "RemoteImports", "Service", "read_key"]
@@ -71,12 +72,15 @@ class Answer:
 class Service:
     """Requests to one service. What it refuses is raised as the error that it stands for."""
 
-    def __init__(self, url: str, key: str, *, clock: Timer, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, url: str, key: str, *, clock: Timer, patience_s: float = PATIENCE_S, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._url = url.rstrip("/")
         self._key = key
         self._pool = httpcore.ConnectionPool()
         self._clock = clock
         self._patience_s = patience_s
+        self._timeout_s = timeout_s
 
     def call(
         self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None, lines: bytes = b""
@@ -95,7 +99,7 @@ class Service:
 
     def _attempt(self, method: str, url: str, headers: Mapping[str, str], content: bytes) -> Answer | str:
         """The answer, or why there is none yet."""
-        limits = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT_S)
+        limits = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_s)
         try:
             answer = self._pool.request(
                 method, url, headers=list(headers.items()), content=content, extensions={"timeout": limits}
@@ -130,6 +134,11 @@ class RemoteImports:
         query = {"line": line, "before": before, "last": "true" if last else "false"}
         answer = self._service.call("POST", f"/import-jobs/{job_id}/lines", query=query, lines=body)
         return ImportPlace(**answer.json())
+
+    def check(self, body: bytes, *, ours: bool) -> ImportCounts:
+        """Which memories of these lines the service has."""
+        query = {"events": "true" if ours else "false"}
+        return ImportCounts(**self._service.call("POST", "/import-checks", query=query, lines=body).json())
 
 
 class RemoteExports:

@@ -6,18 +6,23 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.erasure_log_file import read_log
 from forgetless.cli_export_file import ExportSource, export_file, private_file
+from forgetless.cli_formats.history_db import HistoryDb
+from forgetless.cli_formats.notes import Notes
+from forgetless.cli_formats.recognise import EXPECTED
 from forgetless.cli_import_file import ImportTarget, SourceFile, import_file
+from forgetless.cli_import_verify import CheckTarget, comparison, verified_counts
 from forgetless.cli_progress import Tell, progress
 from forgetless.cli_service import RemoteExports, RemoteImports, Service, read_key
 from forgetless.cli_text import printable
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.identifiers import new_identifier
 from forgetless.domain.limits import PORTION_BYTES, RequestLimits
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.ports.ledger import Ledger
@@ -28,6 +33,7 @@ from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedge
 from forgetless.service.transfer.erased_lines import ErasedLines
 from forgetless.service.transfer.event_export import EventExport
 from forgetless.service.transfer.export_jobs import ExportAnswer, ExportJobs, ExportPlace
+from forgetless.service.transfer.import_check import ImportCheck, ImportCounts
 from forgetless.service.transfer.import_jobs import ImportJobs, ImportPlace
 from forgetless.service.transfer.person_export import PersonExport
 from forgetless.service.webhooks.outbox import WebhookOutbox
@@ -47,6 +53,10 @@ _NAMED = 20
 _ENOUGH_BYTES = 1024 * 1024
 
 
+class CommandTarget(ImportTarget, CheckTarget, Protocol):
+    """Where the lines go, and where they are looked for afterwards."""
+
+
 def add_transfer_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add both commands."""
     export = commands.add_parser("export", help="write the memories of a tenant and their history as JSON lines")
@@ -64,7 +74,9 @@ def add_transfer_commands(commands: argparse._SubParsersAction[argparse.Argument
         )
     export.set_defaults(run=_export)
     import_ = commands.add_parser(
-        "import", help="import the file of an export, mem0's JSON list, or payloads of its vector store as JSON lines"
+        "import",
+        help="import the file of an export, or what mem0, its Platform, its vector stores or OpenMemory have",
+        description=f"Import memories: {EXPECTED}.",
     )
     import_.add_argument("file", type=Path, help="the file; `-` is standard input. An interrupted import continues")
     import_.add_argument("--index", action="store_true", help="index the memories now instead of waiting for sweep")
@@ -75,6 +87,15 @@ def add_transfer_commands(commands: argparse._SubParsersAction[argparse.Argument
         "--include-erased",
         action="store_true",
         help="ignore the log; what was deleted in this very ledger stays deleted nevertheless",
+    )
+    import_.add_argument("--user", metavar="ID", help="whose the memories are that name no user, agent, app or run")
+    import_.add_argument(
+        "--history", type=Path, metavar="HISTORY_DB", help="mem0's history.db: import the earlier texts, too"
+    )
+    import_.add_argument(
+        "--verify",
+        action="store_true",
+        help="count at the end which memories of the file are there, for each id; exit code 1 if one is missing",
     )
     import_.set_defaults(run=_import)
     for command in (export, import_):
@@ -136,26 +157,67 @@ def _print(portions: Iterator[bytes], tell: Tell, out: BinaryIO | None = None) -
 def _import(settings: Settings, options: argparse.Namespace) -> int:
     if options.url is not None and options.index:
         raise InvalidRequestError("--index: only without --url; a service indexes the memories by itself, soon after")
+    if options.verify and str(options.file) == "-":
+        raise InvalidRequestError("--verify: it reads the file twice, so give its path")
+    if options.user is not None:
+        options.user = new_identifier("--user", options.user)
     problems, without = _Problems(), _without(options)
-    with _opened(options.file) as file, _target(settings, options) as target, progress("import", "lines") as tell:
-        most_bytes = None if options.url is None else PORTION_BYTES
-        source = SourceFile(file, options.file, most_bytes=most_bytes, without=without)
-        place = import_file(target, source, afresh=options.afresh, tell=tell, warn=problems.note, clock=SystemClock())
-    problems.say_rest(place.refused)
+    with _target(settings, options) as target:
+        with _source_file(options, without) as source, progress("import", "lines") as tell:
+            place = import_file(
+                target, source, afresh=options.afresh, tell=tell, warn=problems.note, clock=SystemClock()
+            )
+        problems.say_rest(place.refused)
+        _report(place, source.notes, without, options)
+        verified = _verify(target, options) if options.verify else True
+    if options.index:
+        with closing(build_services(settings)) as services:
+            count = services.sweep.index_pending(options.tenant or DEFAULT_TENANT)
+        print(f"indexed {count} memories", file=sys.stderr)
+    missing = place.refused or (options.include_erased and place.left_out) or not verified
+    return INCOMPLETE if missing else OK
+
+
+def _report(place: ImportPlace, notes: Notes, without: ErasedLines | None, options: argparse.Namespace) -> None:
+    """Say what was imported, and what was not."""
     taken = f"{place.memories} memories with {place.events} events, {place.jobs} jobs"
     print(f"imported: {taken}; not imported: {place.refused}", file=sys.stderr)
+    for sentence in notes.sentences():
+        print(f"forgetless: {printable(sentence)}", file=sys.stderr)
     if without is not None:
         print(f"left out, because it was erased: {without.left_out} lines", file=sys.stderr)
     if place.left_out:
         print(f"left out, because it was deleted in this ledger: {place.left_out} lines", file=sys.stderr)
         if options.include_erased:
             print(f"forgetless: {_STAYS_DELETED}", file=sys.stderr)
-    if options.index:
-        with closing(build_services(settings)) as services:
-            count = services.sweep.index_pending(options.tenant or DEFAULT_TENANT)
-        print(f"indexed {count} memories", file=sys.stderr)
-    missing = place.refused or (options.include_erased and place.left_out)
-    return INCOMPLETE if missing else OK
+
+
+def _verify(target: CommandTarget, options: argparse.Namespace) -> bool:
+    """Compare the file with what is there now, and say how they differ; False if they do."""
+    with _source_file(options, _without(options)) as source, progress("verify", "lines") as tell:
+        counts = verified_counts(target, source, tell=tell)
+    for sentence in comparison(counts):
+        print(printable(sentence), file=sys.stderr)
+    return counts.found == counts.memories
+
+
+@contextmanager
+def _source_file(options: argparse.Namespace, without: ErasedLines | None) -> Iterator[SourceFile]:
+    """The file, from its beginning."""
+    most_bytes = None if options.url is None else PORTION_BYTES
+    with ExitStack() as opened:
+        file = opened.enter_context(_opened(options.file))
+        history = None
+        if options.history is not None:
+            history = opened.enter_context(closing(_history(options.history)))
+        yield SourceFile(file, options.file, most_bytes=most_bytes, without=without, user=options.user, history=history)
+
+
+def _history(path: Path) -> HistoryDb:
+    try:
+        return HistoryDb(path)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"--history: {path}: {error.message}") from None
 
 
 def _without(options: argparse.Namespace) -> ErasedLines | None:
@@ -197,6 +259,7 @@ class _LocalImports:
         clock = SystemClock()
         outbox = WebhookOutbox(ledger=ledger, clock=clock)
         self._jobs = ImportJobs(ledger=ledger, clock=clock, limits=limits, outbox=outbox)
+        self._check = ImportCheck(ledger=ledger, clock=clock, limits=limits)
         self._tenant = tenant
 
     def begin(self, job_id: str, *, file: str, lines: int | None, afresh: bool) -> ImportPlace:
@@ -204,6 +267,9 @@ class _LocalImports:
 
     def take(self, job_id: str, body: bytes, *, line: int, before: str, last: bool) -> ImportPlace:
         return self._jobs.take(self._tenant, job_id, body, line=line, before=before, last=last)
+
+    def check(self, body: bytes, *, ours: bool) -> ImportCounts:
+        return self._check.count(self._tenant, body, ours=ours)
 
 
 class _LocalExports:
@@ -225,7 +291,7 @@ class _LocalExports:
 
 
 @contextmanager
-def _target(settings: Settings, options: argparse.Namespace) -> Iterator[ImportTarget]:
+def _target(settings: Settings, options: argparse.Namespace) -> Iterator[CommandTarget]:
     if options.url is not None:
         with closing(_service(options)) as service:
             yield RemoteImports(service)

@@ -110,7 +110,8 @@ def test_a_batch_is_checked_before_anything_changes(api: Api) -> None:
     assert answer.status_code == 404
     assert UNKNOWN in answer.json()["error"]
     assert texts(api) == ["two", "one"]
-    done = api.put("/v1/batch/", {"memories": [*changes[:1], {"memory_id": ids[1], "metadata": {"a": 1}}]})
+    twice = [*changes[:1], {"memory_id": ids[1], "metadata": {"a": 2}}, {"memory_id": ids[1], "metadata": {"a": 1}}]
+    done = api.put("/v1/batch/", {"memories": twice})
     assert done.json() == {"message": "Successfully updated 2 memories"}
     assert texts(api) == ["two", "ONE"]
     assert api.get(f"/v1/memories/{ids[1]}/").json()["metadata"] == {"a": 1}

@@ -134,3 +134,11 @@ def test_without_times_it_is_now() -> None:
 def test_errors_name_what_is_missing(record: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidRequestError, match=says):
         read(record)
+
+
+@pytest.mark.parametrize(("given", "expected"), [(True, True), (False, False), (None, False)])
+def test_what_cannot_be_changed_stays_so(given: bool | None, expected: bool) -> None:
+    assert read({**LISTED, "immutable": given}).immutable is expected
+    assert read({**POINT, "payload": {**POINT["payload"], "immutable": True}}).metadata["immutable"] is True
+    with pytest.raises(InvalidRequestError, match="immutable"):
+        read({**LISTED, "immutable": "yes"})

@@ -8,11 +8,12 @@ import hashlib
 import math
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from forgetless.adapters.aws_signer import AwsSigner
 from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.provider_urls import provider_url
 from forgetless.adapters.secrets_aws import Secret
 from forgetless.domain.errors import (
     DependencyError,
@@ -59,16 +60,19 @@ class HttpEmbedder:
         send_task: bool = True,
         clock: Clock | None = None,
         signed: bool = False,
+        extra: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         # Imported here, so that a function that uses no embedder never loads httpcore.
         from forgetless.adapters.http_client import JsonClient  # noqa: PLC0415
 
-        base = base_url.rstrip("/")
+        base, key_header = provider_url(base_url, "/embeddings", version="/v1")
         self._http = JsonClient(
-            base if base.endswith("/v1") else base + "/v1",
+            base,
             "the embedder",
             clock or SystemClock(),
             api_key=api_key,
+            key_header=key_header,
+            extra=extra,
             sign=AwsSigner(base, "the embedder") if signed else None,
         )
         self._signed = signed

@@ -78,6 +78,10 @@ class JsonClient:
     label: str
     clock: Clock
     api_key: Secret = field(default="", repr=False)
+    #: The header that the key goes into: `authorization` as a bearer token, any other as it is.
+    key_header: str = "authorization"
+    #: More headers of each request; they replace those of the same name, the key's among them.
+    extra: Callable[[], Mapping[str, str]] = field(default=dict, repr=False)
     #: Makes the headers of a request whose signature stands in Authorization; the key goes into X-API-Key then.
     sign: Callable[[str, Mapping[str, str], bytes], Mapping[str, str]] | None = None
     #: How often a call is retried after a failed connection, 429, 5xx or another temporary status.
@@ -167,16 +171,22 @@ class JsonClient:
         if self.sign is not None:
             if api_key := shown(self.api_key):
                 headers["x-api-key"] = api_key
+            headers |= self.extra()
             url = f"{self._base.origin.scheme.decode()}://{self._base.place}{self._base.path}{path}{self._base.query}"
             headers = dict(self.sign(url, headers, content))
-        elif self._base.credentials:
-            headers["authorization"] = self._base.credentials
-        elif api_key := shown(self.api_key):
-            headers["authorization"] = f"Bearer {api_key}"
+        else:
+            headers |= {**self._key(), **self.extra()}
         if (trace := current_trace()) is not None:
             headers["traceparent"] = trace.traceparent
         # Replies are small, so compression would cost more than it saves.
         return [*headers.items(), ("accept-encoding", "identity")]
+
+    def _key(self) -> dict[str, str]:
+        if self._base.credentials:
+            return {"authorization": self._base.credentials}
+        if not (api_key := shown(self.api_key)):
+            return {}
+        return {self.key_header: f"Bearer {api_key}" if self.key_header == "authorization" else api_key}
 
 
 class _Base(NamedTuple):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.llm_refusals import read_refusal
+from forgetless.adapters.provider_urls import provider_url
 from forgetless.adapters.secrets_aws import Secret
 from forgetless.domain.errors import (
     DependencyError,
+    LlmContextError,
     LlmReplyError,
     LlmUnavailableError,
     ProviderAuthError,
@@ -28,18 +30,16 @@ __all__ = ["HttpLlm"]
 #: Ways to request JSON, the strictest first. If a server refuses one, the next one is tried.
 _FORMATS = ("json_schema", "json_object", "none")
 #: Error codes of a 400 that have nothing to do with the format.
-_TOO_LONG = frozenset({"context_length_exceeded", "string_above_max_length"})
-_OTHER_REASONS = frozenset({*_TOO_LONG, "model_not_found", "invalid_api_key"})
+_OTHER_REASONS = frozenset({"model_not_found", "invalid_api_key"})
 #: About how many characters a token has.
 _CHARS_OF_TOKEN = 4
-#: The form of an error's code or type: an identifier, never a sentence, which could quote the prompt.
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 
 
 class HttpLlm:
     """Chat completions at `{base_url}/chat/completions`; `base_url` includes the version (".../v1").
 
-    `temperature` is sent only when it is given, because some models accept only their default.
+    `base_url` may also be the whole endpoint. `temperature` is sent only when it is given, because some models accept
+    only their default. `extra` returns more headers.
     """
 
     def __init__(
@@ -51,12 +51,16 @@ class HttpLlm:
         retries: int = 2,
         temperature: float | None = None,
         clock: Clock | None = None,
+        extra: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         # Imported here, so that a function that never calls the LLM never loads httpcore.
         from forgetless.adapters.http_client import JsonClient  # noqa: PLC0415
 
         self._clock = clock or SystemClock()
-        self._http = JsonClient(base_url, "the LLM", self._clock, api_key=api_key, retries=retries)
+        base, key_header = provider_url(base_url, "/chat/completions")
+        self._http = JsonClient(
+            base, "the LLM", self._clock, api_key=api_key, key_header=key_header, extra=extra, retries=retries
+        )
         self._model = model
         self._temperature = temperature
         self._format = 0
@@ -87,7 +91,10 @@ class HttpLlm:
         for level in range(self._format, len(_FORMATS)):
             reply = self._post(body | _response_format(_FORMATS[level], name, schema), end)
             last = level == len(_FORMATS) - 1
-            if last or reply.status not in {400, 422} or _error_code(reply) in _OTHER_REASONS:
+            if last or reply.status not in {400, 422}:
+                break
+            refusal = read_refusal(reply)
+            if refusal.too_long or refusal.code in _OTHER_REASONS:
                 break
         text = self._text(reply, body)
         # Remembered only after a success, because the 400s may have had another reason.
@@ -122,20 +129,20 @@ class HttpLlm:
 
     def _refused(self, reply: Reply, where: str) -> DependencyError:
         # The message leaves out the body, because servers quote the prompt in it.
-        code = _error_code(reply)
+        refusal = read_refusal(reply)
+        code = refusal.code
         message = f"{where} answered with status {reply.status}" + (f" ({code})" if code else "")
+        if refusal.too_long:
+            advice = "send fewer or shorter messages, or name a model that takes more in FORGETLESS_LLM_MODEL"
+            return LlmContextError(f"{message}: {advice}", status=reply.status)
         if reply.retryable:
             return LlmUnavailableError(message, retry_after=reply.retry_after or 2, status=reply.status)
         if reply.status in {401, 403} or code == "invalid_api_key":
             setting = "the user and password in OPENAI_BASE_URL" if self._http.has_credentials else "OPENAI_API_KEY"
             return ProviderAuthError(f"{message}: check {setting}")
-        if reply.status == 413 or code in _TOO_LONG:
-            advice = "send fewer or shorter messages, or name a model that takes more in FORGETLESS_LLM_MODEL"
-        else:
-            advice = "check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL"
         # Some servers answer 400 for a model that they do not have, which no other text would mend.
         status = 404 if code == "model_not_found" else reply.status
-        return ProviderRequestError(f"{message}: {advice}", status=status)
+        return ProviderRequestError(f"{message}: check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL", status=status)
 
 
 def _count_tokens(usage: object, asked: Mapping[str, Any], content: object) -> None:
@@ -163,16 +170,3 @@ def _response_format(kind: str, name: str, schema: Mapping[str, Any]) -> dict[st
     if kind == "json_object":
         return {"response_format": {"type": "json_object"}}
     return {}
-
-
-def _error_code(reply: Reply) -> str:
-    """The error's `code` or `type` if it is an identifier, otherwise ""."""
-    try:
-        error = reply.json()["error"]
-        candidates = [error.get("code"), error.get("type")]
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return ""
-    for candidate in candidates:
-        if isinstance(candidate, str) and _IDENTIFIER.fullmatch(candidate):
-            return candidate
-    return ""

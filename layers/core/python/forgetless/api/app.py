@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from forgetless.api.access import GuardedRoute
 from forgetless.api.auth import Authentication
 from forgetless.api.body_limit import BodyLimit
+from forgetless.api.caller import MCP_PATH
 from forgetless.api.cors import cross_origin
 from forgetless.api.errors import answer_invalid, answer_too_large
 from forgetless.api.openapi import complete_document
@@ -23,12 +25,10 @@ from forgetless.api.usage import CountedRequests
 from forgetless.domain.limits import CONCURRENT_REQUESTS
 
 if TYPE_CHECKING:
+    from forgetless.api.mcp.oauth import OAuth
     from forgetless.service.services import Services
 
-__all__ = ["MCP_PATH", "all_routes", "create_app", "create_mcp_app", "create_search_app"]
-
-#: The path of the Model Context Protocol.
-MCP_PATH = "/mcp"
+__all__ = ["all_routes", "create_app", "create_mcp_app", "create_search_app"]
 
 
 def create_app(
@@ -38,14 +38,17 @@ def create_app(
     origins: Sequence[str] = (),
     mcp: bool = False,
     docs: bool = True,
+    oauth_redirects: Sequence[str] = (),
 ) -> FastAPI:
     """The whole API; `services` is called by the first request that needs it.
 
     `inline` runs endpoints on the event loop (for Lambda: one request at a time), otherwise they run in a bounded pool
     of threads. Web pages of `origins` may call the API. `mcp` adds /mcp, which is a function of its own on Lambda,
-    because its SDK is slow to import. `docs` adds the page at /docs and the document that it shows.
+    because its SDK is slow to import. `docs` adds the page at /docs and the document that it shows. With `mcp`,
+    OAuth is offered to hosts at `oauth_redirects` (see FORGETLESS_OAUTH_REDIRECTS).
     """
-    return _compose(services, all_routes(), inline=inline, docs=docs, origins=origins, mcp=mcp)
+    more = _Mcp(oauth_redirects) if mcp else None
+    return _compose(services, all_routes(), inline=inline, docs=docs, origins=origins, mcp=more)
 
 
 def all_routes() -> list[Route]:
@@ -83,9 +86,15 @@ def all_routes() -> list[Route]:
     return [*(route for module in modules for route in module.ROUTES), *PLATFORM_ROUTES]
 
 
-def create_mcp_app(services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = ()) -> FastAPI:
-    """The application of the MCP function: only /mcp."""
-    return _compose(services, (), inline=inline, origins=origins, mcp=True)
+def create_mcp_app(
+    services: Callable[[], Services],
+    *,
+    inline: bool,
+    origins: Sequence[str] = (),
+    oauth_redirects: Sequence[str] = (),
+) -> FastAPI:
+    """The application of the MCP function: only /mcp, and OAuth for it."""
+    return _compose(services, (), inline=inline, origins=origins, mcp=_Mcp(oauth_redirects))
 
 
 def create_search_app(services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = ()) -> FastAPI:
@@ -103,9 +112,10 @@ def _compose(
     inline: bool,
     docs: bool = False,
     origins: Sequence[str],
-    mcp: bool = False,
+    mcp: _Mcp | None = None,
 ) -> FastAPI:
     run: Runner = run_inline if inline else pool(CONCURRENT_REQUESTS)
+    oauth = None if mcp is None else mcp.oauth(services, run)
     app = FastAPI(
         title="Forgetless",
         summary="The serverless memory layer for AI agents.",
@@ -121,7 +131,7 @@ def _compose(
         middleware=[
             *cross_origin(origins),
             Middleware(RequestMiddleware, run=run),
-            Middleware(Authentication, services=services, run=run),
+            Middleware(Authentication, services=services, run=run, tokens=None if oauth is None else oauth.key_hash),
             Middleware(CountedRequests, run=run),
         ],
     )
@@ -129,14 +139,31 @@ def _compose(
     app.router.route_class = GuardedRoute
     guarded = _guarded_inline if inline else partial(GuardedRoute, run=run)
     app.router.routes += [guarded(route) for route in routes]
-    if mcp:
+    if mcp is not None:
         from forgetless.api.mcp.server import McpEndpoint  # noqa: PLC0415 - as above
 
         app.add_route(MCP_PATH, BodyLimit(McpEndpoint(run=run)), include_in_schema=False)  # type: ignore[arg-type]
+    if oauth is not None:
+        app.router.routes += oauth.routes()
     complete_document(app)
     if docs:
         app.add_route("/docs", lambda _: _docs(app), include_in_schema=False)
     return app
+
+
+@dataclass(frozen=True, slots=True)
+class _Mcp:
+    """That an application serves /mcp, and to which hosts it offers OAuth."""
+
+    oauth_redirects: Sequence[str]
+
+    def oauth(self, services: Callable[[], Services], run: Runner) -> OAuth | None:
+        """The OAuth endpoints; None without hosts."""
+        if not self.oauth_redirects:
+            return None
+        from forgetless.api.mcp.oauth import OAuth  # noqa: PLC0415 - only /mcp loads the SDK
+
+        return OAuth(services, redirects=self.oauth_redirects, run=run)
 
 
 @cache

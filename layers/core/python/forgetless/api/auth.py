@@ -6,16 +6,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from forgetless.api.caller import HEALTH_PATH, OPEN_PATHS, Caller, set_caller
+from forgetless.api.caller import HEALTH_PATH, MCP_PATH, OAUTH_PATHS, OPEN_PATHS, Caller, set_caller
 from forgetless.api.routing import Runner
 from forgetless.domain.errors import AuthenticationError, ForgetlessError
 
 if TYPE_CHECKING:
     from forgetless.service.services import Services
 
-__all__ = ["Authentication", "presented_key"]
+__all__ = ["Authentication", "TokenReader", "presented_key"]
+
+#: The hash of the key that a token stands for; None for everything that is no valid token.
+TokenReader = Callable[[str], str | None]
 
 _MISSING = "Authentication required. Provide a Bearer token or X-API-Key header."
 _UNKNOWN_KEY = "Invalid API key."
@@ -25,10 +29,14 @@ _UNKNOWN_BEARER = "Invalid or expired token."
 class Authentication:
     """ASGI layer that finds the caller of each request or refuses the request."""
 
-    def __init__(self, app: ASGIApp, *, services: Callable[[], Services], run: Runner) -> None:
+    def __init__(
+        self, app: ASGIApp, *, services: Callable[[], Services], run: Runner, tokens: TokenReader | None = None
+    ) -> None:
         self._app = app
         self._services = services
         self._run = run
+        #: Reads tokens of OAuth, which are valid at /mcp only; None where OAuth is not offered.
+        self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -38,13 +46,22 @@ class Authentication:
     async def _caller(self, scope: Scope) -> Caller:
         if scope["path"] in OPEN_PATHS and scope["method"] in {"GET", "HEAD"}:
             return await self._of_open_page(scope)
+        if self._tokens is not None and scope["path"] in OAUTH_PATHS:
+            return Caller(self._services, None)
         presented, refusal = presented_key(scope)
         if presented is None:
-            raise AuthenticationError(refusal, missing=True)
+            raise AuthenticationError(refusal, missing=True, challenge=self._challenge(scope))
         try:
             return await self._run(lambda: self._known(presented, scope))
         except AuthenticationError:
-            raise AuthenticationError(refusal) from None
+            raise AuthenticationError(refusal, challenge=self._challenge(scope, 'error="invalid_token"')) from None
+
+    def _challenge(self, scope: Scope, *more: str) -> str | None:
+        """The WWW-Authenticate of a refusal at /mcp, from which a client learns where tokens are given (RFC 9728)."""
+        if self._tokens is None or scope["path"] != MCP_PATH:
+            return None
+        metadata = f"{Request(scope).base_url}.well-known/oauth-protected-resource/mcp"
+        return "Bearer " + ", ".join([*more, f'resource_metadata="{metadata}"'])
 
     async def _of_open_page(self, scope: Scope) -> Caller:
         """A caller without a key, or the administrator whose key came with a question about health."""
@@ -62,6 +79,8 @@ class Authentication:
         services = self._services()
         # The peer's address; on Lambda, the one that the gateway saw.
         address = (scope.get("client") or ("",))[0]
+        if self._tokens is not None and scope["path"] == MCP_PATH and (hash_ := self._tokens(presented)) is not None:
+            return Caller(self._services, services.keys.known(hash_, address=address), meter=services.meter)
         return Caller(self._services, services.keys.authenticate(presented, address=address), meter=services.meter)
 
 

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 __all__ = [
     "HEALTH_PATH",
     "MCP_NEEDS",
+    "MCP_PATH",
     "MCP_ROUTE",
     "MCP_STATUS",
     "MCP_TOOL",
+    "OAUTH_PATHS",
     "OPEN_PATHS",
     "Caller",
     "CurrentCaller",
@@ -42,6 +44,17 @@ __all__ = [
 #: Paths that answer without a key (GET and HEAD).
 HEALTH_PATH = "/health"
 OPEN_PATHS = frozenset({"/", HEALTH_PATH, "/docs", "/openapi.json"})
+#: The path of the Model Context Protocol.
+MCP_PATH = "/mcp"
+#: Paths of the OAuth server for MCP hosts. They answer without a key; the log-in page asks for one itself.
+OAUTH_PATHS = frozenset(
+    {
+        *(f"/oauth/{name}" for name in ("authorize", "login", "register", "revoke", "token")),
+        *(f"/.well-known/oauth-protected-resource{path}" for path in ("", "/mcp")),
+        # OpenID's name too, because clients look there if the service stands below a path of its host.
+        *(f"/.well-known/{name}" for name in ("oauth-authorization-server", "openid-configuration")),
+    }
+)
 
 #: The name of the caller in the state of a request.
 _STATE = "caller"

@@ -59,6 +59,7 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.ProviderError: 502,
     errors.ProviderAuthError: 502,
     errors.ProviderRequestError: 502,
+    errors.LlmContextError: 502,
     errors.EmbedderReplyError: 502,
     errors.LlmReplyError: 502,
 }
@@ -111,8 +112,8 @@ def status_of(error: errors.ForgetlessError) -> int:
 
 
 def _headers(error: errors.ForgetlessError, status: int) -> dict[str, str]:
-    if isinstance(error, errors.AuthenticationError) and error.missing:
-        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, errors.AuthenticationError) and (error.missing or error.challenge):
+        return {"WWW-Authenticate": error.challenge or "Bearer"}
     if isinstance(error, errors.RateLimitedError):
         return {**_rate_headers(error), "Retry-After": str(error.retry_after)}
     wait = getattr(error, "retry_after", _CONFLICT_RETRY_S)

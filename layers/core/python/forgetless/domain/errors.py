@@ -33,6 +33,7 @@ ForgetlessError
     └── ProviderError              the embedder's or LLM's answer would be the same again (502)
         ├── ProviderAuthError      it answered 401 or 403: check the key
         ├── ProviderRequestError   it refused the request: any other 4xx
+        │   └── LlmContextError    the request has more tokens than the model reads: send less at once
         ├── EmbedderReplyError     the reply is not a list of vectors of our dimension
         └── LlmReplyError          the reply is still invalid after one attempt to repair it
 """
@@ -61,6 +62,7 @@ __all__ = [
     "LedgerDamagedError",
     "LedgerError",
     "LedgerLostError",
+    "LlmContextError",
     "LlmReplyError",
     "LlmUnavailableError",
     "NotFoundError",
@@ -101,13 +103,14 @@ class FilterError(InvalidRequestError):
 
 
 class AuthenticationError(ForgetlessError):
-    """The request has no key (`missing` is True) or an unknown one."""
+    """The request has no key (`missing` is True) or an unknown one; `challenge` is its answer's WWW-Authenticate."""
 
     code = "unauthenticated"
 
-    def __init__(self, message: str, *, missing: bool = False) -> None:
+    def __init__(self, message: str, *, missing: bool = False, challenge: str | None = None) -> None:
         super().__init__(message)
         self.missing = missing
+        self.challenge = challenge
 
 
 class ForbiddenError(ForgetlessError):
@@ -360,6 +363,15 @@ class ProviderRequestError(ProviderError):
     def blames_input(self) -> bool:
         """Whether the provider refused the text itself (400, 413, 422) rather than the address or the model."""
         return self.status in {400, 413, 422}
+
+
+class LlmContextError(ProviderRequestError):
+    """The LLM refused a request that is longer than its context; a shorter one may be answered."""
+
+    @property
+    def blames_input(self) -> bool:
+        """Always: whichever status the server has chosen for it, a shorter text is what helps."""
+        return True
 
 
 class EmbedderReplyError(ProviderError):

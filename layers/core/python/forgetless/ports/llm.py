@@ -33,8 +33,8 @@ class Llm(Protocol):
         The tokens of the reply are noted (`forgetless.ports.request_usage`).
 
         Gives up after `deadline_s` seconds, retries included. Raises LlmUnavailableError (429, 5xx, or no connection;
-        with the Retry-After of the answer), ProviderAuthError (401, 403), ProviderRequestError (other 4xx),
-        LlmReplyError (no content) and TimeoutError (at the deadline).
+        with the Retry-After of the answer), ProviderAuthError (401, 403), LlmContextError (more tokens than the model
+        reads), ProviderRequestError (other 4xx), LlmReplyError (no content) and TimeoutError (at the deadline).
         """
 
     def close(self) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from http import HTTPStatus
 from pathlib import Path
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.extra_headers import extra_headers
 from forgetless.adapters.milvus_control import MilvusControl
 from forgetless.adapters.secrets_aws import secret
 from forgetless.domain.errors import DependencyError, InvalidRequestError
@@ -152,6 +153,7 @@ def build_embedder(settings: Settings) -> Embedder:
         dimensions=settings.embedding_dimensions,
         timeout_s=settings.embedder_timeout_s,
         send_task=bool(settings.embedder_send_task),
+        extra=_headers("FORGETLESS_EMBEDDER_HEADERS", settings.embedder_headers),
         signed=bool(settings.embedder_iam),
     )
 
@@ -165,7 +167,12 @@ def _llm(settings: Settings) -> Llm | None:
         settings.llm_base_url or DEFAULT_LLM_URL,
         model=settings.llm_model or DEFAULT_LLM_MODEL,
         api_key=secret("OPENAI_API_KEY", settings.llm_api_key),
+        extra=_headers("FORGETLESS_LLM_HEADERS", settings.llm_headers),
     )
+
+
+def _headers(variable: str, value: str) -> Callable[[], Mapping[str, str]]:
+    return extra_headers(variable, secret(variable, value))
 
 
 def _webhooks(settings: Settings) -> WebhookSender:

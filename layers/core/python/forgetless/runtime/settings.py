@@ -97,6 +97,12 @@ class Settings:
         1,
         "1 sends jina's `task` with each text; use 0 for servers that refuse it (OpenAI's).",
     )
+    embedder_headers: str = _setting(
+        "FORGETLESS_EMBEDDER_HEADERS",
+        "",
+        "More headers of requests to the embedding service: a JSON object from name to value.",
+        secret=True,
+    )
     embedding_model: str = _setting(
         "FORGETLESS_EMBEDDING_MODEL", "all-MiniLM-L6-v2", "The name of the embedding model."
     )
@@ -109,6 +115,12 @@ class Settings:
     )
     llm_api_key: str = _setting(
         "OPENAI_API_KEY", "", "The key for the LLM. It configures nothing by itself.", secret=True
+    )
+    llm_headers: str = _setting(
+        "FORGETLESS_LLM_HEADERS",
+        "",
+        "More headers of requests to the LLM: a JSON object from name to value.",
+        secret=True,
     )
     supersede_nearness: float = _setting(
         "FORGETLESS_SUPERSEDE_NEARNESS",
@@ -197,6 +209,11 @@ class Settings:
     cors_origins: str = _setting(
         "FORGETLESS_CORS_ORIGINS", "", "Origins whose pages may call the API, separated by commas; `*` for all."
     )
+    oauth_redirects: str = _setting(
+        "FORGETLESS_OAUTH_REDIRECTS",
+        "claude.ai,claude.com,chatgpt.com,vscode.dev,cursor:",
+        "Where the log-in page for MCP hosts may send a browser: hosts, `scheme:` or `*`, by commas; `none`: no OAuth.",
+    )
     webhook_allow_private: int = _setting(
         "FORGETLESS_WEBHOOK_ALLOW_PRIVATE", 0, "1 allows webhooks to private addresses, including this machine."
     )
@@ -278,6 +295,12 @@ class Settings:
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise InvalidRequestError(f"FORGETLESS_CORS_ORIGINS: {origin!r} must be like https://app.example.com")
         return origins
+
+    @property
+    def oauth_hosts(self) -> tuple[str, ...]:
+        """The entries of FORGETLESS_OAUTH_REDIRECTS; none if OAuth is switched off."""
+        entries = tuple(entry.strip() for entry in self.oauth_redirects.split(",") if entry.strip())
+        return () if entries == ("none",) else entries
 
     @property
     def metrics_place(self) -> tuple[str, int]:

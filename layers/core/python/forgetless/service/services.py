@@ -25,6 +25,7 @@ from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedge
 from forgetless.service.access.keys import KeyService
 from forgetless.service.access.limited_index import LimitedIndex
 from forgetless.service.access.limited_ledger import LimitedLedger
+from forgetless.service.access.oauth_grants import OAuthGrants
 from forgetless.service.access.usage_meter import UsageMeter
 from forgetless.service.access.usage_reports import UsageReports
 from forgetless.service.health import HealthService
@@ -48,6 +49,7 @@ from forgetless.service.llm_state import LlmState, WatchedLlm
 from forgetless.service.request_services import RequestPorts, RequestServices
 from forgetless.service.transfer.event_export import EventExport
 from forgetless.service.transfer.export_jobs import ExportJobs
+from forgetless.service.transfer.import_check import ImportCheck
 from forgetless.service.transfer.import_jobs import ImportJobs
 from forgetless.service.webhooks.delivery import DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
@@ -130,10 +132,12 @@ class Services(RequestServices):
         self.meter = UsageMeter(ledger=whole, clock=clock, defaults=quotas)
         self.usage = UsageReports(ledger=whole, meter=self.meter, clock=clock)
         self.keys = KeyService(ledger=ledger, clock=clock, guesses_per_minute=guesses_per_minute)
+        self.grants = OAuthGrants(ledger=ledger, clock=clock)
         self.audit = AuditLog(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
         self.event_exports = EventExport(ledger=ledger)
         self.import_jobs = ImportJobs(ledger=ledger, clock=clock, limits=self.limits, outbox=self._outbox)
+        self.import_check = ImportCheck(ledger=ledger, clock=clock, limits=self.limits)
         self.export_jobs = ExportJobs(ledger=ledger, clock=clock)
         self.ingest = IngestService(
             ledger=ledger,

@@ -260,6 +260,14 @@ class ImportPlace(_Answer):
     left_out: int
 
 
+class ImportCounts(_Answer):
+    """The memories of some lines, and how many of them are there; `by_id` has both numbers for each id of a field."""
+
+    memories: int
+    found: int
+    by_id: dict[str, dict[str, list[int]]]
+
+
 class ExportPlace(_Answer):
     """How far an export has come: the cursor of the next portion (null: the first), and how much lies before it."""
 
@@ -294,6 +302,7 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("DELETE", "/api-keys/{key_id}"): (200, Message),
     ("POST", "/import-jobs"): (200, ImportPlace),
     ("POST", "/import-jobs/{job_id}/lines"): (200, ImportPlace),
+    ("POST", "/import-checks"): (200, ImportCounts),
     ("POST", "/export-jobs"): (200, ExportPlace),
     ("GET", "/health"): (200, Health),
 }

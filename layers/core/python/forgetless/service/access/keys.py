@@ -77,7 +77,10 @@ class KeyService:
             raise AuthenticationError(
                 "Authentication required. Provide a Bearer token or X-API-Key header.", missing=True
             )
-        hash_ = key_hash(presented)
+        return self.known(key_hash(presented), address=address)
+
+    def known(self, hash_: str, *, address: str = "") -> ApiKey:
+        """The key with this hash; raises what `authenticate` raises."""
         now = self._clock.monotonic()
         seen = self._seen.get(hash_)
         if seen is not None and now - seen[0] < CACHE_S and not self._refused(seen[1]):

@@ -16,7 +16,7 @@ from forgetless.domain.memory import Event, EventKind, Memory, Message
 from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
-from forgetless.service.transfer.mem0_import import foreign_event
+from forgetless.service.transfer.mem0_history import foreign_events
 
 __all__ = ["BATCH", "EventImport", "ImportReport", "Numbered"]
 
@@ -105,18 +105,23 @@ class EventImport:
                 report.ours = True
                 continue
             try:
-                if not isinstance(record, Mapping):
-                    raise InvalidRequestError("expected a JSON object")
-                read = read_record(tenant, record) if report.ours else self._foreign(tenant, record)
-                if isinstance(read, Event):
-                    check_imported(read.memory)
-                else:
-                    check_imported_job(*read)
-                yield read
+                yield from self.read(tenant, record, ours=report.ours)
             except InvalidRequestError as error:
                 report.refuse(f"line {line}: {error.message}")
             except RecursionError:
                 report.refuse(f"line {line}: it nests too deeply to be read")
+
+    def read(self, tenant: str, record: Any, *, ours: bool) -> Sequence[_Read]:
+        """What a line says: a job, an event, or all events of a memory of mem0; InvalidRequestError names the fault."""
+        if not isinstance(record, Mapping):
+            raise InvalidRequestError("expected a JSON object")
+        reads: Sequence[_Read] = [read_record(tenant, record)] if ours else self._foreign(tenant, record)
+        for one in reads:
+            if isinstance(one, Event):
+                check_imported(one.memory)
+            else:
+                check_imported_job(*one)
+        return reads
 
     def _put_jobs(self, tenant: str, jobs: Sequence[tuple[Job, list[Message]]]) -> None:
         # What is imported is new here: no earlier erasure of this ledger covers it.
@@ -141,8 +146,8 @@ class EventImport:
         found = self._ledger.read(tenant, [id_ for id_, _ in named])
         return {job_id for id_, job_id in named if id_ in found and found[id_].deleted}
 
-    def _foreign(self, tenant: str, record: Mapping[str, Any]) -> Event:
-        return foreign_event(tenant, record, now=self._clock.now(), most_chars=self._limits.message_chars)
+    def _foreign(self, tenant: str, record: Mapping[str, Any]) -> list[Event]:
+        return foreign_events(tenant, record, now=self._clock.now(), most_chars=self._limits.message_chars)
 
     def _append(self, tenant: str, histories: list[list[Event]], report: ImportReport) -> None:
         """Append the events that are missing. A history that contradicts the one in the ledger is refused."""

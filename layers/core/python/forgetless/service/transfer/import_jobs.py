@@ -24,7 +24,7 @@ from forgetless.service.transfer.event_import import BATCH, EventImport, ImportR
 from forgetless.service.transfer.transfer_jobs import TransferJobs
 from forgetless.service.webhooks.outbox import WebhookOutbox
 
-__all__ = ["ImportJobs", "ImportPlace", "digest_of"]
+__all__ = ["ImportJobs", "ImportPlace", "digest_of", "lines_of", "numbered_records"]
 
 #: A request takes no further lines after this many seconds, so that its function ends in time.
 PORTION_S = 10.0
@@ -156,7 +156,7 @@ class ImportJobs:
         if job.state is JobState.SUCCEEDED:
             return _place_of(job)
         progress = _Progress.of(job)
-        rest = _following(progress, _lines(body), line, before)
+        rest = _following(progress, lines_of(body), line, before)
         if rest is None:
             return _place_of(job)
         try:
@@ -174,7 +174,7 @@ class ImportJobs:
             if start and self._clock.monotonic() >= give_up:
                 return False
             batch = lines[start : start + BATCH]
-            records, broken = _records(batch, progress.line)
+            records, broken = numbered_records(batch, progress.line)
             self._take(tenant, records, progress)
             whole = len(batch) if broken is None else broken[0] - progress.line
             progress.digest = digest_of(batch[:whole], progress.digest)
@@ -226,7 +226,8 @@ def _place_of(job: BulkJob) -> ImportPlace:
     return _Progress.of(job).place(ended=job.state is JobState.SUCCEEDED)
 
 
-def _lines(body: bytes) -> list[bytes]:
+def lines_of(body: bytes) -> list[bytes]:
+    """The lines of a portion, without their ends."""
     lines = body.split(b"\n")
     return lines if lines[-1] else lines[:-1]
 
@@ -246,7 +247,7 @@ def _following(progress: _Progress, lines: Sequence[bytes], line: int, before: s
     return lines[known:]
 
 
-def _records(lines: Sequence[bytes], first: int) -> tuple[list[Numbered], tuple[int, str] | None]:
+def numbered_records(lines: Sequence[bytes], first: int) -> tuple[list[Numbered], tuple[int, str] | None]:
     """The numbered records of the lines, and the number and fault of the first line that is broken, if one is."""
     records: list[Numbered] = []
     for number, line in enumerate(lines, first):

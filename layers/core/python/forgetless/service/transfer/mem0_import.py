@@ -12,9 +12,10 @@ from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.identifiers import id_text, new_identifier
 from forgetless.domain.memory import Event, EventKind, Memory, line_event_id
 from forgetless.domain.scope import SCOPE_IDS, Scope
+from forgetless.domain.spoken import known_role
 from forgetless.domain.times import timestamp
 
-__all__ = ["foreign_event"]
+__all__ = ["foreign_event", "given_text", "given_time"]
 
 #: The fields that are not metadata, in lists and in payloads. `text_lemmatized` serves mem0's search; `hash` is the MD5
 #: of the text.
@@ -38,11 +39,13 @@ def foreign_event(tenant: str, record: Mapping[str, Any], *, now: str, most_char
     """
     payload = record.get("payload")
     fields = {**payload, "id": record.get("id")} if isinstance(payload, Mapping) else dict(record)
-    text = _text(fields, most_chars)
+    name = "memory" if "memory" in fields else "data"
+    text = given_text(name, fields.get(name), most_chars)
     scope = Scope(tenant, **{name: _scope_id(name, fields[name]) for name in SCOPE_IDS if fields.get(name)})
     if not scope.ids():
-        raise InvalidRequestError(f"the scope is missing: expected at least one of {', '.join(SCOPE_IDS)}")
-    created_at = _time("created_at", fields.get("created_at")) or now
+        expected = f"expected at least one of {', '.join(SCOPE_IDS)}"
+        raise InvalidRequestError(f"the scope is missing: {expected}; `forgetless import --user ID` gives a user")
+    created_at = given_time("created_at", fields.get("created_at")) or now
     return Event(
         EventKind.ADD,
         Memory(
@@ -51,22 +54,22 @@ def foreign_event(tenant: str, record: Mapping[str, Any], *, now: str, most_char
             scope=scope,
             text=text,
             created_at=created_at,
-            updated_at=_time("updated_at", fields.get("updated_at")) or created_at,
+            updated_at=given_time("updated_at", fields.get("updated_at")) or created_at,
             job_id=str(_IMPORTS),
             metadata=_metadata(fields, in_payload=payload is not None),
-            role=_word("role", fields),
+            role=_role(fields),
             actor_id=_word("actor_id", fields),
             attributed_to=_word("attributed_to", fields),
             categories=_categories(fields.get("categories")),
             expiration_date=_day(_word("expiration_date", fields)),
+            immutable=_immutable(fields, in_payload=payload is not None),
             event_id=line_event_id(json.dumps(record, sort_keys=True, default=str).encode()),
         ),
     )
 
 
-def _text(fields: Mapping[str, Any], most_chars: int) -> str:
-    name = "memory" if "memory" in fields else "data"
-    text = fields.get(name)
+def given_text(name: str, text: Any, most_chars: int) -> str:
+    """The text; raises InvalidRequestError for what no request could store."""
     if not isinstance(text, str):
         raise InvalidRequestError("the text is missing: expected memory, or payload.data")
     if len(text) > most_chars:
@@ -113,6 +116,12 @@ def _word(name: str, fields: Mapping[str, Any]) -> str | None:
     raise InvalidRequestError(f"{name}: expected a string")
 
 
+def _role(fields: Mapping[str, Any]) -> str | None:
+    """The role under the name that an add gives it."""
+    given = _word("role", fields)
+    return given and (known_role(given) or given)
+
+
 def _categories(given: Any) -> tuple[str, ...]:
     if given is None:
         return ()
@@ -122,6 +131,13 @@ def _categories(given: Any) -> tuple[str, ...]:
     raise InvalidRequestError("categories: expected a list of strings")
 
 
+def _immutable(fields: Mapping[str, Any], *, in_payload: bool) -> bool:
+    given = None if in_payload else fields.get("immutable")  # in a payload, it would be metadata
+    if given is None or isinstance(given, bool):
+        return bool(given)
+    raise InvalidRequestError("immutable: expected true or false")
+
+
 def _day(given: str | None) -> str | None:
     try:
         return given and date.fromisoformat(given[:10]).isoformat()
@@ -129,7 +145,8 @@ def _day(given: str | None) -> str | None:
         raise InvalidRequestError(f"expiration_date: {given!r} is not a date of the form YYYY-MM-DD") from None
 
 
-def _time(name: str, given: Any) -> str | None:
+def given_time(name: str, given: Any) -> str | None:
+    """The time in UTC, in the form that is stored; None if there is none."""
     if given is None or given == "":
         return None
     try:

@@ -32,8 +32,9 @@ def update_batch(caller: CurrentCaller, body: BatchUpdate, if_match: IfMatch = N
             caller.tenant, item.memory_id, text=item.text, metadata=metadata, source_key=caller.source_key
         )
         requests.append(check_something_changes(request, f"memories[{place}]: give text or metadata."))
-    caller.services.changes.update_many(requests, request_name=caller.idempotency_name)
-    return json_response({"message": f"Successfully updated {len(requests)} memories"})
+    changed = caller.services.changes.update_many(requests, request_name=caller.idempotency_name)
+    updated = len({memory.id for memory in changed})  # a memory may be named more than once
+    return json_response({"message": f"Successfully updated {updated} memories"})
 
 
 def delete_batch(caller: CurrentCaller, body: BatchDelete, if_match: IfMatch = None) -> Response:

@@ -52,11 +52,19 @@ def import_lines(
     The answer names the next line. It may lie within the body: send the rest again. `before` is the answer's `digest`
     that belongs to `line`; with it, a file that has changed is refused. `last=true` ends the import.
     """
-    if len(body) > PORTION_BYTES:
-        raise HTTPException(413, f"The body is larger than {PORTION_BYTES} bytes; send fewer lines at once.")
+    _check_size(body)
     caller.check_stored()
     place = caller.all_services.import_jobs.take(caller.tenant, job_id, body, line=line, before=before, last=last)
     return _shown(place)
+
+
+def check_import(caller: CurrentCaller, body: Lines, *, events: bool = False) -> Response:
+    """Count which memories of these lines the service has, in total and for each id (only for administrators).
+
+    The lines are those of an import. `events=true` says that they follow the first line of an export.
+    """
+    _check_size(body)
+    return json_response(asdict(caller.all_services.import_check.count(caller.tenant, body, ours=events)))
 
 
 def begin_export(caller: CurrentCaller, body: ExportBegin) -> Response:
@@ -75,6 +83,11 @@ def export_lines(caller: CurrentCaller, job_id: str, body: ExportFetch) -> Respo
     return lines_response(answer.lines, answer.after.cursor, events=answer.after.events)
 
 
+def _check_size(body: bytes) -> None:
+    if len(body) > PORTION_BYTES:
+        raise HTTPException(413, f"The body is larger than {PORTION_BYTES} bytes; send fewer lines at once.")
+
+
 def _shown(place: ImportPlace) -> Response:
     return json_response(asdict(place))
 
@@ -82,6 +95,7 @@ def _shown(place: ImportPlace) -> Response:
 ROUTES = (
     Route("POST", "/import-jobs", begin_import, needs=Role.ADMIN),
     Route("POST", "/import-jobs/{job_id}/lines", import_lines, needs=Role.ADMIN, kept=False),
+    Route("POST", "/import-checks", check_import, needs=Role.ADMIN, kept=False),
     Route("POST", "/export-jobs", begin_export, needs=Role.ADMIN),
     Route("POST", "/export-jobs/{job_id}/lines", export_lines, needs=Role.ADMIN, kept=False),
 )

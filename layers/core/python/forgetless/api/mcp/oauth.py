@@ -1,0 +1,176 @@
+"""OAuth for MCP hosts that can send no key of their own: metadata, registration, log-in page and tokens.
+
+The authorization server of RFC 6749 and 7636 (PKCE), with RFC 7591 (registration), 7009 (revocation), 8414 and 9728
+(metadata), is the SDK's. A person enters a Forgetless key once; the host gets tokens that act for this key at /mcp.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mcp.server.auth.handlers.authorize import AuthorizationHandler
+from mcp.server.auth.handlers.register import RegistrationHandler
+from mcp.server.auth.handlers.token import TokenHandler
+from mcp.server.auth.middleware.client_auth import AuthenticationError as UnknownClientError
+from mcp.server.auth.middleware.client_auth import ClientAuthenticator
+from mcp.server.auth.settings import ClientRegistrationOptions
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route as HttpRoute
+
+from forgetless.api.body_limit import BodyLimit
+from forgetless.api.caller import MCP_ROUTE, OAUTH_PATHS, Caller, set_caller
+from forgetless.api.errors import status_of
+from forgetless.api.json_response import json_response
+from forgetless.api.mcp.login_page import login_page, refusal_page
+from forgetless.api.mcp.oauth_provider import Login, OAuthProvider
+from forgetless.api.mcp.oauth_redirects import OAuthRedirects
+from forgetless.api.mcp.oauth_tokens import looks_signed
+from forgetless.api.routing import Runner
+from forgetless.domain.errors import AuthenticationError, TooManyGuessesError
+
+if TYPE_CHECKING:
+    from forgetless.service.services import Services
+
+__all__ = ["OAuth"]
+
+_TOO_OLD = "It has waited for more than ten minutes, or its address is not complete. Connect again from the host."
+_METHODS = ("none", "client_secret_post", "client_secret_basic")
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class OAuth:
+    """The OAuth endpoints of one application, and what its tokens stand for."""
+
+    def __init__(
+        self,
+        services: Callable[[], Services],
+        *,
+        redirects: Sequence[str],
+        run: Runner,
+        unix_time: Callable[[], float] = time.time,
+    ) -> None:
+        self._services = services
+        self._run = run
+        self._provider = OAuthProvider(services, OAuthRedirects(redirects), run, unix_time)
+        self._clients = ClientAuthenticator(self._provider)
+
+    def key_hash(self, presented: str) -> str | None:
+        """The hash of the key that a token stands for; None if it is no valid token."""
+        return self._provider.key_hash(presented) if looks_signed(presented) else None
+
+    def routes(self) -> list[HttpRoute]:
+        """All endpoints."""
+        provider = self._provider
+        endpoints: dict[str, tuple[str, Endpoint]] = {
+            "/oauth/authorize": ("GET", AuthorizationHandler(provider).handle),
+            "/oauth/register": ("POST", RegistrationHandler(provider, ClientRegistrationOptions(enabled=True)).handle),
+            "/oauth/token": ("POST", TokenHandler(provider, self._clients).handle),
+            "/oauth/revoke": ("POST", self._revoke),
+        }
+        pages = {
+            path: _HttpRoute(path, noted(endpoint), methods=[method]) for path, (method, endpoint) in endpoints.items()
+        }
+        pages["/oauth/login"] = _HttpRoute("/oauth/login", noted(self._login), methods=["GET", "POST"])
+        for path in OAUTH_PATHS - pages.keys():
+            metadata = _resource if "protected-resource" in path else _server
+            pages[path] = _HttpRoute(path, noted(metadata), methods=["GET"])
+        return list(pages.values())
+
+    async def _revoke(self, request: Request) -> Response:
+        """RFC 7009. The SDK's own endpoint refuses clients without a secret."""
+        try:
+            client = await self._clients.authenticate_request(request)
+        except UnknownClientError as error:
+            return json_response({"error": "invalid_client", "error_description": error.message}, status=401)
+        token = await self._provider.load_refresh_token(client, str((await request.form()).get("token", "")))
+        if token is not None and token.client_id == client.client_id:
+            await self._provider.revoke_token(token)
+        return json_response({})
+
+    async def _login(self, request: Request) -> Response:
+        fields = request.query_params if request.method == "GET" else await request.form()
+        carried = str(fields.get("request", ""))
+        login = await self._provider.login(carried)
+        if login is None:
+            return refusal_page(_TOO_OLD)
+        if request.method == "GET":
+            return _page(login, carried, request)
+        try:
+            presented = str(fields.get("key", "")).strip()
+            key = await self._run(lambda: self._services().keys.authenticate(presented, address=_address(request)))
+        except (AuthenticationError, TooManyGuessesError) as error:
+            wrong = "This key is not known here, or is no longer valid."
+            if isinstance(error, TooManyGuessesError):
+                wrong = error.message
+            return _page(login, carried, request, wrong=wrong, status=status_of(error))
+        # The access log and the audit list say whose key has let the host in.
+        set_caller(request.scope, Caller(self._services, key))
+        code = await self._provider.code(login, key)
+        return RedirectResponse(login.answer(code=code, iss=_base(request)), status_code=303)
+
+
+class _HttpRoute(HttpRoute):
+    """A route whose body is limited."""
+
+    def __init__(self, path: str, endpoint: Endpoint, *, methods: list[str]) -> None:
+        super().__init__(path, endpoint, methods=methods, include_in_schema=False)
+        self.app = BodyLimit(self.app)
+
+
+def noted(endpoint: Endpoint) -> Endpoint:
+    """The endpoint; its path stands in the access log."""
+
+    async def serve(request: Request) -> Response:
+        request.scope["state"][MCP_ROUTE] = request.scope["path"]
+        return await endpoint(request)
+
+    return serve
+
+
+def _page(login: Login, carried: str, request: Request, *, wrong: str = "", status: int = 200) -> Response:
+    cancel = login.answer(error="access_denied", iss=_base(request))
+    return login_page(login, carried, cancel=cancel, wrong=wrong, status=status)
+
+
+async def _resource(request: Request) -> Response:
+    """RFC 9728: what /mcp is, and who gives tokens for it."""
+    base = _base(request)
+    body = {
+        "resource": f"{base}/mcp",
+        "authorization_servers": [base],
+        "bearer_methods_supported": ["header"],
+        "resource_name": "Forgetless",
+    }
+    return json_response(body)
+
+
+async def _server(request: Request) -> Response:
+    """RFC 8414: where the endpoints are."""
+    base = _base(request)
+    body: dict[str, Any] = {
+        "issuer": base,
+        "authorization_endpoint": f"{base}/oauth/authorize",
+        "token_endpoint": f"{base}/oauth/token",
+        "registration_endpoint": f"{base}/oauth/register",
+        "revocation_endpoint": f"{base}/oauth/revoke",
+        "response_types_supported": ["code"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported": list(_METHODS),
+        "revocation_endpoint_auth_methods_supported": list(_METHODS),
+        "authorization_response_iss_parameter_supported": True,
+    }
+    return json_response(body)
+
+
+def _base(request: Request) -> str:
+    """The address of this service as the client wrote it, without a slash at the end."""
+    return str(request.base_url).rstrip("/")
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client is not None else ""

@@ -1,0 +1,1 @@
+"""The files that `forgetless import` reads, each as the lines of an import."""

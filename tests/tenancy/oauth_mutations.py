@@ -1,0 +1,82 @@
+"""Mutations of OAuth: each check of tokens, codes and addresses taken out, and the test that must notice."""
+
+from __future__ import annotations
+
+from tests.tenancy.mutation import Mutation
+
+__all__ = ["OAUTH"]
+
+_TESTS = "tests/unit/api/test_oauth.py"
+
+
+def _oauth(name: str, file: str, old: str, new: str, test: str) -> Mutation:
+    return Mutation(f"oauth: {name}", file, old, new, (_TESTS, "-k", test))
+
+
+OAUTH = (
+    _oauth(
+        "a token acts everywhere",
+        "api/auth.py",
+        'scope["path"] == MCP_PATH and (hash_ :=',
+        "(hash_ :=",
+        "acts_at_mcp_only",
+    ),
+    _oauth("a refresh token acts", "api/mcp/oauth_tokens.py", "audience=str(purpose), ", "", "acts_at_mcp_only"),
+    _oauth(
+        "nothing is signed",
+        "api/mcp/oauth_tokens.py",
+        '{"verify_exp": False}',
+        '{"verify_exp": False, "verify_signature": False}',
+        "looks_like_a_token or made_up",
+    ),
+    _oauth(
+        "tokens do not end",
+        "api/mcp/oauth_tokens.py",
+        'return claims if now_s < claims.get("exp", now_s + 1) else None',
+        "return claims",
+        "end_with_their_time",
+    ),
+    _oauth(
+        "a code works twice",
+        "service/access/oauth_grants.py",
+        "        self.revoke(key, grant)\n        return False",
+        "        return True",
+        "works_once_and_a_second",
+    ),
+    _oauth(
+        "an old refresh token ends nothing",
+        "service/access/oauth_grants.py",
+        "        self.revoke(key, grant)\n        return None",
+        "        return None",
+        "works_once_but",
+    ),
+    _oauth(
+        "an old refresh token works for ever",
+        "service/access/oauth_grants.py",
+        "self._age_s(standing) <= REPEAT_S",
+        "True",
+        "works_once_but",
+    ),
+    _oauth(
+        "strangers may be sent to",
+        "api/mcp/oauth_provider.py",
+        "if refused := [one for one in addresses if not self._redirects.allows(one)]:",
+        "if refused := addresses[:0]:",
+        "cannot_be_the_place",
+    ),
+    _oauth(
+        "addresses are compared by their end",
+        "api/mcp/oauth_redirects.py",
+        "host in self._hosts or",
+        "any(map(host.endswith, self._hosts)) or",
+        "addresses_to_which",
+    ),
+    _oauth(
+        "a key needs not be known",
+        "api/mcp/oauth.py",
+        "except (AuthenticationError, TooManyGuessesError) as error:",
+        "except TooManyGuessesError as error:",
+        "wrong_key",
+    ),
+    _oauth("names are markup", "api/mcp/login_page.py", "escape(client)", "client", "shows_no_markup"),
+)
