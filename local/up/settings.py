@@ -14,7 +14,9 @@ from local.up.errors import UpError
 
 __all__ = [
     "BACKUPS",
+    "ENGLISH",
     "MODELS",
+    "MULTILINGUAL",
     "ROOT",
     "Settings",
     "add_options",
@@ -32,6 +34,8 @@ MAX_SOCKET_BYTES = 107
 
 #: Embedding models that `up` runs, and the size of their vectors; the first is the default.
 MODELS = {"all-MiniLM-L6-v2": 384, "multilingual-e5-small": 384, "jina-embeddings-v3": 1024}
+#: The one that knows English only, and the one to choose for other languages.
+ENGLISH, MULTILINGUAL = "all-MiniLM-L6-v2", "multilingual-e5-small"
 
 #: The folder of backups within the state folder.
 BACKUPS = "backups"

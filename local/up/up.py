@@ -20,7 +20,7 @@ from local.up.parts import Part, environment_of_functions, ledger_command, parts
 from local.up.ports import refuse_taken_ports
 from local.up.process import die_with_parent
 from local.up.record import Record, lock
-from local.up.settings import ROOT, Settings
+from local.up.settings import ENGLISH, MULTILINGUAL, ROOT, Settings
 from local.up.state_folder import open_state
 from local.up.supervisor import Pace, Supervisor
 from local.up.view import View, view_for
@@ -28,6 +28,7 @@ from local.up.view import View, view_for
 __all__ = ["run", "up"]
 
 _CLOSE_S = 20.0
+_OTHER_LANGUAGES = f"  Language English; for about 100 others, start with EMBEDDING_MODEL={MULTILINGUAL}"
 
 #: Gives the parts and the text to print once they are ready; entered only while no other `up` holds the state folder.
 Prepare = Callable[[], AbstractContextManager[tuple[list[Part], str]]]
@@ -150,6 +151,7 @@ def _block(settings: Settings, key: str, *, given: bool) -> str:
             f"  URL      {settings.url}   (API: {settings.url}/docs)",
             f"  API key  {key}   ({where})" if key else f"  API key  {where}",
             f"  Data     {settings.state}   (logs: {settings.logs})",
+            *([_OTHER_LANGUAGES] if settings.model == ENGLISH else []),
             *([f"  Metrics  http://{settings.host}:{settings.metrics_port}/metrics"] if settings.metrics_port else []),
             "",
             f"  curl -s {settings.url}/memories {headers} \\\n    -d '{add}'",

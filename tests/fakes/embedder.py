@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Callable, Sequence
 
-from forgetless.domain.errors import DependencyError, ProviderRequestError
+from forgetless.domain.errors import DependencyError, EmbedderTextError
 from forgetless.ports.embedder import EmbeddingTask
 
 __all__ = ["FakeEmbedder"]
@@ -19,15 +19,15 @@ class FakeEmbedder:
     """Deterministic vectors; equal texts have cosine 1, texts without a common word about 0.
 
     Set `failure` to have every call raise it, `meanwhile` to let something happen during every call, and `refuses` to a
-    function that says whether a text is refused, which is `refusal` for the whole call. `calls` holds the texts and the
-    task of each call.
+    function that says whether a text is refused: then it has no vector, or `refusal` is raised for the whole call.
+    `calls` holds the texts and the task of each call.
     """
 
     def __init__(self, dimensions: int = 64) -> None:
         self.dimensions = dimensions
         self.failure: DependencyError | None = None
         self.refuses: Callable[[str], bool] = lambda _text: False
-        self.refusal: DependencyError = ProviderRequestError("the embedder answered with status 400", status=400)
+        self.refusal: DependencyError | None = None
         self.meanwhile: Callable[[], None] = lambda: None
         self.calls: list[tuple[tuple[str, ...], EmbeddingTask]] = []
         self.closed = False
@@ -36,7 +36,7 @@ class FakeEmbedder:
         self.calls.append((tuple(texts), task))
         self.ping()
         if any(map(self.refuses, texts)):
-            raise self.refusal
+            raise self.refusal or self._without_some(texts)
         self.meanwhile()
         return [self._vector(text) for text in texts]
 
@@ -46,6 +46,10 @@ class FakeEmbedder:
 
     def close(self) -> None:
         self.closed = True
+
+    def _without_some(self, texts: Sequence[str]) -> EmbedderTextError:
+        vectors = [None if self.refuses(text) else self._vector(text) for text in texts]
+        return EmbedderTextError(f"the embedder has no vector for {vectors.count(None)} texts", vectors)
 
     def _vector(self, text: str) -> list[float]:
         vector = [0.0] * self.dimensions

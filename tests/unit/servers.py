@@ -59,8 +59,8 @@ def event_loop() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def serve(answer: Callable[[Request], Answer], *, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
-    """Serve `answer` for every POST and GET until the block ends, with `tls` at https."""
+def serve(answer: Callable[[Request], Answer], *, tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[Server]:
+    """Serve `answer` for every POST and GET until the block ends, with `tls` at https, at a free port without one."""
     requests: list[Request] = []
     stopping = threading.Event()
 
@@ -69,7 +69,7 @@ def serve(answer: Callable[[Request], Answer], *, tls: ssl.SSLContext | None = N
             requests.append(request)
             self.reply(answer(request), stopping)
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     http.daemon_threads = True
     if tls is not None:
         http.socket = tls.wrap_socket(http.socket, server_side=True, do_handshake_on_connect=False)

@@ -258,3 +258,9 @@ def test_make_up_prints_the_key_on_a_terminal_alone(
     up(Settings(state=tmp_path), {})
     [block] = shown
     assert ((tmp_path / "api_key").read_text().strip() in block) is terminal
+
+
+def test_who_writes_in_other_languages_is_told_the_model_to_choose(tmp_path: Path) -> None:
+    said = "for about 100 others, start with EMBEDDING_MODEL=multilingual-e5-small"
+    assert _block(Settings(state=tmp_path), "", given=False).count(said) == 1
+    assert said not in _block(Settings(state=tmp_path, model="multilingual-e5-small"), "", given=False)

@@ -172,8 +172,8 @@ def test_a_retry_after_beyond_the_deadline_is_passed_on_at_once() -> None:
         (405, ProviderRequestError, "check FORGETLESS_EMBEDDER_URL"),
         (302, ProviderRequestError, "check FORGETLESS_EMBEDDER_URL"),
         (204, ProviderRequestError, "check FORGETLESS_EMBEDDER_URL"),
-        (413, ProviderRequestError, "send fewer or shorter messages"),
-        (422, ProviderRequestError, "set FORGETLESS_EMBEDDER_SEND_TASK=0"),
+        (413, ProviderRequestError, "one text of ordinary length is too large for it"),
+        (422, ProviderRequestError, "it refuses every text: check FORGETLESS_EMBEDDING_MODEL"),
     ],
 )
 def test_a_refusal_is_not_retried_names_the_setting_and_quotes_no_text(
@@ -182,7 +182,8 @@ def test_a_refusal_is_not_retried_names_the_setting_and_quotes_no_text(
     refusal = Answer(status, {"detail": [{"input": "my secret text"}]})
     with serve(in_turn(refusal)) as server, pytest.raises(kind, match=f"status {status}: ") as raised:
         embedder(server, api_key="secret key").embed(["my secret text"], QUERY)
-    assert len(server.requests) == 1
+    # Where other fields or another text might be taken, they are tried: without the fields, then the control text.
+    assert len(server.requests) == {400: 3, 422: 3, 413: 2}.get(status, 1)
     assert raised.value.message.startswith("the embedder at 127.0.0.1:")
     assert advice in raised.value.message
     assert "secret" not in raised.value.message
@@ -207,7 +208,6 @@ def test_a_key_in_the_url_that_is_refused_is_named_by_its_setting_alone() -> Non
         {"data": [{"index": 0, "embedding": "AAA="}]},
         {"data": [{"index": 0, "embedding": [0.0, 0.0]}]},
         {"data": [{"index": 0, "embedding": None}]},
-        {"data": [{"index": None, "embedding": [1.0]}]},
         {"error": {"message": "a proxy that answers errors with 200"}},
         b'{"data": [{"index": 0, "embedding": [NaN]}]}',
         {"data": [{"index": 1, "embedding": [1.0]}]},
@@ -219,7 +219,7 @@ def test_nonsense_is_an_error(body: Any) -> None:
         embedder(server).embed(["a"], QUERY)
     assert raised.value.message.startswith("the reply of the embedder")
     assert raised.value.retry_after is None, "asked again, it would answer the same"
-    assert len(server.requests) == 1
+    assert len(server.requests) <= 2, "a reply without a vector may be the text's fault, so the control text is tried"
 
 
 def test_a_wrong_dimension_is_an_error_that_names_both() -> None:

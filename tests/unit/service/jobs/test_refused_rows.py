@@ -11,7 +11,6 @@ import pytest
 from forgetless.domain.errors import (
     DependencyError,
     EmbedderError,
-    EmbedderReplyError,
     ProviderAuthError,
     ProviderRequestError,
 )
@@ -43,7 +42,7 @@ def poison(text: str) -> bool:
     return "poison" in text
 
 
-@pytest.mark.parametrize("stage", ["embedder", "reply", "index", "no row"])
+@pytest.mark.parametrize("stage", ["embedder", "index", "no row"])
 def test_a_poisoned_row_is_found_and_set_aside_and_all_others_are_indexed(
     world: World, stage: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,8 +52,6 @@ def test_a_poisoned_row_is_found_and_set_aside_and_all_others_are_indexed(
     match stage:
         case "embedder":
             world.embedder.refuses = poison
-        case "reply":
-            world.embedder.refuses, world.embedder.refusal = poison, EmbedderReplyError("no vectors")
         case "index":
             world.index.refuses = lambda row: poison(row.memory.text)
         case _:
@@ -85,10 +82,8 @@ def test_the_work_to_find_one_row_does_not_grow_with_the_portion(world: World) -
             world.say("some poison" if number == 17 else f"fact {number}")
     world.embedder.refuses = poison
     world.embedder.calls.clear()
-    sweep(world)
-    # All 64, the control, and then two halves at each of log2(64) levels.
-    # Three are refused, because two have the poison as context; these are tried without it.
-    assert len(world.embedder.calls) <= 2 + 3 * 2 * 6 + 2
+    assert sweep(world) == (63, 0), "two have the poison as context, and are indexed without it"
+    assert len(world.embedder.calls) == 1, "the embedder's client says which text it was"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +92,7 @@ def test_the_work_to_find_one_row_does_not_grow_with_the_portion(world: World) -
         EmbedderError("down"),
         ProviderAuthError("check the key"),
         ProviderRequestError("no such model", status=404),
-        ProviderRequestError("everything is refused", status=400),
+        ProviderRequestError("everything is refused", status=400, of_any_input=True),
     ],
 )
 def test_nothing_is_blamed_on_memories_in_an_outage_or_when_everything_is_refused(

@@ -158,12 +158,12 @@ def test_a_job_that_was_cancelled_ends_the_run(world: World) -> None:
 
 
 def test_a_row_that_the_embedder_refuses_is_set_aside_and_all_others_are_indexed(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(world, 9)
     world.say("poison", scope=Scope("default", user_id="eve"))
     world.index.drop_all()
-    refuse(world, monkeypatch, "poison", ProviderRequestError("the embedder: 413", status=413))
+    world.embedder.refuses = lambda text: "poison" in text
     job = world.services.bulk.start("default", BulkKind.REINDEX, {})
     while world.services.bulk_worker.turn():
         pass
@@ -172,7 +172,7 @@ def test_a_row_that_the_embedder_refuses_is_set_aside_and_all_others_are_indexed
     assert (done.state, done.done, done.set_aside) == (JobState.SUCCEEDED, 10, 1)
     assert world.index.count() == 9
     (told,) = [record for record in caplog.records if record.message == "a memory cannot be indexed"]
-    assert "the embedder: 413" in told.__dict__["reason"]
+    assert "no vector for 1 texts" in told.__dict__["reason"]
     assert "poison" not in str(told.__dict__)
     assert [memory.text for memory in world.ledger.unindexed(before="9999", limit=9)] == ["poison"]
     world.services.sweep.index_pending()

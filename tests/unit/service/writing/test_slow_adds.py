@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from forgetless.domain.errors import EmbedderError, OutOfTimeError
-from forgetless.domain.limits import REQUEST_S
+from forgetless.domain.limits import EMBEDDED_AT_ONCE, REQUEST_S
 from forgetless.domain.memory import Message
 from forgetless.domain.scope import Scope
 from forgetless.ports.embedder import EmbeddingTask
 from forgetless.service.writing.add import EMBEDDING_S
-from forgetless.service.writing.indexer import EMBEDDED_AT_ONCE
 from tests.unit.service.world import ALICE, World
 
 #: More messages than are embedded at once, many times.

@@ -1,27 +1,26 @@
-"""The embedder over HTTP: OpenAI's embeddings API, with jina's additional field `task`."""
+"""The embedder over HTTP: any server with OpenAI's embeddings API, with jina's additional field `task`."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import math
-import sys
-from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from forgetless.adapters.aws_signer import AwsSigner
 from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.embedder_negotiation import Learnt, Negotiation, Refused, Vectors, WrongLengthError
+from forgetless.adapters.embedder_replies import is_broken_vector, limit_in, named_fields, vectors_of
 from forgetless.adapters.provider_urls import provider_url
 from forgetless.adapters.secrets_aws import Secret
 from forgetless.domain.errors import (
     DependencyError,
     EmbedderError,
     EmbedderReplyError,
+    EmbedderTextError,
     ProviderAuthError,
     ProviderRequestError,
 )
+from forgetless.domain.limits import EMBEDDED_AT_ONCE
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import EmbeddingTask
 
@@ -30,22 +29,21 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpEmbedder"]
 
-#: The largest number of texts in one HTTP call.
-MAX_TEXTS_PER_CALL = 128
 #: Seconds that a ping may take; it is not retried.
 PING_TIMEOUT_S = 1.0
 _KEY = "FORGETLESS_EMBEDDER_API_KEY"
-#: How far a vector's norm may be from 1 before it is scaled.
-_NORM_TOLERANCE = 1e-3
+#: The statuses that may be about the texts, their number or a field.
+_REFUSALS = frozenset({400, 413, 422})
 
 
 class HttpEmbedder:
     """Any OpenAI-compatible embedding server.
 
-    `timeout_s` limits one HTTP call of up to 128 texts with its retries. `dimensions` is requested from the server and
-    checked. `send_task` is for servers that support jina's `task`; OpenAI's own API refuses it. Such servers also
-    receive a digest of the texts' owner in OpenAI's `user`, so that our embedder can cache the vectors of each owner.
-    `signed` signs each request with the process's AWS credentials, for a function URL that asks IAM.
+    `timeout_s` limits the calls for up to 128 texts with their retries. `dimensions` is requested from the server and
+    checked. `send_task` is for servers that support jina's `task`. Such servers also receive a digest of the texts'
+    owner in OpenAI's `user`, so that our embedder can cache the vectors of each owner. Fields of `omit` are not sent.
+    Servers that refuse fields or many texts in a request are given what they take (see `Negotiation`). `signed` signs
+    each request with the process's AWS credentials, for a function URL that asks IAM. `extra` returns more headers.
     """
 
     def __init__(
@@ -58,6 +56,8 @@ class HttpEmbedder:
         timeout_s: float = 10.0,
         retries: int = 2,
         send_task: bool = True,
+        omit: frozenset[str] = frozenset(),
+        most_texts: int = EMBEDDED_AT_ONCE,
         clock: Clock | None = None,
         signed: bool = False,
         extra: Callable[[], Mapping[str, str]] = dict,
@@ -65,11 +65,12 @@ class HttpEmbedder:
         # Imported here, so that a function that uses no embedder never loads httpcore.
         from forgetless.adapters.http_client import JsonClient  # noqa: PLC0415
 
+        self._clock = clock or SystemClock()
         base, key_header = provider_url(base_url, "/embeddings", version="/v1")
         self._http = JsonClient(
             base,
             "the embedder",
-            clock or SystemClock(),
+            self._clock,
             api_key=api_key,
             key_header=key_header,
             extra=extra,
@@ -81,55 +82,94 @@ class HttpEmbedder:
         self._dimensions = dimensions
         self._timeout_s = timeout_s
         self._send_task = send_task
-        self._base64 = True
+        self._learnt = Learnt(most_texts, omitted=omit)
 
     def embed(self, texts: Sequence[str], task: EmbeddingTask, *, owner: str = "") -> list[list[float]]:
-        vectors: list[list[float]] = []
-        for start in range(0, len(texts), MAX_TEXTS_PER_CALL):
-            vectors += self._embed_some(
-                texts[start : start + MAX_TEXTS_PER_CALL],
-                task,
-                user=_digest(owner) if owner and self._send_task else "",
-                timeout_s=self._timeout_s,
-                retries=self._retries,
-            )
-        return vectors
+        vectors: Vectors = []
+        refusal: Refused | None = None
+        for start in range(0, len(texts), EMBEDDED_AT_ONCE):
+            call = self._negotiation(task, owner=owner, timeout_s=self._timeout_s, retries=self._retries)
+            vectors += call.run(texts[start : start + EMBEDDED_AT_ONCE])
+            refusal = call.refusal or refusal
+        if missing := vectors.count(None):
+            status = f" (status {refusal.status})" if refusal is not None else ""
+            message = f"the embedder at {self._http.place} has no vector for {missing} of {len(texts)} texts{status}"
+            raise EmbedderTextError(f"{message}, although it takes others", vectors)
+        return [vector for vector in vectors if vector is not None]
 
     def ping(self) -> None:
         """Embed one short text, because servers have no health path in common."""
-        self._embed_some(["ping"], EmbeddingTask.QUERY, timeout_s=PING_TIMEOUT_S, retries=0)
+        self._negotiation(EmbeddingTask.QUERY, timeout_s=PING_TIMEOUT_S, retries=0).run(["ping"])
 
     def close(self) -> None:
         self._http.close()
 
-    def _embed_some(
-        self, texts: Sequence[str], task: EmbeddingTask, *, user: str = "", timeout_s: float, retries: int
-    ) -> list[list[float]]:
-        body: dict[str, Any] = {"model": self._model, "input": list(texts)}
-        if self._base64:
-            body["encoding_format"] = "base64"
+    def _negotiation(self, task: EmbeddingTask, *, owner: str = "", timeout_s: float, retries: int) -> Negotiation:
+        end = self._clock.monotonic() + timeout_s
+        optional: dict[str, Any] = {"encoding_format": "base64"}
         if self._dimensions is not None:
-            body["dimensions"] = self._dimensions
+            optional["dimensions"] = self._dimensions
         if self._send_task:
-            body["task"] = str(task)
-        if user:
-            body["user"] = user
-        reply = self._post(body, timeout_s, retries)
-        if self._base64 and reply.status in {400, 422} and _names_encoding(reply.body):
-            self._base64 = False
-            del body["encoding_format"]
-            reply = self._post(body, timeout_s, retries)
-        if reply.status != 200:
-            raise self._refused(reply)
-        return self._vectors(reply, len(texts))
+            optional["task"] = str(task)
+        if owner and self._send_task:
+            optional["user"] = _digest(owner)
 
-    def _post(self, body: dict[str, Any], timeout_s: float, retries: int) -> Reply:
+        broke: list[bool] = []
+
+        def ask(texts: Sequence[str], fields: frozenset[str]) -> Vectors | Refused:
+            body = {"model": self._model, "input": list(texts)}
+            body |= {name: value for name, value in optional.items() if name in fields}
+            reply = self._post(body, end - self._clock.monotonic(), retries, broke=broke)
+            # The next call tells whether it was the text; only a server that has answered nothing yet is tried again.
+            broke.extend([True] if reply.status == 500 else [])
+            return self._vectors(reply, texts, fields) if reply.status == 200 else self._refusal(reply, texts, fields)
+
+        nothing = self._nonsense("has no vector with a direction for any text: check FORGETLESS_EMBEDDING_MODEL")
+        return Negotiation(self._learnt, frozenset(optional), ask, no_vector=nothing)
+
+    def _post(self, body: dict[str, Any], left_s: float, retries: int, *, broke: Sequence[bool]) -> Reply:
+        def final(reply: Reply) -> bool:
+            return reply.status == 500 and (bool(broke) or is_broken_vector(reply.body))
+
         try:
-            return self._http.post("/embeddings", body, deadline_s=timeout_s, retries=retries)
+            return self._http.post("/embeddings", body, deadline_s=left_s, retries=retries, final=final)
         except (ConnectionError, TimeoutError) as error:
             raise EmbedderError(str(error)) from error
 
-    def _refused(self, reply: Reply) -> DependencyError:
+    def _vectors(self, reply: Reply, texts: Sequence[str], fields: frozenset[str]) -> Vectors:
+        try:
+            vectors = vectors_of(reply.body, len(texts))
+        except ValueError as error:
+            raise self._nonsense(str(error)) from error
+        lengths = [len(vector) for vector in vectors if vector is not None]
+        expected = self._dimensions or (lengths[0] if lengths else 0)
+        if wrong := [length for length in lengths if length != expected]:
+            refused = "dimensions" in self._learnt.omitted or "dimensions" not in fields
+            advice = "" if not refused else ", or a model that gives so many"
+            raise WrongLengthError(
+                self._nonsense(
+                    f"has vectors of {wrong[0]} dimensions instead of {expected}: check "
+                    f"FORGETLESS_EMBEDDING_DIMENSIONS{advice}"
+                )
+            )
+        return vectors
+
+    def _refusal(self, reply: Reply, texts: Sequence[str], fields: frozenset[str]) -> Refused:
+        """What a reply other than 200 says; raises its error if neither other fields nor fewer texts would help."""
+        error = self._error(reply)
+        if reply.status not in _REFUSALS and reply.status != 500:
+            raise error
+        named = named_fields(reply.body, fields) if reply.status in {400, 422} else frozenset()
+        return Refused(
+            error,
+            reply.status,
+            named=named,
+            limit=limit_in(reply.body, len(texts)) if len(texts) > 1 else None,
+            of_fields=reply.status in {400, 422},
+            broke=reply.status == 500,
+        )
+
+    def _error(self, reply: Reply) -> DependencyError:
         # The message leaves out the body, because servers quote the input in it.
         message = f"the embedder at {self._http.place} answered with status {reply.status}"
         if reply.retryable:
@@ -139,62 +179,20 @@ class HttpEmbedder:
             if self._signed:
                 where = f"that these AWS credentials may call its URL (lambda:InvokeFunctionUrl), and {_KEY}"
             return ProviderAuthError(f"{message}: check {where}")
-        return ProviderRequestError(f"{message}: {self._advice(reply.status)}", status=reply.status)
-
-    def _advice(self, status: int) -> str:
-        if status == 413:
-            return "the input is too large for it; send fewer or shorter messages, or raise its limit"
-        if status not in {400, 422}:
-            return "check FORGETLESS_EMBEDDER_URL and FORGETLESS_EMBEDDING_MODEL"
-        advice = "check FORGETLESS_EMBEDDING_MODEL and FORGETLESS_EMBEDDING_DIMENSIONS"
-        return advice + "; if it does not support `task`, set FORGETLESS_EMBEDDER_SEND_TASK=0" * self._send_task
-
-    def _vectors(self, reply: Reply, count: int) -> list[list[float]]:
-        try:
-            rows = sorted(reply.json()["data"], key=lambda row: row["index"])
-            vectors = [_unit(_decode(row["embedding"])) for row in rows]
-            order = [row["index"] for row in rows]
-        except (ValueError, KeyError, TypeError, binascii.Error) as error:
-            raise self._nonsense("is not a list of embeddings: check FORGETLESS_EMBEDDER_URL") from error
-        if order != list(range(count)):
-            raise self._nonsense(f"does not number its {len(order)} vectors from 0 to {count - 1}, one for each text")
-        expected = self._dimensions or len(vectors[0])
-        if wrong := [len(vector) for vector in vectors if len(vector) != expected]:
-            raise self._nonsense(
-                f"has vectors of {wrong[0]} dimensions instead of {expected}: check FORGETLESS_EMBEDDING_DIMENSIONS"
-            )
-        return vectors
+        # Raised only if the control text was refused as well.
+        return ProviderRequestError(f"{message}: {_advice(reply.status)}", status=reply.status, of_any_input=True)
 
     def _nonsense(self, what: str) -> EmbedderReplyError:
         return EmbedderReplyError(f"the reply of the embedder at {self._http.place} {what}")
 
 
+def _advice(status: int) -> str:
+    if status == 413:
+        return "one text of ordinary length is too large for it: raise its limit, or choose another model"
+    if status not in {400, 422}:
+        return "check FORGETLESS_EMBEDDER_URL and FORGETLESS_EMBEDDING_MODEL"
+    return "it refuses every text: check FORGETLESS_EMBEDDING_MODEL and FORGETLESS_EMBEDDING_DIMENSIONS"
+
+
 def _digest(owner: str) -> str:
     return hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def _names_encoding(body: bytes) -> bool:
-    return b"encoding_format" in body or b"base64" in body
-
-
-def _decode(embedding: object) -> list[float]:
-    """The vector of an embedding, which is base64 of little-endian float32 or a list of numbers."""
-    if isinstance(embedding, str):
-        floats = array("f")
-        floats.frombytes(base64.b64decode(embedding, validate=True))
-        if sys.byteorder == "big":
-            floats.byteswap()
-        return floats.tolist()
-    if not isinstance(embedding, list):
-        raise TypeError("an embedding is a string or a list")
-    return [float(number) for number in embedding]
-
-
-def _unit(vector: list[float]) -> list[float]:
-    """The vector scaled to norm 1; raises ValueError when its norm is zero."""
-    norm = math.hypot(*vector)
-    if not math.isfinite(norm) or norm == 0.0:
-        raise ValueError("the vector's norm is zero")
-    if abs(norm - 1.0) <= _NORM_TOLERANCE:
-        return vector
-    return [number / norm for number in vector]

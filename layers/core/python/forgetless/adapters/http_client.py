@@ -104,18 +104,26 @@ class JsonClient:
         """Whether the URL contains a user or a password, which are then sent instead of a key."""
         return bool(self._base.credentials)
 
-    def post(self, path: str, body: Mapping[str, Any], *, deadline_s: float, retries: int | None = None) -> Reply:
+    def post(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        deadline_s: float,
+        retries: int | None = None,
+        final: Callable[[Reply], bool] = lambda _reply: False,
+    ) -> Reply:
         """The last reply within `deadline_s` seconds, retries included. A reply may have status 4xx or 5xx.
 
-        `retries` overrides the client's own number. Raises ConnectionError when the last attempt got no reply, and
-        TimeoutError at the deadline.
+        `retries` overrides the client's own number, and a reply that is `final` is not retried. Raises ConnectionError
+        when the last attempt got no reply, and TimeoutError at the deadline.
         """
         end = self.clock.monotonic() + deadline_s
         content = _to_json(body)
         last = self.retries if retries is None else retries
         for attempt in range(last + 1):
             outcome = self._attempt(path, content, end)
-            if isinstance(outcome, Reply) and not outcome.retryable:
+            if isinstance(outcome, Reply) and (not outcome.retryable or final(outcome)):
                 return outcome
             asked_s = (outcome.retry_after or 0) if isinstance(outcome, Reply) else 0
             delay = max(BACKOFF.wait_s(attempt), float(asked_s))

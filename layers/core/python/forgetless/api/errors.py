@@ -61,6 +61,7 @@ STATUS: dict[type[errors.ForgetlessError], int] = {
     errors.ProviderRequestError: 502,
     errors.LlmContextError: 502,
     errors.EmbedderReplyError: 502,
+    errors.EmbedderTextError: 502,
     errors.LlmReplyError: 502,
 }
 

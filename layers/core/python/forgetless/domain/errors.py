@@ -34,11 +34,14 @@ ForgetlessError
         ├── ProviderAuthError      it answered 401 or 403: check the key
         ├── ProviderRequestError   it refused the request: any other 4xx
         │   └── LlmContextError    the request has more tokens than the model reads: send less at once
+        ├── EmbedderTextError      the embedder takes other texts, but not these
         ├── EmbedderReplyError     the reply is not a list of vectors of our dimension
         └── LlmReplyError          the reply is still invalid after one attempt to repair it
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 __all__ = [
     "AuthenticationError",
@@ -48,6 +51,7 @@ __all__ = [
     "DuplicateTextError",
     "EmbedderError",
     "EmbedderReplyError",
+    "EmbedderTextError",
     "ErasedError",
     "FilterError",
     "ForbiddenError",
@@ -355,14 +359,30 @@ class ProviderRequestError(ProviderError):
 
     code = "provider_bad_request"
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, of_any_input: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        #: Whether it is known that the provider refuses an ordinary text as well.
+        self.of_any_input = of_any_input
 
     @property
     def blames_input(self) -> bool:
         """Whether the provider refused the text itself (400, 413, 422) rather than the address or the model."""
-        return self.status in {400, 413, 422}
+        return self.status in {400, 413, 422} and not self.of_any_input
+
+
+class EmbedderTextError(ProviderError):
+    """The embedder has no vector for some texts, although it takes others; `vectors` has None in their places."""
+
+    code = "provider_bad_request"
+
+    def __init__(self, message: str, vectors: Sequence[list[float] | None]) -> None:
+        super().__init__(message)
+        self.vectors = vectors
+
+    @property
+    def blames_input(self) -> bool:
+        return True
 
 
 class LlmContextError(ProviderRequestError):

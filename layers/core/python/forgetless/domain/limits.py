@@ -12,6 +12,7 @@ __all__ = [
     "BULK_MARGIN_S",
     "BULK_PORTION_S",
     "CONCURRENT_REQUESTS",
+    "EMBEDDED_AT_ONCE",
     "ERASE_IN_REQUEST_S",
     "GUESSES_PER_MINUTE",
     "INT64",
@@ -40,6 +41,8 @@ __all__ = [
 REQUEST_S = 25.0
 #: Seconds that a request may remove rows of what it erases. A bulk job removes the rest.
 ERASE_IN_REQUEST_S = 0.3
+#: How many texts are embedded before it is asked whether there is still time: the most in one request to the embedder.
+EMBEDDED_AT_ONCE = 128
 #: Seconds that the worker may spend on one job. Its function does one job per invocation and ends after 90 s.
 JOB_S = 75.0
 #: Seconds that a writer's lease and a job's claim remain valid after the deadline, for the append and the index.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from operator import mul
 
 __all__ = [
+    "CONTROL_TEXT",
     "RECIPE_VERSION",
     "combine",
     "cosine",
@@ -29,6 +30,9 @@ CONTEXT_CHARS = 200
 TEXT_WEIGHT = 3
 #: Replaces a text that is empty, because embedding services refuse empty input.
 EMPTY = "-"
+#: An ordinary text that belongs to nobody. What refuses it is at fault, and no other text is blamed. It is of ordinary
+#: length, so that an embedder that takes only short texts refuses it too.
+CONTROL_TEXT = "Every text of ordinary length should be accepted as this one is. " * 12
 #: The weight of each previous message in the vector, the nearest first. As many messages count for the words.
 CONTEXT_WEIGHTS = (0.5, 0.25)
 #: From this cosine on, two vectors count as equal: an int8 model rounds a text differently in different batches.

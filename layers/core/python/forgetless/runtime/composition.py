@@ -153,6 +153,8 @@ def build_embedder(settings: Settings) -> Embedder:
         dimensions=settings.embedding_dimensions,
         timeout_s=settings.embedder_timeout_s,
         send_task=bool(settings.embedder_send_task),
+        omit=settings.omitted,
+        most_texts=settings.embedder_batch,
         extra=_headers("FORGETLESS_EMBEDDER_HEADERS", settings.embedder_headers),
         signed=bool(settings.embedder_iam),
     )

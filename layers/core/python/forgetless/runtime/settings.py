@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.limits import GUESSES_PER_MINUTE, RequestLimits
+from forgetless.domain.limits import EMBEDDED_AT_ONCE, GUESSES_PER_MINUTE, RequestLimits
 from forgetless.domain.quotas import DefaultQuotas, QuotaName, Quotas, read_quotas
 from forgetless.domain.retention import DAY_S, Retention
 from forgetless.domain.supersession import SupersessionRules, least_nearness
@@ -36,6 +36,9 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+")
 _USERINFO = re.compile(r"(://)[^/?#\s]*@")
 _URL_QUERY = re.compile(r"(://[^?#\s]*[?#])\S+")
 
+
+#: The fields of a request for embeddings that a server may refuse, and that it can do without.
+_OPTIONAL_FIELDS = frozenset({"dimensions", "encoding_format", "task", "user"})
 
 _METRICS = ("off", "emf", "prometheus")
 _HIGHEST_PORT = 65_535
@@ -95,7 +98,17 @@ class Settings:
     embedder_send_task: int = _setting(
         "FORGETLESS_EMBEDDER_SEND_TASK",
         1,
-        "1 sends jina's `task` with each text; use 0 for servers that refuse it (OpenAI's).",
+        "1 sends jina's `task` with each text, and a digest of its owner as `user`; 0 sends neither.",
+    )
+    embedder_omit: str = _setting(
+        "FORGETLESS_EMBEDDER_OMIT",
+        "",
+        "Fields that the embedding service refuses, of `dimensions,encoding_format,task,user`. Unset, they are found.",
+    )
+    embedder_batch: int = _setting(
+        "FORGETLESS_EMBEDDER_BATCH",
+        EMBEDDED_AT_ONCE,
+        "The most texts in one request to the embedding service; a lower limit of the service is found.",
     )
     embedder_headers: str = _setting(
         "FORGETLESS_EMBEDDER_HEADERS",
@@ -271,6 +284,15 @@ class Settings:
         return DefaultQuotas(tenant=tenant, key=key.over(Quotas.of(by_minute)))
 
     @property
+    def omitted(self) -> frozenset[str]:
+        """The fields of FORGETLESS_EMBEDDER_OMIT; raises InvalidRequestError for a name that is none of them."""
+        names = frozenset(filter(None, map(str.strip, self.embedder_omit.split(","))))
+        if unknown := sorted(names - _OPTIONAL_FIELDS):
+            fields_ = ", ".join(sorted(_OPTIONAL_FIELDS))
+            raise InvalidRequestError(f"FORGETLESS_EMBEDDER_OMIT: {unknown[0]!r} must be one of {fields_}")
+        return names
+
+    @property
     def supersession(self) -> SupersessionRules:
         """What a fact may supersede."""
         nearness = self.supersede_nearness or least_nearness(self.embedding_model)
@@ -344,6 +366,8 @@ def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> S
     _check_credentials(settings)
     _check_signature(settings)
     _check_retention(settings)
+    if not 1 <= settings.embedder_batch <= EMBEDDED_AT_ONCE:
+        raise InvalidRequestError(f"FORGETLESS_EMBEDDER_BATCH must be a number from 1 to {EMBEDDED_AT_ONCE}")
     if settings.metrics not in _METRICS:
         raise InvalidRequestError(f"FORGETLESS_METRICS must be one of {', '.join(_METRICS)}, not {settings.metrics!r}")
     return settings

@@ -1,17 +1,20 @@
-"""Refused rows: what distinguishes a memory that embedder or index refuses from an outage, and what is done about it.
+"""Refused rows: what distinguishes a memory that the index refuses from an outage, and what is done about it.
 
-Embedder and index take or refuse many rows at once. `halved` divides what they refuse until the memory at fault is
-alone, and all others are indexed. Only a *refusal* is treated like this: an error that says that the input is wrong. An
-outage is raised at once. Before anything is blamed on a memory, a control row, an ordinary text that belongs to no
-tenant, must be accepted. If it is refused as well, then model, key or collection are at fault, and nothing is blamed.
+The index takes or refuses many rows at once. `halved` divides what it refuses until the memory at fault is alone, and
+all others are indexed. Only a *refusal* is treated like this: an error that says that the input is wrong. An outage is
+raised at once. Before anything is blamed on a memory, a control row, an ordinary text that belongs to no tenant, must
+be accepted. If it is refused as well, then the collection is at fault, and nothing is blamed.
+
+The embedder's client tells texts that are refused from a server that fails by itself (EmbedderTextError).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from forgetless.domain.errors import EmbedderReplyError, ForgetlessError, IndexRefusedError, ProviderRequestError
+from forgetless.domain.errors import ForgetlessError, IndexRefusedError
 from forgetless.domain.memory import Memory
+from forgetless.domain.recipe import CONTROL_TEXT
 from forgetless.domain.scope import Scope
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Refusal
@@ -19,12 +22,12 @@ from forgetless.service.writing.indexer import Indexer
 
 __all__ = ["CONTROL", "halved", "reason_of_refusal", "try_control"]
 
-#: The control row. Its text is of ordinary length, so that an embedder that takes only short texts refuses it too.
+#: The control row.
 CONTROL = Memory(
     id="control",
     version=1,
     scope=Scope("", user_id="control"),
-    text="Every text of ordinary length should be accepted as this one is. " * 12,
+    text=CONTROL_TEXT,
     created_at="1970-01-01T00:00:00.000000+00:00",
     updated_at="1970-01-01T00:00:00.000000+00:00",
     job_id="control",
@@ -33,9 +36,7 @@ CONTROL = Memory(
 
 def reason_of_refusal(error: Exception) -> str | None:
     """Why a row was refused, without its text; None if the error does not blame the input."""
-    if isinstance(error, ProviderRequestError):
-        return f"{error.code}: {error.message}" if error.blames_input else None
-    if isinstance(error, EmbedderReplyError | IndexRefusedError):
+    if isinstance(error, IndexRefusedError):
         return f"{error.code}: {error.message}"
     # No row can be made from it, for instance because a field has a value of another type. Such an error may quote it.
     if isinstance(error, ValueError | TypeError | AttributeError):

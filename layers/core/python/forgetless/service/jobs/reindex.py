@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from forgetless.domain.limits import MOST_REFUSALS
 from forgetless.domain.memory import Memory
@@ -51,21 +52,25 @@ class Reindexer:
         Raises the errors of embedder and index that do not blame a memory.
         """
         live = sum(memory.live for memory in memories)
+        refused: dict[str, str] = {}
+        refresh = partial(self._refresh, refused=refused)
         try:
-            self._refresh(memories)
+            refresh(memories)
         except Exception as error:
             if reason_of_refusal(error) is None:
                 raise
             try_control(self._indexer, self._index)
-            refusals = [one for one in halved(memories, self._refresh) if not self._taken_without_context(one.memory)]
-            return Refreshed(live - len(refusals), len(refusals), self._noted(refusals))
-        return Refreshed(live)
+            for one in halved(memories, refresh):
+                if not self._taken_without_context(one.memory, refused):
+                    refused[one.memory.id] = one.reason
+        refusals = [Refusal(memory, refused[memory.id]) for memory in memories if memory.id in refused]
+        return Refreshed(live - len(refusals), len(refusals), self._noted(refusals) if refusals else 0)
 
-    def _taken_without_context(self, memory: Memory) -> bool:
+    def _taken_without_context(self, memory: Memory, refused: dict[str, str]) -> bool:
         """Whether the index takes the memory without what was said before it, which may be what was refused."""
         if not memory.context:
             return False
-        return not halved([memory], lambda memories: self._refresh(memories, with_context=False))
+        return not halved([memory], partial(self._refresh, refused=refused, with_context=False))
 
     def _noted(self, refusals: Sequence[Refusal]) -> int:
         aside = self._ledger.note_refusals(refusals, at=self._clock.now(), most=MOST_REFUSALS)
@@ -75,16 +80,16 @@ class Reindexer:
             )
         return aside
 
-    def _refresh(self, memories: Sequence[Memory], *, with_context: bool = True) -> None:
+    def _refresh(self, memories: Sequence[Memory], *, refused: dict[str, str], with_context: bool = True) -> None:
         live = [memory for memory in memories if memory.live]
-        rows = self._indexer.rows(live, self._indexer.context_words(live) if with_context else {})
+        rows = self._indexer.rows(live, self._indexer.context_words(live) if with_context else {}, refused=refused)
         for tenant, portion in by_tenant(memories).items():
             self._index.drop_older(tenant, portion)
         if wrong := self._without_the_unchanged(rows):
             for tenant, portion in by_tenant(row.memory for row in wrong).items():
                 self._index.drop(tenant, [(memory.id, memory.version) for memory in portion])
             self._index.insert(wrong)
-        self._indexer.mark_indexed(memories)
+        self._indexer.mark_indexed([memory for memory in memories if memory.id not in refused])
 
     def _without_the_unchanged(self, rows: Sequence[IndexRow]) -> list[IndexRow]:
         wrong: list[IndexRow] = []

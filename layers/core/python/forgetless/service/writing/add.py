@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from forgetless.domain.erasures import ErasureState
 from forgetless.domain.errors import DeadlineError, LeaseLostError, OutOfTimeError, QueueError
@@ -215,7 +216,9 @@ class AddService:
             for place, message in enumerate(said, len(before))
         ]
         words = {message.ref: message.content for message in talk}
-        rows = self._indexer.rows(memories, words, in_time=lambda: self._clock.monotonic() < began + EMBEDDING_S)
+        # What the embedder refuses is stored like the rest. Sweep tries it again, and sets it aside in the end.
+        in_time = partial(self._in_time, began)
+        rows = self._indexer.rows(memories, words, in_time=in_time, refused={})
         if self._clock.monotonic() >= began + REQUEST_S:
             raise OutOfTimeError("the ledger or the embedder was too slow; nothing was stored: send the add again")
         done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in memories])
@@ -227,6 +230,9 @@ class AddService:
         self._indexer.forget_erased(memories, words, at=done.updated_at)
         indexed = self._indexer.write(rows) and len(rows) == len(memories)
         return AddOutcome(done, added(memories), indexed=indexed, extraction=extraction)
+
+    def _in_time(self, began: float) -> bool:
+        return self._clock.monotonic() < began + EMBEDDING_S
 
     def _repeated(self, job: Job, extraction: str) -> AddOutcome:
         """The answer for a job that is already done: the same memory ids, with their present texts."""

@@ -6,7 +6,8 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from forgetless.domain.errors import IndexUnavailableError
+from forgetless.domain.errors import EmbedderTextError, IndexUnavailableError
+from forgetless.domain.limits import EMBEDDED_AT_ONCE
 from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.recipe import combine, embedding_texts, word_text
 from forgetless.domain.words import index_words
@@ -17,9 +18,6 @@ from forgetless.ports.request_ledger import RequestLedger
 __all__ = ["Indexer", "by_tenant"]
 
 _logger = logging.getLogger(__name__)
-
-#: How many texts are embedded before it is asked whether there is still time: as many as one call over HTTP has.
-EMBEDDED_AT_ONCE = 128
 
 
 class Indexer:
@@ -36,11 +34,14 @@ class Indexer:
         words: Mapping[MessageRef, str],
         *,
         in_time: Callable[[], bool] = lambda: True,
+        refused: dict[str, str] | None = None,
     ) -> list[IndexRow]:
         """The rows of memories; `words` are the contents of their context messages.
 
         The texts are embedded EMBEDDED_AT_ONCE at a time, as long as there is time (`in_time`). The memories for whose
-        texts there was none are left out. Raises EmbedderError.
+        texts there was none are left out. So are those whose text the embedder refuses, if there is a place to note
+        the reasons by id (`refused`); context that it refuses does not count then. Raises EmbedderError, and
+        EmbedderTextError without that place.
         """
         contexts = [[words[ref] for ref in memory.context if ref in words] for memory in memories]
         portions = [embedding_texts(memory.text, context) for memory, context in zip(memories, contexts, strict=True)]
@@ -50,15 +51,26 @@ class Indexer:
         writers = {memory.scope.writer_key() for memory in memories}
         owner = writers.pop() if len(writers) == 1 else ""
         vectors: dict[str, Sequence[float]] = {}
+        reasons: dict[str, str] = {}
         for start in range(0, len(texts), EMBEDDED_AT_ONCE):
             if not in_time():
                 break
             some = texts[start : start + EMBEDDED_AT_ONCE]
-            vectors |= zip(some, self._embedder.embed(some, EmbeddingTask.PASSAGE, owner=owner), strict=True)
+            try:
+                vectors |= zip(some, self._embedder.embed(some, EmbeddingTask.PASSAGE, owner=owner), strict=True)
+            except EmbedderTextError as error:
+                if refused is None:
+                    raise
+                found = dict(zip(some, error.vectors, strict=True))
+                vectors |= {text: vector for text, vector in found.items() if vector is not None}
+                reasons |= {text: f"{error.code}: {error.message}" for text in some if found[text] is None}
+        if refused is not None:
+            texts_of = zip(memories, portions, strict=True)
+            refused |= {memory.id: reasons[portion[0]] for memory, portion in texts_of if portion[0] in reasons}
         return [
-            IndexRow(memory, combine([vectors[text] for text in portion]), _words(memory, context))
+            IndexRow(memory, combine([vectors[text] for text in portion if text in vectors]), _words(memory, context))
             for memory, context, portion in zip(memories, contexts, portions, strict=True)
-            if all(text in vectors for text in portion)
+            if portion[0] in vectors and all(text in vectors or text in reasons for text in portion)
         ]
 
     def write(self, rows: Sequence[IndexRow], *, outdated: Sequence[Memory] = ()) -> bool:
@@ -102,7 +114,7 @@ class Indexer:
         held = self._index.vectors(memories[0].scope.tenant, keys) if memories else {}
         rows = [IndexRow(memory, held[key], "") for memory, key in zip(memories, keys, strict=True) if key in held]
         missing = [memory for memory, key in zip(memories, keys, strict=True) if key not in held][:embedded]
-        return rows + self.rows(missing, self.context_words(missing))
+        return rows + self.rows(missing, self.context_words(missing), refused={})
 
     def context_words(self, memories: Iterable[Memory]) -> dict[MessageRef, str]:
         """The contents of the messages that are context of these memories, without erased ones."""

@@ -243,14 +243,16 @@ class InferenceRun:
         fresh = self._supersession.restrict(job.scope, fresh, existing, messages)
         memories = [_as_memory(job, fact, place, messages) for place, fact in enumerate(fresh)]
         words = {message.ref: message.content for message in messages}
-        rows = self._indexer.rows(memories, words)
+        # A fact that the embedder refuses is stored, too, and sweep tries it again.
+        rows = self._indexer.rows(memories, words, refused={})
         shown = Shown(tuple(memory.id for memory in existing), tuple(heard))
         stored, outdated, done = self._append(job, list(zip(memories, fresh, strict=True)), shown, _tokens(job, used))
         self._indexer.forget_erased(stored, words, at=done.updated_at)
         EXTRACTIONS.count()
         FACTS.count(len(stored))
         kept = {memory.id for memory in stored}
-        indexed = self._indexer.write([row for row in rows if row.memory.id in kept], outdated=outdated)
+        written = [row for row in rows if row.memory.id in kept]
+        indexed = self._indexer.write(written, outdated=outdated) and len(written) == len(stored)
         results = tuple(AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.version) for memory in stored)
         return AddOutcome(done, results, indexed=indexed, extraction="llm")
 

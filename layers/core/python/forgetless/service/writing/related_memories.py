@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 
+from forgetless.domain.errors import EmbedderTextError
 from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.filters.scope_ids import same_speaker
 from forgetless.domain.memory import Memory, Message
@@ -38,7 +39,7 @@ class RelatedMemories:
         texts = [text[-LONG_TEXT_CHARS:] for text in said[-RECALLED:]]
         where = same_speaker(scope)
         best: dict[tuple[str, int], float] = {}
-        vectors = self._embedder.embed(texts, EmbeddingTask.QUERY) if texts else ()
+        vectors = self._vectors(texts) if texts else []
         for hit in chain.from_iterable(self._index.search_vectors(scope.tenant, vectors, where, RECALLED)):
             key = (hit.memory_id, hit.version)
             best[key] = max(hit.score, best.get(key, hit.score))
@@ -50,3 +51,10 @@ class RelatedMemories:
             if memory_id in found and found[memory_id].version == version
         ]
         return [memory for memory in current if memory.live and evaluate(where, memory)][:RECALLED]
+
+    def _vectors(self, texts: Sequence[str]) -> list[list[float]]:
+        """The vectors of the texts, without those that the embedder refuses."""
+        try:
+            return self._embedder.embed(texts, EmbeddingTask.QUERY)
+        except EmbedderTextError as error:
+            return [vector for vector in error.vectors if vector is not None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from forgetless.domain.errors import EmbedderTextError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.recipe import cosine, embedding_texts
@@ -71,12 +72,13 @@ class Supersession:
         )
 
     def _near(self, fact: Fact, known: Mapping[str, Memory], vectors: Mapping[str, Vector]) -> tuple[str, ...]:
-        if not fact.supersedes:
+        vector = vectors.get(_embedded(fact.text))
+        if not fact.supersedes or vector is None:
             return ()
-        vector = vectors[_embedded(fact.text)]
         unrelated = max(cosine(vector, reference) for reference in self._references)
-        nearness = {id_: cosine(vector, vectors[_embedded(known[id_].text)]) for id_ in fact.supersedes}
-        near = [id_ for id_ in fact.supersedes if nearness[id_] >= self._rules.nearness and nearness[id_] > unrelated]
+        texts = {id_: _embedded(known[id_].text) for id_ in fact.supersedes}
+        nearness = {id_: cosine(vector, vectors[text]) for id_, text in texts.items() if text in vectors}
+        near = [id_ for id_ in nearness if nearness[id_] >= self._rules.nearness and nearness[id_] > unrelated]
         return tuple(sorted(near, key=lambda id_: -nearness[id_])[:MOST_SUPERSEDED])
 
     def _vectors(self, scope: Scope, facts: Sequence[Fact], known: Mapping[str, Memory]) -> dict[str, Vector]:
@@ -87,7 +89,12 @@ class Supersession:
         if not self._references:
             self._references = self._embedder.embed(REFERENCE_TEXTS, EmbeddingTask.PASSAGE)
         owner = scope.writer_key()
-        return dict(zip(distinct, self._embedder.embed(distinct, EmbeddingTask.PASSAGE, owner=owner), strict=True))
+        try:
+            return dict(zip(distinct, self._embedder.embed(distinct, EmbeddingTask.PASSAGE, owner=owner), strict=True))
+        except EmbedderTextError as error:
+            # A text without a vector is near nothing: it supersedes nothing, and nothing supersedes it.
+            found = zip(distinct, error.vectors, strict=True)
+            return {text: vector for text, vector in found if vector is not None}
 
 
 def may_supersede(scope: Scope, memory: Memory) -> bool:
