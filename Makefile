@@ -94,7 +94,7 @@ kill-test: $(STAMP) ## Kill processes after every step, three ways; print what w
 test-histories: $(STAMP) ## Clients, faults and a checker: is anything acknowledged lost? ARGS="--minutes 60 --seed 1 --world sqlite"
 	@$(CLEAN_ENV) $(PY) -m tests.histories $(ARGS)
 
-fuzz: $(STAMP) ## Random input for filters, routes, tools, webhooks, the embedder and the emulator: make fuzz MINUTES=10 ARGS="--seed 1 filters"
+fuzz: $(STAMP) ## Random input for filters, routes, tools, OAuth, webhooks, the embedder and the emulator: make fuzz MINUTES=10 ARGS="--seed 1 filters"
 	@$(CLEAN_ENV) nice $(PY) -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 # A small form of it, over a service in one process, is part of `make test`.

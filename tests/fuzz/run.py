@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.fuzz.embedder_fuzz import EmbedderFuzz
 from tests.fuzz.emulator_fuzz import EmulatorFuzz
 from tests.fuzz.filter_fuzz import FilterFuzz
+from tests.fuzz.oauth_fuzz import OAuthFuzz
 from tests.fuzz.request_fuzz import RequestFuzz, ToolFuzz
 from tests.fuzz.targets import FaultFoundError, Target
 from tests.fuzz.template_fuzz import TemplateFuzz
@@ -22,7 +23,16 @@ __all__ = ["TARGETS", "fuzz"]
 
 TARGETS: Mapping[str, Callable[[Path], Target]] = {
     target.name: target
-    for target in (FilterFuzz, RequestFuzz, ToolFuzz, WebhookFuzz, EmbedderFuzz, EmulatorFuzz, TemplateFuzz)
+    for target in (
+        FilterFuzz,
+        RequestFuzz,
+        ToolFuzz,
+        OAuthFuzz,
+        WebhookFuzz,
+        EmbedderFuzz,
+        EmulatorFuzz,
+        TemplateFuzz,
+    )
 }
 
 

@@ -79,4 +79,33 @@ OAUTH = (
         "wrong_key",
     ),
     _oauth("names are markup", "api/mcp/login_page.py", "escape(client)", "client", "shows_no_markup"),
+    _oauth(
+        "any form is read",
+        "api/mcp/oauth_forms.py",
+        'if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:',
+        "if False:",
+        "only_small_forms",
+    ),
+    _oauth("fields may stand twice", "api/mcp/oauth_forms.py", "if number > 1]", "if number > 9]", "only_small_forms"),
+    _oauth(
+        "forms and registrations may be of any size",
+        "api/mcp/oauth.py",
+        "self.app = BodyLimit(self.app, most=most)",
+        "self.app = BodyLimit(self.app)",
+        "only_small_forms or keep_the_service_busy",
+    ),
+    _oauth(
+        "log-ins are not in the audit list",
+        "api/mcp/oauth.py",
+        'request.scope["state"][MCP_NEEDS] = Role.WRITE',
+        "pass",
+        "in_the_audit_list",
+    ),
+    _oauth(
+        "all look-ups of ended keys count as one address",
+        "api/mcp/oauth_provider.py",
+        ", address=self._address)",
+        ")",
+        "of_their_address_only",
+    ),
 )

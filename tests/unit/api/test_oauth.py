@@ -24,6 +24,7 @@ from forgetless.api.app import create_app
 from forgetless.api.mcp.oauth_redirects import OAuthRedirects
 from forgetless.api.mcp.oauth_tokens import LIFE_S, read, sign
 from forgetless.domain.keys import Role, key_hash
+from forgetless.service.access.keys import KeyService
 from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api, put_key
 from tests.unit.api.conftest import NewApi
 from tests.unit.servers import serve_app
@@ -309,6 +310,10 @@ def test_a_stranger_cannot_be_the_place_to_which_the_page_sends(host: Host) -> N
         ("cursor://anysphere.cursor-mcp/oauth/callback", True),
         ("vscode://x", False),
         ("https://claude.ai#fragment", False),
+        ("https://claude.ai/#", False),
+        ("https://claude.ai./", False),
+        ("https://claude.ai@evil.example/", False),
+        ("https://evil.example\\@claude.ai/", False),
         ("https://evilclaude.ai/", False),
         ("https://a.claude.ai/", False),
         ("javascript:alert(1)", False),
@@ -355,3 +360,85 @@ def test_a_key_that_looks_like_a_token_stays_a_key(host: Host) -> None:
     odd = "eyJ" + "a" * 40 + ".eyJ" + "b" * 10 + ".c"
     put_key(host.api.world, odd, "default", Role.WRITE)
     assert host.status(odd) == 200
+
+
+FORM = "application/x-www-form-urlencoded"
+BOUNDARY = "multipart/form-data; boundary=b"
+PART = b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n\xff\r\n--b--\r\n'
+
+
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/login"])
+def test_only_small_forms_in_the_one_encoding_are_read(host: Host, path: str) -> None:
+    # Python's character set `undefined` decodes nothing, and `punycode` raises what Starlette does not expect.
+    media = [BOUNDARY, *(f"{BOUNDARY}; charset={name}" for name in ("undefined", "punycode", "utf-16")), "", "x/y"]
+    for sent in (*((one, PART) for one in media), (FORM, b"&".join(b"f%d=1" % number for number in range(51)))):
+        answer = host.http.post(path, content=sent[1], headers={"Content-Type": sent[0]})
+        assert answer.status_code == 400, sent
+        assert answer.json()["error"] == "invalid_request"
+    twice = host.http.post(path, content=b"key=a&key=b", headers={"Content-Type": FORM})
+    assert twice.json()["error_description"] == "key: give it once"
+    odd = host.http.post(path, content=b"client_id=%ff%00%ed%a0%80&\xff=\xfe", headers={"Content-Type": FORM})
+    assert odd.status_code in {400, 401}
+    assert host.http.post(path, content=b"a=" + b"a" * 65_536, headers={"Content-Type": FORM}).status_code == 413
+
+
+def test_a_stranger_cannot_keep_the_service_busy_by_registering(host: Host) -> None:
+    assert host.register(redirect_uris=["http://localhost/"] * 4000).status_code == 413
+    assert host.register(client_name="a " * 20_000).status_code == 413
+
+
+def test_a_client_that_names_itself_in_the_header_only_is_known(host: Host) -> None:
+    made = host.register(token_endpoint_auth_method="client_secret_basic").json()
+    careful = Host(host.api, host.http, made["client_id"])
+    body = {"grant_type": "authorization_code", "code": careful.code(), "redirect_uri": CALLBACK}
+    body |= {"code_verifier": VERIFIER, "resource": "x"}
+    assert host.http.post("/oauth/token", data=body, auth=(made["client_id"], "0" * 64)).status_code == 401
+    assert host.http.post("/oauth/token", data=body, auth=(made["client_id"], made["client_secret"])).status_code == 200
+    for header in ("Basic", "Basic \xff", "Basic !", "Basic " + base64.b64encode(b"\xff:x").decode(), "Bearer x"):
+        answer = host.http.post("/oauth/token", data=body, headers={"Authorization": header.encode("latin-1")})
+        assert answer.status_code == 401
+
+
+def test_errors_that_go_to_the_host_say_who_answers(host: Host) -> None:
+    sent = parse_qs(urlsplit(host.authorize(code_challenge_method="plain").headers["location"]).query)
+    assert sent == {
+        "error": ["invalid_request"],
+        "error_description": ["code_challenge_method: Input should be 'S256'"],
+        "state": ["s"],
+        "iss": ["http://testserver"],
+    }
+    asked = host.http.head("/oauth/authorize", headers={"Content-Type": f"{BOUNDARY}; charset=undefined"})
+    assert asked.status_code == 400
+
+
+def test_the_page_is_shown_for_head_and_names_no_address_that_its_policy_does_not_know(host: Host) -> None:
+    odd = Host(host.api, host.http, host.register(redirect_uris=["http://[::1]:5/cb"]).json()["client_id"])
+    where = "/oauth/" + odd.authorize(redirect_uri="http://[::1]:5/cb").headers["location"]
+    assert host.http.head(where).status_code == 200
+    assert host.http.get(where).headers["content-security-policy"].endswith("form-action 'self' http:")
+
+
+def test_a_log_in_stands_in_the_audit_list(host: Host) -> None:
+    host.log_in("no-key-of-anybody")
+    assert host.log_in(MEMBER).status_code == 303
+    entries = host.http.get("/audit", headers={"X-API-Key": ADMIN}).json()["entries"]
+    assert [(one["route"], one["kind"]) for one in entries] == [("POST /oauth/login", "change")]
+
+
+def test_tokens_of_a_key_that_has_ended_use_up_the_guesses_of_their_address_only(new_api: NewApi) -> None:
+    made = new_api(mcp=True)
+    world = made.world
+    world.services.keys = KeyService(ledger=world.ledger, clock=world.clock, guesses_per_minute=2)
+    app = create_app(lambda: made.world.services, inline=True, mcp=True, oauth_redirects=["claude.ai"])
+    clients = [TestClient(app, follow_redirects=False, client=(name, 1)) for name in ("10.0.0.1", "10.0.0.2")]
+    thief, other = (Host(made, client) for client in clients)
+    thief.client_id = other.client_id = other.register().json()["client_id"]
+    put_key(made.world, LIMITED, "default", Role.WRITE)
+    stolen, kept = (other.exchange(other.code(key)).json()["refresh_token"] for key in (LIMITED, MEMBER))
+    keys = made.world.services.keys
+    (limited,) = [one.key for one in keys.list("default") if one.key.hash == key_hash(LIMITED)]
+    keys.revoke("default", limited.id)
+    made.world.clock.advance(61)
+    assert [thief.refresh(stolen).status_code for _ in range(4)] == [400, 400, 400, 429]
+    assert other.refresh(stolen).status_code == 400
+    assert other.refresh(kept).status_code == 200

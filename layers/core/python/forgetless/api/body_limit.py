@@ -15,23 +15,24 @@ _MOST_DIGITS = 20
 class BodyLimit:
     """ASGI layer that answers 413: at once if the announced length is too large, or when too much has arrived."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, most: int = MAX_BODY_BYTES) -> None:
         self._app = app
+        self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if _announced(scope) > MAX_BODY_BYTES:
-            raise _too_large()
+        if _announced(scope) > self._most:
+            raise _too_large(self._most)
         received = 0
 
         async def receive_counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY_BYTES:
-                raise _too_large()
+            if received > self._most:
+                raise _too_large(self._most)
             return message
 
         await self._app(scope, receive_counted, send)
@@ -45,6 +46,6 @@ def _announced(scope: Scope) -> int:
     return int(value) if len(value) <= _MOST_DIGITS else MAX_BODY_BYTES + 1
 
 
-def _too_large() -> HTTPException:
+def _too_large(most: int) -> HTTPException:
     # While FastAPI reads a body, it turns every error except HTTPException into a 400.
-    return HTTPException(413, f"The body is larger than {MAX_BODY_BYTES} bytes; send fewer or shorter messages.")
+    return HTTPException(413, f"The body is larger than {most} bytes; send less in one request.")

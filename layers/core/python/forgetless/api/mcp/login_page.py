@@ -63,7 +63,8 @@ def refusal_page(reason: str) -> HTMLResponse:
 
 def _page(title: str, body: str, *, status: int, sends_to: str = "") -> HTMLResponse:
     # Browsers apply form-action to where the answer of a form redirects, too.
-    forms = f"'self' {sends_to}" if sends_to else "'none'"
+    # They know no addresses of IPv6 there.
+    forms = f"'self' {'http:' if '[' in sends_to else sends_to}" if sends_to else "'none'"
     rules = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; frame-ancestors 'none'"
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'

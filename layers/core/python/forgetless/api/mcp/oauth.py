@@ -7,8 +7,9 @@ The authorization server of RFC 6749 and 7636 (PKCE), with RFC 7591 (registratio
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from mcp.server.auth.handlers.authorize import AuthorizationHandler
 from mcp.server.auth.handlers.register import RegistrationHandler
@@ -21,15 +22,17 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route as HttpRoute
 
 from forgetless.api.body_limit import BodyLimit
-from forgetless.api.caller import MCP_ROUTE, OAUTH_PATHS, Caller, set_caller
+from forgetless.api.caller import MCP_NEEDS, MCP_ROUTE, OAUTH_PATHS, Caller, set_caller
 from forgetless.api.errors import status_of
 from forgetless.api.json_response import json_response
 from forgetless.api.mcp.login_page import login_page, refusal_page
+from forgetless.api.mcp.oauth_forms import MOST_FORM_BYTES, MOST_REGISTRATION_BYTES, Endpoint, with_form
 from forgetless.api.mcp.oauth_provider import Login, OAuthProvider
 from forgetless.api.mcp.oauth_redirects import OAuthRedirects
 from forgetless.api.mcp.oauth_tokens import looks_signed
 from forgetless.api.routing import Runner
 from forgetless.domain.errors import AuthenticationError, TooManyGuessesError
+from forgetless.domain.keys import Role
 
 if TYPE_CHECKING:
     from forgetless.service.services import Services
@@ -38,8 +41,6 @@ __all__ = ["OAuth"]
 
 _TOO_OLD = "It has waited for more than ten minutes, or its address is not complete. Connect again from the host."
 _METHODS = ("none", "client_secret_post", "client_secret_basic")
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class OAuth:
@@ -56,7 +57,6 @@ class OAuth:
         self._services = services
         self._run = run
         self._provider = OAuthProvider(services, OAuthRedirects(redirects), run, unix_time)
-        self._clients = ClientAuthenticator(self._provider)
 
     def key_hash(self, presented: str) -> str | None:
         """The hash of the key that a token stands for; None if it is no valid token."""
@@ -64,40 +64,53 @@ class OAuth:
 
     def routes(self) -> list[HttpRoute]:
         """All endpoints."""
-        provider = self._provider
-        endpoints: dict[str, tuple[str, Endpoint]] = {
-            "/oauth/authorize": ("GET", AuthorizationHandler(provider).handle),
-            "/oauth/register": ("POST", RegistrationHandler(provider, ClientRegistrationOptions(enabled=True)).handle),
-            "/oauth/token": ("POST", TokenHandler(provider, self._clients).handle),
-            "/oauth/revoke": ("POST", self._revoke),
-        }
+        register = RegistrationHandler(self._provider, ClientRegistrationOptions(enabled=True)).handle
         pages = {
-            path: _HttpRoute(path, noted(endpoint), methods=[method]) for path, (method, endpoint) in endpoints.items()
+            "/oauth/authorize": _HttpRoute("/oauth/authorize", self._authorize, methods=["GET"]),
+            "/oauth/register": _HttpRoute("/oauth/register", register, methods=["POST"], most=MOST_REGISTRATION_BYTES),
+            "/oauth/token": _HttpRoute("/oauth/token", with_form(self._token), methods=["POST"]),
+            "/oauth/revoke": _HttpRoute("/oauth/revoke", with_form(self._revoke), methods=["POST"]),
+            "/oauth/login": _HttpRoute("/oauth/login", with_form(self._login), methods=["GET", "POST"]),
         }
-        pages["/oauth/login"] = _HttpRoute("/oauth/login", noted(self._login), methods=["GET", "POST"])
         for path in OAUTH_PATHS - pages.keys():
             metadata = _resource if "protected-resource" in path else _server
-            pages[path] = _HttpRoute(path, noted(metadata), methods=["GET"])
+            pages[path] = _HttpRoute(path, metadata, methods=["GET"])
         return list(pages.values())
+
+    async def _authorize(self, request: Request) -> Response:
+        """The SDK's endpoint, which takes everything but GET for a form, and whose errors do not say who answers."""
+        asked = Request({**request.scope, "method": "GET"}, request.receive)
+        answer: Response = await AuthorizationHandler(self._provider).handle(asked)
+        where = answer.headers.get("location", "login?")
+        if not where.startswith("login?"):
+            answer.headers["location"] = f"{where}&{urlencode({'iss': _base(request)})}"  # RFC 9207
+        return answer
+
+    async def _token(self, request: Request) -> Response:
+        provider = self._provider.asked_from(_address(request))
+        answer: Response = await TokenHandler(provider, ClientAuthenticator(provider)).handle(request)
+        return answer
 
     async def _revoke(self, request: Request) -> Response:
         """RFC 7009. The SDK's own endpoint refuses clients without a secret."""
+        provider = self._provider.asked_from(_address(request))
         try:
-            client = await self._clients.authenticate_request(request)
+            client = await ClientAuthenticator(provider).authenticate_request(request)
         except UnknownClientError as error:
             return json_response({"error": "invalid_client", "error_description": error.message}, status=401)
-        token = await self._provider.load_refresh_token(client, str((await request.form()).get("token", "")))
+        token = await provider.load_refresh_token(client, str((await request.form()).get("token", "")))
         if token is not None and token.client_id == client.client_id:
-            await self._provider.revoke_token(token)
+            await provider.revoke_token(token)
         return json_response({})
 
     async def _login(self, request: Request) -> Response:
-        fields = request.query_params if request.method == "GET" else await request.form()
+        posted = request.method == "POST"
+        fields = await request.form() if posted else request.query_params
         carried = str(fields.get("request", ""))
         login = await self._provider.login(carried)
         if login is None:
             return refusal_page(_TOO_OLD)
-        if request.method == "GET":
+        if not posted:
             return _page(login, carried, request)
         try:
             presented = str(fields.get("key", "")).strip()
@@ -109,19 +122,20 @@ class OAuth:
             return _page(login, carried, request, wrong=wrong, status=status_of(error))
         # The access log and the audit list say whose key has let the host in.
         set_caller(request.scope, Caller(self._services, key))
+        request.scope["state"][MCP_NEEDS] = Role.WRITE
         code = await self._provider.code(login, key)
         return RedirectResponse(login.answer(code=code, iss=_base(request)), status_code=303)
 
 
 class _HttpRoute(HttpRoute):
-    """A route whose body is limited."""
+    """A route whose body is limited, and whose path stands in the access log."""
 
-    def __init__(self, path: str, endpoint: Endpoint, *, methods: list[str]) -> None:
-        super().__init__(path, endpoint, methods=methods, include_in_schema=False)
-        self.app = BodyLimit(self.app)
+    def __init__(self, path: str, endpoint: Endpoint, *, methods: list[str], most: int = MOST_FORM_BYTES) -> None:
+        super().__init__(path, _noted(endpoint), methods=methods, include_in_schema=False)
+        self.app = BodyLimit(self.app, most=most)
 
 
-def noted(endpoint: Endpoint) -> Endpoint:
+def _noted(endpoint: Endpoint) -> Endpoint:
     """The endpoint; its path stands in the access log."""
 
     async def serve(request: Request) -> Response:

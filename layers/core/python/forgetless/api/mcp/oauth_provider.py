@@ -88,11 +88,17 @@ class OAuthProvider(OAuthAuthorizationServerProvider[_Code, _Refresh, AccessToke
         redirects: OAuthRedirects,
         run: Runner,
         unix_time: Callable[[], float],
+        address: str = "",
     ) -> None:
+        self._address = address
         self._services = services
         self._unix_time = unix_time
         self._redirects = redirects
         self._run = run
+
+    def asked_from(self, address: str) -> OAuthProvider:
+        """The provider for a request from this address: look-ups of keys that are no longer valid count for it."""
+        return OAuthProvider(self._services, self._redirects, self._run, self._unix_time, address)
 
     # Clients
 
@@ -265,7 +271,7 @@ class OAuthProvider(OAuthAuthorizationServerProvider[_Code, _Refresh, AccessToke
     def _key(self, sealed: str) -> ApiKey:
         """The key, if it is still valid; raises AuthenticationError."""
         services = self._services()
-        return services.keys.known(services.grants.key_hash(sealed))
+        return services.keys.known(services.grants.key_hash(sealed), address=self._address)
 
     async def _signing_key(self) -> bytes:
         def key() -> bytes:

@@ -32,7 +32,7 @@ class OAuthRedirects:
             host, _ = parts.hostname or "", parts.port
         except ValueError:
             return False
-        if parts.fragment or parts.username is not None:
+        if "#" in address or parts.username is not None:
             return False
         if parts.scheme == "http":
             return host in _LOOPBACK
