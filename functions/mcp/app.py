@@ -11,5 +11,11 @@ from forgetless.runtime.metrics import metered
 from forgetless.runtime.start import start
 
 settings = start()
-app = create_mcp_app(services, inline=True, origins=settings.allowed_origins, oauth_redirects=settings.oauth_hosts)
+app = create_mcp_app(
+    services,
+    inline=True,
+    origins=settings.allowed_origins,
+    oauth_redirects=settings.oauth_hosts,
+    base_path=settings.base_path,
+)
 handler = metered("mcp")(logger.inject_lambda_context(Mangum(app, lifespan="off")))

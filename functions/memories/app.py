@@ -11,5 +11,11 @@ from forgetless.runtime.metrics import metered
 from forgetless.runtime.start import start
 
 settings = start()
-app = create_app(services, inline=True, origins=settings.allowed_origins, docs=bool(settings.docs))
+app = create_app(
+    services,
+    inline=True,
+    origins=settings.allowed_origins,
+    docs=bool(settings.docs),
+    base_path=settings.base_path,
+)
 handler = metered("memories")(logger.inject_lambda_context(Mangum(app, lifespan="off")))

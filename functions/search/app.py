@@ -10,5 +10,6 @@ from forgetless.runtime.logs import logger
 from forgetless.runtime.metrics import metered
 from forgetless.runtime.start import start
 
-app = create_search_app(services, inline=True, origins=start().allowed_origins)
+settings = start()
+app = create_search_app(services, inline=True, origins=settings.allowed_origins, base_path=settings.base_path)
 handler = metered("search")(logger.inject_lambda_context(Mangum(app, lifespan="off")))

@@ -34,6 +34,7 @@ class Deployment:
     dashboards: int
     snapstart_gb: float
     secrets: int
+    interface_endpoints: int
     recovery: bool
 
     @property
@@ -102,6 +103,9 @@ def _read(
         dashboards=sum(one["Type"] == "AWS::CloudWatch::Dashboard" for one in resources.values()),
         snapstart_gb=sum(memory[name] for name, one in functions.items() if snapped and "SnapStart" in one),
         secrets=secrets,
+        interface_endpoints=sum(
+            one.get("Properties", {}).get("VpcEndpointType") == "Interface" for one in resources.values()
+        ),
         recovery="PointInTimeRecoverySpecification" in tables[0],
     )
 

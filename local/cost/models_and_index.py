@@ -1,4 +1,4 @@
-"""The rows of the parts with a choice: embedder, Milvus or Zilliz, the LLM, and the network that they need."""
+"""The rows of the parts with a choice: embedder, Milvus or Zilliz, and the LLM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from local.cost.bill import Bill, quantity_text
 from local.cost.plan import GB, HOURS, SECONDS, Embedder, Index, Plan
 from local.cost.tables import Price
 
-__all__ = ["SCORED_FROM", "bill_embedder", "bill_index", "bill_llm", "bill_network"]
+__all__ = ["SCORED_FROM", "bill_embedder", "bill_index", "bill_llm"]
 
 #: From so many memories of a user on, a search asks for scores of rows that one retriever did not list
 #: (`CANDIDATES` in service/reading/search.py): two more reads.
@@ -60,15 +60,6 @@ def bill_llm(bill: Bill, plan: Plan) -> None:
         why = f"{quantity_text(calls)} calls of {plan.choices.llm}, {tokens:.0f} tokens each"
         price = Price(f"llm_{name}", usd, 1_000_000, "token")
         bill.add_priced("LLM", f"{name} tokens", calls * tokens, price, why)
-
-
-def bill_network(bill: Bill, plan: Plan) -> None:
-    """NAT gateways, where functions in a VPC must reach the internet."""
-    gateways = plan.choices.nat_gateways
-    bill.add("Network", "NAT gateways", gateways * HOURS, "nat_hours", f"{gateways} all month")
-    if gateways:
-        sent = (plan.sum_of("prompt_chars") + plan.sum_of("reply_chars")) / GB
-        bill.add("Network", "NAT, traffic", sent, "nat_gb", "prompts and replies of the LLM")
 
 
 def _serverless(bill: Bill, plan: Plan, index_gb: float) -> None:

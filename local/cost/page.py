@@ -103,6 +103,9 @@ def _choices(plan: Plan) -> str:
         "gpt-4.1-mini as the LLM": _plan(Choices(llm="gpt-4.1-mini")),
         "arm64": _plan(None, "Architecture=arm64"),
         "SnapStart=true": _plan(None, "SnapStart=true"),
+        "two environments of search kept warm": _plan(None, "SearchProvisioned=2"),
+        "interface endpoints in two subnets": _plan(None, "VpcEndpoints=true", "VpcSubnetIds=a,b"),
+        "DataKmsKey": _plan(None, "DataKmsKey=arn"),
         "Metrics=off": _plan(None, "Metrics=off"),
     }
     rows = [["choice", "middle", "large", "floor"]]

@@ -94,6 +94,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         functions_at=options.functions_at,
         queue_token=os.environ.get(_QUEUE_TOKEN, ""),
         allowed_hosts=tuple(name.lower() for name in options.allow_host),
+        mapping=f"/{options.mapping.strip('/')}".rstrip("/"),
     )
 
 
@@ -125,6 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--metrics-port", type=int, help="port of /metrics for Prometheus, for example 9464 (default: not served)")
     add("--allow-host", action="append", default=[], metavar="NAME",
         help="a name that Host headers to the gateway may have, besides localhost; * for any")  # fmt: skip
+    add("--mapping", default="", metavar="PATH",
+        help="a path, such as orders, below which the API is there too, as with a domain's API mapping")  # fmt: skip
     add("--env-vars", type=Path, metavar="FILE.json", help="variables, in the format of sam local --env-vars")
     add("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the template")
     add("--max-environments", nargs="+", action="extend", default=[], metavar="N | FUNCTION=N",

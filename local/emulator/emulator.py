@@ -93,7 +93,7 @@ class Emulator:
             await self._open_function(spec, place, log)
         queues = QueueServer(Operations(service, place), self._status_of(service, template))
         await self._serve(self._guarded(queues, queue_port), queue_socket)
-        gateway = Gateway(_only_api(template), self._pools, port, place.region)
+        gateway = Gateway(_only_api(template), self._pools, port, place.region, mapping=settings.mapping)
         hosts = Hosts(settings.host, settings.allowed_hosts)
         await self._serve(LocalOnly(gateway, hosts, remedy=_ALLOW_HOST), gateway_socket)
         await self._serve_invoke_api(log)

@@ -36,6 +36,8 @@ class Settings:
     queue_token: str = ""
     #: Names that requests to the gateway may have in their `Host` header besides this machine's; `*` is any.
     allowed_hosts: tuple[str, ...] = ()
+    #: The path under which a domain of one's own would have the API; taken off, as API Gateway does.
+    mapping: str = ""
     invoke_port: int | None = None
     metrics_port: int | None = None
     overrides: Overrides = field(default_factory=Overrides)

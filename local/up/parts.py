@@ -132,6 +132,8 @@ def environment_of_functions(settings: Settings, environment: Mapping[str, str])
     unread = {} if settings.metrics_port else {"FORGETLESS_METRICS": "off"}
     return {
         **unread,
+        # The template's number is for Lambda; the emulator has fewer environments, which the program's default fits.
+        "FORGETLESS_LLM_WAITS_PER_TENANT": "",
         **given,
         **_ledger(settings, environment),
         "FORGETLESS_MILVUS_URI": f"unix:{socket_path(settings)}",
@@ -188,6 +190,7 @@ def _gateway(settings: Settings, environment: Mapping[str, str], for_functions: 
         *("--env-vars", str(handed)),
         *(("--metrics-port", str(settings.metrics_port)) if settings.metrics_port else ()),
         *(argument for name in settings.allowed_hosts for argument in ("--allow-host", name)),
+        *(("--mapping", base) if (base := for_functions.get("FORGETLESS_BASE_PATH")) else ()),
         *(("--max-environments", str(settings.environments)) if settings.environments else ()),
     )
     return Part(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from forgetless.domain.errors import LeaseLostError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.scope import Scope
+from forgetless.domain.slots import Slots
 from forgetless.ports.ledger import Ledger
 from tests.concurrency.arena import Arena
 from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, job_id
@@ -31,6 +32,19 @@ def test_of_equal_jobs_one_stands_with_its_own_messages(arena: Arena) -> None:
         assert job is not None
         assert (str(job.request["by"]), arena.ledger.jobs(name, limit=9)) == (standing, ([job], None))
         assert [str(message.ref.position) for message in arena.ledger.job_messages(name, A)] == [standing]
+
+
+def _accept(ledger: Ledger, number: int, name: str) -> str | None:
+    slots = Slots(name, 1, f"{number}", now=at(0), until=at(9))
+    job = a_job(f"{number}", scope=Scope(name, user_id="anna"))
+    return ledger.accept_job(job, [a_message(f"{number}", scope=job.scope)], slots).slot
+
+
+def test_one_of_those_who_come_at_once_gets_the_last_slot(arena: Arena) -> None:
+    for name in arena.rounds(sqlite=10, dynamodb=2):
+        slots = arena.race(_accept, name)
+        assert len(arena.ledger.jobs(name, limit=9)[0]) == len(slots), "all are accepted"
+        assert sum(slot is not None for slot in slots) == 1
 
 
 def _claim(ledger: Ledger, number: int, name: str) -> bool:

@@ -26,7 +26,7 @@ from forgetless.api.app import create_app
 from forgetless.domain.keys import ApiKey, Role, key_hash
 from forgetless.domain.limits import JOB_S
 from forgetless.domain.retention import DAY_S
-from forgetless.ports.llm import ChatMessage
+from forgetless.ports.llm import ChatMessage, Completion
 from forgetless.ports.metrics import recording_metrics
 from forgetless.ports.trace import TraceFilter
 from forgetless.runtime.timed_ports import timed
@@ -109,13 +109,13 @@ class CountedLlm:
         schema_name: str | None = None,
         schema: Mapping[str, Any] | None = None,
         deadline_s: float,
-    ) -> str:
+    ) -> Completion:
         del schema_name, deadline_s
         made = [self._fact() for _ in range(self.facts)]
         reply = json.dumps({"facts": made})
         asked = sum(len(message.content) for message in messages) + len(json.dumps(schema or {}))
         self.counted.update(llm_calls=1, prompt_chars=asked, reply_chars=len(reply))
-        return reply
+        return Completion(reply)
 
     def _fact(self) -> dict[str, Any]:
         self._number += 1

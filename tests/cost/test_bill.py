@@ -134,6 +134,24 @@ def test_parameters_of_the_templates_change_the_bill(cost: Command) -> None:
     assert any("SnapStart" in row["item"] for row in cost.bill(f"{_USE} --parameter SnapStart=true")["rows"])
 
 
+@pytest.mark.parametrize(
+    ("parameters", "items", "usd"),
+    [
+        ("SearchProvisioned=2", ["SearchFunction, kept warm"], 2 * 730 * 3600 * 4.1667e-6),
+        ("VpcEndpoints=true VpcSubnetIds=a,b,c", ["interface endpoints"], 2 * 3 * 730 * 0.01),
+        ("DataKmsKey=arn", ["key", "calls"], 1 + 20 * 730 * 60 * 3e-6),
+        ("HostedZoneId=Z1", ["hosted zone"], 0.5),
+        ("DomainName=api.example.com CertificateArn=arn BasePath=memory", [], 0),
+    ],
+)
+def test_what_is_there_without_requests_is_billed(cost: Command, parameters: str, items: list[str], usd: float) -> None:
+    usual = cost.bill("")
+    changed = cost.bill(" ".join(f"--parameter {one}" for one in parameters.split()))
+    before = {row["item"] for row in usual["rows"]}
+    assert [row["item"] for row in changed["rows"] if row["item"] not in before] == items
+    assert changed["idle_usd"] - usual["idle_usd"] == pytest.approx(usd, abs=0.02)
+
+
 def test_the_templates_are_read(cost: Command) -> None:
     deployment = read_deployment()
     assert deployment.memory_gb["SearchFunction"] == 1.0

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import orjson
 import pytest
+from starlette.testclient import TestClient
 
+from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.event import ApiPlace, HttpRequest, build_event
 from local.emulator.gateway.response import MalformedResponseError, infer_response
 from local.emulator.gateway.routes import Match, Routes
-from local.emulator.specs import RouteSpec
+from local.emulator.invocation import InvokeResult
+from local.emulator.specs import ApiSpec, RouteSpec
 from tests.emulator.fidelity import assumed, documented, own
 
 
@@ -129,6 +134,33 @@ def test_binary_bodies_travel_in_base64(kind: str, body: bytes, sent: str, encod
 @documented("API Gateway: http-api-develop-integrations-lambda")
 def test_a_named_stage_precedes_the_path() -> None:
     assert event(stage="prod")["rawPath"] == "/prod/a b"
+
+
+@documented("API Gateway: http-api-mappings")
+@pytest.mark.parametrize(
+    ("stage", "path", "raw_path"),
+    [
+        ("$default", "/orders/a", "/a"),
+        ("$default", "/orders", "/"),
+        ("$default", "/a", "/a"),
+        ("prod", "/prod/a", "/prod/a"),
+        ("prod", "/orders/a", "/prod/a"),
+    ],
+)
+def test_a_domains_mapping_is_taken_off_and_names_the_stage(stage: str, path: str, raw_path: str) -> None:
+    spec = ApiSpec("Api", stage=stage, routes=(route("ANY", "/a"), route("ANY", "/")))
+    client = TestClient(Gateway(spec, {"F": ToldPath()}, 3000, "us-east-1", mapping="/orders"))
+    assert client.get(path).text == raw_path
+
+
+class ToldPath:
+    """A function that answers the path of its event."""
+
+    def submit(self, payload: bytes, **_: str) -> asyncio.Future[InvokeResult]:
+        answer: asyncio.Future[InvokeResult] = asyncio.get_running_loop().create_future()
+        told = {"statusCode": 200, "body": orjson.loads(payload)["rawPath"]}
+        answer.set_result(InvokeResult(orjson.dumps(told)))
+        return answer
 
 
 @pytest.mark.parametrize(

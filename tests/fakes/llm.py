@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from forgetless.ports.llm import ChatMessage
+from forgetless.ports.llm import ChatMessage, Completion
 
 __all__ = ["FakeLlm", "LlmCall"]
 
@@ -26,7 +26,7 @@ class FakeLlm:
     `calls` holds every call.
     """
 
-    def __init__(self, reply: Callable[[Sequence[ChatMessage]], str] | Sequence[str]) -> None:
+    def __init__(self, reply: Callable[[Sequence[ChatMessage]], str | Completion] | Sequence[str | Completion]) -> None:
         if callable(reply):
             self._reply = reply
         else:
@@ -47,9 +47,10 @@ class FakeLlm:
         schema_name: str | None = None,
         schema: Mapping[str, Any] | None = None,
         deadline_s: float,
-    ) -> str:
+    ) -> Completion:
         self.calls.append(LlmCall(tuple(messages), schema_name, deadline_s))
-        return self._reply(messages)
+        reply = self._reply(messages)
+        return reply if isinstance(reply, Completion) else Completion(reply)
 
     def close(self) -> None:
         self.closed = True

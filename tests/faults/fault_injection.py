@@ -21,6 +21,7 @@ HERE = "here"
 #: The names in reports of all calls of ports that change something.
 STEPS = {
     "ledger.put_job": "job written",
+    "ledger.accept_job": "job written, slot taken",
     "queue.send": "message sent",
     "ledger.acquire_lease": "scope leased",
     "ledger.claim_job": "job claimed",

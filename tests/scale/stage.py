@@ -19,7 +19,7 @@ from mcp import Client
 from forgetless.api.app import create_app
 from forgetless.domain.errors import ForgetlessError
 from forgetless.ports.ledger import Ledger
-from forgetless.ports.llm import ChatMessage
+from forgetless.ports.llm import ChatMessage, Completion
 from forgetless.service.projects.settings import organization_id, project_id
 from forgetless.service.services import Ports, Services
 from forgetless.service.transfer.export_jobs import ExportJobs
@@ -86,13 +86,13 @@ class _Llm:
         schema_name: str | None = None,
         schema: Mapping[str, Any] | None = None,
         deadline_s: float,
-    ) -> str:
+    ) -> Completion:
         replies = {
             "facts": facts(f"Alice grows {next(self._facts)} kinds of mint"),
             "instructions": json.dumps({"custom_instructions": "Remember plants.", "test_message": "I like mint."}),
             "export": json.dumps({"memory": "tea"}),
         }
-        return replies.get(schema_name or "", "Alice drinks tea.")
+        return Completion(replies.get(schema_name or "", "Alice drinks tea."))
 
     def close(self) -> None:
         """Nothing to release."""

@@ -131,8 +131,8 @@ _SURFACE = (
     Mutation(
         "docs: cannot be switched off",
         "api/app.py",
-        'openapi_url="/openapi.json" if docs else None,',
-        'openapi_url="/openapi.json",',
+        "    if docs:\n        app.add_route(",
+        "    if True:\n        app.add_route(",
         (_SURFACES, "-k", "documentation"),
     ),
     Mutation(

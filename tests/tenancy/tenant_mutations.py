@@ -24,6 +24,38 @@ def _deletion(name: str, file: str, old: str, new: str, *tests: str) -> Mutation
     return Mutation(f"tenants delete: {name}", file, old, new, tests)
 
 
+_WAITS_TESTS = "tests/unit/service/test_llm_waits.py"
+_WAITS = (
+    Mutation(
+        "LLM waits: an add without a slot waits all the same",
+        "service/writing/add.py",
+        "if slots is not None and slot is None:",
+        "if False:",
+        (_WAITS_TESTS, "-k", "exceeds or killed"),
+    ),
+    Mutation(
+        "LLM waits: a slot is not given back",
+        "service/writing/infer.py",
+        "held = [] if slot is None else [slot]",
+        "held: list[str] = []",
+        (_WAITS_TESTS, "-k", "given_back"),
+    ),
+    Mutation(
+        "LLM waits: a killed owner's slot never comes back",
+        "adapters/ledger_sqlite/leases_and_keys.py",
+        "WHERE owner = ?2 OR until <= ?4",
+        "WHERE owner = ?2",
+        ("tests/contract/ledger/test_slots.py", "-k", "sqlite and time_is_over"),
+    ),
+    Mutation(
+        "LLM waits: others than adds need no slot",
+        "service/llm_waits.py",
+        "            if not may_wait:\n",
+        "            if False:\n",
+        (_WAITS_TESTS, "-k", "other_requests"),
+    ),
+)
+
 _JOB = "service/jobs/delete_tenant.py"
 
 _LIFETIMES = (
@@ -279,4 +311,4 @@ _DELETIONS = (
     ),
 )
 
-TENANTS = (*_LIFETIMES, *_FILTERS, *_EXPORTS, *_DELETIONS)
+TENANTS = (*_LIFETIMES, *_FILTERS, *_EXPORTS, *_DELETIONS, *_WAITS)

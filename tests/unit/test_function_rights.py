@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -35,6 +36,8 @@ from tests.unit.servers import event_loop
 from tests.unit.service.world import facts, make_world
 
 _SAID = {"messages": [{"role": "user", "content": "I like tea"}], "user_id": "alice"}
+#: The S256 of a verifier of 43 v.
+_CHALLENGE = "7w_YNF9DSfIdPf_pRjSq646_kPr-2-o9NAl16JGghdM"
 _PLACE = ApiPlace("api", "$default", "localhost")
 _ROUTE = Match(RouteSpec(method="ANY", path="$default", function="f", authorizer=None, time_limit=30))
 
@@ -118,13 +121,17 @@ class House:
 
     def ask(self, name: str, method: str, path: str, body: Any = None, **headers: str) -> Any:
         """Send a request to a function behind the API; the body of its answer."""
-        sent = {"x-api-key": ADMIN, "content-type": "application/json", "host": "localhost", **headers}
-        path, _, query = path.partition("?")
         raw = b"" if body is None else json.dumps(body).encode()
-        request = HttpRequest(method, path, query, list(sent.items()), raw, "127.0.0.1")
-        answer = self.call(name, build_event(request, _ROUTE, _PLACE, "id"))
+        answer = self.send(name, method, path, raw, {"x-api-key": ADMIN, "content-type": "application/json", **headers})
         assert answer["statusCode"] < 300, (method, path, answer)
         return json.loads(answer["body"]) if answer["body"] else None
+
+    def send(self, name: str, method: str, path: str, raw: bytes, headers: Mapping[str, str]) -> Any:
+        """Send these bytes to a function behind the API; its answer to the gateway."""
+        path, _, query = path.partition("?")
+        sent = [("host", "localhost"), *headers.items()]
+        request = HttpRequest(method, path, query, sent, raw, "127.0.0.1")
+        return self.call(name, build_event(request, _ROUTE, _PLACE, "id"))
 
     def work(self, name: str, receipt: str, body: Any) -> list[Any]:
         """Give the function a message of its queue; the failures that it reports."""
@@ -209,6 +216,32 @@ def test_mcp_reads_writes_and_erases(house: House, name: str) -> None:
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     answer = house.ask("mcp", "POST", "/mcp", call, accept="application/json, text/event-stream")
     assert answer["result"].get("isError") is not True, answer
+
+
+def test_mcp_logs_hosts_in(house: House) -> None:
+    body = {"redirect_uris": ["https://claude.ai/cb"], "token_endpoint_auth_method": "none"}
+    client = house.ask("mcp", "POST", "/oauth/register", body)["client_id"]
+    asked = {"client_id": client, "response_type": "code", "code_challenge": _CHALLENGE}
+
+    def form(path: str, fields: Mapping[str, str]) -> Any:
+        raw, media = urlencode(fields).encode(), {"content-type": "application/x-www-form-urlencoded"}
+        return house.send("mcp", "POST", path, raw, media)
+
+    def carried(answer: Any, name: str) -> str:
+        return parse_qs(urlsplit(answer["headers"]["location"]).query)[name][0]
+
+    page = house.send("mcp", "GET", f"/oauth/authorize?{urlencode(asked)}", b"", {})
+    sent = form("/oauth/login", {"request": carried(page, "request"), "key": ADMIN})
+    code = {"grant_type": "authorization_code", "code": carried(sent, "code"), "code_verifier": "v" * 43}
+    tokens = json.loads(form("/oauth/token", {"client_id": client, **code})["body"])
+    renewed = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "client_id": client}
+    tokens = json.loads(form("/oauth/token", renewed)["body"])
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    headers = {"authorization": f"Bearer {tokens['access_token']}", "accept": "application/json, text/event-stream"}
+    assert house.ask("mcp", "POST", "/mcp", call, **headers)["result"]["tools"]
+    ended = {"token": tokens["refresh_token"], "client_id": client}
+    assert form("/oauth/revoke", ended)["statusCode"] == 200
+    assert form("/oauth/token", {**renewed, "refresh_token": tokens["refresh_token"]})["statusCode"] == 400
 
 
 def test_ingest_runs_a_job_and_hides_one_that_the_llm_holds_up(house: House) -> None:

@@ -187,6 +187,21 @@ def test_metrics_that_go_nowhere_name_the_variable(name: str, value: str) -> Non
         _ = load_settings({name: value}).metrics_place
 
 
+@pytest.mark.parametrize(
+    ("given", "base"),
+    [("", ""), ("/", ""), ("memory", "/memory"), ("/memory/", "/memory"), ("tools/memory", "/tools/memory"),
+     ("/api", "/api"), ("/v1x", "/v1x")],
+)  # fmt: skip
+def test_a_base_path_has_a_slash_before_it_and_none_after_it(given: str, base: str) -> None:
+    assert load_settings({"FORGETLESS_BASE_PATH": given}).base_path == base
+
+
+@pytest.mark.parametrize("given", ["/a b", "https://api.example.com/memory", "/a?b", "//a//b", "/v1", "mcp/x", "/ä"])
+def test_a_base_path_that_cannot_be_told_from_other_paths_names_the_variable(given: str) -> None:
+    with pytest.raises(InvalidRequestError, match="FORGETLESS_BASE_PATH must"):
+        _ = load_settings({"FORGETLESS_BASE_PATH": given}).base_path
+
+
 def test_metrics_are_off_and_on_this_machine_alone_by_default() -> None:
     assert (Settings().metrics, Settings().metrics_place) == ("off", ("127.0.0.1", 9464))
     assert load_settings({"FORGETLESS_METRICS_ADDRESS": "[::1]:9"}).metrics_place == ("::1", 9)

@@ -37,9 +37,15 @@ MAX_HEADER_BYTES = 10_240
 
 
 class Gateway:
-    """Serves one HTTP API; `port` is what the event shows as x-forwarded-port."""
+    """Serves one HTTP API; `port` is what the event shows as x-forwarded-port.
 
-    def __init__(self, api: ApiSpec, functions: Mapping[str, Invoker], port: int, region: str) -> None:
+    `mapping` is the path under which a domain of one's own has the API, such as `/orders`; empty for none.
+    """
+
+    def __init__(
+        self, api: ApiSpec, functions: Mapping[str, Invoker], port: int, region: str, *, mapping: str = ""
+    ) -> None:
+        self._mapping = mapping
         self._routes, self._functions, self._cors = Routes(api.routes), functions, api.cors
         self._authorizers = Authorizers(functions, region)
         self._place = ApiPlace(api.name.lower(), api.stage, f"{api.name.lower()}.execute-api.localhost", port)
@@ -87,9 +93,14 @@ class Gateway:
         return response if self._cors is None else with_cors(self._cors, raw, response)
 
     def _find(self, scope: Scope) -> Match | None:
-        """Return the route; on a named stage only paths below it have one, and match without it."""
+        """Return the route; on a named stage only paths below it have one, and match without it.
+
+        A domain's mapping names the stage, so below it the stage stands in no path.
+        """
         path, prefix = scope["path"], self._place.prefix
-        if prefix:
+        if self._mapping and (path + "/").startswith(f"{self._mapping}/"):
+            scope["path"] = path = path[len(self._mapping) :] or "/"
+        elif prefix:
             if not (path + "/").startswith(f"{prefix}/"):
                 return None
             scope["path"] = path = path[len(prefix) :] or "/"

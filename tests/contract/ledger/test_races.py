@@ -10,8 +10,11 @@ import pytest
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.errors import DuplicateTextError, VersionConflictError
+from forgetless.domain.keys import ApiKey, Role
 from forgetless.ports.ledger import Ledger
+from forgetless.service.access.oauth_grants import OAuthGrants
 from tests.contract.ledger.making import ANNA, a_job, a_memory, a_message, add, at, ids, in_processes, job_id, update
+from tests.fakes.clock import FakeClock
 
 pytestmark = pytest.mark.slow
 
@@ -121,3 +124,20 @@ def test_pages_stay_whole_under_concurrent_inserts(ledger: Ledger, reopen: Reope
     seen = in_processes(reopen, _page_through, 3)[0]
     assert len(seen) == len(set(seen))
     assert [id_ for id_ in seen if id_ in set(ids(before))] == ids(before[::-1])
+
+
+def _exchange_and_renew(ledger: Ledger, number: int) -> tuple[bool, list[int | None]]:
+    del number
+    grants, key = OAuthGrants(ledger=ledger, clock=FakeClock()), ApiKey("h" * 64, "acme", Role.READ, at(0))
+    return grants.begin(key, "exchanged"), [grants.advance(key, "renewed", one) for one in (1, 2, 3)]
+
+
+def test_a_code_begins_one_grant_and_its_renewals_make_one_line(ledger: Ledger, reopen: Reopen) -> None:
+    grants, key = OAuthGrants(ledger=ledger, clock=FakeClock()), ApiKey("h" * 64, "acme", Role.READ, at(0))
+    assert grants.begin(key, "renewed")
+    done = in_processes(reopen, _exchange_and_renew, most(reopen, 4))
+    # Of equal codes one is taken, and the others end what it gave.
+    assert sum(begun for begun, _ in done) == 1
+    assert grants.advance(key, "exchanged", 1) is None
+    # A process that has fallen behind ends the grant, and nobody gets any number but the next one.
+    assert all(number in {one + 2, None} for _, numbers in done for one, number in enumerate(numbers))

@@ -112,6 +112,16 @@ def test_what_cannot_work_fails_at_once_and_says_why(
     assert not raised.value.blames_input  # type: ignore[attr-defined]
 
 
+def test_dimensions_are_not_left_out_where_the_vectors_would_have_another_length() -> None:
+    kind = replace(SERVERS["silent"], refused_fields=(), dimensions=3072)
+    with serve(kind) as server, pytest.raises(EmbedderTextError, match="no vector for 1 of 5 texts"):
+        client(server, "silent").embed([*TEXTS[:4], "some poison"], TASK)
+    with serve(replace(kind, refused_fields=("dimensions",))) as server:
+        with pytest.raises(EmbedderReplyError, match="3072 dimensions instead of 384"):
+            client(server, "silent").embed([*TEXTS[:4], "some poison"], TASK)
+        assert len(server.requests) <= 8
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_what_no_smaller_request_would_mend_is_asked_once(status: int) -> None:
     with serve(lambda _request: Answer(status)) as server, pytest.raises(Exception, match=f"status {status}"):

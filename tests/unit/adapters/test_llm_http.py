@@ -56,7 +56,7 @@ def test_a_completion_sends_messages_and_a_strict_schema() -> None:
     with serve(in_turn(content("{}"))) as server:
         reply = llm(server, api_key="k").complete(ASKED, schema_name="facts", schema=SCHEMA, deadline_s=5)
     request = server.requests[0]
-    assert (reply, request.path, request.headers["authorization"]) == ("{}", "/v1/chat/completions", "Bearer k")
+    assert (reply.text, request.path, request.headers["authorization"]) == ("{}", "/v1/chat/completions", "Bearer k")
     assert request.body["messages"][1] == {"role": "user", "content": "my secret prompt"}
     assert request.body["response_format"] == {
         "type": "json_schema",
@@ -77,7 +77,7 @@ def test_a_call_goes_on_with_the_trace_of_its_job() -> None:
 
 def test_without_a_schema_no_format_is_asked() -> None:
     with serve(in_turn(content("text"))) as server:
-        assert llm(server, temperature=0.0).complete(ASKED, deadline_s=5) == "text"
+        assert llm(server, options={"temperature": 0.0}).complete(ASKED, deadline_s=5).text == "text"
     assert "response_format" not in server.requests[0].body
     assert server.requests[0].body["temperature"] == 0.0
 
@@ -88,9 +88,9 @@ def test_without_a_schema_no_format_is_asked() -> None:
 def test_a_refused_format_falls_back_and_is_remembered(refused: list[str], used: str) -> None:
     with serve(refusing(*refused)) as server:
         client = llm(server)
-        assert client.complete(ASKED, schema=SCHEMA, deadline_s=5) == used
+        assert client.complete(ASKED, schema=SCHEMA, deadline_s=5).text == used
         before = len(server.requests)
-        assert client.complete(ASKED, schema=SCHEMA, deadline_s=5) == used
+        assert client.complete(ASKED, schema=SCHEMA, deadline_s=5).text == used
     assert len(server.requests) == before + 1
 
 
@@ -159,6 +159,24 @@ def test_a_refusal_is_not_retried_names_the_setting_and_never_quotes_the_prompt(
     assert raised.value.retry_after is None
 
 
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("The model needs a license: see https://x.example", ', "The model needs a license: see https://x.example": '),
+        ("Invalid content near 'secret prom' of the request", ", \"Invalid content near '… …' of the request\": "),
+        ("Invalid content in request: 我有癫痫", ', "Invalid content in request: …": '),
+        ("my secret prompt", "status 400: "),
+        ("<html>", "status 400: "),
+    ],
+)
+def test_the_reason_is_shown_without_the_words_of_the_prompt(reason: str, shown: str) -> None:
+    asked = [*ASKED, ChatMessage("user", "今天我有癫痫了")]
+    answer = Answer(400, reason.encode() if reason == "<html>" else {"detail": [{"msg": reason}]})
+    with serve(in_turn(answer)) as server, pytest.raises(ProviderRequestError) as raised:
+        llm(server).complete(asked, deadline_s=5)
+    assert shown in raised.value.message
+
+
 def test_a_key_in_the_url_that_is_refused_is_named_by_its_setting_alone() -> None:
     with serve(in_turn(Answer(401))) as server, pytest.raises(ProviderAuthError) as raised:
         HttpLlm(server.url.replace("http://", "http://name:secret@"), model="m").complete(ASKED, deadline_s=5)
@@ -221,7 +239,7 @@ def test_a_refusal_of_the_model_says_so() -> None:
 
 def test_content_in_parts_is_joined() -> None:
     with serve(in_turn(content([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]))) as server:
-        assert llm(server).complete(ASKED, deadline_s=5) == "ab"
+        assert llm(server).complete(ASKED, deadline_s=5).text == "ab"
 
 
 def test_no_server_is_unavailable() -> None:
@@ -276,7 +294,7 @@ def test_a_base_url_that_is_none_is_refused_at_once(url: str) -> None:
 def test_proxies_of_the_environment_are_not_used_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     with serve(in_turn(content("direct"))) as server:
-        assert llm(server).complete(ASKED, deadline_s=5) == "direct"
+        assert llm(server).complete(ASKED, deadline_s=5).text == "direct"
 
 
 def test_a_proxy_of_the_environment_is_used_for_other_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,7 +303,7 @@ def test_a_proxy_of_the_environment_is_used_for_other_hosts(monkeypatch: pytest.
         monkeypatch.setenv("http_proxy", server.url)
         monkeypatch.setenv("no_proxy", "internal.test")
         client = HttpLlm("http://llm.test/v1", model="m")
-        assert client.complete(ASKED, deadline_s=5) == "by proxy"
+        assert client.complete(ASKED, deadline_s=5).text == "by proxy"
         client.close()
     assert server.requests[0].path == "http://llm.test/v1/chat/completions"
 
@@ -293,7 +311,7 @@ def test_a_proxy_of_the_environment_is_used_for_other_hosts(monkeypatch: pytest.
 def test_the_path_and_the_query_of_the_base_url_stay_as_they_are_written() -> None:
     with serve(in_turn(content("by query"))) as server:
         client = HttpLlm(f"{server.url}/openai/a%2Fb/?api-version=2024-10-21&x=%20", model="m")
-        assert client.complete(ASKED, deadline_s=5) == "by query"
+        assert client.complete(ASKED, deadline_s=5).text == "by query"
     assert server.requests[0].path == "/openai/a%2Fb/chat/completions?api-version=2024-10-21&x=%20"
     assert server.requests[0].headers["host"] == server.url.removeprefix("http://")
 
@@ -335,4 +353,4 @@ def test_https_needs_a_certificate_that_is_trusted(certificate: Path, monkeypatc
             stranger.complete(ASKED, deadline_s=5)
         stranger.close()
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        assert HttpLlm(server.url, model="m", retries=0).complete(ASKED, deadline_s=5) == "safe"
+        assert HttpLlm(server.url, model="m", retries=0).complete(ASKED, deadline_s=5).text == "safe"

@@ -30,6 +30,16 @@ def test_figures_are_grouped_by_labels_that_they_have() -> None:
             assert {(group,) for group in groups} <= {tuple(SHOWN[name].labels) for name in names}, one
 
 
+def test_alerts_read_metrics_and_label_values_that_exist() -> None:
+    (group,) = yaml.safe_load((COMPOSE / "monitoring" / "alerts.yaml").read_text(encoding="utf-8"))["groups"]
+    rules = [rule["expr"] for rule in group["rules"]]
+    named = [(one, name) for one in rules for name in re.findall(r"forgetless_\w+", one)]
+    assert len(named) == len(rules) - 1, "one is about whether there are metrics at all"
+    for one, name in named:
+        for label, value in re.findall(r'(\w+)!?="(\w+)"', one):
+            assert value in SHOWN[name].labels[label], one
+
+
 def test_every_metric_of_the_embedder_exists() -> None:
     text = Metrics().render().decode()
     named = {name for one in EXPRESSIONS for name in re.findall(r"embedder_\w+", one) if "forgetless" not in one}

@@ -30,6 +30,7 @@ def create() -> FastAPI:
         mcp=True,
         docs=bool(settings.docs),
         oauth_redirects=settings.oauth_hosts,
+        base_path=settings.base_path,
     )
     works = background_work(settings, services) if settings.background else []
 

@@ -83,7 +83,7 @@ def test_the_job_is_in_the_ledger_before_the_llm_is_called(new_world: NewWorld) 
     assert seen == [JobState.RUNNING]
 
 
-@pytest.mark.parametrize("nonsense", ["no json", "[]", "{}", '{"facts": "text"}'])
+@pytest.mark.parametrize("nonsense", ["no json", "[3]", "{}", '{"facts": 3}'])
 def test_nonsense_is_an_error_with_a_failed_job_and_nothing_stored(new_world: NewWorld, nonsense: str) -> None:
     world = new_world([nonsense, nonsense])
     with pytest.raises(LlmReplyError):

@@ -47,7 +47,7 @@ def test_an_add_with_an_llm_reads_its_job_once_and_its_messages_once(counting: t
     assert ledger.calls == {
         **_STORING,
         "erasure_state": 2,  # its number, and before it reads its messages
-        "put_job": 1,
+        "accept_job": 1,  # takes a slot, too
         "acquire_lease": 1,
         "claim_job": 1,
         "job_messages": 1,

@@ -115,11 +115,7 @@ class Negotiation:
         try:
             answer = self._ask(texts, sent)
         except WrongLengthError as wrong:
-            if "dimensions" not in self._left_out - self._named:
-                raise wrong.error from None
-            # It was left out in vain, and the server does without it what it was not asked for.
-            self._needed, self._wrong_length = frozenset({"dimensions"}), wrong.error
-            self._left_out -= self._needed
+            self._needs_dimensions(wrong.error)
             return []
         if isinstance(answer, Refused):
             return self._after_refusal(texts, sent, answer)
@@ -176,6 +172,14 @@ class Negotiation:
             return count // 2
         return min(count // 2, _SMALL_BATCH) if self._refused < MOST_REFUSED else 1
 
+    def _needs_dimensions(self, error: DependencyError) -> None:
+        """Send `dimensions` again if it was left out in vain; raises the error if the server does not take it."""
+        if "dimensions" not in self._left_out - self._named:
+            raise error
+        self._needed, self._wrong_length = frozenset({"dimensions"}), error
+        self._left_out -= self._needed
+        self._control_taken = False
+
     def _ask_control(self, sent: frozenset[str], error: DependencyError) -> None:
         """Raise the error if the server refuses the control text, too. It is asked for once."""
         if self._control_taken:
@@ -183,7 +187,9 @@ class Negotiation:
         try:
             answer = self._ask([CONTROL_TEXT], sent)
         except WrongLengthError as wrong:
-            raise wrong.error from None
+            self._needs_dimensions(wrong.error)
+            self._ask_control(sent | self._needed, error)
+            return
         if isinstance(answer, Refused) or answer == [None]:
             raise self._wrong_length or error
         self._control_taken = True

@@ -38,6 +38,8 @@ MAX_RETRY_AFTER_S = 3600
 
 #: Statuses below 500 that are temporary: timeout, locked, too early, too many requests.
 _PASSING = frozenset({408, 409, 425, 429})
+#: Statuses from 500 on that stay: the server does not have what it is asked for.
+_LASTING = frozenset({501, 505})
 
 #: The errors of a failed call, other than timeouts.
 _BROKEN = (
@@ -63,7 +65,7 @@ class Reply:
     @property
     def retryable(self) -> bool:
         """Whether the server says that a later try may succeed."""
-        return self.status in _PASSING or self.status >= 500
+        return self.status in _PASSING or (self.status >= 500 and self.status not in _LASTING)
 
     def json(self) -> Any:
         """The value of the JSON body; raises ValueError when the body is not JSON."""

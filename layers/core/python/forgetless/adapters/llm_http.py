@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.llm_refusals import read_refusal
+from forgetless.adapters.llm_request import RequestForm
 from forgetless.adapters.provider_urls import provider_url
 from forgetless.adapters.secrets_aws import Secret
 from forgetless.domain.errors import (
@@ -18,7 +21,7 @@ from forgetless.domain.errors import (
     ProviderRequestError,
 )
 from forgetless.ports.clock import Clock
-from forgetless.ports.llm import ChatMessage
+from forgetless.ports.llm import ChatMessage, Completion
 from forgetless.ports.metrics import LLM_TOKENS
 from forgetless.ports.request_usage import note_tokens
 
@@ -27,19 +30,32 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpLlm"]
 
-#: Ways to request JSON, the strictest first. If a server refuses one, the next one is tried.
-_FORMATS = ("json_schema", "json_object", "none")
-#: Error codes of a 400 that have nothing to do with the format.
-_OTHER_REASONS = frozenset({"model_not_found", "invalid_api_key"})
+_log = logging.getLogger(__name__)
+
 #: About how many characters a token has.
 _CHARS_OF_TOKEN = 4
+#: The ends of a reply in the words of other servers.
+_FINISHES = {
+    "end_turn": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "max_output_tokens": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "blocklist": "content_filter",
+    "prohibited_content": "content_filter",
+    "safety": "content_filter",
+}
+#: Where servers put the thoughts that they tell apart.
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 
 
 class HttpLlm:
     """Chat completions at `{base_url}/chat/completions`; `base_url` includes the version (".../v1").
 
-    `base_url` may also be the whole endpoint. `temperature` is sent only when it is given, because some models accept
-    only their default. `extra` returns more headers.
+    `base_url` may also be the whole endpoint. `options` are more fields of each request; one that the server refuses
+    is left out from then on. `extra` returns more headers.
     """
 
     def __init__(
@@ -49,7 +65,7 @@ class HttpLlm:
         model: str,
         api_key: Secret = "",
         retries: int = 2,
-        temperature: float | None = None,
+        options: Mapping[str, Any] | None = None,
         clock: Clock | None = None,
         extra: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
@@ -62,8 +78,7 @@ class HttpLlm:
             base, "the LLM", self._clock, api_key=api_key, key_header=key_header, extra=extra, retries=retries
         )
         self._model = model
-        self._temperature = temperature
-        self._format = 0
+        self._form = RequestForm.of(options or {})
 
     def complete(
         self,
@@ -72,66 +87,70 @@ class HttpLlm:
         schema_name: str | None = None,
         schema: Mapping[str, Any] | None = None,
         deadline_s: float,
-    ) -> str:
+    ) -> Completion:
         end = self._clock.monotonic() + deadline_s
-        body: dict[str, Any] = {
-            "model": self._model,
-            "messages": [{"role": message.role, "content": message.content} for message in messages],
-        }
-        if self._temperature is not None:
-            body["temperature"] = self._temperature
-        if schema is None:
-            return self._text(self._post(body, end), body)
-        return self._complete_json(body, schema_name or "reply", schema, end)
+        form, lasting = self._form, self._form
+        while True:
+            body = form.body(self._model, messages, schema_name or "reply", schema)
+            reply = self._post(body, end)
+            if reply.status == 200:
+                break
+            refusal = read_refusal(reply)
+            after = form.after(refusal, body)
+            if after is None:
+                raise self._refused(reply, body)
+            lasting = after if form.remembered(refusal) and lasting is form else lasting
+            form = after
+        completion = self._completion(reply, body)
+        # Remembered only after a success, because the refusals may have had another reason.
+        if lasting is not self._form:
+            _log.warning(
+                "the LLM refuses a part of the requests: it is left out from now on, and the setting spares the tries",
+                extra=lasting.changes(self._form),
+            )
+            self._form = lasting
+        return completion
 
     def close(self) -> None:
         self._http.close()
 
-    def _complete_json(self, body: dict[str, Any], name: str, schema: Mapping[str, Any], end: float) -> str:
-        for level in range(self._format, len(_FORMATS)):
-            reply = self._post(body | _response_format(_FORMATS[level], name, schema), end)
-            last = level == len(_FORMATS) - 1
-            if last or reply.status not in {400, 422}:
-                break
-            refusal = read_refusal(reply)
-            if refusal.too_long or refusal.code in _OTHER_REASONS:
-                break
-        text = self._text(reply, body)
-        # Remembered only after a success, because the 400s may have had another reason.
-        self._format = level
-        return text
-
     def _post(self, body: Mapping[str, Any], end: float) -> Reply:
         try:
-            return self._http.post("/chat/completions", body, deadline_s=end - self._clock.monotonic())
+            reply = self._http.post("/chat/completions", body, deadline_s=end - self._clock.monotonic())
         except ConnectionError as error:
             raise LlmUnavailableError(str(error)) from error
+        return _with_status(reply)
 
-    def _text(self, reply: Reply, asked: Mapping[str, Any]) -> str:
+    def _completion(self, reply: Reply, asked: Mapping[str, Any]) -> Completion:
         where = f"the LLM at {self._http.place}"
-        if reply.status != 200:
-            raise self._refused(reply, where)
         try:
             body = reply.json()
-            message_ = body["choices"][0]["message"]
-            content = message_["content"]
-        except (ValueError, LookupError, TypeError) as error:
+            choice = body["choices"][0]
+            message = choice["message"]
+            content = message.get("content")
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise LlmReplyError(
                 f"{where} sent a reply without choices: check OPENAI_BASE_URL", misconfigured=True
             ) from error
         if isinstance(content, list):
             content = "".join(part["text"] for part in content if _is_text_part(part))
         _count_tokens(body.get("usage"), asked, content)
-        if not isinstance(content, str):
-            reason = "refused to answer" if message_.get("refusal") else "sent a reply without content"
-            raise LlmReplyError(f"{where} {reason}")
-        return content
+        finish = str(choice.get("finish_reason") or "").lower()
+        finish = _FINISHES.get(finish, finish)
+        if isinstance(content, str) and content.strip():
+            return Completion(content, finish)
+        thoughts = next((given for key in _THOUGHTS if (given := message.get(key)) and isinstance(given, str)), "")
+        if message.get("refusal"):
+            raise LlmReplyError(f"{where} refused to answer")
+        if content is None and not thoughts and finish not in {"length", "content_filter"}:
+            raise LlmReplyError(f"{where} sent a reply without content")
+        return Completion("", finish, thoughts)
 
-    def _refused(self, reply: Reply, where: str) -> DependencyError:
-        # The message leaves out the body, because servers quote the prompt in it.
+    def _refused(self, reply: Reply, asked: Mapping[str, Any]) -> DependencyError:
+        # The body of the reply is not shown as it is, because servers quote the prompt in it.
         refusal = read_refusal(reply)
         code = refusal.code
-        message = f"{where} answered with status {reply.status}" + (f" ({code})" if code else "")
+        message = f"the LLM at {self._http.place} answered with status {reply.status}" + (f" ({code})" if code else "")
         if refusal.too_long:
             advice = "send fewer or shorter messages, or name a model that takes more in FORGETLESS_LLM_MODEL"
             return LlmContextError(f"{message}: {advice}", status=reply.status)
@@ -140,9 +159,25 @@ class HttpLlm:
         if reply.status in {401, 403} or code == "invalid_api_key":
             setting = "the user and password in OPENAI_BASE_URL" if self._http.has_credentials else "OPENAI_API_KEY"
             return ProviderAuthError(f"{message}: check {setting}")
+        if reason := refusal.shown(message["content"] for message in asked["messages"]):
+            message += f', "{reason}"'
+        if code == "content_filter":
+            return ProviderRequestError(f"{message}: leave out what its filter refuses", status=reply.status)
         # Some servers answer 400 for a model that they do not have, which no other text would mend.
         status = 404 if code == "model_not_found" else reply.status
         return ProviderRequestError(f"{message}: check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL", status=status)
+
+
+def _with_status(reply: Reply) -> Reply:
+    """The reply with the status of its error: some gateways answer 200 and say in the body what has failed."""
+    if reply.status != 200 or b'"error"' not in reply.body:
+        return reply
+    try:
+        body = reply.json()
+        status = None if body.get("choices") else body["error"].get("code")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return reply
+    return replace(reply, status=status) if isinstance(status, int) and 400 <= status <= 599 else reply
 
 
 def _count_tokens(usage: object, asked: Mapping[str, Any], content: object) -> None:
@@ -160,13 +195,5 @@ def _count_tokens(usage: object, asked: Mapping[str, Any], content: object) -> N
 
 
 def _is_text_part(part: object) -> bool:
-    return isinstance(part, dict) and isinstance(part.get("text"), str)
-
-
-def _response_format(kind: str, name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    if kind == "json_schema":
-        wanted = {"name": name, "strict": True, "schema": dict(schema)}
-        return {"response_format": {"type": "json_schema", "json_schema": wanted}}
-    if kind == "json_object":
-        return {"response_format": {"type": "json_object"}}
-    return {}
+    """Whether the part is said, not thought."""
+    return isinstance(part, dict) and isinstance(part.get("text"), str) and part.get("type") not in _THOUGHTS

@@ -7,11 +7,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from forgetless.adapters.http_client import Reply
 
 __all__ = ["Refusal", "read_refusal"]
+
+_WORDS = """
+a added address all allowed already an and any api are argument array as at bad be been body but by call can cannot
+check choices code completion content context currently data default deployed detail did do does enabled error
+exceed exceeded exceeds exist expected extra failed field fields filter for format found from generate given got has
+have however http if in input inputs integer invalid is it json key length less limit list llm loaded longer max
+maximum message messages missing model models more most must name no not null number object of on one only operation
+option or out output parameter parameters parse permitted please policy prompt provided quota reason received reduce
+refused request requested requests required response role roles schema see send server set should size string
+support supported supports system temperature text than that the then this to token tokens too tool tools tried try
+type unexpected unknown unrecognized unsupported until use used user valid value values version was we were when
+which while with you your
+"""
+#: Words of error messages. Any other word of a message is shown only if the request did not contain it.
+_COMMON = frozenset(_WORDS.split())
+_WORD = re.compile(r"\w+")
+#: So much of a reason is shown.
+_SHOWN_CHARS = 300
 
 #: The form of an error's code or type: an identifier, never a sentence, which could quote the prompt.
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
@@ -40,6 +58,24 @@ class Refusal:
         """Whether a shorter request may be answered."""
         return self.status == 413 or self.code in _TOO_LONG or bool(_SAYS_TOO_LONG.search(self.reason.lower()))
 
+    def shown(self, prompt: Iterable[str]) -> str:
+        """The reason without the words that it may have taken from the prompt; empty if little else is in it."""
+        if not self.reason:
+            return ""
+        said = {word.casefold() for text in prompt for word in _WORD.findall(text)}
+
+        def hidden(word: str) -> bool:
+            # Scripts without spaces have no words to compare, and a word may have been cut.
+            folded = word.casefold()
+            return folded not in _COMMON and (not word.isascii() or any(one.startswith(folded) for one in said))
+
+        reason = self.reason[:_SHOWN_CHARS]
+        words = _WORD.findall(reason)
+        if 2 * sum(map(hidden, words)) >= len(words):
+            return ""
+        shown = _WORD.sub(lambda word: "…" if hidden(word.group()) else word.group(), reason)
+        return " ".join(shown.split())
+
 
 def read_refusal(reply: Reply) -> Refusal:
     """The refusal in a reply whose status is not 200."""
@@ -56,7 +92,7 @@ def read_refusal(reply: Reply) -> Refusal:
 
 
 def _code(error: Any) -> str:
-    given = [error.get("code"), error.get("type")] if isinstance(error, dict) else []
+    given = [error.get(name) for name in ("code", "type", "status")] if isinstance(error, dict) else []
     return next((one for one in given if isinstance(one, str) and _IDENTIFIER.fullmatch(one)), "")
 
 

@@ -52,7 +52,7 @@ class GuardedRoute(APIRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         # The router tries one route after the other. Comparing the start of the path is cheaper than the expression.
-        if not scope.get("root_path") and not scope["path"].startswith(self._beginning):
+        if not scope["path"].startswith(self._beginning):
             return Match.NONE, {}
         return super().matches(scope)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
-from starlette.responses import Response
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from forgetless.api.access import GuardedRoute
 from forgetless.api.auth import Authentication
+from forgetless.api.base_path import base_path_of
 from forgetless.api.body_limit import BodyLimit
 from forgetless.api.caller import MCP_PATH
 from forgetless.api.cors import cross_origin
@@ -39,16 +41,18 @@ def create_app(
     mcp: bool = False,
     docs: bool = True,
     oauth_redirects: Sequence[str] = (),
+    base_path: str = "",
 ) -> FastAPI:
     """The whole API; `services` is called by the first request that needs it.
 
     `inline` runs endpoints on the event loop (for Lambda: one request at a time), otherwise they run in a bounded pool
     of threads. Web pages of `origins` may call the API. `mcp` adds /mcp, which is a function of its own on Lambda,
     because its SDK is slow to import. `docs` adds the page at /docs and the document that it shows. With `mcp`,
-    OAuth is offered to hosts at `oauth_redirects` (see FORGETLESS_OAUTH_REDIRECTS).
+    OAuth is offered to hosts at `oauth_redirects` (see FORGETLESS_OAUTH_REDIRECTS). `base_path` is what precedes every
+    path outside (`api/base_path.py`).
     """
     more = _Mcp(oauth_redirects) if mcp else None
-    return _compose(services, all_routes(), inline=inline, docs=docs, origins=origins, mcp=more)
+    return _compose(services, all_routes(), inline=inline, docs=docs, origins=origins, base_path=base_path, mcp=more)
 
 
 def all_routes() -> list[Route]:
@@ -92,17 +96,21 @@ def create_mcp_app(
     inline: bool,
     origins: Sequence[str] = (),
     oauth_redirects: Sequence[str] = (),
+    base_path: str = "",
 ) -> FastAPI:
     """The application of the MCP function: only /mcp, and OAuth for it."""
-    return _compose(services, (), inline=inline, origins=origins, mcp=_Mcp(oauth_redirects))
+    return _compose(services, (), inline=inline, origins=origins, base_path=base_path, mcp=_Mcp(oauth_redirects))
 
 
-def create_search_app(services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = ()) -> FastAPI:
+def create_search_app(
+    services: Callable[[], Services], *, inline: bool, origins: Sequence[str] = (), base_path: str = ""
+) -> FastAPI:
     """The application of the search function: the searches of both dialects, without documentation."""
     from forgetless.api.platform.routes.search import ROUTES as PLATFORM_SEARCHES  # noqa: PLC0415 - as above
     from forgetless.api.selfhosted.routes.search import ROUTES as SELFHOSTED_SEARCHES  # noqa: PLC0415 - as above
 
-    return _compose(services, [*SELFHOSTED_SEARCHES, *PLATFORM_SEARCHES], inline=inline, origins=origins)
+    routes = [*SELFHOSTED_SEARCHES, *PLATFORM_SEARCHES]
+    return _compose(services, routes, inline=inline, origins=origins, base_path=base_path)
 
 
 def _compose(
@@ -112,6 +120,7 @@ def _compose(
     inline: bool,
     docs: bool = False,
     origins: Sequence[str],
+    base_path: str,
     mcp: _Mcp | None = None,
 ) -> FastAPI:
     run: Runner = run_inline if inline else pool(CONCURRENT_REQUESTS)
@@ -120,17 +129,17 @@ def _compose(
         title="Forgetless",
         summary="The serverless memory layer for AI agents.",
         version="1",
-        # FastAPI's own pages load their scripts from elsewhere.
+        # FastAPI's own pages load their scripts from elsewhere, and its document knows no base path.
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json" if docs else None,
+        openapi_url=None,
         redirect_slashes=False,
         # No telemetry is exported, whatever OTEL_… variables are set.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         exception_handlers={RequestValidationError: answer_invalid, 413: answer_too_large},
         middleware=[
             *cross_origin(origins),
-            Middleware(RequestMiddleware, run=run),
+            Middleware(RequestMiddleware, run=run, base_path=base_path),
             Middleware(Authentication, services=services, run=run, tokens=None if oauth is None else oauth.key_hash),
             Middleware(CountedRequests, run=run),
         ],
@@ -147,7 +156,8 @@ def _compose(
         app.router.routes += oauth.routes()
     complete_document(app)
     if docs:
-        app.add_route("/docs", lambda _: _docs(app), include_in_schema=False)
+        app.add_route("/docs", lambda request: _docs(app, request), include_in_schema=False)
+        app.add_route("/openapi.json", lambda request: JSONResponse(_document(app, request)), include_in_schema=False)
     return app
 
 
@@ -172,7 +182,13 @@ def _guarded_inline(route: Route) -> GuardedRoute:
     return GuardedRoute(route, run=run_inline)
 
 
-def _docs(app: FastAPI) -> Response:
+def _docs(app: FastAPI, request: Request) -> Response:
     from forgetless.api.docs_page import docs_page  # noqa: PLC0415 - few requests need it
 
-    return docs_page(app.openapi())
+    return docs_page(_document(app, request))
+
+
+def _document(app: FastAPI, request: Request) -> dict[str, Any]:
+    """The OpenAPI document as the caller of this request reaches the API."""
+    base_path = base_path_of(request.scope)
+    return app.openapi() | ({"servers": [{"url": base_path}]} if base_path else {})

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from forgetless.api.base_path import service_url
 from forgetless.api.caller import HEALTH_PATH, MCP_PATH, OAUTH_PATHS, OPEN_PATHS, Caller, set_caller
 from forgetless.api.routing import Runner
 from forgetless.domain.errors import AuthenticationError, ForgetlessError
@@ -60,7 +60,7 @@ class Authentication:
         """The WWW-Authenticate of a refusal at /mcp, from which a client learns where tokens are given (RFC 9728)."""
         if self._tokens is None or scope["path"] != MCP_PATH:
             return None
-        metadata = f"{Request(scope).base_url}.well-known/oauth-protected-resource/mcp"
+        metadata = f"{service_url(scope)}/.well-known/oauth-protected-resource/mcp"
         return "Bearer " + ", ".join([*more, f'resource_metadata="{metadata}"'])
 
     async def _of_open_page(self, scope: Scope) -> Caller:

@@ -43,7 +43,10 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"<style>{_STYLE}</style></head><body><h1>{title}</h1>"
     yield f"<p>{escape(document['info'].get('summary', ''))} Send your key as <code>X-API-Key</code>,"
     yield "<code>Authorization: Bearer</code> or <code>Authorization: Token</code>. For tools:"
-    yield '<a href="openapi.json">openapi.json</a>.</p><h2>Routes</h2>'
+    yield '<a href="openapi.json">openapi.json</a>.</p>'
+    for server in document.get("servers", ()):
+        yield f"<p>Every path begins with <code>{escape(server['url'])}</code>.</p>"
+    yield "<h2>Routes</h2>"
     for path, operations in document["paths"].items():
         for method in _METHODS:
             if method in operations:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forgetless.api.access import requested_route
 from forgetless.api.audit import note_in_audit
+from forgetless.api.base_path import take_off_base_path
 from forgetless.api.caller import MCP_ROUTE, MCP_TOOL, key_of
 from forgetless.api.errors import answer_error
 from forgetless.api.named_ids import begin_named_ids
@@ -31,15 +32,16 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class RequestMiddleware:
     """ASGI layer: every response has X-Request-ID (the gateway's) and Server-Timing, and every failure is JSON."""
 
-    def __init__(self, app: ASGIApp, *, run: Runner) -> None:
+    def __init__(self, app: ASGIApp, *, run: Runner, base_path: str = "") -> None:
         self._app = app
         self._run = run
+        self._base_path = base_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        _decode_once(scope)
+        take_off_base_path(scope, self._base_path)
         trace = _trace_of(scope)
         begin_trace(trace)
         request_id = trace.request_id
@@ -108,10 +110,3 @@ def _trace_of(scope: Scope) -> Trace:
     request_id = "" if event is None else str(event["requestContext"].get("requestId", ""))
     xray = headers.get(b"x-amzn-trace-id", "")
     return Trace.new(request_id, traceparent=headers.get(b"traceparent", ""), xray=xray)
-
-
-def _decode_once(scope: Scope) -> None:
-    """Undo Mangum's second decoding: the path from the gateway is already decoded, and an id may contain `%25`."""
-    event = scope.get("aws.event")
-    if event is not None:
-        scope["path"] = event["requestContext"]["http"]["path"]

@@ -18,6 +18,7 @@ __all__ = [
     "INT64",
     "JOB_S",
     "LEASE_MARGIN_S",
+    "LLM_WAITS",
     "MAX_MEMORY_ID_BYTES",
     "MAX_TOP_K",
     "MOST_ANNOUNCED",
@@ -69,6 +70,10 @@ GUESSES_PER_MINUTE = 60
 #: How many requests a server process handles at once; others wait. Two thread pools have this size: the one that runs
 #: endpoints, and the one that runs the word search of each request.
 CONCURRENT_REQUESTS = 32
+
+#: How many requests of a tenant may wait for the LLM at once, in all environments and processes together, unless a
+#: setting says otherwise: half of the environments of a function in the emulator (`EmulatorMaxEnvironments`).
+LLM_WAITS = 8
 
 #: The most bytes of an answer's body, as Lambda counts them: it sends the body as a JSON string, and that with headers
 #: and the rest has at most 6 MB. `api/answer_size.py` counts in this way.

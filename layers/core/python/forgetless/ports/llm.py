@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["ChatMessage", "Llm"]
+__all__ = ["ChatMessage", "Completion", "Llm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,19 @@ class ChatMessage:
 
     role: str
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What the LLM answered. `thoughts` are given when the server tells them apart and `text` is empty.
+
+    `finish_reason` is "stop" when the LLM has said all, "length" when it was cut off, "content_filter" when it was
+    stopped, and something else, or empty, when the server says something else, or nothing.
+    """
+
+    text: str
+    finish_reason: str = "stop"
+    thoughts: str = ""
 
 
 class Llm(Protocol):
@@ -27,8 +40,8 @@ class Llm(Protocol):
         schema_name: str | None = None,
         schema: Mapping[str, Any] | None = None,
         deadline_s: float,
-    ) -> str:
-        """The text of the reply, unchanged. With a schema it should be JSON, which is not validated here.
+    ) -> Completion:
+        """The reply, its text unchanged. With a schema it should be JSON, which is not validated here.
 
         The tokens of the reply are noted (`forgetless.ports.request_usage`).
 

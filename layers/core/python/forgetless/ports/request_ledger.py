@@ -18,11 +18,13 @@ from forgetless.domain.erasures import Erasure, ErasureMarker, ErasureState, Tar
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
+from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
 
 __all__ = [
     "ENTITY_KINDS",
     "NOTHING_SHOWN",
+    "AcceptedJob",
     "DocumentStore",
     "Entity",
     "EntityCounts",
@@ -135,6 +137,14 @@ class IdempotencyRecord:
             return over == self
         runs = self.status is None and self.fingerprint == other.fingerprint
         return runs and (self.lease_until <= now or (over is not None and self.runs_as(over)))
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedJob:
+    """A job as it stands in the ledger, and the slot in which its caller may wait for it (None if none is free)."""
+
+    job: Job
+    slot: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +316,14 @@ class JobStore(Protocol):
         Raises ErasedError for a new job that an erasure marker covers.
         """
 
+    def accept_job(
+        self, job: Job, messages: Sequence[Message], slots: Slots, *, used: Sequence[Use] = ()
+    ) -> AcceptedJob:
+        """`put_job`, and take one of the slots in the same transaction, if one is free and the job has not succeeded.
+
+        It costs no call more than `put_job`, unless the slot that it looks at first is taken. See `take_slot`.
+        """
+
     def job(self, tenant: str, job_id: str) -> Job | None:
         """The job, or None when it does not exist."""
 
@@ -342,8 +360,14 @@ class LeaseStore(Protocol):
     def lease_until(self, name: str) -> str | None:
         """When the lease ends or has ended; None when there is none."""
 
-    def release_lease(self, name: str, *, owner: str) -> None:
-        """Give up the lease; harmless when `owner` does not hold it."""
+    def release_lease(self, *names: str, owner: str) -> None:
+        """Give up the leases, in one call; harmless for those that `owner` does not hold."""
+
+    def take_slot(self, slots: Slots) -> str | None:
+        """Take a slot that is free or whose time is over; None while the others have all of them.
+
+        The slot is a lease, which `release_lease` gives up.
+        """
 
 
 class DocumentStore(Protocol):

@@ -83,6 +83,7 @@ def build_services(settings: Settings) -> Services:
         guesses_per_minute=settings.guesses_per_minute,
         limits=settings.limits,
         supersession=settings.supersession,
+        llm_waits=settings.llm_waits,
     )
 
 
@@ -164,12 +165,14 @@ def _llm(settings: Settings) -> Llm | None:
     if not settings.llm_configured:
         return None
     from forgetless.adapters.llm_http import HttpLlm  # noqa: PLC0415
+    from forgetless.adapters.llm_request import read_options  # noqa: PLC0415
 
     return HttpLlm(
         settings.llm_base_url or DEFAULT_LLM_URL,
         model=settings.llm_model or DEFAULT_LLM_MODEL,
         api_key=secret("OPENAI_API_KEY", settings.llm_api_key),
         extra=_headers("FORGETLESS_LLM_HEADERS", settings.llm_headers),
+        options=read_options("FORGETLESS_LLM_OPTIONS", settings.llm_options),
     )
 
 

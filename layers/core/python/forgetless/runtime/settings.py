@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.limits import EMBEDDED_AT_ONCE, GUESSES_PER_MINUTE, RequestLimits
+from forgetless.domain.limits import EMBEDDED_AT_ONCE, GUESSES_PER_MINUTE, LLM_WAITS, RequestLimits
 from forgetless.domain.quotas import DefaultQuotas, QuotaName, Quotas, read_quotas
 from forgetless.domain.retention import DAY_S, Retention
 from forgetless.domain.supersession import SupersessionRules, least_nearness
@@ -32,6 +32,34 @@ _KEYS = {"llm_base_url": "llm_api_key", "embedder_url": "embedder_api_key", "mil
 
 #: A scheme, a host and optionally a port, without a slash at the end.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+")
+_BASE_PATH = re.compile(r"(?:/[\w.~$!*'(),+-]+)+", re.ASCII)
+#: With what the paths of the API begin, except `api`, a usual base path; a test compares it with the routes.
+_OWN_PATHS = frozenset(
+    [
+        ".well-known",
+        "api-keys",
+        "audit",
+        "configure",
+        "docs",
+        "entities",
+        "export",
+        "export-jobs",
+        "generate-instructions",
+        "health",
+        "import-checks",
+        "import-jobs",
+        "mcp",
+        "memories",
+        "oauth",
+        "openapi.json",
+        "reset",
+        "search",
+        "usage",
+        "v1",
+        "v2",
+        "v3",
+    ]
+)
 #: The parts of a URL that may hold a credential: user and password, and everything from the query on.
 _USERINFO = re.compile(r"(://)[^/?#\s]*@")
 _URL_QUERY = re.compile(r"(://[^?#\s]*[?#])\S+")
@@ -135,6 +163,11 @@ class Settings:
         "More headers of requests to the LLM: a JSON object from name to value.",
         secret=True,
     )
+    llm_options: str = _setting(
+        "FORGETLESS_LLM_OPTIONS",
+        "",
+        'More fields of requests to the LLM: a JSON object, like {"temperature": 0, "max_tokens": 4000}.',
+    )
     supersede_nearness: float = _setting(
         "FORGETLESS_SUPERSEDE_NEARNESS",
         0.0,
@@ -196,6 +229,11 @@ class Settings:
         "",
         "Quotas of every tenant that has none of its own: `adds_per_day=1000,stored_memories=9000`.",
     )
+    llm_waits: int = _setting(
+        "FORGETLESS_LLM_WAITS_PER_TENANT",
+        LLM_WAITS,
+        "The most requests of a tenant that wait for the LLM at once; further adds go on later. 0: any number.",
+    )
     guesses_per_minute: int = _setting(
         "FORGETLESS_INVALID_KEYS_PER_MINUTE",
         GUESSES_PER_MINUTE,
@@ -229,6 +267,9 @@ class Settings:
     )
     webhook_allow_private: int = _setting(
         "FORGETLESS_WEBHOOK_ALLOW_PRIVATE", 0, "1 allows webhooks to private addresses, including this machine."
+    )
+    base_path_given: str = _setting(
+        "FORGETLESS_BASE_PATH", "", "What precedes every path outside, such as `/memory` behind a proxy or a domain."
     )
     docs: int = _setting("FORGETLESS_DOCS", 1, "0 switches off the pages at /docs and /openapi.json.")
     metrics: str = _setting(
@@ -319,6 +360,22 @@ class Settings:
         return origins
 
     @property
+    def base_path(self) -> str:
+        """FORGETLESS_BASE_PATH with a slash before and none after it, or ""; raises InvalidRequestError."""
+        base = f"/{self.base_path_given.strip('/')}".rstrip("/")
+        if base and not _BASE_PATH.fullmatch(base):
+            raise InvalidRequestError(
+                f"FORGETLESS_BASE_PATH must be like /memory or /tools/memory, not {self.base_path_given!r}"
+            )
+        first = base[1:].partition("/")[0]
+        if first in _OWN_PATHS:
+            raise InvalidRequestError(
+                f"FORGETLESS_BASE_PATH must not begin with {first!r}, as paths of the API do: nobody could tell if "
+                "a proxy has taken it off"
+            )
+        return base
+
+    @property
     def oauth_hosts(self) -> tuple[str, ...]:
         """The entries of FORGETLESS_OAUTH_REDIRECTS; none if OAuth is switched off."""
         entries = tuple(entry.strip() for entry in self.oauth_redirects.split(",") if entry.strip())
@@ -366,6 +423,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> S
     _check_credentials(settings)
     _check_signature(settings)
     _check_retention(settings)
+    _ = settings.base_path
     if not 1 <= settings.embedder_batch <= EMBEDDED_AT_ONCE:
         raise InvalidRequestError(f"FORGETLESS_EMBEDDER_BATCH must be a number from 1 to {EMBEDDED_AT_ONCE}")
     if settings.metrics not in _METRICS:

@@ -15,7 +15,7 @@ from forgetless.domain.errors import DependencyError, ForgetlessError, LlmUnavai
 from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S
 from forgetless.domain.times import later, seconds_between
 from forgetless.ports.clock import Clock
-from forgetless.ports.llm import ChatMessage, Llm
+from forgetless.ports.llm import ChatMessage, Completion, Llm
 from forgetless.ports.metrics import LLM_CALLS
 from forgetless.ports.request_ledger import DocumentStore
 
@@ -147,7 +147,7 @@ class WatchedLlm:
         schema_name: str | None = None,
         schema: Mapping[str, Any] | None = None,
         deadline_s: float,
-    ) -> str:
+    ) -> Completion:
         try:
             reply = self._llm.complete(messages, schema_name=schema_name, schema=schema, deadline_s=deadline_s)
         except TimeoutError:

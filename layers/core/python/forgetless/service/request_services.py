@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from forgetless.domain.erasure_receipts import Cleaning
-from forgetless.domain.limits import RequestLimits
+from forgetless.domain.limits import LLM_WAITS, RequestLimits
 from forgetless.domain.moments import Moment
 from forgetless.domain.supersession import SupersessionRules
 from forgetless.ports.bulk_queue import BulkQueue
@@ -21,6 +21,7 @@ from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.access.idempotency import IdempotencyService
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.failed_adds import FailedAdds
+from forgetless.service.llm_waits import LlmWaits
 from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.projects.settings import ProjectService
 from forgetless.service.reading.as_of import AsOfService
@@ -71,8 +72,10 @@ class RequestServices:
         cleanings: Callable[[], Sequence[Cleaning]],
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
+        llm_waits: int = LLM_WAITS,
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
+        waits = LlmWaits(ledger=ledger, clock=clock, most=llm_waits)
         #: What a request may contain at most; the API checks it.
         self.limits = limits or RequestLimits()
         self._settings_shown = dict(settings_shown)
@@ -85,6 +88,7 @@ class RequestServices:
             clock=clock,
             inference=self._inference,
             outbox=outbox,
+            waits=waits,
         )
         self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock, pool=pool)
         self.reads = ReadService(ledger=ledger, clock=clock)
@@ -97,13 +101,13 @@ class RequestServices:
         self.projects = ProjectService(ledger=ledger, clock=clock)
         self.feedback = FeedbackService(ledger=ledger, clock=clock)
         self.webhooks = WebhookService(ledger=ledger, clock=clock, known=outbox.webhooks)
-        self.exports = ExportService(ledger=ledger, reads=self.reads, llm=ports.llm, clock=clock)
+        self.exports = ExportService(ledger=ledger, reads=self.reads, llm=ports.llm, clock=clock, waits=waits)
         self.idempotency = IdempotencyService(ledger=ledger, clock=clock)
         self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock)
         #: When the files of the index were rewritten, for receipts of erasures.
         self.cleanings = cleanings
         self.failed_adds = FailedAdds(ledger=ledger, queue=ports.queue, clock=clock)
-        self.instructions = InstructionService(llm=ports.llm, clock=clock)
+        self.instructions = InstructionService(llm=ports.llm, clock=clock, waits=waits)
 
     def at(self, moment: Moment | None) -> View:
         """The view for searches, lists and gets, of the present or as of `moment`."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.key_limits import KeyLimits
-from forgetless.domain.limits import CONCURRENT_REQUESTS, GUESSES_PER_MINUTE, RequestLimits
+from forgetless.domain.limits import CONCURRENT_REQUESTS, GUESSES_PER_MINUTE, LLM_WAITS, RequestLimits
 from forgetless.domain.quotas import DefaultQuotas
 from forgetless.domain.retention import Retention
 from forgetless.domain.supersession import SupersessionRules
@@ -90,6 +90,7 @@ class Services(RequestServices):
         guesses_per_minute: int = GUESSES_PER_MINUTE,
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
+        llm_waits: int = LLM_WAITS,
     ) -> None:
         clock, whole = ports.clock, ports.ledger
         #: What all use cases read and write: nothing that an erasure covers is in it.
@@ -121,10 +122,12 @@ class Services(RequestServices):
             limits=limits,
             erasures=self._erasures,
             supersession=supersession,
+            llm_waits=llm_waits,
             matching=self._matching,
             cleanings=self._cleanings.all,
         )
         self._supersession = supersession
+        self._llm_waits = llm_waits
         #: By limits, the least recently used first. Several threads of the process use it at once.
         self._limited: OrderedDict[KeyLimits, RequestServices] = OrderedDict()
         self._limiting = threading.Lock()
@@ -217,6 +220,7 @@ class Services(RequestServices):
             limits=self.limits,
             erasures=self._erasures,
             supersession=self._supersession,
+            llm_waits=self._llm_waits,
             matching=self._matching.within(limits),
             cleanings=self._cleanings.all,
         )

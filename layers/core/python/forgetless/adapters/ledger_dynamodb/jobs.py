@@ -12,13 +12,16 @@ from forgetless.adapters.ledger_dynamodb import erasures, item_keys, list_entrie
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.expiry import EXPIRES_AT
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
+from forgetless.adapters.ledger_dynamodb.leases_and_keys import first_slot, take_slot
 from forgetless.adapters.ledger_dynamodb.table import Between, portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.cursors import time_place, to_cursor
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message
+from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
 from forgetless.ports.ledger import Compaction, Tell
+from forgetless.ports.request_ledger import AcceptedJob
 
 __all__ = ["JobStore", "complete", "forget_request", "needed"]
 
@@ -29,6 +32,9 @@ _LIST = "K"
 _BETWEEN = b"\n"
 #: About how many items `put_jobs` writes in one transaction; DynamoDB allows 100. A job or a message is two.
 _ITEMS = 80
+#: So many messages with so many characters fit into one transaction with their job, whatever their alphabet.
+_FEW = 30
+_FEW_CHARS = 500_000
 
 
 class JobStore(Store):
@@ -36,6 +42,22 @@ class JobStore(Store):
 
     def put_job(self, job: Job, messages: Sequence[Message], *, used: Sequence[Use] = ()) -> Job:
         return self._units.run(lambda unit: _insert(unit, job, messages, used))
+
+    def accept_job(
+        self, job: Job, messages: Sequence[Message], slots: Slots, *, used: Sequence[Use] = ()
+    ) -> AcceptedJob:
+        if len(messages) > _FEW or sum(len(message.content) for message in messages) > _FEW_CHARS:
+            # A staged commit must not contain the slot: leases are given up without looking at stages.
+            standing = self.put_job(job, messages, used=used)
+            wanted = standing.state is not JobState.SUCCEEDED
+            return AcceptedJob(standing, self._units.run(lambda unit: take_slot(unit, slots)) if wanted else None)
+
+        def accept(unit: Unit) -> AcceptedJob:
+            standing = _insert(unit, job, messages, used, slots=slots)
+            wanted = standing.state is not JobState.SUCCEEDED
+            return AcceptedJob(standing, take_slot(unit, slots) if wanted else None)
+
+        return self._units.run(accept)
 
     def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
         for few in _fitting(jobs):
@@ -197,10 +219,12 @@ def _expire_failed(unit: Unit, key: Key, before: str) -> bool:
     return True
 
 
-def _insert(unit: Unit, job: Job, messages: Sequence[Message], used: Sequence[Use] = ()) -> Job:
-    unit.load(
-        [item_keys.job(job.tenant, job.id), item_keys.erasures(job.tenant), *message_items.needed(unit, messages)]
-    )
+def _insert(
+    unit: Unit, job: Job, messages: Sequence[Message], used: Sequence[Use] = (), *, slots: Slots | None = None
+) -> Job:
+    beside = [] if slots is None else [first_slot(unit, slots)]
+    judged = [item_keys.job(job.tenant, job.id), item_keys.erasures(job.tenant)]
+    unit.load([*judged, *beside, *message_items.needed(unit, messages)])
     held = _read(unit, job.tenant, job.id)
     if held is not None:
         return held

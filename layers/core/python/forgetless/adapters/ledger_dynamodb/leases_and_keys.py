@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from functools import partial
 
-from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
+from forgetless.adapters.ledger_codec import digest_of_name, dump, from_blob, load, to_blob
 from forgetless.adapters.ledger_dynamodb import item_keys
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item, to_wire
+from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.staged_commit import Action
 from forgetless.adapters.ledger_dynamodb.table import portions
 from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.keys import ApiKey
+from forgetless.domain.slots import Slots
 
-__all__ = ["KeyStore", "LeaseStore"]
+__all__ = ["KeyStore", "LeaseStore", "first_slot", "take_slot"]
 
 #: How many keys are read at once.
 _PORTION = 100
@@ -22,7 +25,7 @@ _PORTION = 100
 class LeaseStore(Store):
     """See `forgetless.ports.request_ledger.LeaseStore`.
 
-    A lease is one item that no staged commit contains. Its conditions say all that a reader would look for, and hold
+    A lease is one item that no staged commit changes. Its conditions say all that a reader would look for, and hold
     again when a call is repeated whose answer was lost, so it is written without being read.
     """
 
@@ -41,14 +44,55 @@ class LeaseStore(Store):
         held = self._table.one(item_keys.lease(self._named(name)))
         return None if held is None else str(held["until"])
 
-    def release_lease(self, name: str, *, owner: str) -> None:
-        delete: Action = {
-            "Key": to_wire(item_keys.lease(self._named(name))._asdict()),
-            "ConditionExpression": "#owner = :owner",
-            "ExpressionAttributeNames": {"#owner": "owner"},
-            "ExpressionAttributeValues": to_wire({":owner": to_blob(owner)}),
+    def release_lease(self, *names: str, owner: str) -> None:
+        together = [self._deletion(name, owner, "attribute_not_exists(pk) OR #owner = :owner") for name in names]
+        if len(names) > 1 and self._units.unread(together, uuid.uuid4().hex):
+            return
+        # Somebody else has one of them by now.
+        for name in names:
+            self._units.unread([self._deletion(name, owner, "#owner = :owner")], uuid.uuid4().hex)
+
+    def take_slot(self, slots: Slots) -> str | None:
+        return self._units.run(lambda unit: take_slot(unit, slots))
+
+    def _deletion(self, name: str, owner: str, condition: str) -> Action:
+        return {
+            "Delete": {
+                "Key": to_wire(item_keys.lease(self._named(name))._asdict()),
+                "ConditionExpression": condition,
+                "ExpressionAttributeNames": {"#owner": "owner"},
+                "ExpressionAttributeValues": to_wire({":owner": to_blob(owner)}),
+            }
         }
-        self._units.unread([{"Delete": delete}], uuid.uuid4().hex)
+
+
+def first_slot(unit: Unit, slots: Slots) -> Key:
+    """The item that `take_slot` needs, unless that slot is taken."""
+    return _slot(unit, slots.first)
+
+
+def take_slot(unit: Unit, slots: Slots) -> str | None:
+    """Take a slot in the write of the unit. All slots are read only if the first one is taken."""
+    names = [slots.first]
+    if (chosen := slots.chosen(names, _held(unit, names))) is None:
+        names = slots.names
+        chosen = slots.chosen(names, _held(unit, names))
+    if chosen is not None:
+        lease: Item = {"owner": to_blob(slots.owner), "until": slots.until, **unit.expiry.of_lease(slots.until)}
+        unit.put(_slot(unit, chosen), lease)
+    return chosen
+
+
+def _held(unit: Unit, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Owner and end of those of these slots that are in the ledger."""
+    places = {name: _slot(unit, name) for name in names}
+    unit.load(places.values())
+    items = {name: unit.get(place) for name, place in places.items()}
+    return {name: (from_blob(item["owner"]), item["until"]) for name, item in items.items() if item is not None}
+
+
+def _slot(unit: Unit, name: str) -> Key:
+    return item_keys.lease(from_blob(digest_of_name(unit.digest_key(), name)))
 
 
 class KeyStore(Store):

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 from forgetless.adapters.ledger_codec import dump, dump_job, from_blob, load_job, to_blob
 from forgetless.adapters.ledger_sqlite import blobs, erasures, usage
+from forgetless.adapters.ledger_sqlite import leases_and_keys as leases
 from forgetless.adapters.ledger_sqlite import messages as message_rows
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.cursors import after_job, time_place
-from forgetless.domain.jobs import Job
+from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.memory import Message
+from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
+from forgetless.ports.request_ledger import AcceptedJob
 
 __all__ = ["JobStore", "complete"]
 
@@ -39,6 +42,18 @@ class JobStore(Store):
 
     def put_job(self, job: Job, messages: Sequence[Message], *, used: Sequence[Use] = ()) -> Job:
         return self._connections.write(lambda db: _insert(db, job, messages, used), durable=True)
+
+    def accept_job(
+        self, job: Job, messages: Sequence[Message], slots: Slots, *, used: Sequence[Use] = ()
+    ) -> AcceptedJob:
+        names = {name: self._named(name) for name in slots.names}  # before the write: it may read the ledger's key
+
+        def accept(db: sqlite3.Connection) -> AcceptedJob:
+            standing = _insert(db, job, messages, used)
+            wanted = standing.state is not JobState.SUCCEEDED
+            return AcceptedJob(standing, leases.take_slot(db, slots, names) if wanted else None)
+
+        return self._connections.write(accept, durable=True)
 
     def put_jobs(self, jobs: Sequence[tuple[Job, Sequence[Message]]]) -> None:
         def insert_all(db: sqlite3.Connection) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
 from forgetless.adapters.ledger_codec import dump, from_blob, load, to_blob
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.domain.keys import ApiKey, Role
+from forgetless.domain.slots import Slots
 
-__all__ = ["KeyStore", "LeaseStore"]
+__all__ = ["KeyStore", "LeaseStore", "take_slot"]
 
 
 _TAKE_LEASE = """
@@ -31,11 +33,25 @@ class LeaseStore(Store):
         row = self._connections.read(lambda db: db.execute(query, params).fetchone())
         return None if row is None else str(row[0])
 
-    def release_lease(self, name: str, *, owner: str) -> None:
-        params = (self._named(name), to_blob(owner))
+    def release_lease(self, *names: str, owner: str) -> None:
+        rows = [(self._named(name), to_blob(owner)) for name in names]
         self._connections.write(
-            lambda db: db.execute("DELETE FROM leases WHERE name = ? AND owner = ?", params), durable=False
+            lambda db: db.executemany("DELETE FROM leases WHERE name = ? AND owner = ?", rows), durable=False
         )
+
+    def take_slot(self, slots: Slots) -> str | None:
+        names = {name: self._named(name) for name in slots.names}
+        return self._connections.write(lambda db: take_slot(db, slots, names), durable=False)
+
+
+def take_slot(db: sqlite3.Connection, slots: Slots, names: Mapping[str, bytes]) -> str | None:
+    """Take a slot in the transaction of the caller; `names` are the stored names of the slots, the first one first."""
+    owner = to_blob(slots.owner)
+
+    def take(name: str) -> bool:
+        return db.execute(_TAKE_LEASE, (names[name], owner, slots.until, slots.now)).rowcount == 1
+
+    return next(filter(take, names), None)
 
 
 class KeyStore(Store):

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route as HttpRoute
 
+from forgetless.api.base_path import service_url
 from forgetless.api.body_limit import BodyLimit
 from forgetless.api.caller import MCP_NEEDS, MCP_ROUTE, OAUTH_PATHS, Caller, set_caller
 from forgetless.api.errors import status_of
@@ -83,7 +84,7 @@ class OAuth:
         answer: Response = await AuthorizationHandler(self._provider).handle(asked)
         where = answer.headers.get("location", "login?")
         if not where.startswith("login?"):
-            answer.headers["location"] = f"{where}&{urlencode({'iss': _base(request)})}"  # RFC 9207
+            answer.headers["location"] = f"{where}&{urlencode({'iss': service_url(request.scope)})}"  # RFC 9207
         return answer
 
     async def _token(self, request: Request) -> Response:
@@ -124,7 +125,7 @@ class OAuth:
         set_caller(request.scope, Caller(self._services, key))
         request.scope["state"][MCP_NEEDS] = Role.WRITE
         code = await self._provider.code(login, key)
-        return RedirectResponse(login.answer(code=code, iss=_base(request)), status_code=303)
+        return RedirectResponse(login.answer(code=code, iss=service_url(request.scope)), status_code=303)
 
 
 class _HttpRoute(HttpRoute):
@@ -146,13 +147,13 @@ def _noted(endpoint: Endpoint) -> Endpoint:
 
 
 def _page(login: Login, carried: str, request: Request, *, wrong: str = "", status: int = 200) -> Response:
-    cancel = login.answer(error="access_denied", iss=_base(request))
+    cancel = login.answer(error="access_denied", iss=service_url(request.scope))
     return login_page(login, carried, cancel=cancel, wrong=wrong, status=status)
 
 
 async def _resource(request: Request) -> Response:
     """RFC 9728: what /mcp is, and who gives tokens for it."""
-    base = _base(request)
+    base = service_url(request.scope)
     body = {
         "resource": f"{base}/mcp",
         "authorization_servers": [base],
@@ -164,7 +165,7 @@ async def _resource(request: Request) -> Response:
 
 async def _server(request: Request) -> Response:
     """RFC 8414: where the endpoints are."""
-    base = _base(request)
+    base = service_url(request.scope)
     body: dict[str, Any] = {
         "issuer": base,
         "authorization_endpoint": f"{base}/oauth/authorize",
@@ -179,11 +180,6 @@ async def _server(request: Request) -> Response:
         "authorization_response_iss_parameter_supported": True,
     }
     return json_response(body)
-
-
-def _base(request: Request) -> str:
-    """The address of this service as the client wrote it, without a slash at the end."""
-    return str(request.base_url).rstrip("/")
 
 
 def _address(request: Request) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from starlette.datastructures import URL
 from starlette.requests import Request
 
+from forgetless.api.base_path import base_path_of
 from forgetless.service.requests import PageOf
 
 __all__ = ["envelope", "page_number"]
@@ -30,7 +31,7 @@ def envelope(
     """
     # The path is quoted again, because an id in it may hold a character that would end the path.
     scope = request.scope
-    asked = URL(quote(scope["path"])).replace(query=scope["query_string"].decode("latin-1"))
+    asked = URL(quote(base_path_of(scope) + scope["path"])).replace(query=scope["query_string"].decode("latin-1"))
 
     def address(page: int, cursor: str | None) -> str:
         wanted = {"page": page, "page_size": size} | ({"cursor": cursor} if cursor is not None else {})

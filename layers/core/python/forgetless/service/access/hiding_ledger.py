@@ -21,10 +21,12 @@ from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, Erasure
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import MEMORY_ID, Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
+from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
 from forgetless.ports.request_ledger import (
     ENTITY_KINDS,
     NOTHING_SHOWN,
+    AcceptedJob,
     Entity,
     EntityCounts,
     EntityPage,
@@ -242,7 +244,15 @@ class HidingLedger:
         return self._ledger.erase_scope_messages(tenant, ids, at=at)
 
     def put_job(self, job: Job, messages: Sequence[Message], *, used: Sequence[Use] = ()) -> Job:
-        standing = self._ledger.put_job(job, messages, used=used)
+        return self._standing(job, self._ledger.put_job(job, messages, used=used))
+
+    def accept_job(
+        self, job: Job, messages: Sequence[Message], slots: Slots, *, used: Sequence[Use] = ()
+    ) -> AcceptedJob:
+        accepted = self._ledger.accept_job(job, messages, slots, used=used)
+        return replace(accepted, job=self._standing(job, accepted.job))
+
+    def _standing(self, job: Job, standing: Job) -> Job:
         # A new job that is covered was refused. One that stood already is read again, to be judged.
         return standing if standing == job else self.job(job.tenant, job.id) or standing
 
@@ -272,8 +282,11 @@ class HidingLedger:
     def lease_until(self, name: str) -> str | None:
         return self._ledger.lease_until(name)
 
-    def release_lease(self, name: str, *, owner: str) -> None:
-        self._ledger.release_lease(name, owner=owner)
+    def release_lease(self, *names: str, owner: str) -> None:
+        self._ledger.release_lease(*names, owner=owner)
+
+    def take_slot(self, slots: Slots) -> str | None:
+        return self._ledger.take_slot(slots)
 
     def put_document(self, document: Document) -> bool:
         return self._ledger.put_document(document)

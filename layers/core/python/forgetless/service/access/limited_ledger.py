@@ -22,10 +22,12 @@ from forgetless.domain.key_limits import OTHER_USERS, KeyLimits
 from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
+from forgetless.domain.slots import Slots
 from forgetless.domain.usage import Use
 from forgetless.ports.request_ledger import (
     ENTITY_KINDS,
     NOTHING_SHOWN,
+    AcceptedJob,
     Entity,
     EntityCounts,
     EntityPage,
@@ -178,9 +180,20 @@ class LimitedLedger:
     def put_job(self, job: Job, messages: Sequence[Message], *, used: Sequence[Use] = ()) -> Job:
         self._check([job.scope, *(message.scope for message in messages)])
         standing = self._ledger.put_job(job, messages, used=used)
+        self._check_standing(standing)
+        return standing
+
+    def accept_job(
+        self, job: Job, messages: Sequence[Message], slots: Slots, *, used: Sequence[Use] = ()
+    ) -> AcceptedJob:
+        self._check([job.scope, *(message.scope for message in messages)])
+        accepted = self._ledger.accept_job(job, messages, slots, used=used)
+        self._check_standing(accepted.job)
+        return accepted
+
+    def _check_standing(self, standing: Job) -> None:
         # A job whose messages were erased is nobody's. Whoever repeats its request word for word may see its end.
         self._check([standing.scope] if standing.scope.ids() or not standing.finished else ())
-        return standing
 
     def job(self, tenant: str, job_id: str) -> Job | None:
         job = self._ledger.job(tenant, job_id)
@@ -210,8 +223,11 @@ class LimitedLedger:
     def lease_until(self, name: str) -> str | None:
         return self._ledger.lease_until(name)
 
-    def release_lease(self, name: str, *, owner: str) -> None:
-        self._ledger.release_lease(name, owner=owner)
+    def release_lease(self, *names: str, owner: str) -> None:
+        self._ledger.release_lease(*names, owner=owner)
+
+    def take_slot(self, slots: Slots) -> str | None:
+        return self._ledger.take_slot(slots)
 
     def put_document(self, document: Document) -> bool:
         if document.kind == BULK_JOB:

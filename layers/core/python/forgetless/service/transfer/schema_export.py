@@ -18,6 +18,7 @@ from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
 from forgetless.ports.request_ledger import RequestLedger
+from forgetless.service.llm_waits import LlmWaits
 from forgetless.service.reading.lists import ReadService
 from forgetless.service.requests import PageOf, PageRequest
 from forgetless.service.transfer import schema_shape as export_shaping
@@ -57,7 +58,10 @@ class Summary:
 class ExportService:
     """Stores the request of an export, never its result, so that no export contains what was deleted later."""
 
-    def __init__(self, *, ledger: RequestLedger, reads: ReadService, llm: Llm | None, clock: Clock) -> None:
+    def __init__(
+        self, *, ledger: RequestLedger, reads: ReadService, llm: Llm | None, clock: Clock, waits: LlmWaits
+    ) -> None:
+        self._waits = waits
         self._ledger = ledger
         self._reads = reads
         self._llm = llm
@@ -100,14 +104,15 @@ class ExportService:
         if self._llm is None:
             return Shaped(export_shaping.shape(body["schema"], memories), False, len(memories), whole)
         try:
-            content = ask_export(
-                self._llm,
-                memories,
-                body["schema"],
-                body["instructions"],
-                deadline_s=REQUEST_S,
-                clock=self._clock,
-            )
+            with self._waits.needed(tenant):
+                content = ask_export(
+                    self._llm,
+                    memories,
+                    body["schema"],
+                    body["instructions"],
+                    deadline_s=REQUEST_S,
+                    clock=self._clock,
+                )
         except TimeoutError:
             raise LlmUnavailableError(f"the LLM did not answer within {REQUEST_S:g} s") from None
         return Shaped(content, True, len(memories), whole)
@@ -119,7 +124,8 @@ class ExportService:
         if self._llm is None or not memories:
             return Summary("\n".join(memory.text for memory in memories), False, len(memories), whole)
         try:
-            text = ask_summary(self._llm, memories, deadline_s=REQUEST_S)
+            with self._waits.needed(tenant):
+                text = ask_summary(self._llm, memories, deadline_s=REQUEST_S)
         except TimeoutError:
             raise LlmUnavailableError(f"the LLM did not answer within {REQUEST_S:g} s") from None
         return Summary(text, True, len(memories), whole)

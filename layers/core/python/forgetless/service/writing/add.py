@@ -13,6 +13,7 @@ from forgetless.domain.jobs import Job, JobState, job_id_for
 from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
 from forgetless.domain.memory_fields import GIVEN, given_fields
+from forgetless.domain.slots import Slots
 from forgetless.domain.times import later
 from forgetless.domain.usage import OF_TENANT, UsageKind, Use, day_of
 from forgetless.ports.clock import Clock
@@ -21,6 +22,7 @@ from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.ports.request_usage import note_stored
 from forgetless.ports.trace import stored_trace
+from forgetless.service.llm_waits import LlmWaits
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.indexer import Indexer
@@ -55,8 +57,10 @@ class AddService:
         clock: Clock,
         inference: InferenceRun | None,
         outbox: WebhookOutbox,
+        waits: LlmWaits,
     ) -> None:
         self._ledger = ledger
+        self._waits = waits
         self._indexer = indexer
         self._queue = queue
         self._clock = clock
@@ -68,8 +72,8 @@ class AddService:
 
         Raises the errors of the embedder (in a verbatim add, nothing is stored then), OutOfTimeError (nothing is stored
         either), the errors of the LLM (the job is FAILED and records the reason), DeadlineError (the job continues in
-        the queue), LeaseLostError (another worker has the job), ErasedError (the scope was erased
-        meanwhile, so nothing is stored) and LedgerError.
+        the queue, because it took too long or others of the tenant wait already), LeaseLostError (another worker has
+        the job), ErasedError (the scope was erased meanwhile, so nothing is stored) and LedgerError.
         """
         job, messages = self._accept(request)
         if not messages:
@@ -130,31 +134,52 @@ class AddService:
     def _infer(
         self, inference: InferenceRun, job: Job, messages: list[Message], *, queued: bool, keyed: bool
     ) -> AddOutcome:
+        """Accept the job, and do it unless it is `queued` or the tenant has too many requests that wait already."""
         if keyed and (done := self._done_long_ago(job, _FACTS)) and self._ledger.job(job.tenant, job.id) is None:
             return self._repeated(done, "llm")
-        standing = self._ledger.put_job(job, messages, used=[one_add(job)])
+        owner = f"inline-{uuid.uuid4()}"
+        slots = None if queued else self._waits.slots(job.tenant, owner)
+        standing, slot = self._put(job, messages, slots)
         if standing.state is JobState.FAILED:
             standing = self._revived(job, standing)
         if standing.state is JobState.SUCCEEDED:
+            if slot is not None:
+                self._ledger.release_lease(slot, owner=owner)
             return self._repeated(standing, "llm")
         if standing.created_at == job.created_at:  # otherwise it repeats an add that is under way
             ADDS.count(tenant=job.tenant, kind="inferred")
         if queued:
             self.enqueue(standing)
             return AddOutcome(standing, (), indexed=False, extraction="llm")
-        owner = f"inline-{uuid.uuid4()}"
+        if slots is not None and slot is None:
+            self.enqueue(standing)
+            message = (
+                f"{slots.most} requests of this tenant wait for the LLM already; this add continues in the background"
+            )
+            raise DeadlineError(message, event_id=job.id)
+        return self._wait_for(inference, standing, owner, slot)
+
+    def _put(self, job: Job, messages: Sequence[Message], slots: Slots | None) -> tuple[Job, str | None]:
+        """The job as it stands in the ledger, and the slot that was taken for it, if one was asked for and free."""
+        if slots is None:
+            return self._ledger.put_job(job, messages, used=[one_add(job)]), None
+        accepted = self._ledger.accept_job(job, messages, slots, used=[one_add(job)])
+        return accepted.job, accepted.slot
+
+    def _wait_for(self, inference: InferenceRun, standing: Job, owner: str, slot: str | None) -> AddOutcome:
+        """Do the job while its caller waits."""
         deadline = self._clock.monotonic() + REQUEST_S
         try:
-            return inference.run(standing, owner=owner, deadline=deadline)
+            return inference.run(standing, owner=owner, deadline=deadline, slot=slot)
         except LeaseLostError:
-            done = self._ledger.job(job.tenant, job.id)
+            done = self._ledger.job(standing.tenant, standing.id)
             if done is not None and done.state is JobState.SUCCEEDED:
                 return self._repeated(done, "llm")
             raise  # another worker has the job and will record how it ends
         except TimeoutError as error:
             inference.release(standing, owner=owner)
             self.enqueue(standing)
-            raise _late(error, job.id) from None
+            raise _late(error, standing.id) from None
         except Exception as error:
             inference.fail(standing, owner=owner, reason=reason_of(error))
             raise
@@ -175,7 +200,16 @@ class AddService:
         return self._ledger.job(job.tenant, job.id) or again  # another repeat was first
 
     def awaited(self, outcome: AddOutcome, *, seconds: float) -> AddOutcome:
-        """The outcome of a queued add as soon as it is in ledger and index, or its present state after `seconds`."""
+        """The outcome of a queued add as soon as it is in ledger and index, or its present state after `seconds`.
+
+        It is the present state at once if too many requests of the tenant wait already.
+        """
+        if outcome.job.finished:
+            return self._awaited(outcome, seconds)
+        with self._waits.slot(outcome.job.tenant) as may_wait:
+            return self._awaited(outcome, seconds) if may_wait else outcome
+
+    def _awaited(self, outcome: AddOutcome, seconds: float) -> AddOutcome:
         now, job = self._clock.monotonic, outcome.job
         end = now() + seconds
         while not job.finished and now() < end:

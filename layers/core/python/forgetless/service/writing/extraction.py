@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +11,9 @@ from typing import Any, TypeVar
 from forgetless.domain.errors import LlmReplyError
 from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.ports.clock import Clock
-from forgetless.ports.llm import ChatMessage, Llm
+from forgetless.ports.llm import ChatMessage, Completion, Llm
 from forgetless.service.writing import prompts
+from forgetless.service.writing.replies import InvalidReplyError, clean, json_of, text_of
 
 __all__ = [
     "ExtractionRequest",
@@ -29,9 +29,12 @@ _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-_THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
-_FENCE = "```"
-_FENCED_LANGUAGE = re.compile(r"[\w-]*")
+#: The keys of a list of facts: ours, and those of mem0's prompts, which many models have learnt.
+_KEYS = frozenset({"facts", "memory", "memories"})
+#: The keys of the text of a fact, the likeliest first.
+_TEXT_KEYS = ("text", "fact", "memory", "content")
+#: What mem0's prompts call an entry that adds nothing.
+_NO_FACT = frozenset({"NONE", "DELETE"})
 #: A reply with more facts is invalid: all facts of an add are stored in one transaction.
 MOST_FACTS = 500
 #: The most characters of one fact. Facts are single sentences.
@@ -71,10 +74,6 @@ class Fact:
     categories: tuple[str, ...] = ()
 
 
-class _InvalidReplyError(Exception):
-    """A reply of the wrong form. The message tells the LLM what is wrong and quotes nothing of the reply."""
-
-
 def extract(llm: Llm, request: ExtractionRequest, *, deadline_s: float, clock: Clock) -> list[Fact]:
     """The facts of the new messages, from one LLM call and, if its reply is invalid, a second call to repair it.
 
@@ -98,6 +97,8 @@ def extract(llm: Llm, request: ExtractionRequest, *, deadline_s: float, clock: C
         schema_name="facts",
         schema=prompts.facts_schema(request.categories),
         read=lambda reply: _facts(reply, request),
+        wanted=_gives_facts,
+        shown=[message.content for message in (*request.messages, *request.recent)],
         deadline_s=deadline_s,
         clock=clock,
     )
@@ -109,10 +110,7 @@ def summarise_procedure(llm: Llm, messages: Sequence[Message], prompt: str | Non
     Raises LlmReplyError when the summary is empty, and what `Llm.complete` raises.
     """
     reply = llm.complete(prompts.procedure_messages(messages, prompt), deadline_s=deadline_s)
-    summary = _clean(_THOUGHT.sub("", reply))
-    if not summary:
-        raise LlmReplyError("the LLM's summary is empty")
-    return summary
+    return text_of(reply)
 
 
 def generate_instructions(llm: Llm, use_case: str, *, deadline_s: float, clock: Clock) -> tuple[str, str]:
@@ -126,6 +124,8 @@ def generate_instructions(llm: Llm, use_case: str, *, deadline_s: float, clock: 
         schema_name="instructions",
         schema=prompts.INSTRUCTIONS_SCHEMA,
         read=_instructions,
+        wanted=lambda value: isinstance(value, dict) and "custom_instructions" in value,
+        shown=[use_case],
         deadline_s=deadline_s,
         clock=clock,
     )
@@ -144,7 +144,7 @@ def ask_export(
 
     def read(reply: object) -> object:
         if not isinstance(reply, dict):
-            raise _InvalidReplyError("it is not a JSON object")
+            raise InvalidReplyError("it is not a JSON object")
         return reply
 
     # The strict modes of LLMs refuse most schemas of clients, so the schema is part of the data, and any JSON object
@@ -155,6 +155,7 @@ def ask_export(
         schema_name="export",
         schema=None,
         read=read,
+        wanted=lambda value: isinstance(value, dict),
         deadline_s=deadline_s,
         clock=clock,
     )
@@ -163,10 +164,7 @@ def ask_export(
 def ask_summary(llm: Llm, memories: Sequence[Memory], *, deadline_s: float) -> str:
     """What the memories say, in a few sentences. Raises the same errors as `summarise_procedure`."""
     reply = llm.complete(prompts.summary_messages(memories), deadline_s=deadline_s)
-    summary = _clean(_THOUGHT.sub("", reply))
-    if not summary:
-        raise LlmReplyError("the LLM's summary is empty")
-    return summary
+    return text_of(reply)
 
 
 def _ask_json(
@@ -176,13 +174,18 @@ def _ask_json(
     schema_name: str,
     schema: Mapping[str, Any] | None,
     read: Callable[[object], _T],
+    wanted: Callable[[object], bool],
+    shown: Sequence[str] = (),
     deadline_s: float,
     clock: Clock,
 ) -> _T:
-    """The result of `read` for the reply's JSON. An invalid reply is shown to the LLM once, with what is wrong."""
+    """The result of `read` for the reply's JSON. An invalid reply is shown to the LLM once, with what is wrong.
+
+    For `wanted` and `shown` see `json_of`. A reply that was cut off is not shown again: it would be cut off again.
+    """
     end = clock.monotonic() + deadline_s
 
-    def ask(messages: Sequence[ChatMessage]) -> str:
+    def ask(messages: Sequence[ChatMessage]) -> Completion:
         left = end - clock.monotonic()
         if left <= 0:
             raise TimeoutError("there is no time left to ask the LLM")
@@ -190,41 +193,20 @@ def _ask_json(
 
     reply = ask(asked)
     try:
-        return read(_parse(reply))
-    except _InvalidReplyError as error:
+        return read(json_of(reply, wanted=wanted, shown=shown))
+    except InvalidReplyError as error:
         _log.warning("the LLM's reply is invalid, asking once more: %s", error)
-        repair = prompts.repair_messages(asked, reply, str(error))
+        repair = prompts.repair_messages(asked, reply.text, str(error))
     try:
-        return read(_parse(ask(repair)))
-    except _InvalidReplyError as error:
+        return read(json_of(ask(repair), wanted=wanted, shown=shown))
+    except InvalidReplyError as error:
         raise LlmReplyError(f"the LLM's reply is invalid after one repair: {error}") from error
 
 
-def _parse(reply: str) -> object:
-    """The reply as JSON: the whole reply, or else what follows a <think> block, or else what is in a code fence."""
-    thoughtless = _THOUGHT.sub("", reply)
-    for text in (reply, thoughtless, _fenced(thoughtless)):
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            continue
-    raise _InvalidReplyError("it is empty" if not reply.strip() else "it is not JSON")
-
-
-def _fenced(text: str) -> str:
-    """What is in the first code fence, without the name of its language; empty without a fence."""
-    inner, closed, _ = text.partition(_FENCE)[2].partition(_FENCE)
-    return _FENCED_LANGUAGE.sub("", inner, count=1) if closed else ""
-
-
 def _facts(reply: object, request: ExtractionRequest) -> list[Fact]:
-    if not isinstance(reply, dict):
-        raise _InvalidReplyError('it is not a JSON object with the key "facts"')
-    entries = reply.get("facts")
-    if not isinstance(entries, list):
-        raise _InvalidReplyError('its "facts" is not a list' if "facts" in reply else 'the key "facts" is missing')
+    entries = _entries(reply)
     if len(entries) > MOST_FACTS:
-        raise _InvalidReplyError(f"it has {len(entries)} facts; give the most important ones, at most {MOST_FACTS}")
+        raise InvalidReplyError(f"it has {len(entries)} facts; give the most important ones, at most {MOST_FACTS}")
     known = {_fold(memory.text) for memory in request.existing}
     facts = []
     for number, entry in enumerate(entries, 1):
@@ -235,16 +217,60 @@ def _facts(reply: object, request: ExtractionRequest) -> list[Fact]:
     return facts
 
 
+def _gives_facts(value: object) -> bool:
+    """Whether a value that stands among other text can be the answer."""
+    held = _holder(value)
+    return isinstance(held, dict) or (isinstance(held, list) and all(map(_is_fact, held)))
+
+
+def _holder(value: object) -> object:
+    """The object with one of _KEYS that is the value, or its only member that has one; a list as it is; else None."""
+    if isinstance(value, list) and len(value) == 1 and _has_key(value[0]):
+        return value[0]
+    if isinstance(value, dict) and not _has_key(value):
+        holders = [member for member in value.values() if _has_key(member)]
+        return holders[0] if len(holders) == 1 else None
+    return value if isinstance(value, dict | list) else None
+
+
+def _has_key(value: object) -> bool:
+    return isinstance(value, dict) and not _KEYS.isdisjoint(value)
+
+
+def _is_fact(entry: object) -> bool:
+    return isinstance(entry, str) or (isinstance(entry, dict) and any(key in entry for key in _TEXT_KEYS))
+
+
+def _entries(reply: object) -> list[object]:
+    """The facts of the reply in the forms in which weak models give them: a list, one alone, or none."""
+    held = _holder(reply)
+    if isinstance(held, list):
+        return held
+    if not isinstance(held, dict):
+        raise InvalidReplyError('the key "facts" is missing')
+    key = next(key for key in ("facts", "memory", "memories") if key in held)
+    given = held[key]
+    if given is None:
+        return []
+    if isinstance(given, list):
+        return given
+    if not _is_fact(given):
+        raise InvalidReplyError(f'its "{key}" is not a list')
+    return [given]
+
+
 def _fact(entry: object, number: int, request: ExtractionRequest) -> Fact | None:
     """The entry as a fact; None if its text is blank. Apart from the text, invalid values are ignored."""
-    if not isinstance(entry, dict) or "text" not in entry:
-        raise _InvalidReplyError(f'fact {number} is not an object with the key "text"')
-    text = entry["text"]
+    entry = {"text": entry} if isinstance(entry, str) else entry
+    key = next((key for key in _TEXT_KEYS if key in entry), None) if isinstance(entry, dict) else None
+    if key is None or not isinstance(entry, dict):
+        raise InvalidReplyError(f'fact {number} is not an object with the key "text"')
+    text = entry[key]
     if text is not None and not isinstance(text, str):
-        raise _InvalidReplyError(f'the "text" of fact {number} is not a string')
+        raise InvalidReplyError(f'the "text" of fact {number} is not a string')
     if text is not None and len(text) > MOST_FACT_CHARS:
-        raise _InvalidReplyError(f'the "text" of fact {number} is longer than {MOST_FACT_CHARS} characters')
-    if not (cleaned := _clean(text or "")):
+        raise InvalidReplyError(f'the "text" of fact {number} is longer than {MOST_FACT_CHARS} characters')
+    if not (cleaned := clean(text or "")) or str(entry.get("event", "")).upper() in _NO_FACT:
         return None
     said_by = entry.get("attributed_to")
     superseded = _numbers(entry.get("supersedes"), len(request.existing))
@@ -285,19 +311,14 @@ def _number(entry: object) -> int | None:
 
 def _instructions(reply: object) -> tuple[str, str]:
     if not isinstance(reply, dict):
-        raise _InvalidReplyError("it is not a JSON object")
+        raise InvalidReplyError("it is not a JSON object")
     values = []
     for key in ("custom_instructions", "test_message"):
         value = reply.get(key)
         if not isinstance(value, str) or not value.strip():
-            raise _InvalidReplyError(f'the key "{key}" is missing or empty')
-        values.append(_clean(value))
+            raise InvalidReplyError(f'the key "{key}" is missing or empty')
+        values.append(clean(value))
     return values[0], values[1]
-
-
-def _clean(text: str) -> str:
-    """The text without white space at its ends and without lone surrogates, which no store can encode."""
-    return text.encode("utf-8", "replace").decode("utf-8").strip()
 
 
 def _fold(text: str) -> str:

@@ -136,15 +136,25 @@ class InferenceRun:
         self._llm = llm
         self._clock = clock
 
-    def run(self, job: Job, *, owner: str, deadline: float) -> AddOutcome:
+    def run(self, job: Job, *, owner: str, deadline: float, slot: str | None = None) -> AddOutcome:
         """Run the job as `owner` until `deadline` (monotonic seconds of the clock).
 
         If the scope is erased meanwhile, the job ends as erased and stores nothing. Raises ScopeBusyError when the
         lease of the scope was not free before the deadline, TimeoutError when the LLM was too slow, the errors of LLM
-        and embedder, and LeaseLostError when another worker has the job or has done it.
+        and embedder, and LeaseLostError when another worker has the job or has done it. At the end it gives up the
+        `slot` in which its caller waits.
         """
         lease = f"scope:{job.scope.writer_key()}"
-        self._take_lease(lease, owner, deadline)
+        held = [] if slot is None else [slot]
+        try:
+            self._take_lease(lease, owner, deadline)
+            held.append(lease)
+            return self._claim(job, owner, deadline)
+        finally:
+            if held:
+                self._ledger.release_lease(*held, owner=owner)
+
+    def _claim(self, job: Job, owner: str, deadline: float) -> AddOutcome:
         try:
             claimed = self._ledger.claim_job(
                 job.tenant, job.id, owner=owner, now=self._clock.now(), until=self._until(deadline)
@@ -159,8 +169,6 @@ class InferenceRun:
         except Exception as error:
             EXTRACTION_FAILURES.count(tenant=job.tenant, code=reason_of(error).partition(":")[0])
             raise
-        finally:
-            self._ledger.release_lease(lease, owner=owner)
 
     def fail(self, job: Job, *, owner: str, reason: str) -> None:
         """Record that the job failed without effect. Its caller has seen the reason."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from forgetless.api.base_path import base_path_of
 from forgetless.api.caller import CurrentCaller
 from forgetless.api.json_response import json_response
 from forgetless.api.routing import Route
@@ -27,9 +29,9 @@ def health(caller: CurrentCaller) -> Response:
     return json_response(answer, status=503 if answer["status"] == "down" else 200)
 
 
-def root() -> Response:
+def root(request: Request) -> Response:
     """Redirect to the documentation."""
-    return RedirectResponse("/docs", status_code=307)
+    return RedirectResponse(f"{base_path_of(request.scope)}/docs", status_code=307)
 
 
 ROUTES = (Route("GET", "/health", health), Route("GET", "/", root))

@@ -19,7 +19,7 @@ def generate_instructions(caller: CurrentCaller, body: InstructionsBody) -> Resp
     if not use_case:
         raise InvalidRequestError("use_case must not be empty.")
     caller.check_llm_tokens()
-    instructions, test_message = caller.services.instructions.generate(use_case)
+    instructions, test_message = caller.services.instructions.generate(caller.tenant, use_case)
     return json_response({"custom_instructions": instructions, "test_message": test_message})
 
 

@@ -1,0 +1,141 @@
+"""Finds the JSON objects and lists in a text that need not be JSON, in one pass, whatever the text contains."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+
+__all__ = ["DEEPEST", "JsonScan", "JsonSpan", "json_spans"]
+
+#: Values that are nested deeper are left out: parsers refuse them.
+DEEPEST = 200
+
+_OPENING = re.compile(r"[{\[]")
+#: The repetitions give nothing back, so a match that fails costs one look at each character.
+_TOKEN = re.compile(
+    r"""
+    (?P<space>[ \t\r\n]++)
+    | (?P<mark>[{}\[\],:])
+    | (?P<text>"(?:[^"\\]++|\\.)*+")
+    | (?P<plain>-?[0-9]++(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+|true|false|null)
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+
+#: What may stand next: by state, the kinds of token and the states after them. A comma may stand before the end.
+_VALUE = {"text": "after", "plain": "after", "{": "object", "[": "list"}
+_NEXT = {
+    "object": {"text": "colon", "}": "after"},
+    "key": {"text": "colon", "}": "after"},
+    "colon": {":": "value"},
+    "value": _VALUE,
+    "list": {**_VALUE, "]": "after"},
+    "item": {**_VALUE, "]": "after"},
+    "after": {",": "comma", "}": "after", "]": "after"},
+}
+_CLOSES = {"}": "{", "]": "["}
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSpan:
+    """A balanced value that stands in no other one: its place, and its text without commas before an end."""
+
+    start: int
+    end: int
+    text: str
+
+    def value(self) -> object:
+        """The object or list; None if a number in it is none, as 007."""
+        try:
+            return json.loads(self.text, strict=False)
+        except ValueError:
+            return None
+
+
+@dataclass(slots=True)
+class JsonScan:
+    """One pass over a text. `read` counts the characters that were looked at, so that a test can bound them."""
+
+    text: str
+    spans: list[JsonSpan] = field(default_factory=list)
+    read: int = 0
+    _open: list[str] = field(default_factory=list)
+    _start: int = 0
+    _deepest: int = 0
+    _commas: list[int] = field(default_factory=list)
+
+    def run(self) -> bool:
+        """Fill `spans`; returns whether the text ends within a value."""
+        place, state = 0, ""
+        while place < len(self.text):
+            if not self._open:
+                found = _OPENING.search(self.text, place)
+                self.read += (found.end() if found else len(self.text)) - place
+                if found is None:
+                    return False
+                self._start, self._deepest, self._commas = found.start(), 0, []
+                state, place = self._enter(found.group()), found.end()
+                continue
+            token = _TOKEN.match(self.text, place)
+            self.read += token.end() - place if token else self._unread(place)
+            if token is not None and token.lastgroup == "space":
+                place = token.end()
+                continue
+            state = self._after(state, token) if token else ""
+            if not state:
+                # Not JSON: no value that is open here can be one. The text here may begin another value.
+                if token is None and self.text[place] == '"':
+                    return True  # a string without an end
+                self._open.clear()
+                continue
+            assert token is not None
+            place = token.end()
+        return bool(self._open)
+
+    def _unread(self, place: int) -> int:
+        """How many characters a match has read that failed: all that follow for a string without an end."""
+        return len(self.text) - place if self.text[place] == '"' else 1
+
+    def _after(self, state: str, token: re.Match[str]) -> str:
+        """The state after the token; empty if it must not stand here."""
+        kind = token.group() if token.lastgroup == "mark" else str(token.lastgroup)
+        after = _NEXT[state].get(kind, "")
+        if kind in _CLOSES:
+            return self._leave(kind, token, state) if after else ""
+        if after in {"object", "list"}:
+            return self._enter(kind)
+        if after == "comma":
+            self._commas.append(token.start())
+            return "key" if self._open[-1] == "{" else "item"
+        return after
+
+    def _enter(self, mark: str) -> str:
+        self._open.append(mark)
+        self._deepest = max(self._deepest, len(self._open))
+        return "object" if mark == "{" else "list"
+
+    def _leave(self, mark: str, token: re.Match[str], state: str) -> str:
+        if self._open[-1] != _CLOSES[mark]:
+            return ""
+        self._open.pop()
+        if state in {"key", "item"}:
+            self._commas[-1] = -self._commas[-1]  # marked: nothing follows it
+        if not self._open and self._deepest <= DEEPEST:
+            self.spans.append(JsonSpan(self._start, token.end(), self._strict(token.end())))
+        return "after"
+
+    def _strict(self, end: int) -> str:
+        parts, place = [], self._start
+        for comma in self._commas:
+            if comma < 0:
+                parts.append(self.text[place:-comma])
+                place = 1 - comma
+        return "".join([*parts, self.text[place:end]])
+
+
+def json_spans(text: str) -> tuple[list[JsonSpan], bool]:
+    """The values of the text in their order, and whether it ends within another one."""
+    one = JsonScan(text)
+    cut = one.run()
+    return one.spans, cut

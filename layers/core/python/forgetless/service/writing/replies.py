@@ -1,0 +1,172 @@
+"""Finds what an LLM answers in what it writes: thoughts, fences and prose stand around the JSON of many models."""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from forgetless.domain.errors import LlmReplyError
+from forgetless.domain.json_values import JsonSpan, json_spans
+from forgetless.ports.llm import Completion
+
+__all__ = ["InvalidReplyError", "clean", "json_of", "text_of"]
+
+_NAMES = r"(?:[a-z]{1,16}:)?(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis)"
+#: What begins and ends thoughts: DeepSeek and Qwen, Seed, Magistral, Kimi, and the channels of gpt-oss.
+_OPENING = rf"<{_NAMES}>|\[THINK\]|◁think▷|<\|channel\|>(?:analysis|commentary)[^<>]{{0,64}}<\|message\|>"
+_CLOSING = rf"</{_NAMES}>|\[/THINK\]|◁/think▷|<\|channel\|>final[^<>]{{0,64}}<\|message\|>"
+_TAG = re.compile(rf"(?P<opening>{_OPENING})|(?P<closing>{_CLOSING})", re.IGNORECASE)
+#: A line that begins or ends a block of code.
+_FENCE = re.compile(r"^[ \t]*+```[^`\n]*+$", re.MULTILINE)
+
+
+#: White space, and the mark that some servers put before a text.
+_BLANK = "\ufeff \t\r\n"
+
+
+class InvalidReplyError(Exception):
+    """A reply of the wrong form. The message tells the LLM what is wrong and quotes nothing of the reply."""
+
+
+def text_of(reply: Completion) -> str:
+    """The reply without its thoughts. Raises LlmReplyError if nothing is left."""
+    answer, thought = _split(reply.text, [])
+    # In a text, a tag in the midst may be what the text is about.
+    said = clean(answer + thought if answer.strip() else answer)
+    if not said:
+        raise LlmReplyError(_unusable(reply) or "the LLM's reply is empty")
+    return said
+
+
+def json_of(reply: Completion, *, wanted: Callable[[object], bool], shown: Sequence[str] = ()) -> object:
+    """The JSON value that the reply gives as its answer.
+
+    It is the whole reply, or else what follows its last thought, its last block of code, or the last value that is
+    `wanted`. In prose, a value that stands word for word in one of the `shown` texts is a quotation, not an answer. In
+    a thought that does not end, only the last value of a reply that was not cut off counts.
+
+    Raises InvalidReplyError if a repair may help, and LlmReplyError if none can.
+    """
+    try:
+        return _json_of(reply, wanted, _Quotations(shown))
+    except InvalidReplyError:
+        if reason := _unusable(reply):
+            raise LlmReplyError(reason) from None
+        raise
+
+
+def clean(text: str) -> str:
+    """The text without white space at its ends and without lone surrogates, which no store can encode."""
+    return text.encode("utf-8", "replace").decode("utf-8").strip()
+
+
+def _json_of(reply: Completion, wanted: Callable[[object], bool], quotations: _Quotations) -> object:
+    text = _decoded(reply.text)
+    spans, cut = json_spans(text)
+    if (value := _whole(text, spans)) is not None:
+        return value
+    answer, thought = _split(text, spans)
+    if len(answer) < len(text):
+        spans, cut = json_spans(answer)
+        if (value := _whole(answer, spans)) is not None:
+            return value
+    if cut and reply.finish_reason == "length":
+        raise InvalidReplyError("it is cut off")
+    for span, alone in _in_prose(answer, spans):
+        value = span.value()
+        if (alone or isinstance(value, dict)) and wanted(value) and not quotations.have(span):
+            return value
+    if reply.finish_reason == "stop":
+        # The thoughts themselves are an unclosed one if the server says nothing else.
+        for span in json_spans(thought if text.strip() else reply.thoughts)[0][-1:]:
+            if wanted(value := span.value()) and not quotations.have(span):
+                return value
+    if not text.strip():
+        raise InvalidReplyError("it has thoughts and no answer" if reply.thoughts.strip() else "it is empty")
+    raise InvalidReplyError("it is not JSON")
+
+
+def _unusable(reply: Completion) -> str:
+    """Why another try would fare no better; empty if it might."""
+    if reply.finish_reason == "length":
+        return (
+            "the LLM's reply was cut off (finish_reason length): let it write more, by max_tokens in "
+            "FORGETLESS_LLM_OPTIONS, or think less"
+        )
+    if reply.finish_reason == "content_filter":
+        return "the LLM's reply was stopped by the provider's filter (finish_reason content_filter)"
+    return ""
+
+
+def _decoded(text: str) -> str:
+    """The text; if it is a JSON string, what the string contains: some models encode their JSON twice."""
+    if text.lstrip()[:1] != '"':
+        return text
+    try:
+        return str(json.loads(text, strict=False))
+    except ValueError:
+        return text
+
+
+def _whole(text: str, spans: Sequence[JsonSpan]) -> object:
+    """The value that is all of the text; None if none is, or if it cannot be read."""
+    if len(spans) != 1 or text[: spans[0].start].strip(_BLANK) or text[spans[0].end :].strip(_BLANK):
+        return None
+    return spans[0].value()
+
+
+def _in_prose(text: str, spans: Sequence[JsonSpan]) -> Iterator[tuple[JsonSpan, bool]]:
+    """The values, the likeliest answer first: that of the last block of code, then from the last to the first.
+
+    With each, whether nothing else is given in its place: a list in the midst of prose is no answer otherwise.
+    """
+    block = _fenced(text)
+    inner, _ = json_spans(block)
+    if _whole(block, inner) is not None:
+        yield inner[0], True
+    for span in reversed(spans):
+        yield span, len(spans) == 1
+
+
+def _split(text: str, spans: Sequence[JsonSpan]) -> tuple[str, str]:
+    """What follows the last thought that ends, up to one that does not end; and that one."""
+    tags = list(_outside(_TAG.finditer(text), spans))
+    start = max((tag.end() for tag in tags if tag["closing"]), default=0)
+    end = min((tag.start() for tag in tags if tag.start() >= start), default=len(text))
+    return text[start:end], text[end:]
+
+
+def _outside(tags: Iterable[re.Match[str]], spans: Sequence[JsonSpan]) -> Iterable[re.Match[str]]:
+    """The tags that do not stand in a value, where they can only be part of a string."""
+    starts = [span.start for span in spans]
+    for tag in tags:
+        before = bisect_right(starts, tag.start()) - 1
+        if before < 0 or spans[before].end <= tag.start():
+            yield tag
+
+
+def _fenced(text: str) -> str:
+    """What is in the last block of code that ends; empty without one."""
+    lines = list(_FENCE.finditer(text))
+    last = len(lines) // 2 * 2
+    return text[lines[last - 2].end() : lines[last - 1].start()] if last else ""
+
+
+class _Quotations:
+    """The texts that the LLM was shown, without their white space."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+        self._dense: list[str] | None = None
+        self._found: set[str] = set()
+
+    def have(self, span: JsonSpan) -> bool:
+        if self._dense is None:
+            self._dense = ["".join(text.split()) for text in self._texts]
+        value = "".join(span.text.split())
+        if value not in self._found and not any(value in text for text in self._dense):
+            return False
+        self._found.add(value)
+        return True
