@@ -370,8 +370,8 @@ _IDENTIFIERS = (
     Mutation(
         "ids: no normal form",
         "domain/identifiers.py",
-        'normal = unicodedata.normalize("NFC", named_identifier(name, given, spaces=spaces))',
-        "normal = named_identifier(name, given, spaces=spaces)",
+        'normal = unicodedata.normalize("NFC", named_identifier(name, given))',
+        "normal = named_identifier(name, given)",
         ("tests/unit/domain/test_identifiers.py",),
     ),
     Mutation(

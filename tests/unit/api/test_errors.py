@@ -187,8 +187,8 @@ def test_no_answer_may_be_cached_or_taken_for_another_type(api: Api, path: str, 
 
 
 def test_a_validation_error_does_not_send_back_what_is_large_or_unwritable(api: Api) -> None:
-    for messages in ('"' + "x" * 100_000 + '"', '"\\ud800"', "NaN"):
+    for messages in ('[{"role": "' + "x" * 100_000 + '", "content": 4}]', '[{"content": "\\ud800"}]', "NaN"):
         body = f'{{"user_id": "alice", "messages": {messages}}}'
         answer = api.call("POST", "/memories", content=body, headers={"Content-Type": "application/json"})
         assert (answer.status_code, len(answer.content) < 3000) == (422, True)
-        assert answer.json()["detail"][0]["loc"] == ["body", "messages"]
+        assert answer.json()["detail"][0]["loc"][:2] == ["body", "messages"]

@@ -12,8 +12,10 @@ import pytest
 from forgetless.domain.keys import Role
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.scope import Scope
+from forgetless.service.transfer.event_import import EventImport
 from tests.unit.api.client import Api, put_key
 from tests.unit.api.conftest import NewApi
+from tests.unit.api.mcp_calls import call_tool, texts_of
 from tests.unit.api.mcp_client import connected
 
 NFC, NFD = "jos\u00e9", "jose\u0301"
@@ -142,3 +144,42 @@ def test_a_key_limited_to_an_id_in_the_old_form_has_both(api: Api) -> None:
     api.say("other", user_id="bob")
     assert sorted(api.texts(f"user_id={quote(NFD)}", key="limited")) == ["new", "old"]
     assert sorted(api.found("old new", filters={"user_id": NFD}, key="limited")) == ["new", "old"]
+
+
+def test_what_one_dialect_writes_all_others_read_and_erase(new_api: NewApi) -> None:
+    api = new_api(mcp=True)
+    jane = "Jane  Doe"
+    for writer, given in (("import", jane), ("/memories", 42), ("/v3/memories/add/", jane), ("mcp", 7)):
+        _write(api, writer, given)
+        _check_all_read(api, given, str(given))
+        assert api.delete(f"/entities/user/{quote(str(given))}").status_code == 200
+        assert api.texts(f"user_id={quote(str(given))}") == []
+
+
+def _write(api: Api, writer: str, given: Any) -> None:
+    if writer == "mcp":
+        assert isinstance(call_tool(api, "add_memory", {"text": "tea", "user_id": given, "infer": False}), dict)
+    elif writer == "import":
+        record = {"id": "1", "memory": "tea", "user_id": given}
+        assert EventImport(ledger=api.world.ledger, clock=api.world.clock).take("default", [(1, record)]).refused == 0
+        api.world.services.sweep.index_pending("default")
+    else:
+        assert api.post(writer, {"messages": SAID, "user_id": given, "infer": False}).status_code == 200
+
+
+def _check_all_read(api: Api, given: Any, text: str) -> None:
+    for name, read in READERS.items():
+        assert read(api, text) == ["tea"], name
+    for filters in ({"user_id": given}, {"AND": [{"user_id": {"in": [given]}}]}):
+        assert len(api.post("/v3/memories/", {"filters": filters}).json()["results"]) == 1
+        assert len(texts_of(call_tool(api, "get_memories", {"filters": filters}))) == 1
+    flat = {"query": "tea", "threshold": 0}
+    for body in (
+        {"user_id": given},
+        {"filters": {"user_id": {"in": [given]}}},
+        {"filters": {"user_id": {"eq": given}}},
+    ):
+        assert [one["memory"] for one in api.post("/search", {**flat, **body}).json()["results"]] == ["tea"]
+    assert texts_of(call_tool(api, "search_memories", {**flat, "user_id": given})) == ["tea"]
+    assert texts_of(call_tool(api, "get_memories", {}, query=f"?user_id={quote(text)}")) == ["tea"]
+    assert api.post("/api-keys", {"label": "a", "user_ids": [given]}).json()["user_ids"] == [text]

@@ -82,7 +82,7 @@ def test_an_add_needs_an_identifier(api: Api, ids: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("field", ["user_id", "agent_id", "run_id"])
-@pytest.mark.parametrize("value", ["a b", "a\tb", " ", "*", " * ", "a\x00b", "\x1b", "a\ufffdb", "é" * 128])
+@pytest.mark.parametrize("value", ["a\u00a0b", "a\tb", " ", "*", " * ", "a\x00b", "\x1b", "a\ufffdb", "é" * 128])
 def test_identifiers_that_could_blur_a_scope_are_refused_everywhere(api: Api, field: str, value: str) -> None:
     kind = field.removesuffix("_id")
     answers = [
@@ -120,7 +120,8 @@ def test_an_empty_identifier_beside_another_is_refused_as_ignoring_it_would_wide
         ({"metadata": {"a": [[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]}}, "nests"),
         ({"user_id": "a\ud800"}, "user_id"),
         ({"prompt": "\udfff"}, "prompt"),
-        ({"messages": [{"role": "user", "content": "\ud800"}]}, "content"),
+        ({"messages": [{"role": "\ud800", "content": "x"}]}, "messages[0].role"),
+        ({"filters": {"user_id": "a\ud800"}}, "filters.user_id"),
         ({"metadata": {"\udfff": 1}}, "metadata"),
     ],
 )
@@ -143,11 +144,10 @@ def test_numbers_that_json_does_not_have_are_refused_in_metadata(api: Api, numbe
     ("body", "loc"),
     [
         ({"user_id": "alice"}, ["body", "messages"]),
-        ({"user_id": "alice", "messages": "I like tea"}, ["body", "messages"]),
-        ({"user_id": "alice", "messages": {"role": "user", "content": "x"}}, ["body", "messages"]),
-        ({"user_id": "alice", "messages": [{"role": "user", "content": [{"type": "text"}]}]}, None),
+        ({"user_id": "alice", "messages": None}, ["body", "messages"]),
+        ({"user_id": "alice", "messages": [{"role": "user", "content": 4}]}, None),
         ({"user_id": "alice", "messages": [{"content": "x"}]}, ["body", "messages", 0, "role"]),
-        ({"user_id": 7, "messages": []}, ["body", "user_id"]),
+        ({"user_id": 7.5, "messages": []}, ["body", "user_id"]),
         ([1], ["body"]),
     ],
 )
@@ -322,7 +322,7 @@ def test_reset_empties_the_tenant(api: Api) -> None:
     assert api.get("/memories").json() == {"results": []}
 
 
-@pytest.mark.parametrize("text", ["\x00", "a\x00b", "\u202e\ufeff", "👩‍👩‍👧‍👦", "\U0010ffff", "đ" * 40_000, ""])
+@pytest.mark.parametrize("text", ["\x00", "a\x00b", "\u202e\ufeff", "👩‍👩‍👧‍👦", "\U0010ffff", "đ" * 40_000])
 def test_odd_text_is_kept_as_it_is(api: Api, text: str) -> None:
     (memory,) = api.say(text)
     assert api.get(f"/memories/{memory}").json()["memory"] == text

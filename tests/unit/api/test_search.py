@@ -71,7 +71,7 @@ def test_a_search_names_whose_memories_it_is_about_at_the_top_level(api: Api, fi
     ("filters", "named"),
     [
         ({"user_id": None}, "user_id"),
-        ({"user_id": 7}, "user_id"),
+        ({"user_id": 7.5}, "user_id"),
         ({"user_id": ["alice"]}, "user_id"),
         ({"user_id": {"in": ["alice", "*"]}}, "user_id"),
         ({"user_id": {"in": ["alice", None]}}, "user_id"),

@@ -82,7 +82,7 @@ def _create(settings: Settings, options: argparse.Namespace) -> int:
             label=options.label,
             role=options.role,
             limits=KeyLimits(
-                tuple(new_identifier("--user-id", id_, spaces=True) for id_ in options.user_id),
+                tuple(new_identifier("--user-id", id_) for id_ in options.user_id),
                 tuple(_listed("--agent-id", id_) for id_ in options.agent_id),
                 tuple(_listed("--app-id", id_) for id_ in options.app_id),
             ),
@@ -153,7 +153,7 @@ def _whose(key: ApiKey) -> str:
 
 
 def _listed(name: str, given: str) -> str:
-    return ANY if given.strip() == ANY else new_identifier(name, given, spaces=True)
+    return ANY if given.strip() == ANY else new_identifier(name, given)
 
 
 def _time(given: str | None) -> str | None:

@@ -160,7 +160,7 @@ def _import(settings: Settings, options: argparse.Namespace) -> int:
     if options.verify and str(options.file) == "-":
         raise InvalidRequestError("--verify: it reads the file twice, so give its path")
     if options.user is not None:
-        options.user = new_identifier("--user", options.user, spaces=True)
+        options.user = new_identifier("--user", options.user)
     problems, without = _Problems(), _without(options)
     with _target(settings, options) as target:
         with _source_file(options, without) as source, progress("import", "lines") as tell:

@@ -40,6 +40,11 @@ def test_ids_of_mem0_are_brought_to_normal_form(world: World, given: str, stored
     assert taken(world, {"id": "1", "memory": "tea", "user_id": given}) == ([stored], 0)
 
 
+@pytest.mark.parametrize(("given", "stored"), [("two  words", "two  words"), (42, "42")])
+def test_ids_that_the_platform_can_write_are_taken(world: World, given: Any, stored: str) -> None:
+    assert taken(world, {"id": "1", "memory": "tea", "user_id": given}) == ([stored], 0)
+
+
 @pytest.mark.parametrize("given", ["a\u200bb", "a\x1bb", "a\tb", "*"])
 def test_ids_of_mem0_that_an_add_refuses_are_refused(world: World, given: str) -> None:
     assert taken(world, {"id": "1", "memory": "tea", "user_id": given}) == ([], 1)

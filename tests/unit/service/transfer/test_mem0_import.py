@@ -121,7 +121,7 @@ def test_without_times_it_is_now() -> None:
         ({"id": ID, "memory": "x"}, "user_id"),
         ({"memory": "x", "user_id": "u"}, "id"),
         ({"id": ID, "memory": "x", "user_id": "u", "created_at": "yesterday"}, "created_at"),
-        ({"id": ID, "memory": "x", "user_id": "two\nlines"}, "user_id"),
+        ({"id": ID, "memory": "x", "user_id": "two\twords"}, "user_id"),
         ({"id": ID, "memory": "x", "user_id": "u" * 256}, "user_id"),
         ({"id": ID, "memory": "x", "user_id": "u", "role": 1}, "role"),
         ({"id": ID, "memory": "x", "user_id": "u", "categories": "food"}, "categories"),

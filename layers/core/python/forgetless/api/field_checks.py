@@ -61,9 +61,9 @@ _IDENTITY_KEYS = frozenset({*ENTITY_IDS, "app_id", "actor_id"})
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
-def check_identifier(name: str, value: Any, *, spaces: bool = False) -> str:
+def check_identifier(name: str, value: Any) -> str:
     """The identifier under which something is stored; raises InvalidRequestError, see `new_identifier`."""
-    return note_id(name, new_identifier(name, value, spaces=spaces))
+    return note_id(name, new_identifier(name, value))
 
 
 def check_identifiers(**given: str | None) -> dict[str, str]:
@@ -71,9 +71,9 @@ def check_identifiers(**given: str | None) -> dict[str, str]:
     return {name: check_identifier(name, value) for name, value in given.items() if value is not None}
 
 
-def check_named(name: str, value: Any, *, spaces: bool = False) -> str:
+def check_named(name: str, value: Any) -> str:
     """The identifier of what a request reads or erases, as it is spelled there; see `named_identifier`."""
-    return note_id(name, named_identifier(name, value, spaces=spaces))
+    return note_id(name, named_identifier(name, value))
 
 
 def check_all_named(**given: str | None) -> dict[str, str]:

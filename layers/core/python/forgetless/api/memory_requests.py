@@ -8,10 +8,11 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import Header
 
-from forgetless.api.field_checks import check_expiration_date, check_metadata
+from forgetless.api.field_checks import check_expiration_date, check_filters, check_metadata
 from forgetless.api.json_response import json_bytes
 from forgetless.api.size_limits import ADD_BYTES
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.filters.add_ids import ids_of_add
 from forgetless.domain.memory import Memory
 from forgetless.domain.memory_fields import GIVEN, Dialect
 from forgetless.domain.scope import Scope
@@ -24,6 +25,7 @@ __all__ = [
     "check_something_changes",
     "etag",
     "expected_versions",
+    "ids_of",
     "update_request",
 ]
 
@@ -45,6 +47,21 @@ class AddBody(Protocol):
     expiration_date: str | None
 
 
+class ScopedBody(Protocol):
+    """The body of an add whose `filters` may name ids, as fields of the body do."""
+
+    filters: dict[str, Any] | None
+
+
+def ids_of(body: ScopedBody, names: tuple[str, ...]) -> dict[str, str]:
+    """The ids that the body names, as they are given, in its fields and in `filters`; raises InvalidRequestError."""
+    beside = {name: value for name in names if (value := getattr(body, name)) is not None}
+    if not body.filters:
+        return beside
+    check_filters(body.filters)
+    return ids_of_add(body.filters, beside, names)
+
+
 def add_request(
     dialect: Dialect,
     body: AddBody,
@@ -54,14 +71,17 @@ def add_request(
     infer: bool,
     source_key: str | None,
 ) -> AddRequest:
-    """The part of an add that all dialects share; raises InvalidRequestError, which names the field that is wrong."""
+    """The part of an add that all dialects share; raises InvalidRequestError, which names the field that is wrong.
+
+    Messages without text are left out: there is nothing in them to remember, and nothing to ask an LLM about.
+    """
     given = {}
     for field in GIVEN:
         value = getattr(body, field.name) if dialect in field.given else None
         if value is not None:
             check = _CHECKS.get(field.name)
             given[field.name] = value if check is None else check(value)
-    said = tuple(messages)
+    said = tuple(message for message in messages if message.content.strip())
     size = len(json_bytes(given["metadata"])) * len(said) if "metadata" in given else 0
     if size > ADD_BYTES:
         raise InvalidRequestError(

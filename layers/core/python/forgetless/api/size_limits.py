@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from forgetless.api.field_checks import MAX_METADATA_BYTES, Text
 from forgetless.api.json_response import json_bytes
 from forgetless.domain.errors import FilterError, InvalidRequestError
+from forgetless.domain.identifiers import id_text
 from forgetless.domain.limits import RequestLimits
 
 __all__ = [
@@ -28,9 +29,11 @@ __all__ = [
     "Entries",
     "FilterNodes",
     "Filters",
+    "Id",
     "Instructions",
     "JsonBytes",
     "MemoryText",
+    "MessageSizes",
     "Metadata",
     "Note",
     "Query",
@@ -109,6 +112,18 @@ class FilterNodes:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageSizes:
+    """The messages of an add: how many they are, and the texts of each."""
+
+    def check(self, name: str, value: Any, limits: RequestLimits) -> None:
+        Entries("messages").check(name, value, limits)
+        for place, said in enumerate(value):
+            check_chars(f"{name}[{place}].role", said.role, MAX_WORD_CHARS)
+            check_chars(f"{name}[{place}].content", said.content, limits.message_chars)
+            check_chars(f"{name}[{place}].name", said.name or "", MAX_WORD_CHARS)
+
+
+@dataclass(frozen=True, slots=True)
 class CheckedBy:
     """The size is checked where the value is read, by the function of this name."""
 
@@ -118,12 +133,14 @@ class CheckedBy:
         del name, value, limits
 
 
-_MARKS = (Chars, Entries, JsonBytes, FilterNodes, CheckedBy)
+_MARKS = (Chars, Entries, JsonBytes, FilterNodes, MessageSizes, CheckedBy)
 
 #: A filter.
 Filters = Annotated[dict[str, Any], FilterNodes()]
 #: What a memory stores beside its text.
 Metadata = Annotated[dict[str, Any], CheckedBy("check_metadata")]
+#: An id of a user, agent, app or run; many applications number theirs.
+Id = Annotated[Text, BeforeValidator(id_text), CheckedBy("check_identifier")]
 #: A short text.
 Word = Annotated[Text, Chars(MAX_WORD_CHARS)]
 #: A description.

@@ -1,5 +1,8 @@
 """Identifiers of users, agents, apps and runs: what a new one may contain, and how a stored one may be spelled.
 
+The rule is one for all dialects, for MCP and for imports: what one of them can write, all others can read. A whole
+number is the same identifier as its digits, because many applications number their users.
+
 A new id is trimmed, brought to Unicode's normal form NFC, and has no character that cannot be seen. Earlier versions
 stored ids as they were given. A request that names such an id, to read or to erase, means both spellings: the one that
 is given and its normal form.
@@ -13,11 +16,13 @@ from itertools import product
 from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.limits import INT64
 
 __all__ = [
     "MAX_ID_BYTES",
     "all_spellings",
     "first_unseen",
+    "id_text",
     "in_old_form",
     "is_unseen",
     "named_identifier",
@@ -28,6 +33,8 @@ __all__ = [
 
 #: The longest identifier that the index can hold, in UTF-8.
 MAX_ID_BYTES = 255
+#: Beyond this, numbers of JavaScript and floats are not exact.
+_EXACT = 2**53
 
 #: Controls, formats, halves of surrogate pairs, and the separators of lines and paragraphs.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -64,12 +71,16 @@ _RIGHT = _letters(
 )
 
 
-def new_identifier(name: str, given: Any, *, spaces: bool = False) -> str:
-    """The identifier as it is stored; raises InvalidRequestError for one that is ambiguous, or could widen a scope.
+def id_text(given: Any) -> Any:
+    """The digits of a whole number, which clients send as an id; anything else as it is given."""
+    if isinstance(given, float) and given.is_integer() and abs(given) < _EXACT:
+        given = int(given)
+    return str(given) if isinstance(given, int) and not isinstance(given, bool) and given in INT64 else given
 
-    `spaces` allows spaces inside the identifier, as the Platform does.
-    """
-    normal = unicodedata.normalize("NFC", named_identifier(name, given, spaces=spaces))
+
+def new_identifier(name: str, given: Any) -> str:
+    """The identifier as it is stored; raises InvalidRequestError for one that is ambiguous, or could widen a scope."""
+    normal = unicodedata.normalize("NFC", named_identifier(name, given))
     if (unseen := first_unseen(normal)) is not None:
         raise InvalidRequestError(
             f"Invalid {name}: it contains the invisible character U+{ord(unseen):04X}; leave it out."
@@ -77,13 +88,14 @@ def new_identifier(name: str, given: Any, *, spaces: bool = False) -> str:
     return _fitting(name, normal)
 
 
-def named_identifier(name: str, given: Any, *, spaces: bool = False) -> str:
+def named_identifier(name: str, given: Any) -> str:
     """The identifier that a request names to read or erase what is stored: trimmed, otherwise spelled as given.
 
-    Raises InvalidRequestError for what was never an identifier.
+    Spaces may stand inside it, and no other white space. Raises InvalidRequestError for what was never an identifier.
     """
+    given = id_text(given)
     if not isinstance(given, str):
-        raise InvalidRequestError(f"Invalid {name}: it must be a string.")
+        raise InvalidRequestError(f"Invalid {name}: it must be a string or a whole number.")
     try:
         given.encode()
     except UnicodeEncodeError:
@@ -94,8 +106,8 @@ def named_identifier(name: str, given: Any, *, spaces: bool = False) -> str:
         raise InvalidRequestError(f"Invalid {name}: it must not be empty; leave it out instead.")
     if trimmed == "*":
         raise InvalidRequestError(f"Invalid {name}: '*' is not an identifier; name one.")
-    if any(char.isspace() and not (spaces and char == " ") for char in trimmed):
-        raise InvalidRequestError(f"Invalid {name}: it must not contain whitespace.")
+    if any(char.isspace() and char != " " for char in trimmed):
+        raise InvalidRequestError(f"Invalid {name}: it must not contain whitespace other than spaces.")
     # U+FFFD replaces bytes that are not UTF-8, so two different ids could become the same.
     if any(unicodedata.category(char) == "Cc" or char == "\ufffd" for char in trimmed):
         raise InvalidRequestError(f"Invalid {name}: it must not contain control characters or invalid Unicode.")
@@ -123,7 +135,7 @@ def one_identifier(values: Sequence[Any]) -> str | None:
 def in_old_form(stored: str) -> bool:
     """Whether a stored id is one that new data could not have."""
     try:
-        return new_identifier("id", stored, spaces=True) != stored
+        return new_identifier("id", stored) != stored
     except InvalidRequestError:
         return True
 

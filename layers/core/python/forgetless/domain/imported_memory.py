@@ -157,7 +157,7 @@ def _is_scope(value: Any) -> bool:
 def _is_named(value: Any) -> bool:
     """Whether a request can name the id. An export keeps old spellings: its lines are what was stored."""
     try:
-        return bool(named_identifier("id", value, spaces=True) == value)
+        return bool(named_identifier("id", value) == value)
     except InvalidRequestError:
         return False
 

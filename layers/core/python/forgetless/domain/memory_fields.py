@@ -6,7 +6,7 @@ other files that a new field needs, in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from enum import Enum, Flag, auto
 from typing import Any
@@ -207,9 +207,17 @@ COLUMNS: Mapping[int, tuple[str, ...]] = {
 COLUMNS_VERSION = max(COLUMNS)
 
 
-def given_fields(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that a job's request sets on each memory it creates."""
-    return {field.name: request.get(field.name, field.empty()) for field in GIVEN}
+def given_fields(request: Mapping[str, Any], positions: Iterable[int] = ()) -> dict[str, Any]:
+    """The fields that a job's request sets on a memory of the messages at these positions.
+
+    Their attachments are noted in its metadata, unless the client has put something else there.
+    """
+    given = {field.name: request.get(field.name, field.empty()) for field in GIVEN}
+    noted = request.get("attachments", {})
+    attachments = [note for place in positions for note in noted.get(str(place), ())]
+    if attachments:
+        given["metadata"] = {"attachments": attachments, **given["metadata"]}
+    return given
 
 
 def labels(dialect: Dialect, *first: str, apart: Collection[str] = ()) -> tuple[str, ...]:

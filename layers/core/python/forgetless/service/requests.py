@@ -38,6 +38,8 @@ class IncomingMessage:
     role: str
     content: str
     name: str | None = None
+    #: Notes on its images, audio and files, which are not kept themselves.
+    attachments: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,12 +83,11 @@ def add_memory(connection: Connection, asked: given.AddMemory) -> serialize.Adde
     """Store a statement or a conversation; the conversation, if both are given, as mem0's own server does."""
     if asked.text is None and asked.messages is None:
         raise InvalidRequestError("Give text or messages: say what to remember.")
-    said = asked.messages or [given.Message(role="user", content=asked.text or "")]
-    if not any(message.content.strip() for message in said):
+    messages = asked.messages or [IncomingMessage("user", asked.text or "")]
+    if not any(message.content.strip() for message in messages):
         raise InvalidRequestError("text and messages must not be empty: say what to remember.")
     caller = connection.caller
     scope = Scope(caller.tenant, **connection.new_ids(asked))
-    messages = (IncomingMessage(message.role, message.content) for message in said)
     request = add_request(Dialect.MCP, asked, scope, messages, infer=asked.infer, source_key=caller.source_key)
     caller.check_add(request)
     outcome = caller.services.add.add(request)

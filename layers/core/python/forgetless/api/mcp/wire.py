@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from forgetless.api.field_checks import Number, Text, Whole
-from forgetless.api.size_limits import CheckedBy, Entries, Filters, MemoryText, Metadata, Query, Word
+from forgetless.api.messages import Messages, MessageText
+from forgetless.api.size_limits import Chars, Filters, Id, MemoryText, Metadata, Query, Word
 from forgetless.domain.limits import MAX_TOP_K
 from forgetless.domain.scoring import DEFAULT_THRESHOLD
 
@@ -21,14 +22,12 @@ __all__ = [
     "GetMemory",
     "ListEntities",
     "MemoryId",
-    "Message",
     "ScopeIds",
     "SearchMemories",
     "UpdateMemory",
 ]
 
 
-Id = Annotated[Text, CheckedBy("check_identifier")]
 Cursor = Annotated[Text, Field(max_length=4096)]
 
 
@@ -86,22 +85,13 @@ class DeletedEntity(ScopeIds):
     """Who is deleted: exactly one id."""
 
 
-class Message(Arguments):
-    """One message of a conversation."""
-
-    role: Word = Field(description="user, assistant or system.")
-    content: MemoryText
-
-
 class AddMemory(ScopeIds):
     """The statement or conversation to remember."""
 
-    text: MemoryText | None = Field(
+    text: Annotated[MessageText, Chars("message_chars")] | None = Field(
         None, description="One statement to remember, in full: it is read without its context."
     )
-    messages: Annotated[list[Message], Entries("messages")] | None = Field(
-        None, description="A conversation to remember, instead of text."
-    )
+    messages: Messages | None = Field(None, description="A conversation to remember, instead of text.")
     metadata: Metadata | None = Field(None, description="Facts about the memory that searches can filter by.")
     expiration_date: Word | None = Field(None, description="The last day it is true, as YYYY-MM-DD.")
     infer: bool = Field(True, description="true stores the facts in it; false stores the words exactly as they are.")

@@ -49,7 +49,7 @@ def scope_of(
 def named_ids(ids: Ids) -> dict[str, str]:
     """The ids of what is read or erased, as they are spelled; `*` is allowed and stands for any value."""
     return {
-        name: value.strip() if value.strip() == "*" else check_named(name, value, spaces=True)
+        name: value.strip() if value.strip() == "*" else check_named(name, value)
         for name in SCOPE_IDS
         if (value := getattr(ids, name)) is not None
     }

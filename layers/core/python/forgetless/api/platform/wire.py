@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
+from pydantic import AliasChoices, BaseModel, Field
 
 from forgetless.api.field_checks import NoTruth, Number, Text, Whole
+from forgetless.api.messages import MessageText, PlatformMessages
 from forgetless.api.size_limits import (
     Chars,
     CheckedBy,
     Entries,
     FilterNodes,
     Filters,
+    Id,
     Instructions,
     JsonBytes,
     MemoryText,
@@ -48,27 +50,21 @@ Categories = Annotated[list[Text], FilterNodes()]
 MemoryId = Annotated[Text, CheckedBy("check_memory_id")]
 
 
-def _no_numbers(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-#: An id; clients in JavaScript may also send numbers.
-Id = Annotated[Text | None, BeforeValidator(_no_numbers), CheckedBy("check_identifier")]
-
-
 class Ids(BaseModel):
     """The scope: the ids at the top level of a body."""
 
-    user_id: Id = None
-    agent_id: Id = None
-    app_id: Id = None
-    run_id: Id = Field(default=None, validation_alias=AliasChoices("run_id", "session_id"))
+    user_id: Id | None = None
+    agent_id: Id | None = None
+    app_id: Id | None = None
+    run_id: Id | None = Field(default=None, validation_alias=AliasChoices("run_id", "session_id"))
 
 
 class AddBody(Ids):
-    """The messages to store."""
+    """The messages to store. `filters` may name the ids; OpenClaw's plugin sends facts of its own."""
 
-    messages: Annotated[Any, CheckedBy("read_messages")]
+    messages: PlatformMessages
+    filters: Filters | None = None
+    deduced_memories: Annotated[list[MessageText], Entries("messages"), Chars("message_chars")] | None = None
     metadata: Metadata | None = None
     infer: bool | None = None
     async_mode: bool | None = None

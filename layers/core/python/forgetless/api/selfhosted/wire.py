@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from forgetless.api.field_checks import Number, Text, Whole
-from forgetless.api.size_limits import CheckedBy, Entries, Filters, Instructions, MemoryText, Metadata, Query, Word
+from forgetless.api.messages import Messages
+from forgetless.api.size_limits import Filters, Id, Instructions, MemoryText, Metadata, Query, Word
 from forgetless.domain.limits import MAX_TOP_K
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
     "KeyRotate",
     "MemoryCreate",
     "MemoryUpdate",
-    "MessageIn",
     "SearchBody",
 ]
 
@@ -34,20 +34,12 @@ MAX_USERS = 100
 DEFAULT_OVERLAP_S, MAX_OVERLAP_S = 86_400, 30 * 86_400
 _MAX_FILE_CHARS = 255
 
-Id = Annotated[Text, CheckedBy("check_identifier")]
-
-
-class MessageIn(BaseModel):
-    """One message; fields other than role and content are ignored."""
-
-    role: Word
-    content: MemoryText
-
 
 class MemoryCreate(BaseModel):
-    """The messages to store, with at least one of user_id, agent_id and run_id."""
+    """The messages to store, with at least one of user_id, agent_id and run_id, here or in `filters`."""
 
-    messages: Annotated[list[MessageIn], Entries("messages")]
+    messages: Messages
+    filters: Filters | None = None
     user_id: Id | None = None
     agent_id: Id | None = None
     run_id: Id | None = None
@@ -94,10 +86,10 @@ class KeyCreate(BaseModel):
     label: str = Field(min_length=1, max_length=MAX_LABEL_CHARS)
     role: Literal["admin", "write", "read"] = "write"
     #: The users that it is limited to; without them, it may reach all users.
-    user_ids: Annotated[list[str] | None, CheckedBy("check_identifier")] = Field(default=None, max_length=MAX_USERS)
+    user_ids: list[Id] | None = Field(default=None, max_length=MAX_USERS)
     #: The agents and apps that it may use for its users; `*` stands for all.
-    agent_ids: Annotated[list[str], CheckedBy("check_identifier")] = Field(default=[], max_length=MAX_USERS)
-    app_ids: Annotated[list[str], CheckedBy("check_identifier")] = Field(default=[], max_length=MAX_USERS)
+    agent_ids: list[Id] = Field(default=[], max_length=MAX_USERS)
+    app_ids: list[Id] = Field(default=[], max_length=MAX_USERS)
     #: From this time on the key is refused.
     expires_at: Word | None = None
 

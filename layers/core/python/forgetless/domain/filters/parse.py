@@ -24,8 +24,10 @@ from forgetless.domain.filters.parse_common import (
     read_iso_time,
 )
 from forgetless.domain.filters.scope_ids import with_spellings
+from forgetless.domain.identifiers import id_text
 from forgetless.domain.limits import INT64
 from forgetless.domain.memory_fields import FIELDS, Kind
+from forgetless.domain.scope import SCOPE_IDS
 from forgetless.domain.times import date_of
 
 __all__ = ["parse_filter"]
@@ -117,6 +119,8 @@ def _operand(field: Field, operator: Operator, value: Any) -> Any:
 
 def _attribute_operand(name: str, operator: Operator, value: Any) -> str:
     """The value for a field of the memory, which is always text; times and dates have a special form."""
+    if name in SCOPE_IDS:
+        value = id_text(value)
     if not isinstance(value, str):
         raise FilterError(f"{name} is text; compare it with text, not with {_kind(value)}")
     normalise = _NORMALISERS.get(name)

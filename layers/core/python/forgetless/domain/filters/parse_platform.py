@@ -24,6 +24,7 @@ from forgetless.domain.filters.parse_common import (
     read_iso_time,
 )
 from forgetless.domain.filters.scope_ids import with_spellings
+from forgetless.domain.identifiers import id_text
 from forgetless.domain.memory_fields import FIELDS, Dialect, Kind
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.domain.times import timestamp
@@ -253,6 +254,7 @@ def _day(name: str, value: Any) -> str:
 
 
 def _id(name: str, value: Any) -> str:
+    value = id_text(value) if name in SCOPE_IDS else value
     if not isinstance(value, str) or not value.strip():
         raise FilterError(f"{name} must be text that is not empty")
     if value.strip() == "*":

@@ -9,9 +9,10 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from forgetless.domain.errors import InvalidRequestError
-from forgetless.domain.identifiers import new_identifier
+from forgetless.domain.identifiers import id_text, new_identifier
 from forgetless.domain.memory import Event, EventKind, Memory, line_event_id
 from forgetless.domain.scope import SCOPE_IDS, Scope
+from forgetless.domain.spoken import known_role
 from forgetless.domain.times import timestamp
 
 __all__ = ["foreign_event", "given_text", "given_time"]
@@ -56,7 +57,7 @@ def foreign_event(tenant: str, record: Mapping[str, Any], *, now: str, most_char
             updated_at=given_time("updated_at", fields.get("updated_at")) or created_at,
             job_id=str(_IMPORTS),
             metadata=_metadata(fields, in_payload=payload is not None),
-            role=_word("role", fields),
+            role=_role(fields),
             actor_id=_word("actor_id", fields),
             attributed_to=_word("attributed_to", fields),
             categories=_categories(fields.get("categories")),
@@ -86,8 +87,8 @@ def _check_unicode(name: str, value: Any) -> None:
 
 
 def _scope_id(name: str, given: Any) -> str:
-    if isinstance(given, str) or (isinstance(given, int) and not isinstance(given, bool)):
-        return new_identifier(name, str(given), spaces=True)
+    if isinstance(id_text(given), str):
+        return new_identifier(name, given)
     raise InvalidRequestError(f"{name}: expected a text or a whole number")
 
 
@@ -113,6 +114,12 @@ def _word(name: str, fields: Mapping[str, Any]) -> str | None:
         _check_unicode(name, given)
         return given or None
     raise InvalidRequestError(f"{name}: expected a string")
+
+
+def _role(fields: Mapping[str, Any]) -> str | None:
+    """The role under the name that an add gives it."""
+    given = _word("role", fields)
+    return given and (known_role(given) or given)
 
 
 def _categories(given: Any) -> tuple[str, ...]:

@@ -111,6 +111,9 @@ class AddService:
             "excludes": request.excludes,
             "categories": None if request.categories is None else dict(request.categories),
             "categorised": request.categorised,
+            "attachments": {
+                str(place): list(said.attachments) for place, said in enumerate(request.messages) if said.attachments
+            },
             "source_key": request.source_key,
         }
         job = Job(
@@ -320,5 +323,5 @@ def _as_memory(job: Job, message: Message, previous: Sequence[Message]) -> Memor
         sources=(message.ref,),
         event_id=job_event_id(job.id, message.ref.position),
         erasures_before=job.erasures_before,
-        **given_fields(job.request),
+        **given_fields(job.request, [message.ref.position]),
     )

@@ -355,7 +355,7 @@ def _first(facts: Sequence[Fact], place: int) -> bool:
 def _as_memory(job: Job, fact: Fact, place: int, messages: Sequence[Message]) -> Memory:
     said_at = messages[0].created_at
     procedural = job.request.get("memory_type") == "procedural_memory" and bool(job.scope.agent_id)
-    given = given_fields(job.request)
+    given = given_fields(job.request, [ref.position for ref in fact.sources if ref.job_id == job.id])
     if procedural:
         given["metadata"] = {**given["metadata"], "memory_type": "procedural_memory"}
     return Memory(

@@ -14,8 +14,7 @@ from forgetless.api.answer_size import all_or_shortened
 from forgetless.api.caller import Caller, CurrentCaller
 from forgetless.api.field_checks import check_identifier
 from forgetless.api.json_response import json_response
-from forgetless.api.memory_requests import add_request
-from forgetless.api.platform.messages import read_messages
+from forgetless.api.memory_requests import add_request, ids_of
 from forgetless.api.platform.serialize import added_item
 from forgetless.api.platform.wire import AddBody
 from forgetless.api.routing import Route
@@ -26,7 +25,7 @@ from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory_fields import Dialect
 from forgetless.domain.scope import SCOPE_IDS, Scope
 from forgetless.domain.usage import UsageKind
-from forgetless.service.requests import AddOutcome, AddRequest
+from forgetless.service.requests import AddOutcome, AddRequest, IncomingMessage
 from forgetless.service.writing.extraction_settings import merged_categories
 
 __all__ = ["ROUTES"]
@@ -64,17 +63,19 @@ def _add(caller: Caller, body: AddBody, prefer: str | None) -> tuple[AddOutcome,
 
 
 def _request(caller: Caller, body: AddBody) -> AddRequest:
-    given = {name: value for name in SCOPE_IDS if (value := getattr(body, name)) is not None}
+    given = ids_of(body, SCOPE_IDS)
     if not given:
         raise InvalidRequestError("At least one of user_id, agent_id, app_id, run_id is required.")
     if any(value.strip() == "*" for value in given.values()):
         raise InvalidRequestError("An id of an add must name one user, agent, app or run, not '*'.")
-    ids = {name: check_identifier(name, value, spaces=True) for name, value in given.items()}
+    ids = {name: check_identifier(name, value) for name, value in given.items()}
     moment = body.timestamp or body.observation_datetime or body.observation_date
     categories = merged_categories(body.custom_categories or ())
     if len(categories) > MAX_CATEGORIES:
         raise InvalidRequestError(f"custom_categories: at most {MAX_CATEGORIES} categories are allowed.")
-    messages = read_messages(body.messages, caller.limits)
+    messages = body.messages if body.infer is not False else _facts(body) or body.messages
+    if not any(message.content.strip() for message in messages):
+        raise InvalidRequestError("messages contain no text; images and documents alone cannot be stored.")
     scope = Scope(caller.tenant, **ids)
     return replace(
         add_request(
@@ -90,6 +91,13 @@ def _request(caller: Caller, body: AddBody) -> AddRequest:
         timestamp=None if moment is None else parse_moment("timestamp", moment),
         queued=body.async_mode is not False,
     )
+
+
+def _facts(body: AddBody) -> list[IncomingMessage]:
+    """The facts that a client has deduced itself from the messages, each as a message of who said those."""
+    roles = {message.role for message in body.messages}
+    role = roles.pop() if len(roles) == 1 and "system" not in roles else "assistant"
+    return [IncomingMessage(role, fact) for fact in body.deduced_memories or () if fact.strip()]
 
 
 def _wait_s(prefer: str | None) -> int | None:

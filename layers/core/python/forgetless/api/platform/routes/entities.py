@@ -116,7 +116,7 @@ def _delete(caller: Caller, kind: str, name: str) -> Response:
 
 def _checked(kind: str, name: str) -> tuple[str, str]:
     _check_kind(kind)
-    return kind, check_named(f"{kind}_id", name, spaces=True)
+    return kind, check_named(f"{kind}_id", name)
 
 
 def _check_kind(kind: str) -> None:

@@ -33,7 +33,7 @@ def list_audit(
     With ids, only requests that named them. A page may be short although `next_cursor` continues the list.
     """
     ids = {"user_id": user_id, "agent_id": agent_id, "app_id": app_id, "run_id": run_id}
-    named = {name: [check_named(name, value, spaces=True)] for name, value in ids.items() if value is not None}
+    named = {name: [check_named(name, value)] for name, value in ids.items() if value is not None}
     if memory_id is not None:
         named["memory_id"] = [memory_id]
     page = caller.all_services.audit.page(caller.tenant, limit=limit, cursor=cursor, named=named)

@@ -30,7 +30,7 @@ def create_key(caller: CurrentCaller, body: KeyCreate) -> Response:
     if body.user_ids is not None and not body.user_ids:
         raise InvalidRequestError("user_ids: the list is empty; leave it out for a key that is not limited to users.")
     limits = KeyLimits(
-        tuple(check_identifier("user_ids", id_, spaces=True) for id_ in body.user_ids or ()),
+        tuple(check_identifier("user_ids", id_) for id_ in body.user_ids or ()),
         _listed("agent_ids", body.agent_ids),
         _listed("app_ids", body.app_ids),
     )
@@ -73,7 +73,7 @@ def _item(key: ApiKey) -> dict[str, Any]:
 
 
 def _listed(name: str, ids: Sequence[str]) -> tuple[str, ...]:
-    return tuple(ANY if id_.strip() == ANY else check_identifier(name, id_, spaces=True) for id_ in ids)
+    return tuple(ANY if id_.strip() == ANY else check_identifier(name, id_) for id_ in ids)
 
 
 ROUTES = (

@@ -10,7 +10,14 @@ from starlette.responses import Response
 
 from forgetless.api.answer_size import fitting_items, share, whole_or_shortened
 from forgetless.api.caller import Caller, CurrentCaller
-from forgetless.api.field_checks import Cursor, check_all_named, check_identifiers, check_moment, check_trailing_slash
+from forgetless.api.field_checks import (
+    ENTITY_IDS,
+    Cursor,
+    check_all_named,
+    check_identifiers,
+    check_moment,
+    check_trailing_slash,
+)
 from forgetless.api.history_answer import FromVersion, history_answer
 from forgetless.api.json_response import json_response
 from forgetless.api.memory_requests import (
@@ -19,6 +26,7 @@ from forgetless.api.memory_requests import (
     check_something_changes,
     etag,
     expected_versions,
+    ids_of,
     update_request,
 )
 from forgetless.api.routing import Route
@@ -31,7 +39,7 @@ from forgetless.domain.limits import MAX_TOP_K
 from forgetless.domain.memory_fields import Dialect
 from forgetless.domain.scope import Scope
 from forgetless.domain.usage import UsageKind
-from forgetless.service.requests import AddRequest, IncomingMessage, PageRequest, UpdateRequest
+from forgetless.service.requests import AddRequest, PageRequest, UpdateRequest
 from forgetless.service.writing.change import NOTHING_TO_CHANGE
 
 __all__ = ["ROUTES"]
@@ -139,13 +147,15 @@ def reset(caller: CurrentCaller) -> Response:
 
 
 def _add_request(caller: Caller, body: MemoryCreate) -> AddRequest:
-    if not (body.user_id or body.agent_id or body.run_id):
+    ids = ids_of(body, ENTITY_IDS)
+    if not any(ids.values()):
         raise InvalidRequestError("At least one identifier (user_id, agent_id, run_id) is required.")
-    ids = check_identifiers(user_id=body.user_id, agent_id=body.agent_id, run_id=body.run_id)
+    ids = check_identifiers(**ids)
     if body.memory_type not in {None, _PROCEDURAL}:
         raise InvalidRequestError(f"Invalid memory_type: only '{_PROCEDURAL}' is supported.")
     scope = Scope(caller.tenant, **ids)
-    messages = (IncomingMessage(message.role, message.content) for message in body.messages)
+    # mem0's own server reads no names.
+    messages = (replace(message, name=None) for message in body.messages)
     return replace(
         add_request(Dialect.SELFHOSTED, body, scope, messages, infer=body.infer, source_key=caller.source_key),
         memory_type=body.memory_type,
