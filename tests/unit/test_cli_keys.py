@@ -59,6 +59,15 @@ def test_what_cannot_be_done_is_one_line(ledger_path: Path, capsys: Out) -> None
     ]
 
 
+@pytest.mark.parametrize("name", ["a\x1b[2J", "a\nb", "a\u202eb", "a\u200bb", ""])
+@pytest.mark.usefixtures("ledger_path")
+def test_a_tenant_has_a_name_that_is_shown_as_it_is(capsys: Out, name: str) -> None:
+    assert main(["keys", "create", "--tenant", name]) == FAILED
+    error = capsys.readouterr().err
+    assert "tenant: " in error
+    assert error.strip().isprintable()
+
+
 def test_registering_again_changes_nothing_and_never_brings_a_revoked_key_back(
     ledger_path: Path, tmp_path: Path, capsys: Out
 ) -> None:

@@ -16,6 +16,7 @@ from forgetless.domain.errors import (
     InvalidRequestError,
     NotFoundError,
 )
+from forgetless.domain.identifiers import first_unseen
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.keys import LEAST_CHARS, ApiKey, Role, key_hash, key_prefix, new_key
 from forgetless.domain.quotas import QuotaName, Quotas, read_quotas
@@ -188,10 +189,13 @@ class KeyService:
     def _admit(self, tenant: str) -> None:
         """Refuse a key for a tenant that is being deleted. A tenant of the same name begins with its first key.
 
-        Raises ConflictError.
+        Raises ConflictError, and InvalidRequestError for a name that terminals would not show as it is.
         """
         if not tenant:
             raise InvalidRequestError("tenant: a key needs a tenant with a name")
+        if (unseen := first_unseen(tenant)) is not None:
+            code = f"U+{ord(unseen):04X}"
+            raise InvalidRequestError(f"tenant: the name has the invisible character {code}; leave it out")
         state = self._ledger.erasure_state(tenant)
         if state.closed:
             raise ConflictError(
