@@ -15,6 +15,7 @@ from forgetless.domain.errors import LedgerError, VersionConflictError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.scope import Scope
+from forgetless.domain.slots import Slots
 from forgetless.domain.usage import OF_TENANT, UsageKind, Use
 from forgetless.ports.ledger import Ledger, Refusal
 from forgetless.ports.request_ledger import IdempotencyRecord, PageEnd
@@ -345,6 +346,21 @@ def _put_job(ledger: Ledger, tenant: str) -> Done:
     job = a_job(f"j{_one()}", scope=scope_of(tenant), request={"by": random.random()})
     standing = ledger.put_job(job, [])
     return Counter({f"made {job.id}": int(standing.request == job.request)})
+
+
+def _accept_job(ledger: Ledger, tenant: str) -> Done:
+    job = a_job(f"j{_one()}", scope=scope_of(tenant), request={"by": random.random()})
+    accepted = ledger.accept_job(job, [], _some_slots(tenant))
+    return Counter({f"made {job.id}": int(accepted.job.request == job.request)})
+
+
+def _take_slot(ledger: Ledger, tenant: str) -> Done:
+    ledger.take_slot(_some_slots(tenant))
+    return Counter()
+
+
+def _some_slots(tenant: str) -> Slots:
+    return Slots(tenant, FEW, str(random.random()), now=at(_one()), until=at(_one() + 1))
 
 
 def _put_jobs(ledger: Ledger, tenant: str) -> Done:
