@@ -132,7 +132,7 @@ def environment_of_functions(settings: Settings, environment: Mapping[str, str])
     unread = {} if settings.metrics_port else {"FORGETLESS_METRICS": "off"}
     return {
         **unread,
-        # The template's number is for Lambda; the emulator has fewer environments, which the program's default fits.
+        # The template's number is for Lambda. Here is mostly one tenant, whose adds may wait as before.
         "FORGETLESS_LLM_WAITS_PER_TENANT": "",
         **given,
         **_ledger(settings, environment),

@@ -71,8 +71,8 @@ GUESSES_PER_MINUTE = 60
 #: endpoints, and the one that runs the word search of each request.
 CONCURRENT_REQUESTS = 32
 
-#: How many requests of a tenant may wait for the LLM at once, in all environments and processes together, unless a
-#: setting says otherwise: half of the environments of a function in the emulator (`EmulatorMaxEnvironments`).
+#: How many requests of a tenant should wait for the LLM at once, in all environments and processes together, where
+#: several tenants share a machine: half of the environments of a function in the emulator (`EmulatorMaxEnvironments`).
 LLM_WAITS = 8
 
 #: The most bytes of an answer's body, as Lambda counts them: it sends the body as a JSON string, and that with headers

@@ -231,8 +231,9 @@ class Settings:
     )
     llm_waits: int = _setting(
         "FORGETLESS_LLM_WAITS_PER_TENANT",
-        LLM_WAITS,
-        "The most requests of a tenant that wait for the LLM at once; further adds go on later. 0: any number.",
+        0,
+        "The most requests of a tenant that wait for the LLM at once; further adds go on later. 0: any number. "
+        f"For several tenants on one machine: {LLM_WAITS}.",
     )
     guesses_per_minute: int = _setting(
         "FORGETLESS_INVALID_KEYS_PER_MINUTE",
