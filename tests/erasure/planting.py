@@ -197,7 +197,7 @@ def _read(call: Call, person: Person) -> None:
     call("GET", f"/v2/entities/user/{user['user_id']}/")
     call("GET", f"/v1/memories/user/{user['user_id']}/")
     call("GET", f"/memories/{person.mark('noid')}")
-    call("POST", "/memories", json={"messages": person.mark("wrong"), **user})
+    call("POST", "/memories", json={"messages": [{"content": person.mark("wrong")}], **user})
     _ok(call("GET", "/v1/events/"))
 
 
