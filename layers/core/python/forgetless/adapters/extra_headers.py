@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
+from forgetless.adapters.json_setting import json_object
 from forgetless.adapters.secrets_aws import Secret, shown
 from forgetless.domain.errors import DependencyError, InvalidRequestError
 
@@ -42,14 +42,7 @@ def extra_headers(variable: str, value: Secret) -> Callable[[], Mapping[str, str
 
 @lru_cache(maxsize=8)
 def _read(variable: str, text: str) -> Mapping[str, str]:
-    if not text.strip():
-        return {}
-    try:
-        given = json.loads(text)
-    except ValueError:
-        given = None
-    if not isinstance(given, dict):
-        raise InvalidRequestError(f'{variable} must be a JSON object of headers, like {{"X-Team": "memory"}}')
+    given = json_object(variable, text, like='headers, like {"X-Team": "memory"}')
     for name, content in given.items():
         if not _NAME.fullmatch(name):
             raise InvalidRequestError(f"{variable}: {name!r} is no name of a header")

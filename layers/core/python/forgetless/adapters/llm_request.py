@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from forgetless.adapters.json_setting import json_object
 from forgetless.adapters.llm_refusals import Refusal
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.ports.llm import ChatMessage
@@ -134,14 +135,7 @@ class _Renamed(int):
 
 def read_options(variable: str, text: str) -> Mapping[str, Any]:
     """The options in a setting, a JSON object. Raises InvalidRequestError for anything else."""
-    if not text.strip():
-        return {}
-    try:
-        given = json.loads(text)
-    except ValueError:
-        given = None
-    if not isinstance(given, dict):
-        raise InvalidRequestError(f'{variable} must be a JSON object of fields, like {{"temperature": 0}}')
+    given = json_object(variable, text, like='fields, like {"temperature": 0}')
     if own := sorted(_OWN.intersection(given)):
         raise InvalidRequestError(f"{variable}: {own[0]} is set by the service itself: remove it")
     return given
