@@ -177,6 +177,24 @@ def test_the_reason_is_shown_without_the_words_of_the_prompt(reason: str, shown:
     assert shown in raised.value.message
 
 
+@pytest.mark.parametrize(
+    ("status", "reason", "of_this_text"),
+    [
+        (403, 'meta/llama requires moderation on Together. Your input was flagged for "violence".', True),
+        (400, "The response was filtered due to the prompt triggering Azure's content management policy.", True),
+        (403, "Your account has been flagged. Ask for help.", False),
+        (403, "Country, region, or territory not supported", False),
+        (401, "moderation", False),
+    ],
+)
+def test_a_filter_is_a_fault_of_the_text_and_not_of_the_key(status: int, reason: str, *, of_this_text: bool) -> None:
+    answer = Answer(status, {"error": {"message": reason, "code": status}})
+    with serve(in_turn(answer)) as server, pytest.raises(ProviderError) as raised:
+        llm(server).complete(ASKED, deadline_s=5)
+    assert raised.value.blames_input is of_this_text
+    assert ("leave out what its filter refuses" in raised.value.message) is of_this_text
+
+
 def test_a_key_in_the_url_that_is_refused_is_named_by_its_setting_alone() -> None:
     with serve(in_turn(Answer(401))) as server, pytest.raises(ProviderAuthError) as raised:
         HttpLlm(server.url.replace("http://", "http://name:secret@"), model="m").complete(ASKED, deadline_s=5)

@@ -156,13 +156,14 @@ class HttpLlm:
             return LlmContextError(f"{message}: {advice}", status=reply.status)
         if reply.retryable:
             return LlmUnavailableError(message, retry_after=reply.retry_after or 2, status=reply.status)
-        if reply.status in {401, 403} or code == "invalid_api_key":
+        if (reply.status in {401, 403} and not refusal.filtered) or code == "invalid_api_key":
             setting = "the user and password in OPENAI_BASE_URL" if self._http.has_credentials else "OPENAI_API_KEY"
             return ProviderAuthError(f"{message}: check {setting}")
         if reason := refusal.shown(message["content"] for message in asked["messages"]):
             message += f', "{reason}"'
-        if code == "content_filter":
-            return ProviderRequestError(f"{message}: leave out what its filter refuses", status=reply.status)
+        if refusal.filtered:
+            # As 400, because a 403 of a filter says nothing about the key: the next text may be answered.
+            return ProviderRequestError(f"{message}: leave out what its filter refuses", status=400)
         # Some servers answer 400 for a model that they do not have, which no other text would mend.
         status = 404 if code == "model_not_found" else reply.status
         return ProviderRequestError(f"{message}: check FORGETLESS_LLM_MODEL and OPENAI_BASE_URL", status=status)

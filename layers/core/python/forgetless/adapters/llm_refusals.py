@@ -41,6 +41,13 @@ _SAYS_TOO_LONG = re.compile(
     r"|exceeds? the (?:available |model'?s )?(?:context|maximum number of (?:input )?tokens|maximum (?:input|allowed) l"
     r"|maximum allowed (?:input )?tokens)|reduce the length|context the overflows|input (?:token count|length) exceeds"
 )
+#: Statuses of filters that refuse what a text says.
+_FILTERS = frozenset({400, 403, 422, 451})
+#: The same in words, as OpenRouter, OpenAI and Azure say it. An account that is flagged is no matter of the text.
+_SAYS_FILTERED = re.compile(
+    r"(?:input|prompt|content|messages?|request|text) (?:was|were|is|has been|have been) flagged|moderation"
+    r"|content[ _](?:filter|management|policy)"
+)
 #: So much of a reason is looked at.
 _REASON_CHARS = 4000
 
@@ -57,6 +64,12 @@ class Refusal:
     def too_long(self) -> bool:
         """Whether a shorter request may be answered."""
         return self.status == 413 or self.code in _TOO_LONG or bool(_SAYS_TOO_LONG.search(self.reason.lower()))
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a filter refused what this text says, so that another text may be answered."""
+        words = bool(_SAYS_FILTERED.search(self.reason.lower()))
+        return self.code == "content_filter" or (self.status in _FILTERS and words)
 
     def shown(self, prompt: Iterable[str]) -> str:
         """The reason without the words that it may have taken from the prompt; empty if little else is in it."""
