@@ -114,22 +114,23 @@ class HttpEmbedder:
         if owner and self._send_task:
             optional["user"] = _digest(owner)
 
-        broke: list[bool] = []
+        broke = False
 
         def ask(texts: Sequence[str], fields: frozenset[str]) -> Vectors | Refused:
+            nonlocal broke
             body = {"model": self._model, "input": list(texts)}
             body |= {name: value for name, value in optional.items() if name in fields}
             reply = self._post(body, end - self._clock.monotonic(), retries, broke=broke)
             # The next call tells whether it was the text; only a server that has answered nothing yet is tried again.
-            broke.extend([True] if reply.status == 500 else [])
+            broke = broke or reply.status == 500
             return self._vectors(reply, texts, fields) if reply.status == 200 else self._refusal(reply, texts, fields)
 
         nothing = self._nonsense("has no vector with a direction for any text: check FORGETLESS_EMBEDDING_MODEL")
         return Negotiation(self._learnt, frozenset(optional), ask, no_vector=nothing)
 
-    def _post(self, body: dict[str, Any], left_s: float, retries: int, *, broke: Sequence[bool]) -> Reply:
+    def _post(self, body: dict[str, Any], left_s: float, retries: int, *, broke: bool) -> Reply:
         def final(reply: Reply) -> bool:
-            return reply.status == 500 and (bool(broke) or is_broken_vector(reply.body))
+            return reply.status == 500 and (broke or is_broken_vector(reply.body))
 
         try:
             return self._http.post("/embeddings", body, deadline_s=left_s, retries=retries, final=final)
