@@ -6,7 +6,6 @@ The authorization server of RFC 6749 and 7636 (PKCE), with RFC 7591 (registratio
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -47,17 +46,10 @@ _METHODS = ("none", "client_secret_post", "client_secret_basic")
 class OAuth:
     """The OAuth endpoints of one application, and what its tokens stand for."""
 
-    def __init__(
-        self,
-        services: Callable[[], Services],
-        *,
-        redirects: Sequence[str],
-        run: Runner,
-        unix_time: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, services: Callable[[], Services], *, redirects: Sequence[str], run: Runner) -> None:
         self._services = services
         self._run = run
-        self._provider = OAuthProvider(services, OAuthRedirects(redirects), run, unix_time)
+        self._provider = OAuthProvider(services, OAuthRedirects(redirects), run)
 
     def key_hash(self, presented: str) -> str | None:
         """The hash of the key that a token stands for; None if it is no valid token."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -83,22 +84,16 @@ class OAuthProvider(OAuthAuthorizationServerProvider[_Code, _Refresh, AccessToke
     """Clients and tokens of one ledger; every blocking call goes through `run`."""
 
     def __init__(
-        self,
-        services: Callable[[], Services],
-        redirects: OAuthRedirects,
-        run: Runner,
-        unix_time: Callable[[], float],
-        address: str = "",
+        self, services: Callable[[], Services], redirects: OAuthRedirects, run: Runner, address: str = ""
     ) -> None:
         self._address = address
         self._services = services
-        self._unix_time = unix_time
         self._redirects = redirects
         self._run = run
 
     def asked_from(self, address: str) -> OAuthProvider:
         """The provider for a request from this address: look-ups of keys that are no longer valid count for it."""
-        return OAuthProvider(self._services, self._redirects, self._run, self._unix_time, address)
+        return OAuthProvider(self._services, self._redirects, self._run, address)
 
     # Clients
 
@@ -115,13 +110,13 @@ class OAuthProvider(OAuthAuthorizationServerProvider[_Code, _Refresh, AccessToke
         client_info.client_name = _short(client_info.client_name)
         claims = {"name": client_info.client_name, "redirects": addresses, "method": method}
         key = await self._signing_key()
-        client_info.client_id = sign(key, Purpose.CLIENT, claims, now_s=self._unix_time())
+        client_info.client_id = sign(key, Purpose.CLIENT, claims, now_s=time.time())
         client_info.client_secret = None if method == "none" else _secret_of(key, client_info.client_id)
 
     async def get_client(self, client_id: str) -> _Client | None:
         """The client that the id carries; None for an id that is not ours, or whose addresses are refused now."""
         key = await self._signing_key()
-        claims = read(key, Purpose.CLIENT, client_id, now_s=self._unix_time())
+        claims = read(key, Purpose.CLIENT, client_id, now_s=time.time())
         if claims is None or not all(map(self._redirects.allows, claims["redirects"])):
             return None
         secret = None if claims["method"] == "none" else _secret_of(key, client_id)
@@ -146,12 +141,12 @@ class OAuthProvider(OAuthAuthorizationServerProvider[_Code, _Refresh, AccessToke
             "state": params.state,
             "explicit": params.redirect_uri_provided_explicitly,
         }
-        request = sign(await self._signing_key(), Purpose.LOGIN, claims, now_s=self._unix_time())
+        request = sign(await self._signing_key(), Purpose.LOGIN, claims, now_s=time.time())
         return f"login?{urlencode({'request': request})}"
 
     async def login(self, request: str) -> Login | None:
         """The request that the log-in page carries; None if it is not ours or too old."""
-        claims = read(await self._signing_key(), Purpose.LOGIN, request, now_s=self._unix_time())
+        claims = read(await self._signing_key(), Purpose.LOGIN, request, now_s=time.time())
         client = None if claims is None else await self.get_client(claims["client"])
         if claims is None or client is None:
             return None
@@ -169,7 +164,7 @@ class OAuthProvider(OAuthAuthorizationServerProvider[_Code, _Refresh, AccessToke
             "grant": secrets.token_urlsafe(16),
             "key": await self._run(lambda: self._services().grants.sealed(key)),
         }
-        return sign(await self._signing_key(), Purpose.CODE, claims, now_s=self._unix_time())
+        return sign(await self._signing_key(), Purpose.CODE, claims, now_s=time.time())
 
     # Codes and tokens
 
@@ -178,7 +173,7 @@ class OAuthProvider(OAuthAuthorizationServerProvider[_Code, _Refresh, AccessToke
     ) -> _Code | None:
         """The code, if it is ours and not too old; whose it is, the endpoint compares."""
         del client
-        claims = read(await self._signing_key(), Purpose.CODE, authorization_code, now_s=self._unix_time())
+        claims = read(await self._signing_key(), Purpose.CODE, authorization_code, now_s=time.time())
         if claims is None:
             return None
         return _Code(
@@ -208,7 +203,7 @@ class OAuthProvider(OAuthAuthorizationServerProvider[_Code, _Refresh, AccessToke
     async def load_refresh_token(self, client: OAuthClientInformationFull, refresh_token: str) -> _Refresh | None:
         """The refresh token, if it is ours."""
         del client
-        claims = read(await self._signing_key(), Purpose.REFRESH, refresh_token, now_s=self._unix_time())
+        claims = read(await self._signing_key(), Purpose.REFRESH, refresh_token, now_s=time.time())
         if claims is None:
             return None
         return _Refresh(
@@ -248,7 +243,7 @@ class OAuthProvider(OAuthAuthorizationServerProvider[_Code, _Refresh, AccessToke
     def key_hash(self, presented: str) -> str | None:
         """The hash of the key that an access token stands for; None for everything else. It may read the ledger."""
         grants = self._services().grants
-        claims = read(grants.signing_key(), Purpose.ACCESS, presented, now_s=self._unix_time())
+        claims = read(grants.signing_key(), Purpose.ACCESS, presented, now_s=time.time())
         return None if claims is None else grants.key_hash(claims["key"])
 
     async def _tokens(
@@ -260,7 +255,7 @@ class OAuthProvider(OAuthAuthorizationServerProvider[_Code, _Refresh, AccessToke
             found = None
         if found is None:
             raise TokenError("invalid_grant", "This log-in is over: connect again.")
-        key, now_s = await self._signing_key(), self._unix_time()
+        key, now_s = await self._signing_key(), time.time()
         claims = {"key": sealed, "client": client.client_id, "grant": grant, "number": found}
         return OAuthToken(
             access_token=sign(key, Purpose.ACCESS, {"key": sealed, "grant": grant}, now_s=now_s),
