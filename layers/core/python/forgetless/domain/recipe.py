@@ -8,6 +8,7 @@ from operator import mul
 
 __all__ = [
     "CONTROL_TEXT",
+    "RECIPES",
     "RECIPE_VERSION",
     "combine",
     "cosine",
@@ -19,6 +20,8 @@ __all__ = [
 
 #: Part of the collection's name, so that rows of two recipes never mix.
 RECIPE_VERSION = 2
+#: The recipes that can still be served, the oldest first.
+RECIPES = (RECIPE_VERSION,)
 
 #: A text below this length depends on what was said just before, so it is indexed with its context.
 SHORT_TEXT_CHARS = 350

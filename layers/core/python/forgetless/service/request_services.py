@@ -35,7 +35,7 @@ from forgetless.service.writing.add import AddService
 from forgetless.service.writing.change import ChangeService
 from forgetless.service.writing.erase_memories import MatchEraser, ScopeEraser
 from forgetless.service.writing.generate_instructions import InstructionService
-from forgetless.service.writing.indexer import Indexer
+from forgetless.service.writing.indexer import Beside, Indexer
 from forgetless.service.writing.infer import InferenceRun
 from forgetless.service.writing.related_memories import RelatedMemories
 from forgetless.service.writing.restore import RestoreService
@@ -69,6 +69,7 @@ class RequestServices:
         pool: Executor,
         erasures: ScopeEraser,
         matching: MatchEraser,
+        beside: Beside | None = None,
         cleanings: Callable[[], Sequence[Cleaning]],
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
@@ -79,7 +80,7 @@ class RequestServices:
         #: What a request may contain at most; the API checks it.
         self.limits = limits or RequestLimits()
         self._settings_shown = dict(settings_shown)
-        self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
+        self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder, beside=beside)
         self._inference = _inference(ports, indexer, outbox, supersession or SupersessionRules())
         self.add = AddService(
             ledger=ledger,

@@ -269,6 +269,13 @@ CREATE INDEX usage_minutes_by_time ON usage_minutes (minute);
 ALTER TABLE keys ADD COLUMN quotas BLOB
 """
 
+#: What the other generation of the index lacks (see Maintenance.mark_behind), in the order of pending memories.
+_BEHIND = """
+ALTER TABLE memories ADD COLUMN behind_since TEXT;
+CREATE INDEX memories_behind ON memories (tenant, behind_since, created_at, position, id)
+    WHERE behind_since IS NOT NULL AND pending_since IS NULL AND aside_since IS NULL
+"""
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
 _MIGRATIONS = (
     _FIRST,
@@ -288,6 +295,7 @@ _MIGRATIONS = (
     _NOBODYS,
     _CLOSED,
     _USAGE,
+    _BEHIND,
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)
