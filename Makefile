@@ -184,7 +184,7 @@ versus-mem0: $(STAMP) ## Drive mem0's own server and Forgetless alternately: mak
 	@test -f .venv-mem0/.installed-mem0 || sh local/up/venv.sh .venv-mem0 .installed-mem0 -r '$(MEM0)/server/requirements.txt' $(MEM0_PINS)
 	@exec $(PY) -m local.loadtest versus-mem0 '$(MEM0)' $(ARGS)
 
-eval: $(STAMP) ## Recall over LoCoMo-format files: make eval ARGS="FILE..."
+eval: $(STAMP) ## Recall over conversations in LoCoMo's or our format: make eval ARGS="FILE..."
 	@exec $(PY) -m local.evaluate $(ARGS)
 
 demo: $(STAMP) ## Replay a conversation of several days into the running service and ask ten questions
