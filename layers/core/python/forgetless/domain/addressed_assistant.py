@@ -63,13 +63,17 @@ def _language(
 @cache
 def _languages() -> tuple[_Language, ...]:
     """The languages that are written with spaces, made when the first question comes."""
-    english = _language(
+    return _english(), _vietnamese(), _spanish(), _french(), _german()
+
+
+def _english() -> _Language:
+    return _language(
         you="you",
         said=(
             "say said tell told suggest suggested recommend recommended mention mentioned advise advised propose "
             "proposed explain explained give gave given list listed write wrote written describe described "
-            "provide provided answer answered offer offered reply replied respond responded show showed shown "
-            "send sent share shared warn warned"
+            "provide provided answer answered offer offered reply replied respond responded make made create "
+            "created show showed shown send sent share shared warn warned"
         ),
         between=(
             "have had ve d did already also previously once just ever first last originally earlier both then actually"
@@ -82,7 +86,10 @@ def _languages() -> tuple[_Language, ...]:
             "message messages example examples description summary instructions last previous earlier"
         ),
     )
-    vietnamese = _language(
+
+
+def _vietnamese() -> _Language:
+    return _language(
         you="bạn cậu",
         said="nói bảo kể gợi đề khuyên giới tư nhắc đưa viết liệt giải trả cho gửi dạy hướng",
         between="đã từng vừa cũng mới có lại luôn hay trước đó hôm qua",
@@ -90,7 +97,10 @@ def _languages() -> tuple[_Language, ...]:
         yours="khuyên ý xuất lời thiệu thích dẫn",
         your_follows=True,
     )
-    spanish = _language(
+
+
+def _spanish() -> _Language:
+    return _language(
         you="has usted",
         said=(
             "dicho recomendado sugerido aconsejado propuesto explicado mencionado dado escrito respondido contado "
@@ -106,7 +116,10 @@ def _languages() -> tuple[_Language, ...]:
         yours="recomendación recomendaciones sugerencia sugerencias consejo consejos respuesta respuestas explicación "
         "propuesta opinión",
     )
-    french = _language(
+
+
+def _french() -> _Language:
+    return _language(
         you="tu vous t",
         said="dit recommandé suggéré conseillé proposé expliqué mentionné donné écrit répondu raconté",
         between="as avez m me nous déjà aussi avais aviez l en",
@@ -115,7 +128,10 @@ def _languages() -> tuple[_Language, ...]:
         yours="suggestion suggestions recommandation recommandations conseil conseils réponse réponses explication "
         "proposition avis",
     )
-    german = _language(
+
+
+def _german() -> _Language:
+    return _language(
         you="du",
         said=(
             "gesagt empfohlen vorgeschlagen geraten erklärt erwähnt gegeben geschrieben geantwortet erzählt "
@@ -129,7 +145,6 @@ def _languages() -> tuple[_Language, ...]:
             "vorschlag vorschläge empfehlung empfehlungen rat ratschlag antwort antworten erklärung tipp tipps meinung"
         ),
     )
-    return english, vietnamese, spanish, french, german
 
 
 #: The assistant's names. They count behind an article or as the first word, unless a word follows that makes a person.
@@ -138,7 +153,7 @@ _ARTICLES = word_set("the this an el la l der dem den die con virtual virtuelle 
 _ALWAYS_NAMES = frozenset(("chatbot", "chatgpt"))
 _NO_ASSISTANT = word_set("professor manager coach director editor principal teacher to của")
 _EAST_ASIAN = (
-    "[你您](?:之前|刚才|剛才|上次|曾经|曾經|都|已经|已經|也|曾|有|给我|給我|跟我|向我|对我|對我|当时|當時|昨天){0,3}"
+    "(?<![跟对對给給向和与與])[你您](?:之前|刚才|剛才|上次|曾经|曾經|都|已经|已經|也|曾|有|给我|給我|跟我|向我|对我|對我|当时|當時|昨天){0,3}"
     "(?:说|說|告诉|告訴|建议|建議|推荐|推薦|提到|提过|提過|讲|講|写|寫|介绍|介紹|回答|给的|給的|给我的|給我的|列)"
     "|[你您]的(?:建议|建議|推荐|推薦|回答|意见|意見|答案|回复|回覆)|(?<!我的)(?:助手|助理)|机器人|機器人"
     "|あなた[がはの].{0,12}?(?:言|勧|薦|提案|教え|推薦|説明|答え|アドバイス|おすすめ|回答|意見)"
