@@ -11,8 +11,8 @@ from forgetless.cli_backup import add_backup_commands
 from forgetless.cli_compact import add_compact_command
 from forgetless.cli_erase import add_erase_command
 from forgetless.cli_erasures import add_erasures_command
-from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_generations import add_generations_command
+from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_keys import add_key_commands
 from forgetless.cli_memories import add_memory_commands
 from forgetless.cli_migrate import add_migrate_command

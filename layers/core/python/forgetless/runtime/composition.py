@@ -41,6 +41,7 @@ __all__ = [
     "build_index",
     "build_index_files",
     "build_ledger",
+    "build_llm",
     "build_openings",
     "build_queue",
     "build_record",
@@ -77,7 +78,7 @@ def build_services(settings: Settings) -> Services:
 
 def build_serving(settings: Settings) -> Serving:
     """The services of whichever generation serves; raises InvalidRequestError, which names the wrong variable."""
-    llm, bulk_queue, clock = _llm(settings), _bulk_queue(settings), SystemClock()
+    llm, bulk_queue, clock = build_llm(settings), _bulk_queue(settings), SystemClock()
     ledger = timed("ledger", build_ledger(settings))
     openings = build_openings(settings)
     rules = UpkeepRules(
@@ -263,7 +264,8 @@ def _same_model(one: Generation, other: Generation) -> bool:
     return (one.model, one.dimensions) == (other.model, other.dimensions)
 
 
-def _llm(settings: Settings) -> Llm | None:
+def build_llm(settings: Settings) -> Llm | None:
+    """The LLM of the settings; None if they name none."""
     if not settings.llm_configured:
         return None
     from forgetless.adapters.llm_http import HttpLlm  # noqa: PLC0415

@@ -15,6 +15,7 @@ from forgetless.service.generations.behind_ledger import BehindLedger
 from forgetless.service.generations.opened import Openings
 from forgetless.service.generations.record import GenerationRecord
 from forgetless.service.jobs.reindex import Refreshed, Reindexer
+from forgetless.service.known_names import KnownNames
 from forgetless.service.writing.indexer import Indexer, by_tenant
 
 __all__ = ["OtherGenerations"]
@@ -37,6 +38,7 @@ class OtherGenerations:
         self._openings = openings
         self._ledger = ledger
         self._clock = clock
+        self._names = KnownNames(ledger=ledger, clock=clock)
 
     def exist(self) -> bool:
         return bool(self._others())
@@ -76,7 +78,8 @@ class OtherGenerations:
         opened = self._openings.of(generation)
         ledger = self._ledger if serves else BehindLedger(self._ledger, self._clock)
         indexer = Indexer(ledger=ledger, index=opened.index, embedder=opened.embedder)
-        return Reindexer(ledger=ledger, index=opened.index, indexer=indexer, clock=self._clock).refresh(memories)
+        index, names = opened.index, self._names
+        return Reindexer(ledger=ledger, index=index, indexer=indexer, names=names, clock=self._clock).refresh(memories)
 
     def _others(self) -> list[Generation]:
         return [one for one in self._record.known().all if one.collection != self._mine]
