@@ -14,7 +14,7 @@ from forgetless.adapters.clock import SystemClock
 from forgetless.cli_progress import progress
 from forgetless.cli_text import printable, printable_lines
 from forgetless.domain.errors import IndexUnavailableError, LedgerDamagedError, LedgerError, LedgerLostError
-from forgetless.domain.generations import Generations
+from forgetless.domain.generations import Generations, Phase
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import (
@@ -129,6 +129,11 @@ def add_store_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
         action="store_true",
         help="the ledger is empty on purpose: drop the rows of the index (implies --start)",
     )
+    check.add_argument(
+        "--accept-degraded",
+        action="store_true",
+        help="with --start: the model of the index that serves cannot run; build that of the settings from nothing",
+    )
     check.set_defaults(run=_check)
     reindex = commands.add_parser("reindex", help="rebuild the index from the ledger")
     reindex.add_argument(
@@ -154,6 +159,8 @@ def exit_code_of(error: Exception) -> int:
 def _check(settings: Settings, options: argparse.Namespace) -> int:
     with _stores(settings, options) as stores:
         if options.start or options.accept_empty_ledger:
+            if options.accept_degraded:
+                _give_up_serving(stores)
             reason = _start(stores, accept_empty=options.accept_empty_ledger)
             print("reindex" if reason else "ok")
             return OK
@@ -216,6 +223,16 @@ def _start(stores: _Stores, *, accept_empty: bool) -> str:
     start.settle(verdict.identity)
     _mark(stores, verdict.identity)
     return verdict.rebuild
+
+
+def _give_up_serving(stores: _Stores) -> None:
+    """Ask for a rebuild if another generation serves than the one that the settings ask for."""
+    if stores.absent or stores.collection == wanted_generation(stores.settings).collection:
+        return
+    identity = read_identity(stores.ledger) or new_identity()
+    # In this order, a command that is killed leaves a request for a rebuild.
+    write_identity(stores.ledger, replace(identity, rebuild=Rebuild.NEEDED), clock=SystemClock())
+    _serve_wanted(stores)
 
 
 def _serve_wanted(stores: _Stores) -> None:
@@ -286,7 +303,10 @@ def _refuse_a_hole(stores: _Stores) -> None:
 
 
 def _mark(stores: _Stores, identity: LedgerIdentity, *, earlier: tuple[str, ...] = ()) -> None:
-    write_note(stores.marker, IndexNote(stores.collection, identity.id, (*earlier, identity.stamp)))
+    known = stores.known
+    beside = [] if known.phase is Phase.STALE else stores.others
+    note = IndexNote(known.serving.collection, identity.id, (*earlier, identity.stamp), tuple(beside))
+    write_note(stores.marker, note)
 
 
 @contextmanager
