@@ -34,6 +34,7 @@ from forgetless.service.webhooks.registry import WebhookService
 from forgetless.service.writing.add import AddService
 from forgetless.service.writing.change import ChangeService
 from forgetless.service.writing.erase_memories import MatchEraser, ScopeEraser
+from forgetless.service.writing.extraction_calls import KnownContext
 from forgetless.service.writing.generate_instructions import InstructionService
 from forgetless.service.writing.indexer import Indexer
 from forgetless.service.writing.infer import InferenceRun
@@ -73,6 +74,7 @@ class RequestServices:
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
         llm_waits: int = LLM_WAITS,
+        llm_context: KnownContext,
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
         waits = LlmWaits(ledger=ledger, clock=clock, most=llm_waits)
@@ -80,7 +82,7 @@ class RequestServices:
         self.limits = limits or RequestLimits()
         self._settings_shown = dict(settings_shown)
         self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
-        self._inference = _inference(ports, indexer, outbox, supersession or SupersessionRules())
+        self._inference = _inference(ports, indexer, outbox, supersession or SupersessionRules(), llm_context)
         self.add = AddService(
             ledger=ledger,
             indexer=indexer,
@@ -119,7 +121,7 @@ class RequestServices:
 
 
 def _inference(
-    ports: RequestPorts, indexer: Indexer, outbox: WebhookOutbox, rules: SupersessionRules
+    ports: RequestPorts, indexer: Indexer, outbox: WebhookOutbox, rules: SupersessionRules, known: KnownContext
 ) -> InferenceRun | None:
     if ports.llm is None:
         return None
@@ -132,4 +134,5 @@ def _inference(
         llm=ports.llm,
         clock=ports.clock,
         outbox=outbox,
+        known=known,
     )
