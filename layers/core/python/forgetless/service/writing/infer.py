@@ -28,6 +28,7 @@ from forgetless.ports.metrics import ADDS_FAILED, EXTRACTION_FAILURES, EXTRACTIO
 from forgetless.ports.request_ledger import RequestLedger, Shown
 from forgetless.ports.request_usage import RequestUsage, note_counted_tokens, note_stored, note_tokens, noting_usage
 from forgetless.service.conflict_retry import ConflictRetry
+from forgetless.service.known_names import KnownNames
 from forgetless.service.requests import AddedMemory, AddOutcome
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.extraction import Fact
@@ -119,6 +120,7 @@ class InferenceRun:
         *,
         ledger: RequestLedger,
         indexer: Indexer,
+        names: KnownNames,
         related: RelatedMemories,
         supersession: Supersession,
         llm: Llm,
@@ -130,6 +132,7 @@ class InferenceRun:
         self._ledger = ledger
         self._outbox = outbox
         self._indexer = indexer
+        self._names = names
         self._supersession = supersession
         self._clock = clock
 
@@ -262,6 +265,7 @@ class InferenceRun:
         rows = self._indexer.rows(memories, words, refused={})
         new = list(zip(memories, facts, strict=True))
         stored, outdated, done = self._append(job, new, found.shown, tokens_used(job, used))
+        self._names.note(messages)
         self._indexer.forget_erased(stored, words, at=done.updated_at)
         EXTRACTIONS.count()
         FACTS.count(len(stored))
