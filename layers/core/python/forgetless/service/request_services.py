@@ -85,7 +85,9 @@ class RequestServices:
         #: The names of speakers, which searches leave out of questions.
         self.names = names = KnownNames(ledger=ledger, clock=clock)
         self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
-        self._inference = _inference(ports, indexer, names, outbox, supersession or SupersessionRules(), known=llm_context)
+        self._inference = _inference(
+            ports, indexer, names, outbox, supersession or SupersessionRules(), known=llm_context
+        )
         self.add = AddService(
             ledger=ledger,
             indexer=indexer,
