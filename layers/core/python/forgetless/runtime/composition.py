@@ -125,6 +125,7 @@ def _build(settings: Settings, ports: Ports, kept: KeptGenerations, before: Serv
         llm_waits=settings.llm_waits,
         kept=kept,
         before=before,
+        llm_context_tokens=settings.llm_context_tokens,
     )
 
 

@@ -35,6 +35,7 @@ from forgetless.service.webhooks.registry import WebhookService
 from forgetless.service.writing.add import AddService
 from forgetless.service.writing.change import ChangeService
 from forgetless.service.writing.erase_memories import MatchEraser, ScopeEraser
+from forgetless.service.writing.extraction_calls import KnownContext
 from forgetless.service.writing.generate_instructions import InstructionService
 from forgetless.service.writing.indexer import Beside, Indexer
 from forgetless.service.writing.infer import InferenceRun
@@ -75,6 +76,7 @@ class RequestServices:
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
         llm_waits: int = LLM_WAITS,
+        llm_context: KnownContext,
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
         waits = LlmWaits(ledger=ledger, clock=clock, most=llm_waits)
@@ -84,7 +86,9 @@ class RequestServices:
         #: The names of speakers, which searches leave out of questions.
         self.names = names = KnownNames(ledger=ledger, clock=clock)
         self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder, beside=beside)
-        self._inference = _inference(ports, indexer, names, outbox, supersession or SupersessionRules())
+        self._inference = _inference(
+            ports, indexer, names, outbox, supersession or SupersessionRules(), known=llm_context
+        )
         self.add = AddService(
             ledger=ledger,
             indexer=indexer,
@@ -130,7 +134,13 @@ class RequestServices:
 
 
 def _inference(
-    ports: RequestPorts, indexer: Indexer, names: KnownNames, outbox: WebhookOutbox, rules: SupersessionRules
+    ports: RequestPorts,
+    indexer: Indexer,
+    names: KnownNames,
+    outbox: WebhookOutbox,
+    rules: SupersessionRules,
+    *,
+    known: KnownContext,
 ) -> InferenceRun | None:
     if ports.llm is None:
         return None
@@ -144,4 +154,5 @@ def _inference(
         llm=ports.llm,
         clock=ports.clock,
         outbox=outbox,
+        known=known,
     )

@@ -12,6 +12,7 @@ from typing import Any
 from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.limits import CONCURRENT_REQUESTS, GUESSES_PER_MINUTE, LLM_WAITS, RequestLimits
+from forgetless.domain.llm_context import DEFAULT_CONTEXT
 from forgetless.domain.quotas import DefaultQuotas
 from forgetless.domain.retention import Retention
 from forgetless.domain.supersession import SupersessionRules
@@ -55,6 +56,7 @@ from forgetless.service.transfer.import_jobs import ImportJobs
 from forgetless.service.webhooks.delivery import DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.erase_memories import MemoryEraser
+from forgetless.service.writing.extraction_calls import KnownContext
 from forgetless.service.writing.indexer import Beside, Indexer
 
 __all__ = ["Ports", "Services"]
@@ -94,6 +96,7 @@ class Services(RequestServices):
         llm_waits: int = LLM_WAITS,
         kept: KeptGenerations | None = None,
         before: Services | None = None,
+        llm_context_tokens: int = DEFAULT_CONTEXT,
     ) -> None:
         """`kept` knows the other generations of the index, and `before` are the services of the one that served so far.
 
@@ -137,6 +140,7 @@ class Services(RequestServices):
         self._cleanings = IndexCleanings(ledger=whole, files=ports.index_files, clock=clock)
         remover = _remover(ports, self._outbox, beside)
         self._matching = MatchingDeletes(remover=remover, bulk=starts, clock=clock)
+        llm_context = KnownContext(llm_context_tokens)
         super().__init__(
             ports,
             settings_shown=settings_shown or {},
@@ -146,10 +150,12 @@ class Services(RequestServices):
             erasures=self._erasures,
             supersession=supersession,
             llm_waits=llm_waits,
+            llm_context=llm_context,
             matching=self._matching,
             beside=beside,
             cleanings=self._cleanings.all,
         )
+        self._llm_context = llm_context
         self._supersession = supersession
         self._llm_waits = llm_waits
         #: By limits, the least recently used first. Several threads of the process use it at once.
@@ -184,9 +190,8 @@ class Services(RequestServices):
             BulkKind.REINDEX: ReindexWork(ledger=ledger, reindexer=reindexer, clock=clock),
             BulkKind.RETENTION: ExpiredMemories(remover=remover),
             BulkKind.TENANT: self.tenant_deletions,
+            **({} if self.generations is None else {BulkKind.FILL: self.generations.work}),
         }
-        if self.generations is not None:
-            works[BulkKind.FILL] = self.generations.work
         self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock, works=works, retention=retention)
         self.reindex_all = ReindexAll(ledger=ledger, bulk=self.bulk, clock=clock)
         self.sweep = SweepService(
@@ -252,6 +257,7 @@ class Services(RequestServices):
             erasures=self._erasures,
             supersession=self._supersession,
             llm_waits=self._llm_waits,
+            llm_context=self._llm_context,
             matching=self._matching.within(limits),
             beside=self._beside,
             cleanings=self._cleanings.all,
