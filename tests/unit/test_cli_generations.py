@@ -81,6 +81,36 @@ def test_a_start_says_that_the_service_fills_another_index_while_the_present_one
     assert house.start() == "ok"
 
 
+def test_an_upgrade_with_another_recipe_serves_the_index_that_is_there(
+    house: StoreHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexes: dict[str, MemoryIndex] = {}
+
+    def index_of(_: Settings, generation: composition.Generation | None = None) -> MemoryIndex:
+        assert generation is not None
+        return indexes.setdefault(generation.collection, MemoryIndex())
+
+    monkeypatch.setattr(composition, "build_index", index_of)
+    monkeypatch.setattr(composition, "RECIPE_VERSION", 2)
+    monkeypatch.setattr(composition, "RECIPES", (2,))
+    house.say("I like trams")
+    assert house.start() == "reindex", "the two memories of the fixture stand in another index"
+    assert house.reindex()[0] == 0
+    assert house.start() == "ok"
+    note = json.loads(house.marker.read_text())
+    house.marker.write_text(json.dumps({name: note[name] for name in ("collection", "ledger", "stamps")}))
+    monkeypatch.setattr(composition, "RECIPE_VERSION", 3)
+    monkeypatch.setattr(composition, "RECIPES", (2, 3))
+    assert house.start() == "fill"
+    assert house.run("generations")[1].splitlines()[0] == f"{MINE} serves, with 3 rows"
+    services = composition.build_services(load_settings())
+    services.sweep.sweep()
+    services.close()
+    told = house.run("generations")[1].splitlines()
+    assert told[1] == "forgetless_all_MiniLM_L6_v2_384_r3 is about to be filled, with 0 rows"
+    assert indexes[MINE].count() == 3
+
+
 def test_it_tells_what_changes_until_nothing_is_filled(house: StoreHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     assert house.run("generations", "--watch") == (0, "", "")
     monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDER_URL", "http://127.0.0.1:1")
