@@ -48,6 +48,9 @@ class PlaceNames:
     prefixes: KnownPrefixes
 
 
+_NOBODY = PlaceNames(NO_NAMES, NO_PREFIXES)
+
+
 class KnownNames:
     """Names in one ledger, which shows what may be used: nothing that is erased, and nothing beyond a key's limits."""
 
@@ -73,7 +76,9 @@ class KnownNames:
             owners = [NameOwner.place(Scope(tenant, **ids))] if ids else []
         if not 0 < len(owners) <= _MOST_USERS:
             return NO_NAMES
-        return as_set(self._key(tenant), self._records(tenant, owners).values())
+        records = self._records(tenant, owners).values()
+        # Only a ledger in which something is noted surely has its key.
+        return as_set(self._key(tenant), records) if any(record.entries for record in records) else NO_NAMES
 
     def said(self, messages: Sequence[Message]) -> list[Said]:
         """Messages of one scope with their speakers. The ledger is read only if a prefix may be that of a speaker."""
@@ -82,8 +87,11 @@ class KnownNames:
 
     def place(self, scope: Scope) -> PlaceNames:
         """The names and prefixes of what was said in scopes with the same speaker as this one."""
-        key, owner = self._key(scope.tenant), NameOwner.place(scope)
+        owner = NameOwner.place(scope)
         record = self._records(scope.tenant, [owner])[owner]
+        if not record.entries:
+            return _NOBODY
+        key = self._key(scope.tenant)
         return PlaceNames(as_set(key, [record]), record.prefixes(key))
 
     def note(self, messages: Iterable[Message]) -> None:
