@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from operator import mul
 
+from forgetless.domain.said import LONG_TEXT_CHARS, SHORT_TEXT_CHARS
+
 __all__ = [
     "CONTROL_TEXT",
     "RECIPE_VERSION",
@@ -20,10 +22,6 @@ __all__ = [
 #: Part of the collection's name, so that rows of two recipes never mix.
 RECIPE_VERSION = 2
 
-#: A text below this length depends on what was said just before, so it is indexed with its context.
-SHORT_TEXT_CHARS = 350
-#: How much of a long text is indexed.
-LONG_TEXT_CHARS = 1200
 #: How much of each previous message counts for the words.
 CONTEXT_CHARS = 200
 #: How often a short text is repeated among its words, so that its context does not outweigh it.

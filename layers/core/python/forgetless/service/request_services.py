@@ -21,6 +21,7 @@ from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.access.idempotency import IdempotencyService
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.failed_adds import FailedAdds
+from forgetless.service.known_names import KnownNames
 from forgetless.service.llm_waits import LlmWaits
 from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.projects.settings import ProjectService
@@ -79,11 +80,14 @@ class RequestServices:
         #: What a request may contain at most; the API checks it.
         self.limits = limits or RequestLimits()
         self._settings_shown = dict(settings_shown)
+        #: The names of speakers, which searches leave out of questions.
+        self.names = names = KnownNames(ledger=ledger, clock=clock)
         self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
-        self._inference = _inference(ports, indexer, outbox, supersession or SupersessionRules())
+        self._inference = _inference(ports, indexer, names, outbox, supersession or SupersessionRules())
         self.add = AddService(
             ledger=ledger,
             indexer=indexer,
+            names=names,
             queue=ports.queue,
             clock=clock,
             inference=self._inference,
@@ -95,7 +99,13 @@ class RequestServices:
         self.as_of = AsOfService(ledger=ledger, indexer=indexer, embedder=ports.embedder, clock=clock)
         self._present = PresentView(self.search, self.reads)
         self.changes = ChangeService(
-            ledger=ledger, indexer=indexer, clock=clock, outbox=outbox, erasures=erasures, matching=matching
+            ledger=ledger,
+            indexer=indexer,
+            names=names,
+            clock=clock,
+            outbox=outbox,
+            erasures=erasures,
+            matching=matching,
         )
         self.restores = RestoreService(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox)
         self.projects = ProjectService(ledger=ledger, clock=clock)
@@ -119,7 +129,7 @@ class RequestServices:
 
 
 def _inference(
-    ports: RequestPorts, indexer: Indexer, outbox: WebhookOutbox, rules: SupersessionRules
+    ports: RequestPorts, indexer: Indexer, names: KnownNames, outbox: WebhookOutbox, rules: SupersessionRules
 ) -> InferenceRun | None:
     if ports.llm is None:
         return None
@@ -127,6 +137,7 @@ def _inference(
     return InferenceRun(
         ledger=ports.ledger,
         indexer=indexer,
+        names=names,
         related=related,
         supersession=Supersession(embedder=ports.embedder, rules=rules),
         llm=ports.llm,

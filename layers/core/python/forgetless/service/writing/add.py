@@ -23,6 +23,7 @@ from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.ports.request_usage import note_stored
 from forgetless.ports.trace import stored_trace
+from forgetless.service.known_names import KnownNames
 from forgetless.service.llm_waits import LlmWaits
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
@@ -56,6 +57,7 @@ class AddService:
         *,
         ledger: RequestLedger,
         indexer: Indexer,
+        names: KnownNames,
         queue: JobQueue,
         clock: Clock,
         inference: InferenceRun | None,
@@ -65,6 +67,7 @@ class AddService:
         self._ledger = ledger
         self._waits = waits
         self._indexer = indexer
+        self._names = names
         self._queue = queue
         self._clock = clock
         self._inference = inference
@@ -267,6 +270,7 @@ class AddService:
         self._outbox.record(events)
         self._ledger.append(events, completing=done, messages=messages, used=[one_add(job)])
         note_stored(len(memories))
+        self._names.note(said)
         ADDS.count(tenant=job.tenant, kind="verbatim")
         self._indexer.forget_erased(memories, words, at=done.updated_at)
         indexed = self._indexer.write(rows) and len(rows) == len(memories)

@@ -9,7 +9,7 @@ from forgetless.domain.errors import EmbedderTextError
 from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.filters.scope_ids import same_speaker
 from forgetless.domain.memory import Memory, Message
-from forgetless.domain.recipe import LONG_TEXT_CHARS
+from forgetless.domain.said import LONG_TEXT_CHARS
 from forgetless.domain.scope import Scope
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import RequestIndex
