@@ -14,6 +14,7 @@ import pytest
 from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.adapters.ledger_dynamodb.erasure_log import LOG_DEFINITION, DynamoErasureLog
 from forgetless.domain.bulk_jobs import BulkJob
+from forgetless.domain.generations import Generation
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import Role
 from forgetless.domain.limits import LLM_WAITS
@@ -24,6 +25,7 @@ from forgetless.runtime import (
     logs,  # noqa: F401 - loaded first inside of a test, it would keep that test's standard output
 )
 from forgetless.runtime.timed_ports import timed
+from forgetless.service.generations.opened import OpenGeneration
 from forgetless.service.services import Ports, Services
 from local.emulator.gateway.event import ApiPlace, HttpRequest, build_event
 from local.emulator.gateway.routes import Match
@@ -36,6 +38,7 @@ from tests.faults.tasks import handler_of
 from tests.function_rights import Rights
 from tests.unit.api.client import ADMIN, put_key
 from tests.unit.servers import event_loop
+from tests.unit.service.generations.place import Place
 from tests.unit.service.world import facts, make_world
 
 __all__ = ["House", "open_house"]
@@ -83,6 +86,14 @@ class _GuardedBulkQueue(MemoryBulkQueue):
         super().send(job, delay_s=delay_s, waits=waits)
 
 
+class _TimedPlace(Place):
+    """Generations of the index whose calls are recorded as in a running service."""
+
+    def opened(self, one: Generation) -> OpenGeneration:
+        plain = super().opened(one)
+        return OpenGeneration(timed("index", plain.index), timed("embedder", plain.embedder))
+
+
 class House:
     """Cold functions: each call has new services, and a right to nothing but what its policy says."""
 
@@ -90,10 +101,13 @@ class House:
         self.world, self.server, self._patch = make_world(folder, self._reply, ledger=ledger), server, patch
         self.log = f"erasures-{uuid.uuid4()}"
         self.opened: list[DynamoLedger] = []
+        #: If it is set, all functions are warm and have these services.
+        self.warm: Services | None = None
         self.llm_fault: Exception | None = None
         self.patience_s, self.llm_waits = _PATIENCE_S, LLM_WAITS
         self.queue, self.bulk_queue = _GuardedQueue(self.world.clock), _GuardedBulkQueue(self.world.clock)
         self.table = ledger._client.table
+        self.place = _TimedPlace(ledger, self.world.clock, by_itself=False)
 
     def _reply(self, _messages: Sequence[ChatMessage]) -> str:
         if self.llm_fault is not None:
@@ -101,14 +115,19 @@ class House:
         return facts("Alice likes tea")
 
     def services(self) -> Services:
-        """New ones, as a new environment makes them."""
+        """New ones, as a new environment makes them; or those that are warm."""
+        if self.warm is not None:
+            return self.warm
         world = self.world
         ledger = DynamoLedger(self.table, endpoint_url=self.server.url, patience_s=self.patience_s)
         self.opened.append(ledger)
+        self.place.ledger = ledger
+        kept = self.place.kept()
+        mine = kept.openings.of(kept.mine)
         ports = Ports(
             timed("ledger", ledger),
-            timed("index", world.index),
-            timed("embedder", world.embedder),
+            mine.index,
+            mine.embedder,
             timed("queue", self.queue),
             world.clock,
             None if world.llm is None else timed("llm", world.llm),
@@ -116,7 +135,7 @@ class House:
             webhooks=_Sender(),
             erasure_log=DynamoErasureLog(self.log, endpoint_url=self.server.url),
         )
-        return Services(ports, rebuilds_lost_index=False, llm_waits=self.llm_waits)
+        return Services(ports, rebuilds_lost_index=False, llm_waits=self.llm_waits, kept=kept)
 
     def call(self, name: str, event: Any) -> Any:
         """Invoke the function with an event, and fail if it was refused anything."""

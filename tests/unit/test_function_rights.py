@@ -12,12 +12,14 @@ import pytest
 
 from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.domain.errors import LlmUnavailableError
+from forgetless.domain.generations import Phase
 from forgetless.domain.keys import Role
 from forgetless.service.jobs.delete_tenant import start_deletion
 from tests.dynamo_server import DynamoServer
 from tests.function_rights import FUNCTIONS, Rights
 from tests.unit.api.client import ADMIN, put_key
 from tests.unit.cold_functions import House, open_house
+from tests.unit.service.generations.place import NEW, OLD
 
 _SAID = {"messages": [{"role": "user", "content": "I like tea"}], "user_id": "alice"}
 #: The S256 of a verifier of 43 v.
@@ -125,6 +127,23 @@ def test_bulk_erases_and_removes_a_tenant(house: House) -> None:
     start_deletion(house.world.ledger, services.bulk, "default", now=house.world.clock.now())
     house.work_off_bulk_jobs()
     assert house.world.texts() == []
+
+
+def test_bulk_fills_another_generation_and_sweep_keeps_the_old_one(house: House) -> None:
+    house.ask("memories", "POST", "/memories", {**_SAID, "infer": False})
+    services = house.services()
+    assert services.generations is not None
+    services.generations.upkeep.begin(switching=True)
+    for _ in range(9):
+        house.work_off_bulk_jobs()
+        house.world.clock.advance(300)
+        house.call("sweep", {})
+    assert house.place.kept().record.now().phase is Phase.OLD
+    [one] = house.ask("memories", "POST", "/memories", {**_SAID, "infer": False})["results"]
+    house.ask("memories", "DELETE", f"/memories/{one['id']}")
+    house.world.clock.advance(300)
+    house.call("sweep", {})
+    assert house.place.rows(OLD) == house.place.rows(NEW)
 
 
 def test_sweep_brings_back_and_webhooks_delivers(house: House) -> None:

@@ -30,6 +30,7 @@ from tests.dynamo_server import DynamoServer, error
 from tests.unit.api.client import ADMIN, put_key
 from tests.unit.cold_functions import House, open_house
 from tests.unit.metrics.alarm_player import OWN, STACK, Figures, rings
+from tests.unit.service.generations.place import OLD
 
 ACME = "key-of-acme-that-somebody-runs-away-with"
 _SAID = {"messages": [{"role": "user", "content": "I like tea"}], "user_id": "alice"}
@@ -143,14 +144,14 @@ def a_poisoned_message(play: Play) -> Sign:
 
 
 def a_dead_embedder(play: Play) -> Sign:
-    play.house.world.embedder.failure = EmbedderError("the embedder did not answer in time")
+    play.house.place.embedders[OLD.collection].failure = EmbedderError("the embedder did not answer in time")
     assert play.ask("search", "/search", _SEARCH)[0] == 503
     assert play.ask("memories", "/memories", _VERBATIM)[0] == 503
     return Sign({"EmbedderFaultsAlarm"}, {"embedder"}, ["embedder_unavailable answered with 503"])
 
 
 def a_dead_milvus(play: Play) -> Sign:
-    play.house.world.index.available = False
+    play.house.place.indexes[OLD.collection].available = False
     assert play.ask("search", "/search", _SEARCH)[0] == 503
     status, said = play.ask("memories", "/memories", _VERBATIM)
     assert (status, said["indexed"]) == (200, False)
@@ -158,6 +159,7 @@ def a_dead_milvus(play: Play) -> Sign:
 
 
 def a_dead_ledger(play: Play) -> Sign:
+    play.house.warm = play.house.services()
     play.house.server.rules.insert(0, lambda *_: error("InternalServerError", 500))
     assert play.ask("memories", "/memories", _VERBATIM)[0] == 503
     return Sign({"LedgerFaultsAlarm"}, {"ledger"}, ["datastore_unavailable answered with 503"])
@@ -230,7 +232,7 @@ def test_every_alarm_of_a_part_is_played() -> None:
 
 
 def test_a_fault_that_is_over_in_a_minute_rings_no_alarm(play: Play) -> None:
-    play.house.world.embedder.failure = EmbedderError("the embedder did not answer in time")
+    play.house.place.embedders[OLD.collection].failure = EmbedderError("the embedder did not answer in time")
     assert play.ask("search", "/search", _SEARCH)[0] == 503
     play.end_minute()
     assert rings(play.figures) == set()

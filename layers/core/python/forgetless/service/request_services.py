@@ -35,8 +35,9 @@ from forgetless.service.webhooks.registry import WebhookService
 from forgetless.service.writing.add import AddService
 from forgetless.service.writing.change import ChangeService
 from forgetless.service.writing.erase_memories import MatchEraser, ScopeEraser
+from forgetless.service.writing.extraction_calls import KnownContext
 from forgetless.service.writing.generate_instructions import InstructionService
-from forgetless.service.writing.indexer import Indexer
+from forgetless.service.writing.indexer import Beside, Indexer
 from forgetless.service.writing.infer import InferenceRun
 from forgetless.service.writing.related_memories import RelatedMemories
 from forgetless.service.writing.restore import RestoreService
@@ -70,10 +71,12 @@ class RequestServices:
         pool: Executor,
         erasures: ScopeEraser,
         matching: MatchEraser,
+        beside: Beside | None = None,
         cleanings: Callable[[], Sequence[Cleaning]],
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
         llm_waits: int = LLM_WAITS,
+        llm_context: KnownContext,
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
         waits = LlmWaits(ledger=ledger, clock=clock, most=llm_waits)
@@ -82,8 +85,10 @@ class RequestServices:
         self._settings_shown = dict(settings_shown)
         #: The names of speakers, which searches leave out of questions.
         self.names = names = KnownNames(ledger=ledger, clock=clock)
-        self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
-        self._inference = _inference(ports, indexer, names, outbox, supersession or SupersessionRules())
+        self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder, beside=beside)
+        self._inference = _inference(
+            ports, indexer, names, outbox, supersession or SupersessionRules(), known=llm_context
+        )
         self.add = AddService(
             ledger=ledger,
             indexer=indexer,
@@ -129,7 +134,13 @@ class RequestServices:
 
 
 def _inference(
-    ports: RequestPorts, indexer: Indexer, names: KnownNames, outbox: WebhookOutbox, rules: SupersessionRules
+    ports: RequestPorts,
+    indexer: Indexer,
+    names: KnownNames,
+    outbox: WebhookOutbox,
+    rules: SupersessionRules,
+    *,
+    known: KnownContext,
 ) -> InferenceRun | None:
     if ports.llm is None:
         return None
@@ -143,4 +154,5 @@ def _inference(
         llm=ports.llm,
         clock=ports.clock,
         outbox=outbox,
+        known=known,
     )
