@@ -130,11 +130,6 @@ def add_store_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
         action="store_true",
         help="the ledger is empty on purpose: drop the rows of the index (implies --start)",
     )
-    check.add_argument(
-        "--accept-degraded",
-        action="store_true",
-        help="with --start: the model of the index that serves cannot run; build that of the settings from nothing",
-    )
     check.set_defaults(run=_check)
     reindex = commands.add_parser("reindex", help="rebuild the index from the ledger")
     reindex.add_argument(
@@ -160,8 +155,6 @@ def exit_code_of(error: Exception) -> int:
 def _check(settings: Settings, options: argparse.Namespace) -> int:
     with _stores(settings, options) as stores:
         if options.start or options.accept_empty_ledger:
-            if options.accept_degraded:
-                _give_up_serving(stores)
             reason = _start(stores, accept_empty=options.accept_empty_ledger)
             print("reindex" if reason else "fill" if _is_filled_beside(stores) else "ok")
             return OK
@@ -236,16 +229,6 @@ def _is_filled_beside(stores: _Stores) -> bool:
     following = wanted.collection if begins or known.other is None else known.other.collection
     print(f"note: {known.serving.collection} serves until {following} is filled: forgetless generations")
     return True
-
-
-def _give_up_serving(stores: _Stores) -> None:
-    """Ask for a rebuild if another generation serves than the one that the settings ask for."""
-    if stores.absent or stores.collection == wanted_generation(stores.settings).collection:
-        return
-    identity = read_identity(stores.ledger) or new_identity()
-    # In this order, a command that is killed leaves a request for a rebuild.
-    write_identity(stores.ledger, replace(identity, rebuild=Rebuild.NEEDED), clock=SystemClock())
-    _serve_wanted(stores)
 
 
 def _serve_wanted(stores: _Stores) -> None:
