@@ -142,6 +142,8 @@ def environment_of_functions(settings: Settings, environment: Mapping[str, str])
         "embedder": f"{embedder}/ready",
         "queue": f"http://{settings.host}:{settings.queue_port}/_emulator/status",
     }
+    if settings.beside is not None and not settings.runs_beside:
+        del health["embedder"]  # what serves has none, and says so
     # Where nobody can read them, functions record no metrics.
     unread = {} if settings.metrics_port else {"FORGETLESS_METRICS": "off"}
     return {
