@@ -65,27 +65,8 @@ def test_whatever_json_is_written_is_read_the_same_among_prose() -> None:
 @pytest.mark.parametrize(
     "piece",
     [
-        '{"a":',
-        "[",
-        '{"',
-        "{'",
-        "{'a': '",
-        "{'\\'",
-        "['a' ",
-        "'",
-        "[None",
-        '{"\\"',
-        "[1,",
-        '{"a":1}',
-        '"',
-        "{x",
-        "[[]",
-        '["a" ',
-        "\\",
-        "[1[",
-        '{"a":"',
-        "[-",
-        "]",
+        *['{"a":', "[", '{"', "{'", "{'a': '", "{'\\'", "['a' ", "'", "[None", '{"\\"', "[1,", '{"a":1}', '"', "{x"],
+        *["[[]", '["a" ', "\\", "[1[", '{"a":"', "[-", "]"],
     ],
 )
 def test_the_steps_grow_no_faster_than_the_text(piece: str) -> None:
@@ -105,7 +86,7 @@ def test_the_steps_grow_no_faster_than_the_text(piece: str) -> None:
         ("{'a': 'it's'}", []),
         ("{'a': Nothing}", []),
         (r"['\U0001f600']", [None]),
-        ("it's {'tis not} and {'a': 1}", [{"a": 1}]),
+        ("it's {not} and 'tis {'a': 1}", [{"a": 1}]),
         ("{'a", []),
     ],
 )
