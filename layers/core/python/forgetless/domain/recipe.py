@@ -10,6 +10,7 @@ from forgetless.domain.said import LONG_TEXT_CHARS, SHORT_TEXT_CHARS
 
 __all__ = [
     "CONTROL_TEXT",
+    "RECIPES",
     "RECIPE_VERSION",
     "combine",
     "cosine",
@@ -21,6 +22,8 @@ __all__ = [
 
 #: Part of the collection's name, so that rows of two recipes never mix.
 RECIPE_VERSION = 2
+#: The recipes that can still be served, the oldest first.
+RECIPES = (RECIPE_VERSION,)
 
 #: How much of each previous message counts for the words.
 CONTEXT_CHARS = 200
