@@ -1,66 +1,105 @@
-"""Candidates: the rows that the two retrievers found, each with one combined score."""
+"""Candidates: the rows that the two retrievers found, each with one score."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from forgetless.domain.scoring import Candidate, fuse
+from forgetless.domain.scoring import Scorer
 from forgetless.ports.index import Hit
 
-__all__ = ["Candidates"]
+__all__ = ["Candidate", "Candidates"]
+
+
+@dataclass(slots=True)
+class Candidate:
+    """One row, with what each retriever says of it (0 and no rank if it did not find the row)."""
+
+    memory_id: str
+    version: int
+    signals: int
+    #: What its signals add to its score.
+    added: float
+    cosine: float = 0.0
+    words: float = 0.0
+    dense_rank: int | None = None
+    word_rank: int | None = None
+    #: Set when the candidates are ranked.
+    score: float = 0.0
 
 
 class Candidates:
     """Rows by (memory id, version). A repeated hit counts once, at its best rank."""
 
-    def __init__(self) -> None:
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
         self._rows: dict[tuple[str, int], Candidate] = {}
 
     def add_near(self, hits: Sequence[Hit]) -> None:
-        """Add hits of the dense retriever, best first."""
+        """Add hits of the search by vector, best first."""
         for rank, hit in enumerate(hits, 1):
             row = self._row(hit)
             if row.dense_rank is None:
                 row.cosine, row.dense_rank = hit.score, rank
 
     def add_worded(self, hits: Sequence[Hit]) -> None:
-        """Add hits of BM25, best first."""
+        """Add hits of the search by words, best first."""
         for rank, hit in enumerate(hits, 1):
             row = self._row(hit)
-            if row.bm25_rank is None:
-                row.bm25, row.bm25_rank = hit.score, rank
+            if row.word_rank is None:
+                row.words, row.word_rank = hit.score, rank
 
     def complete_near(self, hits: Iterable[Hit]) -> None:
-        """Set the cosines of rows that only BM25 found."""
+        """Set the cosines of rows that only the search by words found."""
         for hit in hits:
             if (row := self._rows.get((hit.memory_id, hit.version))) and row.dense_rank is None:
                 row.cosine = hit.score
 
     def complete_worded(self, hits: Iterable[Hit]) -> None:
-        """Set the BM25 scores of rows that only the dense retriever found."""
+        """Set how well the words match of rows that only the search by vector found."""
         for hit in hits:
-            if (row := self._rows.get((hit.memory_id, hit.version))) and row.bm25_rank is None:
-                row.bm25 = hit.score
+            if (row := self._rows.get((hit.memory_id, hit.version))) and row.word_rank is None:
+                row.words = hit.score
 
     def without_cosine(self, *, places: int, below: float) -> list[tuple[str, int]]:
         """Rows with unknown cosine that a cosine of at most `below` could still raise into the first `places`."""
-        floor = self._floor(places)
-        return [key for key, row in self._rows.items() if row.dense_rank is None and fuse(below, row.bm25) >= floor]
+        floor, score = self._floor(places), self._scorer.score
+        return [
+            key
+            for key, row in self._rows.items()
+            if row.dense_rank is None and score(below, row.words, row.added) >= floor
+        ]
 
-    def without_bm25(self, *, places: int, below: float) -> list[tuple[str, int]]:
-        """Rows with unknown BM25 score that a score of at most `below` could still raise into the first `places`."""
-        floor = self._floor(places)
-        return [key for key, row in self._rows.items() if row.bm25_rank is None and fuse(row.cosine, below) >= floor]
+    def without_words(self, *, places: int, below: float) -> list[tuple[str, int]]:
+        """Rows with unknown words that a match of at most `below` could still raise into the first `places`."""
+        floor, score = self._floor(places), self._scorer.score
+        return [
+            key
+            for key, row in self._rows.items()
+            if row.word_rank is None and score(row.cosine, below, row.added) >= floor
+        ]
+
+    def ranked(self) -> list[Candidate]:
+        """All rows, best first."""
+        score = self._scorer.score
+        for row in self._rows.values():
+            row.score = score(row.cosine, row.words, row.added)
+        return sorted(self._rows.values(), key=self._place)
+
+    def _place(self, row: Candidate) -> tuple[float, int, str]:
+        """What orders the rows: the score, then the time, the newest first, then the id."""
+        return -row.score, -self._scorer.time(row.signals), row.memory_id
 
     def _floor(self, places: int) -> float:
         """The present score of the row at rank `places`; scores still unknown can only raise it."""
-        scores = sorted((row.score for row in self._rows.values()), reverse=True)
+        score = self._scorer.score
+        scores = sorted((score(row.cosine, row.words, row.added) for row in self._rows.values()), reverse=True)
         return scores[places - 1] if len(scores) >= places else 0.0
-
-    def ranked(self) -> list[Candidate]:
-        """All rows, best first; ties are ordered by id, so that the same search gives the same order."""
-        return sorted(self._rows.values(), key=lambda row: (-row.score, row.memory_id))
 
     def _row(self, hit: Hit) -> Candidate:
         key = (hit.memory_id, hit.version)
-        return self._rows.setdefault(key, Candidate(hit.memory_id, hit.version))
+        row = self._rows.get(key)
+        if row is None:
+            added = self._scorer.added(hit.signals)
+            row = self._rows[key] = Candidate(hit.memory_id, hit.version, hit.signals, added)
+        return row
