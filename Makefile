@@ -79,13 +79,14 @@ typecheck: $(STAMP) ## mypy, strict
 imports: $(STAMP) ## Import directions (import-linter)
 	@.venv/bin/lint-imports --no-logo
 
+# Many tests wait for processes and servers, so three run at once where there are two processors.
 unit: $(STAMP) $(LOAD_STAMP) model ## The tests alone: make unit ARGS="tests/up -k lock"
-	@$(CLEAN_ENV) FORGETLESS_LOAD_REQUIRED=1 FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 2 --dist loadgroup -m 'not docker and not mutations and not clients' $(ARGS)
+	@$(CLEAN_ENV) FORGETLESS_LOAD_REQUIRED=1 FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 3 --dist loadgroup -m 'not docker and not mutations and not clients' $(ARGS)
 
 # The functions and layers, the embedder and the API as an image has it; what only runs on one machine stays on 3.11.
 DEPLOYED_TESTS := tests/unit tests/contract tests/embedder tests/e2e
 test-python313: $(DEPLOYED_STAMP) model ## Unit, contract and end-to-end tests of what is deployed, under Python 3.13
-	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' .venv-3.13/bin/python -m pytest -q -n 2 --dist loadgroup \
+	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' .venv-3.13/bin/python -m pytest -q -n 3 --dist loadgroup \
 		-m 'not docker and not mutations and not clients' \
 		$(DEPLOYED_TESTS) --ignore tests/embedder/test_bench.py \
 		--ignore tests/e2e/test_examples.py --ignore tests/e2e/test_stores.py $(ARGS)
@@ -184,7 +185,7 @@ versus-mem0: $(STAMP) ## Drive mem0's own server and Forgetless alternately: mak
 	@test -f .venv-mem0/.installed-mem0 || sh local/up/venv.sh .venv-mem0 .installed-mem0 -r '$(MEM0)/server/requirements.txt' $(MEM0_PINS)
 	@exec $(PY) -m local.loadtest versus-mem0 '$(MEM0)' $(ARGS)
 
-eval: $(STAMP) ## Recall over LoCoMo-format files: make eval ARGS="FILE..."
+eval: $(STAMP) ## Recall over conversations in LoCoMo's or our format: make eval ARGS="FILE..."
 	@exec $(PY) -m local.evaluate $(ARGS)
 
 demo: $(STAMP) ## Replay a conversation of several days into the running service and ask ten questions

@@ -85,6 +85,19 @@ class Client:
         answer = self._object("POST", "/search", json={"query": query, "filters": dict(filters), **fields})
         return list(answer["results"])
 
+    def add_dated(self, messages: Sequence[Message], **fields: Any) -> list[dict[str, Any]]:
+        """POST /v3/memories/add/, where an add may have a `timestamp`; its results, once the add is done."""
+        body = {"messages": list(messages), "async_mode": False, **fields}
+        answer = self._object("POST", "/v3/memories/add/", json=body)
+        if "results" not in answer:
+            raise ToolError(f"the add was not done at once: {answer}")
+        return list(answer["results"])
+
+    def search_dated(self, query: str, filters: Mapping[str, Any], **fields: Any) -> list[dict[str, Any]]:
+        """POST /v3/memories/search/, where a question may have a `reference_date`; the results, best first."""
+        body = {"query": query, "filters": dict(filters), **fields}
+        return list(self._object("POST", "/v3/memories/search/", json=body)["results"])
+
     def history(self, memory_id: str) -> list[dict[str, Any]]:
         """GET /memories/{id}/history; its events, oldest first."""
         return list(self.call("GET", f"/memories/{memory_id}/history"))

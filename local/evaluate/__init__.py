@@ -1,1 +1,1 @@
-"""Recall of the running service over LoCoMo-format conversations."""
+"""How much of what answers a question a service finds, over conversations with questions and evidence."""

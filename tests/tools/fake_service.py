@@ -1,4 +1,4 @@
-"""A small service in memory with the self-hosted dialect, for tests of the tools; search finds common words."""
+"""A small service in memory, with what the tools call of both dialects; search finds common words."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class FakeService:
     memories: list[dict[str, Any]] = field(default_factory=list)
     superseded: set[str] = field(default_factory=set)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    #: The bodies of the searches.
+    asked: list[dict[str, Any]] = field(default_factory=list)
     #: Answers that override everything: path -> (status, body).
     broken: dict[str, tuple[int, Any]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -32,10 +34,9 @@ class FakeService:
     def add(self, body: dict[str, Any]) -> dict[str, Any]:
         stored = []
         for message in body["messages"]:
-            scope = {name: body.get(name) for name in ("user_id", "run_id")}
-            stored.append(
-                {"id": str(uuid.uuid4()), "memory": message["content"], "metadata": body.get("metadata")} | scope
-            )
+            given = {name: body.get(name) for name in ("user_id", "run_id", "metadata", "timestamp")}
+            named = {"role": message["role"], "name": message.get("name")}
+            stored.append({"id": str(uuid.uuid4()), "memory": message["content"], **given, **named})
         self.memories += stored
         return {"results": [{"id": one["id"], "memory": one["memory"], "event": "ADD"} for one in stored]}
 
@@ -44,7 +45,8 @@ class FakeService:
         found = [one for one in self.live() if one["user_id"] == body["filters"]["user_id"]]
         scored = [one | {"score": len(words & set(one["memory"].casefold().split())) / len(words)} for one in found]
         scored.sort(key=lambda one: -one["score"])
-        return {"results": scored[: body.get("top_k", 20)]}
+        least = body.get("threshold", 0)
+        return {"results": [one for one in scored if one["score"] >= least][: body.get("top_k", 20)]}
 
     def live(self) -> list[dict[str, Any]]:
         return [one for one in self.memories if one["id"] not in self.superseded]
@@ -55,9 +57,10 @@ class FakeService:
         if path in self.broken:
             return self.broken[path]
         match method, path:
-            case "POST", "/memories":
+            case "POST", "/memories" | "/v3/memories/add/":
                 return 200, self.add(body)
-            case "POST", "/search":
+            case "POST", "/search" | "/v3/memories/search/":
+                self.asked.append(body)
                 return 200, self.search(body)
             case "GET", "/memories":
                 return 200, {"results": [one for one in self.live() if [one["user_id"]] == query["user_id"]]}
