@@ -92,6 +92,9 @@ class Recipe(Protocol):
     def query_words(self, question: str) -> Words:
         """The words to search by; empty if the question has none."""
 
+    def probe(self, text: str) -> Words:
+        """Words by which a search must find a row with this text, to see whether it finds anything."""
+
     def query_text(self, question: str, names: NameSet) -> str:
         """The text whose vector stands for the question, if these names are known in its scope."""
 

@@ -25,6 +25,7 @@ BM25_K1, BM25_B = 1.2, 0.75
 #: How many of the messages before a short text count for its words, how much of each of them, and how often the text
 #: is repeated, so that they do not outweigh it.
 _CONTEXT_MESSAGES, _CONTEXT_CHARS, _TEXT_WEIGHT = 2, 200, 3
+_PROBE_WORDS = 20
 #: The weight of the words in the score, and the BM25 score that counts one half.
 _WORD_WEIGHT, _MIDPOINT = 0.5, 10.0
 
@@ -48,6 +49,9 @@ class Recipe2:
 
     def query_words(self, question: str) -> str:
         return " ".join(query_words(question))
+
+    def probe(self, text: str) -> str:
+        return " ".join(index_words(text[:LONG_TEXT_CHARS])[:_PROBE_WORDS])
 
     def query_text(self, question: str, names: NameSet) -> str:
         return question

@@ -10,6 +10,8 @@ from typing import Any
 from forgetless.domain.erasure_receipts import Cleaning
 from forgetless.domain.limits import LLM_WAITS, RequestLimits
 from forgetless.domain.moments import Moment
+from forgetless.domain.recipe import Recipe
+from forgetless.domain.recipes import CURRENT
 from forgetless.domain.supersession import SupersessionRules
 from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.clock import Clock
@@ -21,6 +23,7 @@ from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.access.idempotency import IdempotencyService
 from forgetless.service.jobs.bulk import BulkService
 from forgetless.service.jobs.failed_adds import FailedAdds
+from forgetless.service.known_names import KnownNames
 from forgetless.service.llm_waits import LlmWaits
 from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.projects.settings import ProjectService
@@ -55,6 +58,8 @@ class RequestPorts:
     clock: Clock
     llm: Llm | None = None
     bulk_queue: BulkQueue | None = None
+    #: How rows of the index are made and compared with questions.
+    recipe: Recipe = CURRENT
 
 
 class RequestServices:
@@ -79,8 +84,11 @@ class RequestServices:
         #: What a request may contain at most; the API checks it.
         self.limits = limits or RequestLimits()
         self._settings_shown = dict(settings_shown)
-        self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
-        self._inference = _inference(ports, indexer, outbox, supersession or SupersessionRules())
+        names = KnownNames(ledger=ledger, clock=clock)
+        self._indexer = indexer = Indexer(
+            ledger=ledger, index=ports.index, embedder=ports.embedder, recipe=ports.recipe, names=names
+        )
+        self._inference = _inference(ports, indexer, names, outbox, supersession or SupersessionRules())
         self.add = AddService(
             ledger=ledger,
             indexer=indexer,
@@ -90,9 +98,24 @@ class RequestServices:
             outbox=outbox,
             waits=waits,
         )
-        self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock, pool=pool)
+        self.search = SearchService(
+            ledger=ledger,
+            index=ports.index,
+            embedder=ports.embedder,
+            recipe=ports.recipe,
+            names=names,
+            clock=clock,
+            pool=pool,
+        )
         self.reads = ReadService(ledger=ledger, clock=clock)
-        self.as_of = AsOfService(ledger=ledger, indexer=indexer, embedder=ports.embedder, clock=clock)
+        self.as_of = AsOfService(
+            ledger=ledger,
+            indexer=indexer,
+            embedder=ports.embedder,
+            recipe=ports.recipe,
+            names=names,
+            clock=clock,
+        )
         self._present = PresentView(self.search, self.reads)
         self.changes = ChangeService(
             ledger=ledger, indexer=indexer, clock=clock, outbox=outbox, erasures=erasures, matching=matching
@@ -119,11 +142,13 @@ class RequestServices:
 
 
 def _inference(
-    ports: RequestPorts, indexer: Indexer, outbox: WebhookOutbox, rules: SupersessionRules
+    ports: RequestPorts, indexer: Indexer, names: KnownNames, outbox: WebhookOutbox, rules: SupersessionRules
 ) -> InferenceRun | None:
     if ports.llm is None:
         return None
-    related = RelatedMemories(ledger=ports.ledger, index=ports.index, embedder=ports.embedder)
+    related = RelatedMemories(
+        ledger=ports.ledger, index=ports.index, embedder=ports.embedder, recipe=ports.recipe, names=names
+    )
     return InferenceRun(
         ledger=ports.ledger,
         indexer=indexer,

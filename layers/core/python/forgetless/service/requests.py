@@ -167,6 +167,15 @@ class ScoreDetails:
     #: How probable it is that the memory answers the query; None if this is not known of the index's recipe.
     probability: float | None
 
+    def figures(self) -> dict[str, float | None]:
+        """All of it by name, mem0's names first."""
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "parts"}
+        return {**own, **self.shares()}
+
+    def shares(self) -> dict[str, float]:
+        """What each part adds to the score, by name."""
+        return {name: getattr(self.parts, name) for name in self.parts.__dataclass_fields__}
+
 
 @dataclass(frozen=True, slots=True)
 class ScoredMemory:

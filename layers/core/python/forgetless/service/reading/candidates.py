@@ -36,10 +36,10 @@ class Candidates:
         self._rows: dict[tuple[str, int], Candidate] = {}
 
     def add_near(self, hits: Sequence[Hit]) -> None:
-        """Add hits of the search by vector, best first."""
+        """Add hits of a search by vector, best first. If there are several such searches, the best hit counts."""
         for rank, hit in enumerate(hits, 1):
             row = self._row(hit)
-            if row.dense_rank is None:
+            if row.dense_rank is None or hit.score > row.cosine:
                 row.cosine, row.dense_rank = hit.score, rank
 
     def add_worded(self, hits: Sequence[Hit]) -> None:
@@ -48,6 +48,11 @@ class Candidates:
             row = self._row(hit)
             if row.word_rank is None:
                 row.words, row.word_rank = hit.score, rank
+
+    def add(self, hit: Hit, *, words: float) -> None:
+        """Add a row of which both is known: its cosine (the hit's score), and how well its words match."""
+        row = self._row(hit)
+        row.cosine, row.words = hit.score, words
 
     def complete_near(self, hits: Iterable[Hit]) -> None:
         """Set the cosines of rows that only the search by words found."""

@@ -250,12 +250,12 @@ class InferenceRun:
         fresh = [fact for place, fact in enumerate(facts) if fact.text not in known and _first(facts, place)]
         fresh = self._supersession.restrict(job.scope, fresh, existing, messages)
         memories = [_as_memory(job, fact, place, messages) for place, fact in enumerate(fresh)]
-        words = {message.ref: message.content for message in messages}
+        talk = {message.ref: message for message in messages}
         # A fact that the embedder refuses is stored, too, and sweep tries it again.
-        rows = self._indexer.rows(memories, words, refused={})
+        rows = self._indexer.rows(memories, talk, refused={})
         shown = Shown(tuple(memory.id for memory in existing), tuple(heard))
         stored, outdated, done = self._append(job, list(zip(memories, fresh, strict=True)), shown, _tokens(job, used))
-        self._indexer.forget_erased(stored, words, at=done.updated_at)
+        self._indexer.forget_erased(stored, talk, at=done.updated_at)
         EXTRACTIONS.count()
         FACTS.count(len(stored))
         kept = {memory.id for memory in stored}
