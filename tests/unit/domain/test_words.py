@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forgetless.domain.words import MAX_WORD_CHARS, index_words, query_words
+from forgetless.domain.spelling import MAX_WORD_CHARS
+from forgetless.domain.words import index_words, query_words
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,13 @@ from typing import Protocol
 
 from forgetless.domain.memory import Message
 from forgetless.domain.names import NO_NAMES, NameSet
-from forgetless.domain.said import Said
+from forgetless.domain.said import LONG_TEXT_CHARS, SHORT_TEXT_CHARS, Said
 from forgetless.domain.scoring import Scorer
 from forgetless.domain.sparse_words import SparseVector
 from forgetless.domain.speakers import KnownPrefixes
 
 __all__ = [
     "CONTROL_TEXT",
-    "LONG_TEXT_CHARS",
     "RECIPE_VERSION",
     "Recipe",
     "Told",
@@ -37,10 +36,6 @@ __all__ = [
 #: The version that new collections are filled by.
 RECIPE_VERSION = 3
 
-#: A text below this length depends on what was said just before, so it is indexed with its context.
-SHORT_TEXT_CHARS = 350
-#: How much of a long text is indexed.
-LONG_TEXT_CHARS = 1200
 #: Replaces a text that is empty, because embedding services refuse empty input.
 EMPTY = "-"
 #: An ordinary text that belongs to nobody. What refuses it is at fault, and no other text is blamed. It is of ordinary

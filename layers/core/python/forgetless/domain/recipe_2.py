@@ -12,8 +12,8 @@ from datetime import date
 
 from forgetless.domain.memory import Message
 from forgetless.domain.names import NameSet
-from forgetless.domain.recipe import LONG_TEXT_CHARS, Told, Words, embedding_texts, is_short
-from forgetless.domain.said import Said
+from forgetless.domain.recipe import Told, Words, embedding_texts, is_short
+from forgetless.domain.said import LONG_TEXT_CHARS, Said
 from forgetless.domain.scoring import ScoreParts
 from forgetless.domain.speakers import KnownPrefixes
 from forgetless.domain.words import index_words, query_words

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Said"]
+__all__ = ["LONG_TEXT_CHARS", "SHORT_TEXT_CHARS", "Said"]
+
+#: A text below this length depends on what was said just before, so it is indexed with its context.
+SHORT_TEXT_CHARS = 350
+#: How much of a long text is indexed.
+LONG_TEXT_CHARS = 1200
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from forgetless.domain.errors import EmbedderTextError
 from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.filters.scope_ids import same_speaker
 from forgetless.domain.memory import Memory, Message
-from forgetless.domain.recipe import LONG_TEXT_CHARS, Recipe
+from forgetless.domain.recipe import Recipe
+from forgetless.domain.said import LONG_TEXT_CHARS
 from forgetless.domain.scope import Scope
 from forgetless.domain.times import date_of
 from forgetless.ports.embedder import Embedder, EmbeddingTask
