@@ -16,6 +16,7 @@ from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.queue_sqs import SqsQueue
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.memory import Memory
+from forgetless.domain.recipe import Words
 from forgetless.domain.times import later
 from forgetless.ports.index import Hit, IndexRow
 from forgetless.ports.ledger import Ledger
@@ -89,7 +90,7 @@ class DiskIndex(MemoryIndex):
         self._load()
         return super().search_vector(tenant, vector, where, limit)
 
-    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
+    def search_words(self, tenant: str, words: Words, where: Filter, limit: int) -> list[Hit]:
         self._load()
         return super().search_words(tenant, words, where, limit)
 

@@ -18,6 +18,7 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli_stores import FAILED, INDEX_STALE, LEDGER_BROKEN, OK
 from forgetless.domain.errors import IndexUnavailableError
 from forgetless.domain.filters.ast import EVERYTHING
+from forgetless.domain.recipes import CURRENT
 from forgetless.ports.index import IndexRow
 from forgetless.service.stores import old_ids
 from forgetless.service.stores.ledger_identity import Rebuild, read_identity, write_identity
@@ -436,7 +437,7 @@ def test_a_dynamodb_ledger_is_checked_started_and_lost_alike(
     assert house.check()[0] == INDEX_STALE
     assert house.start() == "reindex"
     rebuilt(house)
-    assert house.index.search_words("acme", "rocket", EVERYTHING, 3)
+    assert house.index.search_words("acme", CURRENT.query_words("rocket"), EVERYTHING, 3)
     dynamo_server.admin.delete_table(TableName="checked-stores")
     assert house.run("migrate", "--create")[0] == OK
     assert house.check("--start")[0] == LEDGER_BROKEN

@@ -184,12 +184,12 @@ def test_words_that_cannot_be_searched_are_an_error_even_when_vectors_can(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> Any:
-        raise IndexUnavailableError("BM25 is down")
+        raise IndexUnavailableError("words are down")
 
-    world.say("here", scope=ALICE)
+    world.say("the garden", scope=ALICE)
     monkeypatch.setattr(world.index, "search_words", broken)
-    with pytest.raises(IndexUnavailableError, match="BM25 is down"):
-        world.find("here")
+    with pytest.raises(IndexUnavailableError, match="words are down"):
+        world.find("garden")
 
 
 @pytest.mark.parametrize("failing", ["embedder", "vectors"])

@@ -80,6 +80,9 @@ class Bm25Scorer:
         matched = words / (words + _MIDPOINT) if words > 0 else 0.0
         return ScoreParts(meaning=(1 - _WORD_WEIGHT) * max(0.0, cosine), words=_WORD_WEIGHT * matched)
 
+    def time(self, signals: int) -> int:
+        return 0
+
     def probability(self, score: float) -> None:
         return None
 

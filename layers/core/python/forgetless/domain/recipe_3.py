@@ -12,7 +12,7 @@ from forgetless.domain.recipe import Told, Words, embedding_texts
 from forgetless.domain.said import Said
 from forgetless.domain.scoring import AddedScore
 from forgetless.domain.signals import question_signals, row_signals
-from forgetless.domain.sparse_words import RESERVED_TERM, SparseVector, inner_product, mass, query_vector, row_vector
+from forgetless.domain.sparse_words import RESERVED_ID, SparseVector, inner_product, mass, query_vector, row_vector
 from forgetless.domain.speakers import KnownPrefixes, read_speakers
 
 __all__ = ["Recipe3"]
@@ -53,7 +53,7 @@ class Recipe3:
 
     def probe(self, text: str) -> SparseVector:
         # Each row has the reserved term, whatever names its words leave out.
-        return {RESERVED_TERM: 1.0}
+        return {RESERVED_ID: 1.0}
 
     def query_text(self, question: str, names: NameSet) -> str:
         return question_without_names(question, names)

@@ -109,6 +109,9 @@ class AddedScore:
         meaning = MEANING_WEIGHT * max(0.0, cosine)
         return ScoreParts(meaning, WORD_WEIGHT * saturate(words), *self._signal_parts(RowSignals.unpack(signals)))
 
+    def time(self, signals: int) -> int:
+        return signals >> 24
+
     def probability(self, score: float) -> float:
         return probability(score)
 
