@@ -1,0 +1,1 @@
+"""Builds the table of word weights that the core layer holds."""
