@@ -92,7 +92,7 @@ def test_another_model_or_recipe_is_rebuilt(house: StoreHouse, monkeypatch: pyte
     monkeypatch.setenv("FORGETLESS_EMBEDDING_MODEL", "another")
     code, out, _ = house.check()
     assert code == INDEX_STALE
-    assert "made for another model or recipe (forgetless_all_MiniLM_L6_v2_384_r2)" in out
+    assert "made for another model or recipe (forgetless_all_MiniLM_L6_v2_384_r3)" in out
     assert house.start() == "reindex"
     rebuilt(house)
 
@@ -100,10 +100,10 @@ def test_another_model_or_recipe_is_rebuilt(house: StoreHouse, monkeypatch: pyte
 def test_an_older_versions_marker_is_taken_as_it_is(house: StoreHouse) -> None:
     house.say("tea")
     house.marker.parent.mkdir()
-    house.marker.write_text("forgetless_all_MiniLM_L6_v2_384_r2")
+    house.marker.write_text("forgetless_all_MiniLM_L6_v2_384_r3")
     assert house.check()[0] == OK
     assert house.start() == "ok"
-    assert json.loads(house.marker.read_text())["collection"] == "forgetless_all_MiniLM_L6_v2_384_r2"
+    assert json.loads(house.marker.read_text())["collection"] == "forgetless_all_MiniLM_L6_v2_384_r3"
 
 
 def test_a_marker_that_cannot_be_read_rebuilds(house: StoreHouse) -> None:
