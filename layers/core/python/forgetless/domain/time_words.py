@@ -25,7 +25,7 @@ _Rule = Callable[[TimeText, int], _Found | None]
 
 _WORD = re.compile(r"[^\W\d_]+")
 #: Digits that may be a year, a date or a time of the day. Counted times have a unit, which is a word with a rule.
-_DIGITS = re.compile(r"(?:19|20)\d\d|\d[/.:-]\d|\d(?:[aph]|am|pm)\b", re.ASCII)
+_DIGITS = re.compile(r"(?:19|20)\d\d|\d[/.:-]\d|\d(?:am|pm|h)|['’]\d\d", re.ASCII)
 #: What comes before 3/5, and whether the day is first there.
 _DAY_FIRST = {
     **dict.fromkeys(["ngày", "ngay", "hôm", "hom", "mùng", "mồng", "el", "le", "du", "au", "am", "den", "vom"], True),
@@ -113,9 +113,9 @@ def _numeric(text: TimeText, index: int) -> list[Mention]:
         return [VAGUE]
     if before in tables.NOT_A_YEAR_BEFORE:
         return []
-    if before in _DAY_FIRST and (read := read_day_and_month(piece, day_first=_DAY_FIRST[before])):
-        return list(read)
-    read = read_numeric(piece)
+    day_first = _DAY_FIRST.get(before, False)
+    read = read_day_and_month(piece, day_first=day_first) if before in _DAY_FIRST else []
+    read = read or read_numeric(piece, day_first=day_first)
     bare_year = len(piece) == 4
     if bare_year and (after in tables.NOT_A_YEAR_AFTER or after[:1].isdigit() or _ends_with_digit(before)):
         return []

@@ -1,0 +1,123 @@
+"""Signals of a memory and of a question that count in the score beside the vector and the words.
+
+A memory's signals stand in one column of its row in the index (`RowSignals.pack`) and come back with every hit, so that
+a score needs no other read. What each one is worth stands where scores are made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from forgetless.domain.addressed_assistant import asks_assistant
+from forgetless.domain.question_dates import AskedDate, asked_dates, best_fit, day_number
+from forgetless.domain.said import Said
+from forgetless.domain.time_words import has_time
+from forgetless.domain.when_questions import asks_when
+
+__all__ = ["QuestionSignals", "RowSignals", "date_part", "question_signals", "row_signals"]
+
+#: Texts from this length on are no questions, even if they end with one.
+QUESTION_CHARS: Final = 350
+
+# The bits of a packed row, from the lowest: form (4), assistant, question, has_time (1 each), one that is not used,
+# mass (16), day (24). A later form has another number in the first four.
+_FORM: Final = 1
+_FORM_MASK: Final = 0xF
+_ASSISTANT, _QUESTION, _HAS_TIME = 1 << 4, 1 << 5, 1 << 6
+_MASS_AT: Final = 8
+_MASS_MOST: Final = 0xFFFF
+_DAY_AT: Final = 24
+_DAY_MASK: Final = 0xFFFFFF
+#: Added to the days since 1970: the calendar's first day (year 1) is stored as 1, and an unknown day as 0.
+_DAY_OFFSET: Final = date(1970, 1, 1).toordinal()
+
+
+@dataclass(frozen=True, slots=True)
+class RowSignals:
+    """What a memory's row says beside its vector and words."""
+
+    #: The assistant said it.
+    assistant: bool = False
+    #: It is a short text that asks something.
+    question: bool = False
+    #: It speaks of a time.
+    has_time: bool = False
+    #: How much it says, from 0 to 1.
+    mass: float = 0.0
+    #: When it was said: days since 1970-01-01 in UTC.
+    day: int | None = None
+
+    def pack(self) -> int:
+        """The signals as one number from 0 to 2^48; the mass is kept to 1/131,070."""
+        mass = round(min(1.0, max(0.0, self.mass)) * _MASS_MOST)
+        day = 0 if self.day is None else self.day + _DAY_OFFSET
+        if not 0 <= day <= _DAY_MASK:
+            raise ValueError(f"day {self.day} is outside of the calendar")
+        flags = (
+            (_ASSISTANT if self.assistant else 0)
+            | (_QUESTION if self.question else 0)
+            | (_HAS_TIME if self.has_time else 0)
+        )
+        return _FORM | flags | mass << _MASS_AT | day << _DAY_AT
+
+    @classmethod
+    def unpack(cls, packed: int) -> RowSignals:
+        """The signals in a packed number; ValueError if it has another form than `pack` gives."""
+        if packed & _FORM_MASK != _FORM:
+            raise ValueError(f"signals {packed} have form {packed & _FORM_MASK}; this version reads form {_FORM}")
+        day = packed >> _DAY_AT & _DAY_MASK
+        return cls(
+            assistant=bool(packed & _ASSISTANT),
+            question=bool(packed & _QUESTION),
+            has_time=bool(packed & _HAS_TIME),
+            mass=(packed >> _MASS_AT & _MASS_MOST) / _MASS_MOST,
+            day=day - _DAY_OFFSET if day else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSignals:
+    """What a question asks for beside its meaning and words."""
+
+    asks_when: bool = False
+    dates: tuple[AskedDate, ...] = ()
+    #: It asks for what the assistant said, so that the assistant's memories count in full.
+    asks_assistant: bool = False
+
+
+def row_signals(own: Said, *, mass: float, created_at: str) -> RowSignals:
+    """The signals of a message that was said at `created_at`, a timestamp of `domain/times.py`."""
+    return RowSignals(
+        assistant=own.role == "assistant",
+        question=_is_question(own.text),
+        has_time=has_time(own.text),
+        mass=mass,
+        day=_day(created_at),
+    )
+
+
+def question_signals(question: str, *, reference: date, agent_alone: bool) -> QuestionSignals:
+    """The signals of a question asked on the day `reference`. `agent_alone`: the filter has an agent id alone."""
+    return QuestionSignals(
+        asks_when=asks_when(question),
+        dates=asked_dates(question, reference=reference),
+        asks_assistant=agent_alone or asks_assistant(question),
+    )
+
+
+def date_part(question: QuestionSignals, row: RowSignals) -> float:
+    """How well the memory's day fits the dates of the question, from 0 to 1 (`question_dates.py` has the rule)."""
+    return best_fit(question.dates, row.day) if question.dates else 0.0
+
+
+def _is_question(text: str) -> bool:
+    return len(text) < QUESTION_CHARS and text.rstrip(" \t\r\n\"'”’»)*_").endswith(("?", "？", "؟"))
+
+
+def _day(created_at: str) -> int | None:
+    try:
+        return day_number(date.fromisoformat(created_at[:10]))
+    except ValueError:
+        return None

@@ -1,0 +1,174 @@
+"""The dates that questions name, and the value of a memory by its day."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from forgetless.domain.question_dates import asked_dates, best_fit, day_number
+
+#: A Saturday.
+REFERENCE = date(2026, 11, 28)
+
+#: A question, and days with their values.
+QUESTIONS: list[tuple[str, dict[str, float]]] = [
+    (
+        "What happened on May 8, 2023?",
+        {"2023-05-08": 1, "2023-05-15": 1, "2023-05-16": 0, "2023-05-07": 0, "2022-05-08": 0},
+    ),
+    ("Where was I on 2023-05-08?", {"2023-05-08": 1, "2023-05-07": 0}),
+    ("Where was I on 08.05.2023?", {"2023-05-08": 1, "2023-08-05": 0}),
+    ("Where was I on 8/5/2023?", {"2023-05-08": 0.7, "2023-08-05": 0.7, "2023-08-12": 0.7, "2023-06-01": 0}),
+    ("Where was I on 25/5/2023?", {"2023-05-25": 1}),
+    ("Where was I on 5/25/2023?", {"2023-05-25": 1}),
+    ("Where was I on 5/5/2023?", {"2023-05-05": 1}),
+    ("Who came on the 3rd of May, 2024?", {"2024-05-03": 1}),
+    ("Who came May 3-5, 2024?", {"2024-05-03": 1, "2024-05-05": 1, "2024-05-12": 1, "2024-05-13": 0}),
+    ("Who came on 12-May-2023?", {"2023-05-12": 1}),
+    ("What did I paint in May 2023?", {"2023-05-01": 0.7, "2023-05-31": 0.7, "2023-06-01": 0}),
+    ("What did I paint in 2023-05?", {"2023-05-31": 0.7, "2023-04-30": 0}),
+    ("What did I paint in 2023?", {"2023-01-01": 0.3, "2023-12-31": 0.3, "2024-01-01": 0}),
+    ("What did I paint in May?", {"2026-05-31": 0.7, "2025-05-01": 0.6, "2023-05-09": 0.6, "2026-06-01": 0}),
+    ("What did I paint in December?", {"2025-12-01": 0.7, "2026-12-01": 0.6}),
+    ("What did I do on 30 December?", {"2025-12-30": 1, "2026-01-06": 1, "2024-01-02": 0.9, "2024-01-07": 0}),
+    ("What did I do on 29 February?", {"2024-02-29": 1, "2020-03-01": 0.9, "2023-03-01": 0}),
+    ("What did we do in May last year?", {"2025-05-10": 0.7, "2026-05-10": 0}),
+    ("What did I eat yesterday?", {"2026-11-27": 1, "2026-11-28": 1, "2026-11-26": 0}),
+    ("What did I eat the day before yesterday?", {"2026-11-26": 1, "2026-11-25": 0}),
+    ("What have I said today?", {"2026-11-28": 1, "2026-11-27": 0}),
+    ("What did I do last week?", {"2026-11-16": 1, "2026-11-22": 1, "2026-11-28": 1, "2026-11-15": 0}),
+    ("What did I do this week?", {"2026-11-23": 1, "2026-11-22": 0}),
+    ("What did I do last weekend?", {"2026-11-21": 1, "2026-11-22": 1, "2026-11-20": 0}),
+    ("What did I do last month?", {"2026-10-01": 0.7, "2026-10-31": 0.7, "2026-11-01": 0}),
+    ("What did I do this year?", {"2026-01-01": 0.3, "2025-12-31": 0}),
+    ("What did I do last year?", {"2025-06-01": 0.3, "2026-01-01": 0}),
+    ("Whom did I meet three days ago?", {"2026-11-25": 1, "2026-11-24": 0}),
+    ("Whom did I meet two weeks ago?", {"2026-11-09": 1, "2026-11-15": 1, "2026-11-08": 0}),
+    ("Whom did I meet 2 months ago?", {"2026-09-15": 0.7, "2026-10-01": 0}),
+    ("Whom did I meet a year ago?", {"2025-02-01": 0.3, "2024-12-31": 0}),
+    ("Whom did I meet a couple of days ago?", {"2026-11-26": 1, "2026-11-25": 0}),
+    ("Whom did I meet a few days ago?", {"2026-11-21": 1, "2026-11-26": 1, "2026-11-20": 0}),
+    ("Whom did I meet 5 hours ago?", {"2026-11-28": 1, "2026-11-27": 1}),
+    ("Whom did I meet in the last 3 weeks?", {"2026-11-07": 1, "2026-11-06": 0}),
+    ("Whom did I meet last Monday?", {"2026-11-23": 1, "2026-11-22": 0}),
+    ("Whom did I meet on Saturday?", {"2026-11-21": 1, "2026-11-28": 1, "2026-11-20": 0}),
+    # Vietnamese
+    ("Tôi làm gì ngày 3 tháng 5 năm 2023?", {"2023-05-03": 1, "2023-05-02": 0}),
+    ("Tôi làm gì ngày 3/5?", {"2026-05-03": 1, "2024-05-03": 0.9, "2026-03-05": 0}),
+    ("Tôi làm gì ngày 3/5/2023?", {"2023-05-03": 1, "2023-03-05": 0}),
+    ("Tôi làm gì tháng 5/2023?", {"2023-05-20": 0.7}),
+    ("Tôi làm gì vào tháng năm?", {"2026-05-20": 0.7, "2026-06-01": 0}),
+    ("Tôi làm gì tháng mười hai năm 2024?", {"2024-12-20": 0.7, "2024-10-20": 0}),
+    ("Tôi làm gì tháng 5 năm ngoái?", {"2025-05-20": 0.7, "2026-05-20": 0}),
+    ("Tôi làm gì năm 2023?", {"2023-05-20": 0.3}),
+    ("Tôi làm gì hôm qua?", {"2026-11-27": 1, "2026-11-26": 0}),
+    ("toi lam gi hom qua?", {"2026-11-27": 1}),
+    ("Tôi làm gì hôm kia?", {"2026-11-26": 1}),
+    ("Tôi làm gì tuần trước?", {"2026-11-16": 1, "2026-11-15": 0}),
+    ("Tôi làm gì cuối tuần trước?", {"2026-11-21": 1, "2026-11-20": 0}),
+    ("Tôi làm gì tháng trước?", {"2026-10-03": 0.7}),
+    ("Tôi làm gì năm ngoái?", {"2025-10-03": 0.3}),
+    ("Tôi làm gì cách đây 3 ngày?", {"2026-11-25": 1, "2026-11-24": 0}),
+    ("Tôi làm gì cách đây khoảng hai tháng?", {"2026-09-25": 0.7}),
+    ("Tôi làm gì ba tuần trước?", {"2026-11-02": 1, "2026-11-01": 0}),
+    ("Tôi làm gì trong 3 ngày qua?", {"2026-11-25": 1, "2026-11-24": 0}),
+    ("Tôi gặp ai hôm thứ tư?", {"2026-11-25": 1, "2026-11-24": 0}),
+    ("Tôi gặp ai thứ hai tuần trước?", {"2026-11-16": 1, "2026-11-24": 0}),
+    ("Tôi gặp ai chủ nhật tuần này?", {"2026-11-29": 1, "2026-11-28": 0}),
+    # Spanish, French, German
+    ("¿Qué hice el 5 de mayo de 2023?", {"2023-05-05": 1}),
+    ("¿Qué hice la semana pasada?", {"2026-11-16": 1}),
+    ("¿Qué hice hace tres días?", {"2026-11-25": 1}),
+    ("¿Qué hice el martes pasado?", {"2026-11-24": 1}),
+    ("¿Qué hice en septiembre del año pasado?", {"2025-09-02": 0.7, "2026-09-02": 0}),
+    ("Qu'ai-je fait le 1er août 2024 ?", {"2024-08-01": 1}),
+    ("Qu'ai-je fait en mars ?", {"2026-03-20": 0.7}),
+    ("Qu'ai-je fait hier ?", {"2026-11-27": 1}),
+    ("Qu'ai-je fait il y a deux semaines ?", {"2026-11-09": 1}),
+    ("Qu'ai-je fait vendredi dernier ?", {"2026-11-27": 1}),
+    ("Qu'ai-je fait l'année dernière ?", {"2025-01-02": 0.3}),
+    ("Was habe ich am 3. Mai 2023 gemacht?", {"2023-05-03": 1}),
+    ("Was habe ich im März gemacht?", {"2026-03-03": 0.7}),
+    ("Was habe ich vorgestern gemacht?", {"2026-11-26": 1}),
+    ("Was habe ich vor drei Wochen gemacht?", {"2026-11-02": 1}),
+    ("Was habe ich letzten Dienstag gemacht?", {"2026-11-24": 1}),
+    ("Was habe ich letztes Jahr gemacht?", {"2025-03-03": 0.3}),
+    # Chinese and Japanese
+    ("2023年5月8日我做了什么？", {"2023-05-08": 1, "2023-05-07": 0}),
+    ("5月我做了什么？", {"2026-05-08": 0.7}),
+    ("去年5月我做了什么？", {"2025-05-08": 0.7, "2026-05-08": 0}),
+    ("三天前我吃了什么？", {"2026-11-25": 1}),
+    ("两个月前我在哪里？", {"2026-09-25": 0.7}),
+    ("上周我去了哪里？", {"2026-11-16": 1}),
+    ("上周二我去了哪里？", {"2026-11-17": 1, "2026-11-16": 0}),
+    ("十二月二十三日", {"2025-12-23": 1}),
+    ("昨日は何を食べた？", {"2026-11-27": 1}),
+    ("先週の月曜日に何をした？", {"2026-11-16": 1, "2026-11-24": 0}),
+    ("２週間前に何をした？", {"2026-11-09": 1}),
+    ("8月15日に何をした？", {"2026-08-15": 1}),
+]
+NO_DATES = [
+    "Where do I live?",
+    "May I see my notes?",
+    "What did April tell me about June?",
+    "What is planned for tomorrow?",
+    "What is planned for next Monday?",
+    "What happens on Mondays?",
+    "What do I do when I march 20 miles?",
+    "Which bug did version 2.0.23 fix?",
+    "What was INV-2023-01 about, and who paid $2023?",
+    "Whose number is 555-2023?",
+    "How long have I had the dog, three years?",
+    "Was I there on 31/02/2023?",
+    "Tôi hẹn ai ngày mai?",
+    "Mai là ai?",
+    "Ai là người thứ ba?",
+    "¿Qué haré mañana?",
+    "Was ist hier?",
+    "明天我做什么？",
+]
+
+
+@pytest.mark.parametrize(("question", "values"), QUESTIONS, ids=[question for question, _ in QUESTIONS])
+def test_the_value_of_a_day(question: str, values: dict[str, float]) -> None:
+    dates = asked_dates(question, reference=REFERENCE)
+    found = {day: best_fit(dates, day_number(date.fromisoformat(day))) for day in values}
+    assert found == pytest.approx(values)
+
+
+@pytest.mark.parametrize("question", NO_DATES)
+def test_a_question_without_a_date(question: str) -> None:
+    assert asked_dates(question, reference=REFERENCE) == ()
+
+
+def test_the_best_of_several_dates_counts() -> None:
+    dates = asked_dates("Did I paint in 2023, or on May 8, 2023?", reference=REFERENCE)
+    assert [best_fit(dates, day_number(date(2023, month, 8))) for month in (5, 6)] == [1.0, 0.3]
+
+
+@pytest.mark.parametrize("reference", [date.min, date.max, date(2024, 2, 29)])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "999 years ago",
+        "last week",
+        "last month",
+        "999 days ago",
+        "29 February",
+        "in May",
+        "tomorrow",
+        "May 3-31",
+        "上上周",
+        "year 9999-12-31",
+    ],
+)
+def test_the_ends_of_the_calendar(question: str, reference: date) -> None:
+    dates = asked_dates(question, reference=reference)
+    for day in (date.min, date.max, reference):
+        assert 0.0 <= best_fit(dates, day_number(day)) <= 1.0
+
+
+def test_the_dates_of_a_question_are_bounded() -> None:
+    dates = asked_dates(" ".join(f"{year}-05-08" for year in range(1950, 2050)), reference=REFERENCE)
+    assert len(dates) == 8

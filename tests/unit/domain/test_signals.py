@@ -1,0 +1,135 @@
+"""Signals: packed into one number and back, and read from messages and questions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forgetless.domain.said import Said
+from forgetless.domain.signals import QuestionSignals, RowSignals, date_part, question_signals, row_signals
+from forgetless.domain.times import read_time
+
+REFERENCE = date(2026, 11, 28)
+CREATED_AT = "2026-11-20T23:59:59.999999+00:00"
+#: 1 January of year 1, and 31 December of year 9999.
+FIRST_DAY, LAST_DAY = -719_162, 2_932_896
+
+ROWS = st.builds(
+    RowSignals,
+    assistant=st.booleans(),
+    question=st.booleans(),
+    has_time=st.booleans(),
+    mass=st.floats(0, 1),
+    day=st.none() | st.integers(FIRST_DAY, LAST_DAY),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS)
+def test_packed_signals_come_back(row: RowSignals) -> None:
+    packed = row.pack()
+    back = RowSignals.unpack(packed)
+    assert 0 <= packed < 2**63
+    assert replace(back, mass=row.mass) == row
+    # The score weighs the mass with 0.05, and may move by less than 0.0001.
+    assert abs(back.mass - row.mass) * 0.05 < 1e-6
+    assert back.pack() == packed
+
+
+def test_each_signal_has_bits_of_its_own() -> None:
+    rows = [
+        RowSignals(),
+        RowSignals(assistant=True),
+        RowSignals(question=True),
+        RowSignals(has_time=True),
+        RowSignals(mass=1.0),
+        RowSignals(day=0),
+        RowSignals(day=FIRST_DAY),
+    ]
+    assert [RowSignals.unpack(row.pack()) for row in rows] == rows
+
+
+@pytest.mark.parametrize(("mass", "kept"), [(-0.5, 0.0), (1.5, 1.0)])
+def test_a_mass_outside_of_the_scale_is_kept_as_its_end(mass: float, kept: float) -> None:
+    assert RowSignals.unpack(RowSignals(mass=mass).pack()).mass == kept
+
+
+@pytest.mark.parametrize("packed", [0, 2, 15])
+def test_another_form_is_told_apart(packed: int) -> None:
+    with pytest.raises(ValueError, match="this version reads form 1"):
+        RowSignals.unpack(packed)
+
+
+def test_a_day_that_no_calendar_has_is_refused() -> None:
+    with pytest.raises(ValueError, match="outside of the calendar"):
+        RowSignals(day=FIRST_DAY - 2).pack()
+
+
+@pytest.mark.parametrize(
+    ("created_at", "day"),
+    [
+        ("1970-01-01T00:00:00.000000+00:00", 0),
+        ("1969-12-31T23:59:59.999999+00:00", -1),
+        (CREATED_AT, 20_777),
+        (read_time("0001-01-01T00:00:00"), FIRST_DAY),
+        (read_time("9999-12-31"), LAST_DAY),
+        ("", None),
+    ],
+)
+def test_the_day_is_that_of_the_timestamp(created_at: str, day: int | None) -> None:
+    row = row_signals(Said("Hello."), mass=0.5, created_at=created_at)
+    assert row.day == day
+    assert RowSignals.unpack(row.pack()).day == day
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("Where is the cat?", True),
+        ('She asked: "Where is the cat?"  \n', True),
+        ("¿Dónde está el gato?", True),
+        ("猫はどこですか？", True),
+        ("Where is the cat? I miss it.", False),
+        ("The cat is here.", False),
+        ("?" + "a" * 348 + "?", False),
+        ("a" * 348 + "?", True),
+        ("", False),
+    ],
+)
+def test_a_short_text_that_ends_with_a_question_mark_is_a_question(text: str, question: bool) -> None:
+    assert row_signals(Said(text), mass=0.0, created_at=CREATED_AT).question is question
+
+
+@pytest.mark.parametrize(("role", "assistant"), [("assistant", True), ("user", False), ("tool", False), (None, False)])
+def test_the_role_tells_who_is_the_assistant(role: str | None, assistant: bool) -> None:
+    # A speaker may be called so without being the assistant.
+    said = Said("Hello.", speaker="assistant", role=role)
+    assert row_signals(said, mass=0.0, created_at=CREATED_AT).assistant is assistant
+
+
+def test_a_row_keeps_its_mass_and_whether_it_speaks_of_a_time() -> None:
+    row = row_signals(Said("We moved to Huế last week."), mass=0.25, created_at=CREATED_AT)
+    assert (row.mass, row.has_time) == (0.25, True)
+    assert not row_signals(Said("We moved to Huế."), mass=0.25, created_at=CREATED_AT).has_time
+
+
+def test_a_question_has_its_signals() -> None:
+    asked = question_signals("When did you recommend it, in May 2026?", reference=REFERENCE, agent_alone=False)
+    assert asked.asks_when
+    assert asked.asks_assistant
+    assert date_part(asked, RowSignals(day=date(2026, 5, 31).toordinal() - date(1970, 1, 1).toordinal())) == 0.7
+    assert question_signals("Where do I live?", reference=REFERENCE, agent_alone=False) == QuestionSignals()
+
+
+def test_a_filter_with_the_agent_alone_asks_for_the_assistant() -> None:
+    assert question_signals("Where do I live?", reference=REFERENCE, agent_alone=True).asks_assistant
+
+
+def test_a_row_without_a_day_and_a_question_without_a_date_have_no_date_part() -> None:
+    asked = question_signals("What did I eat yesterday?", reference=REFERENCE, agent_alone=False)
+    assert date_part(asked, RowSignals(day=None)) == 0.0
+    assert date_part(QuestionSignals(), RowSignals(day=20_000)) == 0.0
