@@ -42,7 +42,9 @@ def test_rows_with_the_same_score_are_ordered_by_time_the_newest_first_then_by_i
     candidates = Candidates(SCORER)
     days = {"b": 20_000, "a": 20_000, "old": 10_000, "before 1970": -10_000, "new": 20_001, "unknown": None}
     candidates.add_near([hit(name, 0.5, RowSignals(day=day)) for name, day in days.items()])
-    assert [row.memory_id for row in candidates.ranked()] == ["new", "a", "b", "old", "before 1970", "unknown"]
+    candidates.add_near([hit("a second later", 0.5, RowSignals(day=20_000, second=1))])
+    found = [row.memory_id for row in candidates.ranked()]
+    assert found == ["new", "a second later", "a", "b", "old", "before 1970", "unknown"]
 
 
 def test_only_rows_that_could_still_reach_a_place_are_asked_for() -> None:

@@ -16,7 +16,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from forgetless.domain.signals import QuestionSignals, RowSignals, date_part
+from forgetless.domain.signals import QuestionSignals, RowSignals, date_part, time_order
 
 __all__ = ["DEFAULT_THRESHOLD", "AddedScore", "ScoreParts", "Scorer", "probability", "saturate"]
 
@@ -110,7 +110,7 @@ class AddedScore:
         return ScoreParts(meaning, WORD_WEIGHT * saturate(words), *self._signal_parts(RowSignals.unpack(signals)))
 
     def time(self, signals: int) -> int:
-        return signals >> 24
+        return time_order(signals)
 
     def probability(self, score: float) -> float:
         return probability(score)
