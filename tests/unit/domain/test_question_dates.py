@@ -172,3 +172,15 @@ def test_the_ends_of_the_calendar(question: str, reference: date) -> None:
 def test_the_dates_of_a_question_are_bounded() -> None:
     dates = asked_dates(" ".join(f"{year}-05-08" for year in range(1950, 2050)), reference=REFERENCE)
     assert len(dates) == 8
+
+
+@pytest.mark.parametrize(
+    ("question", "month", "first"), [("in March", 3, 1), ("on 28 December", 12, 28), ("May 3-5", 5, 3)]
+)
+def test_a_date_without_a_year_is_that_of_any_year(question: str, month: int, first: int) -> None:
+    (asked,) = asked_dates(question, reference=REFERENCE)
+    length = asked.last - asked.first
+    for year in (1, 4, 1900, 1999, 2000, 2024, 2100, 9998):
+        start = day_number(date(year, month, first))
+        found = [asked.fit(start + offset) > 0 for offset in (-1, 0, length, length + 1)]
+        assert found == [False, True, True, False], year

@@ -78,6 +78,16 @@ def test_a_name_that_is_a_function_word_finds_its_rows(question: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["Will", "May", "An", "My", "Anh", "Mark", "Mai", "Minh", "Theo", "Sol", "Zoë", "田中"]
+)
+def test_a_one_word_question_finds_who_spoke_and_who_is_meant(name: str) -> None:
+    by_name = row_vector(Said("The flat has two rooms", speaker=name), [], None, names=[name])
+    for question in (f"{name}?", f"Who is {name}?"):
+        assert inner_product(query_vector(question), by_name) > 0.8
+        assert _score(question, f"The neighbour upstairs is {name}.") > 2.5
+
+
+@pytest.mark.parametrize(
     ("accented", "plain"),
     [("cà phê", "ca phe"), ("élève", "eleve"), ("Tür", "Tur"), ("teléfono", "telefono"), ("Straße", "Strasse")],
 )

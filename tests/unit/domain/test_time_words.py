@@ -98,6 +98,8 @@ TIMES = {
 NO_TIMES = [
     "You may go now",
     "May I come in?",
+    "You may first ask her",
+    "It was the second march.",
     "They march 20 miles with heavy packs",
     "the march of the penguins",
     "It may 3D print parts",

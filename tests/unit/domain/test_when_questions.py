@@ -10,6 +10,7 @@ ASKING = [
     "When did Caroline join the club?",
     "when's the dentist",
     "When exactly was the concert?",
+    "When the band has played in Huế?",
     "Tell me when I moved.",
     "Do you remember when I moved?",
     "And the wedding was when?",
@@ -55,6 +56,8 @@ ASKING = [
 ]
 NOT_ASKING = [
     "When I was in Paris, what did I eat?",
+    "When I was in Paris what did I eat?",
+    "When I was in Paris.",
     "What do I do when it rains?",
     "Who whens?",
     "Where do I live?",

@@ -68,8 +68,8 @@ def _languages() -> tuple[_Language, ...]:
         said=(
             "say said tell told suggest suggested recommend recommended mention mentioned advise advised propose "
             "proposed explain explained give gave given list listed write wrote written describe described "
-            "provide provided answer answered offer offered reply replied respond responded show showed shown "
-            "send sent share shared warn warned"
+            "provide provided answer answered offer offered reply replied respond responded make made create "
+            "created show showed shown send sent share shared warn warned"
         ),
         between=(
             "have had ve d did already also previously once just ever first last originally earlier both then actually"
@@ -138,7 +138,7 @@ _ARTICLES = word_set("the this an el la l der dem den die con virtual virtuelle 
 _ALWAYS_NAMES = frozenset(("chatbot", "chatgpt"))
 _NO_ASSISTANT = word_set("professor manager coach director editor principal teacher to của")
 _EAST_ASIAN = (
-    "[你您](?:之前|刚才|剛才|上次|曾经|曾經|都|已经|已經|也|曾|有|给我|給我|跟我|向我|对我|對我|当时|當時|昨天){0,3}"
+    "(?<![跟对對给給向和与與])[你您](?:之前|刚才|剛才|上次|曾经|曾經|都|已经|已經|也|曾|有|给我|給我|跟我|向我|对我|對我|当时|當時|昨天){0,3}"
     "(?:说|說|告诉|告訴|建议|建議|推荐|推薦|提到|提过|提過|讲|講|写|寫|介绍|介紹|回答|给的|給的|给我的|給我的|列)"
     "|[你您]的(?:建议|建議|推荐|推薦|回答|意见|意見|答案|回复|回覆)|(?<!我的)(?:助手|助理)|机器人|機器人"
     "|あなた[がはの].{0,12}?(?:言|勧|薦|提案|教え|推薦|説明|答え|アドバイス|おすすめ|回答|意見)"

@@ -6,9 +6,8 @@ a score needs no other read. What each one is worth stands where scores are made
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from forgetless.domain.addressed_assistant import asks_assistant
 from forgetless.domain.question_dates import AskedDate, asked_dates, best_fit, day_number
@@ -36,9 +35,8 @@ _DAY_MASK: Final = 0x3FFFFF
 _DAY_OFFSET: Final = date(1970, 1, 1).toordinal()
 
 
-@dataclass(frozen=True, slots=True)
-class RowSignals:
-    """What a memory's row says beside its vector and words."""
+class RowSignals(NamedTuple):
+    """What a memory's row says beside its vector and words. A tuple, because a search makes hundreds of them."""
 
     #: The assistant said it.
     assistant: bool = False
@@ -72,17 +70,16 @@ class RowSignals:
             raise ValueError(f"signals {packed} have form {packed & _FORM_MASK}; this version reads form {_FORM}")
         day = packed >> _DAY_AT & _DAY_MASK
         return cls(
-            assistant=bool(packed & _ASSISTANT),
-            question=bool(packed & _QUESTION),
-            has_time=bool(packed & _HAS_TIME),
-            mass=(packed >> _MASS_AT & _MASS_MOST) / _MASS_MOST,
-            day=day - _DAY_OFFSET if day else None,
-            second=packed >> _SECOND_AT & _SECOND_MASK,
+            packed & _ASSISTANT != 0,
+            packed & _QUESTION != 0,
+            packed & _HAS_TIME != 0,
+            (packed >> _MASS_AT & _MASS_MOST) / _MASS_MOST,
+            day - _DAY_OFFSET if day else None,
+            packed >> _SECOND_AT & _SECOND_MASK,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class QuestionSignals:
+class QuestionSignals(NamedTuple):
     """What a question asks for beside its meaning and words."""
 
     asks_when: bool = False
@@ -118,13 +115,13 @@ def date_part(question: QuestionSignals, row: RowSignals) -> float:
     return best_fit(question.dates, row.day) if question.dates else 0.0
 
 
-def _is_question(text: str) -> bool:
-    return len(text) < QUESTION_CHARS and text.rstrip(" \t\r\n\"'”’»)*_").endswith(("?", "？", "؟"))
-
-
 def time_order(packed: int) -> int:
     """A number that grows with the time of a packed row, to the second."""
     return packed >> _SECOND_AT
+
+
+def _is_question(text: str) -> bool:
+    return len(text) < QUESTION_CHARS and text.rstrip(" \t\r\n\"'”’»)*_").endswith(("?", "？", "؟"))
 
 
 def _moment(created_at: str) -> tuple[int | None, int]:

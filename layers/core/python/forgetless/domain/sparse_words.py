@@ -120,11 +120,11 @@ def _saturated(text: str, without: frozenset[str]) -> dict[str, float]:
     """The value t of each word, and of each spelling without accents, which does not count in the length."""
     counts: dict[str, int] = defaultdict(int)
     length = 0.0
-    for term in _without(terms(text), without):
-        counts[term.text] += 1
-        length += term.share
-        if term.folded:
-            counts[term.folded] += 1
+    for word, plain, share in _without(terms(text), without):
+        counts[word] += 1
+        length += share
+        if plain:
+            counts[plain] += 1
     damping = _K1 * (1 - _B + _B * length / _LENGTH)
     return {word: n * (_K1 + 1) / (n + damping) for word, n in counts.items()}
 

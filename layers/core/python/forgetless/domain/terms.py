@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import cache
 from itertools import pairwise, repeat
 from typing import NamedTuple
@@ -34,8 +34,7 @@ __all__ = ["Term", "name_terms", "spelled_terms", "terms"]
 _CHARACTER = 0.3
 _PAIR = 0.4
 
-#: "don't" is "do", "Anna's" is "anna".
-_CONTRACTION = re.compile(r"n['’]t\b|(?<=\w)['’](?:s|t|m|d|ll|re|ve)\b")
+_CONTRACTION = re.compile(r"(?<=\w)'(?:s|t|m|d|ll|re|ve)\b")
 #: A word with a capital that no sentence begins with.
 _CAPITAL_WITHIN = re.compile(r"(?<=[\w,;:] )[^\W\d_]\w*")
 _ASCII_TOKEN = re.compile(r"[a-z0-9]+")
@@ -78,8 +77,9 @@ def name_terms(text: str) -> list[Term]:
 
 
 def _lower(text: str) -> str:
-    text = text.lower()
-    return _CONTRACTION.sub("", text) if "'" in text or "’" in text else text
+    """In small letters and without contractions: "don't" is "do", "Anna's" is "anna"."""
+    text = text.lower().replace("’", "'")
+    return _CONTRACTION.sub("", text.replace("n't", " ")) if "'" in text else text
 
 
 def _tokens(lowered: str) -> list[str]:
@@ -92,7 +92,8 @@ def _as_terms(tokens: list[str]) -> list[Term]:
         return [Term(stem, "", 1.0) for stem in stems([token[:MAX_WORD_CHARS] for token in tokens])]
     parts = [part for token in tokens for part in _parts(token)]
     words = [word for word, _ in parts]
-    unaccented = [folded(word) for word in words]
+    # Characters and pairs have no accents.
+    unaccented = [word if share < 1.0 or word.isascii() else folded(word) for word, share in parts]
     return [
         Term(stem, "" if word == plain else plain_stem, share)
         for (word, share), stem, plain, plain_stem in zip(
@@ -130,30 +131,29 @@ def _names_within(text: str, table: WordTable) -> list[str]:
     return [word for word in capital if word in table.names]
 
 
-def _parts(token: str) -> Iterator[tuple[str, float]]:
+def _parts(token: str) -> Iterable[tuple[str, float]]:
     """The words of a token, which may have runs of characters that are not spaced, each with its share of a word."""
+    if not UNSPACED.search(token):
+        return [(token[:MAX_WORD_CHARS], 1.0)]
+    found: list[tuple[str, float]] = []
     place = 0
     for run in UNSPACED.finditer(token):
-        if run.start() > place:
-            yield token[place : run.start()][:MAX_WORD_CHARS], 1.0
+        found.append((token[place : run.start()][:MAX_WORD_CHARS], 1.0))
         for piece in _cut().split(run.group()):
-            yield from _characters(piece)
+            found.extend(_characters(piece))
         place = run.end()
-    if place < len(token):
-        yield token[place:][:MAX_WORD_CHARS], 1.0
+    found.append((token[place:][:MAX_WORD_CHARS], 1.0))
+    return [part for part in found if part[0]]
 
 
-def _characters(piece: str) -> Iterator[tuple[str, float]]:
+def _characters(piece: str) -> list[tuple[str, float]]:
     """The Han characters and the pairs of neighbours of a piece without spaces; function words have been cut out."""
+    if len(piece) == 1 and not _HAN.match(piece):
+        return [] if _HIRAGANA.match(piece) else [(piece, _PAIR)]
     functions = word_table().characters
-    for character in piece:
-        if character not in functions and _HAN.match(character):
-            yield character, _CHARACTER
-    for one, other in pairwise(piece):
-        if not (one in functions and other in functions):
-            yield one + other, _PAIR
-    if len(piece) == 1 and not (_HAN.match(piece) or _HIRAGANA.match(piece)):
-        yield piece, _PAIR
+    found = [(character, _CHARACTER) for character in _HAN.findall(piece) if character not in functions]
+    found += [(one + other, _PAIR) for one, other in pairwise(piece) if not (one in functions and other in functions)]
+    return found
 
 
 @cache
@@ -163,6 +163,8 @@ def _cut() -> re.Pattern[str]:
     by_first = defaultdict(list)
     for word in sorted(table.cut, key=len, reverse=True):
         by_first[word[0]].append(word[1:])
-    words = "|".join(f"{first}(?:{'|'.join(rest)})" for first, rest in by_first.items())
-    particle = f"(?<=[^\u3041-\u309f])[{''.join(table.particles)}]"
-    return re.compile(f"(?=[{''.join(by_first)}{''.join(table.particles)}])(?:{words}|{particle})")
+    word = "|".join(f"{first}(?:{'|'.join(rest)})" for first, rest in by_first.items())
+    particle = f"[{''.join(table.particles)}]"
+    starts = "".join([*by_first, *table.particles])
+    hiragana = _HIRAGANA.pattern
+    return re.compile(f"(?=[{starts}])(?:(?:(?:{word})(?:{particle}(?!{hiragana}))?)+|(?<!{hiragana}){particle})")

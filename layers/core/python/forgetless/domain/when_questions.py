@@ -15,12 +15,12 @@ __all__ = ["asks_when"]
 _PHRASES = (
     "what year|what month|what week|what day|what date|what time|which year|which month|which week"
     "|which day|which date|how long|how many days|how many weeks|how many months|how many years"
-    "|the date of|since when|until when|till when|by when|on what|khi nào|bao giờ|lúc nào|ngày nào"
+    "|the date of|date when|since when|until when|till when|by when|on what|khi nào|hồi nào|bao giờ|lúc nào|ngày nào"
     "|hôm nào|tuần nào|tháng nào|năm nào|giờ nào|thứ mấy|ngày mấy|mùng mấy|tháng mấy|năm mấy|mấy giờ"
     "|bao lâu|thời gian nào|thời điểm nào|dịp nào|ngày bao nhiêu|năm bao nhiêu|bao nhiêu ngày"
     "|bao nhiêu tuần|bao nhiêu tháng|bao nhiêu năm|mấy ngày|mấy tuần|mấy tháng|mấy năm|qué día|qué fecha"
     "|qué semana|qué mes|qué año|qué hora|cuánto tiempo|cuántos días|cuántas semanas|cuántos meses"
-    "|cuántos años|cuánto hace|desde cuándo|hasta cuándo|quel jour|quelle date|quelle semaine|quel mois"
+    "|cuántos años|cuánto hace|hace cuánto|desde cuándo|hasta cuándo|quel jour|quelle date|quelle semaine|quel mois"
     "|quelle année|quelle heure|combien de temps|combien de jours|combien de semaines|combien de mois"
     "|combien d années|combien d ans|depuis quand|jusqu à quand|à quand|c est quand|c était quand"
     "|quand est ce|welcher tag|welchem tag|welchen tag|welches datum|welchem datum|welcher woche"
@@ -37,11 +37,12 @@ _AUXILIARIES = word_set(
 _ADVERBS = word_set("exactly precisely about approximately roughly else again first last")
 #: Before "when", they make it a question within another: tell me when, do you know when.
 _INDIRECT = word_set("me know tell remember recall say said mention mentioned ask exactly and or guess sure")
+_QUESTION_WORDS = word_set("what who whom whose which where why how did do does")
 _FRENCH_SUBJECTS = word_set("je j tu il elle on nous vous ils elles mon ma mes ton ta tes le la les un une")
 _CHINESE_OR_JAPANESE = (
     "什么时候|什麼時候|甚麼時候|何时|何時|几时|幾時|哪天|哪一天|哪年|哪一年|哪个月|哪個月|哪一个月|哪个星期|几月|幾月|几号|幾號|几点|幾點"
     "|多久|多长时间|多長時間|星期几|星期幾|周几|週幾|礼拜几|几天|几年|几个月|几周|几个星期|幾天|幾年|幾個月|何日|何月|何年|何曜日|何週間|何か月|何ヶ月|何カ月"
-    "|どのくらい前|どれくらい前|どのくらいの間|どれくらいの間|いつ(?![もかで])(?!の間に)|いつまで(?!も)"
+    "|どのくらい前|どれくらい前|どのくらいの間|どれくらいの間|いつ(?!も|か(?!ら)|でも|の間に|までも)"
 )
 
 
@@ -51,6 +52,8 @@ def asks_when(question: str) -> bool:
     if east_asian.is_east_asian(question) and _east_asian().search(question):
         return True
     text = TimeText(question, joinable=())
+    if question.rstrip().endswith("?") and _is_one_clause(text):
+        return True
     rules = _rules()
     return any(rules[word](text, index) for index, word in enumerate(text.words) if word in rules)
 
@@ -94,9 +97,15 @@ def _english(text: TimeText, index: int) -> bool:
     while text.word(following) in _ADVERBS:
         following += 1
     after = text.word(following)
-    return (
-        after in _AUXILIARIES or after in ("", CLAUSE_END) or text.word(index - 1) in _INDIRECT or _phrase(text, index)
-    )
+    if after in _AUXILIARIES or after in ("", CLAUSE_END) or text.word(index - 1) in _INDIRECT:
+        return True
+    return _phrase(text, index)
+
+
+def _is_one_clause(text: TimeText) -> bool:
+    """When the band has played? Nothing else is asked, and no comma divides it."""
+    inner = text.words[1:-1]
+    return text.word(0) == "when" and CLAUSE_END not in inner and _QUESTION_WORDS.isdisjoint(inner)
 
 
 def _french(text: TimeText, index: int) -> bool:

@@ -64,7 +64,7 @@ def read_vietnamese_month(text: TimeText, index: int) -> tuple[Mention, int] | N
     if text.word(end) in _SMALLER_UNITS:
         return None
     year, years_back, end = _year_after(text, end)
-    day = as_day(text.word(index - 1)) if index else None
+    day = as_day(text.word(index - 1)) or _VIETNAMESE_MONTHS.get(text.word(index - 1))
     if day is not None and (day > days_in_month(month, year) or text.word(index - 2) not in _VIETNAMESE_DAY | {""}):
         # "ngày" may be left out before a date with a year; without either it is more likely a number of months.
         day = day if year and day <= days_in_month(month, year) else None
@@ -76,7 +76,7 @@ def _days_beside(text: TimeText, index: int) -> tuple[tuple[int, int | None] | N
     before = index - 2 if text.word(index - 1) in ("of", "de") else index - 1
     for place, start, end in ((before, before, index + 1), (index + 1, index, index + 2)):
         piece = text.word(place)
-        if day := as_day(piece):
+        if day := as_day(piece) or tables.DAYS.get(piece):
             return (day, None), start, end
         if days := as_days(piece):
             return days, start, end
@@ -119,11 +119,11 @@ def _is_month(text: TimeText, index: int, start: int, end: int, *, dated: bool, 
 
 def _is_date(text: TimeText, index: int, start: int, end: int) -> bool:
     """Whether an ambiguous name beside a number is a date: "March 10", but not "they march 10 miles"."""
-    word = text.words[index]
-    return (
-        (word not in ("mars", "mayo") and text.capital(index))
-        or not text.word(start if start < index else index + 1).isdecimal()
-        or text.word(index - 1) in ("of", "de")
-        or text.word(start - 1) in tables.DATE_ANCHORS
-        or text.word(end) in ("", CLAUSE_END)
+    word, day = text.words[index], text.word(start if start < index else index + 1)
+    if (word not in ("mars", "mayo") and text.capital(index)) or text.word(index - 1) in ("of", "de"):
+        return True
+    # "the second march" is no date, "3rd march" is one.
+    in_digits = day[:1].isdigit()
+    return in_digits and (
+        not day.isdecimal() or text.word(start - 1) in tables.DATE_ANCHORS or text.word(end) in ("", CLAUSE_END)
     )

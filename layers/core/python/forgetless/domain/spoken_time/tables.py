@@ -15,6 +15,7 @@ __all__ = [
     "AMBIGUOUS_MONTHS",
     "CLOCK_UNITS",
     "DATE_ANCHORS",
+    "DAYS",
     "EVIDENT",
     "FEW",
     "MONTHS",
@@ -127,7 +128,16 @@ NUMBERS = {
     11: "eleven once onze elf",
     12: "twelve doce douze zwölf",
 }
-#: A few: about `time_words.FEW_COUNT`.
+_ORDINALS = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
+    "sixteenth seventeenth eighteenth nineteenth twentieth"
+)
+#: Days of the month as words: the fourth of July, le premier mai, am ersten Mai.
+DAYS = {
+    **{word: day for day, word in enumerate(_ORDINALS.split(), 1)},
+    **dict.fromkeys(("primero", "premier", "ersten"), 1),
+}
+#: A number that is not known.
 FEW = word_set("few several vài unos unas pocos pocas varios varias quelques einige einigen paar")
 
 #: What makes "three days" a moment: words behind it, and words before it.
@@ -188,14 +198,14 @@ PERIODS = {
 }
 #: Phrases that speak of time, but of no day that a search could look for.
 EVIDENT = (
-    "tomorrow|ago|recently|lately|since|weekend|weekends|birthday|birthdays|anniversary|christmas"
+    "tomorrow|ago|recently|since|weekend|weekends|weekday|weekdays|fortnight|birthday|birthdays|anniversary|christmas"
     "|new year|other day|next week|next month|next year|last summer|last winter|last spring|last fall"
     "|last autumn|next summer|next winter|next spring|next fall|next autumn|this summer|this winter"
     "|this spring|this fall|this autumn|next weekend|years old|ngày mai|ngày kia|ngày mốt|hôm trước"
     "|hôm nọ|hôm sau|tuần sau|tuần tới|tháng sau|tháng tới|năm sau|năm tới|sang năm|sáng mai|chiều mai"
     "|tối mai|cuối tuần|đầu tuần|đầu tháng|cuối tháng|đầu năm|cuối năm|gần đây|dạo này|mới đây|vừa rồi"
     "|cách đây|ngày xưa|từ hồi|mùa hè|mùa đông|mùa xuân|mùa thu|sinh nhật|giáng sinh|noel|kỷ niệm|kỉ niệm"
-    "|chủ nhật|chúa nhật|tết nguyên đán|dịp tết|mañana|próxima semana|semana próxima|semana que viene"
+    "|chủ nhật|chúa nhật|tết nguyên đán|tết|mañana|próxima semana|semana próxima|semana que viene"
     "|próximo mes|mes que viene|próximo año|año que viene|fin de semana|fines de semana|recientemente"
     "|últimamente|desde hace|cumpleaños|aniversario|navidad|verano pasado|invierno pasado"
     "|primavera pasada|otoño pasado|demain|après demain|semaine prochaine|mois prochain|an prochain"
@@ -214,5 +224,5 @@ NOT_A_YEAR_AFTER = word_set(
 NOT_A_YEAR_BEFORE = word_set(
     "room page flight number no nr version v release port order ticket gate route highway model apartment "
     "apt suite phone code pin zip invoice line ip phòng số mã trang phiên habitación número página "
-    "chambre numéro zimmer nummer seite over approximately almost nearly exactly only"
+    "chambre numéro zimmer nummer seite nhà windows office java over approximately almost nearly exactly only"
 )
