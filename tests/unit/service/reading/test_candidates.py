@@ -58,7 +58,7 @@ def test_only_rows_that_could_still_reach_a_place_are_asked_for() -> None:
     assert len(candidates.without_cosine(places=5, below=0.3)) == 4
 
 
-signals = st.builds(RowSignals, st.booleans(), st.booleans(), st.booleans(), st.floats(0, 1))
+signals = st.builds(RowSignals, st.booleans(), st.booleans(), st.booleans(), st.floats(0, 1), st.none(), st.just(0))
 
 
 @given(

@@ -74,7 +74,8 @@ class Bm25Scorer:
         return 0.0
 
     def score(self, cosine: float, words: float, added: float) -> float:
-        return min(1.0, self.parts(cosine, words, 0).sum)
+        meaning = (1 - _WORD_WEIGHT) * cosine if cosine > 0.0 else 0.0
+        return min(1.0, meaning + (_WORD_WEIGHT * words / (words + _MIDPOINT) if words > 0.0 else 0.0))
 
     def parts(self, cosine: float, words: float, signals: int) -> ScoreParts:
         matched = words / (words + _MIDPOINT) if words > 0 else 0.0

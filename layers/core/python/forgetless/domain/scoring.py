@@ -16,7 +16,15 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from forgetless.domain.signals import QuestionSignals, RowSignals, date_part, time_order
+from forgetless.domain.signals import (
+    DAY_BITS,
+    FLAG_BITS,
+    QuestionSignals,
+    RowSignals,
+    date_part,
+    mass_of,
+    time_order,
+)
 
 __all__ = ["DEFAULT_THRESHOLD", "AddedScore", "ScoreParts", "Scorer", "probability", "saturate"]
 
@@ -53,11 +61,8 @@ class ScoreParts:
     @property
     def sum(self) -> float:
         """The sum of the parts, before it is clipped."""
-        return (
-            self.meaning
-            + self.words
-            + (self.mass + self.asks_when + self.date + self.question + self.assistant)
-        )
+        signals = self.mass + (self.asks_when + self.date + self.question + self.assistant)
+        return self.meaning + self.words + signals
 
 
 class Scorer(Protocol):
@@ -91,11 +96,16 @@ class AddedScore:
         self._time = TIME_WEIGHT if question.asks_when else 0.0
         self._assistant = 0.0 if question.asks_assistant else ASSISTANT_PENALTY
         self.most_added = MASS_WEIGHT + self._time + (DATE_WEIGHT if question.dates else 0.0)
+        #: What is added besides the mass, by the bits of a row that decide it: many rows have the same.
+        self._besides: dict[int, float] = {}
+        self._deciding = FLAG_BITS | DAY_BITS if question.dates else FLAG_BITS
 
     def added(self, signals: int) -> float:
-        row = RowSignals.unpack(signals)
-        mass, time, date, asked, assistant = self._signal_parts(row)
-        return mass + time + date + asked + assistant
+        decided = signals & self._deciding
+        besides = self._besides.get(decided)
+        if besides is None:
+            besides = self._besides[decided] = sum(self._signal_parts(RowSignals.unpack(signals)))
+        return MASS_WEIGHT * mass_of(signals) + besides
 
     def score(self, cosine: float, words: float, added: float) -> float:
         # Written inline: each search scores hundreds of rows, and function calls would cost more than the arithmetic.
@@ -106,8 +116,9 @@ class AddedScore:
         return 0.0 if score < 0.0 else 1.0 if score > 1.0 else score
 
     def parts(self, cosine: float, words: float, signals: int) -> ScoreParts:
-        meaning = MEANING_WEIGHT * max(0.0, cosine)
-        return ScoreParts(meaning, WORD_WEIGHT * saturate(words), *self._signal_parts(RowSignals.unpack(signals)))
+        row = RowSignals.unpack(signals)
+        meaning, matched = MEANING_WEIGHT * max(0.0, cosine), WORD_WEIGHT * saturate(words)
+        return ScoreParts(meaning, matched, MASS_WEIGHT * row.mass, *self._signal_parts(row))
 
     def time(self, signals: int) -> int:
         return time_order(signals)
@@ -115,11 +126,11 @@ class AddedScore:
     def probability(self, score: float) -> float:
         return probability(score)
 
-    def _signal_parts(self, row: RowSignals) -> tuple[float, float, float, float, float]:
+    def _signal_parts(self, row: RowSignals) -> tuple[float, float, float, float]:
+        """What time, date, question and assistant add."""
         return (
-            MASS_WEIGHT * row.mass,
             self._time if row.has_time else 0.0,
-            DATE_WEIGHT * date_part(self._question, row) if self._question.dates else 0.0,
+            DATE_WEIGHT * date_part(self._question, row),
             -QUESTION_PENALTY if row.question else 0.0,
             -self._assistant if row.assistant else 0.0,
         )

@@ -15,7 +15,17 @@ from forgetless.domain.said import Said
 from forgetless.domain.time_words import has_time
 from forgetless.domain.when_questions import asks_when
 
-__all__ = ["QuestionSignals", "RowSignals", "date_part", "question_signals", "row_signals", "time_order"]
+__all__ = [
+    "DAY_BITS",
+    "FLAG_BITS",
+    "QuestionSignals",
+    "RowSignals",
+    "date_part",
+    "mass_of",
+    "question_signals",
+    "row_signals",
+    "time_order",
+]
 
 #: Texts from this length on are no questions, even if they end with one.
 QUESTION_CHARS: Final = 350
@@ -33,6 +43,9 @@ _DAY_AT: Final = 41
 _DAY_MASK: Final = 0x3FFFFF
 #: Added to the days since 1970: the calendar's first day (year 1) is stored as 1, and an unknown day as 0.
 _DAY_OFFSET: Final = date(1970, 1, 1).toordinal()
+#: The bits of a packed row that hold its form and flags, and those that hold its day.
+FLAG_BITS: Final = (1 << _MASS_AT) - 1
+DAY_BITS: Final = _DAY_MASK << _DAY_AT
 
 
 class RowSignals(NamedTuple):
@@ -118,6 +131,11 @@ def date_part(question: QuestionSignals, row: RowSignals) -> float:
 def time_order(packed: int) -> int:
     """A number that grows with the time of a packed row, to the second."""
     return packed >> _SECOND_AT
+
+
+def mass_of(packed: int) -> float:
+    """The mass of a packed row alone: no two rows share it, and they share most of the rest."""
+    return (packed >> _MASS_AT & _MASS_MOST) / _MASS_MOST
 
 
 def _is_question(text: str) -> bool:
