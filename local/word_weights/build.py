@@ -2,6 +2,9 @@
 
 How often a word is used is not counted but follows from its rank r in order of frequency (Zipf and Mandelbrot):
 p = 1 / ((r + 2.7) · H), where H makes the shares of all words of the language sum to one.
+
+A word of several languages has the largest of their shares, and so the lowest weight. Function words have no weight,
+except those that mean something in another language.
 """
 
 from __future__ import annotations

@@ -63,7 +63,11 @@ def _language(
 @cache
 def _languages() -> tuple[_Language, ...]:
     """The languages that are written with spaces, made when the first question comes."""
-    english = _language(
+    return _english(), _vietnamese(), _spanish(), _french(), _german()
+
+
+def _english() -> _Language:
+    return _language(
         you="you",
         said=(
             "say said tell told suggest suggested recommend recommended mention mentioned advise advised propose "
@@ -82,7 +86,10 @@ def _languages() -> tuple[_Language, ...]:
             "message messages example examples description summary instructions last previous earlier"
         ),
     )
-    vietnamese = _language(
+
+
+def _vietnamese() -> _Language:
+    return _language(
         you="bạn cậu",
         said="nói bảo kể gợi đề khuyên giới tư nhắc đưa viết liệt giải trả cho gửi dạy hướng",
         between="đã từng vừa cũng mới có lại luôn hay trước đó hôm qua",
@@ -90,7 +97,10 @@ def _languages() -> tuple[_Language, ...]:
         yours="khuyên ý xuất lời thiệu thích dẫn",
         your_follows=True,
     )
-    spanish = _language(
+
+
+def _spanish() -> _Language:
+    return _language(
         you="has usted",
         said=(
             "dicho recomendado sugerido aconsejado propuesto explicado mencionado dado escrito respondido contado "
@@ -106,7 +116,10 @@ def _languages() -> tuple[_Language, ...]:
         yours="recomendación recomendaciones sugerencia sugerencias consejo consejos respuesta respuestas explicación "
         "propuesta opinión",
     )
-    french = _language(
+
+
+def _french() -> _Language:
+    return _language(
         you="tu vous t",
         said="dit recommandé suggéré conseillé proposé expliqué mentionné donné écrit répondu raconté",
         between="as avez m me nous déjà aussi avais aviez l en",
@@ -115,7 +128,10 @@ def _languages() -> tuple[_Language, ...]:
         yours="suggestion suggestions recommandation recommandations conseil conseils réponse réponses explication "
         "proposition avis",
     )
-    german = _language(
+
+
+def _german() -> _Language:
+    return _language(
         you="du",
         said=(
             "gesagt empfohlen vorgeschlagen geraten erklärt erwähnt gegeben geschrieben geantwortet erzählt "
@@ -129,7 +145,6 @@ def _languages() -> tuple[_Language, ...]:
             "vorschlag vorschläge empfehlung empfehlungen rat ratschlag antwort antworten erklärung tipp tipps meinung"
         ),
     )
-    return english, vietnamese, spanish, french, german
 
 
 #: The assistant's names. They count behind an article or as the first word, unless a word follows that makes a person.

@@ -6,6 +6,7 @@ import re
 import threading
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 __all__ = ["MAX_WORD_CHARS", "TOKEN", "UNSPACED", "folded", "joined", "stems"]
 
@@ -30,6 +31,7 @@ _UNMARKED = str.maketrans({"đ": "d", "ø": "o", "ł": "l", "ħ": "h", "ŧ": "t"
 _local = threading.local()
 
 
+@lru_cache(maxsize=4096)
 def folded(token: str) -> str:
     """The word without its accents."""
     letters = unicodedata.normalize("NFD", token.translate(_UNMARKED))

@@ -32,6 +32,7 @@ _DAY_FIRST = {
     "on": False,
 }
 _FRENCH = word_set("je j tu il elle nous vous ai as avons avez ont est était fait le la les une du qu que c d et")
+_NEARBY = 8
 _GERMAN = word_set("ist und ich der das wir nicht habe hat ein eine sind war")
 
 
@@ -100,8 +101,8 @@ def _clock_unit(text: TimeText, index: int) -> _Found | None:
 
 
 def _hier(text: TimeText, index: int) -> _Found | None:
-    """French "yesterday", unless the text is German, where it means "here"."""
-    words = set(text.words)
+    """French "yesterday", unless the words around it are German, where it means "here"."""
+    words = set(text.words[max(0, index - _NEARBY) : index + _NEARBY])
     french = not words.isdisjoint(_FRENCH) and words.isdisjoint(_GERMAN)
     return (Relative("day", 1, 1), index + 1) if french else None
 

@@ -36,7 +36,8 @@ _AUXILIARIES = word_set(
 )
 _ADVERBS = word_set("exactly precisely about approximately roughly else again first last")
 #: Before "when", they make it a question within another: tell me when, do you know when.
-_INDIRECT = word_set("me know tell remember recall say said mention mentioned ask exactly and or guess sure")
+_INDIRECT = word_set("know tell remember recall say said mention mentioned ask exactly and or guess sure")
+_FRENCH_INDIRECT = word_set("sais sait savez dis dire dites rappelle rappelles souviens")
 _QUESTION_WORDS = word_set("what who whom whose which where why how did do does")
 _FRENCH_SUBJECTS = word_set("je j tu il elle on nous vous ils elles mon ma mes ton ta tes le la les un une")
 _CHINESE_OR_JAPANESE = (
@@ -97,9 +98,15 @@ def _english(text: TimeText, index: int) -> bool:
     while text.word(following) in _ADVERBS:
         following += 1
     after = text.word(following)
-    if after in _AUXILIARIES or after in ("", CLAUSE_END) or text.word(index - 1) in _INDIRECT:
+    if after in _AUXILIARIES or after in ("", CLAUSE_END) or _is_indirect(text, index):
         return True
     return _phrase(text, index)
+
+
+def _is_indirect(text: TimeText, index: int) -> bool:
+    """Do you know when …, remind me when …; not "who was with me when …"."""
+    before = text.word(index - 1)
+    return before in _INDIRECT or (before == "me" and text.word(index - 2) in ("tell", "remind", "show", "ask"))
 
 
 def _is_one_clause(text: TimeText) -> bool:
@@ -111,6 +118,8 @@ def _is_one_clause(text: TimeText) -> bool:
 def _french(text: TimeText, index: int) -> bool:
     """Quand est-ce que …, quand Marie …, … quand ?; not "quand je suis parti, …"."""
     starts = text.word(index - 1) in ("", CLAUSE_END, "et")
+    if text.word(index - 1) in _FRENCH_INDIRECT:
+        return True
     return (starts and text.word(index + 1) not in _FRENCH_SUBJECTS) or (
         text.word(index + 1) in ("", CLAUSE_END) or _phrase(text, index)
     )

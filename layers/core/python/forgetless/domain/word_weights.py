@@ -2,7 +2,7 @@
 
 idf = log(1 + 1 / (25 · p)), at most 7, where p is the word's share of running text. `word_weights.txt` holds the
 frequent words of English, Vietnamese, Spanish, French, German, Chinese and Japanese. `python -m local.word_weights`
-writes it; it begins with its licence.
+writes it; it begins with its licence. Rows lack the function words of the table, so a changed table is a new recipe.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ UNITS = {
     "day": "day days ngày hôm día días jour jours tag tage tagen",
     "week": "week weeks tuần semana semanas semaine semaines woche wochen",
     "month": "month months tháng mes meses mois monat monate monaten",
-    "year": "year years năm año años an ans année années jahr jahre jahren",
+    "year": "year years năm año años ans année années jahr jahre jahren",
 }
 #: What follows the number of a time of the day: 5 pm, 3 o'clock, 15 Uhr, 7 giờ.
 CLOCK_UNITS = word_set("am pm clock uhr giờ")
@@ -190,7 +190,7 @@ PERIODS = {
         "year",
         1,
     ): (
-        "last year|previous year|past year|năm ngoái|năm trước|năm rồi|năm qua|năm vừa rồi|năm vừa qua"
+        "last year|previous year|past year|il y a un an|năm ngoái|năm trước|năm rồi|năm qua|năm vừa rồi|năm vừa qua"
         "|año pasado|an dernier|année dernière|année passée|letztes jahr|letzten jahr|vergangenes jahr"
         "|vergangenen jahr|voriges jahr|vorigen jahr"
     ),

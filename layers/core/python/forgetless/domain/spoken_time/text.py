@@ -26,7 +26,7 @@ _HYPHENS = r"[-–—]"
 def beginning(text: str) -> str:
     """The part of the text that is read, with letters and digits in their usual forms."""
     text = text[:TEXT_CHARS]
-    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)[:TEXT_CHARS]
 
 
 class TimeText:
