@@ -14,6 +14,7 @@ from forgetless.domain.erasures import Target
 from forgetless.domain.errors import LedgerError, VersionConflictError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import ApiKey, Role
+from forgetless.domain.known_names import NameOwner, NameRecord, NoteworthyName
 from forgetless.domain.scope import Scope
 from forgetless.domain.slots import Slots
 from forgetless.domain.usage import OF_TENANT, UsageKind, Use
@@ -622,6 +623,26 @@ def _sample(ledger: Ledger, tenant: str) -> Done:
 def _faults(ledger: Ledger, tenant: str) -> Done:
     del tenant
     assert not ledger.faults(seconds=1.0).found
+    return Counter()
+
+
+def _known_names(ledger: Ledger, tenant: str) -> Done:
+    owner = NameOwner.user(tenant, "anna")
+    record = ledger.known_names(tenant, [owner]).get(owner, NameRecord())
+    assert len({(entry.digest, *entry.ids.values()) for entry in record.entries}) == len(record.entries)
+    return Counter()
+
+
+def _note_names(ledger: Ledger, tenant: str) -> Done:
+    # In another run than the erased one, so that each name which was noted is there at the end.
+    name = f"name {_one()}"
+    ledger.note_names(replace(scope_of(tenant), run_id="named"), [NoteworthyName(name, given=True)], erasures_before=0)
+    return Counter({name: 1})
+
+
+def _erase_names(ledger: Ledger, tenant: str) -> Done:
+    ledger.note_names(scope_of(tenant), [NoteworthyName("erased", given=True)], erasures_before=0)
+    assert ledger.erase_names(tenant, Target({"run_id": "run"}), before=1, limit=9) is None
     return Counter()
 
 

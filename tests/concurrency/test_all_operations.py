@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from forgetless.domain.known_names import NameOwner
 from forgetless.domain.usage import UsageKind
 from forgetless.ports.ledger import Ledger
 from tests.concurrency.arena import Arena
@@ -36,6 +37,7 @@ def test_what_is_stored_is_what_was_acknowledged(arena: Arena) -> None:
             f"{name} {number}" for number in range(FEW) if done[f"key {name} {number}"]
         }
         _check_erasures(arena.ledger, name, done)
+        _check_names(arena.ledger, name, done)
         assert arena.ledger.tidy() == 0
 
 
@@ -79,6 +81,15 @@ def _check_jobs(ledger: Ledger, name: str, done: Counter[str]) -> None:
             assert job.attempts == done[f"claimed {id_}"]
             assert job.finished == bool(done[f"ended {id_}"])
             assert done[f"ended {id_}"] <= 1
+
+
+def _check_names(ledger: Ledger, name: str, done: Counter[str]) -> None:
+    owners = NameOwner.all_of(scope_of(name))
+    found = ledger.known_names(name, owners)
+    noted = {f"name {number}" for number in range(FEW) if done[f"name {number}"]}
+    for owner in owners:
+        entries = found[owner].entries if owner in found else ()
+        assert {entry.digest for entry in entries} - {"erased"} == noted
 
 
 def _check_erasures(ledger: Ledger, name: str, done: Counter[str]) -> None:

@@ -94,6 +94,7 @@ def plant(call: Call, person: Person, *, about: str = "user", tool: CallTool | N
     Requests that are kept, such as those of exports, name the person's `about` (user, agent or app).
     """
     _add_selfhosted(call, person)
+    _add_with_prefixes(call, person)
     _add_platform(call, person)
     _change(call, person)
     _read(call, person)
@@ -147,6 +148,16 @@ def _add_selfhosted(call: Call, person: Person) -> None:
         answer = _ok(call("POST", "/memories", json=body, headers=key))
         assert _ok(call("POST", "/memories", json=body, headers=key)) == answer
         person.memories += [one["id"] for one in answer["results"]]
+
+
+def _add_with_prefixes(call: Call, person: Person) -> None:
+    """Names before what is said: of two speakers, so that they count as names."""
+    speakers = [f"Speaker-{person.mark(f'prefix{number}')}" for number in range(2)]
+    for infer in (False, True):
+        texts = [f"{name}: {_sentence(person, f'pre{int(infer)}{turn}{place}')}"
+                 for turn in range(2) for place, name in enumerate(speakers)]  # fmt: skip
+        said = [{"role": "user", "content": text} for text in texts]
+        _ok(call("POST", "/memories", json={"messages": said, **person.ids("selfhosted"), "infer": infer}))
 
 
 def _add_platform(call: Call, person: Person) -> None:
@@ -222,10 +233,11 @@ def _delete_some(call: Call, person: Person) -> None:
 def _import(call: Call, person: Person) -> None:
     id_ = str(uuid.uuid4())
     ids = {"user_id": person.id("user"), "run_id": person.id("runimport")}
-    lines = [
-        json.dumps({"id": str(uuid.uuid4()), "memory": _sentence(person, f"imported{n}"), **ids, "metadata": meta})
-        for n, meta in enumerate((_metadata(person, "i0"), _metadata(person, "i1")))
-    ]
+    lines = []
+    for number in range(2):
+        what, spoken = f"imported{number}", {"actor_id": person.mark(f"actor{number}"), "role": "user"}
+        line = {"id": str(uuid.uuid4()), "memory": _sentence(person, what), **ids, **spoken}
+        lines.append(json.dumps({**line, "metadata": _metadata(person, f"i{number}")}))
     _ok(call("POST", "/import-jobs", json={"id": id_, "file": "memories.jsonl", "lines": 2}))
     content = ("\n".join(lines) + "\n").encode()
     _ok(call("POST", f"/import-jobs/{id_}/lines", params={"line": 1, "last": True}, content=content))
@@ -238,7 +250,7 @@ def _over_mcp(tool: CallTool, person: Person) -> None:
     for infer in (False, True):
         tool("add_memory", {"text": _sentence(person, f"mcp{int(infer)}"), **ids, "infer": infer,
                             "metadata": _metadata(person, f"mcp{int(infer)}")})  # fmt: skip
-    said = [{"role": "user", "content": _sentence(person, "mcpsaid")}]
+    said = [{"role": "user", "content": _sentence(person, "mcpsaid"), "name": person.mark("mcpname")}]
     tool("add_memory", {"messages": said, **ids, "infer": False})
     tool("search_memories", {"query": person.mark("mcpquery"), "user_id": ids["user_id"]})
     tool("update_memory", {"memory_id": person.memories[0], "text": _sentence(person, "mcpput")})

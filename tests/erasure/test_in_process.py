@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from forgetless.domain.keys import Role
+from forgetless.domain.known_names import NameOwner
 from forgetless.ports.ledger import Ledger
 from forgetless.service.jobs.delete_tenant import NOBODY
 from tests.dynamo_server import DynamoServer
@@ -115,10 +116,13 @@ def erased(world: World, about: str) -> Needles:
     plant_hook(api.call, HOOK)
     plant(api.call, person, about="user" if about == "reset" else about, tool=tool_of(api))
     finish(world)
+    speakers = [NameOwner.user("default", person.id("user"))]
+    assert world.ledger.known_names("default", speakers)
     for answer in WAYS[about](api.call, person):
         assert answer.status_code == 200, answer.text
     finish(world)
     assert api.get("/memories", params={"user_id": person.id("user")}).json()["results"] == []
+    assert world.ledger.known_names("default", speakers) == {}
     world.services.audit.flush()
     return person.needles("default")
 

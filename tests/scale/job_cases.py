@@ -14,6 +14,7 @@ from forgetless.domain.times import later
 from forgetless.domain.webhook_deliveries import Delivery, EventRef
 from forgetless.ports.metrics import recording_metrics
 from forgetless.service.jobs.reindex import Reindexer
+from forgetless.service.known_names import KnownNames
 from forgetless.service.services import Services
 from forgetless.service.stores.check import StoreCheck
 from forgetless.service.stores.start import StoreStart
@@ -76,7 +77,8 @@ def _reindex(stage: Stage, _: object) -> None:
     ports = stage.ports
     indexer = Indexer(ledger=ports.ledger, index=ports.index, embedder=ports.embedder)
     portion = ports.ledger.unindexed(before=stage.clock.now(), limit=_ROWS, tenant=TENANT)
-    Reindexer(ledger=ports.ledger, index=ports.index, indexer=indexer, clock=stage.clock).refresh(portion)
+    names = KnownNames(ledger=ports.ledger, clock=stage.clock)
+    Reindexer(ledger=ports.ledger, index=ports.index, indexer=indexer, names=names, clock=stage.clock).refresh(portion)
 
 
 def _start_reindex(stage: Stage) -> BulkJob:

@@ -22,7 +22,7 @@ from forgetless.domain.quotas import DefaultQuotas, Quotas
 from forgetless.domain.usage import UsageKind
 from forgetless.service.access.usage_meter import UsageMeter
 from tests.tenancy.route_cases import Attack, Ids, attacks_on, routes_of
-from tests.tenancy.twins import VIEWS, Twins, make_twins
+from tests.tenancy.twins import NAME, VIEWS, Twins, make_twins
 
 
 def _order(route: APIRoute) -> tuple[bool, bool, str]:
@@ -127,6 +127,16 @@ def test_scores_by_words(twins: Twins, request_: Attack) -> None:
     if alone.without_word_scores() != crowded.without_word_scores():
         pytest.fail(alone.without_word_scores().difference(crowded.without_word_scores()))
     assert alone == crowded
+
+
+@pytest.mark.parametrize("where", [{"user_id": "attacker"}, {"agent_id": "helper"}, {"run_id": "own-run"}])
+def test_a_name_that_others_have_said_stays_in_a_question(twins: Twins, where: dict[str, str]) -> None:
+    twins.go_on()
+    question = f"What did {NAME} tell the attacker about sesame seeds?"
+    body = {"query": question, "threshold": 0, "top_k": 1000, "filters": where, "explain": True}
+    alone, crowded = twins.ask(Attack("POST", "/search", body))
+    alone, crowded = alone.without_word_scores(), crowded.without_word_scores()
+    assert alone == crowded, alone.difference(crowded)
 
 
 def test_scores_of_the_past_do_not_depend_on_others(twins: Twins) -> None:

@@ -25,7 +25,10 @@ import numpy as np
 
 from embedder.vector_cache import VectorCache
 from forgetless.domain.erasures import Target
+from forgetless.domain.key_limits import ANY
 from forgetless.domain.keys import ApiKey, Role, key_hash
+from forgetless.domain.memory import Message, MessageRef
+from forgetless.domain.scope import Scope
 from forgetless.domain.times import later
 from forgetless.ports.embedder import EmbeddingTask
 from tests.fakes.embedder import FakeEmbedder
@@ -34,7 +37,7 @@ from tests.tenancy.worlds import make_project, make_victim
 from tests.unit.api.client import ADMIN, Api, make_api
 from tests.unit.service.world import World, facts, make_world
 
-__all__ = ["VIEWS", "Seen", "Twins", "View", "make_twins"]
+__all__ = ["NAME", "VIEWS", "Seen", "Twins", "View", "make_twins"]
 
 T = TypeVar("T")
 
@@ -43,6 +46,8 @@ _BEGIN = "2026-02-01T00:00:00.000000+00:00"
 _KEY, _OWNER = "key-of-who-asks", "key-of-the-administrator-of-who-asks"
 #: What who asks and the neighbours say alike: a word that tells, if anything does.
 _WORDS = "zorblax sesame the attacker's own words"
+#: The name that neighbours' messages have.
+NAME = "Zorblax"
 
 
 @dataclass(frozen=True)
@@ -281,11 +286,17 @@ def make_twins(folder: Path, view: View) -> Twins:
             world.ledger.put_key(ApiKey(key_hash(_OWNER), view.tenant, Role.ADMIN, _AT))
             for key in (_KEY, _OWNER):
                 api.get("/configure/providers", key=key)
+            # Somebody else's name: the tenant has its key of digests in both worlds.
+            world.services.names.note([_named(view.tenant)])
             webhook = make_project(api) if view.tenant == "default" else ""
         apis.append(api)
     apis[1].draw = "the neighbours"
     ids = make_victim(apis[1], webhook)
     return Twins(view, *apis, ids)
+
+
+def _named(tenant: str) -> Message:
+    return Message(MessageRef("", 0), Scope(tenant, user_id="first"), "user", "hello", _AT, "Ada")
 
 
 def _make_own(api: Api, view: View) -> Ids:
@@ -320,10 +331,15 @@ def _live_on(api: Api, view: View, step: int) -> None:
     user = "victim" if view.tenant == "default" else ("victim", "attacker")[step % 2]
     scope = {"user_id": user, "agent_id": "helper", "run_id": "own-run"}
     for number, text in enumerate((_WORDS, f"{_WORDS} {step}")):
-        said = {"messages": [{"role": "user", "content": text}], "infer": (step + number) % 3 == 0, **scope}
+        spoken = {"role": "user", "content": text, "name": NAME}
+        said = {"messages": [spoken], "infer": (step + number) % 3 == 0, **scope}
         added = api.post("/memories", said, headers={"Idempotency-Key": f"key {step} {number}"}).json()["results"]
         if step % 5 == 0 and added:
             api.delete(f"/memories/{added[0]['id']}")
+    if view.tenant == "default" and ANY not in view.agents:
+        # What the same user tells another agent is beyond the limits, too.
+        spoken = {"role": "user", "content": f"{_WORDS} {step}", "name": NAME}
+        api.post("/memories", {"messages": [spoken], "infer": False, "user_id": "attacker", "agent_id": "other"})
     if step % 7 == 0:
         # An erasure that hides rows until they are removed.
         api.world.ledger.begin_erasure("default", [Target({"user_id": "victim"})], at=_AT)

@@ -14,18 +14,19 @@ from forgetless.adapters.ledger_codec import dump, dump_job, dump_targets, load,
 from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema
 from forgetless.adapters.ledger_dynamodb.attribute_values import from_wire, to_wire
 from forgetless.adapters.ledger_sqlite import SqliteLedger
-from forgetless.adapters.ledger_sqlite.schema import _MIGRATIONS, SCHEMA_VERSION
+from forgetless.adapters.ledger_sqlite.schema import _MIGRATIONS, LEAST_VERSION, SCHEMA_VERSION
 from forgetless.domain.erasures import ErasureState, Target
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.jobs import JobState
 from forgetless.domain.keys import ApiKey, Role
+from forgetless.domain.known_names import NameOwner, NoteworthyName
 from forgetless.domain.quotas import Quotas
 from forgetless.domain.retention import DAY_S
 from forgetless.domain.scope import Scope
 from forgetless.domain.times import later
 from forgetless.domain.usage import UsageKind, Use
 from forgetless.ports.ledger import Tally
-from tests.contract.ledger.making import a_job, a_memory, add, at, update
+from tests.contract.ledger.making import ANNA, a_job, a_memory, add, at, update
 from tests.contract.ledger.old_ledgers import as_dynamodb_of_version_1, sqlite_of_schema, sqlite_of_schema_3
 
 
@@ -105,6 +106,25 @@ def test_keys_of_schema_16_have_no_quotas_until_they_are_given_some(tmp_path: Pa
         db.commit()
     with closing(SqliteLedger(path)) as ledger:
         assert ledger.key("h1") == key
+
+
+def test_a_file_of_schema_17_gets_names_and_its_version_goes_on_using_it(tmp_path: Path) -> None:
+    path, owner = tmp_path / "ledger.db", NameOwner.user("acme", "anna")
+    sqlite_of_schema(9, path, [a_memory("a")])
+    with closing(sqlite3.connect(path)) as db, db:
+        db.create_function("digest_of_name", 2, lambda name, _key: name, deterministic=True)
+        for script in _MIGRATIONS[9:17]:
+            db.executescript(script)
+        db.execute("PRAGMA user_version = 17")
+        # An erasure that has ended: its key stays, so a marker covers names that are noted after the upgrade.
+        db.execute("INSERT INTO erasure_states VALUES (?, 1, 0, 0, ?, 0)", (to_blob("acme"), b"k" * 32))
+    with closing(SqliteLedger(path)) as ledger:
+        assert ledger.known_names("acme", [owner]) == {}
+        ledger.note_names(ANNA, [NoteworthyName("one", given=True)], erasures_before=1)
+        assert ledger.erasure_state("acme").key == b"k" * 32
+        assert [entry.digest for entry in ledger.known_names("acme", [owner])[owner].entries] == ["one"]
+        assert list(ledger.read("acme", [a_memory("a").id])) == [a_memory("a").id]
+    assert LEAST_VERSION <= 17
 
 
 @pytest.mark.parametrize("version", [9, 11])

@@ -52,6 +52,10 @@ def test_a_name_is_taken_out_of_a_question(question: str, names: list[str], left
         ("Mark?", ["Mark"]),
         ("Who is Caroline?", ["Caroline"]),
         ("Will Mark come?", ["Will", "Mark"]),
+        ("Mai là ai?", ["Mai"]),
+        ("¿Quién es Carmen?", ["Carmen"]),
+        ("田中さんは誰ですか？", ["田中"]),
+        ("Did Mark call?", ["Mark"]),
         # The word does not have the capital of the name.
         ("When will the bakery open on Sunday?", ["Will"]),
         ("Can you mark the parcel with red tape?", ["Mark"]),

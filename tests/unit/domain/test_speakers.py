@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from forgetless.domain.memory import Message, MessageRef
+from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.names import NameSet, name_digest
 from forgetless.domain.said import Said
 from forgetless.domain.scope import Scope
-from forgetless.domain.speakers import KnownPrefixes, NameUse, name_uses, read_speakers
+from forgetless.domain.speakers import KnownPrefixes, NameUse, message_of, name_uses, read_speakers
 
 KEY = b"k" * 32
 SCOPE = Scope("acme", user_id="anna")
@@ -103,11 +105,20 @@ def test_the_uses_of_names_are_what_the_ledger_needs_to_know() -> None:
     talk = [*messages(*TALK, "Milk: two"), *messages("hi", name="anna"), *messages("hi", name="Cleo", role="assistant")]
 
     assert name_uses(talk) == {
-        "Anna": NameUse(given=True, uses=2),
-        "Ben": NameUse(uses=2),
-        "Milk": NameUse(uses=1),
+        "Anna": NameUse(given=True, prefix_of=(MessageRef("job", 0), MessageRef("job", 2))),
+        "Ben": NameUse(prefix_of=(MessageRef("job", 1), MessageRef("job", 3))),
+        "Milk": NameUse(prefix_of=(MessageRef("job", 4),)),
         "Cleo": NameUse(given=True),
     }
+
+
+def test_a_memory_that_was_stored_verbatim_is_read_as_its_message_was() -> None:
+    memory = Memory("id", 1, SCOPE, "hello", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "job", 3, role="user")
+
+    assert message_of(memory).ref == MessageRef("job", 3)
+    assert read_speakers([message_of(replace(memory, actor_id="Anna"))]) == [Said("hello", "Anna", "user")]
+    source = MessageRef("earlier", 1)
+    assert message_of(replace(memory, sources=(source,))).ref == source
 
 
 def test_a_very_long_first_word_is_read_in_no_time() -> None:

@@ -11,6 +11,7 @@ import orjson
 from forgetless.domain.digests import keyed_digest
 from forgetless.domain.erasures import Erasure, ErasureMarker, MarkedTarget, Target, marked
 from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.known_names import KnownName
 from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.memory_fields import STORED, Kind
 from forgetless.domain.scope import Scope
@@ -22,6 +23,7 @@ __all__ = [
     "dump_marker",
     "dump_memory",
     "dump_message",
+    "dump_names",
     "dump_targets",
     "from_blob",
     "load",
@@ -29,6 +31,7 @@ __all__ = [
     "load_marker",
     "load_memory",
     "load_message",
+    "load_names",
     "load_targets",
     "scope_columns",
     "to_blob",
@@ -183,6 +186,16 @@ def load_targets(body: bytes) -> tuple[Target, ...]:
 def dump_marker(key: bytes, erasure: Erasure) -> bytes:
     """The marker of an erasure, without its number."""
     return dump([(target.digests, target.names) for target in marked(key, erasure.targets)])
+
+
+def dump_names(entries: Sequence[KnownName]) -> bytes:
+    """The names of a record."""
+    return dump([(one.digest, one.ids, one.erasures_before, one.given, one.uses) for one in entries])
+
+
+def load_names(body: bytes) -> tuple[KnownName, ...]:
+    """The names of `dump_names`."""
+    return tuple(KnownName(digest, ids, before, given, tuple(uses)) for digest, ids, before, given, uses in load(body))
 
 
 def load_marker(number: int, body: bytes) -> ErasureMarker:

@@ -26,6 +26,7 @@ __all__ = [
     "Markers",
     "Target",
     "marked",
+    "marked_ids",
 ]
 
 
@@ -117,10 +118,12 @@ class ErasureState:
 
 def marked(key: bytes, targets: Sequence[Target]) -> tuple[MarkedTarget, ...]:
     """The targets with digests instead of ids."""
-    return tuple(
-        MarkedTarget({name: keyed_digest(key, name, value) for name, value in target.ids.items()}, target.names)
-        for target in targets
-    )
+    return tuple(MarkedTarget(marked_ids(key, target.ids), target.names) for target in targets)
+
+
+def marked_ids(key: bytes, ids: Mapping[str, str]) -> dict[str, str]:
+    """The digests of ids that markers with this key have."""
+    return {name: keyed_digest(key, name, value) for name, value in ids.items()}
 
 
 class Markers:
@@ -142,18 +145,25 @@ class Markers:
 
     def cover(self, thing: Accepted) -> bool:
         """Whether one of them covers this."""
-        return any(thing.erasures_before < number for number, _ in self._matching(thing.scope))
+        return any(thing.erasures_before < number for number, _ in self._matching(self._digests(thing.scope)))
+
+    def cover_scope(self, digests: Mapping[str, str], erasures_before: int) -> bool:
+        """`cover` for what tells only the digests of its scope's ids, made by `marked_ids`."""
+        return any(erasures_before < number for number, _ in self._matching(digests))
 
     def revealed(self, scope: Scope) -> list[Target]:
         """The targets that match the scope, in clear: their ids are among those of the scope."""
         ids = scope.ids()
         return [
-            Target({name: ids[name] for name in target.digests}, target.names) for _, target in self._matching(scope)
+            Target({name: ids[name] for name in target.digests}, target.names)
+            for _, target in self._matching(self._digests(scope))
         ]
 
-    def _matching(self, scope: Scope) -> Iterator[tuple[int, MarkedTarget]]:
-        """The targets that match the scope, each with the number of its erasure."""
-        digests = {name: keyed_digest(self._key, name, value) for name, value in scope.ids().items()}
+    def _digests(self, scope: Scope) -> dict[str, str]:
+        return marked_ids(self._key, scope.ids())
+
+    def _matching(self, digests: Mapping[str, str]) -> Iterator[tuple[int, MarkedTarget]]:
+        """The targets that match the scope with these digests, each with the number of its erasure."""
         for narrowest in ("", *digests.values()):
             for number, target in self._by_narrowest.get(narrowest, ()):
                 if all(digests.get(name) == digest for name, digest in target.digests.items()) and all(
@@ -205,6 +215,10 @@ class Judge:
     def hides(self, thing: Accepted) -> bool:
         """Whether a marker that hides data covers something that is in the ledger."""
         return self.hiding and self._beyond(self._state.first - 1).cover(thing)
+
+    def hides_scope(self, digests: Mapping[str, str], erasures_before: int) -> bool:
+        """`hides` for what tells only the digests of its scope's ids."""
+        return self.hiding and self._beyond(self._state.first - 1).cover_scope(digests, erasures_before)
 
     def _beyond(self, number: int) -> Markers:
         if number not in self._found:

@@ -13,8 +13,9 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from forgetless.domain.digests import keyed_digest
+from forgetless.domain.said import LONG_TEXT_CHARS
 from forgetless.domain.spoken import known_role
-from forgetless.domain.words import query_words
+from forgetless.domain.terms import terms
 
 __all__ = ["MOST_NAMES", "NO_NAMES", "NameSet", "as_written", "name_digest", "question_without_names", "without_names"]
 
@@ -23,9 +24,7 @@ MOST_NAMES = 50
 #: How many words and characters a name has at most.
 _MOST_WORDS = 4
 _MOST_CHARS = 64
-#: Names are looked for in this much of a text, because no more of a long text is embedded; in a script without spaces,
-#: where each part of it may be a name, in this much.
-_SEARCHED_CHARS = 1200
+#: In a script without spaces, where each part may be a name, names are looked for in this much of a text.
 _SEARCHED_JOINED_CHARS = 400
 #: So many content words must stay in a question from which names are taken.
 _LEAST_WORDS = 2
@@ -88,7 +87,7 @@ class NameSet:
         if not self.digests:
             return []
         joined = any(digest.startswith(_OF_JOINED) for digest in self.digests)
-        candidates = dict.fromkeys([*_spaced(text[:_SEARCHED_CHARS]), *(_joined(text) if joined else ())])
+        candidates = dict.fromkeys([*_spaced(text[:LONG_TEXT_CHARS]), *(_joined(text) if joined else ())])
         return [name for name in candidates if _plain(name) in self]
 
 
@@ -111,7 +110,12 @@ def without_names(text: str, names: Collection[str]) -> str:
 def question_without_names(question: str, names: NameSet) -> str:
     """The question without the known names in it, if at least two other content words stay; otherwise as it is."""
     left = without_names(question, names.found_in(question))
-    return left if left == question or len(query_words(left)) >= _LEAST_WORDS else question
+    return left if left == question or _content(left) >= _LEAST_WORDS else question
+
+
+def _content(text: str) -> float:
+    """How many content words there are, as far as a script shows where a word ends."""
+    return round(sum({term.text: term.share for term in terms(text)}.values()), 1)
 
 
 def _plain(text: str) -> str:

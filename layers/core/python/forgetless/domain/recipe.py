@@ -12,12 +12,10 @@ from datetime import date
 from operator import mul
 from typing import Protocol
 
-from forgetless.domain.memory import Message
 from forgetless.domain.names import NO_NAMES, NameSet
 from forgetless.domain.said import LONG_TEXT_CHARS, SHORT_TEXT_CHARS, Said
 from forgetless.domain.scoring import Scorer
 from forgetless.domain.sparse_words import SparseVector
-from forgetless.domain.speakers import KnownPrefixes
 
 __all__ = [
     "CONTROL_TEXT",
@@ -72,8 +70,9 @@ class Recipe(Protocol):
     def version(self) -> int:
         """Its number in the name of a collection."""
 
-    def read(self, messages: Sequence[Message], known: KnownPrefixes) -> list[Said]:
-        """Messages of one conversation, in their order, as the recipe reads them."""
+    @property
+    def knows_speakers(self) -> bool:
+        """Whether it takes the names of speakers out of texts and questions."""
 
     def texts(self, told: Told) -> list[str]:
         """The texts of which `combine` makes the vector: the memory's own, then those of its context, nearest first."""

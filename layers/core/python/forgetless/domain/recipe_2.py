@@ -10,12 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from forgetless.domain.memory import Message
 from forgetless.domain.names import NameSet
 from forgetless.domain.recipe import Told, Words, embedding_texts, is_short
-from forgetless.domain.said import LONG_TEXT_CHARS, Said
+from forgetless.domain.said import LONG_TEXT_CHARS
 from forgetless.domain.scoring import ScoreParts
-from forgetless.domain.speakers import KnownPrefixes
 from forgetless.domain.words import index_words, query_words
 
 __all__ = ["Recipe2"]
@@ -34,9 +32,7 @@ class Recipe2:
     """See `Recipe`. Words are stems joined by spaces."""
 
     version = 2
-
-    def read(self, messages: Sequence[Message], known: KnownPrefixes) -> list[Said]:
-        return [Said(message.content, None, message.role) for message in messages]
+    knows_speakers = False
 
     def texts(self, told: Told) -> list[str]:
         return embedding_texts(told.own.text, [said.text for said in told.previous])

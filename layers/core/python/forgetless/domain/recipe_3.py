@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
-from forgetless.domain.memory import Message
 from forgetless.domain.names import NameSet, question_without_names, without_names
 from forgetless.domain.recipe import Told, Words, embedding_texts
 from forgetless.domain.said import Said
 from forgetless.domain.scoring import AddedScore
 from forgetless.domain.signals import question_signals, row_signals
 from forgetless.domain.sparse_words import RESERVED_ID, SparseVector, inner_product, mass, query_vector, row_vector
-from forgetless.domain.speakers import KnownPrefixes, read_speakers
 
 __all__ = ["Recipe3"]
 
@@ -27,9 +25,7 @@ class Recipe3:
     """See `Recipe`. Words are term weights, compared by their inner product."""
 
     version = 3
-
-    def read(self, messages: Sequence[Message], known: KnownPrefixes) -> list[Said]:
-        return read_speakers(messages, known)
+    knows_speakers = True
 
     def texts(self, told: Told) -> list[str]:
         """Each text without the names of its own speaker and of the two before it, as by itself."""

@@ -10,16 +10,25 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from forgetless.domain.memory import Message
+from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.names import NO_NAMES, NameSet, as_written
 from forgetless.domain.said import Said
 from forgetless.domain.spoken import known_role
 
-__all__ = ["NO_PREFIXES", "KnownPrefixes", "NameUse", "name_uses", "read_speakers"]
+__all__ = [
+    "LEAST_PREFIXES",
+    "NO_PREFIXES",
+    "OFTEN",
+    "KnownPrefixes",
+    "NameUse",
+    "message_of",
+    "name_uses",
+    "read_speakers",
+]
 
 #: How often a prefix must be used, and how many such prefixes there must be.
 OFTEN = 2
-_LEAST_PREFIXES = 2
+LEAST_PREFIXES = 2
 #: One to three words, each with a capital; a word may be an initial ("J. R. Smith") or have "-" or an apostrophe in it.
 _WORD = r"[^\W\d_](?:[^\s\W\d_]|[\u0300-\u036f]|(?<=\w)['’-](?=[^\W\d_]))*\.?"
 _PREFIX = re.compile(rf"\s*(?P<name>{_WORD}(?: {_WORD}){{0,2}}): +(?=\S)")
@@ -39,10 +48,10 @@ _NOT_PERSONS = {"tool", "system"}
 
 @dataclass(frozen=True, slots=True)
 class NameUse:
-    """How a name occurred in some messages: as `name` of one, and so many times as a prefix without a `name`."""
+    """How a name occurred in some messages: whether as the `name` of one, and of which it was a prefix."""
 
     given: bool = False
-    uses: int = 0
+    prefix_of: tuple[MessageRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +78,28 @@ def read_speakers(messages: Sequence[Message], known: KnownPrefixes = NO_PREFIXE
     counts = Counter(found[0] for found in prefixes if found is not None)
     often = {prefix for prefix, uses in counts.items() if uses + known.uses(prefix) >= OFTEN}
     others = len(known.often) + sum(prefix not in known.often for prefix in often)
-    speakers = often if others >= _LEAST_PREFIXES else set()
+    speakers = often if others >= LEAST_PREFIXES else set()
     return [_said(message, found, speakers) for message, found in zip(messages, prefixes, strict=True)]
 
 
 def name_uses(messages: Iterable[Message]) -> dict[str, NameUse]:
-    """The names that occur in the messages as those of speakers, or may do so."""
+    """The names that occur in the messages as those of speakers, or may do so; no more than two uses are told."""
     found: dict[str, NameUse] = {}
     for message in messages:
         given, prefix = _given(message), _prefix(message)
         name = as_written(given) if given is not None else prefix[0] if prefix is not None else None
         if name is not None:
             use = found.get(name, NameUse())
-            found[name] = NameUse(use.given or given is not None, use.uses + (given is None))
+            prefix_of = use.prefix_of if given is not None else (*use.prefix_of, message.ref)[:OFTEN]
+            found[name] = NameUse(use.given or given is not None, prefix_of)
     return found
+
+
+def message_of(memory: Memory) -> Message:
+    """The message that a memory was stored from verbatim, as far as it says who spoke."""
+    ref = memory.sources[0] if memory.sources else MessageRef(memory.job_id, memory.position)
+    role = memory.role or "user"
+    return Message(ref, memory.scope, role, memory.text, memory.created_at, memory.actor_id, memory.erasures_before)
 
 
 def _said(message: Message, found: tuple[str, str] | None, speakers: Iterable[str]) -> Said:

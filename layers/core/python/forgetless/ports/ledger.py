@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from forgetless.domain.documents import Document
-from forgetless.domain.erasures import Erasure
+from forgetless.domain.erasures import Erasure, Target
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Event, Memory, Message
@@ -257,6 +257,14 @@ class Maintenance(Protocol):
         """Messages whose scope has all `ids` (all of the tenant without ids), and the cursor of the next page.
 
         The order is fixed, and a page may hold fewer than `limit` or none although more follow.
+        """
+
+    def erase_names(
+        self, tenant: str, target: Target, *, before: int, limit: int, cursor: str | None = None
+    ) -> str | None:
+        """Remove names that were said in scopes that match, with a lower number than `before`; returns the next cursor.
+
+        A call looks at about `limit` scopes or names.
         """
 
     def end_erasure(self, tenant: str, number: int, *, expires_at: str) -> None:

@@ -16,6 +16,7 @@ from typing import Protocol
 from forgetless.domain.documents import Document
 from forgetless.domain.erasures import Erasure, ErasureMarker, ErasureState, Target
 from forgetless.domain.jobs import Job
+from forgetless.domain.known_names import NameOwner, NameRecord, NoteworthyName
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
 from forgetless.domain.slots import Slots
@@ -441,8 +442,8 @@ class ErasureStore(Protocol):
         """While the context is open, the next read of this thread brings the erasure state along, at no call more.
 
         It is read before what it judges, or in the same batch (DynamoDB). That holds for `read`, `read_messages`,
-        `recent_messages`, `list_memories`, `kept_totals`, `entity`, `job`, `jobs` and `page_end`, if they find
-        anything. What other reads find must be judged by an `erasure_state` that was read before them.
+        `recent_messages`, `list_memories`, `kept_totals`, `entity`, `job`, `jobs`, `known_names` and `page_end`, if
+        they find anything. What other reads find must be judged by an `erasure_state` that was read before them.
         """
 
     def erasure_markers(self, tenant: str, *, beyond: int) -> list[ErasureMarker]:
@@ -461,6 +462,20 @@ class ErasureStore(Protocol):
         """Take the tenant's next number and write the marker of these targets, in one transaction.
 
         From then on, `append` and `put_job` refuse what the marker covers, except deletions.
+        """
+
+
+class NameStore(Protocol):
+    """The names of speakers, as digests, by their owners (domain/known_names.py)."""
+
+    def known_names(self, tenant: str, owners: Sequence[NameOwner]) -> dict[NameOwner, NameRecord]:
+        """The records of those of these owners that have any; consistent, one read."""
+
+    def note_names(self, scope: Scope, names: Sequence[NoteworthyName], *, erasures_before: int) -> None:
+        """Note in the records of the scope's owners what is new; what others note at the same time stays.
+
+        `erasures_before` is the number that the messages carry. Nothing is noted if a marker covers them, or if the
+        tenant is being deleted.
         """
 
 
@@ -483,6 +498,7 @@ class RequestLedger(
     IdempotencyStore,
     ErasureStore,
     PageEndStore,
+    NameStore,
     Protocol,
 ):
     """What requests need, in one store, so that changes that belong together are one transaction."""

@@ -84,7 +84,8 @@ class RequestServices:
         #: What a request may contain at most; the API checks it.
         self.limits = limits or RequestLimits()
         self._settings_shown = dict(settings_shown)
-        names = KnownNames(ledger=ledger, clock=clock)
+        #: The names of speakers, which searches leave out of questions, and rows out of vectors.
+        self.names = names = KnownNames(ledger=ledger, clock=clock)
         self._indexer = indexer = Indexer(
             ledger=ledger, index=ports.index, embedder=ports.embedder, recipe=ports.recipe, names=names
         )
@@ -92,6 +93,7 @@ class RequestServices:
         self.add = AddService(
             ledger=ledger,
             indexer=indexer,
+            names=names,
             queue=ports.queue,
             clock=clock,
             inference=self._inference,
@@ -118,7 +120,13 @@ class RequestServices:
         )
         self._present = PresentView(self.search, self.reads)
         self.changes = ChangeService(
-            ledger=ledger, indexer=indexer, clock=clock, outbox=outbox, erasures=erasures, matching=matching
+            ledger=ledger,
+            indexer=indexer,
+            names=names,
+            clock=clock,
+            outbox=outbox,
+            erasures=erasures,
+            matching=matching,
         )
         self.restores = RestoreService(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox)
         self.projects = ProjectService(ledger=ledger, clock=clock)
@@ -152,6 +160,7 @@ def _inference(
     return InferenceRun(
         ledger=ports.ledger,
         indexer=indexer,
+        names=names,
         related=related,
         supersession=Supersession(embedder=ports.embedder, rules=rules),
         llm=ports.llm,

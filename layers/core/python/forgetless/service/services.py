@@ -152,7 +152,7 @@ class Services(RequestServices):
             held_s=(retention or Retention()).held_jobs_s,
             meter=self.meter,
         )
-        reindexer = Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, clock=clock)
+        reindexer = Reindexer(ledger=ledger, index=ports.index, indexer=self._indexer, names=self.names, clock=clock)
         works: dict[BulkKind, PortionWork] = {
             BulkKind.ERASE: erase_work,
             BulkKind.DELETE: self._matching,

@@ -26,7 +26,7 @@ from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Message
 from forgetless.ports.request_ledger import ErasuresBeside, Shown
 
-__all__ = ["CLOSED", "ErasureStore", "judge", "refuse", "refuse_unseen", "shown_keys", "state_of"]
+__all__ = ["CLOSED", "ErasureStore", "judge", "marker_key", "refuse", "refuse_unseen", "shown_keys", "state_of"]
 
 #: Lambda's limit: no writer from before an erasure lives longer, and none sends an append in its last minutes.
 _LATE_WRITES_S = 900.0
@@ -94,6 +94,17 @@ def state_of(item: Item | None) -> ErasureState:
     if item is None:
         return ErasureState()
     return ErasureState(item["last"], item["hiding"], item["first"], item["key"], closed=CLOSED in item)
+
+
+def marker_key(unit: Unit, tenant: str) -> bytes:
+    """The key of the tenant's markers, which is made now if it has none yet."""
+    own = item_keys.erasures(tenant)
+    held = state_of(unit.get(own))
+    key = held.key or secrets.token_bytes(32)
+    if not held.key:
+        closed = {CLOSED: True} if held.closed else {}
+        unit.put(own, {"last": held.last, "hiding": held.hiding, "first": held.first, "key": key, **closed})
+    return key
 
 
 def judge(unit: Unit, tenant: str) -> Judge:

@@ -58,6 +58,7 @@ __all__ = [
     "lease",
     "listed",
     "message",
+    "names",
     "ordered",
     "page_end",
     "part",
@@ -247,6 +248,11 @@ def request(tenant: str, name: str) -> Key:
 def page_end(tenant: str, name: str) -> Key:
     """Where a page of a list ended."""
     return Key(f"Q#{part(tenant)}#{part(name)}", "PAGE")
+
+
+def names(tenant: str, owner: str) -> Key:
+    """The names of speakers of one owner."""
+    return Key(f"E#{part(tenant)}#{owner}", "NAMES")
 
 
 def lease(name: str) -> Key:

@@ -17,6 +17,7 @@ from forgetless.adapters.ledger_dynamodb.item_keys import SCHEMA
 from forgetless.adapters.ledger_dynamodb.leases_and_keys import KeyStore, LeaseStore
 from forgetless.adapters.ledger_dynamodb.memories import MemoryStore
 from forgetless.adapters.ledger_dynamodb.messages import MessageStore
+from forgetless.adapters.ledger_dynamodb.names import NameStore
 from forgetless.adapters.ledger_dynamodb.page_ends import PageEndStore
 from forgetless.adapters.ledger_dynamodb.ranges import RangeStore
 from forgetless.adapters.ledger_dynamodb.staged_commit import Stages
@@ -39,6 +40,7 @@ class DynamoLedger(
     DocumentStore,
     IdempotencyStore,
     PageEndStore,
+    NameStore,
     ErasureStore,
     TenantStore,
     InspectionStore,

@@ -9,7 +9,7 @@ from forgetless.adapters.ledger_dynamodb.attribute_values import Item
 from forgetless.adapters.ledger_dynamodb.table import Between, Table
 from forgetless.domain.cursors import from_cursor, to_cursor
 
-__all__ = ["page"]
+__all__ = ["page", "scopes"]
 
 #: How many scopes are visited for one page. Scopes stay listed when their messages are gone.
 _SCOPES_LOOKED_AT = 500
@@ -28,7 +28,7 @@ def page(
         place = (part, scope, said)
     found: list[Item] = []
     looked_at = 0
-    for here, item in _scopes(table, tenant, ids, place):
+    for here, item in scopes(table, tenant, ids, place):
         limits = Between(here[2], list_entries.HIGHEST)
         for entry in table.query(scope_entries.spoken(table.digest_key(), item), limits, page=limit + 2):
             if entry["sk"] == here[2]:
@@ -43,7 +43,7 @@ def page(
     return found, None
 
 
-def _scopes(table: Table, tenant: str, ids: Mapping[str, str], place: _Place) -> Iterator[tuple[_Place, Item]]:
+def scopes(table: Table, tenant: str, ids: Mapping[str, str], place: _Place) -> Iterator[tuple[_Place, Item]]:
     """The scopes from `place` on that have all ids, each with the place where its messages begin."""
     key = table.digest_key()
     for part, pk in enumerate(scope_entries.partitions(key, tenant, ids)):

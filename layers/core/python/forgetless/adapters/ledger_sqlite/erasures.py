@@ -17,7 +17,16 @@ from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Event, EventKind, Message, MessageRef
 from forgetless.ports.request_ledger import ErasuresBeside, Shown
 
-__all__ = ["ErasureStore", "incarnation_of", "judge", "open_erasures", "refuse", "refuse_unseen", "state_of"]
+__all__ = [
+    "ErasureStore",
+    "incarnation_of",
+    "judge",
+    "marker_key",
+    "open_erasures",
+    "refuse",
+    "refuse_unseen",
+    "state_of",
+]
 
 #: How many markers that have expired each new erasure removes.
 _CLEARED_AT_ONCE = 20
@@ -121,6 +130,15 @@ def state_of(db: sqlite3.Connection, tenant: str) -> ErasureState:
         return ErasureState()
     last, hiding, first, key, closed = row
     return ErasureState(last, hiding, first, key, bool(closed))
+
+
+def marker_key(db: sqlite3.Connection, tenant: str) -> bytes:
+    """The key of the tenant's markers, which is made now if it has none yet."""
+    held = state_of(db, tenant)
+    key = held.key or secrets.token_bytes(32)
+    if not held.key:
+        db.execute(_PUT_STATE, (to_blob(tenant), held.last, held.hiding, held.first, key, held.closed))
+    return key
 
 
 def judge(db: sqlite3.Connection, tenant: str) -> Judge:

@@ -18,6 +18,7 @@ from forgetless.adapters.ledger_sqlite.jobs import JobStore
 from forgetless.adapters.ledger_sqlite.leases_and_keys import KeyStore, LeaseStore
 from forgetless.adapters.ledger_sqlite.memories import MemoryStore
 from forgetless.adapters.ledger_sqlite.messages import MessageStore
+from forgetless.adapters.ledger_sqlite.names import NameStore
 from forgetless.adapters.ledger_sqlite.page_ends import PageEndStore
 from forgetless.adapters.ledger_sqlite.ranges import RangeStore
 from forgetless.adapters.ledger_sqlite.set_aside import RefusalStore
@@ -42,6 +43,7 @@ class SqliteLedger(
     DocumentStore,
     IdempotencyStore,
     PageEndStore,
+    NameStore,
     ErasureStore,
     TenantStore,
     InspectionStore,

@@ -269,6 +269,20 @@ CREATE INDEX usage_minutes_by_time ON usage_minutes (minute);
 ALTER TABLE keys ADD COLUMN quotas BLOB
 """
 
+#: The names of speakers, as digests (see names.py). The ids are digests, too, and empty if the scope has none.
+_NAMES = """
+CREATE TABLE names (
+    tenant BLOB NOT NULL, owner TEXT NOT NULL, name TEXT NOT NULL,
+    user_id TEXT NOT NULL, agent_id TEXT NOT NULL, app_id TEXT NOT NULL, run_id TEXT NOT NULL,
+    erasures_before INTEGER NOT NULL, given INTEGER NOT NULL, uses TEXT NOT NULL,
+    PRIMARY KEY (tenant, owner, name, user_id, agent_id, app_id, run_id)
+) WITHOUT ROWID;
+CREATE INDEX names_by_user ON names (tenant, user_id) WHERE user_id <> '';
+CREATE INDEX names_by_agent ON names (tenant, agent_id) WHERE agent_id <> '';
+CREATE INDEX names_by_app ON names (tenant, app_id) WHERE app_id <> '';
+CREATE INDEX names_by_run ON names (tenant, run_id) WHERE run_id <> ''
+"""
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
 _MIGRATIONS = (
     _FIRST,
@@ -288,6 +302,7 @@ _MIGRATIONS = (
     _NOBODYS,
     _CLOSED,
     _USAGE,
+    _NAMES,
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)

@@ -25,6 +25,7 @@ TABLES: dict[str, tuple[tuple[str, ...], bool]] = {
     "memories": (("id",), False),  # their text is that of their last event
     "events": (("memory_id", "version"), True),
     "totals": (("kind", "id"), False),
+    "names": (("owner", "name", "user_id", "agent_id", "app_id", "run_id"), False),
     "usage": (("month", "key_id", "day", "kind"), False),
     "usage_minutes": (("key_id", "minute"), False),
 }

@@ -18,6 +18,7 @@ __all__ = [
     "narrowest_id",
     "only_ids",
     "pinned_ids",
+    "pinned_values",
     "pins_an_entity",
     "same_speaker",
     "with_spellings",
@@ -44,6 +45,25 @@ def pinned_ids(where: Filter) -> dict[str, str]:
             return {} if one is None else {field.name: one}
         case _:
             return {}
+
+
+def pinned_values(where: Filter, name: str) -> tuple[str, ...] | None:
+    """The values of a scope id of which every matching memory has one; None if the filter does not say that."""
+    match where:
+        case Compare(field, Operator.EQ | Operator.IN, value) if _is_scope_id(field) and field.name == name:
+            listed = value if isinstance(value, tuple) else (value,)
+            named = tuple(dict.fromkeys(one for one in listed if isinstance(one, str) and one))
+            return named if named and len(named) == len(set(listed)) else None
+        case And(items):
+            found = [pinned for item in items if (pinned := pinned_values(item, name)) is not None]
+            return min(found, key=len, default=None)
+        case Or(items):
+            branches = [pinned_values(item, name) for item in items]
+            if not branches or None in branches:
+                return None
+            return tuple(dict.fromkeys(value for branch in branches for value in branch or ()))
+        case _:
+            return None
 
 
 def pins_an_entity(where: Filter) -> bool:

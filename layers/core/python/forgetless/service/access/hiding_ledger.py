@@ -19,6 +19,7 @@ from typing import TypeVar
 from forgetless.domain.documents import OF_MEMORIES, Document
 from forgetless.domain.erasures import Accepted, Erasure, ErasureMarker, ErasureState, Markers, Target
 from forgetless.domain.jobs import Job
+from forgetless.domain.known_names import NameOwner, NameRecord, NoteworthyName
 from forgetless.domain.memory import MEMORY_ID, Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
 from forgetless.domain.slots import Slots
@@ -333,6 +334,22 @@ class HidingLedger:
 
     def drop_request(self, tenant: str, name: str, *, began: IdempotencyRecord) -> None:
         self._ledger.drop_request(tenant, name, began=began)
+
+    def known_names(self, tenant: str, owners: Sequence[NameOwner]) -> dict[NameOwner, NameRecord]:
+        with self._ledger.erasures_beside(tenant) as beside:
+            found = self._ledger.known_names(tenant, owners)
+        markers = self._judging(tenant, found, beside)
+        if markers is None:
+            return found
+        return {
+            owner: NameRecord(
+                tuple(one for one in record.entries if not markers.cover_scope(one.ids, one.erasures_before))
+            )
+            for owner, record in found.items()
+        }
+
+    def note_names(self, scope: Scope, names: Sequence[NoteworthyName], *, erasures_before: int) -> None:
+        self._ledger.note_names(scope, names, erasures_before=erasures_before)
 
     def keep_page_end(self, tenant: str, name: str, end: PageEnd, *, now: str, expires_at: str) -> None:
         self._ledger.keep_page_end(tenant, name, end, now=now, expires_at=expires_at)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from forgetless.domain.documents import Document
-from forgetless.domain.erasures import Erasure, Markers
+from forgetless.domain.erasures import Erasure, Markers, Target
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import ApiKey
 from forgetless.domain.memory import Memory, Message
@@ -53,6 +53,11 @@ class HidingOperatorLedger(HidingLedger):
 
     def expire_usage(self, *, months_before: str, minutes_before: str, limit: int) -> int:
         return self.whole.expire_usage(months_before=months_before, minutes_before=minutes_before, limit=limit)
+
+    def erase_names(
+        self, tenant: str, target: Target, *, before: int, limit: int, cursor: str | None = None
+    ) -> str | None:
+        return self.whole.erase_names(tenant, target, before=before, limit=limit, cursor=cursor)
 
     def remove_keys(self, tenant: str) -> int:
         return self.whole.remove_keys(tenant)

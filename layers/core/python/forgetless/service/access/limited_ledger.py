@@ -11,6 +11,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from itertools import islice, product
 
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob, owners_of
 from forgetless.domain.cursors import after_document, after_job, entity_place, to_cursor
@@ -18,7 +20,8 @@ from forgetless.domain.documents import OF_MEMORIES, Document
 from forgetless.domain.erasures import Erasure, ErasureMarker, ErasureState, Target
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.jobs import Job
-from forgetless.domain.key_limits import OTHER_USERS, KeyLimits
+from forgetless.domain.key_limits import ANY, OTHER_USERS, KeyLimits
+from forgetless.domain.known_names import NameOwner, NameRecord, NoteworthyName
 from forgetless.domain.limits import SCANNED_ROWS
 from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.scope import Scope
@@ -51,6 +54,8 @@ NOT_ITS_WORK = "This key is limited to certain users and may not do this."
 #: The least that is read at once: a small page never means many small reads.
 _LEAST = 100
 _PAGE = 500
+#: In so many places, at most, a limited key looks for the names of a user: each is a record of its own.
+_PLACES = 16
 
 
 class LimitedLedger:
@@ -374,6 +379,36 @@ class LimitedLedger:
             users = [self._ledger.entity(tenant, "user", user) for user in self._users]
             totals |= {("user", one.id): one for one in users if one is not None}
         return sorted(totals.values(), key=lambda entity: (entity.kind, entity.id)), cursor is None
+
+    def known_names(self, tenant: str, owners: Sequence[NameOwner]) -> dict[NameOwner, NameRecord]:
+        parts = {owner: self._readable(owner) for owner in owners}
+        wanted = list(dict.fromkeys(part for those in parts.values() for part in those))
+        found = self._ledger.known_names(tenant, wanted) if wanted else {}
+        records = {owner: [found[part] for part in those if part in found] for owner, those in parts.items()}
+        return {
+            owner: NameRecord(tuple(entry for record in those for entry in record.entries))
+            for owner, those in records.items()
+            if those
+        }
+
+    def note_names(self, scope: Scope, names: Sequence[NoteworthyName], *, erasures_before: int) -> None:
+        self._check([scope])
+        self._ledger.note_names(scope, names, erasures_before=erasures_before)
+
+    def _readable(self, owner: NameOwner) -> list[NameOwner]:
+        """The records within the limits that have names of this owner.
+
+        The record of a whole user tells what agents and apps beyond the limits have heard; those of its places do not.
+        If any agent is allowed but not any app (or the other way round), the places are not known: no name is.
+        """
+        scope, limits = owner.scope, self._limits
+        if not owner.whole_user or limits.whole_users:
+            return [owner] if self._mine(scope) else []
+        if scope.user_id not in self._users or ANY in (*limits.agents, *limits.apps):
+            return []
+        pairs = product(("", *limits.agents), ("", *limits.apps))
+        places = [NameOwner(replace(scope, agent_id=agent, app_id=app)) for agent, app in islice(pairs, _PLACES + 1)]
+        return places if len(places) <= _PLACES else []
 
     def keep_page_end(self, tenant: str, name: str, end: PageEnd, *, now: str, expires_at: str) -> None:
         self._ledger.keep_page_end(tenant, self._own(name), end, now=now, expires_at=expires_at)

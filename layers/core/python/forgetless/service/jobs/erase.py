@@ -53,7 +53,8 @@ _ERASE_JOBS = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000003")
 class _Place:
     """Where a pass is: the target, whether its memories are next (otherwise its messages), and the page.
 
-    After the last target come the exports.
+    After the last target come the exports, and then the names of speakers, target by target. These have numbers of
+    their own, so that a version without them takes such a place for the end of a pass.
     """
 
     target: int = 0
@@ -145,7 +146,10 @@ class EraseWork:
         return _Place(late=age >= self._ledger.late_writes_s(), removal=self._remover.begin(erasure.tenant))
 
     def step(self, erasure: Erasure, place: _Place, job_id: str) -> _Place:
-        """Remove a page of messages, of memories or, at the end, of requests of exports."""
+        """Remove a page of messages, of memories or, at the end, of requests of exports and of names of speakers."""
+        if place.target > len(erasure.targets):
+            page = self._erase_names(erasure, place)
+            return replace(place, page=page, target=place.target + (page is None))
         if place.target == len(erasure.targets):
             page = erase_exports(self._ledger, erasure, place.page)
             return replace(place, page=page, target=place.target + (page is None))
@@ -180,6 +184,11 @@ class EraseWork:
             self._end_job(erasure, job_id)
         removed = self._ledger.erase_messages(tenant, [message.ref for message in covered], at=self._clock.now())
         return page, removed
+
+    def _erase_names(self, erasure: Erasure, place: _Place) -> str | None:
+        target = erasure.targets[place.target - len(erasure.targets) - 1]
+        tenant, before = erasure.tenant, erasure.number
+        return self._ledger.erase_names(tenant, target, before=before, limit=_STEP, cursor=place.page)
 
     def _end_job(self, erasure: Erasure, job_id: str) -> None:
         """End a job that waits, runs, is held or has failed, so that nothing can start it again."""
@@ -273,8 +282,8 @@ def erase_job_id(erasure: Erasure, number: int = 0) -> str:
 
 
 def _is_through(erasure: Erasure, place: _Place) -> bool:
-    """Whether the pass has been through all targets and the exports."""
-    return place.target > len(erasure.targets)
+    """Whether the pass has been through all targets, the exports and all names."""
+    return place.target > 2 * len(erasure.targets)
 
 
 def _task(erasure: Erasure, job_id: str) -> RemovalTask:

@@ -13,6 +13,7 @@ from forgetless.ports.clock import Clock
 from forgetless.ports.index import Index, IndexRow
 from forgetless.ports.ledger import Ledger, Refusal
 from forgetless.service.jobs.refused_rows import halved, reason_of_refusal, try_control
+from forgetless.service.known_names import KnownNames
 from forgetless.service.writing.indexer import Indexer, by_tenant
 
 __all__ = ["Refreshed", "Reindexer"]
@@ -32,10 +33,11 @@ class Refreshed:
 class Reindexer:
     """Compares rows with the index before it writes, which requests never do."""
 
-    def __init__(self, *, ledger: Ledger, index: Index, indexer: Indexer, clock: Clock) -> None:
+    def __init__(self, *, ledger: Ledger, index: Index, indexer: Indexer, names: KnownNames, clock: Clock) -> None:
         self._ledger = ledger
         self._index = index
         self._indexer = indexer
+        self._names = names
         self._clock = clock
 
     def holds_rows(self) -> bool:
@@ -51,6 +53,8 @@ class Reindexer:
         that one is then indexed without it. The refusal is counted, and after MOST_REFUSALS the memory is set aside.
         Raises the errors of embedder and index that do not blame a memory.
         """
+        # Names that an earlier version or an import did not note.
+        self._names.note_memories(memories)
         live = sum(memory.live for memory in memories)
         refused: dict[str, str] = {}
         refresh = partial(self._refresh, refused=refused)

@@ -26,7 +26,7 @@ from forgetless.service.merged_lists import list_spelled
 from forgetless.service.pages import MOST_READ, Pager, Source, chunk_of
 from forgetless.service.reading.candidates import Candidates
 from forgetless.service.reading.lists import Row, after_row, page_ask, rows_of
-from forgetless.service.reading.search import refuse_costly, score_details, scorer_for, unexpired
+from forgetless.service.reading.search import asked_text, refuse_costly, score_details, scorer_for, unexpired
 from forgetless.service.requests import PageOf, PageRequest, ScoredMemory, SearchRequest
 from forgetless.service.writing.indexer import Indexer
 
@@ -126,7 +126,7 @@ class AsOfService:
         by_words = dict(zip((memory.id for memory in memories), self._matched(query, told), strict=True))
         wanted = sorted(memories, key=lambda memory: -by_words[memory.id])
         vectors = self._indexer.vectors_of_versions(wanted, talk, embedded=MOST_EMBEDDED)
-        text = self._recipe.query_text(query, self._names.of(request.tenant, request.ids))
+        text = asked_text(self._recipe, self._names, request)
         asked = self._embedder.embed([text], EmbeddingTask.QUERY)[0]
         reference = request.reference or moment.reference(self._clock.now())
         scorer = scorer_for(self._recipe, request, reference)

@@ -13,6 +13,7 @@ from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Oper
 from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.limits import MOST_INDEX_RESULTS
 from forgetless.domain.memory import Memory
+from forgetless.domain.names import NO_NAMES
 from forgetless.domain.recipe import Recipe, Words
 from forgetless.domain.scoring import Scorer, saturate
 from forgetless.domain.times import date_of
@@ -25,7 +26,7 @@ from forgetless.service.known_names import KnownNames
 from forgetless.service.reading.candidates import Candidate, Candidates
 from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchRequest
 
-__all__ = ["SearchService", "refuse_costly", "score_details", "scorer_for", "unexpired"]
+__all__ = ["SearchService", "asked_text", "refuse_costly", "score_details", "scorer_for", "unexpired"]
 
 #: How many candidates each retriever is asked for at first: this many, or four times top_k if that is more. Fewer cost
 #: more: with 60, two searches in three need a further call for scores that a retriever did not list, instead of one in
@@ -120,7 +121,7 @@ class SearchService:
         # Only the merge needs the hits by words, so that search runs during the embedding and the search by vector.
         worded = self._begin_words(request, words, where, limit)
         try:
-            text = self._recipe.query_text(query, self._names.of(request.tenant, request.ids))
+            text = asked_text(self._recipe, self._names, request)
             vector = self._embedder.embed([text], EmbeddingTask.QUERY)[0]
             while True:
                 look = self._look(request, vector, worded, scorer, where, limit)
@@ -242,6 +243,12 @@ def refuse_costly(matches: Matcher) -> None:
 def _shown(memory: Memory | None, candidate: Candidate, matches: Matcher) -> bool:
     """Whether the ledger holds exactly the version that the index found, live, and it matches the filter."""
     return memory is not None and memory.live and memory.version == candidate.version and matches(memory)
+
+
+def asked_text(recipe: Recipe, names: KnownNames, request: SearchRequest) -> str:
+    """The text whose vector stands for the query of the request."""
+    known = names.asked(request.tenant, request.where) if recipe.knows_speakers else NO_NAMES
+    return recipe.query_text(request.query.strip(), known)
 
 
 def scorer_for(recipe: Recipe, request: SearchRequest, reference: str) -> Scorer:

@@ -22,6 +22,7 @@ from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.ports.request_usage import note_stored
 from forgetless.ports.trace import stored_trace
+from forgetless.service.known_names import KnownNames
 from forgetless.service.llm_waits import LlmWaits
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
@@ -53,6 +54,7 @@ class AddService:
         *,
         ledger: RequestLedger,
         indexer: Indexer,
+        names: KnownNames,
         queue: JobQueue,
         clock: Clock,
         inference: InferenceRun | None,
@@ -62,6 +64,7 @@ class AddService:
         self._ledger = ledger
         self._waits = waits
         self._indexer = indexer
+        self._names = names
         self._queue = queue
         self._clock = clock
         self._inference = inference
@@ -261,6 +264,7 @@ class AddService:
         self._outbox.record(events)
         self._ledger.append(events, completing=done, messages=messages, used=[one_add(job)])
         note_stored(len(memories))
+        self._names.note(said)
         ADDS.count(tenant=job.tenant, kind="verbatim")
         self._indexer.forget_erased(memories, talk, at=done.updated_at)
         indexed = self._indexer.write(rows) and len(rows) == len(memories)

@@ -21,6 +21,7 @@ from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.conflict_retry import ConflictRetry
+from forgetless.service.known_names import KnownNames
 from forgetless.service.requests import ErasedScope, UpdateRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.erase_memories import (
@@ -67,6 +68,7 @@ class ChangeService:
         *,
         ledger: RequestLedger,
         indexer: Indexer,
+        names: KnownNames,
         clock: Clock,
         outbox: WebhookOutbox,
         erasures: ScopeEraser,
@@ -78,6 +80,7 @@ class ChangeService:
         self._matching = matching
         self._eraser = MemoryEraser(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox)
         self._indexer = indexer
+        self._names = names
         self._clock = clock
 
     def update(self, request: UpdateRequest, *, request_name: str | None = None) -> Memory:
@@ -224,7 +227,9 @@ class ChangeService:
         return self.delete_scope(tenant, {})
 
     def _erase(self, tenant: str, *targets: Target) -> ErasedScope:
-        return self._erasures.begin(self._ledger.begin_erasure(tenant, targets, at=self._clock.now()))
+        erasure = self._ledger.begin_erasure(tenant, targets, at=self._clock.now())
+        self._names.forget(tenant)
+        return self._erasures.begin(erasure)
 
     def delete_matching(self, asked: FilteredDelete) -> ErasedScope:
         """Delete what matches a filter, also superseded memories, with its messages.

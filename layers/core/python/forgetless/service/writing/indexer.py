@@ -14,7 +14,7 @@ from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import IndexRow, RequestIndex
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.known_names import KnownNames
-from forgetless.service.writing.told import told_of
+from forgetless.service.writing.told import ToldMemories
 
 __all__ = ["Indexer", "by_tenant"]
 
@@ -37,7 +37,7 @@ class Indexer:
         self._index = index
         self._embedder = embedder
         self._recipe = recipe
-        self._names = names
+        self._told = ToldMemories(recipe=recipe, names=names)
 
     def rows(
         self,
@@ -54,7 +54,7 @@ class Indexer:
         the reasons by id (`refused`); context that it refuses does not count then. Raises EmbedderError, and
         EmbedderTextError without that place.
         """
-        told = self.told(memories, talk)
+        told = self._told.told(memories, talk)
         portions = [self._recipe.texts(one) for one in told]
         # A message can be the context of several memories, so each distinct text is embedded only once.
         texts = list(dict.fromkeys(text for portion in portions for text in portion))
@@ -86,8 +86,7 @@ class Indexer:
 
     def told(self, memories: Sequence[Memory], talk: Mapping[MessageRef, Message]) -> list[Told]:
         """The memories as the recipe reads them; `talk` holds the messages of their context."""
-        known = self._names.in_scopes({memory.scope for memory in memories})
-        return [told_of(self._recipe, memory, talk, known[memory.scope]) for memory in memories]
+        return self._told.told(memories, talk)
 
     def write(self, rows: Sequence[IndexRow], *, outdated: Sequence[Memory] = ()) -> bool:
         """Insert rows, remove the older rows of the `outdated` memories, and mark all of them as indexed.

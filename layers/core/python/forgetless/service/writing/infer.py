@@ -31,6 +31,7 @@ from forgetless.ports.metrics import ADDS_FAILED, EXTRACTION_FAILURES, EXTRACTIO
 from forgetless.ports.request_ledger import RequestLedger, Shown
 from forgetless.ports.request_usage import RequestUsage, note_counted_tokens, note_stored, note_tokens, noting_usage
 from forgetless.service.conflict_retry import ConflictRetry
+from forgetless.service.known_names import KnownNames
 from forgetless.service.projects.settings import ProjectService
 from forgetless.service.requests import AddedMemory, AddOutcome
 from forgetless.service.webhooks.outbox import WebhookOutbox
@@ -121,6 +122,7 @@ class InferenceRun:
         *,
         ledger: RequestLedger,
         indexer: Indexer,
+        names: KnownNames,
         related: RelatedMemories,
         supersession: Supersession,
         llm: Llm,
@@ -131,6 +133,7 @@ class InferenceRun:
         self._ledger = ledger
         self._outbox = outbox
         self._indexer = indexer
+        self._names = names
         self._related = related
         self._supersession = supersession
         self._llm = llm
@@ -255,6 +258,7 @@ class InferenceRun:
         rows = self._indexer.rows(memories, talk, refused={})
         shown = Shown(tuple(memory.id for memory in existing), tuple(heard))
         stored, outdated, done = self._append(job, list(zip(memories, fresh, strict=True)), shown, _tokens(job, used))
+        self._names.note(messages)
         self._indexer.forget_erased(stored, talk, at=done.updated_at)
         EXTRACTIONS.count()
         FACTS.count(len(stored))

@@ -9,6 +9,7 @@ from forgetless.domain.errors import EmbedderTextError
 from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.filters.scope_ids import same_speaker
 from forgetless.domain.memory import Memory, Message
+from forgetless.domain.names import NO_NAMES
 from forgetless.domain.recipe import Recipe
 from forgetless.domain.said import LONG_TEXT_CHARS
 from forgetless.domain.scope import Scope
@@ -18,6 +19,7 @@ from forgetless.ports.index import RequestIndex
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.known_names import KnownNames
 from forgetless.service.reading.candidates import Candidates
+from forgetless.service.writing.told import ToldMemories
 
 __all__ = ["RelatedMemories"]
 
@@ -38,6 +40,7 @@ class RelatedMemories:
         self._embedder = embedder
         self._recipe = recipe
         self._names = names
+        self._told = ToldMemories(recipe=recipe, names=names)
 
     def nearest(self, scope: Scope, messages: Sequence[Message]) -> list[Memory]:
         """Up to RECALLED live memories of the same user, agent and app that fit the last messages, the best first.
@@ -62,9 +65,9 @@ class RelatedMemories:
     def _ranked(self, scope: Scope, spoken: Sequence[Message]) -> list[tuple[str, int]]:
         """The rows that fit, by id and version."""
         recipe, where = self._recipe, same_speaker(scope)
-        known = self._names.in_scopes([scope])[scope]
-        said = [one.text[-LONG_TEXT_CHARS:] for one in recipe.read(spoken, known.prefixes)]
-        vectors = self._vectors([recipe.query_text(text, known.names) for text in said])
+        said = [one.text[-LONG_TEXT_CHARS:] for one in self._told.said(spoken)]
+        names = self._names.place(scope).names if recipe.knows_speakers else NO_NAMES
+        vectors = self._vectors([recipe.query_text(text, names) for text in said])
         day = date.fromisoformat(date_of(spoken[-1].created_at))
         candidates = Candidates(recipe.scorer(said[-1], reference=day, agent_alone=False))
         for hits in self._index.search_vectors(scope.tenant, vectors, where, _CANDIDATES):
