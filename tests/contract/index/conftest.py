@@ -23,7 +23,6 @@ from local.milvus import LiteServer
 from tests.contract.index.builders import DIMENSIONS
 from tests.fakes.index import MemoryIndex
 
-
 #: Whether the tests run on the newer version.
 NEWER = os.environ.get("FORGETLESS_TEST_LITE") == "3"
 

@@ -11,8 +11,8 @@ from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.domain.filters.parse import parse_filter
 from forgetless.domain.sparse_words import RESERVED_ID, query_vector, term_id
 from forgetless.ports.index import Index, IndexRow
-from tests.contract.index.conftest import NEWER
 from tests.contract.index.builders import EAST, NORTH, NORTH_EAST, asked, ids, memory, row
+from tests.contract.index.conftest import NEWER
 
 #: What breaks quoting, matching or a parser somewhere.
 NASTY = [

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forgetless.adapters.index_milvus.compiler import compile_filter, lit
 from forgetless.adapters.index_milvus.bm25_words import MAX_WORDS_BYTES, Bm25Words
+from forgetless.adapters.index_milvus.compiler import compile_filter, lit
 from forgetless.adapters.index_milvus.rows import key_text
 from forgetless.domain.filters.ast import EVERYTHING, And, Compare, Field, Filter, Operator, Or
 from forgetless.domain.filters.parse import parse_filter

@@ -8,13 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forgetless.domain.memory import Message, MessageRef
 from forgetless.domain.names import NO_NAMES
 from forgetless.domain.recipe import Told
 from forgetless.domain.recipe_2 import Recipe2
 from forgetless.domain.said import LONG_TEXT_CHARS, Said
-from forgetless.domain.scope import Scope
-from forgetless.domain.speakers import NO_PREFIXES
 
 RECIPE = Recipe2()
 AT = "2026-01-02T03:04:05.000006+00:00"
@@ -26,9 +23,8 @@ def told(text: str, *previous: str, following: str | None = None) -> Told:
     return Told(Said(text), AT, tuple(map(Said, previous)), after)
 
 
-def test_messages_are_read_as_they_are() -> None:
-    message = Message(MessageRef("j", 0), Scope("t"), "user", "Anna: tea", AT, name="anna")
-    assert RECIPE.read([message], NO_PREFIXES) == [Said("Anna: tea", None, "user")]
+def test_a_question_is_embedded_as_it_is() -> None:
+    assert not RECIPE.knows_speakers
     assert RECIPE.query_text("What does Anna drink?", NO_NAMES) == "What does Anna drink?"
 
 

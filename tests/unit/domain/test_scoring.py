@@ -22,9 +22,7 @@ from forgetless.domain.signals import QuestionSignals, RowSignals, question_sign
 cosines = st.floats(-1, 1)
 words = st.floats(0, 200)
 days = st.none() | st.integers(-700_000, 2_900_000)
-rows = st.builds(
-    RowSignals, st.booleans(), st.booleans(), st.booleans(), st.floats(0, 1), days, st.integers(0, 86_399)
-)
+rows = st.builds(RowSignals, st.booleans(), st.booleans(), st.booleans(), st.floats(0, 1), days, st.integers(0, 86_399))
 questions = st.sampled_from(
     [
         QuestionSignals(),

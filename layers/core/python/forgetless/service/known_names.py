@@ -80,10 +80,12 @@ class KnownNames:
         if not any(use.prefix_of for use in name_uses(messages).values()):
             return read_speakers(messages)
         scope = messages[0].scope
-        key, owner = self._key(scope.tenant), NameOwner.place(scope)
+        key = self._key(scope.tenant)
+        # All owners are read, because an add will note the names in the messages next.
+        record = self._records(scope.tenant, NameOwner.all_of(scope))[NameOwner.place(scope)]
         # Some of the messages may have been noted before. None may count twice.
         given = {_said(key, message.ref) for message in messages}
-        return read_speakers(messages, self._records(scope.tenant, [owner])[owner].prefixes(key, besides=given))
+        return read_speakers(messages, record.prefixes(key, besides=given))
 
     def place(self, scope: Scope) -> PlaceNames:
         """The names and prefixes of what was said in scopes with the same speaker as this one."""

@@ -232,8 +232,6 @@ def _remover(ports: Ports, outbox: WebhookOutbox) -> Remover:
     """The removal of what these ports show."""
     ledger, clock = ports.ledger, ports.clock
     names = KnownNames(ledger=ledger, clock=clock)
-    indexer = Indexer(
-        ledger=ledger, index=ports.index, embedder=ports.embedder, recipe=ports.recipe, names=names
-    )
+    indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder, recipe=ports.recipe, names=names)
     eraser = MemoryEraser(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox)
     return Remover(ledger=ledger, eraser=eraser, outbox=outbox, clock=clock)

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from forgetless.adapters.index_milvus.compiler import compile_filter, lit
 from forgetless.adapters.index_milvus.bm25_words import Bm25Words
+from forgetless.adapters.index_milvus.compiler import compile_filter, lit
 from forgetless.adapters.index_milvus.connection import Collection, Found
 from forgetless.adapters.index_milvus.rows import (
     COMPARED,
@@ -50,8 +50,9 @@ _DENSE = _Retriever(field="dense", metric="COSINE")
 
 
 class MilvusIndex:
-    """Search by vector and by words in Milvus; `uri` is `unix:/path.sock`, `http://host:19530` or the address of Zilliz Cloud.
+    """Search by vector and by words in Milvus.
 
+    `uri` is `unix:/path.sock`, `http://host:19530` or the address of Zilliz Cloud; `recipe` made the collection's rows.
     Nothing is imported or connected before the first call. All indexes in a process share one client per server.
     """
 
@@ -186,9 +187,7 @@ class MilvusIndex:
         found = self._find(retriever, queries, expression, min(limit, MOST_INDEX_RESULTS))
         return [_hits(retriever, one) for one in found]
 
-    def _find(
-        self, retriever: _Retriever, queries: Sequence[Any], expression: str, limit: int
-    ) -> list[list[Found]]:
+    def _find(self, retriever: _Retriever, queries: Sequence[Any], expression: str, limit: int) -> list[list[Found]]:
         return self._collection.search(
             data=list(queries),
             anns_field=retriever.field,

@@ -21,10 +21,10 @@ from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import Hit
 from forgetless.ports.metrics import SEARCHES
 from forgetless.ports.request_ledger import RequestLedger
+from forgetless.service.candidates import Candidates
 from forgetless.service.known_names import KnownNames
 from forgetless.service.merged_lists import list_spelled
 from forgetless.service.pages import MOST_READ, Pager, Source, chunk_of
-from forgetless.service.reading.candidates import Candidates
 from forgetless.service.reading.lists import Row, after_row, page_ask, rows_of
 from forgetless.service.reading.search import asked_text, refuse_costly, score_details, scorer_for, unexpired
 from forgetless.service.requests import PageOf, PageRequest, ScoredMemory, SearchRequest

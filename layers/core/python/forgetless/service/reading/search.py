@@ -22,8 +22,8 @@ from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import Hit, RequestIndex
 from forgetless.ports.metrics import CANDIDATES_REFUSED, SEARCHES, SEARCHES_WIDENED
 from forgetless.ports.request_ledger import MemoryStore
+from forgetless.service.candidates import Candidate, Candidates
 from forgetless.service.known_names import KnownNames
-from forgetless.service.reading.candidates import Candidate, Candidates
 from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchRequest
 
 __all__ = ["SearchService", "asked_text", "refuse_costly", "score_details", "scorer_for", "unexpired"]
@@ -66,6 +66,16 @@ class _Worded:
         """Wait until the search has ended, whatever its result: Lambda would continue it in the next invocation."""
         if self.begun and not self.begun.cancel():
             self.begun.exception()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a search compares rows with."""
+
+    request: SearchRequest
+    where: Filter
+    scorer: Scorer
+    vector: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +133,9 @@ class SearchService:
         try:
             text = asked_text(self._recipe, self._names, request)
             vector = self._embedder.embed([text], EmbeddingTask.QUERY)[0]
+            asked = _Asked(request, where, scorer, vector)
             while True:
-                look = self._look(request, vector, worded, scorer, where, limit)
+                look = self._look(asked, worded, limit)
                 candidates = [one for one in look.candidates if one.score >= request.threshold]
                 found, refused, gone = self._confirmed(request, candidates, scorer, matches)
                 if refused:
@@ -146,18 +157,11 @@ class SearchService:
         run, search = copy_context().run, self._index.search_words
         return _Worded(words, self._pool.submit(lambda: run(search, request.tenant, words, where, limit)))
 
-    def _look(
-        self,
-        request: SearchRequest,
-        vector: Sequence[float],
-        asked: _Worded,
-        scorer: Scorer,
-        where: Filter,
-        limit: int,
-    ) -> _Look:
-        tenant, places = request.tenant, request.top_k + _READ_MARGIN
-        near = self._index.search_vector(tenant, vector, where, limit)
-        worded = asked.hits()
+    def _look(self, asked: _Asked, by_words: _Worded, limit: int) -> _Look:
+        tenant, places = asked.request.tenant, asked.request.top_k + _READ_MARGIN
+        vector, scorer = asked.vector, asked.scorer
+        near = self._index.search_vector(tenant, vector, asked.where, limit)
+        worded = by_words.hits()
         candidates = Candidates(scorer)
         candidates.add_near(near)
         candidates.add_worded(worded)
@@ -168,7 +172,7 @@ class SearchService:
             candidates.complete_near(self._index.score_vector(tenant, vector, unknown))
         if len(worded) >= limit:
             unknown = candidates.without_words(places=places, below=worded[-1].score)
-            candidates.complete_worded(self._index.score_words(tenant, asked.words, unknown))
+            candidates.complete_worded(self._index.score_words(tenant, by_words.words, unknown))
         # The search by vector lists every row, as far as its limit reaches.
         last_word = worded[-1].score if len(worded) >= limit else 0.0
         unseen = scorer.score(near[-1].score, last_word, scorer.most_added) if len(near) >= limit else -1.0

@@ -250,7 +250,7 @@ class AddService:
         spoken = [*before, *said]
         memories = [
             # The next message counts only within the add: no add changes rows of an earlier one.
-            _as_memory(job, message, [*spoken[max(0, place - CONTEXT_MESSAGES) : place], *spoken[place + 1 : place + 2]])
+            _as_memory(job, message, spoken[max(0, place - CONTEXT_MESSAGES) : place] + spoken[place + 1 : place + 2])
             for place, message in enumerate(said, len(before))
         ]
         talk = {message.ref: message for message in spoken}

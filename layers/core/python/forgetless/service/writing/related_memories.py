@@ -17,15 +17,15 @@ from forgetless.domain.times import date_of
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import RequestIndex
 from forgetless.ports.request_ledger import RequestLedger
+from forgetless.service.candidates import Candidates
 from forgetless.service.known_names import KnownNames
-from forgetless.service.reading.candidates import Candidates
 from forgetless.service.writing.told import ToldMemories
 
 __all__ = ["RelatedMemories"]
 
 #: The most existing memories that an extraction is given, and the most new messages that are searched with.
 RECALLED = 10
-#: How many rows the index is asked for: more than are wanted, so that most of them are scored by both, meaning and words.
+#: How many rows the index is asked for by meaning and by words. More than are wanted: most are then scored by both.
 _CANDIDATES = 30
 
 

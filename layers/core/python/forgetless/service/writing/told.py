@@ -38,12 +38,10 @@ class ToldMemories:
     def told(self, memories: Sequence[Memory], talk: Mapping[MessageRef, Message]) -> list[Told]:
         """The memories; `talk` holds the messages of their context. What is not in it is left out."""
         facts = {memory.scope for memory in memories if not _is_message(memory)}
-        known = self._names.places(facts) if self._recipe.knows_speakers else {}
+        places = self._names.places(facts) if self._recipe.knows_speakers else {}
+        known = {scope: place.names for scope, place in places.items()}
         said = self._talk(memories, talk)
-        return [
-            self._told(memory, talk, said[memory.scope], known[memory.scope].names if known else NO_NAMES)
-            for memory in memories
-        ]
+        return [self._told(memory, talk, said[memory.scope], known.get(memory.scope, NO_NAMES)) for memory in memories]
 
     def _talk(self, memories: Sequence[Memory], talk: Mapping[MessageRef, Message]) -> _Talk:
         """All messages that the memories need, read together: who speaks shows in several of them."""
@@ -52,7 +50,8 @@ class ToldMemories:
             needed[memory.scope] |= {ref: talk[ref] for ref in memory.context if ref in talk}
         for memory in memories:
             if _is_message(memory):
-                needed[memory.scope].setdefault(_own(memory), message_of(memory))
+                own = message_of(memory)
+                needed[memory.scope].setdefault(own.ref, own)
         return {scope: dict(zip(some, self.said(list(some.values())), strict=True)) for scope, some in needed.items()}
 
     def _told(
@@ -62,30 +61,26 @@ class ToldMemories:
         if not _is_message(memory):
             own = Said(memory.text, None, memory.attributed_to or memory.role)
             return Told(own, memory.created_at, tuple(said[ref] for ref in context), known=known)
-        place = _own(memory)
-        following = next((ref for ref in context if _follows(ref, place)), None)
+        following = next((ref for ref in context if _follows(ref, memory)), None)
         previous = tuple(said[ref] for ref in context if ref != following)
-        return Told(self._own_said(memory, talk, said), memory.created_at, previous, said[following] if following else None)
+        own = self._own_said(memory, talk, said)
+        return Told(own, memory.created_at, previous, None if following is None else said[following])
 
     def _own_said(self, memory: Memory, talk: Mapping[MessageRef, Message], said: dict[MessageRef, Said]) -> Said:
         """What the memory itself says, which may have been changed since it was said."""
-        place = _own(memory)
-        if place not in talk or talk[place].content == memory.text:
-            return said[place]
-        others = [talk[ref] for ref in said if ref in talk and ref != place]
-        return self.said([*others, message_of(memory)])[-1]
-
-
-def _own(memory: Memory) -> MessageRef:
-    """The place of the message that the memory is."""
-    return MessageRef(memory.job_id, memory.position)
+        own = message_of(memory)
+        if own.ref not in talk or talk[own.ref].content == own.content:
+            return said[own.ref]
+        others = [talk[ref] for ref in said if ref in talk and ref != own.ref]
+        return self.said([*others, own])[-1]
 
 
 def _is_message(memory: Memory) -> bool:
     """Whether its text is that of one message, and not what an LLM said of its sources."""
-    own = _own(memory)
+    own = MessageRef(memory.job_id, memory.position)
     return memory.sources in ((), (own,)) and own not in memory.context
 
 
-def _follows(ref: MessageRef, own: MessageRef) -> bool:
-    return ref.job_id == own.job_id and ref.position > own.position
+def _follows(ref: MessageRef, memory: Memory) -> bool:
+    """Whether the message comes after the memory in the same add."""
+    return ref.job_id == memory.job_id and ref.position > memory.position

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from forgetless.domain.scoring import AddedScore
 from forgetless.domain.signals import QuestionSignals, RowSignals
 from forgetless.ports.index import Hit
-from forgetless.service.reading.candidates import Candidates
+from forgetless.service.candidates import Candidates
 
 SCORER = AddedScore(QuestionSignals(asks_when=True))
 
@@ -61,9 +61,7 @@ def test_only_rows_that_could_still_reach_a_place_are_asked_for() -> None:
 signals = st.builds(RowSignals, st.booleans(), st.booleans(), st.booleans(), st.floats(0, 1), st.none(), st.just(0))
 
 
-@given(
-    st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 200), signals), min_size=1, max_size=40), st.integers(1, 10)
-)
+@given(st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 200), signals), min_size=1, max_size=40), st.integers(1, 10))
 def test_completing_what_is_asked_for_gives_the_true_first_places(
     rows: list[tuple[float, float, RowSignals]], places: int
 ) -> None:
