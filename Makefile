@@ -135,6 +135,9 @@ python313-environment: $(DEPLOYED_STAMP)
 model: $(STAMP) ## Prepare the embedding model once; returns at once when it is there and valid
 	@$(PY) -m embedder prepare --model $(MODEL) --out '$(TEST_MODEL)'
 
+eval-extraction: $(STAMP) ## How well an LLM extracts facts: make eval-extraction ARGS="--url URL --model NAME", or ARGS=--replies
+	@exec $(PY) -m local.evaluate.extraction $(ARGS)
+
 bench: $(STAMP) ## Measure the running service; prints the figures and saves them as JSON
 	@exec $(PY) -m local.bench $(ARGS)
 

@@ -20,7 +20,7 @@ from typing import Any, get_args
 from local.client import ToolError
 from local.evaluate.conversations import Conversation, Fact, Form, Question, Turn, checked
 
-__all__ = ["read_chats"]
+__all__ = ["read_chats", "read_time"]
 
 _ROLES = ("user", "assistant")
 
@@ -39,7 +39,7 @@ class _Draft:
     def take(self, line: Mapping[str, Any]) -> None:
         """Add what the line says; raises KeyError and the like for another format."""
         if "at" in line:
-            self.session, self.time = self.session + 1, _time(line["at"])
+            self.session, self.time = self.session + 1, read_time(line["at"])
         elif "q" in line:
             evidence = frozenset(map(str, line["evidence"]))
             self.questions.append(Question(str(line["q"]), str(line["kind"]), evidence))
@@ -67,7 +67,7 @@ class _Draft:
             tuple(self.questions),
             group=str(self.header.get("group", source)),
             form=form,
-            asked_at=None if asked is None else _time(asked),
+            asked_at=None if asked is None else read_time(asked),
         )
         return checked(conversation, f"{source}: {name}")
 
@@ -91,6 +91,7 @@ def read_chats(lines: Iterable[str], source: str) -> list[Conversation]:
     return [draft.done(source) for draft in drafts]
 
 
-def _time(text: str) -> datetime:
+def read_time(text: str) -> datetime:
+    """The time of ISO-8601 text, which counts as UTC without an offset; raises ValueError."""
     time = datetime.fromisoformat(text)
     return time if time.tzinfo else time.replace(tzinfo=UTC)

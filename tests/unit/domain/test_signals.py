@@ -150,3 +150,22 @@ def test_a_row_without_a_day_and_a_question_without_a_date_have_no_date_part() -
     asked = question_signals("What did I eat yesterday?", reference=REFERENCE, agent_alone=False)
     assert date_part(asked, RowSignals(day=None)) == 0.0
     assert date_part(QuestionSignals(), RowSignals(day=20_000)) == 0.0
+
+
+#: Parts of times, in any order.
+FRAGMENTS = (
+    "may May 0 9 31 99 2023 0000-01-01 29/02/1900 1/1/0001 '23 3rd 3-5 of , . ngày tháng mười năm thứ hai trước last "
+    "ago week days hours 999 Sun in on year 年 月 日 十 三 上 周 前 9999年 you said "
+    "² ٣ İ \u0301 \ufdfa when? khi nào hier vor il y a"
+)
+TEXTS = st.lists(st.sampled_from(FRAGMENTS.split()) | st.text(max_size=4), max_size=12).map(" ".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(TEXTS, st.dates(), st.dates())
+def test_any_text_has_signals(text: str, reference: date, said: date) -> None:
+    row = row_signals(Said(text), mass=0.5, created_at=f"{said.isoformat()}T00:00:00.000000+00:00")
+    asked = question_signals(text, reference=reference, agent_alone=False)
+    assert 0.0 <= date_part(asked, row) <= 1.0
+    # What names a date speaks of a time.
+    assert row.has_time or not asked.dates

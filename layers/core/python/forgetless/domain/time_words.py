@@ -26,10 +26,12 @@ _Rule = Callable[[TimeText, int], _Found | None]
 _WORD = re.compile(r"[^\W\d_]+")
 #: Digits that may be a year, a date or a time of the day. Counted times have a unit, which is a word with a rule.
 _DIGITS = re.compile(r"(?:19|20)\d\d|\d[/.:-]\d|\d(?:am|pm|h)|['’]\d\d", re.ASCII)
-#: What comes before 3/5, and whether the day is first there.
-_DAY_FIRST = {
-    **dict.fromkeys(["ngày", "ngay", "hôm", "hom", "mùng", "mồng", "el", "le", "du", "au", "am", "den", "vom"], True),
-    "on": False,
+#: What comes before 3/5, whether the day is first there, and what may stand between the two.
+_INTRODUCTIONS = {
+    **dict.fromkeys(word_set("ngày hôm mùng mồng"), (True, "/-")),
+    **dict.fromkeys(word_set("el le du au"), (True, "/")),
+    **dict.fromkeys(word_set("am den vom"), (True, "/.")),
+    "on": (False, "/"),
 }
 _FRENCH = word_set("je j tu il elle nous vous ai as avons avez ont est était fait le la les une du qu que c d et")
 _NEARBY = 8
@@ -114,9 +116,11 @@ def _numeric(text: TimeText, index: int) -> list[Mention]:
         return [VAGUE]
     if before in tables.NOT_A_YEAR_BEFORE:
         return []
-    day_first = _DAY_FIRST.get(before, False)
-    read = read_day_and_month(piece, day_first=day_first) if before in _DAY_FIRST else []
-    read = read or read_numeric(piece, day_first=day_first)
+    day_first, marks = _INTRODUCTIONS.get(before, (False, ""))
+    if after in ("tháng", "thang"):
+        # ngày 3-5 tháng 6: the days are those of June.
+        return []
+    read = read_day_and_month(piece, marks=marks, day_first=day_first) or read_numeric(piece, day_first=day_first)
     bare_year = len(piece) == 4
     if bare_year and (after in tables.NOT_A_YEAR_AFTER or after[:1].isdigit() or _ends_with_digit(before)):
         return []

@@ -35,6 +35,7 @@ __all__ = [
     "build_index",
     "build_index_files",
     "build_ledger",
+    "build_llm",
     "build_queue",
     "build_services",
     "collection_name",
@@ -59,7 +60,7 @@ def _services() -> Services:
 
 def build_services(settings: Settings) -> Services:
     """Build the services from settings; raises InvalidRequestError, which names the wrong variable."""
-    llm, bulk_queue = _llm(settings), _bulk_queue(settings)
+    llm, bulk_queue = build_llm(settings), _bulk_queue(settings)
     ports = Ports(
         ledger=timed("ledger", build_ledger(settings)),
         index=timed("index", build_index(settings)),
@@ -161,7 +162,8 @@ def build_embedder(settings: Settings) -> Embedder:
     )
 
 
-def _llm(settings: Settings) -> Llm | None:
+def build_llm(settings: Settings) -> Llm | None:
+    """The LLM of the settings; None if they name none."""
     if not settings.llm_configured:
         return None
     from forgetless.adapters.llm_http import HttpLlm  # noqa: PLC0415

@@ -64,11 +64,18 @@ def read_vietnamese_month(text: TimeText, index: int) -> tuple[Mention, int] | N
     if text.word(end) in _SMALLER_UNITS:
         return None
     year, years_back, end = _year_after(text, end)
-    day = as_day(text.word(index - 1)) or _VIETNAMESE_MONTHS.get(text.word(index - 1))
-    if day is not None and (day > days_in_month(month, year) or text.word(index - 2) not in _VIETNAMESE_DAY | {""}):
-        # "ngày" may be left out before a date with a year; without either it is more likely a number of months.
-        day = day if year and day <= days_in_month(month, year) else None
-    return Calendar(year, month, day, years_back=years_back), end
+    first, last = _vietnamese_days(text, index, year_known=year is not None)
+    if first is not None and (last or first) > days_in_month(month, year):
+        first = last = None
+    return Calendar(year, month, first, last, years_back=years_back), end
+
+
+def _vietnamese_days(text: TimeText, index: int, *, year_known: bool) -> tuple[int | None, int | None]:
+    """The day or days before "tháng". Without "ngày" and a year they are more likely a number of months."""
+    before = text.word(index - 1)
+    if text.word(index - 2) not in _VIETNAMESE_DAY | {""} and not year_known:
+        return None, None
+    return as_days(before) or (as_day(before) or _VIETNAMESE_MONTHS.get(before), None)
 
 
 def _days_beside(text: TimeText, index: int) -> tuple[tuple[int, int | None] | None, int, int]:

@@ -15,7 +15,7 @@ __all__ = ["as_day", "as_days", "as_year", "is_clock_time", "read_day_and_month"
 
 # Texts and not compiled expressions: `re` compiles each at its first use, so that the start of a process need not.
 _PARTS = r"(\d{1,4})(?:([-/.–—])(\d{1,4})(?:\2(\d{1,4})(?:t\d.*)?)?)?"
-_DAY_AND_MONTH = r"(\d{1,2})[-/.](\d{1,2})\.?"
+_DAY_AND_MONTH = r"(\d{1,2})([-/.])(\d{1,2})\.?"
 _DAY = r"(\d{1,2})(?:st|nd|rd|th|er|º|o|\.)?"
 _DAYS = r"(\d{1,2})(?:st|nd|rd|th)?[-–—](\d{1,2})(?:st|nd|rd|th)?"
 _CLOCK = r"(?:[01]?\d|2[0-4])(?::[0-5]\d(?::[0-5]\d)?(?:am|pm)?|am|pm|h(?:[0-5]\d)?)"
@@ -65,10 +65,13 @@ def _is_recent_year(number: str) -> bool:
     return len(number) == 4 and number[:2] in ("19", "20")
 
 
-def read_day_and_month(piece: str, *, day_first: bool) -> list[Calendar]:
-    """8/5 after a word that introduces a date: 8 May, or that and 5 August where it is not known which comes first."""
+def read_day_and_month(piece: str, *, marks: str, day_first: bool) -> list[Calendar]:
+    """8/5 after a word that introduces a date: 8 May, or that and 5 August where it is not known which comes first.
+
+    `marks`: what stands between the two in the language of that word; after others, 8.5 is a version and 8-5 a range.
+    """
     match = re.fullmatch(_DAY_AND_MONTH, piece, re.ASCII)
-    return _either(match[1], match[2], None, day_first=day_first) if match else []
+    return _either(match[1], match[3], None, day_first=day_first) if match and match[2] in marks else []
 
 
 def as_day(piece: str) -> int | None:

@@ -1,0 +1,1 @@
+"""How well an LLM extracts facts with the service's prompt: precision, recall, supersessions, tokens and cost."""
