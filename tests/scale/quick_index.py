@@ -51,7 +51,7 @@ class QuickIndex:
             if len(found) >= limit:
                 break
             if evaluate(where, row.memory):
-                found.append(Hit(id_, version, 0.9 / (1 + len(found) / 1000)))
+                found.append(Hit(id_, version, 0.9 / (1 + len(found) / 1000), row.signals))
         return found
 
     def search_vectors(
@@ -63,7 +63,8 @@ class QuickIndex:
         return self.search_vector(tenant, (), where, limit)
 
     def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[Key]) -> list[Hit]:
-        return [Hit(*key, 0.5) for key in keys if key in self._of(tenant)]
+        rows = self._of(tenant)
+        return [Hit(*key, 0.5, rows[key].signals) for key in keys if key in rows]
 
     def score_words(self, tenant: str, words: Words, keys: Sequence[Key]) -> list[Hit]:
         return self.score_vector(tenant, (), keys)
