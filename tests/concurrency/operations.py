@@ -396,8 +396,9 @@ def _update_job(ledger: Ledger, tenant: str) -> Done:
         return Counter()
     state = random.choice([JobState.PENDING, JobState.PENDING, JobState.FAILED])
     moved = replace(held, state=state, lease_owner=None, lease_until=None, updated_at=at(9), error=str(random.random()))
-    ended = ledger.update_job(moved, held=held) and state is JobState.FAILED
-    return Counter({f"ended {held.id}": int(ended)})
+    used = [Use(tenant, "k0", at(0)[:10], {UsageKind.LLM_TOKENS: 1})]
+    updated = ledger.update_job(moved, held=held, used=used)
+    return Counter({f"ended {held.id}": int(updated and state is JobState.FAILED), "tokens": int(updated)})
 
 
 def _stuck_jobs(ledger: Ledger, tenant: str) -> Done:

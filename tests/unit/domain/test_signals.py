@@ -123,9 +123,14 @@ def test_a_short_text_that_ends_with_a_question_mark_is_a_question(text: str, qu
 
 @pytest.mark.parametrize(("role", "assistant"), [("assistant", True), ("user", False), ("tool", False), (None, False)])
 def test_the_role_tells_who_is_the_assistant(role: str | None, assistant: bool) -> None:
-    # A speaker may be called so without being the assistant.
-    said = Said("Hello.", speaker="assistant", role=role)
-    assert row_signals(said, mass=0.0, created_at=CREATED_AT).assistant is assistant
+    assert row_signals(Said("Hello.", role=role), mass=0.0, created_at=CREATED_AT).assistant is assistant
+
+
+def test_a_speaker_with_a_name_is_no_assistant_whatever_the_role() -> None:
+    # Of two people who talk, one has the assistant's role, because there are only two. Counted as an assistant's, half
+    # of LoCoMo's turns fell behind: recall@10 was 0.81 instead of 0.85.
+    said = Said("Hello.", speaker="Melanie", role="assistant")
+    assert not row_signals(said, mass=0.0, created_at=CREATED_AT).assistant
 
 
 def test_a_row_keeps_its_mass_and_whether_it_speaks_of_a_time() -> None:

@@ -102,10 +102,13 @@ class QuestionSignals(NamedTuple):
 
 
 def row_signals(own: Said, *, mass: float, created_at: str) -> RowSignals:
-    """The signals of a message that was said at `created_at`, a timestamp of `domain/times.py`."""
+    """The signals of a message that was said at `created_at`, a timestamp of `domain/times.py`.
+
+    Who has a name is no assistant: messages know two sides only, so the second of two people stands on the assistant's.
+    """
     day, second = _moment(created_at)
     return RowSignals(
-        assistant=own.role == "assistant",
+        assistant=own.role == "assistant" and own.speaker is None,
         question=_is_question(own.text),
         has_time=has_time(own.text),
         mass=mass,

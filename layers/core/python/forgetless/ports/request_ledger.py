@@ -344,8 +344,10 @@ class JobStore(Protocol):
         that hides data covers the job.
         """
 
-    def update_job(self, job: Job, *, held: Job) -> bool:
+    def update_job(self, job: Job, *, held: Job, used: Sequence[Use] = ()) -> bool:
         """Replace the job if it is still as the caller read it (`held`); otherwise return False and change nothing.
+
+        What it used is counted in the same transaction.
 
         It is unchanged while state, lease_owner, lease_until, attempts and updated_at are the same. So a job that
         has ended in the meantime stays ended; only a caller that read it as FAILED can make it PENDING again.

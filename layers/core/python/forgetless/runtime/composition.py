@@ -85,6 +85,7 @@ def build_services(settings: Settings) -> Services:
         limits=settings.limits,
         supersession=settings.supersession,
         llm_waits=settings.llm_waits,
+        llm_context_tokens=settings.llm_context_tokens,
     )
 
 

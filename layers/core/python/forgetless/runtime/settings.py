@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.limits import EMBEDDED_AT_ONCE, GUESSES_PER_MINUTE, LLM_WAITS, RequestLimits
+from forgetless.domain.llm_context import DEFAULT_CONTEXT, LEAST_CONTEXT
 from forgetless.domain.quotas import DefaultQuotas, QuotaName, Quotas, read_quotas
 from forgetless.domain.retention import DAY_S, Retention
 from forgetless.domain.supersession import SupersessionRules, least_nearness
@@ -167,6 +168,11 @@ class Settings:
         "FORGETLESS_LLM_OPTIONS",
         "",
         'More fields of requests to the LLM: a JSON object, like {"temperature": 0, "max_tokens": 4000}.',
+    )
+    llm_context_tokens: int = _setting(
+        "FORGETLESS_LLM_CONTEXT_TOKENS",
+        DEFAULT_CONTEXT,
+        "How many tokens the LLM reads and writes at once. Longer adds are extracted in several calls.",
     )
     supersede_nearness: float = _setting(
         "FORGETLESS_SUPERSEDE_NEARNESS",
@@ -427,6 +433,8 @@ def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> S
     _ = settings.base_path
     if not 1 <= settings.embedder_batch <= EMBEDDED_AT_ONCE:
         raise InvalidRequestError(f"FORGETLESS_EMBEDDER_BATCH must be a number from 1 to {EMBEDDED_AT_ONCE}")
+    if settings.llm_context_tokens < LEAST_CONTEXT:
+        raise InvalidRequestError(f"FORGETLESS_LLM_CONTEXT_TOKENS must be a number from {LEAST_CONTEXT} up")
     if settings.metrics not in _METRICS:
         raise InvalidRequestError(f"FORGETLESS_METRICS must be one of {', '.join(_METRICS)}, not {settings.metrics!r}")
     return settings

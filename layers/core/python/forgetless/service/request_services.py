@@ -37,6 +37,7 @@ from forgetless.service.webhooks.registry import WebhookService
 from forgetless.service.writing.add import AddService
 from forgetless.service.writing.change import ChangeService
 from forgetless.service.writing.erase_memories import MatchEraser, ScopeEraser
+from forgetless.service.writing.extraction_calls import KnownContext
 from forgetless.service.writing.generate_instructions import InstructionService
 from forgetless.service.writing.indexer import Indexer
 from forgetless.service.writing.infer import InferenceRun
@@ -78,6 +79,7 @@ class RequestServices:
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
         llm_waits: int = LLM_WAITS,
+        llm_context: KnownContext,
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
         waits = LlmWaits(ledger=ledger, clock=clock, most=llm_waits)
@@ -89,7 +91,9 @@ class RequestServices:
         self._indexer = indexer = Indexer(
             ledger=ledger, index=ports.index, embedder=ports.embedder, recipe=ports.recipe, names=names
         )
-        self._inference = _inference(ports, indexer, names, outbox, supersession or SupersessionRules())
+        self._inference = _inference(
+            ports, indexer, names, outbox, supersession or SupersessionRules(), known=llm_context
+        )
         self.add = AddService(
             ledger=ledger,
             indexer=indexer,
@@ -150,7 +154,13 @@ class RequestServices:
 
 
 def _inference(
-    ports: RequestPorts, indexer: Indexer, names: KnownNames, outbox: WebhookOutbox, rules: SupersessionRules
+    ports: RequestPorts,
+    indexer: Indexer,
+    names: KnownNames,
+    outbox: WebhookOutbox,
+    rules: SupersessionRules,
+    *,
+    known: KnownContext,
 ) -> InferenceRun | None:
     if ports.llm is None:
         return None
@@ -166,4 +176,5 @@ def _inference(
         llm=ports.llm,
         clock=ports.clock,
         outbox=outbox,
+        known=known,
     )

@@ -12,6 +12,7 @@ from typing import Any
 from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.limits import CONCURRENT_REQUESTS, GUESSES_PER_MINUTE, LLM_WAITS, RequestLimits
+from forgetless.domain.llm_context import DEFAULT_CONTEXT
 from forgetless.domain.quotas import DefaultQuotas
 from forgetless.domain.retention import Retention
 from forgetless.domain.supersession import SupersessionRules
@@ -55,6 +56,7 @@ from forgetless.service.transfer.import_jobs import ImportJobs
 from forgetless.service.webhooks.delivery import DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.erase_memories import MemoryEraser
+from forgetless.service.writing.extraction_calls import KnownContext
 from forgetless.service.writing.indexer import Indexer
 
 __all__ = ["Ports", "Services"]
@@ -92,6 +94,7 @@ class Services(RequestServices):
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
         llm_waits: int = LLM_WAITS,
+        llm_context_tokens: int = DEFAULT_CONTEXT,
     ) -> None:
         clock, whole = ports.clock, ports.ledger
         #: What all use cases read and write: nothing that an erasure covers is in it.
@@ -115,6 +118,7 @@ class Services(RequestServices):
         self._matching = MatchingDeletes(remover=remover, bulk=starts, clock=clock)
         # One more thread for each request that is processed. The threads start when they are first needed.
         self._pool = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="search-words")
+        llm_context = KnownContext(llm_context_tokens)
         super().__init__(
             ports,
             settings_shown=settings_shown or {},
@@ -124,9 +128,11 @@ class Services(RequestServices):
             erasures=self._erasures,
             supersession=supersession,
             llm_waits=llm_waits,
+            llm_context=llm_context,
             matching=self._matching,
             cleanings=self._cleanings.all,
         )
+        self._llm_context = llm_context
         self._supersession = supersession
         self._llm_waits = llm_waits
         #: By limits, the least recently used first. Several threads of the process use it at once.
@@ -223,6 +229,7 @@ class Services(RequestServices):
             erasures=self._erasures,
             supersession=self._supersession,
             llm_waits=self._llm_waits,
+            llm_context=self._llm_context,
             matching=self._matching.within(limits),
             cleanings=self._cleanings.all,
         )

@@ -274,8 +274,8 @@ class HidingLedger:
     def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
         return self._ledger.claim_job(tenant, job_id, owner=owner, now=now, until=until)
 
-    def update_job(self, job: Job, *, held: Job) -> bool:
-        return self._ledger.update_job(job, held=held)
+    def update_job(self, job: Job, *, held: Job, used: Sequence[Use] = ()) -> bool:
+        return self._ledger.update_job(job, held=held, used=used)
 
     def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
         return self._ledger.acquire_lease(name, owner=owner, now=now, until=until)

@@ -218,9 +218,9 @@ class LimitedLedger:
             return None
         return self._ledger.claim_job(tenant, job_id, owner=owner, now=now, until=until)
 
-    def update_job(self, job: Job, *, held: Job) -> bool:
+    def update_job(self, job: Job, *, held: Job, used: Sequence[Use] = ()) -> bool:
         self._check([job.scope, held.scope])
-        return self._ledger.update_job(job, held=held)
+        return self._ledger.update_job(job, held=held, used=used)
 
     def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
         return self._ledger.acquire_lease(name, owner=owner, now=now, until=until)

@@ -13,9 +13,10 @@ from enum import StrEnum
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
 from forgetless.domain.erasure_log import LoggedErasure, tenant_digest
 from forgetless.domain.erasure_receipts import Cleaning, receipt_of
-from forgetless.domain.erasures import Accepted, ErasureMarker, Markers
+from forgetless.domain.erasures import Accepted, ErasureMarker, Markers, marked_ids
 from forgetless.domain.filters.scope_ids import all_ids
 from forgetless.domain.identifiers import all_spellings
+from forgetless.domain.known_names import NameOwner
 from forgetless.domain.memory import Memory
 from forgetless.domain.schema_exports import EXPORT
 from forgetless.domain.scope import Scope
@@ -150,8 +151,21 @@ class ErasureCheck:
         yield _counted("ledger", memories, "memories")
         yield _counted("ledger", messages, "raw messages")
         yield _counted("ledger", self._jobs(erased), "adds (events)")
+        yield _counted("ledger", self._speakers(erased), "names of speakers")
         if newer:
             yield Checked("ledger", Verdict.STAYS, f"{newer} memories were added after the erasure")
+
+    def _speakers(self, erased: _Erased) -> int:
+        """How many names are known that were said in the scope. Those of an agent's users are under these users."""
+        key = self._ledger.erasure_state(erased.tenant).key
+        count = 0
+        for ids in all_spellings(erased.ids):
+            marks = marked_ids(key, ids).items()
+            owners = NameOwner.all_of(Scope(erased.tenant, **ids))
+            for record in self._ledger.known_names(erased.tenant, owners).values():
+                said = [entry for entry in record.entries if marks <= entry.ids.items()]
+                count += sum(not erased.number or entry.erasures_before < erased.number for entry in said)
+        return count
 
     def _jobs(self, erased: _Erased) -> int:
         count, cursor = 0, None

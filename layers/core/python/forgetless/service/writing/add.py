@@ -9,7 +9,7 @@ from functools import partial
 
 from forgetless.domain.erasures import ErasureState
 from forgetless.domain.errors import DeadlineError, LeaseLostError, OutOfTimeError, QueueError
-from forgetless.domain.jobs import Job, JobState, job_id_for
+from forgetless.domain.jobs import LLM_CALLS, Job, JobState, job_id_for
 from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
 from forgetless.domain.memory_fields import GIVEN, given_fields
@@ -27,7 +27,7 @@ from forgetless.service.llm_waits import LlmWaits
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.indexer import Indexer
-from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, finished, reason_of
+from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, UnfinishedError, finished, reason_of
 
 __all__ = ["AddService"]
 
@@ -83,9 +83,7 @@ class AddService:
             return AddOutcome(finished(job, self._clock.now(), ()), (), indexed=True, extraction="verbatim")
         if self._inference is not None and self.asks_llm(request):
             job, messages = _numbered(job, messages, self._ledger.erasure_state(job.tenant))
-            queued = request.queued and self._queue.background
-            keyed = request.idempotency_key is not None
-            return self._infer(self._inference, job, messages, queued=queued, keyed=keyed)
+            return self._infer(self._inference, self._inference.planned(job, messages), messages, request)
         extraction = "none" if request.infer else "verbatim"
         began = self._clock.monotonic()
         with self._ledger.erasures_beside(job.tenant) as beside:
@@ -134,14 +132,22 @@ class AddService:
         ]
         return job, messages
 
-    def _infer(
-        self, inference: InferenceRun, job: Job, messages: list[Message], *, queued: bool, keyed: bool
-    ) -> AddOutcome:
-        """Accept the job, and do it unless it is `queued` or the tenant has too many requests that wait already."""
-        if keyed and (done := self._done_long_ago(job, _FACTS)) and self._ledger.job(job.tenant, job.id) is None:
+    def _infer(self, inference: InferenceRun, job: Job, messages: list[Message], request: AddRequest) -> AddOutcome:
+        """Accept the job, and do it unless it is to be queued.
+
+        It is queued if the caller asks for that, if it needs several calls of the LLM, and if too many requests of the
+        tenant wait already.
+        """
+        if (
+            request.idempotency_key is not None
+            and (done := self._done_long_ago(job, _FACTS))
+            and self._ledger.job(job.tenant, job.id) is None
+        ):
             return self._repeated(done, "llm")
         owner = f"inline-{uuid.uuid4()}"
-        slots = None if queued else self._waits.slots(job.tenant, owner)
+        # Without anybody who receives its messages, a queue is no reason not to wait.
+        waits = job.llm_calls is None and not (request.queued and self._queue.background)
+        slots = self._waits.slots(job.tenant, owner) if waits else None
         standing, slot = self._put(job, messages, slots)
         if standing.state is JobState.FAILED:
             standing = self._revived(job, standing)
@@ -151,16 +157,15 @@ class AddService:
             return self._repeated(standing, "llm")
         if standing.created_at == job.created_at:  # otherwise it repeats an add that is under way
             ADDS.count(tenant=job.tenant, kind="inferred")
-        if queued:
-            self.enqueue(standing)
+        if waits and (slots is None or slot is not None):
+            return self._wait_for(inference, standing, owner, slot, request)
+        self.enqueue(standing)
+        if request.queued:
             return AddOutcome(standing, (), indexed=False, extraction="llm")
-        if slots is not None and slot is None:
-            self.enqueue(standing)
-            message = (
-                f"{slots.most} requests of this tenant wait for the LLM already; this add continues in the background"
-            )
-            raise DeadlineError(message, event_id=job.id)
-        return self._wait_for(inference, standing, owner, slot)
+        if slots is None:
+            raise _late(UnfinishedError(), job.id)
+        message = f"{slots.most} requests of this tenant wait for the LLM already; this add continues in the background"
+        raise DeadlineError(message, event_id=job.id)
 
     def _put(self, job: Job, messages: Sequence[Message], slots: Slots | None) -> tuple[Job, str | None]:
         """The job as it stands in the ledger, and the slot that was taken for it, if one was asked for and free."""
@@ -169,7 +174,9 @@ class AddService:
         accepted = self._ledger.accept_job(job, messages, slots, used=[one_add(job)])
         return accepted.job, accepted.slot
 
-    def _wait_for(self, inference: InferenceRun, standing: Job, owner: str, slot: str | None) -> AddOutcome:
+    def _wait_for(
+        self, inference: InferenceRun, standing: Job, owner: str, slot: str | None, request: AddRequest
+    ) -> AddOutcome:
         """Do the job while its caller waits."""
         deadline = self._clock.monotonic() + REQUEST_S
         try:
@@ -182,6 +189,8 @@ class AddService:
         except TimeoutError as error:
             inference.release(standing, owner=owner)
             self.enqueue(standing)
+            if isinstance(error, UnfinishedError) and request.queued:
+                return AddOutcome(standing, (), indexed=False, extraction="llm")
             raise _late(error, standing.id) from None
         except Exception as error:
             inference.fail(standing, owner=owner, reason=reason_of(error))
@@ -198,6 +207,8 @@ class AddService:
         """Start a failed job again, because the caller saw its error and repeats the add with the same key."""
         # Its messages are those of the first request, and so is what an erasure knows it by.
         again = replace(job, erasures_before=failed.erasures_before)
+        if LLM_CALLS in failed.request:  # finished calls are not repeated
+            again = replace(again, request={**job.request, LLM_CALLS: failed.request[LLM_CALLS]})
         if self._ledger.update_job(again, held=failed):
             return again
         return self._ledger.job(job.tenant, job.id) or again  # another repeat was first
@@ -296,6 +307,9 @@ def one_add(job: Job) -> Use:
 
 
 def _late(error: TimeoutError, job_id: str) -> DeadlineError:
+    if isinstance(error, UnfinishedError):
+        message = "the messages are too long for one call of the LLM; this add continues in the background"
+        return DeadlineError(message, event_id=job_id)
     if isinstance(error, ScopeBusyError):
         message = f"{error}; this add continues in the background"
         return DeadlineError(message, event_id=job_id, retry_after=error.retry_after)
