@@ -110,7 +110,9 @@ def _add(ledger: Ledger, index: QuickIndex, histories: list[tuple[list[Event], M
     newest = [events[-1].memory for events, _ in histories]
     for tenant in {memory.scope.tenant for memory in newest}:
         ledger.mark_indexed([memory for memory in newest if memory.scope.tenant == tenant])
-    index.insert([IndexRow(memory, _VECTOR, {RESERVED_ID: 1.0}, RowSignals().pack()) for memory in newest if memory.live])
+    index.insert(
+        [IndexRow(memory, _VECTOR, {RESERVED_ID: 1.0}, RowSignals().pack()) for memory in newest if memory.live]
+    )
 
 
 def _first(memory: Memory) -> tuple[list[Event], Message | None]:
