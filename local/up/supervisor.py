@@ -208,7 +208,7 @@ class Supervisor:
         self._view.part(part.name, "failed")
         what = "failed" if part.once else "did not start"
         return PartFailedError(
-            f"{part.name} {what}: {problem.removeprefix('forgetless: ')} (log: {self._log(part.name)})"
+            f"{part.name} {what}: {problem.removeprefix('forgetless: ')} (log: {self._log(part.name)}){part.remedy}"
         )
 
     def _log(self, name: str) -> Path:

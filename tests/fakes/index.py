@@ -102,6 +102,9 @@ class MemoryIndex:
             if len(others) == 1 and _is_same(row, others[0])
         }
 
+    def exists(self) -> bool:
+        return self.count() > 0
+
     def count(self, tenant: str | None = None) -> int:
         with self._answering():
             return sum(tenant in {None, row.memory.scope.tenant} for row in self._rows)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from forgetless import cli_stores
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli import main
 from forgetless.domain.memory import Memory
@@ -32,11 +31,10 @@ class StoreHouse:
         self._capsys = capsys
         monkeypatch.setenv("FORGETLESS_LEDGER_PATH", str(self.path))
         embedder = FakeEmbedder()
-        for module in (composition, cli_stores):
-            monkeypatch.setattr(module, "build_index", lambda _settings: self.index)
+        monkeypatch.setattr(composition, "build_index", lambda *_: self.index)
         for patient in (check, start):
             monkeypatch.setattr(patient, "_PAUSE_S", 0.0)
-        monkeypatch.setattr(composition, "build_embedder", lambda _settings: embedder)
+        monkeypatch.setattr(composition, "build_embedder", lambda *_: embedder)
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""

@@ -15,6 +15,7 @@ from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.adapters.ledger_dynamodb.erasure_log import LOG_DEFINITION, DynamoErasureLog
 from forgetless.domain.bulk_jobs import BulkJob
 from forgetless.domain.errors import LlmUnavailableError
+from forgetless.domain.generations import Phase
 from forgetless.domain.jobs import Job
 from forgetless.domain.keys import Role
 from forgetless.ports.clock import Clock
@@ -33,6 +34,7 @@ from tests.faults.tasks import handler_of
 from tests.function_rights import FUNCTIONS, Rights
 from tests.unit.api.client import ADMIN, put_key
 from tests.unit.servers import event_loop
+from tests.unit.service.generations.place import NEW, OLD, Place
 from tests.unit.service.world import facts, make_world
 
 _SAID = {"messages": [{"role": "user", "content": "I like tea"}], "user_id": "alice"}
@@ -89,6 +91,7 @@ class House:
         self.llm_fault: Exception | None = None
         self.queue, self.bulk_queue = _GuardedQueue(self.world.clock), _GuardedBulkQueue(self.world.clock)
         self.table = ledger._client.table
+        self.place = Place(ledger, self.world.clock, by_itself=False)
 
     def _reply(self, _messages: Sequence[ChatMessage]) -> str:
         if self.llm_fault is not None:
@@ -101,8 +104,11 @@ class House:
         ledger = DynamoLedger(self.table, endpoint_url=self.server.url)
         self.opened.append(ledger)
         log = DynamoErasureLog(self.log, endpoint_url=self.server.url)
-        first = (ledger, world.index, world.embedder, self.queue, world.clock, world.llm, self.bulk_queue)
-        return Services(Ports(*first, webhooks=_Sender(), erasure_log=log), rebuilds_lost_index=False)
+        self.place.ledger = ledger
+        kept = self.place.kept()
+        mine = kept.openings.of(kept.mine)
+        first = (ledger, mine.index, mine.embedder, self.queue, world.clock, world.llm, self.bulk_queue)
+        return Services(Ports(*first, webhooks=_Sender(), erasure_log=log), rebuilds_lost_index=False, kept=kept)
 
     def call(self, name: str, event: Any) -> Any:
         """Invoke the function with an event, and fail if it was refused anything."""
@@ -262,6 +268,23 @@ def test_bulk_erases_and_removes_a_tenant(house: House) -> None:
     start_deletion(house.world.ledger, services.bulk, "default", now=house.world.clock.now())
     house.work_off_bulk_jobs()
     assert house.world.texts() == []
+
+
+def test_bulk_fills_another_generation_and_sweep_keeps_the_old_one(house: House) -> None:
+    house.ask("memories", "POST", "/memories", {**_SAID, "infer": False})
+    services = house.services()
+    assert services.generations is not None
+    services.generations.upkeep.begin(switching=True)
+    for _ in range(9):
+        house.work_off_bulk_jobs()
+        house.world.clock.advance(300)
+        house.call("sweep", {})
+    assert house.place.kept().record.now().phase is Phase.OLD
+    [one] = house.ask("memories", "POST", "/memories", {**_SAID, "infer": False})["results"]
+    house.ask("memories", "DELETE", f"/memories/{one['id']}")
+    house.world.clock.advance(300)
+    house.call("sweep", {})
+    assert house.place.rows(OLD) == house.place.rows(NEW)
 
 
 def test_sweep_brings_back_and_webhooks_delivers(house: House) -> None:

@@ -87,6 +87,9 @@ class Index(RequestIndex, Protocol):
     def unchanged(self, tenant: str, rows: Sequence[IndexRow]) -> set[tuple[str, int]]:
         """Those of these rows that exist exactly as given and only once, so that writing them would change nothing."""
 
+    def exists(self) -> bool:
+        """Whether it was ever written to or searched: its collection is there."""
+
     def count(self, tenant: str | None = None) -> int:
         """The number of rows of the tenant (or of all tenants), including duplicates."""
 

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.generations import KEPT_DAYS
 from forgetless.domain.limits import EMBEDDED_AT_ONCE, GUESSES_PER_MINUTE, LLM_WAITS, RequestLimits
 from forgetless.domain.llm_context import DEFAULT_CONTEXT, LEAST_CONTEXT
 from forgetless.domain.quotas import DefaultQuotas, QuotaName, Quotas, read_quotas
@@ -29,7 +30,12 @@ DEFAULT_LLM_URL = "https://api.openai.com/v1"
 _LIMITS = RequestLimits()
 
 #: URLs that may contain a user and password, each with the key that would be sent to the same server.
-_KEYS = {"llm_base_url": "llm_api_key", "embedder_url": "embedder_api_key", "milvus_uri": "milvus_token"}
+_KEYS = {
+    "llm_base_url": "llm_api_key",
+    "embedder_url": "embedder_api_key",
+    "next_embedder_url": "next_embedder_api_key",
+    "milvus_uri": "milvus_token",
+}
 
 #: A scheme, a host and optionally a port, without a slash at the end.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+")
@@ -149,6 +155,25 @@ class Settings:
         "FORGETLESS_EMBEDDING_MODEL", "all-MiniLM-L6-v2", "The name of the embedding model."
     )
     embedding_dimensions: int = _setting("FORGETLESS_EMBEDDING_DIMENSIONS", 384, "The dimension of the vectors.")
+    next_embedder_url: str = _setting(
+        "FORGETLESS_NEXT_EMBEDDER_URL",
+        "",
+        "The embedding service of the next model, beside the present one while the index is filled anew for it.",
+    )
+    next_embedder_api_key: str = _setting(
+        "FORGETLESS_NEXT_EMBEDDER_API_KEY", "", "The key for that service; unset, it is the present one's.", secret=True
+    )
+    next_embedding_model: str = _setting(
+        "FORGETLESS_NEXT_EMBEDDING_MODEL", "", "The name of the next model; unset, it is the present one's."
+    )
+    next_embedding_dimensions: int = _setting(
+        "FORGETLESS_NEXT_EMBEDDING_DIMENSIONS", 0, "The dimension of its vectors; 0: that of the present ones."
+    )
+    old_generation_days: float = _setting(
+        "FORGETLESS_OLD_GENERATION_DAYS",
+        KEPT_DAYS,
+        "Days for which the index of the last model or recipe is kept up to date, to go back to it; 0: forever.",
+    )
     llm_base_url: str = _setting(
         "OPENAI_BASE_URL", "", "An OpenAI-compatible API. This or FORGETLESS_LLM_MODEL configures an LLM."
     )
@@ -341,9 +366,18 @@ class Settings:
         return names
 
     @property
+    def old_generation_s(self) -> float | None:
+        """For how long the old generation of the index is kept; None: forever."""
+        return _seconds(self.old_generation_days)
+
+    @property
     def supersession(self) -> SupersessionRules:
-        """What a fact may supersede."""
-        nearness = self.supersede_nearness or least_nearness(self.embedding_model)
+        """What a fact may supersede, with the texts embedded by the present model."""
+        return self.supersession_for(self.embedding_model)
+
+    def supersession_for(self, model: str) -> SupersessionRules:
+        """What a fact may supersede, with the texts embedded by this model."""
+        nearness = self.supersede_nearness or least_nearness(model)
         return SupersessionRules(nearness=nearness, any_role=bool(self.supersede_any_role))
 
     @property

@@ -39,7 +39,7 @@ from forgetless.service.writing.change import ChangeService
 from forgetless.service.writing.erase_memories import MatchEraser, ScopeEraser
 from forgetless.service.writing.extraction_calls import KnownContext
 from forgetless.service.writing.generate_instructions import InstructionService
-from forgetless.service.writing.indexer import Indexer
+from forgetless.service.writing.indexer import Beside, Indexer
 from forgetless.service.writing.infer import InferenceRun
 from forgetless.service.writing.related_memories import RelatedMemories
 from forgetless.service.writing.restore import RestoreService
@@ -75,6 +75,7 @@ class RequestServices:
         pool: Executor,
         erasures: ScopeEraser,
         matching: MatchEraser,
+        beside: Beside | None = None,
         cleanings: Callable[[], Sequence[Cleaning]],
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
@@ -89,7 +90,12 @@ class RequestServices:
         #: The names of speakers, which searches leave out of questions, and rows out of vectors.
         self.names = names = KnownNames(ledger=ledger, clock=clock)
         self._indexer = indexer = Indexer(
-            ledger=ledger, index=ports.index, embedder=ports.embedder, recipe=ports.recipe, names=names
+            ledger=ledger,
+            index=ports.index,
+            embedder=ports.embedder,
+            recipe=ports.recipe,
+            names=names,
+            beside=beside,
         )
         self._inference = _inference(
             ports, indexer, names, outbox, supersession or SupersessionRules(), known=llm_context

@@ -151,6 +151,9 @@ class MilvusIndex:
                 same |= {key for key in alike if found[key] == 1}
         return same
 
+    def exists(self) -> bool:
+        return self._collection.exists()
+
     def count(self, tenant: str | None = None) -> int:
         # Counting must not create the collection.
         if not self._collection.exists():

@@ -201,8 +201,10 @@ class HidingLedger:
             if cursor is None or read >= limit:
                 return EntityCounts({kind: kinds[kind] for kind in ENTITY_KINDS}, exact=exact and cursor is None)
 
-    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> list[Memory]:
-        return self._ledger.mark_indexed(memories, by_writer=by_writer)
+    def mark_indexed(
+        self, memories: Sequence[Memory], *, by_writer: bool = False, behind: bool = False
+    ) -> list[Memory]:
+        return self._ledger.mark_indexed(memories, by_writer=by_writer, behind=behind)
 
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
         with self._ledger.erasures_beside(tenant) as beside:

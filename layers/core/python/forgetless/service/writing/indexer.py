@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from forgetless.domain.errors import EmbedderTextError, IndexUnavailableError
 from forgetless.domain.limits import EMBEDDED_AT_ONCE
@@ -12,13 +13,39 @@ from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.recipe import Recipe, Told, combine
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import IndexRow, RequestIndex
-from forgetless.ports.request_ledger import RequestLedger
 from forgetless.service.known_names import KnownNames
 from forgetless.service.writing.told import ToldMemories
 
-__all__ = ["Indexer", "by_tenant"]
+__all__ = ["Beside", "IndexedLedger", "Indexer", "by_tenant"]
 
 _logger = logging.getLogger(__name__)
+
+
+class IndexedLedger(Protocol):
+    """What indexing needs of a ledger; see `forgetless.ports.request_ledger`."""
+
+    def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]: ...
+
+    def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]: ...
+
+    def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int: ...
+
+    def mark_indexed(
+        self, memories: Sequence[Memory], *, by_writer: bool = False, behind: bool = False
+    ) -> list[Memory]: ...
+
+
+class Beside(Protocol):
+    """The other generations of the index, which a writer to one of them must not forget."""
+
+    def exist(self) -> bool:
+        """Whether there are any: then the ledger notes what is written here as lacking there, too."""
+
+    def follow(self, memories: Sequence[Memory]) -> None:
+        """Drop the rows of those that are not live, and bring the others at once where a write must be everywhere.
+
+        Whatever fails there is logged, and done later: it never fails the write.
+        """
 
 
 class Indexer:
@@ -27,17 +54,19 @@ class Indexer:
     def __init__(
         self,
         *,
-        ledger: RequestLedger,
+        ledger: IndexedLedger,
         index: RequestIndex,
         embedder: Embedder,
         recipe: Recipe,
         names: KnownNames,
+        beside: Beside | None = None,
     ) -> None:
         self._ledger = ledger
         self._index = index
         self._embedder = embedder
         self._recipe = recipe
         self._told = ToldMemories(recipe=recipe, names=names)
+        self._beside = beside
 
     def rows(
         self,
@@ -161,7 +190,11 @@ class Indexer:
         nobody else would remove our row. If it happens after the mark, they will. Should we die in between, the memory
         is still pending, because its change found it pending, and sweep removes the row.
         """
-        refused = self._ledger.mark_indexed(memories, by_writer=by_writer)
+        behind = self._beside is not None and self._beside.exist()
+        refused = self._ledger.mark_indexed(memories, by_writer=by_writer, behind=behind)
+        if behind and self._beside is not None:
+            gone = {memory.id for memory in refused}
+            self._beside.follow([memory for memory in memories if memory.id not in gone])
         without: list[Memory] = []
         for tenant, portion in by_tenant(refused).items():
             self._index.drop(tenant, sorted({(memory.id, memory.version) for memory in portion}))

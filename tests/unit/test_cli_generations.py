@@ -1,0 +1,83 @@
+"""`forgetless generations`: what it shows, and that its actions are refused where there is nothing to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from forgetless.runtime import composition
+from forgetless.runtime.settings import Settings, load_settings
+from tests.fakes.index import MemoryIndex
+from tests.unit.store_house import StoreHouse
+
+MINE, NEXT = "forgetless_all_MiniLM_L6_v2_384_r2", "forgetless_next_64_r2"
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> StoreHouse:
+    made = StoreHouse(tmp_path, monkeypatch, capsys)
+    made.say("I like tea", "I like milk")
+    return made
+
+
+def test_it_shows_the_one_that_serves_and_what_the_settings_ask_for(
+    house: StoreHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert house.run("generations") == (0, f"{MINE} serves, with 2 rows\n", "")
+    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDER_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_MODEL", "next")
+    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_DIMENSIONS", "64")
+    told = f"{NEXT} is what the settings ask for: forgetless generations fill --switch\n"
+    assert house.run("generations")[1] == f"{MINE} serves, with 2 rows\n{told}"
+    indexes = {MINE: house.index}
+
+    def index_of(_: Settings, generation: composition.Generation | None = None) -> MemoryIndex:
+        return indexes.setdefault(generation.collection if generation else MINE, MemoryIndex())
+
+    monkeypatch.setattr(composition, "build_index", index_of)
+    assert house.run("generations", "fill") == (0, f"{NEXT} is about to be filled\n", "")
+    assert house.run("generations")[1].splitlines()[1] == f"{NEXT} is about to be filled, with 0 rows"
+    record = json.loads(house.run("generations", "--json")[1])
+    assert (record["phase"], record["serving"]["collection"], record["progress"]["kind"]) == ("spreading", MINE, "fill")
+    code, _, err = house.run("generations", "switch")
+    assert code == 1
+    assert err == f"forgetless: {NEXT} is spreading, so there is nothing to switch to yet\n"
+    assert house.run("generations", "drop") == (0, f"{NEXT} is dropped\n", "")
+    code, _, err = house.run("generations", "back")
+    assert (code, err) == (1, f"forgetless: there is no generation to go back to: {MINE} is the only one\n")
+
+
+def test_a_check_accepts_the_note_of_a_generation_that_served_before(
+    house: StoreHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert house.start() == "ok"
+    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDER_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_MODEL", "next")
+    services = composition.build_services(load_settings())
+    assert services.generations is not None
+    upkeep = services.generations.upkeep
+    upkeep.begin(switching=True)
+    upkeep.record.change(lambda held: held.switched("2026-01-01T00:00:00.000000+00:00"))
+    services.close()
+    assert house.start() == "ok"
+    assert json.loads(house.marker.read_text())["collection"] == "forgetless_next_384_r2"
+
+
+def test_an_index_that_is_built_from_nothing_is_the_one_that_the_settings_ask_for(
+    house: StoreHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert house.start() == "ok"
+    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDER_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_MODEL", "next")
+    house.index.drop_all()
+    assert house.start() == "reindex"
+    assert house.reindex()[1].splitlines()[-1] == "indexed 2 memories into forgetless_next_384_r2"
+    assert house.run("generations")[1] == "forgetless_next_384_r2 serves, with 2 rows\n"
+
+
+def test_without_a_ledger_it_says_so(house: StoreHouse) -> None:
+    for file in house.path.parent.glob("ledger.db*"):
+        file.unlink()
+    assert house.run("generations")[2] == f"forgetless: there is no ledger yet: {house.path}\n"
