@@ -12,7 +12,7 @@ from forgetless.runtime.settings import Settings, load_settings
 from tests.fakes.index import MemoryIndex
 from tests.unit.store_house import StoreHouse
 
-MINE, NEXT = "forgetless_all_MiniLM_L6_v2_384_r2", "forgetless_next_64_r2"
+MINE, NEXT = "forgetless_all_MiniLM_L6_v2_384_r3", "forgetless_next_64_r2"
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_check_accepts_the_note_of_a_generation_that_served_before(
     upkeep.record.change(lambda held: held.switched("2026-01-01T00:00:00.000000+00:00"))
     services.close()
     assert house.start() == "ok"
-    assert json.loads(house.marker.read_text())["collection"] == "forgetless_next_384_r2"
+    assert json.loads(house.marker.read_text())["collection"] == "forgetless_next_384_r3"
 
 
 def test_an_index_that_is_built_from_nothing_is_the_one_that_the_settings_ask_for(
@@ -73,8 +73,8 @@ def test_an_index_that_is_built_from_nothing_is_the_one_that_the_settings_ask_fo
     monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_MODEL", "next")
     house.index.drop_all()
     assert house.start() == "reindex"
-    assert house.reindex()[1].splitlines()[-1] == "indexed 2 memories into forgetless_next_384_r2"
-    assert house.run("generations")[1] == "forgetless_next_384_r2 serves, with 2 rows\n"
+    assert house.reindex()[1].splitlines()[-1] == "indexed 2 memories into forgetless_next_384_r3"
+    assert house.run("generations")[1] == "forgetless_next_384_r3 serves, with 2 rows\n"
 
 
 def test_without_a_ledger_it_says_so(house: StoreHouse) -> None:

@@ -43,7 +43,7 @@ from forgetless.service.stores.ledger_identity import (
 )
 from forgetless.service.stores.old_ids import with_old_ids
 from forgetless.service.stores.report import AFRESH, StoreReport, Verdict
-from forgetless.service.stores.start import StoreStart, absent_findings, noted_findings
+from forgetless.service.stores.start import StoreStart, absent_findings, noted_findings, patiently
 from forgetless.service.stores.table import lines_of
 
 __all__ = ["INDEX_STALE", "LEDGER_BROKEN", "add_store_commands", "exit_code_of"]
@@ -81,7 +81,7 @@ class _Stores:
         """The generations of the index; without a ledger that can be read, the one that the settings ask for."""
         try:
             if not self.absent:
-                return self.generations.now()
+                return patiently(self.generations.now, clock=SystemClock())
         except LedgerError:  # whoever looks into the ledger next says what is wrong
             pass
         return Generations(wanted_generation(self.settings))

@@ -65,7 +65,8 @@ class Place:
 
         def build(kept: KeptGenerations, before: Services | None) -> Services:
             mine = kept.openings.of(kept.mine)
-            return Services(replace(ports, index=mine.index, embedder=mine.embedder), kept=kept, before=before)
+            mine_ports = replace(ports, index=mine.index, embedder=mine.embedder, recipe=mine.recipe)
+            return Services(mine_ports, kept=kept, before=before)
 
         kept = self.kept()
         return Serving(build, record=kept.record, openings=kept.openings, rules=kept.rules, unread=lambda: self.first)

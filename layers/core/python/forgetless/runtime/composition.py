@@ -171,15 +171,16 @@ def build_record(settings: Settings, ledger: Ledger, openings: Openings) -> Gene
 
 
 def _first_generation(settings: Settings, openings: Openings) -> Generation:
-    """The generation that serves where no record says so: an earlier one if there is only its collection."""
+    """The generation that serves where no record says so: an earlier one if its collection is there.
+
+    Whoever let the present one serve instead would have written the record. Raises IndexUnavailableError.
+    """
     present = present_generation(settings)
     earlier = [
         _generation(settings, present.model, present.dimensions, present.embedder_url, recipe)
         for recipe in sorted(RECIPES, reverse=True)
         if recipe < RECIPE_VERSION
     ]
-    if not earlier or openings.of(present).index.exists():
-        return present
     return next((one for one in earlier if openings.of(one).index.exists()), present)
 
 

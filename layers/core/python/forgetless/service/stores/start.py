@@ -27,7 +27,7 @@ from forgetless.service.stores.ledger_identity import (
 )
 from forgetless.service.stores.report import AFRESH, RESTORE, Finding, StoreReport, Verdict
 
-__all__ = ["StartVerdict", "StoreStart", "absent_findings", "noted_findings"]
+__all__ = ["StartVerdict", "StoreStart", "absent_findings", "noted_findings", "patiently"]
 
 T = TypeVar("T")
 
@@ -133,17 +133,21 @@ class StoreStart:
         return found.findings[0].text
 
     def _patiently(self, ask: Callable[[], T]) -> T:
-        """What the index answers; raises IndexUnavailableError, with what to do, if it does not answer any try."""
-        for attempt in range(1, _TRIES + 1):
-            try:
-                return ask()
-            except IndexDamagedError:
-                raise
-            except IndexUnavailableError as error:
-                if attempt == _TRIES:
-                    raise IndexUnavailableError(f"{error.message}, {_TRIES} times; {_LATER}") from error
-            self._clock.sleep(_PAUSE_S)
-        raise AssertionError("unreachable: the last try returns or raises")
+        return patiently(ask, clock=self._clock)
+
+
+def patiently(ask: Callable[[], T], *, clock: Clock) -> T:
+    """What the index answers; raises IndexUnavailableError, with what to do, if it does not answer any try."""
+    for attempt in range(1, _TRIES + 1):
+        try:
+            return ask()
+        except IndexDamagedError:
+            raise
+        except IndexUnavailableError as error:
+            if attempt == _TRIES:
+                raise IndexUnavailableError(f"{error.message}, {_TRIES} times; {_LATER}") from error
+        clock.sleep(_PAUSE_S)
+    raise AssertionError("unreachable: the last try returns or raises")
 
 
 def absent_findings(note: IndexNote | None, index: Index, *, log_left: bool) -> tuple[Finding, ...]:
