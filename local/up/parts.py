@@ -68,6 +68,8 @@ class Part:
     ports: Mapping[str, int] = field(default_factory=dict)
     #: The host on which it listens; empty means the host of all parts.
     host: str = ""
+    #: It only tells: its lines are shown as they come, nothing waits for it, and it is not started again.
+    tells: bool = False
     #: What to do if it fails, as the end of the message.
     remedy: str = ""
 
@@ -87,6 +89,7 @@ def parts_of(settings: Settings, environment: Mapping[str, str], key_file: Path)
         *_embedders(settings, plain, part_key(settings.state, environment, EMBEDDER_KEY)),
         index_part(settings, with_ledger),
         _gateway(settings, plain | {QUEUE_TOKEN: part_key(settings.state, environment, QUEUE_TOKEN)}, for_functions),
+        _filling_part(with_ledger),
     ]
 
 
@@ -110,6 +113,12 @@ def index_part(settings: Settings, environment: Mapping[str, str]) -> Part:
         only_if=("ledger", "reindex"),
         start_seconds=3600.0,
     )
+
+
+def _filling_part(environment: Mapping[str, str]) -> Part:
+    """Return what tells how far the service has filled another index, if the check says that it fills one."""
+    command = ledger_command("generations", "--watch")
+    return Part("filling", command, environment, after=("gateway",), only_if=("ledger", "fill"), tells=True)
 
 
 def index_command(verb: str, settings: Settings, *options: str) -> tuple[str, ...]:

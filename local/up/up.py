@@ -62,7 +62,7 @@ def run(settings: Settings, prepare: Prepare, *, pace: Pace | None = None, comma
         with prepare() as (parts, block):
             refuse_taken_ports(parts, settings.host, command=command)
             record = Record.of_this_process(settings.state, settings.url)
-            view = view_for(sys.stdout, [part.name for part in parts])
+            view = view_for(sys.stdout, [part.name for part in parts if not part.tells])
             supervisor = partial(Supervisor, parts, logs=settings.logs, cwd=ROOT, view=view, record=record, pace=pace)
             try:
                 asyncio.run(_serve(supervisor, view, block))

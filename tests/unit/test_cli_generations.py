@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from forgetless.adapters.clock import SystemClock
+from forgetless.domain.recipes import RECIPES
 from forgetless.runtime import composition
 from forgetless.runtime.settings import Settings, load_settings
 from tests.fakes.index import MemoryIndex
 from tests.unit.store_house import StoreHouse
 
-MINE, NEXT = "forgetless_all_MiniLM_L6_v2_384_r3", "forgetless_next_64_r2"
+MINE, NEXT = "forgetless_all_MiniLM_L6_v2_384_r3", "forgetless_next_64_r3"
 
 
 @pytest.fixture
@@ -61,8 +63,68 @@ def test_a_check_accepts_the_note_of_a_generation_that_served_before(
     upkeep.begin(switching=True)
     upkeep.record.change(lambda held: held.switched("2026-01-01T00:00:00.000000+00:00"))
     services.close()
-    assert house.start() == "ok"
+    assert house.start() == "fill"
+    assert json.loads(house.marker.read_text())["beside"] == [MINE]
     assert json.loads(house.marker.read_text())["collection"] == "forgetless_next_384_r3"
+
+
+def test_a_start_says_that_the_service_fills_another_index_while_the_present_one_serves(
+    house: StoreHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert house.start() == "ok"
+    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDER_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_MODEL", "next")
+    code, out, _ = house.check("--start")
+    serves = f"note: {MINE} serves until forgetless_next_384_r3 is filled: forgetless generations"
+    assert (code, out.splitlines()) == (0, [serves, "fill"])
+    assert house.start("--accept-degraded") == "reindex"
+    assert house.reindex()[1].splitlines()[-1] == "indexed 2 memories into forgetless_next_384_r3"
+    assert house.start() == "ok"
+
+
+def test_an_upgrade_with_another_recipe_serves_the_index_that_is_there(
+    house: StoreHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = MINE.replace("_r3", "_r2")
+    indexes: dict[str, MemoryIndex] = {}
+
+    def index_of(_: Settings, generation: composition.Generation | None = None) -> MemoryIndex:
+        assert generation is not None
+        return indexes.setdefault(generation.collection, MemoryIndex())
+
+    monkeypatch.setattr(composition, "build_index", index_of)
+    monkeypatch.setattr(composition, "RECIPE_VERSION", 2)
+    monkeypatch.setattr(composition, "RECIPES", {2: RECIPES[2]})
+    house.say("I like trams")
+    assert house.start() == "reindex", "the two memories of the fixture stand in another index"
+    assert house.reindex()[0] == 0
+    assert house.start() == "ok"
+    note = json.loads(house.marker.read_text())
+    house.marker.write_text(json.dumps({name: note[name] for name in ("collection", "ledger", "stamps")}))
+    monkeypatch.setattr(composition, "RECIPE_VERSION", 3)
+    monkeypatch.setattr(composition, "RECIPES", RECIPES)
+    assert house.start() == "fill"
+    assert house.run("generations")[1].splitlines()[0] == f"{before} serves, with 3 rows"
+    services = composition.build_services(load_settings())
+    services.sweep.sweep()
+    services.close()
+    told = house.run("generations")[1].splitlines()
+    assert told[1] == "forgetless_all_MiniLM_L6_v2_384_r3 is about to be filled, with 0 rows"
+    assert indexes[before].count() == 3
+
+
+def test_it_tells_what_changes_until_nothing_is_filled(house: StoreHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert house.run("generations", "--watch") == (0, "", "")
+    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDER_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_MODEL", "next")
+    services = composition.build_services(load_settings())
+    assert services.generations is not None
+    upkeep = services.generations.upkeep
+    steps = iter([lambda: upkeep.begin(switching=True), upkeep.drop])
+    monkeypatch.setattr(SystemClock, "sleep", lambda _clock, _seconds: next(steps)())
+    told = f"{MINE} serves; forgetless_next_384_r3 is about to be filled: 0 memories brought\n"
+    assert house.run("generations", "--watch") == (0, told, "")
+    services.close()
 
 
 def test_an_index_that_is_built_from_nothing_is_the_one_that_the_settings_ask_for(

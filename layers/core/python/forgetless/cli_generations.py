@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 
+from forgetless.adapters.clock import SystemClock
 from forgetless.cli_text import printable
 from forgetless.domain.bulk_jobs import BulkJob
 from forgetless.domain.errors import ForgetlessError, InvalidRequestError
@@ -19,6 +20,7 @@ from forgetless.service.generations.kept import GenerationServices
 __all__ = ["add_generations_command"]
 
 OK = 0
+_LOOK_S = 5.0
 
 _DESCRIPTION = """
 A generation is the index of one embedding model and one recipe. After a change, the next one is filled while the old
@@ -44,6 +46,7 @@ def add_generations_command(commands: argparse._SubParsersAction[argparse.Argume
     )
     command.add_argument("--json", action="store_true", help="print the record as JSON")
     command.add_argument("--compare", action="store_true", help="search for 200 sampled memories in both, and compare")
+    command.add_argument("--watch", action="store_true", help="print what changes, until nothing is being filled")
     command.set_defaults(run=_run, act=None)
     actions = command.add_subparsers(metavar="ACTION")
     fill = actions.add_parser("fill", help="fill the generation that the settings ask for")
@@ -68,6 +71,9 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
         if options.act is not None:
             print(printable(options.act(generations, options)))
             return OK
+        if options.watch:
+            _watch(generations)
+            return OK
         known = generations.upkeep.record.now()
         if options.json:
             job = generations.upkeep.job()
@@ -76,6 +82,30 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
         for line in _lines(generations, known, compare=options.compare):
             print(printable(line))
     return OK
+
+
+def _watch(generations: GenerationServices) -> None:
+    """Print a line at each change. It waits for sweep to begin what the settings ask for."""
+    clock, wanted, last = SystemClock(), generations.upkeep.rules.wanted.collection, ""
+    while True:
+        known = generations.upkeep.record.now()
+        job = generations.upkeep.job() if known.worked_on else None
+        line = _state(known) if job is None else f"{_state(known)}: {_progress(job)}"
+        if known.other is not None and line != last:
+            last = line
+            print(printable(line), flush=True)
+        if not known.worked_on and not known.lacks(wanted) and not known.switching:
+            return
+        clock.sleep(_LOOK_S)
+
+
+def _state(known: Generations) -> str:
+    other = known.other
+    if other is None:
+        return f"{known.serving.collection} serves"
+    reason = f" ({known.reason})" if known.reason else ""
+    serves = "" if known.phase is Phase.FILLING else f"{known.serving.collection} serves; "
+    return f"{serves}{other.collection} {_SAYS[known.phase]}{reason}"
 
 
 def _fill(generations: GenerationServices, options: argparse.Namespace) -> str:
@@ -125,6 +155,7 @@ def _rows(generations: GenerationServices, generation: Generation) -> str:
 
 
 def _progress(job: BulkJob) -> str:
-    total = "" if job.total is None else f" of {job.total:,}"
+    # What changes meanwhile is brought again.
+    total = "" if job.total is None or job.total < job.done else f" of {job.total:,}"
     error = f"; {job.error}" if job.error else ""
     return f"{job.done:,}{total} memories brought{error}"

@@ -129,7 +129,8 @@ def add_store_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
     check.add_argument(
         "--start",
         action="store_true",
-        help="the check before a service starts: the last line is ok or reindex; it fails when the ledger is lost",
+        help="the check before a service starts: the last line is ok, reindex, or fill if the service fills another "
+        "index while the present one serves; it fails when the ledger is lost",
     )
     check.add_argument(
         "--accept-empty-ledger",
@@ -169,7 +170,7 @@ def _check(settings: Settings, options: argparse.Namespace) -> int:
             if options.accept_degraded:
                 _give_up_serving(stores)
             reason = _start(stores, accept_empty=options.accept_empty_ledger)
-            print("reindex" if reason else "ok")
+            print("reindex" if reason else "fill" if _is_filled_beside(stores) else "ok")
             return OK
         report, failure = _report(stores, options)
     code = FAILED if failure and report.verdict is not Verdict.LEDGER else _CODES[report.verdict]
@@ -237,6 +238,18 @@ def _start(stores: _Stores, *, accept_empty: bool) -> str:
     start.settle(verdict.identity)
     _mark(stores, verdict.identity)
     return verdict.rebuild
+
+
+def _is_filled_beside(stores: _Stores) -> bool:
+    """Whether the service that starts now fills another generation; says so."""
+    known, wanted = stores.known, wanted_generation(stores.settings)
+    # With DynamoDB, an operator begins.
+    begins = stores.settings.ledger == "sqlite" and known.lacks(wanted.collection)
+    if not begins and not known.worked_on:
+        return False
+    following = wanted.collection if begins or known.other is None else known.other.collection
+    print(f"note: {known.serving.collection} serves until {following} is filled: forgetless generations")
+    return True
 
 
 def _give_up_serving(stores: _Stores) -> None:

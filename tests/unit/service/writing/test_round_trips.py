@@ -56,7 +56,6 @@ def test_an_add_with_an_llm_reads_its_job_once_and_its_messages_once(counting: t
         "recent_messages": 1,
         "release_lease": 1,
         "erasures_beside": 3,
-        "digest_key": 2,  # of the names, for what is recalled and for the facts; the adapters keep it
     }
 
 

@@ -127,6 +127,10 @@ class Generations:
         """Whether a write goes to the other generation before it is acknowledged."""
         return self.phase in _WRITTEN_TO
 
+    def lacks(self, collection: str) -> bool:
+        """Whether there is no such generation, and nobody has gone back from it."""
+        return collection not in {self.declined, *(one.collection for one in self.all)}
+
     def seconds(self, now: str) -> float:
         """For how long the phase lasts."""
         return seconds_between(self.since, now)

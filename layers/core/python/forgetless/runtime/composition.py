@@ -137,7 +137,9 @@ def collection_name(settings: Settings) -> str:
 
 def present_generation(settings: Settings) -> Generation:
     """The generation of the present embedder, and of this version's recipe and columns."""
-    return _generation(settings, settings.embedding_model, settings.embedding_dimensions, settings.embedder_url)
+    return _generation(
+        settings, settings.embedding_model, settings.embedding_dimensions, settings.embedder_url, RECIPE_VERSION
+    )
 
 
 def wanted_generation(settings: Settings) -> Generation:
@@ -146,10 +148,10 @@ def wanted_generation(settings: Settings) -> Generation:
         return present_generation(settings)
     model = settings.next_embedding_model or settings.embedding_model
     dimensions = settings.next_embedding_dimensions or settings.embedding_dimensions
-    return _generation(settings, model, dimensions, settings.next_embedder_url)
+    return _generation(settings, model, dimensions, settings.next_embedder_url, RECIPE_VERSION)
 
 
-def _generation(settings: Settings, model: str, dimensions: int, url: str, recipe: int = RECIPE_VERSION) -> Generation:
+def _generation(settings: Settings, model: str, dimensions: int, url: str, recipe: int) -> Generation:
     name = collection_of(settings.collection, model, dimensions, recipe, COLUMNS_VERSION)
     return Generation(model, dimensions, recipe, COLUMNS_VERSION, name, url)
 

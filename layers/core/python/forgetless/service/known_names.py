@@ -48,6 +48,9 @@ class PlaceNames:
     prefixes: KnownPrefixes
 
 
+_NOBODY = PlaceNames(NO_NAMES, NO_PREFIXES)
+
+
 class KnownNames:
     """Names in one ledger, which shows what may be used: nothing that is erased, and nothing beyond a key's limits."""
 
@@ -73,16 +76,20 @@ class KnownNames:
             owners = [NameOwner.place(Scope(tenant, **ids))] if ids else []
         if not 0 < len(owners) <= _MOST_USERS:
             return NO_NAMES
-        return as_set(self._key(tenant), self._records(tenant, owners).values())
+        records = self._records(tenant, owners).values()
+        # Only a ledger in which something is noted surely has its key.
+        return as_set(self._key(tenant), records) if any(record.entries for record in records) else NO_NAMES
 
     def said(self, messages: Sequence[Message]) -> list[Said]:
         """Messages of one scope with their speakers. The ledger is read only if a prefix may be that of a speaker."""
         if not any(use.prefix_of for use in name_uses(messages).values()):
             return read_speakers(messages)
         scope = messages[0].scope
-        key = self._key(scope.tenant)
         # All owners are read, because an add will note the names in the messages next.
         record = self._records(scope.tenant, NameOwner.all_of(scope))[NameOwner.place(scope)]
+        if not record.entries:
+            return read_speakers(messages)
+        key = self._key(scope.tenant)
         # Some of the messages may have been noted before. None may count twice.
         given = {_said(key, message.ref) for message in messages}
         return read_speakers(messages, record.prefixes(key, besides=given))
@@ -96,12 +103,15 @@ class KnownNames:
         found: dict[Scope, PlaceNames] = {}
         for tenant in {scope.tenant for scope in scopes}:
             owners = {scope: NameOwner.place(scope) for scope in scopes if scope.tenant == tenant}
-            key, records = self._key(tenant), self._records(tenant, list(dict.fromkeys(owners.values())))
-            found |= {
-                scope: PlaceNames(as_set(key, [records[owner]]), records[owner].prefixes(key))
-                for scope, owner in owners.items()
-            }
+            records = self._records(tenant, list(dict.fromkeys(owners.values())))
+            found |= {scope: self._of_place(tenant, records[owner]) for scope, owner in owners.items()}
         return found
+
+    def _of_place(self, tenant: str, record: NameRecord) -> PlaceNames:
+        if not record.entries:
+            return _NOBODY
+        key = self._key(tenant)
+        return PlaceNames(as_set(key, [record]), record.prefixes(key))
 
     def note(self, messages: Iterable[Message]) -> None:
         """Note the names in messages that are stored; nothing is read if they have none, or written if none is new.

@@ -62,6 +62,13 @@ class GenerationRecord:
         with self._lock:
             return self._kept(change_document(self._ledger, _PLACE, changed, clock=self._clock))
 
+    def keep(self) -> None:
+        """Write the record if there is none, so that no process has to find out which one serves."""
+        with self._lock:
+            held = self._ledger.document(*_PLACE)
+            if held is None:
+                self._ledger.put_document(Document(*_PLACE, self._of(None).body(), self._clock.now()))
+
     def _kept(self, held: Document | None) -> Generations:
         """Keep the copy. It is as old as the beginning of this call at most, but a call is short."""
         self._copy, self._read_at = self._of(held), self._clock.monotonic()

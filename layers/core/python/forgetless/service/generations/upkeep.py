@@ -128,7 +128,9 @@ class GenerationUpkeep:
         if known.dropped:
             self._drop_rows()
         wanted = self.rules.wanted.collection
-        if self.rules.by_itself and wanted not in {one.collection for one in known.all} | {known.declined}:
+        if wanted != known.serving.collection:
+            self.record.keep()
+        if self.rules.by_itself and known.lacks(wanted):
             known = self.begin(switching=True)
             _logger.warning("another generation of the index is being filled", extra={"collection": wanted})
         if known.worked_on or (known.phase is Phase.READY and known.switching):
