@@ -22,7 +22,7 @@ from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.names import NO_NAMES, NameSet, name_digest
 from forgetless.domain.said import Said
 from forgetless.domain.scope import Scope
-from forgetless.domain.speakers import KnownPrefixes, message_of, name_uses, read_speakers
+from forgetless.domain.speakers import NO_PREFIXES, KnownPrefixes, message_of, name_uses, read_speakers
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import RequestLedger
 
