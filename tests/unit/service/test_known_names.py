@@ -196,6 +196,16 @@ def test_only_what_is_new_is_written(counting: tuple[World, CountingLedger]) -> 
     assert (ledger.calls["known_names"], ledger.calls["note_names"]) == (1, 0)
 
 
+def test_messages_of_many_scopes_are_one_read(counting: tuple[World, CountingLedger]) -> None:
+    world, ledger = counting
+    many = [replace(message("hello", name="Anna"), scope=Scope("default", user_id=f"u{one}")) for one in range(30)]
+    world.services.names.note(many)
+    assert (ledger.calls["known_names"], ledger.calls["note_names"]) == (1, 30)
+    ledger.clear()
+    afresh(world).note(many)
+    assert (ledger.calls["known_names"], ledger.calls["note_names"]) == (1, 0)
+
+
 def test_a_name_that_cannot_be_noted_does_not_fail_the_add(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise LedgerError("it is out")

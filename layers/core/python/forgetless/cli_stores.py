@@ -276,6 +276,7 @@ def _serve_wanted(stores: _Stores) -> None:
 def _reindex(settings: Settings, options: argparse.Namespace) -> int:
     with _stores(settings, options) as stores:
         if options.if_needed and not _start(stores, accept_empty=options.accept_empty_ledger):
+            _is_filled_beside(stores)
             print(f"{stores.collection} is up to date")
             return OK
         count = _rebuilt(stores, afresh=options.afresh)

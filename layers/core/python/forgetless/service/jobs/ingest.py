@@ -95,7 +95,7 @@ class IngestService:
         job = self._ledger.job(tenant, job_id)
         if job is None or not job.claimable(self._clock.now()):
             return  # it has ended, or another worker has it; if that one dies, sweep sends the job again
-        with traced_job(job.id, job.request), noting_usage() as used:
+        with traced_job(job.id, job.request, tenant=job.tenant), noting_usage() as used:
             try:
                 self._run(job, seconds, receipt)
             finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from forgetless.domain.slots import Slots
 from forgetless.domain.times import later
 from forgetless.domain.usage import OF_TENANT, UsageKind, Use, day_of
 from forgetless.ports.clock import Clock
-from forgetless.ports.metrics import ADDS
+from forgetless.ports.metrics import ADDS, THROTTLES
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.ports.request_usage import note_stored
@@ -30,6 +31,8 @@ from forgetless.service.writing.indexer import Indexer
 from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, UnfinishedError, finished, reason_of
 
 __all__ = ["AddService"]
+
+_logger = logging.getLogger(__name__)
 
 #: Seconds that a verbatim add gives the embedder before it stores its messages. A call that has begun may last 10 s
 #: longer, and then the messages must still be stored within REQUEST_S.
@@ -164,6 +167,7 @@ class AddService:
             return AddOutcome(standing, (), indexed=False, extraction="llm")
         if slots is None:
             raise _late(UnfinishedError(), job.id)
+        THROTTLES.count(tenant=job.tenant, limit="llm_waits")
         message = f"{slots.most} requests of this tenant wait for the LLM already; this add continues in the background"
         raise DeadlineError(message, event_id=job.id)
 
@@ -238,11 +242,14 @@ class AddService:
         return done
 
     def enqueue(self, job: Job) -> None:
-        """Send the job to the queue. If that fails, sweep finds the job in the ledger."""
+        """Send the job to the queue. If that fails, or where is none, the job waits in the ledger."""
+        if not self._queue.background:
+            return
         try:
             self._queue.send(job, attempt=job.updated_at)
-        except QueueError:
-            return
+        except QueueError as error:  # sweep finds it
+            told = {"job_id": job.id, "reason": error.message}
+            _logger.warning("an add was not sent to its queue", extra=told)
 
     def _said_before(self, first: Message) -> list[Message]:
         """The messages of the same conversation before the first one of an add."""
