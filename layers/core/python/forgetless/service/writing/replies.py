@@ -64,19 +64,18 @@ def clean(text: str) -> str:
 
 def _json_of(reply: Completion, wanted: Callable[[object], bool], quotations: _Quotations) -> object:
     text = _decoded(reply.text)
-    spans, cut = json_spans(text)
-    if (value := _whole(text, spans)) is not None:
+    if (value := _whole(text)) is not None:
         return value
+    spans, cut = json_spans(text)
     answer, thought = _split(text, spans)
     if len(answer) < len(text):
-        spans, cut = json_spans(answer)
-        if (value := _whole(answer, spans)) is not None:
+        if (value := _whole(answer)) is not None:
             return value
+        spans, cut = json_spans(answer)
     if cut and reply.finish_reason == "length":
         raise InvalidReplyError("it is cut off")
-    for span, alone in _in_prose(answer, spans):
-        value = span.value()
-        if (alone or isinstance(value, dict)) and wanted(value) and not quotations.have(span):
+    for span in _in_prose(answer, spans):
+        if wanted(value := span.value()) and not quotations.have(span):
             return value
     if reply.finish_reason == "stop":
         # The thoughts themselves are an unclosed one if the server says nothing else.
@@ -110,24 +109,35 @@ def _decoded(text: str) -> str:
         return text
 
 
-def _whole(text: str, spans: Sequence[JsonSpan]) -> object:
+def _whole(text: str) -> object:
     """The value that is all of the text; None if none is, or if it cannot be read."""
-    if len(spans) != 1 or text[: spans[0].start].strip(_BLANK) or text[spans[0].end :].strip(_BLANK):
-        return None
-    return spans[0].value()
+    span = _whole_span(text)
+    return None if span is None else span.value()
 
 
-def _in_prose(text: str, spans: Sequence[JsonSpan]) -> Iterator[tuple[JsonSpan, bool]]:
-    """The values, the likeliest answer first: that of the last block of code, then from the last to the first.
+def _whole_span(text: str) -> JsonSpan | None:
+    """Some models write the value as Python prints it, in single quotes."""
+    for python in (False, True):
+        spans, _ = json_spans(text, python=python)
+        if len(spans) == 1 and not (text[: spans[0].start] + text[spans[0].end :]).strip(_BLANK):
+            return spans[0]
+    return None
 
-    With each, whether nothing else is given in its place: a list in the midst of prose is no answer otherwise.
+
+def _in_prose(text: str, spans: Sequence[JsonSpan]) -> Iterator[JsonSpan]:
+    """The values, the likeliest answer first.
+
+    It is that of the last block of code, then the objects from the last to the first, then those as Python prints
+    them. A list in the midst of prose is an answer only if nothing else is given, and if it is not a part of
+    something that cannot be read.
     """
-    block = _fenced(text)
-    inner, _ = json_spans(block)
-    if _whole(block, inner) is not None:
-        yield inner[0], True
-    for span in reversed(spans):
-        yield span, len(spans) == 1
+    if (fenced := _whole_span(_fenced(text))) is not None:
+        yield fenced
+    yield from (span for span in reversed(spans) if span.source.startswith("{"))
+    yield from (span for span in reversed(json_spans(text, python=True)[0]) if span.source.startswith("{"))
+    before = text[: spans[0].start] if spans else ""
+    if len(spans) == 1 and before.count("{") <= before.count("}"):
+        yield spans[0]
 
 
 def _split(text: str, spans: Sequence[JsonSpan]) -> tuple[str, str]:
@@ -165,8 +175,8 @@ class _Quotations:
     def have(self, span: JsonSpan) -> bool:
         if self._dense is None:
             self._dense = ["".join(text.split()) for text in self._texts]
-        value = "".join(span.text.split())
-        if value not in self._found and not any(value in text for text in self._dense):
+        forms = {"".join(form.split()) for form in (span.text, span.source)}
+        if forms.isdisjoint(self._found) and not any(form in text for text in self._dense for form in forms):
             return False
-        self._found.add(value)
+        self._found |= forms
         return True
