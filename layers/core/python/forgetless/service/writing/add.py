@@ -46,7 +46,7 @@ _FACTS = 50
 _INDEX_S = 1.0
 #: Context comes from the same conversation: at most so many messages, none of them older than an hour.
 CONTEXT_AGE_S = 3600.0
-CONTEXT_MESSAGES = 2
+CONTEXT_MESSAGES = 3
 
 
 class AddService:
@@ -265,15 +265,16 @@ class AddService:
         answer comes in time, and nothing is lost or stored twice, whether or not the client repeats the add.
         """
         said = [message for message in messages if message.role != "system"]
-        talk = [*before, *said]
+        spoken = [*before, *said]
         memories = [
-            _as_memory(job, message, talk[max(0, place - CONTEXT_MESSAGES) : place])
+            # The next message counts only within the add: no add changes rows of an earlier one.
+            _as_memory(job, message, spoken[max(0, place - CONTEXT_MESSAGES) : place] + spoken[place + 1 : place + 2])
             for place, message in enumerate(said, len(before))
         ]
-        words = {message.ref: message.content for message in talk}
+        talk = {message.ref: message for message in spoken}
         # What the embedder refuses is stored like the rest. Sweep tries it again, and sets it aside in the end.
         in_time = partial(self._in_time, began)
-        rows = self._indexer.rows(memories, words, in_time=in_time, refused={})
+        rows = self._indexer.rows(memories, talk, in_time=in_time, refused={})
         if self._clock.monotonic() >= began + REQUEST_S:
             raise OutOfTimeError("the ledger or the embedder was too slow; nothing was stored: send the add again")
         done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in memories])
@@ -283,7 +284,7 @@ class AddService:
         note_stored(len(memories))
         self._names.note(said)
         ADDS.count(tenant=job.tenant, kind="verbatim")
-        self._indexer.forget_erased(memories, words, at=done.updated_at)
+        self._indexer.forget_erased(memories, talk, at=done.updated_at)
         indexed = self._indexer.write(rows) and len(rows) == len(memories)
         return AddOutcome(done, added(memories), indexed=indexed, extraction=extraction)
 
@@ -330,7 +331,7 @@ def added(memories: Sequence[Memory]) -> tuple[AddedMemory, ...]:
     )
 
 
-def _as_memory(job: Job, message: Message, previous: Sequence[Message]) -> Memory:
+def _as_memory(job: Job, message: Message, context: Sequence[Message]) -> Memory:
     return Memory(
         id=memory_id(job.id, message.ref.position),
         version=1,
@@ -344,7 +345,7 @@ def _as_memory(job: Job, message: Message, previous: Sequence[Message]) -> Memor
         actor_id=message.name,
         source_key=job.request.get("source_key"),
         recorded_at=job.created_at if job.created_at != message.created_at else None,
-        context=tuple(earlier.ref for earlier in previous),
+        context=tuple(other.ref for other in context),
         sources=(message.ref,),
         event_id=job_event_id(job.id, message.ref.position),
         erasures_before=job.erasures_before,
