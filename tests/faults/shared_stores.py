@@ -18,6 +18,7 @@ from forgetless.adapters.queue_sqs import SqsQueue
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.llm_context import LEAST_CONTEXT
 from forgetless.domain.memory import Memory
+from forgetless.domain.recipe import Words
 from forgetless.domain.times import later
 from forgetless.ports.index import Hit, IndexRow
 from forgetless.ports.ledger import Ledger
@@ -96,7 +97,7 @@ class DiskIndex(MemoryIndex):
         self._load()
         return super().search_vector(tenant, vector, where, limit)
 
-    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
+    def search_words(self, tenant: str, words: Words, where: Filter, limit: int) -> list[Hit]:
         self._load()
         return super().search_words(tenant, words, where, limit)
 

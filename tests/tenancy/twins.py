@@ -98,16 +98,7 @@ class Seen:
                 return f"{name}: {one} {two}"
         return ""
 
-    def without_word_scores(self) -> Seen:
-        """Without what BM25's statistics decide: scores, ranks, their order, and the length of their digits."""
-        objects = _WORD_SCORES.sub(rb'"\1":0', self.body).split(b"{")
-        body = b"{".join(sorted(one.rstrip(b'}],"\\n ') for one in objects))
-        headers = tuple(one for one in self.headers if one[0] != "content-length")
-        return Seen(self.status, headers, body, self.computed, self.prompts)
 
-
-#: In answers of MCP, JSON stands within a string.
-_WORD_SCORES = re.compile(rb'\\?"(score|bm25|bm25_score|bm25_raw|bm25_rank|raw_score|final_score)\\?": ?[\d.e-]+')
 _DURATION = re.compile(r"dur=[\d.]+")
 #: Each look at the clock of tests is a microsecond later, also one that is made for others.
 _MICROSECONDS = re.compile(rb"(:\d\d)\.\d{6}")

@@ -15,6 +15,8 @@ from forgetless.cli_progress import progress
 from forgetless.cli_text import printable, printable_lines
 from forgetless.domain.errors import IndexUnavailableError, LedgerDamagedError, LedgerError, LedgerLostError
 from forgetless.domain.generations import Generations, Phase
+from forgetless.domain.recipe import Recipe
+from forgetless.domain.recipes import RECIPES
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
 from forgetless.runtime.composition import (
@@ -23,6 +25,7 @@ from forgetless.runtime.composition import (
     build_record,
     build_services,
     is_absent,
+    present_generation,
     wanted_generation,
 )
 from forgetless.runtime.index_note import place_of, read_note, write_note
@@ -41,7 +44,7 @@ from forgetless.service.stores.ledger_identity import (
 )
 from forgetless.service.stores.old_ids import with_old_ids
 from forgetless.service.stores.report import AFRESH, StoreReport, Verdict
-from forgetless.service.stores.start import StoreStart, absent_findings, noted_findings
+from forgetless.service.stores.start import StoreStart, absent_findings, noted_findings, patiently
 from forgetless.service.stores.table import lines_of
 
 __all__ = ["INDEX_STALE", "LEDGER_BROKEN", "add_store_commands", "exit_code_of"]
@@ -79,7 +82,7 @@ class _Stores:
         """The generations of the index; without a ledger that can be read, the one that the settings ask for."""
         try:
             if not self.absent:
-                return self.generations.now()
+                return patiently(self.generations.now, clock=SystemClock())
         except LedgerError:  # whoever looks into the ledger next says what is wrong
             pass
         return Generations(wanted_generation(self.settings))
@@ -88,6 +91,11 @@ class _Stores:
     def index(self) -> Index:
         """The index of the generation that serves."""
         return self.openings.of(self.known.serving).index
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of that index's rows."""
+        return RECIPES[self.known.serving.recipe]
 
     @property
     def collection(self) -> str:
@@ -130,11 +138,6 @@ def add_store_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
         action="store_true",
         help="the ledger is empty on purpose: drop the rows of the index (implies --start)",
     )
-    check.add_argument(
-        "--accept-degraded",
-        action="store_true",
-        help="with --start: the model of the index that serves cannot run; build that of the settings from nothing",
-    )
     check.set_defaults(run=_check)
     reindex = commands.add_parser("reindex", help="rebuild the index from the ledger")
     reindex.add_argument(
@@ -160,8 +163,6 @@ def exit_code_of(error: Exception) -> int:
 def _check(settings: Settings, options: argparse.Namespace) -> int:
     with _stores(settings, options) as stores:
         if options.start or options.accept_empty_ledger:
-            if options.accept_degraded:
-                _give_up_serving(stores)
             reason = _start(stores, accept_empty=options.accept_empty_ledger)
             print("reindex" if reason else "fill" if _is_filled_beside(stores) else "ok")
             return OK
@@ -180,7 +181,13 @@ def _check(settings: Settings, options: argparse.Namespace) -> int:
 def _report(stores: _Stores, options: argparse.Namespace) -> tuple[StoreReport, str]:
     """The report, and the error that kept it from being complete, or ""."""
     note = read_note(stores.marker)
-    check = StoreCheck(ledger=stores.ledger, index=stores.index, clock=SystemClock(), collection=stores.collection)
+    check = StoreCheck(
+        ledger=stores.ledger,
+        index=stores.index,
+        clock=SystemClock(),
+        collection=stores.collection,
+        recipe=stores.recipe,
+    )
     if stores.absent:
         report = StoreReport(stores.collection, "nothing, because there is no ledger yet")
     else:
@@ -205,12 +212,14 @@ def _report(stores: _Stores, options: argparse.Namespace) -> tuple[StoreReport, 
 def _start(stores: _Stores, *, accept_empty: bool) -> str:
     """Why the index must be rebuilt, or "" when it matches; writes the new identity to the ledger and the marker."""
     note = read_note(stores.marker)
+    _give_up_unserved(stores)
     start = StoreStart(
         ledger=stores.ledger,
         index=stores.index,
         clock=SystemClock(),
         collection=stores.collection,
         others=stores.others,
+        recipe=stores.recipe,
     )
     verdict = start.decide(note, absent=stores.absent, log_left=stores.log_left, accept_empty=accept_empty)
     if verdict.dropped:
@@ -238,10 +247,13 @@ def _is_filled_beside(stores: _Stores) -> bool:
     return True
 
 
-def _give_up_serving(stores: _Stores) -> None:
-    """Ask for a rebuild if another generation serves than the one that the settings ask for."""
-    if stores.absent or stores.collection == wanted_generation(stores.settings).collection:
+def _give_up_unserved(stores: _Stores) -> None:
+    """Ask for a rebuild if the settings know no embedder for the generation that serves: another took its place."""
+    settings, serving = stores.settings, stores.known.serving
+    configured = [present_generation(settings), wanted_generation(settings)]
+    if any((serving.model, serving.dimensions) == (one.model, one.dimensions) for one in configured):
         return
+    print(f"note: no embedder serves {printable(serving.model)} any more, as FORGETLESS_NEXT_EMBEDDER_URL would let it")
     identity = read_identity(stores.ledger) or new_identity()
     # In this order, a command that is killed leaves a request for a rebuild.
     write_identity(stores.ledger, replace(identity, rebuild=Rebuild.NEEDED), clock=SystemClock())
@@ -262,6 +274,7 @@ def _serve_wanted(stores: _Stores) -> None:
 def _reindex(settings: Settings, options: argparse.Namespace) -> int:
     with _stores(settings, options) as stores:
         if options.if_needed and not _start(stores, accept_empty=options.accept_empty_ledger):
+            _is_filled_beside(stores)
             print(f"{stores.collection} is up to date")
             return OK
         count = _rebuilt(stores, afresh=options.afresh)
@@ -307,7 +320,13 @@ def _live(ledger: Ledger) -> int | None:
 
 def _refuse_a_hole(stores: _Stores) -> None:
     """Raise IndexUnavailableError if rows are still missing: a rebuild cannot repair the index's own data."""
-    check = StoreCheck(ledger=stores.ledger, index=stores.index, clock=SystemClock(), collection=stores.collection)
+    check = StoreCheck(
+        ledger=stores.ledger,
+        index=stores.index,
+        clock=SystemClock(),
+        collection=stores.collection,
+        recipe=stores.recipe,
+    )
     report = check.beside_each_other(StoreReport(stores.collection, ""), samples=0)
     lacking = [finding.text for finding in report.findings if finding.remedy != AFRESH]
     if lacking or report.index_answers_with_errors:

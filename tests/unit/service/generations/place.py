@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from forgetless.adapters.queue_none import NoQueue
 from forgetless.domain.bulk_jobs import BulkJob
 from forgetless.domain.generations import Generation, Generations, collection_of
+from forgetless.domain.recipe import RECIPE_VERSION
+from forgetless.domain.recipes import RECIPES
 from forgetless.domain.scope import Scope
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
@@ -24,11 +26,13 @@ from tests.fakes.index import MemoryIndex
 ANNA = Scope("acme", user_id="anna")
 
 
-def generation(model: str, dimensions: int) -> Generation:
-    return Generation(model, dimensions, 2, 1, collection_of("test", model, dimensions, 2, 1), f"http://{model}")
+def generation(model: str, dimensions: int, recipe: int = RECIPE_VERSION) -> Generation:
+    name = collection_of("test", model, dimensions, recipe, 1)
+    return Generation(model, dimensions, recipe, 1, name, f"http://{model}")
 
 
-OLD, NEW = generation("old", 64), generation("new", 48)
+#: The model changes, and the recipe with it.
+OLD, NEW = generation("old", 64, recipe=2), generation("new", 48)
 
 
 @dataclass
@@ -46,7 +50,7 @@ class Place:
     def opened(self, one: Generation) -> OpenGeneration:
         index = self.indexes.setdefault(one.collection, MemoryIndex(dimensions=one.dimensions))
         embedder = self.embedders.setdefault(one.collection, FakeEmbedder(one.dimensions))
-        return OpenGeneration(index, embedder)
+        return OpenGeneration(index, embedder, RECIPES[one.recipe])
 
     def kept(self) -> KeptGenerations:
         """What a new process knows: it has read the record."""
@@ -57,11 +61,12 @@ class Place:
     def process(self) -> Serving:
         """A process that serves requests and does background work."""
         first = self.opened(self.first)
-        ports = Ports(self.ledger, first.index, first.embedder, NoQueue(), self.clock)
+        ports = Ports(self.ledger, first.index, first.embedder, NoQueue(), self.clock, recipe=first.recipe)
 
         def build(kept: KeptGenerations, before: Services | None) -> Services:
             mine = kept.openings.of(kept.mine)
-            return Services(replace(ports, index=mine.index, embedder=mine.embedder), kept=kept, before=before)
+            mine_ports = replace(ports, index=mine.index, embedder=mine.embedder, recipe=mine.recipe)
+            return Services(mine_ports, kept=kept, before=before)
 
         kept = self.kept()
         return Serving(build, record=kept.record, openings=kept.openings, rules=kept.rules, unread=lambda: self.first)

@@ -29,7 +29,7 @@ class MortalPlace(Place):
     def opened(self, one: Generation) -> OpenGeneration:
         whole = super().opened(one)
         return OpenGeneration(
-            cast("Index", _MortalIndex(whole.index, cast("MortalLedger", self.ledger))), whole.embedder
+            cast("Index", _MortalIndex(whole.index, cast("MortalLedger", self.ledger))), whole.embedder, whole.recipe
         )
 
 

@@ -79,6 +79,11 @@ class Job:
         return self.lease_until if self.state is JobState.PENDING else None
 
     @property
+    def held_lease(self) -> str:
+        """The name of the lease that is taken while it is held, until it is tried again: later adds wait behind it."""
+        return f"held:{self.scope.writer_key()}"
+
+    @property
     def llm_calls(self) -> tuple[int, int] | None:
         """How many calls of the LLM a long add has done, and of about how many; None for any other job."""
         kept = self.request.get(LLM_CALLS)

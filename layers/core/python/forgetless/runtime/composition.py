@@ -11,13 +11,15 @@ from http import HTTPStatus
 from pathlib import Path
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.embedder_none import NO_EMBEDDER, NoEmbedder
 from forgetless.adapters.extra_headers import extra_headers
 from forgetless.adapters.milvus_control import MilvusControl
 from forgetless.adapters.secrets_aws import secret
 from forgetless.domain.errors import DependencyError, InvalidRequestError
 from forgetless.domain.generations import Generation, collection_of
 from forgetless.domain.memory_fields import COLUMNS_VERSION
-from forgetless.domain.recipe import RECIPE_VERSION, RECIPES
+from forgetless.domain.recipe import RECIPE_VERSION
+from forgetless.domain.recipes import RECIPES
 from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.embedder import Embedder
 from forgetless.ports.erasure_log import ErasureLog
@@ -112,7 +114,7 @@ def build_serving(settings: Settings) -> Serving:
 def _build(settings: Settings, ports: Ports, kept: KeptGenerations, before: Services | None) -> Services:
     mine = kept.openings.of(kept.mine)
     return Services(
-        replace(ports, index=mine.index, embedder=mine.embedder),
+        replace(ports, index=mine.index, embedder=mine.embedder, recipe=mine.recipe),
         settings_shown=settings.shown(),
         checks=_checks(settings),
         retention=settings.retention,
@@ -160,7 +162,7 @@ def build_openings(settings: Settings) -> Openings:
 
     def open_(generation: Generation) -> OpenGeneration:
         index, embedder = build_index(settings, generation), build_embedder(settings, generation)
-        return OpenGeneration(timed("index", index), timed("embedder", embedder))
+        return OpenGeneration(timed("index", index), timed("embedder", embedder), RECIPES[generation.recipe])
 
     return Openings(open_)
 
@@ -172,15 +174,16 @@ def build_record(settings: Settings, ledger: Ledger, openings: Openings) -> Gene
 
 
 def _first_generation(settings: Settings, openings: Openings) -> Generation:
-    """The generation that serves where no record says so: an earlier one if there is only its collection."""
+    """The generation that serves where no record says so: an earlier one if its collection is there.
+
+    Whoever let the present one serve instead would have written the record. Raises IndexUnavailableError.
+    """
     present = present_generation(settings)
     earlier = [
         _generation(settings, present.model, present.dimensions, present.embedder_url, recipe)
-        for recipe in reversed(RECIPES)
+        for recipe in sorted(RECIPES, reverse=True)
         if recipe < RECIPE_VERSION
     ]
-    if not earlier or openings.of(present).index.exists():
-        return present
     return next((one for one in earlier if openings.of(one).index.exists()), present)
 
 
@@ -228,6 +231,7 @@ def build_index(settings: Settings, generation: Generation | None = None) -> Ind
         token=secret("FORGETLESS_MILVUS_TOKEN", settings.milvus_token),
         collection=of.collection,
         dimensions=of.dimensions,
+        recipe=of.recipe,
         timeout_s=settings.milvus_timeout_s,
     )
 
@@ -249,6 +253,8 @@ def build_embedder(settings: Settings, generation: Generation | None = None) -> 
         url = settings.next_embedder_url if _same_model(of, wanted) else of.embedder_url
         if settings.next_embedder_api_key and _same_model(of, wanted):
             key = secret("FORGETLESS_NEXT_EMBEDDER_API_KEY", settings.next_embedder_api_key)
+    if url == NO_EMBEDDER:
+        return NoEmbedder(of.model, dimensions=of.dimensions)
     return HttpEmbedder(
         url,
         model=of.model,

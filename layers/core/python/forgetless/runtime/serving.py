@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from forgetless.domain.errors import LedgerError
+from forgetless.domain.errors import IndexUnavailableError, LedgerError
 from forgetless.domain.generations import Generation
 from forgetless.service.generations.kept import KeptGenerations
 from forgetless.service.generations.opened import Openings
@@ -31,7 +31,7 @@ class Serving:
         rules: UpkeepRules,
         unread: Callable[[], Generation],
     ) -> None:
-        """`unread` names the generation that serves while the ledger has never been read."""
+        """`unread` names the generation that serves while ledger or index have never answered which one does."""
         self._build = build
         self._record = record
         self._openings = openings
@@ -57,5 +57,5 @@ class Serving:
     def _serving(self) -> Generation:
         try:
             return self._record.known().serving
-        except LedgerError:  # then no request succeeds, but /health has to say so
+        except (LedgerError, IndexUnavailableError):  # then no request succeeds, but /health has to say so
             return self._unread()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
+from forgetless.api.mcp.oauth_redirects import is_redirect_entry
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.generations import KEPT_DAYS
 from forgetless.domain.limits import EMBEDDED_AT_ONCE, GUESSES_PER_MINUTE, LLM_WAITS, RequestLimits
@@ -117,7 +118,9 @@ class Settings:
         "The first part of the collection's name; model, dimension and recipe follow.",
     )
     embedder_url: str = _setting(
-        "FORGETLESS_EMBEDDER_URL", "http://127.0.0.1:7997", "The embedding service (OpenAI's API)."
+        "FORGETLESS_EMBEDDER_URL",
+        "http://127.0.0.1:7997",
+        "The embedding service (OpenAI's API); `none:` searches by words alone.",
     )
     embedder_api_key: str = _setting(
         "FORGETLESS_EMBEDDER_API_KEY", "", "The key for the embedding service, if it needs one.", secret=True
@@ -418,9 +421,17 @@ class Settings:
 
     @property
     def oauth_hosts(self) -> tuple[str, ...]:
-        """The entries of FORGETLESS_OAUTH_REDIRECTS; none if OAuth is switched off."""
-        entries = tuple(entry.strip() for entry in self.oauth_redirects.split(",") if entry.strip())
-        return () if entries == ("none",) else entries
+        """The entries of FORGETLESS_OAUTH_REDIRECTS; none if OAuth is switched off; raises InvalidRequestError."""
+        entries = tuple(entry.strip().lower() for entry in self.oauth_redirects.split(",") if entry.strip())
+        if entries == ("none",):
+            return ()
+        for entry in entries:
+            if entry == "none" or not is_redirect_entry(entry):
+                raise InvalidRequestError(
+                    f"FORGETLESS_OAUTH_REDIRECTS: {entry!r} must be a host like claude.ai, without https://, port and "
+                    "path, or the scheme of a program, like cursor:, or *; none stands alone"
+                )
+        return entries
 
     @property
     def metrics_place(self) -> tuple[str, int]:
@@ -464,7 +475,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> S
     _check_credentials(settings)
     _check_signature(settings)
     _check_retention(settings)
-    _ = settings.base_path
+    _ = settings.base_path, settings.oauth_hosts
     if not 1 <= settings.embedder_batch <= EMBEDDED_AT_ONCE:
         raise InvalidRequestError(f"FORGETLESS_EMBEDDER_BATCH must be a number from 1 to {EMBEDDED_AT_ONCE}")
     if settings.llm_context_tokens < LEAST_CONTEXT:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from forgetless.domain.digests import keyed_digest
@@ -82,16 +82,35 @@ class KnownNames:
 
     def said(self, messages: Sequence[Message]) -> list[Said]:
         """Messages of one scope with their speakers. The ledger is read only if a prefix may be that of a speaker."""
-        unsure = any(use.prefix_of for use in name_uses(messages).values())
-        return read_speakers(messages, self.place(messages[0].scope).prefixes if unsure else NO_PREFIXES)
+        if not any(use.prefix_of for use in name_uses(messages).values()):
+            return read_speakers(messages)
+        scope = messages[0].scope
+        # All owners are read, because an add will note the names in the messages next.
+        record = self._records(scope.tenant, NameOwner.all_of(scope))[NameOwner.place(scope)]
+        if not record.entries:
+            return read_speakers(messages)
+        key = self._key(scope.tenant)
+        # Some of the messages may have been noted before. None may count twice.
+        given = {_said(key, message.ref) for message in messages}
+        return read_speakers(messages, record.prefixes(key, besides=given))
 
     def place(self, scope: Scope) -> PlaceNames:
         """The names and prefixes of what was said in scopes with the same speaker as this one."""
-        owner = NameOwner.place(scope)
-        record = self._records(scope.tenant, [owner])[owner]
+        return self.places([scope])[scope]
+
+    def places(self, scopes: Collection[Scope]) -> dict[Scope, PlaceNames]:
+        """`place` for each of the scopes, with one read for each tenant."""
+        found: dict[Scope, PlaceNames] = {}
+        for tenant in {scope.tenant for scope in scopes}:
+            owners = {scope: NameOwner.place(scope) for scope in scopes if scope.tenant == tenant}
+            records = self._records(tenant, list(dict.fromkeys(owners.values())))
+            found |= {scope: self._of_place(tenant, records[owner]) for scope, owner in owners.items()}
+        return found
+
+    def _of_place(self, tenant: str, record: NameRecord) -> PlaceNames:
         if not record.entries:
             return _NOBODY
-        key = self._key(scope.tenant)
+        key = self._key(tenant)
         return PlaceNames(as_set(key, [record]), record.prefixes(key))
 
     def note(self, messages: Iterable[Message]) -> None:

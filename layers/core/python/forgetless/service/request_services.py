@@ -10,6 +10,8 @@ from typing import Any
 from forgetless.domain.erasure_receipts import Cleaning
 from forgetless.domain.limits import LLM_WAITS, RequestLimits
 from forgetless.domain.moments import Moment
+from forgetless.domain.recipe import Recipe
+from forgetless.domain.recipes import CURRENT
 from forgetless.domain.supersession import SupersessionRules
 from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.clock import Clock
@@ -57,6 +59,8 @@ class RequestPorts:
     clock: Clock
     llm: Llm | None = None
     bulk_queue: BulkQueue | None = None
+    #: How rows of the index are made and compared with questions.
+    recipe: Recipe = CURRENT
 
 
 class RequestServices:
@@ -83,9 +87,16 @@ class RequestServices:
         #: What a request may contain at most; the API checks it.
         self.limits = limits or RequestLimits()
         self._settings_shown = dict(settings_shown)
-        #: The names of speakers, which searches leave out of questions.
+        #: The names of speakers, which searches leave out of questions, and rows out of vectors.
         self.names = names = KnownNames(ledger=ledger, clock=clock)
-        self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder, beside=beside)
+        self._indexer = indexer = Indexer(
+            ledger=ledger,
+            index=ports.index,
+            embedder=ports.embedder,
+            recipe=ports.recipe,
+            names=names,
+            beside=beside,
+        )
         self._inference = _inference(
             ports, indexer, names, outbox, supersession or SupersessionRules(), known=llm_context
         )
@@ -99,9 +110,24 @@ class RequestServices:
             outbox=outbox,
             waits=waits,
         )
-        self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock, pool=pool)
+        self.search = SearchService(
+            ledger=ledger,
+            index=ports.index,
+            embedder=ports.embedder,
+            recipe=ports.recipe,
+            names=names,
+            clock=clock,
+            pool=pool,
+        )
         self.reads = ReadService(ledger=ledger, clock=clock)
-        self.as_of = AsOfService(ledger=ledger, indexer=indexer, embedder=ports.embedder, clock=clock)
+        self.as_of = AsOfService(
+            ledger=ledger,
+            indexer=indexer,
+            embedder=ports.embedder,
+            recipe=ports.recipe,
+            names=names,
+            clock=clock,
+        )
         self._present = PresentView(self.search, self.reads)
         self.changes = ChangeService(
             ledger=ledger,
@@ -144,7 +170,9 @@ def _inference(
 ) -> InferenceRun | None:
     if ports.llm is None:
         return None
-    related = RelatedMemories(ledger=ports.ledger, index=ports.index, embedder=ports.embedder)
+    related = RelatedMemories(
+        ledger=ports.ledger, index=ports.index, embedder=ports.embedder, recipe=ports.recipe, names=names
+    )
     return InferenceRun(
         ledger=ports.ledger,
         indexer=indexer,

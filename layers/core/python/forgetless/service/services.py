@@ -47,6 +47,7 @@ from forgetless.service.jobs.reindex_job import ReindexWork
 from forgetless.service.jobs.removal import Remover
 from forgetless.service.jobs.retention import RetentionService
 from forgetless.service.jobs.sweep import SweepService
+from forgetless.service.known_names import KnownNames
 from forgetless.service.llm_state import LlmState, WatchedLlm
 from forgetless.service.request_services import RequestPorts, RequestServices
 from forgetless.service.transfer.event_export import EventExport
@@ -246,6 +247,7 @@ class Services(RequestServices):
             ports.clock,
             ports.llm,
             ports.bulk_queue,
+            ports.recipe,
         )
         # A limited key may not see webhooks, but its changes are sent to them as well.
         return RequestServices(
@@ -267,6 +269,9 @@ class Services(RequestServices):
 def _remover(ports: Ports, outbox: WebhookOutbox, beside: Beside | None) -> Remover:
     """The removal of what these ports show."""
     ledger, clock = ports.ledger, ports.clock
-    indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder, beside=beside)
+    names = KnownNames(ledger=ledger, clock=clock)
+    indexer = Indexer(
+        ledger=ledger, index=ports.index, embedder=ports.embedder, recipe=ports.recipe, names=names, beside=beside
+    )
     eraser = MemoryEraser(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox)
     return Remover(ledger=ledger, eraser=eraser, outbox=outbox, clock=clock)

@@ -69,6 +69,8 @@ def search_item(found: ScoredMemory, fields: Collection[str] | None = None) -> d
             "semantic": details.semantic_score,
             "bm25": details.bm25_score,
             "entity": details.entity_boost,
+            **details.shares(),
+            "probability": details.probability,
         }
     return {name: value for name, value in item.items() if name == "id" or name in fields} if fields else item
 

@@ -13,6 +13,7 @@ from forgetless.domain.memory import Memory
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.generations.opened import Openings
+from forgetless.service.known_names import KnownNames
 from forgetless.service.reading.search import SearchService
 from forgetless.service.requests import ScoredMemory, SearchRequest
 
@@ -76,6 +77,7 @@ class AgreementCheck:
         self._openings = openings
         self._clock = clock
         self._pool = pool
+        self._names = KnownNames(ledger=ledger, clock=clock)
 
     def rows(self, known: Generations) -> Rows:
         """Compare the numbers of rows; a difference that a write in progress explains is looked at again."""
@@ -122,7 +124,13 @@ class AgreementCheck:
     def _search(self, generation: Generation) -> SearchService:
         opened = self._openings.of(generation)
         return SearchService(
-            ledger=self._ledger, index=opened.index, embedder=opened.embedder, clock=self._clock, pool=self._pool
+            ledger=self._ledger,
+            index=opened.index,
+            embedder=opened.embedder,
+            recipe=opened.recipe,
+            names=self._names,
+            clock=self._clock,
+            pool=self._pool,
         )
 
     def _tally(self) -> tuple[int, int, bool]:

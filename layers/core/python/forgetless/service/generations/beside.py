@@ -77,8 +77,8 @@ class OtherGenerations:
         """
         opened = self._openings.of(generation)
         ledger = self._ledger if serves else BehindLedger(self._ledger, self._clock)
-        indexer = Indexer(ledger=ledger, index=opened.index, embedder=opened.embedder)
         index, names = opened.index, self._names
+        indexer = Indexer(ledger=ledger, index=index, embedder=opened.embedder, recipe=opened.recipe, names=names)
         return Reindexer(ledger=ledger, index=index, indexer=indexer, names=names, clock=self._clock).refresh(memories)
 
     def _others(self) -> list[Generation]:

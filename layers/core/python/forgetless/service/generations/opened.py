@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from forgetless.domain.generations import Generation
+from forgetless.domain.recipe import Recipe
 from forgetless.ports.embedder import Embedder
 from forgetless.ports.index import Index
 
@@ -15,10 +16,11 @@ __all__ = ["OpenGeneration", "Openings"]
 
 @dataclass(frozen=True, slots=True)
 class OpenGeneration:
-    """What searches in a generation and writes to it."""
+    """What searches in a generation and writes to it, and how its rows are made."""
 
     index: Index
     embedder: Embedder
+    recipe: Recipe
 
 
 class Openings:

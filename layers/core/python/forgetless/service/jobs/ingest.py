@@ -51,6 +51,8 @@ _AFTER_CLAIM_S = 2.0
 #: at fault, they show that the LLM works. The others begin within the spread.
 _OTHERS_FIRST_S = 5.0
 _SPREAD_S = 3.0
+#: The owner of the leases of all jobs that are held.
+_HELD = "held"
 _NO_LLM = "provider_unavailable: no LLM is configured here: set FORGETLESS_LLM_MODEL or OPENAI_BASE_URL"
 
 
@@ -95,9 +97,11 @@ class IngestService:
         job = self._ledger.job(tenant, job_id)
         if job is None or not job.claimable(self._clock.now()):
             return  # it has ended, or another worker has it; if that one dies, sweep sends the job again
-        with traced_job(job.id, job.request), noting_usage() as used:
+        with traced_job(job.id, job.request, tenant=job.tenant), noting_usage() as used:
             try:
                 self._run(job, seconds, receipt)
+                if job.error is not None:  # it was held, and is no longer
+                    self._ledger.release_lease(job.held_lease, owner=_HELD)
             finally:
                 self._count(job, used)
 
@@ -195,6 +199,7 @@ class IngestService:
         _logger.warning("an add is held", extra={"reason": reason, "next_try_at": next_try})
         ADDS_HELD.count(tenant=job.tenant)
         self._ledger.update_job(put_back, held=held or job)
+        self._ledger.acquire_lease(job.held_lease, owner=_HELD, now=now, until=next_try)
         self._hide(receipt, wait_s)
         raise JobHeldError(put_back)
 

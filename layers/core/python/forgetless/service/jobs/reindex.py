@@ -95,7 +95,7 @@ class Reindexer:
 
     def _refresh(self, memories: Sequence[Memory], *, refused: dict[str, str], with_context: bool = True) -> None:
         live = [memory for memory in memories if memory.live]
-        rows = self._indexer.rows(live, self._indexer.context_words(live) if with_context else {}, refused=refused)
+        rows = self._indexer.rows(live, self._indexer.context_messages(live) if with_context else {}, refused=refused)
         for tenant, portion in by_tenant(memories).items():
             self._index.drop_older(tenant, portion)
         if wrong := self._without_the_unchanged(rows):

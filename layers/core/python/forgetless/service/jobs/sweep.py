@@ -203,7 +203,8 @@ class SweepService:
             if self._ledger.update_job(failed, held=job):
                 self._given_up += 1
                 ADDS_FAILED.count(tenant=job.tenant)
-                _logger.error("an add failed", extra={"job_id": job.id, "attempt": job.attempts, "reason": reason})
+                told = {"tenant": job.tenant, "job_id": job.id, "attempt": job.attempts, "reason": reason}
+                _logger.error("an add failed", extra=told)
             return False
         # A new time, so that the next run takes other jobs. A job that waits long is probably behind one that is held,
         # and its message is still there, so it is sent again less and less often.

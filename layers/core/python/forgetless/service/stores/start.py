@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from forgetless.domain.errors import IndexDamagedError, IndexUnavailableError, LedgerDamagedError, LedgerLostError
+from forgetless.domain.recipe import Recipe
+from forgetless.domain.recipes import CURRENT
 from forgetless.ports.clock import Clock
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
@@ -25,7 +27,7 @@ from forgetless.service.stores.ledger_identity import (
 )
 from forgetless.service.stores.report import AFRESH, RESTORE, Finding, StoreReport, Verdict
 
-__all__ = ["StartVerdict", "StoreStart", "absent_findings", "noted_findings"]
+__all__ = ["StartVerdict", "StoreStart", "absent_findings", "noted_findings", "patiently"]
 
 T = TypeVar("T")
 
@@ -59,14 +61,21 @@ class StoreStart:
     """Compares ledger and index, and notes the result in the ledger."""
 
     def __init__(
-        self, *, ledger: Ledger, index: Index, clock: Clock, collection: str, others: Collection[str] = ()
+        self,
+        *,
+        ledger: Ledger,
+        index: Index,
+        clock: Clock,
+        collection: str,
+        others: Collection[str] = (),
+        recipe: Recipe = CURRENT,
     ) -> None:
         """`others` are the collections of the other generations of the index: a note may name one of them."""
         self._ledger = ledger
         self._index = index
         self._clock = clock
         self._collections = {collection, *others}
-        self._check = StoreCheck(ledger=ledger, index=index, clock=clock, collection=collection)
+        self._check = StoreCheck(ledger=ledger, index=index, clock=clock, collection=collection, recipe=recipe)
 
     def decide(self, note: IndexNote | None, *, absent: bool, log_left: bool, accept_empty: bool) -> StartVerdict:
         """The verdict about the ledger and an index with this `note`.
@@ -124,17 +133,21 @@ class StoreStart:
         return found.findings[0].text
 
     def _patiently(self, ask: Callable[[], T]) -> T:
-        """What the index answers; raises IndexUnavailableError, with what to do, if it does not answer any try."""
-        for attempt in range(1, _TRIES + 1):
-            try:
-                return ask()
-            except IndexDamagedError:
-                raise
-            except IndexUnavailableError as error:
-                if attempt == _TRIES:
-                    raise IndexUnavailableError(f"{error.message}, {_TRIES} times; {_LATER}") from error
-            self._clock.sleep(_PAUSE_S)
-        raise AssertionError("unreachable: the last try returns or raises")
+        return patiently(ask, clock=self._clock)
+
+
+def patiently(ask: Callable[[], T], *, clock: Clock) -> T:
+    """What the index answers; raises IndexUnavailableError, with what to do, if it does not answer any try."""
+    for attempt in range(1, _TRIES + 1):
+        try:
+            return ask()
+        except IndexDamagedError:
+            raise
+        except IndexUnavailableError as error:
+            if attempt == _TRIES:
+                raise IndexUnavailableError(f"{error.message}, {_TRIES} times; {_LATER}") from error
+        clock.sleep(_PAUSE_S)
+    raise AssertionError("unreachable: the last try returns or raises")
 
 
 def absent_findings(note: IndexNote | None, index: Index, *, log_left: bool) -> tuple[Finding, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from forgetless.domain.slots import Slots
 from forgetless.domain.times import later
 from forgetless.domain.usage import OF_TENANT, UsageKind, Use, day_of
 from forgetless.ports.clock import Clock
-from forgetless.ports.metrics import ADDS
+from forgetless.ports.metrics import ADDS, THROTTLES
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.ports.request_usage import note_stored
@@ -31,6 +32,8 @@ from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, Unfin
 
 __all__ = ["AddService"]
 
+_logger = logging.getLogger(__name__)
+
 #: Seconds that a verbatim add gives the embedder before it stores its messages. A call that has begun may last 10 s
 #: longer, and then the messages must still be stored within REQUEST_S.
 EMBEDDING_S = 12.0
@@ -43,7 +46,7 @@ _FACTS = 50
 _INDEX_S = 1.0
 #: Context comes from the same conversation: at most so many messages, none of them older than an hour.
 CONTEXT_AGE_S = 3600.0
-CONTEXT_MESSAGES = 2
+CONTEXT_MESSAGES = 3
 
 
 class AddService:
@@ -164,6 +167,7 @@ class AddService:
             return AddOutcome(standing, (), indexed=False, extraction="llm")
         if slots is None:
             raise _late(UnfinishedError(), job.id)
+        THROTTLES.count(tenant=job.tenant, limit="llm_waits")
         message = f"{slots.most} requests of this tenant wait for the LLM already; this add continues in the background"
         raise DeadlineError(message, event_id=job.id)
 
@@ -238,11 +242,14 @@ class AddService:
         return done
 
     def enqueue(self, job: Job) -> None:
-        """Send the job to the queue. If that fails, sweep finds the job in the ledger."""
+        """Send the job to the queue. If that fails, or where is none, the job waits in the ledger."""
+        if not self._queue.background:
+            return
         try:
             self._queue.send(job, attempt=job.updated_at)
-        except QueueError:
-            return
+        except QueueError as error:  # sweep finds it
+            told = {"job_id": job.id, "reason": error.message}
+            _logger.warning("an add was not sent to its queue", extra=told)
 
     def _said_before(self, first: Message) -> list[Message]:
         """The messages of the same conversation before the first one of an add."""
@@ -258,15 +265,16 @@ class AddService:
         answer comes in time, and nothing is lost or stored twice, whether or not the client repeats the add.
         """
         said = [message for message in messages if message.role != "system"]
-        talk = [*before, *said]
+        spoken = [*before, *said]
         memories = [
-            _as_memory(job, message, talk[max(0, place - CONTEXT_MESSAGES) : place])
+            # The next message counts only within the add: no add changes rows of an earlier one.
+            _as_memory(job, message, spoken[max(0, place - CONTEXT_MESSAGES) : place] + spoken[place + 1 : place + 2])
             for place, message in enumerate(said, len(before))
         ]
-        words = {message.ref: message.content for message in talk}
+        talk = {message.ref: message for message in spoken}
         # What the embedder refuses is stored like the rest. Sweep tries it again, and sets it aside in the end.
         in_time = partial(self._in_time, began)
-        rows = self._indexer.rows(memories, words, in_time=in_time, refused={})
+        rows = self._indexer.rows(memories, talk, in_time=in_time, refused={})
         if self._clock.monotonic() >= began + REQUEST_S:
             raise OutOfTimeError("the ledger or the embedder was too slow; nothing was stored: send the add again")
         done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in memories])
@@ -276,7 +284,7 @@ class AddService:
         note_stored(len(memories))
         self._names.note(said)
         ADDS.count(tenant=job.tenant, kind="verbatim")
-        self._indexer.forget_erased(memories, words, at=done.updated_at)
+        self._indexer.forget_erased(memories, talk, at=done.updated_at)
         indexed = self._indexer.write(rows) and len(rows) == len(memories)
         return AddOutcome(done, added(memories), indexed=indexed, extraction=extraction)
 
@@ -323,7 +331,7 @@ def added(memories: Sequence[Memory]) -> tuple[AddedMemory, ...]:
     )
 
 
-def _as_memory(job: Job, message: Message, previous: Sequence[Message]) -> Memory:
+def _as_memory(job: Job, message: Message, context: Sequence[Message]) -> Memory:
     return Memory(
         id=memory_id(job.id, message.ref.position),
         version=1,
@@ -337,7 +345,7 @@ def _as_memory(job: Job, message: Message, previous: Sequence[Message]) -> Memor
         actor_id=message.name,
         source_key=job.request.get("source_key"),
         recorded_at=job.created_at if job.created_at != message.created_at else None,
-        context=tuple(earlier.ref for earlier in previous),
+        context=tuple(other.ref for other in context),
         sources=(message.ref,),
         event_id=job_event_id(job.id, message.ref.position),
         erasures_before=job.erasures_before,

@@ -260,13 +260,13 @@ class InferenceRun:
         memories = [as_memory(job, fact, place, messages) for place, fact in enumerate(found.facts)]
         # A fact may also supersede one of an earlier call.
         facts = self._supersession.restrict(job.scope, found.facts, [*found.existing, *memories], messages)
-        words = {message.ref: message.content for message in messages}
+        talk = {message.ref: message for message in messages}
         # A fact that the embedder refuses is stored, too, and sweep tries it again.
-        rows = self._indexer.rows(memories, words, refused={})
+        rows = self._indexer.rows(memories, talk, refused={})
         new = list(zip(memories, facts, strict=True))
         stored, outdated, done = self._append(job, new, found.shown, tokens_used(job, used))
         self._names.note(messages)
-        self._indexer.forget_erased(stored, words, at=done.updated_at)
+        self._indexer.forget_erased(stored, talk, at=done.updated_at)
         EXTRACTIONS.count()
         FACTS.count(len(stored))
         kept = {memory.id for memory in stored} - {memory.id for memory in outdated}
