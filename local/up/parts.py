@@ -117,6 +117,7 @@ def index_part(settings: Settings, environment: Mapping[str, str]) -> Part:
 def _filling_part(environment: Mapping[str, str]) -> Part:
     """Return what tells how far the service has filled another index, if the check says that it fills one."""
     command = ledger_command("generations", "--watch")
+    environment = {**environment, "GRPC_VERBOSITY": "NONE"}  # every line is shown, and gRPC's are for developers
     return Part("filling", command, environment, after=("gateway",), only_if=("ledger", "fill"), tells=True)
 
 
