@@ -99,7 +99,7 @@ def _add_own(name: str, command: argparse.ArgumentParser) -> None:
             command.add_argument(
                 "--accept-degraded",
                 action="store_true",
-                help="the model of the present index cannot run: build that of EMBEDDING_MODEL from nothing first",
+                help="the model of the present index cannot run: search by words alone until another index is filled",
             )
         case "check":
             command.add_argument("rest", nargs="*", metavar="-- OPTION", help="options of forgetless check")

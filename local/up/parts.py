@@ -95,8 +95,7 @@ def parts_of(settings: Settings, environment: Mapping[str, str], key_file: Path)
 
 def ledger_part(settings: Settings, environment: Mapping[str, str], *, accept_empty: bool, after: str = "") -> Part:
     """Return the check of ledger and index. It runs before a key is registered, as that would fill a lost ledger."""
-    losses = {"--accept-empty-ledger": accept_empty, "--accept-degraded": settings.accept_degraded}
-    accepted = [option for option, is_accepted in losses.items() if is_accepted]
+    accepted = ("--accept-empty-ledger",) if accept_empty else ()
     command = index_command("check", settings, "--start", *accepted)
     needed = ("milvus", after) if after else ("milvus",)
     return Part("ledger", command, environment, after=needed, once=True, start_seconds=300.0)
@@ -118,6 +117,7 @@ def index_part(settings: Settings, environment: Mapping[str, str]) -> Part:
 def _filling_part(environment: Mapping[str, str]) -> Part:
     """Return what tells how far the service has filled another index, if the check says that it fills one."""
     command = ledger_command("generations", "--watch")
+    environment = {**environment, "GRPC_VERBOSITY": "NONE"}  # every line is shown, and gRPC's are for developers
     return Part("filling", command, environment, after=("gateway",), only_if=("ledger", "fill"), tells=True)
 
 
@@ -143,6 +143,8 @@ def environment_of_functions(settings: Settings, environment: Mapping[str, str])
         "embedder": f"{embedder}/ready",
         "queue": f"http://{settings.host}:{settings.queue_port}/_emulator/status",
     }
+    if settings.beside is not None and not settings.runs_beside:
+        del health["embedder"]  # what serves has none, and says so
     # Where nobody can read them, functions record no metrics.
     unread = {} if settings.metrics_port else {"FORGETLESS_METRICS": "off"}
     return {
@@ -168,7 +170,9 @@ def _models_of_functions(settings: Settings, embedder: str) -> dict[str, str]:
             "FORGETLESS_EMBEDDING_DIMENSIONS": str(settings.dimensions),
         }
     return {
-        "FORGETLESS_EMBEDDER_URL": f"http://{settings.host}:{settings.beside_port}",
+        "FORGETLESS_EMBEDDER_URL": f"http://{settings.host}:{settings.beside_port}"
+        if settings.runs_beside
+        else "none:",
         "FORGETLESS_EMBEDDING_MODEL": settings.beside,
         "FORGETLESS_EMBEDDING_DIMENSIONS": str(MODELS[settings.beside]),
         "FORGETLESS_NEXT_EMBEDDER_URL": embedder,
@@ -188,7 +192,9 @@ def _ledger(settings: Settings, environment: Mapping[str, str]) -> dict[str, str
 
 
 def _models(settings: Settings, environment: Mapping[str, str]) -> list[Part]:
-    names = {"model": settings.model} | ({BESIDE_MODEL: settings.beside} if settings.beside else {})
+    names = {"model": settings.model}
+    if settings.beside is not None and settings.runs_beside:
+        names[BESIDE_MODEL] = settings.beside
     return [
         Part(
             name,
@@ -211,7 +217,7 @@ def _milvus(settings: Settings, environment: Mapping[str, str]) -> Part:
 
 def _embedders(settings: Settings, environment: Mapping[str, str], key: str) -> list[Part]:
     own = _embedder(settings, {**environment, EMBEDDER_KEY: key}, "embedder", settings.model, settings.embedder_port)
-    if settings.beside is None:
+    if settings.beside is None or not settings.runs_beside:
         return [own]
     other = _embedder(settings, own.environment, BESIDE_EMBEDDER, settings.beside, settings.beside_port)
     return [own, replace(other, after=(BESIDE_MODEL,), remedy=_remedy(settings))]
@@ -220,7 +226,7 @@ def _embedders(settings: Settings, environment: Mapping[str, str], key: str) -> 
 def _remedy(settings: Settings) -> str:
     return (
         f"; the index needs the model {settings.beside}: start with EMBEDDING_MODEL={settings.beside}, or let searches "
-        "find nothing until the new index is built: make up ARGS=--accept-degraded"
+        "go by words alone until the new index is filled: make up ARGS=--accept-degraded"
     )
 
 
@@ -253,7 +259,7 @@ def _gateway(settings: Settings, environment: Mapping[str, str], for_functions: 
         "gateway",
         command,
         environment,
-        after=("key", "index", "embedder", "milvus", *((BESIDE_EMBEDDER,) if settings.beside else ())),
+        after=("key", "index", "embedder", "milvus", *((BESIDE_EMBEDDER,) if settings.runs_beside else ())),
         ready_line=True,
         ready_url=f"{settings.url}/health",
         stop_seconds=15.0,

@@ -76,7 +76,7 @@ class Settings:
     #: The model that must run beside it: that of an index that serves, or can serve again (`local/up/beside.py`).
     beside: str | None = None
     beside_port: int = 7998
-    #: Whether the index may be built from nothing although another model's serves.
+    #: Whether that model may be missing: then searches in its index go by words alone.
     accept_degraded: bool = False
     #: The most environments of each function; None leaves it to the emulator.
     environments: int | None = None
@@ -105,6 +105,11 @@ class Settings:
         return self.state / "models" / model
 
     @property
+    def runs_beside(self) -> bool:
+        """Return whether another model runs beside the one that is asked for."""
+        return self.beside is not None and not self.accept_degraded
+
+    @property
     def backups(self) -> Path:
         """Return the folder of backups that name no other place."""
         return self.state / BACKUPS
@@ -128,12 +133,11 @@ def read_settings(options: argparse.Namespace, environment: Mapping[str, str]) -
     if model not in MODELS:
         raise UpError(f"--embedding-model or EMBEDDING_MODEL must be one of {', '.join(MODELS)}, not {model!r}")
     folder = Path(os.path.abspath(ROOT / Path(state).expanduser()))
-    degraded = bool(getattr(options, "accept_degraded", False))
     return Settings(
         state=folder,
-        beside=None if degraded else beside(folder, model),
+        beside=beside(folder, model),
         beside_port=_port(options, environment, "beside-embedder-port"),
-        accept_degraded=degraded,
+        accept_degraded=bool(getattr(options, "accept_degraded", False)),
         port=_port(options, environment, "port"),
         embedder_port=_port(options, environment, "embedder-port"),
         queue_port=_port(options, environment, "queue-port"),

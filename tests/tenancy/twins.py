@@ -322,15 +322,16 @@ def _live_on(api: Api, view: View, step: int) -> None:
     user = "victim" if view.tenant == "default" else ("victim", "attacker")[step % 2]
     scope = {"user_id": user, "agent_id": "helper", "run_id": "own-run"}
     for number, text in enumerate((_WORDS, f"{_WORDS} {step}")):
-        spoken = {"role": "user", "content": text, "name": NAME}
-        said = {"messages": [spoken], "infer": (step + number) % 3 == 0, **scope}
+        said = {"messages": [{"role": "user", "content": text}], "infer": (step + number) % 3 == 0, **scope}
         added = api.post("/memories", said, headers={"Idempotency-Key": f"key {step} {number}"}).json()["results"]
         if step % 5 == 0 and added:
             api.delete(f"/memories/{added[0]['id']}")
-    if view.tenant == "default" and ANY not in view.agents:
-        # What the same user tells another agent is beyond the limits, too.
-        spoken = {"role": "user", "content": f"{_WORDS} {step}", "name": NAME}
-        api.post("/memories", {"messages": [spoken], "infer": False, "user_id": "attacker", "agent_id": "other"})
+    # What the same user tells another agent is beyond the limits, too.
+    beyond = view.tenant == "default" and ANY not in view.agents
+    named = {"user_id": "attacker", "agent_id": "other"} if beyond else scope
+    spoken = {"role": "user", "content": f"{_WORDS} {step}", "name": NAME}
+    body = {"messages": [spoken], "infer": False, "async_mode": False, **named}
+    assert api.post("/v1/memories/", body).json()[0]["event"] == "ADD"
     if step % 7 == 0:
         # An erasure that hides rows until they are removed.
         api.world.ledger.begin_erasure("default", [Target({"user_id": "victim"})], at=_AT)

@@ -24,14 +24,18 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return made
 
 
+def ask_for_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDER_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_MODEL", "next")
+
+
 def test_it_shows_the_one_that_serves_and_what_the_settings_ask_for(
     house: StoreHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert house.run("generations") == (0, f"{MINE} serves, with 2 rows\n", "")
-    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDER_URL", "http://127.0.0.1:1")
-    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_MODEL", "next")
+    ask_for_next(monkeypatch)
     monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_DIMENSIONS", "64")
-    told = f"{NEXT} is what the settings ask for: forgetless generations fill --switch\n"
+    told = f"{NEXT} is what the settings ask for: sweep begins to fill it soon\n"
     assert house.run("generations")[1] == f"{MINE} serves, with 2 rows\n{told}"
     indexes = {MINE: house.index}
 
@@ -49,14 +53,15 @@ def test_it_shows_the_one_that_serves_and_what_the_settings_ask_for(
     assert house.run("generations", "drop") == (0, f"{NEXT} is dropped\n", "")
     code, _, err = house.run("generations", "back")
     assert (code, err) == (1, f"forgetless: there is no generation to go back to: {MINE} is the only one\n")
+    told = f"{NEXT} is what the settings ask for: forgetless generations fill --switch\n"
+    assert house.run("generations")[1].endswith(told), "it was dropped, so it is not filled by itself again"
 
 
 def test_a_check_accepts_the_note_of_a_generation_that_served_before(
     house: StoreHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert house.start() == "ok"
-    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDER_URL", "http://127.0.0.1:1")
-    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_MODEL", "next")
+    ask_for_next(monkeypatch)
     services = composition.build_services(load_settings())
     assert services.generations is not None
     upkeep = services.generations.upkeep
@@ -72,13 +77,25 @@ def test_a_start_says_that_the_service_fills_another_index_while_the_present_one
     house: StoreHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert house.start() == "ok"
-    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDER_URL", "http://127.0.0.1:1")
-    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_MODEL", "next")
+    ask_for_next(monkeypatch)
     code, out, _ = house.check("--start")
     serves = f"note: {MINE} serves until forgetless_next_384_r3 is filled: forgetless generations"
     assert (code, out.splitlines()) == (0, [serves, "fill"])
-    assert house.start("--accept-degraded") == "reindex"
-    assert house.reindex()[1].splitlines()[-1] == "indexed 2 memories into forgetless_next_384_r3"
+
+
+def test_a_model_that_took_the_place_of_another_is_indexed_from_nothing(
+    house: StoreHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert house.start() == "ok"
+    services = composition.build_services(load_settings())
+    services.sweep.sweep()
+    services.close()
+    assert house.start() == "ok", "sweep has written the record"
+    monkeypatch.setenv("FORGETLESS_EMBEDDING_MODEL", "another")
+    code, out, _ = house.check("--start")
+    assert (code, out.splitlines()[-1]) == (0, "reindex")
+    assert "no embedder serves all-MiniLM-L6-v2 any more" in out
+    assert house.reindex()[1].splitlines()[-1] == "indexed 2 memories into forgetless_another_384_r3"
     assert house.start() == "ok"
 
 
@@ -115,8 +132,7 @@ def test_an_upgrade_with_another_recipe_serves_the_index_that_is_there(
 
 def test_it_tells_what_changes_until_nothing_is_filled(house: StoreHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     assert house.run("generations", "--watch") == (0, "", "")
-    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDER_URL", "http://127.0.0.1:1")
-    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_MODEL", "next")
+    ask_for_next(monkeypatch)
     services = composition.build_services(load_settings())
     assert services.generations is not None
     upkeep = services.generations.upkeep
@@ -131,8 +147,7 @@ def test_an_index_that_is_built_from_nothing_is_the_one_that_the_settings_ask_fo
     house: StoreHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert house.start() == "ok"
-    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDER_URL", "http://127.0.0.1:1")
-    monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_MODEL", "next")
+    ask_for_next(monkeypatch)
     house.index.drop_all()
     assert house.start() == "reindex"
     assert house.reindex()[1].splitlines()[-1] == "indexed 2 memories into forgetless_next_384_r3"

@@ -292,17 +292,14 @@ def test_the_model_of_an_index_that_serves_or_can_come_back_runs_beside_the_one_
         assert told(unreadable) == alone
 
 
-def test_an_index_whose_model_is_gone_is_given_up_on_the_option_alone(tmp_path: Path) -> None:
+def test_an_index_whose_model_is_gone_is_searched_by_words_on_the_option_alone(tmp_path: Path) -> None:
     (tmp_path / "milvus").mkdir()
     (tmp_path / "milvus" / "collection").write_text('{"collection": "forgetless_multilingual_e5_small_384_r2"}')
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    options = parser.parse_args(["--state", str(tmp_path)])
-    options.accept_degraded = True
-    parts = parts_of(read_settings(options, {}), {}, tmp_path / "key")
-    [check] = [part for part in parts if part.name == "ledger"]
-    assert "--accept-degraded" in check.command
-    assert not [part for part in parts if part.name.startswith("beside")]
-    parts = parts_of(settings_from("--state", str(tmp_path)), {}, tmp_path / "key")
-    [model] = [part for part in parts if part.name == "beside-model"]
+    settings = settings_from("--state", str(tmp_path))
+    [model] = [part for part in parts_of(settings, {}, tmp_path / "key") if part.name == "beside-model"]
     assert "--accept-degraded" in model.remedy
+    degraded = replace(settings, accept_degraded=True)
+    assert not [part for part in parts_of(degraded, {}, tmp_path / "key") if "beside" in part.name]
+    told = environment_of_functions(degraded, {})
+    assert (told["FORGETLESS_EMBEDDING_MODEL"], told["FORGETLESS_EMBEDDER_URL"]) == ("multilingual-e5-small", "none:")
+    assert told["FORGETLESS_NEXT_EMBEDDING_MODEL"] == "all-MiniLM-L6-v2"

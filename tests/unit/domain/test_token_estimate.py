@@ -57,3 +57,10 @@ def test_halving_makes_the_prompt_smaller_each_time_and_ends() -> None:
     assert tried == [65_536, LEAST_CONTEXT]
     assert LlmContext(65_536).halved(60_000) == LlmContext(32_768)
     assert LlmContext(65_536).halved(6_000) == LlmContext(4_000)
+
+
+@pytest.mark.parametrize("messages", [500, 3_500, 40_000])
+@pytest.mark.parametrize("instructions", [250, 1_400])
+def test_a_context_for_so_many_messages_has_room_for_them(messages: int, instructions: int) -> None:
+    context = LlmContext.with_room_for(messages, instructions)
+    assert 0 <= context.messages(instructions) - messages <= (2 if context.tokens > LEAST_CONTEXT else 600)

@@ -131,9 +131,11 @@ def _drop(generations: GenerationServices, options: argparse.Namespace) -> str:
 def _lines(generations: GenerationServices, known: Generations, *, compare: bool) -> Iterator[str]:
     yield f"{known.serving.collection} serves, with {_rows(generations, known.serving)}"
     if known.other is None:
-        wanted = generations.upkeep.rules.wanted.collection
+        rules = generations.upkeep.rules
+        wanted, begins = rules.wanted.collection, rules.by_itself and known.lacks(rules.wanted.collection)
         if wanted != known.serving.collection:
-            yield f"{wanted} is what the settings ask for: forgetless generations fill --switch"
+            how = "sweep begins to fill it soon" if begins else "forgetless generations fill --switch"
+            yield f"{wanted} is what the settings ask for: {how}"
         return
     yield f"{known.other.collection} {_SAYS[known.phase]}, with {_rows(generations, known.other)}"
     job = generations.upkeep.job()

@@ -25,6 +25,7 @@ from forgetless.runtime.composition import (
     build_record,
     build_services,
     is_absent,
+    present_generation,
     wanted_generation,
 )
 from forgetless.runtime.index_note import place_of, read_note, write_note
@@ -137,11 +138,6 @@ def add_store_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
         action="store_true",
         help="the ledger is empty on purpose: drop the rows of the index (implies --start)",
     )
-    check.add_argument(
-        "--accept-degraded",
-        action="store_true",
-        help="with --start: the model of the index that serves cannot run; build that of the settings from nothing",
-    )
     check.set_defaults(run=_check)
     reindex = commands.add_parser("reindex", help="rebuild the index from the ledger")
     reindex.add_argument(
@@ -167,8 +163,6 @@ def exit_code_of(error: Exception) -> int:
 def _check(settings: Settings, options: argparse.Namespace) -> int:
     with _stores(settings, options) as stores:
         if options.start or options.accept_empty_ledger:
-            if options.accept_degraded:
-                _give_up_serving(stores)
             reason = _start(stores, accept_empty=options.accept_empty_ledger)
             print("reindex" if reason else "fill" if _is_filled_beside(stores) else "ok")
             return OK
@@ -218,6 +212,7 @@ def _report(stores: _Stores, options: argparse.Namespace) -> tuple[StoreReport, 
 def _start(stores: _Stores, *, accept_empty: bool) -> str:
     """Why the index must be rebuilt, or "" when it matches; writes the new identity to the ledger and the marker."""
     note = read_note(stores.marker)
+    _give_up_unserved(stores)
     start = StoreStart(
         ledger=stores.ledger,
         index=stores.index,
@@ -252,10 +247,13 @@ def _is_filled_beside(stores: _Stores) -> bool:
     return True
 
 
-def _give_up_serving(stores: _Stores) -> None:
-    """Ask for a rebuild if another generation serves than the one that the settings ask for."""
-    if stores.absent or stores.collection == wanted_generation(stores.settings).collection:
+def _give_up_unserved(stores: _Stores) -> None:
+    """Ask for a rebuild if the settings know no embedder for the generation that serves: another took its place."""
+    settings, serving = stores.settings, stores.known.serving
+    configured = [present_generation(settings), wanted_generation(settings)]
+    if any((serving.model, serving.dimensions) == (one.model, one.dimensions) for one in configured):
         return
+    print(f"note: no embedder serves {printable(serving.model)} any more, as FORGETLESS_NEXT_EMBEDDER_URL would let it")
     identity = read_identity(stores.ledger) or new_identity()
     # In this order, a command that is killed leaves a request for a rebuild.
     write_identity(stores.ledger, replace(identity, rebuild=Rebuild.NEEDED), clock=SystemClock())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from forgetless.adapters.embedder_none import NoEmbedder
 from forgetless.domain.errors import ConflictError, EmbedderError
 from forgetless.domain.generations import COPY_S, KNOWN_S, Phase
 from tests.fakes.clock import FakeClock
@@ -224,3 +225,23 @@ def test_a_deleted_tenant_and_an_erased_scope_are_in_no_generation(place: Place,
         clock.advance(60)
         work(process)
     assert place.rows(OLD) == place.rows(NEW) == []
+
+
+def test_without_its_model_the_old_one_is_searched_by_words_and_never_comes_back(
+    place: Place, clock: FakeClock
+) -> None:
+    say(place.process(), *TEXTS)
+    gone = NoEmbedder("old", dimensions=OLD.dimensions)
+    place.embedders[OLD.collection] = gone  # type: ignore[assignment]
+    process = place.process()
+    assert find(process, "d3")[0] == TEXTS[3]
+    say(process, "Said without the model, z99.")
+    assert find(process, "z99")[0] == "Said without the model, z99."
+    assert process().health.check()["embedder"].startswith("the model old does not run")
+    work(process)
+    clock.advance(KNOWN_S)
+    through(place, clock=clock, until=Phase.STALE)
+    record = known(process)
+    assert (record.serving, record.reason) == (NEW, "the model old does not run: searches go by words alone")
+    clock.advance(COPY_S)
+    assert find(process, "Said without the model, z99.")[0] == "Said without the model, z99."

@@ -14,7 +14,7 @@ import pytest
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.adapters.queue_none import NoQueue
 from forgetless.api.platform.serialize import event_item
-from forgetless.domain.errors import DeadlineError, LlmContextError, LlmUnavailableError
+from forgetless.domain.errors import DeadlineError, LlmContextError, LlmReplyError, LlmUnavailableError
 from forgetless.domain.jobs import LLM_CALLS, Job, JobState
 from forgetless.domain.limits import JOB_S
 from forgetless.domain.llm_context import LEAST_CONTEXT
@@ -323,6 +323,35 @@ def test_a_short_add_is_shown_less_of_what_is_known_and_stays_inline(world: Worl
     world.say(*[f"Alice said this {number}{FILL}" for number in range(12)])
     reader.failing = refusing(2_500)
     assert [one.memory for one in add(world, ["I like tea."], queued=False).results] == ["I like tea"]
+
+
+def cut_above(chars: int) -> Callable[[dict[str, Any]], None]:
+    def cut(data: dict[str, Any]) -> None:
+        if len(json.dumps(data["new_messages"])) > chars:
+            raise LlmReplyError("cut off", cut_off=True)
+
+    return cut
+
+
+def test_a_reply_that_has_no_room_for_the_facts_is_asked_about_less(world: World, reader: Reader) -> None:
+    small(world, 65_536)
+    texts = [f"Fact {number}.{FILL}" for number in range(40)]
+    reader.failing = cut_above(12_000)
+    done = ingest(world, add(world, texts).job.id)
+    assert (done.state, len(done.results), len(reader.asked)) == (JobState.SUCCEEDED, 40, 3)
+    known = world.services.add._inference._calls._known.context.tokens  # type: ignore[union-attr]
+    assert known == 65_536, "what one talk needed room for says nothing about others"
+
+
+def test_a_reply_about_little_that_is_cut_off_costs_no_second_call(world: World, reader: Reader) -> None:
+    small(world, 65_536)
+    reader.failing = cut_above(0)
+    with pytest.raises(LlmReplyError, match="cut off"):
+        add(world, ["I like tea."], queued=False)
+    assert world.llm is not None
+    assert len(world.llm.calls) == 1
+    assert ingest(world, add(world, [f"Fact {n}.{FILL}" for n in range(40)]).job.id).state is JobState.FAILED
+    assert len(world.llm.calls) < 6
 
 
 def test_an_llm_that_refuses_even_the_least_fails_the_add_with_the_reason(world: World, reader: Reader) -> None:

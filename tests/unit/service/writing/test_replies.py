@@ -193,6 +193,13 @@ def test_a_text_is_what_is_said_after_the_thoughts(reply: str, said: str) -> Non
     assert summarise_procedure(FakeLlm([reply]), [], "Do it.", deadline_s=5) == said
 
 
+def test_a_record_that_was_cut_off_is_none() -> None:
+    with pytest.raises(LlmReplyError, match=LONG_CUT) as caught:
+        summarise_procedure(FakeLlm([Completion("1. Opened", "length")]), [], "Do it.", deadline_s=5)
+    assert caught.value.cut_off
+    assert ask_summary(FakeLlm([Completion("Likes tea and", "length")]), [], deadline_s=5) == "Likes tea and"
+
+
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [

@@ -73,6 +73,12 @@ class Phase(StrEnum):
     #: It served before, and its embedder is gone: it takes deletes and erasures only, and cannot serve again.
     STALE = "stale"
 
+    @classmethod
+    def _missing_(cls, value: object) -> Phase:
+        """A phase that a later version made: here, the generation is kept up to date, and nobody works on it."""
+        del value
+        return cls.READY
+
 
 #: In these phases a job works on the generation; in these, every write goes to both.
 _WORKED_ON = frozenset({Phase.SPREADING, Phase.FILLING, Phase.JOINING, Phase.SETTLING})

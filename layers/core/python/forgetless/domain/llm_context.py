@@ -37,3 +37,9 @@ class LlmContext:
             return None
         # Of a context, two thirds are what makes a prompt of half the size.
         return LlmContext(max(min(self.tokens // 2, asked * 2 // 3), LEAST_CONTEXT))
+
+    @classmethod
+    def with_room_for(cls, messages: int, instructions: int) -> LlmContext:
+        """The smallest context that has so many tokens for new messages beside the instructions."""
+        needed = messages + instructions
+        return cls(max(min(2 * needed, needed + 2 * _MOST_REST), LEAST_CONTEXT))

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.embedder_none import NO_EMBEDDER, NoEmbedder
 from forgetless.adapters.extra_headers import extra_headers
 from forgetless.adapters.milvus_control import MilvusControl
 from forgetless.adapters.secrets_aws import secret
@@ -252,6 +253,8 @@ def build_embedder(settings: Settings, generation: Generation | None = None) -> 
         url = settings.next_embedder_url if _same_model(of, wanted) else of.embedder_url
         if settings.next_embedder_api_key and _same_model(of, wanted):
             key = secret("FORGETLESS_NEXT_EMBEDDER_API_KEY", settings.next_embedder_api_key)
+    if url == NO_EMBEDDER:
+        return NoEmbedder(of.model, dimensions=of.dimensions)
     return HttpEmbedder(
         url,
         model=of.model,

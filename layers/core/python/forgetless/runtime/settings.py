@@ -118,7 +118,9 @@ class Settings:
         "The first part of the collection's name; model, dimension and recipe follow.",
     )
     embedder_url: str = _setting(
-        "FORGETLESS_EMBEDDER_URL", "http://127.0.0.1:7997", "The embedding service (OpenAI's API)."
+        "FORGETLESS_EMBEDDER_URL",
+        "http://127.0.0.1:7997",
+        "The embedding service (OpenAI's API); `none:` searches by words alone.",
     )
     embedder_api_key: str = _setting(
         "FORGETLESS_EMBEDDER_API_KEY", "", "The key for the embedding service, if it needs one.", secret=True

@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 from forgetless.domain.bulk_jobs import MOST_RANGES, BulkJob, Progress
+from forgetless.domain.errors import DependencyError
 from forgetless.domain.generations import KNOWN_S, Generations, Phase
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
@@ -171,8 +172,18 @@ class FillWork:
             return replace(_at({"step": "bring"}, job), done=job.done + drained.brought)
         # What the old one refused, the new one may take.
         self._ledger.retry_set_aside(at=self._clock.now())
-        self._enter(job, Phase.SETTLING, Phase.OLD)
+        reason = self._is_gone(known)
+        self._enter(job, Phase.SETTLING, Phase.STALE if reason else Phase.OLD, reason=reason)
         return _ended(job)
+
+    def _is_gone(self, known: Generations) -> str:
+        """Why the old generation cannot be kept up to date; empty if it can."""
+        assert known.other is not None
+        try:
+            self._openings.of(known.other).embedder.ping()
+        except DependencyError as error:
+            return error.message
+        return ""
 
     def _refused(self, job: BulkJob, progress: Progress, reason: str) -> Progress:
         """The end of a job whose generation may not serve, unless an erasure explains it that has not ended."""
@@ -206,10 +217,12 @@ class FillWork:
 
         self._record.change(refused)
 
-    def _enter(self, job: BulkJob, phase: Phase, following: Phase) -> None:
+    def _enter(self, job: BulkJob, phase: Phase, following: Phase, *, reason: str = "") -> None:
         """Enter the next phase, unless another worker has done so."""
         now = self._clock.now()
-        self._record.change(lambda held: held.entering(following, now) if _is_at(held, job, phase) else None)
+        self._record.change(
+            lambda held: held.entering(following, now, reason=reason) if _is_at(held, job, phase) else None
+        )
 
     def _stopped(self, job: BulkJob, deadline: float) -> Callable[[], bool]:
         return lambda: self._clock.monotonic() >= deadline or has_moved(self._ledger, job)

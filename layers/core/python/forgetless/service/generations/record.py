@@ -27,6 +27,7 @@ class GenerationRecord:
         self._first = first
         self._lock = threading.Lock()
         self._copy: Generations | None = None
+        self._stored = False
         self._read_at = float("-inf")
 
     def known(self) -> Generations:
@@ -63,15 +64,14 @@ class GenerationRecord:
             return self._kept(change_document(self._ledger, _PLACE, changed, clock=self._clock))
 
     def keep(self) -> None:
-        """Write the record if there is none, so that no process has to find out which one serves."""
+        """Write the record if there was none yet, so that no process has to find out which one serves."""
         with self._lock:
-            held = self._ledger.document(*_PLACE)
-            if held is None:
+            if not self._stored:
                 self._ledger.put_document(Document(*_PLACE, self._of(None).body(), self._clock.now()))
 
     def _kept(self, held: Document | None) -> Generations:
         """Keep the copy. It is as old as the beginning of this call at most, but a call is short."""
-        self._copy, self._read_at = self._of(held), self._clock.monotonic()
+        self._copy, self._stored, self._read_at = self._of(held), held is not None, self._clock.monotonic()
         return self._copy
 
     def _of(self, held: Document | None) -> Generations:

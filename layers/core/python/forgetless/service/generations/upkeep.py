@@ -135,8 +135,7 @@ class GenerationUpkeep:
         if known.dropped:
             self._drop_rows()
         wanted = self.rules.wanted.collection
-        if wanted != known.serving.collection:
-            self.record.keep()
+        self.record.keep()
         if self.rules.by_itself and known.lacks(wanted):
             known = self.begin(switching=True)
             _logger.warning("another generation of the index is being filled", extra={"collection": wanted})

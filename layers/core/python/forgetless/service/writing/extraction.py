@@ -111,10 +111,10 @@ def summarise_procedure(
     """The steps of an agent's work as one text, for a procedural memory; a `prompt` replaces the default instructions.
 
     With `recorded`, the end of what was recorded of earlier messages, the text is its continuation. Raises
-    LlmReplyError when the summary is empty, and what `Llm.complete` raises.
+    LlmReplyError when the summary is empty or cut off, and what `Llm.complete` raises.
     """
     reply = llm.complete(prompts.procedure_messages(messages, prompt, recorded), deadline_s=deadline_s)
-    return text_of(reply)
+    return text_of(reply, whole=True)
 
 
 def generate_instructions(llm: Llm, use_case: str, *, deadline_s: float, clock: Clock) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from forgetless.domain.errors import ErasedError, LeaseLostError, LlmContextError
+from forgetless.domain.errors import ErasedError, LeaseLostError, LlmContextError, LlmReplyError
 from forgetless.domain.jobs import LLM_CALLS, Job
 from forgetless.domain.llm_context import LlmContext
 from forgetless.domain.memory import Memory, Message
@@ -81,6 +81,8 @@ class _Course:
     existing: dict[str, Memory] = field(default_factory=dict)
     #: Seconds of the slowest call.
     slowest_s: float = 0.0
+    #: Whether a reply had no room, which says nothing about the calls of other jobs.
+    cut_off: bool = False
 
 
 class ExtractionCalls:
@@ -132,7 +134,8 @@ class ExtractionCalls:
                 continue
             course.slowest_s = max(course.slowest_s, self._clock.monotonic() - began)
             _add(course, given, FinishedCall(tuple(given.facts), portion.following, given.shown))
-            self._known.found(course.context)
+            if not course.cut_off:
+                self._known.found(course.context)
             if several:
                 self._keep(course, used, left=count_portions(messages, portion.following, room))
         return self._extracted(course, ask)
@@ -220,10 +223,17 @@ def _add(course: _Course, given: Given, call: FinishedCall) -> None:
 
 
 def _halve(course: _Course, error: TooLongError) -> None:
-    smaller = course.context.halved(error.tokens)
-    if smaller is None:
-        reason = f"{error.error.message} (it refuses even the smallest portions, of {course.context.tokens} tokens)"
-        raise LlmContextError(reason, status=error.error.status) from error
-    _logger.info("the LLM refused so much at once, asking for less", extra={"tokens": smaller.tokens})
+    reason = error.error
+    if isinstance(reason, LlmReplyError):
+        course.cut_off = True
+        smaller = LlmContext.with_room_for(error.messages // 2, error.instructions)
+    else:
+        asked = error.instructions + error.messages + error.known
+        halved = course.context.halved(asked)
+        if halved is None:
+            told = f"{reason.message} (it refuses even the smallest portions, of {course.context.tokens} tokens)"
+            raise LlmContextError(told, status=reason.status) from error
+        smaller = halved
+    _logger.info("the LLM could not take so much at once, asking for less", extra={"tokens": smaller.tokens})
     course.context = smaller
     course.done = replace(course.done, context=smaller.tokens)

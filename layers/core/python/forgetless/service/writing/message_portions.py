@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from forgetless.domain.memory import Message
 from forgetless.domain.token_estimate import estimated_tokens, fitting_prefix
 
-__all__ = ["BEGIN", "Place", "Portion", "count_portions", "portion_at"]
+__all__ = ["BEGIN", "Place", "Portion", "count_portions", "portion_at", "tokens_in_prompt"]
 
 #: What a prompt needs for each message besides its text: number, role, time and the JSON around them.
 _TOKENS_OF_FORM = 50
@@ -47,7 +47,7 @@ def portion_at(messages: Sequence[Message], start: Place, tokens: int) -> Portio
     for message in _from(messages, start):
         offset = start.offset if message.ref.position == start.position else 0
         rest = replace(message, content=message.content[offset:])
-        needed = estimated_tokens(rest.content) + estimated_tokens(rest.name or "") + _TOKENS_OF_FORM
+        needed = tokens_in_prompt(rest)
         if needed <= left:
             taken.append(rest)
             left -= needed
@@ -58,6 +58,11 @@ def portion_at(messages: Sequence[Message], start: Place, tokens: int) -> Portio
             part = replace(rest, content=rest.content[:length])
             return Portion(start, (part,), Place(message.ref.position, offset + length))
     return Portion(start, tuple(taken), None)
+
+
+def tokens_in_prompt(message: Message) -> int:
+    """About how many tokens the message has as it stands in a prompt."""
+    return estimated_tokens(message.content) + estimated_tokens(message.name or "") + _TOKENS_OF_FORM
 
 
 def count_portions(messages: Sequence[Message], start: Place | None, tokens: int) -> int:

@@ -22,7 +22,7 @@ from forgetless.service.writing import prompts
 from forgetless.service.writing.extraction import ExtractionRequest, Fact, extract, folded, summarise_procedure
 from forgetless.service.writing.extraction_settings import ExtractionSettings
 from forgetless.service.writing.finished_calls import FinishedCalls
-from forgetless.service.writing.message_portions import Place, Portion
+from forgetless.service.writing.message_portions import Place, Portion, tokens_in_prompt
 from forgetless.service.writing.related_memories import RelatedMemories
 
 __all__ = ["Ask", "FactsAsk", "Given", "ProcedureAsk", "TooLongError", "as_memory", "is_procedural"]
@@ -34,6 +34,8 @@ T = TypeVar("T")
 #: How many messages before a portion are shown, and of how many facts of earlier portions the text.
 _RECENT = 6
 _EARLIER_FACTS = 50
+#: A reply about fewer tokens of messages was not cut off because they say so much.
+_WORTH_DIVIDING = 2_000
 #: The most facts of an add: all are stored in one transaction.
 _MOST_FACTS = 1_000
 #: The most characters of a procedural memory: as many as a message may have.
@@ -41,12 +43,17 @@ _MOST_PROCEDURE_CHARS = 200_000
 
 
 class TooLongError(Exception):
-    """The LLM refused a prompt of about so many `tokens` as longer than its context."""
+    """The LLM refused a prompt as longer than its context, or could not end its reply to it.
 
-    def __init__(self, error: LlmContextError, tokens: int) -> None:
+    The prompt has about so many tokens of `instructions`, new `messages` and what is `known` already.
+    """
+
+    def __init__(self, error: LlmContextError | LlmReplyError, *, instructions: int, messages: int, known: int) -> None:
         super().__init__(error.message)
         self.error = error
-        self.tokens = tokens
+        self.instructions = instructions
+        self.messages = messages
+        self.known = known
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +156,9 @@ class FactsAsk:
         left = deadline - self._clock.monotonic()
         try:
             return extract(self._llm, request, deadline_s=left, clock=self._clock)
-        except LlmContextError as error:
+        except (LlmContextError, LlmReplyError) as error:
             known = [*map(_shown_text, request.recent), *(memory.text for memory in request.existing)]
-            raise TooLongError(error, self.rules + _tokens_of(request.messages, known)) from error
+            raise _too_long(error, self.rules, request.messages, known) from error
 
     def _before(self, start: Place) -> list[Message]:
         """The messages before a portion; of a message that it continues, the end of what came before."""
@@ -186,8 +193,8 @@ class ProcedureAsk:
         left = deadline - self._clock.monotonic()
         try:
             text = summarise_procedure(self._llm, portion.messages, self._prompt, recorded=recorded, deadline_s=left)
-        except LlmContextError as error:
-            raise TooLongError(error, self.rules + _tokens_of(portion.messages, [recorded])) from error
+        except (LlmContextError, LlmReplyError) as error:
+            raise _too_long(error, self.rules, portion.messages, [recorded]) from error
         refs = tuple(dict.fromkeys(message.ref for message in portion.messages))
         return Given([Fact(text, None, (), refs)], [], Shown(messages=refs))
 
@@ -243,6 +250,12 @@ def _shown_text(message: Message) -> str:
     return message.content
 
 
-def _tokens_of(messages: Iterable[Message], known: Iterable[str]) -> int:
-    new = sum(estimated_tokens(message.content) for message in messages)
-    return new + sum(estimated_tokens(text[: prompts.SHOWN_CHARS]) for text in known)
+def _too_long(
+    error: LlmContextError | LlmReplyError, rules: int, messages: Iterable[Message], known: Iterable[str]
+) -> Exception:
+    """What to raise for the error: TooLongError if asking for less may help."""
+    new = sum(map(tokens_in_prompt, messages))
+    if isinstance(error, LlmReplyError) and not (error.cut_off and new > _WORTH_DIVIDING):
+        return error
+    shown = sum(estimated_tokens(text[: prompts.SHOWN_CHARS]) for text in known)
+    return TooLongError(error, instructions=rules, messages=new, known=shown)

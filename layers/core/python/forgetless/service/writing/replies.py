@@ -30,13 +30,13 @@ class InvalidReplyError(Exception):
     """A reply of the wrong form. The message tells the LLM what is wrong and quotes nothing of the reply."""
 
 
-def text_of(reply: Completion) -> str:
-    """The reply without its thoughts. Raises LlmReplyError if nothing is left."""
+def text_of(reply: Completion, *, whole: bool = False) -> str:
+    """The reply without its thoughts. Raises LlmReplyError if nothing is left or, with `whole`, if it was cut off."""
     answer, thought = _split(reply.text, [])
     # In a text, a tag in the midst may be what the text is about.
     said = clean(answer + thought if answer.strip() else answer)
-    if not said:
-        raise LlmReplyError(_unusable(reply) or "the LLM's reply is empty")
+    if not said or (whole and reply.finish_reason == "length"):
+        raise _unusable(reply) or LlmReplyError("the LLM's reply is empty")
     return said
 
 
@@ -52,8 +52,8 @@ def json_of(reply: Completion, *, wanted: Callable[[object], bool], shown: Seque
     try:
         return _json_of(reply, wanted, _Quotations(shown))
     except InvalidReplyError:
-        if reason := _unusable(reply):
-            raise LlmReplyError(reason) from None
+        if (error := _unusable(reply)) is not None:
+            raise error from None
         raise
 
 
@@ -87,16 +87,17 @@ def _json_of(reply: Completion, wanted: Callable[[object], bool], quotations: _Q
     raise InvalidReplyError("it is not JSON")
 
 
-def _unusable(reply: Completion) -> str:
-    """Why another try would fare no better; empty if it might."""
+def _unusable(reply: Completion) -> LlmReplyError | None:
+    """The error of a reply that no repair makes better; None if one might."""
     if reply.finish_reason == "length":
-        return (
+        return LlmReplyError(
             "the LLM's reply was cut off (finish_reason length): let it write more, by max_tokens in "
-            "FORGETLESS_LLM_OPTIONS, or think less"
+            "FORGETLESS_LLM_OPTIONS, or think less",
+            cut_off=True,
         )
     if reply.finish_reason == "content_filter":
-        return "the LLM's reply was stopped by the provider's filter (finish_reason content_filter)"
-    return ""
+        return LlmReplyError("the LLM's reply was stopped by the provider's filter (finish_reason content_filter)")
+    return None
 
 
 def _decoded(text: str) -> str:
