@@ -107,6 +107,21 @@ _WEBHOOKS = (
 )
 
 _SURFACE = (
+    Mutation("bodies: any number of values", "api/value_count.py", "if left < 0:", "if False:", (_SIZES,)),
+    Mutation(
+        "metadata: updates let it grow",
+        "domain/metadata.py",
+        "if size > MAX_METADATA_BYTES and size > _size(before):",
+        "if False:",
+        ("tests/unit/service/writing/test_change.py",),
+    ),
+    Mutation(
+        "schema exports: any number of steps",
+        "service/transfer/schema_shape.py",
+        "if self._left < 0:",
+        "if False:",
+        ("tests/unit/service/transfer/test_schema_shape.py", "-k", "busy and long"),
+    ),
     Mutation(
         "health: every question is a check",
         "service/health.py",

@@ -134,6 +134,11 @@ def test_a_limited_key_is_told_no_counts_of_its_tenant(api: Api) -> None:
     assert "4217" not in told.text
 
 
+def test_usage_of_the_last_days_of_the_calendar_is_empty(api: Api) -> None:
+    answer = api.get("/usage?from=9999-12-01&to=9999-12-31")
+    assert (answer.status_code, answer.json()["usage"]) == (200, [])
+
+
 def test_usage(api: Api) -> None:
     key = limit(api, adds_per_day=5, stored_memories=9)
     api.post("/memories", _SAID)

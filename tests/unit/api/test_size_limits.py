@@ -21,7 +21,9 @@ from forgetless.api.body_limit import MAX_BODY_BYTES
 from forgetless.api.caller import Caller
 from forgetless.api.field_checks import Text
 from forgetless.api.mcp.tools import TOOLS
+from forgetless.api.platform.error_bodies import is_platform
 from forgetless.api.size_limits import ADD_BYTES, marks_of
+from forgetless.api.value_count import MOST_VALUES
 from forgetless.domain.limits import RequestLimits
 from tests.unit.api.client import Api
 from tests.unit.api.conftest import NewApi
@@ -234,16 +236,20 @@ REFUSED = [
 def test_what_is_too_large_is_400_and_names_field_and_limit(
     api: Api, method: str, path: str, body: dict[str, Any] | None, reason: str
 ) -> None:
-    ids = api.get("/v1/ping/").json()
-    place = path.replace("{org}", ids["org_id"]).replace("{proj}", ids["project_id"])
     scoped = body
     if body is not None and path in {"/memories", "/v1/memories/", "/v3/memories/add/", "/search"}:
         scoped = {"user_id": "alice", **body}
-    answer = api.call(method, place, json=scoped)
+    answer = api.call(method, place_of(api, path), json=scoped)
     assert answer.status_code == 400, answer.text
     assert reason in answer.text
     if isinstance(answer.json(), dict):
         assert reason in answer.json()["detail"]
+
+
+def place_of(api: Api, path: str) -> str:
+    """The path with the ids of the tenant's own organization and project."""
+    ids = api.get("/v1/ping/").json()
+    return path.replace("{org}", ids["org_id"]).replace("{proj}", ids["project_id"])
 
 
 def test_what_is_as_large_as_the_limit_is_accepted(api: Api) -> None:
@@ -260,6 +266,7 @@ TOOL_CALLS = [
     ("search_memories", {"query": "x" * 31}, "query: it has 31 characters; at most 30"),
     ("search_memories", {"query": "x", "filters": WIDE}, "filters: more than 12"),
     ("get_memories", {"filters": WIDE}, "filters: more than 12"),
+    ("add_memory", {"messages": [{"role": "user", "content": [{}] * 100_001}]}, "messages: the body has more than"),
     ("get_memory", {"memory_id": LONG}, "memory_id: it has 300"),
     ("update_memory", {"memory_id": ONE_ID, "text": "x" * 41}, "text: it has 41"),
 ]
@@ -341,6 +348,46 @@ def test_a_request_that_would_keep_the_process_busy_is_refused_before_any_work(
     assert answer.status_code == 400, answer.text[:200]
     assert answer.json()["detail"].startswith(f"{field}:")
     assert len(api.world.embedder.calls) == calls
+
+
+# Wrong entries were each described before they were counted: ten seconds of a core for a request of 6 MB.
+
+WRONG = [1] * 100_001
+MANY_WRONG = [
+    ("POST", "/v3/memories/search/", {"query": "x", "filters": {"user_id": "a"}, "fields": WRONG}, "fields"),
+    ("POST", "/v3/memories/", {"filters": {"user_id": "a"}, "categories": WRONG}, "categories"),
+    ("POST", "/v3/memories/add/", {"messages": "x", "user_id": "a", "deduced_memories": WRONG}, "deduced_memories"),
+    (
+        "POST",
+        "/v3/memories/add/",
+        {"messages": "x", "user_id": "a", "custom_categories": [dict.fromkeys(map(str, range(100_001)), 1)]},
+        "custom_categories",
+    ),
+    ("POST", "/v3/memories/add/", {"messages": [{}] * 100_001, "user_id": "a"}, "messages"),
+    ("POST", "/memories", {"messages": [{"role": "user", "content": [{}] * 100_001}], "user_id": "a"}, "messages"),
+    ("PUT", "/v1/batch/", {"memories": [{}] * 100_001}, "memories"),
+    ("DELETE", "/v1/batch/", {"memories": [{}] * 100_001}, "memories"),
+    ("PATCH", PROJECT, {"custom_categories": WRONG}, "custom_categories"),
+    ("POST", "/memories", {"messages": SAID, "user_id": "a", "unknown": [[]] * 100_001}, "unknown"),
+    ("POST", "/search", [WRONG], "body"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "field"), MANY_WRONG)
+def test_a_body_with_too_many_values_is_refused_before_any_model_reads_it(
+    api: Api, method: str, path: str, body: Any, field: str
+) -> None:
+    answer = api.call(method, place_of(api, path), json=body)
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith(f"{field}: the body has more than 100000 keys and list entries together")
+    assert len(answer.json()) > 1 or not is_platform(path), "in the shape of its dialect"
+
+
+def test_a_body_with_as_many_values_as_allowed_is_read(api: Api) -> None:
+    body = {"query": "x", "filters": {"user_id": "alice"}, "unknown": [0] * (MOST_VALUES - 4)}
+    assert api.post("/search", body).status_code == 200
+    body["unknown"].append(0)
+    assert api.post("/search", body).status_code == 400
 
 
 @pytest.mark.parametrize("levels", [17, 25, 5000])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
 from forgetless.service.transfer.schema_shape import shape
@@ -55,6 +57,22 @@ def test_a_schema_that_names_itself_ends() -> None:
     for _ in range(20):
         value = value["more"] if value else None
     assert value is None
+
+
+#: A few hundred bytes whose properties refer to what they are part of: 26 to the power of 8 values.
+WIDE = {"$ref": "#/$defs/A", "$defs": {"A": schema(**{letter: {"$ref": "#/$defs/A"} for letter in ascii_lowercase})}}
+LONG = schema(**{f"p{number}": {"type": "string"} for number in range(2000)})
+
+
+@pytest.mark.parametrize("costly", [WIDE, LONG, {"type": "array", "items": LONG}], ids=["wide", "long", "list"])
+def test_a_schema_that_would_keep_the_process_busy_is_refused(costly: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError, match=r"^schema: .* name fewer properties, or narrow the filters"):
+        shape(costly, [HOME, FOOD] * 500)
+
+
+def test_a_usual_schema_is_filled_from_as_many_memories_as_an_export_has() -> None:
+    usual = {"type": "array", "items": schema(**{f"p{number}": {"type": "string"} for number in range(100)}, city={})}
+    assert [one["city"] for one in shape(usual, [HOME, FOOD] * 500)[:2]] == ["Porto", None]
 
 
 JSON = st.recursive(

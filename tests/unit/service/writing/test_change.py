@@ -28,6 +28,25 @@ def test_metadata_is_merged_and_reuses_the_vector(world: World) -> None:
     assert [hit.memory.id for hit in world.find("tea")] == [memory_id]
 
 
+def test_metadata_does_not_grow_beyond_its_limit_by_many_updates(world: World) -> None:
+    """Each version stores all of it: 120 updates of 65 KB became 479 MB."""
+    memory_id = world.say("I like tea", metadata={"a": "x" * 60_000}).results[0].id
+    with pytest.raises(InvalidRequestError, match=r"^metadata: merged .* 70015 bytes of JSON; at most 65536"):
+        world.services.changes.update(UpdateRequest("default", memory_id, metadata={"b": "x" * 10_000}))
+    changed = world.services.changes.update(
+        UpdateRequest("default", memory_id, metadata={"a": None, "b": "y" * 60_000})
+    )
+    assert (changed.metadata["a"], changed.version) == (None, 2)
+
+
+def test_larger_metadata_of_an_earlier_version_may_shrink(world: World) -> None:
+    memory_id = world.say("I like tea", metadata={"a": "x" * 90_000, "b": 1}).results[0].id
+    changed = world.services.changes.update(UpdateRequest("default", memory_id, metadata={"b": 2}))
+    assert changed.metadata["b"] == 2
+    with pytest.raises(InvalidRequestError, match="metadata: merged"):
+        world.services.changes.update(UpdateRequest("default", memory_id, metadata={"b": 20}))
+
+
 def test_an_expiration_date_is_set_and_cleared(world: World) -> None:
     memory_id = world.say("offer").results[0].id
     update = UpdateRequest("default", memory_id, expiration_date="2026-05-05")

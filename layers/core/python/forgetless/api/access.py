@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from typing import Any
+
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
@@ -13,6 +18,7 @@ from forgetless.api.field_checks import check_ids_once
 from forgetless.api.idempotency import Idempotency
 from forgetless.api.routing import Route, Runner, endpoint_on
 from forgetless.api.usage import Counted, flush_beside
+from forgetless.api.value_count import CountedBody
 from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.keys import ApiKey, Role
 
@@ -49,6 +55,15 @@ class GuardedRoute(APIRoute):
         if not route.ignores_key:
             self.app = Idempotency(self.app, run=run, route=route)
         self.app = BodyLimit(self.app)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, which reads a body only if it does not have too many values."""
+        handle = super().get_route_handler()
+
+        async def handle_counted(request: Request) -> Response:
+            return await handle(CountedBody(request.scope, request.receive))
+
+        return handle_counted
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         # The router tries one route after the other. Comparing the start of the path is cheaper than the expression.

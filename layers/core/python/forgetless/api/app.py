@@ -24,6 +24,7 @@ from forgetless.api.openapi import complete_document
 from forgetless.api.request_middleware import RequestMiddleware
 from forgetless.api.routing import Route, Runner, pool, run_inline
 from forgetless.api.usage import CountedRequests
+from forgetless.api.value_count import TooManyValues
 from forgetless.domain.limits import CONCURRENT_REQUESTS
 
 if TYPE_CHECKING:
@@ -136,7 +137,11 @@ def _compose(
         redirect_slashes=False,
         # No telemetry is exported, whatever OTEL_… variables are set.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
-        exception_handlers={RequestValidationError: answer_invalid, 413: answer_too_large},
+        exception_handlers={
+            RequestValidationError: answer_invalid,
+            413: answer_too_large,
+            TooManyValues: answer_too_large,
+        },
         middleware=[
             *cross_origin(origins),
             Middleware(RequestMiddleware, run=run, base_path=base_path),

@@ -102,7 +102,7 @@ async def answer_invalid(request: Request, error: Exception) -> Response:
 
 
 async def answer_too_large(request: Request, error: Exception) -> Response:
-    """The response for a body that is larger than allowed: 413 in the shape of the path's dialect."""
+    """The response for a body that is larger than allowed, in bytes (413) or values (400), in the path's dialect."""
     assert isinstance(error, HTTPException)
     body = refusal(request.method, request.scope["path"], error.status_code, error.detail)
     return json_response(body, status=error.status_code)

@@ -12,19 +12,18 @@ from fastapi import Query
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 from starlette.datastructures import QueryParams
 
-from forgetless.api.json_response import json_bytes
 from forgetless.api.named_ids import note_id
 from forgetless.domain.errors import FilterError, InvalidRequestError, NotFoundError
 from forgetless.domain.filters.parse_common import MAX_DEPTH, TOO_DEEP
 from forgetless.domain.identifiers import named_identifier, new_identifier
 from forgetless.domain.limits import INT64
+from forgetless.domain.metadata import check_metadata_size
 from forgetless.domain.moments import Moment
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.domain.times import read_time
 
 __all__ = [
     "ENTITY_IDS",
-    "MAX_METADATA_BYTES",
     "Cursor",
     "NoTruth",
     "Number",
@@ -49,7 +48,6 @@ __all__ = [
 Cursor = Annotated[str | None, Query(max_length=4096)]
 #: The identifiers of the self-hosted dialect.
 ENTITY_IDS = ("user_id", "agent_id", "run_id")
-MAX_METADATA_BYTES = 64 * 1024
 #: The most levels of JSON in metadata.
 _MAX_DEPTH = 20
 #: The same for filters: a level of AND is an object and a list, and the innermost one may have metadata with a list.
@@ -96,8 +94,7 @@ def check_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata without identity keys; raises InvalidRequestError if it cannot be stored."""
     kept = {key: value for key, value in metadata.items() if key not in _IDENTITY_KEYS}
     check_json("metadata", kept)
-    if len(json_bytes(kept)) > MAX_METADATA_BYTES:
-        raise InvalidRequestError(f"metadata must not be larger than {MAX_METADATA_BYTES} bytes of JSON.")
+    check_metadata_size(kept)
     return kept
 
 

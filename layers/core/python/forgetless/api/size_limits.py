@@ -15,11 +15,11 @@ from typing import Annotated, Any, Protocol
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from forgetless.api.field_checks import MAX_METADATA_BYTES, Text
+from forgetless.api.field_checks import Text
 from forgetless.api.json_response import json_bytes
 from forgetless.domain.errors import FilterError, InvalidRequestError
 from forgetless.domain.identifiers import id_text
-from forgetless.domain.limits import RequestLimits
+from forgetless.domain.limits import MAX_METADATA_BYTES, RequestLimits
 
 __all__ = [
     "ADD_BYTES",

@@ -20,6 +20,7 @@ __all__ = [
     "LEASE_MARGIN_S",
     "LLM_WAITS",
     "MAX_MEMORY_ID_BYTES",
+    "MAX_METADATA_BYTES",
     "MAX_TOP_K",
     "MOST_ANNOUNCED",
     "MOST_ATTEMPTS",
@@ -98,6 +99,8 @@ MOST_INDEX_RESULTS = 16_384
 MOST_WEBHOOKS = 100
 #: A memory that embedder or index refused this often is set aside: it is not indexed until somebody retries it.
 MOST_REFUSALS = 3
+#: The most bytes of a memory's metadata as JSON.
+MAX_METADATA_BYTES = 64 * 1024
 #: The most bytes of a memory's id. The index stores other ids as digests, but it must return this one.
 MAX_MEMORY_ID_BYTES = 256
 #: Seconds for which a process may use what it has read about a tenant (its webhooks) without reading it again.

@@ -84,10 +84,12 @@ def month_of(now: str) -> str:
 
 def months(first: str, last: str) -> Iterator[str]:
     """The months from one day to another."""
-    month = date.fromisoformat(f"{month_of(first)}-01")
-    while month.isoformat() <= last:
-        yield month_of(month.isoformat())
-        month = (month + timedelta(days=32)).replace(day=1)
+    month, end = month_of(first), month_of(last)
+    while month < end:
+        yield month
+        month = month_of((date.fromisoformat(f"{month}-01") + timedelta(days=32)).isoformat())
+    if month == end:
+        yield month
 
 
 def is_day(text: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from forgetless.api.mcp.schemas import input_schema
 from forgetless.api.mcp.wire import Arguments
+from forgetless.api.value_count import check_value_count
 from forgetless.domain.errors import InvalidRequestError
 
 __all__ = ["HOST_ARGUMENTS", "ignored_note", "read_arguments", "unknown_arguments"]
@@ -26,11 +27,13 @@ _MOST_NAMED, _NAME_CHARS = 20, 64
 
 
 def read_arguments(model: type[A], given: Mapping[str, Any]) -> A:
-    """The arguments that the model knows; raises pydantic's ValidationError for values that it refuses."""
+    """The arguments that the model knows; raises pydantic's ValidationError for values that it refuses,
+    and InvalidRequestError if there are too many."""
     objects = _without_text(model)
     values = {
         name: _read(value) if name in objects else value for name, value in given.items() if name in model.model_fields
     }
+    check_value_count(values)
     return model.model_validate({name: value for name, value in values.items() if value is not None})
 
 

@@ -17,6 +17,7 @@ from forgetless.domain.errors import (
 from forgetless.domain.identifiers import all_spellings
 from forgetless.domain.limits import MOST_ANNOUNCED
 from forgetless.domain.memory import Event, EventKind, Memory
+from forgetless.domain.metadata import merged_metadata
 from forgetless.domain.webhook_deliveries import Summary
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import RequestLedger
@@ -317,7 +318,7 @@ def _changes(memory: Memory, request: UpdateRequest) -> dict[str, Any]:
         own = {"text": request.text, "extracted": False, "source_key": request.source_key}
         changes |= own if request.text != memory.text else {}
     if request.metadata is not None:
-        changes["metadata"] = {**memory.metadata, **request.metadata}
+        changes["metadata"] = merged_metadata(memory.metadata, request.metadata)
     if request.clear_expiration or request.expiration_date is not None:
         changes["expiration_date"] = request.expiration_date
     if request.timestamp is not None:
