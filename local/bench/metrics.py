@@ -141,7 +141,7 @@ class _Everything:
         self._rows: list[Hit] = []
 
     def insert(self, rows: Sequence[Any]) -> None:
-        self._rows = [*(Hit(row.memory.id, row.memory.version, 0.5) for row in rows), *self._rows][:10]
+        self._rows = [*(Hit(row.memory.id, row.memory.version, 0.5, row.signals) for row in rows), *self._rows][:10]
 
     def search_vector(self, *_: Any) -> list[Hit]:
         return self._rows

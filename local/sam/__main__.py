@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, or 1 after one line on stderr that names the reason."""
     keep_private()
     options = _parser().parse_args(arguments)
-    settings = read_settings(options, os.environ)
+    settings = replace(read_settings(options, os.environ), beside=None)  # its ledger is new at each start
     settings = replace(settings, state=settings.state / "sam") if options.state is None else settings
     try:
         if options.command == "down":

@@ -96,6 +96,11 @@ def _add_own(name: str, command: argparse.ArgumentParser) -> None:
                 action="store_true",
                 help="the ledger is empty on purpose: drop the rows of the index",
             )
+            command.add_argument(
+                "--accept-degraded",
+                action="store_true",
+                help="the model of the present index cannot run: search by words alone until another index is filled",
+            )
         case "check":
             command.add_argument("rest", nargs="*", metavar="-- OPTION", help="options of forgetless check")
         case "forgetless":

@@ -25,6 +25,9 @@ __all__ = ["backup", "check", "forgetless", "reindex", "reset_data", "restore", 
 #: would bring back what was erased, and the lock that it holds itself.
 _KEPT = frozenset({"models", "api_key", "logs", "up.lock", BACKUPS, "ledger.db-erasures"})
 
+#: The commands that read what is noted beside Milvus' data.
+_MARKED = frozenset({"check", "migrate", "reindex"})
+
 
 def status(settings: Settings) -> str:
     """Return the processes that run; raises UpError when nothing runs or the gateway is not healthy."""
@@ -113,7 +116,8 @@ def tidy(settings: Settings, environment: Mapping[str, str], *, anyway: bool = F
 
 def forgetless(settings: Settings, environment: Mapping[str, str], arguments: Sequence[str]) -> int:
     """Run any command of `forgetless` on this state folder and return its exit code."""
-    return _call(settings, environment, ledger_command(*arguments))
+    command = index_command(arguments[0], settings, *arguments[1:]) if _MARKED.intersection(arguments[:1]) else None
+    return _call(settings, environment, command or ledger_command(*arguments))
 
 
 def _call(settings: Settings, environment: Mapping[str, str], command: Sequence[str]) -> int:

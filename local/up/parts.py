@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from local.up.errors import UpError
 from local.up.keys import EMBEDDER_KEY, FUNCTIONS_FILE, GIVEN_KEY, QUEUE_TOKEN, part_key, write_private
-from local.up.settings import ROOT, Settings, control_path, socket_path
+from local.up.settings import MODELS, ROOT, Settings, control_path, socket_path
 
 __all__ = [
     "Part",
@@ -24,6 +24,8 @@ __all__ = [
 
 #: Variables of the caller that functions get besides FORGETLESS_...: they configure the LLM.
 _LLM = ("OPENAI_BASE_URL", "OPENAI_API_KEY")
+#: The parts of the model that runs beside the one that is asked for.
+BESIDE_MODEL, BESIDE_EMBEDDER = "beside-model", "beside-embedder"
 #: What only the part itself and its clients get.
 _PART_KEYS = (EMBEDDER_KEY, QUEUE_TOKEN)
 _DYNAMODB = "AWS_ENDPOINT_URL_DYNAMODB"
@@ -33,6 +35,7 @@ _OURS = frozenset(
         GIVEN_KEY,
         "FORGETLESS_PORT",
         "FORGETLESS_EMBEDDER_PORT",
+        "FORGETLESS_BESIDE_EMBEDDER_PORT",
         "FORGETLESS_QUEUE_PORT",
         "FORGETLESS_METRICS_PORT",
         "FORGETLESS_STATE",
@@ -65,6 +68,10 @@ class Part:
     ports: Mapping[str, int] = field(default_factory=dict)
     #: The host on which it listens; empty means the host of all parts.
     host: str = ""
+    #: It only tells: its lines are shown as they come, nothing waits for it, and it is not started again.
+    tells: bool = False
+    #: What to do if it fails, as the end of the message.
+    remedy: str = ""
 
 
 def parts_of(settings: Settings, environment: Mapping[str, str], key_file: Path) -> list[Part]:
@@ -75,13 +82,14 @@ def parts_of(settings: Settings, environment: Mapping[str, str], key_file: Path)
     with_ledger = {**plain, **for_functions}
     keys = ("keys", "add", "--tenant", "default", "--admin", "--key-file", str(key_file))
     return [
-        _model(settings, plain),
+        *_models(settings, plain),
         _milvus(settings, plain),
         ledger_part(settings, with_ledger, accept_empty=settings.empty_ledger),
         Part("key", ledger_command(*keys), with_ledger, after=("ledger",), once=True),
-        _embedder(settings, plain | {EMBEDDER_KEY: part_key(settings.state, environment, EMBEDDER_KEY)}),
+        *_embedders(settings, plain, part_key(settings.state, environment, EMBEDDER_KEY)),
         index_part(settings, with_ledger),
         _gateway(settings, plain | {QUEUE_TOKEN: part_key(settings.state, environment, QUEUE_TOKEN)}, for_functions),
+        _filling_part(with_ledger),
     ]
 
 
@@ -106,6 +114,13 @@ def index_part(settings: Settings, environment: Mapping[str, str]) -> Part:
     )
 
 
+def _filling_part(environment: Mapping[str, str]) -> Part:
+    """Return what tells how far the service has filled another index, if the check says that it fills one."""
+    command = ledger_command("generations", "--watch")
+    environment = {**environment, "GRPC_VERBOSITY": "NONE"}  # every line is shown, and gRPC's are for developers
+    return Part("filling", command, environment, after=("gateway",), only_if=("ledger", "fill"), tells=True)
+
+
 def index_command(verb: str, settings: Settings, *options: str) -> tuple[str, ...]:
     """Return the command for check or reindex; the index's origin is noted beside Milvus' data."""
     return ledger_command(verb, "--marker", str(settings.state / "milvus" / "collection"), *options)
@@ -128,6 +143,8 @@ def environment_of_functions(settings: Settings, environment: Mapping[str, str])
         "embedder": f"{embedder}/ready",
         "queue": f"http://{settings.host}:{settings.queue_port}/_emulator/status",
     }
+    if settings.beside is not None and not settings.runs_beside:
+        del health["embedder"]  # what serves has none, and says so
     # Where nobody can read them, functions record no metrics.
     unread = {} if settings.metrics_port else {"FORGETLESS_METRICS": "off"}
     return {
@@ -138,11 +155,29 @@ def environment_of_functions(settings: Settings, environment: Mapping[str, str])
         **_ledger(settings, environment),
         "FORGETLESS_MILVUS_URI": f"unix:{socket_path(settings)}",
         "FORGETLESS_MILVUS_CONTROL": f"unix:{control_path(settings)}",
-        "FORGETLESS_EMBEDDER_URL": embedder,
         "FORGETLESS_EMBEDDER_API_KEY": part_key(settings.state, environment, EMBEDDER_KEY),
-        "FORGETLESS_EMBEDDING_MODEL": settings.model,
-        "FORGETLESS_EMBEDDING_DIMENSIONS": str(settings.dimensions),
+        **_models_of_functions(settings, embedder),
         "FORGETLESS_HEALTH_URLS": json.dumps(health),
+    }
+
+
+def _models_of_functions(settings: Settings, embedder: str) -> dict[str, str]:
+    """Return where the models are. The one that is asked for is the next one while another one must run beside it."""
+    if settings.beside is None:
+        return {
+            "FORGETLESS_EMBEDDER_URL": embedder,
+            "FORGETLESS_EMBEDDING_MODEL": settings.model,
+            "FORGETLESS_EMBEDDING_DIMENSIONS": str(settings.dimensions),
+        }
+    return {
+        "FORGETLESS_EMBEDDER_URL": f"http://{settings.host}:{settings.beside_port}"
+        if settings.runs_beside
+        else "none:",
+        "FORGETLESS_EMBEDDING_MODEL": settings.beside,
+        "FORGETLESS_EMBEDDING_DIMENSIONS": str(MODELS[settings.beside]),
+        "FORGETLESS_NEXT_EMBEDDER_URL": embedder,
+        "FORGETLESS_NEXT_EMBEDDING_MODEL": settings.model,
+        "FORGETLESS_NEXT_EMBEDDING_DIMENSIONS": str(settings.dimensions),
     }
 
 
@@ -156,9 +191,21 @@ def _ledger(settings: Settings, environment: Mapping[str, str]) -> dict[str, str
     return {"FORGETLESS_LEDGER": "dynamodb", _DYNAMODB: endpoint}
 
 
-def _model(settings: Settings, environment: Mapping[str, str]) -> Part:
-    command = _python("embedder", "prepare", "--model", settings.model, "--out", str(settings.model_folder))
-    return Part("model", command, environment, once=True, start_seconds=900.0)
+def _models(settings: Settings, environment: Mapping[str, str]) -> list[Part]:
+    names = {"model": settings.model}
+    if settings.beside is not None and settings.runs_beside:
+        names[BESIDE_MODEL] = settings.beside
+    return [
+        Part(
+            name,
+            _python("embedder", "prepare", "--model", model, "--out", str(settings.folder_of(model))),
+            environment,
+            once=True,
+            start_seconds=900.0,
+            remedy=_remedy(settings) if name == BESIDE_MODEL else "",
+        )
+        for name, model in names.items()
+    ]
 
 
 def _milvus(settings: Settings, environment: Mapping[str, str]) -> Part:
@@ -168,15 +215,30 @@ def _milvus(settings: Settings, environment: Mapping[str, str]) -> Part:
     return Part("milvus", command, environment, ready_line=True)
 
 
-def _embedder(settings: Settings, environment: Mapping[str, str]) -> Part:
-    where = ("--host", settings.host, "--port", str(settings.embedder_port))
+def _embedders(settings: Settings, environment: Mapping[str, str], key: str) -> list[Part]:
+    own = _embedder(settings, {**environment, EMBEDDER_KEY: key}, "embedder", settings.model, settings.embedder_port)
+    if settings.beside is None or not settings.runs_beside:
+        return [own]
+    other = _embedder(settings, own.environment, BESIDE_EMBEDDER, settings.beside, settings.beside_port)
+    return [own, replace(other, after=(BESIDE_MODEL,), remedy=_remedy(settings))]
+
+
+def _remedy(settings: Settings) -> str:
+    return (
+        f"; the index needs the model {settings.beside}: start with EMBEDDING_MODEL={settings.beside}, or let searches "
+        "go by words alone until the new index is filled: make up ARGS=--accept-degraded"
+    )
+
+
+def _embedder(settings: Settings, environment: Mapping[str, str], name: str, model: str, port: int) -> Part:
+    where = ("--host", settings.host, "--port", str(port))
     return Part(
-        "embedder",
-        _python("embedder", "serve", "--model-dir", str(settings.model_folder), *where),
+        name,
+        _python("embedder", "serve", "--model-dir", str(settings.folder_of(model)), *where),
         environment,
         after=("model",),
-        ready_url=f"http://{settings.host}:{settings.embedder_port}/ready",
-        ports={"embedder-port": settings.embedder_port},
+        ready_url=f"http://{settings.host}:{port}/ready",
+        ports={f"{name}-port": port},
     )
 
 
@@ -197,7 +259,7 @@ def _gateway(settings: Settings, environment: Mapping[str, str], for_functions: 
         "gateway",
         command,
         environment,
-        after=("key", "index", "embedder", "milvus"),
+        after=("key", "index", "embedder", "milvus", *((BESIDE_EMBEDDER,) if settings.runs_beside else ())),
         ready_line=True,
         ready_url=f"{settings.url}/health",
         stop_seconds=15.0,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.up.beside import MODELS, beside
 from local.up.errors import UpError
 
 __all__ = [
@@ -32,8 +33,6 @@ HOST = "127.0.0.1"
 #: The longest path of a unix socket (sun_path has 108 bytes, with the final NUL).
 MAX_SOCKET_BYTES = 107
 
-#: Embedding models that `up` runs, and the size of their vectors; the first is the default.
-MODELS = {"all-MiniLM-L6-v2": 384, "multilingual-e5-small": 384, "jina-embeddings-v3": 1024}
 #: The one that knows English only, and the one to choose for other languages.
 ENGLISH, MULTILINGUAL = "all-MiniLM-L6-v2", "multilingual-e5-small"
 
@@ -43,6 +42,11 @@ BACKUPS = "backups"
 _OPTIONS = {
     "port": ("FORGETLESS_PORT", "3000", "port of the gateway"),
     "embedder-port": ("FORGETLESS_EMBEDDER_PORT", "7997", "port of the embedder"),
+    "beside-embedder-port": (
+        "FORGETLESS_BESIDE_EMBEDDER_PORT",
+        "7998",
+        "port of the embedder of another model, while the index is filled anew or can go back",
+    ),
     "queue-port": ("FORGETLESS_QUEUE_PORT", "9324", "port of the queue"),
     "metrics-port": ("FORGETLESS_METRICS_PORT", "9464", "port of /metrics for Prometheus; 0 for none"),
     "environments": ("FORGETLESS_ENVIRONMENTS", "2 for each core", "most environments of a function at once"),
@@ -69,6 +73,11 @@ class Settings:
     host: str = HOST
     model: str = "all-MiniLM-L6-v2"
     dimensions: int = 384
+    #: The model that must run beside it: that of an index that serves, or can serve again (`local/up/beside.py`).
+    beside: str | None = None
+    beside_port: int = 7998
+    #: Whether that model may be missing: then searches in its index go by words alone.
+    accept_degraded: bool = False
     #: The most environments of each function; None leaves it to the emulator.
     environments: int | None = None
     #: Names in the Host header that the gateway takes besides this machine's.
@@ -89,7 +98,16 @@ class Settings:
     @property
     def model_folder(self) -> Path:
         """Return the folder of the prepared embedding model."""
-        return self.state / "models" / self.model
+        return self.folder_of(self.model)
+
+    def folder_of(self, model: str) -> Path:
+        """Return the folder of a prepared embedding model."""
+        return self.state / "models" / model
+
+    @property
+    def runs_beside(self) -> bool:
+        """Return whether another model runs beside the one that is asked for."""
+        return self.beside is not None and not self.accept_degraded
 
     @property
     def backups(self) -> Path:
@@ -114,8 +132,12 @@ def read_settings(options: argparse.Namespace, environment: Mapping[str, str]) -
     model = _text(options, environment, "embedding-model")
     if model not in MODELS:
         raise UpError(f"--embedding-model or EMBEDDING_MODEL must be one of {', '.join(MODELS)}, not {model!r}")
+    folder = Path(os.path.abspath(ROOT / Path(state).expanduser()))
     return Settings(
-        state=Path(os.path.abspath(ROOT / Path(state).expanduser())),
+        state=folder,
+        beside=beside(folder, model),
+        beside_port=_port(options, environment, "beside-embedder-port"),
+        accept_degraded=bool(getattr(options, "accept_degraded", False)),
         port=_port(options, environment, "port"),
         embedder_port=_port(options, environment, "embedder-port"),
         queue_port=_port(options, environment, "queue-port"),

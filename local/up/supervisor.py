@@ -63,7 +63,8 @@ class Supervisor:
     async def start(self) -> None:
         """Return when every part is ready."""
         for part in self._parts.values():
-            self._view.part(part.name, "waiting")
+            if not part.tells:
+                self._view.part(part.name, "waiting")
         self._tasks = [asyncio.create_task(self._keep(part), name=part.name) for part in self._parts.values()]
         await self._unless_one_fails(self._all_ready())
 
@@ -107,13 +108,34 @@ class Supervisor:
     async def _keep(self, part: Part) -> None:
         for name in part.after:
             await self._ready[name].wait()
-        if part.only_if is not None and self._answers.get(part.only_if[0]) != part.only_if[1]:
+        needed = part.only_if is None or self._answers.get(part.only_if[0]) == part.only_if[1]
+        if part.tells:
+            self._ready[part.name].set()
+            if needed:
+                await self._tell(part)
+            return
+        if not needed:
             self._become_ready(part, "up to date")
             return
         if part.once:
             await self._run_step(part)
             return
         await self._keep_running(part)
+
+    async def _tell(self, part: Part) -> None:
+        """Show the lines of a part until it ends."""
+        child = await self._spawn_and_record(part)
+        waiting, shown = asyncio.create_task(child.wait()), ""
+        while not (await asyncio.wait({waiting}, timeout=self._pace.look))[0]:
+            shown = self._tell_last(part, child, shown)
+        self._tell_last(part, child, shown)
+        self._forget(part.name)
+
+    def _tell_last(self, part: Part, child: Child, shown: str) -> str:
+        last = _last(child)
+        if last and last != shown:
+            self._view.say(f"{part.name}: {last}")
+        return last
 
     async def _run_step(self, part: Part) -> None:
         began = time.monotonic()
@@ -208,7 +230,7 @@ class Supervisor:
         self._view.part(part.name, "failed")
         what = "failed" if part.once else "did not start"
         return PartFailedError(
-            f"{part.name} {what}: {problem.removeprefix('forgetless: ')} (log: {self._log(part.name)})"
+            f"{part.name} {what}: {problem.removeprefix('forgetless: ')} (log: {self._log(part.name)}){part.remedy}"
         )
 
     def _log(self, name: str) -> Path:

@@ -30,6 +30,8 @@ __all__ = ["run", "up"]
 _CLOSE_S = 20.0
 _OTHER_LANGUAGES = f"  Language English; for about 100 others, start with EMBEDDING_MODEL={MULTILINGUAL}"
 
+_BESIDE = "  Index    one of {} and one of {}: make forgetless ARGS=generations shows which serves"
+
 #: Gives the parts and the text to print once they are ready; entered only while no other `up` holds the state folder.
 Prepare = Callable[[], AbstractContextManager[tuple[list[Part], str]]]
 
@@ -60,7 +62,7 @@ def run(settings: Settings, prepare: Prepare, *, pace: Pace | None = None, comma
         with prepare() as (parts, block):
             refuse_taken_ports(parts, settings.host, command=command)
             record = Record.of_this_process(settings.state, settings.url)
-            view = view_for(sys.stdout, [part.name for part in parts])
+            view = view_for(sys.stdout, [part.name for part in parts if not part.tells])
             supervisor = partial(Supervisor, parts, logs=settings.logs, cwd=ROOT, view=view, record=record, pace=pace)
             try:
                 asyncio.run(_serve(supervisor, view, block))
@@ -152,6 +154,7 @@ def _block(settings: Settings, key: str, *, given: bool) -> str:
             f"  API key  {key}   ({where})" if key else f"  API key  {where}",
             f"  Data     {settings.state}   (logs: {settings.logs})",
             *([_OTHER_LANGUAGES] if settings.model == ENGLISH else []),
+            *([_BESIDE.format(settings.model, settings.beside)] if settings.beside else []),
             *([f"  Metrics  http://{settings.host}:{settings.metrics_port}/metrics"] if settings.metrics_port else []),
             "",
             f"  curl -s {settings.url}/memories {headers} \\\n    -d '{add}'",

@@ -161,13 +161,36 @@ def _pending(ledger: Ledger, tenant: str) -> Done:
 
 def _mark_indexed(ledger: Ledger, tenant: str) -> Done:
     held = list(ledger.read(tenant, memory_ids(tenant)).values())
-    refused = ledger.mark_indexed(held, by_writer=random.random() < 0.5)
+    refused = ledger.mark_indexed(held, by_writer=random.random() < 0.5, behind=random.random() < 0.5)
     assert {memory.id for memory in refused} <= {memory.id for memory in held}
     return Counter()
 
 
 def _mark_unindexed(ledger: Ledger, tenant: str) -> Done:
     assert ledger.mark_unindexed(tenant, at=at(5)) <= FEW
+    return Counter()
+
+
+def _mark_behind(ledger: Ledger, tenant: str) -> Done:
+    ledger.mark_behind(list(ledger.read(tenant, memory_ids(tenant)).values()), at=at(5))
+    return Counter()
+
+
+def _mark_caught_up(ledger: Ledger, tenant: str) -> Done:
+    held = list(ledger.read(tenant, memory_ids(tenant)).values())
+    assert {memory.id for memory in ledger.mark_caught_up(held)} <= {memory.id for memory in held}
+    return Counter()
+
+
+def _behind(ledger: Ledger, tenant: str) -> Done:
+    assert {memory.scope.tenant for memory in ledger.behind(tenant, before=at(99), limit=9)} <= {tenant}
+    return Counter()
+
+
+def _behind_tenants(ledger: Ledger, tenant: str) -> Done:
+    del tenant
+    tenants = ledger.behind_tenants(limit=99)
+    assert len(set(tenants)) == len(tenants)
     return Counter()
 
 
@@ -396,8 +419,9 @@ def _update_job(ledger: Ledger, tenant: str) -> Done:
         return Counter()
     state = random.choice([JobState.PENDING, JobState.PENDING, JobState.FAILED])
     moved = replace(held, state=state, lease_owner=None, lease_until=None, updated_at=at(9), error=str(random.random()))
-    ended = ledger.update_job(moved, held=held) and state is JobState.FAILED
-    return Counter({f"ended {held.id}": int(ended)})
+    used = [Use(tenant, "k0", at(0)[:10], {UsageKind.LLM_TOKENS: 1})]
+    updated = ledger.update_job(moved, held=held, used=used)
+    return Counter({f"ended {held.id}": int(updated and state is JobState.FAILED), "tokens": int(updated)})
 
 
 def _stuck_jobs(ledger: Ledger, tenant: str) -> Done:

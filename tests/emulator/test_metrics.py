@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from local.emulator.metrics import EmfFigures
+from local.emulator.metrics import EmfFigures, MetricsPage
 from tests.emulator.conftest import Running
 from tests.emulator.fidelity import documented, own
 
@@ -82,6 +83,24 @@ def handler(event, context):
     print(json.dumps({"_aws": {"Timestamp": 1, "CloudWatchMetrics": [metric]}, "service": "hi", "Greetings": [1]}))
     return "hello"
 """
+
+
+@own("`--metrics-port`")
+def test_the_functions_figures_are_shown_although_the_queues_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.emulator.metrics._STATUS_S", 0.01)
+    read, sent = EmfFigures(), list[dict[str, Any]]()
+    read.read(line({"Adds": 2}))
+
+    async def hanging() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    page = MetricsPage(read, hanging)
+    asyncio.run(page({"type": "http", "path": "/metrics"}, lambda: asyncio.sleep(0, {}), send))
+    assert (sent[0]["status"], b"my_stack_adds_total 2.0" in sent[1]["body"]) == (200, True)
 
 
 @own("`--metrics-port`")

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from forgetless.domain.bm25 import Bm25
 from forgetless.domain.errors import IndexRefusedError, IndexUnavailableError
 from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.memory import Memory
-from forgetless.domain.recipe import cosine, is_same_vector
+from forgetless.domain.recipe import Words, cosine, is_same_vector
+from forgetless.domain.recipes import RECIPES
 from forgetless.ports.index import Hit, IndexRow
 
 __all__ = ["MemoryIndex"]
 
 
 class MemoryIndex:
-    """Cosine and BM25 over everything; BM25's statistics are those of all tenants, as in Milvus.
+    """Cosine and words over everything; rows of recipe 2 have BM25's statistics of all tenants, as in Milvus.
 
     `available = False` makes every call fail, as a Milvus that is down does. An insert with a row that `refuses` names
     is refused as a whole.
@@ -68,15 +67,19 @@ class MemoryIndex:
     ) -> list[list[Hit]]:
         return [self.search_vector(tenant, vector, where, limit) for vector in vectors]
 
-    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
-        rows = self._matching(tenant, where)
-        scored = ((row, score) for row, score in zip(rows, self._bm25(words, rows), strict=True) if score > 0)
-        return _best(scored, limit)
+    def search_words(self, tenant: str, words: Words, where: Filter, limit: int) -> list[Hit]:
+        if not words:
+            return []
+        wanted = {id(row) for row in self._matching(tenant, where)}
+        recipe = RECIPES[2 if isinstance(words, str) else 3]
+        rows = self._rows
+        matches = zip(rows, recipe.matches(words, [row.words for row in rows]), strict=True)
+        return _best(((row, score) for row, score in matches if score > 0 and id(row) in wanted), limit)
 
     def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[tuple[str, int]]) -> list[Hit]:
         return _among(keys, self.search_vector(tenant, vector, EVERYTHING, len(self._rows)))
 
-    def score_words(self, tenant: str, words: str, keys: Sequence[tuple[str, int]]) -> list[Hit]:
+    def score_words(self, tenant: str, words: Words, keys: Sequence[tuple[str, int]]) -> list[Hit]:
         return _among(keys, self.search_words(tenant, words, EVERYTHING, len(self._rows)))
 
     def vectors(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[float]]:
@@ -98,6 +101,9 @@ class MemoryIndex:
             for row, others in zip(rows, found, strict=True)
             if len(others) == 1 and _is_same(row, others[0])
         }
+
+    def exists(self) -> bool:
+        return self.count() > 0
 
     def count(self, tenant: str | None = None) -> int:
         with self._answering():
@@ -125,24 +131,20 @@ class MemoryIndex:
             rows = self._rows
         return [row for row in rows if row.memory.scope.tenant == tenant and evaluate(where, row.memory)]
 
-    def _bm25(self, words: str, rows: Sequence[IndexRow]) -> list[float]:
-        bm25 = Bm25(row.words for row in self._rows)
-        asked = Counter(words.split())
-        return [bm25.score(asked, row.words) for row in rows]
-
 
 def _key(row: IndexRow) -> tuple[str, str, int]:
     return (row.memory.scope.tenant, row.memory.id, row.memory.version)
 
 
 def _is_same(one: IndexRow, other: IndexRow) -> bool:
-    return (one.memory, one.words) == (other.memory, other.words) and is_same_vector(one.vector, other.vector)
+    same = (one.memory, one.words, one.signals) == (other.memory, other.words, other.signals)
+    return same and is_same_vector(one.vector, other.vector)
 
 
 def _best(scored: Iterable[tuple[IndexRow, float]], limit: int) -> list[Hit]:
     hits: dict[tuple[str, int], Hit] = {}
     for row, score in scored:
-        hits[row.memory.id, row.memory.version] = Hit(row.memory.id, row.memory.version, score)
+        hits[row.memory.id, row.memory.version] = Hit(row.memory.id, row.memory.version, score, row.signals)
     return sorted(hits.values(), key=lambda hit: -hit.score)[: max(limit, 0)]
 
 

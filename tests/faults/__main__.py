@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.faults.fault_injection import Fault, Way
 from tests.faults.harness import queue_server
-from tests.faults.kill_runner import MANY, TASKS, Outcome, Runner
+from tests.faults.kill_runner import LONG, MANY, TASKS, Outcome, Runner
 from tests.faults.ledgers import KINDS, ledgers
 
 #: Runs of each step, SIGKILLs at random times, and ways, where the options name none: moto's DynamoDB is ten times
@@ -57,7 +57,7 @@ def _over(kind: str, runs: int | None, randoms: int | None, seed: int) -> bool:
 def _all(
     runner: Runner, ways: Sequence[Way], runs: int, randoms: int, seed: int
 ) -> Iterator[tuple[str, list[Outcome]]]:
-    for task in TASKS:
+    for task in (*TASKS, LONG):
         steps = runner.steps(task)
         for way in ways:
             outcomes = [runner.disturbed(task, Fault(step, way)) for step in steps for _ in range(runs)]

@@ -10,7 +10,7 @@ from enum import StrEnum
 from multiprocessing.connection import Connection
 from typing import Any
 
-__all__ = ["BULK_STEPS", "HERE", "STEPS", "WRITE", "Fault", "Step", "Watch", "Way", "watched"]
+__all__ = ["BULK_STEPS", "HERE", "LONG_STEPS", "STEPS", "WRITE", "Fault", "Step", "Watch", "Way", "watched"]
 
 #: One of the writes of a call of the DynamoDB ledger.
 WRITE = "dynamodb.write"
@@ -27,6 +27,7 @@ STEPS = {
     "ledger.claim_job": "job claimed",
     "llm.complete": "LLM answered",
     "embedder.embed": "texts embedded",
+    "ledger.update_job": "finished call kept",
     "ledger.append": "events appended, job completed",
     "index.insert": "index written",
     "index.drop_older": "old rows dropped",
@@ -39,6 +40,8 @@ STEPS = {
 }
 
 
+#: Those that only an add of several calls of the LLM takes.
+LONG_STEPS = frozenset({"ledger.update_job"})
 #: Those that only a bulk job takes.
 BULK_STEPS = frozenset({"ledger.put_document", "bulk_queue.send"})
 

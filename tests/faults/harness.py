@@ -26,7 +26,7 @@ from local.emulator.sqs.store import Store
 from tests.faults.fault_injection import HERE, Fault, Step, Way
 from tests.faults.ledgers import OpenLedger, half_written
 from tests.faults.processes import PROCESSES
-from tests.faults.shared_stores import DiskIndex, Place
+from tests.faults.shared_stores import CALLS, DiskIndex, Place
 from tests.faults.tasks import SCOPE, perform, perform_in_process
 from tests.unit.servers import free_socket, serve_app
 
@@ -176,6 +176,10 @@ class Harness:
     def memories(self) -> int:
         """Return the number of visible memories."""
         return len(self._ledger.list_memories(SCOPE.tenant, {}, limit=1000, superseded=True).items)
+
+    def calls_of_llm(self) -> list[str]:
+        """Return what each call of the LLM for a long add was about."""
+        return (self.place.folder / CALLS).read_text().split("\n")[:-1]
 
     def _settled(self) -> bool:
         jobs, _ = self._ledger.jobs(SCOPE.tenant, limit=100)

@@ -15,9 +15,9 @@ from typing import Any
 from tests.faults.fault_injection import HERE, STEPS, WRITE, Fault, Step, Way
 from tests.faults.harness import Harness, Left, join, receive, wait_at_step
 from tests.faults.ledgers import NewLedger
-from tests.faults.shared_stores import LIFE_STORY
+from tests.faults.shared_stores import LIFE_STORY, long_talk
 
-__all__ = ["MANY", "TASKS", "Outcome", "Runner", "compare"]
+__all__ = ["LONG", "MANY", "TASKS", "Outcome", "Runner", "compare"]
 
 #: The tasks whose process is disturbed: it accepts (and for `inline` and `verbatim` does) an add, or is the worker.
 TASKS = ("queued", "ingest", "inline", "verbatim")
@@ -25,10 +25,15 @@ TASKS = ("queued", "ingest", "inline", "verbatim")
 #: The worker with an add whose events DynamoDB stores in many writes; each of them is a step.
 MANY = "ingest-many"
 
+#: The worker with an add whose messages are too long for one call of the LLM.
+LONG = "ingest-long"
+_CALLS = 3
+
 _KEY = "the-only-try"
 #: The tasks of workers, whose adds were accepted before.
-_WORKERS = ("ingest", MANY)
+_WORKERS = ("ingest", MANY, LONG)
 _ADD = ("I moved to Hanoi and like tea", _KEY)
+_ADDS = {MANY: (f"Let me tell you {LIFE_STORY}", _KEY), LONG: (long_talk(_CALLS), _KEY)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,10 @@ class Runner:
         line.close()
         harness.redeliver(3)
         left = harness.left()
+        if task == LONG:
+            # Only the call after which the process was disturbed may have been made in vain.
+            in_flight = fault.step.call == "llm.complete" or fault.way is Way.STALL
+            finished = finished and len(harness.calls_of_llm()) <= _CALLS + in_flight
         if fault.way is Way.STALL:
             # A process that goes on after sweep has indexed its work inserts the same rows again: the index port
             # allows doubles, and its readers take them for one.
@@ -145,7 +154,7 @@ class Runner:
         harness = self.harness()
         if task not in _WORKERS:
             return harness, _ADD, []
-        harness.run("queued", (f"Let me tell you {LIFE_STORY}", _KEY) if task == MANY else _ADD)
+        harness.run("queued", _ADDS.get(task, _ADD))
         records = harness.receive()
         return harness, {"Records": records}, records
 

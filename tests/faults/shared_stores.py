@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pickle
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from typing import Any
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.queue_sqs import SqsQueue
 from forgetless.domain.filters.ast import Filter
+from forgetless.domain.llm_context import LEAST_CONTEXT
 from forgetless.domain.memory import Memory
+from forgetless.domain.recipe import Words
 from forgetless.domain.times import later
 from forgetless.ports.index import Hit, IndexRow
 from forgetless.ports.ledger import Ledger
@@ -27,13 +30,18 @@ from tests.fakes.llm import FakeLlm
 from tests.faults.fault_injection import Watch, watched
 from tests.faults.ledgers import OpenLedger
 
-__all__ = ["LIFE_STORY", "POISON", "DiskIndex", "Place", "compose"]
+__all__ = ["CALLS", "LIFE_STORY", "POISON", "DiskIndex", "Place", "compose", "long_talk"]
 
 #: A message with which every attempt ends in an error that nobody foresaw.
 POISON = "poison"
 #: A message with so many facts that they need more than the hundred items of one DynamoDB transaction.
 LIFE_STORY = "my whole life"
 _FACTS = 40
+#: The file that has a line for each call of the LLM about a long add.
+CALLS = "llm-calls"
+#: How messages begin that are too long for one call of the LLM, and the facts in each.
+LONG_TALK = "It was like this."
+_DID = re.compile(r"Alice did thing \d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,7 @@ class DiskIndex(MemoryIndex):
         self._load()
         return super().search_vector(tenant, vector, where, limit)
 
-    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
+    def search_words(self, tenant: str, words: Words, where: Filter, limit: int) -> list[Hit]:
         self._load()
         return super().search_words(tenant, words, where, limit)
 
@@ -140,16 +148,34 @@ def compose(
     reply: Callable[..., str] | None = None,
 ) -> Services:
     """Compose the services over the shared stores, watched if asked; `ledger` is used if it is open already."""
+
+    def noted(messages: Sequence[ChatMessage]) -> str:
+        if LONG_TALK in messages[-1].content:
+            with (place.folder / CALLS).open("a") as calls:
+                calls.write(f"{_new_facts(messages[-1].content)[0]}\n")
+        return (reply or extract)(messages)
+
     ports: dict[str, Any] = {
         "ledger": ledger or place.open_ledger(watch),
         "index": DiskIndex(place.folder / "index.pickle"),
         "embedder": FakeEmbedder(),
         "queue": SqsQueue(place.queue_url),
-        "llm": FakeLlm(reply or extract),
+        "llm": FakeLlm(noted),
     }
     if watch is not None:
         ports = {name: watched(port, name, watch) for name, port in ports.items()}
-    return Services(Ports(clock=AheadClock(place.ahead_s), **ports))
+    return Services(Ports(clock=AheadClock(place.ahead_s), **ports), llm_context_tokens=LEAST_CONTEXT)
+
+
+def long_talk(calls: int) -> str:
+    """A message that takes at least so many calls."""
+    said = (f"{LONG_TALK} Alice did thing {number}. {'And so on. ' * 40}" for number in range(calls))
+    return "\n".join(said)
+
+
+def _new_facts(asked: str) -> list[str]:
+    data = json.loads(asked.removeprefix("<data>").removesuffix("</data>"))
+    return [text for message in data["new_messages"] for text in _DID.findall(message["text"])]
 
 
 def extract(messages: Sequence[ChatMessage]) -> str:
@@ -157,6 +183,8 @@ def extract(messages: Sequence[ChatMessage]) -> str:
     asked = messages[-1].content
     if POISON in asked:
         raise RuntimeError("the LLM does not like this")
+    if LONG_TALK in asked:
+        return json.dumps({"facts": [{"text": text} for text in _new_facts(asked)]})
     if LIFE_STORY in asked:
         return json.dumps({"facts": [{"text": f"Alice did thing {number}"} for number in range(_FACTS)]})
     if "Hanoi" in asked:

@@ -24,6 +24,8 @@ FUNCTIONS = Path(__file__).parents[2] / "functions"
 
 #: Tasks in which every single write of the ledger is a step, and the function that does them.
 STEPWISE = {"ingest-many": "ingest"}
+#: Other tasks of that function.
+_FUNCTIONS = {**STEPWISE, "ingest-long": "ingest"}
 
 #: The options of each kind of add.
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -37,7 +39,7 @@ def perform(task: str, argument: Any, place: Place, fault: Fault | None, line: C
     """Run a task in a process, then send ("done", result) or, if it was refused, the error's code."""
     watch = Watch(fault, line, writes=task in STEPWISE)
     try:
-        result = _do(STEPWISE.get(task, task), argument, compose(place, watch))
+        result = _do(_FUNCTIONS.get(task, task), argument, compose(place, watch))
     except ForgetlessError as error:
         line.send((error.code, None))
         return
@@ -49,7 +51,7 @@ def perform_in_process(task: str, argument: Any, place: Place, ledger: Ledger | 
     """Run a task in this process, over a ledger that is already open if one is given."""
     watch = Watch(writes=task in STEPWISE)
     services = compose(place, watch, ledger=None if watch.writes else ledger)
-    return _do(STEPWISE.get(task, task), argument, services), watch.seen
+    return _do(_FUNCTIONS.get(task, task), argument, services), watch.seen
 
 
 def _do(task: str, argument: Any, services: Services) -> Any:

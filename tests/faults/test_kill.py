@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.fault_injection import BULK_STEPS, STEPS, WRITE, Fault, Way
-from tests.faults.kill_runner import TASKS, Outcome, Runner
+from tests.faults.fault_injection import BULK_STEPS, LONG_STEPS, STEPS, WRITE, Fault, Way
+from tests.faults.kill_runner import LONG, TASKS, Outcome, Runner
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill"), pytest.mark.timeout(900)]
 
@@ -22,8 +22,17 @@ def test_a_process_disturbed_after_any_step_loses_and_doubles_nothing(runner: Ru
     assert {step: outcome for step, outcome in outcomes.items() if outcome != UNHARMED} == {}
 
 
+def test_a_worker_killed_between_calls_of_the_llm_repeats_only_the_one_in_flight(runner: Runner) -> None:
+    steps = [step for step in runner.steps(LONG) if step.call in {"llm.complete", *LONG_STEPS}]
+    assert [step.call for step in steps] == ["llm.complete", "ledger.update_job"] * 3
+    outcomes = {str(step): runner.disturbed(LONG, Fault(step, Way.KILL)) for step in steps}
+    assert {step: outcome for step, outcome in outcomes.items() if outcome != UNHARMED} == {}
+
+
 def test_every_step_that_leaves_a_trace_is_among_those_disturbed(runner: Runner) -> None:
-    assert {step.call for task in TASKS for step in runner.steps(task)} == set(STEPS) - BULK_STEPS - {WRITE}
+    assert {step.call for task in TASKS for step in runner.steps(task)} == set(STEPS) - BULK_STEPS - LONG_STEPS - {
+        WRITE
+    }
 
 
 def test_one_message_in_the_hands_of_two_workers_is_done_once(runner: Runner) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.fault_injection import Fault, Step, Way
-from tests.faults.kill_runner import MANY, Outcome, Runner
+from tests.faults.kill_runner import LONG, MANY, Outcome, Runner
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kill"), pytest.mark.timeout(900)]
 
@@ -31,3 +31,10 @@ def test_one_message_in_the_hands_of_two_workers_is_done_once(dynamo_runner: Run
 @pytest.mark.parametrize("call", ["llm.complete", "ledger.append"])
 def test_a_message_redelivered_while_its_job_runs_is_done_once(dynamo_runner: Runner, call: str) -> None:
     assert dynamo_runner.redelivered(Step(call, 1)) == UNHARMED
+
+
+@pytest.mark.parametrize("call", ["llm.complete", "ledger.update_job"])
+def test_a_worker_killed_between_calls_of_the_llm_repeats_only_the_one_in_flight(
+    dynamo_runner: Runner, call: str
+) -> None:
+    assert dynamo_runner.disturbed(LONG, Fault(Step(call, 2), Way.KILL)) == UNHARMED

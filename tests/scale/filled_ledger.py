@@ -18,6 +18,8 @@ from forgetless.domain.keys import ApiKey, Role, key_hash
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
 from forgetless.domain.schema_exports import EXPORT
 from forgetless.domain.scope import Scope
+from forgetless.domain.signals import RowSignals
+from forgetless.domain.sparse_words import RESERVED_ID
 from forgetless.domain.times import later
 from forgetless.domain.webhook_deliveries import Delivery, EventRef
 from forgetless.domain.webhooks import Webhook, to_document
@@ -108,7 +110,9 @@ def _add(ledger: Ledger, index: QuickIndex, histories: list[tuple[list[Event], M
     newest = [events[-1].memory for events, _ in histories]
     for tenant in {memory.scope.tenant for memory in newest}:
         ledger.mark_indexed([memory for memory in newest if memory.scope.tenant == tenant])
-    index.insert([IndexRow(memory, _VECTOR, "tea") for memory in newest if memory.live])
+    index.insert(
+        [IndexRow(memory, _VECTOR, {RESERVED_ID: 1.0}, RowSignals().pack()) for memory in newest if memory.live]
+    )
 
 
 def _first(memory: Memory) -> tuple[list[Event], Message | None]:

@@ -75,9 +75,9 @@ def _expire(stage: Stage, _: object) -> None:
 
 def _reindex(stage: Stage, _: object) -> None:
     ports = stage.ports
-    indexer = Indexer(ledger=ports.ledger, index=ports.index, embedder=ports.embedder)
-    portion = ports.ledger.unindexed(before=stage.clock.now(), limit=_ROWS, tenant=TENANT)
     names = KnownNames(ledger=ports.ledger, clock=stage.clock)
+    indexer = Indexer(ledger=ports.ledger, index=ports.index, embedder=ports.embedder, recipe=ports.recipe, names=names)
+    portion = ports.ledger.unindexed(before=stage.clock.now(), limit=_ROWS, tenant=TENANT)
     Reindexer(ledger=ports.ledger, index=ports.index, indexer=indexer, names=names, clock=stage.clock).refresh(portion)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.memory import Memory
+from forgetless.domain.recipe import Words
 from forgetless.ports.index import Hit, IndexRow
 
 __all__ = ["QuickIndex"]
@@ -50,7 +51,7 @@ class QuickIndex:
             if len(found) >= limit:
                 break
             if evaluate(where, row.memory):
-                found.append(Hit(id_, version, 0.9 / (1 + len(found) / 1000)))
+                found.append(Hit(id_, version, 0.9 / (1 + len(found) / 1000), row.signals))
         return found
 
     def search_vectors(
@@ -58,13 +59,14 @@ class QuickIndex:
     ) -> list[list[Hit]]:
         return [self.search_vector(tenant, vector, where, limit) for vector in vectors]
 
-    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
+    def search_words(self, tenant: str, words: Words, where: Filter, limit: int) -> list[Hit]:
         return self.search_vector(tenant, (), where, limit)
 
     def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[Key]) -> list[Hit]:
-        return [Hit(*key, 0.5) for key in keys if key in self._of(tenant)]
+        rows = self._of(tenant)
+        return [Hit(*key, 0.5, rows[key].signals) for key in keys if key in rows]
 
-    def score_words(self, tenant: str, words: str, keys: Sequence[Key]) -> list[Hit]:
+    def score_words(self, tenant: str, words: Words, keys: Sequence[Key]) -> list[Hit]:
         return self.score_vector(tenant, (), keys)
 
     def vectors(self, tenant: str, keys: Sequence[Key]) -> dict[Key, list[float]]:

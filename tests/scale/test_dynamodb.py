@@ -11,6 +11,8 @@ import pytest
 from forgetless.domain.keys import Role
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
 from forgetless.domain.scope import Scope
+from forgetless.domain.signals import RowSignals
+from forgetless.domain.sparse_words import RESERVED_ID
 from forgetless.domain.times import later
 from forgetless.ports.index import IndexRow
 from tests.dynamo_server import DynamoServer
@@ -74,7 +76,7 @@ def _fill(world: World, tenant: str, size: int) -> None:
         said = [Message(MessageRef(one.job_id, 0), one.scope, "user", one.text, one.created_at) for one in some]
         world.ledger.append([Event(EventKind.ADD, one) for one in some], messages=said)
         world.ledger.mark_indexed(some)
-        world.index.insert([IndexRow(one, (1.0, *[0.0] * 63), "tea") for one in some])
+        world.index.insert([IndexRow(one, (1.0, *[0.0] * 63), {RESERVED_ID: 1.0}, RowSignals().pack()) for one in some])
 
 
 def _memory(tenant: str, number: int) -> Memory:

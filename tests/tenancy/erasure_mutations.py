@@ -10,6 +10,7 @@ from tests.tenancy.mutation import Mutation
 __all__ = ["ERASURES"]
 
 _FORGOTTEN = ("tests/contract/ledger/test_forgotten_ids.py", "-k", "sqlite")
+_NAMES = "tests/unit/service/test_known_names.py"
 _SCAN, _RECEIPTS = "tests/erasure/test_in_process.py", "tests/unit/service/erasures/test_receipts.py"
 
 
@@ -74,6 +75,33 @@ ERASURES = (
         _SCAN,
         "-k",
         "one_memory",
+    ),
+    _stays(
+        "names of speakers, while a marker hides them",
+        "service/access/hiding_ledger.py",
+        "tuple(one for one in record.entries if not markers.cover_scope(one.ids, one.erasures_before))",
+        "record.entries",
+        _NAMES,
+        "-k",
+        "erased_name",
+    ),
+    _stays(
+        "names of speakers",
+        "service/jobs/erase.py",
+        "page = self._erase_names(erasure, place)",
+        "page = None",
+        _NAMES,
+        "-k",
+        "erased_name",
+    ),
+    _stays(
+        "names of late writers",
+        "adapters/ledger_sqlite/names.py",
+        "if judge.closed or judge.refuses(said):",
+        "if judge.closed:",
+        _NAMES,
+        "-k",
+        "late_writer",
     ),
     Mutation(
         "receipt: clean although rows wait",

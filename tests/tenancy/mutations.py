@@ -30,6 +30,7 @@ def _limited(name: str, old: str, new: str, *tests: str) -> Mutation:
     return Mutation(f"limits: {name}", "service/access/limited_ledger.py", old, new, tests)
 
 
+_NAMES = "tests/unit/service/test_known_names.py"
 _SQLITE = (
     _sql(
         "read memories",
@@ -141,6 +142,17 @@ _INDEXES = (
 )
 
 _LIMITS = (
+    _limited(
+        "names of others", "return [owner] if self._mine(scope) else []", "return [owner]", _NAMES, "-k", "may_read"
+    ),
+    _limited(
+        "names that other agents have heard",
+        "if not owner.whole_user or limits.whole_users:",
+        "if scope.user_id in self._users:",
+        _NAMES,
+        "-k",
+        "may_read or another",
+    ),
     _limited(
         "read",
         "self._ledger.read(tenant, ids).items() if self._mine(memory.scope)}",

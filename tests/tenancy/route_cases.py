@@ -81,7 +81,6 @@ VALUES: Mapping[str, Callable[[Ids], list[str]]] = {
 _PROJECTS = "/api/v1/orgs/organizations/{org_id}/projects/"
 _MEMBERS = _PROJECTS + "{project}/members/"
 
-#: Without a threshold, as other tenants' words move BM25's share of a score.
 _QUERY = {"query": "sesame", "threshold": 0, "top_k": 1000}
 _SAID = [{"role": "user", "content": "the attacker's own words"}]
 

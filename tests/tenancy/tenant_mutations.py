@@ -29,8 +29,8 @@ _WAITS = (
     Mutation(
         "LLM waits: an add without a slot waits all the same",
         "service/writing/add.py",
-        "if slots is not None and slot is None:",
-        "if False:",
+        "if waits and (slots is None or slot is not None):",
+        "if waits:",
         (_WAITS_TESTS, "-k", "exceeds or killed"),
     ),
     Mutation(

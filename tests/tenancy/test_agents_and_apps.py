@@ -11,6 +11,7 @@ from forgetless.domain.errors import ForbiddenError
 from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.keys import ApiKey, Role, key_hash
+from forgetless.domain.recipes import CURRENT
 from forgetless.domain.scope import Scope
 from forgetless.service.access.limited_index import LimitedIndex
 from forgetless.service.access.limited_ledger import LimitedLedger
@@ -113,9 +114,9 @@ def test_memories_jobs_and_histories_of_other_agents_do_not_exist(api: Api, worl
 
 def test_the_index_looks_within_the_limits_alone(world: World) -> None:
     index = LimitedIndex(world.index, LIMITS)
-    assert len(index.search_words("default", "tea", EVERYTHING, 99)) == len(MINE)
+    assert len(index.search_words("default", CURRENT.query_words("tea"), EVERYTHING, 99)) == len(MINE)
     everything = LimitedIndex(world.index, KeyLimits(("anna",), ("*",), ("*",)))
-    assert len(everything.search_words("default", "tea", EVERYTHING, 99)) == len(MINE) + 3
+    assert len(everything.search_words("default", CURRENT.query_words("tea"), EVERYTHING, 99)) == len(MINE) + 3
 
 
 def test_it_erases_no_scope_because_that_could_take_more(world: World) -> None:

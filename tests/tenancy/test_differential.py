@@ -8,7 +8,6 @@ the whole collection until words are counted apart; these fields alone are expec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,12 +48,7 @@ def test_every_route(twins: Twins, route: APIRoute) -> None:
         return  # 403, whatever is there (test_roles.py)
     own = twins.go_on()
     for request in [*attacks_on(route, own), *attacks_on(route, twins.ids)]:
-        if "search" in request.path:
-            # All that is found, as the order of results is BM25's affair too.
-            request = replace(request, body={**request.body, "top_k": 1000})  # noqa: PLW2901
         alone, crowded = twins.ask(request)
-        if "search" in request.path:
-            alone, crowded = alone.without_word_scores(), crowded.without_word_scores()
         assert alone == crowded, f"{request} {request.body}: {alone.difference(crowded)}"
 
 
@@ -100,8 +94,6 @@ def test_every_tool(twins: Twins, tool: str) -> None:
     own = twins.go_on()
     for arguments in ARGUMENTS[tool](own) + ARGUMENTS[tool](twins.ids):
         alone, crowded = twins.ask(_call(tool, arguments), {"Accept": "application/json, text/event-stream"})
-        if tool == "search_memories":
-            alone, crowded = alone.without_word_scores(), crowded.without_word_scores()
         assert alone == crowded, f"{tool} {arguments}: {alone.difference(crowded)}"
         assert alone.status == 200
 
@@ -109,24 +101,20 @@ def test_every_tool(twins: Twins, tool: str) -> None:
 _SEARCH = {"query": "zorblax sesame", "threshold": 0, "top_k": 1000, "filters": {"user_id": "attacker"}}
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="BM25 counts the words of the whole collection, not those of the key"
-)
 @pytest.mark.parametrize(
     "request_",
     [
         Attack("POST", "/search", {**_SEARCH, "explain": True}),
         Attack("POST", "/v3/memories/search/", _SEARCH),
-        _call("search_memories", {"query": "zorblax sesame", "threshold": 0, "limit": 1000, "user_id": "attacker"}),
+        _call("search_memories", {**_SEARCH, "top_k": None, "limit": 1000, "explain": True}),
     ],
     ids=["self-hosted", "Platform", "MCP"],
 )
 def test_scores_by_words(twins: Twins, request_: Attack) -> None:
     twins.go_on()
     alone, crowded = twins.ask(request_, {"Accept": "application/json, text/event-stream"})
-    if alone.without_word_scores() != crowded.without_word_scores():
-        pytest.fail(alone.without_word_scores().difference(crowded.without_word_scores()))
-    assert alone == crowded
+    assert alone == crowded, alone.difference(crowded)
+    assert b"zorblax" in alone.body
 
 
 @pytest.mark.parametrize("where", [{"user_id": "attacker"}, {"agent_id": "helper"}, {"run_id": "own-run"}])
@@ -135,7 +123,6 @@ def test_a_name_that_others_have_said_stays_in_a_question(twins: Twins, where: d
     question = f"What did {NAME} tell the attacker about sesame seeds?"
     body = {"query": question, "threshold": 0, "top_k": 1000, "filters": where, "explain": True}
     alone, crowded = twins.ask(Attack("POST", "/search", body))
-    alone, crowded = alone.without_word_scores(), crowded.without_word_scores()
     assert alone == crowded, alone.difference(crowded)
 
 
@@ -187,7 +174,6 @@ def test_a_quota(twins: Twins) -> None:
             for _ in range(3):
                 twins.crowded.post("/search", search)  # a neighbour, who uses up its own
             alone, crowded = twins.ask(Attack("POST", "/search", search))
-            alone, crowded = alone.without_word_scores(), crowded.without_word_scores()
             assert alone == crowded, alone.difference(crowded)
             found.append((alone.status, dict(alone.headers).get("x-ratelimit-remaining")))
         assert found == [(200, None)] * 5 + [(429, "0")] * 2

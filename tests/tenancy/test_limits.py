@@ -18,6 +18,7 @@ from forgetless.domain.errors import ForbiddenError, NotFoundError
 from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.domain.keys import ApiKey, Role
 from forgetless.domain.memory import Event, EventKind
+from forgetless.domain.recipes import CURRENT
 from forgetless.domain.scope import Scope
 from forgetless.ports.index import Index, RequestIndex
 from forgetless.ports.ledger import Inspection, KeyStore, Ledger, Maintenance, OperatorLedger
@@ -52,7 +53,8 @@ def test_both_retrievers_of_the_index_look_at_its_users_alone(world: World) -> N
     (mine,) = world.say("tea of anna", scope=ANNA).results
     vector = world.index.vectors("default", [(theirs.id, 1)])[theirs.id, 1]
     assert [hit.memory_id for hit in index.search_vector("default", vector, EVERYTHING, 9)] == [mine.id]
-    assert [hit.memory_id for hit in index.search_words("default", "tea", EVERYTHING, 9)] == [mine.id]
+    words = CURRENT.query_words("tea")
+    assert [hit.memory_id for hit in index.search_words("default", words, EVERYTHING, 9)] == [mine.id]
     found = index.search_vectors("default", [vector, vector], EVERYTHING, 9)
     assert [[hit.memory_id for hit in hits] for hits in found] == [[mine.id], [mine.id]]
 

@@ -98,16 +98,7 @@ class Seen:
                 return f"{name}: {one} {two}"
         return ""
 
-    def without_word_scores(self) -> Seen:
-        """Without what BM25's statistics decide: scores, ranks, their order, and the length of their digits."""
-        objects = _WORD_SCORES.sub(rb'"\1":0', self.body).split(b"{")
-        body = b"{".join(sorted(one.rstrip(b'}],"\\n ') for one in objects))
-        headers = tuple(one for one in self.headers if one[0] != "content-length")
-        return Seen(self.status, headers, body, self.computed, self.prompts)
 
-
-#: In answers of MCP, JSON stands within a string.
-_WORD_SCORES = re.compile(rb'\\?"(score|bm25|bm25_score|bm25_raw|bm25_rank|raw_score|final_score)\\?": ?[\d.e-]+')
 _DURATION = re.compile(r"dur=[\d.]+")
 #: Each look at the clock of tests is a microsecond later, also one that is made for others.
 _MICROSECONDS = re.compile(rb"(:\d\d)\.\d{6}")
@@ -331,15 +322,16 @@ def _live_on(api: Api, view: View, step: int) -> None:
     user = "victim" if view.tenant == "default" else ("victim", "attacker")[step % 2]
     scope = {"user_id": user, "agent_id": "helper", "run_id": "own-run"}
     for number, text in enumerate((_WORDS, f"{_WORDS} {step}")):
-        spoken = {"role": "user", "content": text, "name": NAME}
-        said = {"messages": [spoken], "infer": (step + number) % 3 == 0, **scope}
+        said = {"messages": [{"role": "user", "content": text}], "infer": (step + number) % 3 == 0, **scope}
         added = api.post("/memories", said, headers={"Idempotency-Key": f"key {step} {number}"}).json()["results"]
         if step % 5 == 0 and added:
             api.delete(f"/memories/{added[0]['id']}")
-    if view.tenant == "default" and ANY not in view.agents:
-        # What the same user tells another agent is beyond the limits, too.
-        spoken = {"role": "user", "content": f"{_WORDS} {step}", "name": NAME}
-        api.post("/memories", {"messages": [spoken], "infer": False, "user_id": "attacker", "agent_id": "other"})
+    # What the same user tells another agent is beyond the limits, too.
+    beyond = view.tenant == "default" and ANY not in view.agents
+    named = {"user_id": "attacker", "agent_id": "other"} if beyond else scope
+    spoken = {"role": "user", "content": f"{_WORDS} {step}", "name": NAME}
+    body = {"messages": [spoken], "infer": False, "async_mode": False, **named}
+    assert api.post("/v1/memories/", body).json()[0]["event"] == "ADD"
     if step % 7 == 0:
         # An erasure that hides rows until they are removed.
         api.world.ledger.begin_erasure("default", [Target({"user_id": "victim"})], at=_AT)

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from forgetless import cli_stores
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli import main
+from forgetless.domain.generations import Generation
 from forgetless.domain.memory import Memory
+from forgetless.domain.recipe import RECIPE_VERSION
 from forgetless.domain.scope import Scope
 from forgetless.runtime import composition
-from forgetless.runtime.settings import load_settings
+from forgetless.runtime.settings import Settings, load_settings
 from forgetless.service.requests import AddRequest, IncomingMessage
 from forgetless.service.stores import check, start
 from tests.fakes.embedder import FakeEmbedder
@@ -32,11 +33,15 @@ class StoreHouse:
         self._capsys = capsys
         monkeypatch.setenv("FORGETLESS_LEDGER_PATH", str(self.path))
         embedder = FakeEmbedder()
-        for module in (composition, cli_stores):
-            monkeypatch.setattr(module, "build_index", lambda _settings: self.index)
+        monkeypatch.setattr(composition, "build_index", self._index_of)
         for patient in (check, start):
             monkeypatch.setattr(patient, "_PAUSE_S", 0.0)
-        monkeypatch.setattr(composition, "build_embedder", lambda _settings: embedder)
+        monkeypatch.setattr(composition, "build_embedder", lambda *_: embedder)
+
+    def _index_of(self, _: Settings, generation: Generation | None = None) -> MemoryIndex:
+        """One index for all models. No earlier recipe has any."""
+        earlier = generation is not None and generation.recipe < RECIPE_VERSION
+        return MemoryIndex() if earlier else self.index
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""

@@ -22,6 +22,7 @@ from forgetless.cli_stores import FAILED, OK
 from forgetless.domain.errors import LedgerError
 from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.domain.keys import ApiKey, Role, key_hash
+from forgetless.domain.recipes import CURRENT
 from forgetless.service.transfer.event_export import EventExport
 from tests.contract.ledger.making import a_job, a_memory, a_message, add, at, delete, in_processes, update
 from tests.unit.store_house import StoreHouse
@@ -61,7 +62,7 @@ def test_a_restored_ledger_has_the_memories_histories_jobs_keys_and_search_resul
 ) -> None:
     lived_in(house)
     before = {tenant: exported(house.path, tenant) for tenant in ("default", "acme")}
-    hits = house.index.search_words("default", "porto sunni", EVERYTHING, 9)
+    hits = house.index.search_words("default", CURRENT.query_words("porto sunny"), EVERYTHING, 9)
     assert hits
     code, out, err = house.run("backup", str(copy))
     assert (code, err) == (OK, "")
@@ -83,8 +84,8 @@ def test_a_restored_ledger_has_the_memories_histories_jobs_keys_and_search_resul
     assert house.start() == "reindex"
     assert house.reindex("--afresh")[0] == OK
     assert house.check("--thorough")[0] == OK
-    assert house.index.search_words("default", "porto sunni", EVERYTHING, 9) == hits
-    assert house.index.search_words("default", "copi", EVERYTHING, 9) == []
+    assert house.index.search_words("default", CURRENT.query_words("porto sunny"), EVERYTHING, 9) == hits
+    assert house.index.search_words("default", CURRENT.query_words("copy"), EVERYTHING, 9) == []
     assert stat.S_IMODE(house.path.parent.stat().st_mode) == 0o700
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forgetless import cli_byte_search, cli_erase
+from forgetless import cli_byte_search
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli import FAILED, OK
 from forgetless.cli_byte_search import Places, found_in_folder
@@ -33,7 +33,6 @@ WHO = ("erase", "--verify", "--user", "ana-lund")
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> StoreHouse:
     made = StoreHouse(tmp_path, monkeypatch, capsys)
-    monkeypatch.setattr(cli_erase, "build_index", lambda _settings: made.index)
     made.start()
     made.say("rockets", "trams", user="ana-lund")
     made.say("boats", user="ana-lund2")

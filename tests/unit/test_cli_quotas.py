@@ -43,6 +43,15 @@ def test_quotas_of_a_tenant(ledger: SqliteLedger, capsys: pytest.CaptureFixture[
     assert "has no keys yet" in capsys.readouterr().err
 
 
+def test_a_tenant_without_quotas_is_told_so(
+    ledger: SqliteLedger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FORGETLESS_TENANT_QUOTAS")
+    assert main(["tenants", "show", "acme"]) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "no quotas\n")
+
+
 def test_quotas_of_a_key(ledger: SqliteLedger, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["keys", "create", "--tenant", "acme", "--quota", "adds_per_day=5"]) == 0
     (key,) = ledger.keys("acme")

@@ -18,6 +18,7 @@ from forgetless.cli_stores import FAILED, OK
 from forgetless.domain.erasure_log import LoggedErasure
 from forgetless.domain.erasures import Target
 from forgetless.domain.filters.ast import EVERYTHING
+from forgetless.domain.recipes import CURRENT
 from forgetless.runtime import composition
 from forgetless.runtime.settings import load_settings
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
@@ -82,8 +83,8 @@ def test_what_was_erased_after_the_copy_is_gone_and_all_else_is_back(house: Stor
     assert shown("acme") == {"boats of ana"}
     assert house.start() == "reindex"
     assert house.reindex("--afresh")[0] == OK
-    assert house.index.search_words("default", "rocket", EVERYTHING, 9) == []
-    assert house.index.search_words("default", "tram", EVERYTHING, 9)
+    assert house.index.search_words("default", CURRENT.query_words("rocket"), EVERYTHING, 9) == []
+    assert house.index.search_words("default", CURRENT.query_words("tram"), EVERYTHING, 9)
     settle()
     assert "rockets" not in house.path.read_bytes().decode("latin-1")
     assert house.check("--thorough")[0] == OK

@@ -18,6 +18,7 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli_stores import FAILED, INDEX_STALE, LEDGER_BROKEN, OK
 from forgetless.domain.errors import IndexUnavailableError
 from forgetless.domain.filters.ast import EVERYTHING
+from forgetless.domain.recipes import CURRENT
 from forgetless.ports.index import IndexRow
 from forgetless.service.stores import old_ids
 from forgetless.service.stores.ledger_identity import Rebuild, read_identity, write_identity
@@ -91,7 +92,7 @@ def test_another_model_or_recipe_is_rebuilt(house: StoreHouse, monkeypatch: pyte
     monkeypatch.setenv("FORGETLESS_EMBEDDING_MODEL", "another")
     code, out, _ = house.check()
     assert code == INDEX_STALE
-    assert "made for another model or recipe (forgetless_all_MiniLM_L6_v2_384_r2)" in out
+    assert "made for another model or recipe (forgetless_all_MiniLM_L6_v2_384_r3)" in out
     assert house.start() == "reindex"
     rebuilt(house)
 
@@ -99,10 +100,10 @@ def test_another_model_or_recipe_is_rebuilt(house: StoreHouse, monkeypatch: pyte
 def test_an_older_versions_marker_is_taken_as_it_is(house: StoreHouse) -> None:
     house.say("tea")
     house.marker.parent.mkdir()
-    house.marker.write_text("forgetless_all_MiniLM_L6_v2_384_r2")
+    house.marker.write_text("forgetless_all_MiniLM_L6_v2_384_r3")
     assert house.check()[0] == OK
     assert house.start() == "ok"
-    assert json.loads(house.marker.read_text())["collection"] == "forgetless_all_MiniLM_L6_v2_384_r2"
+    assert json.loads(house.marker.read_text())["collection"] == "forgetless_all_MiniLM_L6_v2_384_r3"
 
 
 def test_a_marker_that_cannot_be_read_rebuilds(house: StoreHouse) -> None:
@@ -436,7 +437,7 @@ def test_a_dynamodb_ledger_is_checked_started_and_lost_alike(
     assert house.check()[0] == INDEX_STALE
     assert house.start() == "reindex"
     rebuilt(house)
-    assert house.index.search_words("acme", "rocket", EVERYTHING, 3)
+    assert house.index.search_words("acme", CURRENT.query_words("rocket"), EVERYTHING, 3)
     dynamo_server.admin.delete_table(TableName="checked-stores")
     assert house.run("migrate", "--create")[0] == OK
     assert house.check("--start")[0] == LEDGER_BROKEN

@@ -17,9 +17,9 @@ from forgetless.service.services import Services
 def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("FORGETLESS_LEDGER", "sqlite")
     monkeypatch.setenv("FORGETLESS_LEDGER_PATH", str(tmp_path / "ledger.db"))
-    composition._services.cache_clear()
+    composition._serving.cache_clear()
     yield
-    composition._services.cache_clear()
+    composition._serving.cache_clear()
 
 
 def test_threads_that_ask_first_at_once_share_the_same_services() -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -12,161 +11,27 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from forgetless.adapters.ledger_dynamodb import DynamoLedger
-from forgetless.adapters.ledger_dynamodb.erasure_log import LOG_DEFINITION, DynamoErasureLog
-from forgetless.domain.bulk_jobs import BulkJob
 from forgetless.domain.errors import LlmUnavailableError
-from forgetless.domain.jobs import Job
+from forgetless.domain.generations import Phase
 from forgetless.domain.keys import Role
-from forgetless.ports.clock import Clock
-from forgetless.ports.llm import ChatMessage
-from forgetless.runtime import composition
 from forgetless.service.jobs.delete_tenant import start_deletion
-from forgetless.service.services import Ports, Services
-from local.emulator.gateway.event import ApiPlace, HttpRequest, build_event
-from local.emulator.gateway.routes import Match
-from local.emulator.specs import RouteSpec
 from tests.dynamo_server import DynamoServer
-from tests.fakes.bulk_queue import MemoryBulkQueue
-from tests.fakes.lambda_context import FakeContext
-from tests.fakes.queue import MemoryQueue
-from tests.faults.tasks import handler_of
 from tests.function_rights import FUNCTIONS, Rights
 from tests.unit.api.client import ADMIN, put_key
-from tests.unit.servers import event_loop
-from tests.unit.service.world import facts, make_world
+from tests.unit.cold_functions import House, open_house
+from tests.unit.service.generations.place import NEW, OLD
 
 _SAID = {"messages": [{"role": "user", "content": "I like tea"}], "user_id": "alice"}
 #: The S256 of a verifier of 43 v.
 _CHALLENGE = "7w_YNF9DSfIdPf_pRjSq646_kPr-2-o9NAl16JGghdM"
-_PLACE = ApiPlace("api", "$default", "localhost")
-_ROUTE = Match(RouteSpec(method="ANY", path="$default", function="f", authorizer=None, time_limit=30))
-
-
-class _Sender:
-    """A receiver of webhooks that takes everything."""
-
-    def send(self, url: str, *, headers: Mapping[str, str], body: bytes, deadline_s: float) -> int:
-        del url, headers, body, deadline_s
-        return 200
-
-
-class _GuardedQueue(MemoryQueue):
-    """The queue of adds, which refuses what the running function may not do."""
-
-    rights: Rights | None = None
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock)
-        self.hidden: list[str] = []
-
-    def send(self, job: Job, *, attempt: str) -> None:
-        assert self.rights is None or self.rights.allow("sqs:SendMessage", "IngestQueue")
-        super().send(job, attempt=attempt)
-
-    def hide(self, receipt: str, *, seconds: float) -> None:
-        assert self.rights is None or self.rights.allow("sqs:ChangeMessageVisibility", "IngestQueue")
-        super().hide(receipt, seconds=seconds)
-        self.hidden.append(receipt)
-
-
-class _GuardedBulkQueue(MemoryBulkQueue):
-    """The same of the queue of bulk jobs."""
-
-    rights: Rights | None = None
-
-    def send(self, job: BulkJob, *, delay_s: float = 0.0, waits: int = 0) -> None:
-        assert self.rights is None or self.rights.allow("sqs:SendMessage", "BulkQueue")
-        super().send(job, delay_s=delay_s, waits=waits)
-
-
-class House:
-    """Cold functions: each call has new services, and a right to nothing but what its policy says."""
-
-    def __init__(self, folder: Path, ledger: DynamoLedger, server: DynamoServer, patch: pytest.MonkeyPatch) -> None:
-        self.world, self.server, self._patch = make_world(folder, self._reply, ledger=ledger), server, patch
-        self.log = f"erasures-{uuid.uuid4()}"
-        self.opened: list[DynamoLedger] = []
-        self.llm_fault: Exception | None = None
-        self.queue, self.bulk_queue = _GuardedQueue(self.world.clock), _GuardedBulkQueue(self.world.clock)
-        self.table = ledger._client.table
-
-    def _reply(self, _messages: Sequence[ChatMessage]) -> str:
-        if self.llm_fault is not None:
-            raise self.llm_fault
-        return facts("Alice likes tea")
-
-    def services(self) -> Services:
-        """New ones, as a new environment makes them."""
-        world = self.world
-        ledger = DynamoLedger(self.table, endpoint_url=self.server.url)
-        self.opened.append(ledger)
-        log = DynamoErasureLog(self.log, endpoint_url=self.server.url)
-        first = (ledger, world.index, world.embedder, self.queue, world.clock, world.llm, self.bulk_queue)
-        return Services(Ports(*first, webhooks=_Sender(), erasure_log=log), rebuilds_lost_index=False)
-
-    def call(self, name: str, event: Any) -> Any:
-        """Invoke the function with an event, and fail if it was refused anything."""
-        rights = Rights(f"{name.capitalize()}Function", {self.table: "Ledger", self.log: "Erasures"})
-        services = self.services()
-        self._patch.setattr(composition, "services", lambda: services)
-        self.server.rules.append(rights.rule)
-        self.queue.rights = self.bulk_queue.rights = rights
-        try:
-            answer = handler_of(name, services)(event, FakeContext())
-        finally:
-            self.server.rules.remove(rights.rule)
-            self.queue.rights = self.bulk_queue.rights = None
-        assert rights.refused == []
-        return answer
-
-    def ask(self, name: str, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """Send a request to a function behind the API; the body of its answer."""
-        raw = b"" if body is None else json.dumps(body).encode()
-        answer = self.send(name, method, path, raw, {"x-api-key": ADMIN, "content-type": "application/json", **headers})
-        assert answer["statusCode"] < 300, (method, path, answer)
-        return json.loads(answer["body"]) if answer["body"] else None
-
-    def send(self, name: str, method: str, path: str, raw: bytes, headers: Mapping[str, str]) -> Any:
-        """Send these bytes to a function behind the API; its answer to the gateway."""
-        path, _, query = path.partition("?")
-        sent = [("host", "localhost"), *headers.items()]
-        request = HttpRequest(method, path, query, sent, raw, "127.0.0.1")
-        return self.call(name, build_event(request, _ROUTE, _PLACE, "id"))
-
-    def work(self, name: str, receipt: str, body: Any) -> list[Any]:
-        """Give the function a message of its queue; the failures that it reports."""
-        record = {
-            "messageId": "1",
-            "receiptHandle": receipt,
-            "body": body,
-            "attributes": {"MessageGroupId": "group"},
-            "messageAttributes": {},
-            "eventSource": "aws:sqs",
-        }
-        failures: list[Any] = self.call(name, {"Records": [record]})["batchItemFailures"]
-        return failures
-
-    def work_off_bulk_jobs(self) -> None:
-        """Run bulk until its queue is empty."""
-        while (message := self.bulk_queue.receive()) is not None:
-            body = {name: getattr(message, name) for name in ("tenant", "job_id", "version", "waits")}
-            assert self.work("bulk", message.receipt, json.dumps(body)) == []
-            self.bulk_queue.delete(message.receipt)
 
 
 @pytest.fixture
 def house(
     tmp_path: Path, dynamo: Callable[[], DynamoLedger], dynamo_server: DynamoServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[House]:
-    house = House(tmp_path, dynamo(), dynamo_server, monkeypatch)
-    dynamo_server.admin.create_table(TableName=house.log, **LOG_DEFINITION)
-    put_key(house.world, ADMIN, "default", Role.ADMIN)
-    with event_loop():
+    with open_house(tmp_path, dynamo, dynamo_server, monkeypatch) as house:
         yield house
-    for ledger in house.opened:
-        ledger.close()
-    dynamo_server.admin.delete_table(TableName=house.log)
-    house.world.ledger.close()
 
 
 def test_a_right_that_is_missing_is_noticed(house: House) -> None:
@@ -264,6 +129,23 @@ def test_bulk_erases_and_removes_a_tenant(house: House) -> None:
     assert house.world.texts() == []
 
 
+def test_bulk_fills_another_generation_and_sweep_keeps_the_old_one(house: House) -> None:
+    house.ask("memories", "POST", "/memories", {**_SAID, "infer": False})
+    services = house.services()
+    assert services.generations is not None
+    services.generations.upkeep.begin(switching=True)
+    for _ in range(9):
+        house.work_off_bulk_jobs()
+        house.world.clock.advance(300)
+        house.call("sweep", {})
+    assert house.place.kept().record.now().phase is Phase.OLD
+    [one] = house.ask("memories", "POST", "/memories", {**_SAID, "infer": False})["results"]
+    house.ask("memories", "DELETE", f"/memories/{one['id']}")
+    house.world.clock.advance(300)
+    house.call("sweep", {})
+    assert house.place.rows(OLD) == house.place.rows(NEW)
+
+
 def test_sweep_brings_back_and_webhooks_delivers(house: House) -> None:
     hook = {"name": "mine", "url": "https://example.com/", "event_types": ["memory_add"]}
     project = house.ask("memories", "GET", "/v1/ping/")["project_id"]
@@ -276,5 +158,5 @@ def test_sweep_brings_back_and_webhooks_delivers(house: House) -> None:
 
 
 def test_every_function_is_run_here() -> None:
-    source = Path(__file__).read_text()
+    source = "".join(Path(__file__).with_name(name).read_text() for name in (Path(__file__).name, "cold_functions.py"))
     assert [name for name in FUNCTIONS if f'"{name.removesuffix("Function").lower()}"' not in source] == []

@@ -202,6 +202,38 @@ def test_a_base_path_that_cannot_be_told_from_other_paths_names_the_variable(giv
         _ = load_settings({"FORGETLESS_BASE_PATH": given}).base_path
 
 
+@pytest.mark.parametrize(
+    ("given", "hosts"),
+    [("", 5), ("none", 0), ("claude.ai, Chat.Example.COM", 2), ("*,cursor:,localhost,x-my-app.v2:", 4)],
+)
+def test_hosts_to_which_the_log_in_page_may_send(given: str, hosts: int) -> None:
+    assert len(load_settings({"FORGETLESS_OAUTH_REDIRECTS": given}).oauth_hosts) == hosts
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "https://claude.ai",
+        "https://claude.ai/cb",
+        "claude.ai:443",
+        "claude.ai/cb",
+        "*.claude.ai",
+        "http:",
+        "javascript:",
+    ],
+)
+def test_an_entry_that_would_match_nothing_names_the_variable_and_what_to_write(entry: str) -> None:
+    for given in (entry, f"chatgpt.com,{entry}", f"none,{entry}"):
+        with pytest.raises(InvalidRequestError, match=r"FORGETLESS_OAUTH_REDIRECTS.* must be a host like"):
+            load_settings({"FORGETLESS_OAUTH_REDIRECTS": given})
+
+
+def test_a_context_without_room_for_the_instructions_is_refused() -> None:
+    assert load_settings({"FORGETLESS_LLM_CONTEXT_TOKENS": "4096"}).llm_context_tokens == 4096
+    with pytest.raises(InvalidRequestError, match="FORGETLESS_LLM_CONTEXT_TOKENS must be a number from 2048 up"):
+        load_settings({"FORGETLESS_LLM_CONTEXT_TOKENS": "2000"})
+
+
 def test_metrics_are_off_and_on_this_machine_alone_by_default() -> None:
     assert (Settings().metrics, Settings().metrics_place) == ("off", ("127.0.0.1", 9464))
     assert load_settings({"FORGETLESS_METRICS_ADDRESS": "[::1]:9"}).metrics_place == ("::1", 9)

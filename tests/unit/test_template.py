@@ -120,11 +120,11 @@ def test_only_what_works_off_lists_reads_the_secondary_index() -> None:
     def reads(function: str) -> bool:
         return any("index" in str(one["Resource"]) for one in statements(function))
 
-    assert {name for name in FUNCTIONS if reads(name)} == {"SweepFunction", "WebhooksFunction"}
+    assert {name for name in FUNCTIONS if reads(name)} == {"BulkFunction", "SweepFunction", "WebhooksFunction"}
 
 
 def test_a_function_reads_the_secrets_that_it_uses_alone() -> None:
-    every = {"MilvusTokenSecret", "EmbedderKeySecret"}
+    every = {"MilvusTokenSecret", "EmbedderKeySecret", "NextEmbedderKeySecret"}
     assert secrets("SearchFunction") == secrets("SweepFunction") == secrets("BulkFunction") == every
     for function in ("MemoriesFunction", "McpFunction", "IngestFunction"):
         assert secrets(function) == every | {"LlmKeySecret"}
@@ -132,7 +132,12 @@ def test_a_function_reads_the_secrets_that_it_uses_alone() -> None:
 
 def test_a_secret_is_a_parameter_for_an_arn_and_never_the_secret_itself() -> None:
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
-    for name in ("FORGETLESS_MILVUS_TOKEN", "FORGETLESS_EMBEDDER_API_KEY", "OPENAI_API_KEY"):
+    for name in (
+        "FORGETLESS_MILVUS_TOKEN",
+        "FORGETLESS_EMBEDDER_API_KEY",
+        "FORGETLESS_NEXT_EMBEDDER_API_KEY",
+        "OPENAI_API_KEY",
+    ):
         parameter = variables[name]["Ref"]
         assert "ARN" in TEMPLATE["Parameters"][parameter]["Description"]
         assert TEMPLATE["Parameters"][parameter]["Default"] == ""

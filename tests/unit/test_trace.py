@@ -55,15 +55,15 @@ def test_a_job_goes_on_with_the_trace_of_its_request() -> None:
 
     stored = copy_context().run(request)
     assert current_trace() is None
-    with traced_job("j1", stored):
+    with traced_job("j1", stored, tenant="acme"):
         trace = current_trace()
         assert trace is not None
-        assert trace.ids() == {"request_id": "r1", "trace_id": "a" * 32, "job_id": "j1"}
+        assert trace.ids() == {"request_id": "r1", "trace_id": "a" * 32, "job_id": "j1", "tenant": "acme"}
     assert current_trace() is None
-    with traced_job("j2", {}):
+    with traced_job("j2", {}, tenant="acme"):
         trace = current_trace()
         assert trace is not None
-        assert set(trace.ids()) == {"trace_id", "job_id"}
+        assert set(trace.ids()) == {"trace_id", "job_id", "tenant"}
 
 
 def test_every_line_has_the_ids_and_its_own_win() -> None:
@@ -71,7 +71,7 @@ def test_every_line_has_the_ids_and_its_own_win() -> None:
     logger = Logger(service="test_trace", stream=written)
     for handler in logger.handlers:
         handler.addFilter(TraceFilter())
-    with traced_job("j1", {"trace": ["r1", "b" * 32]}):
+    with traced_job("j1", {"trace": ["r1", "b" * 32]}, tenant="acme"):
         logger.info("one")
         logger.info("two", extra={"job_id": "another"})
     logger.info("three")
@@ -79,4 +79,5 @@ def test_every_line_has_the_ids_and_its_own_win() -> None:
     assert [line.get("job_id") for line in lines] == ["j1", "another", None]
     assert [line.get("request_id") for line in lines] == ["r1", "r1", None]
     assert lines[0]["trace_id"] == "b" * 32
+    assert [line.get("tenant") for line in lines] == ["acme", "acme", None]
     logging.getLogger("test_trace").handlers.clear()

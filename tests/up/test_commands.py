@@ -10,12 +10,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.runtime.index_note import write_note
+from forgetless.service.stores.ledger_identity import IndexNote
 from local.up import commands
 from local.up.__main__ import main
 from local.up.errors import UpError
@@ -139,6 +143,18 @@ def test_reset_on_a_terminal_asks_first(
 def test_reindex_needs_a_running_service(tmp_path: Path) -> None:
     with pytest.raises(UpError, match="make up"):
         commands.reindex(Settings(state=tmp_path), {})
+
+
+def test_the_plan_of_an_upgrade_knows_what_the_index_was_made_from(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(state=tmp_path)
+    with closing(SqliteLedger(settings.ledger)) as ledger:
+        ledger.ping()
+    collection = "forgetless_all_MiniLM_L6_v2_384_r2"
+    write_note(tmp_path / "milvus" / "collection", IndexNote(collection))
+    assert commands.forgetless(settings, {}, ["migrate", "--plan", "--no-trial"]) == 0
+    assert f"index   {collection}: as it is" in capfd.readouterr().out
 
 
 def test_an_error_is_one_line_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

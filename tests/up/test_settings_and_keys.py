@@ -264,3 +264,42 @@ def test_who_writes_in_other_languages_is_told_the_model_to_choose(tmp_path: Pat
     said = "for about 100 others, start with EMBEDDING_MODEL=multilingual-e5-small"
     assert _block(Settings(state=tmp_path), "", given=False).count(said) == 1
     assert said not in _block(Settings(state=tmp_path, model="multilingual-e5-small"), "", given=False)
+
+
+def test_the_model_of_an_index_that_serves_or_can_come_back_runs_beside_the_one_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    def told(note: object, **variables: str) -> dict[str, str]:
+        (tmp_path / "milvus").mkdir(exist_ok=True)
+        (tmp_path / "milvus" / "collection").write_text(json.dumps(note))
+        settings = settings_from("--state", str(tmp_path), **variables)
+        names = [part.name for part in parts_of(settings, {}, tmp_path / "key")]
+        assert ("beside-embedder" in names) == ("beside-model" in names) == (settings.beside is not None)
+        return environment_of_functions(settings, {})
+
+    of_minilm, of_e5 = "forgetless_all_MiniLM_L6_v2_384_r2", "forgetless_multilingual_e5_small_384_r2"
+    alone = told({"collection": of_minilm})
+    assert "FORGETLESS_NEXT_EMBEDDER_URL" not in alone
+    changed = told({"collection": of_minilm}, EMBEDDING_MODEL="multilingual-e5-small")
+    assert changed["FORGETLESS_EMBEDDING_MODEL"] == "all-MiniLM-L6-v2"
+    assert changed["FORGETLESS_EMBEDDER_URL"].endswith(":7998")
+    assert changed["FORGETLESS_NEXT_EMBEDDING_MODEL"] == "multilingual-e5-small"
+    assert changed["FORGETLESS_NEXT_EMBEDDER_URL"] == alone["FORGETLESS_EMBEDDER_URL"]
+    can_come_back = {"collection": of_e5, "beside": [of_minilm]}
+    assert told(can_come_back, EMBEDDING_MODEL="multilingual-e5-small") == changed
+    assert told(can_come_back) == told({"collection": of_e5})
+    for unreadable in ({}, [], {"collection": "forgetless_another_model_12_r2"}):
+        assert told(unreadable) == alone
+
+
+def test_an_index_whose_model_is_gone_is_searched_by_words_on_the_option_alone(tmp_path: Path) -> None:
+    (tmp_path / "milvus").mkdir()
+    (tmp_path / "milvus" / "collection").write_text('{"collection": "forgetless_multilingual_e5_small_384_r2"}')
+    settings = settings_from("--state", str(tmp_path))
+    [model] = [part for part in parts_of(settings, {}, tmp_path / "key") if part.name == "beside-model"]
+    assert "--accept-degraded" in model.remedy
+    degraded = replace(settings, accept_degraded=True)
+    assert not [part for part in parts_of(degraded, {}, tmp_path / "key") if "beside" in part.name]
+    told = environment_of_functions(degraded, {})
+    assert (told["FORGETLESS_EMBEDDING_MODEL"], told["FORGETLESS_EMBEDDER_URL"]) == ("multilingual-e5-small", "none:")
+    assert told["FORGETLESS_NEXT_EMBEDDING_MODEL"] == "all-MiniLM-L6-v2"

@@ -168,3 +168,17 @@ def test_what_a_part_notes_is_shown_beside_its_state(tmp_path: Path) -> None:
         "check: the index is rebuilt",
         "index: once more",
     ]
+
+
+@pytest.mark.parametrize(("word", "told"), [("ok", []), ("fill", ["filling: 5 of 9"])])
+def test_a_part_that_only_tells_holds_nothing_up_and_is_not_started_again(
+    tmp_path: Path, word: str, told: list[str]
+) -> None:
+    filling = step("filling", says="5 of 9", after=["ledger"], only_if=["ledger", "fill"], tells=True)
+    with running_up(tmp_path, step("ledger", says=word), filling) as running:
+        running.until("READY")
+        log = tmp_path / "logs" / "filling.log"
+        assert not told or eventually(lambda: log.exists() and "5 of 9" in log.read_text())
+        assert eventually(lambda: "filling" not in running.parts())
+        running.end(signal.SIGTERM)
+    assert [line for line in running.said if line.startswith("filling")] == told

@@ -8,6 +8,7 @@ from typing import Any
 
 from forgetless.domain.memory import Memory
 from forgetless.domain.scope import Scope
+from forgetless.domain.sparse_words import RESERVED_ID, SparseVector, term_id
 from forgetless.ports.index import Hit, IndexRow
 
 DIMENSIONS = 4
@@ -23,8 +24,14 @@ def memory(name: str = "", *, tenant: str = "acme", version: int = 1, **fields: 
     return Memory(id=identity, version=version, scope=Scope(tenant, **ids), **{**defaults, **fields})
 
 
-def row(memory: Memory, vector: Sequence[float] = NORTH, words: str = "") -> IndexRow:
-    return IndexRow(memory, vector, words)
+def row(memory: Memory, vector: Sequence[float] = NORTH, words: str = "", *, signals: int = 0) -> IndexRow:
+    """A row with these words, each of which weighs 1."""
+    return IndexRow(memory, vector, {RESERVED_ID: 1.0, **asked(words)}, signals)
+
+
+def asked(words: str, **weights: float) -> SparseVector:
+    """A search for these words, each with weight 1 or the one that is named."""
+    return {term_id(word): weights.get(word, 1.0) for word in words.split()}
 
 
 def ids(found: Sequence[Hit]) -> list[str]:

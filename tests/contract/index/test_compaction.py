@@ -22,7 +22,7 @@ from forgetless.domain.filters.ast import EVERYTHING
 from local.milvus import LiteServer
 from local.milvus.compaction import CompactionError, compacted_at, is_due, note_new, rewrite
 from local.milvus.control import CompactionRequests, ControlServer
-from tests.contract.index.builders import DIMENSIONS, memory, row
+from tests.contract.index.builders import DIMENSIONS, asked, memory, row
 
 ROOT = Path(__file__).parents[3]
 #: Words of rows that are deleted, and of rows that stay.
@@ -45,14 +45,15 @@ def legible(database: Path, words: list[str]) -> int:
 def fill_and_delete(uri: str) -> None:
     index = MilvusIndex(uri, collection="c", dimensions=DIMENSIONS, timeout_s=10)
     with closing(index):
-        index.insert([row(memory(word), words=word) for word in [*GONE, *KEPT]])
+        # Terms stand in the index as numbers, but metadata as text.
+        index.insert([row(memory(word, metadata={"note": word}), words=word) for word in [*GONE, *KEPT]])
         index.drop("acme", [(memory(word).id, 1) for word in GONE])
 
 
 def found(uri: str) -> list[str]:
     index = MilvusIndex(uri, collection="c", dimensions=DIMENSIONS, timeout_s=10)
     with closing(index):
-        return [hit.memory_id for word in KEPT for hit in index.search_words("acme", word, EVERYTHING, 5)]
+        return [hit.memory_id for word in KEPT for hit in index.search_words("acme", asked(word), EVERYTHING, 5)]
 
 
 @pytest.mark.slow

@@ -16,7 +16,6 @@ from forgetless.domain.filters.evaluate import evaluate
 from forgetless.domain.filters.parse import parse_filter
 from forgetless.domain.filters.parse_common import MAX_CONDITIONS, MAX_LIST_VALUES
 from forgetless.domain.memory import Memory
-from local.milvus import LiteServer
 from tests.contract.index.builders import DIMENSIONS, NORTH, ids, memory, row
 from tests.contract.index.strategies import filters, memories
 
@@ -31,8 +30,8 @@ _EXPRESSED = [Operator.EQ, Operator.NE, Operator.IN, Operator.NIN, Operator.EXIS
 class Room:
     """A Milvus with a crowd of random memories, and one of another tenant beside each."""
 
-    def __init__(self, index: MilvusIndex, server: LiteServer) -> None:
-        self.index, self.server = index, server
+    def __init__(self, index: MilvusIndex) -> None:
+        self.index = index
         self.members: dict[str, Memory] = {}
 
     def fill(self, members: list[Memory]) -> None:
@@ -45,7 +44,7 @@ class Room:
         assert found <= set(self.members), "a row of another tenant"
         assert expected <= found, "lost"
         assert not _asks_for_ids_alone(where) or found == expected, "more than was asked for"
-        assert self.server.pid is not None
+        self.index.ping()
 
 
 def _asks_for_ids_alone(where: Filter) -> bool:
@@ -61,9 +60,9 @@ def _asks_for_ids_alone(where: Filter) -> bool:
 
 
 @pytest.fixture(scope="module")
-def room(lite: LiteServer) -> Iterator[Room]:
-    index = MilvusIndex(lite.uri, collection="filters", dimensions=DIMENSIONS, timeout_s=20)
-    room = Room(index, lite)
+def room(milvus_uri: str) -> Iterator[Room]:
+    index = MilvusIndex(milvus_uri, collection="filters", dimensions=DIMENSIONS, timeout_s=20)
+    room = Room(index)
     crowd: list[Memory] = []
 
     @settings(max_examples=CROWD, database=None, derandomize=True)

@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from forgetless.adapters.index_milvus import MilvusIndex
 from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.domain.filters.parse import parse_filter
-from forgetless.ports.index import Index
-from tests.contract.index.builders import EAST, NORTH, NORTH_EAST, ids, memory, row
+from forgetless.domain.sparse_words import RESERVED_ID, query_vector, term_id
+from forgetless.ports.index import Index, IndexRow
+from tests.contract.index.builders import EAST, NORTH, NORTH_EAST, asked, ids, memory, row
+from tests.contract.index.conftest import NEWER
 
 #: What breaks quoting, matching or a parser somewhere.
 NASTY = [
@@ -65,12 +68,56 @@ def test_inserted_rows_are_found_by_the_next_search_best_first(index: Index) -> 
     assert [hit.score for hit in hits] == pytest.approx([1, 0.5**0.5, 0], abs=1e-5)
 
 
-def test_words_find_rows_by_rarity_with_positive_scores(index: Index) -> None:
+def test_words_find_rows_by_the_inner_product_of_their_weights(index: Index) -> None:
     rare, common, none = memory("rare"), memory("common"), memory("none")
     index.insert([row(rare, words="like sushi"), row(common, words="like tea"), row(none, words="walk")])
-    hits = index.search_words("acme", "sushi like", EVERYTHING, 10)
+    hits = index.search_words("acme", asked("sushi like", sushi=6.5, like=0.25), EVERYTHING, 10)
     assert [hit.memory_id for hit in hits] == [rare.id, common.id]
-    assert hits[0].score > hits[1].score > 0
+    assert [hit.score for hit in hits] == pytest.approx([6.75, 0.25], abs=1e-4)
+
+
+def test_what_other_tenants_hold_moves_no_score(index: Index) -> None:
+    """BM25's statistics are those of the whole collection: with it, each of these rows would change the score."""
+    mine = [row(memory("1"), words="order tea"), row(memory("2"), words="order"), row(memory("3"), words="walk")]
+    index.insert(mine)
+    question = asked("order tea", order=2.5, tea=5.0)
+    before = index.search_words("acme", question, EVERYTHING, 9)
+    index.insert([row(memory(f"o{n}", tenant="globex"), words="order tea walk") for n in range(100)])
+    assert index.search_words("acme", question, EVERYTHING, 9) == before
+    assert [hit.score for hit in before] == pytest.approx([7.5, 2.5], abs=1e-4)
+
+
+def test_every_hit_carries_the_signals_of_its_row(index: Index) -> None:
+    largest, none = row(memory("a"), NORTH, "tea", signals=2**63 - 1), row(memory("b"), EAST, "tea")
+    index.insert([largest, none])
+    keys = [(one.memory.id, 1) for one in (largest, none)]
+    for hits in (
+        index.search_vector("acme", NORTH, EVERYTHING, 9),
+        index.search_vectors("acme", [NORTH], EVERYTHING, 9)[0],
+        index.search_words("acme", asked("tea"), EVERYTHING, 9),
+        index.score_vector("acme", NORTH, keys),
+        index.score_words("acme", asked("tea"), keys),
+    ):
+        assert {hit.memory_id: hit.signals for hit in hits} == {largest.memory.id: 2**63 - 1, none.memory.id: 0}
+    assert index.unchanged("acme", [row(memory("a"), NORTH, "tea", signals=1), none]) == {keys[1]}
+
+
+def test_a_row_has_as_many_words_and_weights_as_small_as_a_text_can_have(index: Index) -> None:
+    many = {term_id(f"w{number}"): 1 / (number + 1) for number in range(3000)}
+    one = IndexRow(memory("one"), NORTH, {RESERVED_ID: 1.0, **many})
+    index.insert([one, row(memory("other"), words="w2999")])
+    for asked_for in ({term_id("w2999"): 0.01}, {term_id("w2999"): 7.0, term_id("w0"): 7.0}):
+        hits = index.search_words("acme", asked_for, EVERYTHING, 9)
+        scores = {hit.memory_id: hit.score for hit in hits}
+        expected = sum(weight * many[term] for term, weight in asked_for.items())
+        assert scores[one.memory.id] == pytest.approx(expected, abs=1e-4)
+    assert index.unchanged("acme", [one]) == {(one.memory.id, 1)}
+
+
+def test_the_reserved_term_finds_every_row_and_no_question_has_it(index: Index) -> None:
+    index.insert([row(memory("empty")), row(memory("tea"), words="tea")])
+    assert len(index.search_words("acme", {RESERVED_ID: 1.0}, EVERYTHING, 9)) == 2
+    assert RESERVED_ID not in query_vector("tea and coffee")
 
 
 def test_named_rows_are_scored_as_a_search_scores_them(index: Index) -> None:
@@ -82,10 +129,10 @@ def test_named_rows_are_scored_as_a_search_scores_them(index: Index) -> None:
     index.insert(rows)
     keys = [(one.memory.id, one.memory.version) for one in rows[:2]]
     near = index.search_vector("acme", NORTH_EAST, EVERYTHING, 10)
-    said = index.search_words("acme", "sushi like", EVERYTHING, 10)
+    said = index.search_words("acme", asked("sushi like"), EVERYTHING, 10)
     for scored, searched in (
         (index.score_vector("acme", NORTH_EAST, [*keys, ("nobody", 1)]), near),
-        (index.score_words("acme", "sushi like", [*keys, ("nobody", 1)]), said),
+        (index.score_words("acme", asked("sushi like"), [*keys, ("nobody", 1)]), said),
     ):
         assert {(hit.memory_id, hit.version) for hit in scored} == set(keys)
         expected = {hit.memory_id: hit.score for hit in searched}
@@ -99,7 +146,7 @@ def test_named_rows_of_another_tenant_are_not_scored(index: Index) -> None:
     index.insert([theirs])
     keys = [(theirs.memory.id, theirs.memory.version)]
     assert index.score_vector("acme", NORTH, keys) == []
-    assert index.score_words("acme", "sushi", keys) == []
+    assert index.score_words("acme", asked("sushi"), keys) == []
     assert index.score_vector("acme", NORTH, []) == []
 
 
@@ -116,12 +163,12 @@ def test_the_same_id_in_two_tenants_is_two_rows(index: Index) -> None:
 @pytest.mark.parametrize("words", ["", " ", "unknown", "đ 記憶"])
 def test_words_that_nobody_said_find_nothing(index: Index, words: str) -> None:
     index.insert([row(memory("one"), words="like tea")])
-    assert ids(index.search_words("acme", words, EVERYTHING, 10)) == []
+    assert ids(index.search_words("acme", asked(words), EVERYTHING, 10)) == []
 
 
 def test_an_empty_index_finds_nothing(index: Index) -> None:
     assert ids(index.search_vector("acme", NORTH, EVERYTHING, 10)) == []
-    assert ids(index.search_words("acme", "tea", EVERYTHING, 10)) == []
+    assert ids(index.search_words("acme", asked("tea"), EVERYTHING, 10)) == []
     assert index.vectors("acme", [("nobody", 1)]) == {}
     index.drop("acme", [("nobody", 1)])
     index.drop_older("acme", [memory("nobody")])
@@ -136,7 +183,7 @@ def test_hits_carry_the_version_of_their_row(index: Index) -> None:
 def test_the_limit_is_kept_and_may_exceed_what_milvus_allows(index: Index) -> None:
     index.insert([row(memory(f"m{n}"), words="tea") for n in range(5)])
     assert len(ids(index.search_vector("acme", NORTH, EVERYTHING, 3))) == 3
-    assert len(ids(index.search_words("acme", "tea", EVERYTHING, 3))) == 3
+    assert len(ids(index.search_words("acme", asked("tea"), EVERYTHING, 3))) == 3
     assert len(ids(index.search_vector("acme", NORTH, EVERYTHING, 1_000_000))) == 5
     assert ids(index.search_vector("acme", NORTH, EVERYTHING, 0)) == []
 
@@ -146,7 +193,7 @@ def test_a_repeated_insert_gives_one_hit(index: Index) -> None:
     index.insert([row(one, words="tea")])
     index.insert([row(one, words="tea")])
     assert ids(index.search_vector("acme", NORTH, EVERYTHING, 10)) == [one.id]
-    assert ids(index.search_words("acme", "tea", EVERYTHING, 10)) == [one.id]
+    assert ids(index.search_words("acme", asked("tea"), EVERYTHING, 10)) == [one.id]
 
 
 def test_drop_removes_the_named_versions_doubles_too(index: Index) -> None:
@@ -203,7 +250,7 @@ def test_ids_filter_exactly(index: Index) -> None:
     index.insert([row(alice, words="tea"), row(bob, words="tea")])
     where = parse_filter({"user_id": "alice"})
     assert ids(index.search_vector("acme", NORTH, where, 9)) == [alice.id]
-    assert ids(index.search_words("acme", "tea", where, 9)) == [alice.id]
+    assert ids(index.search_words("acme", asked("tea"), where, 9)) == [alice.id]
     assert ids(index.search_vector("acme", NORTH, parse_filter({"run_id": "*"}), 9)) == [alice.id]
     assert ids(index.search_vector("acme", NORTH, parse_filter({"NOT": {"run_id": "r1"}}), 9)) == [bob.id]
 
@@ -257,12 +304,6 @@ def test_odd_metadata_is_indexed_and_filters_lose_nothing(index: Index, metadata
     assert ids(index.search_vector("acme", NORTH, parse_filter({"k": "v"}), 9)) == [one.id]
 
 
-def test_words_beyond_the_end_of_a_varchar_are_cut_between_words(index: Index) -> None:
-    one = memory("one")
-    index.insert([row(one, words="erste " + "từ" * 20 + " wort" * 20_000)])
-    assert ids(index.search_words("acme", "erste", EVERYTHING, 9)) == [one.id]
-
-
 def test_many_rows_in_one_insert_all_arrive(index: Index) -> None:
     index.insert([row(memory(f"m{n}"), words="tea") for n in range(450)])
     assert len(ids(index.search_vector("acme", NORTH, EVERYTHING, 1000))) == 450
@@ -278,7 +319,10 @@ def test_rows_are_counted_by_tenant_and_in_all_doubles_as_often_as_they_are_ther
     assert (index.count(), index.count("acme")) == (0, 0)
     one, double = memory("one"), memory("double")
     index.insert([row(one), row(double), row(double), row(memory("theirs", tenant="globex"))])
-    assert (index.count(), index.count("acme"), index.count("globex"), index.count("nobody")) == (4, 3, 1, 0)
+    # Milvus Lite 3.2.2 takes a repeated insert as a replacement, and the others keep doubles.
+    doubles = 0 if NEWER and isinstance(index, MilvusIndex) else 1
+    assert (index.count(), index.count("acme")) == (3 + doubles, 2 + doubles)
+    assert (index.count("globex"), index.count("nobody")) == (1, 0)
     index.drop("acme", [(double.id, 1)])
     assert (index.count(), index.count("acme")) == (2, 1)
     index.drop_all()

@@ -18,7 +18,7 @@ import pytest
 from forgetless.adapters.index_milvus import MilvusIndex
 from forgetless.domain.filters.ast import EVERYTHING
 from local.milvus import LiteServer, LiteServerError
-from tests.contract.index.builders import DIMENSIONS, NORTH, ids, memory, row
+from tests.contract.index.builders import DIMENSIONS, NORTH, asked, ids, memory, row
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
@@ -165,7 +165,7 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_takes_rows(
         assert "\n" not in index.server.note
         assert found(index) == 0
         index.insert([row(memory("new"), words="tea")])
-        assert ids(index.search_words("acme", "tea", EVERYTHING, 9)) == [memory("new").id]
+        assert ids(index.search_words("acme", asked("tea"), EVERYTHING, 9)) == [memory("new").id]
     assert os.path.lexists(aside / "milvus.db")
 
 

@@ -19,12 +19,12 @@ ALL_CALLS = """
 import sys, pandas
 from forgetless.adapters.index_milvus import MilvusIndex
 from forgetless.domain.filters.parse import parse_filter
-from tests.contract.index.builders import NORTH, memory, row
+from tests.contract.index.builders import NORTH, asked, memory, row
 index = MilvusIndex(sys.argv[1], collection="stand_in", dimensions=4)
 one, two = memory("one", user_id="alice", metadata={"k": 1}), memory("two", metadata={"k": 2.5})
 index.insert([row(one, words="tea"), row(two, words="tea")])
 print(len(index.search_vector("acme", NORTH, parse_filter({"user_id": "alice", "k": {"gte": 1}}), 9)))
-print(len(index.search_words("acme", "tea", parse_filter({"k": {"in": [1, 2.5]}}), 9)))
+print(len(index.search_words("acme", asked("tea"), parse_filter({"k": {"in": [1, 2.5]}}), 9)))
 print(index.vectors("acme", [(one.id, 1)])[one.id, 1] == NORTH)
 index.drop("acme", [(one.id, 1)]); index.drop_older("acme", [two]); index.drop_all("acme"); index.drop_all()
 print(pandas.__version__, any(name.startswith("pandas.core") for name in sys.modules))

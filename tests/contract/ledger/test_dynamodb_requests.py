@@ -61,6 +61,7 @@ def api(dynamo: Callable[..., DynamoLedger], tmp_path: Path) -> Iterator[Api]:
     api = make_api(world)
     api.say("first of all")
     world.say("hello", infer=True)
+    world.find("tea")
     yield api
     world.services.close()
 

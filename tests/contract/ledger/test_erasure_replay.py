@@ -15,12 +15,13 @@ from forgetless.adapters.erasure_log_file import FileErasureLog
 from forgetless.domain.bulk_jobs import BULK_JOB
 from forgetless.domain.erasure_log import LoggedErasure, LoggedRestore, Moment, erased_since, logged
 from forgetless.domain.erasures import Erasure, Target
+from forgetless.domain.known_names import NameOwner, NoteworthyName
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
 from forgetless.service.jobs import erasure_replay
 from forgetless.service.jobs.erasure_replay import ErasureReplay, ReplayReport, tenants_of
-from tests.contract.ledger.making import a_memory, a_message, add, at, update
+from tests.contract.ledger.making import ANNA, a_memory, a_message, add, at, update
 
 BOB = Scope("acme", user_id="bob")
 IN_RUN = Scope("acme", user_id="bob", run_id="r")
@@ -71,6 +72,17 @@ def test_it_hides_what_was_erased_after_the_copy_and_nothing_else(ledger: Ledger
     jobs, _ = ledger.documents("acme", BULK_JOB, limit=9)
     assert [job.body["kind"] for job in jobs] == ["erase"]
     assert ledger.due_documents(BULK_JOB, now=SystemClock().now(), limit=9) == jobs
+
+
+def test_names_of_speakers_are_hidden_with_what_was_erased_after_the_copy(ledger: Ledger, log: FileErasureLog) -> None:
+    filled(ledger)
+    for scope in (ANNA, BOB, IN_RUN):
+        ledger.note_names(scope, [NoteworthyName(f"name of {scope.user_id}{scope.run_id}", True)], erasures_before=0)
+    erased_later(ledger, log, 1, ANNAS, Target({"run_id": "r"}))
+    replayed(ledger, log)
+    owners = [NameOwner.user("acme", user) for user in ("anna", "bob")]
+    found = HidingOperatorLedger(ledger).known_names("acme", owners)
+    assert [entry.digest for record in found.values() for entry in record.entries] == ["name of bob"]
 
 
 def test_a_reset_erases_the_whole_tenant_again(ledger: Ledger, log: FileErasureLog) -> None:

@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import pytest
 
+from forgetless.adapters.ledger_dynamodb import DynamoLedger
 from forgetless.domain.erasures import Markers, Target
 from forgetless.domain.known_names import NameOwner, NoteworthyName
 from forgetless.domain.scope import Scope
 from forgetless.ports.ledger import Ledger
 from tests.contract.ledger.making import ANNA, at, in_processes
+from tests.dynamo_server import DynamoServer
 
 RUN = replace(ANNA, run_id="run")
 AGENT = replace(ANNA, agent_id="agent", app_id="app", run_id="run")
@@ -160,3 +162,14 @@ def test_processes_that_note_different_names_at_once_lose_none(reopen: Callable[
     with closing(reopen()) as ledger:
         noted = {f"{number} {each}" for number in range(2) for each in range(10)}
         assert names(ledger, OF_ANNA, NameOwner.place(RUN)) == [{"first", *noted}] * 2
+
+
+def test_a_search_in_a_new_table_writes_nothing(
+    dynamo: Callable[[], DynamoLedger], dynamo_server: DynamoServer
+) -> None:
+    with closing(dynamo()) as reader, closing(dynamo()) as writer:
+        dynamo_server.calls.clear()
+        assert reader.known_names("acme", [OF_ANNA]) == {}
+        assert {operation for operation, _ in dynamo_server.calls} == {"GetItem"}
+        writer.note_names(ANNA, given("one"), erasures_before=0)
+        assert names(reader, OF_ANNA) == [{"one"}], "although it has seen the table without a key"

@@ -136,8 +136,15 @@ def test_a_lock_that_stays_is_a_ledger_error_and_reads_go_on(path: Path) -> None
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(LedgerError, match=r"locked for 0\.1 s"):
                 ledger.append(add(a_memory("b")))
+            # A request makes several calls, which must not all wait as long.
+            with pytest.raises(LedgerError, match=r"locked for 0\.01 s"):
+                ledger.append(add(a_memory("b")))
             assert len(ledger.read("acme", [a_memory("a").id])) == 1
         ledger.append(add(a_memory("b")))
+        with raw(path) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(LedgerError, match=r"locked for 0\.1 s"):
+                ledger.append(add(a_memory("c")))
 
 
 def test_words_that_are_erased_leave_every_file(ledger: SqliteLedger, path: Path) -> None:

@@ -148,3 +148,13 @@ def test_a_key_keeps_its_quotas_and_a_copy_of_its_tenants(ledger: Ledger, reopen
 def test_the_record_of_a_key_says_nothing_that_an_earlier_version_does_not_know() -> None:
     key = ApiKey("h1", "acme", Role.WRITE, NOW, quotas=Quotas.of({"adds_per_day": 5}))
     assert key.record() == replace(key, quotas=Quotas()).record()
+
+
+def test_what_a_job_has_used_so_far_is_counted_with_its_change_or_not_at_all(ledger: Ledger) -> None:
+    job = a_job("a")
+    ledger.put_job(job, [])
+    moved = replace(job, attempts=1)
+    assert ledger.update_job(moved, held=job, used=[use(llm_tokens=7)])
+    assert not ledger.update_job(moved, held=job, used=[use(llm_tokens=7)])
+    assert ledger.update_job(job, held=moved)
+    assert ledger.used("acme", ["k1"], now=NOW)["k1"].day == {TOKENS: 7}

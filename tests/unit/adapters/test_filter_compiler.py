@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forgetless.adapters.index_milvus.bm25_words import MAX_WORDS_BYTES, Bm25Words
 from forgetless.adapters.index_milvus.compiler import compile_filter, lit
-from forgetless.adapters.index_milvus.rows import MAX_WORDS_BYTES, cut, key_text
+from forgetless.adapters.index_milvus.rows import key_text
 from forgetless.domain.filters.ast import EVERYTHING, And, Compare, Field, Filter, Operator, Or
 from forgetless.domain.filters.parse import parse_filter
 from forgetless.domain.key_limits import KeyLimits
@@ -109,7 +110,7 @@ def test_different_ids_stay_different_in_the_index(one: str, other: str) -> None
 
 
 def test_words_are_cut_between_words_at_the_end_of_a_varchar() -> None:
-    words = cut("nước " * 20_000)
+    words = str(Bm25Words().query("nước " * 20_000))
     assert MAX_WORDS_BYTES - 10 < len(words.encode()) <= MAX_WORDS_BYTES
     assert set(words.split()) == {"nước"}
 

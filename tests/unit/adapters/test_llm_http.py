@@ -68,7 +68,7 @@ def test_a_completion_sends_messages_and_a_strict_schema() -> None:
 def test_a_call_goes_on_with_the_trace_of_its_job() -> None:
     with serve(in_turn(content("{}"))) as server:
         llm(server).complete(ASKED, deadline_s=5)
-        with traced_job("j", {TRACE: ["r", "a" * 32]}):
+        with traced_job("j", {TRACE: ["r", "a" * 32]}, tenant="acme"):
             llm(server).complete(ASKED, deadline_s=5)
     outside, within = server.requests
     assert "traceparent" not in outside.headers

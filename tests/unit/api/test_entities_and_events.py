@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from forgetless.domain.bulk_jobs import BulkKind
-from forgetless.domain.errors import ProviderAuthError
+from forgetless.domain.errors import LlmUnavailableError, ProviderAuthError
 from forgetless.service.jobs.ingest import JobHeldError
 from tests.unit.api.client import ADMIN, STRANGER, Api
 from tests.unit.api.conftest import NewApi
@@ -170,3 +170,36 @@ def test_a_held_add_says_why_and_when_it_is_tried_and_a_failed_one_is_started_ag
     assert run()["status"] == "SUCCEEDED"
     assert api.post(retry, {}).status_code == 409
     assert api.texts() == ["Alice likes tea"]
+
+
+def test_an_add_behind_one_that_is_held_says_what_it_waits_for(new_api: NewApi) -> None:
+    answers = [LlmUnavailableError("down"), facts("Alice likes tea")]
+
+    def reply(_messages: object) -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    api = new_api(reply, inline=False)
+
+    def add(text: str, **ids: str) -> str:
+        body = {"messages": text, **(ids or {"user_id": "alice"})}
+        return str(api.post("/v3/memories/add/", body).json()["event_id"])
+
+    def told(event_id: str) -> tuple[object, object]:
+        event = api.get(f"/v1/event/{event_id}/").json()
+        return event["error"], event.get("next_try_at")
+
+    first, second, other = add("I like tea"), add("I like pho", user_id="alice", run_id="r"), add("x", user_id="bob")
+    assert told(second) == (None, None)
+    with suppress(JobHeldError):
+        api.world.services.ingest.run("default", first, seconds=60)
+    error, next_try = told(first)
+    assert error == "provider_unavailable: down"
+    behind = ("waiting: an earlier add of the same user, agent and app is held; its event has the reason", next_try)
+    assert (told(second), told(other)) == (behind, (None, None))
+    api.world.clock.advance(20)
+    assert told(second) == behind, "the first one is due, and still before it"
+    api.world.services.ingest.run("default", first, seconds=60)
+    assert (told(first), told(second)) == ((None, None), (None, None))

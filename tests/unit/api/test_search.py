@@ -22,7 +22,10 @@ HIT_KEYS = {
 MEM0_DETAILS = {
     *("semantic_score", "bm25_score", "entity_boost", "raw_score", "max_possible_score", "final_score", "threshold"),
 }
-OUR_DETAILS = {"bm25_raw", "dense_rank", "bm25_rank"}
+OUR_DETAILS = {
+    *("bm25_raw", "dense_rank", "bm25_rank", "probability"),
+    *("meaning", "words", "mass", "asks_when", "date", "question", "assistant"),
+}
 
 
 def test_a_hit_has_a_score_and_the_keys_of_a_memory(api: Api) -> None:

@@ -18,6 +18,7 @@ from forgetless.api.routing import run_inline
 from forgetless.api.server_timing import server_timing
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.keys import ApiKey, Role
+from forgetless.domain.recipe import Words
 from forgetless.ports.call_times import CallTimes, begin_call_times
 from forgetless.ports.index import Hit
 from forgetless.runtime.timed_ports import timed
@@ -82,7 +83,7 @@ def _unrecorded(call: Callable[..., int]) -> int:
 
 def test_the_search_by_words_counts_though_a_thread_beside_the_request_runs_it(tmp_path: Path) -> None:
     class SlowWords(LooseIndex):
-        def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
+        def search_words(self, tenant: str, words: Words, where: Filter, limit: int) -> list[Hit]:
             time.sleep(0.05)
             return super().search_words(tenant, words, where, limit)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from forgetless.domain.scoring import DEFAULT_THRESHOLD
+from forgetless.domain.scoring import DEFAULT_THRESHOLD, probability
 from tests.unit.api.client import Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.api.test_mcp import call
@@ -16,6 +16,8 @@ from tests.unit.api.test_mcp import call
 ALICE = {"user_id": "alice"}
 TEXTS = ("a red bicycle", "the bicycle of the neighbour", "bread and butter every morning", "the sea at night")
 QUERY = "the red bicycle with a bell"
+
+PARTS = ("meaning", "words", "mass", "asks_when", "date", "question", "assistant")
 
 #: The results of one search with these fields.
 Search = Callable[..., list[dict[str, Any]]]
@@ -75,11 +77,26 @@ def test_what_is_shown_is_what_reaches_the_threshold(api: Api, dialect: str, pas
         ]
 
 
-def test_the_default_finds_a_cosine_of_mem0s_threshold_without_a_common_word(api: Api) -> None:
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_client_that_sends_mem0s_default_finds_what_it_finds_without(api: Api, dialect: str) -> None:
     api.say("quantum chromodynamics", "zebras", run_id="alone")
-    api.world.index.search_words = lambda *_: []  # type: ignore[method-assign]
-    found = api.post("/search", {"query": QUERY, "filters": ALICE, "threshold": 0, "explain": True}).json()["results"]
-    cosines = {one["id"]: one["score_details"]["semantic_score"] for one in found}
-    shown = {one["id"] for one in api.post("/search", {"query": QUERY, "filters": ALICE}).json()["results"]}
-    assert shown == {id_ for id_, cosine in cosines.items() if cosine >= 0.1}
-    assert 0 < len(shown) < len(cosines)
+    search = DIALECTS[dialect](api)
+    shown = [(one["id"], one["score"]) for one in search()]
+    assert shown == [(one["id"], one["score"]) for one in search(threshold=0.1)]
+    assert 0 < len(shown) < len(search(threshold=0))
+
+
+@pytest.mark.parametrize("past", ["", "as_of", "known_at"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_explanation_names_the_parts_of_the_score(api: Api, dialect: str, past: str) -> None:
+    """The Platform's searches explain themselves; the others must be asked to."""
+    when = {past: api.world.clock.now()} if past else {}
+    asked = {} if dialect.startswith("Platform") else {"explain": True}
+    for hit in DIALECTS[dialect](api)(threshold=0, **asked, **when):
+        details = hit["score_breakdown"] if dialect.startswith("Platform") else hit["score_details"]
+        parts = [details[name] for name in PARTS]
+        assert min(1.0, max(0.0, sum(parts))) == pytest.approx(hit["score"], abs=1e-9)
+        assert details["probability"] == pytest.approx(probability(hit["score"]))
+        assert details["meaning"] == pytest.approx(
+            0.45 * max(0, details.get("semantic", details.get("semantic_score")))
+        )

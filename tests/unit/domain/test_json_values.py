@@ -59,14 +59,36 @@ def test_whatever_json_is_written_is_read_the_same_among_prose() -> None:
     for _ in range(300):
         one = [value(3)]
         assert values_of(f"so: {json.dumps(one)} is it") == [one]
+        assert [span.value() for span in json_spans(f"so: {one!r} is it", python=True)[0]] == [one]
 
 
 @pytest.mark.parametrize(
     "piece",
-    ['{"a":', "[", '{"', '{"\\"', "[1,", '{"a":1}', '"', "{x", "[[]", '["a" ', "\\", "[1[", '{"a":"', "[-", "]"],
+    [
+        *['{"a":', "[", '{"', "{'", "{'a': '", "{'\\'", "['a' ", "'", "[None", '{"\\"', "[1,", '{"a":1}', '"', "{x"],
+        *["[[]", '["a" ', "\\", "[1[", '{"a":"', "[-", "]"],
+    ],
 )
 def test_the_steps_grow_no_faster_than_the_text(piece: str) -> None:
     for text in (piece * 2000, piece * 2000 + "x", "[" + piece * 2000 + '"', '{"a":' + piece * 2000 + "}"):
-        scan = JsonScan(text)
-        scan.run()
-        assert scan.read <= 3 * len(text) + 8
+        for python in (False, True):
+            scan = JsonScan(text, python)
+            scan.run()
+            assert scan.read <= 3 * len(text) + 8
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r"{'a': 'it\'s \"so\"'}", [{"a": 'it\'s "so"'}]),
+        ("{'a': \"it's\"}", [{"a": "it's"}]),
+        (r"['\x41\n\u00e9', True, False, None,]", [["A\n\u00e9", True, False, None]]),
+        ("{'a': 'it's'}", []),
+        ("{'a': Nothing}", []),
+        (r"['\U0001f600']", [None]),
+        ("it's {not} and 'tis {'a': 1}", [{"a": 1}]),
+        ("{'a", []),
+    ],
+)
+def test_what_python_prints_is_read_if_asked(text: str, value: list[object]) -> None:
+    assert [span.value() for span in json_spans(text, python=True)[0]] == value

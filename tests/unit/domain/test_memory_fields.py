@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from pymilvus import DataType, MilvusClient
 
+from forgetless.adapters.index_milvus.bm25_words import Bm25Words
 from forgetless.adapters.index_milvus.rows import row_of
 from forgetless.adapters.index_milvus.schema import _schema
+from forgetless.adapters.index_milvus.word_columns import WeightedWords, WordColumns
 from forgetless.adapters.ledger_codec import dump_memory, load_memory
 from forgetless.api.mcp import serialize as mcp
 from forgetless.api.mcp import wire as mcp_wire
@@ -33,8 +35,9 @@ from forgetless.domain.memory_fields import (
     MemoryField,
     given_fields,
 )
-from forgetless.domain.recipe import RECIPE_VERSION
+from forgetless.domain.recipe import RECIPE_VERSION, Words
 from forgetless.domain.scope import SCOPE_IDS, Scope
+from forgetless.domain.sparse_words import RESERVED_ID
 from forgetless.ports.index import IndexRow
 from forgetless.runtime.composition import collection_name
 from forgetless.runtime.settings import Settings
@@ -161,9 +164,18 @@ def test_the_version_of_the_columns_is_part_of_the_collections_name() -> None:
     assert name == f"a_m_4_r{RECIPE_VERSION}" + (f"_c{COLUMNS_VERSION}" if COLUMNS_VERSION > 1 else "")
 
 
-def test_the_collection_has_the_columns_of_the_table_and_those_that_every_version_has() -> None:
-    """If the second part changes, RECIPE_VERSION must: it, too, is part of the collection's name."""
-    found = {field.name: field.dtype for field in _schema(MilvusClient, 4).fields}
+@pytest.mark.parametrize(
+    ("words", "written", "kinds"),
+    [
+        (WeightedWords(), {RESERVED_ID: 1.0}, {"signals": DataType.INT64}),
+        (Bm25Words(), "w", {"words": DataType.VARCHAR}),
+    ],
+)
+def test_the_collection_has_the_columns_of_the_table_and_those_of_its_recipe(
+    words: WordColumns, written: Words, kinds: dict[str, DataType]
+) -> None:
+    """If other columns change, RECIPE_VERSION must: it, too, is part of the collection's name."""
+    found = {field.name: field.dtype for field in _schema(MilvusClient, 4, words).fields}
     assert found == {
         **dict.fromkeys([*COLUMNS[COLUMNS_VERSION], *SCOPE_IDS], DataType.VARCHAR),
         "tenant": DataType.VARCHAR,
@@ -172,8 +184,9 @@ def test_the_collection_has_the_columns_of_the_table_and_those_that_every_versio
         "categories": DataType.ARRAY,
         "metadata": DataType.JSON,
         "complete": DataType.BOOL,
-        "words": DataType.VARCHAR,
         "sparse": DataType.SPARSE_FLOAT_VECTOR,
         "dense": DataType.FLOAT_VECTOR,
+        **kinds,
     }
-    assert set(row_of(IndexRow(FULL, [1.0], "w"))) == set(found) - {"sparse"}
+    by_milvus = {"sparse"} - set(words.names)
+    assert set(row_of(IndexRow(FULL, [1.0], written), words)) == set(found) - by_milvus

@@ -1,4 +1,4 @@
-"""The index recipe: short texts take context, and long ones count with their beginning."""
+"""What recipes have in common: short texts take context, and long ones count with their beginning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from forgetless.domain.recipe import EMPTY, LONG_TEXT_CHARS, combine, embedding_texts, word_text
+from forgetless.domain.recipe import EMPTY, combine, embedded, embedding_texts
+from forgetless.domain.said import LONG_TEXT_CHARS
 
 
 def test_a_short_text_is_embedded_beside_what_was_said_before_it() -> None:
@@ -18,22 +19,16 @@ def test_a_short_text_is_embedded_beside_what_was_said_before_it() -> None:
 
 def test_a_message_is_embedded_in_the_same_words_as_context_and_by_itself() -> None:
     for said in ("tea", "y" * (LONG_TEXT_CHARS + 1)):
-        assert embedding_texts(said, [])[0] == embedding_texts("c", [said])[1]
+        assert embedding_texts(said, [])[0] == embedding_texts("c", [said])[1] == embedded(said)
 
 
 def test_no_more_than_two_previous_messages_count() -> None:
     assert embedding_texts("d", ["a", "b", "c"]) == embedding_texts("d", ["b", "c"])
-    assert "a" not in word_text("d", ["a", "b", "c"])
 
 
 def test_a_long_text_needs_no_context_and_counts_by_its_beginning() -> None:
     long = "x" * 2000
     assert embedding_texts(long, ["a"]) == [long[:LONG_TEXT_CHARS]]
-    assert word_text(long, ["a"]) == long[:LONG_TEXT_CHARS]
-
-
-def test_a_short_text_weighs_three_times_in_its_words() -> None:
-    assert word_text("tea", ["hi", "y" * 300]).split("\n") == ["tea", "tea", "tea", "hi", "y" * 200]
 
 
 def test_a_text_without_a_word_has_a_stand_in() -> None:

@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forgetless.domain.said import Said
-from forgetless.domain.signals import QuestionSignals, RowSignals, date_part, question_signals, row_signals
+from forgetless.domain.signals import (
+    QuestionSignals,
+    RowSignals,
+    date_part,
+    question_signals,
+    row_signals,
+    time_order,
+)
 from forgetless.domain.times import read_time
 
 REFERENCE = date(2026, 11, 28)
@@ -24,6 +31,7 @@ ROWS = st.builds(
     has_time=st.booleans(),
     mass=st.floats(0, 1),
     day=st.none() | st.integers(FIRST_DAY, LAST_DAY),
+    second=st.integers(0, 86_399),
 )
 
 
@@ -48,8 +56,18 @@ def test_each_signal_has_bits_of_its_own() -> None:
         RowSignals(mass=1.0),
         RowSignals(day=0),
         RowSignals(day=FIRST_DAY),
+        RowSignals(second=86_399),
     ]
     assert [RowSignals.unpack(row.pack()) for row in rows] == rows
+
+
+def test_packed_rows_have_the_order_of_their_times() -> None:
+    times = ["0001-01-01T00:00:00", "1969-12-31T23:59:59", "1970-01-01T00:00:00", "2026-11-20T09:00:01"]
+    rows = [
+        row_signals(Said("tea?", role="assistant"), mass=0.9 - place / 10, created_at=f"{time}.000000+00:00").pack()
+        for place, time in enumerate(times)
+    ]
+    assert [time_order(row) for row in rows] == sorted({time_order(row) for row in rows})
 
 
 @pytest.mark.parametrize(("mass", "kept"), [(-0.5, 0.0), (1.5, 1.0)])

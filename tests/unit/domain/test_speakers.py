@@ -115,7 +115,7 @@ def test_the_uses_of_names_are_what_the_ledger_needs_to_know() -> None:
 def test_a_memory_that_was_stored_verbatim_is_read_as_its_message_was() -> None:
     memory = Memory("id", 1, SCOPE, "hello", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "job", 3, role="user")
 
-    assert message_of(memory).ref == MessageRef("job", 3)
+    assert message_of(memory).ref == MessageRef("id", 0), "many imported memories have the same job and position"
     assert read_speakers([message_of(replace(memory, actor_id="Anna"))]) == [Said("hello", "Anna", "user")]
     source = MessageRef("earlier", 1)
     assert message_of(replace(memory, sources=(source,))).ref == source

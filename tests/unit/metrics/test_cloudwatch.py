@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +14,12 @@ from moto import mock_aws
 
 from forgetless.adapters.metrics_emf import EmfMetrics, emf_name
 from forgetless.ports.metrics import INDEX_LAG_SECONDS, METRICS, MetricKind, recording_metrics
-from local.emulator.specs import Place
-from local.emulator.template.document import read_document
-from local.emulator.template.intrinsics import NO_VALUE, Resolver
+from tests.unit.metrics.alarm_player import ALARMS, DOCUMENT, OWN, RESOLVER, STACK, Figures, dimensions
 from tests.unit.metrics.situations import a_bulk_job_that_fails, a_widened_search, a_wrong_key
 from tests.unit.service.world import MADE
 
 ROOT = Path(__file__).parents[3]
-DOCUMENT = read_document(ROOT / "template.yaml")
-RESOLVER = Resolver(DOCUMENT, Place("eu-central-1", "http://queue"))
 NAMES = {emf_name(metric): metric for metric in METRICS}
-#: The stack's name, as the emulator gives it: that of the file.
-STACK = "template"
-
-
-def resolved(kind: str) -> dict[str, dict[str, Any]]:
-    """The properties of all resources of a kind, as CloudFormation would hand them to CloudWatch."""
-    found = {
-        name: {key: RESOLVER.resolve(value) for key, value in one["Properties"].items()}
-        for name, one in DOCUMENT.content["Resources"].items()
-        if one["Type"] == f"AWS::CloudWatch::{kind}"
-    }
-    return {name: {key: value for key, value in one.items() if value is not NO_VALUE} for name, one in found.items()}
-
-
-ALARMS = resolved("Alarm")
-OWN = {name: alarm for name, alarm in ALARMS.items() if alarm.get("Namespace") == STACK}
-
-
-def dimensions(alarm: dict[str, Any]) -> dict[str, str]:
-    return {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -141,7 +116,7 @@ def an_index_that_lags(_: Path) -> None:
     ids=lambda one: getattr(one, "__name__", ""),
 )
 def test_a_played_fault_is_over_the_threshold_of_its_alarms_alone(
-    cloudwatch: Any, tmp_path: Path, situation: Callable[[Path], None], ringing: set[str]
+    tmp_path: Path, situation: Callable[[Path], None], ringing: set[str]
 ) -> None:
     lines: list[str] = []
     sink = EmfMetrics(namespace=STACK, service="forgetless", write=lines.append)
@@ -151,37 +126,6 @@ def test_a_played_fault_is_over_the_threshold_of_its_alarms_alone(
     for world in MADE:
         world.ledger.close()
     MADE.clear()
-    for line in lines:
-        _put(cloudwatch, json.loads(line))
-    assert {name for name, alarm in OWN.items() if _above(cloudwatch, alarm)} == ringing
-
-
-def _put(cloudwatch: Any, line: dict[str, Any]) -> None:
-    """What CloudWatch makes of a line: each value once for each dimension set."""
-    for directive in line["_aws"]["CloudWatchMetrics"]:
-        data = [
-            {
-                "MetricName": metric["Name"],
-                "Dimensions": [{"Name": name, "Value": line[name]} for name in named],
-                "Values": line[metric["Name"]],
-                "Unit": metric["Unit"],
-            }
-            for named in directive["Dimensions"]
-            for metric in directive["Metrics"]
-        ]
-        cloudwatch.put_metric_data(Namespace=directive["Namespace"], MetricData=data)
-
-
-def _above(cloudwatch: Any, alarm: dict[str, Any]) -> bool:
-    assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
-    now = datetime.now(UTC)
-    found = cloudwatch.get_metric_statistics(
-        Namespace=alarm["Namespace"],
-        MetricName=alarm["MetricName"],
-        Dimensions=alarm["Dimensions"],
-        StartTime=now - timedelta(minutes=5),
-        EndTime=now + timedelta(minutes=1),
-        Period=3600,
-        Statistics=[alarm["Statistic"]],
-    )
-    return any(point[alarm["Statistic"]] > alarm["Threshold"] for point in found["Datapoints"])
+    figures = Figures()
+    figures.read(lines)
+    assert {name for name, alarm in OWN.items() if figures.above(alarm)} == ringing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.errors import AuthenticationError, InvalidRequestError, LeaseLostError, LlmReplyError
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.keys import ApiKey, Role
+from forgetless.domain.usage import Use
 from forgetless.service.jobs.sweep import LOST_AFTER_S
 from forgetless.service.requests import AddOutcome, AddRequest, IncomingMessage
 from tests.unit.service.world import ALICE, World, facts, make_world
@@ -26,11 +27,11 @@ class MeddlingLedger(SqliteLedger):
         self.before_put_key: Callable[[], object] | None = None
         self.after_key: Callable[[], object] | None = None
 
-    def update_job(self, job: Job, *, held: Job) -> bool:
+    def update_job(self, job: Job, *, held: Job, used: Sequence[Use] = ()) -> bool:
         act, self.before_update = self.before_update, None
         if act is not None:
             act()
-        return super().update_job(job, held=held)
+        return super().update_job(job, held=held, used=used)
 
     def put_key(self, key: ApiKey, *, held: ApiKey | None = None) -> bool:
         act, self.before_put_key = self.before_put_key, None

@@ -184,6 +184,20 @@ def test_a_search_reads_the_ledger_once_and_with_a_copy_never(counting: tuple[Wo
     assert ledger.calls["known_names"] == 2
 
 
+def test_a_whole_search_makes_one_read_more_for_the_names_and_with_a_copy_none(
+    counting: tuple[World, CountingLedger],
+) -> None:
+    world, ledger = counting
+    world.say(*TALK)
+    afresh(world)
+    for reads in (1, 0):
+        ledger.clear()
+        world.embedder.calls.clear()
+        assert world.find("Has Anna bought apples and pears?")
+        assert (ledger.calls["known_names"], ledger.calls["read"]) == (reads, 1)
+        assert "Has bought apples and pears?" in str(world.embedder.calls)
+
+
 def test_only_what_is_new_is_written(counting: tuple[World, CountingLedger]) -> None:
     world, ledger = counting
     world.say("no names: none at all")
@@ -193,6 +207,16 @@ def test_only_what_is_new_is_written(counting: tuple[World, CountingLedger]) -> 
     ledger.clear()
     for number in range(5):
         world.say(f"Anna: number {number}")
+    assert (ledger.calls["known_names"], ledger.calls["note_names"]) == (1, 0)
+
+
+def test_messages_of_many_scopes_are_one_read(counting: tuple[World, CountingLedger]) -> None:
+    world, ledger = counting
+    many = [replace(message("hello", name="Anna"), scope=Scope("default", user_id=f"u{one}")) for one in range(30)]
+    world.services.names.note(many)
+    assert (ledger.calls["known_names"], ledger.calls["note_names"]) == (1, 30)
+    ledger.clear()
+    afresh(world).note(many)
     assert (ledger.calls["known_names"], ledger.calls["note_names"]) == (1, 0)
 
 

@@ -15,6 +15,7 @@ from forgetless.domain.filters.scope_ids import all_ids
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.memory import Memory
 from forgetless.domain.moments import Moment
+from forgetless.domain.recipe import Words
 from forgetless.domain.scope import Scope
 from forgetless.ports.clock import Clock
 from forgetless.ports.erasure_log import ErasureLog
@@ -97,7 +98,7 @@ class LooseIndex(MemoryIndex):
     def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
         return super().search_vector(tenant, vector, where if self.filters else EVERYTHING, limit)
 
-    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
+    def search_words(self, tenant: str, words: Words, where: Filter, limit: int) -> list[Hit]:
         return super().search_words(tenant, words, where if self.filters else EVERYTHING, limit)
 
 

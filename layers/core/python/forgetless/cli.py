@@ -11,6 +11,7 @@ from forgetless.cli_backup import add_backup_commands
 from forgetless.cli_compact import add_compact_command
 from forgetless.cli_erase import add_erase_command
 from forgetless.cli_erasures import add_erasures_command
+from forgetless.cli_generations import add_generations_command
 from forgetless.cli_jobs import add_job_commands
 from forgetless.cli_keys import add_key_commands
 from forgetless.cli_memories import add_memory_commands
@@ -41,6 +42,8 @@ _EPILOG = """examples:
   python -m forgetless.cli usage --tenant acme --by-key
   python -m forgetless.cli check
   python -m forgetless.cli reindex --afresh
+  python -m forgetless.cli generations
+  python -m forgetless.cli generations back
   python -m forgetless.cli jobs list --open
   python -m forgetless.cli set-aside --retry
   python -m forgetless.cli memories restore 0e5f…
@@ -85,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     add_serve_command(commands)
     add_key_commands(commands)
     add_store_commands(commands)
+    add_generations_command(commands)
     add_set_aside_command(commands)
     add_backup_commands(commands)
     add_job_commands(commands)

@@ -17,7 +17,7 @@ from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.identifiers import all_spellings
 from forgetless.domain.scope import SCOPE_IDS
 from forgetless.ports.ledger import Ledger
-from forgetless.runtime.composition import build_erasure_log, build_index, build_ledger
+from forgetless.runtime.composition import build_erasure_log, build_ledger, build_openings, build_record
 from forgetless.runtime.settings import Settings
 from forgetless.service.access.audit import AuditLog
 from forgetless.service.jobs.index_cleanings import IndexCleanings
@@ -57,14 +57,15 @@ def _verify(settings: Settings, options: argparse.Namespace) -> int:
         raise InvalidRequestError("name what was erased: --user (--agent, --app, --run), --receipt or --deleted-tenant")
     with (
         closing(build_ledger(settings)) as ledger,
-        closing(build_index(settings)) as index,
+        closing(build_openings(settings)) as openings,
         closing(build_erasure_log(settings)) as log,
     ):
         clock = SystemClock()
         person = PersonExport(ledger=ledger, audit=AuditLog(ledger=ledger, clock=clock))
-        check = ErasureCheck(
-            ledger=ledger, index=index, log=log, person=person, dimensions=settings.embedding_dimensions
-        )
+        known = build_record(settings, ledger, openings).now()
+        generations = [*known.all, *(one.generation for one in known.dropped)]
+        indexes = [(openings.of(one).index, one.dimensions) for one in generations]
+        check = ErasureCheck(ledger=ledger, indexes=indexes, log=log, person=person)
         cleanings = IndexCleanings(ledger=ledger, files=None, clock=clock).all()
         if options.deleted_tenant:
             words, looks = [options.deleted_tenant], check.tenant(options.deleted_tenant)

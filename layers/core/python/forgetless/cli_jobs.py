@@ -128,8 +128,12 @@ def _failed_adds(settings: Settings) -> Iterator[FailedAdds]:
 
 def _failed(settings: Settings, options: argparse.Namespace) -> int:
     with _failed_adds(settings) as adds:
-        for job in islice(adds.each(options.tenant), options.limit):
-            print(printable(_failed_line(job)))
+        jobs = list(islice(adds.each(options.tenant), options.limit))
+    for job in jobs:
+        print(printable(_failed_line(job)))
+    if not jobs:
+        tenant = printable(options.tenant)
+        print(f"tenant {tenant} has none; name another one with --tenant (its log lines do)", file=sys.stderr)
     return 0
 
 
@@ -139,6 +143,7 @@ def _failed_line(job: Job) -> str:
 
 
 def _retry(settings: Settings, options: argparse.Namespace) -> int:
+    when = "" if settings.queue_url else ": a worker or sweep takes it within three minutes"
     with _failed_adds(settings) as adds:
         for id_ in _wanted(adds, options):
             try:
@@ -148,7 +153,7 @@ def _retry(settings: Settings, options: argparse.Namespace) -> int:
                     raise
                 print(f"{id_} was not started again: {error.message}", file=sys.stderr)
             else:
-                print(f"{id_} is started again")
+                print(f"{id_} is started again{when}")
     return 0
 
 

@@ -151,7 +151,7 @@ def _index_lines(plan: _IndexPlan) -> Sequence[str]:
     problem = f" (how long is not known: {plan.problem})" if plan.problem else ""
     return [
         f"index   a new generation, {plan.ours} after {plan.held}: {count} memories are embedded again{took}{problem}",
-        "        searches find less until `forgetless reindex` has ended",
+        "        the present one serves until the new one is filled (forgetless generations)",
     ]
 
 

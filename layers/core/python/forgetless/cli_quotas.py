@@ -103,7 +103,10 @@ def _set_key(settings: Settings, options: argparse.Namespace) -> int:
 
 def _print(quotas: Quotas, defaults: Quotas) -> None:
     own = dict(quotas)
-    for name, limit in quotas.over(defaults):
+    limits = list(quotas.over(defaults))
+    if not limits:
+        print("no quotas", file=sys.stderr)
+    for name, limit in limits:
         origin = "" if name in own else "  (from the settings)"
         print(f"{name:22} {'none' if limit is None else limit}{origin}")
 

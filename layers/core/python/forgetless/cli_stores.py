@@ -14,12 +14,25 @@ from forgetless.adapters.clock import SystemClock
 from forgetless.cli_progress import progress
 from forgetless.cli_text import printable, printable_lines
 from forgetless.domain.errors import IndexUnavailableError, LedgerDamagedError, LedgerError, LedgerLostError
+from forgetless.domain.generations import Generations, Phase
+from forgetless.domain.recipe import Recipe
+from forgetless.domain.recipes import RECIPES
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
-from forgetless.runtime.composition import build_index, build_ledger, build_services, collection_name
+from forgetless.runtime.composition import (
+    build_ledger,
+    build_openings,
+    build_record,
+    build_services,
+    is_absent,
+    present_generation,
+    wanted_generation,
+)
 from forgetless.runtime.index_note import place_of, read_note, write_note
 from forgetless.runtime.settings import Settings
 from forgetless.service.access.hiding_operator_ledger import HidingOperatorLedger
+from forgetless.service.generations.opened import Openings
+from forgetless.service.generations.record import GenerationRecord
 from forgetless.service.stores.check import SAMPLES, StoreCheck, damage
 from forgetless.service.stores.ledger_identity import (
     IndexNote,
@@ -31,7 +44,7 @@ from forgetless.service.stores.ledger_identity import (
 )
 from forgetless.service.stores.old_ids import with_old_ids
 from forgetless.service.stores.report import AFRESH, StoreReport, Verdict
-from forgetless.service.stores.start import StoreStart, absent_findings, noted_findings
+from forgetless.service.stores.start import StoreStart, absent_findings, noted_findings, patiently
 from forgetless.service.stores.table import lines_of
 
 __all__ = ["INDEX_STALE", "LEDGER_BROKEN", "add_store_commands", "exit_code_of"]
@@ -60,18 +73,43 @@ class _Stores:
 
     settings: Settings
     ledger: Ledger
-    index: Index
+    generations: GenerationRecord
+    openings: Openings
     marker: Path
 
     @property
+    def known(self) -> Generations:
+        """The generations of the index; without a ledger that can be read, the one that the settings ask for."""
+        try:
+            if not self.absent:
+                return patiently(self.generations.now, clock=SystemClock())
+        except LedgerError:  # whoever looks into the ledger next says what is wrong
+            pass
+        return Generations(wanted_generation(self.settings))
+
+    @property
+    def index(self) -> Index:
+        """The index of the generation that serves."""
+        return self.openings.of(self.known.serving).index
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of that index's rows."""
+        return RECIPES[self.known.serving.recipe]
+
+    @property
     def collection(self) -> str:
-        return collection_name(self.settings)
+        return self.known.serving.collection
+
+    @property
+    def others(self) -> list[str]:
+        """The collections of the other generations."""
+        return [one.collection for one in self.known.all[1:]]
 
     @property
     def absent(self) -> bool:
         """Whether the SQLite file is missing or empty. Opening the ledger would create it."""
-        path = Path(self.settings.ledger_path)
-        return self.settings.ledger == "sqlite" and (not path.exists() or path.stat().st_size == 0)
+        return is_absent(self.settings)
 
     @property
     def log_left(self) -> bool:
@@ -92,7 +130,8 @@ def add_store_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
     check.add_argument(
         "--start",
         action="store_true",
-        help="the check before a service starts: the last line is ok or reindex; it fails when the ledger is lost",
+        help="the check before a service starts: the last line is ok, reindex, or fill if the service fills another "
+        "index while the present one serves; it fails when the ledger is lost",
     )
     check.add_argument(
         "--accept-empty-ledger",
@@ -125,7 +164,7 @@ def _check(settings: Settings, options: argparse.Namespace) -> int:
     with _stores(settings, options) as stores:
         if options.start or options.accept_empty_ledger:
             reason = _start(stores, accept_empty=options.accept_empty_ledger)
-            print("reindex" if reason else "ok")
+            print("reindex" if reason else "fill" if _is_filled_beside(stores) else "ok")
             return OK
         report, failure = _report(stores, options)
     code = FAILED if failure and report.verdict is not Verdict.LEDGER else _CODES[report.verdict]
@@ -142,7 +181,13 @@ def _check(settings: Settings, options: argparse.Namespace) -> int:
 def _report(stores: _Stores, options: argparse.Namespace) -> tuple[StoreReport, str]:
     """The report, and the error that kept it from being complete, or ""."""
     note = read_note(stores.marker)
-    check = StoreCheck(ledger=stores.ledger, index=stores.index, clock=SystemClock(), collection=stores.collection)
+    check = StoreCheck(
+        ledger=stores.ledger,
+        index=stores.index,
+        clock=SystemClock(),
+        collection=stores.collection,
+        recipe=stores.recipe,
+    )
     if stores.absent:
         report = StoreReport(stores.collection, "nothing, because there is no ledger yet")
     else:
@@ -152,7 +197,8 @@ def _report(stores: _Stores, options: argparse.Namespace) -> tuple[StoreReport, 
     try:
         if stores.absent:
             return replace(report, findings=absent_findings(note, stores.index, log_left=stores.log_left)), ""
-        report = replace(report, findings=noted_findings(stores.ledger, stores.index, note, stores.collection))
+        collections = {stores.collection, *stores.others}
+        report = replace(report, findings=noted_findings(stores.ledger, stores.index, note, collections))
         if report.verdict is Verdict.LEDGER:
             return report, ""
         report = check.beside_each_other(report, tenant=options.tenant, samples=options.samples)
@@ -166,12 +212,21 @@ def _report(stores: _Stores, options: argparse.Namespace) -> tuple[StoreReport, 
 def _start(stores: _Stores, *, accept_empty: bool) -> str:
     """Why the index must be rebuilt, or "" when it matches; writes the new identity to the ledger and the marker."""
     note = read_note(stores.marker)
-    start = StoreStart(ledger=stores.ledger, index=stores.index, clock=SystemClock(), collection=stores.collection)
+    _give_up_unserved(stores)
+    start = StoreStart(
+        ledger=stores.ledger,
+        index=stores.index,
+        clock=SystemClock(),
+        collection=stores.collection,
+        others=stores.others,
+        recipe=stores.recipe,
+    )
     verdict = start.decide(note, absent=stores.absent, log_left=stores.log_left, accept_empty=accept_empty)
     if verdict.dropped:
         print(f"note: {printable(verdict.dropped)}; as you asked, the rows of the index are dropped")
     if verdict.rebuild:
         print(f"note: the index is rebuilt: {printable(verdict.rebuild)}")
+        _serve_wanted(stores)
     known = note.stamps if note is not None and note.ledger == verdict.identity.id else ()
     # Write both identities first, so that the marker matches the ledger even if this process dies in between.
     _mark(stores, verdict.identity, earlier=known[-1:])
@@ -180,9 +235,46 @@ def _start(stores: _Stores, *, accept_empty: bool) -> str:
     return verdict.rebuild
 
 
+def _is_filled_beside(stores: _Stores) -> bool:
+    """Whether the service that starts now fills another generation; says so."""
+    known, wanted = stores.known, wanted_generation(stores.settings)
+    # With DynamoDB, an operator begins.
+    begins = stores.settings.ledger == "sqlite" and known.lacks(wanted.collection)
+    if not begins and not known.worked_on:
+        return False
+    following = wanted.collection if begins or known.other is None else known.other.collection
+    print(f"note: {known.serving.collection} serves until {following} is filled: forgetless generations")
+    return True
+
+
+def _give_up_unserved(stores: _Stores) -> None:
+    """Ask for a rebuild if the settings know no embedder for the generation that serves: another took its place."""
+    settings, serving = stores.settings, stores.known.serving
+    configured = [present_generation(settings), wanted_generation(settings)]
+    if any((serving.model, serving.dimensions) == (one.model, one.dimensions) for one in configured):
+        return
+    print(f"note: no embedder serves {printable(serving.model)} any more, as FORGETLESS_NEXT_EMBEDDER_URL would let it")
+    identity = read_identity(stores.ledger) or new_identity()
+    # In this order, a command that is killed leaves a request for a rebuild.
+    write_identity(stores.ledger, replace(identity, rebuild=Rebuild.NEEDED), clock=SystemClock())
+    _serve_wanted(stores)
+
+
+def _serve_wanted(stores: _Stores) -> None:
+    """Let the generation serve that the settings ask for: what is built from nothing can be the right one at once."""
+    wanted, now = wanted_generation(stores.settings), SystemClock().now()
+
+    def alone(held: Generations) -> Generations | None:
+        gone = [one for one in held.all if one.collection != wanted.collection]
+        return held.alone(wanted, now) if gone else None
+
+    stores.generations.change(alone)
+
+
 def _reindex(settings: Settings, options: argparse.Namespace) -> int:
     with _stores(settings, options) as stores:
         if options.if_needed and not _start(stores, accept_empty=options.accept_empty_ledger):
+            _is_filled_beside(stores)
             print(f"{stores.collection} is up to date")
             return OK
         count = _rebuilt(stores, afresh=options.afresh)
@@ -228,7 +320,13 @@ def _live(ledger: Ledger) -> int | None:
 
 def _refuse_a_hole(stores: _Stores) -> None:
     """Raise IndexUnavailableError if rows are still missing: a rebuild cannot repair the index's own data."""
-    check = StoreCheck(ledger=stores.ledger, index=stores.index, clock=SystemClock(), collection=stores.collection)
+    check = StoreCheck(
+        ledger=stores.ledger,
+        index=stores.index,
+        clock=SystemClock(),
+        collection=stores.collection,
+        recipe=stores.recipe,
+    )
     report = check.beside_each_other(StoreReport(stores.collection, ""), samples=0)
     lacking = [finding.text for finding in report.findings if finding.remedy != AFRESH]
     if lacking or report.index_answers_with_errors:
@@ -237,15 +335,19 @@ def _refuse_a_hole(stores: _Stores) -> None:
 
 
 def _mark(stores: _Stores, identity: LedgerIdentity, *, earlier: tuple[str, ...] = ()) -> None:
-    write_note(stores.marker, IndexNote(stores.collection, identity.id, (*earlier, identity.stamp)))
+    known = stores.known
+    beside = [] if known.phase is Phase.STALE else stores.others
+    note = IndexNote(known.serving.collection, identity.id, (*earlier, identity.stamp), tuple(beside))
+    write_note(stores.marker, note)
 
 
 @contextmanager
 def _stores(settings: Settings, options: argparse.Namespace) -> Iterator[_Stores]:
     ledger = HidingOperatorLedger(build_ledger(settings))
-    stores = _Stores(settings, ledger, build_index(settings), place_of(settings, options.marker))
+    openings = build_openings(settings)
+    record = build_record(settings, ledger, openings)
     try:
-        yield stores
+        yield _Stores(settings, ledger, record, openings, place_of(settings, options.marker))
     finally:
-        stores.index.close()
-        stores.ledger.close()
+        openings.close()
+        ledger.close()

@@ -23,7 +23,7 @@ def test_each_version_of_search_answers_in_its_own_shape(api: Api) -> None:
     id_ = add(api, "I like tea.")
     (hit,) = search(api, **ALICE)["results"]
     assert (hit["id"], 0 <= hit["score"] <= 1) == (id_, True)
-    assert set(hit["score_breakdown"]) == {"semantic", "bm25", "entity"}
+    assert list(hit["score_breakdown"])[:3] == ["semantic", "bm25", "entity"]
     assert {"run_id", "session_id"} <= set(hit)
     assert search(api, V2, **ALICE) == [hit]
     assert search(api, V2, user_id="alice") == [hit]

@@ -220,8 +220,9 @@ def test_the_state_comes_beside_what_is_read_and_only_a_history_needs_a_call_mor
         work()
         return list(calls)
 
-    reads = world.services.reads
-    assert made(lambda: world.find("green tea")) == ["erasures_beside", "read"]
+    reads, beside = world.services.reads, ["erasures_beside", "read"]
+    assert made(lambda: world.find("green tea")) == ["erasures_beside", *beside], "names, then rows"
+    assert made(lambda: world.find("green tea")) == ["erasures_beside", "read"], "the names are known for 30 s"
     assert made(lambda: reads.get("default", old.id)) == ["erasures_beside", "read"]
     assert made(lambda: newest(world.services, {})) == ["erasures_beside", "list_memories"]
     assert made(lambda: reads.history("default", old.id)) == ["erasure_state", "history"]

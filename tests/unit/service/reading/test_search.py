@@ -13,6 +13,7 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.errors import EmbedderError, IndexUnavailableError, InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Operator, Or
 from forgetless.domain.scope import Scope
+from forgetless.domain.signals import RowSignals
 from forgetless.ports.index import Hit
 from forgetless.service.requests import UpdateRequest
 from tests.fakes.counting_ledger import CountingLedger
@@ -134,7 +135,8 @@ def test_a_memory_that_no_list_of_candidates_reaches_is_found_if_its_score_suffi
     near = {id_: 0.6 if number < 4 else 0.5 if number == 8 else 0.0 for number, id_ in enumerate(ids)}
     worded = {id_: 20.0 if 4 <= number < 8 else 15.0 if number == 8 else 0.0 for number, id_ in enumerate(ids)}
     for name, scores in (("vector", near), ("words", worded)):
-        ranked = sorted((Hit(id_, 1, score) for id_, score in scores.items() if score), key=lambda hit: -hit.score)
+        hits = (Hit(id_, 1, score, RowSignals().pack()) for id_, score in scores.items() if score)
+        ranked = sorted(hits, key=lambda hit: -hit.score)
         monkeypatch.setattr(world.index, f"search_{name}", lambda *given, ranked=ranked: ranked[: given[-1]])
         monkeypatch.setattr(
             world.index,
@@ -184,12 +186,12 @@ def test_words_that_cannot_be_searched_are_an_error_even_when_vectors_can(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> Any:
-        raise IndexUnavailableError("BM25 is down")
+        raise IndexUnavailableError("words are down")
 
-    world.say("here", scope=ALICE)
+    world.say("the garden", scope=ALICE)
     monkeypatch.setattr(world.index, "search_words", broken)
-    with pytest.raises(IndexUnavailableError, match="BM25 is down"):
-        world.find("here")
+    with pytest.raises(IndexUnavailableError, match="words are down"):
+        world.find("garden")
 
 
 @pytest.mark.parametrize("failing", ["embedder", "vectors"])

@@ -75,20 +75,12 @@ def test_long_memories_and_earlier_messages_are_cut_and_new_messages_are_not() -
     assert lengths == [5_000, prompts.SHOWN_CHARS, prompts.SHOWN_CHARS]
 
 
-def test_beyond_the_limit_the_oldest_messages_are_cut_and_keep_their_numbers() -> None:
-    part = prompts.MESSAGES_CHARS // 2
-    data = data_of(extraction(*(message(place, str(place) * part) for place in range(2)), message(2, "2" * 100)))
-    assert [(entry["number"], len(entry["text"])) for entry in data["new_messages"]] == [
-        (1, part - 100),
-        (2, part),
-        (3, 100),
-    ]
-    assert data["new_messages"][0]["text"].endswith("…")
-
-
-def test_messages_beyond_the_limit_are_left_out() -> None:
-    data = data_of(extraction(message(0, "old"), message(1, "n" * prompts.MESSAGES_CHARS)))
-    assert [entry["number"] for entry in data["new_messages"]] == [2]
+def test_a_record_that_goes_on_shows_its_end_and_says_so() -> None:
+    first, next_ = prompts.procedure_messages([], "Do it so."), prompts.procedure_messages([], "Do it so.", "1. Begun")
+    assert next_[0].content.startswith("Do it so.")
+    assert "recorded_so_far" in next_[0].content
+    assert data_of(next_)["recorded_so_far"] == "1. Begun"
+    assert "recorded_so_far" not in data_of(first)
 
 
 def test_an_agents_own_memory_has_rules_of_its_own() -> None:

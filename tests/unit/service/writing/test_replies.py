@@ -55,6 +55,10 @@ READ = {
     "encoded twice": json.dumps(GOOD),
     "a trailing comma": '{"facts": [{"text": "Ann likes tea",},],}',
     "a comma in a text stays": '{"facts": ["Ann likes tea", ",]", ",}",]}',
+    "as Python prints it": repr({"facts": [{"text": "Ann likes tea", "attributed_to": None, "supersedes": []}]}),
+    "as Python prints it, in prose": "So: {'facts': ['Ann likes tea', \"it's\"], 'done': True,} that is [all]",
+    "as Python prints it, in a fence": "```python\n{'facts': [{'text': 'Ann likes tea', 'sources': [1]}]}\n```",
+    "a quotation as Python prints it": f"{GOOD} and not {json.loads(EVIL)}",
     "line breaks in a text": '{"facts": ["Ann\nlikes tea"]}',
     "prose around": f"Here are the facts I extracted:\n{GOOD}\nI hope this helps!",
     "braces before": f"Using {{braces}} and [lists] first. {GOOD}",
@@ -125,7 +129,7 @@ def test_thoughts_told_apart_count_only_where_there_is_no_answer(reply: Completi
 
 REPAIRED = {
     "prose": "Sure! The user seems lovely.",
-    "single quotes": "{'facts': ['Ann likes tea']}",
+    "an apostrophe in single quotes": "{'facts': [{'text': 'Ann's tea', 'supersedes': []}]}",
     "an end that is missing": '{"facts": [{"text": "Ann likes tea"}',
     "a value without a known key": 'The user: {"name": "Ann"}',
     "several objects": '{"text": "a"}\n{"text": "b"}',
@@ -141,7 +145,7 @@ REPAIRED = {
     "thoughts of unknown end": Completion("", "", GOOD),
     "nothing": "",
     "a number that is none": '{"facts": [{"text": "x", "sources": [007]}]}',
-    "an attack in a broken answer": '{"quoted": {"facts": ["evil"]}, "facts": [\'a\']}',
+    "an attack in a broken answer": '{"quoted": {"facts": ["evil"]}, "facts": [a]}',
 }
 
 
@@ -187,6 +191,13 @@ def test_a_whole_answer_counts_although_its_end_was_cut_off() -> None:
 )
 def test_a_text_is_what_is_said_after_the_thoughts(reply: str, said: str) -> None:
     assert summarise_procedure(FakeLlm([reply]), [], "Do it.", deadline_s=5) == said
+
+
+def test_a_record_that_was_cut_off_is_none() -> None:
+    with pytest.raises(LlmReplyError, match=LONG_CUT) as caught:
+        summarise_procedure(FakeLlm([Completion("1. Opened", "length")]), [], "Do it.", deadline_s=5)
+    assert caught.value.cut_off
+    assert ask_summary(FakeLlm([Completion("Likes tea and", "length")]), [], deadline_s=5) == "Likes tea and"
 
 
 @pytest.mark.parametrize(

@@ -31,15 +31,18 @@ def test_many_messages_are_embedded_in_portions_and_each_once(world: World) -> N
     assert sizes == [EMBEDDED_AT_ONCE] * 3 + [EMBEDDED_AT_ONCE - 12]
 
 
-def test_each_message_has_the_two_before_it_as_context(world: World) -> None:
-    world.say("a", "b", "c")
+def test_each_message_has_the_three_before_it_and_the_next_of_its_add_as_context(world: World) -> None:
+    earlier = [result.id for result in world.say("a", "b", "c", "d").results]
     added = world.say(*MANY[:50])
     found = world.ledger.read("default", [result.id for result in added.results])
     said = world.ledger.job_messages("default", added.job.id)
-    before = world.ledger.recent_messages(ALICE, since="", before=said[0].created_at, limit=2)
+    before = world.ledger.recent_messages(ALICE, since="", before=said[0].created_at, limit=3)
     talk: list[Message] = [*before, *said]
-    for place, result in enumerate(added.results):
-        assert found[result.id].context == tuple(message.ref for message in talk[place : place + 2])
+    for place, result in enumerate(added.results, 3):
+        around = [*talk[place - 3 : place], *talk[place + 1 : place + 2]]
+        assert found[result.id].context == tuple(message.ref for message in around)
+    last = world.ledger.read("default", earlier)[earlier[-1]]
+    assert [ref.position for ref in last.context] == [0, 1, 2], "no add changes rows of an earlier one"
 
 
 def test_a_slow_embedder_delays_what_a_search_finds_and_not_the_answer(world: World) -> None:

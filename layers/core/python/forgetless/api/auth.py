@@ -12,6 +12,7 @@ from forgetless.api.base_path import service_url
 from forgetless.api.caller import HEALTH_PATH, MCP_PATH, OAUTH_PATHS, OPEN_PATHS, Caller, set_caller
 from forgetless.api.routing import Runner
 from forgetless.domain.errors import AuthenticationError, ForgetlessError
+from forgetless.ports.trace import name_tenant
 
 if TYPE_CHECKING:
     from forgetless.service.services import Services
@@ -40,7 +41,10 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            set_caller(scope, await self._caller(scope))
+            caller = await self._caller(scope)
+            set_caller(scope, caller)
+            if caller.key is not None:
+                name_tenant(caller.key.tenant)
         await self._app(scope, receive, send)
 
     async def _caller(self, scope: Scope) -> Caller:

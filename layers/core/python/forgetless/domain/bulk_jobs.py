@@ -53,6 +53,8 @@ class BulkKind(StrEnum):
     RETENTION = "retention"
     #: The deletion of a whole tenant. Its record belongs to no tenant.
     TENANT = "tenant"
+    #: The filling of another generation of the index, for all tenants. Its record belongs to no tenant.
+    FILL = "fill"
     #: The worker of these two is a client, which sends or fetches one portion after the other. So they are never due.
     IMPORT = "import"
     EXPORT = "export"
@@ -162,9 +164,11 @@ class BulkJob:
 
     @property
     def lane(self) -> str:
-        """What only one job of a tenant at a time may use: there is one lane for all kinds, but four for a reindex."""
+        """What only one job of a tenant at a time may use: one for all kinds but reindex, with four, and fill."""
         if self.kind is BulkKind.REINDEX:
             return f"reindex-{int(self.request.get('range', 0)) % MOST_RANGES}"
+        if self.kind is BulkKind.FILL:
+            return "fill"
         return "any"
 
     def changed(self, at: str, **changes: Any) -> BulkJob:

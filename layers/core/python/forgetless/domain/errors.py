@@ -399,11 +399,15 @@ class EmbedderReplyError(ProviderError):
 
 
 class LlmReplyError(ProviderError):
-    """The LLM's reply is still invalid after one attempt to repair it, or (`misconfigured`) is not an LLM's reply."""
+    """The LLM's reply is still invalid after one attempt to repair it, or (`misconfigured`) is not an LLM's reply.
 
-    def __init__(self, message: str, *, misconfigured: bool = False) -> None:
+    `cut_off` says that it had more to say than it may: asked about less, it may end.
+    """
+
+    def __init__(self, message: str, *, misconfigured: bool = False, cut_off: bool = False) -> None:
         super().__init__(message)
         self.misconfigured = misconfigured
+        self.cut_off = cut_off
 
     @property
     def blames_input(self) -> bool:

@@ -12,7 +12,10 @@ from forgetless.domain.errors import LeaseLostError
 from forgetless.domain.scope import Scope
 from forgetless.domain.times import seconds_between, wait_s
 
-__all__ = ["Job", "JobState", "job_id_for"]
+__all__ = ["LLM_CALLS", "Job", "JobState", "job_id_for"]
+
+#: The key of a job's request under which a long add keeps what its calls of the LLM have given so far.
+LLM_CALLS = "llm_calls"
 
 #: The namespace of ids derived from a tenant and an Idempotency-Key.
 _NAMESPACE = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000001")
@@ -74,6 +77,20 @@ class Job:
     def next_try_at(self) -> str | None:
         """When a waiting job is tried again; None when nothing holds it back."""
         return self.lease_until if self.state is JobState.PENDING else None
+
+    @property
+    def held_lease(self) -> str:
+        """The name of the lease that is taken while it is held, until it is tried again: later adds wait behind it."""
+        return f"held:{self.scope.writer_key()}"
+
+    @property
+    def llm_calls(self) -> tuple[int, int] | None:
+        """How many calls of the LLM a long add has done, and of about how many; None for any other job."""
+        kept = self.request.get(LLM_CALLS)
+        if not isinstance(kept, Mapping):
+            return None
+        done, left = kept.get("done"), kept.get("left")
+        return (done, done + left) if isinstance(done, int) and isinstance(left, int) else None
 
     def as_erased(self) -> Job:
         """The job ended because its scope was erased: SUCCEEDED, without request and results.

@@ -13,15 +13,20 @@ DEEPEST = 200
 
 _OPENING = re.compile(r"[{\[]")
 #: The repetitions give nothing back, so a match that fails costs one look at each character.
-_TOKEN = re.compile(
-    r"""
+_FORMS = r"""
     (?P<space>[ \t\r\n]++)
     | (?P<mark>[{}\[\],:])
     | (?P<text>"(?:[^"\\]++|\\.)*+")
     | (?P<plain>-?[0-9]++(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+|true|false|null)
-    """,
-    re.DOTALL | re.VERBOSE,
-)
+    """
+_TOKEN = re.compile(_FORMS, re.DOTALL | re.VERBOSE)
+#: The same, and what Python prints of an object.
+_PYTHON_FORMS = r"| (?P<single>'(?:[^'\\]++|\\.)*+') | (?P<name>True|False|None)"
+_PYTHON_TOKEN = re.compile(_FORMS + _PYTHON_FORMS, re.DOTALL | re.VERBOSE)
+_JSON_NAMES = {"True": "true", "False": "false", "None": "null"}
+_KINDS = {"single": "text", "name": "plain"}
+#: What is written otherwise in a JSON string than in one of Python in single quotes.
+_QUOTED = re.compile(r"\\x(?P<hex>[0-9a-fA-F]{2})|\\(?P<escaped>.)|\"", re.DOTALL)
 
 #: What may stand next: by state, the kinds of token and the states after them. A comma may stand before the end.
 _VALUE = {"text": "after", "plain": "after", "{": "object", "[": "list"}
@@ -39,11 +44,12 @@ _CLOSES = {"}": "{", "]": "["}
 
 @dataclass(frozen=True, slots=True)
 class JsonSpan:
-    """A balanced value that stands in no other one: its place, and its text without commas before an end."""
+    """A balanced value that stands in no other one: its place, its text as strict JSON, and as it stands (`source`)."""
 
     start: int
     end: int
     text: str
+    source: str
 
     def value(self) -> object:
         """The object or list; None if a number in it is none, as 007."""
@@ -55,15 +61,21 @@ class JsonSpan:
 
 @dataclass(slots=True)
 class JsonScan:
-    """One pass over a text. `read` counts the characters that were looked at, so that a test can bound them."""
+    """One pass over a text. `read` counts the characters that were looked at, so that a test can bound them.
+
+    With `python`, strings may stand in single quotes, and True, False and None are values.
+    """
 
     text: str
+    python: bool = False
     spans: list[JsonSpan] = field(default_factory=list)
     read: int = 0
     _open: list[str] = field(default_factory=list)
     _start: int = 0
     _deepest: int = 0
-    _commas: list[int] = field(default_factory=list)
+    #: What is not strict JSON, in order: start, end, and what stands there instead. A comma before an end is one.
+    _edits: list[tuple[int, int, str]] = field(default_factory=list)
+    _comma: int = 0
 
     def run(self) -> bool:
         """Fill `spans`; returns whether the text ends within a value."""
@@ -74,10 +86,10 @@ class JsonScan:
                 self.read += (found.end() if found else len(self.text)) - place
                 if found is None:
                     return False
-                self._start, self._deepest, self._commas = found.start(), 0, []
+                self._start, self._deepest, self._edits = found.start(), 0, []
                 state, place = self._enter(found.group()), found.end()
                 continue
-            token = _TOKEN.match(self.text, place)
+            token = (_PYTHON_TOKEN if self.python else _TOKEN).match(self.text, place)
             self.read += token.end() - place if token else self._unread(place)
             if token is not None and token.lastgroup == "space":
                 place = token.end()
@@ -94,19 +106,25 @@ class JsonScan:
         return bool(self._open)
 
     def _unread(self, place: int) -> int:
-        """How many characters a match has read that failed: all that follow for a string without an end."""
-        return len(self.text) - place if self.text[place] == '"' else 1
+        """How many characters a match has read that failed: all that follow for a string without an end.
+
+        For one in single quotes this happens once at most: the next such string would be its end.
+        """
+        return len(self.text) - place if self.text[place] in ('"', "'" if self.python else '"') else 1
 
     def _after(self, state: str, token: re.Match[str]) -> str:
         """The state after the token; empty if it must not stand here."""
-        kind = token.group() if token.lastgroup == "mark" else str(token.lastgroup)
+        form = str(token.lastgroup)
+        kind = token.group() if form == "mark" else _KINDS.get(form, form)
         after = _NEXT[state].get(kind, "")
+        if form in _KINDS:
+            self._edits.append((token.start(), token.end(), _json_form(token)))
         if kind in _CLOSES:
             return self._leave(kind, token, state) if after else ""
         if after in {"object", "list"}:
             return self._enter(kind)
         if after == "comma":
-            self._commas.append(token.start())
+            self._comma = token.start()
             return "key" if self._open[-1] == "{" else "item"
         return after
 
@@ -120,22 +138,40 @@ class JsonScan:
             return ""
         self._open.pop()
         if state in {"key", "item"}:
-            self._commas[-1] = -self._commas[-1]  # marked: nothing follows it
+            self._edits.append((self._comma, self._comma + 1, ""))  # nothing follows it
         if not self._open and self._deepest <= DEEPEST:
-            self.spans.append(JsonSpan(self._start, token.end(), self._strict(token.end())))
+            end = token.end()
+            self.spans.append(JsonSpan(self._start, end, self._strict(end), self.text[self._start : end]))
         return "after"
 
     def _strict(self, end: int) -> str:
         parts, place = [], self._start
-        for comma in self._commas:
-            if comma < 0:
-                parts.append(self.text[place:-comma])
-                place = 1 - comma
+        for start, after, instead in self._edits:
+            parts += [self.text[place:start], instead]
+            place = after
         return "".join([*parts, self.text[place:end]])
 
 
-def json_spans(text: str) -> tuple[list[JsonSpan], bool]:
-    """The values of the text in their order, and whether it ends within another one."""
-    one = JsonScan(text)
+def json_spans(text: str, *, python: bool = False) -> tuple[list[JsonSpan], bool]:
+    """The values of the text in their order, and whether it ends within another one.
+
+    With `python`, they may be written as Python prints objects: {'facts': [None]}.
+    """
+    one = JsonScan(text, python)
     cut = one.run()
     return one.spans, cut
+
+
+def _json_form(token: re.Match[str]) -> str:
+    """A string or a name of Python in JSON. An escape that JSON does not know makes the value unreadable."""
+    if token.lastgroup == "name":
+        return _JSON_NAMES[token.group()]
+    return f'"{_QUOTED.sub(_json_escape, token.group()[1:-1])}"'
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    if found["hex"]:
+        return f"\\u00{found['hex']}"
+    if found["escaped"] is None:
+        return '\\"'
+    return "'" if found["escaped"] == "'" else found.group()

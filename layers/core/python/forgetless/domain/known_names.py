@@ -9,7 +9,7 @@ bounded: what one place has said never decides what is kept of another.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -137,10 +137,10 @@ class NameRecord:
         speakers = {digest for digests in often if len(digests) >= LEAST_PREFIXES for digest in digests}
         return frozenset(speakers | {entry.digest for entry in self.entries if entry.given})
 
-    def prefixes(self, key: bytes) -> KnownPrefixes:
-        """How often each prefix was used; `key` is that of names."""
-        often = _used(self.entries, OFTEN)
-        return KnownPrefixes(once=NameSet(key, _used(self.entries, 1) - often), often=NameSet(key, often))
+    def prefixes(self, key: bytes, *, besides: Collection[str] = ()) -> KnownPrefixes:
+        """How often each prefix was used, besides in the messages with these digests; `key` is that of names."""
+        often = _used(self.entries, OFTEN, besides)
+        return KnownPrefixes(once=NameSet(key, _used(self.entries, 1, besides) - often), often=NameSet(key, often))
 
 
 def as_set(key: bytes, records: Iterable[NameRecord]) -> NameSet:
@@ -200,11 +200,11 @@ def _is_certain(entries: Sequence[KnownName]) -> bool:
     return any(entry.given for entry in entries) or bool(_used(entries, OFTEN))
 
 
-def _used(entries: Iterable[KnownName], times: int) -> frozenset[str]:
+def _used(entries: Iterable[KnownName], times: int, besides: Collection[str] = ()) -> frozenset[str]:
     """The names that were used as a prefix at least so many times."""
     uses: defaultdict[str, set[str]] = defaultdict(set)
     for entry in entries:
-        uses[entry.digest].update(entry.uses)
+        uses[entry.digest].update(use for use in entry.uses if use not in besides)
     return frozenset(digest for digest, those in uses.items() if len(those) >= times)
 
 

@@ -114,7 +114,8 @@ class Memory:
     expiration_date: str | None = None
     #: True for a fact that an LLM extracted: its text is unique among the live memories of its exact scope.
     extracted: bool = False
-    #: Raw messages whose text the index row contains besides the memory's own: the context, or the sources.
+    #: Raw messages whose text the index row contains besides the memory's own: up to three messages before it and the
+    #: next one of the same add, or the sources of a fact.
     context: tuple[MessageRef, ...] = ()
     #: Raw messages with the same statement; they are deleted together with the memory.
     sources: tuple[MessageRef, ...] = ()

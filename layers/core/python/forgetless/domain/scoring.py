@@ -1,46 +1,146 @@
-"""Scores from 0 to 1. A score does not depend on the other results, so a threshold has a fixed meaning."""
+"""Scores from 0 to 1. A score does not depend on the other results, so a threshold has a fixed meaning.
+
+The score of recipe 3 is a sum, clipped to 0..1:
+
+    0.45 · max(0, c) + 0.50 · b / (b + 10) + 0.05 · mass + 0.10 · [asks when, and the row has a time]
+    + 0.25 · date - 0.04 · [the row is a question] - 0.08 · [an assistant said it]
+
+Here c is the cosine of question and row, b the inner product of their words, and mass and date lie between 0 and 1. The
+weights are those of a linear model that was learned on LoCoMo and BEAM with each tested conversation left out, divided
+so that its scale is 0 to 1 and rounded by hand (docs/architecture.md, "How a memory is found").
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Protocol
 
-__all__ = ["BM25_MIDPOINT", "DEFAULT_THRESHOLD", "Candidate", "fuse", "saturate"]
+from forgetless.domain.signals import (
+    DAY_BITS,
+    FLAG_BITS,
+    QuestionSignals,
+    RowSignals,
+    date_part,
+    mass_of,
+    time_order,
+)
 
-#: The BM25 score that is mapped to one half; about the score of two rare words.
-BM25_MIDPOINT = 10.0
-#: The weight of the words in the score, so that exact identifiers rank above merely similar texts.
-WORD_WEIGHT = 0.5
-#: The threshold of a search that names none. mem0's 0.1 acts on the cosine alone, and this is the score of a cosine of
-#: 0.1 without a common word. Short memories that share no word with a fitting question often lie below 0.1.
-DEFAULT_THRESHOLD = (1 - WORD_WEIGHT) * 0.1
+__all__ = ["DEFAULT_THRESHOLD", "AddedScore", "ScoreParts", "Scorer", "probability", "saturate"]
+
+#: The weights of the parts, as above.
+MEANING_WEIGHT = 0.45
+WORD_WEIGHT = 0.50
+MASS_WEIGHT = 0.05
+TIME_WEIGHT = 0.10
+DATE_WEIGHT = 0.25
+QUESTION_PENALTY = 0.04
+ASSISTANT_PENALTY = 0.08
+#: The inner product of words that counts one half: about that of two rare words in a short text.
+WORD_MIDPOINT = 10.0
+#: The threshold of a search that names none. It is mem0's, whose 0.1 acts on the cosine alone.
+DEFAULT_THRESHOLD = 0.1
+#: How probable it is that a row answers the question, by its score: a logistic curve, fitted to LoCoMo's development
+#: conversations and four chats of BEAM. There, 1.7 % of the rows with a score of 0.4 to 0.5 were evidence, 8.5 % of
+#: those of 0.5 to 0.6, 24 % of those of 0.6 to 0.7, and 32 % of those above.
+_CURVE_OFFSET, _CURVE_SLOPE = 9.66, 12.5
 
 
-@dataclass(slots=True)
-class Candidate:
-    """One row that a retriever found, with the score of each retriever (0 or None when it did not find the row)."""
+@dataclass(frozen=True, slots=True)
+class ScoreParts:
+    """What each part adds to a score; penalties are negative. Clipped to 0..1, the sum is the score."""
 
-    memory_id: str
-    version: int
-    cosine: float = 0.0
-    bm25: float = 0.0
-    dense_rank: int | None = None
-    bm25_rank: int | None = None
+    meaning: float = 0.0
+    words: float = 0.0
+    mass: float = 0.0
+    asks_when: float = 0.0
+    date: float = 0.0
+    question: float = 0.0
+    assistant: float = 0.0
 
     @property
-    def score(self) -> float:
-        """The fused score, from 0 to 1."""
-        return fuse(self.cosine, self.bm25)
+    def sum(self) -> float:
+        """The sum of the parts, before it is clipped."""
+        signals = self.mass + (self.asks_when + self.date + self.question + self.assistant)
+        return self.meaning + self.words + signals
 
 
-def saturate(bm25: float) -> float:
-    """A BM25 score mapped to 0..1, which reduces the influence of other tenants' rows on BM25's statistics."""
-    return bm25 / (bm25 + BM25_MIDPOINT) if bm25 > 0 else 0.0
+class Scorer(Protocol):
+    """Scores rows for one question. A row's score never falls when its cosine or its words grow."""
+
+    @property
+    def most_added(self) -> float:
+        """The most that the signals of any row can add to its score for this question."""
+
+    def added(self, signals: int) -> float:
+        """What a row's signals add to its score; negative if they lower it."""
+
+    def score(self, cosine: float, words: float, added: float) -> float:
+        """The score of a row: its cosine, how well its words match, and what its signals add."""
+
+    def parts(self, cosine: float, words: float, signals: int) -> ScoreParts:
+        """The parts of the same score."""
+
+    def time(self, signals: int) -> int:
+        """A number that grows with the time of a row, for rows with the same score."""
+
+    def probability(self, score: float) -> float | None:
+        """How probable it is that a row with this score answers the question; None if nobody has measured it."""
 
 
-def fuse(cosine: float, bm25: float) -> float:
-    """(1 - w) · max(0, cosine) + w · b / (b + c)."""
-    # Written inline: each search scores hundreds of rows, and function calls would cost more than the arithmetic.
-    score = (1 - WORD_WEIGHT) * cosine if cosine > 0.0 else 0.0
-    if bm25 > 0.0:
-        score += WORD_WEIGHT * bm25 / (bm25 + BM25_MIDPOINT)
-    return score if score < 1.0 else 1.0
+class AddedScore:
+    """The score of recipe 3."""
+
+    def __init__(self, question: QuestionSignals) -> None:
+        self._question = question
+        self._time = TIME_WEIGHT if question.asks_when else 0.0
+        self._assistant = 0.0 if question.asks_assistant else ASSISTANT_PENALTY
+        self.most_added = MASS_WEIGHT + self._time + (DATE_WEIGHT if question.dates else 0.0)
+        #: What is added besides the mass, by the bits of a row that decide it: many rows have the same.
+        self._besides: dict[int, float] = {}
+        self._deciding = FLAG_BITS | DAY_BITS if question.dates else FLAG_BITS
+
+    def added(self, signals: int) -> float:
+        decided = signals & self._deciding
+        besides = self._besides.get(decided)
+        if besides is None:
+            besides = self._besides[decided] = sum(self._signal_parts(RowSignals.unpack(signals)))
+        return MASS_WEIGHT * mass_of(signals) + besides
+
+    def score(self, cosine: float, words: float, added: float) -> float:
+        # Written inline: each search scores hundreds of rows, and function calls would cost more than the arithmetic.
+        score = MEANING_WEIGHT * cosine if cosine > 0.0 else 0.0
+        if words > 0.0:
+            score += WORD_WEIGHT * words / (words + WORD_MIDPOINT)
+        score += added
+        return 0.0 if score < 0.0 else 1.0 if score > 1.0 else score
+
+    def parts(self, cosine: float, words: float, signals: int) -> ScoreParts:
+        row = RowSignals.unpack(signals)
+        meaning, matched = MEANING_WEIGHT * max(0.0, cosine), WORD_WEIGHT * saturate(words)
+        return ScoreParts(meaning, matched, MASS_WEIGHT * row.mass, *self._signal_parts(row))
+
+    def time(self, signals: int) -> int:
+        return time_order(signals)
+
+    def probability(self, score: float) -> float:
+        return probability(score)
+
+    def _signal_parts(self, row: RowSignals) -> tuple[float, float, float, float]:
+        """What time, date, question and assistant add."""
+        return (
+            self._time if row.has_time else 0.0,
+            DATE_WEIGHT * date_part(self._question, row),
+            -QUESTION_PENALTY if row.question else 0.0,
+            -self._assistant if row.assistant else 0.0,
+        )
+
+
+def saturate(words: float) -> float:
+    """How well words match, mapped to 0..1."""
+    return words / (words + WORD_MIDPOINT) if words > 0 else 0.0
+
+
+def probability(score: float) -> float:
+    """How probable it is that a row with this score answers the question: 1 / (1 + exp(9.66 - 12.5 · score))."""
+    return 1.0 / (1.0 + math.exp(_CURVE_OFFSET - _CURVE_SLOPE * score))

@@ -6,7 +6,7 @@ a score needs no other read. What each one is worth stands where scores are made
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Final, NamedTuple
 
 from forgetless.domain.addressed_assistant import asks_assistant
@@ -15,22 +15,37 @@ from forgetless.domain.said import Said
 from forgetless.domain.time_words import has_time
 from forgetless.domain.when_questions import asks_when
 
-__all__ = ["QuestionSignals", "RowSignals", "date_part", "question_signals", "row_signals"]
+__all__ = [
+    "DAY_BITS",
+    "FLAG_BITS",
+    "QuestionSignals",
+    "RowSignals",
+    "date_part",
+    "mass_of",
+    "question_signals",
+    "row_signals",
+    "time_order",
+]
 
 #: Texts from this length on are no questions, even if they end with one.
 QUESTION_CHARS: Final = 350
 
 # The bits of a packed row, from the lowest: form (4), assistant, question, has_time (1 each), one that is not used,
-# mass (16), day (24). A later form has another number in the first four.
+# mass (16), second (17), day (22). A later form has another number in the first four.
 _FORM: Final = 1
 _FORM_MASK: Final = 0xF
 _ASSISTANT, _QUESTION, _HAS_TIME = 1 << 4, 1 << 5, 1 << 6
 _MASS_AT: Final = 8
 _MASS_MOST: Final = 0xFFFF
-_DAY_AT: Final = 24
-_DAY_MASK: Final = 0xFFFFFF
+_SECOND_AT: Final = 24
+_SECOND_MASK: Final = 0x1FFFF
+_DAY_AT: Final = 41
+_DAY_MASK: Final = 0x3FFFFF
 #: Added to the days since 1970: the calendar's first day (year 1) is stored as 1, and an unknown day as 0.
 _DAY_OFFSET: Final = date(1970, 1, 1).toordinal()
+#: The bits of a packed row that hold its form and flags, and those that hold its day.
+FLAG_BITS: Final = (1 << _MASS_AT) - 1
+DAY_BITS: Final = _DAY_MASK << _DAY_AT
 
 
 class RowSignals(NamedTuple):
@@ -44,21 +59,22 @@ class RowSignals(NamedTuple):
     has_time: bool = False
     #: How much it says, from 0 to 1.
     mass: float = 0.0
-    #: When it was said: days since 1970-01-01 in UTC.
+    #: When it was said: days since 1970-01-01 in UTC, and the second of that day.
     day: int | None = None
+    second: int = 0
 
     def pack(self) -> int:
-        """The signals as one number from 0 to 2^48; the mass is kept to 1/131,070."""
+        """The signals as one number from 0 to 2^63 - 1; the mass is kept to 1/131,070."""
         mass = round(min(1.0, max(0.0, self.mass)) * _MASS_MOST)
         day = 0 if self.day is None else self.day + _DAY_OFFSET
-        if not 0 <= day <= _DAY_MASK:
-            raise ValueError(f"day {self.day} is outside of the calendar")
+        if not (0 <= day <= _DAY_MASK and 0 <= self.second <= _SECOND_MASK):
+            raise ValueError(f"second {self.second} of day {self.day} is outside of the calendar")
         flags = (
             (_ASSISTANT if self.assistant else 0)
             | (_QUESTION if self.question else 0)
             | (_HAS_TIME if self.has_time else 0)
         )
-        return _FORM | flags | mass << _MASS_AT | day << _DAY_AT
+        return _FORM | flags | mass << _MASS_AT | self.second << _SECOND_AT | day << _DAY_AT
 
     @classmethod
     def unpack(cls, packed: int) -> RowSignals:
@@ -72,6 +88,7 @@ class RowSignals(NamedTuple):
             packed & _HAS_TIME != 0,
             (packed >> _MASS_AT & _MASS_MOST) / _MASS_MOST,
             day - _DAY_OFFSET if day else None,
+            packed >> _SECOND_AT & _SECOND_MASK,
         )
 
 
@@ -89,12 +106,14 @@ def row_signals(own: Said, *, mass: float, created_at: str) -> RowSignals:
 
     Who has a name is no assistant: messages know two sides only, so the second of two people stands on the assistant's.
     """
+    day, second = _moment(created_at)
     return RowSignals(
         assistant=own.role == "assistant" and own.speaker is None,
         question=_is_question(own.text),
         has_time=has_time(own.text),
         mass=mass,
-        day=_day(created_at),
+        day=day,
+        second=second,
     )
 
 
@@ -112,12 +131,24 @@ def date_part(question: QuestionSignals, row: RowSignals) -> float:
     return best_fit(question.dates, row.day) if question.dates else 0.0
 
 
+def time_order(packed: int) -> int:
+    """A number that grows with the time of a packed row, to the second."""
+    return packed >> _SECOND_AT
+
+
+def mass_of(packed: int) -> float:
+    """The mass of a packed row alone: no two rows share it, and they share most of the rest."""
+    return (packed >> _MASS_AT & _MASS_MOST) / _MASS_MOST
+
+
 def _is_question(text: str) -> bool:
     return len(text) < QUESTION_CHARS and text.rstrip(" \t\r\n\"'”’»)*_").endswith(("?", "？", "؟"))
 
 
-def _day(created_at: str) -> int | None:
+def _moment(created_at: str) -> tuple[int | None, int]:
+    """The day and the second of a timestamp; no day if it is none."""
     try:
-        return day_number(date.fromisoformat(created_at[:10]))
+        moment = datetime.fromisoformat(created_at)
     except ValueError:
-        return None
+        return None, 0
+    return day_number(moment.date()), moment.hour * 3600 + moment.minute * 60 + moment.second

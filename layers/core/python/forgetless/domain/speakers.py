@@ -97,7 +97,8 @@ def name_uses(messages: Iterable[Message]) -> dict[str, NameUse]:
 
 def message_of(memory: Memory) -> Message:
     """The message that a memory was stored from verbatim, as far as it says who spoke."""
-    ref = memory.sources[0] if memory.sources else MessageRef(memory.job_id, memory.position)
+    # Imported memories have no message, and many of them the same job and position.
+    ref = memory.sources[0] if memory.sources else MessageRef(memory.id, 0)
     role = memory.role or "user"
     return Message(ref, memory.scope, role, memory.text, memory.created_at, memory.actor_id, memory.erasures_before)
 

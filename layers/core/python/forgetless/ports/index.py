@@ -13,26 +13,30 @@ from typing import Protocol
 
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.memory import Memory
+from forgetless.domain.recipe import Words
 
 __all__ = ["Hit", "Index", "IndexRow", "RequestIndex"]
 
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
-    """One version of a memory in the index: its scope, metadata, vector and BM25 words."""
+    """One version of a memory in the index: its scope and metadata, and what the recipe made of it."""
 
     memory: Memory
     vector: Sequence[float]
-    words: str
+    words: Words
+    #: What else counts in its score. Searches return it unread.
+    signals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A row that was found, with its cosine (dense search) or its positive BM25 score (word search)."""
+    """A row that was found, with its cosine (search by vector), or how well its words match (search by words)."""
 
     memory_id: str
     version: int
     score: float
+    signals: int = 0
 
 
 class RequestIndex(Protocol):
@@ -55,14 +59,17 @@ class RequestIndex(Protocol):
     ) -> list[list[Hit]]:
         """`search_vector` for each of several vectors, in one call."""
 
-    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
-        """The same by BM25, for prepared words joined by spaces; empty `words` find nothing."""
+    def search_words(self, tenant: str, words: Words, where: Filter, limit: int) -> list[Hit]:
+        """The same by words: by the inner product of term weights, or by BM25 for stems joined by spaces (recipe 2).
+
+        Only rows with a common word are found; empty `words` find nothing.
+        """
 
     def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[tuple[str, int]]) -> list[Hit]:
         """The cosines of exactly these rows; rows that do not exist are left out."""
 
-    def score_words(self, tenant: str, words: str, keys: Sequence[tuple[str, int]]) -> list[Hit]:
-        """The BM25 scores of exactly these rows; rows without a common word may be left out."""
+    def score_words(self, tenant: str, words: Words, keys: Sequence[tuple[str, int]]) -> list[Hit]:
+        """The scores of `search_words` of exactly these rows; rows without a common word may be left out."""
 
     def vectors(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[float]]:
         """The vectors of those rows that exist. A change of metadata alone reuses them."""
@@ -79,6 +86,9 @@ class Index(RequestIndex, Protocol):
 
     def unchanged(self, tenant: str, rows: Sequence[IndexRow]) -> set[tuple[str, int]]:
         """Those of these rows that exist exactly as given and only once, so that writing them would change nothing."""
+
+    def exists(self) -> bool:
+        """Whether it was ever written to or searched: its collection is there."""
 
     def count(self, tenant: str | None = None) -> int:
         """The number of rows of the tenant (or of all tenants), including duplicates."""

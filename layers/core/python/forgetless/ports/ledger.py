@@ -46,7 +46,7 @@ class EventPage:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The numbers of live, pending and set-aside memories (the last two in any state).
+    """The numbers of live, pending, set-aside and behind memories (all but the first in any state).
 
     Unless `exact`, there are at least so many.
     """
@@ -55,6 +55,8 @@ class Tally:
     pending: int
     exact: bool = True
     set_aside: int = 0
+    #: What the other generation of the index lacks, of what is neither pending nor set aside.
+    behind: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,23 @@ class Maintenance(Protocol):
 
     def pending_tenants(self, *, limit: int) -> list[str]:
         """Up to `limit` tenants that have pending memories; the work does not grow with the number of memories."""
+
+    def mark_behind(self, memories: Sequence[Memory], *, at: str) -> None:
+        """Note that the other generation of the index lacks these memories, since `at`; a later time postpones them.
+
+        One that has another version or context by now stays as it is. A memory that is behind stays so through all
+        its events, and a change finds it contested as if it were pending. While it is pending or set aside, `behind`
+        and `behind_tenants` leave it out, because the serving generation gets it first.
+        """
+
+    def mark_caught_up(self, memories: Sequence[Memory]) -> list[Memory]:
+        """Note that the other generation holds these versions; returns those that are no longer current."""
+
+    def behind(self, tenant: str, *, before: str, limit: int) -> list[Memory]:
+        """Memories of the tenant in any state that have been behind since before the given time, the oldest first."""
+
+    def behind_tenants(self, *, limit: int) -> list[str]:
+        """Up to `limit` tenants that have memories that are behind, as `pending_tenants`."""
 
     def note_refusals(self, refusals: Sequence[Refusal], *, at: str, most: int) -> int:
         """Count one refusal of each of these versions, and set aside those that were refused `most` times.

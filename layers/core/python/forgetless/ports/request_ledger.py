@@ -262,7 +262,9 @@ class MemoryStore(Protocol):
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
         """Those of these memories whose current version the index lacks: pending and set-aside ones; consistent."""
 
-    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> list[Memory]:
+    def mark_indexed(
+        self, memories: Sequence[Memory], *, by_writer: bool = False, behind: bool = False
+    ) -> list[Memory]:
         """Record that the index now has exactly these versions; returns those that are not current, or not so any more.
 
         Of these, the ledger has another version, or the same one with less context, or none; they stay as they are.
@@ -271,6 +273,9 @@ class MemoryStore(Protocol):
         With `by_writer` the caller is the writer of these versions, right after it wrote them. In that case a memory
         stays pending if its version before was still pending when this one was written: the writer of that version
         may still write its row, and die before it removes the row again.
+
+        With `behind`, those that were pending are behind from now on, in the same write: the other generation of the
+        index lacks them (see Maintenance.mark_behind).
         """
 
 
@@ -344,8 +349,10 @@ class JobStore(Protocol):
         that hides data covers the job.
         """
 
-    def update_job(self, job: Job, *, held: Job) -> bool:
+    def update_job(self, job: Job, *, held: Job, used: Sequence[Use] = ()) -> bool:
         """Replace the job if it is still as the caller read it (`held`); otherwise return False and change nothing.
+
+        What it used is counted in the same transaction.
 
         It is unchanged while state, lease_owner, lease_until, attempts and updated_at are the same. So a job that
         has ended in the meantime stays ended; only a caller that read it as FAILED can make it PENDING again.

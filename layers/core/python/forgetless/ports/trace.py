@@ -1,4 +1,4 @@
-"""Trace: the ids that join what one request causes: its log lines, its jobs, and the calls that they make.
+"""Trace: the ids that join what one request causes, and its tenant: in log lines, its jobs, and the calls of both.
 
 The request id is the gateway's. The trace id is that of W3C Trace Context (https://www.w3.org/TR/trace-context/), taken
 from the caller or from AWS X-Ray.
@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
-__all__ = ["TRACE", "Trace", "TraceFilter", "begin_trace", "current_trace", "stored_trace", "traced_job"]
+__all__ = ["TRACE", "Trace", "TraceFilter", "begin_trace", "current_trace", "name_tenant", "stored_trace", "traced_job"]
 
 #: The key under which the request of a job holds its trace.
 TRACE = "trace"
@@ -29,11 +29,15 @@ _NO_TRACE_ID = "0" * 32
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The ids of what runs now; `request_id` is empty when a schedule began it, and `job_id` outside a job."""
+    """The ids of what runs now; `request_id` is empty when a schedule began it, and `job_id` outside a job.
+
+    `tenant` is empty until the key of a request is known.
+    """
 
     request_id: str
     trace_id: str
     job_id: str = ""
+    tenant: str = ""
 
     @classmethod
     def new(cls, request_id: str = "", *, traceparent: str = "", xray: str = "") -> Trace:
@@ -53,7 +57,7 @@ class Trace:
     def ids(self) -> dict[str, str]:
         """The ids that are known, by name, as log lines have them."""
         named = {"request_id": self.request_id, "trace_id": self.trace_id, "job_id": self.job_id}
-        return {name: value for name, value in named.items() if value}
+        return {name: value for name, value in (named | {"tenant": self.tenant}).items() if value}
 
 
 #: A thread in a copy of the request's context sees the same one.
@@ -63,6 +67,12 @@ _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
 def begin_trace(trace: Trace) -> None:
     """Make it the trace of the current request."""
     _current.set(trace)
+
+
+def name_tenant(tenant: str) -> None:
+    """Say whose the current request is."""
+    if (trace := _current.get()) is not None:
+        _current.set(replace(trace, tenant=tenant))
 
 
 def current_trace() -> Trace | None:
@@ -77,11 +87,11 @@ def stored_trace() -> Mapping[str, Any]:
 
 
 @contextmanager
-def traced_job(job_id: str, request: Mapping[str, Any]) -> Iterator[None]:
-    """Run a job under the trace of the request that made it. Jobs of earlier versions begin one of their own."""
+def traced_job(job_id: str, request: Mapping[str, Any], *, tenant: str) -> Iterator[None]:
+    """Run a tenant's job under the trace of its request. Jobs of earlier versions begin one of their own."""
     stored = request.get(TRACE)
     began = Trace(*stored) if isinstance(stored, list) and len(stored) == len(("request", "trace")) else None
-    token = _current.set(replace(began or Trace("", secrets.token_hex(16)), job_id=job_id))
+    token = _current.set(replace(began or Trace("", secrets.token_hex(16)), job_id=job_id, tenant=tenant))
     try:
         yield
     finally:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from http import HTTPStatus
 from pathlib import Path
 
 from forgetless.adapters.clock import SystemClock
+from forgetless.adapters.embedder_none import NO_EMBEDDER, NoEmbedder
 from forgetless.adapters.extra_headers import extra_headers
 from forgetless.adapters.milvus_control import MilvusControl
 from forgetless.adapters.secrets_aws import secret
 from forgetless.domain.errors import DependencyError, InvalidRequestError
+from forgetless.domain.generations import Generation, collection_of
 from forgetless.domain.memory_fields import COLUMNS_VERSION
 from forgetless.domain.recipe import RECIPE_VERSION
+from forgetless.domain.recipes import RECIPES
 from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.embedder import Embedder
 from forgetless.ports.erasure_log import ErasureLog
@@ -25,8 +28,13 @@ from forgetless.ports.ledger import Ledger
 from forgetless.ports.llm import Llm
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.webhooks import WebhookSender
+from forgetless.runtime.serving import Serving
 from forgetless.runtime.settings import DEFAULT_LLM_MODEL, DEFAULT_LLM_URL, Settings, load_settings
 from forgetless.runtime.timed_ports import timed
+from forgetless.service.generations.kept import KeptGenerations
+from forgetless.service.generations.opened import OpenGeneration, Openings
+from forgetless.service.generations.record import GenerationRecord
+from forgetless.service.generations.upkeep import UpkeepRules
 from forgetless.service.services import Ports, Services
 
 __all__ = [
@@ -36,10 +44,16 @@ __all__ = [
     "build_index_files",
     "build_ledger",
     "build_llm",
+    "build_openings",
     "build_queue",
+    "build_record",
     "build_services",
+    "build_serving",
     "collection_name",
+    "is_absent",
+    "present_generation",
     "services",
+    "wanted_generation",
 ]
 
 _HEALTH_TIMEOUT_S = 0.9
@@ -50,31 +64,57 @@ _building = threading.Lock()
 def services() -> Services:
     """The services of this process, built at first use, because SnapStart forbids open connections at init."""
     with _building:
-        return _services()
+        serving = _serving()
+    return serving()
 
 
 @lru_cache(maxsize=1)
-def _services() -> Services:
-    return build_services(load_settings())
+def _serving() -> Serving:
+    return build_serving(load_settings())
 
 
 def build_services(settings: Settings) -> Services:
-    """Build the services from settings; raises InvalidRequestError, which names the wrong variable."""
-    llm, bulk_queue = build_llm(settings), _bulk_queue(settings)
+    """The services of the generation that serves now; raises InvalidRequestError, which names the wrong variable."""
+    return build_serving(settings)()
+
+
+def build_serving(settings: Settings) -> Serving:
+    """The services of whichever generation serves; raises InvalidRequestError, which names the wrong variable."""
+    llm, bulk_queue, clock = build_llm(settings), _bulk_queue(settings), SystemClock()
+    ledger = timed("ledger", build_ledger(settings))
+    openings = build_openings(settings)
+    rules = UpkeepRules(
+        wanted_generation(settings),
+        # With DynamoDB an operator begins, because a deployed service must first have the rights and the place.
+        by_itself=settings.ledger == "sqlite",
+        kept_s=settings.old_generation_s,
+    )
+    first = present_generation(settings)
     ports = Ports(
-        ledger=timed("ledger", build_ledger(settings)),
-        index=timed("index", build_index(settings)),
-        embedder=timed("embedder", build_embedder(settings)),
+        ledger=ledger,
+        index=openings.of(first).index,
+        embedder=openings.of(first).embedder,
         queue=timed("queue", build_queue(settings)),
-        clock=SystemClock(),
+        clock=clock,
         llm=None if llm is None else timed("llm", llm),
         bulk_queue=None if bulk_queue is None else timed("queue", bulk_queue),
         webhooks=_webhooks(settings),
         erasure_log=timed("ledger", build_erasure_log(settings)),
         index_files=build_index_files(settings),
     )
+    return Serving(
+        partial(_build, settings, ports),
+        record=build_record(settings, ledger, openings),
+        openings=openings,
+        rules=rules,
+        unread=lambda: first,
+    )
+
+
+def _build(settings: Settings, ports: Ports, kept: KeptGenerations, before: Services | None) -> Services:
+    mine = kept.openings.of(kept.mine)
     return Services(
-        ports,
+        replace(ports, index=mine.index, embedder=mine.embedder, recipe=mine.recipe),
         settings_shown=settings.shown(),
         checks=_checks(settings),
         retention=settings.retention,
@@ -83,19 +123,68 @@ def build_services(settings: Settings) -> Services:
         quotas=settings.quotas,
         guesses_per_minute=settings.guesses_per_minute,
         limits=settings.limits,
-        supersession=settings.supersession,
+        supersession=settings.supersession_for(kept.mine.model),
         llm_waits=settings.llm_waits,
+        kept=kept,
+        before=before,
+        llm_context_tokens=settings.llm_context_tokens,
     )
 
 
 def collection_name(settings: Settings) -> str:
-    """The collection's name. It differs by embedding model, dimension, recipe version and version of the columns.
+    """The collection of the present embedder, and of this version's recipe and columns."""
+    return present_generation(settings).collection
 
-    The first version of the columns is not part of the name, because at that time there was only one.
+
+def present_generation(settings: Settings) -> Generation:
+    """The generation of the present embedder, and of this version's recipe and columns."""
+    return _generation(
+        settings, settings.embedding_model, settings.embedding_dimensions, settings.embedder_url, RECIPE_VERSION
+    )
+
+
+def wanted_generation(settings: Settings) -> Generation:
+    """The generation that shall serve: that of the next embedder where the settings name one."""
+    if not settings.next_embedder_url:
+        return present_generation(settings)
+    model = settings.next_embedding_model or settings.embedding_model
+    dimensions = settings.next_embedding_dimensions or settings.embedding_dimensions
+    return _generation(settings, model, dimensions, settings.next_embedder_url, RECIPE_VERSION)
+
+
+def _generation(settings: Settings, model: str, dimensions: int, url: str, recipe: int) -> Generation:
+    name = collection_of(settings.collection, model, dimensions, recipe, COLUMNS_VERSION)
+    return Generation(model, dimensions, recipe, COLUMNS_VERSION, name, url)
+
+
+def build_openings(settings: Settings) -> Openings:
+    """What opens the index and the embedder of a generation."""
+
+    def open_(generation: Generation) -> OpenGeneration:
+        index, embedder = build_index(settings, generation), build_embedder(settings, generation)
+        return OpenGeneration(timed("index", index), timed("embedder", embedder), RECIPES[generation.recipe])
+
+    return Openings(open_)
+
+
+def build_record(settings: Settings, ledger: Ledger, openings: Openings) -> GenerationRecord:
+    """The record of the generations in this ledger."""
+    first = partial(_first_generation, settings, openings)
+    return GenerationRecord(ledger=ledger, clock=SystemClock(), first=first)
+
+
+def _first_generation(settings: Settings, openings: Openings) -> Generation:
+    """The generation that serves where no record says so: an earlier one if its collection is there.
+
+    Whoever let the present one serve instead would have written the record. Raises IndexUnavailableError.
     """
-    model = re.sub(r"\W+", "_", settings.embedding_model)
-    columns = f"_c{COLUMNS_VERSION}" if COLUMNS_VERSION > 1 else ""
-    return f"{settings.collection}_{model}_{settings.embedding_dimensions}_r{RECIPE_VERSION}{columns}"
+    present = present_generation(settings)
+    earlier = [
+        _generation(settings, present.model, present.dimensions, present.embedder_url, recipe)
+        for recipe in sorted(RECIPES, reverse=True)
+        if recipe < RECIPE_VERSION
+    ]
+    return next((one for one in earlier if openings.of(one).index.exists()), present)
 
 
 def build_ledger(settings: Settings) -> Ledger:
@@ -113,6 +202,12 @@ def build_ledger(settings: Settings) -> Ledger:
     return SqliteLedger(settings.ledger_path)
 
 
+def is_absent(settings: Settings) -> bool:
+    """Whether the SQLite file is missing or empty. Opening the ledger would create it."""
+    path = Path(settings.ledger_path)
+    return settings.ledger == "sqlite" and (not path.exists() or path.stat().st_size == 0)
+
+
 def build_erasure_log(settings: Settings) -> ErasureLog:
     """The log of erasures: a file beside the SQLite ledger, or a table beside that of DynamoDB."""
     if settings.ledger != "dynamodb":
@@ -126,15 +221,17 @@ def build_erasure_log(settings: Settings) -> ErasureLog:
     return DynamoErasureLog(settings.erasures_table)
 
 
-def build_index(settings: Settings) -> Index:
-    """The index: the collection in Milvus for this model, dimension and recipe."""
+def build_index(settings: Settings, generation: Generation | None = None) -> Index:
+    """The index: the collection in Milvus of this generation, or of the present one."""
+    of = generation or present_generation(settings)
     from forgetless.adapters.index_milvus import MilvusIndex  # noqa: PLC0415
 
     return MilvusIndex(
         settings.milvus_uri,
         token=secret("FORGETLESS_MILVUS_TOKEN", settings.milvus_token),
-        collection=collection_name(settings),
-        dimensions=settings.embedding_dimensions,
+        collection=of.collection,
+        dimensions=of.dimensions,
+        recipe=of.recipe,
         timeout_s=settings.milvus_timeout_s,
     )
 
@@ -144,15 +241,25 @@ def build_index_files(settings: Settings) -> MilvusControl | None:
     return MilvusControl(settings.milvus_control, clock=SystemClock()) if settings.milvus_control else None
 
 
-def build_embedder(settings: Settings) -> Embedder:
-    """The client of the embedding service that the settings name."""
+def build_embedder(settings: Settings, generation: Generation | None = None) -> Embedder:
+    """The client of the embedding service of this generation, or of the present one."""
     from forgetless.adapters.embedder_http import HttpEmbedder  # noqa: PLC0415
 
+    of = generation or present_generation(settings)
+    present, wanted = present_generation(settings), wanted_generation(settings)
+    url, key = settings.embedder_url, secret("FORGETLESS_EMBEDDER_API_KEY", settings.embedder_api_key)
+    if not _same_model(of, present):
+        # The settings know where the next model is; where the last one was is known from the record.
+        url = settings.next_embedder_url if _same_model(of, wanted) else of.embedder_url
+        if settings.next_embedder_api_key and _same_model(of, wanted):
+            key = secret("FORGETLESS_NEXT_EMBEDDER_API_KEY", settings.next_embedder_api_key)
+    if url == NO_EMBEDDER:
+        return NoEmbedder(of.model, dimensions=of.dimensions)
     return HttpEmbedder(
-        settings.embedder_url,
-        model=settings.embedding_model,
-        api_key=secret("FORGETLESS_EMBEDDER_API_KEY", settings.embedder_api_key),
-        dimensions=settings.embedding_dimensions,
+        url,
+        model=of.model,
+        api_key=key,
+        dimensions=of.dimensions,
         timeout_s=settings.embedder_timeout_s,
         send_task=bool(settings.embedder_send_task),
         omit=settings.omitted,
@@ -160,6 +267,10 @@ def build_embedder(settings: Settings) -> Embedder:
         extra=_headers("FORGETLESS_EMBEDDER_HEADERS", settings.embedder_headers),
         signed=bool(settings.embedder_iam),
     )
+
+
+def _same_model(one: Generation, other: Generation) -> bool:
+    return (one.model, one.dimensions) == (other.model, other.dimensions)
 
 
 def build_llm(settings: Settings) -> Llm | None:

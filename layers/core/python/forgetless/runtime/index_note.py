@@ -31,7 +31,7 @@ def read_note(file: Path) -> IndexNote | None:
         return IndexNote(text)
     try:
         held = json.loads(text)
-        return IndexNote(held["collection"], held["ledger"], tuple(held["stamps"]))
+        return IndexNote(held["collection"], held["ledger"], tuple(held["stamps"]), tuple(held.get("beside", ())))
     except (ValueError, KeyError, TypeError):
         return IndexNote("")  # of no collection, so the index is rebuilt
 

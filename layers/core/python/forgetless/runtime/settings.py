@@ -12,8 +12,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
+from forgetless.api.mcp.oauth_redirects import is_redirect_entry
 from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.generations import KEPT_DAYS
 from forgetless.domain.limits import EMBEDDED_AT_ONCE, GUESSES_PER_MINUTE, LLM_WAITS, RequestLimits
+from forgetless.domain.llm_context import DEFAULT_CONTEXT, LEAST_CONTEXT
 from forgetless.domain.quotas import DefaultQuotas, QuotaName, Quotas, read_quotas
 from forgetless.domain.retention import DAY_S, Retention
 from forgetless.domain.supersession import SupersessionRules, least_nearness
@@ -28,7 +31,12 @@ DEFAULT_LLM_URL = "https://api.openai.com/v1"
 _LIMITS = RequestLimits()
 
 #: URLs that may contain a user and password, each with the key that would be sent to the same server.
-_KEYS = {"llm_base_url": "llm_api_key", "embedder_url": "embedder_api_key", "milvus_uri": "milvus_token"}
+_KEYS = {
+    "llm_base_url": "llm_api_key",
+    "embedder_url": "embedder_api_key",
+    "next_embedder_url": "next_embedder_api_key",
+    "milvus_uri": "milvus_token",
+}
 
 #: A scheme, a host and optionally a port, without a slash at the end.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+")
@@ -110,7 +118,9 @@ class Settings:
         "The first part of the collection's name; model, dimension and recipe follow.",
     )
     embedder_url: str = _setting(
-        "FORGETLESS_EMBEDDER_URL", "http://127.0.0.1:7997", "The embedding service (OpenAI's API)."
+        "FORGETLESS_EMBEDDER_URL",
+        "http://127.0.0.1:7997",
+        "The embedding service (OpenAI's API); `none:` searches by words alone.",
     )
     embedder_api_key: str = _setting(
         "FORGETLESS_EMBEDDER_API_KEY", "", "The key for the embedding service, if it needs one.", secret=True
@@ -148,6 +158,25 @@ class Settings:
         "FORGETLESS_EMBEDDING_MODEL", "all-MiniLM-L6-v2", "The name of the embedding model."
     )
     embedding_dimensions: int = _setting("FORGETLESS_EMBEDDING_DIMENSIONS", 384, "The dimension of the vectors.")
+    next_embedder_url: str = _setting(
+        "FORGETLESS_NEXT_EMBEDDER_URL",
+        "",
+        "The embedding service of the next model, beside the present one while the index is filled anew for it.",
+    )
+    next_embedder_api_key: str = _setting(
+        "FORGETLESS_NEXT_EMBEDDER_API_KEY", "", "The key for that service; unset, it is the present one's.", secret=True
+    )
+    next_embedding_model: str = _setting(
+        "FORGETLESS_NEXT_EMBEDDING_MODEL", "", "The name of the next model; unset, it is the present one's."
+    )
+    next_embedding_dimensions: int = _setting(
+        "FORGETLESS_NEXT_EMBEDDING_DIMENSIONS", 0, "The dimension of its vectors; 0: that of the present ones."
+    )
+    old_generation_days: float = _setting(
+        "FORGETLESS_OLD_GENERATION_DAYS",
+        KEPT_DAYS,
+        "Days for which the index of the last model or recipe is kept up to date, to go back to it; 0: forever.",
+    )
     llm_base_url: str = _setting(
         "OPENAI_BASE_URL", "", "An OpenAI-compatible API. This or FORGETLESS_LLM_MODEL configures an LLM."
     )
@@ -167,6 +196,11 @@ class Settings:
         "FORGETLESS_LLM_OPTIONS",
         "",
         'More fields of requests to the LLM: a JSON object, like {"temperature": 0, "max_tokens": 4000}.',
+    )
+    llm_context_tokens: int = _setting(
+        "FORGETLESS_LLM_CONTEXT_TOKENS",
+        DEFAULT_CONTEXT,
+        "How many tokens the LLM reads and writes at once. Longer adds are extracted in several calls.",
     )
     supersede_nearness: float = _setting(
         "FORGETLESS_SUPERSEDE_NEARNESS",
@@ -335,9 +369,18 @@ class Settings:
         return names
 
     @property
+    def old_generation_s(self) -> float | None:
+        """For how long the old generation of the index is kept; None: forever."""
+        return _seconds(self.old_generation_days)
+
+    @property
     def supersession(self) -> SupersessionRules:
-        """What a fact may supersede."""
-        nearness = self.supersede_nearness or least_nearness(self.embedding_model)
+        """What a fact may supersede, with the texts embedded by the present model."""
+        return self.supersession_for(self.embedding_model)
+
+    def supersession_for(self, model: str) -> SupersessionRules:
+        """What a fact may supersede, with the texts embedded by this model."""
+        nearness = self.supersede_nearness or least_nearness(model)
         return SupersessionRules(nearness=nearness, any_role=bool(self.supersede_any_role))
 
     @property
@@ -378,9 +421,17 @@ class Settings:
 
     @property
     def oauth_hosts(self) -> tuple[str, ...]:
-        """The entries of FORGETLESS_OAUTH_REDIRECTS; none if OAuth is switched off."""
-        entries = tuple(entry.strip() for entry in self.oauth_redirects.split(",") if entry.strip())
-        return () if entries == ("none",) else entries
+        """The entries of FORGETLESS_OAUTH_REDIRECTS; none if OAuth is switched off; raises InvalidRequestError."""
+        entries = tuple(entry.strip().lower() for entry in self.oauth_redirects.split(",") if entry.strip())
+        if entries == ("none",):
+            return ()
+        for entry in entries:
+            if entry == "none" or not is_redirect_entry(entry):
+                raise InvalidRequestError(
+                    f"FORGETLESS_OAUTH_REDIRECTS: {entry!r} must be a host like claude.ai, without https://, port and "
+                    "path, or the scheme of a program, like cursor:, or *; none stands alone"
+                )
+        return entries
 
     @property
     def metrics_place(self) -> tuple[str, int]:
@@ -424,9 +475,11 @@ def load_settings(environ: Mapping[str, str] = os.environ, **explicit: Any) -> S
     _check_credentials(settings)
     _check_signature(settings)
     _check_retention(settings)
-    _ = settings.base_path
+    _ = settings.base_path, settings.oauth_hosts
     if not 1 <= settings.embedder_batch <= EMBEDDED_AT_ONCE:
         raise InvalidRequestError(f"FORGETLESS_EMBEDDER_BATCH must be a number from 1 to {EMBEDDED_AT_ONCE}")
+    if settings.llm_context_tokens < LEAST_CONTEXT:
+        raise InvalidRequestError(f"FORGETLESS_LLM_CONTEXT_TOKENS must be a number from {LEAST_CONTEXT} up")
     if settings.metrics not in _METRICS:
         raise InvalidRequestError(f"FORGETLESS_METRICS must be one of {', '.join(_METRICS)}, not {settings.metrics!r}")
     return settings

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from forgetless.domain.digests import keyed_digest
 from forgetless.domain.errors import DependencyError
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.filters.scope_ids import pinned_ids, pinned_values
-from forgetless.domain.known_names import NameOwner, NameRecord, NoteworthyName, as_set, names_key, noted
+from forgetless.domain.known_names import NameOwner, NameRecord, NoteworthyName, Spoken, as_set, names_key, noted
 from forgetless.domain.limits import TENANT_COPY_S
 from forgetless.domain.memory import Memory, Message, MessageRef
 from forgetless.domain.names import NO_NAMES, NameSet, name_digest
@@ -48,6 +48,9 @@ class PlaceNames:
     prefixes: KnownPrefixes
 
 
+_NOBODY = PlaceNames(NO_NAMES, NO_PREFIXES)
+
+
 class KnownNames:
     """Names in one ledger, which shows what may be used: nothing that is erased, and nothing beyond a key's limits."""
 
@@ -73,17 +76,41 @@ class KnownNames:
             owners = [NameOwner.place(Scope(tenant, **ids))] if ids else []
         if not 0 < len(owners) <= _MOST_USERS:
             return NO_NAMES
-        return as_set(self._key(tenant), self._records(tenant, owners).values())
+        records = self._records(tenant, owners).values()
+        # Only a ledger in which something is noted surely has its key.
+        return as_set(self._key(tenant), records) if any(record.entries for record in records) else NO_NAMES
 
     def said(self, messages: Sequence[Message]) -> list[Said]:
         """Messages of one scope with their speakers. The ledger is read only if a prefix may be that of a speaker."""
-        unsure = any(use.prefix_of for use in name_uses(messages).values())
-        return read_speakers(messages, self.place(messages[0].scope).prefixes if unsure else NO_PREFIXES)
+        if not any(use.prefix_of for use in name_uses(messages).values()):
+            return read_speakers(messages)
+        scope = messages[0].scope
+        # All owners are read, because an add will note the names in the messages next.
+        record = self._records(scope.tenant, NameOwner.all_of(scope))[NameOwner.place(scope)]
+        if not record.entries:
+            return read_speakers(messages)
+        key = self._key(scope.tenant)
+        # Some of the messages may have been noted before. None may count twice.
+        given = {_said(key, message.ref) for message in messages}
+        return read_speakers(messages, record.prefixes(key, besides=given))
 
     def place(self, scope: Scope) -> PlaceNames:
         """The names and prefixes of what was said in scopes with the same speaker as this one."""
-        key, owner = self._key(scope.tenant), NameOwner.place(scope)
-        record = self._records(scope.tenant, [owner])[owner]
+        return self.places([scope])[scope]
+
+    def places(self, scopes: Collection[Scope]) -> dict[Scope, PlaceNames]:
+        """`place` for each of the scopes, with one read for each tenant."""
+        found: dict[Scope, PlaceNames] = {}
+        for tenant in {scope.tenant for scope in scopes}:
+            owners = {scope: NameOwner.place(scope) for scope in scopes if scope.tenant == tenant}
+            records = self._records(tenant, list(dict.fromkeys(owners.values())))
+            found |= {scope: self._of_place(tenant, records[owner]) for scope, owner in owners.items()}
+        return found
+
+    def _of_place(self, tenant: str, record: NameRecord) -> PlaceNames:
+        if not record.entries:
+            return _NOBODY
+        key = self._key(tenant)
         return PlaceNames(as_set(key, [record]), record.prefixes(key))
 
     def note(self, messages: Iterable[Message]) -> None:
@@ -91,34 +118,43 @@ class KnownNames:
 
         A name that cannot be noted now is noted when it is said again.
         """
-        said: defaultdict[tuple[Scope, int], list[Message]] = defaultdict(list)
+        said: defaultdict[Spoken, list[Message]] = defaultdict(list)
         for message in messages:
-            said[message.scope, message.erasures_before].append(message)
-        for (scope, number), portion in said.items():
-            try:
-                self._note(scope, number, self._noteworthy(scope.tenant, portion))
-            except DependencyError as error:
-                _logger.warning("names of speakers could not be noted", extra={"reason": error.message})
+            said[Spoken(message.scope, message.erasures_before)].append(message)
+        try:
+            found = {one: self._noteworthy(one.scope.tenant, portion) for one, portion in said.items()}
+            new = {one: names for one, names in found.items() if names}
+            for tenant in {one.scope.tenant for one in new}:
+                scopes = [one.scope for one in new if one.scope.tenant == tenant]
+                self._records(tenant, [owner for scope in scopes for owner in NameOwner.all_of(scope)])
+            for one, names in new.items():
+                self._note(one, names)
+        except DependencyError as error:
+            _logger.warning("names of speakers could not be noted", extra={"reason": error.message})
 
     def note_memories(self, memories: Iterable[Memory]) -> None:
         """`note` for messages of which only the memories are left."""
         self.note(message_of(memory) for memory in memories if memory.live and not memory.extracted)
 
     def forget(self, tenant: str) -> None:
-        """Read the tenant's names again: this process has just changed or erased some."""
+        """Read the tenant's names again: this process has just erased some."""
         with self._lock:
-            self._changes += 1
-            for owner in [owner for owner in self._copies if owner.scope.tenant == tenant]:
-                del self._copies[owner]
+            owners = [owner for owner in self._copies if owner.scope.tenant == tenant]
+        self._drop(owners)
 
-    def _note(self, scope: Scope, number: int, names: Sequence[NoteworthyName]) -> None:
-        if not names:
-            return
-        records = self._records(scope.tenant, NameOwner.all_of(scope))
+    def _note(self, said: Spoken, names: Sequence[NoteworthyName]) -> None:
+        owners, number = NameOwner.all_of(said.scope), said.erasures_before
+        records = self._records(said.scope.tenant, owners)
         # In which scope a name was used matters only if it is new, and then the ledger looks again.
         if any(noted(record.entries, names, {}, number).put for record in records.values()):
-            self._ledger.note_names(scope, names, erasures_before=number)
-            self.forget(scope.tenant)
+            self._ledger.note_names(said.scope, names, erasures_before=number)
+            self._drop(owners)
+
+    def _drop(self, owners: Iterable[NameOwner]) -> None:
+        with self._lock:
+            self._changes += 1
+            for owner in owners:
+                self._copies.pop(owner, None)
 
     def _noteworthy(self, tenant: str, messages: Sequence[Message]) -> list[NoteworthyName]:
         uses = list(name_uses(messages).items())[:_MOST_NOTED]

@@ -14,6 +14,7 @@ from forgetless.domain.limits import LEASE_MARGIN_S, LLM_WAITS, REQUEST_S
 from forgetless.domain.slots import Slots
 from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
+from forgetless.ports.metrics import THROTTLES
 from forgetless.ports.request_ledger import LeaseStore
 
 __all__ = ["LlmWaits"]
@@ -54,6 +55,7 @@ class LlmWaits:
         """`slot` for a request that leaves nothing behind if it may not wait: then it raises LlmUnavailableError."""
         with self.slot(tenant) as may_wait:
             if not may_wait:
+                THROTTLES.count(tenant=tenant, limit="llm_waits")
                 raise LlmUnavailableError(
                     f"{self.most} requests of this tenant already wait for the LLM; try again", retry_after=_RETRY_S
                 )

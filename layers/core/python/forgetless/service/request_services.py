@@ -10,6 +10,8 @@ from typing import Any
 from forgetless.domain.erasure_receipts import Cleaning
 from forgetless.domain.limits import LLM_WAITS, RequestLimits
 from forgetless.domain.moments import Moment
+from forgetless.domain.recipe import Recipe
+from forgetless.domain.recipes import CURRENT
 from forgetless.domain.supersession import SupersessionRules
 from forgetless.ports.bulk_queue import BulkQueue
 from forgetless.ports.clock import Clock
@@ -35,8 +37,9 @@ from forgetless.service.webhooks.registry import WebhookService
 from forgetless.service.writing.add import AddService
 from forgetless.service.writing.change import ChangeService
 from forgetless.service.writing.erase_memories import MatchEraser, ScopeEraser
+from forgetless.service.writing.extraction_calls import KnownContext
 from forgetless.service.writing.generate_instructions import InstructionService
-from forgetless.service.writing.indexer import Indexer
+from forgetless.service.writing.indexer import Beside, Indexer
 from forgetless.service.writing.infer import InferenceRun
 from forgetless.service.writing.related_memories import RelatedMemories
 from forgetless.service.writing.restore import RestoreService
@@ -56,6 +59,8 @@ class RequestPorts:
     clock: Clock
     llm: Llm | None = None
     bulk_queue: BulkQueue | None = None
+    #: How rows of the index are made and compared with questions.
+    recipe: Recipe = CURRENT
 
 
 class RequestServices:
@@ -70,20 +75,31 @@ class RequestServices:
         pool: Executor,
         erasures: ScopeEraser,
         matching: MatchEraser,
+        beside: Beside | None = None,
         cleanings: Callable[[], Sequence[Cleaning]],
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
         llm_waits: int = LLM_WAITS,
+        llm_context: KnownContext,
     ) -> None:
         ledger, clock = ports.ledger, ports.clock
         waits = LlmWaits(ledger=ledger, clock=clock, most=llm_waits)
         #: What a request may contain at most; the API checks it.
         self.limits = limits or RequestLimits()
         self._settings_shown = dict(settings_shown)
-        #: The names of speakers, which searches leave out of questions.
+        #: The names of speakers, which searches leave out of questions, and rows out of vectors.
         self.names = names = KnownNames(ledger=ledger, clock=clock)
-        self._indexer = indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
-        self._inference = _inference(ports, indexer, names, outbox, supersession or SupersessionRules())
+        self._indexer = indexer = Indexer(
+            ledger=ledger,
+            index=ports.index,
+            embedder=ports.embedder,
+            recipe=ports.recipe,
+            names=names,
+            beside=beside,
+        )
+        self._inference = _inference(
+            ports, indexer, names, outbox, supersession or SupersessionRules(), known=llm_context
+        )
         self.add = AddService(
             ledger=ledger,
             indexer=indexer,
@@ -94,9 +110,24 @@ class RequestServices:
             outbox=outbox,
             waits=waits,
         )
-        self.search = SearchService(ledger=ledger, index=ports.index, embedder=ports.embedder, clock=clock, pool=pool)
+        self.search = SearchService(
+            ledger=ledger,
+            index=ports.index,
+            embedder=ports.embedder,
+            recipe=ports.recipe,
+            names=names,
+            clock=clock,
+            pool=pool,
+        )
         self.reads = ReadService(ledger=ledger, clock=clock)
-        self.as_of = AsOfService(ledger=ledger, indexer=indexer, embedder=ports.embedder, clock=clock)
+        self.as_of = AsOfService(
+            ledger=ledger,
+            indexer=indexer,
+            embedder=ports.embedder,
+            recipe=ports.recipe,
+            names=names,
+            clock=clock,
+        )
         self._present = PresentView(self.search, self.reads)
         self.changes = ChangeService(
             ledger=ledger,
@@ -129,11 +160,19 @@ class RequestServices:
 
 
 def _inference(
-    ports: RequestPorts, indexer: Indexer, names: KnownNames, outbox: WebhookOutbox, rules: SupersessionRules
+    ports: RequestPorts,
+    indexer: Indexer,
+    names: KnownNames,
+    outbox: WebhookOutbox,
+    rules: SupersessionRules,
+    *,
+    known: KnownContext,
 ) -> InferenceRun | None:
     if ports.llm is None:
         return None
-    related = RelatedMemories(ledger=ports.ledger, index=ports.index, embedder=ports.embedder)
+    related = RelatedMemories(
+        ledger=ports.ledger, index=ports.index, embedder=ports.embedder, recipe=ports.recipe, names=names
+    )
     return InferenceRun(
         ledger=ports.ledger,
         indexer=indexer,
@@ -143,4 +182,5 @@ def _inference(
         llm=ports.llm,
         clock=ports.clock,
         outbox=outbox,
+        known=known,
     )

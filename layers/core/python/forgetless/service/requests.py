@@ -10,7 +10,7 @@ from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import EventKind, GivenFields, Memory, MessageRef
 from forgetless.domain.scope import Scope
-from forgetless.domain.scoring import DEFAULT_THRESHOLD
+from forgetless.domain.scoring import DEFAULT_THRESHOLD, ScoreParts
 
 __all__ = [
     "AddOutcome",
@@ -147,7 +147,10 @@ class PageOf(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class ScoreDetails:
-    """Every component of a score: first the seven that mem0 names, then Forgetless' own."""
+    """Every component of a score: first the seven that mem0 names, then Forgetless' own.
+
+    `bm25_score` and `bm25_raw` say how well the words match; they keep mem0's name.
+    """
 
     semantic_score: float
     bm25_score: float
@@ -159,6 +162,19 @@ class ScoreDetails:
     bm25_raw: float
     dense_rank: int | None
     bm25_rank: int | None
+    #: What each part adds to the score.
+    parts: ScoreParts
+    #: How probable it is that the memory answers the query; None if this is not known of the index's recipe.
+    probability: float | None
+
+    def figures(self) -> dict[str, float | None]:
+        """All of it by name, mem0's names first."""
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "parts"}
+        return {**own, **self.shares()}
+
+    def shares(self) -> dict[str, float]:
+        """What each part adds to the score, by name."""
+        return {name: getattr(self.parts, name) for name in self.parts.__dataclass_fields__}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 from forgetless.domain.bulk_jobs import BulkKind
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.limits import CONCURRENT_REQUESTS, GUESSES_PER_MINUTE, LLM_WAITS, RequestLimits
+from forgetless.domain.llm_context import DEFAULT_CONTEXT
 from forgetless.domain.quotas import DefaultQuotas
 from forgetless.domain.retention import Retention
 from forgetless.domain.supersession import SupersessionRules
@@ -28,6 +29,7 @@ from forgetless.service.access.limited_ledger import LimitedLedger
 from forgetless.service.access.oauth_grants import OAuthGrants
 from forgetless.service.access.usage_meter import UsageMeter
 from forgetless.service.access.usage_reports import UsageReports
+from forgetless.service.generations.kept import GenerationServices, KeptGenerations
 from forgetless.service.health import HealthService
 from forgetless.service.jobs.bulk import BulkService, PortionWork
 from forgetless.service.jobs.bulk_worker import BulkWorker
@@ -45,6 +47,7 @@ from forgetless.service.jobs.reindex_job import ReindexWork
 from forgetless.service.jobs.removal import Remover
 from forgetless.service.jobs.retention import RetentionService
 from forgetless.service.jobs.sweep import SweepService
+from forgetless.service.known_names import KnownNames
 from forgetless.service.llm_state import LlmState, WatchedLlm
 from forgetless.service.request_services import RequestPorts, RequestServices
 from forgetless.service.transfer.event_export import EventExport
@@ -54,7 +57,8 @@ from forgetless.service.transfer.import_jobs import ImportJobs
 from forgetless.service.webhooks.delivery import DeliveryService
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.erase_memories import MemoryEraser
-from forgetless.service.writing.indexer import Indexer
+from forgetless.service.writing.extraction_calls import KnownContext
+from forgetless.service.writing.indexer import Beside, Indexer
 
 __all__ = ["Ports", "Services"]
 
@@ -91,8 +95,16 @@ class Services(RequestServices):
         limits: RequestLimits | None = None,
         supersession: SupersessionRules | None = None,
         llm_waits: int = LLM_WAITS,
+        kept: KeptGenerations | None = None,
+        before: Services | None = None,
+        llm_context_tokens: int = DEFAULT_CONTEXT,
     ) -> None:
+        """`kept` knows the other generations of the index, and `before` are the services of the one that served so far.
+
+        From those, what is counted and noted and not written yet is taken over.
+        """
         clock, whole = ports.clock, ports.ledger
+        self._kept = kept
         #: What all use cases read and write: nothing that an erasure covers is in it.
         self._ledger = ledger = HidingOperatorLedger(whole)
         self._llm_state = LlmState(ledger=ledger, clock=clock)
@@ -101,19 +113,35 @@ class Services(RequestServices):
         ports = replace(self._ports, ledger=ledger)
         self._outbox = WebhookOutbox(ledger=ledger, clock=clock)
         starts = BulkService(ledger=whole, queue=ports.bulk_queue, clock=clock, retention=retention)
+        # One more thread for each request that is processed. The threads start when they are first needed.
+        self._pool: ThreadPoolExecutor = (
+            before._pool if before else ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="search-words")
+        )
+        #: What looks after the other generations of the index; None where there is only one, as in most tests.
+        self.generations = (
+            None
+            if kept is None
+            else GenerationServices(kept, ledger=ledger, starts=starts, clock=clock, pool=self._pool)
+        )
+        self._beside = beside = None if self.generations is None else self.generations.beside
         # What erasures cover is hidden from all others, so its removal works on the whole ledger.
         logbook = ErasureLogbook(ledger=whole, log=ports.erasure_log)
-        removal = _remover(self._ports, self._outbox)
+        removal = _remover(self._ports, self._outbox, beside)
         erase_work = EraseWork(ledger=whole, remover=removal, clock=clock, logbook=logbook)
         self._erasures = Erasures(ledger=whole, work=erase_work, bulk=starts, clock=clock, logbook=logbook)
         self.tenant_deletions = TenantDeletions(
-            ledger=whole, index=ports.index, work=erase_work, bulk=starts, clock=clock, logbook=logbook
+            ledger=whole,
+            index=ports.index,
+            work=erase_work,
+            bulk=starts,
+            clock=clock,
+            logbook=logbook,
+            other_indexes=tuple if beside is None else beside.indexes,
         )
         self._cleanings = IndexCleanings(ledger=whole, files=ports.index_files, clock=clock)
-        remover = _remover(ports, self._outbox)
+        remover = _remover(ports, self._outbox, beside)
         self._matching = MatchingDeletes(remover=remover, bulk=starts, clock=clock)
-        # One more thread for each request that is processed. The threads start when they are first needed.
-        self._pool = ThreadPoolExecutor(CONCURRENT_REQUESTS, thread_name_prefix="search-words")
+        llm_context = KnownContext(llm_context_tokens)
         super().__init__(
             ports,
             settings_shown=settings_shown or {},
@@ -123,20 +151,25 @@ class Services(RequestServices):
             erasures=self._erasures,
             supersession=supersession,
             llm_waits=llm_waits,
+            llm_context=llm_context,
             matching=self._matching,
+            beside=beside,
             cleanings=self._cleanings.all,
         )
+        self._llm_context = llm_context
         self._supersession = supersession
         self._llm_waits = llm_waits
         #: By limits, the least recently used first. Several threads of the process use it at once.
         self._limited: OrderedDict[KeyLimits, RequestServices] = OrderedDict()
         self._limiting = threading.Lock()
         # What waits to be removed counts as stored, so that an erasure that goes on lifts no quota.
-        self.meter = UsageMeter(ledger=whole, clock=clock, defaults=quotas)
+        self.meter: UsageMeter = before.meter if before else UsageMeter(ledger=whole, clock=clock, defaults=quotas)
         self.usage = UsageReports(ledger=whole, meter=self.meter, clock=clock)
-        self.keys = KeyService(ledger=ledger, clock=clock, guesses_per_minute=guesses_per_minute)
+        self.keys: KeyService = (
+            before.keys if before else KeyService(ledger=ledger, clock=clock, guesses_per_minute=guesses_per_minute)
+        )
         self.grants = OAuthGrants(ledger=ledger, clock=clock)
-        self.audit = AuditLog(ledger=ledger, clock=clock)
+        self.audit: AuditLog = before.audit if before else AuditLog(ledger=ledger, clock=clock)
         self.deliveries = DeliveryService(ledger=ledger, sender=ports.webhooks, clock=clock)
         self.event_exports = EventExport(ledger=ledger)
         self.import_jobs = ImportJobs(ledger=ledger, clock=clock, limits=self.limits, outbox=self._outbox)
@@ -158,6 +191,7 @@ class Services(RequestServices):
             BulkKind.REINDEX: ReindexWork(ledger=ledger, reindexer=reindexer, clock=clock),
             BulkKind.RETENTION: ExpiredMemories(remover=remover),
             BulkKind.TENANT: self.tenant_deletions,
+            **({} if self.generations is None else {BulkKind.FILL: self.generations.work}),
         }
         self.bulk = BulkService(ledger=ledger, queue=ports.bulk_queue, clock=clock, works=works, retention=retention)
         self.reindex_all = ReindexAll(ledger=ledger, bulk=self.bulk, clock=clock)
@@ -171,6 +205,7 @@ class Services(RequestServices):
             clock=clock,
             retention=RetentionService(ledger=ledger, bulk=self.bulk, clock=clock, retention=retention or Retention()),
             rebuilds=rebuilds_lost_index,
+            generations=(lambda: 0) if self.generations is None else self.generations.upkeep.look,
         )
         self.ingest_worker = IngestWorker(ledger=ledger, ingest=self.ingest, clock=clock)
         self.bulk_worker = BulkWorker(ledger=ledger, bulk=self.bulk, clock=clock)
@@ -197,6 +232,8 @@ class Services(RequestServices):
         self._ports.ledger.close()
         self._ports.index.close()
         self._ports.embedder.close()
+        if self._kept is not None:
+            self._kept.openings.close()
         if self._ports.erasure_log is not None:
             self._ports.erasure_log.close()
 
@@ -210,6 +247,7 @@ class Services(RequestServices):
             ports.clock,
             ports.llm,
             ports.bulk_queue,
+            ports.recipe,
         )
         # A limited key may not see webhooks, but its changes are sent to them as well.
         return RequestServices(
@@ -221,14 +259,19 @@ class Services(RequestServices):
             erasures=self._erasures,
             supersession=self._supersession,
             llm_waits=self._llm_waits,
+            llm_context=self._llm_context,
             matching=self._matching.within(limits),
+            beside=self._beside,
             cleanings=self._cleanings.all,
         )
 
 
-def _remover(ports: Ports, outbox: WebhookOutbox) -> Remover:
+def _remover(ports: Ports, outbox: WebhookOutbox, beside: Beside | None) -> Remover:
     """The removal of what these ports show."""
     ledger, clock = ports.ledger, ports.clock
-    indexer = Indexer(ledger=ledger, index=ports.index, embedder=ports.embedder)
+    names = KnownNames(ledger=ledger, clock=clock)
+    indexer = Indexer(
+        ledger=ledger, index=ports.index, embedder=ports.embedder, recipe=ports.recipe, names=names, beside=beside
+    )
     eraser = MemoryEraser(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox)
     return Remover(ledger=ledger, eraser=eraser, outbox=outbox, clock=clock)

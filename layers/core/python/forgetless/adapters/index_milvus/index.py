@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from forgetless.adapters.index_milvus.bm25_words import Bm25Words
 from forgetless.adapters.index_milvus.compiler import compile_filter, lit
-from forgetless.adapters.index_milvus.connection import Collection
+from forgetless.adapters.index_milvus.connection import Collection, Found
 from forgetless.adapters.index_milvus.rows import (
     COMPARED,
-    cut,
     is_literal,
     is_same_row,
     key_text,
@@ -19,10 +19,12 @@ from forgetless.adapters.index_milvus.rows import (
     row_of,
     split_pk,
 )
+from forgetless.adapters.index_milvus.word_columns import SPARSE, WeightedWords, WordColumns
 from forgetless.adapters.secrets_aws import Secret
 from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.limits import MOST_INDEX_RESULTS
 from forgetless.domain.memory import Memory
+from forgetless.domain.recipe import RECIPE_VERSION, Words
 from forgetless.ports.index import Hit, IndexRow
 
 __all__ = ["MilvusIndex"]
@@ -35,36 +37,52 @@ KEYS_AT_ONCE = 200
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 
 
+#: The word columns of each recipe.
+_WORD_COLUMNS: Mapping[int, WordColumns] = {2: Bm25Words(), 3: WeightedWords()}
+
+
 class _Retriever(NamedTuple):
     field: str
     metric: str
 
 
 _DENSE = _Retriever(field="dense", metric="COSINE")
-_WORDS = _Retriever(field="sparse", metric="BM25")
 
 
 class MilvusIndex:
-    """Dense and BM25 search in Milvus; `uri` is `unix:/path.sock`, `http://host:19530` or the address of Zilliz Cloud.
+    """Search by vector and by words in Milvus.
 
+    `uri` is `unix:/path.sock`, `http://host:19530` or the address of Zilliz Cloud; `recipe` made the collection's rows.
     Nothing is imported or connected before the first call. All indexes in a process share one client per server.
     """
 
     def __init__(
-        self, uri: str, *, token: Secret = "", collection: str, dimensions: int, timeout_s: float = 5.0
+        self,
+        uri: str,
+        *,
+        token: Secret = "",
+        collection: str,
+        dimensions: int,
+        recipe: int = RECIPE_VERSION,
+        timeout_s: float = 5.0,
     ) -> None:
         if not _NAME.fullmatch(collection):
             raise ValueError(f"collection {collection!r} must consist of letters, digits and underscores")
         self.collection = collection
         self._dimensions = dimensions
-        self._collection = Collection(uri, token=token, name=collection, dimensions=dimensions, timeout_s=timeout_s)
+        self._words = words = _WORD_COLUMNS[recipe]
+        self._by_words = _Retriever(field=SPARSE, metric=words.metric)
+        self._compared = [*COMPARED, *words.names]
+        self._collection = Collection(
+            uri, token=token, name=collection, dimensions=dimensions, words=words, timeout_s=timeout_s
+        )
 
     def insert(self, rows: Sequence[IndexRow]) -> None:
         for row in rows:
             if len(row.vector) != self._dimensions:
                 raise ValueError(f"a vector has {len(row.vector)} dimensions, the collection {self._dimensions}")
         for portion in _portions(rows, INSERT_ROWS):
-            self._collection.call("insert", data=[row_of(row) for row in portion])
+            self._collection.insert([row_of(row, self._words) for row in portion])
 
     def drop(self, tenant: str, keys: Sequence[tuple[str, int]]) -> None:
         for expression in _key_expressions(tenant, keys):
@@ -92,16 +110,18 @@ class MilvusIndex:
     ) -> list[list[Hit]]:
         return self._search(_DENSE, [list(vector) for vector in vectors], compile_filter(where, tenant), limit)
 
-    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
-        if not words.strip():
+    def search_words(self, tenant: str, words: Words, where: Filter, limit: int) -> list[Hit]:
+        query = self._words.query(words)
+        if query is None:
             return []
-        return self._search(_WORDS, [cut(words)], compile_filter(where, tenant), limit)[0]
+        return self._search(self._by_words, [query], compile_filter(where, tenant), limit)[0]
 
     def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[tuple[str, int]]) -> list[Hit]:
         return self._score(_DENSE, list(vector), tenant, keys)
 
-    def score_words(self, tenant: str, words: str, keys: Sequence[tuple[str, int]]) -> list[Hit]:
-        return self._score(_WORDS, cut(words), tenant, keys) if words.strip() else []
+    def score_words(self, tenant: str, words: Words, keys: Sequence[tuple[str, int]]) -> list[Hit]:
+        query = self._words.query(words)
+        return [] if query is None else self._score(self._by_words, query, tenant, keys)
 
     def vectors(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[float]]:
         found: dict[tuple[str, int], list[float]] = {}
@@ -118,18 +138,21 @@ class MilvusIndex:
         }
 
     def unchanged(self, tenant: str, rows: Sequence[IndexRow]) -> set[tuple[str, int]]:
-        expected = {(row.memory.id, row.memory.version): row_of(row) for row in rows}
+        expected = {(row.memory.id, row.memory.version): row_of(row, self._words) for row in rows}
         same: set[tuple[str, int]] = set()
         for expression in _key_expressions(tenant, list(expected)):
-            held = self._collection.call("query", filter=expression, output_fields=list(COMPARED))
-            alike = {key for row in held if is_same_row(row, expected[key := split_pk(row["pk"])])}
+            held = self._collection.call("query", filter=expression, output_fields=self._compared)
+            alike = {key for row in held if is_same_row(row, expected[key := split_pk(row["pk"])], self._words)}
             # Milvus Lite 2.5.1 keeps duplicates. A query returns only one of them, but a search finds them all.
             if alike:
                 probe = expected[next(iter(alike))]["dense"]
                 (hits,) = self._find(_DENSE, [probe], expression, MOST_INDEX_RESULTS)
-                found = Counter(split_pk(pk) for pk, _ in hits)
+                found = Counter(split_pk(hit.pk) for hit in hits)
                 same |= {key for key in alike if found[key] == 1}
         return same
+
+    def exists(self) -> bool:
+        return self._collection.exists()
 
     def count(self, tenant: str | None = None) -> int:
         # Counting must not create the collection.
@@ -167,9 +190,7 @@ class MilvusIndex:
         found = self._find(retriever, queries, expression, min(limit, MOST_INDEX_RESULTS))
         return [_hits(retriever, one) for one in found]
 
-    def _find(
-        self, retriever: _Retriever, queries: Sequence[Any], expression: str, limit: int
-    ) -> list[list[tuple[str, float]]]:
+    def _find(self, retriever: _Retriever, queries: Sequence[Any], expression: str, limit: int) -> list[list[Found]]:
         return self._collection.search(
             data=list(queries),
             anns_field=retriever.field,
@@ -179,12 +200,13 @@ class MilvusIndex:
         )
 
 
-def _hits(retriever: _Retriever, found: Sequence[tuple[str, float]]) -> list[Hit]:
+def _hits(retriever: _Retriever, found: Sequence[Found]) -> list[Hit]:
     hits: dict[str, Hit] = {}
-    for pk, score in found:
+    for pk, score, columns in found:
         if pk not in hits:
             # Milvus 3.2.2 returns negative BM25 scores.
-            hits[pk] = Hit(*split_pk(pk), abs(score) if retriever.metric == "BM25" else score)
+            right = abs(score) if retriever.metric == "BM25" else score
+            hits[pk] = Hit(*split_pk(pk), right, columns.get("signals", 0))
     return list(hits.values())
 
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from forgetless.adapters.index_milvus.word_columns import WordColumns
 from forgetless.domain.errors import IndexRefusedError
 from forgetless.domain.limits import INT64, MAX_MEMORY_ID_BYTES
 from forgetless.domain.memory import Memory
@@ -24,7 +25,6 @@ __all__ = [
     "COMPARED",
     "KEYED",
     "MAX_KEY_BYTES",
-    "MAX_WORDS_BYTES",
     "TIMES",
     "is_literal",
     "is_same_row",
@@ -42,7 +42,7 @@ KEYED = {
     **{name: field.column for name, field in _COLUMNS.items() if name not in TIMES},
     **{name: name for name in SCOPE_IDS},
 }
-#: All fields that `row_of` writes.
+#: All fields that `row_of` writes, but for those of the words.
 COMPARED = (
     "tenant",
     "pk",
@@ -52,14 +52,11 @@ COMPARED = (
     "categories",
     "metadata",
     "complete",
-    "words",
     "dense",
 )
 
 #: Longer ids are stored as a digest, because a VARCHAR has a maximum length. A memory's own id must fit.
 MAX_KEY_BYTES = MAX_MEMORY_ID_BYTES
-#: The maximum length of any VARCHAR.
-MAX_WORDS_BYTES = 65_535
 MAX_CATEGORIES = 64
 MAX_METADATA_BYTES = 32_768
 MAX_METADATA_TEXT_BYTES = 1024
@@ -92,7 +89,7 @@ def split_pk(pk: str) -> tuple[str, int]:
     return memory_id, int(version)
 
 
-def row_of(row: IndexRow) -> dict[str, Any]:
+def row_of(row: IndexRow, words: WordColumns) -> dict[str, Any]:
     """The row in the form of the collection; raises IndexRefusedError for an id that a literal cannot contain."""
     memory = row.memory
     if key_text(memory.id) != memory.id:
@@ -109,23 +106,16 @@ def row_of(row: IndexRow) -> dict[str, Any]:
         "categories": categories,
         "metadata": metadata,
         "complete": not left_out,
-        "words": cut(row.words),
         "dense": list(row.vector),
+        **words.values(row),
     }
 
 
-def is_same_row(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def is_same_row(one: Mapping[str, Any], other: Mapping[str, Any], words: WordColumns) -> bool:
     """Whether two rows, read or to be written, have the same content."""
     same = all(one[field] == other[field] for field in COMPARED if field not in {"categories", "dense"})
-    return same and list(one["categories"]) == other["categories"] and is_same_vector(one["dense"], other["dense"])
-
-
-def cut(words: str) -> str:
-    """As many of the words as a VARCHAR can hold, cut after a whole word."""
-    encoded = words.encode("utf-8", "ignore")
-    if len(encoded) <= MAX_WORDS_BYTES:
-        return encoded.decode()
-    return encoded[:MAX_WORDS_BYTES].rpartition(b" ")[0].decode("utf-8", "ignore")
+    same = same and list(one["categories"]) == other["categories"] and words.is_same(one, other)
+    return same and is_same_vector(one["dense"], other["dense"])
 
 
 def _attribute(memory: Memory, name: str) -> str:

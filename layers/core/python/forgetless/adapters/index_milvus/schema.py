@@ -6,23 +6,22 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from forgetless.adapters.index_milvus.rows import KEYED, MAX_CATEGORIES, MAX_KEY_BYTES, MAX_WORDS_BYTES, TIMES
+from forgetless.adapters.index_milvus.rows import KEYED, MAX_CATEGORIES, MAX_KEY_BYTES, TIMES
+from forgetless.adapters.index_milvus.word_columns import SPARSE, WordColumns
 from forgetless.domain.errors import IndexDamagedError
 
-__all__ = ["BM25_B", "BM25_K1", "prepare_collection"]
+__all__ = ["prepare_collection"]
 
-BM25_K1 = 1.2
-BM25_B = 0.75
 _PK_BYTES = MAX_KEY_BYTES + 40
 
 
-def prepare_collection(client: Any, name: str, *, dimensions: int, timeout_s: float) -> None:
+def prepare_collection(client: Any, name: str, *, dimensions: int, words: WordColumns, timeout_s: float) -> None:
     """Make sure that the collection exists, has its indexes and is loaded.
 
     Other processes may be doing the same now, or may have stopped halfway. Raises IndexDamagedError when the
     collection exists with other fields than ours, because no row could be written to it.
     """
-    schema = _schema(client, dimensions)
+    schema = _schema(client, dimensions, words)
     if client.has_collection(name, timeout=timeout_s):
         _check_fields(client.describe_collection(name, timeout=timeout_s), schema.to_dict())
     else:
@@ -30,7 +29,7 @@ def prepare_collection(client: Any, name: str, *, dimensions: int, timeout_s: fl
             lambda: client.create_collection(name, schema=schema, consistency_level="Strong", timeout=timeout_s),
             lambda: client.has_collection(name, timeout=timeout_s),
         )
-    for field, indexes in _indexes(client).items():
+    for field, indexes in _indexes(client, words).items():
         exists = partial(_has_index, client, name, field, timeout_s=timeout_s)
         if not exists():
             _unless_done(partial(client.create_index, name, indexes, timeout=timeout_s), exists)
@@ -74,8 +73,8 @@ def _unless_done(create: Callable[[], object], is_done: Callable[[], bool]) -> N
             raise
 
 
-def _schema(client: Any, dimensions: int) -> Any:
-    from pymilvus import DataType, Function, FunctionType  # noqa: PLC0415
+def _schema(client: Any, dimensions: int, words: WordColumns) -> Any:
+    from pymilvus import DataType  # noqa: PLC0415
 
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     # Lite 2.5.1 supports no filters at all when the partition key comes after the primary key (issue 43163).
@@ -93,32 +92,19 @@ def _schema(client: Any, dimensions: int) -> Any:
     )
     schema.add_field("metadata", DataType.JSON)
     schema.add_field("complete", DataType.BOOL)
-    schema.add_field(
-        "words",
-        DataType.VARCHAR,
-        max_length=MAX_WORDS_BYTES,
-        enable_analyzer=True,
-        # The words are already prepared, because versions differ in stemming and stop words.
-        analyzer_params={"tokenizer": "standard"},
-    )
-    schema.add_field("sparse", DataType.SPARSE_FLOAT_VECTOR)
     schema.add_field("dense", DataType.FLOAT_VECTOR, dim=dimensions)
-    schema.add_function(
-        Function(
-            name="bm25", function_type=FunctionType.BM25, input_field_names=["words"], output_field_names=["sparse"]
-        )
-    )
+    words.add_fields(schema)
     return schema
 
 
-def _indexes(client: Any) -> dict[str, Any]:
+def _indexes(client: Any, words: WordColumns) -> dict[str, Any]:
     dense, sparse = client.prepare_index_params(), client.prepare_index_params()
     dense.add_index("dense", index_name="dense", index_type="AUTOINDEX", metric_type="COSINE")
     sparse.add_index(
-        "sparse",
-        index_name="sparse",
+        SPARSE,
+        index_name=SPARSE,
         index_type="SPARSE_INVERTED_INDEX",
-        metric_type="BM25",
-        params={"inverted_index_algo": "DAAT_MAXSCORE", "bm25_k1": BM25_K1, "bm25_b": BM25_B},
+        metric_type=words.metric,
+        params={"inverted_index_algo": "DAAT_MAXSCORE", **words.index_params},
     )
-    return {"dense": dense, "sparse": sparse}
+    return {"dense": dense, SPARSE: sparse}

@@ -14,7 +14,20 @@ from forgetless.domain.errors import DuplicateTextError, VersionConflictError
 from forgetless.domain.memory import Event, EventKind, Memory, MessageRef, is_repeat
 from forgetless.domain.scope import Scope
 
-__all__ = ["append", "drop_context", "mark_pending", "memory_of", "needed", "state_of", "unqueued", "without_refusals"]
+__all__ = [
+    "append",
+    "drop_context",
+    "mark_behind",
+    "mark_caught_up",
+    "mark_indexed",
+    "mark_pending",
+    "memory_of",
+    "needed",
+    "state_of",
+    "unqueued",
+    "waits",
+    "without_refusals",
+]
 
 
 #: The attributes of a head that say how often, since when and why the index refused its memory.
@@ -86,8 +99,34 @@ def mark_pending(item: Item, memory: Memory, at: str) -> Item:
     return {**item, "pending": at, "gsi1pk": queue, "gsi1sk": item_keys.queued(memory.scope.tenant, at, order)}
 
 
+def mark_behind(item: Item, memory: Memory, at: str) -> Item:
+    """The head, marked behind since `at`. Only one that is neither pending nor set aside is in a queue for that."""
+    if waits(item):
+        return {**item, "behind": at}
+    order = item_keys.ordered(memory.created_at, memory.position, memory.id)
+    queue = item_keys.queue_of(item_keys.BEHIND_QUEUES, memory.id)
+    return {**item, "behind": at, "gsi1pk": queue, "gsi1sk": item_keys.queued(memory.scope.tenant, at, order)}
+
+
+def mark_indexed(item: Item, memory: Memory, *, behind: bool) -> Item:
+    """The head of a pending or set-aside memory that the serving generation holds by now."""
+    at = memory.updated_at if behind else item.get("behind")
+    return unqueued(item) if at is None else mark_behind(unqueued(item), memory, at)
+
+
+def mark_caught_up(item: Item) -> Item:
+    """The head of a memory that is not behind."""
+    left = {name: value for name, value in item.items() if name != "behind"}
+    return left if waits(item) else unqueued(left)
+
+
+def waits(item: Item) -> bool:
+    """Whether the memory is pending or set aside."""
+    return "pending" in item or "aside_since" in item
+
+
 def unqueued(item: Item) -> Item:
-    """The head of a memory that is neither pending nor set aside."""
+    """The head of a memory that is neither pending nor set aside, and in no queue."""
     gone = {"pending", "gsi1pk", "gsi1sk"}
     return {name: value for name, value in without_refusals(item).items() if name not in gone}
 
@@ -140,7 +179,9 @@ def _apply(unit: Unit, event: Event, changes: dict[str, _Change]) -> bool:
     }
     if memory.expiration_date is not None:
         unit.put(item_keys.expiring(tenant), {"tenant": to_blob(tenant)})
-    since = memory.pending_since(contested=head is not None and "pending" in head)
+    if head is not None and "behind" in head:
+        item["behind"] = head["behind"]
+    since = memory.pending_since(contested=head is not None and ("pending" in head or "behind" in head))
     unit.put(key, mark_pending(unit.with_body(key, item, dump_memory(memory)), memory, since))
     changes.setdefault(memory.id, _Change(None, memory)).after = memory
     return True

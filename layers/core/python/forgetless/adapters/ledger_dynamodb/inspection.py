@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from forgetless.adapters.ledger_codec import from_blob, load_memory
-from forgetless.adapters.ledger_dynamodb import item_keys, list_entries
+from forgetless.adapters.ledger_dynamodb import append, item_keys, list_entries
 from forgetless.adapters.ledger_dynamodb.attribute_values import Item, from_wire, to_wire
 from forgetless.adapters.ledger_dynamodb.item_keys import Key
 from forgetless.adapters.ledger_dynamodb.table import Between, key_of, portions
@@ -48,14 +48,17 @@ class InspectionStore(Store):
             heads, whole = self._scanned()
             live = sum(item["state"] == item_keys.LIVE for item in heads)
             waiting, refused = (sum(name in item for item in heads) for name in ("pending", "aside_since"))
-            return Tally(live, waiting, exact=whole, set_aside=refused)
+            late = sum("behind" in item and not append.waits(item) for item in heads)
+            return Tally(live, waiting, exact=whole, set_aside=refused, behind=late)
         limit = min(limit, _MOST_COUNTED)
         entries = list(islice(self._entries_of(tenant), limit + 1))
         pending = list(islice(self._queued_of(tenant, item_keys.PENDING_QUEUES), limit + 1))
         set_aside = list(islice(self._queued_of(tenant, item_keys.ASIDE_QUEUES), limit + 1))
+        behind = list(islice(self._queued_of(tenant, item_keys.BEHIND_QUEUES), limit + 1))
         live = sum(not item["superseded"] for item in entries[:limit])
-        exact = max(len(entries), len(pending), len(set_aside)) <= limit
-        return Tally(live, len(pending[:limit]), exact=exact, set_aside=len(set_aside[:limit]))
+        exact = max(len(entries), len(pending), len(set_aside), len(behind)) <= limit
+        counts = [len(found[:limit]) for found in (pending, set_aside, behind)]
+        return Tally(live, counts[0], exact=exact, set_aside=counts[1], behind=counts[2])
 
     def sample(self, tenant: str, *, limit: int) -> list[Memory]:
         half = max(1, limit // 2)

@@ -92,6 +92,7 @@ HEAD, ANSWERS, OLDER, MESSAGES, CARRIERS, CHUNKS, ENTRIES = "HEAD", "A#", "O#", 
 PENDING = "Q#"
 #: Partitions of the secondary index. Each queue has several, because one accepts about 1,000 writes per second.
 PENDING_QUEUES = tuple(f"{PENDING}{shard}" for shard in range(8))
+BEHIND_QUEUES = tuple(f"B#{shard}" for shard in range(8))
 ASIDE_QUEUES = tuple(f"Y#{shard}" for shard in range(4))
 OPEN_QUEUES = tuple(f"O#{shard}" for shard in range(4))
 EXPIRY_QUEUES = tuple(f"E#{shard}" for shard in range(8))
@@ -322,7 +323,7 @@ def stage_chunk(stage_id: str, number: int) -> Key:
 
 
 def queued(tenant: str, since: str, order: str = "") -> str:
-    """The sort key of a memory in the queues of pending and of set-aside memories: by tenant, then by time."""
+    """The sort key of a memory in the queues of pending, behind and set-aside memories: by tenant, then by time."""
     return f"{part(tenant)}#{since}#{order}"
 
 

@@ -84,8 +84,8 @@ class JobStore(Store):
     def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
         return self._units.run(lambda unit: _claim(unit, tenant, job_id, owner=owner, now=now, until=until))
 
-    def update_job(self, job: Job, *, held: Job) -> bool:
-        return self._units.run(lambda unit: _update(unit, job, held))
+    def update_job(self, job: Job, *, held: Job, used: Sequence[Use] = ()) -> bool:
+        return self._units.run(lambda unit: _update(unit, job, held, used))
 
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
         streams = [self._stuck(queue, now, pending_before, limit) for queue in item_keys.OPEN_QUEUES]
@@ -269,11 +269,13 @@ def _claim(unit: Unit, tenant: str, job_id: str, *, owner: str, now: str, until:
     return claimed
 
 
-def _update(unit: Unit, job: Job, held: Job) -> bool:
+def _update(unit: Unit, job: Job, held: Job, used: Sequence[Use]) -> bool:
     standing = _read(unit, job.tenant, job.id)
     if standing is None or not standing.stands_as(held):
         return False
     _put(unit, job)
+    if used:
+        usage.count(unit, used)
     return True
 
 

@@ -160,11 +160,14 @@ class MemoryStore(Store):
         found = self._table.read(heads).items()
         return {heads[key] for key, item in found if "pending" in item or "aside_since" in item}
 
-    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> list[Memory]:
+    def mark_indexed(
+        self, memories: Sequence[Memory], *, by_writer: bool = False, behind: bool = False
+    ) -> list[Memory]:
         refused: list[Memory] = []
         for portion in portions(memories, _PORTION):
-            if not (by_writer and self._marked_unread(portion)):
-                refused += self._units.run(partial(_mark_indexed, memories=portion, by_writer=by_writer))
+            if not (by_writer and self._marked_unread(portion, behind=behind)):
+                mark = partial(_mark_indexed, memories=portion, by_writer=by_writer, behind=behind)
+                refused += self._units.run(mark)
         return refused
 
     def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
@@ -174,10 +177,10 @@ class MemoryStore(Store):
             self._units.run(partial(_mark_unindexed, heads=portion, at=at)) for portion in portions(heads, _PORTION)
         )
 
-    def _marked_unread(self, memories: Sequence[Memory]) -> bool:
+    def _marked_unread(self, memories: Sequence[Memory], *, behind: bool) -> bool:
         """Mark what its writer has just written, without reading it first; False if anything is not as written."""
         unit = uuid.uuid4().hex
-        return self._units.unread([_mark_unread(memory, unit) for memory in memories], unit)
+        return self._units.unread([_mark_unread(memory, unit, behind=behind) for memory in memories], unit)
 
     def _memories(self, heads: Sequence[Key]) -> dict[Key, Memory]:
         found = self._table.bodies(list(self._table.read(heads).values()))
@@ -256,23 +259,27 @@ def _append(
     return left
 
 
-def _mark_unread(memory: Memory, unit: str) -> dict[str, Any]:
-    """The action that marks this version as indexed if it is still as its writer wrote it."""
+def _mark_unread(memory: Memory, unit: str, *, behind: bool) -> dict[str, Any]:
+    """The action that marks this version as indexed if it is still as its writer wrote it, and was not behind."""
     held = {"version": memory.version, "context_size": len(memory.context), "pending": memory.updated_at}
-    names = [*held, "stage", "rev", "gsi1pk", "gsi1sk"]
+    queued = append.mark_behind({}, memory, memory.updated_at) if behind else {}
+    names = [*held, "stage", "rev", "behind", "gsi1pk", "gsi1sk"]
     same = " AND ".join(f"#{name} = :{name}" for name in held)
+    put = ", ".join(f"#{name} = :{name}" for name in ("rev", *queued))
+    gone = ", ".join(f"#{name}" for name in ("pending", "gsi1pk", "gsi1sk") if name not in queued)
+    values = {"rev": unit, **held, **queued}
     return {
         "Update": {
             "Key": to_wire(item_keys.head(memory.scope.tenant, memory.id)._asdict()),
-            "UpdateExpression": "SET #rev = :rev REMOVE #pending, #gsi1pk, #gsi1sk",
-            "ConditionExpression": f"{same} AND attribute_not_exists(#stage)",
+            "UpdateExpression": f"SET {put} REMOVE {gone}",
+            "ConditionExpression": f"{same} AND attribute_not_exists(#stage) AND attribute_not_exists(#behind)",
             "ExpressionAttributeNames": {f"#{name}": name for name in names},
-            "ExpressionAttributeValues": to_wire({":rev": unit, **{f":{name}": value for name, value in held.items()}}),
+            "ExpressionAttributeValues": to_wire({f":{name}": value for name, value in values.items()}),
         }
     }
 
 
-def _mark_indexed(unit: Unit, memories: Sequence[Memory], *, by_writer: bool) -> list[Memory]:
+def _mark_indexed(unit: Unit, memories: Sequence[Memory], *, by_writer: bool, behind: bool) -> list[Memory]:
     refused: list[Memory] = []
     marked = {item_keys.head(memory.scope.tenant, memory.id): memory for memory in memories}
     unit.load(marked)
@@ -282,9 +289,9 @@ def _mark_indexed(unit: Unit, memories: Sequence[Memory], *, by_writer: bool) ->
         if item is None or (item["version"], item["context_size"]) != (memory.version, len(memory.context)):
             refused.append(memory)
             continue
-        if by_writer and item.get("pending") != memory.updated_at:
+        if (by_writer and item.get("pending") != memory.updated_at) or not append.waits(item):
             continue
-        unit.put(key, append.unqueued(item))
+        unit.put(key, append.mark_indexed(item, memory, behind=behind))
     return refused
 
 

@@ -22,6 +22,8 @@ class NameStore(Store):
     """See `forgetless.ports.request_ledger.NameStore`."""
 
     def known_names(self, tenant: str, owners: Sequence[NameOwner]) -> dict[NameOwner, NameRecord]:
+        if not self._table.has_digest_key():
+            return {}  # nothing has been written yet
         keys = {owner: item_keys.names(tenant, owner.key(self.digest_key())) for owner in owners}
         items = self._table.read(keys.values())
         return {owner: NameRecord(load_names(items[key]["names"])) for owner, key in keys.items() if key in items}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from forgetless.adapters.ledger_codec import from_blob, load_memory
@@ -15,7 +16,7 @@ from forgetless.adapters.ledger_dynamodb.unit_of_work import Store, Unit
 from forgetless.domain.memory import Memory
 from forgetless.ports.ledger import Refusal, SetAside
 
-__all__ = ["PendingStore"]
+__all__ = ["PENDING", "PendingStore"]
 
 #: How many heads are changed in one transaction.
 _PORTION = 100
@@ -25,27 +26,59 @@ _PAGE = 200
 _NEXT_TENANT = "$"
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Memories that a generation of the index lacks: their queues, and how the head of one shows that it is in them."""
+
+    queues: tuple[str, ...]
+    has: Callable[[Item], bool]
+
+
+PENDING = Waiting(item_keys.PENDING_QUEUES, lambda head: "pending" in head)
+BEHIND = Waiting(item_keys.BEHIND_QUEUES, lambda head: "behind" in head and not append.waits(head))
+
+
 class PendingStore(Store):
     """The part of `forgetless.ports.ledger.Maintenance` about what the index lacks or refuses."""
 
     def unindexed(self, *, before: str, limit: int, tenant: str | None = None) -> list[Memory]:
-        tenants = self._tenant_parts() if tenant is None else iter([item_keys.part(tenant)])
-        entries = (self._pending_entries(part, before, limit) for part in tenants)
+        tenants = self._tenant_parts(PENDING) if tenant is None else iter([item_keys.part(tenant)])
+        return self._oldest(PENDING, tenants, before, limit)
+
+    def behind(self, tenant: str, *, before: str, limit: int) -> list[Memory]:
+        return self._oldest(BEHIND, iter([item_keys.part(tenant)]), before, limit)
+
+    def mark_behind(self, memories: Sequence[Memory], *, at: str) -> None:
+        for portion in portions(memories, _PORTION):
+            self._units.run(partial(_behind, memories=portion, at=at))
+
+    def mark_caught_up(self, memories: Sequence[Memory]) -> list[Memory]:
+        found = (self._units.run(partial(_caught_up, memories=portion)) for portion in portions(memories, _PORTION))
+        return [memory for refused in found for memory in refused]
+
+    def _oldest(self, what: Waiting, tenants: Iterator[str], before: str, limit: int) -> list[Memory]:
+        entries = (self._queued(what, part, before, limit) for part in tenants)
         oldest = heapq.merge(*entries, key=lambda entry: str(entry["gsi1sk"]).partition("#")[2])
         found: list[Memory] = []
         for portion in portions(oldest, max(limit, 1)):
-            found += self._still_pending(portion)
+            found += self._still_in(what, portion)
             if len(found) >= limit:
                 break
         return found[:limit]
 
     def pending_tenants(self, *, limit: int) -> list[str]:
+        return self._tenants(PENDING, limit)
+
+    def behind_tenants(self, *, limit: int) -> list[str]:
+        return self._tenants(BEHIND, limit)
+
+    def _tenants(self, what: Waiting, limit: int) -> list[str]:
         found: list[str] = []
-        for part in self._tenant_parts():
+        for part in self._tenant_parts(what):
             # A digest stands for some names, so the name is read from a memory.
-            heads = map(key_of, self._pending_entries(part, list_entries.HIGHEST, 1))
+            heads = map(key_of, self._queued(what, part, list_entries.HIGHEST, 1))
             read = (self._table.one(key) for key in heads)
-            item = next((item for item in read if item is not None and "pending" in item), None)
+            item = next((item for item in read if item is not None and what.has(item)), None)
             if item is not None:
                 found.append(from_blob(item["tenant"]))
             if len(found) >= limit:
@@ -80,32 +113,58 @@ class PendingStore(Store):
         for queue in item_keys.ASIDE_QUEUES:
             yield from self._table.queue(queue, limits, page=_PAGE)
 
-    def _pending_entries(self, part: str, before: str, page: int) -> Iterator[Item]:
+    def _queued(self, what: Waiting, part: str, before: str, page: int) -> Iterator[Item]:
         """The entries of a tenant in all queues, the oldest first."""
         limits = _of_tenant(part, before)
-        streams = [self._table.queue_entries(queue, limits, page=page) for queue in item_keys.PENDING_QUEUES]
+        streams = [self._table.queue_entries(queue, limits, page=page) for queue in what.queues]
         return heapq.merge(*streams, key=lambda entry: str(entry["gsi1sk"]))
 
-    def _still_pending(self, entries: Sequence[Item]) -> Iterator[Memory]:
+    def _still_in(self, what: Waiting, entries: Sequence[Item]) -> Iterator[Memory]:
         """The memories of those entries that are up to date: the index may lag behind the table."""
         heads = {key_of(entry): entry["gsi1sk"] for entry in entries}
         items = self._table.read(heads)
         current = [items[key] for key, order in heads.items() if key in items and items[key].get("gsi1sk") == order]
         for item, body in self._table.bodies(current):
-            if "pending" in item:
+            if what.has(item):
                 yield load_memory(from_blob(item["tenant"]), body)
 
-    def _tenant_parts(self) -> Iterator[str]:
+    def _tenant_parts(self, what: Waiting) -> Iterator[str]:
         """The tenants in the queues as parts of keys; each step jumps to the next tenant, whatever the last one has."""
         after = list_entries.LOWEST
         while True:
             limits = Between(after, list_entries.HIGHEST)
-            firsts = [next(self._table.queue_entries(pk, limits, page=1), None) for pk in item_keys.PENDING_QUEUES]
+            firsts = [next(self._table.queue_entries(pk, limits, page=1), None) for pk in what.queues]
             parts = [str(entry["gsi1sk"]).partition("#")[0] for entry in firsts if entry is not None]
             if not parts:
                 return
             yield min(parts)
             after = min(parts) + _NEXT_TENANT
+
+
+def _current(unit: Unit, memories: Sequence[Memory]) -> Iterator[tuple[Memory, Key, Item | None]]:
+    """The memories with their heads; None if the ledger has another version, or the same one with less context."""
+    keys = [item_keys.head(memory.scope.tenant, memory.id) for memory in memories]
+    unit.load(keys)
+    for memory, key in zip(memories, keys, strict=True):
+        head = unit.get(key)
+        same = head is not None and (head["version"], head["context_size"]) == (memory.version, len(memory.context))
+        yield memory, key, head if same else None
+
+
+def _behind(unit: Unit, memories: Sequence[Memory], at: str) -> None:
+    for memory, key, head in _current(unit, memories):
+        if head is not None:
+            unit.put(key, append.mark_behind(head, memory, at))
+
+
+def _caught_up(unit: Unit, memories: Sequence[Memory]) -> list[Memory]:
+    refused: list[Memory] = []
+    for memory, key, head in _current(unit, memories):
+        if head is None:
+            refused.append(memory)
+        elif "behind" in head:
+            unit.put(key, append.mark_caught_up(head))
+    return refused
 
 
 def _of_tenant(part: str, before: str) -> Between:

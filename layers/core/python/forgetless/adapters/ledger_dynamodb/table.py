@@ -86,6 +86,14 @@ class Table:
             self._digest_key = self._digest_key or schema.digest_key_of(schema.read(self.client))
         return self._digest_key
 
+    def has_digest_key(self) -> bool:
+        """Whether the table has one already, so that `digest_key` writes nothing: a search may not write."""
+        self._look()
+        if self._digest_key is None:
+            item = schema.read(self.client)
+            self._digest_key = schema.digest_key_of(item) if item else None
+        return self._digest_key is not None
+
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """`Client.call`, after a check that the table has our schema version."""
         self._look()

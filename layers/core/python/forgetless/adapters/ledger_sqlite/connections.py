@@ -24,6 +24,9 @@ __all__ = ["Connections", "Store"]
 
 T = TypeVar("T")
 
+#: After a call has waited for a lock in vain, the others of the next seconds wait for this part of the time: whoever
+#: has the lock will hardly let go, and a request makes several calls, which must fail before its own time is over.
+_BRIEF_S, _BRIEFLY = 20.0, 0.1
 #: The error codes for another connection's lock. PROTOCOL is a race while the shared WAL index is opened.
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
@@ -66,6 +69,8 @@ class Connections:
         self.path = self._path = Path(path)
         self.write_health = WriteHealth(self._path)
         self._busy_timeout_s = busy_timeout_s
+        #: Until then (monotonic seconds), calls wait for a lock only briefly.
+        self._brief_until = 0.0
         self._local = threading.local()
         self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
         self._closed = False
@@ -99,6 +104,7 @@ class Connections:
         except LedgerError:
             self.write_health.note_failure()
             raise
+        self._brief_until = 0.0
         if self._scrub_at is not None and time.monotonic() >= self._scrub_at:
             with contextlib.suppress(LedgerError):  # the write itself has succeeded
                 self.scrub(patience_s=0.0)
@@ -109,7 +115,7 @@ class Connections:
 
         def attempt(left: float) -> None:
             if not self._writing.acquire(timeout=max(0.0, left)):
-                raise LedgerError(f"the ledger {self._path.name} was locked for {self._busy_timeout_s:g} s; try again")
+                raise self._locked()
             try:
                 self._use(work)
             finally:
@@ -164,7 +170,7 @@ class Connections:
         self._presence.leave()
 
     def _retry(self, attempt: Callable[[float], T]) -> T:
-        tries = Tries(_BACKOFF, patience_s=self._busy_timeout_s, clock=SystemClock())
+        tries = Tries(_BACKOFF, patience_s=self._patience_s, clock=SystemClock())
         while True:
             try:
                 return attempt(tries.left_s)
@@ -174,13 +180,21 @@ class Connections:
                 if not _is_lock(error):
                     raise _failure_of(self._path, error) from error
                 if not tries.again():
-                    raise LedgerError(
-                        f"the ledger {self._path.name} was locked for {self._busy_timeout_s:g} s; try again"
-                    ) from error
+                    raise self._locked() from error
+
+    @property
+    def _patience_s(self) -> float:
+        """How long a call waits for a lock."""
+        return self._busy_timeout_s * (_BRIEFLY if time.monotonic() < self._brief_until else 1)
+
+    def _locked(self) -> LedgerError:
+        """The error of a call that has waited in vain."""
+        waited_s, self._brief_until = self._patience_s, time.monotonic() + _BRIEF_S
+        return LedgerError(f"the ledger {self._path.name} was locked for {waited_s:g} s; try again")
 
     def _write_once(self, work: Callable[[sqlite3.Connection], T], durable: bool, left: float) -> T:
         if not self._writing.acquire(timeout=max(0.0, left)):
-            raise LedgerError(f"the ledger {self._path.name} was locked for {self._busy_timeout_s:g} s; try again")
+            raise self._locked()
         try:
             return self._use(lambda raw: _transaction(raw, work), durable=durable)
         finally:

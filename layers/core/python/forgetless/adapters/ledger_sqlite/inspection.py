@@ -82,14 +82,18 @@ class InspectionStore(Store):
         index = "memories_pending" if tenant is None else "memories_pending_by_tenant"
         pending = f"SELECT 1 FROM memories INDEXED BY {index} WHERE pending_since IS NOT NULL"  # noqa: S608 - our own names
         aside = "SELECT 1 FROM memories INDEXED BY memories_set_aside WHERE aside_since IS NOT NULL"
+        behind = (
+            "SELECT 1 FROM memories INDEXED BY memories_behind"
+            " WHERE behind_since IS NOT NULL AND pending_since IS NULL AND aside_since IS NULL"
+        )
 
         def look(db: sqlite3.Connection) -> Tally:
             found = [
                 db.execute(f"SELECT count(*) FROM ({query}{only} LIMIT ?)", (*params, limit + 1)).fetchone()[0]  # noqa: S608 - our own names
-                for query in (live, pending, aside)
+                for query in (live, pending, aside, behind)
             ]
             counts = [min(count, limit) for count in found]
-            return Tally(counts[0], counts[1], exact=max(found) <= limit, set_aside=counts[2])
+            return Tally(counts[0], counts[1], exact=max(found) <= limit, set_aside=counts[2], behind=counts[3])
 
         return self._connections.read(look)
 

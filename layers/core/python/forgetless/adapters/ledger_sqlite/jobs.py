@@ -90,8 +90,8 @@ class JobStore(Store):
             lambda db: _claim(db, tenant, job_id, owner=owner, now=now, until=until), durable=False
         )
 
-    def update_job(self, job: Job, *, held: Job) -> bool:
-        return self._connections.write(lambda db: _update(db, job, held), durable=True)
+    def update_job(self, job: Job, *, held: Job, used: Sequence[Use] = ()) -> bool:
+        return self._connections.write(lambda db: _update(db, job, held, used), durable=True)
 
     def stuck_jobs(self, *, now: str, pending_before: str, limit: int) -> list[Job]:
         rows = self._connections.read(lambda db: db.execute(_STUCK, (pending_before, now, limit)).fetchall())
@@ -150,9 +150,10 @@ def _claim(db: sqlite3.Connection, tenant: str, job_id: str, *, owner: str, now:
     return claimed
 
 
-def _update(db: sqlite3.Connection, job: Job, held: Job) -> bool:
+def _update(db: sqlite3.Connection, job: Job, held: Job, used: Sequence[Use]) -> bool:
     standing = _read(db, job.tenant, job.id)
     if standing is None or not standing.stands_as(held):
         return False
     _put(db, job)
+    usage.count(db, used)
     return True

@@ -28,7 +28,7 @@ from forgetless.ports.request_ledger import (
     Totals,
 )
 
-__all__ = ["PENDING", "PENDING_OF_TENANT", "MemoryStore"]
+__all__ = ["BEHIND", "PENDING", "PENDING_OF_TENANT", "MemoryStore"]
 
 _Total = tuple[totals.Key, RunningTotal]
 
@@ -46,8 +46,17 @@ PENDING_OF_TENANT = _PENDING.format(index="memories_pending_by_tenant", only="te
 _KEY = "tenant = ?1 AND id = ?2 AND version = ?3 AND context_size = ?4"
 _IS_CURRENT = f"SELECT 1 FROM memories WHERE {_KEY}"  # noqa: S608 - our own names
 _MARK_INDEXED = (
-    "UPDATE memories SET pending_since = NULL, refusals = 0, aside_since = NULL, aside_reason = NULL"  # noqa: S608
+    "UPDATE memories SET pending_since = NULL, refusals = 0, aside_since = NULL, aside_reason = NULL,"  # noqa: S608
+    " behind_since = CASE WHEN ?6 THEN updated_at ELSE behind_since END"
     f" WHERE {_KEY} AND (pending_since IS NOT NULL OR aside_since IS NOT NULL) AND (?5 IS NULL OR pending_since = ?5)"
+)
+_MARK_BEHIND = f"UPDATE memories SET behind_since = ?5 WHERE {_KEY}"  # noqa: S608 - our own names
+_MARK_CAUGHT_UP = f"UPDATE memories SET behind_since = NULL WHERE {_KEY}"  # noqa: S608 - our own names
+#: What the other generation lacks and the serving one has, the oldest first.
+BEHIND = (
+    "SELECT body FROM memories INDEXED BY memories_behind CROSS JOIN texts USING (text_id)"
+    " WHERE behind_since IS NOT NULL AND pending_since IS NULL AND aside_since IS NULL"
+    " AND tenant = ? AND behind_since < ? ORDER BY behind_since, created_at, position, id LIMIT ?"
 )
 #: How many memories one transaction marks as pending.
 _MARKED_AT_ONCE = 2000
@@ -175,13 +184,17 @@ class MemoryStore(Store):
             lambda db: {id_ for id_ in ids if db.execute(query, (owner, to_blob(id_))).fetchone() is not None}
         )
 
-    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> list[Memory]:
+    def mark_indexed(
+        self, memories: Sequence[Memory], *, by_writer: bool = False, behind: bool = False
+    ) -> list[Memory]:
         if not memories:
             return []
-        return self._connections.write(
-            lambda db: [memory for memory in memories if not _mark_indexed(db, memory, by_writer=by_writer)],
-            durable=False,
-        )
+
+        def mark(db: sqlite3.Connection) -> list[Memory]:
+            return [one for one in memories if not _mark_indexed(db, one, by_writer=by_writer, behind=behind)]
+
+        # Without a flush, a crash leaves them pending, and both generations get them again.
+        return self._connections.write(mark, durable=False)
 
     def mark_unindexed(self, tenant: str | None = None, *, at: str) -> int:
         owner = None if tenant is None else to_blob(tenant)
@@ -195,6 +208,25 @@ class MemoryStore(Store):
             if last is None:
                 return count
             after = last
+
+    def mark_behind(self, memories: Sequence[Memory], *, at: str) -> None:
+        if memories:
+            rows = [(*_key_of(memory), at) for memory in memories]
+            self._connections.write(lambda db: db.executemany(_MARK_BEHIND, rows), durable=True)
+
+    def mark_caught_up(self, memories: Sequence[Memory]) -> list[Memory]:
+        if not memories:
+            return []
+
+        def mark(db: sqlite3.Connection) -> list[Memory]:
+            return [one for one in memories if not db.execute(_MARK_CAUGHT_UP, _key_of(one)).rowcount]
+
+        return self._connections.write(mark, durable=False)
+
+    def behind(self, tenant: str, *, before: str, limit: int) -> list[Memory]:
+        params = (to_blob(tenant), before, limit)
+        rows = self._connections.read(lambda db: db.execute(BEHIND, params).fetchall())
+        return [load_memory(tenant, body) for (body,) in rows]
 
     def _with_times(self, look: Callable[[sqlite3.Connection], list[_Total]]) -> list[_Total]:
         """What `look` finds, after the stale times among it were corrected."""
@@ -265,13 +297,17 @@ def _some_bodies(db: sqlite3.Connection, tenant: bytes, keys: list[bytes]) -> li
     return db.execute(_READ_MANY[size], (tenant, *keys, *padding)).fetchall()
 
 
-def _mark_indexed(db: sqlite3.Connection, memory: Memory, *, by_writer: bool) -> bool:
+def _mark_indexed(db: sqlite3.Connection, memory: Memory, *, by_writer: bool, behind: bool) -> bool:
     """Mark this version if it is current; returns whether it is, also if it was not pending."""
-    # Within a version the context only shrinks, so its size shows whether exactly this text was indexed.
-    key = (to_blob(memory.scope.tenant), to_blob(memory.id), memory.version, len(memory.context))
-    if db.execute(_MARK_INDEXED, (*key, memory.updated_at if by_writer else None)).rowcount:
+    key = _key_of(memory)
+    if db.execute(_MARK_INDEXED, (*key, memory.updated_at if by_writer else None, behind)).rowcount:
         return True
     return db.execute(_IS_CURRENT, key).fetchone() is not None
+
+
+def _key_of(memory: Memory) -> tuple[bytes, bytes, int, int]:
+    """What _KEY compares: within a version the context only shrinks, so its size shows whether the text is this one."""
+    return to_blob(memory.scope.tenant), to_blob(memory.id), memory.version, len(memory.context)
 
 
 def _mark_unindexed(

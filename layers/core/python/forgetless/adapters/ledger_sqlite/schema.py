@@ -283,6 +283,13 @@ CREATE INDEX names_by_app ON names (tenant, app_id) WHERE app_id <> '';
 CREATE INDEX names_by_run ON names (tenant, run_id) WHERE run_id <> ''
 """
 
+#: What the other generation of the index lacks (see Maintenance.mark_behind), in the order of pending memories.
+_BEHIND = """
+ALTER TABLE memories ADD COLUMN behind_since TEXT;
+CREATE INDEX memories_behind ON memories (tenant, behind_since, created_at, position, id)
+    WHERE behind_since IS NOT NULL AND pending_since IS NULL AND aside_since IS NULL
+"""
+
 #: The script at index n migrates a file from version n to n + 1. Never change a released script; add a new one.
 _MIGRATIONS = (
     _FIRST,
@@ -303,6 +310,7 @@ _MIGRATIONS = (
     _CLOSED,
     _USAGE,
     _NAMES,
+    _BEHIND,
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)

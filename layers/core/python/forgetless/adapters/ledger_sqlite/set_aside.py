@@ -9,19 +9,22 @@ from forgetless.adapters.ledger_codec import from_blob, to_blob
 from forgetless.adapters.ledger_sqlite.connections import Store
 from forgetless.ports.ledger import Refusal, SetAside
 
-__all__ = ["PENDING_TENANTS", "RefusalStore"]
+__all__ = ["BEHIND_TENANTS", "PENDING_TENANTS", "RefusalStore"]
 
-# Each step jumps to the next tenant, however many memories of the last one are pending.
-PENDING_TENANTS = """
+# Each step jumps to the next tenant, however many memories of the last one are in the index.
+_TENANTS = """
 WITH RECURSIVE known (tenant) AS (
-    SELECT min(tenant) FROM memories INDEXED BY memories_pending_by_tenant WHERE pending_since IS NOT NULL
+    SELECT min(tenant) FROM memories INDEXED BY {index} WHERE {only}
     UNION ALL
-    SELECT (SELECT min(tenant) FROM memories INDEXED BY memories_pending_by_tenant
-            WHERE pending_since IS NOT NULL AND tenant > known.tenant)
+    SELECT (SELECT min(tenant) FROM memories INDEXED BY {index} WHERE {only} AND tenant > known.tenant)
     FROM known WHERE known.tenant IS NOT NULL
 )
 SELECT tenant FROM known WHERE tenant IS NOT NULL LIMIT ?
 """
+PENDING_TENANTS = _TENANTS.format(index="memories_pending_by_tenant", only="pending_since IS NOT NULL")
+BEHIND_TENANTS = _TENANTS.format(
+    index="memories_behind", only="behind_since IS NOT NULL AND pending_since IS NULL AND aside_since IS NULL"
+)
 
 _REFUSED = """
 UPDATE memories SET
@@ -49,8 +52,10 @@ class RefusalStore(Store):
     """The part of `forgetless.ports.ledger.Maintenance` about what the index refuses."""
 
     def pending_tenants(self, *, limit: int) -> list[str]:
-        rows = self._connections.read(lambda db: db.execute(PENDING_TENANTS, (limit,)).fetchall())
-        return [from_blob(tenant) for (tenant,) in rows]
+        return self._tenants(PENDING_TENANTS, limit)
+
+    def behind_tenants(self, *, limit: int) -> list[str]:
+        return self._tenants(BEHIND_TENANTS, limit)
 
     def note_refusals(self, refusals: Sequence[Refusal], *, at: str, most: int) -> int:
         return self._connections.write(lambda db: sum(_refused(db, one, at, most) for one in refusals), durable=False)
@@ -64,6 +69,10 @@ class RefusalStore(Store):
     def retry_set_aside(self, tenant: str | None = None, *, at: str) -> int:
         only, params = ("", ()) if tenant is None else (" AND tenant = ?", (to_blob(tenant),))
         return self._connections.write(lambda db: db.execute(_RETRY + only, (at, *params)).rowcount, durable=True)
+
+    def _tenants(self, query: str, limit: int) -> list[str]:
+        rows = self._connections.read(lambda db: db.execute(query, (limit,)).fetchall())
+        return [from_blob(tenant) for (tenant,) in rows]
 
 
 def _refused(db: sqlite3.Connection, refusal: Refusal, at: str, most: int) -> int:

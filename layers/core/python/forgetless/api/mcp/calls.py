@@ -116,9 +116,10 @@ def search_memories(connection: Connection, asked: given.SearchMemories) -> seri
         ids=pinned_ids(where),
         top_k=asked.limit,
         threshold=asked.threshold,
+        explain=asked.explain,
     )
     found = caller.services.at(check_moment(asked.as_of, asked.known_at)).search(request)
-    return serialize.shown_memories([serialize.shown_memory(hit.memory, hit.score) for hit in found])
+    return serialize.shown_memories([serialize.shown_hit(hit) for hit in found])
 
 
 def get_memories(connection: Connection, asked: given.GetMemories) -> serialize.SomeMemories:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-__all__ = ["OAuthRedirects"]
+__all__ = ["OAuthRedirects", "is_redirect_entry"]
+
+#: A host, a scheme with its colon, or a star.
+_ENTRY = re.compile(r"(?:[a-z0-9-]+\.)*[a-z0-9-]+|[a-z][a-z0-9+.-]*:|\*", re.ASCII)
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 #: Schemes that browsers run or show themselves; no program answers them.
 _NEVER = frozenset({"javascript", "data", "vbscript", "file", "about", "blob", "http", "ws", "ftp"})
+
+
+def is_redirect_entry(entry: str) -> bool:
+    """Whether an entry can match any address: that of a port, a path or a scheme that browsers run never does."""
+    return _ENTRY.fullmatch(entry) is not None and entry.removesuffix(":") not in _NEVER
 
 
 class OAuthRedirects:

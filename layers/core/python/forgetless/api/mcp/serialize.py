@@ -13,6 +13,7 @@ from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.memory import Memory
 from forgetless.domain.memory_fields import Dialect, labels
 from forgetless.ports.request_ledger import Entity
+from forgetless.service.requests import ScoredMemory
 
 __all__ = [
     "BESIDE_BYTES",
@@ -27,6 +28,7 @@ __all__ = [
     "answer_bytes",
     "shown_added",
     "shown_entities",
+    "shown_hit",
     "shown_memories",
     "shown_memory",
 ]
@@ -70,6 +72,7 @@ class FoundMemory(BaseModel):
     memory: str
     version: int = Field(description="Each change adds one; update_memory can ask for it.")
     score: float | None = Field(None, description="How well it fits the query, 0 to 1.")
+    score_details: dict[str, float | None] | None = Field(None, description="What the score is made of.")
     metadata: dict[str, Any] | None = None
     user_id: str | None = None
     agent_id: str | None = None
@@ -126,14 +129,24 @@ class Entities(Answer):
     next_cursor: str | None = Field(None, description="The cursor of the next page, if more follow.")
 
 
-def shown_memory(memory: Memory, score: float | None = None) -> FoundMemory:
+def shown_memory(memory: Memory) -> FoundMemory:
     """A memory in the form of the tools."""
+    return _shown(memory)
+
+
+def shown_hit(found: ScoredMemory) -> FoundMemory:
+    """A memory that a search found, with its score."""
+    details = found.details.figures() if found.details is not None else None
+    return _shown(found.memory, score=found.score, score_details=details)
+
+
+def _shown(memory: Memory, **found: Any) -> FoundMemory:
     scope = memory.scope
     shown = FoundMemory(
         id=memory.id,
         memory=memory.text,
         version=memory.version,
-        score=score,
+        **found,
         metadata=dict(memory.metadata) or None,
         user_id=scope.user_id or None,
         agent_id=scope.agent_id or None,

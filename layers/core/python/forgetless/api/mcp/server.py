@@ -43,7 +43,7 @@ from forgetless.api.named_ids import note_id
 from forgetless.api.routing import Runner
 from forgetless.api.size_limits import check_sizes
 from forgetless.api.usage import counted
-from forgetless.domain.errors import DependencyError, ForgetlessError
+from forgetless.domain.errors import DeadlineError, DependencyError, ForgetlessError
 from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.scope import SCOPE_IDS
 
@@ -145,6 +145,9 @@ def _refused(reason: str) -> CallToolResult:
 
 
 def _reason(error: ForgetlessError) -> str:
+    if isinstance(error, DeadlineError):
+        # Whoever tried again would store everything twice.
+        return f"{error.message} as event {error.event_id}. Do not send it again."
     if isinstance(error, DependencyError) and error.retry_after is not None:
         return f"{error.message} Try again in {error.retry_after} s."
     return error.message

@@ -113,6 +113,7 @@ class SearchMemories(AtMoment, ScopeIds):
         le=1,
         description="The lowest score to return: a memory is found if and only if its score is at least this.",
     )
+    explain: bool = Field(False, description="true adds to each memory what its score is made of.")
 
 
 class GetMemories(AtMoment, ScopeIds):

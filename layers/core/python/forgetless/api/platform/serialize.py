@@ -69,6 +69,8 @@ def search_item(found: ScoredMemory, fields: Collection[str] | None = None) -> d
             "semantic": details.semantic_score,
             "bm25": details.bm25_score,
             "entity": details.entity_boost,
+            **details.shares(),
+            "probability": details.probability,
         }
     return {name: value for name, value in item.items() if name == "id" or name in fields} if fields else item
 
@@ -113,10 +115,20 @@ def event_item(job: Job | BulkJob, texts: Mapping[str, str]) -> dict[str, Any]:
         "event_type": "ADD",
         "status": job.state.value,
         "payload": job.scope.ids(),
-        "metadata": {**(job.request.get("metadata") or {}), **({"erased": True} if job.erased else {})},
+        "metadata": {**(job.request.get("metadata") or {}), **_progress(job)},
         "results": [_event_result(result, texts) for result in job.results],
         **_course(job),
     }
+
+
+def _progress(job: Job) -> dict[str, Any]:
+    """What the metadata of an add says about its course."""
+    if job.erased:
+        return {"erased": True}
+    if job.llm_calls is None or job.finished:
+        return {}
+    done, of = job.llm_calls
+    return {"llm_calls_done": done, "llm_calls": of}
 
 
 def bulk_event_item(job: BulkJob, cleanings: Iterable[Cleaning] = ()) -> dict[str, Any]:

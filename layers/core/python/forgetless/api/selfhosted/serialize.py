@@ -52,8 +52,7 @@ def search_item(found: ScoredMemory) -> dict[str, Any]:
     memory = found.memory
     item = {**_head(memory), "score": found.score, **_times(memory), **_labels(memory)}
     if found.details is not None:
-        details = found.details
-        item["score_details"] = {name: getattr(details, name) for name in type(details).__dataclass_fields__}
+        item["score_details"] = found.details.figures()
     return item
 
 

@@ -201,8 +201,10 @@ class HidingLedger:
             if cursor is None or read >= limit:
                 return EntityCounts({kind: kinds[kind] for kind in ENTITY_KINDS}, exact=exact and cursor is None)
 
-    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> list[Memory]:
-        return self._ledger.mark_indexed(memories, by_writer=by_writer)
+    def mark_indexed(
+        self, memories: Sequence[Memory], *, by_writer: bool = False, behind: bool = False
+    ) -> list[Memory]:
+        return self._ledger.mark_indexed(memories, by_writer=by_writer, behind=behind)
 
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
         with self._ledger.erasures_beside(tenant) as beside:
@@ -274,8 +276,8 @@ class HidingLedger:
     def claim_job(self, tenant: str, job_id: str, *, owner: str, now: str, until: str) -> Job | None:
         return self._ledger.claim_job(tenant, job_id, owner=owner, now=now, until=until)
 
-    def update_job(self, job: Job, *, held: Job) -> bool:
-        return self._ledger.update_job(job, held=held)
+    def update_job(self, job: Job, *, held: Job, used: Sequence[Use] = ()) -> bool:
+        return self._ledger.update_job(job, held=held, used=used)
 
     def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
         return self._ledger.acquire_lease(name, owner=owner, now=now, until=until)

@@ -108,6 +108,19 @@ class HidingOperatorLedger(HidingLedger):
     def pending_tenants(self, *, limit: int) -> list[str]:
         return self.whole.pending_tenants(limit=limit)
 
+    def mark_behind(self, memories: Sequence[Memory], *, at: str) -> None:
+        self.whole.mark_behind(memories, at=at)
+
+    def mark_caught_up(self, memories: Sequence[Memory]) -> list[Memory]:
+        return self.whole.mark_caught_up(memories)
+
+    def behind(self, tenant: str, *, before: str, limit: int) -> list[Memory]:
+        markers = self._markers(tenant)
+        return [_without_row(memory, markers) for memory in self.whole.behind(tenant, before=before, limit=limit)]
+
+    def behind_tenants(self, *, limit: int) -> list[str]:
+        return self.whole.behind_tenants(limit=limit)
+
     def note_refusals(self, refusals: Sequence[Refusal], *, at: str, most: int) -> int:
         return self.whole.note_refusals(refusals, at=at, most=most)
 

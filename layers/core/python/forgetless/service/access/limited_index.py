@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from forgetless.domain.filters.ast import And, Filter
 from forgetless.domain.key_limits import KeyLimits
 from forgetless.domain.memory import Memory
+from forgetless.domain.recipe import Words
 from forgetless.ports.index import Hit, IndexRow, RequestIndex
 
 __all__ = ["LimitedIndex"]
@@ -30,7 +31,7 @@ class LimitedIndex:
     ) -> list[list[Hit]]:
         return self._index.search_vectors(tenant, vectors, And((self._mine, where)), limit)
 
-    def search_words(self, tenant: str, words: str, where: Filter, limit: int) -> list[Hit]:
+    def search_words(self, tenant: str, words: Words, where: Filter, limit: int) -> list[Hit]:
         return self._index.search_words(tenant, words, And((self._mine, where)), limit)
 
     # The following methods take rows that a search or the ledger returned. Both respect the limits.
@@ -38,7 +39,7 @@ class LimitedIndex:
     def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[tuple[str, int]]) -> list[Hit]:
         return self._index.score_vector(tenant, vector, keys)
 
-    def score_words(self, tenant: str, words: str, keys: Sequence[tuple[str, int]]) -> list[Hit]:
+    def score_words(self, tenant: str, words: Words, keys: Sequence[tuple[str, int]]) -> list[Hit]:
         return self._index.score_words(tenant, words, keys)
 
     def vectors(self, tenant: str, keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], list[float]]:

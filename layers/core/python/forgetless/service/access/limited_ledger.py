@@ -148,9 +148,11 @@ class LimitedLedger:
         kinds = Counter(one.kind for one in found)
         return EntityCounts({kind: kinds[kind] for kind in ENTITY_KINDS}, exact=exact and len(found) <= limit)
 
-    def mark_indexed(self, memories: Sequence[Memory], *, by_writer: bool = False) -> list[Memory]:
+    def mark_indexed(
+        self, memories: Sequence[Memory], *, by_writer: bool = False, behind: bool = False
+    ) -> list[Memory]:
         self._check(memory.scope for memory in memories)
-        return self._ledger.mark_indexed(memories, by_writer=by_writer)
+        return self._ledger.mark_indexed(memories, by_writer=by_writer, behind=behind)
 
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
         found = self._ledger.read_messages(tenant, refs)
@@ -218,9 +220,9 @@ class LimitedLedger:
             return None
         return self._ledger.claim_job(tenant, job_id, owner=owner, now=now, until=until)
 
-    def update_job(self, job: Job, *, held: Job) -> bool:
+    def update_job(self, job: Job, *, held: Job, used: Sequence[Use] = ()) -> bool:
         self._check([job.scope, held.scope])
-        return self._ledger.update_job(job, held=held)
+        return self._ledger.update_job(job, held=held, used=used)
 
     def acquire_lease(self, name: str, *, owner: str, now: str, until: str) -> bool:
         return self._ledger.acquire_lease(name, owner=owner, now=now, until=until)

@@ -217,7 +217,7 @@ class BulkService:
         job = self.job(tenant, job_id)
         if job is None or job.finished or not _is_asked_for(job, version):
             return
-        with traced_job(job.id, job.request):
+        with traced_job(job.id, job.request, tenant=job.tenant):
             self._take_turn(job, version, seconds, margin_s, waits)
 
     def _take_turn(self, job: BulkJob, version: int, seconds: float, margin_s: float, waits: int) -> None:

@@ -12,7 +12,7 @@ whether the tenant is still closed: what a later tenant of this name has is neve
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -90,9 +90,11 @@ class TenantDeletions:
         bulk: BulkService,
         clock: Clock,
         logbook: ErasureLogbook,
+        other_indexes: Callable[[], Sequence[Index]] = tuple,
     ) -> None:
         self._ledger = ledger
         self._index = index
+        self._other_indexes = other_indexes
         self._work = work
         self._bulk = bulk
         self._clock = clock
@@ -184,7 +186,8 @@ class TenantDeletions:
         return replace(place, step="index", page=None, memories=memories, found=found)
 
     def _empty_index(self, job: BulkJob, place: _Place) -> _Place:
-        self._index.drop_all(_name(job))
+        for index in (self._index, *self._other_indexes()):
+            index.drop_all(_name(job))
         return replace(place, step="audit")
 
     def _put_audit_aside(self, job: BulkJob, place: _Place) -> _Place:

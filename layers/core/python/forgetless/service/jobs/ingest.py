@@ -32,7 +32,14 @@ from forgetless.ports.request_usage import RequestUsage, noting_usage
 from forgetless.ports.trace import traced_job
 from forgetless.service.access.usage_meter import UsageMeter
 from forgetless.service.llm_state import LONGEST_HOLD_S, LlmState, hold_s
-from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, given_up, reason_of, waiting
+from forgetless.service.writing.infer import (
+    InferenceRun,
+    ScopeBusyError,
+    UnfinishedError,
+    given_up,
+    reason_of,
+    waiting,
+)
 
 __all__ = ["IngestService", "JobHeldError"]
 
@@ -44,14 +51,18 @@ _AFTER_CLAIM_S = 2.0
 #: at fault, they show that the LLM works. The others begin within the spread.
 _OTHERS_FIRST_S = 5.0
 _SPREAD_S = 3.0
+#: The owner of the leases of all jobs that are held.
+_HELD = "held"
 _NO_LLM = "provider_unavailable: no LLM is configured here: set FORGETLESS_LLM_MODEL or OPENAI_BASE_URL"
 
 
 class JobHeldError(Exception):
-    """The job waits until `next_try_at`; the queue must deliver its message again then."""
+    """The job waits until `next_try_at`, or goes on at once; the queue must deliver its message again then."""
 
     def __init__(self, job: Job) -> None:
-        super().__init__(f"job {job.id} is held until {job.next_try_at}: {job.error}")
+        until = f"is held until {job.next_try_at}: {job.error}" if job.next_try_at else "goes on"
+        super().__init__(f"job {job.id} {until}")
+        self.goes_on = job.next_try_at is None
 
 
 class IngestService:
@@ -80,14 +91,17 @@ class IngestService:
         """Run the job within `seconds`; `receipt` is the receipt of its queue message, if there is one.
 
         Returns when the job is done, was already done, or has failed for good. Raises JobHeldError if the
-        message must be delivered again, at the job's `next_try_at`. If this process dies, that is after its claim ends.
+        message must be delivered again, at the job's `next_try_at`, or at once if more calls of the LLM must follow. If
+        this process dies, that is after its claim ends.
         """
         job = self._ledger.job(tenant, job_id)
         if job is None or not job.claimable(self._clock.now()):
             return  # it has ended, or another worker has it; if that one dies, sweep sends the job again
-        with traced_job(job.id, job.request), noting_usage() as used:
+        with traced_job(job.id, job.request, tenant=job.tenant), noting_usage() as used:
             try:
                 self._run(job, seconds, receipt)
+                if job.error is not None:  # it was held, and is no longer
+                    self._ledger.release_lease(job.held_lease, owner=_HELD)
             finally:
                 self._count(job, used)
 
@@ -113,34 +127,49 @@ class IngestService:
         self._hide(receipt, seconds + LEASE_MARGIN_S + _AFTER_CLAIM_S)
         owner = f"ingest-{uuid.uuid4()}"
         try:
-            self._inference.run(job, owner=owner, deadline=self._clock.monotonic() + seconds)
+            deadline = self._clock.monotonic() + seconds
+            self._inference.run(job, owner=owner, deadline=deadline, in_background=True)
         except LeaseLostError:
             _logger.info("another worker has the job")
+        except UnfinishedError:
+            self._go_on(job, owner, receipt)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and decides what becomes of the job
             self._failed(self._inference, job, owner, error, receipt)
 
+    def _go_on(self, job: Job, owner: str, receipt: str | None) -> None:
+        """Put a job with finished calls back, so that the next run makes the next call, and raise JobHeldError."""
+        standing = self._ledger.job(job.tenant, job.id)
+        if standing is None or standing.finished or standing.lease_owner != owner:
+            return
+        again = replace(waiting(standing, self._clock.now()), attempts=0, error=None)
+        if self._ledger.update_job(again, held=standing):
+            self._hide(receipt, 0.0)
+            raise JobHeldError(again)
+
     def _failed(self, inference: InferenceRun, job: Job, owner: str, error: Exception, receipt: str | None) -> None:
         reason = reason_of(error)
-        told = {"attempt": job.attempts + 1, "reason": reason}
+        standing = self._ledger.job(job.tenant, job.id) or job
+        # Its claim has counted this attempt; and no attempt before a call that it has finished counts any more.
+        before = standing.attempts - (standing.lease_owner == owner)
+        told = {"attempt": before + 1, "reason": reason}
         if isinstance(error, ProviderError) and error.blames_input:
             # The provider would refuse the same text again. The job ends, so that the jobs behind it can continue.
             _logger.error("an add failed", extra=told)
             inference.fail(job, owner=owner, reason=reason)
             return
         counted = self._counts(job, error)
-        if counted and job.attempts + 1 >= MOST_ATTEMPTS:
+        if counted and before + 1 >= MOST_ATTEMPTS:
             _logger.error("an add failed", extra=told, exc_info=error)
             inference.fail(job, owner=owner, reason=reason)
             return
         if not isinstance(error, DependencyError | TimeoutError):
             _logger.error("an attempt of an add failed", extra=told, exc_info=error)
-        standing = self._ledger.job(job.tenant, job.id) or job
         if standing.finished or standing.lease_owner not in {owner, None}:
             return  # another worker has it
         after = error.retry_after if isinstance(error, LlmUnavailableError | EmbedderError) else None
         failing_s = seconds_between(standing.started_at or standing.created_at, self._clock.now())
         wait = hold_s(failing_s, after) + _OTHERS_FIRST_S
-        self._hold(replace(standing, attempts=job.attempts + counted), reason, receipt, wait_s=wait, held=standing)
+        self._hold(replace(standing, attempts=before + counted), reason, receipt, wait_s=wait, held=standing)
 
     def _counts(self, job: Job, error: Exception) -> bool:
         """Whether the failure counts as an attempt of the job: nobody foresaw it, or the LLM works for others."""
@@ -170,6 +199,7 @@ class IngestService:
         _logger.warning("an add is held", extra={"reason": reason, "next_try_at": next_try})
         ADDS_HELD.count(tenant=job.tenant)
         self._ledger.update_job(put_back, held=held or job)
+        self._ledger.acquire_lease(job.held_lease, owner=_HELD, now=now, until=next_try)
         self._hide(receipt, wait_s)
         raise JobHeldError(put_back)
 

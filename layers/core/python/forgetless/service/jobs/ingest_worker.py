@@ -37,9 +37,11 @@ class IngestWorker:
     def turn(self) -> bool:
         """Begin what is due, as far as there is room, and return at once; False, because nothing more can begin."""
         now = self._clock.now()
-        due = self._ledger.stuck_jobs(now=now, pending_before=later(now, -_REQUEST_ENDED_S), limit=_JOBS)
-        for job in due:
-            self._begin(job)
+        ended = later(now, -_REQUEST_ENDED_S)
+        for job in self._ledger.stuck_jobs(now=now, pending_before=now, limit=_JOBS):
+            # For a job of several calls, no request waits.
+            if job.llm_calls is not None or max(job.updated_at, job.next_try_at or "") < ended:
+                self._begin(job)
         return False
 
     def wait(self, seconds: float) -> None:
@@ -59,11 +61,18 @@ class IngestWorker:
 
     def _run(self, speaker: str, job: Job) -> None:
         try:
-            self._ingest.run(job.tenant, job.id, seconds=JOB_S)
-        except JobHeldError:
-            pass  # it is due again at its `next_try_at`
+            while self._goes_on(job):
+                pass
         except Exception:
             _logger.exception("an add was not run", extra={"job_id": job.id})
         finally:
             with self._lock:
                 del self._running[speaker]
+
+    def _goes_on(self, job: Job) -> bool:
+        """Run the job; return whether it must be run again at once. One that is held is due at its `next_try_at`."""
+        try:
+            self._ingest.run(job.tenant, job.id, seconds=JOB_S)
+        except JobHeldError as held:
+            return held.goes_on
+        return False

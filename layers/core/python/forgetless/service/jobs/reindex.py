@@ -6,17 +6,18 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from forgetless.domain.limits import MOST_REFUSALS
 from forgetless.domain.memory import Memory
 from forgetless.ports.clock import Clock
 from forgetless.ports.index import Index, IndexRow
-from forgetless.ports.ledger import Ledger, Refusal
+from forgetless.ports.ledger import Refusal
 from forgetless.service.jobs.refused_rows import halved, reason_of_refusal, try_control
 from forgetless.service.known_names import KnownNames
 from forgetless.service.writing.indexer import Indexer, by_tenant
 
-__all__ = ["Refreshed", "Reindexer"]
+__all__ = ["Refreshed", "RefusalLedger", "Reindexer"]
 
 _logger = logging.getLogger(__name__)
 
@@ -30,10 +31,18 @@ class Refreshed:
     set_aside: int = 0
 
 
+class RefusalLedger(Protocol):
+    """Where refusals are noted; see `forgetless.ports.ledger.Maintenance`."""
+
+    def note_refusals(self, refusals: Sequence[Refusal], *, at: str, most: int) -> int: ...
+
+
 class Reindexer:
     """Compares rows with the index before it writes, which requests never do."""
 
-    def __init__(self, *, ledger: Ledger, index: Index, indexer: Indexer, names: KnownNames, clock: Clock) -> None:
+    def __init__(
+        self, *, ledger: RefusalLedger, index: Index, indexer: Indexer, names: KnownNames, clock: Clock
+    ) -> None:
         self._ledger = ledger
         self._index = index
         self._indexer = indexer
@@ -86,7 +95,7 @@ class Reindexer:
 
     def _refresh(self, memories: Sequence[Memory], *, refused: dict[str, str], with_context: bool = True) -> None:
         live = [memory for memory in memories if memory.live]
-        rows = self._indexer.rows(live, self._indexer.context_words(live) if with_context else {}, refused=refused)
+        rows = self._indexer.rows(live, self._indexer.context_messages(live) if with_context else {}, refused=refused)
         for tenant, portion in by_tenant(memories).items():
             self._index.drop_older(tenant, portion)
         if wrong := self._without_the_unchanged(rows):

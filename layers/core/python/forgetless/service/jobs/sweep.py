@@ -79,6 +79,7 @@ class SweepService:
     """The repairs that run on a schedule. Every step can be repeated without harm.
 
     `rebuilds` says whether a run has the time and the rights to look for a lost index and to reindex every tenant.
+    `generations` looks after the generation of the index beside the one that serves.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class SweepService:
         clock: Clock,
         retention: RetentionService,
         rebuilds: bool = True,
+        generations: Callable[[], int] = lambda: 0,
     ) -> None:
         self._ledger = ledger
         self._reindexer = reindexer
@@ -103,6 +105,7 @@ class SweepService:
         self._clock = clock
         self._retention = retention
         self._rebuilds = rebuilds
+        self._generations = generations
         self._gauges = Gauges(ledger=ledger, clock=clock)
         self._given_up = 0
         self._set_aside = 0
@@ -118,6 +121,7 @@ class SweepService:
         self._attempt("expire usage", self._retention.expire_usage)
         self._attempt("expire page ends", lambda: self._ledger.expire_page_ends(now=self._clock.now()))
         self._attempt("lost index", self._notice_a_lost_index)
+        self._attempt("generations", self._generations)
         return SweepReport(
             requeued=self._attempt("requeue", self._requeue),
             bulk_requeued=self._attempt("bulk jobs", self._requeue_bulk),
@@ -199,7 +203,8 @@ class SweepService:
             if self._ledger.update_job(failed, held=job):
                 self._given_up += 1
                 ADDS_FAILED.count(tenant=job.tenant)
-                _logger.error("an add failed", extra={"job_id": job.id, "attempt": job.attempts, "reason": reason})
+                told = {"tenant": job.tenant, "job_id": job.id, "attempt": job.attempts, "reason": reason}
+                _logger.error("an add failed", extra=told)
             return False
         # A new time, so that the next run takes other jobs. A job that waits long is probably behind one that is held,
         # and its message is still there, so it is sent again less and less often.

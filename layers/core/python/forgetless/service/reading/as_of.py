@@ -1,33 +1,32 @@
 """Reads of the past: get, list and search as of a moment, from the ledger's events, because the index holds only now.
 
 A search ranks every memory that matches its filter. It takes a vector from the index if that version is still there,
-and otherwise embeds the text again. BM25 uses the statistics of the memories that match.
+and otherwise embeds the text again. Scores are those of a search of the present.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from operator import mul
 
-from forgetless.domain.bm25 import Bm25
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import And, Filter
 from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.moments import Moment, begun, known, true_at
-from forgetless.domain.scoring import Candidate
-from forgetless.domain.words import query_words
+from forgetless.domain.recipe import Recipe, Told
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder, EmbeddingTask
-from forgetless.ports.index import IndexRow
+from forgetless.ports.index import Hit
 from forgetless.ports.metrics import SEARCHES
 from forgetless.ports.request_ledger import RequestLedger
+from forgetless.service.candidates import Candidates
+from forgetless.service.known_names import KnownNames
 from forgetless.service.merged_lists import list_spelled
 from forgetless.service.pages import MOST_READ, Pager, Source, chunk_of
 from forgetless.service.reading.lists import Row, after_row, page_ask, rows_of
-from forgetless.service.reading.search import refuse_costly, score_details, unexpired
+from forgetless.service.reading.search import asked_text, refuse_costly, score_details, scorer_for, unexpired
 from forgetless.service.requests import PageOf, PageRequest, ScoredMemory, SearchRequest
 from forgetless.service.writing.indexer import Indexer
 
@@ -36,17 +35,28 @@ __all__ = ["MOST_SEARCHED", "AsOfService"]
 #: A search in the past ranks at most this many memories, because it reads them all. A list looks at as many for a page,
 #: because each may have a history.
 MOST_SEARCHED = 2000
-#: A search embeds at most this many versions that the index no longer has: best BM25 score first, then newest.
+#: A search embeds at most this many versions that the index no longer has: best match of words first, then newest.
 MOST_EMBEDDED = 100
 
 
 class AsOfService:
     """Reads what was true, and what was known, at a moment."""
 
-    def __init__(self, *, ledger: RequestLedger, indexer: Indexer, embedder: Embedder, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: RequestLedger,
+        indexer: Indexer,
+        embedder: Embedder,
+        recipe: Recipe,
+        names: KnownNames,
+        clock: Clock,
+    ) -> None:
         self._ledger = ledger
         self._indexer = indexer
         self._embedder = embedder
+        self._recipe = recipe
+        self._names = names
         self._clock = clock
         self._pager = Pager(ledger=ledger, clock=clock)
 
@@ -106,29 +116,39 @@ class AsOfService:
                 )
         if not memories or request.top_k == 0:
             return []
-        return self._ranked(request, query, memories)
+        return self._ranked(request, query, memories, moment)
 
-    def _ranked(self, request: SearchRequest, query: str, memories: Sequence[Memory]) -> list[ScoredMemory]:
-        words = Counter(query_words(query))
-        documents = self._indexer.words(memories)
-        bm25 = Bm25(documents.values())
-        by_words = {memory.id: bm25.score(words, documents[memory.id]) for memory in memories}
+    def _ranked(
+        self, request: SearchRequest, query: str, memories: Sequence[Memory], moment: Moment
+    ) -> list[ScoredMemory]:
+        talk = self._indexer.context_messages(memories)
+        told = self._indexer.told(memories, talk)
+        by_words = dict(zip((memory.id for memory in memories), self._matched(query, told), strict=True))
         wanted = sorted(memories, key=lambda memory: -by_words[memory.id])
-        vectors = _vectors(self._indexer.rows_of_versions(wanted, embedded=MOST_EMBEDDED))
-        asked = self._embedder.embed([query], EmbeddingTask.QUERY)[0]
+        vectors = self._indexer.vectors_of_versions(wanted, talk, embedded=MOST_EMBEDDED)
+        text = asked_text(self._recipe, self._names, request)
+        asked = self._embedder.embed([text], EmbeddingTask.QUERY)[0]
+        reference = request.reference or moment.reference(self._clock.now())
+        scorer = scorer_for(self._recipe, request, reference)
+        candidates = Candidates(scorer)
+        for memory, one in zip(memories, told, strict=True):
+            cosine = _dot(asked, vectors.get(memory.id))
+            hit = Hit(memory.id, memory.version, cosine, self._recipe.signals(one))
+            candidates.add(hit, words=by_words[memory.id])
         by_id = {memory.id: memory for memory in memories}
-        candidates = [
-            Candidate(id_, memory.version, _dot(asked, vectors.get(id_)), by_words[id_])
-            for id_, memory in by_id.items()
-        ]
-        candidates.sort(key=lambda one: (-one.score, one.memory_id))
         return [
             ScoredMemory(
-                by_id[one.memory_id], one.score, score_details(one, request.threshold) if request.explain else None
+                by_id[one.memory_id],
+                one.score,
+                score_details(one, scorer, request.threshold) if request.explain else None,
             )
-            for one in candidates
+            for one in candidates.ranked()
             if one.score >= request.threshold
         ][: request.top_k]
+
+    def _matched(self, query: str, told: Sequence[Told]) -> list[float]:
+        """How well the words of each memory match."""
+        return self._recipe.matches(self._recipe.query_words(query), [self._recipe.words(one) for one in told])
 
     def _unexpired(self, where: Filter, moment: Moment, reference: str | None = None) -> Filter:
         return And((where, unexpired(reference or moment.reference(self._clock.now()))))
@@ -179,10 +199,6 @@ class AsOfService:
             for memory in memories
             if memory.superseded_by
         }
-
-
-def _vectors(rows: Sequence[IndexRow]) -> dict[str, Sequence[float]]:
-    return {row.memory.id: row.vector for row in rows}
 
 
 def _dot(one: Sequence[float], other: Sequence[float] | None) -> float:

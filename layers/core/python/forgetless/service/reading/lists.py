@@ -13,9 +13,10 @@ from forgetless.domain.filters.ast import And
 from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.filters.scope_ids import narrowest_id, only_ids, pinned_ids
 from forgetless.domain.identifiers import all_spellings, spellings
-from forgetless.domain.jobs import Job
-from forgetless.domain.limits import SCANNED_ROWS
+from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S, SCANNED_ROWS
 from forgetless.domain.memory import Event, EventKind, Memory, Message
+from forgetless.domain.times import later
 from forgetless.ports.clock import Clock
 from forgetless.ports.request_ledger import ENTITY_KINDS, Entity, EntityCounts, RequestLedger
 from forgetless.service.merged_lists import list_spelled
@@ -162,6 +163,16 @@ class ReadService:
     def job(self, tenant: str, job_id: str) -> Job | None:
         """The job, which mem0's clients know as an event; None if it is unknown."""
         return self._ledger.job(tenant, job_id)
+
+    def waits_until(self, job: Job) -> str | None:
+        """When the earlier add is tried again that is held and that this add waits behind; None if it does not."""
+        if job.state is not JobState.PENDING or job.error is not None:
+            return None
+        next_try = self._ledger.lease_until(job.held_lease)
+        # While it is tried, it still holds this one up.
+        if next_try is None or later(next_try, JOB_S + LEASE_MARGIN_S) <= self._clock.now():
+            return None
+        return next_try
 
 
 def rows_of(ledger: RequestLedger, request: PageRequest, cursor: str | None) -> Iterator[Row]:

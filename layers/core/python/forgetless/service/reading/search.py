@@ -6,24 +6,27 @@ from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
 from dataclasses import dataclass, replace
+from datetime import date
 
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
 from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.limits import MOST_INDEX_RESULTS
 from forgetless.domain.memory import Memory
-from forgetless.domain.scoring import WORD_WEIGHT, Candidate, fuse, saturate
+from forgetless.domain.names import NO_NAMES
+from forgetless.domain.recipe import Recipe, Words
+from forgetless.domain.scoring import Scorer, saturate
 from forgetless.domain.times import date_of
-from forgetless.domain.words import query_words
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import Hit, RequestIndex
 from forgetless.ports.metrics import CANDIDATES_REFUSED, SEARCHES, SEARCHES_WIDENED
 from forgetless.ports.request_ledger import MemoryStore
-from forgetless.service.reading.candidates import Candidates
+from forgetless.service.candidates import Candidate, Candidates
+from forgetless.service.known_names import KnownNames
 from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchRequest
 
-__all__ = ["SearchService", "refuse_costly", "score_details", "unexpired"]
+__all__ = ["SearchService", "asked_text", "refuse_costly", "score_details", "scorer_for", "unexpired"]
 
 #: How many candidates each retriever is asked for at first: this many, or four times top_k if that is more. Fewer cost
 #: more: with 60, two searches in three need a further call for scores that a retriever did not list, instead of one in
@@ -52,7 +55,7 @@ def unexpired(now: str) -> Filter:
 class _Worded:
     """A search by words that has begun; `begun` is None if the query has no words."""
 
-    words: str
+    words: Words
     begun: Future[list[Hit]] | None
 
     def hits(self) -> list[Hit]:
@@ -63,6 +66,16 @@ class _Worded:
         """Wait until the search has ended, whatever its result: Lambda would continue it in the next invocation."""
         if self.begun and not self.begun.cancel():
             self.begun.exception()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a search compares rows with."""
+
+    request: SearchRequest
+    where: Filter
+    scorer: Scorer
+    vector: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +94,21 @@ class SearchService:
     """Hybrid search with absolute scores; `pool` runs the search by words in parallel with the rest."""
 
     def __init__(
-        self, *, ledger: MemoryStore, index: RequestIndex, embedder: Embedder, clock: Clock, pool: Executor
+        self,
+        *,
+        ledger: MemoryStore,
+        index: RequestIndex,
+        embedder: Embedder,
+        recipe: Recipe,
+        names: KnownNames,
+        clock: Clock,
+        pool: Executor,
     ) -> None:
         self._ledger = ledger
         self._index = index
         self._embedder = embedder
+        self._recipe = recipe
+        self._names = names
         self._clock = clock
         self._pool = pool
 
@@ -100,22 +123,21 @@ class SearchService:
         SEARCHES.count(tenant=request.tenant)
         if request.top_k == 0:
             return []
-        where = (
-            request.where
-            if request.show_expired
-            else And((request.where, unexpired(request.reference or self._clock.now())))
-        )
+        reference = request.reference or self._clock.now()
+        where = request.where if request.show_expired else And((request.where, unexpired(reference)))
         matches = Matcher(where)
-        words = " ".join(query_words(query))
+        words, scorer = self._recipe.query_words(query), scorer_for(self._recipe, request, reference)
         limit = min(max(CANDIDATES, CANDIDATES_PER_RESULT * request.top_k), MOST_INDEX_RESULTS)
         # Only the merge needs the hits by words, so that search runs during the embedding and the search by vector.
         worded = self._begin_words(request, words, where, limit)
         try:
-            vector = self._embedder.embed([query], EmbeddingTask.QUERY)[0]
+            text = asked_text(self._recipe, self._names, request)
+            vector = self._embedder.embed([text], EmbeddingTask.QUERY)[0]
+            asked = _Asked(request, where, scorer, vector)
             while True:
-                look = self._look(request, vector, worded, where, limit)
+                look = self._look(asked, worded, limit)
                 candidates = [one for one in look.candidates if one.score >= request.threshold]
-                found, refused, gone = self._confirmed(request, candidates, matches)
+                found, refused, gone = self._confirmed(request, candidates, scorer, matches)
                 if refused:
                     CANDIDATES_REFUSED.count(refused)
                 missed = refused > 0 or look.unseen >= request.threshold
@@ -128,20 +150,19 @@ class SearchService:
         finally:
             worded.end()
 
-    def _begin_words(self, request: SearchRequest, words: str, where: Filter, limit: int) -> _Worded:
+    def _begin_words(self, request: SearchRequest, words: Words, where: Filter, limit: int) -> _Worded:
         if not words:
             return _Worded(words, None)
         # It runs in a copy of the context, so that its time is counted for this request.
         run, search = copy_context().run, self._index.search_words
         return _Worded(words, self._pool.submit(lambda: run(search, request.tenant, words, where, limit)))
 
-    def _look(
-        self, request: SearchRequest, vector: Sequence[float], asked: _Worded, where: Filter, limit: int
-    ) -> _Look:
-        tenant, places = request.tenant, request.top_k + _READ_MARGIN
-        near = self._index.search_vector(tenant, vector, where, limit)
-        worded = asked.hits()
-        candidates = Candidates()
+    def _look(self, asked: _Asked, by_words: _Worded, limit: int) -> _Look:
+        tenant, places = asked.request.tenant, asked.request.top_k + _READ_MARGIN
+        vector, scorer = asked.vector, asked.scorer
+        near = self._index.search_vector(tenant, vector, asked.where, limit)
+        worded = by_words.hits()
+        candidates = Candidates(scorer)
         candidates.add_near(near)
         candidates.add_worded(worded)
         # If a retriever's list is full, it may have cut off rows that the other retriever found. Counting their score
@@ -150,15 +171,15 @@ class SearchService:
             unknown = candidates.without_cosine(places=places, below=near[-1].score)
             candidates.complete_near(self._index.score_vector(tenant, vector, unknown))
         if len(worded) >= limit:
-            unknown = candidates.without_bm25(places=places, below=worded[-1].score)
-            candidates.complete_worded(self._index.score_words(tenant, asked.words, unknown))
+            unknown = candidates.without_words(places=places, below=worded[-1].score)
+            candidates.complete_worded(self._index.score_words(tenant, by_words.words, unknown))
         # The search by vector lists every row, as far as its limit reaches.
         last_word = worded[-1].score if len(worded) >= limit else 0.0
-        unseen = fuse(near[-1].score, last_word) if len(near) >= limit else -1.0
+        unseen = scorer.score(near[-1].score, last_word, scorer.most_added) if len(near) >= limit else -1.0
         return _Look(candidates.ranked(), full=len(near) >= limit or len(worded) >= limit, unseen=unseen)
 
     def _confirmed(
-        self, request: SearchRequest, candidates: Sequence[Candidate], matches: Matcher
+        self, request: SearchRequest, candidates: Sequence[Candidate], scorer: Scorer, matches: Matcher
     ) -> tuple[list[ScoredMemory], int, int]:
         """The best candidates that the ledger confirms; how many it refused before there were enough; how many of
         these it no longer has.
@@ -178,7 +199,7 @@ class SearchService:
                     refused += 1
                     gone += memory is None
                 elif memory is not None and len(found) < request.top_k:
-                    details = score_details(candidate, request.threshold) if request.explain else None
+                    details = score_details(candidate, scorer, request.threshold) if request.explain else None
                     found.append(ScoredMemory(memory, candidate.score, details))
         return found, refused, gone
 
@@ -228,19 +249,32 @@ def _shown(memory: Memory | None, candidate: Candidate, matches: Matcher) -> boo
     return memory is not None and memory.live and memory.version == candidate.version and matches(memory)
 
 
-def score_details(candidate: Candidate, threshold: float) -> ScoreDetails:
+def asked_text(recipe: Recipe, names: KnownNames, request: SearchRequest) -> str:
+    """The text whose vector stands for the query of the request."""
+    known = names.asked(request.tenant, request.where) if recipe.knows_speakers else NO_NAMES
+    return recipe.query_text(request.query.strip(), known)
+
+
+def scorer_for(recipe: Recipe, request: SearchRequest, reference: str) -> Scorer:
+    """What scores rows for the request, asked at the moment `reference` (a timestamp)."""
+    day = date.fromisoformat(date_of(reference))
+    return recipe.scorer(request.query, reference=day, agent_alone=request.ids.keys() == {"agent_id"})
+
+
+def score_details(candidate: Candidate, scorer: Scorer, threshold: float) -> ScoreDetails:
     """Every component of a candidate's score."""
-    words = saturate(candidate.bm25)
-    raw = (1 - WORD_WEIGHT) * max(0.0, candidate.cosine) + WORD_WEIGHT * words
+    parts = scorer.parts(candidate.cosine, candidate.words, candidate.signals)
     return ScoreDetails(
         semantic_score=candidate.cosine,
-        bm25_score=words,
+        bm25_score=saturate(candidate.words),
         entity_boost=0.0,
-        raw_score=raw,
+        raw_score=parts.sum,
         max_possible_score=1.0,
         final_score=candidate.score,
         threshold=threshold,
-        bm25_raw=candidate.bm25,
+        bm25_raw=candidate.words,
         dense_rank=candidate.dense_rank,
-        bm25_rank=candidate.bm25_rank,
+        bm25_rank=candidate.word_rank,
+        parts=parts,
+        probability=scorer.probability(candidate.score),
     )

@@ -13,8 +13,8 @@ from dataclasses import replace
 from forgetless.domain.errors import IndexDamagedError, LedgerDamagedError
 from forgetless.domain.filters.ast import EVERYTHING
 from forgetless.domain.memory import Memory
-from forgetless.domain.recipe import word_text
-from forgetless.domain.words import index_words
+from forgetless.domain.recipe import Recipe
+from forgetless.domain.recipes import CURRENT
 from forgetless.ports.clock import Clock
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
@@ -34,15 +34,17 @@ _LOOKS = 3
 _PAUSE_S = 0.5
 #: Duplicate rows do no harm. Surplus rows are a finding only if they exceed this number and a tenth of the memories.
 _SOME_DOUBLES = 100
-_PROBE_WORDS = 20
 
 
 class StoreCheck:
     """Compares one collection with the ledger."""
 
-    def __init__(self, *, ledger: Ledger, index: Index, clock: Clock, collection: str) -> None:
+    def __init__(
+        self, *, ledger: Ledger, index: Index, clock: Clock, collection: str, recipe: Recipe = CURRENT
+    ) -> None:
         self._ledger = ledger
         self._index = index
+        self._recipe = recipe
         self._samples = Samples(ledger=ledger, index=index, clock=clock)
         self._collection = collection
         self._clock = clock
@@ -165,7 +167,7 @@ class StoreCheck:
             return
         if not self._index.search_vector(tenant, held[found.id, found.version], EVERYTHING, 1)[0]:
             yield Finding(Verdict.INDEX, f"no search by meaning finds anything of tenant {tenant!r}", AFRESH)
-        words = " ".join(index_words(word_text(found.text, ()))[:_PROBE_WORDS])
+        words = self._recipe.probe(found.text)
         if words and not self._index.search_words(tenant, words, EVERYTHING, 1)[0]:
             yield Finding(Verdict.INDEX, f"no search by words finds anything of tenant {tenant!r}", AFRESH)
 

@@ -45,11 +45,13 @@ class IndexNote:
     """What the index stores about its origin: its collection, the ledger it was made from, and that ledger's stamps.
 
     There are two stamps while a new one replaces the old one. Older versions of Forgetless noted only the collection.
+    `beside` are the collections of other generations that are kept up to date. The next start runs their models, too.
     """
 
     collection: str
     ledger: str = ""
     stamps: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 def new_identity() -> LedgerIdentity:

@@ -6,11 +6,13 @@ lost. The service does not start on it unless the operator confirms that the emp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
 from forgetless.domain.errors import IndexDamagedError, IndexUnavailableError, LedgerDamagedError, LedgerLostError
+from forgetless.domain.recipe import Recipe
+from forgetless.domain.recipes import CURRENT
 from forgetless.ports.clock import Clock
 from forgetless.ports.index import Index
 from forgetless.ports.ledger import Ledger
@@ -25,7 +27,7 @@ from forgetless.service.stores.ledger_identity import (
 )
 from forgetless.service.stores.report import AFRESH, RESTORE, Finding, StoreReport, Verdict
 
-__all__ = ["StartVerdict", "StoreStart", "absent_findings", "noted_findings"]
+__all__ = ["StartVerdict", "StoreStart", "absent_findings", "noted_findings", "patiently"]
 
 T = TypeVar("T")
 
@@ -58,12 +60,22 @@ class StartVerdict:
 class StoreStart:
     """Compares ledger and index, and notes the result in the ledger."""
 
-    def __init__(self, *, ledger: Ledger, index: Index, clock: Clock, collection: str) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        index: Index,
+        clock: Clock,
+        collection: str,
+        others: Collection[str] = (),
+        recipe: Recipe = CURRENT,
+    ) -> None:
+        """`others` are the collections of the other generations of the index: a note may name one of them."""
         self._ledger = ledger
         self._index = index
         self._clock = clock
-        self._collection = collection
-        self._check = StoreCheck(ledger=ledger, index=index, clock=clock, collection=collection)
+        self._collections = {collection, *others}
+        self._check = StoreCheck(ledger=ledger, index=index, clock=clock, collection=collection, recipe=recipe)
 
     def decide(self, note: IndexNote | None, *, absent: bool, log_left: bool, accept_empty: bool) -> StartVerdict:
         """The verdict about the ledger and an index with this `note`.
@@ -108,7 +120,7 @@ class StoreStart:
             return 0  # an index that cannot be read proves nothing; its note still can
 
     def _misfit(self, note: IndexNote | None, identity: LedgerIdentity | None, report: StoreReport) -> str:
-        known = _misfit_of(note, identity, self._collection)
+        known = _misfit_of(note, identity, self._collections)
         if known:
             return known
         for attempt in range(1, _TRIES + 1):
@@ -121,17 +133,21 @@ class StoreStart:
         return found.findings[0].text
 
     def _patiently(self, ask: Callable[[], T]) -> T:
-        """What the index answers; raises IndexUnavailableError, with what to do, if it does not answer any try."""
-        for attempt in range(1, _TRIES + 1):
-            try:
-                return ask()
-            except IndexDamagedError:
-                raise
-            except IndexUnavailableError as error:
-                if attempt == _TRIES:
-                    raise IndexUnavailableError(f"{error.message}, {_TRIES} times; {_LATER}") from error
-            self._clock.sleep(_PAUSE_S)
-        raise AssertionError("unreachable: the last try returns or raises")
+        return patiently(ask, clock=self._clock)
+
+
+def patiently(ask: Callable[[], T], *, clock: Clock) -> T:
+    """What the index answers; raises IndexUnavailableError, with what to do, if it does not answer any try."""
+    for attempt in range(1, _TRIES + 1):
+        try:
+            return ask()
+        except IndexDamagedError:
+            raise
+        except IndexUnavailableError as error:
+            if attempt == _TRIES:
+                raise IndexUnavailableError(f"{error.message}, {_TRIES} times; {_LATER}") from error
+        clock.sleep(_PAUSE_S)
+    raise AssertionError("unreachable: the last try returns or raises")
 
 
 def absent_findings(note: IndexNote | None, index: Index, *, log_left: bool) -> tuple[Finding, ...]:
@@ -140,13 +156,18 @@ def absent_findings(note: IndexNote | None, index: Index, *, log_left: bool) -> 
     return (Finding(Verdict.LEDGER, loss, RESTORE),) if loss else ()
 
 
-def noted_findings(ledger: Ledger, index: Index, note: IndexNote | None, collection: str) -> tuple[Finding, ...]:
-    """The finding from the ledger's identity, the index's note and its number of rows alone, if there is one."""
+def noted_findings(
+    ledger: Ledger, index: Index, note: IndexNote | None, collections: Collection[str]
+) -> tuple[Finding, ...]:
+    """The finding from the ledger's identity, the index's note and its number of rows alone, if there is one.
+
+    `collections` are those of all generations of the index.
+    """
     identity = read_identity(ledger)
     if not ledger.tenants(limit=1)[0]:
         loss = _loss_of_content(note, identity, rows=index.count())
         return (Finding(Verdict.LEDGER, loss, RESTORE),) if loss else ()
-    misfit = _misfit_of(note, identity, collection)
+    misfit = _misfit_of(note, identity, collections)
     return (Finding(Verdict.INDEX, misfit, AFRESH),) if misfit else ()
 
 
@@ -170,13 +191,13 @@ def _full(rows: int) -> str:
     return f"the ledger is empty, and the index beside it holds {rows:,} rows" if rows else ""
 
 
-def _misfit_of(note: IndexNote | None, identity: LedgerIdentity | None, collection: str) -> str:
+def _misfit_of(note: IndexNote | None, identity: LedgerIdentity | None, collections: Collection[str]) -> str:
     """Why the index does not match this ledger, judging by their notes alone; empty if the notes agree."""
     if identity is not None and identity.rebuild is Rebuild.NEEDED:
         return "a rebuild of the index was requested or has not begun"
     if note is None:
         return ""
-    if note.collection != collection:
+    if note.collection not in collections:
         made_for = note.collection or "its note cannot be read"
         return f"the index was made for another model or recipe ({made_for})"
     if note.ledger and (identity is None or identity.id != note.ledger):

@@ -6,16 +6,17 @@ Nothing is hidden from it: rows that wait to be removed are found. What was adde
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from forgetless.domain.bulk_jobs import BULK_JOB, BulkJob
 from forgetless.domain.erasure_log import LoggedErasure, tenant_digest
 from forgetless.domain.erasure_receipts import Cleaning, receipt_of
-from forgetless.domain.erasures import Accepted, ErasureMarker, Markers
+from forgetless.domain.erasures import Accepted, ErasureMarker, Markers, marked_ids
 from forgetless.domain.filters.scope_ids import all_ids
 from forgetless.domain.identifiers import all_spellings
+from forgetless.domain.known_names import NameOwner
 from forgetless.domain.memory import Memory
 from forgetless.domain.schema_exports import EXPORT
 from forgetless.domain.scope import Scope
@@ -69,14 +70,15 @@ class _Erased:
 
 
 class ErasureCheck:
-    """`ledger` must show all rows; `dimensions` is the length of the index's vectors."""
+    """`ledger` must show all rows; `indexes` are those of all generations, each with the length of its vectors."""
 
-    def __init__(self, *, ledger: Ledger, index: Index, log: ErasureLog, person: PersonExport, dimensions: int) -> None:
+    def __init__(
+        self, *, ledger: Ledger, indexes: Sequence[tuple[Index, int]], log: ErasureLog, person: PersonExport
+    ) -> None:
         self._ledger = ledger
-        self._index = index
+        self._indexes = indexes
         self._log = log
         self._person = person
-        self._dimensions = dimensions
 
     def scope(self, tenant: str, ids: Mapping[str, str], cleanings: Iterable[Cleaning]) -> list[Checked]:
         """Look for everything that has these ids."""
@@ -116,7 +118,7 @@ class ErasureCheck:
             "bulk jobs": len(self._ledger.documents(name, BULK_JOB, limit=_PAGE)[0]),
             "numbers of erasures": int(state.last > 0),
         }
-        rows = self._index.count(name)
+        rows = sum(index.count(name) for index, _ in self._indexes)
         return [*(_counted("ledger", count, what) for what, count in counts.items()), _counted("index", rows, "rows")]
 
     def _logged(self, tenant: str) -> Iterator[LoggedErasure]:
@@ -150,8 +152,21 @@ class ErasureCheck:
         yield _counted("ledger", memories, "memories")
         yield _counted("ledger", messages, "raw messages")
         yield _counted("ledger", self._jobs(erased), "adds (events)")
+        yield _counted("ledger", self._speakers(erased), "names of speakers")
         if newer:
             yield Checked("ledger", Verdict.STAYS, f"{newer} memories were added after the erasure")
+
+    def _speakers(self, erased: _Erased) -> int:
+        """How many names are known that were said in the scope. Those of an agent's users are under these users."""
+        key = self._ledger.erasure_state(erased.tenant).key
+        count = 0
+        for ids in all_spellings(erased.ids):
+            marks = marked_ids(key, ids).items()
+            owners = NameOwner.all_of(Scope(erased.tenant, **ids))
+            for record in self._ledger.known_names(erased.tenant, owners).values():
+                said = [entry for entry in record.entries if marks <= entry.ids.items()]
+                count += sum(not erased.number or entry.erasures_before < erased.number for entry in said)
+        return count
 
     def _jobs(self, erased: _Erased) -> int:
         count, cursor = 0, None
@@ -162,10 +177,12 @@ class ErasureCheck:
                 return count
 
     def _of_index(self, erased: _Erased) -> Checked:
-        vector = [1.0] + [0.0] * (self._dimensions - 1)
-        hits = self._index.search_vector(erased.tenant, vector, all_ids(erased.ids), _ROWS)
-        known = self._ledger.read(erased.tenant, list(dict.fromkeys(hit.memory_id for hit in hits)))
-        rows = sum(self._is_stray(erased, known.get(hit.memory_id)) for hit in hits)
+        rows = 0
+        for index, dimensions in self._indexes:
+            vector = [1.0] + [0.0] * (dimensions - 1)
+            hits = index.search_vector(erased.tenant, vector, all_ids(erased.ids), _ROWS)
+            known = self._ledger.read(erased.tenant, list(dict.fromkeys(hit.memory_id for hit in hits)))
+            rows += sum(self._is_stray(erased, known.get(hit.memory_id)) for hit in hits)
         return _counted("index", rows, "rows that searches may meet")
 
     def _is_stray(self, erased: _Erased, memory: Memory | None) -> bool:

@@ -248,7 +248,8 @@ class DeliveryService:
     def _failed(self, delivery: Delivery, webhook: Webhook, attempt: Attempt) -> str:
         now = self._clock.now()
         joined = dict(zip(("request_id", "trace_id"), delivery.trace, strict=False))
-        told = {"webhook_id": webhook.id, "delivery_id": delivery.id, "reason": attempt.error, **joined}
+        whose = {"tenant": delivery.tenant, "webhook_id": webhook.id, "delivery_id": delivery.id}
+        told = {**whose, "reason": attempt.error, **joined}
         _logger.warning("an attempt of a delivery failed", extra=told)
         since = webhook.failing_since or now
         disabled = None
@@ -287,7 +288,7 @@ class DeliveryService:
         held = change_document(self._ledger, (webhook.tenant, WEBHOOK, webhook.id), change, clock=self._clock)
         active = held is not None and from_document(held).is_active
         if disabled is not None and not active:
-            _logger.warning("webhook disabled", extra={"webhook_id": webhook.id})
+            _logger.warning("webhook disabled", extra={"tenant": webhook.tenant, "webhook_id": webhook.id})
             WEBHOOKS_DISABLED.count()
         return active
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from functools import partial
 
 from forgetless.domain.erasures import ErasureState
 from forgetless.domain.errors import DeadlineError, LeaseLostError, OutOfTimeError, QueueError
-from forgetless.domain.jobs import Job, JobState, job_id_for
+from forgetless.domain.jobs import LLM_CALLS, Job, JobState, job_id_for
 from forgetless.domain.limits import REQUEST_S
 from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
 from forgetless.domain.memory_fields import GIVEN, given_fields
@@ -17,7 +18,7 @@ from forgetless.domain.slots import Slots
 from forgetless.domain.times import later
 from forgetless.domain.usage import OF_TENANT, UsageKind, Use, day_of
 from forgetless.ports.clock import Clock
-from forgetless.ports.metrics import ADDS
+from forgetless.ports.metrics import ADDS, THROTTLES
 from forgetless.ports.queue import JobQueue
 from forgetless.ports.request_ledger import RequestLedger
 from forgetless.ports.request_usage import note_stored
@@ -27,9 +28,11 @@ from forgetless.service.llm_waits import LlmWaits
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.indexer import Indexer
-from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, finished, reason_of
+from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, UnfinishedError, finished, reason_of
 
 __all__ = ["AddService"]
+
+_logger = logging.getLogger(__name__)
 
 #: Seconds that a verbatim add gives the embedder before it stores its messages. A call that has begun may last 10 s
 #: longer, and then the messages must still be stored within REQUEST_S.
@@ -43,7 +46,7 @@ _FACTS = 50
 _INDEX_S = 1.0
 #: Context comes from the same conversation: at most so many messages, none of them older than an hour.
 CONTEXT_AGE_S = 3600.0
-CONTEXT_MESSAGES = 2
+CONTEXT_MESSAGES = 3
 
 
 class AddService:
@@ -83,9 +86,7 @@ class AddService:
             return AddOutcome(finished(job, self._clock.now(), ()), (), indexed=True, extraction="verbatim")
         if self._inference is not None and self.asks_llm(request):
             job, messages = _numbered(job, messages, self._ledger.erasure_state(job.tenant))
-            queued = request.queued and self._queue.background
-            keyed = request.idempotency_key is not None
-            return self._infer(self._inference, job, messages, queued=queued, keyed=keyed)
+            return self._infer(self._inference, self._inference.planned(job, messages), messages, request)
         extraction = "none" if request.infer else "verbatim"
         began = self._clock.monotonic()
         with self._ledger.erasures_beside(job.tenant) as beside:
@@ -134,14 +135,22 @@ class AddService:
         ]
         return job, messages
 
-    def _infer(
-        self, inference: InferenceRun, job: Job, messages: list[Message], *, queued: bool, keyed: bool
-    ) -> AddOutcome:
-        """Accept the job, and do it unless it is `queued` or the tenant has too many requests that wait already."""
-        if keyed and (done := self._done_long_ago(job, _FACTS)) and self._ledger.job(job.tenant, job.id) is None:
+    def _infer(self, inference: InferenceRun, job: Job, messages: list[Message], request: AddRequest) -> AddOutcome:
+        """Accept the job, and do it unless it is to be queued.
+
+        It is queued if the caller asks for that, if it needs several calls of the LLM, and if too many requests of the
+        tenant wait already.
+        """
+        if (
+            request.idempotency_key is not None
+            and (done := self._done_long_ago(job, _FACTS))
+            and self._ledger.job(job.tenant, job.id) is None
+        ):
             return self._repeated(done, "llm")
         owner = f"inline-{uuid.uuid4()}"
-        slots = None if queued else self._waits.slots(job.tenant, owner)
+        # Without anybody who receives its messages, a queue is no reason not to wait.
+        waits = job.llm_calls is None and not (request.queued and self._queue.background)
+        slots = self._waits.slots(job.tenant, owner) if waits else None
         standing, slot = self._put(job, messages, slots)
         if standing.state is JobState.FAILED:
             standing = self._revived(job, standing)
@@ -151,16 +160,16 @@ class AddService:
             return self._repeated(standing, "llm")
         if standing.created_at == job.created_at:  # otherwise it repeats an add that is under way
             ADDS.count(tenant=job.tenant, kind="inferred")
-        if queued:
-            self.enqueue(standing)
+        if waits and (slots is None or slot is not None):
+            return self._wait_for(inference, standing, owner, slot, request)
+        self.enqueue(standing)
+        if request.queued:
             return AddOutcome(standing, (), indexed=False, extraction="llm")
-        if slots is not None and slot is None:
-            self.enqueue(standing)
-            message = (
-                f"{slots.most} requests of this tenant wait for the LLM already; this add continues in the background"
-            )
-            raise DeadlineError(message, event_id=job.id)
-        return self._wait_for(inference, standing, owner, slot)
+        if slots is None:
+            raise _late(UnfinishedError(), job.id)
+        THROTTLES.count(tenant=job.tenant, limit="llm_waits")
+        message = f"{slots.most} requests of this tenant wait for the LLM already; this add continues in the background"
+        raise DeadlineError(message, event_id=job.id)
 
     def _put(self, job: Job, messages: Sequence[Message], slots: Slots | None) -> tuple[Job, str | None]:
         """The job as it stands in the ledger, and the slot that was taken for it, if one was asked for and free."""
@@ -169,7 +178,9 @@ class AddService:
         accepted = self._ledger.accept_job(job, messages, slots, used=[one_add(job)])
         return accepted.job, accepted.slot
 
-    def _wait_for(self, inference: InferenceRun, standing: Job, owner: str, slot: str | None) -> AddOutcome:
+    def _wait_for(
+        self, inference: InferenceRun, standing: Job, owner: str, slot: str | None, request: AddRequest
+    ) -> AddOutcome:
         """Do the job while its caller waits."""
         deadline = self._clock.monotonic() + REQUEST_S
         try:
@@ -182,6 +193,8 @@ class AddService:
         except TimeoutError as error:
             inference.release(standing, owner=owner)
             self.enqueue(standing)
+            if isinstance(error, UnfinishedError) and request.queued:
+                return AddOutcome(standing, (), indexed=False, extraction="llm")
             raise _late(error, standing.id) from None
         except Exception as error:
             inference.fail(standing, owner=owner, reason=reason_of(error))
@@ -198,6 +211,8 @@ class AddService:
         """Start a failed job again, because the caller saw its error and repeats the add with the same key."""
         # Its messages are those of the first request, and so is what an erasure knows it by.
         again = replace(job, erasures_before=failed.erasures_before)
+        if LLM_CALLS in failed.request:  # finished calls are not repeated
+            again = replace(again, request={**job.request, LLM_CALLS: failed.request[LLM_CALLS]})
         if self._ledger.update_job(again, held=failed):
             return again
         return self._ledger.job(job.tenant, job.id) or again  # another repeat was first
@@ -227,11 +242,14 @@ class AddService:
         return done
 
     def enqueue(self, job: Job) -> None:
-        """Send the job to the queue. If that fails, sweep finds the job in the ledger."""
+        """Send the job to the queue. If that fails, or where is none, the job waits in the ledger."""
+        if not self._queue.background:
+            return
         try:
             self._queue.send(job, attempt=job.updated_at)
-        except QueueError:
-            return
+        except QueueError as error:  # sweep finds it
+            told = {"job_id": job.id, "reason": error.message}
+            _logger.warning("an add was not sent to its queue", extra=told)
 
     def _said_before(self, first: Message) -> list[Message]:
         """The messages of the same conversation before the first one of an add."""
@@ -247,15 +265,16 @@ class AddService:
         answer comes in time, and nothing is lost or stored twice, whether or not the client repeats the add.
         """
         said = [message for message in messages if message.role != "system"]
-        talk = [*before, *said]
+        spoken = [*before, *said]
         memories = [
-            _as_memory(job, message, talk[max(0, place - CONTEXT_MESSAGES) : place])
+            # The next message counts only within the add: no add changes rows of an earlier one.
+            _as_memory(job, message, spoken[max(0, place - CONTEXT_MESSAGES) : place] + spoken[place + 1 : place + 2])
             for place, message in enumerate(said, len(before))
         ]
-        words = {message.ref: message.content for message in talk}
+        talk = {message.ref: message for message in spoken}
         # What the embedder refuses is stored like the rest. Sweep tries it again, and sets it aside in the end.
         in_time = partial(self._in_time, began)
-        rows = self._indexer.rows(memories, words, in_time=in_time, refused={})
+        rows = self._indexer.rows(memories, talk, in_time=in_time, refused={})
         if self._clock.monotonic() >= began + REQUEST_S:
             raise OutOfTimeError("the ledger or the embedder was too slow; nothing was stored: send the add again")
         done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in memories])
@@ -265,7 +284,7 @@ class AddService:
         note_stored(len(memories))
         self._names.note(said)
         ADDS.count(tenant=job.tenant, kind="verbatim")
-        self._indexer.forget_erased(memories, words, at=done.updated_at)
+        self._indexer.forget_erased(memories, talk, at=done.updated_at)
         indexed = self._indexer.write(rows) and len(rows) == len(memories)
         return AddOutcome(done, added(memories), indexed=indexed, extraction=extraction)
 
@@ -295,6 +314,9 @@ def one_add(job: Job) -> Use:
 
 
 def _late(error: TimeoutError, job_id: str) -> DeadlineError:
+    if isinstance(error, UnfinishedError):
+        message = "the messages are too long for one call of the LLM; this add continues in the background"
+        return DeadlineError(message, event_id=job_id)
     if isinstance(error, ScopeBusyError):
         message = f"{error}; this add continues in the background"
         return DeadlineError(message, event_id=job_id, retry_after=error.retry_after)
@@ -309,7 +331,7 @@ def added(memories: Sequence[Memory]) -> tuple[AddedMemory, ...]:
     )
 
 
-def _as_memory(job: Job, message: Message, previous: Sequence[Message]) -> Memory:
+def _as_memory(job: Job, message: Message, context: Sequence[Message]) -> Memory:
     return Memory(
         id=memory_id(job.id, message.ref.position),
         version=1,
@@ -323,7 +345,7 @@ def _as_memory(job: Job, message: Message, previous: Sequence[Message]) -> Memor
         actor_id=message.name,
         source_key=job.request.get("source_key"),
         recorded_at=job.created_at if job.created_at != message.created_at else None,
-        context=tuple(earlier.ref for earlier in previous),
+        context=tuple(other.ref for other in context),
         sources=(message.ref,),
         event_id=job_event_id(job.id, message.ref.position),
         erasures_before=job.erasures_before,

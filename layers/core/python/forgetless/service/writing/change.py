@@ -125,7 +125,7 @@ class ChangeService:
         if not stored:
             return
         reworded = [memory for memory in stored if memory.text != before[memory.id].text]
-        rows = self._indexer.rows(reworded, self._indexer.context_words(reworded)) if reworded else []
+        rows = self._indexer.rows(reworded, self._indexer.context_messages(reworded)) if reworded else []
         events = [Event(EventKind.UPDATE, memory) for memory in stored]
         self._outbox.record(events)
         self._ledger.append(events)

@@ -21,6 +21,7 @@ __all__ = [
     "ask_export",
     "ask_summary",
     "extract",
+    "folded",
     "generate_instructions",
     "summarise_procedure",
 ]
@@ -104,13 +105,16 @@ def extract(llm: Llm, request: ExtractionRequest, *, deadline_s: float, clock: C
     )
 
 
-def summarise_procedure(llm: Llm, messages: Sequence[Message], prompt: str | None, *, deadline_s: float) -> str:
+def summarise_procedure(
+    llm: Llm, messages: Sequence[Message], prompt: str | None, *, recorded: str = "", deadline_s: float
+) -> str:
     """The steps of an agent's work as one text, for a procedural memory; a `prompt` replaces the default instructions.
 
-    Raises LlmReplyError when the summary is empty, and what `Llm.complete` raises.
+    With `recorded`, the end of what was recorded of earlier messages, the text is its continuation. Raises
+    LlmReplyError when the summary is empty or cut off, and what `Llm.complete` raises.
     """
-    reply = llm.complete(prompts.procedure_messages(messages, prompt), deadline_s=deadline_s)
-    return text_of(reply)
+    reply = llm.complete(prompts.procedure_messages(messages, prompt, recorded), deadline_s=deadline_s)
+    return text_of(reply, whole=True)
 
 
 def generate_instructions(llm: Llm, use_case: str, *, deadline_s: float, clock: Clock) -> tuple[str, str]:
@@ -207,12 +211,12 @@ def _facts(reply: object, request: ExtractionRequest) -> list[Fact]:
     entries = _entries(reply)
     if len(entries) > MOST_FACTS:
         raise InvalidReplyError(f"it has {len(entries)} facts; give the most important ones, at most {MOST_FACTS}")
-    known = {_fold(memory.text) for memory in request.existing}
+    known = {folded(memory.text) for memory in request.existing}
     facts = []
     for number, entry in enumerate(entries, 1):
         fact = _fact(entry, number, request)
-        if fact is not None and _fold(fact.text) not in known:
-            known.add(_fold(fact.text))
+        if fact is not None and folded(fact.text) not in known:
+            known.add(folded(fact.text))
             facts.append(fact)
     return facts
 
@@ -321,5 +325,6 @@ def _instructions(reply: object) -> tuple[str, str]:
     return values[0], values[1]
 
 
-def _fold(text: str) -> str:
+def folded(text: str) -> str:
+    """The text for comparison with others: case and white space do not count."""
     return " ".join(text.split()).casefold()

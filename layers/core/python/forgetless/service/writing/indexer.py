@@ -5,46 +5,86 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from forgetless.domain.errors import EmbedderTextError, IndexUnavailableError
 from forgetless.domain.limits import EMBEDDED_AT_ONCE
 from forgetless.domain.memory import Memory, Message, MessageRef
-from forgetless.domain.recipe import combine, embedding_texts, word_text
-from forgetless.domain.words import index_words
+from forgetless.domain.recipe import Recipe, Told, combine
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import IndexRow, RequestIndex
-from forgetless.ports.request_ledger import RequestLedger
+from forgetless.service.known_names import KnownNames
+from forgetless.service.writing.told import ToldMemories
 
-__all__ = ["Indexer", "by_tenant"]
+__all__ = ["Beside", "IndexedLedger", "Indexer", "by_tenant"]
 
 _logger = logging.getLogger(__name__)
+
+
+class IndexedLedger(Protocol):
+    """What indexing needs of a ledger; see `forgetless.ports.request_ledger`."""
+
+    def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]: ...
+
+    def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]: ...
+
+    def erase_messages(self, tenant: str, refs: Sequence[MessageRef], *, at: str) -> int: ...
+
+    def mark_indexed(
+        self, memories: Sequence[Memory], *, by_writer: bool = False, behind: bool = False
+    ) -> list[Memory]: ...
+
+
+class Beside(Protocol):
+    """The other generations of the index, which a writer to one of them must not forget."""
+
+    def exist(self) -> bool:
+        """Whether there are any: then the ledger notes what is written here as lacking there, too."""
+
+    def follow(self, memories: Sequence[Memory]) -> None:
+        """Drop the rows of those that are not live, and bring the others at once where a write must be everywhere.
+
+        Whatever fails there is logged, and done later: it never fails the write.
+        """
 
 
 class Indexer:
     """Writes rows to the index and marks them as indexed in the ledger, which knows what is still missing."""
 
-    def __init__(self, *, ledger: RequestLedger, index: RequestIndex, embedder: Embedder) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: IndexedLedger,
+        index: RequestIndex,
+        embedder: Embedder,
+        recipe: Recipe,
+        names: KnownNames,
+        beside: Beside | None = None,
+    ) -> None:
         self._ledger = ledger
         self._index = index
         self._embedder = embedder
+        self._recipe = recipe
+        self._told = ToldMemories(recipe=recipe, names=names)
+        self._beside = beside
 
     def rows(
         self,
         memories: Sequence[Memory],
-        words: Mapping[MessageRef, str],
+        talk: Mapping[MessageRef, Message],
         *,
         in_time: Callable[[], bool] = lambda: True,
         refused: dict[str, str] | None = None,
     ) -> list[IndexRow]:
-        """The rows of memories; `words` are the contents of their context messages.
+        """The rows of memories; `talk` holds the messages of their context.
 
         The texts are embedded EMBEDDED_AT_ONCE at a time, as long as there is time (`in_time`). The memories for whose
         texts there was none are left out. So are those whose text the embedder refuses, if there is a place to note
         the reasons by id (`refused`); context that it refuses does not count then. Raises EmbedderError, and
         EmbedderTextError without that place.
         """
-        contexts = [[words[ref] for ref in memory.context if ref in words] for memory in memories]
-        portions = [embedding_texts(memory.text, context) for memory, context in zip(memories, contexts, strict=True)]
+        told = self._told.told(memories, talk)
+        portions = [self._recipe.texts(one) for one in told]
         # A message can be the context of several memories, so each distinct text is embedded only once.
         texts = list(dict.fromkeys(text for portion in portions for text in portion))
         # Nobody may learn from a fast answer that a text of somebody else was embedded before.
@@ -68,10 +108,14 @@ class Indexer:
             texts_of = zip(memories, portions, strict=True)
             refused |= {memory.id: reasons[portion[0]] for memory, portion in texts_of if portion[0] in reasons}
         return [
-            IndexRow(memory, combine([vectors[text] for text in portion if text in vectors]), _words(memory, context))
-            for memory, context, portion in zip(memories, contexts, portions, strict=True)
+            self._row(memory, one, combine([vectors[text] for text in portion if text in vectors]))
+            for memory, one, portion in zip(memories, told, portions, strict=True)
             if portion[0] in vectors and all(text in vectors or text in reasons for text in portion)
         ]
+
+    def told(self, memories: Sequence[Memory], talk: Mapping[MessageRef, Message]) -> list[Told]:
+        """The memories as the recipe reads them; `talk` holds the messages of their context."""
+        return self._told.told(memories, talk)
 
     def write(self, rows: Sequence[IndexRow], *, outdated: Sequence[Memory] = ()) -> bool:
         """Insert rows, remove the older rows of the `outdated` memories, and mark all of them as indexed.
@@ -95,29 +139,26 @@ class Indexer:
 
         False as in `write`. Raises EmbedderError when a new vector is needed and the embedder fails.
         """
-        words = self.context_words([memory])
-        row = self._reused(memory, reuse_version, words) if reuse_version is not None else None
-        return self.write([row or self.rows([memory], words)[0]], outdated=[memory])
+        talk = self.context_messages([memory])
+        row = self._reused(memory, reuse_version, talk) if reuse_version is not None else None
+        return self.write([row or self.rows([memory], talk)[0]], outdated=[memory])
 
-    def words(self, memories: Sequence[Memory]) -> dict[str, str]:
-        """The words for BM25 of each memory, by its id."""
-        said = self.context_words(memories)
-        return {memory.id: _words(memory, [said[ref] for ref in memory.context if ref in said]) for memory in memories}
+    def vectors_of_versions(
+        self, memories: Sequence[Memory], talk: Mapping[MessageRef, Message], *, embedded: int
+    ) -> dict[str, Sequence[float]]:
+        """By id, the vectors of exactly these versions of one tenant's memories, from the index where it has them.
 
-    def rows_of_versions(self, memories: Sequence[Memory], *, embedded: int) -> list[IndexRow]:
-        """Rows of exactly these versions of one tenant's memories, with vectors from the index where it has them.
-
-        Of the other memories, the first `embedded` are embedded again, and the rest are left out. A row that uses a
-        vector of the index has no words. Raises EmbedderError and IndexUnavailableError.
+        Of the other memories, the first `embedded` are embedded again, and the rest are left out. Raises EmbedderError
+        and IndexUnavailableError.
         """
         keys = [(memory.id, memory.version) for memory in memories]
         held = self._index.vectors(memories[0].scope.tenant, keys) if memories else {}
-        rows = [IndexRow(memory, held[key], "") for memory, key in zip(memories, keys, strict=True) if key in held]
         missing = [memory for memory, key in zip(memories, keys, strict=True) if key not in held][:embedded]
-        return rows + self.rows(missing, self.context_words(missing), refused={})
+        rows = self.rows(missing, talk, refused={}) if missing else []
+        return {id_: vector for (id_, _), vector in held.items()} | {row.memory.id: row.vector for row in rows}
 
-    def context_words(self, memories: Iterable[Memory]) -> dict[MessageRef, str]:
-        """The contents of the messages that are context of these memories, without erased ones."""
+    def context_messages(self, memories: Iterable[Memory]) -> dict[MessageRef, Message]:
+        """The messages that are context of these memories, without erased ones."""
         wanted: defaultdict[str, set[MessageRef]] = defaultdict(set)
         for memory in memories:
             wanted[memory.scope.tenant].update(memory.context)
@@ -125,16 +166,16 @@ class Indexer:
         for tenant, refs in wanted.items():
             if refs:
                 found |= self._ledger.read_messages(tenant, sorted(refs))
-        return {ref: message.content for ref, message in found.items()}
+        return found
 
-    def forget_erased(self, memories: Sequence[Memory], words: Mapping[MessageRef, str], *, at: str) -> None:
+    def forget_erased(self, memories: Sequence[Memory], talk: Mapping[MessageRef, Message], *, at: str) -> None:
         """Remove from the context of new memories what was erased while they were made.
 
-        `words` are the contents that their rows were made with. Sweep then indexes the memories without the erased
+        `talk` holds the messages that their rows were made with. Sweep then indexes the memories without the erased
         messages.
         """
         for tenant, portion in by_tenant(memories).items():
-            carried = {ref for memory in portion for ref in memory.context if ref in words}
+            carried = {ref for memory in portion for ref in memory.context if ref in talk}
             gone = carried - self._ledger.read_messages(tenant, sorted(carried)).keys() if carried else set()
             if gone:
                 self._ledger.erase_messages(tenant, sorted(gone), at=at)
@@ -149,7 +190,11 @@ class Indexer:
         nobody else would remove our row. If it happens after the mark, they will. Should we die in between, the memory
         is still pending, because its change found it pending, and sweep removes the row.
         """
-        refused = self._ledger.mark_indexed(memories, by_writer=by_writer)
+        behind = self._beside is not None and self._beside.exist()
+        refused = self._ledger.mark_indexed(memories, by_writer=by_writer, behind=behind)
+        if behind and self._beside is not None:
+            gone = {memory.id for memory in refused}
+            self._beside.follow([memory for memory in memories if memory.id not in gone])
         without: list[Memory] = []
         for tenant, portion in by_tenant(refused).items():
             self._index.drop(tenant, sorted({(memory.id, memory.version) for memory in portion}))
@@ -157,22 +202,20 @@ class Indexer:
             without += [memory for memory in portion if _same_event(found.get(memory.id), memory)]
         return without
 
-    def _reused(self, memory: Memory, version: int, words: Mapping[MessageRef, str]) -> IndexRow | None:
+    def _row(self, memory: Memory, told: Told, vector: Sequence[float]) -> IndexRow:
+        return IndexRow(memory, vector, self._recipe.words(told), self._recipe.signals(told))
+
+    def _reused(self, memory: Memory, version: int, talk: Mapping[MessageRef, Message]) -> IndexRow | None:
         key = (memory.id, version)
         try:
             vector = self._index.vectors(memory.scope.tenant, [key]).get(key)
         except IndexUnavailableError:
             return None
-        context = [words[ref] for ref in memory.context if ref in words]
-        return IndexRow(memory, vector, _words(memory, context)) if vector is not None else None
+        return self._row(memory, self.told([memory], talk)[0], vector) if vector is not None else None
 
 
 def _same_event(current: Memory | None, indexed: Memory) -> bool:
     return current is not None and (current.version, current.event_id) == (indexed.version, indexed.event_id)
-
-
-def _words(memory: Memory, context: Sequence[str]) -> str:
-    return " ".join(index_words(word_text(memory.text, context)))
 
 
 def by_tenant(memories: Iterable[Memory]) -> dict[str, list[Memory]]:

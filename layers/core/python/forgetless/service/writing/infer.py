@@ -14,17 +14,14 @@ from forgetless.domain.errors import (
     ErasedError,
     ForgetlessError,
     LeaseLostError,
-    ProviderRequestError,
     ShownErasedError,
     VersionConflictError,
 )
 from forgetless.domain.jobs import Job, JobState
 from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S
-from forgetless.domain.memory import Event, EventKind, Memory, Message, MessageRef, job_event_id, memory_id
-from forgetless.domain.memory_fields import given_fields
-from forgetless.domain.supersession import least_trusted_role
+from forgetless.domain.memory import Event, EventKind, Memory, Message, job_event_id
 from forgetless.domain.times import later, wait_s
-from forgetless.domain.usage import OF_TENANT, UsageKind, Use, day_of
+from forgetless.domain.usage import Use
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
 from forgetless.ports.metrics import ADDS_FAILED, EXTRACTION_FAILURES, EXTRACTIONS, FACTS
@@ -32,12 +29,12 @@ from forgetless.ports.request_ledger import RequestLedger, Shown
 from forgetless.ports.request_usage import RequestUsage, note_counted_tokens, note_stored, note_tokens, noting_usage
 from forgetless.service.conflict_retry import ConflictRetry
 from forgetless.service.known_names import KnownNames
-from forgetless.service.projects.settings import ProjectService
 from forgetless.service.requests import AddedMemory, AddOutcome
 from forgetless.service.webhooks.outbox import WebhookOutbox
-from forgetless.service.writing.extraction import ExtractionRequest, Fact, extract, summarise_procedure
-from forgetless.service.writing.extraction_settings import ExtractionSettings
+from forgetless.service.writing.extraction import Fact
+from forgetless.service.writing.extraction_calls import ExtractionCalls, KnownContext, UnfinishedError, tokens_used
 from forgetless.service.writing.indexer import Indexer
+from forgetless.service.writing.portion_asks import as_memory
 from forgetless.service.writing.related_memories import RelatedMemories
 from forgetless.service.writing.supersession import Supersession, is_newer, may_supersede
 
@@ -46,6 +43,7 @@ __all__ = [
     "LONGEST_LEASE_S",
     "InferenceRun",
     "ScopeBusyError",
+    "UnfinishedError",
     "finished",
     "given_up",
     "reason_of",
@@ -128,19 +126,27 @@ class InferenceRun:
         llm: Llm,
         clock: Clock,
         outbox: WebhookOutbox,
+        known: KnownContext,
     ) -> None:
-        self._projects = ProjectService(ledger=ledger, clock=clock)
+        self._calls = ExtractionCalls(ledger=ledger, related=related, llm=llm, clock=clock, known=known)
         self._ledger = ledger
         self._outbox = outbox
         self._indexer = indexer
         self._names = names
-        self._related = related
         self._supersession = supersession
-        self._llm = llm
         self._clock = clock
 
-    def run(self, job: Job, *, owner: str, deadline: float, slot: str | None = None) -> AddOutcome:
+    def planned(self, job: Job, messages: Sequence[Message]) -> Job:
+        """A new job; if its messages are too long for one call of the LLM, it says how many calls it needs."""
+        return self._calls.planned(job, messages)
+
+    def run(
+        self, job: Job, *, owner: str, deadline: float, slot: str | None = None, in_background: bool = False
+    ) -> AddOutcome:
         """Run the job as `owner` until `deadline` (monotonic seconds of the clock).
+
+        Raises UnfinishedError when somebody must go on with it: after the deadline or, unless it runs `in_background`,
+        if its messages are too long for one call of the LLM.
 
         If the scope is erased meanwhile, the job ends as erased and stores nothing. Raises ScopeBusyError when the
         lease of the scope was not free before the deadline, TimeoutError when the LLM was too slow, the errors of LLM
@@ -152,22 +158,22 @@ class InferenceRun:
         try:
             self._take_lease(lease, owner, deadline)
             held.append(lease)
-            return self._claim(job, owner, deadline)
+            return self._claim(job, owner, deadline, in_background=in_background)
         finally:
             if held:
                 self._ledger.release_lease(*held, owner=owner)
 
-    def _claim(self, job: Job, owner: str, deadline: float) -> AddOutcome:
+    def _claim(self, job: Job, owner: str, deadline: float, *, in_background: bool) -> AddOutcome:
         try:
             claimed = self._ledger.claim_job(
                 job.tenant, job.id, owner=owner, now=self._clock.now(), until=self._until(deadline)
             )
             if claimed is None:
                 raise self._taken(job)
-            return self._do(claimed, deadline)
+            return self._do(claimed, deadline, in_background=in_background)
         except ErasedError:
             return self._erased(job, owner)
-        except LeaseLostError:
+        except (LeaseLostError, UnfinishedError):
             raise
         except Exception as error:
             EXTRACTION_FAILURES.count(tenant=job.tenant, code=reason_of(error).partition(":")[0])
@@ -222,84 +228,52 @@ class InferenceRun:
         until = self._ledger.lease_until(lease)
         return 1 if until is None else wait_s(self._clock.now(), until, at_most=LONGEST_LEASE_S)
 
-    def _do(self, job: Job, deadline: float) -> AddOutcome:
+    def _do(self, job: Job, deadline: float, *, in_background: bool) -> AddOutcome:
         while True:
+            used = RequestUsage()
             try:
-                return self._metered(job, deadline)
+                return self._metered(job, deadline, used, in_background=in_background)
             except ShownErasedError:
                 # The LLM was shown something that is deleted now, so its facts may contain it: they are thrown away.
                 _logger.info("something that the LLM was shown was deleted; it is asked again", extra=_id_of(job))
                 if self._clock.monotonic() >= deadline:
                     raise TimeoutError from None
+                job = self._calls.without_erased(job, RequestUsage())
 
-    def _metered(self, job: Job, deadline: float) -> AddOutcome:
+    def _metered(self, job: Job, deadline: float, used: RequestUsage, *, in_background: bool) -> AddOutcome:
         """One try. The LLM's tokens are counted with what it stores, or by the caller if it stores nothing."""
-        used = RequestUsage()
         try:
             with noting_usage(used):
-                outcome = self._once(job, deadline, used)
+                outcome = self._once(job, deadline, used, in_background=in_background)
         except Exception:
             note_tokens(used.llm_tokens)
+            note_counted_tokens(used.counted_tokens)
             raise
-        note_counted_tokens(used.llm_tokens)
+        note_counted_tokens(used.llm_tokens + used.counted_tokens)
         note_stored(len(outcome.results))
         return outcome
 
-    def _once(self, job: Job, deadline: float, used: RequestUsage) -> AddOutcome:
+    def _once(self, job: Job, deadline: float, used: RequestUsage, *, in_background: bool) -> AddOutcome:
         messages = self._ledger.job_messages(job.tenant, job.id)
-        existing = self._related.nearest(job.scope, messages) if messages else []
-        facts, heard = self._facts(job, messages, existing, deadline) if messages else ([], ())
-        known = {memory.text for memory in existing}
-        fresh = [fact for place, fact in enumerate(facts) if fact.text not in known and _first(facts, place)]
-        fresh = self._supersession.restrict(job.scope, fresh, existing, messages)
-        memories = [_as_memory(job, fact, place, messages) for place, fact in enumerate(fresh)]
-        words = {message.ref: message.content for message in messages}
+        found = self._calls.run(job, messages, deadline=deadline, in_background=in_background, used=used)
+        job = found.job
+        memories = [as_memory(job, fact, place, messages) for place, fact in enumerate(found.facts)]
+        # A fact may also supersede one of an earlier call.
+        facts = self._supersession.restrict(job.scope, found.facts, [*found.existing, *memories], messages)
+        talk = {message.ref: message for message in messages}
         # A fact that the embedder refuses is stored, too, and sweep tries it again.
-        rows = self._indexer.rows(memories, words, refused={})
-        shown = Shown(tuple(memory.id for memory in existing), tuple(heard))
-        stored, outdated, done = self._append(job, list(zip(memories, fresh, strict=True)), shown, _tokens(job, used))
+        rows = self._indexer.rows(memories, talk, refused={})
+        new = list(zip(memories, facts, strict=True))
+        stored, outdated, done = self._append(job, new, found.shown, tokens_used(job, used))
         self._names.note(messages)
-        self._indexer.forget_erased(stored, words, at=done.updated_at)
+        self._indexer.forget_erased(stored, talk, at=done.updated_at)
         EXTRACTIONS.count()
         FACTS.count(len(stored))
-        kept = {memory.id for memory in stored}
+        kept = {memory.id for memory in stored} - {memory.id for memory in outdated}
         written = [row for row in rows if row.memory.id in kept]
-        indexed = self._indexer.write(written, outdated=outdated) and len(written) == len(stored)
+        indexed = self._indexer.write(written, outdated=outdated) and len(written) == len(kept)
         results = tuple(AddedMemory(memory.id, memory.text, EventKind.ADD.value, memory.version) for memory in stored)
         return AddOutcome(done, results, indexed=indexed, extraction="llm")
-
-    def _facts(
-        self, job: Job, messages: Sequence[Message], existing: Sequence[Memory], deadline: float
-    ) -> tuple[list[Fact], list[MessageRef]]:
-        """The facts, and the messages that the LLM was shown."""
-        remaining = deadline - self._clock.monotonic()
-        prompt = job.request.get("prompt")
-        heard = [message.ref for message in messages]
-        if job.request.get("memory_type") == "procedural_memory" and job.scope.agent_id:
-            text = summarise_procedure(self._llm, messages, prompt, deadline_s=remaining)
-            return [Fact(text, None, (), tuple(heard))], heard
-        said_at = messages[0].created_at
-        settings = ExtractionSettings.of(job.request, self._projects.settings(job.tenant))
-        recent = self._ledger.recent_messages(job.scope, since="", before=said_at, limit=6)
-        request = ExtractionRequest(
-            messages=messages,
-            existing=existing,
-            recent=recent,
-            now=said_at,
-            instructions=settings.text(user=bool(job.scope.user_id), agent=bool(job.scope.agent_id)),
-            agent=bool(job.scope.agent_id) and not job.scope.user_id,
-            categories=settings.categories,
-        )
-        try:
-            facts = extract(self._llm, request, deadline_s=remaining, clock=self._clock)
-        except ProviderRequestError as error:
-            if not error.blames_input or not recent:
-                raise
-            # What was said before may be what it refuses. It must not make every later add of the user fail, too.
-            _logger.warning("the LLM refused the messages with those before them, asking without those")
-            remaining = deadline - self._clock.monotonic()
-            return extract(self._llm, replace(request, recent=()), deadline_s=remaining, clock=self._clock), heard
-        return facts, [*heard, *(message.ref for message in recent)]
 
     def _append(
         self, job: Job, kept: list[tuple[Memory, Fact]], shown: Shown, used: Sequence[Use]
@@ -329,7 +303,9 @@ class InferenceRun:
 
     def _superseded(self, job: Job, kept: Sequence[tuple[Memory, Fact]]) -> list[Memory]:
         successor = {old: memory.id for memory, fact in kept for old in fact.supersedes}
-        current = self._ledger.read(job.tenant, list(successor)) if successor else {}
+        own = {memory.id: memory for memory, _ in kept if memory.id in successor}
+        others = [id_ for id_ in successor if id_ not in own]
+        current = {**own, **(self._ledger.read(job.tenant, others) if others else {})}
         at = self._clock.now()
         return [
             memory.next_version(at, event_id=job_event_id(job.id, memory.id), superseded_by=successor[memory.id])
@@ -341,45 +317,3 @@ class InferenceRun:
 def _id_of(job: Job) -> Mapping[str, str]:
     """What the log says of a job."""
     return {"job_id": job.id}
-
-
-def _tokens(job: Job, used: RequestUsage) -> list[Use]:
-    """The LLM's tokens as a use of the key that asked for the job, on the day on which it was accepted."""
-    if not used.llm_tokens:
-        return []
-    key_id = job.request.get("source_key") or OF_TENANT
-    return [Use(job.tenant, key_id, day_of(job.created_at), {UsageKind.LLM_TOKENS: used.llm_tokens})]
-
-
-def _first(facts: Sequence[Fact], place: int) -> bool:
-    """Whether no earlier fact of the reply has the same text."""
-    return all(earlier.text != facts[place].text for earlier in facts[:place])
-
-
-def _as_memory(job: Job, fact: Fact, place: int, messages: Sequence[Message]) -> Memory:
-    said_at = messages[0].created_at
-    procedural = job.request.get("memory_type") == "procedural_memory" and bool(job.scope.agent_id)
-    given = given_fields(job.request, [ref.position for ref in fact.sources if ref.job_id == job.id])
-    if procedural:
-        given["metadata"] = {**given["metadata"], "memory_type": "procedural_memory"}
-    return Memory(
-        id=memory_id(job.id, place),
-        version=1,
-        scope=job.scope,
-        text=fact.text,
-        created_at=said_at,
-        updated_at=said_at,
-        job_id=job.id,
-        position=place,
-        role=least_trusted_role(fact.sources, messages),
-        attributed_to=fact.attributed_to,
-        source_key=job.request.get("source_key"),
-        categories=fact.categories,
-        recorded_at=job.created_at if job.created_at != said_at else None,
-        extracted=True,
-        context=fact.sources,
-        sources=fact.sources,
-        event_id=job_event_id(job.id, place),
-        erasures_before=job.erasures_before,
-        **given,
-    )

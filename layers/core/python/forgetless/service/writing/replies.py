@@ -30,13 +30,13 @@ class InvalidReplyError(Exception):
     """A reply of the wrong form. The message tells the LLM what is wrong and quotes nothing of the reply."""
 
 
-def text_of(reply: Completion) -> str:
-    """The reply without its thoughts. Raises LlmReplyError if nothing is left."""
+def text_of(reply: Completion, *, whole: bool = False) -> str:
+    """The reply without its thoughts. Raises LlmReplyError if nothing is left or, with `whole`, if it was cut off."""
     answer, thought = _split(reply.text, [])
     # In a text, a tag in the midst may be what the text is about.
     said = clean(answer + thought if answer.strip() else answer)
-    if not said:
-        raise LlmReplyError(_unusable(reply) or "the LLM's reply is empty")
+    if not said or (whole and reply.finish_reason == "length"):
+        raise _unusable(reply) or LlmReplyError("the LLM's reply is empty")
     return said
 
 
@@ -52,8 +52,8 @@ def json_of(reply: Completion, *, wanted: Callable[[object], bool], shown: Seque
     try:
         return _json_of(reply, wanted, _Quotations(shown))
     except InvalidReplyError:
-        if reason := _unusable(reply):
-            raise LlmReplyError(reason) from None
+        if (error := _unusable(reply)) is not None:
+            raise error from None
         raise
 
 
@@ -64,19 +64,18 @@ def clean(text: str) -> str:
 
 def _json_of(reply: Completion, wanted: Callable[[object], bool], quotations: _Quotations) -> object:
     text = _decoded(reply.text)
-    spans, cut = json_spans(text)
-    if (value := _whole(text, spans)) is not None:
+    if (value := _whole(text)) is not None:
         return value
+    spans, cut = json_spans(text)
     answer, thought = _split(text, spans)
     if len(answer) < len(text):
-        spans, cut = json_spans(answer)
-        if (value := _whole(answer, spans)) is not None:
+        if (value := _whole(answer)) is not None:
             return value
+        spans, cut = json_spans(answer)
     if cut and reply.finish_reason == "length":
         raise InvalidReplyError("it is cut off")
-    for span, alone in _in_prose(answer, spans):
-        value = span.value()
-        if (alone or isinstance(value, dict)) and wanted(value) and not quotations.have(span):
+    for span in _in_prose(answer, spans):
+        if wanted(value := span.value()) and not quotations.have(span):
             return value
     if reply.finish_reason == "stop":
         # The thoughts themselves are an unclosed one if the server says nothing else.
@@ -88,16 +87,17 @@ def _json_of(reply: Completion, wanted: Callable[[object], bool], quotations: _Q
     raise InvalidReplyError("it is not JSON")
 
 
-def _unusable(reply: Completion) -> str:
-    """Why another try would fare no better; empty if it might."""
+def _unusable(reply: Completion) -> LlmReplyError | None:
+    """The error of a reply that no repair makes better; None if one might."""
     if reply.finish_reason == "length":
-        return (
+        return LlmReplyError(
             "the LLM's reply was cut off (finish_reason length): let it write more, by max_tokens in "
-            "FORGETLESS_LLM_OPTIONS, or think less"
+            "FORGETLESS_LLM_OPTIONS, or think less",
+            cut_off=True,
         )
     if reply.finish_reason == "content_filter":
-        return "the LLM's reply was stopped by the provider's filter (finish_reason content_filter)"
-    return ""
+        return LlmReplyError("the LLM's reply was stopped by the provider's filter (finish_reason content_filter)")
+    return None
 
 
 def _decoded(text: str) -> str:
@@ -110,24 +110,35 @@ def _decoded(text: str) -> str:
         return text
 
 
-def _whole(text: str, spans: Sequence[JsonSpan]) -> object:
+def _whole(text: str) -> object:
     """The value that is all of the text; None if none is, or if it cannot be read."""
-    if len(spans) != 1 or text[: spans[0].start].strip(_BLANK) or text[spans[0].end :].strip(_BLANK):
-        return None
-    return spans[0].value()
+    span = _whole_span(text)
+    return None if span is None else span.value()
 
 
-def _in_prose(text: str, spans: Sequence[JsonSpan]) -> Iterator[tuple[JsonSpan, bool]]:
-    """The values, the likeliest answer first: that of the last block of code, then from the last to the first.
+def _whole_span(text: str) -> JsonSpan | None:
+    """Some models write the value as Python prints it, in single quotes."""
+    for python in (False, True):
+        spans, _ = json_spans(text, python=python)
+        if len(spans) == 1 and not (text[: spans[0].start] + text[spans[0].end :]).strip(_BLANK):
+            return spans[0]
+    return None
 
-    With each, whether nothing else is given in its place: a list in the midst of prose is no answer otherwise.
+
+def _in_prose(text: str, spans: Sequence[JsonSpan]) -> Iterator[JsonSpan]:
+    """The values, the likeliest answer first.
+
+    It is that of the last block of code, then the objects from the last to the first, then those as Python prints
+    them. A list in the midst of prose is an answer only if nothing else is given, and if it is not a part of
+    something that cannot be read.
     """
-    block = _fenced(text)
-    inner, _ = json_spans(block)
-    if _whole(block, inner) is not None:
-        yield inner[0], True
-    for span in reversed(spans):
-        yield span, len(spans) == 1
+    if (fenced := _whole_span(_fenced(text))) is not None:
+        yield fenced
+    yield from (span for span in reversed(spans) if span.source.startswith("{"))
+    yield from (span for span in reversed(json_spans(text, python=True)[0]) if span.source.startswith("{"))
+    before = text[: spans[0].start] if spans else ""
+    if len(spans) == 1 and before.count("{") <= before.count("}"):
+        yield spans[0]
 
 
 def _split(text: str, spans: Sequence[JsonSpan]) -> tuple[str, str]:
@@ -165,8 +176,8 @@ class _Quotations:
     def have(self, span: JsonSpan) -> bool:
         if self._dense is None:
             self._dense = ["".join(text.split()) for text in self._texts]
-        value = "".join(span.text.split())
-        if value not in self._found and not any(value in text for text in self._dense):
+        forms = {"".join(form.split()) for form in (span.text, span.source)}
+        if forms.isdisjoint(self._found) and not any(form in text for text in self._dense for form in forms):
             return False
-        self._found.add(value)
+        self._found |= forms
         return True

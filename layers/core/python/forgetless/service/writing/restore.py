@@ -60,7 +60,7 @@ class RestoreService:
         # An extraction may have stored the same text again since. Extracted texts are unique, so this one, which
         # somebody wants back, counts as the caller's own.
         after = memory.next_version(self._clock.now(), event_id=event_id, superseded_by=None, extracted=False)
-        rows = self._indexer.rows([after], self._indexer.context_words([after]))
+        rows = self._indexer.rows([after], self._indexer.context_messages([after]))
         events = [Event(EventKind.UPDATE, after)]
         self._outbox.record(events)
         self._ledger.append(events)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from forgetless.domain.errors import EmbedderTextError
 from forgetless.domain.jobs import Job
 from forgetless.domain.memory import Memory, Message
-from forgetless.domain.recipe import cosine, embedding_texts
+from forgetless.domain.recipe import cosine, embedded
 from forgetless.domain.scope import Scope
 from forgetless.domain.supersession import MOST_SUPERSEDED, SupersessionRules, is_vouched_by_user, may_be_users
 from forgetless.ports.embedder import Embedder, EmbeddingTask
@@ -72,11 +72,11 @@ class Supersession:
         )
 
     def _near(self, fact: Fact, known: Mapping[str, Memory], vectors: Mapping[str, Vector]) -> tuple[str, ...]:
-        vector = vectors.get(_embedded(fact.text))
+        vector = vectors.get(embedded(fact.text))
         if not fact.supersedes or vector is None:
             return ()
         unrelated = max(cosine(vector, reference) for reference in self._references)
-        texts = {id_: _embedded(known[id_].text) for id_ in fact.supersedes}
+        texts = {id_: embedded(known[id_].text) for id_ in fact.supersedes}
         nearness = {id_: cosine(vector, vectors[text]) for id_, text in texts.items() if text in vectors}
         near = [id_ for id_ in nearness if nearness[id_] >= self._rules.nearness and nearness[id_] > unrelated]
         return tuple(sorted(near, key=lambda id_: -nearness[id_])[:MOST_SUPERSEDED])
@@ -85,7 +85,7 @@ class Supersession:
         """The vectors of the texts to compare, by text."""
         asked = [fact for fact in facts if fact.supersedes]
         texts = [fact.text for fact in asked] + [known[id_].text for fact in asked for id_ in fact.supersedes]
-        distinct = list(dict.fromkeys(map(_embedded, texts)))
+        distinct = list(dict.fromkeys(map(embedded, texts)))
         if not self._references:
             self._references = self._embedder.embed(REFERENCE_TEXTS, EmbeddingTask.PASSAGE)
         owner = scope.writer_key()
@@ -109,8 +109,3 @@ def is_newer(memory: Memory, job: Job) -> bool:
     A later change of a memory, such as new metadata, makes what it says no newer.
     """
     return job.created_at < (memory.recorded_at or memory.created_at) <= job.updated_at
-
-
-def _embedded(text: str) -> str:
-    """As much of a text as its meaning is judged by."""
-    return embedding_texts(text, ())[0]

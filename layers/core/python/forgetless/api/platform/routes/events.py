@@ -22,6 +22,7 @@ from forgetless.domain.keys import Role
 
 __all__ = ["ROUTES"]
 
+_BEHIND = "waiting: an earlier add of the same user, agent and app is held; its event has the reason"
 _UNKNOWN = "Event not found or you don't have permission to access it."
 
 
@@ -35,6 +36,8 @@ def get_event(caller: CurrentCaller, event_id: str) -> Response:
             raise NotFoundError(_UNKNOWN)
         return json_response(bulk_event_item(bulk, caller.services.cleanings()))
     item = event_item(job, reads.texts(caller.tenant, [result["id"] for result in job.results]))
+    if (next_try := reads.waits_until(job)) is not None:
+        item |= {"error": _BEHIND, "next_try_at": next_try}
     shown = all_or_shortened(item["results"])
     fit = fitting(shown)
     return json_response({**item, "results": fit}, headers=cut_headers(len(fit), len(shown)))

@@ -1,0 +1,126 @@
+"""Drain: brings the other generation what it lacks, a portion of each tenant in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from forgetless.domain.generations import Generation, Generations, Phase
+from forgetless.domain.memory import Memory
+from forgetless.domain.times import later
+from forgetless.ports.clock import Clock
+from forgetless.ports.ledger import Ledger
+from forgetless.service.generations.beside import OtherGenerations
+from forgetless.service.generations.opened import Openings
+from forgetless.service.writing.indexer import by_tenant
+
+__all__ = ["Drain", "Drained"]
+
+#: How many memories are read, embedded and written at once, and the most tenants that are looked at.
+PORTION = 100
+#: How many pending memories of a tenant are looked at before a switch. While an import goes on, there are more.
+_PENDING = 2000
+_TENANTS = 1000
+#: Later than any memory rests that was refused.
+_RESTING_S = 7200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """How many memories were brought; `ended` says that nothing was left that was behind when it began."""
+
+    brought: int
+    refused: int
+    ended: bool
+
+
+class Drain:
+    """The work of the job that fills a generation, and of sweep for one that is kept up to date."""
+
+    def __init__(self, *, ledger: Ledger, openings: Openings, beside: OtherGenerations, clock: Clock) -> None:
+        self._ledger = ledger
+        self._openings = openings
+        self._beside = beside
+        self._clock = clock
+
+    def run(self, known: Generations, stopped: Callable[[], bool]) -> Drained:
+        """Bring what is behind now, until `stopped`, which is asked after each portion."""
+        # After a switch, nothing rests any more: what the new one refused is noted in the ledger as for every write.
+        settling = known.phase is Phase.SETTLING
+        before = later(self._clock.now(), _RESTING_S if settling else 0.0)
+        brought = refused = 0
+        for tenant in self._ledger.behind_tenants(limit=_TENANTS):
+            seen: set[str] = set()
+            while True:
+                found = self._ledger.behind(tenant, before=before, limit=PORTION)
+                memories = [memory for memory in found if memory.id not in seen]
+                if not memories:
+                    break
+                seen |= {memory.id for memory in memories} if settling else set()
+                refused += self._bring(known, memories)
+                brought += len(memories)
+                if stopped():
+                    return Drained(brought, refused, ended=False)
+        return Drained(brought, refused, ended=True)
+
+    def bring_pending(self, known: Generations) -> None:
+        """Bring what is pending and still in the serving generation, such as memories whose context was erased.
+
+        Sweep indexes them anew and so marks them as behind, but a switch may come before that.
+        """
+        assert known.other is not None
+        for tenant in self._ledger.pending_tenants(limit=_TENANTS):
+            pending = self._ledger.unindexed(before=self._clock.now(), limit=_PENDING, tenant=tenant)
+            live = [memory for memory in pending if memory.live]
+            for start in range(0, len(live), PORTION):
+                self._bring_held(known, tenant, live[start : start + PORTION])
+
+    def _bring_held(self, known: Generations, tenant: str, memories: Sequence[Memory]) -> None:
+        assert known.other is not None
+        keys = [(memory.id, memory.version) for memory in memories]
+        lacking = self._held(known.serving, tenant, keys) - self._held(known.other, tenant, keys)
+        if lacking:
+            self._beside.bring(known.other, [one for one in memories if (one.id, one.version) in lacking])
+
+    def _held(self, generation: Generation, tenant: str, keys: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
+        return self._openings.of(generation).index.held(tenant, keys)
+
+    def resting(self) -> int:
+        """How many memories the other generation refused; counted up to PORTION for each tenant."""
+        now = self._clock.now()
+        count = 0
+        for tenant in self._ledger.behind_tenants(limit=_TENANTS):
+            behind = self._ledger.behind(tenant, before=later(now, _RESTING_S), limit=PORTION)
+            due = {memory.id for memory in self._ledger.behind(tenant, before=now, limit=PORTION)}
+            count += sum(memory.id not in due for memory in behind)
+        return count
+
+    def _bring(self, known: Generations, memories: Sequence[Memory]) -> int:
+        """Bring them, and return how many were refused."""
+        if known.other is None:  # nothing lacks them any more
+            self._ledger.mark_caught_up(memories)
+            return 0
+        if known.phase in {Phase.SETTLING, Phase.OLD, Phase.STALE}:
+            self._bring_serving(known, memories)
+        if known.phase is Phase.STALE:
+            self._drop_outdated(known, memories)
+            return 0
+        return self._beside.bring(known.other, memories).refused
+
+    def _bring_serving(self, known: Generations, memories: Sequence[Memory]) -> None:
+        """Bring to the serving generation what was written when it did not serve everywhere yet."""
+        if known.phase is not Phase.SETTLING:
+            live = by_tenant(memory for memory in memories if memory.live)
+            keys = {tenant: [(one.id, one.version) for one in portion] for tenant, portion in live.items()}
+            held = {tenant: self._held(known.serving, tenant, some) for tenant, some in keys.items()}
+            memories = [
+                one for tenant, some in live.items() for one in some if (one.id, one.version) not in held[tenant]
+            ]
+        if memories:
+            self._beside.bring(known.serving, memories, serves=True)
+
+    def _drop_outdated(self, known: Generations, memories: Sequence[Memory]) -> None:
+        assert known.other is not None
+        for tenant, portion in by_tenant(memories).items():
+            self._openings.of(known.other).index.drop_older(tenant, portion)
+        self._ledger.mark_caught_up(memories)

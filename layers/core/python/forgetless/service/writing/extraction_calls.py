@@ -1,0 +1,239 @@
+"""ExtractionCalls: asks the LLM for the facts of an add, in several calls if its messages are too long for one.
+
+Each finished call of several is kept with the job (`finished_calls.py`), so that whoever goes on with the job repeats
+none. A later call is shown the facts of earlier ones as if they were memories, so it can supersede them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+from forgetless.domain.errors import ErasedError, LeaseLostError, LlmContextError, LlmReplyError
+from forgetless.domain.jobs import LLM_CALLS, Job
+from forgetless.domain.llm_context import LlmContext
+from forgetless.domain.memory import Memory, Message
+from forgetless.domain.token_estimate import estimated_tokens
+from forgetless.domain.usage import OF_TENANT, UsageKind, Use, day_of
+from forgetless.ports.clock import Clock
+from forgetless.ports.llm import Llm
+from forgetless.ports.request_ledger import NOTHING_SHOWN, RequestLedger, Shown
+from forgetless.ports.request_usage import RequestUsage
+from forgetless.service.projects.settings import ProjectService
+from forgetless.service.writing import prompts
+from forgetless.service.writing.extraction import Fact
+from forgetless.service.writing.extraction_settings import ExtractionSettings
+from forgetless.service.writing.finished_calls import FinishedCall, FinishedCalls
+from forgetless.service.writing.message_portions import BEGIN, count_portions, portion_at
+from forgetless.service.writing.portion_asks import Ask, FactsAsk, Given, ProcedureAsk, TooLongError, is_procedural
+from forgetless.service.writing.related_memories import RelatedMemories
+
+__all__ = ["Extracted", "ExtractionCalls", "KnownContext", "UnfinishedError", "tokens_used"]
+
+_logger = logging.getLogger(__name__)
+
+#: A call is begun only if there is time for one that takes so much longer than the slowest one before it.
+_SPARE = 1.5
+
+
+class UnfinishedError(TimeoutError):
+    """More calls of the LLM must follow; those that are finished are kept with the job."""
+
+
+class KnownContext:
+    """How much the LLM reads at once, as far as this process knows: the setting, or less if it refused that."""
+
+    def __init__(self, tokens: int) -> None:
+        self.context = LlmContext(tokens)
+
+    def found(self, context: LlmContext) -> None:
+        """Remember a context with which a call has succeeded."""
+        if context.tokens < self.context.tokens:
+            _logger.warning(
+                "the LLM reads less at once than FORGETLESS_LLM_CONTEXT_TOKENS says; the setting spares the tries",
+                extra={"tokens": context.tokens},
+            )
+            self.context = context
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What the calls of a job gave: its facts in order, the stored memories that they may supersede, what was shown.
+
+    `job` is the job as it now stands in the ledger.
+    """
+
+    job: Job
+    facts: list[Fact] = field(default_factory=list)
+    existing: list[Memory] = field(default_factory=list)
+    shown: Shown = NOTHING_SHOWN
+
+
+@dataclass(slots=True)
+class _Course:
+    """How far a job has come, and what this process knows beside that."""
+
+    job: Job
+    done: FinishedCalls
+    context: LlmContext
+    existing: dict[str, Memory] = field(default_factory=dict)
+    #: Seconds of the slowest call.
+    slowest_s: float = 0.0
+    #: Whether a reply had no room, which says nothing about the calls of other jobs.
+    cut_off: bool = False
+
+
+class ExtractionCalls:
+    """The calls of the LLM for one job after another."""
+
+    def __init__(
+        self, *, ledger: RequestLedger, related: RelatedMemories, llm: Llm, clock: Clock, known: KnownContext
+    ) -> None:
+        self._ledger = ledger
+        self._projects = ProjectService(ledger=ledger, clock=clock)
+        self._related = related
+        self._llm = llm
+        self._clock = clock
+        self._known = known
+
+    def planned(self, job: Job, messages: Sequence[Message]) -> Job:
+        """A new job; if it probably needs several calls, it says how many. Nothing is read for that."""
+        rules = prompts.extraction_rules(job.request.get("prompt"), agent=True, categorised=True)
+        room = self._known.context.messages(estimated_tokens(rules))
+        number = count_portions(messages, BEGIN, room)
+        return FinishedCalls().kept_by(job, left=number) if number > 1 else job
+
+    def run(
+        self, job: Job, messages: Sequence[Message], *, deadline: float, in_background: bool, used: RequestUsage
+    ) -> Extracted:
+        """Make the calls that are not finished yet.
+
+        Raises UnfinishedError when others must make the next one, because there is no time left or, unless it is done
+        `in_background`, because one call is not enough; LlmContextError when the LLM refuses even the smallest
+        portions, LeaseLostError, ErasedError, TimeoutError, and the other errors of LLM, embedder and stores.
+        """
+        if not messages:
+            return Extracted(job)
+        course, ask = self._course(job), self._ask(job, messages)
+        while (start := course.done.following) is not None:
+            room = course.context.messages(ask.rules)
+            portion = portion_at(messages, start, room)
+            several = bool(course.done.calls) or portion.following is not None
+            if several and not in_background:
+                self._keep(course, used, left=count_portions(messages, start, room))
+                raise UnfinishedError("the messages are longer than one call of the LLM takes")
+            began = self._clock.monotonic()
+            if deadline - began < _SPARE * course.slowest_s:
+                raise UnfinishedError("there is no time left for the next call of the LLM")
+            try:
+                given = ask(portion, course.done, course.context, deadline=deadline)
+            except TooLongError as error:
+                _halve(course, error)
+                continue
+            course.slowest_s = max(course.slowest_s, self._clock.monotonic() - began)
+            _add(course, given, FinishedCall(tuple(given.facts), portion.following, given.shown))
+            if not course.cut_off:
+                self._known.found(course.context)
+            if several:
+                self._keep(course, used, left=count_portions(messages, portion.following, room))
+        return self._extracted(course, ask)
+
+    def without_erased(self, job: Job, used: RequestUsage) -> Job:
+        """The job as it stands, without the calls that were shown something deleted, and without those after them."""
+        standing = self._ledger.job(job.tenant, job.id)
+        if standing is not None and standing.erased:
+            raise ErasedError
+        if standing is None or standing.finished or standing.lease_owner != job.lease_owner:
+            raise _taken_over()
+        if LLM_CALLS not in standing.request:
+            return standing
+        course = self._course(standing)
+        calls = course.done.calls
+        ids = list(dict.fromkeys(chain.from_iterable(call.shown.memories for call in calls)))
+        refs = list(dict.fromkeys(chain.from_iterable(call.shown.messages for call in calls)))
+        memories = {id_ for id_, memory in self._ledger.read(job.tenant, ids).items() if not memory.deleted}
+        messages = self._ledger.read_messages(job.tenant, refs).keys()
+        intact = [memories >= {*call.shown.memories} and messages >= {*call.shown.messages} for call in calls]
+        # If all are, something was shown to the calls that nobody keeps.
+        course.done = course.done.up_to(intact.index(False) if False in intact else 0)
+        self._keep(course, used, left=len(calls) - len(course.done.calls))
+        return course.job
+
+    def _course(self, job: Job) -> _Course:
+        done = FinishedCalls.of(job)
+        known = self._known.context
+        return _Course(job, done, known if done.context is None else LlmContext(min(done.context, known.tokens)))
+
+    def _ask(self, job: Job, messages: Sequence[Message]) -> Ask:
+        if is_procedural(job):
+            return ProcedureAsk(job, llm=self._llm, clock=self._clock)
+        return FactsAsk(
+            job,
+            messages,
+            ExtractionSettings.of(job.request, self._projects.settings(job.tenant)),
+            ledger=self._ledger,
+            related=self._related,
+            llm=self._llm,
+            clock=self._clock,
+        )
+
+    def _keep(self, course: _Course, used: RequestUsage, *, left: int) -> None:
+        """Keep the finished calls with the job, and count their tokens in the same transaction."""
+        # An attempt that has finished a call is none that the job is to blame for.
+        kept = replace(course.done.kept_by(course.job, left=left), updated_at=self._clock.now(), attempts=1)
+        if not self._ledger.update_job(kept, held=course.job, used=tokens_used(course.job, used)):
+            standing = self._ledger.job(kept.tenant, kept.id)
+            if standing is not None and standing.erased:
+                raise ErasedError
+            if standing is None or not standing.stands_as(kept):
+                raise _taken_over()
+        used.counted_tokens += used.llm_tokens
+        used.llm_tokens = 0
+        course.job = kept
+
+    def _extracted(self, course: _Course, ask: Ask) -> Extracted:
+        facts = ask.whole(course.done.facts)
+        # Memories that an earlier process was shown.
+        named = dict.fromkeys(id_ for fact in facts for id_ in fact.supersedes if id_ not in course.existing)
+        existing = {**course.existing, **(self._ledger.read(course.job.tenant, list(named)) if named else {})}
+        shown = Shown(
+            tuple(dict.fromkeys(chain.from_iterable(call.shown.memories for call in course.done.calls))),
+            tuple(dict.fromkeys(chain.from_iterable(call.shown.messages for call in course.done.calls))),
+        )
+        return Extracted(course.job, facts, list(existing.values()), shown)
+
+
+def _taken_over() -> LeaseLostError:
+    return LeaseLostError("another worker has taken this job over")
+
+
+def tokens_used(job: Job, used: RequestUsage) -> list[Use]:
+    """The LLM's tokens as a use of the key that asked for the job, on the day on which it was accepted."""
+    if not used.llm_tokens:
+        return []
+    key_id = job.request.get("source_key") or OF_TENANT
+    return [Use(job.tenant, key_id, day_of(job.created_at), {UsageKind.LLM_TOKENS: used.llm_tokens})]
+
+
+def _add(course: _Course, given: Given, call: FinishedCall) -> None:
+    course.done = course.done.and_then(call)
+    course.existing |= {memory.id: memory for memory in given.existing}
+
+
+def _halve(course: _Course, error: TooLongError) -> None:
+    reason = error.error
+    if isinstance(reason, LlmReplyError):
+        course.cut_off = True
+        smaller = LlmContext.with_room_for(error.messages // 2, error.instructions)
+    else:
+        asked = error.instructions + error.messages + error.known
+        halved = course.context.halved(asked)
+        if halved is None:
+            told = f"{reason.message} (it refuses even the smallest portions, of {course.context.tokens} tokens)"
+            raise LlmContextError(told, status=reason.status) from error
+        smaller = halved
+    _logger.info("the LLM could not take so much at once, asking for less", extra={"tokens": smaller.tokens})
+    course.context = smaller
+    course.done = replace(course.done, context=smaller.tokens)
