@@ -113,6 +113,11 @@ test-scale: $(STAMP) ## Does any route or job cost more in a larger ledger? Coun
 	@$(CLEAN_ENV) FORGETLESS_SCALE_SIZES='$(or $(SIZES),10000 100000)' \
 		$(PY) -m pytest -q --timeout 7200 tests/scale $(ARGS)
 
+test-milvus3: $(STAMP) $(LITE_STAMP) ## The contract of the index on Milvus Lite 3.2.2, the nearest thing to newer servers
+	@$(CLEAN_ENV) FORGETLESS_TEST_LITE=3 $(PY) -m pytest -q -m slow --timeout 600 tests/contract/index/test_index_contract.py \
+		tests/contract/index/test_milvus_index.py tests/contract/index/test_filters_in_milvus.py \
+		tests/contract/index/test_recipe_2_in_milvus.py $(ARGS)
+
 # A round is the same one each time for its seed: what fails can be played again.
 test-races: $(STAMP) ## Several processes at once on every store, longer: make test-races TIMES=50 SEED=1000
 	@$(CLEAN_ENV) FORGETLESS_RACE_TIMES=$(or $(TIMES),10) FORGETLESS_RACE_SEED=$(or $(SEED),1) \

@@ -20,12 +20,16 @@ from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from fastapi.testclient import TestClient
 
 from forgetless.adapters.index_milvus.rows import row_of
+from forgetless.adapters.index_milvus.word_columns import SPARSE, WeightedWords
 from forgetless.adapters.ledger_dynamodb import DynamoLedger, schema
 from forgetless.adapters.metrics_emf import EmfMetrics
 from forgetless.api.app import create_app
+from forgetless.domain.filters.ast import Filter
 from forgetless.domain.keys import ApiKey, Role, key_hash
 from forgetless.domain.limits import JOB_S
+from forgetless.domain.recipe import Words
 from forgetless.domain.retention import DAY_S
+from forgetless.ports.index import Hit, IndexRow
 from forgetless.ports.llm import ChatMessage, Completion
 from forgetless.ports.metrics import recording_metrics
 from forgetless.ports.trace import TraceFilter
@@ -41,6 +45,8 @@ from tests.fakes.queue import MemoryQueue
 
 __all__ = ["Measuring", "measured"]
 
+Key = tuple[str, int]
+
 _KEY = "key-of-the-measurement"
 _BOB = {"user_id": "bob"}
 #: What the user has before anything is measured. Searches find ten of them, and an extraction is shown as many.
@@ -52,6 +58,8 @@ _ANSWER = (
     "That sounds lovely. In spring the trails are dry, and a week leaves time for the old city and for a day at sea."
 )
 _FACT = "The user plans hike number {0} around Hue with the sister Lan in spring"
+#: What a term of a sparse vector takes: its number and its weight.
+_TERM_BYTES = 8
 #: What CloudWatch adds to each line of a log, when it counts the bytes.
 _LINE_OVERHEAD = 26
 #: What `inject_lambda_context` adds to each line of a function.
@@ -71,19 +79,31 @@ class CountedIndex(MemoryIndex):
         super().__init__()
         self.counted = Counter[str]()
 
-    def __getattribute__(self, name: str) -> Any:
-        found = super().__getattribute__(name)
-        if name in {"search_vector", "search_words", "score_vector", "score_words", "vectors", "held", "unchanged"}:
-            self.counted["index_reads"] += 1
-        return found
+    def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
+        """Also what `search_vectors` and `score_vector` do, once for each query."""
+        self.counted["index_reads"] += 1
+        return super().search_vector(tenant, vector, where, limit)
 
-    def search_vectors(self, tenant: str, vectors: Sequence[Sequence[float]], where: Any, limit: int) -> Any:
-        return [self.search_vector(tenant, vector, where, limit) for vector in vectors]
+    def search_words(self, tenant: str, words: Words, where: Filter, limit: int) -> list[Hit]:
+        """Also what `score_words` does."""
+        self.counted["index_reads"] += 1
+        return super().search_words(tenant, words, where, limit)
+
+    def vectors(self, tenant: str, keys: Sequence[Key]) -> dict[Key, list[float]]:
+        self.counted["index_reads"] += 1
+        return super().vectors(tenant, keys)
+
+    def held(self, tenant: str, keys: Sequence[Key]) -> set[Key]:
+        self.counted["index_reads"] += 1
+        return super().held(tenant, keys)
+
+    def unchanged(self, tenant: str, rows: Sequence[IndexRow]) -> set[Key]:
+        self.counted["index_reads"] += 1
+        return super().unchanged(tenant, rows)
 
     def insert(self, rows: Sequence[Any]) -> None:
-        texts = [{name: value for name, value in row_of(row).items() if name != "dense"} for row in rows]
         self.counted["index_rows"] += len(rows)
-        self.counted["index_row_bytes"] += sum(len(json.dumps(one, default=list).encode()) for one in texts)
+        self.counted["index_row_bytes"] += sum(map(_row_bytes, rows))
         super().insert(rows)
 
     def drop(self, tenant: str, keys: Sequence[tuple[str, int]]) -> None:
@@ -93,6 +113,14 @@ class CountedIndex(MemoryIndex):
     def drop_older(self, tenant: str, memories: Sequence[Any]) -> None:
         self.counted["index_removals"] += len(memories)
         super().drop_older(tenant, memories)
+
+
+def _row_bytes(row: IndexRow) -> int:
+    """What a row takes besides its vector."""
+    values = row_of(row, WeightedWords())
+    terms = len(values[SPARSE])
+    rest = {name: value for name, value in values.items() if name not in {"dense", SPARSE}}
+    return len(json.dumps(rest, default=list).encode()) + terms * _TERM_BYTES
 
 
 class CountedLlm:

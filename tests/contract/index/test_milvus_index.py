@@ -19,12 +19,13 @@ import pytest
 from pymilvus import DataType, FieldSchema, MilvusClient, MilvusException
 
 from forgetless.adapters.clock import SystemClock
-from forgetless.adapters.index_milvus import MilvusIndex
+from forgetless.adapters.index_milvus import MilvusIndex, earlier_columns
 from forgetless.adapters.index_milvus.schema import _schema
 from forgetless.adapters.index_milvus.word_columns import WeightedWords
 from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.domain.errors import IndexDamagedError, IndexRefusedError, IndexUnavailableError
-from forgetless.domain.filters.ast import EVERYTHING
+from forgetless.domain.filters.ast import EVERYTHING, And, Compare, Field, Not, Operator, Or
+from forgetless.domain.memory_fields import COLUMNS, COLUMNS_VERSION
 from forgetless.domain.sparse_words import term_id
 from forgetless.service.jobs.refused_rows import CONTROL
 from forgetless.service.stores.check import StoreCheck
@@ -45,6 +46,31 @@ def own_lite() -> Iterator[LiteServer]:
         server.ready()
         yield server
         server.stop()
+
+
+def test_a_collection_of_earlier_columns_is_served_as_it_is(milvus_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = {0: tuple(column for column in COLUMNS[COLUMNS_VERSION] if column not in {"role", "created_at"})}
+    monkeypatch.setattr(earlier_columns, "COLUMNS", {**COLUMNS, **earlier})
+    index = MilvusIndex(milvus_uri, collection=f"c_{uuid.uuid4().hex}", dimensions=DIMENSIONS, columns=0, timeout_s=10)
+    users, other = row(replace(memory("a"), role="user"), NORTH, "w"), row(memory("b"), NORTH, "w")
+    index.insert([users, other])
+    assert len(index.unchanged("acme", [users, other])) == 2
+    is_users = Compare(Field("role"), Operator.EQ, "user")
+    is_new = Compare(Field("created_at"), Operator.GT, "2030")
+    everyone = {one.memory.id for one in (users, other)}
+    for where in (
+        is_users,
+        Not(is_users),
+        And((is_users, is_new)),
+        Or((is_users, is_new)),
+        Not(Or((is_users, is_new))),
+    ):
+        assert set(ids(index.search_vector("acme", NORTH, where, 9))) == everyone, "the evaluator decides"
+    assert ids(index.search_vector("acme", NORTH, Compare(Field("id"), Operator.EQ, users.memory.id), 9)) == [
+        users.memory.id
+    ]
+    index.drop_all()
+    index.close()
 
 
 @pytest.mark.parametrize("bad", [{"created_at": 5}, {"version": 2**70}, {"id": "line\nfeed"}])

@@ -53,6 +53,8 @@ def test_whatever_happens_while_it_is_filled_reaches_it(place: Place, clock: Fak
     say(other, "Written by a process that does not know.")
     clock.advance(KNOWN_S)
     work(process)
+    with pytest.raises(ConflictError, match="nothing to switch to yet"):
+        upkeep(process).switch(force=True)
     assert known(process).phase in {Phase.FILLING, Phase.READY}
     other().changes.delete("acme", ids[0])
     say(other, "Written while it is filled.")

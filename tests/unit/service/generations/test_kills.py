@@ -23,6 +23,42 @@ TEXTS = [f"k{number} is kept by k{number + 9}." for number in range(4)]
 _MOST_TURNS = 40
 
 
+#: Calls that change nothing: to die after one of them is to die after the call before it.
+_READS = frozenset(
+    {
+        "behind",
+        "behind_tenants",
+        "count",
+        "digest_key",
+        "document",
+        "due_documents",
+        "erasure_state",
+        "held",
+        "list_range",
+        "list_tenants",
+        "open_erasures",
+        "pending",
+        "pending_tenants",
+        "read",
+        "read_messages",
+        "sample",
+        "search_vector",
+        "search_words",
+        "set_aside",
+        "tally",
+        "unchanged",
+        "unindexed",
+    }
+)
+
+
+class WriteMortalLedger(MortalLedger):
+    """It dies at changes alone."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name) if name in _READS else super().__getattr__(name)
+
+
 class MortalPlace(Place):
     """A place whose indexes die, too: their calls are counted with those of the ledger."""
 
@@ -38,7 +74,8 @@ class _MortalIndex:
         self._index, self._ledger = index, ledger
 
     def __getattr__(self, name: str) -> Any:
-        return self._ledger._mortal(getattr(self._index, name))
+        found = getattr(self._index, name)
+        return found if name in _READS else self._ledger._mortal(found)
 
 
 def work(process: Serving, clock: FakeClock) -> None:
@@ -58,7 +95,7 @@ def test_whatever_call_it_dies_after_the_next_process_goes_on(tmp_path: Path, mo
     deaths = 0
     for deadly in count():
         clock = FakeClock()
-        mortal = MortalLedger(SqliteLedger(tmp_path / f"{deadly}.db"))
+        mortal = WriteMortalLedger(SqliteLedger(tmp_path / f"{deadly}.db"))
         place = MortalPlace(cast("Ledger", mortal), clock, by_itself=False)
         first = place.process()
         ids = say(first, *TEXTS)
@@ -84,4 +121,4 @@ def test_whatever_call_it_dies_after_the_next_process_goes_on(tmp_path: Path, mo
         mortal.close()
         if not died:
             break
-    assert deaths > 60
+    assert deaths > 40

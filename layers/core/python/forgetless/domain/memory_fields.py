@@ -191,7 +191,7 @@ STORED = tuple(field for field in FIELDS if field.stored)
 GIVEN = tuple(field for field in FIELDS if field.given)
 
 #: The text columns of the index, by version. Never change a released version; add a new one. Milvus
-#: cannot add a column to a collection, so a new version means a new collection, which a reindex fills.
+#: cannot add a column to a collection, so a new version is a new generation of the index.
 COLUMNS: Mapping[int, tuple[str, ...]] = {
     1: (
         "memory_id",

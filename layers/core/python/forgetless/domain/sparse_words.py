@@ -17,7 +17,7 @@ from zlib import crc32
 
 from forgetless.domain.said import SHORT_TEXT_CHARS, Said
 from forgetless.domain.terms import Term, name_terms, spelled_terms, terms
-from forgetless.domain.word_weights import weight
+from forgetless.domain.word_weights import UNKNOWN_WEIGHT, weight
 
 __all__ = [
     "RESERVED_ID",
@@ -82,11 +82,13 @@ def query_vector(question: str) -> SparseVector:
     """The weights of a question's words, each once; empty when it has only function words.
 
     A word with accents gives half of its weight to the spelling without them. A row has both, so that it counts once
-    for a row with the same accents and half for one without.
+    for a row with the same accents and half for one without. A question of a single word asks for nothing else, so
+    that word says as much as any can: "Mai" and "Who is Mai?" find who is called so, though it is a usual word.
     """
     values: SparseVector = defaultdict(float)
-    for term in dict.fromkeys(terms(question) or name_terms(question)):
-        value = weight(term.text) * term.share
+    found = list(dict.fromkeys(terms(question) or name_terms(question)))
+    for term in found:
+        value = (UNKNOWN_WEIGHT if len(found) == 1 else weight(term.text)) * term.share
         if term.folded:
             value /= 2
             values[term_id(term.folded)] += value

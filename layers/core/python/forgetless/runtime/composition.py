@@ -17,7 +17,7 @@ from forgetless.adapters.milvus_control import MilvusControl
 from forgetless.adapters.secrets_aws import secret
 from forgetless.domain.errors import DependencyError, InvalidRequestError
 from forgetless.domain.generations import Generation, collection_of
-from forgetless.domain.memory_fields import COLUMNS_VERSION
+from forgetless.domain.memory_fields import COLUMNS, COLUMNS_VERSION
 from forgetless.domain.recipe import RECIPE_VERSION
 from forgetless.domain.recipes import RECIPES
 from forgetless.ports.bulk_queue import BulkQueue
@@ -138,9 +138,7 @@ def collection_name(settings: Settings) -> str:
 
 def present_generation(settings: Settings) -> Generation:
     """The generation of the present embedder, and of this version's recipe and columns."""
-    return _generation(
-        settings, settings.embedding_model, settings.embedding_dimensions, settings.embedder_url, RECIPE_VERSION
-    )
+    return _generation(settings, settings.embedding_model, settings.embedding_dimensions, settings.embedder_url)
 
 
 def wanted_generation(settings: Settings) -> Generation:
@@ -149,12 +147,21 @@ def wanted_generation(settings: Settings) -> Generation:
         return present_generation(settings)
     model = settings.next_embedding_model or settings.embedding_model
     dimensions = settings.next_embedding_dimensions or settings.embedding_dimensions
-    return _generation(settings, model, dimensions, settings.next_embedder_url, RECIPE_VERSION)
+    return _generation(settings, model, dimensions, settings.next_embedder_url)
 
 
-def _generation(settings: Settings, model: str, dimensions: int, url: str, recipe: int) -> Generation:
-    name = collection_of(settings.collection, model, dimensions, recipe, COLUMNS_VERSION)
-    return Generation(model, dimensions, recipe, COLUMNS_VERSION, name, url)
+def _generation(
+    settings: Settings,
+    model: str,
+    dimensions: int,
+    url: str,
+    *,
+    recipe: int | None = None,
+    columns: int | None = None,
+) -> Generation:
+    recipe, columns = recipe or RECIPE_VERSION, columns or COLUMNS_VERSION
+    name = collection_of(settings.collection, model, dimensions, recipe, columns)
+    return Generation(model, dimensions, recipe, columns, name, url)
 
 
 def build_openings(settings: Settings) -> Openings:
@@ -180,9 +187,10 @@ def _first_generation(settings: Settings, openings: Openings) -> Generation:
     """
     present = present_generation(settings)
     earlier = [
-        _generation(settings, present.model, present.dimensions, present.embedder_url, recipe)
+        _generation(settings, present.model, present.dimensions, present.embedder_url, recipe=recipe, columns=columns)
         for recipe in sorted(RECIPES, reverse=True)
-        if recipe < RECIPE_VERSION
+        for columns in sorted(COLUMNS, reverse=True)
+        if recipe <= RECIPE_VERSION and (recipe, columns) != (RECIPE_VERSION, COLUMNS_VERSION)
     ]
     return next((one for one in earlier if openings.of(one).index.exists()), present)
 
@@ -232,6 +240,7 @@ def build_index(settings: Settings, generation: Generation | None = None) -> Ind
         collection=of.collection,
         dimensions=of.dimensions,
         recipe=of.recipe,
+        columns=of.columns,
         timeout_s=settings.milvus_timeout_s,
     )
 

@@ -83,7 +83,15 @@ class Collection:
     """One collection in Milvus. It is connected and created at its first use. Thread-safe."""
 
     def __init__(
-        self, uri: str, *, token: Secret, name: str, dimensions: int, words: WordColumns, timeout_s: float
+        self,
+        uri: str,
+        *,
+        token: Secret,
+        name: str,
+        dimensions: int,
+        words: WordColumns,
+        missing: frozenset[str],
+        timeout_s: float,
     ) -> None:
         self._uri = uri
         self._token = token
@@ -91,6 +99,7 @@ class Collection:
         self._name = name
         self._dimensions = dimensions
         self._words = words
+        self._missing = missing
         self._timeout_s = timeout_s
         # Without any field named, 3.2.2 sends whole rows with vectors.
         self._shown = words.shown or ("pk",)
@@ -191,7 +200,12 @@ class Collection:
             if self._prepared:
                 return
             prepare_collection(
-                client, self._name, dimensions=self._dimensions, words=self._words, timeout_s=self._timeout_s
+                client,
+                self._name,
+                dimensions=self._dimensions,
+                words=self._words,
+                missing=self._missing,
+                timeout_s=self._timeout_s,
             )
             self._flushes = _must_be_flushed(client, self._uri, timeout_s=self._timeout_s)
             self._prepared = True

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from forgetless.adapters.index_milvus.bm25_words import Bm25Words
 from forgetless.adapters.index_milvus.compiler import compile_filter, lit
 from forgetless.adapters.index_milvus.connection import Collection, Found
+from forgetless.adapters.index_milvus.earlier_columns import lacking, without_columns
 from forgetless.adapters.index_milvus.rows import (
     COMPARED,
     is_literal,
@@ -24,6 +25,7 @@ from forgetless.adapters.secrets_aws import Secret
 from forgetless.domain.filters.ast import EVERYTHING, Filter
 from forgetless.domain.limits import MOST_INDEX_RESULTS
 from forgetless.domain.memory import Memory
+from forgetless.domain.memory_fields import COLUMNS_VERSION
 from forgetless.domain.recipe import RECIPE_VERSION, Words
 from forgetless.ports.index import Hit, IndexRow
 
@@ -64,6 +66,7 @@ class MilvusIndex:
         collection: str,
         dimensions: int,
         recipe: int = RECIPE_VERSION,
+        columns: int = COLUMNS_VERSION,
         timeout_s: float = 5.0,
     ) -> None:
         if not _NAME.fullmatch(collection):
@@ -72,9 +75,10 @@ class MilvusIndex:
         self._dimensions = dimensions
         self._words = words = _WORD_COLUMNS[recipe]
         self._by_words = _Retriever(field=SPARSE, metric=words.metric)
-        self._compared = [*COMPARED, *words.names]
+        self._missing = missing = lacking(columns)
+        self._compared = [name for name in (*COMPARED, *words.names) if name not in missing]
         self._collection = Collection(
-            uri, token=token, name=collection, dimensions=dimensions, words=words, timeout_s=timeout_s
+            uri, token=token, name=collection, dimensions=dimensions, words=words, missing=missing, timeout_s=timeout_s
         )
 
     def insert(self, rows: Sequence[IndexRow]) -> None:
@@ -82,7 +86,7 @@ class MilvusIndex:
             if len(row.vector) != self._dimensions:
                 raise ValueError(f"a vector has {len(row.vector)} dimensions, the collection {self._dimensions}")
         for portion in _portions(rows, INSERT_ROWS):
-            self._collection.insert([row_of(row, self._words) for row in portion])
+            self._collection.insert([self._row_of(row) for row in portion])
 
     def drop(self, tenant: str, keys: Sequence[tuple[str, int]]) -> None:
         for expression in _key_expressions(tenant, keys):
@@ -103,18 +107,18 @@ class MilvusIndex:
             self._collection.call("delete", filter=_within(tenant))
 
     def search_vector(self, tenant: str, vector: Sequence[float], where: Filter, limit: int) -> list[Hit]:
-        return self._search(_DENSE, [list(vector)], compile_filter(where, tenant), limit)[0]
+        return self._search(_DENSE, [list(vector)], self._compiled(where, tenant), limit)[0]
 
     def search_vectors(
         self, tenant: str, vectors: Sequence[Sequence[float]], where: Filter, limit: int
     ) -> list[list[Hit]]:
-        return self._search(_DENSE, [list(vector) for vector in vectors], compile_filter(where, tenant), limit)
+        return self._search(_DENSE, [list(vector) for vector in vectors], self._compiled(where, tenant), limit)
 
     def search_words(self, tenant: str, words: Words, where: Filter, limit: int) -> list[Hit]:
         query = self._words.query(words)
         if query is None:
             return []
-        return self._search(self._by_words, [query], compile_filter(where, tenant), limit)[0]
+        return self._search(self._by_words, [query], self._compiled(where, tenant), limit)[0]
 
     def score_vector(self, tenant: str, vector: Sequence[float], keys: Sequence[tuple[str, int]]) -> list[Hit]:
         return self._score(_DENSE, list(vector), tenant, keys)
@@ -138,7 +142,7 @@ class MilvusIndex:
         }
 
     def unchanged(self, tenant: str, rows: Sequence[IndexRow]) -> set[tuple[str, int]]:
-        expected = {(row.memory.id, row.memory.version): row_of(row, self._words) for row in rows}
+        expected = {(row.memory.id, row.memory.version): self._row_of(row) for row in rows}
         same: set[tuple[str, int]] = set()
         for expression in _key_expressions(tenant, list(expected)):
             held = self._collection.call("query", filter=expression, output_fields=self._compared)
@@ -174,6 +178,12 @@ class MilvusIndex:
 
     def close(self) -> None:
         self._collection.close()
+
+    def _row_of(self, row: IndexRow) -> dict[str, Any]:
+        return {name: value for name, value in row_of(row, self._words).items() if name not in self._missing}
+
+    def _compiled(self, where: Filter, tenant: str) -> str:
+        return compile_filter(without_columns(where, self._missing), tenant)
 
     def _score(self, retriever: _Retriever, query: Any, tenant: str, keys: Sequence[tuple[str, int]]) -> list[Hit]:
         # Milvus looks up a primary key directly; any other field would be compared in every row.

@@ -113,7 +113,9 @@ def row_of(row: IndexRow, words: WordColumns) -> dict[str, Any]:
 
 def is_same_row(one: Mapping[str, Any], other: Mapping[str, Any], words: WordColumns) -> bool:
     """Whether two rows, read or to be written, have the same content."""
-    same = all(one[field] == other[field] for field in COMPARED if field not in {"categories", "dense"})
+    same = all(
+        one[field] == other[field] for field in COMPARED if field in other and field not in {"categories", "dense"}
+    )
     same = same and list(one["categories"]) == other["categories"] and words.is_same(one, other)
     return same and is_same_vector(one["dense"], other["dense"])
 

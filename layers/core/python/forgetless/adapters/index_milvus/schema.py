@@ -15,13 +15,15 @@ __all__ = ["prepare_collection"]
 _PK_BYTES = MAX_KEY_BYTES + 40
 
 
-def prepare_collection(client: Any, name: str, *, dimensions: int, words: WordColumns, timeout_s: float) -> None:
-    """Make sure that the collection exists, has its indexes and is loaded.
+def prepare_collection(
+    client: Any, name: str, *, dimensions: int, words: WordColumns, missing: frozenset[str], timeout_s: float
+) -> None:
+    """Make sure that the collection exists, without the `missing` columns, has its indexes and is loaded.
 
     Other processes may be doing the same now, or may have stopped halfway. Raises IndexDamagedError when the
     collection exists with other fields than ours, because no row could be written to it.
     """
-    schema = _schema(client, dimensions, words)
+    schema = _schema(client, dimensions, words, missing)
     if client.has_collection(name, timeout=timeout_s):
         _check_fields(client.describe_collection(name, timeout=timeout_s), schema.to_dict())
     else:
@@ -73,7 +75,7 @@ def _unless_done(create: Callable[[], object], is_done: Callable[[], bool]) -> N
             raise
 
 
-def _schema(client: Any, dimensions: int, words: WordColumns) -> Any:
+def _schema(client: Any, dimensions: int, words: WordColumns, missing: frozenset[str] = frozenset()) -> Any:
     from pymilvus import DataType  # noqa: PLC0415
 
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
@@ -81,7 +83,7 @@ def _schema(client: Any, dimensions: int, words: WordColumns) -> Any:
     schema.add_field("tenant", DataType.VARCHAR, max_length=MAX_KEY_BYTES, is_partition_key=True)
     schema.add_field("pk", DataType.VARCHAR, is_primary=True, max_length=_PK_BYTES)
     schema.add_field("version", DataType.INT64)
-    for field in (*KEYED.values(), *sorted(TIMES)):
+    for field in (name for name in (*KEYED.values(), *sorted(TIMES)) if name not in missing):
         schema.add_field(field, DataType.VARCHAR, max_length=MAX_KEY_BYTES)
     schema.add_field(
         "categories",

@@ -80,7 +80,8 @@ class GenerationUpkeep:
         now, job = self._clock.now(), str(uuid.uuid4())
 
         def asked(held: Generations) -> Generations:
-            if held.phase is not Phase.READY and not (force and held.phase is Phase.FILLING):
+            # One that is not filled yet lacks what nobody has noted, so nobody could bring it later.
+            if held.phase is not Phase.READY:
                 raise ConflictError(_not_there("switch to", held))
             return replace(
                 held, phase=Phase.READY, since=now, job=job, switching=True, forced=force, reason="", declined=""
