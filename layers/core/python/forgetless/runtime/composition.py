@@ -183,7 +183,8 @@ def build_record(settings: Settings, ledger: Ledger, openings: Openings) -> Gene
 def _first_generation(settings: Settings, ledger: Ledger, openings: Openings) -> Generation:
     """The generation that serves where no record says so: an earlier one if its collection is there.
 
-    A ledger without any memory needs no index of an earlier version, and Milvus is not asked. Whoever let the present one serve instead would have written the record. Raises IndexUnavailableError.
+    A ledger without any memory needs no index of an earlier version, so Milvus is not asked for one. Whoever let the
+    present one serve instead would have written the record. Raises IndexUnavailableError.
     """
     present = present_generation(settings)
     if not ledger.tenants(limit=1)[0]:
