@@ -343,6 +343,42 @@ def test_a_reply_that_has_no_room_for_the_facts_is_asked_about_less(world: World
     assert known == 65_536, "what one talk needed room for says nothing about others"
 
 
+def test_an_llm_that_reads_too_slowly_is_asked_about_less_in_the_next_run(world: World, reader: Reader) -> None:
+    small(world, 65_536)
+    texts = [f"Fact {number}.{FILL}" for number in range(100)]
+
+    def read_slowly(data: dict[str, Any]) -> None:
+        if len(data["new_messages"]) > 30:
+            world.clock.advance(JOB_S)
+            raise TimeoutError
+
+    reader.failing = read_slowly
+    id_ = add(world, texts).job.id
+    for _ in range(4):
+        job = ingest(small(world, 65_536), id_)
+        world.clock.advance(600)
+    assert (job.state, len(job.results), len(reader.asked)) == (JobState.SUCCEEDED, 100, 5)
+    assert world.llm is not None
+    assert len(world.llm.calls) == 2 + 5
+
+
+def test_an_llm_that_hangs_fails_the_add_in_the_end(world: World, reader: Reader) -> None:
+    small(world, 65_536)
+    llm_state = world.services.ingest._llm_state
+    id_ = add(world, [f"Fact {number}.{FILL}" for number in range(100)]).job.id
+
+    def hang(_data: dict[str, Any]) -> None:
+        world.clock.advance(JOB_S)
+        raise TimeoutError
+
+    reader.failing = hang
+    for _ in range(12):
+        job = ingest(world, id_)
+        world.clock.advance(600)
+        llm_state.worked()  # for others
+    assert job.state is JobState.FAILED
+
+
 def test_a_reply_about_little_that_is_cut_off_costs_no_second_call(world: World, reader: Reader) -> None:
     small(world, 65_536)
     reader.failing = cut_above(0)
