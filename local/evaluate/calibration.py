@@ -16,6 +16,7 @@ _BAND = 0.1
 _THRESHOLDS = (0.0, 0.02, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
 _SHOWN = 10
 _STEPS = 50
+_LEAST_STEP = 1e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,30 @@ def fit(answers: Sequence[Answer]) -> Logistic | None:
     if not 0 < evidence < rows:
         return None
     curve = Logistic(math.log(evidence / (rows - evidence)), 0.0)
+    likelihood = _likelihood(counted, curve)
     for _ in range(_STEPS):
         step = _newton(counted, curve)
-        curve = Logistic(curve.intercept + step[0], curve.slope + step[1])
-        if max(map(abs, step)) < 1e-9:
+        # A whole step may leap beyond the top, where the curve is flat.
+        while max(map(abs, step)) > _LEAST_STEP:
+            tried = Logistic(curve.intercept + step[0], curve.slope + step[1])
+            if (found := _likelihood(counted, tried)) >= likelihood:
+                curve, likelihood = tried, found
+                break
+            step = (step[0] / 2, step[1] / 2)
+        else:
             break
     return curve
+
+
+def _likelihood(counted: Sequence[_Counted], curve: Logistic) -> float:
+    """The logarithm of how likely the rows are if the curve is true."""
+    total = 0.0
+    for one in counted:
+        logit = curve.intercept + curve.slope * one.score
+        # log(1 + exp(x)) without overflow; log P = logit - this, log(1 - P) = -this.
+        softplus = max(logit, 0.0) + math.log1p(math.exp(-abs(logit)))
+        total += one.evidence * logit - one.rows * softplus
+    return total
 
 
 def _newton(counted: Sequence[_Counted], curve: Logistic) -> tuple[float, float]:

@@ -99,6 +99,15 @@ def test_the_fitted_curve_is_the_one_that_the_rows_were_made_by() -> None:
     assert curve.slope == pytest.approx(10, abs=0.2)
 
 
+def test_a_curve_is_found_where_a_whole_step_leaps_too_far() -> None:
+    # Nearly all rows are far from the few that are evidence: Newton's method alone leaps away from this curve.
+    rows = {10: 100_000, 20: 300, 30: 20}
+    curve = fit([asked("q", scores=Scores((0.305,) * 30, rows))])
+    assert curve is not None
+    assert curve.at(0.105) < 0.001
+    assert 0.5 < curve.at(0.305) < 0.7
+
+
 def test_without_evidence_or_other_rows_there_is_no_curve() -> None:
     assert fit([asked("q")]) is None
     assert fit([asked("q", scores=Scores((0.5,)))]) is None

@@ -91,7 +91,7 @@ class _TimedPlace(Place):
 
     def opened(self, one: Generation) -> OpenGeneration:
         plain = super().opened(one)
-        return OpenGeneration(timed("index", plain.index), timed("embedder", plain.embedder))
+        return OpenGeneration(timed("index", plain.index), timed("embedder", plain.embedder), plain.recipe)
 
 
 class House:
@@ -134,6 +134,7 @@ class House:
             timed("queue", self.bulk_queue),
             webhooks=_Sender(),
             erasure_log=DynamoErasureLog(self.log, endpoint_url=self.server.url),
+            recipe=mine.recipe,
         )
         return Services(ports, rebuilds_lost_index=False, llm_waits=self.llm_waits, kept=kept)
 

@@ -20,6 +20,7 @@ from pymilvus import DataType, FieldSchema, MilvusClient, MilvusException
 
 from forgetless.adapters.clock import SystemClock
 from forgetless.adapters.index_milvus import MilvusIndex, earlier_columns
+from forgetless.adapters.index_milvus.connection import FLUSHED_ROWS
 from forgetless.adapters.index_milvus.schema import _schema
 from forgetless.adapters.index_milvus.word_columns import WeightedWords
 from forgetless.adapters.ledger_sqlite import SqliteLedger
@@ -32,6 +33,7 @@ from forgetless.service.stores.check import StoreCheck
 from forgetless.service.stores.report import AFRESH, Verdict
 from local.milvus import LiteServer
 from tests.contract.index.builders import DIMENSIONS, NORTH, asked, ids, memory, row
+from tests.contract.index.conftest import NEWER
 from tests.fakes.index import MemoryIndex
 
 pytestmark = pytest.mark.slow
@@ -214,6 +216,14 @@ def test_many_vectors_are_searched_for_in_one_call(milvus: MilvusIndex) -> None:
     client = milvus._collection._client = CountingClient(milvus._collection._client)
     assert len(milvus.search_vectors("acme", [NORTH] * 10, EVERYTHING, 9)) == 10
     assert client.calls["search"] == 1
+
+
+def test_only_the_version_that_needs_it_is_told_to_flush(milvus: MilvusIndex) -> None:
+    milvus.insert([row(memory("first"))])
+    client = milvus._collection._client = CountingClient(milvus._collection._client)
+    for portion in range(3):
+        milvus.insert([row(memory(f"m{portion}-{n}")) for n in range(FLUSHED_ROWS // 3 + 1)])
+    assert client.calls["flush"] == (1 if NEWER else 0)
 
 
 class StartingClient:

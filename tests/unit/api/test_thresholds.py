@@ -97,6 +97,4 @@ def test_an_explanation_names_the_parts_of_the_score(api: Api, dialect: str, pas
         parts = [details[name] for name in PARTS]
         assert min(1.0, max(0.0, sum(parts))) == pytest.approx(hit["score"], abs=1e-9)
         assert details["probability"] == pytest.approx(probability(hit["score"]))
-        assert details["meaning"] == pytest.approx(
-            0.45 * max(0, details.get("semantic", details.get("semantic_score")))
-        )
+        assert details["meaning"] == pytest.approx(0.6 * max(0, details.get("semantic", details.get("semantic_score"))))

@@ -68,12 +68,12 @@ def test_each_part_weighs_what_the_formula_says() -> None:
     in_may = (date(2023, 5, 20) - date(1970, 1, 1)).days
     row = RowSignals(assistant=True, question=True, has_time=True, mass=1.0, day=in_may)
     expected = ScoreParts(
-        meaning=0.45 * 0.8, words=0.5 * 0.75, mass=0.05, asks_when=0.1, date=0.25 * 0.7, question=-0.04, assistant=-0.08
+        meaning=0.6 * 0.8, words=0.6 * 0.6, mass=0.06, asks_when=0.12, date=0.3 * 0.7, question=-0.07, assistant=-0.1
     )
     assert AddedScore(asked).parts(0.8, 30.0, row.pack()) == expected
     plain = AddedScore(QuestionSignals())
     assert plain.parts(-0.5, 0.0, RowSignals(has_time=True, day=in_may).pack()) == ScoreParts()
-    assert plain.most_added == 0.05, "a question that names no date and asks for none: mass alone is left"
+    assert plain.most_added == 0.06, "a question that names no date and asks for none: mass alone is left"
 
 
 def test_what_the_assistant_said_is_worth_as_much_if_the_question_asks_for_it() -> None:
@@ -82,7 +82,7 @@ def test_what_the_assistant_said_is_worth_as_much_if_the_question_asks_for_it() 
         asked = question_signals(question, reference=date(2026, 1, 1), agent_alone=agent_alone)
         assert AddedScore(asked).added(row) == 0.0
     asked = question_signals("What is my plan?", reference=date(2026, 1, 1), agent_alone=False)
-    assert AddedScore(asked).added(row) == -0.08
+    assert AddedScore(asked).added(row) == -0.1
 
 
 def test_the_midpoint_counts_one_half() -> None:
@@ -91,7 +91,7 @@ def test_the_midpoint_counts_one_half() -> None:
 
 
 def test_the_probability_grows_with_the_score_and_is_that_of_the_curve() -> None:
-    assert [round(probability(score), 3) for score in (0.0, 0.45, 0.65, 0.7728, 1.0)] == [0.0, 0.017, 0.177, 0.5, 0.945]
+    assert [round(probability(score), 3) for score in (0.0, 0.45, 0.65, 0.8, 1.0)] == [0.0, 0.019, 0.157, 0.5, 0.904]
 
 
 def test_the_default_threshold_is_that_of_mem0() -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 
 from forgetless.adapters.embedder_none import NoEmbedder
+from forgetless.adapters.queue_none import NoQueue
 from forgetless.domain.errors import ConflictError, EmbedderError
 from forgetless.domain.generations import COPY_S, KNOWN_S, Phase
+from forgetless.ports.embedder import EmbeddingTask
+from forgetless.service.requests import AddRequest, IncomingMessage
+from forgetless.service.services import Ports, Services
 from tests.fakes.clock import FakeClock
 from tests.unit.service.generations.place import ANNA, NEW, OLD, Place, find, job_of, known, say, upkeep, work
 
@@ -162,7 +166,30 @@ def test_the_way_back_is_real(place: Place, clock: FakeClock) -> None:
         clock.advance(120)
         work(process)
     assert known(process).serving == OLD, "nobody asked to try again"
-    assert upkeep(process).begin(switching=True).phase is Phase.JOINING
+    assert upkeep(process).begin(switching=True).phase is Phase.FILLING
+
+
+def test_what_a_version_without_generations_wrote_is_brought_before_the_way_back(
+    place: Place, clock: FakeClock
+) -> None:
+    process = place.process()
+    say(process, *TEXTS)
+    work(process)
+    clock.advance(KNOWN_S)
+    through(place, clock=clock, until=Phase.OLD)
+    opened = place.opened(NEW)
+    before = Services(Ports(place.ledger, opened.index, opened.embedder, NoQueue(), clock, recipe=opened.recipe))
+    before.add.add(AddRequest(ANNA, (IncomingMessage("user", "The old one never heard of it."),), infer=False))
+    before.sweep.sweep()
+    clock.advance(COPY_S)
+    calls = len(place.embedders[OLD.collection].calls)
+    upkeep(process).back()
+    through(place, clock=clock, until=Phase.OLD)
+    assert known(process).serving == OLD
+    assert place.rows(OLD) == sorted([*TEXTS, "The old one never heard of it."])
+    asked = place.embedders[OLD.collection].calls[calls:]
+    passages = [text for texts, task in asked if task is EmbeddingTask.PASSAGE for text in texts]
+    assert TEXTS[0] not in passages, "what it had is not embedded again"
 
 
 def test_the_old_one_is_dropped_after_a_week_and_nothing_written_late_stays(place: Place, clock: FakeClock) -> None:

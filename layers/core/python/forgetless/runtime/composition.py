@@ -176,16 +176,19 @@ def build_openings(settings: Settings) -> Openings:
 
 def build_record(settings: Settings, ledger: Ledger, openings: Openings) -> GenerationRecord:
     """The record of the generations in this ledger."""
-    first = partial(_first_generation, settings, openings)
+    first = partial(_first_generation, settings, ledger, openings)
     return GenerationRecord(ledger=ledger, clock=SystemClock(), first=first)
 
 
-def _first_generation(settings: Settings, openings: Openings) -> Generation:
+def _first_generation(settings: Settings, ledger: Ledger, openings: Openings) -> Generation:
     """The generation that serves where no record says so: an earlier one if its collection is there.
 
-    Whoever let the present one serve instead would have written the record. Raises IndexUnavailableError.
+    A ledger without any memory needs no index of an earlier version, so Milvus is not asked for one. Whoever let the
+    present one serve instead would have written the record. Raises IndexUnavailableError.
     """
     present = present_generation(settings)
+    if not ledger.tenants(limit=1)[0]:
+        return present
     earlier = [
         _generation(settings, present.model, present.dimensions, present.embedder_url, recipe=recipe, columns=columns)
         for recipe in sorted(RECIPES, reverse=True)

@@ -3,8 +3,8 @@
 The record says how far it has come, and each step begins with one conditional write of it:
 
 1. SPREADING: wait until every process notes what the new generation lacks. What its collection may hold is dropped.
-2. FILLING: mark every memory as behind, then bring what is behind. Whatever changes meanwhile is behind again, so
-   nothing that changed since the beginning has to be looked for.
+2. FILLING: mark every memory as behind that it lacks, then bring what is behind. Whatever changes meanwhile is behind
+   again, so nothing that changed since the beginning has to be looked for. A way back begins here, too.
 3. READY: compare, and go on only if the new generation holds and finds what the serving one does.
 4. JOINING: wait until every write goes to both, bring the rest, and switch.
 5. SETTLING: wait until every process searches in the new one, and bring the old one what it lacks.
@@ -14,13 +14,14 @@ It may be killed at any moment: a portion that is done again marks and brings ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from forgetless.domain.bulk_jobs import MOST_RANGES, BulkJob, Progress
 from forgetless.domain.errors import DependencyError
 from forgetless.domain.generations import KNOWN_S, Generations, Phase
+from forgetless.domain.memory import Memory
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.generations.agreement import AgreementCheck
@@ -95,7 +96,7 @@ class FillWork:
         cursor = dict(job.cursor or {})
         if cursor.get("step") != "bring":
             total = self._ledger.tally(limit=PAGE * PAGE).live
-            cursor = self._mark(job, cursor, deadline)
+            cursor = self._mark(job, known, cursor, deadline)
             return replace(_at(cursor, job), total=max(total, job.done))
         drained = self._drain.run(known, self._stopped(job, deadline))
         progress = replace(_at(cursor, job), done=job.done + drained.brought, set_aside=job.set_aside + drained.refused)
@@ -104,8 +105,8 @@ class FillWork:
             self._enter(job, Phase.FILLING, Phase.READY)
         return progress
 
-    def _mark(self, job: BulkJob, cursor: Mapping[str, Any], deadline: float) -> dict[str, Any]:
-        """Mark the next memories as behind; returns the place after them."""
+    def _mark(self, job: BulkJob, known: Generations, cursor: Mapping[str, Any], deadline: float) -> dict[str, Any]:
+        """Mark those of the next memories as behind that the other generation lacks; returns the place after them."""
         tenants, page = list(cursor.get("tenants", ())), cursor.get("page")
         number, after = int(cursor.get("range", 0)), cursor.get("after")
         first = "tenants" not in cursor
@@ -118,7 +119,7 @@ class FillWork:
                 first, number, after = False, 0, None
                 continue
             found = self._ledger.list_range(tenants[0], number, limit=PAGE, cursor=after)
-            self._ledger.mark_behind([memory for memory in found.items if memory.live], at=self._clock.now())
+            self._ledger.mark_behind(self._lacking(known, found.items), at=self._clock.now())
             after = found.cursor
             if after is None:
                 number += 1
@@ -126,6 +127,16 @@ class FillWork:
                 tenants, number = tenants[1:], 0
             if stopped():
                 return {"step": "mark", "tenants": tenants, "page": page, "range": number, "after": after}
+
+    def _lacking(self, known: Generations, memories: Sequence[Memory]) -> list[Memory]:
+        """The live ones of these memories of one tenant that the other generation does not hold."""
+        assert known.other is not None
+        live = [memory for memory in memories if memory.live]
+        if not live:
+            return []
+        index, keys = self._openings.of(known.other).index, [(memory.id, memory.version) for memory in live]
+        held = index.held(live[0].scope.tenant, keys)
+        return [memory for memory, key in zip(live, keys, strict=True) if key not in held]
 
     def _bring_set_aside(self, known: Generations) -> None:
         """Try what embedder or index of the serving generation refuse: those of the new one may take it."""

@@ -69,9 +69,9 @@ class GenerationUpkeep:
                 raise ConflictError(f"{wanted.collection} serves already")
             if held.other is None or held.other.collection != wanted.collection or held.phase is Phase.STALE:
                 return held.filling(wanted, now, job, switching=switching)
-            if held.phase is Phase.OLD:
-                return held.entering(Phase.JOINING, now, job=job) if switching else None
-            return replace(held, switching=held.switching or switching)
+            if held.worked_on:
+                return replace(held, switching=held.switching or switching)
+            return held.entering(Phase.FILLING, now, job=job, switching=switching, reason="", declined="")
 
         return self._working(self.record.change(begun))
 
@@ -96,7 +96,10 @@ class GenerationUpkeep:
         def asked(held: Generations) -> Generations:
             if held.phase is not Phase.OLD:
                 raise ConflictError(_not_there("go back to", held))
-            return held.entering(Phase.JOINING, now, job=job, forced=force, reason="", declined=held.serving.collection)
+            declined = held.serving.collection
+            return held.entering(
+                Phase.FILLING, now, job=job, switching=True, forced=force, reason="", declined=declined
+            )
 
         return self._working(self.record.change(asked))
 

@@ -26,7 +26,7 @@ from forgetless.service.writing import prompts
 from forgetless.service.writing.extraction import Fact
 from forgetless.service.writing.extraction_settings import ExtractionSettings
 from forgetless.service.writing.finished_calls import FinishedCall, FinishedCalls
-from forgetless.service.writing.message_portions import BEGIN, count_portions, portion_at
+from forgetless.service.writing.message_portions import BEGIN, Portion, count_portions, portion_at, tokens_in_prompt
 from forgetless.service.writing.portion_asks import Ask, FactsAsk, Given, ProcedureAsk, TooLongError, is_procedural
 from forgetless.service.writing.related_memories import RelatedMemories
 
@@ -36,6 +36,8 @@ _logger = logging.getLogger(__name__)
 
 #: A call is begun only if there is time for one that takes so much longer than the slowest one before it.
 _SPARE = 1.5
+#: An LLM that takes longer than a whole run for less than this does not only read slowly.
+_LEAST_OF_SLOW = 8_192
 
 
 class UnfinishedError(TimeoutError):
@@ -81,8 +83,6 @@ class _Course:
     existing: dict[str, Memory] = field(default_factory=dict)
     #: Seconds of the slowest call.
     slowest_s: float = 0.0
-    #: Whether a reply had no room, which says nothing about the calls of other jobs.
-    cut_off: bool = False
 
 
 class ExtractionCalls:
@@ -132,9 +132,13 @@ class ExtractionCalls:
             except TooLongError as error:
                 _halve(course, error)
                 continue
+            except TimeoutError:
+                if in_background and not course.slowest_s and _halve_slow(course, portion, ask.rules):
+                    self._keep(course, used, left=count_portions(messages, start, course.context.messages(ask.rules)))
+                raise
             course.slowest_s = max(course.slowest_s, self._clock.monotonic() - began)
             _add(course, given, FinishedCall(tuple(given.facts), portion.following, given.shown))
-            if not course.cut_off:
+            if course.done.refused:
                 self._known.found(course.context)
             if several:
                 self._keep(course, used, left=count_portions(messages, portion.following, room))
@@ -223,17 +227,28 @@ def _add(course: _Course, given: Given, call: FinishedCall) -> None:
 
 
 def _halve(course: _Course, error: TooLongError) -> None:
+    """Have the next call ask about less. Raises the error of the LLM if that cannot help."""
     reason = error.error
+    refused = not isinstance(reason, LlmReplyError)
     if isinstance(reason, LlmReplyError):
-        course.cut_off = True
         smaller = LlmContext.with_room_for(error.messages // 2, error.instructions)
     else:
-        asked = error.instructions + error.messages + error.known
-        halved = course.context.halved(asked)
+        halved = course.context.halved(error.instructions + error.messages + error.known)
         if halved is None:
             told = f"{reason.message} (it refuses even the smallest portions, of {course.context.tokens} tokens)"
             raise LlmContextError(told, status=reason.status) from error
         smaller = halved
     _logger.info("the LLM could not take so much at once, asking for less", extra={"tokens": smaller.tokens})
     course.context = smaller
-    course.done = replace(course.done, context=smaller.tokens)
+    course.done = course.done.within(smaller, refused=refused)
+
+
+def _halve_slow(course: _Course, portion: Portion, rules: int) -> bool:
+    """Have the next run ask about less, if all the time of a run was not enough for the portion; whether it will."""
+    messages = sum(map(tokens_in_prompt, portion.messages))
+    smaller = LlmContext.with_room_for(messages // 2, rules)
+    if smaller.tokens < _LEAST_OF_SLOW:
+        return False
+    course.done = course.done.within(smaller, refused=False)
+    course.context = smaller
+    return True

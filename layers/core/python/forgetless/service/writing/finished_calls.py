@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 from forgetless.domain.jobs import LLM_CALLS, Job
+from forgetless.domain.llm_context import LlmContext
 from forgetless.domain.memory import MessageRef
 from forgetless.ports.request_ledger import Shown
 from forgetless.service.writing.extraction import Fact
@@ -30,10 +31,14 @@ class FinishedCall:
 
 @dataclass(frozen=True, slots=True)
 class FinishedCalls:
-    """The calls so far, in order; `context` is what the LLM was found to read, if it is less than was expected."""
+    """The calls so far, in order; `context` is how much the next one may have, if it is less than was expected.
+
+    `refused` says that the LLM refuses more, also of other jobs.
+    """
 
     calls: tuple[FinishedCall, ...] = ()
     context: int | None = None
+    refused: bool = False
 
     @property
     def following(self) -> Place | None:
@@ -49,6 +54,10 @@ class FinishedCalls:
         """These calls and one more."""
         return replace(self, calls=(*self.calls, call))
 
+    def within(self, context: LlmContext, *, refused: bool) -> FinishedCalls:
+        """These calls, after which the next one may have less."""
+        return replace(self, context=context.tokens, refused=refused)
+
     def up_to(self, number: int) -> FinishedCalls:
         """The first calls."""
         return replace(self, calls=self.calls[:number])
@@ -56,7 +65,8 @@ class FinishedCalls:
     def kept_by(self, job: Job, *, left: int) -> Job:
         """The job that keeps them; `left` is the number of calls that are likely to follow."""
         calls = [_dump(call, job.id) for call in self.calls]
-        record = {"done": len(calls), "left": left, "context": self.context, "calls": calls}
+        context = {"context": self.context, "refused": self.refused}
+        record = {"done": len(calls), "left": left, **context, "calls": calls}
         return replace(job, request={**job.request, LLM_CALLS: record})
 
     @classmethod
@@ -65,7 +75,8 @@ class FinishedCalls:
         try:
             record = job.request[LLM_CALLS]
             calls = tuple(_load(call, job.id) for call in record["calls"])
-            return cls(calls, None if record["context"] is None else int(record["context"]))
+            context = None if record["context"] is None else int(record["context"])
+            return cls(calls, context, bool(record["refused"]))
         except (KeyError, TypeError, ValueError):
             return cls()
 
