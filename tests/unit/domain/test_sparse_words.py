@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from forgetless.domain.said import LONG_TEXT_CHARS, SHORT_TEXT_CHARS, Said
 from forgetless.domain.sparse_words import (
+    ONLY_WORD_WEIGHT,
     RESERVED_ID,
     SparseVector,
     content_words,
@@ -66,7 +67,7 @@ def test_names_are_left_out_of_every_text_and_the_speaker_is_added() -> None:
     assert row[term_id("zoë")] == row[term_id("zoe")] == pytest.approx(0.3)
     assert term_id("will") not in row
     assert {term_id("zoo"), term_id("sing"), term_id("danc")} <= set(row)
-    assert inner_product(query_vector("Who is Zoë?"), row) == pytest.approx(0.3 * weight("zoë"))
+    assert inner_product(query_vector("Who is Zoë?"), row) == pytest.approx(0.3 * ONLY_WORD_WEIGHT)
 
 
 @pytest.mark.parametrize("question", ["Who is Will?", "Will?", "will", "Did they meet Will there?"])
@@ -88,7 +89,7 @@ def test_a_one_word_question_finds_who_spoke_and_who_is_meant(name: str) -> None
 
 
 def test_a_question_of_one_word_asks_for_nothing_else() -> None:
-    assert query_vector("Who is Mai?") == query_vector("mai") == {term_id("mai"): UNKNOWN_WEIGHT}
+    assert query_vector("Who is Mai?") == query_vector("mai") == {term_id("mai"): ONLY_WORD_WEIGHT}
     assert query_vector("Mai and the market")[term_id("mai")] == weight("mai") < UNKNOWN_WEIGHT
 
 
@@ -98,7 +99,7 @@ def test_a_question_of_one_word_asks_for_nothing_else() -> None:
 )
 def test_accents_count_once_and_match_what_is_written_without(accented: str, plain: str) -> None:
     both, words = _score(accented, accented), content_words(accented)
-    weights = [weight(word) for word in words] if len(words) > 1 else [UNKNOWN_WEIGHT]
+    weights = [weight(word) for word in words] if len(words) > 1 else [ONLY_WORD_WEIGHT]
     assert both == pytest.approx(sum(weights) * _once(len(words)))
     assert _score(accented, plain) > 0.25 * both
     assert _score(plain, accented) > 0.25 * both
@@ -204,4 +205,4 @@ def test_values_are_positive_and_ids_are_in_range(text: str, question: str) -> N
 
 
 def test_a_word_counts_once_however_often_it_is_asked() -> None:
-    assert query_vector("zebra zebra Zebras") == {term_id("zebra"): UNKNOWN_WEIGHT}
+    assert query_vector("zebra zebra Zebras") == {term_id("zebra"): ONLY_WORD_WEIGHT}

@@ -54,8 +54,8 @@ def test_only_rows_that_could_still_reach_a_place_are_asked_for() -> None:
     worded = [hit("hopeful", 29.0), hit("timely", 5.0, with_time), hit("as worded", 5.0), hit("hopeless", 0.1)]
     candidates.add_worded([hit("both", 30.0), *worded])
     assert candidates.without_cosine(places=2, below=0.3) == [("hopeful", 1), ("timely", 1)]
-    assert len(candidates.without_cosine(places=4, below=0.3)) == 3
-    assert len(candidates.without_cosine(places=5, below=0.3)) == 4
+    assert len(candidates.without_cosine(places=4, below=0.1)) == 3
+    assert len(candidates.without_cosine(places=5, below=0.1)) == 4
 
 
 signals = st.builds(RowSignals, st.booleans(), st.booleans(), st.booleans(), st.floats(0, 1), st.none(), st.just(0))

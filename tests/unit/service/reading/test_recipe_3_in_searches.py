@@ -13,7 +13,7 @@ from forgetless.domain.filters.scope_ids import all_ids
 from forgetless.domain.moments import Moment
 from forgetless.domain.recipes import CURRENT
 from forgetless.domain.scope import Scope
-from forgetless.domain.scoring import DEFAULT_THRESHOLD
+from forgetless.domain.scoring import ASSISTANT_PENALTY, DATE_WEIGHT, DEFAULT_THRESHOLD
 from forgetless.service.requests import AddRequest, IncomingMessage, ScoredMemory, SearchRequest
 from tests.unit.service.world import ALICE, World, facts
 
@@ -99,7 +99,7 @@ def test_a_question_that_names_a_date_finds_what_was_said_then(world: World) -> 
     best = found(world, "Who was at the harbour on 17 March 2026?")[0]
     assert best.memory.created_at.startswith("2026-03-17")
     assert best.details is not None
-    assert best.details.parts.date == 0.25
+    assert best.details.parts.date == DATE_WEIGHT
 
 
 def test_what_the_assistant_said_counts_in_full_when_it_is_asked_for(world: World) -> None:
@@ -110,7 +110,7 @@ def test_what_the_assistant_said_counts_in_full_when_it_is_asked_for(world: Worl
         assert hit.details is not None
         return hit.details.parts.assistant
 
-    assert assistant("Which lighthouse is open?") == -0.08
+    assert assistant("Which lighthouse is open?") == -ASSISTANT_PENALTY
     assert assistant("Which lighthouse did you recommend?") == 0.0
 
 

@@ -20,6 +20,7 @@ from forgetless.domain.terms import Term, name_terms, spelled_terms, terms
 from forgetless.domain.word_weights import UNKNOWN_WEIGHT, weight
 
 __all__ = [
+    "ONLY_WORD_WEIGHT",
     "RESERVED_ID",
     "SparseVector",
     "content_words",
@@ -44,6 +45,8 @@ _LENGTH = 15
 #: What the messages before count for, the nearest first, and the one that follows in the same add.
 _PREVIOUS = (0.8, 0.6, 0.4)
 _FOLLOWING = 0.6
+#: What the only word of a question weighs.
+ONLY_WORD_WEIGHT = 2 * UNKNOWN_WEIGHT
 #: What a word of the speaker's name counts for.
 _SPEAKER = 0.3
 #: A text of this mass is half as full as a text can be.
@@ -83,12 +86,12 @@ def query_vector(question: str) -> SparseVector:
 
     A word with accents gives half of its weight to the spelling without them. A row has both, so that it counts once
     for a row with the same accents and half for one without. A question of a single word asks for nothing else, so
-    that word says as much as any can: "Mai" and "Who is Mai?" find who is called so, though it is a usual word.
+    that word weighs as much as two rare ones: "Mai" and "Who is Mai?" find who is called so, though it is no rare word.
     """
     values: SparseVector = defaultdict(float)
     found = list(dict.fromkeys(terms(question) or name_terms(question)))
     for term in found:
-        value = (UNKNOWN_WEIGHT if len(found) == 1 else weight(term.text)) * term.share
+        value = (ONLY_WORD_WEIGHT if len(found) == 1 else weight(term.text)) * term.share
         if term.folded:
             value /= 2
             values[term_id(term.folded)] += value
