@@ -12,7 +12,7 @@ from local.evaluate.locomo import read_locomo
 
 __all__ = ["OWN", "read_conversations"]
 
-#: Our own conversations. Constants may be chosen on the files `tune-…`; `report-…` are only reported.
+#: Our own conversations. Constants may be chosen on the files `tune-…`; `report-…` and `blind-…` are only reported.
 OWN = Path(__file__).with_name("data")
 
 
