@@ -18,7 +18,9 @@ from typing import ClassVar
 import pytest
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
+from forgetless.runtime.composition import collection_name
 from forgetless.runtime.index_note import write_note
+from forgetless.runtime.settings import load_settings
 from forgetless.service.stores.ledger_identity import IndexNote
 from local.up import commands
 from local.up.__main__ import main
@@ -151,7 +153,7 @@ def test_the_plan_of_an_upgrade_knows_what_the_index_was_made_from(
     settings = Settings(state=tmp_path)
     with closing(SqliteLedger(settings.ledger)) as ledger:
         ledger.ping()
-    collection = "forgetless_all_MiniLM_L6_v2_384_r2"
+    collection = collection_name(load_settings({}))
     write_note(tmp_path / "milvus" / "collection", IndexNote(collection))
     assert commands.forgetless(settings, {}, ["migrate", "--plan", "--no-trial"]) == 0
     assert f"index   {collection}: as it is" in capfd.readouterr().out
