@@ -50,16 +50,15 @@ class _Connection:
         self.lock = threading.Lock()
         self.closed = False
         self.durable = False
+        # It closes what a thread that has ended leaves behind. It holds `raw`, so that the garbage collector does not
+        # finalize that one first, of which Python 3.13 warns.
+        self._closing = weakref.finalize(self, raw.close)
+        self._closing.atexit = False
 
     def close(self) -> None:
         with self.lock:
-            if not self.closed:
-                self.closed = True
-                self.raw.close()
-
-    def __del__(self) -> None:
-        # A thread has ended, so its connection is closed.
-        self.close()
+            self.closed = True
+            self._closing()
 
 
 class Connections:
