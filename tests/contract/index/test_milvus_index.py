@@ -33,7 +33,8 @@ from forgetless.service.stores.check import StoreCheck
 from forgetless.service.stores.report import AFRESH, Verdict
 from local.milvus import LiteServer
 from tests.contract.index.builders import DIMENSIONS, NORTH, asked, ids, memory, row
-from tests.contract.index.conftest import NEWER
+from tests.contract.index.conftest import NEWER, short_folder
+from tests.e2e.house import free_ports
 from tests.fakes.index import MemoryIndex
 
 pytestmark = pytest.mark.slow
@@ -307,3 +308,20 @@ def _create_with(uri: str, collection: str, fields: dict[str, DataType]) -> None
 def _options(field: FieldSchema) -> dict[str, object]:
     options: dict[str, object] = {"is_primary": field.is_primary, "is_partition_key": field.is_partition_key}
     return options if field.element_type is None else {**options, "element_type": field.element_type}
+
+
+@pytest.mark.skipif(NEWER, reason="concerns Milvus Lite 2.5.1 alone")
+def test_lite_over_tcp_as_in_compose_is_searched_although_it_does_not_tell_its_version() -> None:
+    (port,) = free_ports(1)
+    with short_folder() as folder:
+        server = LiteServer(folder / "data", folder / "m.sock", address=f"127.0.0.1:{port}")
+        server.start()
+        try:
+            server.ready()
+            index = MilvusIndex(server.uri, collection="over_tcp", dimensions=DIMENSIONS, timeout_s=10)
+            one = memory("m1")
+            index.insert([row(one)])
+            assert ids(index.search_vector("acme", NORTH, EVERYTHING, 9)) == [one.id]
+            index.close()
+        finally:
+            server.stop()

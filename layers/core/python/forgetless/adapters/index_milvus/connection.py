@@ -230,14 +230,19 @@ class Collection:
 
 def _must_be_flushed(client: Any, uri: str, *, timeout_s: float) -> bool:
     """Whether it is Milvus Lite 3, which scans all rows that it has not flushed, and flushes them only by size."""
+    from grpc import RpcError  # noqa: PLC0415
     from pymilvus import MilvusException  # noqa: PLC0415
 
     if uri.startswith("unix:"):
-        return False  # our own Lite 2.5.1, which does not answer the question either
+        return False  # our own Lite 2.5.1, which does not know the question
     try:
         return str(client.get_server_version(timeout=timeout_s)).startswith(_FLUSHED_SERVER)
     except MilvusException:
         return False
+    except RpcError as error:
+        if _code_of(error) == "UNIMPLEMENTED":
+            return False  # Lite 2.5.1 over TCP, as in compose
+        raise
 
 
 def _code_of(error: Exception) -> object:
