@@ -121,7 +121,7 @@ def question_without_names(question: str, names: NameSet) -> str:
 
 def _content(text: str) -> float:
     """How many content words there are, as far as a script shows where a word ends."""
-    return round(sum({term.text: term.share for term in terms(text)}.values()), 1)
+    return round(sum({word: share for word, _, share in terms(text)}.values()), 1)
 
 
 def _plain(text: str) -> str:

@@ -261,7 +261,7 @@ class InferenceRun:
         # A fact may also supersede one of an earlier call.
         facts = self._supersession.restrict(job.scope, found.facts, [*found.existing, *memories], messages)
         talk = {message.ref: message for message in messages}
-        # Rows of facts leave out the names known in their place, those of this add too. Its messages are stored already.
+        # Rows of facts leave out the names of their place, those of this add too, whose messages are stored already.
         self._names.note(messages)
         # A fact that the embedder refuses is stored, too, and sweep tries it again.
         rows = self._indexer.rows(memories, talk, refused={})
