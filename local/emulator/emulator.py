@@ -8,7 +8,6 @@ import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from local.emulator.environments.environment import Launch
 from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.pool import Pool, PoolLimits, StartGate
 from local.emulator.environments.remote import RemoteFunction
+from local.emulator.environments.unavailable import UnavailableFunction
 from local.emulator.environments.variables import QueueAddress, function_variables
 from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.invoke_api import InvokeApi
@@ -47,7 +47,7 @@ class Emulator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stack = AsyncExitStack()
-        self._pools: dict[str, Pool | RemoteFunction] = {}
+        self._pools: dict[str, Pool | RemoteFunction | UnavailableFunction] = {}
         self._servers: list[HttpServer] = []
         self._gate = StartGate()
         self.warnings: tuple[str, ...] = ()
@@ -83,8 +83,10 @@ class Emulator:
         self.gateway_url = f"http://{_reachable(settings.host)}:{port}"
         self.queue_url = f"http://{_reachable(settings.host)}:{queue_port}"
         place = Place(settings.region, self.queue_url)
-        template = read_template(settings.template, place, settings.parameters)
-        self.warnings = template.warnings + self._unknown_functions(template) + _other_apis(template)
+        template = self._read(place)
+        self.warnings = (
+            *self._not_run(template), *template.warnings, *self._unknown_functions(template), *_other_apis(template),
+        )  # fmt: skip
         service = await self._open_queues(template)
         figures = EmfFigures()
         log = FunctionLog(settings.state / "logs" / "functions.log", seen=figures.read)
@@ -135,6 +137,9 @@ class Emulator:
             client = await self._stack.enter_async_context(httpx.AsyncClient(trust_env=False))
             self._pools[spec.name] = RemoteFunction(spec, settings.functions_at, client)
             self._stack.push_async_callback(self._pools[spec.name].close)
+            return
+        if spec.problem:
+            self._pools[spec.name] = UnavailableFunction(spec)
             return
         launch = Launch(
             spec=spec,
@@ -191,6 +196,8 @@ class Emulator:
     def _start_triggers(self, template: Template, service: QueueService, place: Place, log: FunctionLog) -> None:
         for event in template.queue_events:
             pool = self._pools[event.function]
+            if isinstance(pool, UnavailableFunction):
+                continue  # its messages wait, instead of failing until they are dead
             limit = min(event.max_concurrency or DEFAULT_CONCURRENCY, self._settings.limit_of(pool.spec))
             poller = QueuePoller(
                 event, service, pool, place=place, log=_line_of(log, event.function), concurrency=limit
@@ -198,7 +205,10 @@ class Emulator:
             poller.start()
             self._stack.push_async_callback(poller.stop)
         for spec in template.schedules:
-            schedule = Schedule(spec, self._pools[spec.function], place, _line_of(log, spec.function))
+            function = self._pools[spec.function]
+            if isinstance(function, UnavailableFunction):
+                continue
+            schedule = Schedule(spec, function, place, _line_of(log, spec.function))
             schedule.start()
             self._stack.push_async_callback(schedule.stop)
 
@@ -212,16 +222,16 @@ class Emulator:
                 if name in self._pools:
                     self._pools[name].retire()
             if _TEMPLATE in names:
-                self._template_changed(template.path, place)
+                self._template_changed(place)
 
         paths = {name: (spec.code, *spec.layers) for name, spec in template.functions.items()}
         watch = Watch(paths | {_TEMPLATE: (template.path,)}, changed)
         watch.start()
         self._stack.push_async_callback(watch.stop)
 
-    def _template_changed(self, path: Path, place: Place) -> None:
+    def _template_changed(self, place: Place) -> None:
         try:
-            read_template(path, place, self._settings.parameters)
+            self._read(place)
         except TemplateError as error:
             print(f"{error}\nthe template as it was stays in use", file=sys.stderr, flush=True)
         else:
@@ -235,6 +245,27 @@ class Emulator:
             return {"functions": functions, "queues": depths, "receivers": service.waiting}
 
         return status
+
+    def _read(self, place: Place) -> Template:
+        """Read the template.
+
+        Raises:
+            TemplateError: it cannot be read, or none of its functions can run here.
+        """
+        template = read_template(self._settings.template, place, self._settings.parameters)
+        if template.functions and len(self._not_run(template)) == len(template.functions):
+            raise TemplateError("; ".join(self._not_run(template)))
+        return template
+
+    def _not_run(self, template: Template) -> tuple[str, ...]:
+        """Return a line for each function that cannot run here; elsewhere it may."""
+        if self._settings.functions_at:
+            return ()
+        return tuple(
+            f"{template.path}:{spec.line}: {spec.name} is not run here: {spec.problem}"
+            for spec in template.functions.values()
+            if spec.problem
+        )
 
     def _unknown_functions(self, template: Template) -> tuple[str, ...]:
         named = {*self._settings.overrides.functions, *self._settings.max_by_function}
