@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ ACCOUNT_ID = "123456789012"
 
 #: The API that SAM makes for routes that name none.
 IMPLICIT_API = "ServerlessHttpApi"
+
+
+#: Whether a message or an event fits a filter.
+Pattern = Callable[[dict[str, Any]], bool]
 
 
 class TemplateError(Exception):
@@ -25,12 +30,14 @@ class NotHereError(TemplateError):
 class FunctionSpec:
     """One function: `name` is its logical id, times are in seconds, memory in MB.
 
+    `code` and `layers` are folders or archives (.zip); `inline` is code that the template itself holds.
     `problem` says why it cannot run on this machine, and is empty if it can.
     """
 
     name: str
     handler: str
     code: Path
+    inline: str | None = None
     layers: tuple[Path, ...] = ()
     runtime: str = "python3.13"
     timeout: float = 3.0
@@ -115,6 +122,8 @@ class QueueEventSpec:
     window: float = 0.0
     report_failures: bool = False
     max_concurrency: int | None = None
+    #: Patterns of which a message must fit one; None lets all through.
+    filters: tuple[Pattern, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

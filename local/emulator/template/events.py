@@ -6,10 +6,22 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.emulator.specs import IMPLICIT_API, ApiSpec, QueueEventSpec, RouteSpec, ScheduleSpec
+from local.emulator.specs import (
+    IMPLICIT_API,
+    ApiSpec,
+    NotHereError,
+    Pattern,
+    QueueEventSpec,
+    RouteSpec,
+    ScheduleSpec,
+    TemplateError,
+)
 from local.emulator.template import auth
-from local.emulator.template.document import Document
+from local.emulator.template.document import Document, mapping
 from local.emulator.template.expressions import parse_expression
+from local.emulator.template.intrinsics import reasons_in
+from local.emulator.template.patterns import parse_pattern
+from local.emulator.template.unread import unread_of_event
 
 
 @dataclass(slots=True)
@@ -23,15 +35,18 @@ class Events:
 
 
 def read_events(document: Document, resources: dict[str, dict[str, Any]]) -> Events:
-    """Return all events of all functions; kinds that are not emulated are warned of."""
+    """Return all events of all functions; what is not emulated, or not known here, is warned of."""
     events = Events()
     routes: dict[str, list[RouteSpec]] = {}
     for name, resource in resources.items():
         if resource["Type"] != "AWS::Serverless::Function":
             continue
         with document.reading(name):
-            for key, event in (resource["Properties"].get("Events") or {}).items():
-                _add(document, resources, events, routes, (name, key, event))
+            for key, event in mapping(resource["Properties"].get("Events"), "Events").items():
+                try:
+                    _add(document, resources, events, routes, (name, key, mapping(event, f"event {key}")))
+                except NotHereError as error:
+                    events.warnings.append(document.told(name, f"its event {key} is left out: {error}"))
     for name, listed in routes.items():
         with document.reading(name):
             events.apis += (_api(resources, name, listed),)
@@ -46,17 +61,31 @@ def _add(
     one: tuple[str, str, dict[str, Any]],
 ) -> None:
     name, key, event = one
-    kind, properties = event.get("Type"), event.get("Properties") or {}
+    kind, properties = str(event.get("Type")), mapping(event.get("Properties"), f"Properties of event {key}")
+    for reason in reasons_in(properties):
+        raise NotHereError(reason)
     if kind == "HttpApi":
         api = str(properties.get("ApiId", IMPLICIT_API))
         routes.setdefault(api, []).append(_route(document, resources, name, api, properties))
     elif kind == "SQS":
-        events.queues += (_queue(document, name, properties),)
+        if _is_on(properties.get("Enabled", True)):
+            events.queues += (_queue(document, name, properties),)
     elif kind in {"Schedule", "ScheduleV2"}:
         events.schedules += _schedule(name, key, kind, properties)
     else:
-        line = document.lines.get(name, 1)
-        events.warnings.append(f"{document.path}:{line}: {name}: events of type {kind} are not emulated")
+        events.warnings.append(document.told(name, f"events of type {kind} are not emulated"))
+        return
+    if unread := unread_of_event(kind, properties):
+        text = f"event {key}: {', '.join(unread)} {'has' if len(unread) == 1 else 'have'} no effect here"
+        events.warnings.append(document.told(name, text))
+
+
+def _is_on(value: Any) -> bool:
+    """Return what `Enabled` says, as YAML's boolean or as the text of a parameter."""
+    text = str(value).strip().lower()
+    if text not in {"true", "false"}:
+        raise TemplateError(f"Enabled is true or false, not {value}")
+    return text == "true"
 
 
 def _route(
@@ -101,15 +130,23 @@ def _queue(document: Document, function: str, properties: dict[str, Any]) -> Que
         window=window,
         report_failures="ReportBatchItemFailures" in (properties.get("FunctionResponseTypes") or []),
         max_concurrency=None if concurrency is None else int(concurrency),
+        filters=_filters(properties.get("FilterCriteria")),
     )
 
 
+def _filters(criteria: Any) -> tuple[Pattern, ...] | None:
+    """Return the patterns of which a message must fit one; None if there are none."""
+    listed = mapping(criteria, "FilterCriteria").get("Filters")
+    if not listed:
+        return None
+    return tuple(parse_pattern(mapping(item, "a filter").get("Pattern")) for item in listed)
+
+
 def _schedule(function: str, key: str, kind: str, properties: dict[str, Any]) -> tuple[ScheduleSpec, ...]:
-    off = properties.get("Enabled") is False or str(properties.get("State", "ENABLED")).upper() != "ENABLED"
-    if off:
+    if not _is_on(properties.get("Enabled", True)) or str(properties.get("State", "ENABLED")).upper() != "ENABLED":
         return ()
     expression = str(properties.get("Schedule") or properties.get("ScheduleExpression"))
-    parse_expression(expression)  # so that an unknown one is an error of the template
+    parse_expression(expression)  # so that an invalid one is an error of the template
     given = properties.get("Input")
     payload = given if given is None or isinstance(given, str) else json.dumps(given)
     return (
