@@ -22,12 +22,13 @@ from local.emulator.environments.unavailable import UnavailableFunction
 from local.emulator.environments.variables import QueueAddress, function_variables
 from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.invoke_api import InvokeApi
+from local.emulator.gateway.outside import Trust, outside_warnings
 from local.emulator.hosts import Hosts, LocalOnly, TokenOnly
 from local.emulator.metrics import EmfFigures, MetricsPage
 from local.emulator.reload import Watch
 from local.emulator.servers import HttpServer, listen
 from local.emulator.settings import Settings
-from local.emulator.specs import ApiSpec, FunctionSpec, Place, Template, TemplateError
+from local.emulator.specs import FunctionSpec, Place, Template, TemplateError
 from local.emulator.sqs.app import STATUS_PATH, QueueServer
 from local.emulator.sqs.operations import Operations
 from local.emulator.sqs.service import QueueService
@@ -84,8 +85,10 @@ class Emulator:
         self.queue_url = f"http://{_reachable(settings.host)}:{queue_port}"
         place = Place(settings.region, self.queue_url)
         template = self._read(place)
+        trust = Trust(tokens=settings.trust_tokens, open=settings.open_routes)
         self.warnings = (
-            *self._not_run(template), *template.warnings, *self._unknown_functions(template), *_other_apis(template),
+            *self._not_run(template), *outside_warnings(template.apis, trust), *template.warnings,
+            *self._unknown_functions(template),
         )  # fmt: skip
         service = await self._open_queues(template)
         figures = EmfFigures()
@@ -95,7 +98,7 @@ class Emulator:
             await self._open_function(spec, place, log)
         queues = QueueServer(Operations(service, place), self._status_of(service, template))
         await self._serve(self._guarded(queues, queue_port), queue_socket)
-        gateway = Gateway(_only_api(template), self._pools, port, place.region, mapping=settings.mapping)
+        gateway = Gateway(template.apis, self._pools, port, place.region, mapping=settings.mapping, trust=trust)
         hosts = Hosts(settings.host, settings.allowed_hosts)
         await self._serve(LocalOnly(gateway, hosts, remedy=_ALLOW_HOST), gateway_socket)
         await self._serve_invoke_api(log)
@@ -274,15 +277,6 @@ class Emulator:
 
 def _line_of(log: FunctionLog, function: str) -> Any:
     return lambda line: log.write(f"{function}/trigger", line)
-
-
-def _only_api(template: Template) -> ApiSpec:
-    """Return the API that the gateway serves; a template without one has no routes."""
-    return template.apis[0] if template.apis else ApiSpec("none")
-
-
-def _other_apis(template: Template) -> tuple[str, ...]:
-    return tuple(f"{template.path}: {api.name}: only the first HTTP API is served" for api in template.apis[1:])
 
 
 def _reachable(host: str) -> str:
