@@ -30,7 +30,7 @@ def authorizer_of(
     sources = _sources(identity)
     return AuthorizerSpec(
         name=str(name),
-        function=_logical_id(resources, target),
+        function=logical_id(resources, target),
         sources=sources,
         ttl=float(identity.get("ReauthorizeEvery", 0)) if sources else 0.0,
         payload_version=str(declared.get("AuthorizerPayloadFormatVersion", "1.0")),
@@ -47,7 +47,8 @@ def _sources(identity: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _logical_id(resources: dict[str, dict[str, Any]], physical: str) -> str:
+def logical_id(resources: dict[str, dict[str, Any]], physical: str) -> str:
+    """Return the logical id of the function that has this name."""
     for name, resource in resources.items():
         if resource["Properties"].get("FunctionName") == physical:
             return name
