@@ -8,7 +8,6 @@ import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from local.emulator.environments.environment import Launch
 from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.pool import Pool, PoolLimits, StartGate
 from local.emulator.environments.remote import RemoteFunction
+from local.emulator.environments.unavailable import UnavailableFunction
 from local.emulator.environments.variables import Endpoints, function_variables
 from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.invoke_api import InvokeApi
@@ -49,7 +49,7 @@ class Emulator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stack = AsyncExitStack()
-        self._pools: dict[str, Pool | RemoteFunction] = {}
+        self._pools: dict[str, Pool | RemoteFunction | UnavailableFunction] = {}
         self._servers: list[HttpServer] = []
         self._gate = StartGate()
         self.warnings: tuple[str, ...] = ()
@@ -85,8 +85,10 @@ class Emulator:
         self.gateway_url = f"http://{_reachable(settings.host)}:{port}"
         self.queue_url = f"http://{_reachable(settings.host)}:{queue_port}"
         place = Place(settings.region, self.queue_url)
-        template = read_template(settings.template, place, settings.parameters)
-        self.warnings = template.warnings + self._unknown_functions(template) + _other_apis(template)
+        template = self._read(place)
+        self.warnings = (
+            *self._not_run(template), *template.warnings, *self._unknown_functions(template), *_other_apis(template),
+        )  # fmt: skip
         service = await self._open_queues(template)
         figures = EmfFigures()
         log = FunctionLog(settings.state / "logs" / "functions.log", seen=figures.read)
@@ -97,7 +99,7 @@ class Emulator:
         queues = QueueServer(Operations(service, place), self._status_of(service, template))
         invoke_api = InvokeApi(self._by_physical_name(), _line_of(log, "invoke"))
         self._stack.push_async_callback(invoke_api.close)
-        here = {"sqs": queues, "sns": TopicServer(triggers.topics), "lambda": invoke_api}
+        here: dict[str, Application] = {"sqs": queues, "sns": TopicServer(triggers.topics), "lambda": invoke_api}
         await self._serve(self._guarded(AwsServices(here, queues), queue_port), queue_socket)
         gateway = Gateway(_only_api(template), self._pools, port, place.region, mapping=settings.mapping)
         hosts = Hosts(settings.host, settings.allowed_hosts)
@@ -143,6 +145,9 @@ class Emulator:
             self._pools[spec.name] = RemoteFunction(spec, settings.functions_at, client)
             self._stack.push_async_callback(self._pools[spec.name].close)
             return
+        if spec.problem:
+            self._pools[spec.name] = UnavailableFunction(spec)
+            return
         launch = Launch(
             spec=spec,
             variables=function_variables(spec, place, settings.overrides.of(spec.name), self._endpoints()),
@@ -161,9 +166,14 @@ class Emulator:
             self._pools,
             service,
             place,
-            limit_of=lambda name: self._settings.limit_of(self._pools[name].spec),
+            limit_of=self._limit_of,
             log=lambda name, line: log.write(f"{name}/trigger", line),
         )
+
+    def _limit_of(self, function: str) -> int:
+        """Return how many environments a function may have: none if it cannot run here."""
+        pool = self._pools[function]
+        return 0 if isinstance(pool, UnavailableFunction) else self._settings.limit_of(pool.spec)
 
     def _endpoints(self) -> Endpoints:
         return Endpoints(self.queue_url, self._settings.queue_token)
@@ -215,16 +225,16 @@ class Emulator:
                 if name in self._pools:
                     self._pools[name].retire()
             if _TEMPLATE in names:
-                self._template_changed(template.path, place)
+                self._template_changed(place)
 
         paths = {name: (spec.code, *spec.layers) for name, spec in template.functions.items()}
         watch = Watch(paths | {_TEMPLATE: (template.path,)}, changed)
         watch.start()
         self._stack.push_async_callback(watch.stop)
 
-    def _template_changed(self, path: Path, place: Place) -> None:
+    def _template_changed(self, place: Place) -> None:
         try:
-            read_template(path, place, self._settings.parameters)
+            self._read(place)
         except TemplateError as error:
             print(f"{error}\nthe template as it was stays in use", file=sys.stderr, flush=True)
         else:
@@ -238,6 +248,27 @@ class Emulator:
             return {"functions": functions, "queues": depths, "receivers": service.waiting}
 
         return status
+
+    def _read(self, place: Place) -> Template:
+        """Read the template.
+
+        Raises:
+            TemplateError: it cannot be read, or none of its functions can run here.
+        """
+        template = read_template(self._settings.template, place, self._settings.parameters)
+        if template.functions and len(self._not_run(template)) == len(template.functions):
+            raise TemplateError("; ".join(self._not_run(template)))
+        return template
+
+    def _not_run(self, template: Template) -> tuple[str, ...]:
+        """Return a line for each function that cannot run here; elsewhere it may."""
+        if self._settings.functions_at:
+            return ()
+        return tuple(
+            f"{template.path}:{spec.line}: {spec.name} is not run here: {spec.problem}"
+            for spec in template.functions.values()
+            if spec.problem
+        )
 
     def _unknown_functions(self, template: Template) -> tuple[str, ...]:
         named = {*self._settings.overrides.functions, *self._settings.max_by_function}

@@ -17,9 +17,16 @@ class TemplateError(Exception):
     """The template cannot be run: the text names the resource, its line and the fix."""
 
 
+class NotHereError(TemplateError):
+    """Something that a template names cannot be had on this machine: what needs it is left out and named."""
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionSpec:
-    """One function: `name` is its logical id, times are in seconds, memory in MB."""
+    """One function: `name` is its logical id, times are in seconds, memory in MB.
+
+    `problem` says why it cannot run on this machine, and is empty if it can.
+    """
 
     name: str
     handler: str
@@ -34,6 +41,9 @@ class FunctionSpec:
     log_format: str = "Text"
     log_level: str | None = None
     physical_name: str = ""
+    problem: str = ""
+    #: Where the template declares it.
+    line: int = 1
 
 
 @dataclass(frozen=True, slots=True)

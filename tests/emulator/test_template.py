@@ -147,7 +147,6 @@ def test_a_layer_of_someone_else_is_warned_of(read: Callable[..., Template]) -> 
 BROKEN = {
     "Timeout must lie between": "Handler: app.handler, CodeUri: code, Timeout: 901",
     "Handler is missing": "CodeUri: code",
-    "no folder nowhere": "Handler: app.handler, CodeUri: nowhere",
     "unknown parameter or resource Nobody": "Handler: app.handler, CodeUri: code, FunctionName: !Ref Nobody",
     "environment variables take": f"Handler: a.b, CodeUri: code, Environment: {{Variables: {{A: {'x' * 4096}}}}}",
     "is not a LayerVersion": "Handler: a.b, CodeUri: code, Layers: [!Ref Broken]",

@@ -120,7 +120,7 @@ class Gateway:
         except (TimeoutError, ThrottledError):
             return message_response(503, "Service Unavailable")
         if result.error is not None:
-            return message_response(500, "Internal Server Error")
+            return message_response(500, result.not_run or "Internal Server Error")
         try:
             return infer_response(result.payload)
         except MalformedResponseError:
@@ -143,7 +143,7 @@ class Gateway:
             return message_response(401, "Unauthorized")
         except ForbiddenError:
             return message_response(403, "Forbidden")
-        except AuthorizerFailedError:
-            return message_response(500, "Internal Server Error")
+        except AuthorizerFailedError as error:
+            return message_response(500, str(error) or "Internal Server Error")
         event["requestContext"]["authorizer"] = {"lambda": context}
         return None

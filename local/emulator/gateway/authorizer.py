@@ -29,7 +29,7 @@ class ForbiddenError(Exception):
 
 
 class AuthorizerFailedError(Exception):
-    """The authorizer failed, or its answer has no valid form: 500."""
+    """The authorizer failed, or its answer has no valid form: 500; the text is for the client, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,12 @@ class Authorizers:
         try:
             async with asyncio.timeout(self._time_limit):
                 result = await self._functions[spec.function].submit(payload)
-        except (TimeoutError, ThrottledError, KeyError) as error:
+        except (TimeoutError, ThrottledError) as error:
             raise AuthorizerFailedError from error
+        except KeyError as error:
+            raise AuthorizerFailedError(f"authorizer {spec.name}: there is no function {spec.function} here") from error
         if result.error is not None:
-            raise AuthorizerFailedError
+            raise AuthorizerFailedError(result.not_run)
         return decision_of(spec, result.payload, arn)
 
 

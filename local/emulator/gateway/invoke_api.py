@@ -81,6 +81,8 @@ class InvokeApi:
         except ThrottledError as error:
             extra = {"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded"}
             return _error(429, "TooManyRequestsException", f"Rate Exceeded: {error}", extra)
+        if result.not_run:
+            return _error(500, "ServiceException", result.not_run)
         headers = {"x-amz-executed-version": "$LATEST"}
         if result.error is not None:
             headers["x-amz-function-error"] = "Unhandled"

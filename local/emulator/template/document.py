@@ -80,6 +80,22 @@ class Document:
             raise self.error(resource, f"a property has an unexpected form: {problem}") from error
 
 
+def mapping(value: Any, what: str) -> dict[str, Any]:
+    """Return a mapping of the template; None is an empty one.
+
+    Raises:
+        TemplateError: it is something else; `what` names it.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise TemplateError(f"{what} must be a mapping of names to values, not {_SHAPES.get(type(value), 'a value')}")
+    return value
+
+
+_SHAPES: dict[type, str] = {list: "a list", str: "a text"}
+
+
 def read_document(path: Path) -> Document:
     """Read a YAML (or JSON) template.
 

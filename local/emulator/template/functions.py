@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from local.emulator.specs import FunctionSpec
-from local.emulator.template.document import Document
+from local.emulator.specs import FunctionSpec, NotHereError
+from local.emulator.template.document import Document, mapping
 from local.emulator.template.intrinsics import Resolver
 
 #: Lambda's limit for the variables of one function, in bytes.
@@ -30,16 +31,14 @@ def read_functions(
 
 
 def _read(document: Document, resolver: Resolver, resources: dict[str, dict[str, Any]], name: str) -> FunctionSpec:
+    """Return a function; what keeps it from running here is its problem, and no error."""
     properties, metadata = resources[name]["Properties"], resources[name]["Metadata"]
-    if "Handler" not in properties:
-        raise document.error(name, "Handler is missing (images and InlineCode are not emulated)")
-    logging = properties.get("LoggingConfig") or {}
+    logging = mapping(properties.get("LoggingConfig"), "LoggingConfig")
     reserved, limit = properties.get("ReservedConcurrentExecutions"), metadata.get("EmulatorMaxEnvironments")
-    return FunctionSpec(
+    spec = FunctionSpec(
         name=name,
-        handler=str(properties["Handler"]),
-        code=_folder(document, name, properties.get("CodeUri", ".")),
-        layers=_layers(document, resolver, resources, name),
+        handler=str(properties.get("Handler", "")),
+        code=document.path.parent,
         runtime=str(properties.get("Runtime", "python3.13")),
         timeout=_number(document, name, "Timeout", properties.get("Timeout", 3)),
         memory=int(_number(document, name, "MemorySize", properties.get("MemorySize", 128))),
@@ -49,15 +48,33 @@ def _read(document: Document, resolver: Resolver, resources: dict[str, dict[str,
         log_format=str(logging.get("LogFormat", "Text")),
         log_level=logging.get("ApplicationLogLevel"),
         physical_name=resolver.physical_name(name),
+        line=document.lines.get(name, 1),
     )
+    try:
+        _check_kind(document, name, properties)
+        code = _folder(document, properties.get("CodeUri", "."))
+        return replace(spec, code=code, layers=_layers(document, resolver, resources, name))
+    except NotHereError as error:
+        return replace(spec, problem=str(error))
 
 
-def _folder(document: Document, name: str, uri: Any) -> Path:
+def _check_kind(document: Document, name: str, properties: dict[str, Any]) -> None:
+    """Raise unless the function is Python code with a handler."""
+    if properties.get("PackageType") == "Image":
+        raise NotHereError("images are not run; --functions-at URL invokes the functions of a project elsewhere")
+    if "Handler" not in properties:
+        raise document.error(name, "Handler is missing")
+    runtime = str(properties.get("Runtime", "python"))
+    if not runtime.startswith("python"):
+        raise NotHereError(f"its runtime is {runtime}, and only Python is run")
+
+
+def _folder(document: Document, uri: Any) -> Path:
     if not isinstance(uri, str) or "://" in uri:
-        raise document.error(name, "CodeUri and ContentUri must be folders on this machine")
+        raise NotHereError(f"its code is in {uri}; CodeUri and ContentUri must be folders on this machine")
     folder = (document.path.parent / uri).resolve()
     if not folder.is_dir():
-        raise document.error(name, f"there is no folder {uri} beside the template")
+        raise NotHereError(f"there is no folder {uri} beside the template")
     return folder
 
 
@@ -91,7 +108,7 @@ def _layers(
             continue  # a layer of someone else: `foreign_layers` warns of it
         if logical not in resources or resources[logical]["Type"] != _LAYER:
             raise document.error(name, f"layer {resolver.resolve(layer)} is not a LayerVersion of this template")
-        folders.append(_folder(document, logical, resources[logical]["Properties"].get("ContentUri", ".")))
+        folders.append(_folder(document, resources[logical]["Properties"].get("ContentUri", ".")))
     if len(folders) > 5:
         raise document.error(name, "Lambda allows five layers")
     return tuple(folders)

@@ -26,7 +26,7 @@ _UNREAD = {"Policies", "Role", "Tags", "VpcConfig", "PermissionsBoundary", "Depl
 #: Properties that change what a caller or a function sees on AWS, but have no effect here.
 _IGNORED = {
     "AWS::Serverless::Function": (
-        "EventInvokeConfig", "DeadLetterQueue", "SnapStart", "ProvisionedConcurrencyConfig",
+        "FunctionUrlConfig", "EventInvokeConfig", "DeadLetterQueue", "SnapStart", "ProvisionedConcurrencyConfig",
         "EphemeralStorage", "FileSystemConfigs", "ImageConfig", "VpcConfig",
     ),
     "AWS::Serverless::HttpApi": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from local.emulator.specs import (
@@ -86,7 +87,7 @@ class _Reader:
         for key, event in (properties.get("Events") or {}).items():
             if event.get("Type") in FUNCTION_EVENTS:
                 given = event.get("Properties") or {}
-                self._softly(name, lambda kind=event["Type"], key=key, given=given: self._event(name, key, kind, given))
+                self._softly(name, partial(self._event, name, key, event["Type"], given))
         if properties.get("FunctionUrlConfig"):
             self._softly(name, lambda: self._url(name, properties["FunctionUrlConfig"]))
 

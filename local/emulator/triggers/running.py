@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 from local.emulator.invocation import Invoker
@@ -26,7 +27,10 @@ class _Startable(Protocol):
 
 
 class Triggers:
-    """Queues, schedules and topics of one template; `limit_of` gives the most environments of a function."""
+    """Queues, schedules and topics of one template.
+
+    `limit_of` gives the most environments of a function, which is 0 if it cannot run here.
+    """
 
     def __init__(
         self,
@@ -39,23 +43,26 @@ class Triggers:
         log: Log,
     ) -> None:
         self._deliveries = Deliveries(functions, queues, log)
-        self.topics = Topics(
-            template.topics, template.subscriptions, place, self._deliveries, lambda line: log("topics", line)
-        )
+        self.topics = Topics(template.topics, template.subscriptions, place, self._deliveries, partial(log, "topics"))
         self.targets = Targets(self._deliveries, self.topics, log)
         self._parts: list[_Startable] = []
         for event in template.queue_events:
+            limit = limit_of(event.function)
+            if not limit:
+                continue  # its messages wait, instead of failing until they are dead
             self._parts.append(
                 QueuePoller(
                     event,
                     queues,
                     functions[event.function],
                     place=place,
-                    log=lambda line, function=event.function: log(function, line),
-                    concurrency=min(event.max_concurrency or DEFAULT_CONCURRENCY, limit_of(event.function)),
+                    log=partial(log, event.function),
+                    concurrency=min(event.max_concurrency or DEFAULT_CONCURRENCY, limit),
                 )
             )
-        self._parts += [Schedule(spec, place, self.targets.tell) for spec in template.schedules]
+        for spec in template.schedules:
+            if spec.target.kind != "function" or limit_of(spec.target.name):
+                self._parts.append(Schedule(spec, place, self.targets.tell))
 
     def add(self, part: _Startable) -> None:
         """Start and stop one more with the others."""
