@@ -1,10 +1,10 @@
-"""The functions, routes, queues and schedules of a template as plain data, without CloudFormation."""
+"""The functions, routes, queues and triggers of a template as plain data, without CloudFormation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 #: The account number in emulated ARNs and URLs; moto uses the same.
 ACCOUNT_ID = "123456789012"
@@ -150,14 +150,55 @@ class QueueEventSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class ScheduleSpec:
-    """A function that runs by the clock; `payload` is the event, or None for the service's own."""
+class Target:
+    """Whom a trigger tells: a function by its logical id, or a queue or a topic by its name."""
 
-    function: str
+    kind: Literal["function", "queue", "topic"]
+    name: str
+    #: The message group of a FIFO queue.
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSpec:
+    """What happens by the clock; `payload` is the event, or None for the service's own."""
+
+    target: Target
     name: str
     expression: str
     payload: str | None = None
     source: str = "aws.events"
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionSpec:
+    """Who hears of the messages of a topic; `filter` is a policy of SNS about attributes or, if so said, the body."""
+
+    topic: str
+    target: Target
+    raw: bool = False
+    filter: dict[str, Any] | None = None
+    filters_body: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BucketEventSpec:
+    """Who hears of changes in a bucket; `events` are as `s3:ObjectCreated:*`."""
+
+    bucket: str
+    target: Target
+    events: tuple[str, ...]
+    prefix: str = ""
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UrlSpec:
+    """A function's own URL; `auth` is NONE or AWS_IAM."""
+
+    function: str
+    auth: str = "NONE"
+    cors: CorsSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +212,10 @@ class Template:
     queue_events: tuple[QueueEventSpec, ...]
     schedules: tuple[ScheduleSpec, ...]
     warnings: tuple[str, ...]
+    topics: tuple[str, ...] = ()
+    subscriptions: tuple[SubscriptionSpec, ...] = ()
+    bucket_events: tuple[BucketEventSpec, ...] = ()
+    urls: tuple[UrlSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def authorizer_of(
     sources = _sources(identity)
     return AuthorizerSpec(
         name=str(name),
-        function=_logical_id(resources, declared),
+        function=_function(resources, declared),
         sources=sources,
         ttl=float(identity.get("ReauthorizeEvery", 0)) if sources else 0.0,
         payload_version=str(declared.get("AuthorizerPayloadFormatVersion", "1.0")),
@@ -69,7 +69,7 @@ def _rest_authorizer(document: Document, resources: Resources, api: str, name: s
     declared = api_auth_of(resources, api)["Authorizers"][name]
     identity = declared.get("Identity") or {}
     ttl = float(identity.get("ReauthorizeEvery", _REST_TTL))
-    function = _logical_id(resources, declared)
+    function = _function(resources, declared)
     if declared.get("FunctionPayloadType", "TOKEN") == "REQUEST":
         sources = _sources(identity)
         return AuthorizerSpec(name, function, sources, ttl if sources else 0.0)
@@ -103,8 +103,12 @@ def _sources(identity: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _logical_id(resources: Resources, declared: dict[str, Any]) -> str:
-    physical = str(declared["FunctionArn"]).rsplit(":", 1)[-1]
+def _function(resources: Resources, declared: dict[str, Any]) -> str:
+    return logical_id(resources, str(declared["FunctionArn"]).rsplit(":", 1)[-1])
+
+
+def logical_id(resources: Resources, physical: str) -> str:
+    """Return the logical id of the function that has this name."""
     for name, resource in resources.items():
         if resource["Properties"].get("FunctionName") == physical:
             return name

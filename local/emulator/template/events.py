@@ -6,10 +6,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.emulator.specs import ApiSpec, QueueEventSpec, RouteSpec, ScheduleSpec
+from local.emulator.specs import ApiSpec, QueueEventSpec, RouteSpec, ScheduleSpec, Target
 from local.emulator.template import apis
 from local.emulator.template.document import Document
 from local.emulator.template.expressions import parse_expression
+from local.emulator.template.triggers import FUNCTION_EVENTS
 
 #: The routes of each API, which is named with the type of its events.
 Routes = dict[tuple[str, str], list[RouteSpec]]
@@ -61,7 +62,7 @@ def _add(
         events.queues += (_queue(document, name, properties),)
     elif kind in {"Schedule", "ScheduleV2"}:
         events.schedules += _schedule(name, key, kind, properties)
-    else:
+    elif kind not in FUNCTION_EVENTS:  # those are read with the other triggers
         line = document.lines.get(name, 1)
         events.warnings.append(f"{document.path}:{line}: {name}: events of type {kind} are not emulated")
 
@@ -99,7 +100,7 @@ def _schedule(function: str, key: str, kind: str, properties: dict[str, Any]) ->
     payload = given if given is None or isinstance(given, str) else json.dumps(given)
     return (
         ScheduleSpec(
-            function=function,
+            target=Target("function", function),
             name=str(properties.get("Name", f"{function}{key}")),
             expression=expression,
             payload=payload,

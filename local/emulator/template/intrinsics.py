@@ -90,7 +90,7 @@ class Resolver:
             return f"{self._place.queue_url}/{ACCOUNT_ID}/{self.physical_name(name)}"
         if resource.get("Type") in IMPLICIT_APIS.values():
             return name  # its id, whatever its Name says
-        if resource.get("Type") in {"AWS::SNS::Topic"}:
+        if resource.get("Type") in {"AWS::SNS::Topic", "AWS::SecretsManager::Secret"}:
             return self._get_att([name, "Arn"])
         return self.physical_name(name)
 
@@ -104,6 +104,8 @@ class Resolver:
             if key in properties and (key.startswith(kind) or key in {"TableName", "Name"}):
                 return str(self.resolve(properties[key]))
         fifo = kind == "Queue" and str(self.resolve(properties.get("FifoQueue", ""))).lower() == "true"
+        if kind == "Bucket":  # the names of buckets have no capitals
+            return logical_id.lower()
         return f"{logical_id}.fifo" if fifo else logical_id
 
     def _resource(self, name: str) -> dict[str, Any]:
@@ -126,6 +128,8 @@ class Resolver:
             return self._ref(name)
         if attribute.endswith("Name"):
             return physical
+        if attribute == "Arn" and kind == "AWS::S3::Bucket":
+            return f"arn:aws:s3:::{physical}"
         if attribute == "Arn":
             return self._place.arn(*_arn_parts(kind, physical))
         if attribute == "ApiEndpoint":
@@ -183,4 +187,6 @@ def _arn_parts(kind: str, physical: str) -> tuple[str, str]:
         return "dynamodb", f"table/{physical}"
     if kind == "AWS::IAM::Role":
         return "iam", f"role/{physical}"
+    if kind == "AWS::SecretsManager::Secret":
+        return "secretsmanager", f"secret:{physical}"
     return kind.split("::")[1].lower() if "::" in kind else "aws", physical

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from local.emulator.specs import FunctionSpec, Place, Template
-from local.emulator.template import events, functions, queues
+from local.emulator.template import events, functions, queues, triggers
 from local.emulator.template.apis import implicit_apis
 from local.emulator.template.document import Document, read_document
 from local.emulator.template.intrinsics import NO_VALUE, Resolver
@@ -61,6 +61,7 @@ def read_template(path: Path, place: Place, parameters: Mapping[str, str] | None
     specs = functions.read_functions(document, resolver, resources)
     found = events.read_events(document, resources)
     made = queues.read_queues(document, resources, resolver)
+    others = triggers.read_triggers(document, resources, resolver)
     queues.check_visibility(document, specs, made, found.queues)
     return Template(
         path=path,
@@ -68,11 +69,16 @@ def read_template(path: Path, place: Place, parameters: Mapping[str, str] | None
         apis=found.apis,
         queues=made,
         queue_events=found.queues,
-        schedules=found.schedules,
+        schedules=(*found.schedules, *others.schedules),
+        topics=tuple(others.topics),
+        subscriptions=tuple(others.subscriptions),
+        bucket_events=tuple(others.bucket_events),
+        urls=tuple(others.urls),
         warnings=(
             *_unsupported(document, resources),
             *_ignored(document, resources),
             *found.warnings,
+            *others.warnings,
             *functions.foreign_layers(document, resources),
             *_runtime_warning(specs),
         ),
@@ -136,7 +142,7 @@ def _is_intrinsic(value: dict[str, Any]) -> bool:
 
 
 def _unsupported(document: Document, resources: dict[str, dict[str, Any]]) -> list[str]:
-    known = (*_NAMES_ONLY, "AWS::Serverless::Function", "AWS::SQS::Queue")
+    known = (*_NAMES_ONLY, *triggers.READ_TYPES, "AWS::Serverless::Function", "AWS::SQS::Queue")
     return [
         f"{document.path}:{document.lines.get(name, 1)}: {name}: {resource['Type']} is not emulated"
         for name, resource in resources.items()
