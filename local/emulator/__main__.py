@@ -91,6 +91,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         freeze=options.freeze,
         reload=options.reload,
         functions_at=options.functions_at,
+        trust_tokens=options.trust_tokens,
+        open_routes=options.open_routes,
         queue_token=os.environ.get(_QUEUE_TOKEN, ""),
         allowed_hosts=tuple(name.lower() for name in options.allow_host),
         mapping=f"/{options.mapping.strip('/')}".rstrip("/"),
@@ -135,6 +137,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--reload", action="store_true", help="apply changes of code and template without a restart")
     add("--functions-at", default="", metavar="URL",
         help="invoke functions at this URL (as of `sam local start-lambda`) instead of running them here")  # fmt: skip
+    add(
+        "--trust-tokens",
+        action="store_true",
+        help="believe the tokens of routes that ask for Cognito, JWT or IAM: their claims reach the event unverified",
+    )
+    add("--open-routes", action="store_true",
+        help="let every request with a token through to such routes, without reading it")  # fmt: skip
     return parser
 
 

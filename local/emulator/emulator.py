@@ -23,22 +23,25 @@ from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.pool import Pool, PoolLimits, StartGate
 from local.emulator.environments.remote import RemoteFunction
 from local.emulator.environments.unavailable import UnavailableFunction
-from local.emulator.environments.variables import QueueAddress, function_variables
+from local.emulator.environments.variables import Endpoints, function_variables
 from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.invoke_api import InvokeApi
+from local.emulator.gateway.outside import Trust, outside_warnings
 from local.emulator.hosts import Hosts, LocalOnly, TokenOnly
+from local.emulator.invocation import Invoker
 from local.emulator.metrics import EmfFigures, MetricsPage
 from local.emulator.reload import Watch
 from local.emulator.servers import HttpServer, listen
+from local.emulator.services import AwsServices
 from local.emulator.settings import Settings
-from local.emulator.specs import ApiSpec, FunctionSpec, Place, Template, TemplateError
+from local.emulator.sns.app import TopicServer
+from local.emulator.specs import FunctionSpec, Place, Template, TemplateError
 from local.emulator.sqs.app import STATUS_PATH, QueueServer
 from local.emulator.sqs.operations import Operations
 from local.emulator.sqs.service import QueueService
 from local.emulator.sqs.store import Store
 from local.emulator.template.reader import read_template
-from local.emulator.triggers.queue_poller import DEFAULT_CONCURRENCY, QueuePoller
-from local.emulator.triggers.schedule import Schedule
+from local.emulator.triggers.running import Triggers
 
 #: The name of the template itself among the things that are watched.
 _TEMPLATE = "the template"
@@ -88,8 +91,10 @@ class Emulator:
         self.queue_url = f"http://{_reachable(settings.host)}:{queue_port}"
         place = Place(settings.region, self.queue_url)
         template = self._read(place)
+        trust = Trust(tokens=settings.trust_tokens, open=settings.open_routes)
         self.warnings = (
-            *self._not_run(template), *template.warnings, *self._unknown_functions(template), *_other_apis(template),
+            *self._not_run(template), *outside_warnings(template.apis, trust), *template.warnings,
+            *self._unknown_functions(template),
         )  # fmt: skip
         service = await self._open_queues(template)
         figures = EmfFigures()
@@ -97,15 +102,20 @@ class Emulator:
         self._stack.callback(log.close)
         for spec in template.functions.values():
             await self._open_function(spec, place, log)
+        triggers = self._triggers(template, service, place, log)
         queues = QueueServer(Operations(service, place), self._status_of(service, template))
-        await self._serve(self._guarded(queues, queue_port), queue_socket)
-        gateway = Gateway(_only_api(template), self._pools, port, place.region, mapping=settings.mapping)
+        invoke_api = InvokeApi(self._by_physical_name(), _line_of(log, "invoke"))
+        self._stack.push_async_callback(invoke_api.close)
+        here: dict[str, Application] = {"sqs": queues, "sns": TopicServer(triggers.topics), "lambda": invoke_api}
+        await self._serve(self._guarded(AwsServices(here, queues), queue_port), queue_socket)
+        gateway = Gateway(template.apis, self._pools, port, place.region, mapping=settings.mapping, trust=trust)
         hosts = Hosts(settings.host, settings.allowed_hosts)
         await self._serve(LocalOnly(gateway, hosts, remedy=_ALLOW_HOST), gateway_socket)
-        await self._serve_invoke_api(log)
+        await self._serve_invoke_api(invoke_api)
         await self._serve_metrics(MetricsPage(figures, self._status_of(service, template)))
         self._stack.push_async_callback(self._drain, service)
-        self._start_triggers(template, service, place, log)
+        triggers.start()
+        self._stack.push_async_callback(triggers.stop)
         if settings.reload:
             self._watch(template, place, log)
 
@@ -118,9 +128,9 @@ class Emulator:
             self._settings, port=gateway or 0, queue_port=queue or 0, invoke_port=invoke, metrics_port=metrics
         )
 
-    def _guarded(self, queues: QueueServer, port: int) -> Application:
+    def _guarded(self, services: Application, port: int) -> Application:
         token = self._settings.queue_token
-        app = TokenOnly(queues, token, open_path=STATUS_PATH) if token else queues
+        app = TokenOnly(services, token, open_path=STATUS_PATH) if token else services
         return LocalOnly(app, Hosts(self._settings.host, port=port))
 
     async def _open_queues(self, template: Template) -> QueueService:
@@ -147,7 +157,7 @@ class Emulator:
             return
         launch = Launch(
             spec=with_folders(spec, self._code),
-            variables=function_variables(spec, place, settings.overrides.of(spec.name), self._queue()),
+            variables=function_variables(spec, place, settings.overrides.of(spec.name), self._endpoints()),
             arn=place.arn("lambda", f"function:{spec.physical_name or spec.name}"),
             log=log,
             init_limit=settings.init_limit,
@@ -157,8 +167,23 @@ class Emulator:
         self._pools[spec.name] = Pool(launch, limits, self._gate)
         self._stack.push_async_callback(self._pools[spec.name].close)
 
-    def _queue(self) -> QueueAddress:
-        return QueueAddress(self.queue_url, self._settings.queue_token)
+    def _triggers(self, template: Template, service: QueueService, place: Place, log: FunctionLog) -> Triggers:
+        return Triggers(
+            template,
+            self._pools,
+            service,
+            place,
+            limit_of=self._limit_of,
+            log=lambda name, line: log.write(f"{name}/trigger", line),
+        )
+
+    def _limit_of(self, function: str) -> int:
+        """Return how many environments a function may have: none if it cannot run here."""
+        pool = self._pools[function]
+        return 0 if isinstance(pool, UnavailableFunction) else self._settings.limit_of(pool.spec)
+
+    def _endpoints(self) -> Endpoints:
+        return Endpoints(self.queue_url, self._settings.queue_token)
 
     async def _serve(self, app: Application, listener: socket.socket) -> None:
         server = HttpServer(app, listener, self._settings.grace)
@@ -176,14 +201,14 @@ class Emulator:
             await asyncio.sleep(0.02)
         await asyncio.gather(*(pool.close() for pool in self._pools.values()))
 
-    async def _serve_invoke_api(self, log: FunctionLog) -> None:
+    def _by_physical_name(self) -> dict[str, Invoker]:
+        return {pool.spec.physical_name or pool.spec.name: pool for pool in self._pools.values()}
+
+    async def _serve_invoke_api(self, api: InvokeApi) -> None:
         if self._settings.invoke_port is None:
             return
         listener = listen(self._settings.host, self._settings.invoke_port)
         self._stack.callback(listener.close)
-        names = {pool.spec.physical_name or pool.spec.name: pool for pool in self._pools.values()}
-        api = InvokeApi(names, _line_of(log, "invoke"))
-        self._stack.push_async_callback(api.close)
         self.invoke_url = f"http://{_reachable(self._settings.host)}:{listener.getsockname()[1]}"
         port = listener.getsockname()[1]
         await self._serve(LocalOnly(api, Hosts(self._settings.host, port=port)), listener)
@@ -196,25 +221,6 @@ class Emulator:
         port = listener.getsockname()[1]
         self.metrics_url = f"http://{_reachable(self._settings.host)}:{port}/metrics"
         await self._serve(LocalOnly(page, Hosts(self._settings.host, port=port)), listener)
-
-    def _start_triggers(self, template: Template, service: QueueService, place: Place, log: FunctionLog) -> None:
-        for event in template.queue_events:
-            pool = self._pools[event.function]
-            if isinstance(pool, UnavailableFunction):
-                continue  # its messages wait, instead of failing until they are dead
-            limit = min(event.max_concurrency or DEFAULT_CONCURRENCY, self._settings.limit_of(pool.spec))
-            poller = QueuePoller(
-                event, service, pool, place=place, log=_line_of(log, event.function), concurrency=limit
-            )
-            poller.start()
-            self._stack.push_async_callback(poller.stop)
-        for spec in template.schedules:
-            function = self._pools[spec.function]
-            if isinstance(function, UnavailableFunction):
-                continue
-            schedule = Schedule(spec, function, place, _line_of(log, spec.function))
-            schedule.start()
-            self._stack.push_async_callback(schedule.stop)
 
     def _watch(self, template: Template, place: Place, log: FunctionLog) -> None:
         """Give changed functions new environments; after a change of the template, set `outdated`."""
@@ -292,15 +298,6 @@ class Emulator:
 
 def _line_of(log: FunctionLog, function: str) -> Any:
     return lambda line: log.write(f"{function}/trigger", line)
-
-
-def _only_api(template: Template) -> ApiSpec:
-    """Return the API that the gateway serves; a template without one has no routes."""
-    return template.apis[0] if template.apis else ApiSpec("none")
-
-
-def _other_apis(template: Template) -> tuple[str, ...]:
-    return tuple(f"{template.path}: {api.name}: only the first HTTP API is served" for api in template.apis[1:])
 
 
 def _reachable(host: str) -> str:

@@ -52,6 +52,9 @@ class Settings:
     reload: bool = False
     functions_at: str = ""
     freeze: bool = False
+    #: Whether routes that ask for Cognito, JWT or IAM believe a token that nobody verified, or pass every token unread.
+    trust_tokens: bool = False
+    open_routes: bool = False
 
     def limit_of(self, spec: FunctionSpec) -> int:
         """Return how many environments a function may have: by its name, the template, for all, by cores."""

@@ -75,7 +75,7 @@ Resources:
       RedrivePolicy: {deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 5}
   Dead: {Type: AWS::SQS::Queue, Properties: {FifoQueue: true}}
   Table: {Type: AWS::DynamoDB::Table, Properties: {TableName: !Sub 'ledger-${Stage}'}}
-  Topic: {Type: AWS::SNS::Topic}
+  Stream: {Type: AWS::Kinesis::Stream}
 """
 
 
@@ -133,7 +133,7 @@ def test_events_become_routes_queues_and_schedules(read: Callable[..., Template]
 @own("warnings")
 def test_what_is_not_emulated_is_named(read: Callable[..., Template]) -> None:
     told = " ".join(read(WHOLE).warnings)
-    assert "Topic: AWS::SNS::Topic is not emulated" in told
+    assert "Stream: AWS::Kinesis::Stream is not emulated" in told
 
 
 @own("warnings")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from local.emulator.invocation import InvokeResult, ThrottledError, invoke_async
-from local.emulator.specs import Place, ScheduleSpec
+from local.emulator.specs import Place, ScheduleSpec, Target
 from local.emulator.sqs.messages import Received
 from local.emulator.template.expressions import parse_expression
 from local.emulator.triggers.batch import batch_event, processed
@@ -99,9 +100,9 @@ def test_other_expressions_are_refused_by_name(text: str) -> None:
 
 @documented("EventBridge: eb-create-rule-schedule")
 def test_a_schedules_event_is_its_input_alone_or_the_services_own() -> None:
-    now = datetime(2026, 11, 24, tzinfo=UTC)
-    assert schedule_event(ScheduleSpec("F", "n", "rate(1 day)", '{"a":1}'), Place(), now) == b'{"a":1}'
-    event = json.loads(schedule_event(ScheduleSpec("F", "n", "rate(1 day)"), Place(), now))
+    now, spec = datetime(2026, 11, 24, tzinfo=UTC), ScheduleSpec(Target("function", "F"), "n", "rate(1 day)")
+    assert schedule_event(replace(spec, payload='{"a":1}'), Place(), now) == b'{"a":1}'
+    event = json.loads(schedule_event(spec, Place(), now))
     assert (event["source"], event["time"], event["detail"]) == ("aws.events", "2026-11-24T00:00:00Z", {})
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.emulator.specs import ACCOUNT_ID, NotHereError, Place, TemplateError
+from local.emulator.specs import ACCOUNT_ID, IMPLICIT_APIS, NotHereError, Place, TemplateError
 from local.emulator.template.document import Document, mapping
 from local.emulator.template.names import arn_of, generated
 
@@ -23,7 +23,6 @@ _ELSEWHERE = {
     "Fn::Transform": "macros are not carried out here",
     "Fn::Cidr": "networks are not emulated",
 }
-_APIS = {"AWS::Serverless::Api", "AWS::Serverless::HttpApi"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,9 @@ class Unresolved:
     """Stands for a value that cannot be known on this machine, and says why."""
 
     reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 def reasons_in(value: Any) -> list[str]:
@@ -184,14 +186,14 @@ class Resolver:
             return f"{self._place.queue_url}/{ACCOUNT_ID}/{self.physical_name(name)}"
         if kind == "AWS::Serverless::LayerVersion":  # with the id, because two layers may have one name
             return f"{arn_of(self._place, kind, name)}:1"
-        if kind == "AWS::SNS::Topic":
+        if kind in {"AWS::SNS::Topic", "AWS::SecretsManager::Secret"}:
             return self._get_att([name, "Arn"])
         return self.physical_name(name)
 
     def physical_name(self, logical_id: str) -> str:
         """Return the name of a resource outside of the template."""
         resource = self._resource(logical_id)
-        if resource.get("Type") in _APIS:  # its Name is a title, and no id
+        if resource.get("Type") in IMPLICIT_APIS.values():  # its Name is a title, and no id
             return logical_id
         properties = mapping(resource.get("Properties"), "Properties")
         kind = str(resource.get("Type")).rsplit("::", 1)[-1]
@@ -203,7 +205,7 @@ class Resolver:
                 except NotHereError as error:
                     self.unnamed[logical_id] = str(error)
             fifo = kind == "Queue" and str(self.resolve_texts(properties.get("FifoQueue", ""))).lower() == "true"
-        if kind == "Bucket":
+        if kind == "Bucket":  # the names of buckets have no capitals
             return logical_id.lower()
         return f"{logical_id}.fifo" if fifo else logical_id
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from local.emulator.specs import ACCOUNT_ID, IMPLICIT_API, Place
+from local.emulator.specs import ACCOUNT_ID, IMPLICIT_APIS, Place
 
 #: How SAM's own ids end that it makes of a function's id, and what they stand for.
 _OF_FUNCTIONS = {
@@ -24,10 +24,7 @@ _OF_APIS = {
     "ApiGatewayDefaultStage": "AWS::ApiGatewayV2::Stage",
     "ProdStage": "AWS::ApiGateway::Stage",
 }
-#: The APIs that SAM makes for events that name none.
-_IMPLICIT = {IMPLICIT_API: "AWS::Serverless::HttpApi", "ServerlessRestApi": "AWS::Serverless::Api"}
 _FUNCTIONS = ("AWS::Serverless::Function", "AWS::Serverless::StateMachine")
-_APIS = ("AWS::Serverless::Api", "AWS::Serverless::HttpApi")
 _STAGES = {"AWS::ApiGateway::Stage": "Prod", "AWS::ApiGatewayV2::Stage": "$default"}
 
 #: Service and beginning of the resource in the ARN of each kind.
@@ -59,12 +56,12 @@ _GLOBAL = {
 
 def generated(name: str, resources: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the resource that SAM makes under this id, or None."""
-    if name in _IMPLICIT:
-        return {"Type": _IMPLICIT[name]}
-    for endings, kinds in ((_OF_FUNCTIONS, _FUNCTIONS), (_OF_APIS, _APIS)):
+    if name in IMPLICIT_APIS:
+        return {"Type": IMPLICIT_APIS[name]}
+    for endings, kinds in ((_OF_FUNCTIONS, _FUNCTIONS), (_OF_APIS, tuple(IMPLICIT_APIS.values()))):
         for ending, kind in endings.items():
             owner = name.removesuffix(ending)
-            made_of = _IMPLICIT.get(owner) or _kind(resources.get(owner))
+            made_of = IMPLICIT_APIS.get(owner) or _kind(resources.get(owner))
             if owner != name and made_of in kinds:
                 return {"Type": kind, "Properties": {"Name": _STAGES[kind]}} if kind in _STAGES else {"Type": kind}
     return None

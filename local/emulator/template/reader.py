@@ -8,16 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from local.emulator.specs import FunctionSpec, NotHereError, Place, Template
-from local.emulator.template import events, functions, queues
+from local.emulator.template import events, functions, queues, triggers
+from local.emulator.template.apis import implicit_apis
 from local.emulator.template.document import Document, mapping, read_document
 from local.emulator.template.intrinsics import NO_VALUE, Resolver, reasons_in
 from local.emulator.template.unread import unread
 
 #: Resources whose properties are read, and properties that are not.
-_READ = {"AWS::Serverless::Function", "AWS::Serverless::HttpApi", "AWS::Serverless::LayerVersion", "AWS::SQS::Queue"}
-_UNREAD = {"Policies", "Role", "Tags", "VpcConfig", "PermissionsBoundary", "DeploymentPreference", "Description"}
+_READ = {
+    "AWS::Serverless::Function", "AWS::Serverless::HttpApi", "AWS::Serverless::Api", "AWS::Serverless::LayerVersion",
+    "AWS::SQS::Queue", "AWS::ApiGateway::ApiKey",
+}  # fmt: skip
+_UNREAD = {
+    "Policies", "Role", "Tags", "VpcConfig", "PermissionsBoundary", "DeploymentPreference", "Description",
+    "DefinitionBody", "DefinitionUri", "Domain", "Models", "GatewayResponses", "AccessLogSetting", "MethodSettings",
+}  # fmt: skip
 #: Properties whose reader itself decides what a value means that cannot be known here. Others are left out.
 _DECIDED_BY_READER = {*functions.DECISIVE, "Environment", "Events", "Layers", "Auth", "ContentUri"}
+
+Resources = dict[str, dict[str, Any]]
 
 
 def read_template(
@@ -39,13 +48,18 @@ def read_template(
     heard = events.read_events(document, resources)
     made = queues.read_queues(document, resources, resolver)
     fed, not_fed = queues.checked_events(document, found.specs, made, heard.queues)
+    others = triggers.read_triggers(document, resources, resolver)
     return Template(
         path=path,
         functions=found.specs,
         apis=heard.apis,
         queues=made,
         queue_events=fed,
-        schedules=heard.schedules,
+        schedules=(*heard.schedules, *others.schedules),
+        topics=tuple(others.topics),
+        subscriptions=tuple(others.subscriptions),
+        bucket_events=tuple(others.bucket_events),
+        urls=tuple(others.urls),
         warnings=(
             *document.warnings,
             *left_out,
@@ -54,6 +68,7 @@ def read_template(
             *heard.warnings,
             *not_fed,
             *found.warnings,
+            *others.warnings,
             *_runtime_warning(found.specs),
         ),
     )
@@ -61,10 +76,11 @@ def read_template(
 
 def _resources(
     document: Document, resolver: Resolver, overridden: Callable[[str], Collection[str]]
-) -> tuple[dict[str, dict[str, Any]], list[str]]:
+) -> tuple[Resources, list[str]]:
     """Return the resources whose condition holds, with Globals merged in and intrinsics resolved, and warnings."""
     shared = document.section("Globals")
-    resources, warnings = {}, []
+    resources: Resources = {}
+    warnings: list[str] = []
     for name, resource in document.section("Resources").items():
         if not isinstance(resource, dict) or "Type" not in resource:
             raise document.error(name, "a resource needs a Type")
@@ -72,22 +88,37 @@ def _resources(
         with document.reading(name):
             properties = mapping(own, "Properties")
             try:
-                if "Condition" in resource and not resolver.condition(resource["Condition"]):
+                if not _is_there(resolver, resource):
                     continue
             except NotHereError as error:
-                warnings.append(document.told(name, f"left out, because its condition cannot be decided: {error}"))
+                warnings.append(document.told(name, str(error)))
                 continue
             defaults = shared.get(kind.rsplit("::", 1)[-1]) if kind.startswith("AWS::Serverless::") else None
             needed = _without(merge(defaults or {}, properties), overridden(name))
-            resolved = _resolved(kind, needed, resolver)
-            unknown = {key: reasons_in(value) for key, value in resolved.items() if key not in _DECIDED_BY_READER}
-            warnings += [document.told(name, f"{key} left out: {why[0]}") for key, why in unknown.items() if why]
-            resources[name] = {
-                "Type": kind,
-                "Properties": {key: value for key, value in resolved.items() if not unknown.get(key)},
-                "Metadata": resolver.resolve_parts(mapping(resource.get("Metadata"), "Metadata")),
-            }
+            known, unknown = _resolved(kind, needed, resolver)
+            metadata = resolver.resolve_parts(mapping(resource.get("Metadata"), "Metadata"))
+            resources[name] = {"Type": kind, "Properties": known, "Metadata": metadata}
+            warnings += [document.told(name, text) for text in unknown]
+    for name, kind in implicit_apis(resources).items():
+        if name not in resources:
+            with document.reading("Globals"):
+                defaults = mapping(shared.get(kind.rsplit("::", 1)[-1]), f"Globals of {kind}")
+                known, unknown = _resolved(kind, defaults, resolver)
+            resources[name] = {"Type": kind, "Properties": known, "Metadata": {}}
+            warnings += [document.told(name, text) for text in unknown]
     return resources, warnings
+
+
+def _is_there(resolver: Resolver, resource: dict[str, Any]) -> bool:
+    """Return whether the condition of a resource holds.
+
+    Raises:
+        NotHereError: it cannot be decided.
+    """
+    try:
+        return "Condition" not in resource or resolver.condition(resource["Condition"])
+    except NotHereError as error:
+        raise NotHereError(f"left out, because its condition cannot be decided: {error}") from error
 
 
 def _without(properties: dict[str, Any], variables: Collection[str]) -> dict[str, Any]:
@@ -100,16 +131,22 @@ def _without(properties: dict[str, Any], variables: Collection[str]) -> dict[str
     return {**properties, "Environment": {"Variables": kept}}
 
 
-def _resolved(kind: str, properties: dict[str, Any], resolver: Resolver) -> dict[str, Any]:
-    """Resolve what the emulator reads."""
+def _resolved(kind: str, properties: dict[str, Any], resolver: Resolver) -> tuple[dict[str, Any], list[str]]:
+    """Resolve what the emulator reads; return it and why any property is left out."""
     if kind not in _READ:
-        return properties
-    kept = {key: value for key, value in properties.items() if key not in _UNREAD}
-    resolved = {
-        key: resolver.resolve_texts(value) if key == "Environment" else resolver.resolve_parts(value)
-        for key, value in kept.items()
-    }
-    return {key: value for key, value in resolved.items() if value is not NO_VALUE}
+        return properties, []
+    known: dict[str, Any] = {}
+    unknown: list[str] = []
+    for key, value in properties.items():
+        if key in _UNREAD:
+            continue
+        resolved = resolver.resolve_texts(value) if key == "Environment" else resolver.resolve_parts(value)
+        reasons = [] if key in _DECIDED_BY_READER else reasons_in(resolved)
+        if reasons:
+            unknown.append(f"{key} left out: {reasons[0]}")
+        elif resolved is not NO_VALUE:
+            known[key] = resolved
+    return known, unknown
 
 
 def _without_value(document: Document, resolver: Resolver) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from local.emulator.invocation import InvokeResult
-from local.emulator.specs import Pattern
+from local.emulator.patterns import matches
 from local.emulator.sqs.messages import Received, md5
 
 #: The most bytes of a record besides its body and attributes.
@@ -39,7 +39,7 @@ def _content(message: Received) -> dict[str, Any]:
     }
 
 
-def fits(message: Received, filters: tuple[Pattern, ...]) -> bool:
+def fits(message: Received, filters: tuple[dict[str, Any], ...]) -> bool:
     """Return whether a message fits one of the filters, which see a body of JSON as what it says."""
     content = _content(message)
     try:
@@ -48,7 +48,7 @@ def fits(message: Received, filters: tuple[Pattern, ...]) -> bool:
         said = message.body
     if isinstance(said, dict | list):
         content["body"] = said
-    return any(pattern(content) for pattern in filters)
+    return any(matches(pattern, content) for pattern in filters)
 
 
 def _attribute(value: dict[str, Any]) -> dict[str, Any]:
