@@ -14,7 +14,7 @@ import uvloop
 
 from local.emulator.emulator import Emulator, run
 from local.emulator.servers import PortInUseError
-from local.emulator.settings import Overrides, Settings, read_limits, read_overrides
+from local.emulator.settings import Overrides, Settings, read_limits, read_overrides, read_parameters
 from local.emulator.specs import TemplateError
 from local.emulator.sqs.queue_file import StateError
 from local.private_files import keep_private
@@ -75,7 +75,6 @@ def _settings(options: argparse.Namespace) -> Settings:
     template = options.template.resolve()
     state = options.state or template.parent / ".emulator" / template.stem
     _refuse_shared_ports(options)
-    parameters = dict(item.split("=", 1) for item in options.parameter if "=" in item)
     return Settings(
         template=template,
         state=state.resolve(),
@@ -85,13 +84,15 @@ def _settings(options: argparse.Namespace) -> Settings:
         invoke_port=options.invoke_port,
         metrics_port=options.metrics_port,
         overrides=read_overrides(options.env_vars) if options.env_vars else Overrides(),
-        parameters=parameters,
+        parameters=read_parameters(options.parameter),
         max_environments=everywhere,
         max_by_function=named,
         region=os.environ.get("AWS_REGION") or "us-east-1",
         freeze=options.freeze,
         reload=options.reload,
         functions_at=options.functions_at,
+        trust_tokens=options.trust_tokens,
+        open_routes=options.open_routes,
         queue_token=os.environ.get(_QUEUE_TOKEN, ""),
         allowed_hosts=tuple(name.lower() for name in options.allow_host),
         mapping=f"/{options.mapping.strip('/')}".rstrip("/"),
@@ -136,6 +137,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--reload", action="store_true", help="apply changes of code and template without a restart")
     add("--functions-at", default="", metavar="URL",
         help="invoke functions at this URL (as of `sam local start-lambda`) instead of running them here")  # fmt: skip
+    add(
+        "--trust-tokens",
+        action="store_true",
+        help="believe the tokens of routes that ask for Cognito, JWT or IAM: their claims reach the event unverified",
+    )
+    add("--open-routes", action="store_true",
+        help="let every request with a token through to such routes, without reading it")  # fmt: skip
     return parser
 
 

@@ -9,12 +9,28 @@ import socket
 from collections.abc import Iterator
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local.emulator.asgi import Application
 
 
 class PortInUseError(Exception):
     """A port cannot be used; the text names it."""
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP as uvicorn reads it; `header_names` of the scope's state keep the names of headers as they were written."""
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._names: list[bytes] = []
+        self.scope["state"]["header_names"] = self._names
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; ASGI has names in lower case alone, but events of REST APIs have them as they were sent."""
+        self._names.append(name)
+        super().on_header(name, value)
 
 
 class _Server(uvicorn.Server):
@@ -50,7 +66,7 @@ class HttpServer:
 
     def __init__(self, app: Application, listener: socket.socket, grace: float = 1.0) -> None:
         config = uvicorn.Config(
-            app, http="httptools", loop="none", lifespan="off", ws="none", log_config=None, access_log=False,
+            app, http=_Protocol, loop="none", lifespan="off", ws="none", log_config=None, access_log=False,
             proxy_headers=False, server_header=False, backlog=2048, timeout_keep_alive=75,
             timeout_graceful_shutdown=math.ceil(grace),
         )  # fmt: skip

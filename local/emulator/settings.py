@@ -52,6 +52,9 @@ class Settings:
     reload: bool = False
     functions_at: str = ""
     freeze: bool = False
+    #: Whether routes that ask for Cognito, JWT or IAM believe a token that nobody verified, or pass every token unread.
+    trust_tokens: bool = False
+    open_routes: bool = False
 
     def limit_of(self, spec: FunctionSpec) -> int:
         """Return how many environments a function may have: by its name, the template, for all, by cores."""
@@ -74,6 +77,18 @@ def read_overrides(path: Path) -> Overrides:
     texts = {name: {key: str(value) for key, value in values.items()} for name, values in given.items()}
     shared = texts.pop("Parameters", {})
     return Overrides(shared=shared, functions=texts)
+
+
+def read_parameters(given: list[str]) -> dict[str, str]:
+    """Read `NAME=VALUE`; the value may be empty.
+
+    Raises:
+        TemplateError: something without `=`, or without a name.
+    """
+    for item in given:
+        if not item.partition("=")[0] or "=" not in item:
+            raise TemplateError(f"--parameter {item}: must be NAME=VALUE")
+    return dict(item.split("=", 1) for item in given)
 
 
 def read_limits(given: list[str]) -> tuple[int | None, dict[str, int]]:

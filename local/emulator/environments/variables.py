@@ -17,27 +17,35 @@ INHERITED = (
 )  # fmt: skip
 
 
+#: The services of AWS that the emulator has itself, as they are named in variables.
+OWN_SERVICES = ("SQS", "SNS", "LAMBDA")
+
+
 @dataclass(frozen=True, slots=True)
-class QueueAddress:
-    """The URL of SQS, and the session token that it wants."""
+class Endpoints:
+    """The URL of the emulator's own services, the session token that they want, and moto's URL, if it runs."""
 
     url: str
     token: str = ""
+    moto: str = ""
 
 
 def function_variables(
-    spec: FunctionSpec, place: Place, overrides: Mapping[str, str], queue: QueueAddress
+    spec: FunctionSpec, place: Place, overrides: Mapping[str, str], endpoints: Endpoints
 ) -> dict[str, str]:
     """Return all variables of a function except those that differ by environment (log stream, Runtime API)."""
     machine = {name: os.environ[name] for name in INHERITED if name in os.environ}
     defaults = {
-        "AWS_ENDPOINT_URL_SQS": queue.url,
+        **{f"AWS_ENDPOINT_URL_{service}": endpoints.url for service in OWN_SERVICES},
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_SESSION_TOKEN": queue.token or "local",
+        "AWS_SESSION_TOKEN": endpoints.token or "local",
         "AWS_EC2_METADATA_DISABLED": "true",
         "TZ": ":UTC",
     }
+    if endpoints.moto or "AWS_ACCESS_KEY_ID" not in {**spec.variables, **overrides}:
+        # No call leaves this machine unless somebody gave the credentials for it: the emulator refuses what it has not.
+        defaults["AWS_ENDPOINT_URL"] = endpoints.moto or endpoints.url
     # Reserved names come last: neither a template nor a caller can set them on Lambda.
     return {**machine, **defaults, **spec.variables, **overrides, **_reserved(spec, place, overrides)}
 
