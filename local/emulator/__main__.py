@@ -90,12 +90,20 @@ def _settings(options: argparse.Namespace) -> Settings:
         max_by_function=named,
         region=os.environ.get("AWS_REGION") or "us-east-1",
         freeze=options.freeze,
+        packages=_folders(options.packages),
         reload=options.reload,
         functions_at=options.functions_at,
         queue_token=os.environ.get(_QUEUE_TOKEN, ""),
         allowed_hosts=tuple(name.lower() for name in options.allow_host),
         mapping=f"/{options.mapping.strip('/')}".rstrip("/"),
     )
+
+
+def _folders(given: list[Path]) -> tuple[Path, ...]:
+    for folder in given:
+        if not folder.is_dir():
+            raise TemplateError(f"--packages {folder}: there is no such folder")
+    return tuple(folder.resolve() for folder in given)
 
 
 def _refuse_shared_ports(options: argparse.Namespace) -> None:
@@ -129,6 +137,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--mapping", default="", metavar="PATH",
         help="a path, such as orders, below which the API is there too, as with a domain's API mapping")  # fmt: skip
     add("--env-vars", type=Path, metavar="FILE.json", help="variables, in the format of sam local --env-vars")
+    add("--packages", action="append", default=[], type=Path, metavar="FOLDER",
+        help="a folder of installed packages that functions may import besides boto3; may be repeated")  # fmt: skip
     add("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the template")
     add("--max-environments", nargs="+", action="extend", default=[], metavar="N | FUNCTION=N",
         help="most environments of every or one function (default: the template's, else twice the cores)")  # fmt: skip

@@ -16,10 +16,11 @@ import httpx
 from local.emulator.asgi import Application
 from local.emulator.environments.environment import Launch
 from local.emulator.environments.logs import FunctionLog
+from local.emulator.environments.packages import RuntimePackages
 from local.emulator.environments.pool import Pool, PoolLimits, StartGate
 from local.emulator.environments.remote import RemoteFunction
 from local.emulator.environments.unavailable import UnavailableFunction
-from local.emulator.environments.variables import Endpoints, function_variables
+from local.emulator.environments.variables import Endpoints, Surroundings, function_variables
 from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.invoke_api import InvokeApi
 from local.emulator.hosts import Hosts, LocalOnly, TokenOnly
@@ -93,6 +94,7 @@ class Emulator:
         figures = EmfFigures()
         log = FunctionLog(settings.state / "logs" / "functions.log", seen=figures.read)
         self._stack.callback(log.close)
+        self._link_packages()
         for spec in template.functions.values():
             await self._open_function(spec, place, log)
         triggers = self._triggers(template, service, place, log)
@@ -150,7 +152,7 @@ class Emulator:
             return
         launch = Launch(
             spec=spec,
-            variables=function_variables(spec, place, settings.overrides.of(spec.name), self._endpoints()),
+            variables=function_variables(spec, place, settings.overrides.of(spec.name), self._around),
             arn=place.arn("lambda", f"function:{spec.physical_name or spec.name}"),
             log=log,
             init_limit=settings.init_limit,
@@ -175,8 +177,12 @@ class Emulator:
         pool = self._pools[function]
         return 0 if isinstance(pool, UnavailableFunction) else self._settings.limit_of(pool.spec)
 
-    def _endpoints(self) -> Endpoints:
-        return Endpoints(self.queue_url, self._settings.queue_token)
+    def _link_packages(self) -> None:
+        """Give functions what they find on Lambda, and the folders of the settings, but not what is installed here."""
+        runtime = RuntimePackages(self._settings.state / "runtime")
+        runtime.link()
+        endpoints = Endpoints(self.queue_url, self._settings.queue_token)
+        self._around = Surroundings(endpoints, runtime.folder, self._settings.packages)
 
     async def _serve(self, app: Application, listener: socket.socket) -> None:
         server = HttpServer(app, listener, self._settings.grace)

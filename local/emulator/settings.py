@@ -52,6 +52,8 @@ class Settings:
     reload: bool = False
     functions_at: str = ""
     freeze: bool = False
+    #: Folders of installed packages that functions may import besides Lambda's own.
+    packages: tuple[Path, ...] = ()
 
     def limit_of(self, spec: FunctionSpec) -> int:
         """Return how many environments a function may have: by its name, the template, for all, by cores."""
