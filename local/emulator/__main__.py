@@ -84,6 +84,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         queue_port=options.queue_port,
         invoke_port=options.invoke_port,
         metrics_port=options.metrics_port,
+        url_port=options.url_port,
         overrides=read_overrides(options.env_vars) if options.env_vars else Overrides(),
         parameters=parameters,
         max_environments=everywhere,
@@ -93,6 +94,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         packages=_folders(options.packages),
         reload=options.reload,
         functions_at=options.functions_at,
+        trust_tokens=options.trust_tokens,
+        open_routes=options.open_routes,
         queue_token=os.environ.get(_QUEUE_TOKEN, ""),
         allowed_hosts=tuple(name.lower() for name in options.allow_host),
         mapping=f"/{options.mapping.strip('/')}".rstrip("/"),
@@ -131,6 +134,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=3000, help="port of the gateway, 0 for any (default %(default)s)")
     add("--queue-port", type=int, default=9324, help="port of SQS and the status (default %(default)s)")
     add("--invoke-port", type=int, help="port of Lambda's Invoke API, for example 3001 (default: not served)")
+    add("--url-port", type=int, default=3100,
+        help="port of the first function's own URL, the next ones follow; 0 for any (default %(default)s)")  # fmt: skip
     add("--metrics-port", type=int, help="port of /metrics for Prometheus, for example 9464 (default: not served)")
     add("--allow-host", action="append", default=[], metavar="NAME",
         help="a name that Host headers to the gateway may have, besides localhost; * for any")  # fmt: skip
@@ -146,6 +151,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--reload", action="store_true", help="apply changes of code and template without a restart")
     add("--functions-at", default="", metavar="URL",
         help="invoke functions at this URL (as of `sam local start-lambda`) instead of running them here")  # fmt: skip
+    add(
+        "--trust-tokens",
+        action="store_true",
+        help="believe the tokens of routes that ask for Cognito, JWT or IAM: their claims reach the event unverified",
+    )
+    add("--open-routes", action="store_true",
+        help="let every request with a token through to such routes, without reading it")  # fmt: skip
     return parser
 
 

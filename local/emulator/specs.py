@@ -9,8 +9,10 @@ from typing import Any, Literal
 #: The account number in emulated ARNs and URLs; moto uses the same.
 ACCOUNT_ID = "123456789012"
 
-#: The API that SAM makes for routes that name none.
+#: The APIs that SAM makes for routes that name none, by the resource's type.
 IMPLICIT_API = "ServerlessHttpApi"
+IMPLICIT_REST_API = "ServerlessRestApi"
+IMPLICIT_APIS = {IMPLICIT_API: "AWS::Serverless::HttpApi", IMPLICIT_REST_API: "AWS::Serverless::Api"}
 
 
 class TemplateError(Exception):
@@ -48,7 +50,10 @@ class FunctionSpec:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizerSpec:
-    """A Lambda authorizer of an HTTP API; `sources` are as `("header", "authorization")`."""
+    """A Lambda authorizer; `sources` are as `("header", "authorization")`.
+
+    `token` marks a REST API's authorizer that gets the one header alone, which must match `pattern`.
+    """
 
     name: str
     function: str
@@ -56,6 +61,17 @@ class AuthorizerSpec:
     ttl: float = 0.0
     payload_version: str = "2.0"
     simple: bool = False
+    token: bool = False
+    pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideAuthSpec:
+    """What only AWS or an issuer can verify: `kind` is cognito, jwt or iam, `source` where the token stands."""
+
+    name: str
+    kind: str
+    source: tuple[str, str] = ("header", "authorization")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +88,19 @@ class CorsSpec:
 
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
-    """One route: `method` is ANY or a verb, `path` a pattern or `$default`."""
+    """One route: `method` is ANY or a verb, `path` a pattern or `$default`.
+
+    `mock` is None, or the headers with which a REST API answers OPTIONS by itself.
+    """
 
     method: str
     path: str
     function: str
-    authorizer: AuthorizerSpec | None = None
+    authorizer: AuthorizerSpec | OutsideAuthSpec | None = None
     time_limit: float = 30.0
+    payload_version: str = "2.0"
+    needs_key: bool = False
+    mock: tuple[tuple[str, str], ...] | None = None
 
     @property
     def key(self) -> str:
@@ -87,13 +109,25 @@ class RouteSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RestSpec:
+    """What REST APIs alone have: types of bodies that are binary, and the API keys that the template names."""
+
+    binary: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class ApiSpec:
-    """One HTTP API: its stage and its routes."""
+    """One API: its stage, the stage's variables and its routes; `rest` is None for an HTTP API."""
 
     name: str
     stage: str = "$default"
     routes: tuple[RouteSpec, ...] = ()
     cors: CorsSpec | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    rest: RestSpec | None = None
+    #: Whether it is a function's own URL, which has one route and a port of its own.
+    url: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,15 +195,6 @@ class BucketEventSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class UrlSpec:
-    """A function's own URL; `auth` is NONE or AWS_IAM."""
-
-    function: str
-    auth: str = "NONE"
-    cors: CorsSpec | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Template:
     """Everything in a template that the emulator knows."""
 
@@ -183,7 +208,7 @@ class Template:
     topics: tuple[str, ...] = ()
     subscriptions: tuple[SubscriptionSpec, ...] = ()
     bucket_events: tuple[BucketEventSpec, ...] = ()
-    urls: tuple[UrlSpec, ...] = ()
+    urls: tuple[ApiSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,7 +275,7 @@ def _gateway(settings: Settings, environment: Mapping[str, str], for_functions: 
 
 
 def _site_packages() -> list[str]:
-    """Return the folders in which this environment has its packages: one, or two where some are for one machine only."""
+    """Return the folders in which this environment has its packages: one, or two on some systems."""
     paths = sysconfig.get_paths()
     return sorted({paths["purelib"], paths["platlib"]})
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from local.emulator.gateway.authorizer import AuthorizerFailedError, Authorizers, ForbiddenError, UnauthorizedError
-from local.emulator.gateway.event import ApiPlace, HttpRequest, build_event
+from local.emulator.gateway.event import build_event
+from local.emulator.gateway.http_authorizer import HttpDialect
+from local.emulator.gateway.request import ApiPlace, HttpRequest
 from local.emulator.gateway.routes import Match
 from local.emulator.invocation import InvokeResult
 from local.emulator.specs import AuthorizerSpec, RouteSpec
@@ -54,7 +56,7 @@ def spec(**fields: Any) -> AuthorizerSpec:
 
 def check(guard: Guard, *events: dict[str, Any], clock: Clock | None = None, **fields: Any) -> list[Any]:
     """Check events in turn; what refuses them is in the list in place of the context."""
-    authorizers = Authorizers({"G": guard}, "eu-x-1", clock or Clock(), time_limit=0.05)
+    authorizers = Authorizers({"G": guard}, "eu-x-1", HttpDialect(), clock or Clock(), time_limit=0.05)
 
     async def run() -> list[Any]:
         found: list[Any] = []
@@ -87,7 +89,7 @@ def test_the_event_of_format_two_names_the_route_and_has_no_body() -> None:
 
 @documented("API Gateway: http-api-lambda-authorizer")
 def test_the_event_of_format_one_names_the_method_arn() -> None:
-    guard = Guard({"policyDocument": {"Statement": [{"Effect": "Allow", "Resource": ARN}]}})
+    guard = Guard({"policyDocument": {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": ARN}]}})
     check(guard, event(), payload_version="1.0", simple=False)
     assert (guard.asked[0]["version"], guard.asked[0]["methodArn"]) == ("1.0", ARN)
 
@@ -143,12 +145,24 @@ def test_a_missing_or_empty_source_is_refused_unasked(key: str | None) -> None:
     assert guard.asked == []
 
 
+def allow(resource: str) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resource}
+
+
 @pytest.mark.parametrize(
     ("statements", "found"),
     [
-        ([{"Effect": "Allow", "Resource": "arn:aws:execute-api:*/GET/pets/*"}], {}),
-        ([{"Effect": "Allow", "Resource": "*"}, {"Effect": "Deny", "Resource": ARN}], ForbiddenError),
-        ([{"Effect": "Allow", "Resource": ARN + "/toys"}], ForbiddenError),
+        ([allow("arn:aws:execute-api:*/GET/pets/*")], {}),
+        ([allow(ARN[:-1] + "?")], {}),
+        ([allow("*"), allow(ARN) | {"Effect": "Deny"}], ForbiddenError),
+        ([allow(ARN + "/toys")], ForbiddenError),
+        ([allow("*") | {"Action": "execute-api:ManageConnections"}], ForbiddenError),
+        ([allow("*") | {"Action": ["s3:Get*", "Execute-API:inv*"]}], {}),
+        ([{"Effect": "Allow", "NotAction": "s3:*", "NotResource": ARN + "*"}], ForbiddenError),
+        ([{"Effect": "Allow", "NotAction": "s3:*", "NotResource": ARN + "/*"}], {}),
+        ([{"Effect": "Allow", "Resource": "*"}], AuthorizerFailedError),
+        ([allow("*") | {"Effect": "Maybe"}], AuthorizerFailedError),
+        (["*"], AuthorizerFailedError),
     ],
 )
 @documented("IAM: policy evaluation")

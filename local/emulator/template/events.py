@@ -6,11 +6,14 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.emulator.specs import IMPLICIT_API, ApiSpec, QueueEventSpec, RouteSpec, ScheduleSpec, Target
-from local.emulator.template import auth
+from local.emulator.specs import ApiSpec, QueueEventSpec, RouteSpec, ScheduleSpec, Target
+from local.emulator.template import apis
 from local.emulator.template.document import Document
 from local.emulator.template.expressions import parse_expression
 from local.emulator.template.triggers import FUNCTION_EVENTS
+
+#: The routes of each API, which is named with the type of its events.
+Routes = dict[tuple[str, str], list[RouteSpec]]
 
 
 @dataclass(slots=True)
@@ -26,16 +29,17 @@ class Events:
 def read_events(document: Document, resources: dict[str, dict[str, Any]]) -> Events:
     """Return all events of all functions; kinds that are not emulated are warned of."""
     events = Events()
-    routes: dict[str, list[RouteSpec]] = {}
+    routes: Routes = {}
     for name, resource in resources.items():
         if resource["Type"] != "AWS::Serverless::Function":
             continue
         with document.reading(name):
             for key, event in (resource["Properties"].get("Events") or {}).items():
                 _add(document, resources, events, routes, (name, key, event))
-    for name, listed in routes.items():
+    for (name, kind), listed in routes.items():
         with document.reading(name):
-            events.apis += (_api(resources, name, listed),)
+            events.apis += (apis.api_of(document, resources, name, kind, listed),)
+    events.warnings += apis.api_warnings(document, resources, events.apis)
     return events
 
 
@@ -43,14 +47,17 @@ def _add(
     document: Document,
     resources: dict[str, dict[str, Any]],
     events: Events,
-    routes: dict[str, list[RouteSpec]],
+    routes: Routes,
     one: tuple[str, str, dict[str, Any]],
 ) -> None:
     name, key, event = one
     kind, properties = event.get("Type"), event.get("Properties") or {}
-    if kind == "HttpApi":
-        api = str(properties.get("ApiId", IMPLICIT_API))
-        routes.setdefault(api, []).append(_route(document, resources, name, api, properties))
+    if kind in {"HttpApi", "Api"}:
+        api, route = apis.route_of(document, resources, name, kind, properties)
+        if api in document.section("Resources") and api not in resources:
+            events.warnings.append(f"{document.path}:{document.lines.get(name, 1)}: {name}: there is no {api} here")
+        else:
+            routes.setdefault((api, kind), []).append(route)
     elif kind == "SQS":
         events.queues += (_queue(document, name, properties),)
     elif kind in {"Schedule", "ScheduleV2"}:
@@ -58,28 +65,6 @@ def _add(
     elif kind not in FUNCTION_EVENTS:  # those are read with the other triggers
         line = document.lines.get(name, 1)
         events.warnings.append(f"{document.path}:{line}: {name}: events of type {kind} are not emulated")
-
-
-def _route(
-    document: Document, resources: dict[str, dict[str, Any]], function: str, api: str, properties: dict[str, Any]
-) -> RouteSpec:
-    path, method = str(properties.get("Path", "$default")), str(properties.get("Method", "ANY")).upper()
-    if path != "$default" and not path.startswith("/"):
-        raise document.error(function, f"Path {path} must begin with /")
-    limit = float(properties.get("TimeoutInMillis", 30_000)) / 1000
-    return RouteSpec(
-        method="ANY" if method in {"ANY", "X-AMAZON-APIGATEWAY-ANY", "*"} else method,
-        path=path,
-        function=function,
-        authorizer=auth.authorizer_of(document, resources, function, api, properties.get("Auth") or {}),
-        time_limit=min(limit, 30.0),
-    )
-
-
-def _api(resources: dict[str, dict[str, Any]], name: str, routes: list[RouteSpec]) -> ApiSpec:
-    properties = resources.get(name, {}).get("Properties", {})
-    stage = str(properties.get("StageName", "$default"))
-    return ApiSpec(name=name, stage=stage, routes=tuple(routes), cors=auth.cors_of(properties))
 
 
 def _queue(document: Document, function: str, properties: dict[str, Any]) -> QueueEventSpec:

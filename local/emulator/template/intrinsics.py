@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local.emulator.specs import ACCOUNT_ID, IMPLICIT_API, Place, TemplateError
+from local.emulator.specs import ACCOUNT_ID, IMPLICIT_APIS, Place, TemplateError
 from local.emulator.template.document import Document
 
 #: What `!Ref AWS::NoValue` becomes: the property is left out.
@@ -88,6 +88,8 @@ class Resolver:
         resource = self._resource(name)
         if resource.get("Type") == "AWS::SQS::Queue":
             return f"{self._place.queue_url}/{ACCOUNT_ID}/{self.physical_name(name)}"
+        if resource.get("Type") in IMPLICIT_APIS.values():
+            return name  # its id, whatever its Name says
         if resource.get("Type") in {"AWS::SNS::Topic", "AWS::SecretsManager::Secret"}:
             return self._get_att([name, "Arn"])
         return self.physical_name(name)
@@ -110,8 +112,8 @@ class Resolver:
         resource = self._resources.get(name)
         if isinstance(resource, dict):
             return resource
-        if name == IMPLICIT_API:
-            return {"Type": "AWS::Serverless::HttpApi"}
+        if name in IMPLICIT_APIS:
+            return {"Type": IMPLICIT_APIS[name]}
         # What SAM makes for a function with an alias. Here there is one version, and nothing looks at it.
         function, _, made = str(name).partition(".")
         if made in {"Version", "Alias"} and function in self._resources:

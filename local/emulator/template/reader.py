@@ -9,28 +9,40 @@ from typing import Any
 
 from local.emulator.specs import FunctionSpec, Place, Template
 from local.emulator.template import events, functions, queues, triggers
+from local.emulator.template.apis import implicit_apis
 from local.emulator.template.document import Document, read_document
 from local.emulator.template.intrinsics import NO_VALUE, Resolver
 
 #: Resources that need nothing from the emulator: functions only use their names.
 _NAMES_ONLY = (
-    "AWS::Serverless::LayerVersion", "AWS::Serverless::HttpApi", "AWS::DynamoDB::Table",
+    "AWS::Serverless::LayerVersion", "AWS::Serverless::HttpApi", "AWS::Serverless::Api",
+    "AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlanKey", "AWS::DynamoDB::Table",
     "AWS::Serverless::SimpleTable", "AWS::IAM::", "AWS::Logs::", "AWS::CloudWatch::", "AWS::SQS::QueuePolicy",
     "AWS::KMS::", "AWS::SSM::",
 )  # fmt: skip
 
 
 #: Resources whose properties are read, and properties that are not.
-_READ = {"AWS::Serverless::Function", "AWS::Serverless::HttpApi", "AWS::Serverless::LayerVersion", "AWS::SQS::Queue"}
-_UNREAD = {"Policies", "Role", "Tags", "VpcConfig", "PermissionsBoundary", "DeploymentPreference", "Description"}
+_READ = {
+    "AWS::Serverless::Function", "AWS::Serverless::HttpApi", "AWS::Serverless::Api", "AWS::Serverless::LayerVersion",
+    "AWS::SQS::Queue", "AWS::ApiGateway::ApiKey",
+}  # fmt: skip
+_UNREAD = {
+    "Policies", "Role", "Tags", "VpcConfig", "PermissionsBoundary", "DeploymentPreference", "Description",
+    "DefinitionBody", "DefinitionUri", "Domain", "Models", "GatewayResponses", "AccessLogSetting", "MethodSettings",
+}  # fmt: skip
 #: Properties that change what a caller or a function sees on AWS, but have no effect here.
 _IGNORED = {
     "AWS::Serverless::Function": (
-        "FunctionUrlConfig", "EventInvokeConfig", "DeadLetterQueue", "SnapStart", "ProvisionedConcurrencyConfig",
+        "EventInvokeConfig", "DeadLetterQueue", "SnapStart", "ProvisionedConcurrencyConfig",
         "EphemeralStorage", "FileSystemConfigs", "ImageConfig", "VpcConfig",
     ),
     "AWS::Serverless::HttpApi": (
-        "Domain", "DefaultRouteSettings", "RouteSettings", "DefinitionBody", "DefinitionUri", "StageVariables",
+        "Domain", "DefaultRouteSettings", "RouteSettings", "DefinitionBody", "DefinitionUri",
+    ),
+    "AWS::Serverless::Api": (
+        "Domain", "DefinitionBody", "DefinitionUri", "GatewayResponses", "Models", "MinimumCompressionSize",
+        "CacheClusterEnabled", "CanarySetting", "MethodSettings",
     ),
     "AWS::SQS::Queue": ("RedriveAllowPolicy", "KmsMasterKeyId"),
 }  # fmt: skip
@@ -94,6 +106,11 @@ def _resources(document: Document, resolver: Resolver) -> dict[str, dict[str, An
                 "Properties": _resolved(kind, merged, resolver),
                 "Metadata": resolver.resolve(resource.get("Metadata") or {}),
             }
+    for name, kind in implicit_apis(resources).items():
+        if name not in resources:
+            with document.reading("Globals"):
+                made = _resolved(kind, shared.get(kind.rsplit("::", 1)[-1]) or {}, resolver)
+            resources[name] = {"Type": kind, "Properties": made, "Metadata": {}}
     return resources
 
 
@@ -138,7 +155,7 @@ def _ignored(document: Document, resources: dict[str, dict[str, Any]]) -> list[s
         f"{document.path}:{document.lines.get(name, 1)}: {name}: {key} is not emulated"
         for name, resource in resources.items()
         for key in _IGNORED.get(resource["Type"], ())
-        if key in (document.section("Resources")[name].get("Properties") or {}) or key in resource["Properties"]
+        if key in (document.section("Resources").get(name, {}).get("Properties") or {}) or key in resource["Properties"]
     ]
 
 
