@@ -195,7 +195,7 @@ class Emulator:
         def changed(names: list[str]) -> None:
             for name in names:
                 self._trigger_log("emulator", f"RELOAD {name}")
-                functions.retire(name)
+                functions.renew(name)
             if _TEMPLATE in names:
                 self._template_changed()
 
@@ -227,7 +227,8 @@ class Emulator:
         Raises:
             TemplateError: it cannot be read, or none of its functions can run here.
         """
-        template = read_template(self._settings.template, self._place, self._settings.parameters)
+        settings = self._settings
+        template = read_template(settings.template, self._place, settings.parameters, settings.overrides.of)
         if template.functions and len(self._not_run(template)) == len(template.functions):
             raise TemplateError("; ".join(self._not_run(template)))
         return template

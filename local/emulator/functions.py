@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from zipfile import BadZipFile
 
 import httpx
 
+from local.emulator.environments.code import with_folders
 from local.emulator.environments.environment import Launch
 from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.pool import Pool, PoolLimits, StartGate
@@ -29,10 +31,12 @@ class Functions:
         self._stack, self._settings = stack, settings
         self._place, self._around, self._log = place, around, log
         self._gate = StartGate()
+        self._specs: dict[str, FunctionSpec] = {}
         self.by_id: dict[str, Pool | RemoteFunction | UnavailableFunction] = {}
 
     async def open(self, template: Template) -> None:
         """Make every function callable; no environment starts before the first call."""
+        self._specs = template.functions
         for spec in template.functions.values():
             self.by_id[spec.name] = await self._opened(spec)
             self._stack.push_async_callback(self.by_id[spec.name].close)
@@ -45,7 +49,7 @@ class Functions:
         if spec.problem:
             return UnavailableFunction(spec)
         launch = Launch(
-            spec=spec,
+            spec=with_folders(spec, self._settings.state / "code"),
             variables=function_variables(spec, self._place, settings.overrides.of(spec.name), self._around),
             arn=self._place.arn("lambda", f"function:{spec.physical_name or spec.name}"),
             log=self._log,
@@ -68,9 +72,15 @@ class Functions:
         """Return the counts of each function's environments."""
         return {name: pool.status() for name, pool in self.by_id.items()}
 
-    def retire(self, function: str) -> None:
-        """Give a function new environments, because its code has changed."""
-        if function in self.by_id:
+    def renew(self, function: str) -> None:
+        """Give a function new environments, because its code has changed; an archive is unpacked again."""
+        if function not in self.by_id:
+            return
+        try:
+            with_folders(self._specs[function], self._settings.state / "code")
+        except (OSError, BadZipFile) as error:  # somebody still writes it
+            self._log.write(f"{function}/reload", f"RELOAD {function} failed: {error}")
+        else:
             self.by_id[function].retire()
 
     async def drain(self) -> None:
