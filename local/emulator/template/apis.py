@@ -24,13 +24,20 @@ _STAGE = "Prod"
 _ANY = {"ANY", "X-AMAZON-APIGATEWAY-ANY", "*"}
 
 
-def route_of(
-    document: Document, resources: Resources, function: str, kind: str, properties: dict[str, Any]
-) -> tuple[str, RouteSpec]:
-    """Return the API and the route of an event of type HttpApi or Api."""
+def api_named(kind: str, properties: dict[str, Any]) -> str:
+    """Return the API of an event of type HttpApi or Api."""
     if kind == "Api":
-        return _rest_route(document, resources, function, properties)
-    api = str(properties.get("ApiId", IMPLICIT_API))
+        return str(properties.get("RestApiId", IMPLICIT_REST_API))
+    return str(properties.get("ApiId", IMPLICIT_API))
+
+
+def route_of(
+    document: Document, resources: Resources, whose: tuple[str, str, str], properties: dict[str, Any]
+) -> RouteSpec:
+    """Return the route of an event; `whose` is its function, its type and its API."""
+    function, kind, api = whose
+    if kind == "Api":
+        return _rest_route(document, resources, function, api, properties)
     path, method = str(properties.get("Path", "$default")), _method(properties)
     if path != "$default" and not path.startswith("/"):
         raise document.error(function, f"Path {path} must begin with /")
@@ -38,7 +45,7 @@ def route_of(
     version = str(properties.get("PayloadFormatVersion", "2.0"))
     if version not in {"1.0", "2.0"}:
         raise document.error(function, f"PayloadFormatVersion {version} must be 1.0 or 2.0")
-    route = RouteSpec(
+    return RouteSpec(
         method=method,
         path=path,
         function=function,
@@ -46,20 +53,19 @@ def route_of(
         time_limit=min(limit, _HTTP_LIMIT),
         payload_version=version,
     )
-    return api, route
 
 
 def _rest_route(
-    document: Document, resources: Resources, function: str, properties: dict[str, Any]
-) -> tuple[str, RouteSpec]:
-    api, given = str(properties.get("RestApiId", IMPLICIT_REST_API)), properties.get("Auth") or {}
+    document: Document, resources: Resources, function: str, api: str, properties: dict[str, Any]
+) -> RouteSpec:
+    given = properties.get("Auth") or {}
     for key in ("Path", "Method"):
         if key not in properties:
             raise document.error(function, f"an event of type Api needs {key}")
     path, method = str(properties["Path"]), _method(properties)
     if not path.startswith("/"):
         raise document.error(function, f"Path {path} must begin with /")
-    route = RouteSpec(
+    return RouteSpec(
         method=method,
         path=path.rstrip("/") or "/",
         function=function,
@@ -68,7 +74,6 @@ def _rest_route(
         payload_version="1.0",
         needs_key=auth.needs_key(resources, api, given, method),
     )
-    return api, route
 
 
 def _method(properties: dict[str, Any]) -> str:

@@ -53,10 +53,12 @@ def _add(
     name, key, event = one
     kind, properties = event.get("Type"), event.get("Properties") or {}
     if kind in {"HttpApi", "Api"}:
-        api, route = apis.route_of(document, resources, name, kind, properties)
+        api = apis.api_named(kind, properties)
         if api in document.section("Resources") and api not in resources:
-            events.warnings.append(f"{document.path}:{document.lines.get(name, 1)}: {name}: there is no {api} here")
+            line = document.lines.get(name, 1)
+            events.warnings.append(f"{document.path}:{line}: {name}: {key}: the condition of {api} does not hold")
         else:
+            route = apis.route_of(document, resources, (name, kind, api), properties)
             routes.setdefault((api, kind), []).append(route)
     elif kind == "SQS":
         events.queues += (_queue(document, name, properties),)
