@@ -14,7 +14,7 @@ import uvloop
 
 from local.emulator.emulator import Emulator, run
 from local.emulator.servers import PortInUseError
-from local.emulator.settings import Overrides, Settings, read_limits, read_overrides
+from local.emulator.settings import Overrides, Settings, read_limits, read_overrides, read_parameters
 from local.emulator.specs import TemplateError
 from local.emulator.sqs.queue_file import StateError
 from local.private_files import keep_private
@@ -75,7 +75,6 @@ def _settings(options: argparse.Namespace) -> Settings:
     template = options.template.resolve()
     state = options.state or template.parent / ".emulator" / template.stem
     _refuse_shared_ports(options)
-    parameters = dict(item.split("=", 1) for item in options.parameter if "=" in item)
     return Settings(
         template=template,
         state=state.resolve(),
@@ -85,7 +84,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         invoke_port=options.invoke_port,
         metrics_port=options.metrics_port,
         overrides=read_overrides(options.env_vars) if options.env_vars else Overrides(),
-        parameters=parameters,
+        parameters=read_parameters(options.parameter),
         max_environments=everywhere,
         max_by_function=named,
         region=os.environ.get("AWS_REGION") or "us-east-1",

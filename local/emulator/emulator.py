@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zipfile import BadZipFile
 
 import httpx
 
 from local.emulator.asgi import Application
+from local.emulator.environments.code import with_folders
 from local.emulator.environments.environment import Launch
 from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.pool import Pool, PoolLimits, StartGate
@@ -152,7 +156,7 @@ class Emulator:
             self._pools[spec.name] = UnavailableFunction(spec)
             return
         launch = Launch(
-            spec=spec,
+            spec=with_folders(spec, self._code),
             variables=function_variables(spec, place, settings.overrides.of(spec.name), self._endpoints()),
             arn=place.arn("lambda", f"function:{spec.physical_name or spec.name}"),
             log=log,
@@ -226,7 +230,7 @@ class Emulator:
             for name in names:
                 line(f"RELOAD {name}")
                 if name in self._pools:
-                    self._pools[name].retire()
+                    self._renew(template.functions[name], line)
             if _TEMPLATE in names:
                 self._template_changed(place)
 
@@ -234,6 +238,15 @@ class Emulator:
         watch = Watch(paths | {_TEMPLATE: (template.path,)}, changed)
         watch.start()
         self._stack.push_async_callback(watch.stop)
+
+    def _renew(self, spec: FunctionSpec, line: Callable[[str], None]) -> None:
+        """Unpack the code of a function again, if it is an archive, and give it new environments."""
+        try:
+            with_folders(spec, self._code)
+        except (OSError, BadZipFile) as error:  # somebody still writes it
+            line(f"RELOAD {spec.name} failed: {error}")
+        else:
+            self._pools[spec.name].retire()
 
     def _template_changed(self, place: Place) -> None:
         try:
@@ -252,13 +265,18 @@ class Emulator:
 
         return status
 
+    @property
+    def _code(self) -> Path:
+        return self._settings.state / "code"
+
     def _read(self, place: Place) -> Template:
         """Read the template.
 
         Raises:
             TemplateError: it cannot be read, or none of its functions can run here.
         """
-        template = read_template(self._settings.template, place, self._settings.parameters)
+        settings = self._settings
+        template = read_template(settings.template, place, settings.parameters, settings.overrides.of)
         if template.functions and len(self._not_run(template)) == len(template.functions):
             raise TemplateError("; ".join(self._not_run(template)))
         return template

@@ -79,6 +79,18 @@ def read_overrides(path: Path) -> Overrides:
     return Overrides(shared=shared, functions=texts)
 
 
+def read_parameters(given: list[str]) -> dict[str, str]:
+    """Read `NAME=VALUE`; the value may be empty.
+
+    Raises:
+        TemplateError: something without `=`, or without a name.
+    """
+    for item in given:
+        if not item.partition("=")[0] or "=" not in item:
+            raise TemplateError(f"--parameter {item}: must be NAME=VALUE")
+    return dict(item.split("=", 1) for item in given)
+
+
 def read_limits(given: list[str]) -> tuple[int | None, dict[str, int]]:
     """Read `N` and `FUNCTION=N`.
 

@@ -27,12 +27,14 @@ class NotHereError(TemplateError):
 class FunctionSpec:
     """One function: `name` is its logical id, times are in seconds, memory in MB.
 
+    `code` and `layers` are folders or archives (.zip); `inline` is code that the template itself holds.
     `problem` says why it cannot run on this machine, and is empty if it can.
     """
 
     name: str
     handler: str
     code: Path
+    inline: str | None = None
     layers: tuple[Path, ...] = ()
     runtime: str = "python3.13"
     timeout: float = 3.0
@@ -147,6 +149,8 @@ class QueueEventSpec:
     window: float = 0.0
     report_failures: bool = False
     max_concurrency: int | None = None
+    #: Patterns of which a message must fit one; None lets all through.
+    filters: tuple[dict[str, Any], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

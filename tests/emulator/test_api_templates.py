@@ -34,6 +34,7 @@ Resources:
       GatewayResponses: {DEFAULT_4XX: {ResponseParameters: {}}}
       DefinitionBody: {Fn::Transform: {Name: AWS::Include}}
       BinaryMediaTypes: ['*~1*']
+      Auth: {UsagePlan: {CreateUsagePlan: PER_API}, ResourcePolicy: {IpRangeBlacklist: [10.0.0.0/8]}}
 """
 
 
@@ -54,7 +55,9 @@ def test_what_of_an_api_is_not_emulated_is_named(serve: Serve) -> None:
     told = " ".join(serve(API).template.warnings)
     assert "Api: GatewayResponses is not emulated" in told
     assert "Api: DefinitionBody is not emulated" in told
-    assert "F: Gone: the condition of Absent does not hold" in told
+    assert "Api: Auth.ResourcePolicy is not emulated" in told
+    assert "Api: Auth.UsagePlan is not emulated" in told
+    assert "the condition of Absent does not hold" in told
     assert "Api: AWS::Serverless::Api" not in told
 
 

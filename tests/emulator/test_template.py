@@ -147,10 +147,8 @@ def test_a_layer_of_someone_else_is_warned_of(read: Callable[..., Template]) -> 
 BROKEN = {
     "Timeout must lie between": "Handler: app.handler, CodeUri: code, Timeout: 901",
     "Handler is missing": "CodeUri: code",
-    "unknown parameter or resource Nobody": "Handler: app.handler, CodeUri: code, FunctionName: !Ref Nobody",
     "environment variables take": f"Handler: a.b, CodeUri: code, Environment: {{Variables: {{A: {'x' * 4096}}}}}",
     "is not a LayerVersion": "Handler: a.b, CodeUri: code, Layers: [!Ref Broken]",
-    "no queue of this template": "Handler: a.b, CodeUri: code, Events: {E: {Type: SQS, Properties: {Queue: x}}}",
     "BatchSize is 1 to 10": "Handler: a.b, CodeUri: code, Events: {E: {Type: SQS, Properties: {BatchSize: 10001}}}",
     "needs MaximumBatchingWindowInSeconds": "Handler: a.b, CodeUri: code, Events: {E: {Type: SQS, Properties: "
     "{BatchSize: 11}}}",
@@ -159,7 +157,8 @@ BROKEN = {
     "MaximumConcurrency is 2 to 1000": "Handler: a.b, CodeUri: code, Events: {E: {Type: SQS, Properties: "
     "{ScalingConfig: {MaximumConcurrency: 1}}}}",
     "not rate": "Handler: a.b, CodeUri: code, Events: {E: {Type: Schedule, Properties: {Schedule: often}}}",
-    "a property has an unexpected form": "Handler: a.b, CodeUri: code, Events: [1]",
+    "Events must be a mapping of names to values, not a list": "Handler: a.b, CodeUri: code, Events: [1]",
+    "a property has an unexpected form": "Handler: a.b, CodeUri: code, ReservedConcurrentExecutions: many",
     "five layers": "Handler: a.b, CodeUri: code, Layers: [!Ref L, !Ref L, !Ref L, !Ref L, !Ref L, !Ref L]",
     "authorizer A is not declared": "Handler: a.b, CodeUri: code, Events: {E: {Type: HttpApi, Properties: "
     "{Auth: {Authorizer: A}}}}",
@@ -241,7 +240,7 @@ def test_a_loop_makes_its_resources_for_each_value(project: Callable[..., Path])
 @documented("CloudFormation User Guide, Fn::ForEach")
 def test_a_loop_may_hold_another_one() -> None:
     inner = {"Fn::ForEach::In": ["B", ["X", "Y-Z"], {"${A}&{B}": {"Type": "T", "V": ["${B}", {"Ref": "A"}]}}]}
-    assert unrolled({"Fn::ForEach::Out": ["A", ["P", "Q"], inner], "Own": {"Type": "U"}}) == {
+    assert unrolled({"Fn::ForEach::Out": ["A", ["P", "Q"], inner], "Own": {"Type": "U"}})[0] == {
         "PX": {"Type": "T", "V": ["X", "P"]},
         "PYZ": {"Type": "T", "V": ["Y-Z", "P"]},
         "QX": {"Type": "T", "V": ["X", "Q"]},
@@ -252,17 +251,25 @@ def test_a_loop_may_hold_another_one() -> None:
 
 @own("loops through parameters are not expanded")
 @pytest.mark.parametrize(
-    ("loop", "problem"),
+    ("loop", "reason"),
     [
         ("nothing", "a loop is a list of"),
         (["A", ["X"]], "a loop is a list of"),
         (["A", {"Ref": "Names"}, {}], "only loops through a list of texts"),
-        (["A", ["X", "X"], {"${A}": {}}], "two resources X"),
+        (["A", ["X"], {"Fn::ForEach::In": ["B", {"Ref": "Names"}, {}]}], "Fn::ForEach::In in it is left out: only"),
     ],
 )
-def test_a_loop_of_another_form_is_refused_by_name(loop: object, problem: str) -> None:
-    with pytest.raises(TemplateError, match=problem):
-        unrolled({"Fn::ForEach::Bad": loop})
+def test_a_loop_of_another_form_is_left_out_and_named(loop: object, reason: str) -> None:
+    made, left_out = unrolled({"Fn::ForEach::Odd": loop, "Own": {"Type": "U"}, "Fn::Transform": {"Name": "N"}})
+    assert made == {"Own": {"Type": "U"}}
+    assert reason in left_out["Fn::ForEach::Odd"]
+    assert "not carried out" in left_out["Fn::Transform"]
+
+
+@documented("CloudFormation User Guide, Fn::ForEach")
+def test_a_loop_that_makes_a_name_twice_is_refused() -> None:
+    with pytest.raises(TemplateError, match="two resources X"):
+        unrolled({"Fn::ForEach::Bad": ["A", ["X", "X"], {"${A}": {}}]})
 
 
 @documented("SAM developer guide, generated CloudFormation resources")

@@ -143,10 +143,9 @@ def api_warnings(document: Document, resources: Resources, apis: tuple[ApiSpec, 
     """Return what of the APIs cannot work as on AWS."""
     warnings = []
     for api in apis:
-        place = f"{document.path}:{document.lines.get(api.name, 1)}: {api.name}"
         authorizers = {route.authorizer for route in api.routes if isinstance(route.authorizer, AuthorizerSpec)}
         warnings += [
-            f"{place}: authorizer {one.name}: {one.function} is no function of this template; its routes answer 500"
+            f"authorizer {one.name}: {one.function} is no function of this template; its routes answer 500"
             for one in sorted(authorizers, key=lambda one: one.name)
             if one.function not in resources
         ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from local.emulator.specs import AuthorizerSpec, CorsSpec, OutsideAuthSpec
+from local.emulator.specs import AuthorizerSpec, CorsSpec, NotHereError, OutsideAuthSpec
 from local.emulator.template.document import Document
+from local.emulator.template.intrinsics import reasons_in
 
 #: The authorizer that every API has without declaring it.
 _IAM = "AWS_IAM"
@@ -27,6 +28,8 @@ def authorizer_of(
     if method == "OPTIONS" and api_auth.get("AddDefaultAuthorizerToCorsPreflight", True) is False:
         default = None
     name = route_auth.get("Authorizer") or default
+    for reason in reasons_in(name):
+        raise NotHereError(f"its authorizer is not known: {reason}")
     if name in {None, "NONE"}:
         return None
     if name == _IAM:
@@ -104,7 +107,8 @@ def _sources(identity: dict[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _function(resources: Resources, declared: dict[str, Any]) -> str:
-    return logical_id(resources, str(declared["FunctionArn"]).rsplit(":", 1)[-1])
+    given = declared["FunctionArn"]
+    return str(given) if reasons_in(given) else logical_id(resources, str(given).rsplit(":", 1)[-1])
 
 
 def logical_id(resources: Resources, physical: str) -> str:
