@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from local.emulator.specs import (
@@ -141,14 +142,15 @@ def _names_no_api(event: dict[str, Any]) -> bool:
 
 def api_warnings(document: Document, resources: Resources, apis: tuple[ApiSpec, ...]) -> list[str]:
     """Return what of the APIs cannot work as on AWS."""
-    warnings = []
-    for api in apis:
-        authorizers = {route.authorizer for route in api.routes if isinstance(route.authorizer, AuthorizerSpec)}
-        warnings += [
-            f"authorizer {one.name}: {one.function} is no function of this template; its routes answer 500"
-            for one in sorted(authorizers, key=lambda one: one.name)
-            if one.function not in resources
-        ]
-        if api.rest is not None and not api.rest.keys and any(route.needs_key for route in api.routes):
-            warnings.append(f"{place}: the template names no value of an API key, so any x-api-key passes")
-    return warnings
+    return [document.told(api.name, text) for api in apis for text in _problems(resources, api)]
+
+
+def _problems(resources: Resources, api: ApiSpec) -> Iterator[str]:
+    authorizers = {route.authorizer for route in api.routes if isinstance(route.authorizer, AuthorizerSpec)}
+    for one in sorted(authorizers, key=lambda one: one.name):
+        if one.function not in resources:
+            yield f"authorizer {one.name}: {one.function} is no function of this template; its routes answer 500"
+    if api.rest is not None and not api.rest.keys and any(route.needs_key for route in api.routes):
+        yield "the template names no value of an API key, so any x-api-key passes"
+    given = auth.api_auth_of(resources, api.name)
+    yield from (f"Auth.{key} is not emulated" for key in ("ResourcePolicy", "UsagePlan") if key in given)
