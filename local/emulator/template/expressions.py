@@ -54,6 +54,8 @@ class _Cron:
             self._years = _field(years, 1970, 2199)
         except ValueError as error:
             raise ValueError(f"{text}: {error}") from None
+        except NotHereError as error:
+            raise NotHereError(f"{text}: {error}") from None
 
     def next(self, now: datetime) -> datetime | None:
         """Return the next minute that fits."""
@@ -95,7 +97,7 @@ def _value(text: str, names: dict[str, int] | None) -> int:
     if names and text.capitalize() in names:
         return names[text.capitalize()]
     if re.fullmatch(r"[0-9]*[LW]+|[0-9A-Za-z]+#[1-5]", text):
-        raise NotHereError(f"{text} in cron(...) is not emulated")
+        raise NotHereError(f"{text} is not emulated")
     if not text.isdecimal():
         raise ValueError(f"{text!r} is no value of its field")
     return int(text)

@@ -154,7 +154,11 @@ def _without_value(document: Document, resolver: Resolver) -> list[str]:
     empty = "the parameter has no value and is an empty text: give --parameter {name}=VALUE"
     return [
         *(document.told(name, empty.format(name=name)) for name in sorted(resolver.emptied)),
-        *(document.told(name, f"called {name} here: {why}") for name, why in sorted(resolver.unnamed.items())),
+        *(
+            document.told(name, f"called {name} here: {why}")
+            for name, why in sorted(resolver.unnamed.items())
+            if document.section("Resources")[name]["Type"] not in _READ  # those are told with their properties
+        ),
     ]
 
 
