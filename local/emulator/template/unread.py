@@ -7,12 +7,14 @@ from typing import Any
 from local.emulator.template.document import Document
 from local.emulator.template.triggers import READ_TYPES
 
-#: Resources that need nothing from the emulator: functions only use their names.
+#: Resources that need nothing from the emulator: functions only use their names, or nobody sees them.
 _NAMES_ONLY = (
     "AWS::Serverless::LayerVersion", "AWS::Serverless::HttpApi", "AWS::Serverless::Api",
     "AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlanKey", "AWS::DynamoDB::Table",
     "AWS::Serverless::SimpleTable", "AWS::IAM::", "AWS::Logs::", "AWS::CloudWatch::", "AWS::SQS::QueuePolicy",
-    "AWS::KMS::", "AWS::SSM::",
+    "AWS::KMS::", "AWS::SSM::", "AWS::Lambda::Permission", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy",
+    "AWS::ResourceGroups::", "AWS::ApplicationInsights::", "AWS::EC2::", "AWS::Route53::",
+    "AWS::CertificateManager::",
 )  # fmt: skip
 
 _NOTHING_MORE = "is not emulated"
