@@ -18,7 +18,9 @@ import pytest
 import uvloop
 
 from local.emulator.emulator import Emulator
+from local.emulator.gateway.outside import Trust
 from local.emulator.settings import Settings
+from tests.emulator.gateways import Function, Served
 
 #: Seconds that a test waits for an event; no rule depends on it, so that a busy machine may be slow.
 WAIT_SECONDS = 60.0
@@ -134,6 +136,20 @@ def project(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / "template.yaml"
 
     return write
+
+
+@pytest.fixture
+def serve(project: Callable[..., Path]) -> Callable[..., Served]:
+    """Serve the APIs of resources in this process; functions are given by name, answers in their place."""
+
+    def begin(resources: str, trust: Trust | None = None, **functions: Any) -> Served:
+        text = (
+            resources if "Resources:" in resources else f"Resources:{textwrap.indent(textwrap.dedent(resources), '  ')}"
+        )
+        made = {name: one if isinstance(one, Function) else Function(one) for name, one in functions.items()}
+        return Served(project(text, code__app=""), made, trust or Trust())
+
+    return begin
 
 
 @pytest.fixture
