@@ -15,7 +15,7 @@ from local.emulator.gateway.request import ApiPlace, HttpRequest
 from local.emulator.gateway.routes import Match
 from local.emulator.invocation import InvokeResult
 from local.emulator.specs import AuthorizerSpec, RouteSpec
-from tests.emulator.fidelity import assumed, documented
+from tests.emulator.fidelity import assumed, documented, own
 
 HEADER = (("header", "x-key"),)
 ARN = "arn:aws:execute-api:eu-x-1:123456789012:api/$default/GET/pets/6"
@@ -169,3 +169,20 @@ def allow(resource: str) -> dict[str, Any]:
 def test_a_policy_allows_what_it_covers_and_a_denial_wins(statements: list[Any], found: Any) -> None:
     answer = {"policyDocument": {"Statement": statements}}
     assert check(Guard(answer), event(), simple=False) == [found]
+
+
+@pytest.mark.parametrize(("effect", "found"), [("Allow", ForbiddenError), ("Deny", ForbiddenError)])
+@own("conditions of a policy are not evaluated")
+def test_a_statement_with_a_condition_may_deny_but_never_allow(effect: str, found: Any) -> None:
+    conditional = allow("*") | {"Effect": effect, "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}
+    statements = [conditional] if effect == "Allow" else [allow("*"), conditional]
+    assert check(Guard({"policyDocument": {"Statement": statements}}), event(), simple=False) == [found]
+
+
+@assumed("that a kept policy is read anew for each request; API Gateway says that a policy should allow several routes")
+def test_a_kept_policy_of_an_http_api_is_read_anew_for_each_route() -> None:
+    guard = Guard({"policyDocument": {"Statement": [allow("*/GET/pets/6")]}})
+    other = event()
+    other["requestContext"]["http"]["path"] = "/pets/7"
+    assert check(guard, event(), other, ttl=60.0, simple=False) == [{}, ForbiddenError]
+    assert len(guard.asked) == 1

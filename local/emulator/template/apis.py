@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from local.emulator.specs import (
@@ -24,13 +25,20 @@ _STAGE = "Prod"
 _ANY = {"ANY", "X-AMAZON-APIGATEWAY-ANY", "*"}
 
 
-def route_of(
-    document: Document, resources: Resources, function: str, kind: str, properties: dict[str, Any]
-) -> tuple[str, RouteSpec]:
-    """Return the API and the route of an event of type HttpApi or Api."""
+def api_named(kind: str, properties: dict[str, Any]) -> str:
+    """Return the API of an event of type HttpApi or Api."""
     if kind == "Api":
-        return _rest_route(document, resources, function, properties)
-    api = str(properties.get("ApiId", IMPLICIT_API))
+        return str(properties.get("RestApiId", IMPLICIT_REST_API))
+    return str(properties.get("ApiId", IMPLICIT_API))
+
+
+def route_of(
+    document: Document, resources: Resources, whose: tuple[str, str, str], properties: dict[str, Any]
+) -> RouteSpec:
+    """Return the route of an event; `whose` is its function, its type and its API."""
+    function, kind, api = whose
+    if kind == "Api":
+        return _rest_route(document, resources, function, api, properties)
     path, method = str(properties.get("Path", "$default")), _method(properties)
     if path != "$default" and not path.startswith("/"):
         raise document.error(function, f"Path {path} must begin with /")
@@ -38,7 +46,7 @@ def route_of(
     version = str(properties.get("PayloadFormatVersion", "2.0"))
     if version not in {"1.0", "2.0"}:
         raise document.error(function, f"PayloadFormatVersion {version} must be 1.0 or 2.0")
-    route = RouteSpec(
+    return RouteSpec(
         method=method,
         path=path,
         function=function,
@@ -46,20 +54,19 @@ def route_of(
         time_limit=min(limit, _HTTP_LIMIT),
         payload_version=version,
     )
-    return api, route
 
 
 def _rest_route(
-    document: Document, resources: Resources, function: str, properties: dict[str, Any]
-) -> tuple[str, RouteSpec]:
-    api, given = str(properties.get("RestApiId", IMPLICIT_REST_API)), properties.get("Auth") or {}
+    document: Document, resources: Resources, function: str, api: str, properties: dict[str, Any]
+) -> RouteSpec:
+    given = properties.get("Auth") or {}
     for key in ("Path", "Method"):
         if key not in properties:
             raise document.error(function, f"an event of type Api needs {key}")
     path, method = str(properties["Path"]), _method(properties)
     if not path.startswith("/"):
         raise document.error(function, f"Path {path} must begin with /")
-    route = RouteSpec(
+    return RouteSpec(
         method=method,
         path=path.rstrip("/") or "/",
         function=function,
@@ -68,7 +75,6 @@ def _rest_route(
         payload_version="1.0",
         needs_key=auth.needs_key(resources, api, given, method),
     )
-    return api, route
 
 
 def _method(properties: dict[str, Any]) -> str:
@@ -136,15 +142,15 @@ def _names_no_api(event: dict[str, Any]) -> bool:
 
 def api_warnings(document: Document, resources: Resources, apis: tuple[ApiSpec, ...]) -> list[str]:
     """Return what of the APIs cannot work as on AWS."""
-    warnings = []
-    for api in apis:
-        place = f"{document.path}:{document.lines.get(api.name, 1)}: {api.name}"
-        authorizers = {route.authorizer for route in api.routes if isinstance(route.authorizer, AuthorizerSpec)}
-        warnings += [
-            f"{place}: authorizer {one.name}: {one.function} is no function of this template; its routes answer 500"
-            for one in sorted(authorizers, key=lambda one: one.name)
-            if one.function not in resources
-        ]
-        if api.rest is not None and not api.rest.keys and any(route.needs_key for route in api.routes):
-            warnings.append(f"{place}: the template names no value of an API key, so any x-api-key passes")
-    return warnings
+    return [document.told(api.name, text) for api in apis for text in _problems(resources, api)]
+
+
+def _problems(resources: Resources, api: ApiSpec) -> Iterator[str]:
+    authorizers = {route.authorizer for route in api.routes if isinstance(route.authorizer, AuthorizerSpec)}
+    for one in sorted(authorizers, key=lambda one: one.name):
+        if one.function not in resources:
+            yield f"authorizer {one.name}: {one.function} is no function of this template; its routes answer 500"
+    if api.rest is not None and not api.rest.keys and any(route.needs_key for route in api.routes):
+        yield "the template names no value of an API key, so any x-api-key passes"
+    given = auth.api_auth_of(resources, api.name)
+    yield from (f"Auth.{key} is not emulated" for key in ("ResourcePolicy", "UsagePlan") if key in given)

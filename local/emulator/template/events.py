@@ -66,9 +66,10 @@ def _add(
     for reason in reasons_in(properties):
         raise NotHereError(reason)
     if kind in {"HttpApi", "Api"}:
-        api, route = apis.route_of(document, resources, name, kind, properties)
+        api = apis.api_named(kind, properties)
         if api in document.section("Resources") and api not in resources:
-            raise NotHereError(f"there is no {api} here")
+            raise NotHereError(f"the condition of {api} does not hold")
+        route = apis.route_of(document, resources, (name, kind, api), properties)
         routes.setdefault((api, kind), []).append(route)
     elif kind == "SQS":
         if _is_on(properties.get("Enabled", True)):
