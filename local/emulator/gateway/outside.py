@@ -40,11 +40,11 @@ def outside_warnings(apis: Iterable[ApiSpec], trust: Trust) -> tuple[str, ...]:
     for api in apis:
         routes = [route for route in api.routes if isinstance(route.authorizer, OutsideAuthSpec)]
         if routes:
-            how = "pass unread" if trust.open else "answer 501: give --trust-tokens or --open-routes"
+            how = "passes unread" if trust.open else "is answered 501: give --trust-tokens or --open-routes"
             if trust.tokens:
-                how = "are believed unverified"
+                how = "is believed unverified"
             names = sorted({route.authorizer.name for route in routes if isinstance(route.authorizer, OutsideAuthSpec)})
-            warnings.append(f"{api.name}: {len(routes)} routes ask for {', '.join(names)}; their tokens {how}")
+            warnings.append(f"{api.name}: a token to routes that ask for {', '.join(names)} ({len(routes)}) {how}")
     return tuple(warnings)
 
 
