@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -34,6 +35,12 @@ Resources:
   Works:
     Type: AWS::Serverless::Function
     Properties: {Events: {Get: {Type: HttpApi, Properties: {Path: /works, Method: GET}}}}
+  Inline:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: index.handler
+      InlineCode: "def handler(event, context): return 'from the template'"
+      Events: {Get: {Type: Api, Properties: {Path: /inline, Method: GET}}}
   Work: {Type: AWS::SQS::Queue, Properties: {VisibilityTimeout: 60}}
 """
 REASONS = {"Picture": "images are not run", "Script": "its runtime is nodejs20.x", "Lost": "there is no folder nowhere"}
@@ -43,6 +50,8 @@ REASONS = {"Picture": "images are not run", "Script": "its runtime is nodejs20.x
 def test_what_cannot_run_here_answers_with_the_reason_and_the_rest_runs(start: Callable[..., Any]) -> None:
     running = start(MIXED, {"invoke_port": 0}, code__app="def handler(event, context): return 'ok'")
     assert running.http.get("/works").text == "ok"
+    invoked = httpx.post(f"{running.invoke_url}/2015-03-31/functions/Inline/invocations", timeout=60)
+    assert invoked.json() == "from the template"
     client = boto3.client(
         "lambda", endpoint_url=running.invoke_url, region_name="us-east-1", aws_access_key_id="x",
         aws_secret_access_key="x", config=Config(retries={"total_max_attempts": 1}),

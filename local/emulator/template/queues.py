@@ -66,7 +66,9 @@ def checked_events(
             )
     fed = tuple(event for event in events if event.queue in by_name)
     return fed, [
-        document.told(event.function, f"not fed from {event.queue}, which is the ARN of no queue of this template")
+        document.told(
+            event.function, f"not fed from {event.queue}, which is no queue of this template (Queue takes its ARN)"
+        )
         for event in events
         if event.queue not in by_name
     ]
