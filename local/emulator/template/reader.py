@@ -12,6 +12,7 @@ from local.emulator.template import events, functions, queues, triggers
 from local.emulator.template.apis import implicit_apis
 from local.emulator.template.document import Document, mapping, read_document
 from local.emulator.template.intrinsics import NO_VALUE, Resolver, reasons_in
+from local.emulator.template.stores import read_stores
 from local.emulator.template.unread import unread
 
 #: Resources whose properties are read, and properties that are not.
@@ -60,6 +61,7 @@ def read_template(
         subscriptions=tuple(others.subscriptions),
         bucket_events=tuple(others.bucket_events),
         urls=tuple(others.urls),
+        stores=read_stores(document, resources, resolver),
         warnings=(
             *document.warnings,
             *left_out,
