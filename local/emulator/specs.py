@@ -128,6 +128,8 @@ class ApiSpec:
     cors: CorsSpec | None = None
     variables: dict[str, str] = field(default_factory=dict)
     rest: RestSpec | None = None
+    #: Whether it is a function's own URL, which has one route and a port of its own.
+    url: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,15 +199,6 @@ class BucketEventSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class UrlSpec:
-    """A function's own URL; `auth` is NONE or AWS_IAM."""
-
-    function: str
-    auth: str = "NONE"
-    cors: CorsSpec | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Template:
     """Everything in a template that the emulator knows."""
 
@@ -219,7 +212,7 @@ class Template:
     topics: tuple[str, ...] = ()
     subscriptions: tuple[SubscriptionSpec, ...] = ()
     bucket_events: tuple[BucketEventSpec, ...] = ()
-    urls: tuple[UrlSpec, ...] = ()
+    urls: tuple[ApiSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class Running:
         async with Emulator(self._settings) as emulator:
             self.gateway, self.queue_url = emulator.gateway_url, emulator.queue_url
             self.invoke_url, self.warnings = emulator.invoke_url, emulator.warnings
-            self.metrics_url = emulator.metrics_url
+            self.metrics_url, self.function_urls = emulator.metrics_url, emulator.function_urls
             self._ready.set()
             await self._stopped.wait()
 

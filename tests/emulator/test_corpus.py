@@ -63,7 +63,7 @@ FOUND: dict[str, Callable[[Template], Any]] = {
     "buckets": lambda found: sorted(
         f"{one.bucket} {event} -> {one.target.name}" for one in found.bucket_events for event in one.events
     ),
-    "urls": lambda found: sorted(f"{url.function} {url.auth}" for url in found.urls),
+    "urls": lambda found: sorted(f"{url.name} {url.routes[0].authorizer or 'open'}" for url in found.urls),
 }
 #: What is compared with a template that does not mention it: a trigger that nobody expects is a fault, too.
 ALWAYS = {"problems", "routes", "schedules", "fed", "topics", "subscriptions", "buckets", "urls"}

@@ -201,8 +201,10 @@ def test_whatever_stands_where_the_template_is_read_or_an_error_names_the_file(
 
 @own("warnings")
 def test_what_a_property_would_change_on_aws_is_named(read: Callable[..., Template]) -> None:
-    template = read(WHOLE.replace("MemorySize: 512", "MemorySize: 512\n      FunctionUrlConfig: {AuthType: NONE}"))
-    assert "Hello: FunctionUrlConfig is not emulated" in " ".join(template.warnings)
+    template = read(
+        WHOLE.replace("MemorySize: 512", "MemorySize: 512\n      EventInvokeConfig: {MaximumRetryAttempts: 0}")
+    )
+    assert "Hello: EventInvokeConfig is not emulated" in " ".join(template.warnings)
 
 
 @documented("Lambda: with-sqs")

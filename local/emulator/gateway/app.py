@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from local.emulator.asgi import ClientGoneError, Receive, Scope, Send, read_body
 from local.emulator.gateway.api import MAX_BODY_BYTES, Api, Found, Reach
+from local.emulator.gateway.function_url import FunctionUrl
 from local.emulator.gateway.http_api import HttpApi
 from local.emulator.gateway.outside import Trust
 from local.emulator.gateway.request import ApiPlace, HttpRequest
@@ -37,9 +38,11 @@ class Gateway:
     ) -> None:
         self._apis: list[Api] = []
         for api in apis or (ApiSpec("none"),):
-            kind = HttpApi if api.rest is None else RestApi
-            name = api.name.lower()
-            place = ApiPlace(name, api.stage, f"{name}.execute-api.localhost", port)
+            kind: type[HttpApi | RestApi] = HttpApi if api.rest is None else RestApi
+            if api.url:
+                kind = FunctionUrl
+            name, domain = api.name.lower(), "lambda-url" if api.url else "execute-api"
+            place = ApiPlace(name, api.stage, f"{name}.{domain}.localhost", port)
             self._apis.append(kind(api, functions, place, region=region, trust=trust, mapping=mapping))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,13 +9,14 @@ from functools import partial
 from typing import Any
 
 from local.emulator.specs import (
+    ApiSpec,
     BucketEventSpec,
-    CorsSpec,
+    OutsideAuthSpec,
+    RouteSpec,
     ScheduleSpec,
     SubscriptionSpec,
     Target,
     TemplateError,
-    UrlSpec,
 )
 from local.emulator.template import auth
 from local.emulator.template.document import Document
@@ -38,6 +39,9 @@ _BUCKET_TARGETS = (
     ("LambdaConfigurations", "Function"), ("QueueConfigurations", "Queue"), ("TopicConfigurations", "Topic"),
 )  # fmt: skip
 
+#: Seconds: more than any function may take.
+_NO_LIMIT = 1000.0
+
 Resources = dict[str, dict[str, Any]]
 
 
@@ -49,7 +53,7 @@ class Triggers:
     topics: list[str] = field(default_factory=list)
     subscriptions: list[SubscriptionSpec] = field(default_factory=list)
     bucket_events: list[BucketEventSpec] = field(default_factory=list)
-    urls: list[UrlSpec] = field(default_factory=list)
+    urls: list[ApiSpec] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -118,7 +122,11 @@ class _Reader:
     def _url(self, name: str, config: dict[str, Any]) -> None:
         if str(config.get("InvokeMode", "BUFFERED")) != "BUFFERED":
             self._warn(name, "FunctionUrlConfig: InvokeMode RESPONSE_STREAM is not emulated; answers are sent whole")
-        self.found.urls.append(UrlSpec(name, str(config.get("AuthType", "NONE")), _url_cors(config.get("Cors"))))
+        authorizer = OutsideAuthSpec("AWS_IAM", "iam") if config.get("AuthType") == "AWS_IAM" else None
+        route = RouteSpec("ANY", "$default", name, authorizer, time_limit=_NO_LIMIT)
+        # The properties of Cors are named as those of an HTTP API.
+        cors = auth.cors_of({"CorsConfiguration": config.get("Cors")})
+        self.found.urls.append(ApiSpec(f"{name}Url", routes=(route,), cors=cors, url=True))
 
     def _rule(self, name: str, properties: dict[str, Any]) -> None:
         if properties.get("EventPattern"):
@@ -223,8 +231,3 @@ def _bucket_event(bucket: str, properties: dict[str, Any], key: str, target: Tar
         prefix=texts.get("prefix", ""),
         suffix=texts.get("suffix", ""),
     )
-
-
-def _url_cors(given: dict[str, Any] | None) -> CorsSpec | None:
-    """Return the CORS settings of a URL, whose properties are named as those of HTTP APIs."""
-    return auth.cors_of({"CorsConfiguration": given})

@@ -7,21 +7,20 @@ from typing import Any
 from local.emulator.template.document import Document
 from local.emulator.template.triggers import READ_TYPES
 
-#: Resources that need nothing from the emulator: functions only use their names, or nobody sees them.
+#: Resources that need nothing from the emulator: functions only use their names, or never notice them.
 _NAMES_ONLY = (
     "AWS::Serverless::LayerVersion", "AWS::Serverless::HttpApi", "AWS::Serverless::Api",
     "AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlanKey", "AWS::DynamoDB::Table",
     "AWS::Serverless::SimpleTable", "AWS::IAM::", "AWS::Logs::", "AWS::CloudWatch::", "AWS::SQS::QueuePolicy",
-    "AWS::KMS::", "AWS::SSM::", "AWS::Lambda::Permission", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy",
-    "AWS::ResourceGroups::", "AWS::ApplicationInsights::", "AWS::EC2::", "AWS::Route53::",
-    "AWS::CertificateManager::",
+    "AWS::KMS::", "AWS::SSM::", "AWS::SecretsManager::", "AWS::Lambda::Permission", "AWS::S3::BucketPolicy",
+    "AWS::SNS::TopicPolicy", "AWS::ResourceGroups::", "AWS::ApplicationInsights::", "AWS::Route53::",
+    "AWS::CertificateManager::", "AWS::EC2::", "AWS::WAFv2::", "AWS::CloudFront::", "AWS::Budgets::", "AWS::XRay::",
 )  # fmt: skip
 
 _NOTHING_MORE = "is not emulated"
 #: Properties that change what a caller or a function sees on AWS, but have no effect here.
 _IGNORED = {
     "AWS::Serverless::Function": {
-        "FunctionUrlConfig": _NOTHING_MORE,
         "EventInvokeConfig": _NOTHING_MORE, "DeadLetterQueue": _NOTHING_MORE,
         "SnapStart": _NOTHING_MORE, "ProvisionedConcurrencyConfig": _NOTHING_MORE, "EphemeralStorage": _NOTHING_MORE,
         "FileSystemConfigs": _NOTHING_MORE, "ImageConfig": _NOTHING_MORE, "VpcConfig": _NOTHING_MORE,
