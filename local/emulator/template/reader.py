@@ -12,6 +12,7 @@ from local.emulator.template import events, functions, queues, triggers
 from local.emulator.template.apis import implicit_apis
 from local.emulator.template.document import Document, mapping, read_document
 from local.emulator.template.intrinsics import NO_VALUE, Resolver
+from local.emulator.template.stores import read_stores
 from local.emulator.template.unread import unread
 from local.emulator.template.unresolved import Unresolved, reasons_in
 
@@ -61,6 +62,7 @@ def read_template(
         subscriptions=tuple(others.subscriptions),
         bucket_events=tuple(others.bucket_events),
         urls=tuple(others.urls),
+        stores=read_stores(document, resources, resolver),
         warnings=(
             *document.warnings,
             *left_out,
