@@ -90,6 +90,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         max_by_function=named,
         region=os.environ.get("AWS_REGION") or "us-east-1",
         freeze=options.freeze,
+        with_moto=options.with_moto,
         packages=_folders(options.packages),
         reload=options.reload,
         functions_at=options.functions_at,
@@ -141,6 +142,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--mapping", default="", metavar="PATH",
         help="a path, such as orders, below which the API is there too, as with a domain's API mapping")  # fmt: skip
     add("--env-vars", type=Path, metavar="FILE.json", help="variables, in the format of sam local --env-vars")
+    add("--with-moto", action="store_true",
+        help="run moto for the other services of AWS, with the template's tables, buckets and parameters")  # fmt: skip
     add("--packages", action="append", default=[], type=Path, metavar="FOLDER",
         help="a folder of installed packages that functions may import besides boto3; may be repeated")  # fmt: skip
     add("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the template")

@@ -22,6 +22,7 @@ from local.emulator.gateway.invoke_api import InvokeApi
 from local.emulator.gateway.outside import Trust, outside_warnings
 from local.emulator.hosts import Hosts, LocalOnly, TokenOnly
 from local.emulator.metrics import EmfFigures, MetricsPage
+from local.emulator.moto.beside import MotoBeside
 from local.emulator.reload import Watch
 from local.emulator.servers import Servers, port_of
 from local.emulator.services import AwsServices
@@ -87,11 +88,14 @@ class Emulator:
         figures = EmfFigures()
         self._log = FunctionLog(settings.state / "logs" / "functions.log", seen=figures.read)
         self._stack.callback(self._log.close)
-        functions = Functions(self._stack, settings, self._place, self._surroundings(), self._log)
+        moto = await self._start_moto(template)
+        functions = Functions(self._stack, settings, self._place, self._surroundings(moto), self._log)
         await functions.open(template)
         triggers = Triggers(
             template, functions.by_id, queues, self._place, limit_of=functions.limit_of, log=self._trigger_log
         )
+        if moto is not None and template.bucket_events:
+            triggers.add(moto.bucket_events(triggers.targets.tell, partial(self._trigger_log, "buckets")))
         status = self._status_of(queues, functions)
         invoke_api = InvokeApi(functions.by_physical_name(), partial(self._trigger_log, "invoke"))
         self._stack.push_async_callback(invoke_api.close)
@@ -133,11 +137,19 @@ class Emulator:
             await service.run(partial(Store.release, name=name))
         return service
 
-    def _surroundings(self) -> Surroundings:
+    async def _start_moto(self, template: Template) -> MotoBeside | None:
+        if not self._settings.with_moto:
+            return None
+        moto = MotoBeside(self._stack, template, self._place)
+        await moto.start(self._settings.state / "logs" / "moto.log")
+        self.warnings += tuple(moto.warnings)
+        return moto
+
+    def _surroundings(self, moto: MotoBeside | None) -> Surroundings:
         """Give functions what they find on Lambda, and the folders of the settings, but not what is installed here."""
         runtime = RuntimePackages(self._settings.state / "runtime")
         runtime.link()
-        endpoints = Endpoints(self.queue_url, self._settings.queue_token)
+        endpoints = Endpoints(self.queue_url, self._settings.queue_token, moto.url if moto else "")
         return Surroundings(endpoints, runtime.folder, self._settings.packages)
 
     def _services(self, queues: QueueServer, triggers: Triggers, invoke_api: InvokeApi) -> Application:

@@ -57,6 +57,8 @@ class Settings:
     reload: bool = False
     functions_at: str = ""
     freeze: bool = False
+    #: Whether moto runs beside the emulator, with the template's tables, buckets, parameters, secrets and streams.
+    with_moto: bool = False
     #: Folders of installed packages that functions may import besides Lambda's own.
     packages: tuple[Path, ...] = ()
     #: Whether routes that ask for Cognito, JWT or IAM believe a token that nobody verified, or pass every token unread.

@@ -199,6 +199,19 @@ class BucketEventSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreSpec:
+    """A table, bucket, parameter, secret or stream: `kind` and `properties` are as in CloudFormation.
+
+    `problem` says why it cannot be made, and is empty if it can.
+    """
+
+    logical_id: str
+    kind: str
+    properties: dict[str, Any]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """Everything in a template that the emulator knows."""
 
@@ -213,6 +226,8 @@ class Template:
     subscriptions: tuple[SubscriptionSpec, ...] = ()
     bucket_events: tuple[BucketEventSpec, ...] = ()
     urls: tuple[ApiSpec, ...] = ()
+    #: What functions keep data in, which the emulator itself has not.
+    stores: tuple[StoreSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
