@@ -38,11 +38,14 @@ def lines(emulator: Emulator) -> Iterator[str]:
 
 def _routes(emulator: Emulator) -> Iterator[str]:
     for api in emulator.template.apis:
+        mocked = {route.path for route in api.routes if route.mock is not None}
         paths: dict[tuple[str, str], list[str]] = defaultdict(list)
         for route in api.routes:
-            paths[route.function, _path(api, route.path)].append(route.method)
+            if route.mock is None:
+                paths[route.function, route.path].append(route.method)
         for (function, path), methods in paths.items():
-            yield f"Mounting {function} at {emulator.gateway_url}{path} [{', '.join(methods)}]"
+            shown = [*methods, "OPTIONS"] if path in mocked else methods
+            yield f"Mounting {function} at {emulator.gateway_url}{_path(api, path)} [{', '.join(shown)}]"
     for function, url in emulator.function_urls.items():
         yield f"Mounting {function} at {url} [its own URL]"
 
@@ -87,7 +90,7 @@ def ready_line(emulator: Emulator) -> str:
     if emulator.moto_url:
         line["moto"] = emulator.moto_url
     template = emulator.template
-    line["routes"] = sum(len(api.routes) for api in template.apis)
+    line["routes"] = sum(route.mock is None for api in template.apis for route in api.routes)
     line["triggers"] = sum(
         map(len, (template.queue_events, template.subscriptions, template.bucket_events, template.schedules))
     )

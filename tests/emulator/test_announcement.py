@@ -18,6 +18,7 @@ from tests.emulator.launching import WAIT_SECONDS, Launched
 
 PROJECT = """
 Parameters: {Word: {Type: String, Default: none}}
+Globals: {Api: {Cors: "'*'"}}
 Resources:
   Rest:
     Type: AWS::Serverless::Function
@@ -65,7 +66,7 @@ def test_the_start_names_every_route_and_trigger_and_the_terminal_shows_errors(
         assert httpx.get(f"{ready['gateway']}/Prod/a/{name}", timeout=WAIT_SECONDS).status_code == 502
     _, text = launched.stop()
     lines = text.splitlines()
-    assert f"Mounting Rest at {ready['gateway']}/a/{{id}} [GET, PUT]" in lines
+    assert f"Mounting Rest at {ready['gateway']}/a/{{id}} [GET, PUT, OPTIONS]" in lines
     assert f"Mounting Rest at {ready['urls']['Rest']} [its own URL]" in lines
     assert {"Feeding Rest from queue Work", "Telling Rest of topic Topic"} <= set(lines)
     assert "Telling Rest by schedule RestDaily [rate(1 day)]" in lines
