@@ -26,7 +26,16 @@ from forgetless.service.candidates import Candidate, Candidates
 from forgetless.service.known_names import KnownNames
 from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchRequest
 
-__all__ = ["SearchService", "asked_text", "refuse_costly", "score_details", "scorer_for", "unexpired"]
+__all__ = [
+    "CANDIDATES",
+    "SearchService",
+    "asked_text",
+    "is_shown",
+    "refuse_costly",
+    "score_details",
+    "scorer_for",
+    "unexpired",
+]
 
 #: How many candidates each retriever is asked for at first: this many, or four times top_k if that is more. Fewer cost
 #: more: with 60, two searches in three need a further call for scores that a retriever did not list, instead of one in
@@ -195,7 +204,7 @@ class SearchService:
             for candidate in portion:
                 refuse_costly(matches)
                 memory = memories.get(candidate.memory_id)
-                if not _shown(memory, candidate, matches):
+                if not is_shown(memory, candidate, matches):
                     refused += 1
                     gone += memory is None
                 elif memory is not None and len(found) < request.top_k:
@@ -244,7 +253,7 @@ def refuse_costly(matches: Matcher) -> None:
         )
 
 
-def _shown(memory: Memory | None, candidate: Candidate, matches: Matcher) -> bool:
+def is_shown(memory: Memory | None, candidate: Candidate, matches: Matcher) -> bool:
     """Whether the ledger holds exactly the version that the index found, live, and it matches the filter."""
     return memory is not None and memory.live and memory.version == candidate.version and matches(memory)
 

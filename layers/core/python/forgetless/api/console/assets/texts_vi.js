@@ -1,0 +1,3 @@
+// The Vietnamese texts, by the English ones.
+
+export const VIETNAMESE = {};
