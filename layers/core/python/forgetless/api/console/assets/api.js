@@ -41,8 +41,9 @@ export const whenKeyIsRefused = (listener) => {
   onRefusedKey = listener;
 };
 
-// The JSON that a request is answered with; throws ApiError. `signal` ends a request that nobody waits for any more.
-export async function call(method, path, { body, query, signal, key = storedKey() } = {}) {
+// The JSON that a request is answered with; throws ApiError. `body` is sent as JSON, `lines` as they are. `signal` ends
+// a request that nobody waits for any more.
+export async function call(method, path, { body, lines, query, signal, headers, key = storedKey() } = {}) {
   const url = new URL(path, SERVICE);
   for (const [name, value] of Object.entries(query ?? {})) {
     if (value !== undefined && value !== null && value !== "") url.searchParams.set(name, value);
@@ -52,8 +53,8 @@ export async function call(method, path, { body, query, signal, key = storedKey(
     answer = await fetch(url, {
       method,
       signal,
-      headers: { "X-API-Key": key ?? "", ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
-      body: body === undefined ? undefined : JSON.stringify(body),
+      headers: { "X-API-Key": key ?? "", ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers },
+      body: lines ?? (body === undefined ? undefined : JSON.stringify(body)),
       credentials: "omit",
     });
   } catch (error) {

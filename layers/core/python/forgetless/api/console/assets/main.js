@@ -92,7 +92,7 @@ function Frame({ session, onLeave, languages }) {
   const [toast, setToast] = useState(null);
   const [open, setOpen] = useState(false);
   const content = useRef(null);
-  const pages = PAGES.filter((page) => session.may(page.needs));
+  const pages = PAGES.filter((one) => session.may(one.needs) && !(one.whole && session.limited));
   const page = pages.find((one) => one.name === route.page);
   useKeys(pages);
   useEffect(() => {

@@ -1,6 +1,6 @@
 // The state of a page stands after # in the address, so that it can be shared and gone back to. It never reaches a server.
 
-import { useEffect, useState } from "./lib.js";
+import { useLayoutEffect, useState } from "./lib.js";
 
 export const HOME = "memories";
 
@@ -30,7 +30,8 @@ export function go(page, params = {}, { replace = false } = {}) {
 
 export function useRoute() {
   const [route, setRoute] = useState(() => routeOf(location.hash));
-  useEffect(() => {
+  // Before the effects of the page, which may already go elsewhere.
+  useLayoutEffect(() => {
     const changed = () => setRoute(routeOf(location.hash));
     addEventListener("hashchange", changed);
     return () => removeEventListener("hashchange", changed);
