@@ -37,3 +37,8 @@ export function t(text, values = {}) {
 }
 
 export const number = (value, options) => new Intl.NumberFormat(current, options).format(value);
+
+// The text for one thing or for several; `{count}` stands for the number. Vietnamese has one form.
+export function counted(count, one, several) {
+  return t(new Intl.PluralRules("en").select(count) === "one" ? one : several, { count: number(count) });
+}

@@ -2,7 +2,7 @@
 
 import { call } from "../api.js";
 import { Confirm, Empty, ErrorNote, Loading, SCOPE, SCOPE_LABELS } from "../components.js";
-import { number, t } from "../i18n.js";
+import { counted, number, t } from "../i18n.js";
 import { html, useState } from "../lib.js";
 import { useLoad } from "../load.js";
 import { hrefOf } from "../router.js";
@@ -44,7 +44,7 @@ export function Entities() {
             ${those.map((one) => html`
               <li key=${one.name} class="row"><div class="body spread">
                 <a class="text" data-row href=${hrefOf("memories", { [scope]: one.name })}><bdi>${one.name}</bdi></a>
-                <span class="faint">${t("{count} memories", { count: number(one.total_memories) })}</span>
+                <span class="faint">${counted(one.total_memories, "{count} memory", "{count} memories")}</span>
                 <${Time} at=${one.updated_at} />
                 ${may("write") && html`<button type="button" class="quiet danger" onClick=${() => setAsks(one)}>${t("Erase")}</button>`}
               </div></li>

@@ -2,7 +2,7 @@
 
 import { addressOf, call } from "../api.js";
 import { Badge, Empty, ErrorNote, Field, Loading, SCOPE, SCOPE_LABELS, Scope } from "../components.js";
-import { number, t } from "../i18n.js";
+import { counted, number, t } from "../i18n.js";
 import { html, useEffect, useMemo, useRef, useState } from "../lib.js";
 import { useLoad, useSettled } from "../load.js";
 import { FILTERS, filtersOf } from "../memory_filters.js";
@@ -114,7 +114,7 @@ function Results({ params, asked }) {
     <${ErrorNote} error=${error} retry=${reload} />
     ${!data && loading && html`<${Loading} />`}
     ${data && html`
-      <p class="count" role="status">${t("{count} results", { count: number(data.length) })}</p>
+      <p class="count" role="status">${counted(data.length, "{count} result", "{count} results")}</p>
       <ol class=${loading ? "rows dim" : "rows"} onKeyDown=${moveByArrows}>
         ${data.map((one) => html`
           <li key=${one.id} class="row">
@@ -178,7 +178,7 @@ function List({ params, asked }) {
     <${ErrorNote} error=${first.error} retry=${first.reload} />
     ${first.data && memories.length === 0 && html`<${NoMemories} filtered=${FILTERS.some((name) => params[name])} />`}
     ${memories.length > 0 && html`
-      <p class="count">${t(first.data.count_is_lower_bound ? "{count} memories or more" : "{count} memories", { count: number(first.data.count ?? memories.length) })}</p>
+      <p class="count">${countOf(first.data)}</p>
       <ul class=${first.loading ? "rows dim" : "rows"} onKeyDown=${moveByArrows}>
         ${memories.map((one) => html`
           <li key=${one.id} class="row"><div class="body"><${RowText} memory=${one} /><${RowFacts} memory=${one} /></div></li>
@@ -188,6 +188,11 @@ function List({ params, asked }) {
       <div ref=${end} class="end">${last?.next_cursor && html`<button type="button" onClick=${more}>${t("Show more")}</button>`}</div>
     `}
   `;
+}
+
+function countOf({ count, count_is_lower_bound: more }) {
+  if (more) return t("{count} memories or more", { count: number(count) });
+  return counted(count, "{count} memory", "{count} memories");
 }
 
 function page(params, cursor, signal) {

@@ -17,11 +17,11 @@ const EXAMPLE = "playground-time-travel";
 export function TimeTravel({ params }) {
   const change = (changes, options) => go("time", { ...params, ...changes }, options);
   const { data: first, error } = useLoad((signal) => firstTime(params, signal), [params.user_id, params.agent_id]);
-  const span = [new Date(first ?? Date.now() - 30 * 86_400_000).getTime() - 86_400_000, Date.now()];
+  const span = spanOf(first, params);
   return html`
     <h1>${t("Time travel")}</h1>
     <p>${t("Two moments: what was true then, and what the service knew then. A correction changes what is known; a move changes what is true.")}</p>
-    <${Example} params={params} />
+    <${Example} params=${params} />
     <${ErrorNote} error=${error} />
     <div class="moments">
       <${MomentSlider} label=${t("What was true at")} value=${params.as_of} span=${span} onChange=${(as_of) => change({ as_of }, { replace: true })} />
@@ -33,15 +33,23 @@ export function TimeTravel({ params }) {
   `;
 }
 
-// When the oldest memory of the scope began; the sliders begin a day before.
+const MONTH_MS = 30 * 86_400_000;
+
+// What the sliders span: from well before the first memory that is still true, since others may have been true before.
+function spanOf(first, { as_of, known_at }) {
+  const now = Date.now();
+  const age = Math.max(MONTH_MS, now - new Date(first ?? now).getTime());
+  const named = [as_of, known_at].filter(Boolean).map((one) => new Date(one).getTime());
+  return [Math.min(now - 1.5 * age, ...named), now];
+}
+
+// When the oldest of the present memories of the scope began.
 async function firstTime({ user_id, agent_id }, signal) {
-  if (user_id || agent_id) {
-    const [kind, id] = user_id ? ["user", user_id] : ["agent", agent_id];
-    const found = await call("GET", `v2/entities/${kind}/${encodeURIComponent(id)}/`, { signal }).catch(() => null);
-    return found?.created_at ?? null;
-  }
-  const { results } = await call("GET", "v1/entities/", { query: { page_size: 100 }, signal });
-  return results.map((one) => one.created_at).sort()[0] ?? null;
+  const [kind, id] = user_id ? ["user", user_id] : agent_id ? ["agent", agent_id] : [];
+  const found = kind
+    ? await call("GET", `v2/entities/${kind}/${encodeURIComponent(id)}/`, { signal }).catch((error) => (error.status === 404 ? [] : Promise.reject(error)))
+    : (await call("GET", "v1/entities/", { query: { page_size: 100 }, signal })).results;
+  return found.map((one) => one.created_at).sort()[0] ?? null;
 }
 
 function MomentSlider({ label, value, span, onChange }) {
