@@ -114,6 +114,10 @@ test-scale: $(STAMP) ## Does any route or job cost more in a larger ledger? Coun
 	@$(CLEAN_ENV) FORGETLESS_SCALE_SIZES='$(or $(SIZES),10000 100000)' \
 		$(PY) -m pytest -q --timeout 7200 tests/scale $(ARGS)
 
+console-pictures: $(STAMP) $(CONSOLE_STAMP) model ## Take the console's pictures in docs/
+	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' PYTHONPATH="$$(echo .venv-console/lib/python*/site-packages)" \
+		$(PY) -m pytest -q -rs -m console tests/console/pictures.py $(ARGS)
+
 test-console: $(STAMP) $(CONSOLE_STAMP) model ## The console in a real browser (Chromium), with screenshots in console-results; says so if there is none
 	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' PYTHONPATH="$$(echo .venv-console/lib/python*/site-packages)" \
 		$(PY) -m pytest -q -rs -m console tests/console $(ARGS)
@@ -141,6 +145,8 @@ client-environments:
 	@for client in $(CLIENTS); do sh local/up/client.sh "$$client" '$(CLIENTS_HOME)' || exit 1; done
 
 python313-environment: $(DEPLOYED_STAMP)
+
+console-environment: $(CONSOLE_STAMP)
 
 model: $(STAMP) ## Prepare the embedding model once; returns at once when it is there and valid
 	@$(PY) -m embedder prepare --model $(MODEL) --out '$(TEST_MODEL)'

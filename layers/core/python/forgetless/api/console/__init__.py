@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from forgetless.api.caller import CONSOLE_PATH
@@ -63,7 +63,9 @@ def _page(request: Request) -> Response:
 
 
 def _asset(request: Request) -> Response:
-    return _answer(request.path_params["name"])
+    name = request.path_params["name"]
+    # Relative, because a base path may precede it.
+    return _answer(name) if name else RedirectResponse("../console")
 
 
 def _answer(name: str) -> Response:
