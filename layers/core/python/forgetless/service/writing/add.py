@@ -272,9 +272,9 @@ class AddService:
             for place, message in enumerate(said, len(before))
         ]
         talk = {message.ref: message for message in spoken}
-        # What the embedder refuses is stored like the rest. Sweep tries it again, and sets it aside in the end.
+        # What the embedder refuses is found by its words. Sweep tries it again, and sets it aside in the end.
         in_time = partial(self._in_time, began)
-        rows = self._indexer.rows(memories, talk, in_time=in_time, refused={})
+        rows = self._indexer.rows(memories, talk, in_time=in_time)
         if self._clock.monotonic() >= began + REQUEST_S:
             raise OutOfTimeError("the ledger or the embedder was too slow; nothing was stored: send the add again")
         done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in memories])

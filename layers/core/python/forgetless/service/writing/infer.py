@@ -261,8 +261,8 @@ class InferenceRun:
         # A fact may also supersede one of an earlier call.
         facts = self._supersession.restrict(job.scope, found.facts, [*found.existing, *memories], messages)
         talk = {message.ref: message for message in messages}
-        # A fact that the embedder refuses is stored, too, and sweep tries it again.
-        rows = self._indexer.rows(memories, talk, refused={})
+        # A fact that the embedder refuses is found by its words, and sweep tries it again.
+        rows = self._indexer.rows(memories, talk)
         new = list(zip(memories, facts, strict=True))
         stored, outdated, done = self._append(job, new, found.shown, tokens_used(job, used))
         self._names.note(messages)
