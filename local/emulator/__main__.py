@@ -14,7 +14,7 @@ import uvloop
 
 from local.emulator.emulator import Emulator, run
 from local.emulator.servers import PortInUseError
-from local.emulator.settings import Overrides, Settings, read_limits, read_overrides
+from local.emulator.settings import Overrides, Settings, read_limits, read_overrides, read_parameters
 from local.emulator.specs import TemplateError
 from local.emulator.sqs.queue_file import StateError
 from local.private_files import keep_private
@@ -75,7 +75,6 @@ def _settings(options: argparse.Namespace) -> Settings:
     template = options.template.resolve()
     state = options.state or template.parent / ".emulator" / template.stem
     _refuse_shared_ports(options)
-    parameters = dict(item.split("=", 1) for item in options.parameter if "=" in item)
     return Settings(
         template=template,
         state=state.resolve(),
@@ -84,18 +83,29 @@ def _settings(options: argparse.Namespace) -> Settings:
         queue_port=options.queue_port,
         invoke_port=options.invoke_port,
         metrics_port=options.metrics_port,
+        url_port=options.url_port,
         overrides=read_overrides(options.env_vars) if options.env_vars else Overrides(),
-        parameters=parameters,
+        parameters=read_parameters(options.parameter),
         max_environments=everywhere,
         max_by_function=named,
         region=os.environ.get("AWS_REGION") or "us-east-1",
         freeze=options.freeze,
+        packages=_folders(options.packages),
         reload=options.reload,
         functions_at=options.functions_at,
+        trust_tokens=options.trust_tokens,
+        open_routes=options.open_routes,
         queue_token=os.environ.get(_QUEUE_TOKEN, ""),
         allowed_hosts=tuple(name.lower() for name in options.allow_host),
         mapping=f"/{options.mapping.strip('/')}".rstrip("/"),
     )
+
+
+def _folders(given: list[Path]) -> tuple[Path, ...]:
+    for folder in given:
+        if not folder.is_dir():
+            raise TemplateError(f"--packages {folder}: there is no such folder")
+    return tuple(folder.resolve() for folder in given)
 
 
 def _refuse_shared_ports(options: argparse.Namespace) -> None:
@@ -123,12 +133,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=3000, help="port of the gateway, 0 for any (default %(default)s)")
     add("--queue-port", type=int, default=9324, help="port of SQS and the status (default %(default)s)")
     add("--invoke-port", type=int, help="port of Lambda's Invoke API, for example 3001 (default: not served)")
+    add("--url-port", type=int, default=3100,
+        help="port of the first function's own URL, the next ones follow; 0 for any (default %(default)s)")  # fmt: skip
     add("--metrics-port", type=int, help="port of /metrics for Prometheus, for example 9464 (default: not served)")
     add("--allow-host", action="append", default=[], metavar="NAME",
         help="a name that Host headers to the gateway may have, besides localhost; * for any")  # fmt: skip
     add("--mapping", default="", metavar="PATH",
         help="a path, such as orders, below which the API is there too, as with a domain's API mapping")  # fmt: skip
     add("--env-vars", type=Path, metavar="FILE.json", help="variables, in the format of sam local --env-vars")
+    add("--packages", action="append", default=[], type=Path, metavar="FOLDER",
+        help="a folder of installed packages that functions may import besides boto3; may be repeated")  # fmt: skip
     add("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the template")
     add("--max-environments", nargs="+", action="extend", default=[], metavar="N | FUNCTION=N",
         help="most environments of every or one function (default: the template's, else twice the cores)")  # fmt: skip
@@ -136,6 +150,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--reload", action="store_true", help="apply changes of code and template without a restart")
     add("--functions-at", default="", metavar="URL",
         help="invoke functions at this URL (as of `sam local start-lambda`) instead of running them here")  # fmt: skip
+    add(
+        "--trust-tokens",
+        action="store_true",
+        help="believe the tokens of routes that ask for Cognito, JWT or IAM: their claims reach the event unverified",
+    )
+    add("--open-routes", action="store_true",
+        help="let every request with a token through to such routes, without reading it")  # fmt: skip
     return parser
 
 

@@ -79,7 +79,7 @@ class EmulatorFuzz:
             RouteSpec("GET", "/{rest+}", "f"),
             RouteSpec("ANY", "$default", "f"),
         )
-        self._gateway = Gateway(ApiSpec("Api", routes=routes), {"f": self._function}, 3000, "eu-central-1")
+        self._gateway = Gateway([ApiSpec("Api", routes=routes)], {"f": self._function}, 3000, "eu-central-1")
 
     def case(self, rng: random.Random) -> str:
         part: Callable[[random.Random], str] = rng.choice((self._sqs, self._api, self._runtime, self._host))

@@ -16,6 +16,7 @@ import orjson
 
 from local.emulator.environments.log_lines import Report, end_lines, start_line
 from local.emulator.environments.logs import FunctionLog
+from local.emulator.environments.packages import BOOT, import_hint
 from local.emulator.environments.process import Process
 from local.emulator.invocation import Invocation, InvokeResult, error_result
 from local.emulator.runtime_api.server import RuntimeApi
@@ -98,7 +99,7 @@ class Environment:
             "AWS_LAMBDA_RUNTIME_API": address,
             "AWS_LAMBDA_LOG_STREAM_NAME": f"{today}/[$LATEST]{self.id}",
         }
-        command = [sys.executable, "-m", "awslambdaric", self.spec.handler]
+        command = [sys.executable, *BOOT, self.spec.handler]
         self._process = await Process.start(command, variables, self.spec.code)
         log = self._launch.log
         self._process.watch(lambda lines: log.write_output(self._prefix, lines), self._on_exit, self._api.hung_up)
@@ -155,6 +156,7 @@ class Environment:
     def on_error(self, kind: str, body: bytes) -> None:
         """Take the function's error."""
         self.state = after(self.state, Event.ERROR)
+        self._hint(body)
         self._answer(InvokeResult(body, error=kind or "Unhandled"))
 
     def on_init_error(self, kind: str, body: bytes) -> None:
@@ -162,6 +164,7 @@ class Environment:
         self.state = after(self.state, Event.INIT_ERROR)
         self._stop_timer()
         self._log(f"INIT_REPORT Init Duration: {self._age():.2f} ms\tPhase: init\tStatus: error\tError Type: {kind}")
+        self._hint(body)
         self._owner.init_failed(InvokeResult(body, error=kind or "Unhandled"))
 
     def on_hangup(self, *, unread: bool) -> None:
@@ -216,6 +219,11 @@ class Environment:
         assert self.invocation is not None
         self._status = "error" if result.error else "success"
         self.invocation.finish(result)
+
+    def _hint(self, body: bytes) -> None:
+        hint = import_hint(body.decode("utf-8", "replace"))
+        if hint:
+            self._log(hint)
 
     def _on_init_limit(self) -> None:
         self._log(f"INIT_REPORT Init Duration: {self._age():.2f} ms\tPhase: init\tStatus: timeout")

@@ -150,6 +150,7 @@ class UsageOfDay(_Answer):
     key_id: str | None
     requests: int
     adds: int
+    updates: int
     searches: int
     llm_tokens: int
 

@@ -183,7 +183,7 @@ class SearchService:
         # The search by vector lists every row, as far as its limit reaches; without it, only rows with a common word
         # are found.
         beyond = len(near if vector else worded) >= limit
-        unseen = scorer.score(last_near, last_word, scorer.most_added) if beyond else -1.0
+        unseen = scorer.scores([(last_near, last_word, scorer.most_added)])[0] if beyond else -1.0
         return _Look(candidates.ranked(), full=len(near) >= limit or len(worded) >= limit, unseen=unseen)
 
     def _confirmed(
