@@ -124,7 +124,8 @@ class SweepService:
         self._attempt("expire page ends", lambda: self._ledger.expire_page_ends(now=self._clock.now()))
         self._attempt("lost index", self._notice_a_lost_index)
         self._attempt("generations", self._generations)
-        self._attempt("held adds", self._held_adds)
+        if self._gauges.may_be_held:
+            self._attempt("held adds", self._held_adds)
         return SweepReport(
             requeued=self._attempt("requeue", self._requeue),
             bulk_requeued=self._attempt("bulk jobs", self._requeue_bulk),
