@@ -47,6 +47,8 @@ class Settings:
     url_ports: Mapping[str, int] = field(default_factory=dict)
     overrides: Overrides = field(default_factory=Overrides)
     parameters: dict[str, str] = field(default_factory=dict)
+    #: Parameters of samconfig.toml: those that the template does not declare are left out.
+    config_parameters: dict[str, str] = field(default_factory=dict)
     max_environments: int | None = None
     max_by_function: dict[str, int] = field(default_factory=dict)
     region: str = "us-east-1"
@@ -57,6 +59,8 @@ class Settings:
     reload: bool = False
     functions_at: str = ""
     freeze: bool = False
+    #: Whether moto runs beside the emulator, with the template's tables, buckets, parameters, secrets and streams.
+    with_moto: bool = False
     #: Folders of installed packages that functions may import besides Lambda's own.
     packages: tuple[Path, ...] = ()
     #: Whether routes that ask for Cognito, JWT or IAM believe a token that nobody verified, or pass every token unread.

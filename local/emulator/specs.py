@@ -36,6 +36,8 @@ class FunctionSpec:
     code: Path
     inline: str | None = None
     layers: tuple[Path, ...] = ()
+    #: Those of the layers that are sources: they are searched themselves, and not their folder `python`.
+    sources: frozenset[Path] = frozenset()
     runtime: str = "python3.13"
     timeout: float = 3.0
     memory: int = 128
@@ -199,6 +201,19 @@ class BucketEventSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreSpec:
+    """A table, bucket, parameter, secret or stream: `kind` and `properties` are as in CloudFormation.
+
+    `problem` says why it cannot be made, and is empty if it can.
+    """
+
+    logical_id: str
+    kind: str
+    properties: dict[str, Any]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """Everything in a template that the emulator knows."""
 
@@ -213,6 +228,10 @@ class Template:
     subscriptions: tuple[SubscriptionSpec, ...] = ()
     bucket_events: tuple[BucketEventSpec, ...] = ()
     urls: tuple[ApiSpec, ...] = ()
+    #: What functions keep data in, which the emulator itself has not.
+    stores: tuple[StoreSpec, ...] = ()
+    #: What `sam build` would make of the layers, and is missing.
+    unbuilt: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
