@@ -43,7 +43,7 @@ Resources:
       Events: {Get: {Type: Api, Properties: {Path: /inline, Method: GET}}}
   Work: {Type: AWS::SQS::Queue, Properties: {VisibilityTimeout: 60}}
 """
-REASONS = {"Picture": "images are not run", "Script": "its runtime is nodejs20.x", "Lost": "there is no folder nowhere"}
+REASONS = {"Picture": "it is an image", "Script": "its runtime is nodejs20.x", "Lost": "there is no folder nowhere"}
 
 
 @own("partial starts")

@@ -146,7 +146,6 @@ def test_a_layer_of_someone_else_is_warned_of(read: Callable[..., Template]) -> 
 
 BROKEN = {
     "Timeout must lie between": "Handler: app.handler, CodeUri: code, Timeout: 901",
-    "Handler is missing": "CodeUri: code",
     "environment variables take": f"Handler: a.b, CodeUri: code, Environment: {{Variables: {{A: {'x' * 4096}}}}}",
     "is not a LayerVersion": "Handler: a.b, CodeUri: code, Layers: [!Ref Broken]",
     "BatchSize is 1 to 10": "Handler: a.b, CodeUri: code, Events: {E: {Type: SQS, Properties: {BatchSize: 10001}}}",
@@ -233,6 +232,7 @@ Resources:
 def test_a_loop_makes_its_resources_for_each_value(project: Callable[..., Path]) -> None:
     found = read_template(project(LOOPED, code__app=""), Place("us-east-1", "http://queue"))
     assert set(found.functions) == {"OneFunction", "TwoFunction"}
+    assert {spec.line for spec in found.functions.values()} == {3}
     assert {queue.name for queue in found.queues} == {"OneQueue", "TwoQueue"}
     variables = found.functions["TwoFunction"].variables
     assert (variables["NAME"], variables["BOTH"]) == ("Two", "is Two")

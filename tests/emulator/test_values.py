@@ -12,8 +12,9 @@ import pytest
 from local.emulator.environments.code import with_folders
 from local.emulator.specs import NotHereError, Place, Template
 from local.emulator.template.document import read_document
-from local.emulator.template.intrinsics import Resolver, Unresolved
+from local.emulator.template.intrinsics import Resolver
 from local.emulator.template.reader import read_template
+from local.emulator.template.unresolved import Unresolved
 from tests.emulator.fidelity import documented, own
 
 Project = Callable[..., Path]
@@ -99,6 +100,10 @@ def test_a_value_that_can_be_known_is_resolved(resolver: Resolver, value: Any, e
         ({"Fn::GetAtt": ["Bucket", "Outputs.X"]}, "Bucket.Outputs.X: nested stacks are not here"),
         ({"Fn::FindInMap": ["Sizes", "nobody", "memory"]}, "no mapping Sizes.nobody.memory"),
         ({"Fn::Select": [7, {"Ref": "Names"}]}, "Fn::Select has an unexpected form: list index out of range"),
+        (
+            {"Fn::If": ["IsGiven"]},
+            "Fn::If has an unexpected form: not enough values to unpack (expected 3, got 1)",
+        ),
         ({"Ref": "Empty"}, "parameter Empty has no value: give --parameter Empty=VALUE"),
     ],
 )
@@ -124,7 +129,8 @@ def test_names_and_layers_that_cannot_be_known_are_told_and_the_rest_is_used(
     assert spec.layers == (tmp_path / "code", tmp_path / "code")
     assert "F: FunctionName left out: Fn::ImportValue Name: exports of other stacks are not here" in told
     assert "F: called F here" not in told
-    assert "F: layer arn:aws:lambda:us-east-1:017000801446:layer:Tools:1 is not fetched; install what it holds" in told
+    layer = "arn:aws:lambda:us-east-1:017000801446:layer:Tools:1"
+    assert f"F: layer {layer} is not fetched; give its packages with --packages FOLDER" in told
     assert "F: a layer is left out: Fn::ImportValue Other: exports" in told
     assert read(Given="other").functions["F"].layers == ()
 

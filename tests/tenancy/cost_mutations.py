@@ -1,4 +1,4 @@
-"""Mutations of what bounds what a client can cost: quotas, versions of memories, sizes and times.
+"""Mutations of what two attacks found: costs of retries, versions and files, foreign backups, keys and trailers.
 
 They have the form of `mutations.py`, which runs with them.
 """
@@ -93,4 +93,106 @@ _TOKENS = (
     ),
 )
 
-COSTS = (*_UPDATES, *_TOKENS)
+_BACKUP, _FILES = "tests/unit/test_cli_backup.py", "tests/unit/cli_formats/test_source_files.py"
+_WORK = (
+    Mutation(
+        "adds: facts store any amount of metadata",
+        "service/writing/portion_asks.py",
+        "self._check_room([*done.facts, *facts])",
+        "pass",
+        ("tests/unit/service/writing/test_long_input.py", "-k", "too_much_of_the_metadata"),
+    ),
+    Mutation(
+        "import checks: any time",
+        "service/transfer/import_check.py",
+        "if start and self._clock.monotonic() >= give_up:",
+        "if False:",
+        ("tests/unit/api/test_transfer_jobs.py", "-k", "checked"),
+    ),
+    Mutation(
+        "import --verify: what was not counted in time is left out",
+        "cli_import_verify.py",
+        "read = len(portion) if counts.lines is None else counts.lines",
+        "read = len(portion)",
+        ("tests/unit/test_cli_transfer.py", "-k", "goes_on_where"),
+    ),
+    Mutation(
+        "imports: any growth of what is packed",
+        "cli_formats/expansion.py",
+        "if self.count > max(_FREE_BYTES, MOST_FOLD * made_from):",
+        "if False:",
+        (_FILES, "-k", "without_end"),
+    ),
+    Mutation(
+        "imports: packed any number of times",
+        "cli_formats/recognise.py",
+        "if packed == _MOST_PACKED and",
+        "if False and",
+        (_FILES, "-k", "contains_itself"),
+    ),
+    Mutation(
+        "imports: a line of any length",
+        "cli_formats/streams.py",
+        "if len(line) > LONGEST:",
+        "if False:",
+        (_FILES, "-k", "line_without_an_end"),
+    ),
+)
+
+_RESTORED = (
+    Mutation(
+        "restore: triggers of strangers",
+        "adapters/ledger_sqlite/backup.py",
+        "if (foreign := foreign_object(raw)) is not None:",
+        "if (foreign := None) is not None:",
+        (_BACKUP, "-k", "sound_copy"),
+    ),
+    Mutation(
+        "restore: a trigger with one of SQLite's names",
+        "adapters/ledger_sqlite/foreign_objects.py",
+        "one[0] not in _KINDS or not",
+        "not",
+        (_BACKUP, "-k", "sound_copy"),
+    ),
+    Mutation(
+        "restore: columns of strangers",
+        "adapters/ledger_sqlite/foreign_objects.py",
+        "for one in _columns(raw, table) - _columns(ours, table)",
+        "for one in _columns(ours, table) - _columns(ours, table)",
+        (_BACKUP, "-k", "sound_copy"),
+    ),
+)
+
+_SURFACES = (
+    Mutation(
+        "keys: a rotation beside a revocation gives a key",
+        "service/access/keys.py",
+        "if one.revoked:\n                raise ConflictError(",
+        "if False:\n                raise ConflictError(",
+        ("tests/unit/api/test_keys.py", "-k", "beside_a_revocation"),
+    ),
+    Mutation(
+        "keys: the successor of a key that was revoked meanwhile lives",
+        "service/access/keys.py",
+        "self._changed(tenant, key.id, lambda one: replace(one, revoked=True))",
+        "pass",
+        ("tests/unit/api/test_keys.py", "-k", "beside_a_revocation"),
+    ),
+    Mutation(
+        "serve: trailers are headers",
+        "runtime/http_protocol.py",
+        "if not self._headers_ended:",
+        "if True:",
+        ("tests/unit/test_trailers.py",),
+    ),
+    Mutation(
+        "emulator: trailers are headers",
+        "emulator/servers.py",
+        "if not self._headers_ended:",
+        "if True:",
+        ("tests/unit/test_trailers.py",),
+        package="local",
+    ),
+)
+
+COSTS = (*_UPDATES, *_TOKENS, *_WORK, *_RESTORED, *_SURFACES)

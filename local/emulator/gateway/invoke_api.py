@@ -82,7 +82,7 @@ class InvokeApi:
             extra = {"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded"}
             return _error(429, "TooManyRequestsException", f"Rate Exceeded: {error}", extra)
         if result.not_run:
-            return _error(500, "ServiceException", result.not_run)
+            return _error(500, "ServiceException", result.not_run, {"Type": "Service"})
         headers = {"x-amz-executed-version": "$LATEST"}
         if result.error is not None:
             headers["x-amz-function-error"] = "Unhandled"

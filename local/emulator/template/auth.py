@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from local.emulator.specs import AuthorizerSpec, CorsSpec, NotHereError, OutsideAuthSpec
-from local.emulator.template.document import Document
-from local.emulator.template.intrinsics import reasons_in
+from local.emulator.template.document import Document, mapping
+from local.emulator.template.unresolved import Unresolved, reasons_in
 
 #: The authorizer that every API has without declaring it.
 _IAM = "AWS_IAM"
@@ -34,7 +34,9 @@ def authorizer_of(
         return None
     if name == _IAM:
         return OutsideAuthSpec(_IAM, "iam")
-    declared = (api_auth.get("Authorizers") or {}).get(name)
+    declared = mapping(api_auth.get("Authorizers"), f"Auth.Authorizers of {api}").get(name)
+    if isinstance(declared, Unresolved):
+        raise NotHereError(f"authorizer {name}: {declared}")
     if not isinstance(declared, dict):
         raise document.error(function, f"authorizer {name} is not declared on {api}")
     identity = declared.get("Identity") or {}
@@ -55,8 +57,7 @@ def authorizer_of(
 
 def api_auth_of(resources: Resources, api: str) -> dict[str, Any]:
     """Return what an API says of authorizers and keys."""
-    auth: dict[str, Any] = (resources.get(api, {}).get("Properties") or {}).get("Auth") or {}
-    return auth
+    return mapping((resources.get(api, {}).get("Properties") or {}).get("Auth"), f"Auth of {api}")
 
 
 def needs_key(resources: Resources, api: str, route_auth: dict[str, Any], method: str) -> bool:

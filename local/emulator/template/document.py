@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from local.emulator.specs import TemplateError
-from local.emulator.template.loops import unrolled
+from local.emulator.specs import NotHereError, TemplateError
+from local.emulator.template.loops import LOOP, unrolled
+from local.emulator.template.unresolved import Unresolved
 
 # libyaml's reader, where the wheel has it, is ten times as fast.
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -69,6 +70,15 @@ class Document:
         """Return a line about a resource, parameter or condition, with its place in the file."""
         return f"{self.path}:{self.lines.get(name, 1)}: {name}: {text}"
 
+    def told_once(self, told: Iterable[tuple[str, str]]) -> list[str]:
+        """Return a line for each text, which names everything that it is about, with the place of the first."""
+        about: dict[str, list[str]] = {}
+        for name, text in told:
+            about.setdefault(text, []).append(name)
+        return [
+            f"{self.path}:{self.lines.get(names[0], 1)}: {', '.join(names)}: {text}" for text, names in about.items()
+        ]
+
     def error(self, name: str, problem: str) -> TemplateError:
         """Return an error that names the resource and its line."""
         return TemplateError(self.told(name, problem))
@@ -90,8 +100,11 @@ def mapping(value: Any, what: str) -> dict[str, Any]:
     """Return a mapping of the template; None is an empty one.
 
     Raises:
-        TemplateError: it is something else; `what` names it.
+        NotHereError: it cannot be known here; `what` names it.
+        TemplateError: it is something else.
     """
+    if isinstance(value, Unresolved):
+        raise NotHereError(f"{what}: {value}")
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -128,6 +141,10 @@ def read_document(path: Path) -> Document:
         resources, left_out = unrolled(content["Resources"])
     except TemplateError as error:
         raise TemplateError(f"{path}: {error}") from error
+    for name in content["Resources"]:
+        if str(name).startswith(LOOP):
+            made, _ = unrolled({name: content["Resources"][name]})
+            lines.update(dict.fromkeys(made, lines.get(str(name), 1)))
     warnings = tuple(document.told(name, reason) for name, reason in left_out.items())
     return replace(document, content={**content, "Resources": resources}, warnings=warnings)
 

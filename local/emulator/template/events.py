@@ -11,9 +11,9 @@ from local.emulator.specs import ApiSpec, NotHereError, QueueEventSpec, RouteSpe
 from local.emulator.template import apis
 from local.emulator.template.document import Document, mapping
 from local.emulator.template.expressions import parse_expression
-from local.emulator.template.intrinsics import reasons_in
 from local.emulator.template.triggers import FUNCTION_EVENTS
 from local.emulator.template.unread import unread_of_event
+from local.emulator.template.unresolved import reasons_in
 
 #: The routes of each API, which is named with the type of its events.
 Routes = dict[tuple[str, str], list[RouteSpec]]

@@ -7,12 +7,12 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from local.emulator.specs import ACCOUNT_ID, IMPLICIT_APIS, NotHereError, Place, TemplateError
 from local.emulator.template.document import Document, mapping
 from local.emulator.template.names import arn_of, generated
+from local.emulator.template.unresolved import Unresolved
 
 #: What `!Ref AWS::NoValue` becomes: the property is left out.
 NO_VALUE = object()
@@ -23,24 +23,6 @@ _ELSEWHERE = {
     "Fn::Transform": "macros are not carried out here",
     "Fn::Cidr": "networks are not emulated",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Unresolved:
-    """Stands for a value that cannot be known on this machine, and says why."""
-
-    reason: str
-
-    def __str__(self) -> str:
-        return self.reason
-
-
-def reasons_in(value: Any) -> list[str]:
-    """Return why parts of a value are not known; nothing if all are."""
-    if isinstance(value, Unresolved):
-        return [value.reason]
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [reason for item in items for reason in reasons_in(item)]
 
 
 class Resolver:
@@ -54,6 +36,9 @@ class Resolver:
         #: Parameters without a value, and those of them that became an empty text.
         self._unset: set[str] = set()
         self.emptied: set[str] = set()
+        #: Parameters whose value is another parameter's name in SSM, and those of them that were used.
+        self._lookups: set[str] = set()
+        self.not_looked_up: set[str] = set()
         #: Resources whose name is not known, so that their id has to do, and why.
         self.unnamed: dict[str, str] = {}
         self._empty_for_unset = False
@@ -94,7 +79,7 @@ class Resolver:
         if isinstance(value, dict) and (name := _intrinsic(value)) is not None:
             try:
                 if name == "Fn::If":
-                    return self.resolve_parts(self._chosen(value[name]))
+                    return self.resolve_parts(_formed(name, self._chosen, value[name]))
                 return self._applied(name, value[name])
             except NotHereError as error:
                 return Unresolved(str(error))
@@ -142,10 +127,7 @@ class Resolver:
         if name not in self._functions:
             reason = _ELSEWHERE.get(name, "it is not supported")
             raise NotHereError(f"{name}{_named(argument)}: {reason}")
-        try:
-            return self._functions[name](argument)
-        except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
-            raise NotHereError(f"{name} has an unexpected form: {error}") from error
+        return _formed(name, self._functions[name], argument)
 
     def _truth(self, value: Any) -> bool:
         return bool(self.resolve(value))
@@ -170,6 +152,8 @@ class Resolver:
             if value is None:
                 self._unset.add(name)
                 value = ""
+            if str(parameter.get("Type")).startswith("AWS::SSM::") and name not in overrides:
+                self._lookups.add(name)
             split = "List" in str(parameter.get("Type"))
             values[name] = [item.strip() for item in str(value).split(",")] if split else value
         return values
@@ -179,6 +163,8 @@ class Resolver:
             if not self._empty_for_unset:
                 raise NotHereError(f"parameter {name} has no value: give --parameter {name}=VALUE")
             self.emptied.add(name)
+        if name in self._lookups:
+            self.not_looked_up.add(name)
         if name in self._names:
             return self._names[name]
         kind = self._resource(name).get("Type")
@@ -284,6 +270,14 @@ def _intrinsic(value: dict[Any, Any]) -> str | None:
         return None
     name = next(iter(value))
     return name if isinstance(name, str) and (name in {"Ref", "Condition"} or name.startswith("Fn::")) else None
+
+
+def _formed(name: str, function: Callable[[Any], Any], argument: Any) -> Any:
+    """Apply an intrinsic function; an argument of another form than it takes is as bad as an unknown one."""
+    try:
+        return function(argument)
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+        raise NotHereError(f"{name} has an unexpected form: {error}") from error
 
 
 def _named(argument: Any) -> str:

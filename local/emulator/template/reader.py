@@ -11,9 +11,11 @@ from local.emulator.specs import FunctionSpec, NotHereError, Place, Template
 from local.emulator.template import events, functions, queues, triggers
 from local.emulator.template.apis import implicit_apis
 from local.emulator.template.document import Document, mapping, read_document
-from local.emulator.template.intrinsics import NO_VALUE, Resolver, reasons_in
+from local.emulator.template.intrinsics import NO_VALUE, Resolver
+from local.emulator.template.layers import missing_of_layers
 from local.emulator.template.stores import read_stores
 from local.emulator.template.unread import unread
+from local.emulator.template.unresolved import Unresolved, reasons_in
 
 #: Resources whose properties are read, and properties that are not.
 _READ = {
@@ -61,16 +63,18 @@ def read_template(
         subscriptions=tuple(others.subscriptions),
         bucket_events=tuple(others.bucket_events),
         urls=tuple(others.urls),
+        unbuilt=tuple(missing_of_layers(document, resources)),
         stores=read_stores(document, resources, resolver),
         warnings=(
-            *document.warnings,
-            *left_out,
-            *_without_value(document, resolver),
-            *unread(document, resources),
+            # What is not called, or fails, precedes what is called otherwise than on AWS.
             *heard.warnings,
+            *others.warnings,
             *not_fed,
             *found.warnings,
-            *others.warnings,
+            *left_out,
+            *_of_parameters(document, resolver),
+            *document.warnings,
+            *unread(document, resources),
             *_runtime_warning(found.specs),
         ),
     )
@@ -99,7 +103,8 @@ def _resources(
             needed = _without(merge(defaults or {}, properties), overridden(name))
             known, unknown = _resolved(kind, needed, resolver)
             metadata = resolver.resolve_parts(mapping(resource.get("Metadata"), "Metadata"))
-            resources[name] = {"Type": kind, "Properties": known, "Metadata": metadata}
+            known_metadata = {} if isinstance(metadata, Unresolved) else metadata
+            resources[name] = {"Type": kind, "Properties": known, "Metadata": known_metadata}
             warnings += [document.told(name, text) for text in unknown]
     for name, kind in implicit_apis(resources).items():
         if name not in resources:
@@ -143,7 +148,8 @@ def _resolved(kind: str, properties: dict[str, Any], resolver: Resolver) -> tupl
         if key in _UNREAD:
             continue
         resolved = resolver.resolve_texts(value) if key == "Environment" else resolver.resolve_parts(value)
-        reasons = [] if key in _DECIDED_BY_READER else reasons_in(resolved)
+        whole = key == "Events" and isinstance(resolved, Unresolved)
+        reasons = reasons_in(resolved) if whole or key not in _DECIDED_BY_READER else []
         if reasons:
             unknown.append(f"{key} left out: {reasons[0]}")
         elif resolved is not NO_VALUE:
@@ -151,11 +157,13 @@ def _resolved(kind: str, properties: dict[str, Any], resolver: Resolver) -> tupl
     return known, unknown
 
 
-def _without_value(document: Document, resolver: Resolver) -> list[str]:
-    """Return a line for each parameter without a value that is used, and each name that is not known."""
+def _of_parameters(document: Document, resolver: Resolver) -> list[str]:
+    """Return a line for each parameter that is used and whose value is not known, and for each such name."""
     empty = "the parameter has no value and is an empty text: give --parameter {name}=VALUE"
+    lookup = "the parameter stands for a value of SSM, which is not looked up: give --parameter {name}=VALUE"
     return [
         *(document.told(name, empty.format(name=name)) for name in sorted(resolver.emptied)),
+        *(document.told(name, lookup.format(name=name)) for name in sorted(resolver.not_looked_up)),
         *(
             document.told(name, f"called {name} here: {why}")
             for name, why in sorted(resolver.unnamed.items())

@@ -6,7 +6,8 @@ from typing import Any
 
 from local.emulator.specs import StoreSpec, TemplateError
 from local.emulator.template.document import Document
-from local.emulator.template.intrinsics import Resolver, reasons_in
+from local.emulator.template.intrinsics import Resolver
+from local.emulator.template.unresolved import reasons_in
 
 __all__ = ["read_stores"]
 

@@ -21,7 +21,8 @@ from local.emulator.specs import (
 from local.emulator.template import auth
 from local.emulator.template.document import Document
 from local.emulator.template.expressions import parse_expression
-from local.emulator.template.intrinsics import Resolver, reasons_in
+from local.emulator.template.intrinsics import Resolver
+from local.emulator.template.unresolved import Unresolved, reasons_in
 
 __all__ = ["FUNCTION_EVENTS", "READ_TYPES", "Triggers", "read_triggers"]
 
@@ -89,6 +90,8 @@ class _Reader:
     def function(self, name: str, properties: dict[str, Any]) -> None:
         """Read the events and the URL of a function."""
         for key, event in (properties.get("Events") or {}).items():
+            if isinstance(event, Unresolved):
+                continue  # those are told with the events
             given = event.get("Properties") or {}
             if event.get("Type") in FUNCTION_EVENTS and not reasons_in(given):  # those are told with the events
                 self._softly(name, partial(self._event, name, key, event["Type"], given))

@@ -123,6 +123,17 @@ def test_beyond_the_candidates_a_memory_has_its_own_scores(api: Api) -> None:
     assert found["score"] is not None
 
 
+def test_a_query_that_the_embedder_refuses_is_explained_by_words_alone(
+    api: Api,
+) -> None:
+    ours, other = api.say("a red bicycle"), api.say("zebra")
+    api.world.embedder.refuses = lambda text: "bell" in text
+    found = explained(api, ours[0])
+    assert (found["found"], found["score_breakdown"]["by_words_alone"]) == (True, True)
+    assert found["score"] == searched(api)[0]["score"]
+    assert explained(api, other[0], query="bell")["fell_at"] == "candidate"
+
+
 def test_what_a_key_may_not_read_is_absent_and_not_counted(api: Api) -> None:
     put_key(api.world, "key-of-bob", "default", Role.WRITE, "bob")
     (mine,) = api.say("a bicycle", user_id="bob")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "ADD_BYTES",
     "ANSWER_BYTES",
     "BULK_MARGIN_S",
     "BULK_PORTION_S",
@@ -106,6 +107,9 @@ MAX_METADATA_BYTES = 64 * 1024
 #: The most bytes that the earlier versions of a memory may store before updates of it are refused: each of them stores
 #: the whole text and metadata, however little an update changes. Besides these, a version counts as so many bytes.
 MOST_HISTORY_BYTES, VERSION_BYTES = 32 * 1024 * 1024, 2000
+#: The most bytes of an add's metadata, counted once for each of its messages, and of its facts: each memory stores it,
+#: and all of them are stored in one transaction. A batch changes no more text than that.
+ADD_BYTES = 8 * 1024 * 1024
 #: The most bytes of a memory's id. The index stores other ids as digests, but it must return this one.
 MAX_MEMORY_ID_BYTES = 256
 #: Seconds for which a process may use what it has read about a tenant (its webhooks) without reading it again.

@@ -69,7 +69,7 @@ def search_item(found: ScoredMemory, fields: Collection[str] | None = None) -> d
     return {name: value for name, value in item.items() if name == "id" or name in fields} if fields else item
 
 
-def score_breakdown(details: ScoreDetails) -> dict[str, float | None]:
+def score_breakdown(details: ScoreDetails) -> dict[str, float | bool | None]:
     """The parts of a score: those that mem0 names, what each part of ours adds, and the calibrated probability."""
     return {
         "semantic": details.semantic_score,
@@ -77,6 +77,7 @@ def score_breakdown(details: ScoreDetails) -> dict[str, float | None]:
         "entity": details.entity_boost,
         **details.shares(),
         "probability": details.probability,
+        "by_words_alone": details.by_words_alone,
     }
 
 

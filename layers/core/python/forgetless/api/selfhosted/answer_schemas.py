@@ -91,7 +91,7 @@ class MemoryFound(Memory):
     """A hit, with `score_details` if the request asked for an explanation."""
 
     score: float
-    score_details: dict[str, float | None] | None = None
+    score_details: dict[str, bool | float | None] | None = None
 
 
 class Listed(_Answer):
@@ -267,6 +267,8 @@ class ImportCounts(_Answer):
     memories: int
     found: int
     by_id: dict[str, dict[str, list[int]]]
+    #: How many lines were counted, if the time was over before all were: send the rest.
+    lines: int | None = None
 
 
 class ExportPlace(_Answer):

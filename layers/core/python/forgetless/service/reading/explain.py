@@ -7,7 +7,7 @@ with many refused candidates, whatever the scope holds. Ranks count only memorie
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
 from forgetless.domain.filters.ast import And
@@ -17,7 +17,7 @@ from forgetless.domain.memory import Memory
 from forgetless.domain.recipe import Recipe, Words
 from forgetless.domain.scoring import Scorer
 from forgetless.ports.clock import Clock
-from forgetless.ports.embedder import Embedder, EmbeddingTask
+from forgetless.ports.embedder import Embedder
 from forgetless.ports.index import Hit, RequestIndex
 from forgetless.ports.request_ledger import MemoryStore
 from forgetless.service.candidates import Candidate, Candidates
@@ -26,6 +26,7 @@ from forgetless.service.reading.search import (
     CANDIDATES,
     asked_text,
     is_shown,
+    query_vector,
     score_details,
     scorer_for,
     unexpired,
@@ -78,6 +79,8 @@ class _Places:
     near: int | None = None
     worded: int | None = None
     candidates: int = 0
+    #: Whether the embedder refuses the query, so that it is searched by words alone.
+    by_words: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,8 @@ class ExplainService:
         places = self._places(request, memory, reference, scorer) if memory.live else _Places(None)
         excluded = any(step.passed is False for step in judged)
         steps = (*judged, *self._found(request, memory, places, excluded=excluded))
-        details = None if places.row is None else score_details(places.row, scorer, request.threshold)
+        row, by_words = places.row, places.by_words
+        details = None if row is None else score_details(row, scorer, request.threshold, by_words_alone=by_words)
         return Explanation(memory_id, steps, details)
 
     def _judged(self, request: SearchRequest, memory: Memory, reference: str) -> list[Step]:
@@ -148,8 +152,8 @@ class ExplainService:
         where = request.where if request.show_expired else And((request.where, unexpired(reference)))
         words = self._recipe.query_words(request.query.strip())
         text = asked_text(self._recipe, self._names, request)
-        vector = self._embedder.embed([text], EmbeddingTask.QUERY)[0]
-        near = self._index.search_vector(request.tenant, vector, where, CANDIDATES)
+        vector = query_vector(self._embedder, text)
+        near = self._index.search_vector(request.tenant, vector, where, CANDIDATES) if vector else []
         worded = self._index.search_words(request.tenant, words, where, CANDIDATES) if words else []
         candidates = Candidates(scorer)
         candidates.add_near(near)
@@ -164,27 +168,34 @@ class ExplainService:
         matches = Matcher(where)
         rivals = [one for one in rivals if is_shown(held.get(one.memory_id), one, matches)]
         if row is None or row not in rivals:
-            return _Places(row, candidates=len(rivals))
+            return _Places(row, candidates=len(rivals), by_words=not vector)
         near_rank = _rank(row.dense_rank, [one.dense_rank for one in rivals])
         word_rank = _rank(row.word_rank, [one.word_rank for one in rivals])
-        return _Places(row, True, rivals.index(row) + 1, near_rank, word_rank, len(rivals))
+        return _Places(row, True, rivals.index(row) + 1, near_rank, word_rank, len(rivals), by_words=not vector)
 
     def _complete(self, candidates: Candidates, asked: _Asked, near: set[_Key], worded: set[_Key], key: _Key) -> None:
         """Add the row `key`, if it exists, and the scores that a retriever did not list."""
-        cosines = self._index.score_vector(asked.tenant, asked.vector, sorted((worded | {key}) - near))
-        for hit in cosines:
-            if (hit.memory_id, hit.version) not in worded:
-                candidates.add(hit, words=0.0)
-        candidates.complete_near(cosines)
+        if asked.vector:
+            cosines = self._index.score_vector(asked.tenant, asked.vector, sorted((worded | {key}) - near))
+            for hit in cosines:
+                if (hit.memory_id, hit.version) not in worded:
+                    candidates.add(hit, words=0.0)
+            candidates.complete_near(cosines)
         if asked.words:
-            unknown = sorted((near | {key}) - worded)
-            candidates.complete_worded(self._index.score_words(asked.tenant, asked.words, unknown))
+            matched = self._index.score_words(asked.tenant, asked.words, sorted((near | {key}) - worded))
+            if not asked.vector:
+                for hit in matched:
+                    candidates.add(replace(hit, score=0.0), words=hit.score)
+            candidates.complete_worded(matched)
 
     def _found(self, request: SearchRequest, memory: Memory, places: _Places, *, excluded: bool) -> list[Step]:
         """The steps that need the index."""
         if not memory.live:
             return [Step(name, None, "the index holds only current memories") for name in _INDEX_STEPS]
         row = places.row
+        if row is None and places.by_words:
+            reason = "the embedder refuses the query, so only words count, and none is in common"
+            return [Step("candidate", False, reason), *(Step(name, None, reason) for name in _INDEX_STEPS[2:])]
         if row is None:
             waits = memory.id in self._ledger.pending(request.tenant, [memory.id])
             missing = (

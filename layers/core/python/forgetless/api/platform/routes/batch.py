@@ -13,8 +13,8 @@ from forgetless.api.memory_requests import IfMatch, check_no_if_match, check_som
 from forgetless.api.platform.routes.memories import check_memory_id
 from forgetless.api.platform.wire import BatchDelete, BatchUpdate
 from forgetless.api.routing import Route
-from forgetless.api.size_limits import ADD_BYTES
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
+from forgetless.domain.limits import ADD_BYTES
 from forgetless.service.requests import UpdateRequest
 
 __all__ = ["ROUTES"]
