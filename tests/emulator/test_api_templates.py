@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from local.emulator.specs import TemplateError
 from tests.emulator.fidelity import documented, own
 from tests.emulator.gateways import Served
+from tests.emulator.odd_templates import read_with_odd_parts
 
 Serve = Callable[..., Served]
 
@@ -191,3 +194,12 @@ def test_proxy_integrations_of_an_http_apis_document_are_routes(serve: Serve) ->
     assert served.event("/a")["routeKey"] == "GET /a"
     assert served.event("/b")["routeKey"] == "$default"
     assert served.template.apis[0].routes[1].time_limit == 5
+
+
+@pytest.mark.parametrize("resources", [BODY, HTTP_BODY])
+@own("errors")
+def test_whatever_stands_in_an_api_is_read_or_an_error_names_the_file(
+    project: Callable[..., Path], resources: str
+) -> None:
+    path = project(f"Resources:{textwrap.indent(textwrap.dedent(resources), '  ')}", code__app="")
+    assert read_with_odd_parts(path) > 50
