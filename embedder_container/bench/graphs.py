@@ -1,4 +1,4 @@
-"""Measures graphs of one model beside each other: ``python -m bench.graphs all-MiniLM-L6-v2``.
+"""Measures graphs of one model beside each other: ``python -m bench.graphs all-MiniLM-L6-v2`` or ``jina-v3-shape``.
 
 In turn, in one process and on one thread, by CPU time: the graph of format 1, today's in each form, and the int8
 products alone, which are the ceiling. What other work the machine does then reaches all of them alike.
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +22,26 @@ import onnxruntime
 from onnx import TensorProto, helper
 from safetensors.numpy import load_file
 
+from embedder.adapters import split
 from embedder.bert_encoder import BertEncoder
 from embedder.bert_graph import BertConfig, build_graph
 from embedder.build import quantize
 from embedder.encoder_files import write_graph
 from embedder.model import TASK_INPUT, open_session
+from embedder.published_encoder import PublishedEncoder
+from embedder.published_graph import PublishedGraph
 from embedder.sources import fetch, find_recipe
 
-__all__ = ["CEILING", "OLD", "bert_graphs", "compare", "markdown"]
+from . import standin
+
+__all__ = ["CEILING", "JINA", "OLD", "bert_graphs", "compare", "jina_graphs", "markdown"]
 
 Shape = tuple[int, int]
 #: Rows and tokens of the batches measured.
 SHAPES: tuple[Shape, ...] = ((1, 20), (16, 20), (4, 96))
+#: Words of random models: one row of their table is read for each token, whatever its size.
+WORDS = 2000
+JINA = "jina-v3-shape"
 OLD, CEILING = "format 1, int8", "int8 products alone"
 #: Token ids that every model knows.
 IDS = (4, 20)
@@ -42,11 +51,15 @@ TURN, LEAST_TURNS = 3, 4
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.graphs")
-    parser.add_argument("model", help="a known BERT model")
+    parser.add_argument("model", help=f"a known BERT model, or {JINA}: random weights in jina-embeddings-v3's shape")
+    parser.add_argument("--layers", type=int, default=24, help=f"layers of {JINA}; all of them need 8 GB of disk")
     parser.add_argument("--seconds", type=float, default=3, help="for each graph and shape")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        graphs = bert_graphs(options.model, Path(scratch))
+        if options.model == JINA:
+            graphs = jina_graphs(replace(standin.FULL, layers=options.layers, words=WORDS), Path(scratch))
+        else:
+            graphs = bert_graphs(options.model, Path(scratch))
         figures = compare(graphs, SHAPES, options.seconds)
     print(markdown(figures))
     json.dump(figures, sys.stderr)
@@ -65,6 +78,25 @@ def bert_graphs(model: str, folder: Path) -> dict[str, Path]:
     quantize(folder / "plain.onnx", graphs[OLD])
     for form in ("int8", "int8-rows"):
         write_graph(graphs[form], encoder, encoder.shape, form)
+    return graphs
+
+
+def jina_graphs(shape: standin.Shape, folder: Path) -> dict[str, Path]:
+    """Write a model of jina-embeddings-v3's architecture and its graphs: for all tasks, and for one."""
+    standin.write(folder / "published", shape)
+    source, tasks = folder / "published" / "onnx" / "model.onnx", len(standin.TASKS)
+    config = json.loads((folder / "published" / "config.json").read_bytes())
+    graphs = {
+        name: folder / f"{number}.onnx" for number, name in enumerate((OLD, "int8", "int8, one task", "int8-rows"))
+    }
+    split(source, folder / "split.onnx", tasks)
+    quantize(folder / "split.onnx", graphs[OLD])
+    published = PublishedGraph.read(source)
+    every = PublishedEncoder(published, config, tasks=tasks, positions=512)
+    write_graph(graphs["int8"], every, every.shape, "int8", beside=True)
+    write_graph(graphs["int8-rows"], every, every.shape, "int8-rows", beside=True)
+    one = PublishedEncoder(published, config, tasks=tasks, positions=512, task=1)
+    write_graph(graphs["int8, one task"], one, one.shape, "int8", beside=True)
     return graphs
 
 
@@ -135,7 +167,11 @@ def _products(graph: Path) -> Path:
     """Write a graph of nothing but the int8 products of ``graph``, with their weights."""
     source = onnx.load(str(graph), load_external_data=False)
     stored = {tensor.name: tensor for tensor in source.graph.initializer}
-    weights = [stored[node.input[1]] for node in source.graph.node if node.op_type == "MatMulIntegerToFloat"]
+    weights = [
+        stored[node.input[1]]
+        for node in source.graph.node
+        if node.op_type == "MatMulIntegerToFloat" and not node.name.endswith(".low.out")
+    ]
     widths = sorted({weight.dims[0] for weight in weights})
     nodes = []
     for weight in weights:

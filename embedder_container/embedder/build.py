@@ -23,6 +23,8 @@ from .encoder_files import write_graph
 from .errors import PrepareError
 from .manifest import MODEL, TOKENIZER
 from .model import OnnxModel, load_model, open_session, open_tokenizer
+from .published_encoder import PublishedEncoder
+from .published_graph import PublishedGraph
 from .recipe import Recipe
 
 __all__ = ["Built", "build", "folder_vectors", "quantize"]
@@ -133,10 +135,27 @@ def _build_bert(files: Path, out: Path, recipe: Recipe) -> _Quantise:
 
 
 def _build_published(files: Path, out: Path, recipe: Recipe) -> _Quantise:
-    """Rewrite the publisher's graph, and check that its results for every task stay the same."""
+    """Write the published graph in fused operators, and check that its results for every task stay the same."""
     source, tasks = files / GRAPH, len(recipe.tasks)
-    split(source, out, tasks)
+    config = json.loads((files / "config.json").read_bytes())
+    graph = PublishedGraph.read(source)
+    graph.require_data()
     expected = published_vectors(source, open_tokenizer(files / TOKENIZER), tasks, REWRITTEN_TEXTS)
+    try:
+        encoder = PublishedEncoder(graph, config, tasks=tasks, positions=recipe.max_length)
+        write_graph(out, encoder, encoder.shape, "none", beside=True)
+        _require_same(expected, out, files, recipe)
+    except PrepareError as error:
+        return _build_rewritten(files, out, recipe, expected, error)
+    return lambda to, form: write_graph(to, encoder, encoder.shape, form, beside=True)
+
+
+def _build_rewritten(files: Path, out: Path, recipe: Recipe, expected: Vectors, reason: PrepareError) -> _Quantise:
+    """Keep the operators of a graph that is no encoder known here; only the weights of the tasks are rewritten."""
+    try:
+        split(files / GRAPH, out, len(recipe.tasks))
+    except PrepareError as error:
+        raise error from reason
     _require_same(expected, out, files, recipe)
     return lambda to, form: quantize(out, to, form)
 

@@ -187,7 +187,8 @@ class _Encoder:
 
     def _linear(self, number: int, part: str, source: str) -> str:
         linear = self._weights.linear(number, part)
-        return self._products.times(f"layer.{number}.{part}", self._products.read(source), linear)
+        operand = self._products.read(source, one_sided=part == "narrow")
+        return self._products.times(f"layer.{number}.{part}", operand, linear)
 
     def _norm(self, number: int, part: str, source: str, skip: str = "") -> str:
         parts, norm, at = self._parts, self._weights.norm(number, part), f"norm.{number}.{part}"

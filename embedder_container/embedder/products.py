@@ -21,13 +21,16 @@ __all__ = ["TASK_ROWS", "Adapter", "FloatProducts", "Int8Products", "Linear", "P
 TASK_ROWS = "task.rows"
 #: Weights keep to 7 bits, so that the sums of AVX2 machines cannot saturate; with VNNI and AMX it costs nothing.
 WEIGHT_LIMIT = 64
+#: An adapter's row may have this root mean square, as a share of the weight's largest values, so that it does not
+#: exceed them; and the ratio of row and column at which their rounding errors are alike (a 64th against about a 25th).
+LARGEST_ROW, ERRORS = 1 / 3, 0.4
 #: How often an adapter's columns are given at most, each time with a smaller share of their values.
 MOST_SHARES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """The low-rank products of all tasks, ``left`` (inputs, columns) and ``right`` (columns, outputs)."""
+    """The low-rank products of all tasks but the first, ``left`` (inputs, columns) and ``right`` (columns, outputs)."""
 
     left: Array
     right: Array
@@ -44,20 +47,24 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """What a product reads: values, and for int8 their scale and zero point; ``rows`` is a scale for each row."""
+    """What a product reads: values, and for int8 their scale and zero point; ``rows`` is a scale for each row.
+
+    The scale of values that are ``one_sided``, such as those of Gelu, holds hardly any negative ones.
+    """
 
     values: str
     scale: str = ""
     zero: str = ""
     rows: str = ""
+    one_sided: bool = False
 
 
 def task_columns(parts: Parts, adapter: Adapter, tasks: int) -> str:
-    """Return a value with a row for each token that is 1 in the columns of its task, and 0 in the others'."""
+    """Return a value with a row for each token: 1 in its task's columns, 0 in others'. The first task has none."""
     width = adapter.left.shape[1]
     name = f"task.columns.{width}"
     if name not in parts.stored:
-        chosen = np.repeat(np.eye(tasks, dtype=np.float32), width // tasks, axis=1)
+        chosen = np.repeat(np.eye(tasks, dtype=np.float32)[:, 1:], width // (tasks - 1), axis=1)
         parts.add("Gather", [parts.store(name, chosen), TASK_ROWS], f"{name}.tokens")
     return f"{name}.tokens"
 
@@ -65,7 +72,7 @@ def task_columns(parts: Parts, adapter: Adapter, tasks: int) -> str:
 class Products(Protocol):
     """Writes the products of two-dimensional values, and the look-up in the table of words."""
 
-    def read(self, source: str) -> Operand:
+    def read(self, source: str, *, one_sided: bool = False) -> Operand:
         """Prepare values that one or more products read."""
         ...
 
@@ -84,8 +91,8 @@ class FloatProducts:
     def __init__(self, parts: Parts, tasks: int = 0) -> None:
         self._parts, self._tasks = parts, tasks
 
-    def read(self, source: str) -> Operand:
-        return Operand(source)
+    def read(self, source: str, *, one_sided: bool = False) -> Operand:
+        return Operand(source, one_sided=one_sided)
 
     def times(self, name: str, operand: Operand, linear: Linear) -> str:
         parts, adapter = self._parts, linear.adapter
@@ -109,10 +116,10 @@ class Int8Products:
     def __init__(self, parts: Parts, tasks: int = 0) -> None:
         self._parts, self._tasks = parts, tasks
 
-    def read(self, source: str) -> Operand:
-        outputs = [f"{source}.{part}" for part in ("int8", "scale", "zero")]
-        self._parts.nodes.append(helper.make_node("DynamicQuantizeLinear", [source], outputs, name=outputs[0]))
-        return Operand(*outputs)
+    def read(self, source: str, *, one_sided: bool = False) -> Operand:
+        small, scale, zero = (f"{source}.{part}" for part in ("int8", "scale", "zero"))
+        self._parts.nodes.append(helper.make_node("DynamicQuantizeLinear", [source], [small, scale, zero], name=small))
+        return Operand(small, scale, zero, one_sided=one_sided)
 
     def times(self, name: str, operand: Operand, linear: Linear) -> str:
         return self._product(name, *self._with_adapter(name, operand, linear), linear.bias)
@@ -145,10 +152,15 @@ class Int8Products:
         adapter, shares = _balanced(linear.weight, linear.adapter)
         low = self._product(f"{name}.low", operand, adapter.left, None)
         own = parts.add("Mul", [low, task_columns(parts, adapter, self._tasks)], f"{name}.own")
+        right = adapter.right
+        if operand.one_sided:
+            # Positive and negative values go into columns of their own, as what they have above zero.
+            negative = parts.add("Neg", [own], f"{name}.own.negative")
+            sides = parts.add("Concat", [own, negative], f"{name}.own.sides", axis=1)
+            own, right = parts.add("Relu", [sides], f"{name}.own.above"), np.concatenate([right, -right])
         small = parts.add("QuantizeLinear", [own, operand.scale, operand.zero], f"{name}.own.int8")
         both = parts.add("Concat", [operand.values, *[small] * shares], f"{name}.both", axis=1)
-        whole = np.concatenate([linear.weight, *[adapter.right] * shares])
-        return Operand(both, operand.scale, operand.zero), whole
+        return Operand(both, operand.scale, operand.zero), np.concatenate([linear.weight, *[right] * shares])
 
 
 class RowProducts(Int8Products):
@@ -158,7 +170,8 @@ class RowProducts(Int8Products):
     with the results, which costs a pass over them.
     """
 
-    def read(self, source: str) -> Operand:
+    def read(self, source: str, *, one_sided: bool = False) -> Operand:
+        del one_sided  # these scales are symmetric
         parts = self._parts
         axis = parts.whole(1)
         highest = parts.add("ReduceMax", [source, axis], f"{source}.highest", keepdims=0)
@@ -209,12 +222,16 @@ def _scales(weight: Array) -> Array:
 def _balanced(weight: Array, adapter: Adapter) -> tuple[Adapter, int]:
     """Scale the adapter so that it shares the scales of the weight and of its input, and say in how many shares.
 
-    The rows of ``right`` become about as large as the weight's rows. A column of ``left`` longer than 1 can give
-    results that are larger than the inputs: then each share gives a part of them.
+    What one column and its row contribute is fixed; a factor moves it from the one to the other. Both are rounded:
+    the row in steps of the weight's scales, the column's results in steps of the input's. The factor makes both errors
+    alike, but leaves the rows smaller than the weight. Columns that are longer than 1 then can give results that are
+    larger than the inputs: each share gives a part of them.
     """
     outputs = np.abs(weight).max(axis=0) + np.float32(1e-12)
-    size = np.sqrt(np.mean((adapter.right / outputs) ** 2, axis=1)) * np.float32(3)
-    size = np.where(size == 0, np.float32(1), size)
-    left, right = adapter.left * size, adapter.right / size[:, None]
+    rows = np.sqrt(np.mean((adapter.right / outputs) ** 2, axis=1))
+    both = rows * np.linalg.norm(adapter.left, axis=0)
+    wanted = np.minimum(np.sqrt(ERRORS * both), LARGEST_ROW)
+    factor = np.where(both == 0, 1, rows / np.where(both == 0, 1, wanted))
+    left, right = adapter.left * factor, adapter.right / factor[:, None]
     shares = int(np.clip(np.ceil(np.linalg.norm(left, axis=0).max()), 1, MOST_SHARES))
-    return Adapter((left / np.float32(shares)).astype(np.float32), right.astype(np.float32)), shares
+    return Adapter((left / shares).astype(np.float32), right.astype(np.float32)), shares

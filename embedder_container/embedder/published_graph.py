@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 from onnx.reference import ReferenceEvaluator
 
@@ -49,6 +51,8 @@ class PublishedGraph:
     constant: set[str] = field(default_factory=set)
     tasked: set[str] = field(default_factory=set)
     live: list[onnx.NodeProto] = field(default_factory=list)
+    #: The live nodes that use a value, once someone has asked.
+    uses: dict[str, list[onnx.NodeProto]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, source: Path) -> PublishedGraph:
@@ -107,6 +111,28 @@ class PublishedGraph:
             except Exception as error:  # noqa: BLE001 - a missing file, a cut one, a path that leads outside
                 raise PrepareError(f"{name} cannot be read from the graph's data: {error}") from None
         return tensor
+
+    def require_data(self) -> None:
+        """Raise PrepareError when a file with the graph's weights is missing."""
+        for tensor in self.stored.values():
+            if uses_external_data(tensor):
+                self.load(tensor.name)
+                return
+
+    def users(self, value: str) -> list[onnx.NodeProto]:
+        """Return the live nodes that use a value."""
+        if not self.uses:
+            for node in self.live:
+                for name in set(node.input):
+                    self.uses.setdefault(name, []).append(node)
+        return self.uses.get(value, [])
+
+    def constant_value(self, name: str) -> NDArray[Any]:
+        """Return a constant, stored or computed of stored ones."""
+        if name in self.stored:
+            value: NDArray[Any] = numpy_helper.to_array(self.load(name))
+            return value
+        return self.evaluator(name)(0)
 
     def evaluator(self, name: str) -> Callable[[int], Array]:
         """Return a function that computes one value for a task, by running the part of the graph that makes it."""

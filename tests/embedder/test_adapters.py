@@ -138,7 +138,8 @@ def test_the_manifest_tells_tasks_dimensions_and_licence(prepared: Path) -> None
 
 def test_the_weights_became_int8(prepared: Path) -> None:
     nodes = onnx.load(str(prepared / "model.onnx")).graph.node
-    assert sum(node.op_type == "MatMulInteger" for node in nodes) == 4 * standin.SMALL.layers
+    # Each weight's, and the left side of its adapter's.
+    assert sum(node.op_type == "MatMulIntegerToFloat" for node in nodes) == 2 * 4 * standin.SMALL.layers
 
 
 def test_a_licence_that_forbids_commercial_use_is_printed(

@@ -21,14 +21,15 @@ BAD = 666
 class HeldModel:
     """Computes (first id, length) for each row once it is let go; row with the id BAD fails its batch."""
 
-    def __init__(self, *, held: bool = True) -> None:
+    def __init__(self, *, held: bool = True, mixes_tasks: bool = False) -> None:
+        self.mixes_tasks = mixes_tasks
         self.batches: list[list[tuple[int, ...]]] = []
         self.entered = threading.Semaphore(0)
         self.gate = threading.Event()
         if not held:
             self.gate.set()
 
-    def run(self, rows: Sequence[Sequence[int]], task: str = "") -> NDArray[np.float32]:
+    def run(self, rows: Sequence[Sequence[int]], task: str | Sequence[str] = "") -> NDArray[np.float32]:
         self.batches.append([tuple(row) for row in rows])
         self.entered.release()
         assert self.gate.wait(10)
