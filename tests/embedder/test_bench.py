@@ -68,6 +68,11 @@ def test_graphs_are_compared_in_one_run(tmp_path: Path, monkeypatch: pytest.Monk
     assert "100% of the ceiling" in last
 
 
+def test_jinas_graphs_are_compared_in_one_run(tmp_path: Path) -> None:
+    figures = graphs.compare(graphs.jina_graphs(standin.SMALL, tmp_path), ((2, 6),), seconds=0)
+    assert list(figures) == [graphs.OLD, "int8", "int8, one task", "int8-rows", graphs.CEILING]
+
+
 def test_jinas_forms_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(jina.QUICK, "0.01")
     monkeypatch.chdir(Path(jina.__file__).parents[1])

@@ -175,7 +175,7 @@ class SearchService:
             candidates.complete_worded(self._index.score_words(tenant, by_words.words, unknown))
         # The search by vector lists every row, as far as its limit reaches.
         last_word = worded[-1].score if len(worded) >= limit else 0.0
-        unseen = scorer.score(near[-1].score, last_word, scorer.most_added) if len(near) >= limit else -1.0
+        unseen = scorer.scores([(near[-1].score, last_word, scorer.most_added)])[0] if len(near) >= limit else -1.0
         return _Look(candidates.ranked(), full=len(near) >= limit or len(worded) >= limit, unseen=unseen)
 
     def _confirmed(
