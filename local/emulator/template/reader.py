@@ -24,12 +24,12 @@ _READ = {
 }  # fmt: skip
 _UNREAD = {
     "Policies", "Role", "Tags", "VpcConfig", "PermissionsBoundary", "DeploymentPreference", "Description",
-    "DefinitionBody", "DefinitionUri", "Domain", "Models", "GatewayResponses", "AccessLogSetting", "MethodSettings",
+    "DefinitionUri", "Domain", "Models", "GatewayResponses", "AccessLogSetting", "MethodSettings",
 }  # fmt: skip
 #: The transforms that are carried out, as far as functions and their triggers go.
 _TRANSFORMS = ("AWS::Serverless-2016-10-31", "AWS::LanguageExtensions")
 #: Properties whose reader itself decides what a value means that cannot be known here. Others are left out.
-_DECIDED_BY_READER = {*functions.DECISIVE, "Environment", "Events", "Layers", "Auth", "ContentUri"}
+_DECIDED_BY_READER = {*functions.DECISIVE, "Environment", "Events", "Layers", "Auth", "ContentUri", "DefinitionBody"}
 
 Resources = dict[str, dict[str, Any]]
 
