@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -12,7 +11,9 @@ from pathlib import Path
 
 import uvloop
 
+from local.emulator import announcement
 from local.emulator.emulator import Emulator, run
+from local.emulator.samconfig import config_beside, config_parameters
 from local.emulator.servers import PortInUseError
 from local.emulator.settings import Overrides, Settings, read_limits, read_overrides, read_parameters
 from local.emulator.specs import TemplateError
@@ -58,16 +59,9 @@ async def _run(settings: Settings) -> None:
 
 
 def _ready(emulator: Emulator) -> None:
-    for warning in emulator.warnings:
-        print(f"warning: {warning}", file=sys.stderr, flush=True)
-    for note in emulator.notes:
-        print(f"note: {note}", file=sys.stderr, flush=True)
-    line = {"ready": True, "gateway": emulator.gateway_url, "queue": emulator.queue_url}
-    if emulator.invoke_url:
-        line["invoke"] = emulator.invoke_url
-    if emulator.metrics_url:
-        line["metrics"] = emulator.metrics_url
-    print(json.dumps(line), flush=True)
+    for line in announcement.lines(emulator):
+        print(line, file=sys.stderr, flush=True)
+    print(announcement.ready_line(emulator), flush=True)
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -86,6 +80,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         url_port=options.url_port,
         overrides=read_overrides(options.env_vars) if options.env_vars else Overrides(),
         parameters=read_parameters(options.parameter),
+        config_parameters=_of_samconfig(template, options),
         max_environments=everywhere,
         max_by_function=named,
         region=os.environ.get("AWS_REGION") or "us-east-1",
@@ -100,6 +95,11 @@ def _settings(options: argparse.Namespace) -> Settings:
         allowed_hosts=tuple(name.lower() for name in options.allow_host),
         mapping=f"/{options.mapping.strip('/')}".rstrip("/"),
     )
+
+
+def _of_samconfig(template: Path, options: argparse.Namespace) -> dict[str, str]:
+    path = options.config_file or config_beside(template)
+    return config_parameters(path, options.config_env) if path else {}
 
 
 def _folders(given: list[Path]) -> tuple[Path, ...]:
@@ -146,6 +146,9 @@ def _parser() -> argparse.ArgumentParser:
         help="run moto for the other services of AWS, with the template's tables, buckets and parameters")  # fmt: skip
     add("--packages", action="append", default=[], type=Path, metavar="FOLDER",
         help="a folder of installed packages that functions may import besides boto3; may be repeated")  # fmt: skip
+    add("--config-file", type=Path, metavar="FILE",
+        help="a samconfig with parameter_overrides (default: samconfig.toml beside the template)")  # fmt: skip
+    add("--config-env", default="default", metavar="NAME", help="which environment of it (default %(default)s)")
     add("--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the template")
     add("--max-environments", nargs="+", action="extend", default=[], metavar="N | FUNCTION=N",
         help="most environments of every or one function (default: the template's, else twice the cores)")  # fmt: skip

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from local.emulator.asgi import Application
 from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.packages import RuntimePackages
-from local.emulator.environments.variables import Endpoints, Surroundings
+from local.emulator.environments.variables import ENDPOINT, OWN_KEY, Endpoints, Surroundings
 from local.emulator.functions import Functions
 from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.invoke_api import InvokeApi
@@ -33,6 +33,7 @@ from local.emulator.sqs.app import STATUS_PATH, QueueServer
 from local.emulator.sqs.operations import Operations
 from local.emulator.sqs.service import QueueService
 from local.emulator.sqs.store import Store
+from local.emulator.template.document import read_document
 from local.emulator.template.reader import read_template
 from local.emulator.triggers.running import Triggers
 
@@ -51,6 +52,9 @@ class Emulator:
         self.warnings: tuple[str, ...] = ()
         #: What was damaged and set aside at the start.
         self.notes: tuple[str, ...] = ()
+        #: Where moto is, if it runs, and where the functions' output is.
+        self.moto_url = ""
+        self.log_path = settings.state / "logs" / "functions.log"
         self.gateway_url = self.queue_url = self.invoke_url = self.metrics_url = ""
         #: The URLs of functions that have one of their own.
         self.function_urls: dict[str, str] = {}
@@ -80,13 +84,10 @@ class Emulator:
         self._place = Place(settings.region, self.queue_url)
         self.template = template = self._read()
         self._trust = Trust(tokens=settings.trust_tokens, open=settings.open_routes)
-        self.warnings = (
-            *self._not_run(template), *outside_warnings((*template.apis, *template.urls), self._trust),
-            *template.warnings, *self._unknown_functions(template),
-        )  # fmt: skip
+        self.warnings = self._warnings(template)
         queues = await self._open_queues(template)
         figures = EmfFigures()
-        self._log = FunctionLog(settings.state / "logs" / "functions.log", seen=figures.read)
+        self._log = FunctionLog(self.log_path, seen=figures.read)
         self._stack.callback(self._log.close)
         moto = await self._start_moto(template)
         functions = Functions(self._stack, settings, self._place, self._surroundings(moto), self._log)
@@ -143,6 +144,7 @@ class Emulator:
         moto = MotoBeside(self._stack, template, self._place)
         await moto.start(self._settings.state / "logs" / "moto.log")
         self.warnings += tuple(moto.warnings)
+        self.moto_url = moto.url
         return moto
 
     def _surroundings(self, moto: MotoBeside | None) -> Surroundings:
@@ -239,8 +241,12 @@ class Emulator:
         Raises:
             TemplateError: it cannot be read, or none of its functions can run here.
         """
-        settings = self._settings
-        template = read_template(settings.template, self._place, settings.parameters, settings.overrides.of)
+        settings, parameters = self._settings, self._settings.parameters
+        if settings.config_parameters:
+            declared = read_document(settings.template).section("Parameters")
+            given = {name: value for name, value in settings.config_parameters.items() if name in declared}
+            parameters = {**given, **parameters}
+        template = read_template(settings.template, self._place, parameters, settings.overrides.of)
         if template.functions and len(self._not_run(template)) == len(template.functions):
             raise TemplateError("; ".join(self._not_run(template)))
         return template
@@ -254,6 +260,29 @@ class Emulator:
             for spec in template.functions.values()
             if spec.problem
         )
+
+    def _warnings(self, template: Template) -> tuple[str, ...]:
+        """Return what is not as on AWS, what nothing answers at all first."""
+        return (
+            *self._not_run(template),
+            *outside_warnings((*template.apis, *template.urls), self._trust),
+            *self._without_moto(template),
+            *(() if self._settings.packages else template.unbuilt),
+            *template.warnings,
+            *self._unknown_functions(template),
+        )
+
+    def _without_moto(self, template: Template) -> tuple[str, ...]:
+        """Return what is missing because no moto runs and nothing else was named for the stores of the template."""
+        if self._settings.with_moto or self._settings.functions_at:
+            return ()
+        buckets = sorted({event.bucket for event in template.bucket_events})
+        heard = (f"events of bucket {', '.join(buckets)} come with --with-moto only",) if buckets else ()
+        given = {name for one in template.functions for name in self._settings.overrides.of(one)}
+        if not template.stores or any(name.startswith(ENDPOINT) or name == OWN_KEY for name in given):
+            return heard
+        names = ", ".join(store.logical_id for store in template.stores)
+        return (*heard, f"{names}: not made here, and calls to their services are refused; --with-moto makes them")
 
     def _unknown_functions(self, template: Template) -> tuple[str, ...]:
         named = {*self._settings.overrides.functions, *self._settings.max_by_function}

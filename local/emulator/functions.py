@@ -13,6 +13,7 @@ from local.emulator.environments.environment import Launch
 from local.emulator.environments.logs import FunctionLog
 from local.emulator.environments.pool import Pool, PoolLimits, StartGate
 from local.emulator.environments.remote import RemoteFunction
+from local.emulator.environments.terminal import Terminal
 from local.emulator.environments.unavailable import UnavailableFunction
 from local.emulator.environments.variables import Surroundings, function_variables
 from local.emulator.invocation import Invoker
@@ -30,7 +31,7 @@ class Functions:
     ) -> None:
         self._stack, self._settings = stack, settings
         self._place, self._around, self._log = place, around, log
-        self._gate = StartGate()
+        self._gate, self._terminal = StartGate(), Terminal()
         self._specs: dict[str, FunctionSpec] = {}
         self.by_id: dict[str, Pool | RemoteFunction | UnavailableFunction] = {}
 
@@ -53,6 +54,7 @@ class Functions:
             variables=function_variables(spec, self._place, settings.overrides.of(spec.name), self._around),
             arn=self._place.arn("lambda", f"function:{spec.physical_name or spec.name}"),
             log=self._log,
+            terminal=self._terminal,
             init_limit=settings.init_limit,
             freeze=settings.freeze,
         )

@@ -47,6 +47,8 @@ class Settings:
     url_ports: Mapping[str, int] = field(default_factory=dict)
     overrides: Overrides = field(default_factory=Overrides)
     parameters: dict[str, str] = field(default_factory=dict)
+    #: Parameters of samconfig.toml: those that the template does not declare are left out.
+    config_parameters: dict[str, str] = field(default_factory=dict)
     max_environments: int | None = None
     max_by_function: dict[str, int] = field(default_factory=dict)
     region: str = "us-east-1"

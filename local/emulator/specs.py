@@ -36,6 +36,8 @@ class FunctionSpec:
     code: Path
     inline: str | None = None
     layers: tuple[Path, ...] = ()
+    #: Those of the layers that are sources: they are searched themselves, and not their folder `python`.
+    sources: frozenset[Path] = frozenset()
     runtime: str = "python3.13"
     timeout: float = 3.0
     memory: int = 128
@@ -228,6 +230,8 @@ class Template:
     urls: tuple[ApiSpec, ...] = ()
     #: What functions keep data in, which the emulator itself has not.
     stores: tuple[StoreSpec, ...] = ()
+    #: What `sam build` would make of the layers, and is missing.
+    unbuilt: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

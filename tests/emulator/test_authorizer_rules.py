@@ -162,6 +162,7 @@ def allow(resource: str) -> dict[str, Any]:
         ([{"Effect": "Allow", "NotAction": "s3:*", "NotResource": ARN + "/*"}], {}),
         ([{"Effect": "Allow", "Resource": "*"}], AuthorizerFailedError),
         ([allow("*") | {"Effect": "Maybe"}], AuthorizerFailedError),
+        ([allow("*") | {"Effect": {}}], AuthorizerFailedError),
         (["*"], AuthorizerFailedError),
     ],
 )

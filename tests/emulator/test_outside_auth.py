@@ -139,15 +139,15 @@ def test_a_token_that_cannot_be_read_is_a_401_unless_routes_are_open(serve: Serv
 @pytest.mark.parametrize(
     ("trust", "told"),
     [
-        (Trust(), "answer 501: give --trust-tokens or --open-routes"),
-        (Trust(tokens=True), "are believed unverified"),
-        (Trust(open=True), "pass unread"),
+        (Trust(), "is answered 501: give --trust-tokens or --open-routes"),
+        (Trust(tokens=True), "is believed unverified"),
+        (Trust(open=True), "passes unread"),
     ],
 )
 @own("warnings")
 def test_the_start_says_what_such_routes_answer(serve: Serve, trust: Trust, told: str) -> None:
     lines = outside_warnings(serve(RESOURCES).template.apis, trust)
     assert lines == (
-        f"Rest: 2 routes ask for AWS_IAM, Pool; their tokens {told}",
-        f"Http: 4 routes ask for AWS_IAM, Issuer, Query; their tokens {told}",
+        f"Rest: a token to routes that ask for AWS_IAM, Pool (2) {told}",
+        f"Http: a token to routes that ask for AWS_IAM, Issuer, Query (4) {told}",
     )

@@ -57,3 +57,39 @@ def test_a_missing_module_is_told_with_what_to_do(text: str, named: str) -> None
     hint = import_hint(text)
     assert hint.startswith(named)
     assert bool(named) == ("sam build" in hint and "--packages FOLDER" in hint)
+
+
+LAYERED = """
+Resources:
+  Sources:
+    Type: AWS::Serverless::LayerVersion
+    Metadata: {BuildMethod: python3.13}
+    Properties: {ContentUri: shared}
+  Made:
+    Type: AWS::Serverless::LayerVersion
+    Metadata: {BuildMethod: makefile}
+    Properties: {ContentUri: made}
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties: {CodeUri: code, Handler: app.handler, Layers: [!Ref Sources, !Ref Made], Events: {All: {Type: HttpApi}}}
+"""
+
+
+@documented("SAM developer guide: building-layers")
+def test_the_sources_of_a_layer_are_found_as_a_build_would_put_them(start: Any, tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "requirements.txt").write_text("# packages\nrequests\n")
+    running = start(LAYERED, code__app=CODE, shared__common="")
+    assert running.http.get("/common").text == str(tmp_path / "shared" / "common.py")
+    told = " ".join(running.warnings)
+    assert "Sources: its requirements.txt is not installed: run `sam build`" in told
+    assert "Made: it is not built (BuildMethod makefile)" in told
+
+
+@own("--packages")
+def test_with_folders_of_packages_nothing_is_said_of_layers_that_are_not_built(start: Any, tmp_path: Path) -> None:
+    for name in ("made", "shared"):
+        (tmp_path / name).mkdir()
+    running = start(LAYERED, settings={"packages": (tmp_path / "made",)}, code__app=CODE)
+    assert "is not built" not in " ".join(running.warnings)

@@ -20,7 +20,7 @@ def event(
     body: bytes = b"",
     binary: str = "",
     path: str = "/pets/a%20b",
-    names: tuple[str, ...] = (),
+    names: tuple[bytes, ...] = (),
     headers: tuple[tuple[str, str], ...] = (),
 ) -> dict[str, Any]:
     request = HttpRequest("POST", path, query, list(headers), body, "10.0.0.1", trace_id="Root=1-2-3", names=names)
@@ -68,7 +68,7 @@ def test_what_a_rest_request_does_not_have_is_null() -> None:
 
 @documented("API Gateway: set-up-lambda-proxy-integrations, multi-value headers and query strings")
 def test_the_last_value_of_a_repeated_key_stands_alone_and_all_of_them_in_a_list() -> None:
-    made = event(query="a=1&a=2%20x&b=", headers=(("x-a", "1"), ("x-a", "2")), names=("X-A", "x-a"))
+    made = event(query="a=1&a=2%20x&b=", headers=(("x-a", "1"), ("x-a", "2")), names=(b"X-A", b"x-a"))
     assert made["queryStringParameters"] == {"a": "2 x", "b": ""}
     assert made["multiValueQueryStringParameters"] == {"a": ["1", "2 x"], "b": [""]}
     assert (made["headers"]["X-A"], made["multiValueHeaders"]["X-A"]) == ("2", ["1", "2"])
@@ -77,7 +77,7 @@ def test_the_last_value_of_a_repeated_key_stands_alone_and_all_of_them_in_a_list
 @assumed("names of headers as the client wrote them, and those that the gateway sets in its own spelling")
 def test_a_rest_api_keeps_the_spelling_of_headers() -> None:
     given = (("authorization", "x"), ("x-own", "y"), ("host", "a.example:1"), ("user-agent", "me"))
-    made = event(headers=given, names=("Authorization", "x-Own", "host", "user-agent"))
+    made = event(headers=given, names=(b"Authorization", b"x-Own", b"host", b"user-agent"))
     assert set(made["headers"]) == {
         "Authorization", "x-Own", "Host", "User-Agent", "X-Amzn-Trace-Id", "X-Forwarded-For", "X-Forwarded-Port",
         "X-Forwarded-Proto",

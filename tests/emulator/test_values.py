@@ -129,7 +129,8 @@ def test_names_and_layers_that_cannot_be_known_are_told_and_the_rest_is_used(
     assert spec.layers == (tmp_path / "code", tmp_path / "code")
     assert "F: FunctionName left out: Fn::ImportValue Name: exports of other stacks are not here" in told
     assert "F: called F here" not in told
-    assert "F: layer arn:aws:lambda:us-east-1:017000801446:layer:Tools:1 is not fetched; install what it holds" in told
+    layer = "arn:aws:lambda:us-east-1:017000801446:layer:Tools:1"
+    assert f"F: layer {layer} is not fetched; give its packages with --packages FOLDER" in told
     assert "F: a layer is left out: Fn::ImportValue Other: exports" in told
     assert read(Given="other").functions["F"].layers == ()
 

@@ -19,6 +19,8 @@ INHERITED = (
 
 #: The services of AWS that the emulator has itself, as they are named in variables.
 OWN_SERVICES = ("SQS", "SNS", "LAMBDA")
+#: With this variable, or one that begins with it, somebody says where services are, and with the key that it is AWS.
+ENDPOINT, OWN_KEY = "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,16 @@ def function_variables(
     endpoints, given = around.endpoints, {**spec.variables, **overrides}
     machine = {name: os.environ[name] for name in INHERITED if name in os.environ}
     defaults = {
-        **{f"AWS_ENDPOINT_URL_{service}": endpoints.url for service in OWN_SERVICES},
+        **{f"{ENDPOINT}_{service}": endpoints.url for service in OWN_SERVICES},
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_SESSION_TOKEN": endpoints.token or "local",
         "AWS_EC2_METADATA_DISABLED": "true",
         "TZ": ":UTC",
     }
-    if endpoints.moto or "AWS_ACCESS_KEY_ID" not in given:
+    if endpoints.moto or OWN_KEY not in given:
         # No call leaves this machine unless somebody gave the credentials for it: the emulator refuses what it has not.
-        defaults["AWS_ENDPOINT_URL"] = endpoints.moto or endpoints.url
+        defaults[ENDPOINT] = endpoints.moto or endpoints.url
     # Reserved names come last: neither a template nor a caller can set them on Lambda.
     reserved = _reserved(spec, place) | {"PYTHONPATH": os.pathsep.join(python_path(spec, given, around))}
     return {**machine, **defaults, **given, **reserved}
@@ -85,6 +87,9 @@ def python_path(spec: FunctionSpec, variables: Mapping[str, str], around: Surrou
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     folders = [spec.code]
     for layer in reversed(spec.layers):
+        if layer in spec.sources:
+            folders.append(layer)
+            continue
         packages = layer / "python" / "lib" / version / "site-packages"
         folders += [layer / "python", *([packages] if packages.is_dir() else [])]
     folders += [*around.packages, around.runtime]

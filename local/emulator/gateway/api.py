@@ -43,7 +43,9 @@ class Found:
 
 
 class Api(Protocol):
-    """One API: what the gateway needs of it."""
+    """One API: what the gateway needs of it; `reaches` are those by which it may have a route at all."""
+
+    reaches: tuple[Reach, ...]
 
     def find(self, reach: Reach, scope: Scope) -> Found | None:
         """Return the route of a request."""

@@ -44,6 +44,7 @@ class Gateway:
             name, domain = api.name.lower(), "lambda-url" if api.url else "execute-api"
             place = ApiPlace(name, api.stage, f"{name}.{domain}.localhost", port)
             self._apis.append(kind(api, functions, place, region=region, trust=trust, mapping=mapping))
+        self._order = [(reach, api) for reach in Reach for api in self._apis if reach in api.reaches]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -53,8 +54,8 @@ class Gateway:
             response = await self._respond(scope, receive)
         except ClientGoneError:
             return
-        headers = [*response.headers, (b"content-length", b"%d" % len(response.body))]
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        response.headers.append((b"content-length", b"%d" % len(response.body)))
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
         body = b"" if scope["method"] == "HEAD" else response.body
         await send({"type": "http.response.body", "body": body})
 
@@ -81,16 +82,15 @@ class Gateway:
             client=(scope.get("client") or ("127.0.0.1", 0))[0],
             version=scope["http_version"],
             trace_id=new_trace_id(),
-            names=tuple(name.decode("latin-1") for name in scope.get("state", {}).get("header_names", ())),
+            names=scope.get("state", {}).get("header_names", ()),
         )
         return await api.respond(found, request)
 
     def _find(self, scope: Scope) -> tuple[Api, Found | None]:
         """Return the API and the route of a request; without a route, the API whose stage the path is in."""
-        for reach in Reach:
-            for api in self._apis:
-                found = api.find(reach, scope)
-                if found is not None:
-                    return api, found
+        for reach, api in self._order:
+            found = api.find(reach, scope)
+            if found is not None:
+                return api, found
         path = scope["path"]
         return next((api for api in self._apis if api.covers(path)), self._apis[0]), None

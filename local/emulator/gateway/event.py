@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from local.emulator.gateway.request import ApiPlace, HttpRequest, clock_text, encode_body, forwarded, host_shown
+from local.emulator.gateway.request import ApiPlace, HttpRequest, clock_text, encode_body, forwarded_for, host_shown
 from local.emulator.gateway.routes import Match
 from local.emulator.specs import ACCOUNT_ID
 
@@ -17,8 +17,10 @@ def build_event(
 ) -> dict[str, Any]:
     """Return the event of a request, without an authorizer's context; `variables` are the stage's."""
     headers, cookies = _headers(request)
-    added = forwarded(request, headers.get("x-forwarded-for"), place.port)
-    headers |= {name.lower(): value for name, value in added.items()}
+    headers["x-amzn-trace-id"] = request.trace_id
+    headers["x-forwarded-for"] = forwarded_for(request, headers.get("x-forwarded-for"))
+    headers["x-forwarded-port"] = str(place.port)
+    headers["x-forwarded-proto"] = "http"
     context = _context(request, match, place, headers.get("user-agent", ""))
     context["requestId"] = request_id
     event: dict[str, Any] = {

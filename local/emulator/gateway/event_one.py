@@ -14,7 +14,7 @@ from local.emulator.gateway.request import (
     HttpRequest,
     clock_text,
     encode_body,
-    forwarded,
+    forwarded_for,
     header_of,
     host_shown,
 )
@@ -121,14 +121,17 @@ def _headers(request: HttpRequest, port: int) -> dict[str, list[str]]:
     """Return the values of each header by the name that the client wrote first."""
     spelled: dict[str, str] = {}
     headers: dict[str, list[str]] = {}
-    written = request.names or tuple(map(_title, (name for name, _ in request.headers)))
+    written = [name.decode("latin-1") for name in request.names] or [_title(name) for name, _ in request.headers]
     for (name, value), as_written in zip(request.headers, written, strict=True):
         shown = spelled.setdefault(name, _SPELLED.get(name, as_written))
         headers.setdefault(shown, []).append(value)
     if "Host" in headers:
         headers["Host"] = [host_shown(headers["Host"][0])]
     known = headers.get("X-Forwarded-For", [None])[-1]
-    headers |= {name: [value] for name, value in forwarded(request, known, port).items()}
+    headers["X-Amzn-Trace-Id"] = [request.trace_id]
+    headers["X-Forwarded-For"] = [forwarded_for(request, known)]
+    headers["X-Forwarded-Port"] = [str(port)]
+    headers["X-Forwarded-Proto"] = ["http"]
     return headers
 
 

@@ -49,15 +49,13 @@ class HttpApi:
         self._place, self._functions, self._trust, self._mapping = place, functions, trust, mapping
         self._routes, self._cors, self._variables = Routes(api.routes), api.cors, api.variables
         self._authorizers = Authorizers(functions, region, HttpDialect())
+        self.reaches: tuple[Reach, ...] = (Reach.STAGED if place.prefix else Reach.BARE,)
 
     def find(self, reach: Reach, scope: Scope) -> Found | None:
         """Return the route; on a named stage only paths below it have one, and match without it."""
-        path = self._inner(scope["path"])
-        named = bool(self._place.prefix)
-        if path is None or reach is not (Reach.STAGED if named else Reach.BARE):
-            return None
-        match = self._routes.find(scope["method"], path)
-        return None if match is None else Found(match, path)
+        path = self._inner(scope["path"]) if reach in self.reaches else None
+        match = None if path is None else self._routes.find(scope["method"], path)
+        return None if match is None or path is None else Found(match, path)
 
     def covers(self, path: str) -> bool:
         """Return whether a path is below the stage or the mapping."""

@@ -19,6 +19,8 @@ from local.emulator.specs import ACCOUNT_ID, ApiSpec, OutsideAuthSpec
 _CREDENTIAL = re.compile(r"^AWS4-\S+ .*?Credential=([^/,\s]+)/")
 #: Claims that are times, which Cognito's authorizer of REST APIs shows as text.
 _TIMES = {"exp", "iat"}
+#: The first second of the year 10000: what lies beyond is no time.
+_LAST_SECOND = 253_402_300_800
 _KINDS = {"cognito": "a token of Cognito", "jwt": "a JWT", "iam": "a signature of IAM"}
 
 
@@ -38,13 +40,14 @@ def outside_warnings(apis: Iterable[ApiSpec], trust: Trust) -> tuple[str, ...]:
     """Return a line for each API that has such routes, which says what they answer."""
     warnings = []
     for api in apis:
-        routes = [route for route in api.routes if isinstance(route.authorizer, OutsideAuthSpec)]
+        asking = (route for route in api.routes if isinstance(route.authorizer, OutsideAuthSpec))
+        routes = [route for route in asking if route.mock is None]
         if routes:
-            how = "pass unread" if trust.open else "answer 501: give --trust-tokens or --open-routes"
+            how = "passes unread" if trust.open else "is answered 501: give --trust-tokens or --open-routes"
             if trust.tokens:
-                how = "are believed unverified"
+                how = "is believed unverified"
             names = sorted({route.authorizer.name for route in routes if isinstance(route.authorizer, OutsideAuthSpec)})
-            warnings.append(f"{api.name}: {len(routes)} routes ask for {', '.join(names)}; their tokens {how}")
+            warnings.append(f"{api.name}: a token to routes that ask for {', '.join(names)} ({len(routes)}) {how}")
     return tuple(warnings)
 
 
@@ -120,7 +123,7 @@ def rest_context(spec: OutsideAuthSpec, found: Any, context: dict[str, Any]) -> 
 
 
 def _rest_text(name: str, value: Any) -> str:
-    if name in _TIMES and isinstance(value, int):
+    if name in _TIMES and isinstance(value, int) and 0 <= value < _LAST_SECOND:
         return time.strftime("%a %b %d %H:%M:%S UTC %Y", time.gmtime(value))
     if isinstance(value, list):
         return ",".join(map(str, value))

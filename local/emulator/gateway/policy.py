@@ -37,9 +37,9 @@ def _statement(value: Any) -> dict[str, Any]:
 
 def _effect(statement: dict[str, Any]) -> str:
     effect = statement.get("Effect")
-    if effect not in {"Allow", "Deny"}:
+    if not isinstance(effect, str) or effect not in {"Allow", "Deny"}:
         raise PolicyError("Effect is Allow or Deny")
-    return str(effect)
+    return effect
 
 
 def _covers(statement: dict[str, Any], arn: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: Content types whose bodies HTTP APIs take for text; every other body is encoded in base64.
@@ -25,7 +26,7 @@ class HttpRequest:
     client: str
     version: str = "1.1"
     trace_id: str = ""
-    names: tuple[str, ...] = ()
+    names: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +79,9 @@ def host_shown(host: str) -> str:
     return "localhost" + host.partition("]")[2] if host.startswith("[") else host
 
 
-def forwarded(request: HttpRequest, known: str | None, port: int) -> dict[str, str]:
-    """Return the headers with which the gateway says who asked; `known` is the client's own X-Forwarded-For."""
-    return {
-        "X-Amzn-Trace-Id": request.trace_id,
-        "X-Forwarded-For": f"{known}, {request.client}" if known else request.client,
-        "X-Forwarded-Port": str(port),
-        "X-Forwarded-Proto": "http",
-    }
+def forwarded_for(request: HttpRequest, known: str | None) -> str:
+    """Return who asked, after those that the client's own X-Forwarded-For knows."""
+    return f"{known}, {request.client}" if known else request.client
 
 
 def encode_body(body: bytes, kind: str, *, compressed: bool) -> tuple[str, bool]:

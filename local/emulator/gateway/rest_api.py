@@ -50,13 +50,16 @@ class RestApi:
         self._rest = api.rest or RestSpec()
         self._routes, self._variables = RestRoutes(api.routes), api.variables
         own = [route for route in api.routes if (route.path + "/").startswith(f"{place.prefix}/")]
-        self._own = RestRoutes(own) if own else None
+        self._own = RestRoutes(own)
+        self.reaches: tuple[Reach, ...] = (Reach.STAGED, Reach.BARE)
+        if own:
+            self.reaches = tuple(Reach)
         self._authorizers = Authorizers(functions, region, RestDialect())
 
     def find(self, reach: Reach, scope: Scope) -> Found | None:
         """Return the route of a request, and its path as it was sent, without the stage."""
         path = scope["raw_path"].decode("latin-1")
-        routes: RestRoutes | None = self._routes
+        routes = self._routes
         if reach is Reach.OWN:
             routes = self._own
         elif reach is Reach.STAGED:
@@ -66,7 +69,7 @@ class RestApi:
                     break
             else:
                 return None
-        match = None if routes is None else routes.find(scope["method"], path)
+        match = routes.find(scope["method"], path)
         return None if match is None else Found(match, path)
 
     def covers(self, path: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from local.emulator.specs import FunctionSpec, NotHereError
 from local.emulator.template.document import Document, mapping
 from local.emulator.template.intrinsics import Resolver
+from local.emulator.template.layers import searched_itself
 from local.emulator.template.unresolved import reasons_in
 
 #: Lambda's limit for the variables of one function, in bytes.
@@ -52,6 +53,8 @@ class _Reading:
         self._document, self._resolver, self._resources, self._name = document, resolver, resources, name
         self._properties: dict[str, Any] = resources[name]["Properties"]
         self.warnings: list[str] = []
+        #: Layers whose folders are sources, which a build would copy.
+        self._sources: set[Path] = set()
 
     def spec(self) -> FunctionSpec:
         """Return the function; what keeps it from running here is its problem, and no error."""
@@ -75,11 +78,13 @@ class _Reading:
         try:
             self._check_kind()
             inline = properties.get("InlineCode")
+            layers = self._layers()
             return replace(
                 spec,
                 code=spec.code if inline is not None else self._source(properties.get("CodeUri", "."), "CodeUri"),
                 inline=None if inline is None else str(inline),
-                layers=self._layers(),
+                layers=layers,
+                sources=frozenset(self._sources),
                 variables=self._variables(),
             )
         except NotHereError as error:
@@ -137,11 +142,11 @@ class _Reading:
         folders = []
         for layer in given if isinstance(given, list) else [given]:
             if reasons := reasons_in(layer):
-                self.warnings.append(f"a layer is left out: {reasons[0]}; install what it holds")
+                self.warnings.append(f"a layer is left out: {reasons[0]}; give its packages with --packages FOLDER")
             elif isinstance(layer, str) and layer in own:
                 folders += self._own_layer(own[layer])
             elif str(layer).startswith("arn:"):
-                self.warnings.append(f"layer {layer} is not fetched; install what it holds")
+                self.warnings.append(f"layer {layer} is not fetched; give its packages with --packages FOLDER")
             else:
                 raise self._document.error(self._name, f"layer {layer} is not a LayerVersion of this template")
         if len(folders) > 5:
@@ -154,9 +159,12 @@ class _Reading:
     def _own_layer(self, name: str) -> list[Path]:
         uri = self._resources[name]["Properties"].get("ContentUri", ".")
         if _is_elsewhere(uri) and not reasons_in(uri):
-            self.warnings.append(f"layer {name} is in {uri} and not fetched; install what it holds")
+            self.warnings.append(f"layer {name} is in {uri} and not fetched; give its packages with --packages FOLDER")
             return []
-        return [self._source(uri, f"the ContentUri of its layer {name}")]
+        folder = self._source(uri, f"the ContentUri of its layer {name}")
+        if searched_itself(self._resources[name], folder):
+            self._sources.add(folder)
+        return [folder]
 
     def _source(self, uri: Any, key: str) -> Path:
         """Return the folder or the archive that a property names."""

@@ -12,6 +12,7 @@ from local.emulator.template import events, functions, queues, triggers
 from local.emulator.template.apis import implicit_apis
 from local.emulator.template.document import Document, mapping, read_document
 from local.emulator.template.intrinsics import NO_VALUE, Resolver
+from local.emulator.template.layers import missing_of_layers
 from local.emulator.template.stores import read_stores
 from local.emulator.template.unread import unread
 from local.emulator.template.unresolved import Unresolved, reasons_in
@@ -23,10 +24,10 @@ _READ = {
 }  # fmt: skip
 _UNREAD = {
     "Policies", "Role", "Tags", "VpcConfig", "PermissionsBoundary", "DeploymentPreference", "Description",
-    "DefinitionBody", "DefinitionUri", "Domain", "Models", "GatewayResponses", "AccessLogSetting", "MethodSettings",
+    "DefinitionUri", "Domain", "Models", "GatewayResponses", "AccessLogSetting", "MethodSettings",
 }  # fmt: skip
 #: Properties whose reader itself decides what a value means that cannot be known here. Others are left out.
-_DECIDED_BY_READER = {*functions.DECISIVE, "Environment", "Events", "Layers", "Auth", "ContentUri"}
+_DECIDED_BY_READER = {*functions.DECISIVE, "Environment", "Events", "Layers", "Auth", "ContentUri", "DefinitionBody"}
 
 Resources = dict[str, dict[str, Any]]
 
@@ -62,16 +63,18 @@ def read_template(
         subscriptions=tuple(others.subscriptions),
         bucket_events=tuple(others.bucket_events),
         urls=tuple(others.urls),
+        unbuilt=tuple(missing_of_layers(document, resources)),
         stores=read_stores(document, resources, resolver),
         warnings=(
-            *document.warnings,
-            *left_out,
-            *_of_parameters(document, resolver),
-            *unread(document, resources),
+            # What is not called, or fails, precedes what is called otherwise than on AWS.
             *heard.warnings,
+            *others.warnings,
             *not_fed,
             *found.warnings,
-            *others.warnings,
+            *left_out,
+            *_of_parameters(document, resolver),
+            *document.warnings,
+            *unread(document, resources),
             *_runtime_warning(found.specs),
         ),
     )

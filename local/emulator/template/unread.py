@@ -31,10 +31,10 @@ _IGNORED = {
     },
     "AWS::Serverless::HttpApi": {
         "Domain": _NOTHING_MORE, "DefaultRouteSettings": _NOTHING_MORE, "RouteSettings": _NOTHING_MORE,
-        "DefinitionBody": _NOTHING_MORE, "DefinitionUri": _NOTHING_MORE,
+        "DefinitionUri": _NOTHING_MORE,
     },
     "AWS::Serverless::Api": {
-        "Domain": _NOTHING_MORE, "DefinitionBody": _NOTHING_MORE, "DefinitionUri": _NOTHING_MORE,
+        "Domain": _NOTHING_MORE, "DefinitionUri": _NOTHING_MORE,
         "GatewayResponses": _NOTHING_MORE, "Models": _NOTHING_MORE, "MinimumCompressionSize": _NOTHING_MORE,
         "CacheClusterEnabled": _NOTHING_MORE, "CanarySetting": _NOTHING_MORE, "MethodSettings": _NOTHING_MORE,
     },

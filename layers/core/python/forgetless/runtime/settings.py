@@ -312,6 +312,7 @@ class Settings:
         "FORGETLESS_BASE_PATH", "", "What precedes every path outside, such as `/memory` behind a proxy or a domain."
     )
     docs: int = _setting("FORGETLESS_DOCS", 1, "0 switches off the pages at /docs and /openapi.json.")
+    console: int = _setting("FORGETLESS_CONSOLE", 1, "0 switches off the console at /console.")
     metrics: str = _setting(
         "FORGETLESS_METRICS",
         "off",

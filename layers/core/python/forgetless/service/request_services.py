@@ -28,6 +28,7 @@ from forgetless.service.llm_waits import LlmWaits
 from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.projects.settings import ProjectService
 from forgetless.service.reading.as_of import AsOfService
+from forgetless.service.reading.explain import ExplainService
 from forgetless.service.reading.lists import ReadService
 from forgetless.service.reading.search import SearchService
 from forgetless.service.reading.views import AsOfView, PresentView, View
@@ -118,6 +119,14 @@ class RequestServices:
             names=names,
             clock=clock,
             pool=pool,
+        )
+        self.explain = ExplainService(
+            ledger=ledger,
+            index=ports.index,
+            embedder=ports.embedder,
+            recipe=ports.recipe,
+            names=names,
+            clock=clock,
         )
         self.reads = ReadService(ledger=ledger, clock=clock)
         self.as_of = AsOfService(
