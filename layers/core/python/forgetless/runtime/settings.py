@@ -292,6 +292,11 @@ class Settings:
     max_prompt_chars: int = _setting(
         "FORGETLESS_MAX_PROMPT_CHARS", _LIMITS.prompt_chars, "The most characters of one instruction for the LLM."
     )
+    max_history_bytes: int = _setting(
+        "FORGETLESS_MAX_HISTORY_BYTES",
+        _LIMITS.history_bytes,
+        "The most bytes that the earlier versions of one memory may store; then updates of it are refused.",
+    )
     cors_origins: str = _setting(
         "FORGETLESS_CORS_ORIGINS", "", "Origins whose pages may call the API, separated by commas; `*` for all."
     )

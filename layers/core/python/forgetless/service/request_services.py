@@ -146,6 +146,7 @@ class RequestServices:
             outbox=outbox,
             erasures=erasures,
             matching=matching,
+            history_bytes=self.limits.history_bytes,
         )
         self.restores = RestoreService(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox)
         self.projects = ProjectService(ledger=ledger, clock=clock)
