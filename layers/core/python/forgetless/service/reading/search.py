@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.errors import EmbedderTextError, InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
 from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.limits import MOST_INDEX_RESULTS
@@ -17,6 +18,7 @@ from forgetless.domain.names import NO_NAMES
 from forgetless.domain.recipe import Recipe, Words
 from forgetless.domain.scoring import Scorer, saturate
 from forgetless.domain.times import date_of
+from forgetless.ports.answer_notes import note_ranked_by_words
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import Hit, RequestIndex
@@ -26,7 +28,19 @@ from forgetless.service.candidates import Candidate, Candidates
 from forgetless.service.known_names import KnownNames
 from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchRequest
 
-__all__ = ["SearchService", "asked_text", "refuse_costly", "score_details", "scorer_for", "unexpired"]
+__all__ = [
+    "CANDIDATES",
+    "SearchService",
+    "asked_text",
+    "is_shown",
+    "query_vector",
+    "refuse_costly",
+    "score_details",
+    "scorer_for",
+    "unexpired",
+]
+
+_logger = logging.getLogger(__name__)
 
 #: How many candidates each retriever is asked for at first: this many, or four times top_k if that is more. Fewer cost
 #: more further calls for scores that a retriever did not list; with 150, LoCoMo's searches make 0.3 to 0.7 of them.
@@ -74,6 +88,7 @@ class _Asked:
     request: SearchRequest
     where: Filter
     scorer: Scorer
+    #: Empty if the embedder refuses the query: then words alone count.
     vector: Sequence[float]
 
 
@@ -124,7 +139,8 @@ class SearchService:
     def search(self, request: SearchRequest) -> list[ScoredMemory]:
         """Up to `top_k` memories, best score first.
 
-        Raises InvalidRequestError for an empty query, and EmbedderError, IndexUnavailableError and LedgerError.
+        If the embedder refuses the query's text, words alone count. Raises InvalidRequestError for an empty query, and
+        EmbedderError, IndexUnavailableError and LedgerError.
         """
         query = request.query.strip()
         if not query:
@@ -141,15 +157,14 @@ class SearchService:
         worded = self._begin_words(request, words, where, limit)
         try:
             text = asked_text(self._recipe, self._names, request)
-            vector = self._embedder.embed([text], EmbeddingTask.QUERY)[0]
-            asked = _Asked(request, where, scorer, vector)
+            asked = _Asked(request, where, scorer, query_vector(self._embedder, text))
             while True:
                 look = self._look(asked, worded, limit)
                 self._complete(asked, worded, look, places=request.top_k)
-                found, refused, gone = self._confirmed(request, look.candidates, scorer, matches)
+                found, refused, gone = self._confirmed(asked, look.candidates, matches)
                 # Each completion is a call, so more places are made sure of only where some of the first are refused.
                 if refused and self._complete(asked, worded, look, places=request.top_k + _READ_MARGIN):
-                    found, refused, gone = self._confirmed(request, look.candidates, scorer, matches)
+                    found, refused, gone = self._confirmed(asked, look.candidates, matches)
                 if refused:
                     CANDIDATES_REFUSED.count(refused)
                 missed = refused > 0 or look.unseen >= request.threshold
@@ -170,19 +185,19 @@ class SearchService:
         return _Worded(words, self._pool.submit(lambda: run(search, request.tenant, words, where, limit)))
 
     def _look(self, asked: _Asked, by_words: _Worded, limit: int) -> _Look:
-        scorer = asked.scorer
-        near = self._index.search_vector(asked.request.tenant, asked.vector, asked.where, limit)
+        tenant, vector, scorer = asked.request.tenant, asked.vector, asked.scorer
+        near = self._index.search_vector(tenant, vector, asked.where, limit) if vector else []
         worded = by_words.hits()
         candidates = Candidates(scorer)
         candidates.add_near(near)
         candidates.add_worded(worded)
         least_near = near[-1].score if len(near) >= limit else None
         least_word = worded[-1].score if len(worded) >= limit else None
-        # The search by vector lists every row, as far as its limit reaches.
-        unseen = -1.0
-        if least_near is not None:
-            unseen = scorer.scores([(least_near, least_word or 0.0, scorer.most_added)])[0]
-        return _Look(candidates, least_near, least_word, unseen)
+        # The search by vector lists every row, as far as its limit reaches; without it, only rows with a common word
+        # are found.
+        beyond = (least_near if vector else least_word) is not None
+        best = (least_near or 0.0, least_word or 0.0, scorer.most_added)
+        return _Look(candidates, least_near, least_word, unseen=scorer.scores([best])[0] if beyond else -1.0)
 
     def _complete(self, asked: _Asked, by_words: _Worded, look: _Look, *, places: int) -> bool:
         """Ask for the scores that a retriever did not list and that could matter for the first `places`; whether any.
@@ -202,12 +217,11 @@ class SearchService:
             completed = completed or bool(worded)
         return completed
 
-    def _confirmed(
-        self, request: SearchRequest, rows: Candidates, scorer: Scorer, matches: Matcher
-    ) -> tuple[list[ScoredMemory], int, int]:
+    def _confirmed(self, asked: _Asked, rows: Candidates, matches: Matcher) -> tuple[list[ScoredMemory], int, int]:
         """The best candidates that the ledger confirms; how many it refused before there were enough; how many of
         these it no longer has.
         """
+        request, by_words = asked.request, not asked.vector
         candidates = [one for one in rows.ranked() if one.score >= request.threshold]
         found: list[ScoredMemory] = []
         refused = gone = place = 0
@@ -220,12 +234,14 @@ class SearchService:
             for candidate in portion:
                 refuse_costly(matches)
                 memory = memories.get(candidate.memory_id)
-                if not _shown(memory, candidate, matches):
+                if not is_shown(memory, candidate, matches):
                     refused += 1
                     gone += memory is None
                 elif memory is not None and len(found) < request.top_k:
-                    details = score_details(candidate, scorer, request.threshold) if request.explain else None
-                    found.append(ScoredMemory(memory, candidate.score, details))
+                    found.append(ScoredMemory(memory, candidate.score))
+                    if request.explain:
+                        details = score_details(candidate, asked.scorer, request.threshold, by_words_alone=by_words)
+                        found[-1] = replace(found[-1], details=details)
         return found, refused, gone
 
 
@@ -269,7 +285,7 @@ def refuse_costly(matches: Matcher) -> None:
         )
 
 
-def _shown(memory: Memory | None, candidate: Candidate, matches: Matcher) -> bool:
+def is_shown(memory: Memory | None, candidate: Candidate, matches: Matcher) -> bool:
     """Whether the ledger holds exactly the version that the index found, live, and it matches the filter."""
     return memory is not None and memory.live and memory.version == candidate.version and matches(memory)
 
@@ -280,13 +296,28 @@ def asked_text(recipe: Recipe, names: KnownNames, request: SearchRequest) -> str
     return recipe.query_text(request.query.strip(), known)
 
 
+def query_vector(embedder: Embedder, text: str) -> Sequence[float]:
+    """The vector of a query's text; empty if the embedder refuses it, which the answer then says.
+
+    Raises the other errors of the embedder.
+    """
+    try:
+        return embedder.embed([text], EmbeddingTask.QUERY)[0]
+    except EmbedderTextError as error:
+        _logger.warning("the embedder refuses a query: it is searched by words alone", extra={"reason": error.message})
+        note_ranked_by_words()
+        return ()
+
+
 def scorer_for(recipe: Recipe, request: SearchRequest, reference: str) -> Scorer:
     """What scores rows for the request, asked at the moment `reference` (a timestamp)."""
     day = date.fromisoformat(date_of(reference))
     return recipe.scorer(request.query, reference=day, agent_alone=request.ids.keys() == {"agent_id"})
 
 
-def score_details(candidate: Candidate, scorer: Scorer, threshold: float) -> ScoreDetails:
+def score_details(
+    candidate: Candidate, scorer: Scorer, threshold: float, *, by_words_alone: bool = False
+) -> ScoreDetails:
     """Every component of a candidate's score."""
     parts = scorer.parts(candidate.cosine, candidate.words, candidate.signals)
     return ScoreDetails(
@@ -302,4 +333,5 @@ def score_details(candidate: Candidate, scorer: Scorer, threshold: float) -> Sco
         bm25_rank=candidate.word_rank,
         parts=parts,
         probability=scorer.probability(candidate.score),
+        by_words_alone=by_words_alone,
     )
