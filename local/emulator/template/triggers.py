@@ -138,6 +138,9 @@ class _Reader:
             self._schedule(name, str(properties.get("Name", name)), str(expression), target, "aws.events")
 
     def _scheduler(self, name: str, properties: dict[str, Any]) -> None:
+        for key in ("ScheduleExpressionTimezone", "StartDate", "EndDate"):
+            if key in properties:
+                self._warn(name, f"{key} is not emulated: times are in UTC, and there is no first or last one")
         if str(properties.get("State", "ENABLED")).upper() != "DISABLED":
             full, expression = str(properties.get("Name", name)), str(properties["ScheduleExpression"])
             self._schedule(name, full, expression, properties.get("Target") or {}, "aws.scheduler")
