@@ -162,6 +162,9 @@ bench-scale: $(STAMP) model ## 1,000 to 100,000 memories in services of its own,
 bench-embedder: $(STAMP) $(PEER_STAMP) model ## The embedding service beside infinity and ONNX Runtime alone: ten minutes
 	@cd embedder_container && exec ../$(PY) -m bench --model-dir '$(TEST_MODEL)' --infinity ../.venv-infinity/bin/infinity_emb --out ../bench-results $(ARGS)
 
+bench-graphs: $(STAMP) ## An embedding model's graphs beside each other and beside the int8 products alone: a minute (EMBEDDING_MODEL=...)
+	@cd embedder_container && exec ../$(PY) -m bench.graphs '$(or $(EMBEDDING_MODEL),$(MODEL))' $(ARGS)
+
 bench-embedder-full: $(STAMP) model ## Batching policies, sweeps, memory over half an hour, jina-v3 in full size (12 GB of disk)
 	@cd embedder_container && exec ../$(PY) -m bench --full --model-dir '$(TEST_MODEL)' --out ../bench-results $(ARGS)
 

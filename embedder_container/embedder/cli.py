@@ -48,7 +48,11 @@ def _parser() -> argparse.ArgumentParser:
         help="name of a known model, or a folder of a BERT encoder in sentence-transformers' layout",
     )
     prepare.add_argument("--out", required=True, type=Path, help="folder to write")
-    prepare.add_argument("--quantize", choices=("int8", "none"), default="int8", help="form of the weights")
+    prepare.add_argument(
+        "--quantize",
+        choices=("int8", "int8-rows", "none"),
+        help="form of the weights; int8 unless the model's name ends with -rows",
+    )
     serve = commands.add_parser("serve", help="answer embedding requests over HTTP")
     serve.add_argument("--model-dir", help="folder made by prepare (EMBEDDER_MODEL_DIR)")
     serve.add_argument("--host", help="address to listen on (EMBEDDER_HOST, 127.0.0.1)")

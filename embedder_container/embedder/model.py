@@ -23,6 +23,9 @@ CHARS_PER_TOKEN = 100
 #: Batches of more tokens, padding included, give their memory back: ONNX Runtime would keep what its largest batch took
 #: for as long as the process lives. Smaller ones keep it, because asking for it again costs a sixth of the time.
 LARGE_BATCH_TOKENS = 1024
+#: The runtime would fuse sums and norms into an operator that takes four times as long on CPUs. Graphs of format 1
+#: gain up to a third without it.
+SLOW_FUSIONS = ("SkipLayerNormFusion",)
 #: The input of graphs with adapters: the number of the batch's task.
 TASK_INPUT = "task_id"
 
@@ -55,8 +58,13 @@ class Runner(Protocol):
         """Return the tokens of each text with their place in it; ``special`` adds those that the model is given."""
         ...
 
-    def run(self, rows: Rows, task: str = "") -> NDArray[np.float32]:
-        """Return one unit vector for each row, in order; rows may differ in length, their task is one."""
+    @property
+    def mixes_tasks(self) -> bool:
+        """Return whether the rows of one batch may have different tasks."""
+        ...
+
+    def run(self, rows: Rows, task: str | Sequence[str] = "") -> NDArray[np.float32]:
+        """Return one unit vector for each row, in order; rows may differ in length. ``task`` is each one's or all's."""
         ...
 
 
@@ -74,7 +82,8 @@ class OnnxModel:
         self._session = session
         self._giving_back = onnxruntime.RunOptions()
         self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        self._tasks = {task: np.full(_task_shape(session), number, np.int64) for number, task in enumerate(tasks)}
+        self._tasks = {task: number for number, task in enumerate(tasks)}
+        self._task_shape = _task_shape(session)
         self._tokenizer = tokenizer
         self._max_length = max_length
         self._pad_id = _pad_id(tokenizer)
@@ -103,7 +112,11 @@ class OnnxModel:
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=special)
         return [_tokens(encoding) for encoding in encodings]
 
-    def run(self, rows: Rows, task: str = "") -> NDArray[np.float32]:
+    @property
+    def mixes_tasks(self) -> bool:
+        return self._task_shape is None
+
+    def run(self, rows: Rows, task: str | Sequence[str] = "") -> NDArray[np.float32]:
         width = max(len(row) for row in rows)
         ids = np.full((len(rows), width), self._pad_id, np.int64)
         mask = np.zeros((len(rows), width), np.int64)
@@ -112,10 +125,14 @@ class OnnxModel:
             mask[index, : len(row)] = 1
         feed = {"input_ids": ids, "attention_mask": mask}
         if self._tasks:
-            feed[TASK_INPUT] = self._tasks[task]
+            feed[TASK_INPUT] = self._numbers([task] * len(rows) if isinstance(task, str) else task)
         options = self._giving_back if ids.size > LARGE_BATCH_TOKENS else None
         result: NDArray[np.float32] = self._session.run(None, feed, options)[0]
         return result
+
+    def _numbers(self, tasks: Sequence[str]) -> NDArray[np.int64]:
+        numbers = np.array([self._tasks[task] for task in tasks], np.int64)
+        return numbers if self._task_shape is None else numbers[:1].reshape(self._task_shape)
 
     def _cut(self, ids: list[int]) -> list[int]:
         """Keep the beginning and the closing special token, as truncation by the tokenizer would."""
@@ -147,7 +164,9 @@ def open_session(model: Path | bytes) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     source = model if isinstance(model, bytes) else str(model)
     try:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            source, options, providers=["CPUExecutionProvider"], disabled_optimizers=[*SLOW_FUSIONS]
+        )
     except Exception as error:
         name = MODEL if isinstance(model, bytes) else model
         raise ModelFolderError(f"{name} cannot be opened by ONNX Runtime: {error}") from error
@@ -172,9 +191,10 @@ def _tokens(encoding: Encoding) -> list[Token]:
     ]
 
 
-def _task_shape(session: onnxruntime.InferenceSession) -> list[int]:
+def _task_shape(session: onnxruntime.InferenceSession) -> list[int] | None:
+    """Return the shape of a batch's only task, or None where each row has its own: its size is a name then."""
     shape: list[object] = next((entry.shape for entry in session.get_inputs() if entry.name == TASK_INPUT), [])
-    return [1] * len(shape)
+    return None if any(isinstance(size, str) for size in shape) else [1] * len(shape)
 
 
 def _pad_id(tokenizer: Tokenizer) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,13 @@ from onnx import TensorProto, helper
 from bench import standin
 from embedder.adapters import SIDE, fold, split
 from embedder.cli import main
+from embedder.encoder_files import write_graph
 from embedder.errors import PrepareError
 from embedder.manifest import verify_folder
 from embedder.model import load_model
 from embedder.prepare import prepare
+from embedder.published_encoder import PublishedEncoder
+from embedder.published_graph import PublishedGraph
 from tests.embedder.conftest import Serve
 
 Array = NDArray[np.float32]
@@ -138,7 +142,49 @@ def test_the_manifest_tells_tasks_dimensions_and_licence(prepared: Path) -> None
 
 def test_the_weights_became_int8(prepared: Path) -> None:
     nodes = onnx.load(str(prepared / "model.onnx")).graph.node
-    assert sum(node.op_type == "MatMulInteger" for node in nodes) == 4 * standin.SMALL.layers
+    # Each weight's, and the left side of its adapter's.
+    assert sum(node.op_type == "MatMulIntegerToFloat" for node in nodes) == 2 * 4 * standin.SMALL.layers
+
+
+@pytest.mark.parametrize("form", ["none", "int8", "int8-rows"])
+def test_a_batch_mixes_tasks(source: Path, tmp_path: Path, form: str) -> None:
+    config = json.loads((source / "config.json").read_text())
+    encoder = PublishedEncoder(PublishedGraph.read(published(source)), config, tasks=5, positions=128)
+    write_graph(tmp_path / "model.onnx", encoder, encoder.shape, form, beside=True)
+    one_each = np.array([4, 0, 2])
+    mixed = run(tmp_path / "model.onnx", task_id=one_each)
+    for row, task in enumerate(one_each):
+        expected = unit_means(run(published(source), task_id=np.array(task)))[row]
+        assert np.abs(mixed[row] - expected).max() < (1e-5 if form == "none" else 0.03)
+        assert mixed[row] @ expected > 0.999
+
+
+def test_the_graph_of_one_task_has_no_adapters(source: Path, tmp_path: Path) -> None:
+    config = json.loads((source / "config.json").read_text())
+    graph = PublishedGraph.read(published(source))
+    encoder = PublishedEncoder(graph, config, tasks=5, positions=128, task=3)
+    write_graph(tmp_path / "model.onnx", encoder, encoder.shape, "none", beside=True)
+    expected = unit_means(run(published(source), task_id=np.array(3)))
+    assert np.allclose(run(tmp_path / "model.onnx"), expected, atol=1e-5)
+
+
+def test_a_graph_that_is_read_wrongly_keeps_its_own_operators(source: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(source, tmp_path / "other"))
+    config = json.loads((source / "config.json").read_text()) | {"rotary_emb_base": 10000.0}
+    (other / "config.json").write_text(json.dumps(config))
+    prepare(str(other), tmp_path / "out", say=lambda _line: None)
+    kinds = {node.op_type for node in onnx.load(str(tmp_path / "out" / "model.onnx")).graph.node}
+    assert "GroupQueryAttention" not in kinds
+    assert "Softmax" in kinds
+    model, _ = load_model(tmp_path / "out")
+    assert not model.mixes_tasks
+    assert model.run(model.tokenize(TEXTS), ["separation"] * 3).shape == (3, 64)
+
+
+def test_a_graph_of_other_parts_is_no_encoder(tmp_path: Path) -> None:
+    graph = PublishedGraph.read(small_graph(tmp_path / "in.onnx", user="Add"))
+    with pytest.raises(PrepareError, match="elsewhere than in products and tables"):
+        PublishedEncoder(graph, {}, tasks=2, positions=8)
 
 
 def test_a_licence_that_forbids_commercial_use_is_printed(

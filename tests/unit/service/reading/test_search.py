@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
-from forgetless.domain.errors import EmbedderError, IndexUnavailableError, InvalidRequestError
+from forgetless.domain.errors import EmbedderError, IndexUnavailableError, InvalidRequestError, ProviderRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Operator, Or
 from forgetless.domain.scope import Scope
 from forgetless.domain.signals import RowSignals
@@ -245,3 +246,34 @@ def test_a_filter_whose_conditions_are_too_much_work_is_refused(world: World, mo
     monkeypatch.setattr("forgetless.domain.filters.evaluate.MOST_FILTER_STEPS", 1000)
     with pytest.raises(InvalidRequestError, match="filters: so many conditions"):
         world.find("note", where=And((users, Or(some))))
+
+
+def test_a_query_that_the_embedder_refuses_is_searched_by_its_words_alone(world: World) -> None:
+    for text in ("the poison shelf", "a shelf for books", "green tea"):
+        world.say(text, scope=Scope("default", user_id="alice", run_id=text))
+    scored = {hit.memory.text: hit.details for hit in world.find("poison shelf")}
+    world.embedder.refuses = lambda text: "poison" in text
+    found = world.find("poison shelf")
+    assert [hit.memory.text for hit in found] == ["the poison shelf", "a shelf for books"]
+    for hit in found:
+        assert hit.details is not None
+        assert (hit.details.semantic_score, hit.details.dense_rank, hit.details.by_words_alone) == (0.0, None, True)
+        assert hit.details.parts == replace(scored[hit.memory.text].parts, meaning=0.0)  # type: ignore[union-attr]
+        assert hit.score == pytest.approx(hit.details.parts.sum)
+    assert world.find("poison !") != []
+    assert world.find("poisonberry") == [], "it shares no word"
+
+
+def test_a_search_by_words_alone_looks_as_wide_as_it_needs_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forgetless.service.reading.search.CANDIDATES", 5)
+    world.say(*(f"poison number {place}" for place in range(12)))
+    world.embedder.refuses = lambda text: "poison" in text
+    assert len(world.find("poison", top_k=1)) == 1
+    assert len(world.find("poison", top_k=12)) == 12
+
+
+def test_a_refused_query_fails_if_the_embedder_refuses_everything(world: World) -> None:
+    world.say("tea")
+    world.embedder.failure = ProviderRequestError("everything is refused", status=400, of_any_input=True)
+    with pytest.raises(ProviderRequestError):
+        world.find("tea")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from forgetless.adapters.index_milvus.bm25_words import Bm25Words
@@ -83,7 +84,7 @@ class MilvusIndex:
 
     def insert(self, rows: Sequence[IndexRow]) -> None:
         for row in rows:
-            if len(row.vector) != self._dimensions:
+            if row.vector and len(row.vector) != self._dimensions:
                 raise ValueError(f"a vector has {len(row.vector)} dimensions, the collection {self._dimensions}")
         for portion in _portions(rows, INSERT_ROWS):
             self._collection.insert([self._row_of(row) for row in portion])
@@ -131,7 +132,8 @@ class MilvusIndex:
         found: dict[tuple[str, int], list[float]] = {}
         for expression in _key_expressions(tenant, keys):
             for row in self._collection.call("query", filter=expression, output_fields=["pk", "dense"]):
-                found[split_pk(row["pk"])] = [float(value) for value in row["dense"]]
+                vector = [float(value) for value in row["dense"]]
+                found[split_pk(row["pk"])] = vector if any(vector) else []
         return found
 
     def held(self, tenant: str, keys: Sequence[tuple[str, int]]) -> set[tuple[str, int]]:
@@ -149,7 +151,8 @@ class MilvusIndex:
             alike = {key for row in held if is_same_row(row, expected[key := split_pk(row["pk"])], self._words)}
             # Milvus Lite 2.5.1 keeps duplicates. A query returns only one of them, but a search finds them all.
             if alike:
-                probe = expected[next(iter(alike))]["dense"]
+                held_vectors = (expected[key]["dense"] for key in alike)
+                probe = next(filter(any, held_vectors), [1.0] + [0.0] * (self._dimensions - 1))
                 (hits,) = self._find(_DENSE, [probe], expression, MOST_INDEX_RESULTS)
                 found = Counter(split_pk(hit.pk) for hit in hits)
                 same |= {key for key in alike if found[key] == 1}
@@ -180,7 +183,10 @@ class MilvusIndex:
         self._collection.close()
 
     def _row_of(self, row: IndexRow) -> dict[str, Any]:
-        return {name: value for name, value in row_of(row, self._words).items() if name not in self._missing}
+        # Milvus has no rows without a vector. To it, one without a direction has the cosine 0 with every other.
+        vector = row.vector or [0.0] * self._dimensions
+        values = row_of(replace(row, vector=vector), self._words)
+        return {name: value for name, value in values.items() if name not in self._missing}
 
     def _compiled(self, where: Filter, tenant: str) -> str:
         return compile_filter(without_columns(where, self._missing), tenant)

@@ -71,6 +71,7 @@ def search_item(found: ScoredMemory, fields: Collection[str] | None = None) -> d
             "entity": details.entity_boost,
             **details.shares(),
             "probability": details.probability,
+            "by_words_alone": details.by_words_alone,
         }
     return {name: value for name, value in item.items() if name == "id" or name in fields} if fields else item
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, Field
 
-from forgetless.api.field_checks import NoTruth, Number, Text, Whole
+from forgetless.api.field_checks import Number, Text, Whole, no_truth
 from forgetless.api.messages import MessageText, PlatformMessages
 from forgetless.api.size_limits import (
     Chars,
@@ -44,7 +44,7 @@ MAX_PAGE_SIZE = 200
 MAX_FIELDS = 100
 
 #: A time: Unix seconds or text.
-Moment = Annotated[int | float | Word, NoTruth]
+Moment = Annotated[int | float | Word, no_truth("a time")]
 Fields = Annotated[list[Word], Entries(MAX_FIELDS), Chars(255)]
 Categories = Annotated[list[Text], FilterNodes()]
 MemoryId = Annotated[Text, CheckedBy("check_memory_id")]

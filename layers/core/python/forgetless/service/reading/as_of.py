@@ -17,7 +17,7 @@ from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.moments import Moment, begun, known, true_at
 from forgetless.domain.recipe import Recipe, Told
 from forgetless.ports.clock import Clock
-from forgetless.ports.embedder import Embedder, EmbeddingTask
+from forgetless.ports.embedder import Embedder
 from forgetless.ports.index import Hit
 from forgetless.ports.metrics import SEARCHES
 from forgetless.ports.request_ledger import RequestLedger
@@ -26,7 +26,14 @@ from forgetless.service.known_names import KnownNames
 from forgetless.service.merged_lists import list_spelled
 from forgetless.service.pages import MOST_READ, Pager, Source, chunk_of
 from forgetless.service.reading.lists import Row, after_row, page_ask, rows_of
-from forgetless.service.reading.search import asked_text, refuse_costly, score_details, scorer_for, unexpired
+from forgetless.service.reading.search import (
+    asked_text,
+    query_vector,
+    refuse_costly,
+    score_details,
+    scorer_for,
+    unexpired,
+)
 from forgetless.service.requests import PageOf, PageRequest, ScoredMemory, SearchRequest
 from forgetless.service.writing.indexer import Indexer
 
@@ -127,7 +134,7 @@ class AsOfService:
         wanted = sorted(memories, key=lambda memory: -by_words[memory.id])
         vectors = self._indexer.vectors_of_versions(wanted, talk, embedded=MOST_EMBEDDED)
         text = asked_text(self._recipe, self._names, request)
-        asked = self._embedder.embed([text], EmbeddingTask.QUERY)[0]
+        asked = query_vector(self._embedder, text)
         reference = request.reference or moment.reference(self._clock.now())
         scorer = scorer_for(self._recipe, request, reference)
         candidates = Candidates(scorer)
@@ -140,7 +147,7 @@ class AsOfService:
             ScoredMemory(
                 by_id[one.memory_id],
                 one.score,
-                score_details(one, scorer, request.threshold) if request.explain else None,
+                score_details(one, scorer, request.threshold, by_words_alone=not asked) if request.explain else None,
             )
             for one in candidates.ranked()
             if one.score >= request.threshold

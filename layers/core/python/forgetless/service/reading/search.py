@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import date
 
-from forgetless.domain.errors import InvalidRequestError
+from forgetless.domain.errors import EmbedderTextError, InvalidRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Filter, Not, Operator, Or
 from forgetless.domain.filters.evaluate import Matcher
 from forgetless.domain.limits import MOST_INDEX_RESULTS
@@ -17,6 +18,7 @@ from forgetless.domain.names import NO_NAMES
 from forgetless.domain.recipe import Recipe, Words
 from forgetless.domain.scoring import Scorer, saturate
 from forgetless.domain.times import date_of
+from forgetless.ports.answer_notes import note_ranked_by_words
 from forgetless.ports.clock import Clock
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import Hit, RequestIndex
@@ -26,7 +28,9 @@ from forgetless.service.candidates import Candidate, Candidates
 from forgetless.service.known_names import KnownNames
 from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchRequest
 
-__all__ = ["SearchService", "asked_text", "refuse_costly", "score_details", "scorer_for", "unexpired"]
+__all__ = ["SearchService", "asked_text", "query_vector", "refuse_costly", "score_details", "scorer_for", "unexpired"]
+
+_logger = logging.getLogger(__name__)
 
 #: How many candidates each retriever is asked for at first: this many, or four times top_k if that is more. Fewer cost
 #: more: with 60, two searches in three need a further call for scores that a retriever did not list, instead of one in
@@ -75,6 +79,7 @@ class _Asked:
     request: SearchRequest
     where: Filter
     scorer: Scorer
+    #: Empty if the embedder refuses the query: then words alone count.
     vector: Sequence[float]
 
 
@@ -115,7 +120,8 @@ class SearchService:
     def search(self, request: SearchRequest) -> list[ScoredMemory]:
         """Up to `top_k` memories, best score first.
 
-        Raises InvalidRequestError for an empty query, and EmbedderError, IndexUnavailableError and LedgerError.
+        If the embedder refuses the query's text, words alone count. Raises InvalidRequestError for an empty query, and
+        EmbedderError, IndexUnavailableError and LedgerError.
         """
         query = request.query.strip()
         if not query:
@@ -132,12 +138,11 @@ class SearchService:
         worded = self._begin_words(request, words, where, limit)
         try:
             text = asked_text(self._recipe, self._names, request)
-            vector = self._embedder.embed([text], EmbeddingTask.QUERY)[0]
-            asked = _Asked(request, where, scorer, vector)
+            asked = _Asked(request, where, scorer, query_vector(self._embedder, text))
             while True:
                 look = self._look(asked, worded, limit)
                 candidates = [one for one in look.candidates if one.score >= request.threshold]
-                found, refused, gone = self._confirmed(request, candidates, scorer, matches)
+                found, refused, gone = self._confirmed(asked, candidates, matches)
                 if refused:
                     CANDIDATES_REFUSED.count(refused)
                 missed = refused > 0 or look.unseen >= request.threshold
@@ -160,7 +165,7 @@ class SearchService:
     def _look(self, asked: _Asked, by_words: _Worded, limit: int) -> _Look:
         tenant, places = asked.request.tenant, asked.request.top_k + _READ_MARGIN
         vector, scorer = asked.vector, asked.scorer
-        near = self._index.search_vector(tenant, vector, asked.where, limit)
+        near = self._index.search_vector(tenant, vector, asked.where, limit) if vector else []
         worded = by_words.hits()
         candidates = Candidates(scorer)
         candidates.add_near(near)
@@ -173,17 +178,21 @@ class SearchService:
         if len(worded) >= limit:
             unknown = candidates.without_words(places=places, below=worded[-1].score)
             candidates.complete_worded(self._index.score_words(tenant, by_words.words, unknown))
-        # The search by vector lists every row, as far as its limit reaches.
+        last_near = near[-1].score if len(near) >= limit else 0.0
         last_word = worded[-1].score if len(worded) >= limit else 0.0
-        unseen = scorer.scores([(near[-1].score, last_word, scorer.most_added)])[0] if len(near) >= limit else -1.0
+        # The search by vector lists every row, as far as its limit reaches; without it, only rows with a common word
+        # are found.
+        beyond = len(near if vector else worded) >= limit
+        unseen = scorer.scores([(last_near, last_word, scorer.most_added)])[0] if beyond else -1.0
         return _Look(candidates.ranked(), full=len(near) >= limit or len(worded) >= limit, unseen=unseen)
 
     def _confirmed(
-        self, request: SearchRequest, candidates: Sequence[Candidate], scorer: Scorer, matches: Matcher
+        self, asked: _Asked, candidates: Sequence[Candidate], matches: Matcher
     ) -> tuple[list[ScoredMemory], int, int]:
         """The best candidates that the ledger confirms; how many it refused before there were enough; how many of
         these it no longer has.
         """
+        request, by_words = asked.request, not asked.vector
         found: list[ScoredMemory] = []
         refused = gone = place = 0
         while place < len(candidates) and len(found) < request.top_k:
@@ -199,8 +208,10 @@ class SearchService:
                     refused += 1
                     gone += memory is None
                 elif memory is not None and len(found) < request.top_k:
-                    details = score_details(candidate, scorer, request.threshold) if request.explain else None
-                    found.append(ScoredMemory(memory, candidate.score, details))
+                    found.append(ScoredMemory(memory, candidate.score))
+                    if request.explain:
+                        details = score_details(candidate, asked.scorer, request.threshold, by_words_alone=by_words)
+                        found[-1] = replace(found[-1], details=details)
         return found, refused, gone
 
 
@@ -255,13 +266,28 @@ def asked_text(recipe: Recipe, names: KnownNames, request: SearchRequest) -> str
     return recipe.query_text(request.query.strip(), known)
 
 
+def query_vector(embedder: Embedder, text: str) -> Sequence[float]:
+    """The vector of a query's text; empty if the embedder refuses it, which the answer then says.
+
+    Raises the other errors of the embedder.
+    """
+    try:
+        return embedder.embed([text], EmbeddingTask.QUERY)[0]
+    except EmbedderTextError as error:
+        _logger.warning("the embedder refuses a query: it is searched by words alone", extra={"reason": error.message})
+        note_ranked_by_words()
+        return ()
+
+
 def scorer_for(recipe: Recipe, request: SearchRequest, reference: str) -> Scorer:
     """What scores rows for the request, asked at the moment `reference` (a timestamp)."""
     day = date.fromisoformat(date_of(reference))
     return recipe.scorer(request.query, reference=day, agent_alone=request.ids.keys() == {"agent_id"})
 
 
-def score_details(candidate: Candidate, scorer: Scorer, threshold: float) -> ScoreDetails:
+def score_details(
+    candidate: Candidate, scorer: Scorer, threshold: float, *, by_words_alone: bool = False
+) -> ScoreDetails:
     """Every component of a candidate's score."""
     parts = scorer.parts(candidate.cosine, candidate.words, candidate.signals)
     return ScoreDetails(
@@ -277,4 +303,5 @@ def score_details(candidate: Candidate, scorer: Scorer, threshold: float) -> Sco
         bm25_rank=candidate.word_rank,
         parts=parts,
         probability=scorer.probability(candidate.score),
+        by_words_alone=by_words_alone,
     )

@@ -79,9 +79,8 @@ class Indexer:
         """The rows of memories; `talk` holds the messages of their context.
 
         The texts are embedded EMBEDDED_AT_ONCE at a time, as long as there is time (`in_time`). The memories for whose
-        texts there was none are left out. So are those whose text the embedder refuses, if there is a place to note
-        the reasons by id (`refused`); context that it refuses does not count then. Raises EmbedderError, and
-        EmbedderTextError without that place.
+        texts there was none are left out. One whose text the embedder refuses has a row without a vector, and the
+        reason is noted by its id in `refused`; context that it refuses does not count. Raises EmbedderError.
         """
         told = self._told.told(memories, talk)
         portions = [self._recipe.texts(one) for one in told]
@@ -99,8 +98,6 @@ class Indexer:
             try:
                 vectors |= zip(some, self._embedder.embed(some, EmbeddingTask.PASSAGE, owner=owner), strict=True)
             except EmbedderTextError as error:
-                if refused is None:
-                    raise
                 found = dict(zip(some, error.vectors, strict=True))
                 vectors |= {text: vector for text, vector in found.items() if vector is not None}
                 reasons |= {text: f"{error.code}: {error.message}" for text in some if found[text] is None}
@@ -108,9 +105,9 @@ class Indexer:
             texts_of = zip(memories, portions, strict=True)
             refused |= {memory.id: reasons[portion[0]] for memory, portion in texts_of if portion[0] in reasons}
         return [
-            self._row(memory, one, combine([vectors[text] for text in portion if text in vectors]))
+            self._row(memory, one, _vector(portion, vectors))
             for memory, one, portion in zip(memories, told, portions, strict=True)
-            if portion[0] in vectors and all(text in vectors or text in reasons for text in portion)
+            if all(text in vectors or text in reasons for text in portion)
         ]
 
     def told(self, memories: Sequence[Memory], talk: Mapping[MessageRef, Message]) -> list[Told]:
@@ -120,16 +117,18 @@ class Indexer:
     def write(self, rows: Sequence[IndexRow], *, outdated: Sequence[Memory] = ()) -> bool:
         """Insert rows, remove the older rows of the `outdated` memories, and mark all of them as indexed.
 
-        False if the index does not answer, or if context of a memory was erased meanwhile, so that its row was removed
-        again. Such memories stay pending in the ledger, and sweep indexes them later.
+        False if the index does not answer, if context of a memory was erased meanwhile, so that its row was removed
+        again, or if a row has no vector. Such memories stay pending in the ledger, and sweep indexes them later.
         """
         try:
             if rows:
                 self._index.insert(rows)
             for tenant, memories in by_tenant(outdated).items():
                 self._index.drop_older(tenant, memories)
-            written = [*(row.memory for row in rows), *(memory for memory in outdated if not memory.live)]
-            return not self.mark_indexed(written, by_writer=True)
+            by_words = [row.memory for row in rows if not row.vector]
+            written = [row.memory for row in rows if row.vector] + [memory for memory in outdated if not memory.live]
+            self.withdraw_outdated(by_words)
+            return not self.mark_indexed(written, by_writer=True) and not by_words
         except IndexUnavailableError as error:
             _logger.warning("index is behind", extra={"memories": len(rows) + len(outdated), "reason": error.message})
             return False
@@ -154,7 +153,7 @@ class Indexer:
         keys = [(memory.id, memory.version) for memory in memories]
         held = self._index.vectors(memories[0].scope.tenant, keys) if memories else {}
         missing = [memory for memory, key in zip(memories, keys, strict=True) if key not in held][:embedded]
-        rows = self.rows(missing, talk, refused={}) if missing else []
+        rows = self.rows(missing, talk) if missing else []
         return {id_: vector for (id_, _), vector in held.items()} | {row.memory.id: row.vector for row in rows}
 
     def context_messages(self, memories: Iterable[Memory]) -> dict[MessageRef, Message]:
@@ -202,6 +201,16 @@ class Indexer:
             without += [memory for memory in portion if _same_event(found.get(memory.id), memory)]
         return without
 
+    def withdraw_outdated(self, memories: Sequence[Memory]) -> None:
+        """Remove the rows without a vector of those memories that the ledger no longer has so.
+
+        They are not marked as indexed, so `mark_indexed` does not find out that they changed meanwhile.
+        """
+        for tenant, portion in by_tenant(memories).items():
+            found = self._ledger.read(tenant, [memory.id for memory in portion])
+            if gone := [one for one in portion if not _same_row(found.get(one.id), one)]:
+                self._index.drop(tenant, sorted({(memory.id, memory.version) for memory in gone}))
+
     def _row(self, memory: Memory, told: Told, vector: Sequence[float]) -> IndexRow:
         words, signals = self._recipe.row(told)
         return IndexRow(memory, vector, words, signals)
@@ -212,11 +221,21 @@ class Indexer:
             vector = self._index.vectors(memory.scope.tenant, [key]).get(key)
         except IndexUnavailableError:
             return None
-        return self._row(memory, self.told([memory], talk)[0], vector) if vector is not None else None
+        # A row without a vector is made anew: the embedder may take the text by now.
+        return self._row(memory, self.told([memory], talk)[0], vector) if vector else None
 
 
 def _same_event(current: Memory | None, indexed: Memory) -> bool:
     return current is not None and (current.version, current.event_id) == (indexed.version, indexed.event_id)
+
+
+def _same_row(current: Memory | None, indexed: Memory) -> bool:
+    return current is not None and _same_event(current, indexed) and current.context == indexed.context
+
+
+def _vector(portion: Sequence[str], vectors: Mapping[str, Sequence[float]]) -> Sequence[float]:
+    """The vector of a memory with these texts; empty if its own has none, because that of its context says nothing."""
+    return combine([vectors[text] for text in portion if text in vectors]) if portion[0] in vectors else ()
 
 
 def by_tenant(memories: Iterable[Memory]) -> dict[str, list[Memory]]:
