@@ -45,9 +45,16 @@ def _routes(emulator: Emulator) -> Iterator[str]:
                 paths[route.function, route.path].append(route.method)
         for (function, path), methods in paths.items():
             shown = [*methods, "OPTIONS"] if path in mocked else methods
-            yield f"Mounting {function} at {emulator.gateway_url}{_path(api, path)} [{', '.join(shown)}]"
+            name = _name(emulator, function)
+            yield f"Mounting {name} at {emulator.gateway_url}{_path(api, path)} [{', '.join(shown)}]"
     for function, url in emulator.function_urls.items():
-        yield f"Mounting {function} at {url} [its own URL]"
+        yield f"Mounting {_name(emulator, function)} at {url} [its own URL]"
+
+
+def _name(emulator: Emulator, function: str) -> str:
+    """Return the name of a function, and whether its routes only say why it cannot run."""
+    spec = emulator.template.functions.get(function)
+    return f"{function} (not run here: 500)" if spec is not None and spec.problem else function
 
 
 def _path(api: ApiSpec, path: str) -> str:

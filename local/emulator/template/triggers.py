@@ -33,6 +33,8 @@ FUNCTION_EVENTS = ("SNS", "S3", "EventBridgeRule", "CloudWatchEvent")
 READ_TYPES = (
     "AWS::Events::Rule", "AWS::Scheduler::Schedule", "AWS::SNS::Topic", "AWS::SNS::Subscription", "AWS::S3::Bucket",
 )  # fmt: skip
+#: The properties that are read of those with many others.
+_NEEDED = {"AWS::S3::Bucket": {"NotificationConfiguration"}, "AWS::SNS::Topic": {"Subscription"}}
 #: What a target of a rule may say of its event; the rest is not emulated.
 _TARGET_KEYS = {"Arn", "Id", "Input", "RoleArn", "SqsParameters", "RetryPolicy", "DeadLetterConfig"}
 _BUCKET_TARGETS = (
@@ -84,8 +86,9 @@ class _Reader:
         }  # fmt: skip
 
     def resource(self, name: str, kind: str, properties: dict[str, Any]) -> None:
-        """Read a resource that is a trigger."""
-        self._softly(name, lambda: self._readers[kind](name, self._resolver.resolve(properties)))
+        """Read a resource that is a trigger; what else it says may be unknown here."""
+        needed = {key: value for key, value in properties.items() if key in _NEEDED.get(kind, properties)}
+        self._softly(name, lambda: self._readers[kind](name, self._resolver.resolve(needed)))
 
     def function(self, name: str, properties: dict[str, Any]) -> None:
         """Read the events and the URL of a function."""

@@ -28,7 +28,17 @@ from forgetless.service.candidates import Candidate, Candidates
 from forgetless.service.known_names import KnownNames
 from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchRequest
 
-__all__ = ["SearchService", "asked_text", "query_vector", "refuse_costly", "score_details", "scorer_for", "unexpired"]
+__all__ = [
+    "CANDIDATES",
+    "SearchService",
+    "asked_text",
+    "is_shown",
+    "query_vector",
+    "refuse_costly",
+    "score_details",
+    "scorer_for",
+    "unexpired",
+]
 
 _logger = logging.getLogger(__name__)
 
@@ -204,7 +214,7 @@ class SearchService:
             for candidate in portion:
                 refuse_costly(matches)
                 memory = memories.get(candidate.memory_id)
-                if not _shown(memory, candidate, matches):
+                if not is_shown(memory, candidate, matches):
                     refused += 1
                     gone += memory is None
                 elif memory is not None and len(found) < request.top_k:
@@ -255,7 +265,7 @@ def refuse_costly(matches: Matcher) -> None:
         )
 
 
-def _shown(memory: Memory | None, candidate: Candidate, matches: Matcher) -> bool:
+def is_shown(memory: Memory | None, candidate: Candidate, matches: Matcher) -> bool:
     """Whether the ledger holds exactly the version that the index found, live, and it matches the filter."""
     return memory is not None and memory.live and memory.version == candidate.version and matches(memory)
 
