@@ -247,24 +247,16 @@ class Emulator:
             given = {name: value for name, value in settings.config_parameters.items() if name in declared}
             parameters = {**given, **parameters}
         template = read_template(settings.template, self._place, parameters, settings.overrides.of)
-        if template.functions and len(self._not_run(template)) == len(template.functions):
-            raise TemplateError("; ".join(self._not_run(template)))
-        return template
-
-    def _not_run(self, template: Template) -> tuple[str, ...]:
-        """Return a line for each function that cannot run here; elsewhere it may."""
-        if self._settings.functions_at:
-            return ()
-        return tuple(
-            f"{template.path}:{spec.line}: {spec.name} is not run here: {spec.problem}"
-            for spec in template.functions.values()
-            if spec.problem
-        )
+        if settings.functions_at:
+            return template.elsewhere()
+        if template.functions and len(_not_run(template)) == len(template.functions):
+            raise TemplateError("; ".join(_not_run(template)))
+        return template.startable()
 
     def _warnings(self, template: Template) -> tuple[str, ...]:
         """Return what is not as on AWS, what nothing answers at all first."""
         return (
-            *self._not_run(template),
+            *_not_run(template),
             *outside_warnings((*template.apis, *template.urls), self._trust),
             *self._without_moto(template),
             *(() if self._settings.packages else template.unbuilt),
@@ -290,6 +282,15 @@ class Emulator:
 
     def _trigger_log(self, name: str, line: str) -> None:
         self._log.write(f"{name}/trigger", line)
+
+
+def _not_run(template: Template) -> tuple[str, ...]:
+    """Return a line for each function that cannot run here."""
+    return tuple(
+        f"{template.path}:{spec.line}: {spec.name} is not run here: {spec.problem}"
+        for spec in template.functions.values()
+        if spec.problem
+    )
 
 
 async def run(settings: Settings, ready: Callable[[Emulator], None], stopped: asyncio.Event) -> None:

@@ -72,6 +72,8 @@ def test_what_cannot_run_here_answers_with_the_reason_and_the_rest_runs(start: C
 @own("partial starts")
 def test_messages_for_a_function_that_cannot_run_wait(start: Callable[..., Any]) -> None:
     running = start(MIXED, code__app="def handler(event, context): return 'ok'")
+    assert f"Mounting Picture (not run here: 500) at {running.gateway}/picture [GET]" in running.announced
+    assert not [line for line in running.announced if line.startswith(("Feeding", "Telling"))]
     sqs = running.sqs()
     url = sqs.get_queue_url(QueueName="Work")["QueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody="later")
@@ -84,3 +86,10 @@ def test_a_project_without_a_function_that_can_run_does_not_start(start: Callabl
     template = MIXED[: MIXED.index("  Works:")] + MIXED[MIXED.index("\n  Work: ") :]
     with pytest.raises(TemplateError, match=r"Picture is not run here.*Lost is not run here"):
         start(template, code__app="")
+
+
+@own("partial starts")
+def test_functions_elsewhere_have_no_problem(start: Callable[..., Any]) -> None:
+    running = start(MIXED, {"functions_at": "http://127.0.0.1:1"}, code__app="")
+    assert not [warning for warning in running.warnings if "is not run here" in warning]
+    assert "Feeding Picture from queue Work" in running.announced

@@ -34,15 +34,14 @@ class Functions:
 def read_functions(document: Document, resolver: Resolver, resources: dict[str, dict[str, Any]]) -> Functions:
     """Return every function of the template."""
     found = Functions()
-    told: list[tuple[str, str]] = []
     for name, resource in resources.items():
         if resource["Type"] == _KIND:
             with document.reading(name):
                 reading = _Reading(document, resolver, resources, name)
                 found.specs[name] = reading.spec()
                 # Of a function that is not run, that alone is of interest.
-                told += [(name, text) for text in reading.warnings if not found.specs[name].problem]
-    found.warnings = document.told_once(told)
+                told = () if found.specs[name].problem else reading.warnings
+                found.warnings += [document.told(name, text) for text in told]
     return found
 
 

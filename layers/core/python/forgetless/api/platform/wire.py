@@ -29,6 +29,7 @@ __all__ = [
     "AddBody",
     "BatchDelete",
     "BatchUpdate",
+    "ExplainBody",
     "ExportCreate",
     "ExportGet",
     "FeedbackBody",
@@ -97,6 +98,12 @@ class SearchBody(Ids):
     output_format: Word | None = None
     as_of: Word | None = None
     known_at: Word | None = None
+
+
+class ExplainBody(SearchBody):
+    """A search, and the memory to follow through it."""
+
+    memory_id: MemoryId
 
 
 class ListBody(Ids):
