@@ -54,15 +54,23 @@ function Steps({ params, memoryId, compact }) {
         <li key=${step.name} class=${step.passed === null ? "skipped" : step.passed ? "passed" : "fell"}>
           <span class="visually-hidden">${step.passed === null ? t("not judged") : step.passed ? t("passed") : t("fell")}</span>
           <b>${t(STEPS[step.name] ?? step.name)}</b>
-          <span>${step.reason}</span>
-          ${step.limit != null && typeof step.value === "number" && html`
-            <span class="faint">${number(step.value)} · ${t("limit {limit}", { limit: number(step.limit) })}</span>
-          `}
+          <span>${reasonOf(step)}</span>
         </li>
       `)}
     </ol>
     ${!compact && data.score_breakdown && html`<${ScoreParts} item=${data} />`}
   `;
+}
+
+// The reason in the page's language where the numbers say it; otherwise in the words of the service.
+function reasonOf({ name, passed, reason, value, limit }) {
+  const exact = { maximumFractionDigits: 4 };
+  if (passed === null) return "";
+  if (name === "threshold") return t("score {value}, threshold {limit}", { value: number(value, exact), limit: number(limit, exact) });
+  if (name === "rank") return t("number {value}, and the search returns {limit}", { value: number(value), limit: number(limit) });
+  if (name === "superseded" && passed) return t("it is current");
+  if (name === "filter" && passed) return t("it matches every condition");
+  return reason;
 }
 
 function explain(params, memoryId, signal) {
