@@ -21,7 +21,18 @@ def lines(emulator: Emulator) -> Iterator[str]:
     """Yield what a person reads: warnings, then every route, queue, schedule and log."""
     yield from (f"warning: {warning}" for warning in grouped(emulator.warnings))
     yield from (f"note: {note}" for note in emulator.notes)
-    yield from _routes(emulator)
+    callers = [*_routes(emulator), *_triggers(emulator)]
+    yield from callers
+    if not callers:
+        name = next(iter(emulator.template.functions), "NAME")
+        call = f"aws lambda invoke --endpoint-url {emulator.queue_url} --function-name {name} answer.json"
+        yield f"No route or trigger calls a function here. Call one yourself: {call}"
+    if emulator.moto_url:
+        yield f"Other services of AWS: moto at {emulator.moto_url}"
+    yield f"Logs of the functions: {emulator.log_path}"
+
+
+def _triggers(emulator: Emulator) -> Iterator[str]:
     template = emulator.template
     for event in template.queue_events:
         yield f"Feeding {event.function} from queue {event.queue}"
@@ -31,9 +42,6 @@ def lines(emulator: Emulator) -> Iterator[str]:
         yield f"Telling {_shown(bucket.target)} of bucket {bucket.bucket} [{', '.join(bucket.events)}]"
     for schedule in template.schedules:
         yield f"Telling {_shown(schedule.target)} by schedule {schedule.name} [{schedule.expression}]"
-    if emulator.moto_url:
-        yield f"Other services of AWS: moto at {emulator.moto_url}"
-    yield f"Logs of the functions: {emulator.log_path}"
 
 
 def _routes(emulator: Emulator) -> Iterator[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from local.emulator.patterns import unknown_operators
 from local.emulator.specs import (
     ApiSpec,
     BucketEventSpec,
@@ -118,7 +119,7 @@ class _Reader:
         elif kind == "SNS" and properties.get("SqsSubscription"):
             self._warn(function, f"event {key}: SqsSubscription is not emulated; this trigger is left out")
         elif kind == "SNS":
-            self._subscribe(properties, _name_of(properties["Topic"]), target)
+            self._subscribe(function, properties, _name_of(properties["Topic"]), target)
         else:
             self._warn(function, f"event {key}: no event bus is emulated; the events of its Pattern never come")
 
@@ -141,6 +142,9 @@ class _Reader:
             self._schedule(name, str(properties.get("Name", name)), str(expression), target, "aws.events")
 
     def _scheduler(self, name: str, properties: dict[str, Any]) -> None:
+        for key in ("ScheduleExpressionTimezone", "StartDate", "EndDate"):
+            if key in properties:
+                self._warn(name, f"{key} is not emulated: times are in UTC, and there is no first or last one")
         if str(properties.get("State", "ENABLED")).upper() != "DISABLED":
             full, expression = str(properties.get("Name", name)), str(properties["ScheduleExpression"])
             self._schedule(name, full, expression, properties.get("Target") or {}, "aws.scheduler")
@@ -173,16 +177,19 @@ class _Reader:
         if target is None:
             self._warn(name, f"its subscription by {protocol} to {endpoint} is not emulated")
         else:
-            self._subscribe(properties, topic, target)
+            self._subscribe(name, properties, topic, target)
 
-    def _subscribe(self, properties: dict[str, Any], topic: str, target: Target) -> None:
-        policy = properties.get("FilterPolicy")
+    def _subscribe(self, name: str, properties: dict[str, Any], topic: str, target: Target) -> None:
+        given = properties.get("FilterPolicy")
+        policy = json.loads(given) if isinstance(given, str) else given
+        for unknown in dict.fromkeys(unknown_operators(policy)):
+            self._warn(name, f"FilterPolicy: {unknown} is no operator that is known here, and lets no message through")
         self.found.subscriptions.append(
             SubscriptionSpec(
                 topic=topic,
                 target=target,
                 raw=str(properties.get("RawMessageDelivery", "")).lower() == "true",
-                filter=json.loads(policy) if isinstance(policy, str) else policy,
+                filter=policy,
                 filters_body=properties.get("FilterPolicyScope") == "MessageBody",
             )
         )
