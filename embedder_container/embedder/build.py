@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from .published_encoder import PublishedEncoder
 from .published_graph import PublishedGraph
 from .recipe import Recipe
 
-__all__ = ["Built", "build", "folder_vectors", "quantize"]
+__all__ = ["REWRITTEN_TEXTS", "Built", "build", "folder_vectors", "open_graph", "quantize", "require_same"]
 
 #: The largest difference of a rewritten graph from the published one: rounding of float32 through 24 layers.
 REWRITTEN_TOLERANCE = 1e-4
@@ -43,6 +43,8 @@ class Built:
 
     dimensions: int
     agreement: Agreement
+    #: The file of each task's graph, where tasks have one each.
+    graphs: Mapping[str, str] = field(default_factory=dict)
 
 
 #: Writes the quantised graph to a path, in one of the forms.
@@ -103,10 +105,11 @@ def folder_vectors(folder: Path) -> Vectors:
 
 
 def _vectors(graph: Path, tokenizer: Path, recipe: Recipe, texts: tuple[str, ...] = TEXTS) -> Vectors:
-    return embed_texts(_opened(graph / MODEL, tokenizer, recipe), recipe.tasks, texts)
+    return embed_texts(open_graph(graph / MODEL, tokenizer, recipe), recipe.tasks, texts)
 
 
-def _opened(graph: Path, tokenizer: Path, recipe: Recipe) -> OnnxModel:
+def open_graph(graph: Path, tokenizer: Path, recipe: Recipe) -> OnnxModel:
+    """Open a graph with the tokenizer of a folder, for the tasks of the recipe."""
     return OnnxModel(
         open_session(graph),
         open_tokenizer(tokenizer / TOKENIZER),
@@ -130,7 +133,7 @@ def _build_bert(files: Path, out: Path, recipe: Recipe) -> _Quantise:
         write_graph(out, encoder, encoder.shape, "none")
     except KeyError as error:
         raise PrepareError(f"model.safetensors has no weight {error}: it is not a plain BERT encoder") from None
-    _require_same(expected, out, files, recipe)
+    require_same(expected, out, files, recipe)
     return lambda to, form: write_graph(to, encoder, encoder.shape, form)
 
 
@@ -140,11 +143,11 @@ def _build_published(files: Path, out: Path, recipe: Recipe) -> _Quantise:
     config = json.loads((files / "config.json").read_bytes())
     graph = PublishedGraph.read(source)
     graph.require_data()
-    expected = published_vectors(source, open_tokenizer(files / TOKENIZER), tasks, REWRITTEN_TEXTS)
+    expected = published_vectors(source, open_tokenizer(files / TOKENIZER), range(tasks), REWRITTEN_TEXTS)
     try:
         encoder = PublishedEncoder(graph, config, tasks=tasks, positions=recipe.max_length)
         write_graph(out, encoder, encoder.shape, "none", beside=True)
-        _require_same(expected, out, files, recipe)
+        require_same(expected, out, files, recipe)
     except PrepareError as error:
         return _build_rewritten(files, out, recipe, expected, error)
     return lambda to, form: write_graph(to, encoder, encoder.shape, form, beside=True)
@@ -156,7 +159,7 @@ def _build_rewritten(files: Path, out: Path, recipe: Recipe, expected: Vectors, 
         split(files / GRAPH, out, len(recipe.tasks))
     except PrepareError as error:
         raise error from reason
-    _require_same(expected, out, files, recipe)
+    require_same(expected, out, files, recipe)
     return lambda to, form: quantize(out, to, form)
 
 
@@ -167,9 +170,9 @@ def _build_exported(files: Path, out: Path, recipe: Recipe) -> _Quantise:
     return lambda to, form: quantize(out, to, form)
 
 
-def _require_same(expected: Vectors, graph: Path, files: Path, recipe: Recipe) -> None:
+def require_same(expected: Vectors, graph: Path, files: Path, recipe: Recipe) -> None:
     """Raise PrepareError unless the graph gives the expected vectors, for texts alone and side by side."""
-    model = _opened(graph, files, recipe)
+    model = open_graph(graph, files, recipe)
     rows = model.tokenize(REWRITTEN_TEXTS)
     together = np.concatenate([model.run(rows, task) for task in recipe.tasks or ("",)])
     for given in (embed_texts(model, recipe.tasks, REWRITTEN_TEXTS), together):

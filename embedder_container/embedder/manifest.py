@@ -41,7 +41,8 @@ class Manifest:
     """The description of a model folder.
 
     ``prefixes`` maps a task to the text put before each input; ``smallest_dimensions`` is set where the
-    model was trained for truncated vectors (Matryoshka); ``agreement`` is the cosine of the quantised
+    model was trained for truncated vectors (Matryoshka); ``graphs`` names the file of each
+    task's graph where one graph does not serve all; ``agreement`` is the cosine of the quantised
     against the original vectors.
     """
 
@@ -60,6 +61,7 @@ class Manifest:
     prefixes: Mapping[str, str] = field(default_factory=dict)
     default_task: str | None = None
     smallest_dimensions: int | None = None
+    graphs: Mapping[str, str] = field(default_factory=dict)
     agreement: Mapping[str, float] = field(default_factory=dict)
     format: int = FORMAT
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -78,8 +78,10 @@ class OnnxModel:
         *,
         max_length: int,
         tasks: Sequence[str] = (),
+        folded: Mapping[str, onnxruntime.InferenceSession] | None = None,
     ) -> None:
-        self._session = session
+        """Create a model around ``session``, or around one session for each task where each has a graph of its own."""
+        self._session, self._folded = session, folded or {}
         self._giving_back = onnxruntime.RunOptions()
         self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._tasks = {task: number for number, task in enumerate(tasks)}
@@ -124,10 +126,12 @@ class OnnxModel:
             ids[index, : len(row)] = row
             mask[index, : len(row)] = 1
         feed = {"input_ids": ids, "attention_mask": mask}
-        if self._tasks:
-            feed[TASK_INPUT] = self._numbers([task] * len(rows) if isinstance(task, str) else task)
+        tasks = [task] * len(rows) if isinstance(task, str) else task
+        session = self._folded.get(tasks[0], self._session)
+        if self._tasks and not self._folded:
+            feed[TASK_INPUT] = self._numbers(tasks)
         options = self._giving_back if ids.size > LARGE_BATCH_TOKENS else None
-        result: NDArray[np.float32] = self._session.run(None, feed, options)[0]
+        result: NDArray[np.float32] = session.run(None, feed, options)[0]
         return result
 
     def _numbers(self, tasks: Sequence[str]) -> NDArray[np.int64]:
@@ -149,9 +153,11 @@ def load_model(folder: Path, max_tokens: int = 0) -> tuple[OnnxModel, Manifest]:
     manifest = verify_folder(folder)
     if max_tokens:
         manifest = dataclasses.replace(manifest, max_length=min(max_tokens, manifest.max_length))
-    session = open_session(folder / MODEL)
+    folded = {task: open_session(folder / name) for task, name in manifest.graphs.items()}
+    session = next(iter(folded.values())) if folded else open_session(folder / MODEL)
     tokenizer = open_tokenizer(folder / TOKENIZER)
-    return OnnxModel(session, tokenizer, max_length=manifest.max_length, tasks=manifest.tasks), manifest
+    model = OnnxModel(session, tokenizer, max_length=manifest.max_length, tasks=manifest.tasks, folded=folded)
+    return model, manifest
 
 
 def open_session(model: Path | bytes) -> onnxruntime.InferenceSession:

@@ -11,6 +11,7 @@ from pathlib import Path
 from .agreement import agreement_of
 from .build import build, folder_vectors
 from .errors import ModelFolderError, PrepareError
+from .folded import build_folded, with_folded
 from .manifest import FORMAT, Manifest, file_sha256, verify_folder, write_manifest
 from .recipe import Recipe
 from .sources import fetch, find_recipe
@@ -27,14 +28,17 @@ KEPT = "kept-as-it-was"
 Say = Callable[[str], None]
 
 
-def prepare(name: str, out: Path, *, quantization: str | None = None, say: Say = print) -> Manifest:
+def prepare(
+    name: str, out: Path, *, quantization: str | None = None, fold: tuple[str, ...] = (), say: Say = print
+) -> Manifest:
     """Make ``out`` a verified folder of the model ``name``. If it is one already, no network is needed.
 
-    A folder of an earlier format is made anew, unless that fails or would change its vectors. Raises PrepareError
-    when the model cannot be fetched or differs too much after quantisation, and ModelFolderError, naming the file,
-    when ``out`` exists but is damaged or of another model.
+    ``fold`` are tasks that get a graph each; without it, one graph serves all tasks. A folder of an earlier format is
+    made anew, unless that fails or would change its vectors. Raises PrepareError when the model cannot be fetched or
+    differs too much after quantisation, and ModelFolderError, naming the file, when ``out`` exists but is damaged or
+    of another model.
     """
-    recipe = find_recipe(name)
+    recipe = with_folded(find_recipe(name), fold) if fold else find_recipe(name)
     form = quantization or recipe.quantization
     if not recipe.commercial_use:
         say(f"licence of {recipe.name}: {recipe.licence}, which forbids commercial use")
@@ -73,7 +77,8 @@ def _renewed(out: Path, manifest: Manifest, recipe: Recipe, say: Say) -> Manifes
             if cosine < SAME_INDEX:
                 reason = f"vectors of the new graph differ (cosine {cosine:.4f}, an index needs {SAME_INDEX})"
                 (out / KEPT).write_text(f"{reason}\n")
-                say(f"{out} is kept: {reason}. {recipe.name}-2 is the new graph, for an index of its own")
+                new_name = f"the name {recipe.name}-2" if recipe.folder is None else "a folder of another name"
+                say(f"{out} is kept: {reason}. Prepare the new graph under {new_name}, for an index of its own")
                 return manifest
             # Whoever serves from the old folder has its files open.
             os.replace(out, Path(scratch) / "old")
@@ -88,7 +93,7 @@ def _renewed(out: Path, manifest: Manifest, recipe: Recipe, say: Say) -> Manifes
 def build_folder(files: Path, out: Path, recipe: Recipe, *, quantization: str = "int8") -> Manifest:
     """Build ``out`` from the folder that the model's publisher made."""
     out.mkdir(parents=True)
-    built = build(files, out, recipe, quantization=quantization)
+    built = (build_folded if recipe.folded else build)(files, out, recipe, quantization=quantization)
     manifest = Manifest(
         name=recipe.name,
         source=recipe.source,
@@ -102,8 +107,9 @@ def build_folder(files: Path, out: Path, recipe: Recipe, *, quantization: str = 
         quantization=quantization,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         files={path.name: file_sha256(path) for path in sorted(out.iterdir())},
-        tasks=recipe.tasks,
+        tasks=recipe.folded or recipe.tasks,
         prefixes=recipe.prefixes,
+        graphs=built.graphs,
         default_task=recipe.default_task,
         agreement={"min": round(built.agreement.lowest, 4), "mean": round(built.agreement.mean, 4)},
     )
@@ -125,6 +131,9 @@ def _existing(out: Path, recipe: Recipe, quantization: str) -> Manifest:
             f"{out} holds {manifest.name} ({manifest.quantization}), not {recipe.name} ({quantization}): "
             "choose another folder or remove it"
         )
+    if tuple(manifest.graphs) != recipe.folded:
+        held = f"graphs for {', '.join(manifest.graphs)}" if manifest.graphs else "one graph for all tasks"
+        raise ModelFolderError(f"{out} holds {held}: choose another folder or remove it")
     if manifest.revision != recipe.identity:
         raise PrepareError(f"{out} was made from other weights: remove the folder, prepare again")
     return manifest

@@ -46,7 +46,7 @@ class PublishedEncoder:
         positions: int,
         task: int | None = None,
     ) -> None:
-        self._graph, self._task = graph, task
+        self._graph, self.task = graph, task or 0
         self._others = range(1, tasks) if task is None else range(0)
         weights = graph.weights()
         self._tables = [weight for weight in weights if weight.user.op_type == "Gather" and weight.place == 0]
@@ -98,7 +98,7 @@ class PublishedEncoder:
 
     def _weight(self, weight: TaskWeight) -> tuple[Array, Adapter | None]:
         value_of = self._graph.evaluator(weight.name)
-        base = value_of(self._task or 0)
+        base = value_of(self.task)
         factors = [low_rank(value_of(task) - base, weight.name) for task in self._others]
         rank = max((left.shape[1] for left, _ in factors), default=0)
         if not rank:

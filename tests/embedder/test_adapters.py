@@ -17,7 +17,7 @@ from bench import standin
 from embedder.adapters import SIDE, fold, split
 from embedder.cli import main
 from embedder.encoder_files import write_graph
-from embedder.errors import PrepareError
+from embedder.errors import ModelFolderError, PrepareError
 from embedder.manifest import verify_folder
 from embedder.model import load_model
 from embedder.prepare import prepare
@@ -209,6 +209,29 @@ def test_one_process_serves_queries_and_passages(serve: Serve, source: Path, pre
         assert np.sum(ask(task) * alone, axis=1).min() > 0.999
     assert np.abs(ask("retrieval.query") - ask("retrieval.passage")).max() > 0.05
     assert np.allclose(ask(None), ask("text-matching"), atol=1e-3)
+
+
+def test_two_tasks_get_a_graph_each_and_give_what_one_graph_gives(source: Path, prepared: Path, tmp_path: Path) -> None:
+    retrieval = ("retrieval.query", "retrieval.passage")
+    assert main(["prepare", "--model", str(source), "--out", str(tmp_path / "two"), "--fold", ",".join(retrieval)]) == 0
+    (model, manifest), (whole, _) = load_model(tmp_path / "two"), load_model(prepared)
+    assert (manifest.tasks, manifest.default_task) == (retrieval, "retrieval.query")
+    assert dict(manifest.graphs) == {"retrieval.query": "model.onnx", "retrieval.passage": "model-2.onnx"}
+    assert not model.mixes_tasks
+    rows = model.tokenize(TEXTS)
+    found = {task: model.run(rows, task) for task in retrieval}
+    assert np.abs(found["retrieval.query"] - found["retrieval.passage"]).max() > 0.05
+    for task, vectors in found.items():
+        assert np.sum(vectors * whole.run(rows, task), axis=1).min() > 0.998
+    with pytest.raises(ModelFolderError, match="holds one graph for all tasks"):
+        prepare(str(source), prepared, fold=retrieval, say=lambda _line: None)
+
+
+def test_a_task_that_cannot_be_folded_is_named(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(PrepareError, match=r"has no task 'poetry' to fold; its tasks are: retrieval\.query, "):
+        prepare(str(source), tmp_path / "out", fold=("poetry",), say=lambda _line: None)
+    with pytest.raises(PrepareError, match="none, it has no adapters"):
+        prepare("all-MiniLM-L6-v2", tmp_path / "out", fold=("text-matching",), say=lambda _line: None)
 
 
 def test_a_served_model_names_its_licence_and_refuses_what_it_has_not(serve: Serve, prepared: Path) -> None:

@@ -92,7 +92,7 @@ def test_an_earlier_folder_with_other_vectors_is_kept_once_and_for_all(index: In
     before = folder_vectors(index.out)
     said = index.prepare()
     assert "vectors of the new graph differ" in said[-1]
-    assert "tiny-2 is the new graph, for an index of its own" in said[-1]
+    assert "under the name tiny-2, for an index of its own" in said[-1]
     assert (index.out / KEPT).read_text().startswith("vectors of the new graph differ (cosine")
     assert index.prepare() == []
     assert np.array_equal(folder_vectors(index.out), before)

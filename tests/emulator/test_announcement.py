@@ -80,6 +80,17 @@ def test_the_start_names_every_route_and_trigger_and_the_terminal_shows_errors(
     assert (ready["routes"], ready["triggers"]) == (2, 4)
 
 
+@pytest.mark.slow
+@own("command line")
+def test_a_project_that_nothing_calls_is_told_how_to_call_it(project: Callable[..., Path]) -> None:
+    function = "F: {Type: AWS::Serverless::Function, Properties: {CodeUri: code, Handler: app.handler}}"
+    launched = Launched(project(f"Resources:\n  {function}\n", code__app=CODE))
+    ready = launched.ready()
+    assert (ready["routes"], ready["triggers"]) == (0, 0)
+    _, text = launched.stop()
+    assert f"aws lambda invoke --endpoint-url {ready['queue']} --function-name F" in text
+
+
 @own("warnings")
 def test_warnings_that_say_the_same_are_one() -> None:
     several = [f"t.yaml:{line}: {name}: is odd" for line, name in enumerate("ABCDE")]

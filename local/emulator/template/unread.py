@@ -74,12 +74,12 @@ def _resources(document: Document, resources: dict[str, dict[str, Any]]) -> list
 
 
 def _properties(document: Document, resources: dict[str, dict[str, Any]]) -> list[str]:
-    return document.told_once(
-        (name, f"{key} {text}")
+    return [
+        document.told(name, f"{key} {text}")
         for name, resource in resources.items()
         for key, text in _IGNORED.get(resource["Type"], {}).items()
         if key in (document.section("Resources").get(name, {}).get("Properties") or {}) or key in resource["Properties"]
-    )
+    ]
 
 
 def unread_of_event(kind: str, properties: dict[str, Any]) -> list[str]:

@@ -130,21 +130,47 @@ def test_a_memory_that_no_list_of_candidates_reaches_is_found_if_its_score_suffi
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is behind many by its vector and behind many by its words, but no other has both."""
-    monkeypatch.setattr("forgetless.service.reading.search.CANDIDATES", 4)
-    monkeypatch.setattr("forgetless.service.reading.search.CANDIDATES_PER_RESULT", 1)
     ids = [one.id for one in world.say(*(f"memory {number}" for number in range(9))).results]
     near = {id_: 0.6 if number < 4 else 0.5 if number == 8 else 0.0 for number, id_ in enumerate(ids)}
     worded = {id_: 20.0 if 4 <= number < 8 else 15.0 if number == 8 else 0.0 for number, id_ in enumerate(ids)}
+    list_few(world, monkeypatch, near, worded)
+    assert [hit.memory.id for hit in world.find("memory", top_k=1, threshold=0.5)] == [ids[8]]
+
+
+def test_scores_that_no_result_depends_on_are_asked_for_only_where_a_better_memory_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [one.id for one in world.say(*(f"memory {number}" for number in range(9))).results]
+    near = {ids[0]: 0.9, ids[1]: 0.6, ids[2]: 0.6, ids[8]: 0.5}
+    worded = {ids[0]: 30.0, ids[4]: 20.0, ids[5]: 20.0, ids[6]: 20.0, ids[8]: 15.0}
+    asked = list_few(world, monkeypatch, near, worded)
+    assert [hit.memory.id for hit in world.find("memory", top_k=1)] == [ids[0]]
+    assert asked == []
+    world.services.changes.delete("default", ids[0])
+    assert [hit.memory.id for hit in world.find("memory", top_k=1)] == [ids[8]], "its words count, too"
+    assert len(asked) == len(set(asked)) == 2 * 3, "three rows of each list, once"
+
+
+def list_few(
+    world: World, monkeypatch: pytest.MonkeyPatch, near: dict[str, float], worded: dict[str, float]
+) -> list[tuple[str, str]]:
+    """Have each search list the best four of these rows; returns what is asked for besides, as it is asked for."""
+    monkeypatch.setattr("forgetless.service.reading.search.CANDIDATES", 4)
+    monkeypatch.setattr("forgetless.service.reading.search.CANDIDATES_PER_RESULT", 1)
+    asked: list[tuple[str, str]] = []
+
+    def scored(name: str, ranked: list[Hit], keys: list[tuple[str, int]]) -> list[Hit]:
+        asked.extend((name, id_) for id_, _ in keys)
+        return [hit for hit in ranked if (hit.memory_id, 1) in keys]
+
     for name, scores in (("vector", near), ("words", worded)):
         hits = (Hit(id_, 1, score, RowSignals().pack()) for id_, score in scores.items() if score)
         ranked = sorted(hits, key=lambda hit: -hit.score)
         monkeypatch.setattr(world.index, f"search_{name}", lambda *given, ranked=ranked: ranked[: given[-1]])
         monkeypatch.setattr(
-            world.index,
-            f"score_{name}",
-            lambda *given, ranked=ranked: [hit for hit in ranked if (hit.memory_id, 1) in given[-1]],
+            world.index, f"score_{name}", lambda *given, name=name, ranked=ranked: scored(name, ranked, given[-1])
         )
-    assert [hit.memory.id for hit in world.find("memory", top_k=1, threshold=0.5)] == [ids[8]]
+    return asked
 
 
 def test_an_empty_query_is_refused_and_top_k_0_finds_nothing(world: World) -> None:
