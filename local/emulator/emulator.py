@@ -23,7 +23,7 @@ from local.emulator.gateway.outside import Trust, outside_warnings
 from local.emulator.hosts import Hosts, LocalOnly, TokenOnly
 from local.emulator.metrics import EmfFigures, MetricsPage
 from local.emulator.moto.beside import MotoBeside
-from local.emulator.reload import Watch
+from local.emulator.reload import Watch, watched
 from local.emulator.servers import Servers, port_of
 from local.emulator.services import AwsServices
 from local.emulator.settings import Settings
@@ -213,8 +213,7 @@ class Emulator:
             if _TEMPLATE in names:
                 self._template_changed()
 
-        paths = {name: (spec.code, *spec.layers) for name, spec in self.template.functions.items()}
-        watch = Watch(paths | {_TEMPLATE: (self.template.path,)}, changed)
+        watch = Watch(watched(self.template, _TEMPLATE), changed)
         watch.start()
         self._stack.push_async_callback(watch.stop)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -11,7 +12,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.emulator.specs import TemplateError
+from local.emulator.reload import Watch, watched
+from local.emulator.specs import Place, TemplateError
+from local.emulator.template.reader import read_template
 from tests.emulator.fidelity import own
 
 MIXED = """
@@ -86,6 +89,22 @@ def test_a_project_without_a_function_that_can_run_does_not_start(start: Callabl
     template = MIXED[: MIXED.index("  Works:")] + MIXED[MIXED.index("\n  Work: ") :]
     with pytest.raises(TemplateError, match=r"Picture is not run here.*Lost is not run here"):
         start(template, code__app="")
+
+
+@own("partial starts")
+def test_code_that_is_missing_is_waited_for_and_no_other_folder_of_a_function_that_is_not_run(
+    project: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = project(MIXED, code__app="")
+    assert watched(read_template(path, Place()), "the template") == {
+        "Works": (tmp_path / "code",),
+        "Inline": (path,),
+        "the template": (path, tmp_path / "nowhere"),
+    }
+    changed = Watch(watched(read_template(path, Place()), "the template"), lambda _: None)
+    (tmp_path / "nowhere").mkdir()
+    (tmp_path / "nowhere" / "app.py").touch()
+    assert changed.look() == ["the template"]
 
 
 @own("partial starts")

@@ -250,6 +250,8 @@ def test_retry_after_is_honoured_within_the_deadline_and_passed_on_beyond() -> N
         "Rate limit reached for gpt-4o on tokens per min (TPM): Limit 9, Used 8, Requested 5. Please try again in 8s.",
         "max_tokens is too large: 9. This model supports at most 4 completion tokens",
         "The maximum number of requests is exceeded",
+        "You exceeded the maximum tokens per day",
+        "This request would exceed your rate limit of 40,000 input tokens per minute; reduce the prompt length",
     ],
 )
 def test_other_limits_say_nothing_of_the_length(message: str) -> None:

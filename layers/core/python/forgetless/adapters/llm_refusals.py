@@ -67,6 +67,8 @@ class Refusal:
     @property
     def too_long(self) -> bool:
         """Whether a shorter request may be answered."""
+        if self.status == 429:  # a limit of tokens in a time, unless this request alone is above it
+            return "request too large" in self.reason.lower()
         return self.status == 413 or self.code in _TOO_LONG or bool(_SAYS_TOO_LONG.search(self.reason.lower()))
 
     @property
