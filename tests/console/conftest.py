@@ -46,6 +46,12 @@ class Opened:
         self.page.goto("about:blank")
         self.page.goto(f"{self.url}/console{hash_}")
 
+    def look(self, theme: str, width: int) -> None:
+        """Show the same page in another theme and width."""
+        self.theme, self.width = theme, width
+        self.page.emulate_media(color_scheme=theme)
+        self.page.set_viewport_size({"width": width, "height": 900})
+
     def picture(self, name: str) -> None:
         """Keep a screenshot."""
         PICTURES.mkdir(exist_ok=True)
