@@ -130,7 +130,7 @@ function Sources({ messages }) {
     <section>
       <h2>${t("Where it comes from")}</h2>
       <ul class="talk">
-        ${messages.map((one, place) => html`<li key=${place} class=${one.role}><b>${one.role}</b><p dir="auto">${one.content}</p></li>`)}
+        ${messages.map((one, place) => html`<li key=${place} class=${one.role}><b>${t(one.role)}</b><p dir="auto">${one.content}</p></li>`)}
       </ul>
     </section>
   `;

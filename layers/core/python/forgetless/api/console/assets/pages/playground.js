@@ -74,7 +74,7 @@ function Conversation({ user, onDone }) {
           <select value=${one.role} aria-label=${t("Role")} onChange=${(event) => change(place, { role: event.target.value })}>
             ${ROLES.map((role) => html`<option key=${role} value=${role}>${t(role)}</option>`)}
           </select>
-          <textarea rows="2" dir="auto" aria-label=${t("Message")} value=${one.content} onInput=${(event) => change(place, { content: event.target.value })}></textarea>
+          <textarea rows="3" dir="auto" aria-label=${t("Message")} value=${one.content} onInput=${(event) => change(place, { content: event.target.value })}></textarea>
           <button type="button" class="quiet" aria-label=${t("Remove this message")} onClick=${() => setMessages(messages.filter((_, index) => index !== place))}>×</button>
         </div>
       `)}
