@@ -119,7 +119,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         spec = ApiSpec("Api", routes=(RouteSpec("ANY", "$default", "F"),))
         with event_loop():
             function = InProcess(Mangum(app, lifespan="off"))
-        app = Gateway(spec, {"F": function}, 3000, "us-east-1")
+        app = Gateway([spec], {"F": function}, 3000, "us-east-1")
     with serve_app(app) as address:
         yield Service(address, api)
     world.ledger.close()
