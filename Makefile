@@ -181,8 +181,10 @@ bench-embedder-full: $(STAMP) model ## Batching policies, sweeps, memory over ha
 
 test-models: $(TORCH_STAMP) ## Tests of models against torch (installs it, in an environment of its own)
 	@PYTHONPATH=embedder_container:. .venv-models/bin/python -m pytest -q tests/models $(ARGS)
-load: $(STAMP) $(LOAD_STAMP) ## Load the running service with k6 and draw a report: make load ARGS="--quick"
-	@exec $(PY) -m local.loadtest load --tool k6 $(ARGS)
+# Only a model on make's own command line: a shell may have one for `make up`.
+LOAD_MODEL = $(if $(filter command,$(firstword $(origin EMBEDDING_MODEL))),--model '$(EMBEDDING_MODEL)')
+load: $(STAMP) $(LOAD_STAMP) ## Load the running service with k6 and draw a report: make load ARGS="--quick"; EMBEDDING_MODEL=jina-v3-shape: two of its own
+	@exec $(PY) -m local.loadtest load --tool k6 $(LOAD_MODEL) $(ARGS)
 
 load-locust: $(STAMP) $(LOAD_STAMP) ## The same scenario driven by locust
 	@exec $(PY) -m local.loadtest load --tool locust $(ARGS)
