@@ -170,6 +170,9 @@ cost: $(STAMP) ## A month's bill by service: make cost ARGS="--users 10000 --add
 bench-scale: $(STAMP) model ## 1,000 to 100,000 memories in services of its own, at most 20 minutes: make bench-scale ARGS="--sizes 1000 20000"
 	@exec $(PY) -m local.bench.scale $(ARGS)
 
+bench-index: $(STAMP) ## Searches over 1,000 to 1,000,000 rows in Milvus Lite, one tenant's and 1,000 tenants', at most 15 minutes
+	@exec $(PY) -m local.bench.index_rows $(ARGS)
+
 bench-embedder: $(STAMP) $(PEER_STAMP) model ## The embedding service beside infinity and ONNX Runtime alone: ten minutes
 	@cd embedder_container && exec ../$(PY) -m bench --model-dir '$(TEST_MODEL)' --infinity ../.venv-infinity/bin/infinity_emb --out ../bench-results $(ARGS)
 
