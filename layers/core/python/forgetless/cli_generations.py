@@ -151,7 +151,8 @@ def _lines(generations: GenerationServices, known: Generations, *, compare: bool
 
 def _rows(generations: GenerationServices, generation: Generation) -> str:
     try:
-        return f"{generations.beside.count(generation):,} rows"
+        rows, past = generations.beside.count(generation)
+        return f"{rows:,} rows and {past:,} of the past"
     except ForgetlessError as error:
         return f"rows that cannot be counted: {error.message}"
 

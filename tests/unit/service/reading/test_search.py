@@ -129,8 +129,8 @@ def test_a_memory_that_no_list_of_candidates_reaches_is_found_if_its_score_suffi
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is behind many by its vector and behind many by its words, but no other has both."""
-    monkeypatch.setattr("forgetless.service.reading.search.CANDIDATES", 4)
-    monkeypatch.setattr("forgetless.service.reading.search.CANDIDATES_PER_RESULT", 1)
+    monkeypatch.setattr("forgetless.service.reading.retrieval.CANDIDATES", 4)
+    monkeypatch.setattr("forgetless.service.reading.retrieval.CANDIDATES_PER_RESULT", 1)
     ids = [one.id for one in world.say(*(f"memory {number}" for number in range(9))).results]
     near = {id_: 0.6 if number < 4 else 0.5 if number == 8 else 0.0 for number, id_ in enumerate(ids)}
     worded = {id_: 20.0 if 4 <= number < 8 else 15.0 if number == 8 else 0.0 for number, id_ in enumerate(ids)}

@@ -7,16 +7,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from forgetless.domain.errors import EmbedderTextError, IndexUnavailableError
+from forgetless.domain.errors import DependencyError, EmbedderTextError, IndexUnavailableError
 from forgetless.domain.limits import EMBEDDED_AT_ONCE
-from forgetless.domain.memory import Memory, Message, MessageRef
+from forgetless.domain.memory import Event, Memory, Message, MessageRef
 from forgetless.domain.recipe import Recipe, Told, combine
 from forgetless.ports.embedder import Embedder, EmbeddingTask
-from forgetless.ports.index import IndexRow, RequestIndex
+from forgetless.ports.index import Content, IndexRow, Key, RequestIndex
 from forgetless.service.known_names import KnownNames
+from forgetless.service.writing.past_rows import Change, PastRows, by_tenant
 from forgetless.service.writing.told import ToldMemories
 
-__all__ = ["Beside", "IndexedLedger", "Indexer", "by_tenant"]
+__all__ = ["Beside", "Change", "IndexedLedger", "Indexer", "by_tenant"]
 
 _logger = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ class IndexedLedger(Protocol):
     """What indexing needs of a ledger; see `forgetless.ports.request_ledger`."""
 
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]: ...
+
+    def history(self, tenant: str, memory_id: str) -> list[Event]: ...
 
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]: ...
 
@@ -42,7 +45,7 @@ class Beside(Protocol):
         """Whether there are any: then the ledger notes what is written here as lacking there, too."""
 
     def follow(self, memories: Sequence[Memory]) -> None:
-        """Drop the rows of those that are not live, and bring the others at once where a write must be everywhere.
+        """Drop the rows of those that are deleted, and bring the others at once where a write must be everywhere.
 
         Whatever fails there is logged, and done later: it never fails the write.
         """
@@ -67,6 +70,8 @@ class Indexer:
         self._recipe = recipe
         self._told = ToldMemories(recipe=recipe, names=names)
         self._beside = beside
+        #: The rows of earlier versions and of superseded memories.
+        self.past = PastRows(ledger=ledger, index=index, maker=self)
 
     def rows(
         self,
@@ -117,45 +122,57 @@ class Indexer:
         """The memories as the recipe reads them; `talk` holds the messages of their context."""
         return self._told.told(memories, talk)
 
-    def write(self, rows: Sequence[IndexRow], *, outdated: Sequence[Memory] = ()) -> bool:
-        """Insert rows, remove the older rows of the `outdated` memories, and mark all of them as indexed.
+    def write(
+        self, rows: Sequence[IndexRow], *, changes: Sequence[Change] = (), known: Mapping[Key, Content] | None = None
+    ) -> bool:
+        """Insert rows, move the rows of replaced versions to the past, and mark all of them as indexed.
+
+        `changes` are the versions that were replaced; nothing is left of deleted memories. `known` is what was read of
+        their rows already.
 
         False if the index does not answer, or if context of a memory was erased meanwhile, so that its row was removed
-        again. Such memories stay pending in the ledger, and sweep indexes them later.
+        again. Such memories stay pending in the ledger, and sweep indexes them later. So does one whose replaced
+        version had no row that could be moved.
         """
         try:
-            if rows:
-                self._index.insert(rows)
-            for tenant, memories in by_tenant(outdated).items():
-                self._index.drop_older(tenant, memories)
-            written = [*(row.memory for row in rows), *(memory for memory in outdated if not memory.live)]
-            return not self.mark_indexed(written, by_writer=True)
+            if current := [row for row in rows if row.memory.live]:
+                self._index.insert(current)
+            unmoved = self._replace(rows, changes, known or {})
+            written = [*(row.memory for row in current), *(one.after for one in changes if not one.after.live)]
+            return not self.mark_indexed([one for one in written if one.id not in unmoved], by_writer=True)
         except IndexUnavailableError as error:
-            _logger.warning("index is behind", extra={"memories": len(rows) + len(outdated), "reason": error.message})
+            _logger.warning("index is behind", extra={"memories": len(rows) + len(changes), "reason": error.message})
             return False
 
-    def replace_row(self, memory: Memory, *, reuse_version: int | None) -> bool:
-        """Index the next version of a memory, with the vector of `reuse_version` if the text is the same.
+    def _replace(self, rows: Sequence[IndexRow], changes: Sequence[Change], known: Mapping[Key, Content]) -> set[str]:
+        """Move the rows of the versions before; returns the ids of memories of which there was none."""
+        unmoved: set[str] = set()
+        for tenant in {memory.scope.tenant for memory in (*(row.memory for row in rows), *(c.after for c in changes))}:
+            mine = [change for change in changes if change.after.scope.tenant == tenant]
+            unmoved |= self.past.move(tenant, mine, rows, known)
+            self._index.drop_older(tenant, [change.after for change in mine])
+        return unmoved
+
+    def replace_row(self, memory: Memory, *, before: Memory) -> bool:
+        """Index the next version of a memory, with the vector of the version before if the text is the same.
 
         False as in `write`. Raises EmbedderError when a new vector is needed and the embedder fails.
         """
         talk = self.context_messages([memory])
-        row = self._reused(memory, reuse_version, talk) if reuse_version is not None else None
-        return self.write([row or self.rows([memory], talk)[0]], outdated=[memory])
+        known = self._held_content(before)
+        content = known.get((before.id, before.version))
+        if content is not None and memory.text == before.text:
+            row = self._row(memory, self.told([memory], talk)[0], content.vector)
+        else:
+            row = self.rows([memory], talk)[0]
+        return self.write([row], changes=[Change(before, memory)], known=known)
 
-    def vectors_of_versions(
-        self, memories: Sequence[Memory], talk: Mapping[MessageRef, Message], *, embedded: int
-    ) -> dict[str, Sequence[float]]:
-        """By id, the vectors of exactly these versions of one tenant's memories, from the index where it has them.
-
-        Of the other memories, the first `embedded` are embedded again, and the rest are left out. Raises EmbedderError
-        and IndexUnavailableError.
-        """
-        keys = [(memory.id, memory.version) for memory in memories]
-        held = self._index.vectors(memories[0].scope.tenant, keys) if memories else {}
-        missing = [memory for memory, key in zip(memories, keys, strict=True) if key not in held][:embedded]
-        rows = self.rows(missing, talk, refused={}) if missing else []
-        return {id_: vector for (id_, _), vector in held.items()} | {row.memory.id: row.vector for row in rows}
+    def _held_content(self, memory: Memory) -> dict[Key, Content]:
+        collection = self._index if memory.live else self._index.past
+        try:
+            return collection.contents(memory.scope.tenant, [(memory.id, memory.version)])
+        except IndexUnavailableError:
+            return {}
 
     def context_messages(self, memories: Iterable[Memory]) -> dict[MessageRef, Message]:
         """The messages that are context of these memories, without erased ones."""
@@ -186,9 +203,9 @@ class Indexer:
         Returns those of the latter whose version is still current: only messages of their context were erased
         meanwhile, so nobody else indexes them now.
 
-        Whoever changes or deletes a memory removes its rows after the append. If that happened before our insert,
-        nobody else would remove our row. If it happens after the mark, they will. Should we die in between, the memory
-        is still pending, because its change found it pending, and sweep removes the row.
+        Whoever changes or deletes a memory moves or removes its rows after the append. If that happened before our
+        insert, nobody else would remove our row. If it happens after the mark, they will. Should we die in between, the
+        memory is still pending, because its change found it pending, and sweep removes the row.
         """
         behind = self._beside is not None and self._beside.exist()
         refused = self._ledger.mark_indexed(memories, by_writer=by_writer, behind=behind)
@@ -199,28 +216,21 @@ class Indexer:
         for tenant, portion in by_tenant(refused).items():
             self._index.drop(tenant, sorted({(memory.id, memory.version) for memory in portion}))
             found = self._ledger.read(tenant, [memory.id for memory in portion])
+            self._redo_past(portion, found)
             without += [memory for memory in portion if _same_event(found.get(memory.id), memory)]
         return without
 
     def _row(self, memory: Memory, told: Told, vector: Sequence[float]) -> IndexRow:
         return IndexRow(memory, vector, self._recipe.words(told), self._recipe.signals(told))
 
-    def _reused(self, memory: Memory, version: int, talk: Mapping[MessageRef, Message]) -> IndexRow | None:
-        key = (memory.id, version)
+    def _redo_past(self, refused: Sequence[Memory], found: Mapping[str, Memory]) -> None:
         try:
-            vector = self._index.vectors(memory.scope.tenant, [key]).get(key)
+            self.past.redo(refused, found)
         except IndexUnavailableError:
-            return None
-        return self._row(memory, self.told([memory], talk)[0], vector) if vector is not None else None
+            raise
+        except DependencyError as error:  # searches of the past find less until the next reindex
+            _logger.warning("rows of the past are missing", extra={"reason": error.message})
 
 
 def _same_event(current: Memory | None, indexed: Memory) -> bool:
     return current is not None and (current.version, current.event_id) == (indexed.version, indexed.event_id)
-
-
-def by_tenant(memories: Iterable[Memory]) -> dict[str, list[Memory]]:
-    """The memories, grouped by tenant."""
-    tenants: defaultdict[str, list[Memory]] = defaultdict(list)
-    for memory in memories:
-        tenants[memory.scope.tenant].append(memory)
-    return dict(tenants)
