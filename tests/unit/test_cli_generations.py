@@ -37,7 +37,7 @@ def test_it_shows_the_one_that_serves_and_what_the_settings_ask_for(
     ask_for_next(monkeypatch)
     monkeypatch.setenv("FORGETLESS_NEXT_EMBEDDING_DIMENSIONS", "64")
     told = f"{NEXT} is what the settings ask for: sweep begins to fill it soon\n"
-    assert house.run("generations")[1] == f"{MINE} serves, with 2 rows\n{told}"
+    assert house.run("generations")[1] == f"{MINE} serves, with 2 rows\n{past}\n{told}"
     indexes = {MINE: house.index}
 
     def index_of(_: Settings, generation: composition.Generation | None = None) -> MemoryIndex:
@@ -45,7 +45,7 @@ def test_it_shows_the_one_that_serves_and_what_the_settings_ask_for(
 
     monkeypatch.setattr(composition, "build_index", index_of)
     assert house.run("generations", "fill") == (0, f"{NEXT} is about to be filled\n", "")
-    assert house.run("generations")[1].splitlines()[1] == f"{NEXT} is about to be filled, with 0 rows"
+    assert house.run("generations")[1].splitlines()[2] == f"{NEXT} is about to be filled, with 0 rows"
     record = json.loads(house.run("generations", "--json")[1])
     assert (record["phase"], record["serving"]["collection"], record["progress"]["kind"]) == ("spreading", MINE, "fill")
     code, _, err = house.run("generations", "switch")
