@@ -49,7 +49,7 @@ class StoreCheck:
         recipe: Recipe = CURRENT,
         past_is_filled: bool = False,
     ) -> None:
-        """`past_is_filled` says whether the index should have all rows of the past, which an upgrade fills by and by."""
+        """`past_is_filled` says whether the index should have all rows of the past; after an upgrade, it does later."""
         self._past_is_filled = past_is_filled
         self._ledger = ledger
         self._index = index
@@ -171,8 +171,8 @@ class StoreCheck:
         sampled, missing = self._samples.missing_past(tenant, limit) if self._past_is_filled else (0, [])
         rows, stray = self._samples.stray_past(tenant, limit)
         if missing:
-            text = f"past versions of {len(missing)} of {sampled} sampled memories of tenant {tenant!r} are not in the index"
-            yield Finding(Verdict.INDEX, f"{text}, such as those of {missing[0][0]}", REINDEX)
+            text = f"{len(missing)} of {sampled} sampled changed memories of tenant {tenant!r} lack past versions"
+            yield Finding(Verdict.INDEX, f"in the index, {text}, such as {missing[0][0]}", REINDEX)
         if stray:
             text = f"{len(stray)} of {rows} sampled past rows of tenant {tenant!r} are of no memory in the ledger"
             yield Finding(Verdict.INDEX, f"{text}, such as {stray[0][0]} version {stray[0][1]}", AFRESH)
