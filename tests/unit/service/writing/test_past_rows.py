@@ -192,3 +192,16 @@ def test_what_was_told_before_its_time_is_known_from_when_it_was_told(world: Wor
     assert found(world, Moment(known_at=told)) == []
     assert found(world, Moment(as_of=known)) == []
     assert found(world, Moment(as_of=then)) == ["will drink tea"]
+
+
+def test_a_successor_that_begins_later_moves_the_end_of_what_it_superseded(new_world: Callable[..., World]) -> None:
+    world, _ = moved(new_world)
+    (berlin,) = world.ledger.list_memories("default", ALICE.ids(), limit=9).items
+    superseded_at = world.clock.now()
+    world.clock.advance(7200)
+    between = world.clock.now()
+    update(world, berlin.id, timestamp=world.clock.now())
+    swept(world)
+    assert later(superseded_at, 60) < between
+    assert found(world, Moment(as_of=between)) == ["She lives in Lisbon."]
+    assert found(world, Moment(as_of=world.clock.now())) == ["She lives in Berlin."]

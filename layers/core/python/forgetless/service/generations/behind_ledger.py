@@ -28,6 +28,9 @@ class BehindLedger:
     def history(self, tenant: str, memory_id: str) -> list[Event]:
         return self._ledger.history(tenant, memory_id)
 
+    def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]:
+        return self._ledger.superseded_ids(tenant, memory_id, limit=limit)
+
     def read_messages(self, tenant: str, refs: Sequence[MessageRef]) -> dict[MessageRef, Message]:
         return self._ledger.read_messages(tenant, refs)
 

@@ -23,6 +23,8 @@ _logger = logging.getLogger(__name__)
 
 #: How many rows are made and written at once.
 _AT_ONCE = 200
+#: How many memories that one memory superseded are looked at, directly or indirectly.
+_MOST_SUPERSEDED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class PastLedger(Protocol):
     def read(self, tenant: str, ids: Sequence[str]) -> dict[str, Memory]: ...
 
     def history(self, tenant: str, memory_id: str) -> list[Event]: ...
+
+    def superseded_ids(self, tenant: str, memory_id: str, *, limit: int) -> list[str]: ...
 
 
 class Maker(Protocol):
@@ -89,8 +93,8 @@ class PastRows:
     ) -> set[str]:
         """Bring the replaced versions there; `rows` are new, and `known` is what was read of rows already.
 
-        Returns the ids of memories whose replaced version has no row that could be moved, because it never had one or
-        is pending: they must stay pending. Raises IndexUnavailableError.
+        Returns the ids of memories that must stay pending: their replaced version has no row that could be moved, or
+        they begin later now, so that what they superseded ended later. Raises IndexUnavailableError.
         """
         alive = [change for change in changes if not change.after.deleted]
         contents = self._contents(tenant, [change.before for change in alive], known)
@@ -113,7 +117,8 @@ class PastRows:
         # Only those of a superseded memory may be there already, with an open end.
         self._index.past.drop(tenant, [_key(change.before) for change in there if _stands_there(change.before)])
         self._index.past.insert(moved)
-        return {change.after.id for change in alive} - {change.after.id for change in there}
+        unmoved = {change.after.id for change in alive} - {change.after.id for change in there}
+        return unmoved | {change.after.id for change in alive if change.after.created_at > change.before.created_at}
 
     def refresh(self, memories: Sequence[Memory], *, suspect: Collection[Key] = ()) -> None:
         """Make the rows of the past right for these memories as they are now; a row that is right stays.
@@ -165,6 +170,8 @@ class PastRows:
     def _histories(self, tenant: str, memories: Sequence[Memory]) -> Iterator[tuple[list[_Wanted], list[Key]]]:
         """Of each memory, the versions that must be there, and all that may be."""
         histories = [self._ledger.history(tenant, memory.id) for memory in memories]
+        for memory in self._ended_by_moved(tenant, histories):
+            histories.append(self._ledger.history(tenant, memory.id))
         begins = self._begins(tenant, [event.memory for history in histories for event in history], ())
         for history in histories:
             if not history or history[-1].memory.deleted:
@@ -175,6 +182,14 @@ class PastRows:
                 _Wanted(replace(memory, context=current.context), times) for memory, times in past_of(history, begins)
             ]
             yield versions, [(current.id, version) for version in range(1, current.version + 1)]
+
+    def _ended_by_moved(self, tenant: str, histories: Sequence[Sequence[Event]]) -> list[Memory]:
+        """What the memories superseded whose beginning was ever changed: its end has changed as well."""
+        moved = [history[-1].memory.id for history in histories if len({one.memory.created_at for one in history}) > 1]
+        older = [id_ for one in moved for id_ in self._ledger.superseded_ids(tenant, one, limit=_MOST_SUPERSEDED)]
+        known = {history[-1].memory.id for history in histories if history}
+        found = self._ledger.read(tenant, older) if older else {}
+        return [one for one in found.values() if one.superseded_by in moved and one.id not in known]
 
     def _made(
         self, tenant: str, wanted: Sequence[_Wanted], held: Mapping[Key, PastMark], suspect: Collection[Key]
