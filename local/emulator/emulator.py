@@ -5,36 +5,37 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
 from local.emulator.asgi import Application
-from local.emulator.environments.environment import Launch
 from local.emulator.environments.logs import FunctionLog
-from local.emulator.environments.pool import Pool, PoolLimits, StartGate
-from local.emulator.environments.remote import RemoteFunction
-from local.emulator.environments.variables import QueueAddress, function_variables
+from local.emulator.environments.packages import RuntimePackages
+from local.emulator.environments.variables import ENDPOINT, OWN_KEY, Endpoints, Surroundings
+from local.emulator.functions import Functions
 from local.emulator.gateway.app import Gateway
 from local.emulator.gateway.invoke_api import InvokeApi
+from local.emulator.gateway.outside import Trust, outside_warnings
 from local.emulator.hosts import Hosts, LocalOnly, TokenOnly
 from local.emulator.metrics import EmfFigures, MetricsPage
+from local.emulator.moto.beside import MotoBeside
 from local.emulator.reload import Watch
-from local.emulator.servers import HttpServer, listen
+from local.emulator.servers import Servers, port_of
+from local.emulator.services import AwsServices
 from local.emulator.settings import Settings
-from local.emulator.specs import ApiSpec, FunctionSpec, Place, Template, TemplateError
+from local.emulator.sns.app import TopicServer
+from local.emulator.specs import ApiSpec, Place, Template, TemplateError
 from local.emulator.sqs.app import STATUS_PATH, QueueServer
 from local.emulator.sqs.operations import Operations
 from local.emulator.sqs.service import QueueService
 from local.emulator.sqs.store import Store
+from local.emulator.template.document import read_document
 from local.emulator.template.reader import read_template
-from local.emulator.triggers.queue_poller import DEFAULT_CONCURRENCY, QueuePoller
-from local.emulator.triggers.schedule import Schedule
+from local.emulator.triggers.running import Triggers
 
 #: The name of the template itself among the things that are watched.
 _TEMPLATE = "the template"
@@ -47,13 +48,16 @@ class Emulator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stack = AsyncExitStack()
-        self._pools: dict[str, Pool | RemoteFunction] = {}
-        self._servers: list[HttpServer] = []
-        self._gate = StartGate()
+        self._servers = Servers(self._stack, settings.host, settings.grace)
         self.warnings: tuple[str, ...] = ()
         #: What was damaged and set aside at the start.
         self.notes: tuple[str, ...] = ()
+        #: Where moto is, if it runs, and where the functions' output is.
+        self.moto_url = ""
+        self.log_path = settings.state / "logs" / "functions.log"
         self.gateway_url = self.queue_url = self.invoke_url = self.metrics_url = ""
+        #: The URLs of functions that have one of their own.
+        self.function_urls: dict[str, str] = {}
         #: Set when the template has changed and can be read; whoever runs the emulator then restarts it.
         self.outdated = asyncio.Event()
 
@@ -74,48 +78,53 @@ class Emulator:
         await self._stack.aclose()
 
     async def _start(self) -> None:
-        settings = self._settings
-        gateway_socket = listen(settings.host, settings.port)
-        self._stack.callback(gateway_socket.close)
-        queue_socket = listen(settings.host, settings.queue_port)
-        self._stack.callback(queue_socket.close)
-        port, queue_port = gateway_socket.getsockname()[1], queue_socket.getsockname()[1]
-        self.gateway_url = f"http://{_reachable(settings.host)}:{port}"
-        self.queue_url = f"http://{_reachable(settings.host)}:{queue_port}"
-        place = Place(settings.region, self.queue_url)
-        template = read_template(settings.template, place, settings.parameters)
-        self.warnings = template.warnings + self._unknown_functions(template) + _other_apis(template)
-        service = await self._open_queues(template)
+        settings, servers = self._settings, self._servers
+        gateway_door, services_door = servers.listen(settings.port), servers.listen(settings.queue_port)
+        self.gateway_url, self.queue_url = servers.url(gateway_door), servers.url(services_door)
+        self._place = Place(settings.region, self.queue_url)
+        self.template = template = self._read()
+        self._trust = Trust(tokens=settings.trust_tokens, open=settings.open_routes)
+        self.warnings = self._warnings(template)
+        queues = await self._open_queues(template)
         figures = EmfFigures()
-        log = FunctionLog(settings.state / "logs" / "functions.log", seen=figures.read)
-        self._stack.callback(log.close)
-        for spec in template.functions.values():
-            await self._open_function(spec, place, log)
-        queues = QueueServer(Operations(service, place), self._status_of(service, template))
-        await self._serve(self._guarded(queues, queue_port), queue_socket)
-        gateway = Gateway(_only_api(template), self._pools, port, place.region, mapping=settings.mapping)
-        hosts = Hosts(settings.host, settings.allowed_hosts)
-        await self._serve(LocalOnly(gateway, hosts, remedy=_ALLOW_HOST), gateway_socket)
-        await self._serve_invoke_api(log)
-        await self._serve_metrics(MetricsPage(figures, self._status_of(service, template)))
-        self._stack.push_async_callback(self._drain, service)
-        self._start_triggers(template, service, place, log)
+        self._log = FunctionLog(self.log_path, seen=figures.read)
+        self._stack.callback(self._log.close)
+        moto = await self._start_moto(template)
+        functions = Functions(self._stack, settings, self._place, self._surroundings(moto), self._log)
+        await functions.open(template)
+        triggers = Triggers(
+            template, functions.by_id, queues, self._place, limit_of=functions.limit_of, log=self._trigger_log
+        )
+        if moto is not None and template.bucket_events:
+            triggers.add(moto.bucket_events(triggers.targets.tell, partial(self._trigger_log, "buckets")))
+        status = self._status_of(queues, functions)
+        invoke_api = InvokeApi(functions.by_physical_name(), partial(self._trigger_log, "invoke"))
+        self._stack.push_async_callback(invoke_api.close)
+        services = self._services(QueueServer(Operations(queues, self._place), status), triggers, invoke_api)
+        await self._serve_local(services, services_door)
+        await self._serve_gateway(functions, template.apis, gateway_door)
+        await self._serve_urls(functions)
+        await self._serve_more(invoke_api, MetricsPage(figures, status))
+        self._stack.push_async_callback(self._drain, queues, functions)
+        triggers.start()
+        self._stack.push_async_callback(triggers.stop)
         if settings.reload:
-            self._watch(template, place, log)
+            self._watch(functions)
 
     @property
     def settings(self) -> Settings:
         """Return the settings with the ports in use, so that a new start keeps them."""
         urls = (self.gateway_url, self.queue_url, self.invoke_url, self.metrics_url)
         gateway, queue, invoke, metrics = (urlsplit(url).port for url in urls)
+        own = {name: urlsplit(url).port or 0 for name, url in self.function_urls.items()}
         return replace(
-            self._settings, port=gateway or 0, queue_port=queue or 0, invoke_port=invoke, metrics_port=metrics
+            self._settings,
+            port=gateway or 0,
+            queue_port=queue or 0,
+            invoke_port=invoke,
+            metrics_port=metrics,
+            url_ports={**self._settings.url_ports, **own},
         )
-
-    def _guarded(self, queues: QueueServer, port: int) -> Application:
-        token = self._settings.queue_token
-        app = TokenOnly(queues, token, open_path=STATUS_PATH) if token else queues
-        return LocalOnly(app, Hosts(self._settings.host, port=port))
 
     async def _open_queues(self, template: Template) -> QueueService:
         store = Store(self._settings.state / "queues.sqlite3")
@@ -129,138 +138,161 @@ class Emulator:
             await service.run(partial(Store.release, name=name))
         return service
 
-    async def _open_function(self, spec: FunctionSpec, place: Place, log: FunctionLog) -> None:
+    async def _start_moto(self, template: Template) -> MotoBeside | None:
+        if not self._settings.with_moto:
+            return None
+        moto = MotoBeside(self._stack, template, self._place)
+        await moto.start(self._settings.state / "logs" / "moto.log")
+        self.warnings += tuple(moto.warnings)
+        self.moto_url = moto.url
+        return moto
+
+    def _surroundings(self, moto: MotoBeside | None) -> Surroundings:
+        """Give functions what they find on Lambda, and the folders of the settings, but not what is installed here."""
+        runtime = RuntimePackages(self._settings.state / "runtime")
+        runtime.link()
+        endpoints = Endpoints(self.queue_url, self._settings.queue_token, moto.url if moto else "")
+        return Surroundings(endpoints, runtime.folder, self._settings.packages)
+
+    def _services(self, queues: QueueServer, triggers: Triggers, invoke_api: InvokeApi) -> Application:
+        """Return what functions call: queues, topics, and each other."""
+        here: dict[str, Application] = {"sqs": queues, "sns": TopicServer(triggers.topics), "lambda": invoke_api}
+        app, token = AwsServices(here, queues), self._settings.queue_token
+        return TokenOnly(app, token, open_path=STATUS_PATH) if token else app
+
+    async def _serve_local(self, app: Application, door: socket.socket) -> str:
+        """Serve what only this machine may call, by the port's own name, and return its URL."""
+        hosts = Hosts(self._settings.host, port=port_of(door))
+        await self._servers.serve(LocalOnly(app, hosts), door)
+        return self._servers.url(door)
+
+    async def _serve_gateway(self, functions: Functions, apis: Sequence[ApiSpec], door: socket.socket) -> None:
         settings = self._settings
-        if settings.functions_at:
-            client = await self._stack.enter_async_context(httpx.AsyncClient(trust_env=False))
-            self._pools[spec.name] = RemoteFunction(spec, settings.functions_at, client)
-            self._stack.push_async_callback(self._pools[spec.name].close)
-            return
-        launch = Launch(
-            spec=spec,
-            variables=function_variables(spec, place, settings.overrides.of(spec.name), self._queue()),
-            arn=place.arn("lambda", f"function:{spec.physical_name or spec.name}"),
-            log=log,
-            init_limit=settings.init_limit,
-            freeze=settings.freeze,
+        gateway = Gateway(
+            apis,
+            functions.by_id,
+            port_of(door),
+            settings.region,
+            mapping="" if apis and apis[0].url else settings.mapping,
+            trust=self._trust,
         )
-        limits = PoolLimits(settings.limit_of(spec), settings.wait_limit, settings.idle_limit)
-        self._pools[spec.name] = Pool(launch, limits, self._gate)
-        self._stack.push_async_callback(self._pools[spec.name].close)
+        hosts = Hosts(settings.host, settings.allowed_hosts)
+        await self._servers.serve(LocalOnly(gateway, hosts, remedy=_ALLOW_HOST), door)
 
-    def _queue(self) -> QueueAddress:
-        return QueueAddress(self.queue_url, self._settings.queue_token)
+    async def _serve_urls(self, functions: Functions) -> None:
+        """Serve the URLs of functions, each on a port of its own."""
+        settings = self._settings
+        for number, api in enumerate(self.template.urls):
+            function = api.routes[0].function
+            port = settings.url_ports.get(function, settings.url_port and settings.url_port + number)
+            door = self._servers.listen(port)
+            await self._serve_gateway(functions, (api,), door)
+            self.function_urls[function] = self._servers.url(door)
 
-    async def _serve(self, app: Application, listener: socket.socket) -> None:
-        server = HttpServer(app, listener, self._settings.grace)
-        await server.start()
-        self._servers.append(server)
-        self._stack.push_async_callback(server.stop)
+    async def _serve_more(self, invoke_api: InvokeApi, page: MetricsPage) -> None:
+        """Serve what is served only if a port is given."""
+        if self._settings.invoke_port is not None:
+            self.invoke_url = await self._serve_local(invoke_api, self._servers.listen(self._settings.invoke_port))
+        if self._settings.metrics_port is not None:
+            url = await self._serve_local(page, self._servers.listen(self._settings.metrics_port))
+            self.metrics_url = f"{url}/metrics"
 
-    async def _drain(self, service: QueueService) -> None:
-        """Wait a moment for requests in progress, then end their environments, so that every request is answered."""
-        for server in self._servers:
-            server.refuse()
-        service.end_polls()
-        deadline = asyncio.get_running_loop().time() + self._settings.grace
-        while any(pool.busy for pool in self._pools.values()) and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.02)
-        await asyncio.gather(*(pool.close() for pool in self._pools.values()))
+    async def _drain(self, queues: QueueService, functions: Functions) -> None:
+        """Accept nothing more, and let functions answer, so that every request is answered."""
+        self._servers.refuse()
+        queues.end_polls()
+        await functions.drain()
 
-    async def _serve_invoke_api(self, log: FunctionLog) -> None:
-        if self._settings.invoke_port is None:
-            return
-        listener = listen(self._settings.host, self._settings.invoke_port)
-        self._stack.callback(listener.close)
-        names = {pool.spec.physical_name or pool.spec.name: pool for pool in self._pools.values()}
-        api = InvokeApi(names, _line_of(log, "invoke"))
-        self._stack.push_async_callback(api.close)
-        self.invoke_url = f"http://{_reachable(self._settings.host)}:{listener.getsockname()[1]}"
-        port = listener.getsockname()[1]
-        await self._serve(LocalOnly(api, Hosts(self._settings.host, port=port)), listener)
-
-    async def _serve_metrics(self, page: MetricsPage) -> None:
-        if self._settings.metrics_port is None:
-            return
-        listener = listen(self._settings.host, self._settings.metrics_port)
-        self._stack.callback(listener.close)
-        port = listener.getsockname()[1]
-        self.metrics_url = f"http://{_reachable(self._settings.host)}:{port}/metrics"
-        await self._serve(LocalOnly(page, Hosts(self._settings.host, port=port)), listener)
-
-    def _start_triggers(self, template: Template, service: QueueService, place: Place, log: FunctionLog) -> None:
-        for event in template.queue_events:
-            pool = self._pools[event.function]
-            limit = min(event.max_concurrency or DEFAULT_CONCURRENCY, self._settings.limit_of(pool.spec))
-            poller = QueuePoller(
-                event, service, pool, place=place, log=_line_of(log, event.function), concurrency=limit
-            )
-            poller.start()
-            self._stack.push_async_callback(poller.stop)
-        for spec in template.schedules:
-            schedule = Schedule(spec, self._pools[spec.function], place, _line_of(log, spec.function))
-            schedule.start()
-            self._stack.push_async_callback(schedule.stop)
-
-    def _watch(self, template: Template, place: Place, log: FunctionLog) -> None:
+    def _watch(self, functions: Functions) -> None:
         """Give changed functions new environments; after a change of the template, set `outdated`."""
-        line = _line_of(log, "emulator")
 
         def changed(names: list[str]) -> None:
             for name in names:
-                line(f"RELOAD {name}")
-                if name in self._pools:
-                    self._pools[name].retire()
+                self._trigger_log("emulator", f"RELOAD {name}")
+                functions.renew(name)
             if _TEMPLATE in names:
-                self._template_changed(template.path, place)
+                self._template_changed()
 
-        paths = {name: (spec.code, *spec.layers) for name, spec in template.functions.items()}
-        watch = Watch(paths | {_TEMPLATE: (template.path,)}, changed)
+        paths = {name: (spec.code, *spec.layers) for name, spec in self.template.functions.items()}
+        watch = Watch(paths | {_TEMPLATE: (self.template.path,)}, changed)
         watch.start()
         self._stack.push_async_callback(watch.stop)
 
-    def _template_changed(self, path: Path, place: Place) -> None:
+    def _template_changed(self) -> None:
         try:
-            read_template(path, place, self._settings.parameters)
+            self._read()
         except TemplateError as error:
             print(f"{error}\nthe template as it was stays in use", file=sys.stderr, flush=True)
         else:
             self.outdated.set()
 
-    def _status_of(self, service: QueueService, template: Template) -> Any:
+    def _status_of(self, queues: QueueService, functions: Functions) -> Callable[[], Awaitable[dict[str, Any]]]:
+        names = [queue.name for queue in self.template.queues]
+
         async def status() -> dict[str, Any]:
-            names = [queue.name for queue in template.queues]
-            depths = await service.run(lambda store: {name: store.depths(name) for name in names})
-            functions = {name: pool.status() for name, pool in self._pools.items()}
-            return {"functions": functions, "queues": depths, "receivers": service.waiting}
+            depths = await queues.run(lambda store: {name: store.depths(name) for name in names})
+            return {"functions": functions.status(), "queues": depths, "receivers": queues.waiting}
 
         return status
+
+    def _read(self) -> Template:
+        """Read the template.
+
+        Raises:
+            TemplateError: it cannot be read, or none of its functions can run here.
+        """
+        settings, parameters = self._settings, self._settings.parameters
+        if settings.config_parameters:
+            declared = read_document(settings.template).section("Parameters")
+            given = {name: value for name, value in settings.config_parameters.items() if name in declared}
+            parameters = {**given, **parameters}
+        template = read_template(settings.template, self._place, parameters, settings.overrides.of)
+        if template.functions and len(self._not_run(template)) == len(template.functions):
+            raise TemplateError("; ".join(self._not_run(template)))
+        return template
+
+    def _not_run(self, template: Template) -> tuple[str, ...]:
+        """Return a line for each function that cannot run here; elsewhere it may."""
+        if self._settings.functions_at:
+            return ()
+        return tuple(
+            f"{template.path}:{spec.line}: {spec.name} is not run here: {spec.problem}"
+            for spec in template.functions.values()
+            if spec.problem
+        )
+
+    def _warnings(self, template: Template) -> tuple[str, ...]:
+        """Return what is not as on AWS, what nothing answers at all first."""
+        return (
+            *self._not_run(template),
+            *outside_warnings((*template.apis, *template.urls), self._trust),
+            *self._without_moto(template),
+            *(() if self._settings.packages else template.unbuilt),
+            *template.warnings,
+            *self._unknown_functions(template),
+        )
+
+    def _without_moto(self, template: Template) -> tuple[str, ...]:
+        """Return what is missing because no moto runs and nothing else was named for the stores of the template."""
+        if self._settings.with_moto or self._settings.functions_at:
+            return ()
+        buckets = sorted({event.bucket for event in template.bucket_events})
+        heard = (f"events of bucket {', '.join(buckets)} come with --with-moto only",) if buckets else ()
+        given = {name for one in template.functions for name in self._settings.overrides.of(one)}
+        if not template.stores or any(name.startswith(ENDPOINT) or name == OWN_KEY for name in given):
+            return heard
+        names = ", ".join(store.logical_id for store in template.stores)
+        return (*heard, f"{names}: not made here, and calls to their services are refused; --with-moto makes them")
 
     def _unknown_functions(self, template: Template) -> tuple[str, ...]:
         named = {*self._settings.overrides.functions, *self._settings.max_by_function}
         return tuple(f"the template has no function {name}" for name in sorted(named - set(template.functions)))
 
-
-def _line_of(log: FunctionLog, function: str) -> Any:
-    return lambda line: log.write(f"{function}/trigger", line)
-
-
-def _only_api(template: Template) -> ApiSpec:
-    """Return the API that the gateway serves; a template without one has no routes."""
-    return template.apis[0] if template.apis else ApiSpec("none")
+    def _trigger_log(self, name: str, line: str) -> None:
+        self._log.write(f"{name}/trigger", line)
 
 
-def _other_apis(template: Template) -> tuple[str, ...]:
-    return tuple(f"{template.path}: {api.name}: only the first HTTP API is served" for api in template.apis[1:])
-
-
-def _reachable(host: str) -> str:
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
-
-
-async def run(settings: Settings, ready: Any, stopped: asyncio.Event) -> None:
+async def run(settings: Settings, ready: Callable[[Emulator], None], stopped: asyncio.Event) -> None:
     """Run the emulator until `stopped` is set; `ready` is called with it after each start."""
     while not stopped.is_set():
         async with Emulator(settings) as emulator:

@@ -7,7 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import orjson
@@ -24,15 +24,25 @@ class ThrottledError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class InvokeResult:
-    """The answer of a function; `error` is None, or the error's type when the invocation failed."""
+    """The answer of a function; `error` is None, or the error's type when the invocation failed.
+
+    `not_run` says why the function cannot run on this machine. Unlike other errors, this one is told to the client.
+    """
 
     payload: bytes
     error: str | None = None
+    not_run: str = ""
 
 
 def error_result(kind: str, message: str) -> InvokeResult:
     """Return the result of an invocation that the platform, not the function, ended."""
     return InvokeResult(orjson.dumps({"errorType": kind, "errorMessage": message}), error=kind)
+
+
+def not_run_result(function: str, problem: str) -> InvokeResult:
+    """Return the result of every invocation of a function that cannot run on this machine."""
+    text = f"{function} is not run here: {problem}"
+    return replace(error_result("Emulator.NotRun", text), not_run=text)
 
 
 def new_request_id() -> str:
@@ -88,6 +98,9 @@ async def invoke_async(
             result = await function.submit(payload)
             if result.error is None:
                 return True
+            if result.not_run:
+                log(f"ASYNC invocation given up: {result.not_run}")
+                return False
             reason = result.error
         except ThrottledError as error:
             reason = str(error)

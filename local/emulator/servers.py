@@ -1,4 +1,4 @@
-"""Serves ASGI applications with uvicorn inside an event loop that the emulator owns."""
+"""Serves ASGI applications with uvicorn inside an event loop that the emulator owns, and knows their addresses."""
 
 from __future__ import annotations
 
@@ -7,14 +7,41 @@ import contextlib
 import math
 import socket
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from local.emulator.asgi import Application
 
 
 class PortInUseError(Exception):
     """A port cannot be used; the text names it."""
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP as uvicorn reads it; `header_names` of the scope's state keep the names of headers as they were written.
+
+    Trailers after a chunked body are no headers: uvicorn would add them to those of the request.
+    """
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._names: list[bytes] = []
+        self._headers_ended = False
+        self.scope["state"]["header_names"] = self._names
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; ASGI has names in lower case alone, but events of REST APIs have them as they were sent."""
+        if not self._headers_ended:
+            self._names.append(name)
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer; what looks like headers from now on are trailers."""
+        self._headers_ended = True
+        super().on_headers_complete()
 
 
 class _Server(uvicorn.Server):
@@ -50,7 +77,7 @@ class HttpServer:
 
     def __init__(self, app: Application, listener: socket.socket, grace: float = 1.0) -> None:
         config = uvicorn.Config(
-            app, http="httptools", loop="none", lifespan="off", ws="none", log_config=None, access_log=False,
+            app, http=_Protocol, loop="none", lifespan="off", ws="none", log_config=None, access_log=False,
             proxy_headers=False, server_header=False, backlog=2048, timeout_keep_alive=75,
             timeout_graceful_shutdown=math.ceil(grace),
         )  # fmt: skip
@@ -72,3 +99,42 @@ class HttpServer:
         self.refuse()
         if self._task is not None:
             await asyncio.wait([self._task])
+
+
+class Servers:
+    """The servers of one emulator, all on one host; `stack` ends them."""
+
+    def __init__(self, stack: AsyncExitStack, host: str, grace: float) -> None:
+        self._stack, self._host, self._grace = stack, host, grace
+        self._servers: list[HttpServer] = []
+
+    def listen(self, port: int) -> socket.socket:
+        """Return a listening socket, which is closed with the others; raises PortInUseError."""
+        listener = listen(self._host, port)
+        self._stack.callback(listener.close)
+        return listener
+
+    def url(self, listener: socket.socket) -> str:
+        """Return the URL by which this machine reaches a socket."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        if self._host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+            host = "127.0.0.1"
+        return f"http://{host}:{port_of(listener)}"
+
+    async def serve(self, app: Application, listener: socket.socket) -> None:
+        """Serve an application on a socket."""
+        server = HttpServer(app, listener, self._grace)
+        await server.start()
+        self._servers.append(server)
+        self._stack.push_async_callback(server.stop)
+
+    def refuse(self) -> None:
+        """Accept no more connections."""
+        for server in self._servers:
+            server.refuse()
+
+
+def port_of(listener: socket.socket) -> int:
+    """Return the port that a socket listens on."""
+    port: int = listener.getsockname()[1]
+    return port

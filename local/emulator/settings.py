@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,14 @@ class Settings:
     mapping: str = ""
     invoke_port: int | None = None
     metrics_port: int | None = None
+    #: The port of the first function's own URL; the next ones follow.
+    url_port: int = 0
+    #: Ports of URLs that were in use before a new start, by function.
+    url_ports: Mapping[str, int] = field(default_factory=dict)
     overrides: Overrides = field(default_factory=Overrides)
     parameters: dict[str, str] = field(default_factory=dict)
+    #: Parameters of samconfig.toml: those that the template does not declare are left out.
+    config_parameters: dict[str, str] = field(default_factory=dict)
     max_environments: int | None = None
     max_by_function: dict[str, int] = field(default_factory=dict)
     region: str = "us-east-1"
@@ -52,6 +59,13 @@ class Settings:
     reload: bool = False
     functions_at: str = ""
     freeze: bool = False
+    #: Whether moto runs beside the emulator, with the template's tables, buckets, parameters, secrets and streams.
+    with_moto: bool = False
+    #: Folders of installed packages that functions may import besides Lambda's own.
+    packages: tuple[Path, ...] = ()
+    #: Whether routes that ask for Cognito, JWT or IAM believe a token that nobody verified, or pass every token unread.
+    trust_tokens: bool = False
+    open_routes: bool = False
 
     def limit_of(self, spec: FunctionSpec) -> int:
         """Return how many environments a function may have: by its name, the template, for all, by cores."""
@@ -74,6 +88,18 @@ def read_overrides(path: Path) -> Overrides:
     texts = {name: {key: str(value) for key, value in values.items()} for name, values in given.items()}
     shared = texts.pop("Parameters", {})
     return Overrides(shared=shared, functions=texts)
+
+
+def read_parameters(given: list[str]) -> dict[str, str]:
+    """Read `NAME=VALUE`; the value may be empty.
+
+    Raises:
+        TemplateError: something without `=`, or without a name.
+    """
+    for item in given:
+        if not item.partition("=")[0] or "=" not in item:
+            raise TemplateError(f"--parameter {item}: must be NAME=VALUE")
+    return dict(item.split("=", 1) for item in given)
 
 
 def read_limits(given: list[str]) -> tuple[int | None, dict[str, int]]:

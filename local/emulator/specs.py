@@ -1,30 +1,43 @@
-"""The functions, routes, queues and schedules of a template as plain data, without CloudFormation."""
+"""The functions, routes, queues and triggers of a template as plain data, without CloudFormation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 #: The account number in emulated ARNs and URLs; moto uses the same.
 ACCOUNT_ID = "123456789012"
 
-#: The API that SAM makes for routes that name none.
+#: The APIs that SAM makes for routes that name none, by the resource's type.
 IMPLICIT_API = "ServerlessHttpApi"
+IMPLICIT_REST_API = "ServerlessRestApi"
+IMPLICIT_APIS = {IMPLICIT_API: "AWS::Serverless::HttpApi", IMPLICIT_REST_API: "AWS::Serverless::Api"}
 
 
 class TemplateError(Exception):
     """The template cannot be run: the text names the resource, its line and the fix."""
 
 
+class NotHereError(TemplateError):
+    """Something that a template names cannot be had on this machine: what needs it is left out and named."""
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionSpec:
-    """One function: `name` is its logical id, times are in seconds, memory in MB."""
+    """One function: `name` is its logical id, times are in seconds, memory in MB.
+
+    `code` and `layers` are folders or archives (.zip); `inline` is code that the template itself holds.
+    `problem` says why it cannot run on this machine, and is empty if it can.
+    """
 
     name: str
     handler: str
     code: Path
+    inline: str | None = None
     layers: tuple[Path, ...] = ()
+    #: Those of the layers that are sources: they are searched themselves, and not their folder `python`.
+    sources: frozenset[Path] = frozenset()
     runtime: str = "python3.13"
     timeout: float = 3.0
     memory: int = 128
@@ -34,11 +47,17 @@ class FunctionSpec:
     log_format: str = "Text"
     log_level: str | None = None
     physical_name: str = ""
+    problem: str = ""
+    #: Where the template declares it.
+    line: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizerSpec:
-    """A Lambda authorizer of an HTTP API; `sources` are as `("header", "authorization")`."""
+    """A Lambda authorizer; `sources` are as `("header", "authorization")`.
+
+    `token` marks a REST API's authorizer that gets the one header alone, which must match `pattern`.
+    """
 
     name: str
     function: str
@@ -46,6 +65,17 @@ class AuthorizerSpec:
     ttl: float = 0.0
     payload_version: str = "2.0"
     simple: bool = False
+    token: bool = False
+    pattern: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideAuthSpec:
+    """What only AWS or an issuer can verify: `kind` is cognito, jwt or iam, `source` where the token stands."""
+
+    name: str
+    kind: str
+    source: tuple[str, str] = ("header", "authorization")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +92,19 @@ class CorsSpec:
 
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
-    """One route: `method` is ANY or a verb, `path` a pattern or `$default`."""
+    """One route: `method` is ANY or a verb, `path` a pattern or `$default`.
+
+    `mock` is None, or the headers with which a REST API answers OPTIONS by itself.
+    """
 
     method: str
     path: str
     function: str
-    authorizer: AuthorizerSpec | None = None
+    authorizer: AuthorizerSpec | OutsideAuthSpec | None = None
     time_limit: float = 30.0
+    payload_version: str = "2.0"
+    needs_key: bool = False
+    mock: tuple[tuple[str, str], ...] | None = None
 
     @property
     def key(self) -> str:
@@ -77,13 +113,25 @@ class RouteSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RestSpec:
+    """What REST APIs alone have: types of bodies that are binary, and the API keys that the template names."""
+
+    binary: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class ApiSpec:
-    """One HTTP API: its stage and its routes."""
+    """One API: its stage, the stage's variables and its routes; `rest` is None for an HTTP API."""
 
     name: str
     stage: str = "$default"
     routes: tuple[RouteSpec, ...] = ()
     cors: CorsSpec | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    rest: RestSpec | None = None
+    #: Whether it is a function's own URL, which has one route and a port of its own.
+    url: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +153,64 @@ class QueueEventSpec:
     window: float = 0.0
     report_failures: bool = False
     max_concurrency: int | None = None
+    #: Patterns of which a message must fit one; None lets all through.
+    filters: tuple[dict[str, Any], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom a trigger tells: a function by its logical id, or a queue or a topic by its name."""
+
+    kind: Literal["function", "queue", "topic"]
+    name: str
+    #: The message group of a FIFO queue.
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSpec:
-    """A function that runs by the clock; `payload` is the event, or None for the service's own."""
+    """What happens by the clock; `payload` is the event, or None for the service's own."""
 
-    function: str
+    target: Target
     name: str
     expression: str
     payload: str | None = None
     source: str = "aws.events"
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionSpec:
+    """Who hears of the messages of a topic; `filter` is a policy of SNS about attributes or, if so said, the body."""
+
+    topic: str
+    target: Target
+    raw: bool = False
+    filter: dict[str, Any] | None = None
+    filters_body: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BucketEventSpec:
+    """Who hears of changes in a bucket; `events` are as `s3:ObjectCreated:*`."""
+
+    bucket: str
+    target: Target
+    events: tuple[str, ...]
+    prefix: str = ""
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSpec:
+    """A table, bucket, parameter, secret or stream: `kind` and `properties` are as in CloudFormation.
+
+    `problem` says why it cannot be made, and is empty if it can.
+    """
+
+    logical_id: str
+    kind: str
+    properties: dict[str, Any]
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +224,14 @@ class Template:
     queue_events: tuple[QueueEventSpec, ...]
     schedules: tuple[ScheduleSpec, ...]
     warnings: tuple[str, ...]
+    topics: tuple[str, ...] = ()
+    subscriptions: tuple[SubscriptionSpec, ...] = ()
+    bucket_events: tuple[BucketEventSpec, ...] = ()
+    urls: tuple[ApiSpec, ...] = ()
+    #: What functions keep data in, which the emulator itself has not.
+    stores: tuple[StoreSpec, ...] = ()
+    #: What `sam build` would make of the layers, and is missing.
+    unbuilt: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

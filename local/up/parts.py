@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -250,6 +251,8 @@ def _gateway(settings: Settings, environment: Mapping[str, str], for_functions: 
         *("--template", str(ROOT / "template.yaml"), "--state", str(settings.state / "emulator")),
         *("--host", settings.host, "--port", str(settings.port), "--queue-port", str(settings.queue_port)),
         *("--env-vars", str(handed)),
+        # Stands in for the layer of dependencies, which only `sam build` makes.
+        *(argument for folder in _site_packages() for argument in ("--packages", folder)),
         *(("--metrics-port", str(settings.metrics_port)) if settings.metrics_port else ()),
         *(argument for name in settings.allowed_hosts for argument in ("--allow-host", name)),
         *(("--mapping", base) if (base := for_functions.get("FORGETLESS_BASE_PATH")) else ()),
@@ -269,6 +272,12 @@ def _gateway(settings: Settings, environment: Mapping[str, str], for_functions: 
             **({"metrics-port": settings.metrics_port} if settings.metrics_port else {}),
         },
     )
+
+
+def _site_packages() -> list[str]:
+    """Return the folders in which this environment has its packages: one, or two on some systems."""
+    paths = sysconfig.get_paths()
+    return sorted({paths["purelib"], paths["platlib"]})
 
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:

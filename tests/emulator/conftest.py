@@ -18,7 +18,9 @@ import pytest
 import uvloop
 
 from local.emulator.emulator import Emulator
+from local.emulator.gateway.outside import Trust
 from local.emulator.settings import Settings
+from tests.emulator.gateways import Function, Served
 
 #: Seconds that a test waits for an event; no rule depends on it, so that a busy machine may be slow.
 WAIT_SECONDS = 60.0
@@ -64,7 +66,7 @@ class Running:
         async with Emulator(self._settings) as emulator:
             self.gateway, self.queue_url = emulator.gateway_url, emulator.queue_url
             self.invoke_url, self.warnings = emulator.invoke_url, emulator.warnings
-            self.metrics_url = emulator.metrics_url
+            self.metrics_url, self.function_urls = emulator.metrics_url, emulator.function_urls
             self._ready.set()
             await self._stopped.wait()
 
@@ -134,6 +136,20 @@ def project(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / "template.yaml"
 
     return write
+
+
+@pytest.fixture
+def serve(project: Callable[..., Path]) -> Callable[..., Served]:
+    """Serve the APIs of resources in this process; functions are given by name, answers in their place."""
+
+    def begin(resources: str, trust: Trust | None = None, **functions: Any) -> Served:
+        text = (
+            resources if "Resources:" in resources else f"Resources:{textwrap.indent(textwrap.dedent(resources), '  ')}"
+        )
+        made = {name: one if isinstance(one, Function) else Function(one) for name, one in functions.items()}
+        return Served(project(text, code__app=""), made, trust or Trust())
+
+    return begin
 
 
 @pytest.fixture

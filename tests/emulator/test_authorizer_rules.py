@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from local.emulator.gateway.authorizer import AuthorizerFailedError, Authorizers, ForbiddenError, UnauthorizedError
-from local.emulator.gateway.event import ApiPlace, HttpRequest, build_event
+from local.emulator.gateway.event import build_event
+from local.emulator.gateway.http_authorizer import HttpDialect
+from local.emulator.gateway.request import ApiPlace, HttpRequest
 from local.emulator.gateway.routes import Match
 from local.emulator.invocation import InvokeResult
 from local.emulator.specs import AuthorizerSpec, RouteSpec
-from tests.emulator.fidelity import assumed, documented
+from tests.emulator.fidelity import assumed, documented, own
 
 HEADER = (("header", "x-key"),)
 ARN = "arn:aws:execute-api:eu-x-1:123456789012:api/$default/GET/pets/6"
@@ -54,7 +56,7 @@ def spec(**fields: Any) -> AuthorizerSpec:
 
 def check(guard: Guard, *events: dict[str, Any], clock: Clock | None = None, **fields: Any) -> list[Any]:
     """Check events in turn; what refuses them is in the list in place of the context."""
-    authorizers = Authorizers({"G": guard}, "eu-x-1", clock or Clock(), time_limit=0.05)
+    authorizers = Authorizers({"G": guard}, "eu-x-1", HttpDialect(), clock or Clock(), time_limit=0.05)
 
     async def run() -> list[Any]:
         found: list[Any] = []
@@ -87,7 +89,7 @@ def test_the_event_of_format_two_names_the_route_and_has_no_body() -> None:
 
 @documented("API Gateway: http-api-lambda-authorizer")
 def test_the_event_of_format_one_names_the_method_arn() -> None:
-    guard = Guard({"policyDocument": {"Statement": [{"Effect": "Allow", "Resource": ARN}]}})
+    guard = Guard({"policyDocument": {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": ARN}]}})
     check(guard, event(), payload_version="1.0", simple=False)
     assert (guard.asked[0]["version"], guard.asked[0]["methodArn"]) == ("1.0", ARN)
 
@@ -143,15 +145,45 @@ def test_a_missing_or_empty_source_is_refused_unasked(key: str | None) -> None:
     assert guard.asked == []
 
 
+def allow(resource: str) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resource}
+
+
 @pytest.mark.parametrize(
     ("statements", "found"),
     [
-        ([{"Effect": "Allow", "Resource": "arn:aws:execute-api:*/GET/pets/*"}], {}),
-        ([{"Effect": "Allow", "Resource": "*"}, {"Effect": "Deny", "Resource": ARN}], ForbiddenError),
-        ([{"Effect": "Allow", "Resource": ARN + "/toys"}], ForbiddenError),
+        ([allow("arn:aws:execute-api:*/GET/pets/*")], {}),
+        ([allow(ARN[:-1] + "?")], {}),
+        ([allow("*"), allow(ARN) | {"Effect": "Deny"}], ForbiddenError),
+        ([allow(ARN + "/toys")], ForbiddenError),
+        ([allow("*") | {"Action": "execute-api:ManageConnections"}], ForbiddenError),
+        ([allow("*") | {"Action": ["s3:Get*", "Execute-API:inv*"]}], {}),
+        ([{"Effect": "Allow", "NotAction": "s3:*", "NotResource": ARN + "*"}], ForbiddenError),
+        ([{"Effect": "Allow", "NotAction": "s3:*", "NotResource": ARN + "/*"}], {}),
+        ([{"Effect": "Allow", "Resource": "*"}], AuthorizerFailedError),
+        ([allow("*") | {"Effect": "Maybe"}], AuthorizerFailedError),
+        ([allow("*") | {"Effect": {}}], AuthorizerFailedError),
+        (["*"], AuthorizerFailedError),
     ],
 )
 @documented("IAM: policy evaluation")
 def test_a_policy_allows_what_it_covers_and_a_denial_wins(statements: list[Any], found: Any) -> None:
     answer = {"policyDocument": {"Statement": statements}}
     assert check(Guard(answer), event(), simple=False) == [found]
+
+
+@pytest.mark.parametrize(("effect", "found"), [("Allow", ForbiddenError), ("Deny", ForbiddenError)])
+@own("conditions of a policy are not evaluated")
+def test_a_statement_with_a_condition_may_deny_but_never_allow(effect: str, found: Any) -> None:
+    conditional = allow("*") | {"Effect": effect, "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}
+    statements = [conditional] if effect == "Allow" else [allow("*"), conditional]
+    assert check(Guard({"policyDocument": {"Statement": statements}}), event(), simple=False) == [found]
+
+
+@assumed("that a kept policy is read anew for each request; API Gateway says that a policy should allow several routes")
+def test_a_kept_policy_of_an_http_api_is_read_anew_for_each_route() -> None:
+    guard = Guard({"policyDocument": {"Statement": [allow("*/GET/pets/6")]}})
+    other = event()
+    other["requestContext"]["http"]["path"] = "/pets/7"
+    assert check(guard, event(), other, ttl=60.0, simple=False) == [{}, ForbiddenError]
+    assert len(guard.asked) == 1

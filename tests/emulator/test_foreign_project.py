@@ -43,7 +43,7 @@ def test_a_foreign_project_runs_with_its_template_alone(notes: Launched, folder:
     wait_until(lambda: "took mine: b=text" in log_of(folder))
     pids = notes.children()
     _, errors = notes.stop()
-    assert "template.yaml:53: Topic: AWS::SNS::Topic is not emulated" in errors
+    assert "template.yaml:53: Stream: AWS::Kinesis::Stream is not emulated" in errors
     assert "Traceback" not in errors
     assert [pid for pid in pids if alive(pid)] == []
 

@@ -10,7 +10,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from local.emulator.gateway.app import Gateway
-from local.emulator.gateway.event import ApiPlace, HttpRequest, build_event
+from local.emulator.gateway.event import build_event
+from local.emulator.gateway.request import ApiPlace, HttpRequest
 from local.emulator.gateway.response import MalformedResponseError, infer_response
 from local.emulator.gateway.routes import Match, Routes
 from local.emulator.invocation import InvokeResult
@@ -149,7 +150,7 @@ def test_a_named_stage_precedes_the_path() -> None:
 )
 def test_a_domains_mapping_is_taken_off_and_names_the_stage(stage: str, path: str, raw_path: str) -> None:
     spec = ApiSpec("Api", stage=stage, routes=(route("ANY", "/a"), route("ANY", "/")))
-    client = TestClient(Gateway(spec, {"F": ToldPath()}, 3000, "us-east-1", mapping="/orders"))
+    client = TestClient(Gateway([spec], {"F": ToldPath()}, 3000, "us-east-1", mapping="/orders"))
     assert client.get(path).text == raw_path
 
 

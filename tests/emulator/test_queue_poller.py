@@ -98,6 +98,18 @@ def test_a_batch_that_succeeds_is_deleted_whole(play: Play) -> None:
     play(act)
 
 
+@documented("Lambda: with-sqs-filtering")
+def test_what_fits_no_filter_leaves_the_queue_unseen(play: Play) -> None:
+    async def act(scene: Scene) -> None:
+        await scene.send('{"kind": "order"}', "plain", '{"kind": "refund"}')
+        await scene.turn()
+        assert scene.batches == [['{"kind": "order"}']]
+        assert await scene.depth("Work") == 0
+        assert scene.lines == ["FILTER Work: 2 of 3 messages fit no filter"]
+
+    play(act, filters=({"body": {"kind": ["order"]}},))
+
+
 @documented("Lambda: services-sqs-errorhandling")
 def test_only_reported_messages_come_back_and_end_in_the_dead_letters(play: Play) -> None:
     async def act(scene: Scene) -> None:

@@ -75,7 +75,7 @@ Resources:
       RedrivePolicy: {deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 5}
   Dead: {Type: AWS::SQS::Queue, Properties: {FifoQueue: true}}
   Table: {Type: AWS::DynamoDB::Table, Properties: {TableName: !Sub 'ledger-${Stage}'}}
-  Topic: {Type: AWS::SNS::Topic}
+  Stream: {Type: AWS::Kinesis::Stream}
 """
 
 
@@ -133,7 +133,7 @@ def test_events_become_routes_queues_and_schedules(read: Callable[..., Template]
 @own("warnings")
 def test_what_is_not_emulated_is_named(read: Callable[..., Template]) -> None:
     told = " ".join(read(WHOLE).warnings)
-    assert "Topic: AWS::SNS::Topic is not emulated" in told
+    assert "Stream: AWS::Kinesis::Stream is not emulated" in told
 
 
 @own("warnings")
@@ -146,12 +146,8 @@ def test_a_layer_of_someone_else_is_warned_of(read: Callable[..., Template]) -> 
 
 BROKEN = {
     "Timeout must lie between": "Handler: app.handler, CodeUri: code, Timeout: 901",
-    "Handler is missing": "CodeUri: code",
-    "no folder nowhere": "Handler: app.handler, CodeUri: nowhere",
-    "unknown parameter or resource Nobody": "Handler: app.handler, CodeUri: code, FunctionName: !Ref Nobody",
     "environment variables take": f"Handler: a.b, CodeUri: code, Environment: {{Variables: {{A: {'x' * 4096}}}}}",
     "is not a LayerVersion": "Handler: a.b, CodeUri: code, Layers: [!Ref Broken]",
-    "no queue of this template": "Handler: a.b, CodeUri: code, Events: {E: {Type: SQS, Properties: {Queue: x}}}",
     "BatchSize is 1 to 10": "Handler: a.b, CodeUri: code, Events: {E: {Type: SQS, Properties: {BatchSize: 10001}}}",
     "needs MaximumBatchingWindowInSeconds": "Handler: a.b, CodeUri: code, Events: {E: {Type: SQS, Properties: "
     "{BatchSize: 11}}}",
@@ -160,7 +156,8 @@ BROKEN = {
     "MaximumConcurrency is 2 to 1000": "Handler: a.b, CodeUri: code, Events: {E: {Type: SQS, Properties: "
     "{ScalingConfig: {MaximumConcurrency: 1}}}}",
     "not rate": "Handler: a.b, CodeUri: code, Events: {E: {Type: Schedule, Properties: {Schedule: often}}}",
-    "a property has an unexpected form": "Handler: a.b, CodeUri: code, Events: [1]",
+    "Events must be a mapping of names to values, not a list": "Handler: a.b, CodeUri: code, Events: [1]",
+    "a property has an unexpected form": "Handler: a.b, CodeUri: code, ReservedConcurrentExecutions: many",
     "five layers": "Handler: a.b, CodeUri: code, Layers: [!Ref L, !Ref L, !Ref L, !Ref L, !Ref L, !Ref L]",
     "authorizer A is not declared": "Handler: a.b, CodeUri: code, Events: {E: {Type: HttpApi, Properties: "
     "{Auth: {Authorizer: A}}}}",
@@ -204,8 +201,10 @@ def test_whatever_stands_where_the_template_is_read_or_an_error_names_the_file(
 
 @own("warnings")
 def test_what_a_property_would_change_on_aws_is_named(read: Callable[..., Template]) -> None:
-    template = read(WHOLE.replace("MemorySize: 512", "MemorySize: 512\n      FunctionUrlConfig: {AuthType: NONE}"))
-    assert "Hello: FunctionUrlConfig is not emulated" in " ".join(template.warnings)
+    template = read(
+        WHOLE.replace("MemorySize: 512", "MemorySize: 512\n      EventInvokeConfig: {MaximumRetryAttempts: 0}")
+    )
+    assert "Hello: EventInvokeConfig is not emulated" in " ".join(template.warnings)
 
 
 @documented("Lambda: with-sqs")
@@ -233,6 +232,7 @@ Resources:
 def test_a_loop_makes_its_resources_for_each_value(project: Callable[..., Path]) -> None:
     found = read_template(project(LOOPED, code__app=""), Place("us-east-1", "http://queue"))
     assert set(found.functions) == {"OneFunction", "TwoFunction"}
+    assert {spec.line for spec in found.functions.values()} == {3}
     assert {queue.name for queue in found.queues} == {"OneQueue", "TwoQueue"}
     variables = found.functions["TwoFunction"].variables
     assert (variables["NAME"], variables["BOTH"]) == ("Two", "is Two")
@@ -242,7 +242,7 @@ def test_a_loop_makes_its_resources_for_each_value(project: Callable[..., Path])
 @documented("CloudFormation User Guide, Fn::ForEach")
 def test_a_loop_may_hold_another_one() -> None:
     inner = {"Fn::ForEach::In": ["B", ["X", "Y-Z"], {"${A}&{B}": {"Type": "T", "V": ["${B}", {"Ref": "A"}]}}]}
-    assert unrolled({"Fn::ForEach::Out": ["A", ["P", "Q"], inner], "Own": {"Type": "U"}}) == {
+    assert unrolled({"Fn::ForEach::Out": ["A", ["P", "Q"], inner], "Own": {"Type": "U"}})[0] == {
         "PX": {"Type": "T", "V": ["X", "P"]},
         "PYZ": {"Type": "T", "V": ["Y-Z", "P"]},
         "QX": {"Type": "T", "V": ["X", "Q"]},
@@ -253,17 +253,25 @@ def test_a_loop_may_hold_another_one() -> None:
 
 @own("loops through parameters are not expanded")
 @pytest.mark.parametrize(
-    ("loop", "problem"),
+    ("loop", "reason"),
     [
         ("nothing", "a loop is a list of"),
         (["A", ["X"]], "a loop is a list of"),
         (["A", {"Ref": "Names"}, {}], "only loops through a list of texts"),
-        (["A", ["X", "X"], {"${A}": {}}], "two resources X"),
+        (["A", ["X"], {"Fn::ForEach::In": ["B", {"Ref": "Names"}, {}]}], "Fn::ForEach::In in it is left out: only"),
     ],
 )
-def test_a_loop_of_another_form_is_refused_by_name(loop: object, problem: str) -> None:
-    with pytest.raises(TemplateError, match=problem):
-        unrolled({"Fn::ForEach::Bad": loop})
+def test_a_loop_of_another_form_is_left_out_and_named(loop: object, reason: str) -> None:
+    made, left_out = unrolled({"Fn::ForEach::Odd": loop, "Own": {"Type": "U"}, "Fn::Transform": {"Name": "N"}})
+    assert made == {"Own": {"Type": "U"}}
+    assert reason in left_out["Fn::ForEach::Odd"]
+    assert "not carried out" in left_out["Fn::Transform"]
+
+
+@documented("CloudFormation User Guide, Fn::ForEach")
+def test_a_loop_that_makes_a_name_twice_is_refused() -> None:
+    with pytest.raises(TemplateError, match="two resources X"):
+        unrolled({"Fn::ForEach::Bad": ["A", ["X", "X"], {"${A}": {}}]})
 
 
 @documented("SAM developer guide, generated CloudFormation resources")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from local.emulator.invocation import InvokeResult, ThrottledError, invoke_async
-from local.emulator.specs import Place, ScheduleSpec
+from local.emulator.specs import NotHereError, Place, ScheduleSpec, Target
 from local.emulator.sqs.messages import Received
 from local.emulator.template.expressions import parse_expression
-from local.emulator.triggers.batch import batch_event, processed
+from local.emulator.triggers.batch import batch_event, fits, processed
 from local.emulator.triggers.schedule import schedule_event
 from tests.emulator.fidelity import documented, own
 
@@ -90,18 +92,44 @@ def test_the_next_firing(text: str, expected: str | None) -> None:
     assert (moment.isoformat()[:19] if moment else None) == expected
 
 
-@pytest.mark.parametrize("text", ["rate(0 minutes)", "cron(* * *)", "cron(0 0 L * ? *)", "every day"])
+@pytest.mark.parametrize(
+    ("body", "pattern", "expected"),
+    [
+        ('{"kind": "order", "total": 5}', {"body": {"kind": ["order"]}}, True),
+        ('{"kind": "refund"}', {"body": {"kind": ["order"]}}, False),
+        ('{"kind": "order"}', {"body": {"total": [{"exists": False}]}}, True),
+        ("plain", {"body": ["plain"]}, True),
+        ("plain", {"body": {"kind": [{"exists": False}]}}, False),
+        ('{"kind": "order"}', {"body": ["plain"]}, False),
+        ("plain", {"attributes": {"MessageGroupId": ["g"]}}, True),
+        ("plain", {"messageAttributes": {"kind": {"stringValue": ["order"]}}}, False),
+    ],
+)
+@documented("Lambda: with-sqs-filtering")
+def test_a_filter_sees_a_body_as_json_if_it_is(body: str, pattern: dict[str, object], expected: bool) -> None:
+    assert fits(replace(message("a"), body=body), (pattern,)) is expected
+    assert fits(replace(message("a"), body=body), ({"body": ["nothing like it"]}, pattern)) is expected
+
+
+@pytest.mark.parametrize("text", ["rate(0 minutes)", "cron(* * *)", "cron(0 0 X * ? *)", "every day"])
 @own("errors")
 def test_other_expressions_are_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match=text.split("(", maxsplit=1)[0]):
         parse_expression(text)
 
 
+@pytest.mark.parametrize("field", ["L", "3W", "LW", "2#1", "FRI#2"])
+@own("errors")
+def test_expressions_with_letters_of_calendars_are_not_here(field: str) -> None:
+    with pytest.raises(NotHereError, match=re.escape(f"cron(0 0 {field} * ? *): {field} is not emulated")):
+        parse_expression(f"cron(0 0 {field} * ? *)")
+
+
 @documented("EventBridge: eb-create-rule-schedule")
 def test_a_schedules_event_is_its_input_alone_or_the_services_own() -> None:
-    now = datetime(2026, 11, 24, tzinfo=UTC)
-    assert schedule_event(ScheduleSpec("F", "n", "rate(1 day)", '{"a":1}'), Place(), now) == b'{"a":1}'
-    event = json.loads(schedule_event(ScheduleSpec("F", "n", "rate(1 day)"), Place(), now))
+    now, spec = datetime(2026, 11, 24, tzinfo=UTC), ScheduleSpec(Target("function", "F"), "n", "rate(1 day)")
+    assert schedule_event(replace(spec, payload='{"a":1}'), Place(), now) == b'{"a":1}'
+    event = json.loads(schedule_event(spec, Place(), now))
     assert (event["source"], event["time"], event["detail"]) == ("aws.events", "2026-11-24T00:00:00Z", {})
 
 

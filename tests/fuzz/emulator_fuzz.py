@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import random
 from collections.abc import Callable
@@ -11,11 +12,12 @@ from typing import Any
 
 from local.emulator.asgi import Application
 from local.emulator.gateway.app import Gateway
+from local.emulator.gateway.outside import Trust
 from local.emulator.hosts import Hosts
 from local.emulator.invocation import Invocation, InvokeResult
 from local.emulator.runtime_api.routes import Runtime
 from local.emulator.runtime_api.server import RuntimeApi, _Connection
-from local.emulator.specs import ApiSpec, Place, RouteSpec
+from local.emulator.specs import ApiSpec, AuthorizerSpec, OutsideAuthSpec, Place, RestSpec, RouteSpec
 from local.emulator.sqs.app import QueueServer
 from local.emulator.sqs.operations import Operations
 from local.emulator.sqs.service import QueueService
@@ -47,6 +49,9 @@ _CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
 _RESULTS: tuple[Any, ...] = (
     {"statusCode": 200, "headers": {"a": "b"}, "cookies": ["c=d"], "body": "eA==", "isBase64Encoded": True},
     {"statusCode": 404, "body": "{}"}, {"any": "thing"}, "text", None,
+    {"statusCode": 200, "headers": {"a": "b"}, "multiValueHeaders": {"a": ["c"]}, "body": "eA==", "isBase64Encoded": 1},
+    {"principalId": "p", "context": {"a": 1}, "policyDocument": {"Statement": [
+        {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": ["*/r/?", "*"], "Condition": {}}]}},
 )  # fmt: skip
 _LINES = (
     "GET /2018-06-01/runtime/invocation/next HTTP/1.1", "POST /2018-06-01/runtime/invocation/1/response HTTP/1.1",
@@ -79,7 +84,12 @@ class EmulatorFuzz:
             RouteSpec("GET", "/{rest+}", "f"),
             RouteSpec("ANY", "$default", "f"),
         )
-        self._gateway = Gateway(ApiSpec("Api", routes=routes), {"f": self._function}, 3000, "eu-central-1")
+        apis = (
+            ApiSpec("Api", routes=routes),
+            ApiSpec("Rest", "Prod", _rest_routes(), rest=RestSpec(frozenset({"*/*"}))),
+        )
+        trust = Trust(tokens=True)
+        self._gateway = Gateway(apis, {"f": self._function}, 3000, "eu-central-1", trust=trust)
 
     def case(self, rng: random.Random) -> str:
         part: Callable[[random.Random], str] = rng.choice((self._sqs, self._api, self._runtime, self._host))
@@ -113,7 +123,11 @@ class EmulatorFuzz:
     def _api(self, rng: random.Random) -> str:
         self._function.result = InvokeResult(_bytes(rng, mutated(rng, rng.choice(_RESULTS), rng.randrange(3))))
         path = rng.choice(("/a/x", "/b/c", "/", f"/a/{_text(odd(rng))}"))
+        if rng.random() < 0.6:
+            path = rng.choice(("/Prod/r/x", "/Prod/claims", "/Prod/guarded/a", f"/Prod/guarded/{_text(odd(rng))}"))
         headers = [(b"host", b"localhost"), (b"cookie", _text(odd(rng)).encode()), (b"x-a", _text(odd(rng)).encode())]
+        claims = base64.urlsafe_b64encode(_bytes(rng, mutated(rng, {"exp": 1, "iat": 2, "a": ["b"]}, rng.randrange(3))))
+        headers.append((b"authorization", rng.choice((b"", b"Bearer ")) + b"a." + claims.rstrip(b"=") + b".c"))
         content = _bytes(rng, odd(rng))
         status, _ = self._run(_ask(self._gateway, rng.choice(("GET", "POST", "OPTIONS")), path, headers, content))
         # What a function answers may be any status; a body that is no answer is Lambda's 500 or 502.
@@ -142,6 +156,15 @@ class EmulatorFuzz:
         if allowed and not header.lower().startswith(("localhost", "127.", "[::1]", "::1")):
             raise FaultFoundError(f"the Host header {header!r} is taken for this machine")
         return "host allowed" if allowed else "host refused"
+
+
+def _rest_routes() -> tuple[RouteSpec, ...]:
+    guard = AuthorizerSpec("Guard", "f", (("header", "x-a"),), token=True)
+    return (
+        RouteSpec("ANY", "/r/{id}", "f"),
+        RouteSpec("ANY", "/claims", "f", authorizer=OutsideAuthSpec("Pool", "cognito")),
+        RouteSpec("ANY", "/guarded/{rest+}", "f", authorizer=guard, needs_key=True),
+    )
 
 
 class _Function:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import sysconfig
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
@@ -191,9 +192,15 @@ class DynamoWorld(UvicornWorld):
                 "emulator", "local.emulator", "--template", str(self.checkout.root / "template.yaml"),
                 "--state", str(self.folder / "emulator"), "--port", str(self._gateway_port),
                 "--queue-port", str(self._queue_port), "--env-vars", str(handed), "--max-environments", "2",
+                *self._packages(),
                 ready=partial(answers, f"http://127.0.0.1:{self._queue_port}/_emulator/status"),
             )
         ]  # fmt: skip
+
+    def _packages(self) -> list[str]:
+        """Give functions the packages of this environment, unless the checkout's emulator gives them by itself."""
+        source = (self.checkout.root / "local" / "emulator" / "__main__.py").read_text(encoding="utf-8")
+        return ["--packages", sysconfig.get_paths()["purelib"]] if "--packages" in source else []
 
     def stop(self) -> None:
         super().stop()

@@ -5,6 +5,7 @@ Each replaces text that stands exactly once in its file, so that a mutation whic
 
 from __future__ import annotations
 
+from tests.tenancy.cost_mutations import COSTS
 from tests.tenancy.erasure_mutations import ERASURES
 from tests.tenancy.mutation import Mutation
 from tests.tenancy.oauth_mutations import OAUTH
@@ -551,6 +552,7 @@ MUTATIONS = (
     *_IDENTIFIERS,
     *_EXTRACTION,
     *PROTECTIONS,
+    *COSTS,
     *OAUTH,
     *ERASURES,
     *TENANTS,

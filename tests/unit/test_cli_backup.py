@@ -355,6 +355,27 @@ def of_a_newer_version(file: Path) -> None:
         db.execute("PRAGMA application_id = 0")  # it does not say that we may use it
 
 
+def with_more(statement: str) -> Callable[[Path], None]:
+    """A ledger with something that none has."""
+
+    def make(file: Path) -> None:
+        with closing(SqliteLedger(file)) as ledger:
+            ledger.append(add(a_memory("x")))
+        with closing(sqlite3.connect(file, isolation_level=None)) as db:
+            for one in statement.split(";;"):
+                db.execute(one)
+
+    return make
+
+
+#: What a file may have that runs with the service's own statements, or hides what they store.
+_TRIGGER = "CREATE TRIGGER {} AFTER INSERT ON texts BEGIN DELETE FROM keys; END"
+_NAMED_AS_SQLITES = (
+    "PRAGMA writable_schema = ON;;UPDATE sqlite_master SET name = 'sqlite_own',"
+    " sql = replace(sql, 'mine', 'sqlite_own') WHERE name = 'mine'"
+)
+
+
 def of_garbage(file: Path) -> None:
     file.write_bytes(os.urandom(40_000))
 
@@ -370,6 +391,13 @@ def cut(file: Path) -> None:
     [
         (of_another_program, "is not a backup of a ledger"),
         (of_a_newer_version, "was made by a newer Forgetless"),
+        (with_more(_TRIGGER.format("mine")), "has the trigger mine, which no ledger has"),
+        (with_more(f"{_TRIGGER.format('mine')};;{_NAMED_AS_SQLITES}"), "has the trigger sqlite_own"),
+        (with_more(f"{_TRIGGER.format('mine')};;PRAGMA user_version = {SCHEMA_VERSION + 1}"), "has the trigger mine"),
+        (with_more("CREATE VIEW mine AS SELECT * FROM keys"), "has the view mine"),
+        (with_more("CREATE TABLE mine (x)"), "has the table mine"),
+        (with_more("CREATE INDEX mine ON keys (lower(hash))"), "has the index mine"),
+        (with_more("ALTER TABLE leases ADD COLUMN mine AS (lower(name))"), "has the column leases.mine"),
         (of_garbage, "cannot be read as a ledger"),
         (cut, "copy.db"),
         (lambda file: None, "is not a file"),

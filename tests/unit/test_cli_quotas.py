@@ -66,8 +66,8 @@ def test_usage(ledger: SqliteLedger, capsys: pytest.CaptureFixture[str]) -> None
     days = ["usage", "--tenant", "acme", "--from", "2026-11-01", "--to", "2026-11-30"]
     assert main(days) == 0
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
-        ["day", "requests", "adds", "searches", "llm_tokens"],
-        ["2026-11-28", "0", "6", "0", "0"],
+        ["day", "requests", "adds", "updates", "searches", "llm_tokens"],
+        ["2026-11-28", "0", "6", "0", "0", "0"],
     ]
     assert main([*days, "--by-key", "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

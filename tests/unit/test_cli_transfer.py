@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import sqlite3
 import sys
 from contextlib import closing
@@ -18,6 +19,7 @@ from forgetless.adapters.ledger_sqlite import SqliteLedger
 from forgetless.cli import FAILED, OK, main
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.scope import Scope
+from forgetless.service.transfer import import_check
 from forgetless.service.transfer.export_jobs import ExportJobs
 from forgetless.service.transfer.import_jobs import ImportJobs
 
@@ -161,7 +163,14 @@ def test_what_was_not_taken_is_said(there: Place, tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [('{"a": 1', "line 1"), ("7\n{", "line 2"), ('{"format":"forgetless-events","version":9}', "9")]
+    ("text", "says"),
+    [
+        ('{"a": 1', "line 1"),
+        ("7\n{", "line 2"),
+        (f"[1,\n{'9' * 5000}]", "line 2"),
+        (f'{{"a": {"9" * 5000}}}', "line 1"),
+        ('{"format":"forgetless-events","version":9}', "9"),
+    ],
 )
 def test_a_broken_file_is_one_line_of_error(
     there: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, says: str
@@ -169,7 +178,23 @@ def test_a_broken_file_is_one_line_of_error(
     file = tmp_path / "broken"
     file.write_text(text)
     assert there.run("import", str(file)) == FAILED
-    assert says in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert (says in said, said.count("\n")) == (True, 1)
+
+
+def test_a_named_pipe_is_refused_instead_of_waited_for(
+    there: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert there.run("import", str(pipe)) == FAILED
+    assert "a named pipe has no end of its own: give `-`" in capsys.readouterr().err
+    # What a shell makes of <(command) is a pipe, too, and has a writer.
+    reading, writing = os.pipe()
+    os.write(writing, json.dumps(ITEM).encode())
+    os.close(writing)
+    assert there.run("import", f"/dev/fd/{reading}") == OK
+    os.close(reading)
 
 
 def test_a_file_that_is_not_there_is_one_line_of_error(there: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,6 +228,8 @@ def test_a_compressed_file_goes_on_where_it_was(
     assert there.run("import", str(file), "--user", "ana", "--verify") == OK
     assert taken[1] == taken[2] > 1
     assert len(there.texts()) == 500
+    monkeypatch.setattr(import_check, "PORTION_S", 0.0)
+    assert there.run("import", str(file), "--user", "ana", "--verify") == OK, "counted in parts, it is as complete"
     said = capsys.readouterr().err
     assert "imported: 500 memories with 500 events" in said
     assert "verified: all 500 memories of the file are there\n  user ana: 500 in the file, 500 of them there" in said

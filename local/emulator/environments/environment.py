@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Protocol
 
@@ -16,7 +16,9 @@ import orjson
 
 from local.emulator.environments.log_lines import Report, end_lines, start_line
 from local.emulator.environments.logs import FunctionLog
+from local.emulator.environments.packages import BOOT, import_hint
 from local.emulator.environments.process import Process
+from local.emulator.environments.terminal import Terminal
 from local.emulator.invocation import Invocation, InvokeResult, error_result
 from local.emulator.runtime_api.server import RuntimeApi
 from local.emulator.specs import FunctionSpec
@@ -55,6 +57,7 @@ class Launch:
     variables: dict[str, str]
     arn: str
     log: FunctionLog
+    terminal: Terminal = field(default_factory=Terminal)
     init_limit: float = 10.0
     freeze: bool = False
 
@@ -98,7 +101,7 @@ class Environment:
             "AWS_LAMBDA_RUNTIME_API": address,
             "AWS_LAMBDA_LOG_STREAM_NAME": f"{today}/[$LATEST]{self.id}",
         }
-        command = [sys.executable, "-m", "awslambdaric", self.spec.handler]
+        command = [sys.executable, *BOOT, self.spec.handler]
         self._process = await Process.start(command, variables, self.spec.code)
         log = self._launch.log
         self._process.watch(lambda lines: log.write_output(self._prefix, lines), self._on_exit, self._api.hung_up)
@@ -162,7 +165,7 @@ class Environment:
         self.state = after(self.state, Event.INIT_ERROR)
         self._stop_timer()
         self._log(f"INIT_REPORT Init Duration: {self._age():.2f} ms\tPhase: init\tStatus: error\tError Type: {kind}")
-        self._owner.init_failed(InvokeResult(body, error=kind or "Unhandled"))
+        self._init_failed(InvokeResult(body, error=kind or "Unhandled"))
 
     def on_hangup(self, *, unread: bool) -> None:
         """Note the end of the connection on which the runtime waits; `unread`: an event was on its way.
@@ -215,7 +218,23 @@ class Environment:
         self._stop_timer()
         assert self.invocation is not None
         self._status = "error" if result.error else "success"
-        self.invocation.finish(result)
+        self._finish(self.invocation, result)
+
+    def _finish(self, invocation: Invocation, result: InvokeResult) -> None:
+        self._show(result)
+        invocation.finish(result)
+
+    def _init_failed(self, result: InvokeResult) -> None:
+        self._show(result)
+        self._owner.init_failed(result)
+
+    def _show(self, result: InvokeResult) -> None:
+        if result.error is None:
+            return
+        hint = import_hint(result.payload.decode("utf-8", "replace"))
+        if hint:
+            self._log(hint)
+        self._launch.terminal.failed(self.spec.name, result.payload)
 
     def _on_init_limit(self) -> None:
         self._log(f"INIT_REPORT Init Duration: {self._age():.2f} ms\tPhase: init\tStatus: timeout")
@@ -230,7 +249,7 @@ class Environment:
         text = f"{stamp} {invocation.request_id} Task timed out after {self.spec.timeout:.2f} seconds"
         self._log(text)
         self._status = "timeout"
-        invocation.finish(InvokeResult(orjson.dumps({"errorMessage": text}), error="Unhandled"))
+        self._finish(invocation, InvokeResult(orjson.dumps({"errorMessage": text}), error="Unhandled"))
         self.kill()
 
     def _on_exit(self, code: int) -> None:
@@ -240,7 +259,7 @@ class Environment:
         self._api.close()
         if before is State.STARTING and not self._killed:
             reason = f"Runtime exited with {_exit_text(code)}"
-            self._owner.init_failed(error_result("Runtime.ExitError", reason))
+            self._init_failed(error_result("Runtime.ExitError", reason))
         if before is State.BUSY and self.invocation is not None:
             self._exited_busy(self.invocation, code)
         elif before is State.ANSWERED:
@@ -248,11 +267,15 @@ class Environment:
         self._owner.gone(self)
 
     def _exited_busy(self, invocation: Invocation, code: int) -> None:
-        reason = f"RequestId: {invocation.request_id} Error: Runtime exited with {_exit_text(code)}"
         if self._status != "timeout":
+            reason = f"RequestId: {invocation.request_id} Error: Runtime exited with {_exit_text(code)}"
             self._log(reason)
             self._status = "error"
-        invocation.finish(error_result("Runtime.ExitError", reason))
+            result = error_result("Runtime.ExitError", reason)
+            if self._killed:  # the emulator ended it
+                invocation.finish(result)
+            else:
+                self._finish(invocation, result)
         self._report(perf_counter())
 
     def _report(self, now: float) -> None:

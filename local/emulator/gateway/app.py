@@ -1,149 +1,96 @@
-"""The gateway as an ASGI application: limits, route, authorizer, invocation, response."""
+"""The gateway as an ASGI application: limits, and which API and route a request is for."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import os
-from collections.abc import Mapping
-from typing import Any
-
-import orjson
+from collections.abc import Mapping, Sequence
 
 from local.emulator.asgi import ClientGoneError, Receive, Scope, Send, read_body
-from local.emulator.gateway.authorizer import (
-    AuthorizerFailedError,
-    Authorizers,
-    ForbiddenError,
-    UnauthorizedError,
-)
-from local.emulator.gateway.cors import is_preflight, preflight_response, with_cors
-from local.emulator.gateway.event import ApiPlace, HttpRequest, build_event
-from local.emulator.gateway.response import (
-    HttpResponse,
-    MalformedResponseError,
-    infer_response,
-    message_response,
-)
-from local.emulator.gateway.routes import Match, Routes
-from local.emulator.invocation import Invoker, InvokeResult, ThrottledError, new_trace_id
-from local.emulator.specs import ApiSpec, AuthorizerSpec, RouteSpec
+from local.emulator.gateway.api import MAX_BODY_BYTES, Api, Found, Reach
+from local.emulator.gateway.function_url import FunctionUrl
+from local.emulator.gateway.http_api import HttpApi
+from local.emulator.gateway.outside import Trust
+from local.emulator.gateway.request import ApiPlace, HttpRequest
+from local.emulator.gateway.response import HttpResponse
+from local.emulator.gateway.rest_api import RestApi
+from local.emulator.invocation import Invoker, new_trace_id
+from local.emulator.specs import ApiSpec
 
-#: The most bytes of a body that API Gateway reads, and of an event that Lambda accepts.
-MAX_BODY_BYTES = 10 * 1024 * 1024
-MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
 #: Request line and headers together, in bytes.
 MAX_HEADER_BYTES = 10_240
+_NO_TRUST = Trust()
 
 
 class Gateway:
-    """Serves one HTTP API; `port` is what the event shows as x-forwarded-port.
+    """Serves the APIs of a template on one port; `port` is what the event shows as x-forwarded-port.
 
-    `mapping` is the path under which a domain of one's own has the API, such as `/orders`; empty for none.
+    `mapping` is the path under which a domain of one's own has the APIs, such as `/orders`; empty for none.
     """
 
     def __init__(
-        self, api: ApiSpec, functions: Mapping[str, Invoker], port: int, region: str, *, mapping: str = ""
+        self,
+        apis: Sequence[ApiSpec],
+        functions: Mapping[str, Invoker],
+        port: int,
+        region: str,
+        *,
+        mapping: str = "",
+        trust: Trust = _NO_TRUST,
     ) -> None:
-        self._mapping = mapping
-        self._routes, self._functions, self._cors = Routes(api.routes), functions, api.cors
-        self._authorizers = Authorizers(functions, region)
-        self._place = ApiPlace(api.name.lower(), api.stage, f"{api.name.lower()}.execute-api.localhost", port)
+        self._apis: list[Api] = []
+        for api in apis or (ApiSpec("none"),):
+            kind: type[HttpApi | RestApi] = HttpApi if api.rest is None else RestApi
+            if api.url:
+                kind = FunctionUrl
+            name, domain = api.name.lower(), "lambda-url" if api.url else "execute-api"
+            place = ApiPlace(name, api.stage, f"{name}.{domain}.localhost", port)
+            self._apis.append(kind(api, functions, place, region=region, trust=trust, mapping=mapping))
+        self._order = [(reach, api) for reach in Reach for api in self._apis if reach in api.reaches]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        request_id = base64.b64encode(os.urandom(11)).decode("ascii")
         try:
-            response = await self._respond(scope, receive, request_id)
+            response = await self._respond(scope, receive)
         except ClientGoneError:
             return
-        headers = response.headers
-        headers.append((b"apigw-requestid", request_id.encode("ascii")))
-        headers.append((b"content-length", b"%d" % len(response.body)))
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        response.headers.append((b"content-length", b"%d" % len(response.body)))
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
         body = b"" if scope["method"] == "HEAD" else response.body
         await send({"type": "http.response.body", "body": body})
 
-    async def _respond(self, scope: Scope, receive: Receive, request_id: str) -> HttpResponse:
+    async def _respond(self, scope: Scope, receive: Receive) -> HttpResponse:
         raw = scope["headers"]
         size = sum(len(name) + len(value) + 4 for name, value in raw)
         if size + len(scope["raw_path"]) + len(scope["query_string"]) > MAX_HEADER_BYTES:
-            return message_response(431, "Request Header Fields Too Large")
+            return self._apis[0].refuse(431, "Request Header Fields Too Large")
+        api, found = self._find(scope)
         body = await read_body(receive, MAX_BODY_BYTES)
         if body is None:
-            return message_response(413, "Request Entity Too Large")
-        if self._cors is not None and is_preflight(scope["method"], raw):
-            return preflight_response(self._cors, raw)
-        match = self._find(scope)
-        if match is None:
-            return message_response(404, "Not Found")
+            return api.too_large()
+        preflight = api.preflight(scope)
+        if preflight is not None:
+            return preflight
+        if found is None:
+            return api.missing()
         request = HttpRequest(
             method=scope["method"],
-            path=scope["path"],
+            path=found.path,
             query=scope["query_string"].decode("latin-1"),
             headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw],
             body=body,
             client=(scope.get("client") or ("127.0.0.1", 0))[0],
             version=scope["http_version"],
             trace_id=new_trace_id(),
+            names=scope.get("state", {}).get("header_names", ()),
         )
-        response = await self._invoke(request, match, request_id)
-        return response if self._cors is None else with_cors(self._cors, raw, response)
+        return await api.respond(found, request)
 
-    def _find(self, scope: Scope) -> Match | None:
-        """Return the route; on a named stage only paths below it have one, and match without it.
-
-        A domain's mapping names the stage, so below it the stage stands in no path.
-        """
-        path, prefix = scope["path"], self._place.prefix
-        if self._mapping and (path + "/").startswith(f"{self._mapping}/"):
-            scope["path"] = path = path[len(self._mapping) :] or "/"
-        elif prefix:
-            if not (path + "/").startswith(f"{prefix}/"):
-                return None
-            scope["path"] = path = path[len(prefix) :] or "/"
-        return self._routes.find(scope["method"], path)
-
-    async def _invoke(self, request: HttpRequest, match: Match, request_id: str) -> HttpResponse:
-        event = build_event(request, match, self._place, request_id)
-        if match.route.authorizer is not None:
-            refusal = await self._authorize(match.route.authorizer, event)
-            if refusal is not None:
-                return refusal
-        payload = orjson.dumps(event)
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            return message_response(413, "Request Entity Too Large")
-        try:
-            result = await self._result(match.route, payload, request.trace_id)
-        except (TimeoutError, ThrottledError):
-            return message_response(503, "Service Unavailable")
-        if result.error is not None:
-            return message_response(500, "Internal Server Error")
-        try:
-            return infer_response(result.payload)
-        except MalformedResponseError:
-            return message_response(500, "Internal Server Error")
-
-    async def _result(self, route: RouteSpec, payload: bytes, trace_id: str) -> InvokeResult:
-        """Return the function's result; after the time-out the invocation goes on, but its result is dropped."""
-        future = self._functions[route.function].submit(payload, trace_id=trace_id)
-        done, _ = await asyncio.wait([future], timeout=route.time_limit)
-        if not done:
-            future.add_done_callback(lambda late: late.cancelled() or late.exception())
-            raise TimeoutError
-        return future.result()
-
-    async def _authorize(self, spec: AuthorizerSpec, event: dict[str, Any]) -> HttpResponse | None:
-        """Put the authorizer's context into the event, or return why the request goes no further."""
-        try:
-            context = await self._authorizers.check(spec, event)
-        except UnauthorizedError:
-            return message_response(401, "Unauthorized")
-        except ForbiddenError:
-            return message_response(403, "Forbidden")
-        except AuthorizerFailedError:
-            return message_response(500, "Internal Server Error")
-        event["requestContext"]["authorizer"] = {"lambda": context}
-        return None
+    def _find(self, scope: Scope) -> tuple[Api, Found | None]:
+        """Return the API and the route of a request; without a route, the API whose stage the path is in."""
+        for reach, api in self._order:
+            found = api.find(reach, scope)
+            if found is not None:
+                return api, found
+        path = scope["path"]
+        return next((api for api in self._apis if api.covers(path)), self._apis[0]), None

@@ -2,54 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from local.emulator.gateway.request import ApiPlace, HttpRequest, clock_text, encode_body, forwarded_for, host_shown
 from local.emulator.gateway.routes import Match
 from local.emulator.specs import ACCOUNT_ID
 
-#: Content types whose bodies are text; every other body is encoded in base64.
-_TEXT_TYPES = ("text/", "application/json", "application/javascript", "application/xml")
 
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """A request as the gateway received it; header names are in lower case, `path` is decoded."""
-
-    method: str
-    path: str
-    query: str
-    headers: list[tuple[str, str]]
-    body: bytes
-    client: str
-    version: str = "1.1"
-    trace_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ApiPlace:
-    """The API, stage and port that an event names."""
-
-    api_id: str
-    stage: str
-    domain: str
-    port: int = 3000
-
-    @property
-    def prefix(self) -> str:
-        """Return what precedes every path: nothing on the stage $default."""
-        return "" if self.stage == "$default" else f"/{self.stage}"
-
-
-def build_event(request: HttpRequest, match: Match, place: ApiPlace, request_id: str) -> dict[str, Any]:
-    """Return the event of a request, without an authorizer's context."""
+def build_event(
+    request: HttpRequest, match: Match, place: ApiPlace, request_id: str, variables: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the event of a request, without an authorizer's context; `variables` are the stage's."""
     headers, cookies = _headers(request)
-    known = headers.get("x-forwarded-for")
     headers["x-amzn-trace-id"] = request.trace_id
-    headers["x-forwarded-for"] = f"{known}, {request.client}" if known else request.client
+    headers["x-forwarded-for"] = forwarded_for(request, headers.get("x-forwarded-for"))
     headers["x-forwarded-port"] = str(place.port)
     headers["x-forwarded-proto"] = "http"
     context = _context(request, match, place, headers.get("user-agent", ""))
@@ -69,8 +38,11 @@ def build_event(request: HttpRequest, match: Match, place: ApiPlace, request_id:
         event["queryStringParameters"] = joined(parse_qsl(request.query, keep_blank_values=True))
     if match.parameters:
         event["pathParameters"] = match.parameters
+    if variables:
+        event["stageVariables"] = dict(variables)
     if request.body:
-        event["body"], event["isBase64Encoded"] = encode_body(request.body, headers)
+        kind, compressed = headers.get("content-type", "text/plain"), "content-encoding" in headers
+        event["body"], event["isBase64Encoded"] = encode_body(request.body, kind, compressed=compressed)
     return event
 
 
@@ -90,26 +62,9 @@ def _context(request: HttpRequest, match: Match, place: ApiPlace, agent: str) ->
         },
         "routeKey": match.route.key,
         "stage": place.stage,
-        "time": _clock.text(now),
+        "time": clock_text(now),
         "timeEpoch": int(now * 1000),
     }
-
-
-class _Clock:
-    """The time of requests as text, formed once a second."""
-
-    def __init__(self) -> None:
-        self._second, self._text = 0, ""
-
-    def text(self, now: float) -> str:
-        """Return a time as `12/Mar/2020:19:03:58 +0000`."""
-        if int(now) != self._second:
-            self._second = int(now)
-            self._text = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now))
-        return self._text
-
-
-_clock = _Clock()
 
 
 def _headers(request: HttpRequest) -> tuple[dict[str, str], list[str]]:
@@ -122,9 +77,8 @@ def _headers(request: HttpRequest) -> tuple[dict[str, str], list[str]]:
             headers[name] = f"{headers[name]},{value}"
         else:
             headers[name] = value
-    if headers.get("host", "").startswith("["):
-        # API Gateway is reached by names alone; adapters such as Mangum take what follows the first colon for a port.
-        headers["host"] = "localhost" + headers["host"].partition("]")[2]
+    if "host" in headers:
+        headers["host"] = host_shown(headers["host"])
     return headers, cookies
 
 
@@ -134,14 +88,3 @@ def joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
     for name, value in pairs:
         values[name] = f"{values[name]},{value}" if name in values else value
     return values
-
-
-def encode_body(body: bytes, headers: dict[str, str]) -> tuple[str, bool]:
-    """Return a body as text, or in base64 with True when it is binary, compressed or no UTF-8."""
-    kind = headers.get("content-type", "text/plain").lower()
-    if kind.startswith(_TEXT_TYPES) and "content-encoding" not in headers:
-        try:
-            return body.decode("utf-8"), False
-        except UnicodeDecodeError:
-            pass
-    return base64.b64encode(body).decode("ascii"), True

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import orjson
 
 from local.emulator.asgi import ClientGoneError, Receive, Scope, Send, read_body
-from local.emulator.gateway.app import MAX_BODY_BYTES, MAX_PAYLOAD_BYTES
+from local.emulator.gateway.api import MAX_BODY_BYTES, MAX_PAYLOAD_BYTES
 from local.emulator.invocation import Invoker, InvokeResult, ThrottledError, invoke_async, new_request_id
 
 #: The most bytes of the event of an asynchronous invocation.
@@ -81,6 +81,8 @@ class InvokeApi:
         except ThrottledError as error:
             extra = {"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded"}
             return _error(429, "TooManyRequestsException", f"Rate Exceeded: {error}", extra)
+        if result.not_run:
+            return _error(500, "ServiceException", result.not_run, {"Type": "Service"})
         headers = {"x-amz-executed-version": "$LATEST"}
         if result.error is not None:
             headers["x-amz-function-error"] = "Unhandled"

@@ -11,11 +11,15 @@ import orjson
 _JSON = [(b"content-type", b"application/json")]
 #: Headers that the gateway sets itself; a function's are dropped or renamed, as API Gateway does.
 _DROPPED = {"connection", "content-length", "transfer-encoding", "keep-alive", "upgrade", "te", "trailer"}
-_REMAPPED = {"date", "server", "www-authenticate"}
+REMAPPED = frozenset({"date", "server", "www-authenticate"})
 
 
 class MalformedResponseError(Exception):
-    """The function's result is not a response of format 2.0."""
+    """The function's result is not a response of its format."""
+
+
+class NoBase64Error(MalformedResponseError):
+    """The function says that its body is base64, and it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,10 @@ class HttpResponse:
     body: bytes
 
 
-def message_response(status: int, message: str) -> HttpResponse:
-    """Return a response of the gateway's own."""
-    return HttpResponse(status, list(_JSON), orjson.dumps({"message": message}))
+def message_response(status: int, message: str | None, *, key: str = "message", kind: str = "") -> HttpResponse:
+    """Return a response of the gateway's own; `kind` is the type of error that REST APIs put into a header."""
+    headers = [*_JSON, (b"x-amzn-errortype", kind.encode())] if kind else list(_JSON)
+    return HttpResponse(status, headers, orjson.dumps({key: message}))
 
 
 def infer_response(payload: bytes) -> HttpResponse:
@@ -45,10 +50,15 @@ def infer_response(payload: bytes) -> HttpResponse:
     if not isinstance(result, dict) or "statusCode" not in result:
         body = result.encode() if isinstance(result, str) else payload
         return HttpResponse(200, list(_JSON), body)
-    return HttpResponse(_status(result["statusCode"]), _headers(result), _body(result))
+    return HttpResponse(status_of(result["statusCode"]), _headers(result), _body(result))
 
 
-def _status(given: Any) -> int:
+def status_of(given: Any) -> int:
+    """Return a statusCode as a number.
+
+    Raises:
+        MalformedResponseError: it is none.
+    """
     try:
         status = int(given)
     except (TypeError, ValueError):
@@ -64,20 +74,40 @@ def _headers(result: dict[str, Any]) -> list[tuple[bytes, bytes]]:
         raise MalformedResponseError("headers must be a mapping and cookies a list")
     headers, typed = [], False
     for key, value in given.items():
-        name = key.lower()
-        if isinstance(value, list | dict) or value is None:
-            raise MalformedResponseError(f"header {key} must be a text")
-        if name in _DROPPED:
-            continue
-        typed = typed or name == "content-type"
-        headers.append((f"x-amzn-remapped-{name}" if name in _REMAPPED else name, _text(value)))
+        text, name = header_text(key, value), shown_name(key.lower(), REMAPPED)
+        if name is not None:
+            typed = typed or name == "content-type"
+            headers.append((name, text))
     headers += [("set-cookie", _text(cookie)) for cookie in cookies]
     if not typed and result.get("body"):
         headers.append(("content-type", "text/plain;charset=utf-8"))
-    return [_encoded(name, value) for name, value in headers]
+    return [encoded_header(name, value) for name, value in headers]
 
 
-def _encoded(name: str, value: str) -> tuple[bytes, bytes]:
+def shown_name(name: str, remapped: frozenset[str]) -> str | None:
+    """Return the name under which the client gets a header, or None when it does not."""
+    if name in _DROPPED:
+        return None
+    return f"x-amzn-remapped-{name}" if name in remapped else name
+
+
+def header_text(name: str, value: Any) -> str:
+    """Return the value of a header.
+
+    Raises:
+        MalformedResponseError: it is a list, a mapping or nothing.
+    """
+    if isinstance(value, list | dict) or value is None:
+        raise MalformedResponseError(f"header {name} must be a text")
+    return _text(value)
+
+
+def encoded_header(name: str, value: str) -> tuple[bytes, bytes]:
+    """Return a header as bytes.
+
+    Raises:
+        MalformedResponseError: it has a line break.
+    """
     if any(character in "\r\n\0" for character in name + value):
         raise MalformedResponseError(f"header {name!r} has a line break")
     return name.encode("latin-1", "replace"), value.encode("utf-8")
@@ -93,9 +123,16 @@ def _body(result: dict[str, Any]) -> bytes:
         return b""
     if not isinstance(body, str):
         raise MalformedResponseError("body must be a text")
-    if not result.get("isBase64Encoded"):
-        return body.encode("utf-8", "surrogatepass")
+    return decoded(body) if result.get("isBase64Encoded") else body.encode("utf-8", "surrogatepass")
+
+
+def decoded(body: str) -> bytes:
+    """Return a body in base64 as bytes.
+
+    Raises:
+        NoBase64Error: it is none.
+    """
     try:
         return base64.b64decode(body, validate=True)
     except ValueError as error:  # also of letters beyond ASCII
-        raise MalformedResponseError("body is no base64") from error
+        raise NoBase64Error("body is no base64") from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from local.emulator.specs import RouteSpec
 
@@ -50,11 +51,60 @@ class Routes:
         return None
 
 
+@dataclass(slots=True)
+class _Resource:
+    """A path of a REST API with its methods."""
+
+    parts: list[str]
+    methods: dict[str, RouteSpec] = field(default_factory=dict)
+
+    def match(self, method: str, parameters: dict[str, str] | None) -> Match | None:
+        route = self.methods.get(method) or self.methods.get("ANY")
+        return None if route is None else Match(route, parameters)
+
+
+class RestRoutes:
+    """The routes of a REST API: the path is looked for first, and then its methods; no other path takes their place.
+
+    Paths come as they were sent. A slash at their end changes nothing.
+    """
+
+    def __init__(self, routes: Iterable[RouteSpec]) -> None:
+        self._exact: dict[str, _Resource] = {}
+        resources: dict[str, _Resource] = {}
+        for route in routes:
+            path = route.path.rstrip("/") or "/"
+            resource = resources.setdefault(path, _Resource(path.split("/")[1:]))
+            resource.methods[route.method] = route
+            if "{" not in path:
+                self._exact[path] = resource
+        patterns = (resource for path, resource in resources.items() if "{" in path)
+        self._patterns = sorted(patterns, key=lambda resource: _order(resource.parts))
+
+    def find(self, method: str, path: str) -> Match | None:
+        """Return the route of a request, or None."""
+        path = path.rstrip("/") or "/"
+        exact = self._exact.get(path if "%" not in path else unquote(path))
+        if exact is not None:
+            return exact.match(method, None)
+        given = path.split("/")[1:]
+        if "%" in path:
+            given = [unquote(part) for part in given]
+        for resource in self._patterns:
+            parameters = _parameters(resource.parts, given)
+            if parameters is not None:
+                return resource.match(method, parameters)
+        return None
+
+
+def _order(parts: list[str]) -> tuple[int, int]:
+    """Sort full patterns before greedy ones, longer and more literal ones first."""
+    return (int(parts[-1].endswith("+}")), -sum(not part.startswith("{") for part in parts))
+
+
 def _rank(route: RouteSpec, parts: list[str]) -> tuple[int, int, int]:
-    """Sort full patterns before greedy ones, longer and more literal ones first, verbs before ANY."""
-    greedy = parts[-1].endswith("+}")
-    literal = sum(not part.startswith("{") for part in parts)
-    return (int(greedy), -literal, int(route.method == "ANY"))
+    """Sort as `_order` does, and verbs before ANY."""
+    return (*_order(parts), int(route.method == "ANY"))
 
 
 def _parameters(parts: list[str], given: list[str]) -> dict[str, str] | None:

@@ -6,10 +6,17 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from local.emulator.specs import IMPLICIT_API, ApiSpec, QueueEventSpec, RouteSpec, ScheduleSpec
-from local.emulator.template import auth
-from local.emulator.template.document import Document
+from local.emulator.patterns import unknown_operators
+from local.emulator.specs import ApiSpec, NotHereError, QueueEventSpec, RouteSpec, ScheduleSpec, Target, TemplateError
+from local.emulator.template import apis
+from local.emulator.template.document import Document, mapping
 from local.emulator.template.expressions import parse_expression
+from local.emulator.template.triggers import FUNCTION_EVENTS
+from local.emulator.template.unread import unread_of_event
+from local.emulator.template.unresolved import reasons_in
+
+#: The routes of each API, which is named with the type of its events.
+Routes = dict[tuple[str, str], list[RouteSpec]]
 
 
 @dataclass(slots=True)
@@ -23,18 +30,25 @@ class Events:
 
 
 def read_events(document: Document, resources: dict[str, dict[str, Any]]) -> Events:
-    """Return all events of all functions; kinds that are not emulated are warned of."""
+    """Return all events of all functions; what is not emulated, or not known here, is warned of."""
     events = Events()
-    routes: dict[str, list[RouteSpec]] = {}
+    routes: Routes = {}
     for name, resource in resources.items():
         if resource["Type"] != "AWS::Serverless::Function":
             continue
         with document.reading(name):
-            for key, event in (resource["Properties"].get("Events") or {}).items():
-                _add(document, resources, events, routes, (name, key, event))
-    for name, listed in routes.items():
+            for key, event in mapping(resource["Properties"].get("Events"), "Events").items():
+                try:
+                    _add(document, resources, events, routes, (name, key, mapping(event, f"event {key}")))
+                except NotHereError as error:
+                    events.warnings.append(document.told(name, f"its event {key} is left out: {error}"))
+    for (name, kind), listed in routes.items():
         with document.reading(name):
-            events.apis += (_api(resources, name, listed),)
+            try:
+                events.apis += (apis.api_of(document, resources, name, kind, listed),)
+            except NotHereError as error:
+                events.warnings.append(document.told(name, f"left out: {error}"))
+    events.warnings += apis.api_warnings(document, resources, events.apis)
     return events
 
 
@@ -42,43 +56,40 @@ def _add(
     document: Document,
     resources: dict[str, dict[str, Any]],
     events: Events,
-    routes: dict[str, list[RouteSpec]],
+    routes: Routes,
     one: tuple[str, str, dict[str, Any]],
 ) -> None:
     name, key, event = one
-    kind, properties = event.get("Type"), event.get("Properties") or {}
-    if kind == "HttpApi":
-        api = str(properties.get("ApiId", IMPLICIT_API))
-        routes.setdefault(api, []).append(_route(document, resources, name, api, properties))
+    kind, properties = str(event.get("Type")), mapping(event.get("Properties"), f"Properties of event {key}")
+    if "Type" not in event:
+        raise TemplateError(f"event {key} needs a Type")
+    for reason in reasons_in(properties):
+        raise NotHereError(reason)
+    if kind in {"HttpApi", "Api"}:
+        api = apis.api_named(kind, properties)
+        if api in document.section("Resources") and api not in resources:
+            raise NotHereError(f"the condition of {api} does not hold")
+        route = apis.route_of(document, resources, (name, kind, api), properties)
+        routes.setdefault((api, kind), []).append(route)
     elif kind == "SQS":
-        events.queues += (_queue(document, name, properties),)
+        if _is_on(properties.get("Enabled", True)):
+            events.queues += (_queue(document, name, properties),)
     elif kind in {"Schedule", "ScheduleV2"}:
         events.schedules += _schedule(name, key, kind, properties)
-    else:
-        line = document.lines.get(name, 1)
-        events.warnings.append(f"{document.path}:{line}: {name}: events of type {kind} are not emulated")
+    elif kind not in FUNCTION_EVENTS:  # those are read with the other triggers
+        events.warnings.append(document.told(name, f"events of type {kind} are not emulated"))
+        return
+    if unread := unread_of_event(kind, properties):
+        text = f"event {key}: {', '.join(unread)} {'has' if len(unread) == 1 else 'have'} no effect here"
+        events.warnings.append(document.told(name, text))
 
 
-def _route(
-    document: Document, resources: dict[str, dict[str, Any]], function: str, api: str, properties: dict[str, Any]
-) -> RouteSpec:
-    path, method = str(properties.get("Path", "$default")), str(properties.get("Method", "ANY")).upper()
-    if path != "$default" and not path.startswith("/"):
-        raise document.error(function, f"Path {path} must begin with /")
-    limit = float(properties.get("TimeoutInMillis", 30_000)) / 1000
-    return RouteSpec(
-        method="ANY" if method in {"ANY", "X-AMAZON-APIGATEWAY-ANY", "*"} else method,
-        path=path,
-        function=function,
-        authorizer=auth.authorizer_of(document, resources, function, api, properties.get("Auth") or {}),
-        time_limit=min(limit, 30.0),
-    )
-
-
-def _api(resources: dict[str, dict[str, Any]], name: str, routes: list[RouteSpec]) -> ApiSpec:
-    properties = resources.get(name, {}).get("Properties", {})
-    stage = str(properties.get("StageName", "$default"))
-    return ApiSpec(name=name, stage=stage, routes=tuple(routes), cors=auth.cors_of(properties))
+def _is_on(value: Any) -> bool:
+    """Return what `Enabled` says, as YAML's boolean or as the text of a parameter."""
+    text = str(value).strip().lower()
+    if text not in {"true", "false"}:
+        raise TemplateError(f"Enabled is true or false, not {value}")
+    return text == "true"
 
 
 def _queue(document: Document, function: str, properties: dict[str, Any]) -> QueueEventSpec:
@@ -101,20 +112,40 @@ def _queue(document: Document, function: str, properties: dict[str, Any]) -> Que
         window=window,
         report_failures="ReportBatchItemFailures" in (properties.get("FunctionResponseTypes") or []),
         max_concurrency=None if concurrency is None else int(concurrency),
+        filters=_filters(properties.get("FilterCriteria")),
     )
 
 
+def _filters(criteria: Any) -> tuple[dict[str, Any], ...] | None:
+    """Return the patterns of which a message must fit one; None if there are none."""
+    listed = mapping(criteria, "FilterCriteria").get("Filters")
+    if not listed:
+        return None
+    return tuple(_pattern(mapping(item, "a filter").get("Pattern")) for item in listed)
+
+
+def _pattern(text: Any) -> dict[str, Any]:
+    try:
+        pattern = json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise TemplateError(f"the Pattern {text} is not JSON: {error}") from error
+    if not isinstance(pattern, dict):
+        raise TemplateError(f"the Pattern {text} must be a mapping in JSON")
+    for name in unknown_operators(pattern):
+        raise NotHereError(f"the operator {name} of patterns is not emulated")
+    return pattern
+
+
 def _schedule(function: str, key: str, kind: str, properties: dict[str, Any]) -> tuple[ScheduleSpec, ...]:
-    off = properties.get("Enabled") is False or str(properties.get("State", "ENABLED")).upper() != "ENABLED"
-    if off:
+    if not _is_on(properties.get("Enabled", True)) or str(properties.get("State", "ENABLED")).upper() != "ENABLED":
         return ()
     expression = str(properties.get("Schedule") or properties.get("ScheduleExpression"))
-    parse_expression(expression)  # so that an unknown one is an error of the template
+    parse_expression(expression)  # so that an invalid one is an error of the template
     given = properties.get("Input")
     payload = given if given is None or isinstance(given, str) else json.dumps(given)
     return (
         ScheduleSpec(
-            function=function,
+            target=Target("function", function),
             name=str(properties.get("Name", f"{function}{key}")),
             expression=expression,
             payload=payload,

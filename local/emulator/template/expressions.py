@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from local.emulator.specs import NotHereError
+
 _RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 _AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 _CRON = re.compile(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)")
@@ -22,7 +24,8 @@ def parse_expression(text: str) -> Next:
     """Return the function that gives the next firing.
 
     Raises:
-        ValueError: no expression of EventBridge, or one with L, W or #, which are not emulated.
+        ValueError: no expression of EventBridge.
+        NotHereError: one with L, W or #, which are not emulated.
     """
     if match := _RATE.fullmatch(text):
         step = timedelta(**{f"{match[2]}s": int(match[1])})
@@ -51,6 +54,8 @@ class _Cron:
             self._years = _field(years, 1970, 2199)
         except ValueError as error:
             raise ValueError(f"{text}: {error}") from None
+        except NotHereError as error:
+            raise NotHereError(f"{text}: {error}") from None
 
     def next(self, now: datetime) -> datetime | None:
         """Return the next minute that fits."""
@@ -91,6 +96,8 @@ def _field(text: str, least: int, most: int, names: dict[str, int] | None = None
 def _value(text: str, names: dict[str, int] | None) -> int:
     if names and text.capitalize() in names:
         return names[text.capitalize()]
+    if re.fullmatch(r"[0-9]*[LW]+|[0-9A-Za-z]+#[1-5]", text):
+        raise NotHereError(f"{text} is not emulated")
     if not text.isdecimal():
-        raise ValueError(f"{text!r} is not emulated here")
+        raise ValueError(f"{text!r} is no value of its field")
     return int(text)

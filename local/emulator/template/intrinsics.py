@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from local.emulator.specs import ACCOUNT_ID, IMPLICIT_API, Place, TemplateError
-from local.emulator.template.document import Document
+from local.emulator.specs import ACCOUNT_ID, IMPLICIT_APIS, NotHereError, Place, TemplateError
+from local.emulator.template.document import Document, mapping
+from local.emulator.template.names import arn_of, generated
+from local.emulator.template.unresolved import Unresolved
 
 #: What `!Ref AWS::NoValue` becomes: the property is left out.
 NO_VALUE = object()
 
 _VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
+_ELSEWHERE = {
+    "Fn::ImportValue": "exports of other stacks are not here",
+    "Fn::Transform": "macros are not carried out here",
+    "Fn::Cidr": "networks are not emulated",
+}
 
 
 class Resolver:
@@ -24,6 +33,17 @@ class Resolver:
         self._resources = document.section("Resources")
         self._conditions = document.section("Conditions")
         self._place = place
+        #: Parameters without a value, and those of them that became an empty text.
+        self._unset: set[str] = set()
+        self.emptied: set[str] = set()
+        #: Parameters whose value is another parameter's name in SSM, and those of them that were used.
+        self._lookups: set[str] = set()
+        self.not_looked_up: set[str] = set()
+        #: Resources whose name is not known, so that their id has to do, and why.
+        self.unnamed: dict[str, str] = {}
+        self._empty_for_unset = False
+        #: Conditions and names that are being resolved, to recognise a circle.
+        self._open: list[str] = []
         self._names = {**self._pseudo(), **self._parameters(overrides or {})}
         self._functions: dict[str, Callable[[Any], Any]] = {
             "Ref": self._ref, "Condition": self.condition,
@@ -33,32 +53,81 @@ class Resolver:
             "Fn::Or": lambda v: any(self._truth(item) for item in v),
             "Fn::Select": self._select, "Fn::Split": self._split, "Fn::FindInMap": self._find_in_map,
             "Fn::Base64": lambda v: base64.b64encode(str(self.resolve(v)).encode()).decode(),
+            "Fn::GetAZs": lambda v: [f"{self.resolve(v) or place.region}{zone}" for zone in "abc"],
+            "Fn::ToJsonString": lambda v: json.dumps(self.resolve(v), separators=(",", ":")),
+            "Fn::Length": lambda v: len(self.resolve(v)),
         }  # fmt: skip
 
     def resolve(self, value: Any) -> Any:
         """Return the value with every intrinsic function replaced.
 
         Raises:
-            TemplateError: an unknown function, parameter, resource or attribute.
+            NotHereError: a function, parameter, resource or attribute whose value cannot be known here.
+            TemplateError: conditions or names that refer to each other in a circle, or an unknown condition.
         """
         if isinstance(value, dict):
-            if len(value) == 1:
-                name, argument = next(iter(value.items()))
-                if name in self._functions:
-                    return self._functions[name](argument)
-                if isinstance(name, str) and name.startswith("Fn::"):
-                    raise TemplateError(f"{name} is not supported")
+            if (name := _intrinsic(value)) is not None:
+                return self._applied(name, value[name])
             pairs = ((key, self.resolve(item)) for key, item in value.items())
             return {key: item for key, item in pairs if item is not NO_VALUE}
         if isinstance(value, list):
             return [item for item in map(self.resolve, value) if item is not NO_VALUE]
         return value
 
+    def resolve_parts(self, value: Any) -> Any:
+        """Resolve as far as possible: what cannot be known is `Unresolved`, and the rest of the value stands."""
+        if isinstance(value, dict) and (name := _intrinsic(value)) is not None:
+            try:
+                if name == "Fn::If":
+                    return self.resolve_parts(_formed(name, self._chosen, value[name]))
+                return self._applied(name, value[name])
+            except NotHereError as error:
+                return Unresolved(str(error))
+        if isinstance(value, dict):
+            pairs = ((key, self.resolve_parts(item)) for key, item in value.items())
+            return {key: item for key, item in pairs if item is not NO_VALUE}
+        if isinstance(value, list):
+            return [item for item in map(self.resolve_parts, value) if item is not NO_VALUE]
+        return value
+
+    def resolve_texts(self, value: Any) -> Any:
+        """As `resolve_parts`, but a parameter without a value is an empty text, as for `sam local`."""
+        with self._empties():
+            return self.resolve_parts(value)
+
     def condition(self, name: str) -> bool:
         """Return whether a condition of the template holds."""
         if name not in self._conditions:
             raise TemplateError(f"unknown condition {name}")
-        return self._truth(self._conditions[name])
+        with self._within("condition", name), self._empties():
+            return self._truth(self._conditions[name])
+
+    @contextlib.contextmanager
+    def _empties(self) -> Iterator[None]:
+        before, self._empty_for_unset = self._empty_for_unset, True
+        try:
+            yield
+        finally:
+            self._empty_for_unset = before
+
+    @contextlib.contextmanager
+    def _within(self, what: str, name: str) -> Iterator[None]:
+        """Refuse a condition or a name that needs itself."""
+        entry = f"{what} {name}"
+        if entry in self._open:
+            circle = " -> ".join([*self._open[self._open.index(entry) :], entry])
+            raise self._document.error(name, f"{circle} is a circle: take one of the references out")
+        self._open.append(entry)
+        try:
+            yield
+        finally:
+            self._open.pop()
+
+    def _applied(self, name: str, argument: Any) -> Any:
+        if name not in self._functions:
+            reason = _ELSEWHERE.get(name, "it is not supported")
+            raise NotHereError(f"{name}{_named(argument)}: {reason}")
+        return _formed(name, self._functions[name], argument)
 
     def _truth(self, value: Any) -> bool:
         return bool(self.resolve(value))
@@ -77,55 +146,76 @@ class Resolver:
         if unknown:
             raise TemplateError(f"{self._document.path}: no parameter named {', '.join(unknown)}")
         values = {}
-        for name, parameter in declared.items():
-            value = overrides.get(name, (parameter or {}).get("Default", ""))
-            values[name] = value.split(",") if "List" in str((parameter or {}).get("Type")) else value
+        for name, given in declared.items():
+            parameter = mapping(given, f"parameter {name}")
+            value = overrides.get(name, parameter.get("Default"))
+            if value is None:
+                self._unset.add(name)
+                value = ""
+            if str(parameter.get("Type")).startswith("AWS::SSM::") and name not in overrides:
+                self._lookups.add(name)
+            split = "List" in str(parameter.get("Type"))
+            values[name] = [item.strip() for item in str(value).split(",")] if split else value
         return values
 
     def _ref(self, name: str) -> Any:
+        if name in self._unset:
+            if not self._empty_for_unset:
+                raise NotHereError(f"parameter {name} has no value: give --parameter {name}=VALUE")
+            self.emptied.add(name)
+        if name in self._lookups:
+            self.not_looked_up.add(name)
         if name in self._names:
             return self._names[name]
-        resource = self._resource(name)
-        if resource.get("Type") == "AWS::SQS::Queue":
+        kind = self._resource(name).get("Type")
+        if kind == "AWS::SQS::Queue":
             return f"{self._place.queue_url}/{ACCOUNT_ID}/{self.physical_name(name)}"
-        if resource.get("Type") in {"AWS::SNS::Topic"}:
+        if kind == "AWS::Serverless::LayerVersion":  # with the id, because two layers may have one name
+            return f"{arn_of(self._place, kind, name)}:1"
+        if kind in {"AWS::SNS::Topic", "AWS::SecretsManager::Secret"}:
             return self._get_att([name, "Arn"])
         return self.physical_name(name)
 
     def physical_name(self, logical_id: str) -> str:
         """Return the name of a resource outside of the template."""
         resource = self._resource(logical_id)
-        properties = resource.get("Properties") or {}
+        if resource.get("Type") in IMPLICIT_APIS.values():  # its Name is a title, and no id
+            return logical_id
+        properties = mapping(resource.get("Properties"), "Properties")
         kind = str(resource.get("Type")).rsplit("::", 1)[-1]
-        keys = ("QueueName", "TableName", "FunctionName", "BucketName", "TopicName", "LayerName", "Name")
-        for key in keys:
-            if key in properties and (key.startswith(kind) or key in {"TableName", "Name"}):
-                return str(self.resolve(properties[key]))
-        fifo = kind == "Queue" and str(self.resolve(properties.get("FifoQueue", ""))).lower() == "true"
+        given = properties.get("TableName" if kind == "SimpleTable" else f"{kind}Name", properties.get("Name"))
+        with self._within("name of", logical_id):
+            if given is not None:
+                try:
+                    return str(self.resolve(given))
+                except NotHereError as error:
+                    self.unnamed[logical_id] = str(error)
+            fifo = kind == "Queue" and str(self.resolve_texts(properties.get("FifoQueue", ""))).lower() == "true"
+        if kind == "Bucket":  # the names of buckets have no capitals
+            return logical_id.lower()
         return f"{logical_id}.fifo" if fifo else logical_id
 
     def _resource(self, name: str) -> dict[str, Any]:
         resource = self._resources.get(name)
-        if isinstance(resource, dict):
-            return resource
-        if name == IMPLICIT_API:
-            return {"Type": "AWS::Serverless::HttpApi"}
-        # What SAM makes for a function with an alias. Here there is one version, and nothing looks at it.
-        function, _, made = str(name).partition(".")
-        if made in {"Version", "Alias"} and function in self._resources:
-            return {"Type": f"AWS::Lambda::{made}"}
-        raise TemplateError(f"unknown parameter or resource {name}")
+        found = resource if isinstance(resource, dict) else generated(str(name), self._resources)
+        if found is None:
+            raise NotHereError(f"unknown parameter or resource {name}")
+        return found
 
     def _get_att(self, argument: Any) -> Any:
-        name, attribute = argument if isinstance(argument, list) else str(argument).split(".", 1)
+        parts = [self.resolve(part) for part in argument] if isinstance(argument, list) else argument.split(".", 1)
+        name, attribute = parts[0], ".".join(parts[1:])
         resource = self._resource(name)
-        physical, kind = self.physical_name(name), str(resource.get("Type"))
-        if attribute in {"QueueUrl"}:
+        kind = str(resource.get("Type"))
+        if attribute.startswith("Outputs."):
+            raise NotHereError(f"{name}.{attribute}: nested stacks are not here")
+        physical = self.physical_name(name)
+        if attribute == "QueueUrl":
             return self._ref(name)
         if attribute.endswith("Name"):
             return physical
-        if attribute == "Arn":
-            return self._place.arn(*_arn_parts(kind, physical))
+        if attribute in {"Arn", "QueueArn", "TopicArn"}:
+            return arn_of(self._place, kind, physical)
         if attribute == "ApiEndpoint":
             return f"https://{physical}.execute-api.{self._place.region}.amazonaws.com"
         return f"{physical}.{attribute}"
@@ -139,13 +229,16 @@ class Resolver:
                 return f"${{{name}}}"
             if name in extra:
                 return str(self.resolve(extra[name]))
-            return str(self._get_att(name) if "." in name else self._ref(name.strip()))
+            return str(self._get_att(name.strip()) if "." in name else self._ref(name.strip()))
 
         return _VARIABLE.sub(replace, text)
 
-    def _if(self, argument: list[Any]) -> Any:
+    def _chosen(self, argument: list[Any]) -> Any:
         condition, then, otherwise = argument
-        return self.resolve(then if self.condition(condition) else otherwise)
+        return then if self.condition(condition) else otherwise
+
+    def _if(self, argument: list[Any]) -> Any:
+        return self.resolve(self._chosen(argument))
 
     def _equals(self, argument: list[Any]) -> bool:
         left, right = (_text(self.resolve(item)) for item in argument)
@@ -162,23 +255,34 @@ class Resolver:
 
     def _find_in_map(self, argument: list[Any]) -> Any:
         name, first, second = (str(self.resolve(item)) for item in argument[:3])
-        try:
-            return self._document.section("Mappings")[name][first][second]
-        except KeyError as error:
-            raise TemplateError(f"no mapping {name}.{first}.{second}") from error
+        rows = {str(key): row for key, row in mapping(self._document.section("Mappings").get(name), name).items()}
+        row = {str(key): value for key, value in mapping(rows.get(first), f"{name}.{first}").items()}
+        if second in row:
+            return self.resolve(row[second])
+        if len(argument) > 3 and "DefaultValue" in argument[3]:
+            return self.resolve(argument[3]["DefaultValue"])
+        raise NotHereError(f"no mapping {name}.{first}.{second}")
+
+
+def _intrinsic(value: dict[Any, Any]) -> str | None:
+    """Return which intrinsic function a mapping is, if any."""
+    if len(value) != 1:
+        return None
+    name = next(iter(value))
+    return name if isinstance(name, str) and (name in {"Ref", "Condition"} or name.startswith("Fn::")) else None
+
+
+def _formed(name: str, function: Callable[[Any], Any], argument: Any) -> Any:
+    """Apply an intrinsic function; an argument of another form than it takes is as bad as an unknown one."""
+    try:
+        return function(argument)
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+        raise NotHereError(f"{name} has an unexpected form: {error}") from error
+
+
+def _named(argument: Any) -> str:
+    return f" {argument}" if isinstance(argument, str) else ""
 
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _arn_parts(kind: str, physical: str) -> tuple[str, str]:
-    if kind == "AWS::SQS::Queue":
-        return "sqs", physical
-    if kind in {"AWS::Serverless::Function", "AWS::Lambda::Function"}:
-        return "lambda", f"function:{physical}"
-    if kind in {"AWS::DynamoDB::Table", "AWS::Serverless::SimpleTable"}:
-        return "dynamodb", f"table/{physical}"
-    if kind == "AWS::IAM::Role":
-        return "iam", f"role/{physical}"
-    return kind.split("::")[1].lower() if "::" in kind else "aws", physical

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from local.emulator.specs import TemplateError
+from local.emulator.specs import NotHereError, TemplateError
 
 __all__ = ["LOOP", "unrolled"]
 
@@ -13,29 +13,44 @@ __all__ = ["LOOP", "unrolled"]
 LOOP = "Fn::ForEach::"
 
 
-def unrolled(resources: dict[str, Any]) -> dict[str, Any]:
-    """Return the resources with every loop replaced by what it makes, loops in loops too.
+def unrolled(resources: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the resources with every loop replaced by what it makes, loops in loops too, and why any was left out.
 
     Raises:
-        TemplateError: a loop has another form, goes through something else than a list of texts, or makes a name twice.
+        TemplateError: a loop makes a name twice.
     """
     found: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
     for name, resource in resources.items():
-        for made, one in _made_by(name, resource) if str(name).startswith(LOOP) else [(name, resource)]:
-            if made in found:
-                raise TemplateError(f"{name}: there are two resources {made}")
-            found[made] = one
-    return found
+        if str(name).startswith("Fn::") and not str(name).startswith(LOOP):
+            left_out[name] = "it is not carried out here: what it would add is left out"
+            continue
+        try:
+            made = _made_by(resource) if str(name).startswith(LOOP) else [(name, resource)]
+        except NotHereError as error:
+            left_out[name] = str(error)
+            continue
+        for key, one in made:
+            if key in found:
+                raise TemplateError(f"{name}: there are two resources {key}")
+            found[key] = one
+    return found, left_out
 
 
-def _made_by(name: str, loop: Any) -> list[tuple[str, Any]]:
+def _made_by(loop: Any) -> list[tuple[str, Any]]:
     if not (isinstance(loop, list) and len(loop) == 3 and isinstance(loop[0], str) and isinstance(loop[2], dict)):
-        raise TemplateError(f"{name}: a loop is a list of an identifier, a list and a mapping of resources")
+        raise NotHereError("left out: a loop is a list of an identifier, a list and a mapping of resources")
     identifier, values, body = loop
     if not (isinstance(values, list) and all(isinstance(value, str) for value in values)):
-        raise TemplateError(f"{name}: only loops through a list of texts are supported")
-    rounds = [_filled_in(body, identifier, value) for value in values]
-    return [pair for one in rounds for pair in unrolled(one).items()]
+        raise NotHereError("left out: only loops through a list of texts are carried out here")
+    pairs: list[tuple[str, Any]] = []
+    for value in values:
+        made, left_out = unrolled(_filled_in(body, identifier, value))
+        if left_out:
+            inner, reason = next(iter(left_out.items()))
+            raise NotHereError(f"{inner} in it is {reason}")
+        pairs += made.items()
+    return pairs
 
 
 def _filled_in(part: Any, identifier: str, value: str) -> Any:

@@ -42,18 +42,21 @@ def _queue(document: Document, logical_id: str, name: str, properties: dict[str,
         raise document.error(logical_id, error.message) from error
 
 
-def check_visibility(
+def checked_events(
     document: Document,
     functions: dict[str, FunctionSpec],
     queues: tuple[QueueSpec, ...],
     events: tuple[QueueEventSpec, ...],
-) -> None:
-    """Refuse a queue whose visibility time-out is below its function's time-out, as Lambda does."""
+) -> tuple[tuple[QueueEventSpec, ...], list[str]]:
+    """Return the events whose queue is here, and a warning for each of the others.
+
+    Raises:
+        TemplateError: a queue's visibility time-out is below its function's time-out, which Lambda refuses.
+    """
     by_name = {queue.name: queue for queue in queues}
     for event in events:
-        if event.queue not in by_name:
-            raise document.error(event.function, f"its SQS event names {event.queue}, no queue of this template")
-        queue = by_name[event.queue]
+        if (queue := by_name.get(event.queue)) is None:
+            continue
         visibility = float(queue.attributes.get("VisibilityTimeout", "30"))
         if visibility < functions[event.function].timeout:
             raise document.error(
@@ -61,6 +64,14 @@ def check_visibility(
                 f"VisibilityTimeout {visibility:g} s is below the time-out of {event.function} "
                 f"({functions[event.function].timeout:g} s); six times as much is recommended",
             )
+    fed = tuple(event for event in events if event.queue in by_name)
+    return fed, [
+        document.told(
+            event.function, f"not fed from {event.queue}, which is no queue of this template (Queue takes its ARN)"
+        )
+        for event in events
+        if event.queue not in by_name
+    ]
 
 
 def _attributes(properties: dict[str, Any]) -> dict[str, str]:

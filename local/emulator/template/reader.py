@@ -1,43 +1,44 @@
-"""Reads functions, routes, queues and triggers from a document, and warns of what is not emulated."""
+"""Reads functions, routes, queues and triggers from a document, and names what has no effect here."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from local.emulator.specs import FunctionSpec, Place, Template
-from local.emulator.template import events, functions, queues
-from local.emulator.template.document import Document, read_document
+from local.emulator.specs import FunctionSpec, NotHereError, Place, Template
+from local.emulator.template import events, functions, queues, triggers
+from local.emulator.template.apis import implicit_apis
+from local.emulator.template.document import Document, mapping, read_document
 from local.emulator.template.intrinsics import NO_VALUE, Resolver
-
-#: Resources that need nothing from the emulator: functions only use their names.
-_NAMES_ONLY = (
-    "AWS::Serverless::LayerVersion", "AWS::Serverless::HttpApi", "AWS::DynamoDB::Table",
-    "AWS::Serverless::SimpleTable", "AWS::IAM::", "AWS::Logs::", "AWS::CloudWatch::", "AWS::SQS::QueuePolicy",
-    "AWS::KMS::", "AWS::SSM::",
-)  # fmt: skip
-
+from local.emulator.template.layers import missing_of_layers
+from local.emulator.template.stores import read_stores
+from local.emulator.template.unread import unread
+from local.emulator.template.unresolved import Unresolved, reasons_in
 
 #: Resources whose properties are read, and properties that are not.
-_READ = {"AWS::Serverless::Function", "AWS::Serverless::HttpApi", "AWS::Serverless::LayerVersion", "AWS::SQS::Queue"}
-_UNREAD = {"Policies", "Role", "Tags", "VpcConfig", "PermissionsBoundary", "DeploymentPreference", "Description"}
-#: Properties that change what a caller or a function sees on AWS, but have no effect here.
-_IGNORED = {
-    "AWS::Serverless::Function": (
-        "FunctionUrlConfig", "EventInvokeConfig", "DeadLetterQueue", "SnapStart", "ProvisionedConcurrencyConfig",
-        "EphemeralStorage", "FileSystemConfigs", "ImageConfig", "VpcConfig",
-    ),
-    "AWS::Serverless::HttpApi": (
-        "Domain", "DefaultRouteSettings", "RouteSettings", "DefinitionBody", "DefinitionUri", "StageVariables",
-    ),
-    "AWS::SQS::Queue": ("RedriveAllowPolicy", "KmsMasterKeyId"),
+_READ = {
+    "AWS::Serverless::Function", "AWS::Serverless::HttpApi", "AWS::Serverless::Api", "AWS::Serverless::LayerVersion",
+    "AWS::SQS::Queue", "AWS::ApiGateway::ApiKey",
 }  # fmt: skip
+_UNREAD = {
+    "Policies", "Role", "Tags", "VpcConfig", "PermissionsBoundary", "DeploymentPreference", "Description",
+    "DefinitionBody", "DefinitionUri", "Domain", "Models", "GatewayResponses", "AccessLogSetting", "MethodSettings",
+}  # fmt: skip
+#: Properties whose reader itself decides what a value means that cannot be known here. Others are left out.
+_DECIDED_BY_READER = {*functions.DECISIVE, "Environment", "Events", "Layers", "Auth", "ContentUri"}
+
+Resources = dict[str, dict[str, Any]]
 
 
-def read_template(path: Path, place: Place, parameters: Mapping[str, str] | None = None) -> Template:
-    """Read a SAM template into the model.
+def read_template(
+    path: Path,
+    place: Place,
+    parameters: Mapping[str, str] | None = None,
+    overridden: Callable[[str], Collection[str]] = lambda _: (),
+) -> Template:
+    """Read a SAM template into the model; `overridden` names the variables of a function that are set elsewhere.
 
     Raises:
         TemplateError: the template cannot be run; the text names file, line, resource and fix.
@@ -45,61 +46,130 @@ def read_template(path: Path, place: Place, parameters: Mapping[str, str] | None
     document = read_document(path)
     with document.reading("Parameters"):
         resolver = Resolver(document, place, parameters)
-    resources = _resources(document, resolver)
-    specs = functions.read_functions(document, resolver, resources)
-    found = events.read_events(document, resources)
+    resources, left_out = _resources(document, resolver, overridden)
+    found = functions.read_functions(document, resolver, resources)
+    heard = events.read_events(document, resources)
     made = queues.read_queues(document, resources, resolver)
-    queues.check_visibility(document, specs, made, found.queues)
+    fed, not_fed = queues.checked_events(document, found.specs, made, heard.queues)
+    others = triggers.read_triggers(document, resources, resolver)
     return Template(
         path=path,
-        functions=specs,
-        apis=found.apis,
+        functions=found.specs,
+        apis=heard.apis,
         queues=made,
-        queue_events=found.queues,
-        schedules=found.schedules,
+        queue_events=fed,
+        schedules=(*heard.schedules, *others.schedules),
+        topics=tuple(others.topics),
+        subscriptions=tuple(others.subscriptions),
+        bucket_events=tuple(others.bucket_events),
+        urls=tuple(others.urls),
+        unbuilt=tuple(missing_of_layers(document, resources)),
+        stores=read_stores(document, resources, resolver),
         warnings=(
-            *_unsupported(document, resources),
-            *_ignored(document, resources),
+            # What is not called, or fails, precedes what is called otherwise than on AWS.
+            *heard.warnings,
+            *others.warnings,
+            *not_fed,
             *found.warnings,
-            *functions.foreign_layers(document, resources),
-            *_runtime_warning(specs),
+            *left_out,
+            *_of_parameters(document, resolver),
+            *document.warnings,
+            *unread(document, resources),
+            *_runtime_warning(found.specs),
         ),
     )
 
 
-def _resources(document: Document, resolver: Resolver) -> dict[str, dict[str, Any]]:
-    """Return the resources whose condition holds, with Globals merged in and intrinsics resolved."""
+def _resources(
+    document: Document, resolver: Resolver, overridden: Callable[[str], Collection[str]]
+) -> tuple[Resources, list[str]]:
+    """Return the resources whose condition holds, with Globals merged in and intrinsics resolved, and warnings."""
     shared = document.section("Globals")
-    resources = {}
+    resources: Resources = {}
+    warnings: list[str] = []
     for name, resource in document.section("Resources").items():
         if not isinstance(resource, dict) or "Type" not in resource:
             raise document.error(name, "a resource needs a Type")
-        kind, properties = str(resource["Type"]), resource.get("Properties") or {}
-        if not isinstance(properties, dict):
-            raise document.error(name, "Properties must be a mapping")
+        kind, own = str(resource["Type"]), resource.get("Properties")
         with document.reading(name):
-            if "Condition" in resource and not resolver.condition(resource["Condition"]):
+            properties = mapping(own, "Properties")
+            try:
+                if not _is_there(resolver, resource):
+                    continue
+            except NotHereError as error:
+                warnings.append(document.told(name, str(error)))
                 continue
             defaults = shared.get(kind.rsplit("::", 1)[-1]) if kind.startswith("AWS::Serverless::") else None
-            merged = merge(defaults or {}, properties)
-        with document.reading(name):
-            resources[name] = {
-                "Type": kind,
-                "Properties": _resolved(kind, merged, resolver),
-                "Metadata": resolver.resolve(resource.get("Metadata") or {}),
-            }
-    return resources
+            needed = _without(merge(defaults or {}, properties), overridden(name))
+            known, unknown = _resolved(kind, needed, resolver)
+            metadata = resolver.resolve_parts(mapping(resource.get("Metadata"), "Metadata"))
+            known_metadata = {} if isinstance(metadata, Unresolved) else metadata
+            resources[name] = {"Type": kind, "Properties": known, "Metadata": known_metadata}
+            warnings += [document.told(name, text) for text in unknown]
+    for name, kind in implicit_apis(resources).items():
+        if name not in resources:
+            with document.reading("Globals"):
+                defaults = mapping(shared.get(kind.rsplit("::", 1)[-1]), f"Globals of {kind}")
+                known, unknown = _resolved(kind, defaults, resolver)
+            resources[name] = {"Type": kind, "Properties": known, "Metadata": {}}
+            warnings += [document.told(name, text) for text in unknown]
+    return resources, warnings
 
 
-def _resolved(kind: str, properties: dict[str, Any], resolver: Resolver) -> dict[str, Any]:
-    """Resolve what the emulator reads; Layers are references to folders, which the reader of functions follows."""
-    if kind not in _READ:
+def _is_there(resolver: Resolver, resource: dict[str, Any]) -> bool:
+    """Return whether the condition of a resource holds.
+
+    Raises:
+        NotHereError: it cannot be decided.
+    """
+    try:
+        return "Condition" not in resource or resolver.condition(resource["Condition"])
+    except NotHereError as error:
+        raise NotHereError(f"left out, because its condition cannot be decided: {error}") from error
+
+
+def _without(properties: dict[str, Any], variables: Collection[str]) -> dict[str, Any]:
+    """Return the properties without the variables that are set elsewhere: nobody needs to know their values."""
+    environment = properties.get("Environment")
+    given = environment.get("Variables") if isinstance(environment, dict) else None
+    if not isinstance(given, dict):
         return properties
-    kept = {key: value for key, value in properties.items() if key not in _UNREAD}
-    resolved = {key: resolver.resolve(value) for key, value in kept.items() if key != "Layers"}
-    return {key: value for key, value in resolved.items() if value is not NO_VALUE} | (
-        {"Layers": properties["Layers"]} if "Layers" in properties else {}
-    )
+    kept = {key: value for key, value in given.items() if key not in variables}
+    return {**properties, "Environment": {"Variables": kept}}
+
+
+def _resolved(kind: str, properties: dict[str, Any], resolver: Resolver) -> tuple[dict[str, Any], list[str]]:
+    """Resolve what the emulator reads; return it and why any property is left out."""
+    if kind not in _READ:
+        return properties, []
+    known: dict[str, Any] = {}
+    unknown: list[str] = []
+    for key, value in properties.items():
+        if key in _UNREAD:
+            continue
+        resolved = resolver.resolve_texts(value) if key == "Environment" else resolver.resolve_parts(value)
+        whole = key == "Events" and isinstance(resolved, Unresolved)
+        reasons = reasons_in(resolved) if whole or key not in _DECIDED_BY_READER else []
+        if reasons:
+            unknown.append(f"{key} left out: {reasons[0]}")
+        elif resolved is not NO_VALUE:
+            known[key] = resolved
+    return known, unknown
+
+
+def _of_parameters(document: Document, resolver: Resolver) -> list[str]:
+    """Return a line for each parameter that is used and whose value is not known, and for each such name."""
+    empty = "the parameter has no value and is an empty text: give --parameter {name}=VALUE"
+    lookup = "the parameter stands for a value of SSM, which is not looked up: give --parameter {name}=VALUE"
+    return [
+        *(document.told(name, empty.format(name=name)) for name in sorted(resolver.emptied)),
+        *(document.told(name, lookup.format(name=name)) for name in sorted(resolver.not_looked_up)),
+        *(
+            document.told(name, f"called {name} here: {why}")
+            for name, why in sorted(resolver.unnamed.items())
+            if document.section("Resources")[name]["Type"] not in _READ  # those are told with their properties
+        ),
+    ]
 
 
 def merge(defaults: Any, own: Any) -> Any:
@@ -118,25 +188,7 @@ def _is_intrinsic(value: dict[str, Any]) -> bool:
     return len(value) == 1 and str(next(iter(value))).startswith(("Ref", "Fn::"))
 
 
-def _unsupported(document: Document, resources: dict[str, dict[str, Any]]) -> list[str]:
-    known = (*_NAMES_ONLY, "AWS::Serverless::Function", "AWS::SQS::Queue")
-    return [
-        f"{document.path}:{document.lines.get(name, 1)}: {name}: {resource['Type']} is not emulated"
-        for name, resource in resources.items()
-        if not resource["Type"].startswith(known)
-    ]
-
-
-def _ignored(document: Document, resources: dict[str, dict[str, Any]]) -> list[str]:
-    return [
-        f"{document.path}:{document.lines.get(name, 1)}: {name}: {key} is not emulated"
-        for name, resource in resources.items()
-        for key in _IGNORED.get(resource["Type"], ())
-        if key in (document.section("Resources")[name].get("Properties") or {}) or key in resource["Properties"]
-    ]
-
-
 def _runtime_warning(specs: dict[str, FunctionSpec]) -> list[str]:
     host = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    other = sorted({spec.runtime for spec in specs.values()} - {host})
+    other = sorted({spec.runtime for spec in specs.values() if not spec.problem} - {host})
     return [f"the template says {', '.join(other)}; functions run under the host's {host}"] if other else []

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from local.emulator.invocation import InvokeResult
+from local.emulator.patterns import matches
 from local.emulator.sqs.messages import Received, md5
 
 #: The most bytes of a record besides its body and attributes.
@@ -17,11 +18,8 @@ def batch_event(messages: list[Received], arn: str, region: str) -> bytes:
     """Return the event of a batch."""
     records = [
         {
-            "messageId": message.message_id,
+            **_content(message),
             "receiptHandle": message.handle,
-            "body": message.body,
-            "attributes": message.system_attributes(),
-            "messageAttributes": {key: _attribute(value) for key, value in message.attributes.items()},
             "md5OfBody": md5(message.body),
             "eventSource": "aws:sqs",
             "eventSourceARN": arn,
@@ -30,6 +28,27 @@ def batch_event(messages: list[Received], arn: str, region: str) -> bytes:
         for message in messages
     ]
     return orjson.dumps({"Records": records})
+
+
+def _content(message: Received) -> dict[str, Any]:
+    return {
+        "messageId": message.message_id,
+        "body": message.body,
+        "attributes": message.system_attributes(),
+        "messageAttributes": {key: _attribute(value) for key, value in message.attributes.items()},
+    }
+
+
+def fits(message: Received, filters: tuple[dict[str, Any], ...]) -> bool:
+    """Return whether a message fits one of the filters, which see a body of JSON as what it says."""
+    content = _content(message)
+    try:
+        said = orjson.loads(message.body)
+    except orjson.JSONDecodeError:
+        said = message.body
+    if isinstance(said, dict | list):
+        content["body"] = said
+    return any(matches(pattern, content) for pattern in filters)
 
 
 def _attribute(value: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from local.emulator.invocation import Invoker, InvokeResult, ThrottledError
 from local.emulator.specs import Place, QueueEventSpec
 from local.emulator.sqs.messages import Received
 from local.emulator.sqs.service import QueueService
-from local.emulator.triggers.batch import batch_event, by_size, processed
+from local.emulator.triggers.batch import batch_event, by_size, fits, processed
 
 #: The number of batches at once with which a standard mapping starts.
 DEFAULT_CONCURRENCY = 5
@@ -73,9 +73,22 @@ class QueuePoller:
 
     async def settle(self, messages: list[Received]) -> None:
         """Invoke the function with messages, 6 MB at a time, and delete what it processed."""
-        for batch in by_size(messages, MAX_EVENT_BYTES):
+        for batch in by_size(await self._filtered(messages), MAX_EVENT_BYTES):
             if not await self._settle_batch(batch) and self._event.queue.endswith(".fifo"):
                 return  # The next messages of the same groups must wait.
+
+    async def _filtered(self, messages: list[Received]) -> list[Received]:
+        """Return the messages that fit a filter of the mapping; the others leave the queue, as on Lambda."""
+        if self._event.filters is None:
+            return messages
+        fitting: list[Received] = []
+        others: list[Received] = []
+        for message in messages:
+            (fitting if fits(message, self._event.filters) else others).append(message)
+        if others:
+            self._log(f"FILTER {self._event.queue}: {len(others)} of {len(messages)} messages fit no filter")
+            await self._service.delete(self._event.queue, [message.handle for message in others])
+        return fitting
 
     async def _settle_batch(self, messages: list[Received]) -> bool:
         """Return whether every message was processed."""

@@ -1,4 +1,4 @@
-"""Runs functions by the clock, with the retries of asynchronous invocations."""
+"""Tells functions and queues by the clock."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from local.emulator.invocation import Invoker, invoke_async
-from local.emulator.specs import ACCOUNT_ID, Place, ScheduleSpec
+from local.emulator.specs import ACCOUNT_ID, Place, ScheduleSpec, Target
 from local.emulator.template.expressions import parse_expression
 
 _LONGEST_SLEEP_SECONDS = 3600.0
@@ -38,33 +37,27 @@ def schedule_event(spec: ScheduleSpec, place: Place, now: datetime) -> bytes:
 
 
 class Schedule:
-    """One schedule of one function."""
+    """One schedule; `tell` hands its events over."""
 
-    def __init__(self, spec: ScheduleSpec, function: Invoker, place: Place, log: Callable[[str], None]) -> None:
-        self._spec, self._function, self._place, self._log = spec, function, place, log
+    def __init__(self, spec: ScheduleSpec, place: Place, tell: Callable[[Target, bytes], Awaitable[None]]) -> None:
+        self._spec, self._place, self._tell = spec, place, tell
         self._next = parse_expression(spec.expression)
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to wait for the next firing."""
-        self._add(self._run())
+        self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Stop without waiting for invocations in progress."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Fire no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         moment = self._next(datetime.now(UTC))
         while moment is not None:
             while (left := (moment - datetime.now(UTC)).total_seconds()) > 0:
                 await asyncio.sleep(min(left, _LONGEST_SLEEP_SECONDS))
-            self._add(invoke_async(self._function, schedule_event(self._spec, self._place, moment), self._log))
+            await self._tell(self._spec.target, schedule_event(self._spec, self._place, moment))
             moment = self._next(datetime.now(UTC))
-
-    def _add(self, work: Awaitable[object]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

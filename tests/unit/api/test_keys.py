@@ -308,6 +308,23 @@ def test_a_key_that_expires_gets_a_successor_that_lives_as_long(api: Api) -> Non
     assert 999 < seconds_between(new["created_at"], new["expires_at"]) <= 1000
 
 
+def test_a_rotation_beside_a_revocation_leaves_no_key(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = api.post("/api-keys", {"label": "a", "role": "write"}).json()
+    keys = api.world.services.keys
+    store = keys._stored
+
+    def stored_then_revoked(key: ApiKey) -> tuple[ApiKey, str]:
+        made = store(key)
+        assert api.delete(f"/api-keys/{old['id']}").status_code == 200
+        return made
+
+    monkeypatch.setattr(keys, "_stored", stored_then_revoked)
+    answer = api.post(f"/api-keys/{old['id']}/rotate")
+    assert (answer.status_code, "revoked while it was rotated" in answer.text) == (409, True)
+    left = [key for key in api.world.ledger.keys("default") if key.label == "a"]
+    assert [key.revoked for key in left] == [True, True]
+
+
 @pytest.mark.parametrize("lifetime", [None, 100_000])
 def test_a_key_that_is_rotated_again_gets_another_successor_that_lives_as_long(api: Api, lifetime: int | None) -> None:
     ends = None if lifetime is None else later(api.world.clock.now(), lifetime)

@@ -71,6 +71,36 @@ def test_a_full_quota_of_memories_is_413_with_its_name(api: Api, path: str) -> N
     assert api.post(path, ADDS[path]).status_code == 200, "there is room again at once"
 
 
+@pytest.mark.parametrize("window", ["day", "month"])
+@pytest.mark.parametrize("path", ["/memories/{id}", "/v1/memories/{id}/", "/v1/batch/", "/v1/memories/{id}/restore/"])
+def test_each_changed_memory_is_an_update(api: Api, path: str, window: str) -> None:
+    batch, restore = "batch" in path, "restore" in path
+    key = limit(api, **{f"updates_per_{window}": 4 if batch else 2})
+    ids = [api.post("/memories", _SAID).json()["results"][0]["id"] for _ in range(2)]
+    body = {"memories": [{"memory_id": id_, "metadata": {"a": 1}} for id_ in ids]} if batch else {"metadata": {"a": 1}}
+
+    def change(headers: dict[str, str] | None = None) -> int:
+        call = api.call("POST" if restore else "PUT", path.format(id=ids[0]), json=body, headers=headers or {})
+        return call.status_code
+
+    assert change({"If-Match": '"9"'}) in ({200} if restore else {400, 412}), "what fails does not count"
+    if not restore:
+        assert change({"Idempotency-Key": "one"}) == 200
+    assert [change(), change()] == [200, 429]
+    if not restore:
+        assert change({"Idempotency-Key": "one"}) == 200, "a repeat changes nothing"
+    assert figures(api, key.id)["updates"] == (4 if batch else 2)
+    assert api.delete(f"/memories/{ids[0]}").status_code == 200, "deletions go on"
+
+
+def test_a_batch_that_is_larger_than_what_is_left_is_refused_whole(api: Api) -> None:
+    limit(api, updates_per_day=1)
+    ids = [api.post("/memories", _SAID).json()["results"][0]["id"] for _ in range(2)]
+    batch = [{"memory_id": id_, "metadata": {"a": 1}} for id_ in ids]
+    assert api.call("PUT", "/v1/batch/", json={"memories": batch}).status_code == 429
+    assert api.call("PUT", "/v1/batch/", json={"memories": batch[:1] * 2}).status_code == 200, "one memory, named twice"
+
+
 def test_a_full_quota_stops_an_import(api: Api) -> None:
     job = "6f1f0f5e-0000-4000-8000-000000000000"
     api.post("/import-jobs", {"id": job, "file": "0" * 64, "lines": 1})
@@ -145,7 +175,7 @@ def test_usage(api: Api) -> None:
     api.post("/search", _QUERY)
     api.post("/search", _QUERY, key=MEMBER)
     day = api.world.clock.now()[:10]
-    mine = {"day": day, "requests": 3, "adds": 1, "searches": 1, "llm_tokens": 0}
+    mine = {"day": day, "requests": 3, "adds": 1, "updates": 0, "searches": 1, "llm_tokens": 0}
     whole = api.get("/usage").json()
     assert whole["usage"] == [{**mine, "key_id": None, "requests": 4, "searches": 2}]
     assert [(one["of"], one["quota"], one["limit"], one["used"]) for one in whole["quotas"]] == [
@@ -221,6 +251,50 @@ def test_a_queued_add_counts_when_it_is_accepted_and_its_tokens_when_it_is_done(
     assert figures(api, key.id) == {"requests": 1, "adds": 1, "llm_tokens": 9}, "what was accepted is done"
 
 
+def test_a_retry_keeps_to_the_quotas_and_counts_on_its_day_for_the_key_that_asks(new_api: NewApi) -> None:
+    replies = ["no JSON", "no JSON", "no JSON", "no JSON", facts("Alice likes tea")]
+
+    def reply(_messages: object) -> str:
+        note_tokens(5)
+        return replies.pop(0)
+
+    api = new_api(reply, inline=False)
+    asker, other = limit(api, MEMBER), limit(api)
+    event_id = api.post("/v3/memories/add/", {**_SAID, "infer": True}, key=MEMBER).json()["event_id"]
+    retry = f"/v1/event/{event_id}/retry/"
+
+    def run() -> str:
+        api.world.services.ingest.run("default", event_id, seconds=60)
+        return str(api.get(f"/v1/event/{event_id}/").json()["status"])
+
+    assert run() == "FAILED"
+    for quotas in ({"llm_tokens_per_day": 10}, {"llm_tokens_per_month": 9}):
+        for key, tenant in ((MEMBER, False), (ADMIN, True)):
+            limit(api, key, tenant=tenant, **quotas)
+            api.world.clock.advance(30)  # from then on, no process goes by an old copy of the key
+            api.get("/memories?user_id=alice", key=key)  # its first request with quotas reads the figures
+            refused = api.post(retry, {}, key=key)
+            assert refused.status_code == 429
+            assert (refused.json()["detail"], refused.headers["Retry-After"].isdigit()) == (
+                refused.json()["error"],
+                True,
+            )
+            limit(api, key, tenant=tenant)
+    limit(api, stored_memories=0)
+    api.world.clock.advance(30)
+    assert api.post(retry, {}).status_code == 413, "it would store memories"
+    limit(api, llm_tokens_per_day=10)
+    api.world.clock.advance(86400)
+    assert api.post(retry, {}).status_code == 202
+    assert run() == "FAILED"
+    assert (figures(api, asker.id).get("llm_tokens"), figures(api, other.id)["llm_tokens"]) == (None, 10)
+    assert api.post(retry, {}).status_code == 429, "what the first retry used counts"
+    api.world.clock.advance(86400)
+    assert api.post(retry, {}).status_code == 202
+    assert run() == "SUCCEEDED"
+    assert figures(api, other.id)["llm_tokens"] == 5, "also with what is stored, on the day of the retry"
+
+
 def test_mcp(new_api: NewApi) -> None:
     api = new_api(mcp=True)
     key = limit(api, adds_per_day=1, searches_per_day=1)
@@ -238,3 +312,20 @@ def test_mcp(new_api: NewApi) -> None:
     assert "try again in" in no_more.content[0].text
     assert figures(api, key.id) | {"requests": 0} == {"requests": 0, "adds": 1, "searches": 1}
     assert UsageKind.REQUESTS in figures(api, key.id)
+
+
+def test_updates_of_mcp(new_api: NewApi) -> None:
+    api = new_api(mcp=True)
+    key = limit(api, updates_per_day=2)
+    id_ = api.post("/memories", _SAID).json()["results"][0]["id"]
+
+    async def calls() -> list[Any]:
+        async with connected(api.client.app) as client:
+            update = ("update_memory", {"memory_id": id_, "metadata": {"a": 1}})
+            asked = [update, ("restore_memory", {"memory_id": id_}), update]
+            return [await client.call_tool(*one) for one in asked]
+
+    *done, refused = anyio.run(calls)
+    assert [one.is_error for one in (*done, refused)] == [False, False, True]
+    assert "2 updates per 1 day" in refused.content[0].text
+    assert figures(api, key.id)["updates"] == 2

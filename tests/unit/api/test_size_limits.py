@@ -22,9 +22,9 @@ from forgetless.api.caller import Caller
 from forgetless.api.field_checks import Text
 from forgetless.api.mcp.tools import TOOLS
 from forgetless.api.platform.error_bodies import is_platform
-from forgetless.api.size_limits import ADD_BYTES, marks_of
+from forgetless.api.size_limits import marks_of
 from forgetless.api.value_count import MOST_VALUES
-from forgetless.domain.limits import RequestLimits
+from forgetless.domain.limits import ADD_BYTES, RequestLimits
 from tests.unit.api.client import Api
 from tests.unit.api.conftest import NewApi
 from tests.unit.api.mcp_client import connected

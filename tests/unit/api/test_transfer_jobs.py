@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from forgetless.domain.limits import PORTION_BYTES
+from forgetless.service.transfer import import_check
 from tests.unit.api.client import ADMIN, MEMBER, STRANGER, Api
 
 ID = "4f1c0a52-7c11-4a51-9a39-2f6f3f3b6a01"
@@ -48,7 +49,7 @@ def test_an_export_of_two_portions(api: Api) -> None:
     assert (last.content, "X-Next-Cursor" in last.headers) == (b"", False)
 
 
-def test_an_import_can_be_checked(api: Api) -> None:
+def test_an_import_can_be_checked(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     api.post("/import-jobs", {"id": ID})
     send(api, LINES, last=True)
     more = LINES + b'\n{"id": "9", "memory": "x", "user_id": "bob", "run_id": "r"}\n{"id": "8"}\n7\n'
@@ -56,6 +57,9 @@ def test_an_import_can_be_checked(api: Api) -> None:
     answer = api.call("POST", "/import-checks", content=more)
     assert answer.json() == {"memories": 7, "found": 4, "by_id": counts}
     assert len(api.texts()) == 4
+    monkeypatch.setattr(import_check, "PORTION_S", 0.0)
+    late = api.call("POST", "/import-checks", content=b"7\n" * 450)
+    assert (late.json()["memories"], late.json()["lines"]) == (200, 200), "it ends in time, and says what it has read"
     broken = api.call("POST", "/import-checks", content=LINES + b"{")
     assert (broken.status_code, "line 5" in broken.json()["detail"]) == (400, True)
     assert api.call("POST", "/import-checks", content=b"\n" * (PORTION_BYTES + 1)).status_code == 413

@@ -50,6 +50,7 @@ def test_values_follow_one_another() -> None:
         ("[tru]", "line 1: not JSON"),
         ("[1,]", "line 1: not JSON"),
         ("[" * 100_000, "nests too deeply"),
+        (f"[1,\n{'9' * 5000}]", "line 2: not JSON: a number in it has too many digits"),
     ],
 )
 def test_what_is_no_json_is_named_with_its_line(text: str, says: str) -> None:
@@ -58,7 +59,7 @@ def test_what_is_no_json_is_named_with_its_line(text: str, says: str) -> None:
 
 
 def test_a_value_without_an_end_is_not_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_values, "MOST_CHARS", 1000)
+    monkeypatch.setattr(json_values, "LONGEST", 1000)
     with pytest.raises(InvalidRequestError, match="more than 1000 characters"):
         list(JsonValues(io.StringIO('["' + "x" * 1_000_000)).elements())
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from forgetless.cli_formats import expansion, postgres, streams
 from forgetless.cli_formats.history_db import HistoryDb
 from forgetless.cli_import_file import SourceFile
 from forgetless.domain.errors import InvalidRequestError
@@ -358,6 +359,40 @@ def sqlite_file(path: Path, *tables: str) -> bytes:
 def test_what_cannot_be_read_says_what_was_expected(file: Path, content: bytes, says: str) -> None:
     with pytest.raises(InvalidRequestError, match=f"(?s)^memories: .*{says}"):
         read(file, content)
+
+
+def test_a_file_that_grows_without_end_is_refused_before_it_is_read(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expansion, "_FREE_BYTES", 300_000)
+    bomb = jsonl(*LISTED).encode() + b'{"id": "x", "memory": "' + b"a" * 2_000_000 + b'", "user_id": "ana"}\n'
+    for content in (
+        gzip.compress(bomb),
+        zipped(memories_json=b"[" + b" " * 2_000_000 + b"]"),
+        zipped(memories_jsonl_gz=gzip.compress(bomb)),
+    ):
+        with pytest.raises(InvalidRequestError, match="200 times as large"):
+            read(file, content, user="ana")
+    assert len(read(file, gzip.compress(jsonl(*LISTED).encode()))[0]) == 2
+    monkeypatch.setattr(expansion, "_FREE_BYTES", 3_000_000)
+    assert len(read(file, gzip.compress(bomb))[0]) == 3, "what is small may be packed as well as it can be"
+
+
+def test_a_file_that_contains_itself_is_not_unpacked_for_ever(file: Path) -> None:
+    packed = jsonl(*LISTED).encode()
+    for _ in range(2):
+        packed = gzip.compress(packed)
+    assert read(file, packed) == (LISTED, [])
+    with pytest.raises(InvalidRequestError, match="compressed more than 2 times"):
+        read(file, gzip.compress(packed))
+
+
+@pytest.mark.parametrize("before", [jsonl(*LISTED), COPY, as_csv(ROWS), DUMP, DUMP.partition(COPY)[0]])
+def test_a_line_without_an_end_is_not_read_whole(file: Path, monkeypatch: pytest.MonkeyPatch, before: str) -> None:
+    monkeypatch.setattr(streams, "LONGEST", 2000)
+    monkeypatch.setattr(postgres, "LONGEST", 9000)
+    with pytest.raises(InvalidRequestError, match="longer than 2000 characters"):
+        read(file, before + "7" * 3000)
 
 
 @pytest.mark.parametrize(

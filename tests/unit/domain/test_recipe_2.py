@@ -46,10 +46,10 @@ def test_words_match_by_rarity() -> None:
 @given(st.floats(-1, 1), st.floats(0, 200))
 def test_a_score_lies_within_0_and_1_and_is_the_sum_of_meaning_and_words(cosine: float, bm25: float) -> None:
     parts = SCORER.parts(cosine, bm25, 0)
-    assert 0 <= SCORER.score(cosine, bm25, SCORER.added(0)) == pytest.approx(parts.meaning + parts.words)
-    assert SCORER.score(cosine, bm25, 0) <= 1
+    assert 0 <= SCORER.scores([(cosine, bm25, *SCORER.added([0]))])[0] == pytest.approx(parts.meaning + parts.words)
+    assert SCORER.scores([(cosine, bm25, 0)])[0] <= 1
 
 
 def test_the_score_is_that_of_the_formula() -> None:
-    assert SCORER.score(0.6, 10.0, 0.0) == pytest.approx(0.5 * 0.6 + 0.5 * 0.5)
+    assert SCORER.scores([(0.6, 10.0, 0.0)])[0] == pytest.approx(0.5 * 0.6 + 0.5 * 0.5)
     assert SCORER.probability(0.6) is None, "nobody has measured it"

@@ -57,6 +57,20 @@ def test_a_fact_is_about_the_known_names_in_it() -> None:
     assert row[term_id("eve")] > 0.3
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        Told(by("Anna", "Ben drinks tea"), AT, (by("Ben", "coffee"),), by("Ben", "sugar")),
+        Told(Said("Anna likes tea with Eve"), AT, (by("Anna", "I like tea"),), known=known("Anna", "Ben")),
+        Told(Said("Hôm qua Mai mua ba quyển sách ở Đà Nẵng?", None, "assistant"), AT),
+        Told(Said("昨天小明去哪里买了书？"), AT),
+        Told(Said(""), AT),
+    ],
+)
+def test_a_row_is_its_words_and_its_signals(told: Told) -> None:
+    assert RECIPE.row(told) == (RECIPE.words(told), RECIPE.signals(told))
+
+
 def test_signals_are_those_of_the_text() -> None:
     asked = RowSignals.unpack(RECIPE.signals(Told(Said("Shall we go there in May?", None, "assistant"), AT)))
     assert (asked.assistant, asked.question, asked.has_time) == (True, True, True)

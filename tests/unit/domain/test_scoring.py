@@ -35,7 +35,7 @@ questions = st.sampled_from(
 
 
 def score_of(scorer: AddedScore, cosine: float, matched: float, row: RowSignals) -> float:
-    return scorer.score(cosine, matched, scorer.added(row.pack()))
+    return scorer.scores([(cosine, matched, *scorer.added([row.pack()]))])[0]
 
 
 @given(questions, cosines, words, rows)
@@ -60,7 +60,7 @@ def test_more_of_either_never_lowers_a_score(
 @given(questions, rows)
 def test_no_row_gains_more_by_its_signals_than_is_said(question: QuestionSignals, row: RowSignals) -> None:
     scorer = AddedScore(question)
-    assert scorer.added(row.pack()) <= scorer.most_added + 1e-12
+    assert scorer.added([row.pack()])[0] <= scorer.most_added + 1e-12
 
 
 def test_each_part_weighs_what_the_formula_says() -> None:
@@ -80,9 +80,9 @@ def test_what_the_assistant_said_is_worth_as_much_if_the_question_asks_for_it() 
     row = RowSignals(assistant=True).pack()
     for question, agent_alone in (("What did you recommend?", False), ("What is my plan?", True)):
         asked = question_signals(question, reference=date(2026, 1, 1), agent_alone=agent_alone)
-        assert AddedScore(asked).added(row) == 0.0
+        assert AddedScore(asked).added([row]) == [0.0]
     asked = question_signals("What is my plan?", reference=date(2026, 1, 1), agent_alone=False)
-    assert AddedScore(asked).added(row) == -0.1
+    assert AddedScore(asked).added([row]) == [-0.1]
 
 
 def test_the_midpoint_counts_one_half() -> None:

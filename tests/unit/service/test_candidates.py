@@ -78,7 +78,7 @@ def test_completing_what_is_asked_for_gives_the_true_first_places(
     candidates.complete_worded([one for one in worded if one.memory_id in asked])
     listed = {one.memory_id for one in [*near[:half], *worded[:half]]}
     exact = [
-        SCORER.score(cosine, words, SCORER.added(row.pack()))
+        SCORER.scores([(cosine, words, *SCORER.added([row.pack()]))])[0]
         for i, (cosine, words, row) in enumerate(rows)
         if str(i) in listed
     ]

@@ -62,6 +62,11 @@ def named(world: World, name: str, scope: Scope = ALICE, text: str = "hello") ->
     world.services.add.add(AddRequest(scope, (IncomingMessage("user", text, name=name),), infer=False))
 
 
+def embedded(world: World) -> list[str]:
+    """All texts that were embedded, in their order."""
+    return [text for texts, _ in world.embedder.calls for text in texts]
+
+
 def test_the_names_of_a_user_are_those_of_its_messages_and_prefixes(world: World) -> None:
     named(world, "cleo")
     world.say(*TALK, "Milk: two litres")
@@ -94,6 +99,25 @@ def test_an_add_with_facts_notes_names_too(tmp_path: Path) -> None:
 
     assert asked(world) == {"Anna", "Ben"}
     world.services.close()
+
+
+def test_the_facts_of_a_first_add_are_indexed_without_its_names_as_later_ones_are(tmp_path: Path) -> None:
+    """Otherwise the first facts about somebody would match the name better than all others."""
+    told = iter(("Anna likes plums", "Anna likes pears"))
+    world = make_world(tmp_path, lambda _messages: facts(next(told)))
+    for word in ("plums", "pears"):
+        world.services.add.add(AddRequest(ALICE, (IncomingMessage("user", f"I like {word}", name="anna"),), infer=True))
+        assert f"likes {word}" in embedded(world)
+    world.services.close()
+
+
+def test_beside_the_only_known_name_one_word_is_enough(world: World) -> None:
+    named(world, "anna", text="I like plums")
+    world.embedder.calls.clear()
+    world.find("Which job has Anna?")
+    named(world, "ben", text="I like pears")
+    world.find("Which job has Anna?")
+    assert [text for text in embedded(world) if "job" in text] == ["Which job has ?", "Which job has Anna?"]
 
 
 @pytest.mark.parametrize(

@@ -36,14 +36,16 @@ def verified_counts(target: CheckTarget, source: SourceFile, *, tell: Tell) -> I
         if not ours and _begins_export(portion):
             ours = True
             continue
-        counts = target.check(b"".join(line + b"\n" for line in portion), ours=ours)
-        if not ids:
-            counts.by_id = {}
-        total.include(counts)
-        if ids and sum(map(len, total.by_id.values())) > MOST_IDS:
-            ids, total.by_id = False, {}
-        done += len(portion)
-        tell(done, lines)
+        while portion:
+            counts = target.check(b"".join(line + b"\n" for line in portion), ours=ours)
+            if not ids:
+                counts.by_id = {}
+            total.include(counts)
+            if ids and sum(map(len, total.by_id.values())) > MOST_IDS:
+                ids, total.by_id = False, {}
+            read = len(portion) if counts.lines is None else counts.lines
+            portion, done = portion[read:], done + read  # noqa: PLW2901 - what is left of it
+            tell(done, lines)
     return total
 
 

@@ -118,8 +118,11 @@ def _answer(listening: socket.socket, options: argparse.Namespace) -> int:
     """Answer requests on the socket until SIGTERM."""
     import uvicorn  # noqa: PLC0415 - the functions have no uvicorn
 
+    from forgetless.runtime.http_protocol import WithoutTrailers  # noqa: PLC0415
+
     config = uvicorn.Config(
         "forgetless.asgi:create",
+        http=WithoutTrailers,
         factory=True,
         access_log=False,
         log_level="warning",

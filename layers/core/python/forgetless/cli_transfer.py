@@ -323,6 +323,8 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     if str(path) == "-":
         yield sys.stdin.buffer
         return
+    if path.is_fifo() and os.path.lexists(path.resolve()):  # not what a shell makes of <(command), which has a writer
+        raise InvalidRequestError(f"{path}: a named pipe has no end of its own: give `-` and send it to standard input")
     try:
         file = path.open("rb")
     except OSError as error:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from forgetless.api.platform.routes import batch
 from forgetless.domain.limits import RequestLimits
 from forgetless.service.writing.erase_memories import MemoryEraser
 from tests.unit.api.client import MEMBER, STRANGER, Api
@@ -131,6 +132,17 @@ def test_one_memory_twice_in_a_batch_gets_both_changes(api: Api) -> None:
     assert api.put("/v1/batch/", {"memories": changes}).status_code == 200
     memory = api.get(f"/v1/memories/{id_}/").json()
     assert (memory["memory"], memory["metadata"]) == ("ONE", {"a": 1})
+
+
+def test_a_batch_stores_no_more_than_an_add(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = api.say("é" * 60, "tea")
+    changes = [{"memory_id": id_, "metadata": {"a": 1}} for id_ in ids]
+    monkeypatch.setattr(batch, "ADD_BYTES", 122)
+    refused = api.put("/v1/batch/", {"memories": changes})
+    assert (refused.status_code, api.get(f"/v1/memories/{ids[1]}/").headers["ETag"]) == (400, '"1"')
+    assert "the texts of these have 123 bytes together; at most 122" in refused.json()["error"]
+    monkeypatch.setattr(batch, "ADD_BYTES", 123)
+    assert api.put("/v1/batch/", {"memories": changes}).status_code == 200
 
 
 def test_a_batch_counts_what_it_has_deleted(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

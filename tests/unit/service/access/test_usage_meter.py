@@ -20,7 +20,7 @@ from tests.contract.ledger.making import a_memory, add, delete
 from tests.fakes.clock import FakeClock
 from tests.fakes.counting_ledger import CountingLedger
 
-REQUESTS, ADDS, SEARCHES, TOKENS = UsageKind
+REQUESTS, ADDS, _, SEARCHES, TOKENS = UsageKind
 KEY = ApiKey("h1", "acme", Role.WRITE, "2026-01-01T00:00:00.000000+00:00")
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from forgetless.adapters.ledger_codec import dump_memory
 from forgetless.domain.errors import EmbedderError, InvalidRequestError, NotFoundError
 from forgetless.domain.memory import EventKind
 from forgetless.domain.scope import Scope
 from forgetless.ports.embedder import EmbeddingTask
 from forgetless.service.requests import UpdateRequest
+from forgetless.service.writing import change
 from tests.unit.service.world import World
 
 
@@ -45,6 +47,32 @@ def test_larger_metadata_of_an_earlier_version_may_shrink(world: World) -> None:
     assert changed.metadata["b"] == 2
     with pytest.raises(InvalidRequestError, match="metadata: merged"):
         world.services.changes.update(UpdateRequest("default", memory_id, metadata={"b": 20}))
+
+
+def test_a_small_change_of_a_long_memory_is_refused_when_its_versions_take_too_much_room(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each version stores the whole text: a request of 30 bytes stored 560 KB, as often as somebody liked."""
+    text, most = "茶" * 10_000, 95_000
+    monkeypatch.setattr(change, "MOST_HISTORY_BYTES", most)
+    memory_id, other = world.say(text).results[0].id, world.say("I like tea").results[0].id
+
+    def update(id_: str, at: int) -> int:
+        return world.services.changes.update(UpdateRequest("default", id_, expiration_date=f"2030-01-{at:02d}")).version
+
+    assert [update(memory_id, day) for day in (1, 2)] == [2, 3]
+    with pytest.raises(InvalidRequestError, match=f"earlier versions take 96006 bytes, and at most {most} are kept"):
+        update(memory_id, 3)
+    with pytest.raises(InvalidRequestError, match=memory_id):
+        world.services.changes.update_many(
+            [UpdateRequest("default", id_, metadata={"a": 1}) for id_ in (other, memory_id)]
+        )
+    assert update(other, 4) == 2, "the other memory was not changed by the batch"
+    stored = [len(dump_memory(event.memory)) for event in world.ledger.history("default", memory_id)]
+    assert sum(stored) < most, "what is counted is no less than what is stored"
+    world.services.changes.delete("default", memory_id)
+    gone = world.ledger.history("default", memory_id)
+    assert {event.memory.history_bytes for event in gone} == {0}, "the number would tell how long the text was"
 
 
 def test_an_expiration_date_is_set_and_cleared(world: World) -> None:

@@ -12,8 +12,8 @@ import pytest
 from forgetless.adapters.queue_none import NoQueue
 from forgetless.api.platform.serialize import event_item
 from forgetless.domain.errors import DeadlineError, LlmUnavailableError
-from forgetless.domain.jobs import JobState
-from forgetless.domain.limits import JOB_S
+from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.limits import ADD_BYTES, JOB_S
 from forgetless.domain.llm_context import LEAST_CONTEXT
 from forgetless.domain.memory import EventKind
 from forgetless.domain.usage import UsageKind
@@ -157,6 +157,22 @@ def test_too_many_facts_fail_with_a_reason(world: World) -> None:
     done = ingest(world, add(world, texts).job.id)
     assert done.state is JobState.FAILED
     assert "more than 1000 facts" in str(done.error)
+
+
+def test_facts_that_store_too_much_of_the_metadata_fail_with_a_reason(world: World) -> None:
+    """Each of them stores the metadata: 1,000 facts with 60 KB were 60 MB in one transaction."""
+
+    def added(first: int, size: int) -> Job:
+        starts = (first, first + 100, first + 200)
+        texts = ["".join(f"Fact {number}." for number in range(start, start + 15)) for start in starts]
+        return ingest(world, add(world, texts, metadata={"note": "x" * size}).job.id)
+
+    assert added(100, ADD_BYTES // 45 - 100).state is JobState.SUCCEEDED
+    before = len(stored(world))
+    done = added(400, ADD_BYTES // 45)
+    assert (before, done.state) == (45, JobState.FAILED)
+    assert f"together they have more than {ADD_BYTES} bytes of it" in str(done.error)
+    assert len(stored(world)) == before
 
 
 # What its caller and others see

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,10 +106,32 @@ class Caller:
         if self.services.add.asks_llm(request):
             self.check_llm_tokens()
 
+    def check_retry(self) -> None:
+        """Raise what an add that needs the LLM would raise, except for the number of adds: it was counted before."""
+        self.check_stored()
+        self.check_llm_tokens()
+
     def check_llm_tokens(self) -> None:
         """Raise RateLimitedError if a quota of the LLM's tokens is used up."""
         if self.key is not None and self.meter is not None:
             self.meter.check(self.key, UsageKind.LLM_TOKENS)
+
+    @contextmanager
+    def counting_updates(self, number: int = 1) -> Iterator[None]:
+        """While it is open, so many memories are changed; they count if nothing is raised.
+
+        Each change stores a whole version, whatever its request's size. Raises RateLimitedError if a quota is used up.
+        """
+        if self.key is None or self.meter is None:
+            yield
+            return
+        taken = self.meter.take(self.key, UsageKind.UPDATES, number)
+        done = False
+        try:
+            yield
+            done = True
+        finally:
+            self.meter.settle(taken, done=done)
 
     def check_stored(self) -> None:
         """Raise StoredQuotaError if a quota of stored memories is full; for what stores memories and is no add."""

@@ -10,9 +10,9 @@ from fastapi import Header
 
 from forgetless.api.field_checks import check_expiration_date, check_filters, check_metadata
 from forgetless.api.json_response import json_bytes
-from forgetless.api.size_limits import ADD_BYTES
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.filters.add_ids import ids_of_add
+from forgetless.domain.limits import ADD_BYTES
 from forgetless.domain.memory import Memory
 from forgetless.domain.memory_fields import GIVEN, Dialect
 from forgetless.domain.scope import Scope

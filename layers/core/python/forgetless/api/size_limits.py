@@ -22,7 +22,6 @@ from forgetless.domain.identifiers import id_text
 from forgetless.domain.limits import MAX_METADATA_BYTES, RequestLimits
 
 __all__ = [
-    "ADD_BYTES",
     "MAX_WORD_CHARS",
     "Chars",
     "CheckedBy",
@@ -53,9 +52,6 @@ MAX_NOTE_CHARS = 10_000
 MAX_PARAMETER_CHARS, MAX_PARAMETERS = 20_000, 1000
 #: The most bytes of all filters of a request, as JSON.
 MAX_FILTER_BYTES = 512 * 1024
-#: The most bytes of an add's metadata, counted once for each of its messages: each memory stores it, and all of them
-#: are stored in one transaction.
-ADD_BYTES = 8 * 1024 * 1024
 
 
 class Mark(Protocol):

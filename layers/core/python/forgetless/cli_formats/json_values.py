@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from json import JSONDecodeError
 from typing import Any, TextIO
 
+from forgetless.cli_formats.streams import LONGEST
 from forgetless.domain.errors import InvalidRequestError
 
 __all__ = ["JsonValues"]
 
 _READ_CHARS = 64 * 1024
-#: The longest value that is read at once: a memory with its vector has far fewer.
-MOST_CHARS = 64 * 1024 * 1024
 #: The longest beginning of a value (a number, a literal, an escape) that looks like a mistake at the end of a buffer.
 _TAIL = 64
 _SPACE = " \t\r\n"
@@ -57,6 +56,8 @@ class JsonValues:
                 if self._is_cut_off(error) and self._more():
                     continue
                 raise self._fault(error.msg, error.pos) from None
+            except ValueError:  # Python reads no number of more than 4,300 digits
+                raise self._fault("a number in it has too many digits to be read", self._at) from None
             except RecursionError:
                 raise self._fault("it nests too deeply to be read", self._at) from None
             # A number at the end of what was read may go on.
@@ -100,8 +101,8 @@ class JsonValues:
     def _more(self) -> bool:
         """Read as much again as is waiting; False at the end."""
         waiting = len(self._text) - self._at
-        if waiting > MOST_CHARS:
-            raise self._fault(f"a value has more than {MOST_CHARS} characters", self._at)
+        if waiting > LONGEST:
+            raise self._fault(f"a value has more than {LONGEST} characters", self._at)
         if self._ended:
             return False
         try:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from forgetless.cli_formats.notes import Notes
+from forgetless.cli_formats.streams import LONGEST, lines_of
 from forgetless.domain.errors import InvalidRequestError
 
 __all__ = ["Row", "copy_rows", "csv_rows", "dump_rows", "is_copy", "is_csv", "is_dump"]
@@ -23,7 +24,6 @@ _BEGIN = re.compile(r"COPY (?:\S+\.)?(\S+) \((.+)\) FROM stdin;\s*$")
 _INSERT = re.compile(r"INSERT INTO ")
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-_MOST_CHARS = 64 * 1024 * 1024
 #: Tables with the same columns that hold no memories.
 _OTHERS = re.compile(r"mem0migrations|.*_entities")
 
@@ -46,7 +46,7 @@ def is_csv(first: str) -> bool:
 def dump_rows(stream: TextIO, notes: Notes) -> Iterator[Row]:
     """The rows of mem0's tables in a dump; raises InvalidRequestError if it has none."""
     found, inserts = False, False
-    for line in stream:
+    for line in lines_of(stream):
         inserts = inserts or bool(_INSERT.match(line))
         begin = _BEGIN.match(line)
         if begin is None:
@@ -69,7 +69,7 @@ def dump_rows(stream: TextIO, notes: Notes) -> Iterator[Row]:
 def copy_rows(stream: TextIO) -> Iterator[Row]:
     """The rows of the text of COPY, with or without the names of the columns."""
     columns: Sequence[str] = ()
-    for line in stream:
+    for line in lines_of(stream):
         text = line.rstrip("\r\n")
         if text == "\\.":
             return
@@ -83,10 +83,10 @@ def copy_rows(stream: TextIO) -> Iterator[Row]:
 
 def csv_rows(stream: TextIO) -> Iterator[Row]:
     """The rows of CSV, with or without the names of the columns."""
-    before = csv.field_size_limit(_MOST_CHARS)
+    before = csv.field_size_limit(LONGEST)
     try:
         columns: Sequence[str] = ()
-        for fields in csv.reader(stream):
+        for fields in csv.reader(lines_of(stream)):
             if not fields:
                 continue
             if not columns:
@@ -101,7 +101,7 @@ def csv_rows(stream: TextIO) -> Iterator[Row]:
 
 
 def _until_end(stream: TextIO) -> Iterator[str]:
-    for line in stream:
+    for line in lines_of(stream):
         if line.startswith("\\."):
             return
         yield line.rstrip("\n")

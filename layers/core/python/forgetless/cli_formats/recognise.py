@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import sqlite3
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from forgetless.cli_formats import pages, postgres
+from forgetless.cli_formats.expansion import Counted, Expanded
 from forgetless.cli_formats.history_db import HistoryDb, is_sqlite
 from forgetless.cli_formats.notes import Notes
 from forgetless.cli_formats.records import RecordLines
-from forgetless.cli_formats.streams import HEAD_BYTES, head_of, rejoined
+from forgetless.cli_formats.streams import HEAD_BYTES, head_of, lines_of, rejoined
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.export_lines import is_header, parse_line
 
@@ -35,6 +38,8 @@ _UNREADABLE = (
     (b"\xfe\xff", "this is UTF-16: save it as UTF-8"),
 )
 _BOM = b"\xef\xbb\xbf"
+#: How often a file may be compressed: OpenMemory's zip has a file that is compressed itself.
+_MOST_PACKED = 2
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 #: The members of OpenMemory's zip, the fuller one first.
 _MEMBERS = ("memories.json", "memories.jsonl.gz")
@@ -59,32 +64,49 @@ class FileLines:
             raise InvalidRequestError(f"SQLite cannot read the history: {error}") from None
 
 
-def recognise(head: bytes, file: BinaryIO, path: Path, lines: RecordLines, notes: Notes) -> FileLines:
-    """The lines of the file, of which `head` has been read; raises InvalidRequestError for an unknown format."""
+def recognise(
+    head: bytes, file: BinaryIO, path: Path, lines: RecordLines, notes: Notes, *, packed: int = 0
+) -> FileLines:
+    """The lines of the file, of which `head` has been read; raises InvalidRequestError for an unknown format.
+
+    What was `packed` twice may not be packed again: some files contain themselves.
+    """
+    if packed == _MOST_PACKED and head.startswith((_GZIP, _ZIP)):
+        raise InvalidRequestError(f"it is compressed more than {_MOST_PACKED} times: decompress it first")
     for beginning, advice in _UNREADABLE:
         if head.startswith(beginning):
             raise InvalidRequestError(advice)
     if is_sqlite(head):
         return _of_history(path, lines, notes)
     if head.startswith(_ZIP):
-        return _of_zip(file, path, lines, notes)
+        return _of_zip(file, path, lines, notes, packed + 1)
     if head.startswith(_GZIP):
-        return _inside(gzip.GzipFile(fileobj=rejoined(head, file)), path, lines, notes)
+        source = Counted(rejoined(head, file))
+        return _Packed(gzip.GzipFile(fileobj=source), source, packed + 1).lines(path, lines, notes)
     return _of_text(head, rejoined(head, file), lines, notes)
 
 
-def _inside(stream: Any, path: Path, lines: RecordLines, notes: Notes) -> FileLines:
-    """What a compressed stream contains. Its lines may be those of the file, but nobody can count them before."""
-    try:
-        head = head_of(stream)
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise InvalidRequestError(f"the compressed data is damaged or ends too early ({error})") from None
-    found = recognise(head, stream, path, lines, notes)
-    found.as_they_are = False
-    return found
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A compressed content, what it is read from (or its size), and how often it was compressed."""
+
+    content: Any
+    compressed: Counted | int
+    times: int
+
+    def lines(self, path: Path, lines: RecordLines, notes: Notes) -> FileLines:
+        """Its lines. They may be those of the file, but nobody can count them before."""
+        stream = io.BufferedReader(Expanded(self.content, self.compressed), buffer_size=HEAD_BYTES)
+        try:
+            head = head_of(stream)
+        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+            raise InvalidRequestError(f"the compressed data is damaged or ends too early ({error})") from None
+        found = recognise(head, stream, path, lines, notes, packed=self.times)
+        found.as_they_are = False
+        return found
 
 
-def _of_zip(file: BinaryIO, path: Path, lines: RecordLines, notes: Notes) -> FileLines:
+def _of_zip(file: BinaryIO, path: Path, lines: RecordLines, notes: Notes, packed: int) -> FileLines:
     if not file.seekable():
         raise InvalidRequestError("a zip cannot be read from a pipe: give its path")
     try:
@@ -95,9 +117,16 @@ def _of_zip(file: BinaryIO, path: Path, lines: RecordLines, notes: Notes) -> Fil
     for member in _MEMBERS:
         for name in names:
             if name.rpartition("/")[2] == member:
-                return _inside(_opened(archive, name), path, lines, notes)
+                return _Packed(_opened(archive, name), _size_of(file), packed).lines(path, lines, notes)
     inside = ", ".join(names[:5]) or "nothing"
     raise InvalidRequestError(f"expected the zip of OpenMemory, with {' or '.join(_MEMBERS)}; this one has: {inside}")
+
+
+def _size_of(file: BinaryIO) -> int:
+    at = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(at)
+    return size
 
 
 def _opened(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
@@ -151,7 +180,7 @@ def _text(stream: io.BufferedReader, *, newline: str | None) -> io.TextIOWrapper
 def _of_lines(stream: io.BufferedReader, lines: RecordLines) -> Iterator[bytes]:
     """The lines as they are, but for what the options add, and without what is left out."""
     ours: bool | None = None
-    for line in stream:
+    for line in lines_of(stream):
         text = line.removesuffix(b"\n")
         if ours:
             yield text

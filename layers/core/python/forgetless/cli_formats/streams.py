@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, AnyStr, BinaryIO
+
+from forgetless.domain.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["HEAD_BYTES", "head_of", "rejoined"]
+__all__ = ["HEAD_BYTES", "LONGEST", "head_of", "lines_of", "rejoined"]
 
 #: How much of a file is looked at to recognise it.
 HEAD_BYTES = 64 * 1024
+#: The longest line, and the longest value of JSON, that is read at once: a memory with its vector has far fewer.
+LONGEST = 64 * 1024 * 1024
 
 
 def head_of(stream: BinaryIO, size: int = HEAD_BYTES) -> bytes:
@@ -21,6 +26,16 @@ def head_of(stream: BinaryIO, size: int = HEAD_BYTES) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
+
+
+def lines_of(stream: IO[AnyStr]) -> Iterator[AnyStr]:
+    """The lines; raises InvalidRequestError for one that is so long that it could fill the memory."""
+    number = 0
+    while line := stream.readline(LONGEST + 1):
+        number += 1
+        if len(line) > LONGEST:
+            raise InvalidRequestError(f"a line, {number} lines on, is longer than {LONGEST} characters")
+        yield line
 
 
 def rejoined(head: bytes, rest: BinaryIO) -> io.BufferedReader:

@@ -12,10 +12,12 @@ from forgetless.domain.errors import LeaseLostError
 from forgetless.domain.scope import Scope
 from forgetless.domain.times import seconds_between, wait_s
 
-__all__ = ["LLM_CALLS", "Job", "JobState", "job_id_for"]
+__all__ = ["LLM_CALLS", "RETRIED", "Job", "JobState", "job_id_for"]
 
 #: The key of a job's request under which a long add keeps what its calls of the LLM have given so far.
 LLM_CALLS = "llm_calls"
+#: The key under which an add that somebody started again keeps when that was, and with which API key.
+RETRIED = "retried"
 
 #: The namespace of ids derived from a tenant and an Idempotency-Key.
 _NAMESPACE = uuid.UUID("6f7267e7-1e55-5f1e-9d6b-000000000001")
@@ -91,6 +93,16 @@ class Job:
             return None
         done, left = kept.get("done"), kept.get("left")
         return (done, done + left) if isinstance(done, int) and isinstance(left, int) else None
+
+    @property
+    def payer(self) -> tuple[str, str]:
+        """The id of the key for which the LLM's tokens count ("" if it is unknown), and the time for whose day.
+
+        Whoever starts a failed add again pays for it, on that day: otherwise no quota would ever notice.
+        """
+        retried = self.request.get(RETRIED, {})
+        key_id = retried.get("key") or self.request.get("source_key") or ""
+        return key_id, retried.get("at") or self.created_at
 
     def as_erased(self) -> Job:
         """The job ended because its scope was erased: SUCCEEDED, without request and results.

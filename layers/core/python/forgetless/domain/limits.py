@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "ADD_BYTES",
     "ANSWER_BYTES",
     "BULK_MARGIN_S",
     "BULK_PORTION_S",
@@ -26,6 +27,7 @@ __all__ = [
     "MOST_ATTEMPTS",
     "MOST_DELIVERIES",
     "MOST_FILTER_STEPS",
+    "MOST_HISTORY_BYTES",
     "MOST_INDEX_RESULTS",
     "MOST_OFFSET",
     "MOST_REFUSALS",
@@ -34,6 +36,7 @@ __all__ = [
     "REQUEST_S",
     "SCANNED_ROWS",
     "TENANT_COPY_S",
+    "VERSION_BYTES",
     "VISIBILITY_S",
     "RequestLimits",
 ]
@@ -101,6 +104,12 @@ MOST_WEBHOOKS = 100
 MOST_REFUSALS = 3
 #: The most bytes of a memory's metadata as JSON.
 MAX_METADATA_BYTES = 64 * 1024
+#: The most bytes that the earlier versions of a memory may store before updates of it are refused: each of them stores
+#: the whole text and metadata, however little an update changes. Besides these, a version counts as so many bytes.
+MOST_HISTORY_BYTES, VERSION_BYTES = 32 * 1024 * 1024, 2000
+#: The most bytes of an add's metadata, counted once for each of its messages, and of its facts: each memory stores it,
+#: and all of them are stored in one transaction. A batch changes no more text than that.
+ADD_BYTES = 8 * 1024 * 1024
 #: The most bytes of a memory's id. The index stores other ids as digests, but it must return this one.
 MAX_MEMORY_ID_BYTES = 256
 #: Seconds for which a process may use what it has read about a tenant (its webhooks) without reading it again.

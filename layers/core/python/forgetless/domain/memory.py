@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from forgetless.domain.limits import VERSION_BYTES
 from forgetless.domain.memory_fields import STORED
+from forgetless.domain.metadata import metadata_bytes
 from forgetless.domain.scope import Scope
 from forgetless.domain.times import just_after
 
@@ -130,6 +132,8 @@ class Memory:
     #: The number of the tenant's last erasure when the request that added it was accepted. A later erasure covers it
     #: (domain/erasures.py); every change keeps it.
     erasures_before: int = 0
+    #: How many bytes its earlier versions store. Memories of an earlier Forgetless begin at 0.
+    history_bytes: int = 0
 
     @property
     def hash(self) -> str:
@@ -152,7 +156,20 @@ class Memory:
         Its `updated_at` is `at`, or just after the last update if the clock has gone back since then.
         """
         updated_at = max(at, just_after(self.updated_at))
-        return replace(self, version=self.version + 1, updated_at=updated_at, event_id=event_id, **changes)
+        history_bytes = self.history_bytes + self.stored_bytes
+        return replace(
+            self,
+            version=self.version + 1,
+            updated_at=updated_at,
+            event_id=event_id,
+            history_bytes=history_bytes,
+            **changes,
+        )
+
+    @property
+    def stored_bytes(self) -> int:
+        """About how many bytes this version stores. Every version stores all of its text and metadata."""
+        return VERSION_BYTES + len(self.text.encode("utf-8", "surrogatepass")) + metadata_bytes(self.metadata)
 
     def pending_since(self, *, contested: bool) -> str:
         """Since when the index lacks this version.
@@ -222,5 +239,6 @@ def _content(memory: Memory) -> Memory:
         context=(),
         event_id="",
         erasures_before=0,
+        history_bytes=0,
         source_key=None,
     )

@@ -183,6 +183,8 @@ FIELDS = (
     # An event id that is a digest of the text is erased with it: see Memory.blanked.
     MemoryField("event_id", Kind.STRING, erased=False),
     MemoryField("erasures_before", Kind.NUMBER, erased=False, exported=False),
+    # It would tell how long an erased text was. An import counts it anew.
+    MemoryField("history_bytes", Kind.NUMBER, erased=True, exported=False),
 )
 
 #: The fields of the dataclass.

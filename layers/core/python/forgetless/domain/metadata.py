@@ -9,12 +9,12 @@ from typing import Any
 from forgetless.domain.errors import InvalidRequestError
 from forgetless.domain.limits import MAX_METADATA_BYTES
 
-__all__ = ["check_metadata_size", "merged_metadata"]
+__all__ = ["check_metadata_size", "merged_metadata", "metadata_bytes"]
 
 
 def check_metadata_size(metadata: Mapping[str, Any]) -> None:
     """Raise InvalidRequestError if the metadata is larger than a memory may have."""
-    if _size(metadata) > MAX_METADATA_BYTES:
+    if metadata_bytes(metadata) > MAX_METADATA_BYTES:
         raise InvalidRequestError(f"metadata must not be larger than {MAX_METADATA_BYTES} bytes of JSON.")
 
 
@@ -25,8 +25,8 @@ def merged_metadata(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict
     that an import or an earlier version made larger may still be changed, if it does not grow.
     """
     merged = {**before, **given}
-    size = _size(merged)
-    if size > MAX_METADATA_BYTES and size > _size(before):
+    size = metadata_bytes(merged)
+    if size > MAX_METADATA_BYTES and size > metadata_bytes(before):
         raise InvalidRequestError(
             f"metadata: merged with what the memory has, it would have {size} bytes of JSON; at most "
             f"{MAX_METADATA_BYTES} are allowed. Set keys that are no longer needed to null."
@@ -34,5 +34,6 @@ def merged_metadata(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict
     return merged
 
 
-def _size(metadata: Mapping[str, Any]) -> int:
+def metadata_bytes(metadata: Mapping[str, Any]) -> int:
+    """How large the metadata is as JSON."""
     return len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))

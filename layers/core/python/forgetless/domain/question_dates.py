@@ -76,7 +76,7 @@ def best_fit(dates: tuple[AskedDate, ...], day: int | None) -> float:
     """The value of the date that the day fits best; 0 for a day that is not known."""
     if not dates or day is None:
         return 0.0
-    return max(asked.fit(day) for asked in dates)
+    return max([asked.fit(day) for asked in dates])
 
 
 def asked_dates(question: str, *, reference: date) -> tuple[AskedDate, ...]:

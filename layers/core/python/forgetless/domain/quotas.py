@@ -26,6 +26,8 @@ class QuotaName(StrEnum):
     REQUESTS_PER_MINUTE = "requests_per_minute"
     ADDS_PER_DAY = "adds_per_day"
     ADDS_PER_MONTH = "adds_per_month"
+    UPDATES_PER_DAY = "updates_per_day"
+    UPDATES_PER_MONTH = "updates_per_month"
     SEARCHES_PER_DAY = "searches_per_day"
     SEARCHES_PER_MONTH = "searches_per_month"
     LLM_TOKENS_PER_DAY = "llm_tokens_per_day"

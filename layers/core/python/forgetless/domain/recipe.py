@@ -77,6 +77,9 @@ class Recipe(Protocol):
     def texts(self, told: Told) -> list[str]:
         """The texts of which `combine` makes the vector: the memory's own, then those of its context, nearest first."""
 
+    def row(self, told: Told) -> tuple[Words, int]:
+        """What `words` and `signals` give, for less than both cost."""
+
     def words(self, told: Told) -> Words:
         """The words of the memory's row."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 from forgetless.domain.names import NameSet
@@ -36,6 +36,9 @@ class Recipe2:
 
     def texts(self, told: Told) -> list[str]:
         return embedding_texts(told.own.text, [said.text for said in told.previous])
+
+    def row(self, told: Told) -> tuple[str, int]:
+        return self.words(told), self.signals(told)
 
     def words(self, told: Told) -> str:
         return " ".join(index_words(_word_text(told.own.text, [said.text for said in told.previous])))
@@ -66,12 +69,18 @@ class Bm25Scorer:
 
     most_added = 0.0
 
-    def added(self, signals: int) -> float:
-        return 0.0
+    def added(self, signals: Sequence[int]) -> list[float]:
+        return [0.0] * len(signals)
 
-    def score(self, cosine: float, words: float, added: float) -> float:
-        meaning = (1 - _WORD_WEIGHT) * cosine if cosine > 0.0 else 0.0
-        return min(1.0, meaning + (_WORD_WEIGHT * words / (words + _MIDPOINT) if words > 0.0 else 0.0))
+    def scores(self, rows: Iterable[tuple[float, float, float]]) -> list[float]:
+        return [
+            min(
+                1.0,
+                ((1 - _WORD_WEIGHT) * cosine if cosine > 0.0 else 0.0)
+                + (_WORD_WEIGHT * words / (words + _MIDPOINT) if words > 0.0 else 0.0),
+            )
+            for cosine, words, _ in rows
+        ]
 
     def parts(self, cosine: float, words: float, signals: int) -> ScoreParts:
         matched = words / (words + _MIDPOINT) if words > 0 else 0.0

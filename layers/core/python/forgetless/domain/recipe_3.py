@@ -11,7 +11,15 @@ from forgetless.domain.recipe import Told, Words, embedding_texts
 from forgetless.domain.said import Said
 from forgetless.domain.scoring import AddedScore
 from forgetless.domain.signals import question_signals, row_signals
-from forgetless.domain.sparse_words import RESERVED_ID, SparseVector, inner_product, mass, query_vector, row_vector
+from forgetless.domain.sparse_words import (
+    RESERVED_ID,
+    SparseVector,
+    inner_product,
+    mass,
+    query_vector,
+    row_vector,
+    row_vector_and_mass,
+)
 
 __all__ = ["Recipe3"]
 
@@ -35,6 +43,11 @@ class Recipe3:
             for place, said in enumerate(talk)
         ]
         return embedding_texts(nameless[-1], nameless[:-1])
+
+    def row(self, told: Told) -> tuple[SparseVector, int]:
+        own, names = _named(told)
+        words, says = row_vector_and_mass(own, told.previous[-_WORDS_BEFORE:], told.following, names=names)
+        return words, row_signals(own, mass=says, created_at=told.created_at).pack()
 
     def words(self, told: Told) -> SparseVector:
         own, names = _named(told)

@@ -14,6 +14,7 @@ which a threshold of 0.1 loses none of the evidence that is among the first ten.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,7 +24,7 @@ from forgetless.domain.signals import (
     QuestionSignals,
     RowSignals,
     date_part,
-    mass_of,
+    masses,
     time_order,
 )
 
@@ -73,11 +74,11 @@ class Scorer(Protocol):
     def most_added(self) -> float:
         """The most that the signals of any row can add to its score for this question."""
 
-    def added(self, signals: int) -> float:
-        """What a row's signals add to its score; negative if they lower it."""
+    def added(self, signals: Sequence[int]) -> list[float]:
+        """What the signals of each row add to its score; negative if they lower it."""
 
-    def score(self, cosine: float, words: float, added: float) -> float:
-        """The score of a row: its cosine, how well its words match, and what its signals add."""
+    def scores(self, rows: Iterable[tuple[float, float, float]]) -> list[float]:
+        """The score of each row, of which these are given: cosine, how well its words match, what its signals add."""
 
     def parts(self, cosine: float, words: float, signals: int) -> ScoreParts:
         """The parts of the same score."""
@@ -101,20 +102,25 @@ class AddedScore:
         self._besides: dict[int, float] = {}
         self._deciding = FLAG_BITS | DAY_BITS if question.dates else FLAG_BITS
 
-    def added(self, signals: int) -> float:
-        decided = signals & self._deciding
-        besides = self._besides.get(decided)
-        if besides is None:
-            besides = self._besides[decided] = sum(self._signal_parts(RowSignals.unpack(signals)))
-        return MASS_WEIGHT * mass_of(signals) + besides
+    def added(self, signals: Sequence[int]) -> list[float]:
+        known, deciding = self._besides, self._deciding
+        decided = [packed & deciding for packed in signals]
+        for bits in set(decided).difference(known):
+            time, date, question, assistant = self._signal_parts(RowSignals.unpack(bits))
+            known[bits] = time + date + question + assistant
+        return [MASS_WEIGHT * mass + known[bits] for mass, bits in zip(masses(signals), decided, strict=True)]
 
-    def score(self, cosine: float, words: float, added: float) -> float:
+    def scores(self, rows: Iterable[tuple[float, float, float]]) -> list[float]:
         # Written inline: each search scores hundreds of rows, and function calls would cost more than the arithmetic.
-        score = MEANING_WEIGHT * cosine if cosine > 0.0 else 0.0
-        if words > 0.0:
-            score += WORD_WEIGHT * words / (words + WORD_MIDPOINT)
-        score += added
-        return 0.0 if score < 0.0 else 1.0 if score > 1.0 else score
+        return [
+            0.0 if score < 0.0 else 1.0 if score > 1.0 else score
+            for cosine, words, added in rows
+            for score in (
+                (MEANING_WEIGHT * cosine if cosine > 0.0 else 0.0)
+                + (WORD_WEIGHT * words / (words + WORD_MIDPOINT) if words > 0.0 else 0.0)
+                + added,
+            )
+        ]
 
     def parts(self, cosine: float, words: float, signals: int) -> ScoreParts:
         row = RowSignals.unpack(signals)

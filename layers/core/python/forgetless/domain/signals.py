@@ -6,6 +6,7 @@ a score needs no other read. What each one is worth stands where scores are made
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
@@ -21,7 +22,7 @@ __all__ = [
     "QuestionSignals",
     "RowSignals",
     "date_part",
-    "mass_of",
+    "masses",
     "question_signals",
     "row_signals",
     "time_order",
@@ -136,9 +137,9 @@ def time_order(packed: int) -> int:
     return packed >> _SECOND_AT
 
 
-def mass_of(packed: int) -> float:
-    """The mass of a packed row alone: no two rows share it, and they share most of the rest."""
-    return (packed >> _MASS_AT & _MASS_MOST) / _MASS_MOST
+def masses(rows: Iterable[int]) -> list[float]:
+    """The masses of packed rows alone: no two rows share one, and they share most of the rest."""
+    return [(packed >> _MASS_AT & _MASS_MOST) / _MASS_MOST for packed in rows]
 
 
 def _is_question(text: str) -> bool:

@@ -11,7 +11,7 @@ Formulas and constants: tried out on LoCoMo and BEAM, `docs/architecture.md`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from zlib import crc32
 
@@ -28,6 +28,7 @@ __all__ = [
     "mass",
     "query_vector",
     "row_vector",
+    "row_vector_and_mass",
     "term_id",
 ]
 
@@ -67,18 +68,26 @@ def row_vector(own: Said, previous: Sequence[Said], following: Said | None, *, n
 
     `previous` are the messages before, the oldest first; three of them count, and only for a short text.
     """
+    return row_vector_and_mass(own, previous, following, names=names)[0]
+
+
+def row_vector_and_mass(
+    own: Said, previous: Sequence[Said], following: Said | None, *, names: Collection[str]
+) -> tuple[SparseVector, float]:
+    """`row_vector`, and the `mass` of the memory's own text, whose words are read once for both."""
     without = _words_of(names)
-    values = _saturated(own.text, without)
+    said_words = _without(terms(own.text), without)
+    values = _saturated(said_words)
     neighbours = [(_FOLLOWING, following)] if following else []
     if len(own.text) < SHORT_TEXT_CHARS:
         neighbours += zip(_PREVIOUS, reversed(previous), strict=False)
     for part, said in neighbours:
-        for word, value in _saturated(said.text, without).items():
+        for word, value in _saturated(_without(terms(said.text), without)).items():
             if part * value > values.get(word, 0.0):
                 values[word] = part * value
     for word in _words_of([own.speaker or ""]):
         values[word] = values.get(word, 0.0) + _SPEAKER
-    return {RESERVED_ID: 1.0} | {term_id(word): value for word, value in values.items()}
+    return {RESERVED_ID: 1.0} | {term_id(word): value for word, value in values.items()}, _mass(said_words)
 
 
 def query_vector(question: str) -> SparseVector:
@@ -90,12 +99,12 @@ def query_vector(question: str) -> SparseVector:
     """
     values: SparseVector = defaultdict(float)
     found = list(dict.fromkeys(terms(question) or name_terms(question)))
-    for term in found:
-        value = (ONLY_WORD_WEIGHT if len(found) == 1 else weight(term.text)) * term.share
-        if term.folded:
+    for word, plain, share in found:
+        value = (ONLY_WORD_WEIGHT if len(found) == 1 else weight(word)) * share
+        if plain:
             value /= 2
-            values[term_id(term.folded)] += value
-        values[term_id(term.text)] += value
+            values[term_id(plain)] += value
+        values[term_id(word)] += value
     return dict(values)
 
 
@@ -106,26 +115,29 @@ def inner_product(query: Mapping[int, float], row: Mapping[int, float]) -> float
 
 def mass(text: str, names: Collection[str]) -> float:
     """How much a text says, from 0 to 1: m / (m + 40), where m sums up the weights of its words without `names`."""
-    without = _words_of(names)
-    total = sum(weight(term.text) * term.share for term in terms(text) if term.text not in without)
-    return total / (total + _MASS_MIDPOINT)
+    return _mass(_without(terms(text), _words_of(names)))
 
 
 def content_words(text: str) -> list[str]:
     """The words of a text that are not function words, as stems."""
-    return [term.text for term in terms(text)]
+    return [word for word, _, _ in terms(text)]
 
 
 def _words_of(names: Collection[str]) -> frozenset[str]:
     found = [spelled_terms(name) for name in names]
-    return frozenset(word for term in chain.from_iterable(found) for word in (term.text, term.folded) if word)
+    return frozenset(word for term in chain.from_iterable(found) for word in term[:2] if word)
 
 
-def _saturated(text: str, without: frozenset[str]) -> dict[str, float]:
-    """The value t of each word, and of each spelling without accents, which does not count in the length."""
+def _mass(words: Iterable[Term]) -> float:
+    total = sum([weight(word) * share for word, _, share in words])
+    return total / (total + _MASS_MIDPOINT)
+
+
+def _saturated(words: Iterable[Term]) -> dict[str, float]:
+    """The value t of each word of a text, and of each spelling without accents, which does not count in the length."""
     counts: dict[str, int] = defaultdict(int)
     length = 0.0
-    for word, plain, share in _without(terms(text), without):
+    for word, plain, share in words:
         counts[word] += 1
         length += share
         if plain:
@@ -135,4 +147,4 @@ def _saturated(text: str, without: frozenset[str]) -> dict[str, float]:
 
 
 def _without(found: list[Term], words: frozenset[str]) -> list[Term]:
-    return [term for term in found if term.text not in words] if words else found
+    return [term for term in found if term[0] not in words] if words else found

@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
 from itertools import pairwise, repeat
-from typing import NamedTuple
 
 from forgetless.domain.said import LONG_TEXT_CHARS
 from forgetless.domain.spelling import MAX_WORD_CHARS, TOKEN, UNSPACED, folded, joined, stems
@@ -43,15 +42,9 @@ _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _HIRAGANA = re.compile(r"[\u3041-\u309f]")
 
 
-class Term(NamedTuple):
-    """A word of a text, or a part of one."""
-
-    #: Its stem, which is the term's identity.
-    text: str
-    #: The stem of its spelling without accents; empty when it has none.
-    folded: str
-    #: How much of a word it is.
-    share: float
+#: A word of a text, or a part of one: its stem, which is its identity; the stem of its spelling without accents, empty
+#: when it has none; and how much of a word it is. A plain tuple, because adds make hundreds of them.
+Term = tuple[str, str, float]
 
 
 def terms(text: str) -> list[Term]:
@@ -88,14 +81,16 @@ def _tokens(lowered: str) -> list[str]:
 
 
 def _as_terms(tokens: list[str]) -> list[Term]:
-    if all(map(str.isascii, tokens)):
-        return [Term(stem, "", 1.0) for stem in stems([token[:MAX_WORD_CHARS] for token in tokens])]
+    if "".join(tokens).isascii():
+        if max(map(len, tokens), default=0) > MAX_WORD_CHARS:
+            tokens = [token[:MAX_WORD_CHARS] for token in tokens]
+        return list(zip(stems(tokens), repeat(""), repeat(1.0), strict=False))
     parts = [part for token in tokens for part in _parts(token)]
     words = [word for word, _ in parts]
     # Characters and pairs have no accents.
     unaccented = [word if share < 1.0 or word.isascii() else folded(word) for word, share in parts]
     return [
-        Term(stem, "" if word == plain else plain_stem, share)
+        (stem, "" if word == plain else plain_stem, share)
         for (word, share), stem, plain, plain_stem in zip(
             parts, stems(words), unaccented, stems(unaccented), strict=True
         )

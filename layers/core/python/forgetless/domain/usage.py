@@ -36,6 +36,7 @@ class UsageKind(StrEnum):
 
     REQUESTS = "requests"
     ADDS = "adds"
+    UPDATES = "updates"
     SEARCHES = "searches"
     LLM_TOKENS = "llm_tokens"
 

@@ -152,7 +152,7 @@ THROTTLES = _counter(
     "throttles",
     "Requests refused by a limit, by limit",
     by_tenant=True,
-    limit=("requests", "guesses", "adds", "searches", "memories", "llm_tokens", "llm_waits"),
+    limit=("requests", "guesses", "adds", "updates", "searches", "memories", "llm_tokens", "llm_waits"),
 )
 COLD_STARTS = _counter(
     "cold_starts",

@@ -34,8 +34,12 @@ _STARTING_BACKOFF = Backoff(first_s=0.2, longest_s=0.6, least=1.0)
 #: Lite's errors for a collection without rows: BM25 has no mean length, and there are no vectors to read.
 _EMPTY = ("Invalid sparse row: NaN", "Growing segment loss raw data")
 
-#: Reconnect to a restarted Milvus quickly; by default gRPC waits one second at first.
+#: Reconnect to a restarted Milvus quickly; by default gRPC waits one second at first. Ping as seldom as the server of
+#: Milvus Lite allows, which is gRPC's default: every five minutes, during calls only. pymilvus pings every ten seconds,
+#: and Lite then ends the connection ("too_many_pings"). A dead peer is noticed by the time-outs of the calls.
 _GRPC_OPTIONS = {
+    "grpc.keepalive_time_ms": 330_000,
+    "grpc.keepalive_permit_without_calls": 0,
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.min_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 1000,

@@ -1,7 +1,7 @@
 """The store of usage: an item for each month and each minute of a key and of the tenant, in eight shards.
 
 An item is raised without being read (ADD), so that no writer waits for another one's condition. The item of a month has
-a total of each kind (`r`, `a`, `s`, `t`) and one for each of its days (`r28`). DynamoDB removes it by its TTL.
+a total of each kind (`r`, `a`, `u`, `s`, `t`) and one for each of its days (`r28`). DynamoDB removes it by its TTL.
 """
 
 from __future__ import annotations
@@ -43,7 +43,13 @@ from forgetless.ports.usage import UsagePage, UsageRow
 
 __all__ = ["UsageStore", "count"]
 
-_LETTERS = {UsageKind.REQUESTS: "r", UsageKind.ADDS: "a", UsageKind.SEARCHES: "s", UsageKind.LLM_TOKENS: "t"}
+_LETTERS = {
+    UsageKind.REQUESTS: "r",
+    UsageKind.ADDS: "a",
+    UsageKind.UPDATES: "u",
+    UsageKind.SEARCHES: "s",
+    UsageKind.LLM_TOKENS: "t",
+}
 
 
 class UsageStore(Store):

@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from forgetless.adapters.ledger_sqlite.connections import Connections
+from forgetless.adapters.ledger_sqlite.foreign_objects import foreign_object
 from forgetless.adapters.ledger_sqlite.inspection import counts_of
 from forgetless.adapters.ledger_sqlite.schema import is_usable, version_of
 from forgetless.domain.errors import InvalidRequestError, LedgerError
@@ -54,6 +55,10 @@ def copy_out(source: Path, staged: Path, tell: Tell) -> None:
             if not is_usable(raw):
                 newer = f"{source} was made by a newer Forgetless (schema {version_of(raw)}); install it"
                 raise InvalidRequestError(newer)
+            if (foreign := foreign_object(raw)) is not None:
+                raise InvalidRequestError(
+                    f"{source} has {foreign}, which no ledger has: somebody has changed this file"
+                )
             raw.execute("BEGIN")
             _duplicate(raw, staged, tell)
         _verify(staged, None)

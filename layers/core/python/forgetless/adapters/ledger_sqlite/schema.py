@@ -8,11 +8,12 @@ that are present. Clients' texts are only in `texts` (see blobs.py); a memory sh
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 
 from forgetless.adapters.ledger_codec import digest_of_name
 from forgetless.domain.errors import LedgerError
 
-__all__ = ["LEAST_VERSION", "SCHEMA_VERSION", "is_usable", "least_of", "migrate", "version_of"]
+__all__ = ["LEAST_VERSION", "SCHEMA_VERSION", "is_usable", "least_of", "make_empty", "migrate", "version_of"]
 
 _FIRST = """
 CREATE TABLE texts (text_id INTEGER PRIMARY KEY, body BLOB NOT NULL);
@@ -331,12 +332,9 @@ def migrate(connection: sqlite3.Connection) -> None:
     if version == 0:
         _refuse_a_foreign_file(connection)
     if version < SCHEMA_VERSION:
-        connection.create_function("digest_of_name", 2, _digest_of_name, deterministic=True)
         connection.execute("BEGIN IMMEDIATE")
         version = version_of(connection)  # another process may have been first
-        for script in _MIGRATIONS[version:]:
-            for statement in script.split(";"):
-                connection.execute(statement)
+        _run(connection, _MIGRATIONS[version:])
         if version == 0:
             connection.execute(_NAME)
         if version < SCHEMA_VERSION:
@@ -349,6 +347,18 @@ def migrate(connection: sqlite3.Connection) -> None:
             f"this one has {SCHEMA_VERSION}: install the newer Forgetless again, restore the copy from before the "
             "upgrade, or start afresh with `make reset-data`"
         )
+
+
+def make_empty(connection: sqlite3.Connection, version: int) -> None:
+    """Make the tables of this version in an empty database."""
+    _run(connection, _MIGRATIONS[:version])
+
+
+def _run(connection: sqlite3.Connection, scripts: Iterable[str]) -> None:
+    connection.create_function("digest_of_name", 2, _digest_of_name, deterministic=True)
+    for script in scripts:
+        for statement in script.split(";"):
+            connection.execute(statement)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

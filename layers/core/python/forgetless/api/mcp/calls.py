@@ -152,23 +152,26 @@ def get_memory(connection: Connection, asked: given.GetMemory) -> serialize.OneM
 
 def update_memory(connection: Connection, asked: given.UpdateMemory) -> serialize.OneMemory:
     """Change one memory."""
-    memory = connection.caller.services.changes.update(
-        update_request(
-            connection.caller.tenant,
-            asked.memory_id,
-            text=asked.text,
-            metadata=asked.metadata,
-            expiration_date=asked.expiration_date,
-            source_key=connection.caller.source_key,
-            versions=None if asked.version is None else frozenset({asked.version}),
-        )
+    caller = connection.caller
+    request = update_request(
+        caller.tenant,
+        asked.memory_id,
+        text=asked.text,
+        metadata=asked.metadata,
+        expiration_date=asked.expiration_date,
+        source_key=caller.source_key,
+        versions=None if asked.version is None else frozenset({asked.version}),
     )
+    with caller.counting_updates():
+        memory = caller.services.changes.update(request)
     return serialize.OneMemory(memory=serialize.shown_memory(memory))
 
 
 def restore_memory(connection: Connection, asked: given.MemoryId) -> serialize.OneMemory:
     """Bring a superseded memory back."""
-    memory = connection.caller.services.restores.restore(connection.caller.tenant, asked.memory_id)
+    caller = connection.caller
+    with caller.counting_updates():
+        memory = caller.services.restores.restore(caller.tenant, asked.memory_id)
     return serialize.OneMemory(memory=serialize.shown_memory(memory))
 
 

@@ -150,6 +150,7 @@ class UsageOfDay(_Answer):
     key_id: str | None
     requests: int
     adds: int
+    updates: int
     searches: int
     llm_tokens: int
 
@@ -266,6 +267,8 @@ class ImportCounts(_Answer):
     memories: int
     found: int
     by_id: dict[str, dict[str, list[int]]]
+    #: How many lines were counted, if the time was over before all were: send the rest.
+    lines: int | None = None
 
 
 class ExportPlace(_Answer):

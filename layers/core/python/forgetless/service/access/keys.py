@@ -130,7 +130,7 @@ class KeyService:
 
         A key that expires gets a successor that lives as long as it was made for, also if it has been rotated before;
         then the earliest of the overlaps ends it. Raises NotFoundError for an unknown key, and InvalidRequestError for
-        one that is revoked or whose time is over.
+        one that is revoked or whose time is over, also meanwhile: then the successor is revoked, and nobody gets it.
         """
         old = self._one(tenant, key_id)
         now = self._clock.now()
@@ -142,9 +142,15 @@ class KeyService:
         until = later(now, overlap_s)
 
         def replaced(one: ApiKey) -> ApiKey:
+            if one.revoked:
+                raise ConflictError("This API key was revoked while it was rotated; create another one instead.")
             return replace(one, replaced_until=min(one.replaced_until or until, until))
 
-        return key, secret, self._changed(tenant, key_id, replaced)
+        try:
+            return key, secret, self._changed(tenant, key_id, replaced)
+        except (ConflictError, NotFoundError):
+            self._changed(tenant, key.id, lambda one: replace(one, revoked=True))
+            raise
 
     def _stored(self, key: ApiKey) -> tuple[ApiKey, str]:
         """The key with a new secret, which is stored nowhere."""

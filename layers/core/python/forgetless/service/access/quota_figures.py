@@ -40,8 +40,10 @@ class OwnerQuotas:
         """Whether the number of stored memories is limited."""
         return any(name is QuotaName.STORED_MEMORIES for name, _ in self.limits)
 
-    def refusal(self, figures: Figures, kind: UsageKind | None, now: str) -> RateLimitedError | StoredQuotaError | None:
-        """Why one more of this kind is refused; None if it is not. A limit that no wait lifts comes first.
+    def refusal(
+        self, figures: Figures, kind: UsageKind | None, now: str, *, number: int = 1
+    ) -> RateLimitedError | StoredQuotaError | None:
+        """Why so many more of this kind are refused; None if they are not. A limit that no wait lifts comes first.
 
         Without a kind, it is about something that stores memories and is no add.
         """
@@ -54,7 +56,7 @@ class OwnerQuotas:
                     return StoredQuotaError(name, of=of, limit=told)
                 continue
             counted, window = name.counted
-            if counted is kind and figures.within(window, kind, now) >= limit:
+            if counted is kind and figures.within(window, kind, now) + number > limit:
                 wait = max(1, math.ceil(window.left_s(now)))
                 waits.append(RateLimitedError(name, of=of, limit=told, retry_after=wait))
         return max(waits, key=lambda error: error.retry_after, default=None)

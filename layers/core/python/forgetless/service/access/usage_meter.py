@@ -65,6 +65,7 @@ class Taken:
     key: ApiKey
     kind: UsageKind
     at: str
+    number: int = 1
 
 
 class UsageMeter:
@@ -96,16 +97,16 @@ class UsageMeter:
         with self._lock:
             return None if self._is_full(kind) else self._judged(key, kind)[0]
 
-    def take(self, key: ApiKey, kind: UsageKind) -> Taken:
-        """Count one use of this kind; raises RateLimitedError or StoredQuotaError if a quota does not allow it."""
+    def take(self, key: ApiKey, kind: UsageKind, number: int = 1) -> Taken:
+        """Count uses of this kind; raises RateLimitedError or StoredQuotaError unless a quota allows all of them."""
         while self._is_full(kind):
             self.flush()
         with self._lock:
-            taken, refusal = self._judged(key, kind)
+            taken, refusal = self._judged(key, kind, number)
         if refusal is not None and (old := self._old(key)):
             self.flush(*old)
             with self._lock:
-                taken, refusal = self._judged(key, kind)
+                taken, refusal = self._judged(key, kind, number)
         if taken is None:
             assert refusal is not None
             THROTTLES.count(tenant=key.tenant, limit=_limit_of(refusal))
@@ -135,9 +136,9 @@ class UsageMeter:
                 if taken.kind is UsageKind.ADDS:
                     figures.open_adds = max(0, figures.open_adds - 1)
                 if not done:
-                    figures.count(taken.kind, taken.at, -1)
+                    figures.count(taken.kind, taken.at, -taken.number)
             if not done and taken.kind is not UsageKind.ADDS:
-                self._wait(taken, -1)
+                self._wait(taken, -taken.number)
 
     def note(self, tenant: str, key_id: str, kind: UsageKind, number: int) -> None:
         """Count what is known only afterwards, such as tokens of an LLM."""
@@ -214,23 +215,23 @@ class UsageMeter:
         full = kind is UsageKind.REQUESTS and self._unsaved >= MOST_UNSAVED
         return full and self._clock.monotonic() >= self._paused_until
 
-    def _refusal(self, key: ApiKey, kind: UsageKind | None, now: str) -> _Refusal | None:
-        found = (one.refusal(self._figures_of(one), kind, now) for one in self.quotas_of(key))
+    def _refusal(self, key: ApiKey, kind: UsageKind | None, now: str, number: int = 1) -> _Refusal | None:
+        found = (one.refusal(self._figures_of(one), kind, now, number=number) for one in self.quotas_of(key))
         return next((refusal for refusal in found if refusal is not None), None)
 
-    def _judged(self, key: ApiKey, kind: UsageKind) -> tuple[Taken | None, _Refusal | None]:
+    def _judged(self, key: ApiKey, kind: UsageKind, number: int = 1) -> tuple[Taken | None, _Refusal | None]:
         """What was taken, or why it is refused."""
         now = self._clock.now()
-        if (refusal := self._refusal(key, kind, now)) is not None:
+        if (refusal := self._refusal(key, kind, now, number)) is not None:
             return None, refusal
         for one in self.quotas_of(key):
             figures = self._figures_of(one)
-            figures.count(kind, now, 1)
+            figures.count(kind, now, number)
             figures.open_adds += kind is UsageKind.ADDS
             self._touched[one.owner] = one
-        taken = Taken(key, kind, now)
+        taken = Taken(key, kind, now, number)
         if kind is not UsageKind.ADDS:  # an add is counted by its own transaction
-            self._wait(taken, 1)
+            self._wait(taken, number)
         self._unsaved += kind is UsageKind.REQUESTS
         return taken, None
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from forgetless.domain.errors import ConflictError, NotFoundError, QueueError
-from forgetless.domain.jobs import Job, JobState
+from forgetless.domain.jobs import RETRIED, Job, JobState
 from forgetless.domain.retention import DISMISSED_AT
 from forgetless.ports.clock import Clock
 from forgetless.ports.queue import JobQueue
@@ -39,15 +39,18 @@ class FailedAdds:
             if cursor is None:
                 return
 
-    def retry(self, tenant: str, job_id: str) -> Job:
+    def retry(self, tenant: str, job_id: str, *, key_id: str | None = None) -> Job:
         """Start a failed add again. It keeps the time of its add, so it supersedes nothing that was said since.
 
+        The LLM's tokens count for today, and for the key that asks for this; without one, for that of the add.
         Raises NotFoundError, and ConflictError for an add that has not failed or whose messages are no longer kept.
         """
         job = self._failed(tenant, job_id, "started again")
         if not self._ledger.job_messages(tenant, job_id):
             raise ConflictError("The messages of this add are no longer kept; send it again.")
-        again = replace(waiting(job, self._clock.now()), attempts=0, error=None, started_at=None, completed_at=None)
+        now = self._clock.now()
+        request = {**job.request, RETRIED: {"at": now, **({"key": key_id} if key_id else {})}}
+        again = replace(waiting(job, now), request=request, attempts=0, error=None, started_at=None, completed_at=None)
         if not self._ledger.update_job(again, held=job):
             raise ConflictError("Somebody else has just started this add again; look at its event.")
         if not self._queue.background:

@@ -23,7 +23,7 @@ from forgetless.domain.jobs import Job
 from forgetless.domain.limits import LEASE_MARGIN_S, MOST_ATTEMPTS
 from forgetless.domain.retention import DAY_S
 from forgetless.domain.times import later, seconds_between
-from forgetless.domain.usage import OF_TENANT, UsageKind
+from forgetless.domain.usage import UsageKind
 from forgetless.ports.clock import Clock
 from forgetless.ports.metrics import ADDS_FAILED, ADDS_HELD
 from forgetless.ports.queue import JobQueue
@@ -109,7 +109,7 @@ class IngestService:
         """Count the tokens of an attempt that stored nothing."""
         if self._meter is None or not used.llm_tokens:
             return
-        key_id = job.request.get("source_key") or OF_TENANT
+        key_id, _ = job.payer
         self._meter.note(job.tenant, key_id, UsageKind.LLM_TOKENS, used.llm_tokens)
         self._meter.flush()
 

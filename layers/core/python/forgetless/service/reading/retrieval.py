@@ -228,7 +228,7 @@ def _look(asked: _Asked, by_words: _Worded, limit: int) -> _Look:
         for place in asked.places if unknown else ():
             candidates.complete_worded(place.score_worded(words, unknown))
     # The search by vector lists every row, as far as its limit reaches.
-    unseen = -1.0 if last_near is None else scorer.score(last_near, last_word or 0.0, scorer.most_added)
+    unseen = -1.0 if last_near is None else scorer.scores([(last_near, last_word or 0.0, scorer.most_added)])[0]
     return _Look(candidates.ranked(), full=last_near is not None or last_word is not None, unseen=unseen)
 
 

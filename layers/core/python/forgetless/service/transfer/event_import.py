@@ -165,7 +165,7 @@ class EventImport:
             reason = _refusal(here, history)
             if reason is None:
                 missing = history[max(0, len(here) - first + 1) :]
-                fresh += [replace(one, memory=replace(one.memory, erasures_before=number)) for one in missing]
+                fresh += _continued(here, missing, number)
                 gone = [_is_erased(here, event) for event in history]
                 report.left_out += sum(gone)
                 report.events += len(history) - sum(gone)
@@ -179,6 +179,14 @@ class EventImport:
         if fresh:
             self._ledger.append(fresh, unique=False)
             report.add([event.memory for event in fresh if event.kind is EventKind.ADD])
+
+
+def _continued(here: Sequence[Event], missing: Sequence[Event], number: int) -> Iterator[Event]:
+    """The events that follow those in the ledger, with what only this ledger can say of them."""
+    room = here[-1].memory.history_bytes + here[-1].memory.stored_bytes if here else 0
+    for event in missing:
+        yield replace(event, memory=replace(event.memory, erasures_before=number, history_bytes=room))
+        room += event.memory.stored_bytes
 
 
 def _connected(events: Sequence[Event]) -> list[Event]:

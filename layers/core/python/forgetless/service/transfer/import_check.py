@@ -13,7 +13,7 @@ from forgetless.domain.scope import SCOPE_IDS
 from forgetless.ports.clock import Clock
 from forgetless.ports.ledger import Ledger
 from forgetless.service.transfer.event_import import BATCH, EventImport
-from forgetless.service.transfer.import_jobs import lines_of, numbered_records
+from forgetless.service.transfer.import_jobs import PORTION_S, lines_of, numbered_records
 
 __all__ = ["ImportCheck", "ImportCounts"]
 
@@ -27,6 +27,8 @@ class ImportCounts:
     found: int = 0
     #: The same for each id, by the name of its field: {"user_id": {"ana": [3, 3]}}.
     by_id: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    #: How many of the lines were read before the time was over; None if all were.
+    lines: int | None = None
 
     def note(self, memory: Memory, *, found: bool) -> None:
         """Count one memory."""
@@ -53,17 +55,23 @@ class ImportCheck:
 
     def __init__(self, *, ledger: Ledger, clock: Clock, limits: RequestLimits | None = None) -> None:
         self._ledger = ledger
+        self._clock = clock
         self._imports = EventImport(ledger=ledger, clock=clock, limits=limits)
 
     def count(self, tenant: str, body: bytes, *, ours: bool) -> ImportCounts:
         """The counts of these lines; `ours` says that they are those of an export.
 
         A memory counts as found unless it is missing or deleted. An export also has the lines of deleted memories:
-        those without a text are not counted. Raises InvalidRequestError for a line that is not JSON.
+        those without a text are not counted. After PORTION_S, `lines` of the answer says how many lines were counted:
+        send the rest again. Raises InvalidRequestError for a line that is not JSON.
         """
         counts = ImportCounts()
         lines = lines_of(body)
+        give_up = self._clock.monotonic() + PORTION_S
         for start in range(0, len(lines), BATCH):
+            if start and self._clock.monotonic() >= give_up:
+                counts.lines = start
+                break
             records, broken = numbered_records(lines[start : start + BATCH], start + 1)
             if broken is not None:
                 raise InvalidRequestError(f"line {broken[0]}: {broken[1]}")

@@ -24,7 +24,7 @@ from forgetless.service.transfer.event_import import BATCH, EventImport, ImportR
 from forgetless.service.transfer.transfer_jobs import TransferJobs
 from forgetless.service.webhooks.outbox import WebhookOutbox
 
-__all__ = ["ImportJobs", "ImportPlace", "digest_of", "lines_of", "numbered_records"]
+__all__ = ["PORTION_S", "ImportJobs", "ImportPlace", "digest_of", "lines_of", "numbered_records"]
 
 #: A request takes no further lines after this many seconds, so that its function ends in time.
 PORTION_S = 10.0

@@ -15,7 +15,7 @@ from forgetless.domain.errors import (
     VersionConflictError,
 )
 from forgetless.domain.identifiers import all_spellings
-from forgetless.domain.limits import MOST_ANNOUNCED
+from forgetless.domain.limits import MOST_ANNOUNCED, MOST_HISTORY_BYTES
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.metadata import merged_metadata
 from forgetless.domain.webhook_deliveries import Summary
@@ -87,7 +87,8 @@ class ChangeService:
     def update(self, request: UpdateRequest, *, request_name: str | None = None) -> Memory:
         """Change text, metadata (merged), time or expiration date; returns the new version.
 
-        Raises NotFoundError; InvalidRequestError if the request names no change or the memory is immutable;
+        Raises NotFoundError; InvalidRequestError if the request names no change, the memory is immutable, or its
+        earlier versions take as much room as they may;
         PreconditionFailedError if the version is not an expected one; VersionConflictError if others keep changing the
         memory; and EmbedderError. A new text is embedded before anything is changed.
         """
@@ -149,7 +150,7 @@ class ChangeService:
             if request.memory_id == memory.id:
                 changed = replace(changed, **_changes(changed, request))
         changes = {name: getattr(changed, name) for name in _CHANGED_FIELDS}
-        return memory.next_version(self._clock.now(), event_id=event_id, **changes)
+        return _with_room(memory.next_version(self._clock.now(), event_id=event_id, **changes))
 
     def _changeable(self, portion: _Portion, *, look_back: bool) -> dict[str, Memory]:
         """The memories as they are now; if this request has already changed one, the version that it made."""
@@ -307,6 +308,16 @@ def check_version(memory: Memory, expected: frozenset[int] | None) -> None:
         raise PreconditionFailedError(
             f"If-Match: memory {memory.id} is at version {memory.version} now; read it again, then change it."
         )
+
+
+def _with_room(memory: Memory) -> Memory:
+    """The next version; raises InvalidRequestError if those before it take more room than they may."""
+    if memory.history_bytes > MOST_HISTORY_BYTES:
+        raise InvalidRequestError(
+            f"Memory {memory.id} was changed so often that its earlier versions take {memory.history_bytes} bytes, "
+            f"and at most {MOST_HISTORY_BYTES} are kept: delete it and add another instead."
+        )
+    return memory
 
 
 def _changes(memory: Memory, request: UpdateRequest) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from forgetless.domain.jobs import LLM_CALLS, Job
 from forgetless.domain.llm_context import LlmContext
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.token_estimate import estimated_tokens
-from forgetless.domain.usage import OF_TENANT, UsageKind, Use, day_of
+from forgetless.domain.usage import UsageKind, Use, day_of
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
 from forgetless.ports.request_ledger import NOTHING_SHOWN, RequestLedger, Shown
@@ -214,11 +214,11 @@ def _taken_over() -> LeaseLostError:
 
 
 def tokens_used(job: Job, used: RequestUsage) -> list[Use]:
-    """The LLM's tokens as a use of the key that asked for the job, on the day on which it was accepted."""
+    """The LLM's tokens as a use of the key that asked for the job, on the day on which it was accepted or retried."""
     if not used.llm_tokens:
         return []
-    key_id = job.request.get("source_key") or OF_TENANT
-    return [Use(job.tenant, key_id, day_of(job.created_at), {UsageKind.LLM_TOKENS: used.llm_tokens})]
+    key_id, at = job.payer
+    return [Use(job.tenant, key_id, day_of(at), {UsageKind.LLM_TOKENS: used.llm_tokens})]
 
 
 def _add(course: _Course, given: Given, call: FinishedCall) -> None:

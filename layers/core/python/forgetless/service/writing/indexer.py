@@ -223,7 +223,8 @@ class Indexer:
         return without
 
     def _row(self, memory: Memory, told: Told, vector: Sequence[float]) -> IndexRow:
-        return IndexRow(memory, vector, self._recipe.words(told), self._recipe.signals(told))
+        words, signals = self._recipe.row(told)
+        return IndexRow(memory, vector, words, signals)
 
     def _redo_past(self, refused: Sequence[Memory], found: Mapping[str, Memory]) -> None:
         try:

@@ -261,11 +261,12 @@ class InferenceRun:
         # A fact may also supersede one of an earlier call.
         facts = self._supersession.restrict(job.scope, found.facts, [*found.existing, *memories], messages)
         talk = {message.ref: message for message in messages}
+        # Rows of facts leave out the names of their place, those of this add too, whose messages are stored already.
+        self._names.note(messages)
         # A fact that the embedder refuses is stored, too, and sweep tries it again.
         rows = self._indexer.rows(memories, talk, refused={})
         new = list(zip(memories, facts, strict=True))
         stored, changes, done = self._append(job, new, found.shown, tokens_used(job, used))
-        self._names.note(messages)
         self._indexer.forget_erased(stored, talk, at=done.updated_at)
         EXTRACTIONS.count()
         FACTS.count(len(stored))

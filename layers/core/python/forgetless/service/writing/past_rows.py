@@ -170,8 +170,7 @@ class PastRows:
     def _histories(self, tenant: str, memories: Sequence[Memory]) -> Iterator[tuple[list[_Wanted], list[Key]]]:
         """Of each memory, the versions that must be there, and all that may be."""
         histories = [self._ledger.history(tenant, memory.id) for memory in memories]
-        for memory in self._ended_by_moved(tenant, histories):
-            histories.append(self._ledger.history(tenant, memory.id))
+        histories += [self._ledger.history(tenant, memory.id) for memory in self._ended_by_moved(tenant, histories)]
         begins = self._begins(tenant, [event.memory for history in histories for event in history], ())
         for history in histories:
             if not history or history[-1].memory.deleted:

@@ -10,9 +10,11 @@ from typing import Protocol, TypeVar
 
 from forgetless.domain.errors import LlmContextError, LlmReplyError, ProviderRequestError
 from forgetless.domain.jobs import Job
+from forgetless.domain.limits import ADD_BYTES
 from forgetless.domain.llm_context import LlmContext
 from forgetless.domain.memory import Memory, Message, job_event_id, memory_id
 from forgetless.domain.memory_fields import given_fields
+from forgetless.domain.metadata import metadata_bytes
 from forgetless.domain.supersession import least_trusted_role
 from forgetless.domain.token_estimate import estimated_tokens, fitting_prefix
 from forgetless.ports.clock import Clock
@@ -134,12 +136,24 @@ class FactsAsk:
         facts = [fact for fact in facts if folded(fact.text) not in known]
         if len(done.facts) + len(facts) > _MOST_FACTS:
             raise LlmReplyError(f"the messages give more than {_MOST_FACTS} facts: send them in several adds")
+        self._check_room([*done.facts, *facts])
         others = [message.ref for message in recent if message.ref.job_id != self._job.id]
         heard = dict.fromkeys(message.ref for message in portion.messages)
         return Given(facts, stored, Shown(tuple(memory.id for memory in stored), (*heard, *others)))
 
     def whole(self, facts: list[Fact]) -> list[Fact]:
         return facts
+
+    def _check_room(self, facts: Sequence[Fact]) -> None:
+        """Raise LlmReplyError if these facts together store too much of the metadata; to drop some would lose them."""
+        size = 0
+        for place, fact in enumerate(facts):
+            size += metadata_bytes(as_memory(self._job, fact, place, self._messages).metadata)
+            if size > ADD_BYTES:
+                raise LlmReplyError(
+                    f"the messages give {len(facts)} facts or more, each of which stores the metadata, and together "
+                    f"they have more than {ADD_BYTES} bytes of it: send fewer messages or less metadata"
+                )
 
     def _extract(self, request: ExtractionRequest, deadline: float) -> tuple[list[Fact], Sequence[Message]]:
         """The facts, and the earlier messages that the LLM was shown."""

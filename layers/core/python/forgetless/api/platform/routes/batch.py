@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.responses import Response
 
@@ -14,6 +14,7 @@ from forgetless.api.platform.routes.memories import check_memory_id
 from forgetless.api.platform.wire import BatchDelete, BatchUpdate
 from forgetless.api.routing import Route
 from forgetless.domain.errors import InvalidRequestError, NotFoundError
+from forgetless.domain.limits import ADD_BYTES
 from forgetless.service.requests import UpdateRequest
 
 __all__ = ["ROUTES"]
@@ -22,7 +23,7 @@ __all__ = ["ROUTES"]
 def update_batch(caller: CurrentCaller, body: BatchUpdate, if_match: IfMatch = None) -> Response:
     """Change text or metadata of several memories."""
     check_no_if_match(if_match)
-    _check(caller, [item.memory_id for item in body.memories], "updated")
+    _check_size(_check(caller, [item.memory_id for item in body.memories], "updated"))
     requests = []
     for place, item in enumerate(body.memories):
         if item.text is not None and not item.text.strip():
@@ -32,8 +33,9 @@ def update_batch(caller: CurrentCaller, body: BatchUpdate, if_match: IfMatch = N
             caller.tenant, item.memory_id, text=item.text, metadata=metadata, source_key=caller.source_key
         )
         requests.append(check_something_changes(request, f"memories[{place}]: give text or metadata."))
-    changed = caller.services.changes.update_many(requests, request_name=caller.idempotency_name)
-    updated = len({memory.id for memory in changed})  # a memory may be named more than once
+    updated = len({request.memory_id for request in requests})  # a memory may be named more than once
+    with caller.counting_updates(updated):
+        caller.services.changes.update_many(requests, request_name=caller.idempotency_name)
     return json_response({"message": f"Successfully updated {updated} memories"})
 
 
@@ -46,7 +48,8 @@ def delete_batch(caller: CurrentCaller, body: BatchDelete, if_match: IfMatch = N
     return json_response({"message": f"Successfully deleted {deleted} memories"})
 
 
-def _check(caller: Caller, ids: Sequence[str], done: str) -> None:
+def _check(caller: Caller, ids: Sequence[str], done: str) -> Mapping[str, str]:
+    """The texts of the memories, by id; raises NotFoundError if one is missing."""
     most = caller.limits.batch
     if len(ids) > most:
         raise InvalidRequestError(f"Maximum of {most} memories can be {done} in a single request")
@@ -56,6 +59,17 @@ def _check(caller: Caller, ids: Sequence[str], done: str) -> None:
     missing = [memory_id for memory_id in ids if memory_id not in known]
     if missing:
         raise NotFoundError(f"Memory not found: {missing[0]}. Nothing was {done}.")
+    return known
+
+
+def _check_size(texts: Mapping[str, str]) -> None:
+    """Raise InvalidRequestError if these texts, which all changes store again, are larger than an add may be."""
+    size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts.values())
+    if size > ADD_BYTES:
+        raise InvalidRequestError(
+            f"memories: a change stores the whole memory again, and the texts of these have {size} bytes together; at "
+            f"most {ADD_BYTES} are allowed: change fewer at once. Nothing was updated."
+        )
 
 
 ROUTES = (Route("PUT", "/v1/batch/", update_batch), Route("DELETE", "/v1/batch/", delete_batch))

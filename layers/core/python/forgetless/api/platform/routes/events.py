@@ -73,9 +73,13 @@ def cancel_event(caller: CurrentCaller, event_id: str) -> Response:
 
 
 def retry_event(caller: CurrentCaller, event_id: str) -> Response:
-    """Start a failed add again, with its first time; 409 if it has not failed or its messages are no longer kept."""
+    """Start a failed add again, with its first time; 409 if it has not failed or its messages are no longer kept.
+
+    It calls the LLM and stores memories, so the quotas of both must allow it, as they must for an add.
+    """
+    caller.check_retry()
     try:
-        job = caller.services.failed_adds.retry(caller.tenant, event_id)
+        job = caller.services.failed_adds.retry(caller.tenant, event_id, key_id=caller.source_key)
     except NotFoundError:
         raise NotFoundError(_UNKNOWN) from None
     return json_response(event_item(job, {}), status=202)

@@ -57,7 +57,8 @@ def update_memory(caller: CurrentCaller, memory_id: str, body: UpdateBody, if_ma
     """Change the text, merge metadata, change the time, or set or (with null) clear the expiration date."""
     memory_of(caller, memory_id)
     request = _update(caller, memory_id, body, expected_versions(if_match))
-    memory = caller.services.changes.update(request, request_name=caller.idempotency_name)
+    with caller.counting_updates():
+        memory = caller.services.changes.update(request, request_name=caller.idempotency_name)
     return json_response(whole_or_shortened(memory_item(memory)), headers=etag(memory))
 
 
@@ -65,12 +66,13 @@ def restore_memory(caller: CurrentCaller, memory_id: str, if_match: IfMatch = No
     """Bring a superseded memory back. The memory that superseded it stays as it is."""
     check_memory_id(memory_id)
     try:
-        memory = caller.services.restores.restore(
-            caller.tenant,
-            memory_id,
-            expected_versions=expected_versions(if_match),
-            request_name=caller.idempotency_name,
-        )
+        with caller.counting_updates():
+            memory = caller.services.restores.restore(
+                caller.tenant,
+                memory_id,
+                expected_versions=expected_versions(if_match),
+                request_name=caller.idempotency_name,
+            )
     except NotFoundError:
         raise NotFoundError(_UNKNOWN) from None
     return json_response(whole_or_shortened(memory_item(memory)), headers=etag(memory))

@@ -108,7 +108,8 @@ def get_memory(
 def update_memory(caller: CurrentCaller, memory_id: str, body: MemoryUpdate, if_match: IfMatch = None) -> Response:
     """Change the text, merge metadata, or set or (with null) clear the expiration date. If-Match demands a version."""
     request = _update_request(caller, memory_id, body, expected_versions(if_match))
-    memory = caller.services.changes.update(request, request_name=caller.idempotency_name)
+    with caller.counting_updates():
+        memory = caller.services.changes.update(request, request_name=caller.idempotency_name)
     answer = {"message": "Memory updated successfully!", "version": memory.version}
     return json_response(answer, headers=etag(memory))
 

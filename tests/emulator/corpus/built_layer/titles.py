@@ -1,0 +1,1 @@
+"""A module of a layer that sam build would put under python/."""

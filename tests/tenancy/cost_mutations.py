@@ -1,0 +1,198 @@
+"""Mutations of what two attacks found: costs of retries, versions and files, foreign backups, keys and trailers.
+
+They have the form of `mutations.py`, which runs with them.
+"""
+
+from __future__ import annotations
+
+from tests.tenancy.mutation import Mutation
+
+__all__ = ["COSTS"]
+
+_QUOTAS, _CHANGES = "tests/unit/api/test_quotas.py", "tests/unit/service/writing/test_change.py"
+
+
+def _update(route: str, file: str, after: str, *, levels: int = 1) -> Mutation:
+    """A route changes a memory without counting it."""
+    old = "with caller.counting_updates():\n" + "    " * (levels + 1) + after
+    new = "if True:\n" + "    " * (levels + 1) + after
+    return Mutation(f"quotas: {route} counts no update", f"api/{file}", old, new, (_QUOTAS, "-k", "update"))
+
+
+_UPDATES = (
+    _update("PUT /memories/ID", "selfhosted/routes/memories.py", "memory = caller.services.changes.update("),
+    _update("PUT /v1/memories/ID/", "platform/routes/memories.py", "memory = caller.services.changes.update("),
+    _update("POST /v1/memories/ID/restore/", "platform/routes/memories.py", "memory = caller.services.rest", levels=2),
+    _update("update_memory of MCP", "mcp/calls.py", "memory = caller.services.changes.update("),
+    _update("restore_memory of MCP", "mcp/calls.py", "memory = caller.services.restores.restore("),
+    Mutation(
+        "quotas: a batch counts as one update",
+        "api/platform/routes/batch.py",
+        "with caller.counting_updates(updated):",
+        "with caller.counting_updates():",
+        (_QUOTAS, "-k", "update or batch"),
+    ),
+    Mutation(
+        "updates: any size of what a batch stores",
+        "api/platform/routes/batch.py",
+        "if size > ADD_BYTES:",
+        "if False:",
+        ("tests/unit/api/platform/test_memories.py", "-k", "batch"),
+    ),
+    Mutation(
+        "updates: any number of versions",
+        "service/writing/change.py",
+        "if memory.history_bytes > MOST_HISTORY_BYTES:",
+        "if False:",
+        (_CHANGES, "-k", "too_much_room"),
+    ),
+    Mutation(
+        "updates: an import begins the count of a history anew",
+        "service/transfer/event_import.py",
+        "room += event.memory.stored_bytes",
+        "room += 0",
+        ("tests/unit/service/transfer/test_event_transfer.py", "-k", "byte_for_byte"),
+    ),
+    Mutation(
+        "erased: how long the text was",
+        "domain/memory_fields.py",
+        'MemoryField("history_bytes", Kind.NUMBER, erased=True',
+        'MemoryField("history_bytes", Kind.NUMBER, erased=False',
+        (_CHANGES, "-k", "too_much_room"),
+    ),
+)
+
+_TOKENS = (
+    Mutation(
+        "quotas: a retry asks no quota of tokens",
+        "api/caller.py",
+        "self.check_stored()\n        self.check_llm_tokens()",
+        "self.check_stored()",
+        (_QUOTAS, "-k", "retry"),
+    ),
+    Mutation(
+        "quotas: a retry asks no quota of memories",
+        "api/caller.py",
+        "self.check_stored()\n        self.check_llm_tokens()",
+        "self.check_llm_tokens()",
+        (_QUOTAS, "-k", "retry"),
+    ),
+    Mutation(
+        "quotas: a retry counts for the day of its add",
+        "domain/jobs.py",
+        'return key_id, retried.get("at") or self.created_at',
+        "return key_id, self.created_at",
+        (_QUOTAS, "-k", "retry"),
+    ),
+    Mutation(
+        "quotas: a retry counts for the key of its add",
+        "domain/jobs.py",
+        'key_id = retried.get("key") or self.request.get("source_key") or ""',
+        'key_id = self.request.get("source_key") or ""',
+        (_QUOTAS, "-k", "retry"),
+    ),
+)
+
+_BACKUP, _FILES = "tests/unit/test_cli_backup.py", "tests/unit/cli_formats/test_source_files.py"
+_WORK = (
+    Mutation(
+        "adds: facts store any amount of metadata",
+        "service/writing/portion_asks.py",
+        "self._check_room([*done.facts, *facts])",
+        "pass",
+        ("tests/unit/service/writing/test_long_input.py", "-k", "too_much_of_the_metadata"),
+    ),
+    Mutation(
+        "import checks: any time",
+        "service/transfer/import_check.py",
+        "if start and self._clock.monotonic() >= give_up:",
+        "if False:",
+        ("tests/unit/api/test_transfer_jobs.py", "-k", "checked"),
+    ),
+    Mutation(
+        "import --verify: what was not counted in time is left out",
+        "cli_import_verify.py",
+        "read = len(portion) if counts.lines is None else counts.lines",
+        "read = len(portion)",
+        ("tests/unit/test_cli_transfer.py", "-k", "goes_on_where"),
+    ),
+    Mutation(
+        "imports: any growth of what is packed",
+        "cli_formats/expansion.py",
+        "if self.count > max(_FREE_BYTES, MOST_FOLD * made_from):",
+        "if False:",
+        (_FILES, "-k", "without_end"),
+    ),
+    Mutation(
+        "imports: packed any number of times",
+        "cli_formats/recognise.py",
+        "if packed == _MOST_PACKED and",
+        "if False and",
+        (_FILES, "-k", "contains_itself"),
+    ),
+    Mutation(
+        "imports: a line of any length",
+        "cli_formats/streams.py",
+        "if len(line) > LONGEST:",
+        "if False:",
+        (_FILES, "-k", "line_without_an_end"),
+    ),
+)
+
+_RESTORED = (
+    Mutation(
+        "restore: triggers of strangers",
+        "adapters/ledger_sqlite/backup.py",
+        "if (foreign := foreign_object(raw)) is not None:",
+        "if (foreign := None) is not None:",
+        (_BACKUP, "-k", "sound_copy"),
+    ),
+    Mutation(
+        "restore: a trigger with one of SQLite's names",
+        "adapters/ledger_sqlite/foreign_objects.py",
+        "one[0] not in _KINDS or not",
+        "not",
+        (_BACKUP, "-k", "sound_copy"),
+    ),
+    Mutation(
+        "restore: columns of strangers",
+        "adapters/ledger_sqlite/foreign_objects.py",
+        "for one in _columns(raw, table) - _columns(ours, table)",
+        "for one in _columns(ours, table) - _columns(ours, table)",
+        (_BACKUP, "-k", "sound_copy"),
+    ),
+)
+
+_SURFACES = (
+    Mutation(
+        "keys: a rotation beside a revocation gives a key",
+        "service/access/keys.py",
+        "if one.revoked:\n                raise ConflictError(",
+        "if False:\n                raise ConflictError(",
+        ("tests/unit/api/test_keys.py", "-k", "beside_a_revocation"),
+    ),
+    Mutation(
+        "keys: the successor of a key that was revoked meanwhile lives",
+        "service/access/keys.py",
+        "self._changed(tenant, key.id, lambda one: replace(one, revoked=True))",
+        "pass",
+        ("tests/unit/api/test_keys.py", "-k", "beside_a_revocation"),
+    ),
+    Mutation(
+        "serve: trailers are headers",
+        "runtime/http_protocol.py",
+        "if not self._headers_ended:",
+        "if True:",
+        ("tests/unit/test_trailers.py",),
+    ),
+    Mutation(
+        "emulator: trailers are headers",
+        "emulator/servers.py",
+        "if not self._headers_ended:",
+        "if True:",
+        ("tests/unit/test_trailers.py",),
+        package="local",
+    ),
+)
+
+COSTS = (*_UPDATES, *_TOKENS, *_WORK, *_RESTORED, *_SURFACES)
