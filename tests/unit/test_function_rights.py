@@ -157,8 +157,9 @@ def test_bulk_fills_another_generation_and_sweep_keeps_the_old_one(house: House)
     assert house.place.kept().record.now().past_is_filled
     house.ask("memories", "PUT", f"/memories/{changed['id']}", {"text": "It was changed again."})
     house.world.ledger.mark_unindexed(at=house.world.clock.now())
-    house.world.clock.advance(300)
-    house.call("sweep", {})
+    for _ in range(2):  # the serving one first
+        house.world.clock.advance(300)
+        house.call("sweep", {})
     assert house.place.past(OLD) == house.place.past(NEW) == [changed["memory"], "It was changed."]
 
 
