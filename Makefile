@@ -26,6 +26,7 @@ PEER_STAMP := .venv-infinity/.installed-$(shell { pwd; cat $(PEER_PINS); } | cks
 TORCH_PINS := embedder_container/requirements-optimum.txt
 TORCH_STAMP := .venv-models/.installed-$(shell { pwd; cat $(TORCH_PINS); } | cksum | cut -d' ' -f1)
 LOAD_STAMP := .venv-load/.installed-$(shell { pwd; cat locks/load.txt; } | cksum | cut -d' ' -f1)
+CONSOLE_STAMP := .venv-console/.installed-$(shell { pwd; cat locks/console.txt; } | cksum | cut -d' ' -f1)
 LITE_STAMP := .venv-milvus3/.installed-$(shell { pwd; cat locks/milvus3.txt; } | cksum | cut -d' ' -f1)
 # The documentation's generator, and the scripts that its pages would otherwise load from the network.
 DOCS_STAMP := .venv-docs/.installed-$(shell { pwd; cat locks/docs.txt; } | cksum | cut -d' ' -f1)
@@ -81,13 +82,13 @@ imports: $(STAMP) ## Import directions (import-linter)
 
 # Many tests wait for processes and servers, so three run at once where there are two processors.
 unit: $(STAMP) $(LOAD_STAMP) model ## The tests alone: make unit ARGS="tests/up -k lock"
-	@$(CLEAN_ENV) FORGETLESS_LOAD_REQUIRED=1 FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 3 --dist loadgroup -m 'not docker and not mutations and not clients' $(ARGS)
+	@$(CLEAN_ENV) FORGETLESS_LOAD_REQUIRED=1 FORGETLESS_MODEL_DIR='$(TEST_MODEL)' $(PY) -m pytest -q -n 3 --dist loadgroup -m 'not docker and not mutations and not clients and not console' $(ARGS)
 
 # The functions and layers, the embedder and the API as an image has it; what only runs on one machine stays on 3.11.
 DEPLOYED_TESTS := tests/unit tests/contract tests/embedder tests/e2e
 test-python313: $(DEPLOYED_STAMP) model ## Unit, contract and end-to-end tests of what is deployed, under Python 3.13
 	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' .venv-3.13/bin/python -m pytest -q -n 3 --dist loadgroup \
-		-m 'not docker and not mutations and not clients' \
+		-m 'not docker and not mutations and not clients and not console' \
 		$(DEPLOYED_TESTS) --ignore tests/embedder/test_bench.py \
 		--ignore tests/e2e/test_examples.py --ignore tests/e2e/test_stores.py $(ARGS)
 
@@ -113,6 +114,14 @@ test-scale: $(STAMP) ## Does any route or job cost more in a larger ledger? Coun
 	@$(CLEAN_ENV) FORGETLESS_SCALE_SIZES='$(or $(SIZES),10000 100000)' \
 		$(PY) -m pytest -q --timeout 7200 tests/scale $(ARGS)
 
+console-pictures: $(STAMP) $(CONSOLE_STAMP) model ## Take the console's pictures in docs/
+	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' PYTHONPATH="$$(echo .venv-console/lib/python*/site-packages)" \
+		$(PY) -m pytest -q -rs -m console tests/console/pictures.py $(ARGS)
+
+test-console: $(STAMP) $(CONSOLE_STAMP) model ## The console in a real browser (Chromium), with screenshots in console-results; says so if there is none
+	@$(CLEAN_ENV) FORGETLESS_MODEL_DIR='$(TEST_MODEL)' PYTHONPATH="$$(echo .venv-console/lib/python*/site-packages)" \
+		$(PY) -m pytest -q -rs -m console tests/console $(ARGS)
+
 test-milvus3: $(STAMP) $(LITE_STAMP) ## The contract of the index on Milvus Lite 3.2.2, the nearest thing to newer servers
 	@$(CLEAN_ENV) FORGETLESS_TEST_LITE=3 $(PY) -m pytest -q -m slow --timeout 600 tests/contract/index/test_index_contract.py \
 		tests/contract/index/test_milvus_index.py tests/contract/index/test_filters_in_milvus.py \
@@ -136,6 +145,8 @@ client-environments:
 	@for client in $(CLIENTS); do sh local/up/client.sh "$$client" '$(CLIENTS_HOME)' || exit 1; done
 
 python313-environment: $(DEPLOYED_STAMP)
+
+console-environment: $(CONSOLE_STAMP)
 
 model: $(STAMP) ## Prepare the embedding model once; returns at once when it is there and valid
 	@$(PY) -m embedder prepare --model $(MODEL) --out '$(TEST_MODEL)'
@@ -161,6 +172,9 @@ bench-scale: $(STAMP) model ## 1,000 to 100,000 memories in services of its own,
 
 bench-embedder: $(STAMP) $(PEER_STAMP) model ## The embedding service beside infinity and ONNX Runtime alone: ten minutes
 	@cd embedder_container && exec ../$(PY) -m bench --model-dir '$(TEST_MODEL)' --infinity ../.venv-infinity/bin/infinity_emb --out ../bench-results $(ARGS)
+
+bench-graphs: $(STAMP) ## An embedding model's graphs beside each other and beside the int8 products alone: a minute (EMBEDDING_MODEL=...)
+	@cd embedder_container && exec ../$(PY) -m bench.graphs '$(or $(EMBEDDING_MODEL),$(MODEL))' $(ARGS)
 
 bench-embedder-full: $(STAMP) model ## Batching policies, sweeps, memory over half an hour, jina-v3 in full size (12 GB of disk)
 	@cd embedder_container && exec ../$(PY) -m bench --full --model-dir '$(TEST_MODEL)' --out ../bench-results $(ARGS)
@@ -303,6 +317,9 @@ $(SCAN_STAMP):
 
 $(LITE_STAMP):
 	@sh local/up/venv.sh .venv-milvus3 $(notdir $@) $(LOCKED) locks/milvus3.txt
+
+$(CONSOLE_STAMP):
+	@sh local/up/venv.sh .venv-console $(notdir $@) $(LOCKED) locks/console.txt
 
 $(LOAD_STAMP):
 	@sh local/up/venv.sh .venv-load $(notdir $@) $(LOCKED) locks/load.txt

@@ -74,6 +74,7 @@ LOCKS = (
     _tool("client-py-1.0.11"),
     _tool("client-py-2.2.1"),
     _tool("client-schemathesis-4.32.5"),
+    _tool("console"),
     _tool("docs", "3.11.5"),
     _tool("load"),
     _tool("lock"),

@@ -66,6 +66,8 @@ def _config(shape: Shape) -> dict[str, object]:
         "vocab_size": shape.words,
         "max_position_embeddings": shape.positions,
         "position_embedding_type": "rotary",
+        "rotary_emb_base": 20000.0,
+        "layer_norm_eps": 1e-5,
         "lora_adaptations": list(TASKS),
         "lora_rank": RANK,
         "lora_alpha": 1,

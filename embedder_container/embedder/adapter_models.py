@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,13 +69,13 @@ def pooled(model: onnx.ModelProto, pooling: str = "mean") -> onnx.ModelProto:
 
 
 def published_vectors(
-    source: Path, tokenizer: Tokenizer, tasks: int, texts: Sequence[str] = TEXTS
+    source: Path, tokenizer: Tokenizer, tasks: Iterable[int], texts: Sequence[str] = TEXTS
 ) -> NDArray[np.float32]:
     """Compute vectors as the publisher describes it: the unchanged graph, the mean over the tokens, the norm."""
     session = onnxruntime.InferenceSession(str(source), providers=["CPUExecutionProvider"])
     task = next(entry for entry in session.get_inputs() if entry.name == TASK_INPUT)
     vectors = []
-    for number in range(tasks):
+    for number in tasks:
         for text in texts:
             ids = np.array([tokenizer.encode(text).ids], np.int64)
             feed = {

@@ -48,7 +48,17 @@ def _parser() -> argparse.ArgumentParser:
         help="name of a known model, or a folder of a BERT encoder in sentence-transformers' layout",
     )
     prepare.add_argument("--out", required=True, type=Path, help="folder to write")
-    prepare.add_argument("--quantize", choices=("int8", "none"), default="int8", help="form of the weights")
+    prepare.add_argument(
+        "--quantize",
+        choices=("int8", "int8-rows", "none"),
+        help="form of the weights; int8 unless the model's name ends with -rows",
+    )
+    prepare.add_argument(
+        "--fold",
+        metavar="TASKS",
+        help="tasks with commas that get a graph each, faster but as large as one for all "
+        "(retrieval.query,retrieval.passage); the folder has no others",
+    )
     serve = commands.add_parser("serve", help="answer embedding requests over HTTP")
     serve.add_argument("--model-dir", help="folder made by prepare (EMBEDDER_MODEL_DIR)")
     serve.add_argument("--host", help="address to listen on (EMBEDDER_HOST, 127.0.0.1)")
@@ -61,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
 def _prepare(options: argparse.Namespace) -> int:
     from .prepare import prepare  # noqa: PLC0415 - onnx is not needed to serve
 
-    manifest = prepare(options.model, options.out, quantization=options.quantize)
+    fold = tuple(dict.fromkeys(filter(None, (options.fold or "").split(","))))
+    manifest = prepare(options.model, options.out, quantization=options.quantize, fold=fold)
     cosine = manifest.agreement
     print(
         f"{manifest.name} is ready in {options.out} ({manifest.quantization}, {manifest.dimensions} dimensions, "

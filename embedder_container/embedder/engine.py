@@ -50,12 +50,14 @@ class _Entry:
     """One distinct text in the queue, and all who wait for it as (ticket, position)."""
 
     ids: Ids
-    group: str
+    task: str
     turn: int
     queued_at: float
     waiters: list[tuple[Ticket, int]] = field(default_factory=list)
     started: bool = False
     cancelled: bool = False
+    #: Those of one group may share a batch.
+    group: str = ""
 
     @property
     def tokens(self) -> int:
@@ -99,7 +101,7 @@ class Engine:
         """Return the tokens in the queue that no worker has taken yet."""
         return self._waiting_tokens
 
-    def submit(self, rows: Sequence[Sequence[int]], group: str = "") -> Ticket:
+    def submit(self, rows: Sequence[Sequence[int]], task: str = "") -> Ticket:
         """Queue the rows of one request; identical rows, also of other requests, are computed once.
 
         Raises OverloadedError when the queue is full. A request larger than half the queue is accepted when
@@ -117,7 +119,7 @@ class Engine:
             # earlier texts: a long request takes turns with what arrives later, and is never overtaken twice.
             turn = self._served_tokens
             for position, row in enumerate(rows):
-                self._enqueue(ticket, position, (group, tuple(row)), turn)
+                self._enqueue(ticket, position, (task, tuple(row)), turn)
                 turn += len(row)
             self._line.sort(key=_turn)
             self._metrics.waiting.set(self._waiting_tokens)
@@ -132,7 +134,7 @@ class Engine:
                 if not entry.waiters and not entry.started and not entry.cancelled:
                     entry.cancelled = True
                     self._waiting_tokens -= entry.tokens
-                    del self._in_flight[entry.group, entry.ids]
+                    del self._in_flight[entry.task, entry.ids]
             self._metrics.waiting.set(self._waiting_tokens)
         if not ticket.done.done():
             ticket.done.cancel()
@@ -156,6 +158,7 @@ class Engine:
         entry = self._in_flight.get(key)
         if entry is None:
             entry = _Entry(key[1], key[0], turn, ticket.queued_at)
+            entry.group = "" if self._model.mixes_tasks else entry.task
             self._in_flight[key] = entry
             self._line.append(entry)
             self._waiting_tokens += entry.tokens
@@ -194,7 +197,7 @@ class Engine:
     def _compute(self, batch: list[_Entry]) -> Sequence[NDArray[np.float32] | None]:
         """Compute a batch; if it fails, compute each row alone, so that a bad one does not affect the others."""
         try:
-            return list(self._model.run([entry.ids for entry in batch], batch[0].group))
+            return list(self._model.run([entry.ids for entry in batch], [entry.task for entry in batch]))
         except Exception:  # noqa: BLE001 - whatever the runtime raises, the others must be answered
             if len(batch) == 1:
                 return [None]
@@ -210,7 +213,7 @@ class Engine:
         tokens = sum(entry.tokens for entry in batch)
         with self._changed:
             for entry in batch:
-                del self._in_flight[entry.group, entry.ids]
+                del self._in_flight[entry.task, entry.ids]
             rate = tokens * len(self._workers) / max(finished - started, 1e-6)
             self._rate += RATE_WEIGHT * (rate - self._rate)
             self._metrics.waiting.set(self._waiting_tokens)

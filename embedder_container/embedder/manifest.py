@@ -13,6 +13,7 @@ from typing import Any
 from .errors import ModelFolderError
 
 __all__ = [
+    "FORMAT",
     "MANIFEST",
     "MODEL",
     "TOKENIZER",
@@ -29,8 +30,10 @@ MANIFEST_DIGEST = "manifest.sha256"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 
-#: Increased when the folder's layout or the graph changes, so that older folders are prepared again.
-FORMAT = 1
+#: Increased when the folder's layout or the graph changes. Older folders are served as before; ``prepare`` makes them
+#: anew. Format 2 has graphs in ONNX Runtime's fused operators.
+FORMAT = 2
+SERVED = (1, FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ class Manifest:
     """The description of a model folder.
 
     ``prefixes`` maps a task to the text put before each input; ``smallest_dimensions`` is set where the
-    model was trained for truncated vectors (Matryoshka); ``agreement`` is the cosine of the quantised
+    model was trained for truncated vectors (Matryoshka); ``graphs`` names the file of each
+    task's graph where one graph does not serve all; ``agreement`` is the cosine of the quantised
     against the original vectors.
     """
 
@@ -57,6 +61,7 @@ class Manifest:
     prefixes: Mapping[str, str] = field(default_factory=dict)
     default_task: str | None = None
     smallest_dimensions: int | None = None
+    graphs: Mapping[str, str] = field(default_factory=dict)
     agreement: Mapping[str, float] = field(default_factory=dict)
     format: int = FORMAT
 
@@ -80,8 +85,10 @@ def load_manifest(folder: Path) -> Manifest:
         raise ModelFolderError(f"{path} is missing: prepare the model first (python -m embedder prepare)") from None
     except (OSError, ValueError) as error:
         raise ModelFolderError(f"{path} cannot be read ({error}): remove the folder, prepare again") from None
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise ModelFolderError(f"{path} is of another format than {FORMAT}: remove the folder, prepare again")
+    if not isinstance(values, dict) or values.get("format") not in SERVED:
+        raise ModelFolderError(
+            f"{path} is of another format than {' or '.join(map(str, SERVED))}: remove the folder, prepare again"
+        )
     try:
         manifest = Manifest(**values)
     except TypeError as error:

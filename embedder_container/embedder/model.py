@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,9 @@ CHARS_PER_TOKEN = 100
 #: Batches of more tokens, padding included, give their memory back: ONNX Runtime would keep what its largest batch took
 #: for as long as the process lives. Smaller ones keep it, because asking for it again costs a sixth of the time.
 LARGE_BATCH_TOKENS = 1024
+#: The runtime would fuse sums and norms into an operator that takes four times as long on CPUs. Graphs of format 1
+#: gain up to a third without it.
+SLOW_FUSIONS = ("SkipLayerNormFusion",)
 #: The input of graphs with adapters: the number of the batch's task.
 TASK_INPUT = "task_id"
 
@@ -55,8 +58,13 @@ class Runner(Protocol):
         """Return the tokens of each text with their place in it; ``special`` adds those that the model is given."""
         ...
 
-    def run(self, rows: Rows, task: str = "") -> NDArray[np.float32]:
-        """Return one unit vector for each row, in order; rows may differ in length, their task is one."""
+    @property
+    def mixes_tasks(self) -> bool:
+        """Return whether the rows of one batch may have different tasks."""
+        ...
+
+    def run(self, rows: Rows, task: str | Sequence[str] = "") -> NDArray[np.float32]:
+        """Return one unit vector for each row, in order; rows may differ in length. ``task`` is each one's or all's."""
         ...
 
 
@@ -70,11 +78,14 @@ class OnnxModel:
         *,
         max_length: int,
         tasks: Sequence[str] = (),
+        folded: Mapping[str, onnxruntime.InferenceSession] | None = None,
     ) -> None:
-        self._session = session
+        """Create a model around ``session``, or around one session for each task where each has a graph of its own."""
+        self._session, self._folded = session, folded or {}
         self._giving_back = onnxruntime.RunOptions()
         self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        self._tasks = {task: np.full(_task_shape(session), number, np.int64) for number, task in enumerate(tasks)}
+        self._tasks = {task: number for number, task in enumerate(tasks)}
+        self._task_shape = _task_shape(session)
         self._tokenizer = tokenizer
         self._max_length = max_length
         self._pad_id = _pad_id(tokenizer)
@@ -103,7 +114,11 @@ class OnnxModel:
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=special)
         return [_tokens(encoding) for encoding in encodings]
 
-    def run(self, rows: Rows, task: str = "") -> NDArray[np.float32]:
+    @property
+    def mixes_tasks(self) -> bool:
+        return self._task_shape is None
+
+    def run(self, rows: Rows, task: str | Sequence[str] = "") -> NDArray[np.float32]:
         width = max(len(row) for row in rows)
         ids = np.full((len(rows), width), self._pad_id, np.int64)
         mask = np.zeros((len(rows), width), np.int64)
@@ -111,11 +126,17 @@ class OnnxModel:
             ids[index, : len(row)] = row
             mask[index, : len(row)] = 1
         feed = {"input_ids": ids, "attention_mask": mask}
-        if self._tasks:
-            feed[TASK_INPUT] = self._tasks[task]
+        tasks = [task] * len(rows) if isinstance(task, str) else task
+        session = self._folded.get(tasks[0], self._session)
+        if self._tasks and not self._folded:
+            feed[TASK_INPUT] = self._numbers(tasks)
         options = self._giving_back if ids.size > LARGE_BATCH_TOKENS else None
-        result: NDArray[np.float32] = self._session.run(None, feed, options)[0]
+        result: NDArray[np.float32] = session.run(None, feed, options)[0]
         return result
+
+    def _numbers(self, tasks: Sequence[str]) -> NDArray[np.int64]:
+        numbers = np.array([self._tasks[task] for task in tasks], np.int64)
+        return numbers if self._task_shape is None else numbers[:1].reshape(self._task_shape)
 
     def _cut(self, ids: list[int]) -> list[int]:
         """Keep the beginning and the closing special token, as truncation by the tokenizer would."""
@@ -132,9 +153,11 @@ def load_model(folder: Path, max_tokens: int = 0) -> tuple[OnnxModel, Manifest]:
     manifest = verify_folder(folder)
     if max_tokens:
         manifest = dataclasses.replace(manifest, max_length=min(max_tokens, manifest.max_length))
-    session = open_session(folder / MODEL)
+    folded = {task: open_session(folder / name) for task, name in manifest.graphs.items()}
+    session = next(iter(folded.values())) if folded else open_session(folder / MODEL)
     tokenizer = open_tokenizer(folder / TOKENIZER)
-    return OnnxModel(session, tokenizer, max_length=manifest.max_length, tasks=manifest.tasks), manifest
+    model = OnnxModel(session, tokenizer, max_length=manifest.max_length, tasks=manifest.tasks, folded=folded)
+    return model, manifest
 
 
 def open_session(model: Path | bytes) -> onnxruntime.InferenceSession:
@@ -147,7 +170,9 @@ def open_session(model: Path | bytes) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     source = model if isinstance(model, bytes) else str(model)
     try:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            source, options, providers=["CPUExecutionProvider"], disabled_optimizers=[*SLOW_FUSIONS]
+        )
     except Exception as error:
         name = MODEL if isinstance(model, bytes) else model
         raise ModelFolderError(f"{name} cannot be opened by ONNX Runtime: {error}") from error
@@ -172,9 +197,10 @@ def _tokens(encoding: Encoding) -> list[Token]:
     ]
 
 
-def _task_shape(session: onnxruntime.InferenceSession) -> list[int]:
+def _task_shape(session: onnxruntime.InferenceSession) -> list[int] | None:
+    """Return the shape of a batch's only task, or None where each row has its own: its size is a name then."""
     shape: list[object] = next((entry.shape for entry in session.get_inputs() if entry.name == TASK_INPUT), [])
-    return [1] * len(shape)
+    return None if any(isinstance(size, str) for size in shape) else [1] * len(shape)
 
 
 def _pad_id(tokenizer: Tokenizer) -> int:

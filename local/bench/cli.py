@@ -65,7 +65,8 @@ def _emulators(console: Console, seconds: float) -> Any:
     results = compare(seconds)
     ratios = ratio(results)
     show(console, emulators_table(results))
-    console.print(f"{ratios['per_second']:g} times the requests a second, {ratios['p99']:g} of the p99")
+    for kind, figures in ratios.items():
+        console.print(f"{kind}: {figures['per_second']:g} times the requests a second, {figures['p99']:g} of the p99")
     return {**results, "ratio": ratios}
 
 

@@ -1,4 +1,4 @@
-"""Measures a function that does nothing, first through our emulator and then through `sam local start-api`."""
+"""Measures a function that does nothing, behind an HTTP and a REST API: by our emulator, then `sam local start-api`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ CLIENTS = 100
 TEMPLATE = Path(__file__).with_name("hello") / "template.yaml"
 #: The function's name in the template, by which its containers are recognised.
 _FUNCTION = "ForgetlessBenchHello"
+#: The routes of its template, by the kind of their API.
+_PATHS = {"HTTP API": "/hello", "REST API": "/rest"}
 _START_S, _STOP_S = 300.0, 60.0
 #: sam local is slow: its first answers come only after those of 100 clients are done.
 _WARMUP_S = 5.0
@@ -43,25 +45,28 @@ def why_not() -> str:
 
 
 def compare(seconds: float) -> dict[str, list[LoadResult]]:
-    """Return the results of both, by name."""
+    """Return the results of both for each kind of API, by name."""
     with _emulator() as url:
-        ours = _measured(url, seconds)
+        ours = {f"emulator, {kind}": [_measured(url, path, seconds)] for kind, path in _PATHS.items()}
     with _sam_local() as url:
-        theirs = _measured(url, seconds)
-    return {"emulator": [ours], "sam local": [theirs]}
+        theirs = {f"sam local, {kind}": [_measured(url, path, seconds)] for kind, path in _PATHS.items()}
+    return ours | theirs
 
 
-def ratio(results: dict[str, list[LoadResult]]) -> dict[str, float]:
-    """Return the ratio of answers in a second, and that of the P99s."""
-    ours, theirs = results["emulator"][0], results["sam local"][0]
+def ratio(results: dict[str, list[LoadResult]]) -> dict[str, dict[str, float]]:
+    """Return the ratio of answers in a second, and that of the P99s, for each kind of API."""
+    return {kind: _ratio(results[f"emulator, {kind}"][0], results[f"sam local, {kind}"][0]) for kind in _PATHS}
+
+
+def _ratio(ours: LoadResult, theirs: LoadResult) -> dict[str, float]:
     return {
         "per_second": round(ours.per_second / theirs.per_second, 1) if theirs.per_second else 0.0,
         "p99": round(ours.p99_ms / theirs.p99_ms, 3) if theirs.p99_ms else 0.0,
     }
 
 
-def _measured(url: str, seconds: float) -> LoadResult:
-    request = (request_text(url, "GET", "/hello", "none"),)
+def _measured(url: str, path: str, seconds: float) -> LoadResult:
+    request = (request_text(url, "GET", path, "none"),)
     return measure(Plan(url, request, CLIENTS, seconds, warmup_s=_WARMUP_S))
 
 

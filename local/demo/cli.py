@@ -24,17 +24,22 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Replay and ask; raises ToolError. The exit code is 0 however good the answers are."""
     options = _parser().parse_args(arguments)
     console = Console()
-    with Client(read_connection(options, environment)) as client:
-        _replay_and_ask(console, Replay(client, "demo", infer=False), options.top_k, keep=options.keep)
+    connection = read_connection(options, environment)
+    with Client(connection) as client:
+        _replay_and_ask(console, Replay(client, "demo", infer=False), options.top_k, forgets=options.forget)
         if llm_configured(client.settings()):
             console.rule("the same story, with facts extracted by the LLM")
-            _replay_and_ask(console, Replay(client, "demo-facts", infer=True), options.top_k, keep=options.keep)
+            _replay_and_ask(console, Replay(client, "demo-facts", infer=True), options.top_k, forgets=options.forget)
         else:
             console.print(_WITHOUT_LLM, soft_wrap=True)
+    if not options.forget:
+        console.print(
+            f"\nSee what is remembered, and why it was found: {connection.url}/console#/entities", soft_wrap=True
+        )
     return 0
 
 
-def _replay_and_ask(console: Console, replay: Replay, top_k: int, *, keep: bool) -> None:
+def _replay_and_ask(console: Console, replay: Replay, top_k: int, *, forgets: bool) -> None:
     replay.forget()
     try:
         _tell(console, replay)
@@ -51,7 +56,7 @@ def _replay_and_ask(console: Console, replay: Replay, top_k: int, *, keep: bool)
         if replay.infer:
             _show_superseded(console, replay)
     finally:
-        if not keep:
+        if forgets:
             replay.forget()
 
 
@@ -96,6 +101,6 @@ def _parser() -> argparse.ArgumentParser:
         description="Replay a conversation of several days into the running service and ask ten questions.",
     )
     parser.add_argument("--top-k", type=int, default=3, help="results for each question (default %(default)s)")
-    parser.add_argument("--keep", action="store_true", help="do not delete the demo's memories afterwards")
+    parser.add_argument("--forget", action="store_true", help="delete the demo's memories afterwards")
     add_options(parser)
     return parser

@@ -21,7 +21,18 @@ def lines(emulator: Emulator) -> Iterator[str]:
     """Yield what a person reads: warnings, then every route, queue, schedule and log."""
     yield from (f"warning: {warning}" for warning in grouped(emulator.warnings))
     yield from (f"note: {note}" for note in emulator.notes)
-    yield from _routes(emulator)
+    callers = [*_routes(emulator), *_triggers(emulator)]
+    yield from callers
+    if not callers:
+        name = next(iter(emulator.template.functions), "NAME")
+        call = f"aws lambda invoke --endpoint-url {emulator.queue_url} --function-name {name} answer.json"
+        yield f"No route or trigger calls a function here. Call one yourself: {call}"
+    if emulator.moto_url:
+        yield f"Other services of AWS: moto at {emulator.moto_url}"
+    yield f"Logs of the functions: {emulator.log_path}"
+
+
+def _triggers(emulator: Emulator) -> Iterator[str]:
     template = emulator.template
     for event in template.queue_events:
         yield f"Feeding {event.function} from queue {event.queue}"
@@ -31,20 +42,27 @@ def lines(emulator: Emulator) -> Iterator[str]:
         yield f"Telling {_shown(bucket.target)} of bucket {bucket.bucket} [{', '.join(bucket.events)}]"
     for schedule in template.schedules:
         yield f"Telling {_shown(schedule.target)} by schedule {schedule.name} [{schedule.expression}]"
-    if emulator.moto_url:
-        yield f"Other services of AWS: moto at {emulator.moto_url}"
-    yield f"Logs of the functions: {emulator.log_path}"
 
 
 def _routes(emulator: Emulator) -> Iterator[str]:
     for api in emulator.template.apis:
+        mocked = {route.path for route in api.routes if route.mock is not None}
         paths: dict[tuple[str, str], list[str]] = defaultdict(list)
         for route in api.routes:
-            paths[route.function, _path(api, route.path)].append(route.method)
+            if route.mock is None:
+                paths[route.function, route.path].append(route.method)
         for (function, path), methods in paths.items():
-            yield f"Mounting {function} at {emulator.gateway_url}{path} [{', '.join(methods)}]"
+            shown = [*methods, "OPTIONS"] if path in mocked else methods
+            name = _name(emulator, function)
+            yield f"Mounting {name} at {emulator.gateway_url}{_path(api, path)} [{', '.join(shown)}]"
     for function, url in emulator.function_urls.items():
-        yield f"Mounting {function} at {url} [its own URL]"
+        yield f"Mounting {_name(emulator, function)} at {url} [its own URL]"
+
+
+def _name(emulator: Emulator, function: str) -> str:
+    """Return the name of a function, and whether its routes only say why it cannot run."""
+    spec = emulator.template.functions.get(function)
+    return f"{function} (not run here: 500)" if spec is not None and spec.problem else function
 
 
 def _path(api: ApiSpec, path: str) -> str:
@@ -87,7 +105,7 @@ def ready_line(emulator: Emulator) -> str:
     if emulator.moto_url:
         line["moto"] = emulator.moto_url
     template = emulator.template
-    line["routes"] = sum(len(api.routes) for api in template.apis)
+    line["routes"] = sum(route.mock is None for api in template.apis for route in api.routes)
     line["triggers"] = sum(
         map(len, (template.queue_events, template.subscriptions, template.bucket_events, template.schedules))
     )

@@ -23,7 +23,7 @@ from local.emulator.gateway.outside import Trust, outside_warnings
 from local.emulator.hosts import Hosts, LocalOnly, TokenOnly
 from local.emulator.metrics import EmfFigures, MetricsPage
 from local.emulator.moto.beside import MotoBeside
-from local.emulator.reload import Watch
+from local.emulator.reload import Watch, watched
 from local.emulator.servers import Servers, port_of
 from local.emulator.services import AwsServices
 from local.emulator.settings import Settings
@@ -213,8 +213,7 @@ class Emulator:
             if _TEMPLATE in names:
                 self._template_changed()
 
-        paths = {name: (spec.code, *spec.layers) for name, spec in self.template.functions.items()}
-        watch = Watch(paths | {_TEMPLATE: (self.template.path,)}, changed)
+        watch = Watch(watched(self.template, _TEMPLATE), changed)
         watch.start()
         self._stack.push_async_callback(watch.stop)
 
@@ -247,24 +246,16 @@ class Emulator:
             given = {name: value for name, value in settings.config_parameters.items() if name in declared}
             parameters = {**given, **parameters}
         template = read_template(settings.template, self._place, parameters, settings.overrides.of)
-        if template.functions and len(self._not_run(template)) == len(template.functions):
-            raise TemplateError("; ".join(self._not_run(template)))
-        return template
-
-    def _not_run(self, template: Template) -> tuple[str, ...]:
-        """Return a line for each function that cannot run here; elsewhere it may."""
-        if self._settings.functions_at:
-            return ()
-        return tuple(
-            f"{template.path}:{spec.line}: {spec.name} is not run here: {spec.problem}"
-            for spec in template.functions.values()
-            if spec.problem
-        )
+        if settings.functions_at:
+            return template.elsewhere()
+        if template.functions and len(_not_run(template)) == len(template.functions):
+            raise TemplateError("; ".join(_not_run(template)))
+        return template.startable()
 
     def _warnings(self, template: Template) -> tuple[str, ...]:
         """Return what is not as on AWS, what nothing answers at all first."""
         return (
-            *self._not_run(template),
+            *_not_run(template),
             *outside_warnings((*template.apis, *template.urls), self._trust),
             *self._without_moto(template),
             *(() if self._settings.packages else template.unbuilt),
@@ -290,6 +281,15 @@ class Emulator:
 
     def _trigger_log(self, name: str, line: str) -> None:
         self._log.write(f"{name}/trigger", line)
+
+
+def _not_run(template: Template) -> tuple[str, ...]:
+    """Return a line for each function that cannot run here."""
+    return tuple(
+        f"{template.path}:{spec.line}: {spec.name} is not run here: {spec.problem}"
+        for spec in template.functions.values()
+        if spec.problem
+    )
 
 
 async def run(settings: Settings, ready: Callable[[Emulator], None], stopped: asyncio.Event) -> None:

@@ -66,9 +66,8 @@ class Functions:
         return {pool.spec.physical_name or pool.spec.name: pool for pool in self.by_id.values()}
 
     def limit_of(self, function: str) -> int:
-        """Return how many environments a function may have: none if it cannot run here."""
-        pool = self.by_id[function]
-        return 0 if isinstance(pool, UnavailableFunction) else self._settings.limit_of(pool.spec)
+        """Return how many environments a function may have."""
+        return self._settings.limit_of(self._specs[function])
 
     def status(self) -> dict[str, dict[str, object]]:
         """Return the counts of each function's environments."""

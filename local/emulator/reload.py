@@ -7,12 +7,25 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from local.emulator.specs import Template
+
 #: Seconds between two checks.
 LOOK_SECONDS = 0.5
 _SKIPPED = ("__pycache__", "node_modules")
 
 #: Names, times and sizes of files.
 Snapshot = dict[str, tuple[int, int]]
+
+
+def watched(template: Template, own_name: str) -> dict[str, tuple[Path, ...]]:
+    """Return the paths whose change concerns each function, and under `own_name` those that concern the template.
+
+    A folder of code that is missing belongs to the template: when it is there, its function can run.
+    """
+    specs = template.functions.values()
+    missing = (spec.code for spec in specs if spec.problem and not spec.code.exists())
+    running = {spec.name: (spec.code, *spec.layers) for spec in specs if not spec.problem}
+    return {**running, own_name: (template.path, *missing)}
 
 
 def snapshot(paths: Iterable[Path]) -> Snapshot:

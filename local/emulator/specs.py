@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -232,6 +232,22 @@ class Template:
     stores: tuple[StoreSpec, ...] = ()
     #: What `sam build` would make of the layers, and is missing.
     unbuilt: tuple[str, ...] = ()
+
+    def elsewhere(self) -> Template:
+        """Return the template for functions that run elsewhere, where nothing keeps them from it."""
+        return replace(self, functions={name: replace(spec, problem="") for name, spec in self.functions.items()})
+
+    def startable(self) -> Template:
+        """Return the template without queues and schedules of functions that cannot run.
+
+        Their messages wait, instead of failing until they are dead.
+        """
+        runs = {name for name, spec in self.functions.items() if not spec.problem}
+        return replace(
+            self,
+            queue_events=tuple(one for one in self.queue_events if one.function in runs),
+            schedules=tuple(one for one in self.schedules if one.target.kind != "function" or one.target.name in runs),
+        )
 
 
 @dataclass(frozen=True, slots=True)

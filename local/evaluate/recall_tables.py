@@ -28,7 +28,7 @@ def recall_table(run: Run) -> Table:
     total = len(rows)
     rows.append(_cells("all", run.conversations))
     rows += [_cells(kind, tested) for kind, tested in _by_category(run.conversations).items()]
-    headings = ("conversation", "questions", *(f"recall@{k}" for k in CUTS), "@10, 95 %", "search p50, ms")
+    headings = ("conversation", "questions", *(f"recall@{k}" for k in CUTS), "@10, 95 %", "p50, ms")
     title = "Recall of what answers a question"
     return Table(headings, tuple(rows), marked=total, title=title, ruled=(*ruled, total, total + 1))
 
@@ -111,7 +111,7 @@ def _cells(name: str, tested: Sequence[AnsweredConversation]) -> tuple[str, ...]
     answers = _all(tested)
     low, high = _interval(tested)
     recalls = (f"{recall_at(answers, k):.3f}" for k in CUTS)
-    return (name, str(len(answers)), *recalls, f"{low:.3f}-{high:.3f}", f"{_p50_ms(answers):.1f}")
+    return (name, str(len(answers)), *recalls, f"[{low:.3f}, {high:.3f}]", f"{_p50_ms(answers):.1f}")
 
 
 def _all(tested: Sequence[AnsweredConversation]) -> list[Answer]:

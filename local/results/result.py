@@ -76,7 +76,11 @@ def show(console: Console, *tables: Table) -> None:
     for table in tables:
         shown = rich_table.Table(title=escape(table.title) or None, title_justify="left")
         for place, heading in enumerate(table.headings):
-            shown.add_column(escape(heading), justify="left" if place in table.left else "right")
+            # What does not fit stands on further lines: a figure without its end says nothing.
+            left = place in table.left
+            words = " ".join([heading, *(row[place] for row in table.rows)]).split()
+            width = None if left else max(map(len, words), default=1)
+            shown.add_column(escape(heading), justify="left" if left else "right", overflow="fold", min_width=width)
         for place, row in enumerate(table.rows):
             if place in table.ruled:
                 shown.add_section()

@@ -13,7 +13,12 @@ from pathlib import Path
 __all__ = ["MODELS", "beside"]
 
 #: Embedding models that `up` runs, and the size of their vectors; the first is the default.
-MODELS = {"all-MiniLM-L6-v2": 384, "multilingual-e5-small": 384, "jina-embeddings-v3": 1024}
+#: Each has variants with an index of their own (`embedder_container/embedder/sources.py`).
+MODELS = {
+    f"{name}{variant}": size
+    for variant in ("", "-rows", "-2")
+    for name, size in {"all-MiniLM-L6-v2": 384, "multilingual-e5-small": 384, "jina-embeddings-v3": 1024}.items()
+}
 
 
 def beside(state: Path, model: str) -> str | None:

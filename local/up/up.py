@@ -151,6 +151,7 @@ def _block(settings: Settings, key: str, *, given: bool) -> str:
             "",
             "Forgetless is ready.",
             f"  URL      {settings.url}   (API: {settings.url}/docs)",
+            f"  Console  {settings.url}/console",
             f"  API key  {key}   ({where})" if key else f"  API key  {where}",
             f"  Data     {settings.state}   (logs: {settings.logs})",
             *([_OTHER_LANGUAGES] if settings.model == ENGLISH else []),

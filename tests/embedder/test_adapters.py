@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,13 @@ from onnx import TensorProto, helper
 from bench import standin
 from embedder.adapters import SIDE, fold, split
 from embedder.cli import main
-from embedder.errors import PrepareError
+from embedder.encoder_files import write_graph
+from embedder.errors import ModelFolderError, PrepareError
 from embedder.manifest import verify_folder
 from embedder.model import load_model
 from embedder.prepare import prepare
+from embedder.published_encoder import PublishedEncoder
+from embedder.published_graph import PublishedGraph
 from tests.embedder.conftest import Serve
 
 Array = NDArray[np.float32]
@@ -138,7 +142,49 @@ def test_the_manifest_tells_tasks_dimensions_and_licence(prepared: Path) -> None
 
 def test_the_weights_became_int8(prepared: Path) -> None:
     nodes = onnx.load(str(prepared / "model.onnx")).graph.node
-    assert sum(node.op_type == "MatMulInteger" for node in nodes) == 4 * standin.SMALL.layers
+    # Each weight's, and the left side of its adapter's.
+    assert sum(node.op_type == "MatMulIntegerToFloat" for node in nodes) == 2 * 4 * standin.SMALL.layers
+
+
+@pytest.mark.parametrize("form", ["none", "int8", "int8-rows"])
+def test_a_batch_mixes_tasks(source: Path, tmp_path: Path, form: str) -> None:
+    config = json.loads((source / "config.json").read_text())
+    encoder = PublishedEncoder(PublishedGraph.read(published(source)), config, tasks=5, positions=128)
+    write_graph(tmp_path / "model.onnx", encoder, encoder.shape, form, beside=True)
+    one_each = np.array([4, 0, 2])
+    mixed = run(tmp_path / "model.onnx", task_id=one_each)
+    for row, task in enumerate(one_each):
+        expected = unit_means(run(published(source), task_id=np.array(task)))[row]
+        assert np.abs(mixed[row] - expected).max() < (1e-5 if form == "none" else 0.03)
+        assert mixed[row] @ expected > 0.999
+
+
+def test_the_graph_of_one_task_has_no_adapters(source: Path, tmp_path: Path) -> None:
+    config = json.loads((source / "config.json").read_text())
+    graph = PublishedGraph.read(published(source))
+    encoder = PublishedEncoder(graph, config, tasks=5, positions=128, task=3)
+    write_graph(tmp_path / "model.onnx", encoder, encoder.shape, "none", beside=True)
+    expected = unit_means(run(published(source), task_id=np.array(3)))
+    assert np.allclose(run(tmp_path / "model.onnx"), expected, atol=1e-5)
+
+
+def test_a_graph_that_is_read_wrongly_keeps_its_own_operators(source: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(source, tmp_path / "other"))
+    config = json.loads((source / "config.json").read_text()) | {"rotary_emb_base": 10000.0}
+    (other / "config.json").write_text(json.dumps(config))
+    prepare(str(other), tmp_path / "out", say=lambda _line: None)
+    kinds = {node.op_type for node in onnx.load(str(tmp_path / "out" / "model.onnx")).graph.node}
+    assert "GroupQueryAttention" not in kinds
+    assert "Softmax" in kinds
+    model, _ = load_model(tmp_path / "out")
+    assert not model.mixes_tasks
+    assert model.run(model.tokenize(TEXTS), ["separation"] * 3).shape == (3, 64)
+
+
+def test_a_graph_of_other_parts_is_no_encoder(tmp_path: Path) -> None:
+    graph = PublishedGraph.read(small_graph(tmp_path / "in.onnx", user="Add"))
+    with pytest.raises(PrepareError, match="elsewhere than in products and tables"):
+        PublishedEncoder(graph, {}, tasks=2, positions=8)
 
 
 def test_a_licence_that_forbids_commercial_use_is_printed(
@@ -163,6 +209,29 @@ def test_one_process_serves_queries_and_passages(serve: Serve, source: Path, pre
         assert np.sum(ask(task) * alone, axis=1).min() > 0.999
     assert np.abs(ask("retrieval.query") - ask("retrieval.passage")).max() > 0.05
     assert np.allclose(ask(None), ask("text-matching"), atol=1e-3)
+
+
+def test_two_tasks_get_a_graph_each_and_give_what_one_graph_gives(source: Path, prepared: Path, tmp_path: Path) -> None:
+    retrieval = ("retrieval.query", "retrieval.passage")
+    assert main(["prepare", "--model", str(source), "--out", str(tmp_path / "two"), "--fold", ",".join(retrieval)]) == 0
+    (model, manifest), (whole, _) = load_model(tmp_path / "two"), load_model(prepared)
+    assert (manifest.tasks, manifest.default_task) == (retrieval, "retrieval.query")
+    assert dict(manifest.graphs) == {"retrieval.query": "model.onnx", "retrieval.passage": "model-2.onnx"}
+    assert not model.mixes_tasks
+    rows = model.tokenize(TEXTS)
+    found = {task: model.run(rows, task) for task in retrieval}
+    assert np.abs(found["retrieval.query"] - found["retrieval.passage"]).max() > 0.05
+    for task, vectors in found.items():
+        assert np.sum(vectors * whole.run(rows, task), axis=1).min() > 0.998
+    with pytest.raises(ModelFolderError, match="holds one graph for all tasks"):
+        prepare(str(source), prepared, fold=retrieval, say=lambda _line: None)
+
+
+def test_a_task_that_cannot_be_folded_is_named(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(PrepareError, match=r"has no task 'poetry' to fold; its tasks are: retrieval\.query, "):
+        prepare(str(source), tmp_path / "out", fold=("poetry",), say=lambda _line: None)
+    with pytest.raises(PrepareError, match="none, it has no adapters"):
+        prepare("all-MiniLM-L6-v2", tmp_path / "out", fold=("text-matching",), say=lambda _line: None)
 
 
 def test_a_served_model_names_its_licence_and_refuses_what_it_has_not(serve: Serve, prepared: Path) -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import jina, standin
+from bench import graphs, jina, standin
 from bench.full import slope_per_hour
+from embedder import sources
+from tests.embedder import tiny
 
 
 @pytest.mark.slow
@@ -52,6 +54,23 @@ def test_the_long_benchmark_measures_what_it_is_asked_for(model_dir: Path, tmp_p
     shares = {name: each["padding_share"] for name, each in found["policies"].items()}
     assert shares["mixed: ours, 256 tokens"] < shares["mixed: in order of arrival, 32 rows"]
     assert found["shapes"]["errors"] == 0
+
+
+def test_graphs_are_compared_in_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = tiny.write_files(tmp_path / "files")
+    monkeypatch.setitem(sources.KNOWN, "tiny", tiny.packaged(files))
+    monkeypatch.setattr(graphs, "fetch", lambda _recipe, _into: files)
+    figures = graphs.compare(graphs.bert_graphs("tiny", tmp_path), ((1, 4), (2, 6)), seconds=0)
+    assert list(figures) == [graphs.OLD, "int8", "int8-rows", graphs.CEILING]
+    assert all(set(each) == {"(1, 4)", "(2, 6)"} and min(each.values()) > 0 for each in figures.values())
+    first, *_, last = graphs.markdown(figures).splitlines()[2:]
+    assert first.startswith(f"| {graphs.OLD} | {figures[graphs.OLD]['(1, 4)']} (×1.00, ")
+    assert "100% of the ceiling" in last
+
+
+def test_jinas_graphs_are_compared_in_one_run(tmp_path: Path) -> None:
+    figures = graphs.compare(graphs.jina_graphs(standin.SMALL, tmp_path), ((2, 6),), seconds=0)
+    assert list(figures) == [graphs.OLD, "int8", "int8, one task", "int8-rows", graphs.CEILING]
 
 
 def test_jinas_forms_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,24 @@
-"""The graph builder against a plain numpy BERT, and what quantisation leaves of it."""
+"""The graph builders against a plain numpy BERT, and what quantisation leaves of it."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
 from embedder.agreement import Agreement, require_agreement
+from embedder.bert_encoder import BertEncoder
 from embedder.bert_graph import BertConfig, build_graph
+from embedder.encoder_files import FORMS
+from embedder.encoder_graph import write_encoder
 from embedder.errors import PrepareError
+from embedder.graph_parts import Parts
 from embedder.model import OnnxModel, open_session
 from tests.embedder import tiny
 
@@ -51,24 +59,57 @@ def reference(weights: dict[str, Array], ids: list[int], pooling: str) -> Array:
     return pooled / np.linalg.norm(pooled)
 
 
-def model(pooling: str = "mean") -> OnnxModel:
+def model(form: str, pooling: str = "mean") -> OnnxModel:
+    """The graph in plain operators, or in fused ones with products of this form."""
     config = BertConfig(CONFIG.layers, CONFIG.heads, CONFIG.hidden, CONFIG.epsilon, pooling)
-    graph = build_graph(tiny.weights(), config).SerializeToString()
-    return OnnxModel(open_session(graph), tiny.tokenizer(), max_length=tiny.MAX_LENGTH)
+    encoder = BertEncoder(tiny.weights(), config)
+    graph = (
+        build_graph(tiny.weights(), config)
+        if form == "plain"
+        else write_encoder(Parts(), encoder, encoder.shape, FORMS[form])
+    )
+    return OnnxModel(open_session(graph.SerializeToString()), tiny.tokenizer(), max_length=tiny.MAX_LENGTH)
 
 
 ROWS = [[2, 5, 6, 8, 3], [2, 3], [2, *range(4, 20), 3]]
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_the_graph_computes_bert(pooling: str) -> None:
+@pytest.mark.parametrize("form", ["plain", "none"])
+def test_the_graph_computes_bert(form: str, pooling: str) -> None:
     expected = np.stack([reference(tiny.weights(), row, pooling) for row in ROWS])
-    assert np.allclose(model(pooling).run(ROWS), expected, atol=1e-5)
+    assert np.allclose(model(form, pooling).run(ROWS), expected, atol=1e-5)
 
 
-def test_padding_changes_nothing() -> None:
-    alone = np.concatenate([model().run([row]) for row in ROWS])
-    assert np.allclose(model().run(ROWS), alone, atol=1e-5)
+@pytest.mark.parametrize("form", ["plain", "none", "int8-rows"])
+def test_a_vector_does_not_depend_on_the_batch(form: str) -> None:
+    alone = np.concatenate([model(form).run([row]) for row in ROWS])
+    assert np.allclose(model(form).run(ROWS), alone, atol=1e-5)
+
+
+def test_with_one_scale_for_a_batch_it_does() -> None:
+    alone = np.concatenate([model("int8").run([row]) for row in ROWS])
+    assert not np.allclose(model("int8").run(ROWS), alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["int8", "int8-rows"])
+def test_quantised_products_stay_near(form: str) -> None:
+    expected = np.stack([reference(tiny.weights(), row, "mean") for row in ROWS])
+    assert np.sum(model(form).run(ROWS) * expected, axis=1).min() > 0.999
+
+
+def test_the_runtime_fuses_nothing_that_is_slow_and_every_product_is_int8(tmp_path: Path) -> None:
+    encoder = BertEncoder(tiny.weights(), CONFIG)
+    graph = write_encoder(Parts(), encoder, encoder.shape, FORMS["int8"]).SerializeToString()
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
+    assert kinds["SkipLayerNormalization"] == 0
+    assert kinds["LayerNormalization"] == 2 * tiny.LAYERS + 1
+    # Values are quantised within the product; the only other product sums the tokens.
+    assert (kinds["DynamicQuantizeMatMul"], kinds["MatMul"]) == (4 * tiny.LAYERS, 1)
 
 
 def test_a_missing_weight_is_named() -> None:

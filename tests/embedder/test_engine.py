@@ -21,15 +21,18 @@ BAD = 666
 class HeldModel:
     """Computes (first id, length) for each row once it is let go; row with the id BAD fails its batch."""
 
-    def __init__(self, *, held: bool = True) -> None:
+    def __init__(self, *, held: bool = True, mixes_tasks: bool = False) -> None:
+        self.mixes_tasks = mixes_tasks
         self.batches: list[list[tuple[int, ...]]] = []
+        self.tasks: list[list[str]] = []
         self.entered = threading.Semaphore(0)
         self.gate = threading.Event()
         if not held:
             self.gate.set()
 
-    def run(self, rows: Sequence[Sequence[int]], task: str = "") -> NDArray[np.float32]:
+    def run(self, rows: Sequence[Sequence[int]], task: str | Sequence[str] = "") -> NDArray[np.float32]:
         self.batches.append([tuple(row) for row in rows])
+        self.tasks.append([task] if isinstance(task, str) else list(task))
         self.entered.release()
         assert self.gate.wait(10)
         if any(BAD in row for row in rows):
@@ -116,6 +119,21 @@ def test_identical_rows_of_different_groups_are_not_shared() -> None:
 
     with_engine(model, body)
     assert model.batches == [[(1,)], [(1,)]]
+
+
+@pytest.mark.parametrize(("mixes", "batches"), [(True, 1), (False, 2)])
+def test_rows_of_different_tasks_share_a_batch_where_the_model_takes_them(mixes: bool, batches: int) -> None:
+    model = HeldModel(mixes_tasks=mixes)
+
+    async def body(engine: Engine) -> None:
+        await occupy(engine, model)
+        tickets = [engine.submit([[2, 0]], "query"), engine.submit([[2, 0]], "passage")]
+        model.gate.set()
+        await asyncio.gather(*(ticket.done for ticket in tickets))
+
+    with_engine(model, body)
+    assert len(model.batches) == 1 + batches
+    assert [task for tasks in model.tasks[1:] for task in tasks] == ["query", "passage"]
 
 
 def test_a_short_request_does_not_wait_for_a_long_one() -> None:

@@ -17,6 +17,7 @@ import httpx
 import pytest
 import uvloop
 
+from local.emulator import announcement
 from local.emulator.emulator import Emulator
 from local.emulator.gateway.outside import Trust
 from local.emulator.settings import Settings
@@ -66,6 +67,7 @@ class Running:
         async with Emulator(self._settings) as emulator:
             self.gateway, self.queue_url = emulator.gateway_url, emulator.queue_url
             self.invoke_url, self.warnings = emulator.invoke_url, emulator.warnings
+            self.announced = list(announcement.lines(emulator))
             self.metrics_url, self.function_urls = emulator.metrics_url, emulator.function_urls
             self._ready.set()
             await self._stopped.wait()

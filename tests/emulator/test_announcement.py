@@ -18,6 +18,7 @@ from tests.emulator.launching import WAIT_SECONDS, Launched
 
 PROJECT = """
 Parameters: {Word: {Type: String, Default: none}}
+Globals: {Api: {Cors: "'*'"}}
 Resources:
   Rest:
     Type: AWS::Serverless::Function
@@ -65,7 +66,7 @@ def test_the_start_names_every_route_and_trigger_and_the_terminal_shows_errors(
         assert httpx.get(f"{ready['gateway']}/Prod/a/{name}", timeout=WAIT_SECONDS).status_code == 502
     _, text = launched.stop()
     lines = text.splitlines()
-    assert f"Mounting Rest at {ready['gateway']}/a/{{id}} [GET, PUT]" in lines
+    assert f"Mounting Rest at {ready['gateway']}/a/{{id}} [GET, PUT, OPTIONS]" in lines
     assert f"Mounting Rest at {ready['urls']['Rest']} [its own URL]" in lines
     assert {"Feeding Rest from queue Work", "Telling Rest of topic Topic"} <= set(lines)
     assert "Telling Rest by schedule RestDaily [rate(1 day)]" in lines
@@ -77,6 +78,17 @@ def test_the_start_names_every_route_and_trigger_and_the_terminal_shows_errors(
     assert lines.count("Rest failed: ValueError: given") == 1
     assert any("absent is neither in the function's code" in line and "--packages" in line for line in lines)
     assert (ready["routes"], ready["triggers"]) == (2, 4)
+
+
+@pytest.mark.slow
+@own("command line")
+def test_a_project_that_nothing_calls_is_told_how_to_call_it(project: Callable[..., Path]) -> None:
+    function = "F: {Type: AWS::Serverless::Function, Properties: {CodeUri: code, Handler: app.handler}}"
+    launched = Launched(project(f"Resources:\n  {function}\n", code__app=CODE))
+    ready = launched.ready()
+    assert (ready["routes"], ready["triggers"]) == (0, 0)
+    _, text = launched.stop()
+    assert f"aws lambda invoke --endpoint-url {ready['queue']} --function-name F" in text
 
 
 @own("warnings")

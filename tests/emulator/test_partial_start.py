@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -11,7 +12,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.emulator.specs import TemplateError
+from local.emulator.reload import Watch, watched
+from local.emulator.specs import Place, TemplateError
+from local.emulator.template.reader import read_template
 from tests.emulator.fidelity import own
 
 MIXED = """
@@ -72,6 +75,8 @@ def test_what_cannot_run_here_answers_with_the_reason_and_the_rest_runs(start: C
 @own("partial starts")
 def test_messages_for_a_function_that_cannot_run_wait(start: Callable[..., Any]) -> None:
     running = start(MIXED, code__app="def handler(event, context): return 'ok'")
+    assert f"Mounting Picture (not run here: 500) at {running.gateway}/picture [GET]" in running.announced
+    assert not [line for line in running.announced if line.startswith(("Feeding", "Telling"))]
     sqs = running.sqs()
     url = sqs.get_queue_url(QueueName="Work")["QueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody="later")
@@ -84,3 +89,26 @@ def test_a_project_without_a_function_that_can_run_does_not_start(start: Callabl
     template = MIXED[: MIXED.index("  Works:")] + MIXED[MIXED.index("\n  Work: ") :]
     with pytest.raises(TemplateError, match=r"Picture is not run here.*Lost is not run here"):
         start(template, code__app="")
+
+
+@own("partial starts")
+def test_code_that_is_missing_is_waited_for_and_no_other_folder_of_a_function_that_is_not_run(
+    project: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = project(MIXED, code__app="")
+    assert watched(read_template(path, Place()), "the template") == {
+        "Works": (tmp_path / "code",),
+        "Inline": (path,),
+        "the template": (path, tmp_path / "nowhere"),
+    }
+    changed = Watch(watched(read_template(path, Place()), "the template"), lambda _: None)
+    (tmp_path / "nowhere").mkdir()
+    (tmp_path / "nowhere" / "app.py").touch()
+    assert changed.look() == ["the template"]
+
+
+@own("partial starts")
+def test_functions_elsewhere_have_no_problem(start: Callable[..., Any]) -> None:
+    running = start(MIXED, {"functions_at": "http://127.0.0.1:1"}, code__app="")
+    assert not [warning for warning in running.warnings if "is not run here" in warning]
+    assert "Feeding Picture from queue Work" in running.announced

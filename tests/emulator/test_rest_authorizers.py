@@ -206,8 +206,8 @@ def test_an_expression_that_is_none_names_the_api(serve: Serve) -> None:
 def test_an_authorizer_of_another_project_is_named(serve: Serve) -> None:
     elsewhere = TOKEN.replace("!GetAtt Guard.Arn", "'arn:aws:lambda:eu-x-1:1:function:theirs'")
     served = serve(elsewhere)
-    assert "authorizer Mine: theirs is no function of this template" in " ".join(served.template.warnings)
-    assert refusal(served)[:2] == (500, {"message": "authorizer Mine: there is no function theirs here"})
+    assert "authorizer Mine: its function is not in this template (theirs)" in " ".join(served.template.warnings)
+    assert refusal(served)[:2] == (500, {"message": "authorizer Mine: its function is not here (theirs)"})
 
 
 GLOBAL = """

@@ -117,7 +117,7 @@ class MemoryIndex:
 
     def _refuse(self, rows: Sequence[IndexRow]) -> None:
         for row in rows:
-            if self._dimensions is not None and len(row.vector) != self._dimensions:
+            if row.vector and self._dimensions not in {None, len(row.vector)}:
                 raise ValueError(f"a vector has {len(row.vector)} dimensions, the collection {self._dimensions}")
         with self._answering():
             if any(map(self.refuses, rows)):

@@ -142,6 +142,7 @@ _PLATFORM: Mapping[str, Sequence[Ask]] = {
     "POST /v3/memories/search/": _search("/v3/memories/search/"),
     "POST /v2/memories/search/": _search("/v2/memories/search/")[:1],
     "POST /v1/memories/search/": _search("/v1/memories/search/")[:1],
+    "POST /v1/memories/explain/": _search("/v1/memories/explain/", memory_id="<memory>")[:4],
     "POST /v3/memories/": _pages("/v3/memories/"),
     "POST /v2/memories/": _pages("/v2/memories/")[:4],
     "GET /v1/memories/": (
@@ -235,6 +236,7 @@ _PLATFORM: Mapping[str, Sequence[Ask]] = {
         ),
     ),
     "GET /v1/memories/{memory_id:path}/history/": (Ask("/v1/memories/<memory>/history/"),),
+    "GET /v1/memories/{memory_id:path}/superseded/": (Ask("/v1/memories/<memory>/superseded/"),),
     "POST /v1/memories/{memory_id:path}/restore/": (Ask("/v1/memories/<superseded>/restore/"),),
     "GET /v1/memories/{memory_id:path}/": (Ask("/v1/memories/<memory>/"),),
     "PUT /v1/memories/{memory_id:path}/": (Ask("/v1/memories/<memory>/", {"text": "white tea"}),),

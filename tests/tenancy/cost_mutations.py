@@ -42,7 +42,7 @@ _UPDATES = (
     Mutation(
         "updates: any number of versions",
         "service/writing/change.py",
-        "if memory.history_bytes > MOST_HISTORY_BYTES:",
+        "if memory.history_bytes > self._history_bytes:",
         "if False:",
         (_CHANGES, "-k", "too_much_room"),
     ),

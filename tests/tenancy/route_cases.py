@@ -138,6 +138,7 @@ BODIES: Mapping[str, Callable[[Ids], list[Any]]] = {
     ),
     "POST /v2/memories/search/": lambda ids: _filtered(ids, query="sesame", threshold=0),
     "POST /v1/memories/search/": lambda ids: _filtered(ids, query="sesame", threshold=0),
+    "POST /v1/memories/explain/": lambda ids: _filtered(ids, query="sesame", threshold=0, memory_id=ids.memory),
     "POST /v3/memories/": lambda ids: _filtered(ids) + _filtered(ids, **_THEN, latest_only=False),
     "POST /v2/memories/": _filtered,
     "PUT /v1/memories/{memory_id:path}/": lambda _: [{"text": "the attacker's text"}, {"metadata": {"attacked": True}}],

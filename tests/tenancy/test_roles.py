@@ -21,6 +21,7 @@ SOME_IDS = Ids(*(f"some-{name}" for name in Ids.__dataclass_fields__))
 READING = {
     "POST /search",
     "POST /configure",
+    "POST /v1/memories/explain/",
     "POST /v1/memories/search/",
     "POST /v2/memories/search/",
     "POST /v3/memories/search/",

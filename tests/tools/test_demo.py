@@ -1,4 +1,4 @@
-"""The demo: a story that is long enough, questions that it answers, and no data left behind."""
+"""The demo: a story that is long enough, questions that it answers, and data that stays to be looked at, or goes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,21 @@ def test_every_question_has_an_answer_in_the_story_of_its_person() -> None:
         assert question.expected.casefold() in told.casefold(), question.text
 
 
-def test_it_asks_everything_and_leaves_nothing_behind(service: FakeService, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_asks_everything_and_its_memories_stay_for_the_console(
+    service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--url", service.url, "--api-key", KEY], {}) == 0
     shown = capsys.readouterr().out
     assert all(question.text in shown for question in QUESTIONS)
     assert "of 10 questions answered" in shown
     assert "No LLM is configured" in shown
+    assert f"{service.url}/console#/entities" in shown
+    assert service.memories != []
+
+
+def test_it_leaves_nothing_behind_if_it_shall_not(service: FakeService, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--url", service.url, "--api-key", KEY, "--forget"], {}) == 0
+    assert "/console" not in capsys.readouterr().out
     assert service.memories == []
 
 

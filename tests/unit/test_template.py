@@ -298,7 +298,8 @@ def test_what_several_functions_may_do_is_written_once() -> None:
     assert len(written) == len({str(one) for one in written} - {str(_KMS)}) + written.count(_KMS)
     shared = of_type("AWS::IAM::ManagedPolicy")
     assert {name: sum(str({"Ref": name}) in str(one["Policies"]) for one in FUNCTIONS.values()) for name in shared} == {
-        "ReadPolicy": 7, "WritePolicy": 6, "SendPolicy": 3, "ErasePolicy": 4, "ConnectPolicy": 6, "LlmPolicy": 3
+        "ReadPolicy": 7, "WritePolicy": 6, "SendPolicy": 3, "HidePolicy": 2, "ErasePolicy": 4, "ConnectPolicy": 6,
+        "LlmPolicy": 3,
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from embedder.sources import KNOWN
+from embedder.sources import KNOWN, VARIANTS, find_recipe
 from local.up.errors import UpError
 from local.up.keys import QUEUE_TOKEN, api_key
 from local.up.parts import Part, environment_of_functions, parts_of
@@ -93,7 +93,8 @@ def test_an_embedding_model_that_is_not_known_is_refused_by_name() -> None:
 
 
 def test_every_embedding_model_can_be_prepared_by_name() -> None:
-    assert set(MODELS) <= set(KNOWN)
+    assert {find_recipe(name).name for name in MODELS} == set(MODELS)
+    assert set(MODELS) == {f"{name}{variant}" for name in KNOWN for variant in ("", *VARIANTS)}
 
 
 def test_the_socket_lies_in_the_state_folder_when_its_path_is_short(tmp_path: Path) -> None:

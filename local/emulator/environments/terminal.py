@@ -43,7 +43,7 @@ class Terminal:
     def _count(self, key: tuple[str, str]) -> None:
         again = self._again.pop(key, 0)
         if again:
-            self._out(f"{key[0]} failed {again} times more: {key[1]}")
+            self._out(f"{key[0]} failed {'once' if again == 1 else f'{again} times'} more: {key[1]}")
 
 
 def error_lines(payload: bytes) -> Iterator[str]:

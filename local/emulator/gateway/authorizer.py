@@ -133,7 +133,9 @@ class Authorizers:
         except (TimeoutError, ThrottledError) as error:
             raise AuthorizerFailedError from error
         except KeyError as error:
-            raise AuthorizerFailedError(f"authorizer {spec.name}: there is no function {spec.function} here") from error
+            raise AuthorizerFailedError(
+                f"authorizer {spec.name}: its function is not here ({spec.function})"
+            ) from error
         if result.not_run:
             raise AuthorizerFailedError(result.not_run)
         return self._dialect.answer(spec, result)

@@ -17,6 +17,7 @@ from local.emulator.specs import (
 from local.emulator.template import auth
 from local.emulator.template.auth import Resources
 from local.emulator.template.document import Document
+from local.emulator.template.openapi import Body
 
 #: Seconds that each kind of API waits for a function.
 _HTTP_LIMIT, _REST_LIMIT = 30.0, 29.0
@@ -82,18 +83,34 @@ def _method(properties: dict[str, Any]) -> str:
     return "ANY" if method in _ANY else method
 
 
-def api_of(document: Document, resources: Resources, name: str, kind: str, routes: list[RouteSpec]) -> ApiSpec:
-    """Return an API with its routes; `kind` is that of its events."""
+def with_documents(resources: Resources) -> list[tuple[str, str]]:
+    """Return the APIs that have an OpenAPI document, with the type of their events."""
+    kinds = {kind: kind.rsplit("::", 1)[-1] for kind in IMPLICIT_APIS.values()}
+    return [
+        (name, kinds[resource["Type"]])
+        for name, resource in resources.items()
+        if resource["Type"] in kinds and "DefinitionBody" in resource["Properties"]
+    ]
+
+
+def api_of(
+    document: Document, resources: Resources, api: tuple[str, str], routes: list[RouteSpec]
+) -> tuple[ApiSpec, list[str]]:
+    """Return an API with its routes, those of events before those of its OpenAPI document, and what is left out."""
+    name, kind = api
     properties = resources.get(name, {}).get("Properties", {})
+    body = Body(document, resources, name, kind)
+    routes = [*routes, *body.routes({(route.method, route.path) for route in routes})]
     variables = properties.get("StageVariables" if kind == "HttpApi" else "Variables") or {}
     texts = {str(key): str(value) for key, value in variables.items()}
     if kind == "HttpApi":
         stage = str(properties.get("StageName") or "$default")
-        return ApiSpec(name, stage, tuple(routes), auth.cors_of(properties), texts)
-    binary = frozenset(str(item).replace("~1", "/").lower() for item in properties.get("BinaryMediaTypes") or ())
+        return ApiSpec(name, stage, tuple(routes), auth.cors_of(properties), texts), body.problems
+    types = [*(properties.get("BinaryMediaTypes") or ()), *body.binary]
+    rest = RestSpec(frozenset(str(item).replace("~1", "/").lower() for item in types), _keys(resources))
     stage = str(properties.get("StageName") or _STAGE)
     mocks = _mocks(document, resources, name, routes) if properties.get("Cors") else []
-    return ApiSpec(name, stage, (*routes, *mocks), None, texts, RestSpec(binary, _keys(resources)))
+    return ApiSpec(name, stage, (*routes, *mocks), None, texts, rest), body.problems
 
 
 def _mocks(document: Document, resources: Resources, name: str, routes: list[RouteSpec]) -> list[RouteSpec]:
@@ -149,7 +166,7 @@ def _problems(resources: Resources, api: ApiSpec) -> Iterator[str]:
     authorizers = {route.authorizer for route in api.routes if isinstance(route.authorizer, AuthorizerSpec)}
     for one in sorted(authorizers, key=lambda one: one.name):
         if one.function not in resources:
-            yield f"authorizer {one.name}: {one.function} is no function of this template; its routes answer 500"
+            yield f"authorizer {one.name}: its function is not in this template ({one.function}); its routes answer 500"
     if api.rest is not None and not api.rest.keys and any(route.needs_key for route in api.routes):
         yield "the template names no value of an API key, so any x-api-key passes"
     given = auth.api_auth_of(resources, api.name)

@@ -12,7 +12,7 @@ from local.emulator.template.unresolved import Unresolved, reasons_in
 #: The authorizer that every API has without declaring it.
 _IAM = "AWS_IAM"
 #: Seconds for which a REST API keeps an authorizer's answer when the template does not say.
-_REST_TTL = 300
+REST_TTL = 300
 #: Methods that a REST API's OPTIONS names where a route takes any.
 _ALL_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
@@ -72,7 +72,7 @@ def needs_key(resources: Resources, api: str, route_auth: dict[str, Any], method
 def _rest_authorizer(document: Document, resources: Resources, api: str, name: str) -> AuthorizerSpec:
     declared = api_auth_of(resources, api)["Authorizers"][name]
     identity = declared.get("Identity") or {}
-    ttl = float(identity.get("ReauthorizeEvery", _REST_TTL))
+    ttl = float(identity.get("ReauthorizeEvery", REST_TTL))
     function = _function(resources, declared)
     if declared.get("FunctionPayloadType", "TOKEN") == "REQUEST":
         sources = _sources(identity)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,15 +69,6 @@ class Document:
     def told(self, name: str, text: str) -> str:
         """Return a line about a resource, parameter or condition, with its place in the file."""
         return f"{self.path}:{self.lines.get(name, 1)}: {name}: {text}"
-
-    def told_once(self, told: Iterable[tuple[str, str]]) -> list[str]:
-        """Return a line for each text, which names everything that it is about, with the place of the first."""
-        about: dict[str, list[str]] = {}
-        for name, text in told:
-            about.setdefault(text, []).append(name)
-        return [
-            f"{self.path}:{self.lines.get(names[0], 1)}: {', '.join(names)}: {text}" for text, names in about.items()
-        ]
 
     def error(self, name: str, problem: str) -> TemplateError:
         """Return an error that names the resource and its line."""
@@ -170,6 +161,7 @@ def _checked_lines(path: Path, root: yaml.Node | None) -> dict[str, int]:
         names = _pairs(path, sections[section][1], section)
         for name, (line, _) in names.items():
             lines.setdefault(name, line)
+        lines.setdefault(section, sections[section][0])
         _refuse_circles(path, [(name, node) for name, (_, node) in names.items()])
     return lines
 

@@ -42,10 +42,14 @@ def read_events(document: Document, resources: dict[str, dict[str, Any]]) -> Eve
                     _add(document, resources, events, routes, (name, key, mapping(event, f"event {key}")))
                 except NotHereError as error:
                     events.warnings.append(document.told(name, f"its event {key} is left out: {error}"))
+    for name, kind in apis.with_documents(resources):
+        routes.setdefault((name, kind), [])
     for (name, kind), listed in routes.items():
         with document.reading(name):
             try:
-                events.apis += (apis.api_of(document, resources, name, kind, listed),)
+                api, problems = apis.api_of(document, resources, (name, kind), listed)
+                events.apis += (api,) if api.routes else ()
+                events.warnings += [document.told(name, problem) for problem in problems]
             except NotHereError as error:
                 events.warnings.append(document.told(name, f"left out: {error}"))
     events.warnings += apis.api_warnings(document, resources, events.apis)

@@ -34,15 +34,14 @@ class Functions:
 def read_functions(document: Document, resolver: Resolver, resources: dict[str, dict[str, Any]]) -> Functions:
     """Return every function of the template."""
     found = Functions()
-    told: list[tuple[str, str]] = []
     for name, resource in resources.items():
         if resource["Type"] == _KIND:
             with document.reading(name):
                 reading = _Reading(document, resolver, resources, name)
                 found.specs[name] = reading.spec()
                 # Of a function that is not run, that alone is of interest.
-                told += [(name, text) for text in reading.warnings if not found.specs[name].problem]
-    found.warnings = document.told_once(told)
+                told = () if found.specs[name].problem else reading.warnings
+                found.warnings += [document.told(name, text) for text in told]
     return found
 
 
@@ -64,7 +63,7 @@ class _Reading:
         spec = FunctionSpec(
             name=self._name,
             handler=str(properties.get("Handler", "")),
-            code=self._document.path.parent,
+            code=self._declared_code(),
             runtime=str(properties.get("Runtime", "python3.13")),
             timeout=self._number("Timeout", 3),
             memory=int(self._number("MemorySize", 128)),
@@ -89,6 +88,13 @@ class _Reading:
             )
         except NotHereError as error:
             return replace(spec, problem=str(error))
+
+    def _declared_code(self) -> Path:
+        """Return where the code should be, whether it is or not: the template itself, if no folder here is named."""
+        uri, is_image = self._properties.get("CodeUri", "."), self._properties.get("PackageType") == "Image"
+        if is_image or "InlineCode" in self._properties or _is_elsewhere(uri):
+            return self._document.path
+        return (self._document.path.parent / str(uri)).resolve()
 
     def _check_kind(self) -> None:
         """Raise unless the function is Python code with a handler."""

@@ -144,7 +144,8 @@ class Resolver:
         declared = self._document.section("Parameters")
         unknown = sorted(set(overrides) - set(declared))
         if unknown:
-            raise TemplateError(f"{self._document.path}: no parameter named {', '.join(unknown)}")
+            known = f"it has {', '.join(sorted(declared))}" if declared else "it has none"
+            raise TemplateError(f"{self._document.path}: no parameter named {', '.join(unknown)}; {known}")
         values = {}
         for name, given in declared.items():
             parameter = mapping(given, f"parameter {name}")

@@ -24,10 +24,12 @@ _READ = {
 }  # fmt: skip
 _UNREAD = {
     "Policies", "Role", "Tags", "VpcConfig", "PermissionsBoundary", "DeploymentPreference", "Description",
-    "DefinitionBody", "DefinitionUri", "Domain", "Models", "GatewayResponses", "AccessLogSetting", "MethodSettings",
+    "DefinitionUri", "Domain", "Models", "GatewayResponses", "AccessLogSetting", "MethodSettings",
 }  # fmt: skip
+#: The transforms that are carried out, as far as functions and their triggers go.
+_TRANSFORMS = ("AWS::Serverless-2016-10-31", "AWS::LanguageExtensions")
 #: Properties whose reader itself decides what a value means that cannot be known here. Others are left out.
-_DECIDED_BY_READER = {*functions.DECISIVE, "Environment", "Events", "Layers", "Auth", "ContentUri"}
+_DECIDED_BY_READER = {*functions.DECISIVE, "Environment", "Events", "Layers", "Auth", "ContentUri", "DefinitionBody"}
 
 Resources = dict[str, dict[str, Any]]
 
@@ -74,6 +76,7 @@ def read_template(
             *left_out,
             *_of_parameters(document, resolver),
             *document.warnings,
+            *_macros(document),
             *unread(document, resources),
             *_runtime_warning(found.specs),
         ),
@@ -155,6 +158,17 @@ def _resolved(kind: str, properties: dict[str, Any], resolver: Resolver) -> tupl
         elif resolved is not NO_VALUE:
             known[key] = resolved
     return known, unknown
+
+
+def _macros(document: Document) -> list[str]:
+    """Return a line for each macro of the whole template that is not carried out."""
+    given = document.content.get("Transform") or []
+    listed = given if isinstance(given, list) else [given]
+    return [
+        document.told("Transform", f"the macro {macro} is not carried out here")
+        for macro in (one.get("Name") if isinstance(one, dict) else one for one in listed)
+        if macro not in _TRANSFORMS
+    ]
 
 
 def _of_parameters(document: Document, resolver: Resolver) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from local.emulator.patterns import unknown_operators
 from local.emulator.specs import (
     ApiSpec,
     BucketEventSpec,
@@ -33,6 +34,8 @@ FUNCTION_EVENTS = ("SNS", "S3", "EventBridgeRule", "CloudWatchEvent")
 READ_TYPES = (
     "AWS::Events::Rule", "AWS::Scheduler::Schedule", "AWS::SNS::Topic", "AWS::SNS::Subscription", "AWS::S3::Bucket",
 )  # fmt: skip
+#: The properties that are read of those with many others.
+_NEEDED = {"AWS::S3::Bucket": {"NotificationConfiguration"}, "AWS::SNS::Topic": {"Subscription"}}
 #: What a target of a rule may say of its event; the rest is not emulated.
 _TARGET_KEYS = {"Arn", "Id", "Input", "RoleArn", "SqsParameters", "RetryPolicy", "DeadLetterConfig"}
 _BUCKET_TARGETS = (
@@ -84,8 +87,9 @@ class _Reader:
         }  # fmt: skip
 
     def resource(self, name: str, kind: str, properties: dict[str, Any]) -> None:
-        """Read a resource that is a trigger."""
-        self._softly(name, lambda: self._readers[kind](name, self._resolver.resolve(properties)))
+        """Read a resource that is a trigger; what else it says may be unknown here."""
+        needed = {key: value for key, value in properties.items() if key in _NEEDED.get(kind, properties)}
+        self._softly(name, lambda: self._readers[kind](name, self._resolver.resolve(needed)))
 
     def function(self, name: str, properties: dict[str, Any]) -> None:
         """Read the events and the URL of a function."""
@@ -115,7 +119,7 @@ class _Reader:
         elif kind == "SNS" and properties.get("SqsSubscription"):
             self._warn(function, f"event {key}: SqsSubscription is not emulated; this trigger is left out")
         elif kind == "SNS":
-            self._subscribe(properties, _name_of(properties["Topic"]), target)
+            self._subscribe(function, properties, _name_of(properties["Topic"]), target)
         else:
             self._warn(function, f"event {key}: no event bus is emulated; the events of its Pattern never come")
 
@@ -138,6 +142,9 @@ class _Reader:
             self._schedule(name, str(properties.get("Name", name)), str(expression), target, "aws.events")
 
     def _scheduler(self, name: str, properties: dict[str, Any]) -> None:
+        for key in ("ScheduleExpressionTimezone", "StartDate", "EndDate"):
+            if key in properties:
+                self._warn(name, f"{key} is not emulated: times are in UTC, and there is no first or last one")
         if str(properties.get("State", "ENABLED")).upper() != "DISABLED":
             full, expression = str(properties.get("Name", name)), str(properties["ScheduleExpression"])
             self._schedule(name, full, expression, properties.get("Target") or {}, "aws.scheduler")
@@ -170,16 +177,19 @@ class _Reader:
         if target is None:
             self._warn(name, f"its subscription by {protocol} to {endpoint} is not emulated")
         else:
-            self._subscribe(properties, topic, target)
+            self._subscribe(name, properties, topic, target)
 
-    def _subscribe(self, properties: dict[str, Any], topic: str, target: Target) -> None:
-        policy = properties.get("FilterPolicy")
+    def _subscribe(self, name: str, properties: dict[str, Any], topic: str, target: Target) -> None:
+        given = properties.get("FilterPolicy")
+        policy = json.loads(given) if isinstance(given, str) else given
+        for unknown in dict.fromkeys(unknown_operators(policy)):
+            self._warn(name, f"FilterPolicy: {unknown} is no operator that is known here, and lets no message through")
         self.found.subscriptions.append(
             SubscriptionSpec(
                 topic=topic,
                 target=target,
                 raw=str(properties.get("RawMessageDelivery", "")).lower() == "true",
-                filter=json.loads(policy) if isinstance(policy, str) else policy,
+                filter=policy,
                 filters_body=properties.get("FilterPolicyScope") == "MessageBody",
             )
         )

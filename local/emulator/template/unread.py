@@ -31,10 +31,10 @@ _IGNORED = {
     },
     "AWS::Serverless::HttpApi": {
         "Domain": _NOTHING_MORE, "DefaultRouteSettings": _NOTHING_MORE, "RouteSettings": _NOTHING_MORE,
-        "DefinitionBody": _NOTHING_MORE, "DefinitionUri": _NOTHING_MORE,
+        "DefinitionUri": _NOTHING_MORE,
     },
     "AWS::Serverless::Api": {
-        "Domain": _NOTHING_MORE, "DefinitionBody": _NOTHING_MORE, "DefinitionUri": _NOTHING_MORE,
+        "Domain": _NOTHING_MORE, "DefinitionUri": _NOTHING_MORE,
         "GatewayResponses": _NOTHING_MORE, "Models": _NOTHING_MORE, "MinimumCompressionSize": _NOTHING_MORE,
         "CacheClusterEnabled": _NOTHING_MORE, "CanarySetting": _NOTHING_MORE, "MethodSettings": _NOTHING_MORE,
     },
@@ -74,12 +74,12 @@ def _resources(document: Document, resources: dict[str, dict[str, Any]]) -> list
 
 
 def _properties(document: Document, resources: dict[str, dict[str, Any]]) -> list[str]:
-    return document.told_once(
-        (name, f"{key} {text}")
+    return [
+        document.told(name, f"{key} {text}")
         for name, resource in resources.items()
         for key, text in _IGNORED.get(resource["Type"], {}).items()
         if key in (document.section("Resources").get(name, {}).get("Properties") or {}) or key in resource["Properties"]
-    )
+    ]
 
 
 def unread_of_event(kind: str, properties: dict[str, Any]) -> list[str]:

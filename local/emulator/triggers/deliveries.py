@@ -53,7 +53,7 @@ class Targets:
         self._deliveries, self._topics, self._log = deliveries, topics, log
 
     async def tell(self, target: Target, payload: bytes) -> None:
-        """Hand an event to a function, a queue or a topic; a refusal is logged."""
+        """Hand an event to a function, a queue or a topic; a refusal is logged, and ends no trigger."""
         if target.kind == "function":
             self._deliveries.invoke(target.name, payload)
             return
@@ -64,3 +64,5 @@ class Targets:
                 await self._deliveries.send(target.name, Outgoing(payload.decode(), group=target.group))
         except SqsError as error:
             self._log(target.name, f"an event was refused: {error.message}")
+        except Exception as error:  # noqa: BLE001 - a schedule or a watch that ends would tell nothing more
+            self._log(target.name, f"an event is lost: {error!r}")

@@ -27,10 +27,7 @@ class _Startable(Protocol):
 
 
 class Triggers:
-    """Queues, schedules and topics of one template.
-
-    `limit_of` gives the most environments of a function, which is 0 if it cannot run here.
-    """
+    """Queues, schedules and topics of one template; `limit_of` gives the most environments of a function."""
 
     def __init__(
         self,
@@ -47,9 +44,6 @@ class Triggers:
         self.targets = Targets(self._deliveries, self.topics, log)
         self._parts: list[_Startable] = []
         for event in template.queue_events:
-            limit = limit_of(event.function)
-            if not limit:
-                continue  # its messages wait, instead of failing until they are dead
             self._parts.append(
                 QueuePoller(
                     event,
@@ -57,12 +51,10 @@ class Triggers:
                     functions[event.function],
                     place=place,
                     log=partial(log, event.function),
-                    concurrency=min(event.max_concurrency or DEFAULT_CONCURRENCY, limit),
+                    concurrency=min(event.max_concurrency or DEFAULT_CONCURRENCY, limit_of(event.function)),
                 )
             )
-        for spec in template.schedules:
-            if spec.target.kind != "function" or limit_of(spec.target.name):
-                self._parts.append(Schedule(spec, place, self.targets.tell))
+        self._parts += [Schedule(spec, place, self.targets.tell) for spec in template.schedules]
 
     def add(self, part: _Startable) -> None:
         """Start and stop one more with the others."""

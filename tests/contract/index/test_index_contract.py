@@ -240,6 +240,23 @@ def test_vectors_come_back_as_they_went_in(index: Index) -> None:
     assert index.vectors("globex", [(one.id, 1)]) == {}
 
 
+def test_a_row_without_a_vector_is_found_by_its_words_alone(index: Index) -> None:
+    none, north = row(memory("none"), [], "tea"), row(memory("north"), words="tea")
+    index.insert([none, north])
+    assert set(ids(index.search_words("acme", asked("tea"), EVERYTHING, 9))) == {none.memory.id, north.memory.id}
+    scores = {hit.memory_id: hit.score for hit in index.search_vector("acme", NORTH, EVERYTHING, 9)}
+    assert scores.get(none.memory.id, 0.0) == 0.0
+    assert [hit.score for hit in index.score_vector("acme", NORTH, [(none.memory.id, 1)])] in ([], [0.0])
+    keys = [(none.memory.id, 1), (north.memory.id, 1)]
+    assert index.vectors("acme", keys) == {keys[0]: [], keys[1]: NORTH}
+    assert index.held("acme", keys) == set(keys)
+    assert index.unchanged("acme", [none]) == {keys[0]}
+    assert index.unchanged("acme", [none, north]) == set(keys)
+    assert index.unchanged("acme", [row(none.memory, NORTH, "tea"), row(north.memory, [], "tea")]) == set()
+    index.drop("acme", [keys[0]])
+    assert index.held("acme", keys) == {keys[1]}
+
+
 def test_a_vector_of_another_dimension_is_refused(index: Index) -> None:
     with pytest.raises(ValueError, match="dimensions"):
         index.insert([row(memory("one"), [1.0, 2.0])])

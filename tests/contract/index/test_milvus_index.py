@@ -51,6 +51,22 @@ def own_lite() -> Iterator[LiteServer]:
         server.stop()
 
 
+def test_connections_are_pinged_no_more_often_than_milvus_lite_allows(
+    own_lite: LiteServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+
+    def client(**arguments: Any) -> MilvusClient:
+        given.append(arguments["grpc_options"])
+        return MilvusClient(**arguments)
+
+    monkeypatch.setattr("pymilvus.MilvusClient", client)
+    MilvusIndex(own_lite.uri, collection="c", dimensions=DIMENSIONS, timeout_s=10).ping()
+    # gRPC's servers end a connection that pings oftener than every five minutes, or without a call ("too_many_pings").
+    assert given[0]["grpc.keepalive_time_ms"] > 300_000
+    assert not given[0]["grpc.keepalive_permit_without_calls"]
+
+
 def test_a_collection_of_earlier_columns_is_served_as_it_is(milvus_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     earlier = {0: tuple(column for column in COLUMNS[COLUMNS_VERSION] if column not in {"role", "created_at"})}
     monkeypatch.setattr(earlier_columns, "COLUMNS", {**COLUMNS, **earlier})

@@ -91,6 +91,16 @@ def test_contents_move_from_one_collection_to_the_other_as_they_are(index: Index
     assert index.past.search_vector("acme", NORTH, parse_filter({"k": 1}), None, 1) == [near]
 
 
+def test_a_row_without_a_vector_stays_without_one(index: Index) -> None:
+    of = memory("a")
+    index.insert([row(of, [], "tea")])
+    content = index.contents("acme", [(of.id, 1)])[of.id, 1]
+    assert list(content.vector) == []
+    index.past.insert([PastRow(content.of(of), past(of).mark)])
+    assert list(index.past.contents("acme", [(of.id, 1)])[of.id, 1].vector) == []
+    assert len(index.past.search_words("acme", asked("tea"), EVERYTHING, None, 9)) == 1
+
+
 def test_marks_come_back_as_they_went_in(index: Index) -> None:
     moved, made = past(memory("a"), known=(1, 3), true=(2, 4), made_with=None), past(memory("b"), made_with=3)
     index.past.insert([moved, made])

@@ -91,6 +91,17 @@ def test_any_change_ends_it_and_forgets_the_refusals(ledger: Ledger) -> None:
     assert refuse(ledger, changed.memory, removed.memory) == 0, "it is their first refusal again"
 
 
+def test_a_writer_marks_no_change_of_a_set_aside_memory(ledger: Ledger) -> None:
+    memory = a_memory("a")
+    ledger.append(add(memory))
+    refuse(ledger, memory, most=1)
+    removed = delete(memory, 4)
+    ledger.append([removed])
+    ledger.mark_indexed([removed.memory], by_writer=True)
+    pending = ledger.unindexed(before=at(9), limit=9)
+    assert [one.id for one in pending] == [memory.id], "a reindex may still write its row: sweep takes it out"
+
+
 def test_what_is_set_aside_is_tried_again_on_request_and_by_a_rebuild(ledger: Ledger) -> None:
     memory, theirs = a_memory("a"), a_memory("b", scope=EVE)
     ledger.append(add(memory, theirs))

@@ -122,7 +122,30 @@ def test_a_400_that_names_its_reason_is_asked_once() -> None:
         (422, {"detail": "Prompt is too long: 9 tokens > 4 maximum", "object": "error"}),
         (400, {"error": "Trying to keep the first 9 tokens when context the overflows"}),
         (500, {"error": {"message": "input length exceeds the context length"}}),
+        # Azure, Anthropic's OpenAI-compatible endpoint, and llama.cpp of earlier years.
+        (400, {"error": {"message": "Please reduce the length of the messages.", "code": "context_length_exceeded"}}),
+        (400, {"error": {"code": None, "message": "prompt is too long: 9 tokens > 4 maximum", "type": "x"}}),
+        (400, {"error": {"message": "input length and `max_tokens` exceed context limit: 9 + 8 > 16"}}),
+        (
+            500,
+            {"error": {"code": 500, "message": "Input prompt is too big compared to KV size.", "type": "server_error"}},
+        ),
+        # OpenAI says 429 for a request that alone has more tokens than a minute may have.
+        (429, {"error": {"message": "Request too large for gpt-4o on tokens per min (TPM): Limit 3, Requested 6."}}),
+        (422, {"error": "Input validation error: `inputs` must have less than 4 tokens. Given: 9"}),
+        (422, {"error": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4. Given: 9"}),
+        (400, {"code": "x", "error": "This model's maximum prompt length is 4 but the request contains 9 tokens."}),
+        (400, {"error": {"code": "InvalidParameter", "message": "Range of input length should be [1, 4]"}}),
+        (400, {"error": {"message": "Total tokens of image and text exceed max message tokens. Request id: 02"}}),
+        (400, {"error": {"message": "Input length 9 exceeds the maximum length 4."}}),
+        (400, {"error": {"code": "1261", "message": "Prompt exceeds max length"}}),
+        (400, {"error": {"message": "Invalid request: Your request exceeded model token limit: 4"}}),
+        (400, {"message": "too many tokens: the prompt cannot exceed 4 - received 9. Try using a shorter prompt"}),
+        (400, {"object": "error", "message": "input token length 9 exceeds max session length"}),
+        (422, {"detail": "Prompt length 9 is greater than max_seq_len 4"}),
         (413, {}),
+        (413, b""),
+        (413, b"<html><title>413 Request Entity Too Large</title></html>"),
     ],
 )
 def test_a_request_that_is_too_long_for_the_model_is_told_apart(status: int, body: Any) -> None:
@@ -219,6 +242,23 @@ def test_retry_after_is_honoured_within_the_deadline_and_passed_on_beyond() -> N
         llm(server, clock=clock, retries=5).complete(ASKED, deadline_s=20)
     assert clock.slept == [7.0, 7.0]
     assert raised.value.retry_after == 7
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Rate limit reached for gpt-4o on tokens per min (TPM): Limit 9, Used 8, Requested 5. Please try again in 8s.",
+        "max_tokens is too large: 9. This model supports at most 4 completion tokens",
+        "The maximum number of requests is exceeded",
+        "You exceeded the maximum tokens per day",
+        "This request would exceed your rate limit of 40,000 input tokens per minute; reduce the prompt length",
+    ],
+)
+def test_other_limits_say_nothing_of_the_length(message: str) -> None:
+    with serve(in_turn(Answer(429, {"error": {"message": message}}, headers={"retry-after": "60"}))) as server:
+        with pytest.raises(LlmUnavailableError) as raised:
+            llm(server, retries=0).complete(ASKED, schema=SCHEMA, deadline_s=5)
+        assert raised.value.retry_after == 60
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("0.2", 1), ("nan", 2), ("soon", 2), ("-5", 1), ("1e12", 3600)])

@@ -63,6 +63,11 @@ def test_other_names_are_ignored_by_what_reads_or_adds_and_refused_by_what_destr
 def test_an_error_names_what_was_ignored(api: Api) -> None:
     assert "no such argument: test" in call_tool(api, "add_memory", {"user_id": "mai", "test": "x"})
     assert "no such argument: test" in call_tool(api, "add_memory", {"user_id": "mai", "text": [], "test": "x"})
+    for wrong in ({"filters": {"user_id": {"near": 1}}}, {"limit": "x"}, {"query": ""}):
+        told = call_tool(api, "search_memories", {"query": "tea", "user_id": "mai", "test": "x", **wrong})
+        assert isinstance(told, str)
+        assert ". Ignored, because" in told, told
+        assert ".." not in told
     many = call_tool(api, "get_memories", {"user_id": "mai", **{f"{number}" * 100: 1 for number in range(30)}})
     assert isinstance(many, dict)
     assert (len(many["ignored"]), max(map(len, many["ignored"]))) == (20, 64)

@@ -133,7 +133,8 @@ def test_what_the_embedder_answers(new_api: NewApi, answer: Answer, status: int,
     ):
         text = refusal(api, name, **arguments)
         assert text.startswith(api.world.embedder.failure.message)
-        assert ("Try again in" in text) == (wait is not None)
+        assert ("Try again in" in text) == (". Try again in" in text) == (wait is not None)
+        assert text.endswith("."), "whatever follows begins a sentence"
         assert "secret" not in text
 
 

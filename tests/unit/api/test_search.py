@@ -23,7 +23,7 @@ MEM0_DETAILS = {
     *("semantic_score", "bm25_score", "entity_boost", "raw_score", "max_possible_score", "final_score", "threshold"),
 }
 OUR_DETAILS = {
-    *("bm25_raw", "dense_rank", "bm25_rank", "probability"),
+    *("bm25_raw", "dense_rank", "bm25_rank", "probability", "by_words_alone"),
     *("meaning", "words", "mass", "asks_when", "date", "question", "assistant"),
 }
 

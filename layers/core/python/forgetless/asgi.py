@@ -29,6 +29,7 @@ def create() -> FastAPI:
         origins=settings.allowed_origins,
         mcp=True,
         docs=bool(settings.docs),
+        console=bool(settings.console),
         oauth_redirects=settings.oauth_hosts,
         base_path=settings.base_path,
     )

@@ -19,8 +19,9 @@ __all__ = ["add_set_aside_command"]
 OK = 0
 
 _DESCRIPTION = """
-Embedder or index have refused these memories several times, so sweep and reindex leave them out. They can be read and
-listed, but searches do not find them. A change of the memory ends this.
+Embedder or index have refused these memories several times, so sweep leaves them out. They can be read and listed.
+Searches find those that the embedder refuses by their words alone, and the others not at all. A change of the memory
+ends this.
 """
 
 

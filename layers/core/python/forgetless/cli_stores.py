@@ -303,7 +303,8 @@ def _rebuilt(stores: _Stores, *, afresh: bool) -> int:
             done = services.reindex_all.finish(lambda count: tell(count, total))
         if done.set_aside:
             print(
-                f"{done.set_aside} memories were set aside: they cannot be indexed; the log names them", file=sys.stderr
+                f"{done.set_aside} memories were set aside: they are found by their words at most; the log names them",
+                file=sys.stderr,
             )
         count = done.done + services.sweep.index_pending()
     _refuse_a_hole(stores)

@@ -31,7 +31,8 @@ HOOK = {"name": "n", "url": "http://localhost:9/hook", "event_types": ["memory_a
 
 def test_ping_names_what_is_stable_and_no_address(api: Api) -> None:
     first = api.get("/v1/ping/").json()
-    assert first == api.get("/v1/ping/", key=MEMBER).json()
+    assert {**first, "role": "write"} == api.get("/v1/ping/", key=MEMBER).json()
+    assert (first["role"], first["limited"]) == ("admin", False)
     assert (first["status"], first["user_email"]) == ("ok", None)
     other = api.get("/v1/ping/", key=STRANGER).json()
     assert first["org_id"] != other["org_id"]

@@ -72,7 +72,7 @@ def test_a_poisoned_row_is_found_and_set_aside_and_all_others_are_indexed(
     assert world.ledger.read("default", [aside.memory_id])[aside.memory_id].text == "some poison"
     assert "poison" not in aside.reason
     assert "poison" not in caplog.text
-    assert world.index.count() == 39
+    assert world.index.count() == 39 + (stage == "embedder"), "its words can be found, unless the index refuses the row"
     assert world.ledger.unindexed(before="9999", limit=9) == []
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from forgetless.adapters.ledger_sqlite import SqliteLedger
-from forgetless.domain.errors import EmbedderError, IndexUnavailableError, InvalidRequestError
+from forgetless.domain.errors import EmbedderError, IndexUnavailableError, InvalidRequestError, ProviderRequestError
 from forgetless.domain.filters.ast import And, Compare, Field, Operator, Or
 from forgetless.domain.scope import Scope
 from forgetless.domain.signals import RowSignals
@@ -129,21 +130,47 @@ def test_a_memory_that_no_list_of_candidates_reaches_is_found_if_its_score_suffi
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is behind many by its vector and behind many by its words, but no other has both."""
-    monkeypatch.setattr("forgetless.service.reading.retrieval.CANDIDATES", 4)
-    monkeypatch.setattr("forgetless.service.reading.retrieval.CANDIDATES_PER_RESULT", 1)
     ids = [one.id for one in world.say(*(f"memory {number}" for number in range(9))).results]
     near = {id_: 0.6 if number < 4 else 0.5 if number == 8 else 0.0 for number, id_ in enumerate(ids)}
     worded = {id_: 20.0 if 4 <= number < 8 else 15.0 if number == 8 else 0.0 for number, id_ in enumerate(ids)}
+    list_few(world, monkeypatch, near, worded)
+    assert [hit.memory.id for hit in world.find("memory", top_k=1, threshold=0.5)] == [ids[8]]
+
+
+def test_scores_that_no_result_depends_on_are_asked_for_only_where_a_better_memory_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [one.id for one in world.say(*(f"memory {number}" for number in range(9))).results]
+    near = {ids[0]: 0.9, ids[1]: 0.6, ids[2]: 0.6, ids[8]: 0.5}
+    worded = {ids[0]: 30.0, ids[4]: 20.0, ids[5]: 20.0, ids[6]: 20.0, ids[8]: 15.0}
+    asked = list_few(world, monkeypatch, near, worded)
+    assert [hit.memory.id for hit in world.find("memory", top_k=1)] == [ids[0]]
+    assert asked == []
+    world.services.changes.delete("default", ids[0])
+    assert [hit.memory.id for hit in world.find("memory", top_k=1)] == [ids[8]], "its words count, too"
+    assert len(asked) == len(set(asked)) == 2 * 3, "three rows of each list, once"
+
+
+def list_few(
+    world: World, monkeypatch: pytest.MonkeyPatch, near: dict[str, float], worded: dict[str, float]
+) -> list[tuple[str, str]]:
+    """Have each search list the best four of these rows; returns what is asked for besides, as it is asked for."""
+    monkeypatch.setattr("forgetless.service.reading.retrieval.CANDIDATES", 4)
+    monkeypatch.setattr("forgetless.service.reading.retrieval.CANDIDATES_PER_RESULT", 1)
+    asked: list[tuple[str, str]] = []
+
+    def scored(name: str, ranked: list[Hit], keys: list[tuple[str, int]]) -> list[Hit]:
+        asked.extend((name, id_) for id_, _ in keys)
+        return [hit for hit in ranked if (hit.memory_id, 1) in keys]
+
     for name, scores in (("vector", near), ("words", worded)):
         hits = (Hit(id_, 1, score, RowSignals().pack()) for id_, score in scores.items() if score)
         ranked = sorted(hits, key=lambda hit: -hit.score)
         monkeypatch.setattr(world.index, f"search_{name}", lambda *given, ranked=ranked: ranked[: given[-1]])
         monkeypatch.setattr(
-            world.index,
-            f"score_{name}",
-            lambda *given, ranked=ranked: [hit for hit in ranked if (hit.memory_id, 1) in given[-1]],
+            world.index, f"score_{name}", lambda *given, name=name, ranked=ranked: scored(name, ranked, given[-1])
         )
-    assert [hit.memory.id for hit in world.find("memory", top_k=1, threshold=0.5)] == [ids[8]]
+    return asked
 
 
 def test_an_empty_query_is_refused_and_top_k_0_finds_nothing(world: World) -> None:
@@ -245,3 +272,34 @@ def test_a_filter_whose_conditions_are_too_much_work_is_refused(world: World, mo
     monkeypatch.setattr("forgetless.domain.filters.evaluate.MOST_FILTER_STEPS", 1000)
     with pytest.raises(InvalidRequestError, match="filters: so many conditions"):
         world.find("note", where=And((users, Or(some))))
+
+
+def test_a_query_that_the_embedder_refuses_is_searched_by_its_words_alone(world: World) -> None:
+    for text in ("the poison shelf", "a shelf for books", "green tea"):
+        world.say(text, scope=Scope("default", user_id="alice", run_id=text))
+    scored = {hit.memory.text: hit.details for hit in world.find("poison shelf")}
+    world.embedder.refuses = lambda text: "poison" in text
+    found = world.find("poison shelf")
+    assert [hit.memory.text for hit in found] == ["the poison shelf", "a shelf for books"]
+    for hit in found:
+        assert hit.details is not None
+        assert (hit.details.semantic_score, hit.details.dense_rank, hit.details.by_words_alone) == (0.0, None, True)
+        assert hit.details.parts == replace(scored[hit.memory.text].parts, meaning=0.0)  # type: ignore[union-attr]
+        assert hit.score == pytest.approx(hit.details.parts.sum)
+    assert world.find("poison !") != []
+    assert world.find("poisonberry") == [], "it shares no word"
+
+
+def test_a_search_by_words_alone_looks_as_wide_as_it_needs_to(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forgetless.service.reading.retrieval.CANDIDATES", 5)
+    world.say(*(f"poison number {place}" for place in range(12)))
+    world.embedder.refuses = lambda text: "poison" in text
+    assert len(world.find("poison", top_k=1)) == 1
+    assert len(world.find("poison", top_k=12)) == 12
+
+
+def test_a_refused_query_fails_if_the_embedder_refuses_everything(world: World) -> None:
+    world.say("tea")
+    world.embedder.failure = ProviderRequestError("everything is refused", status=400, of_any_input=True)
+    with pytest.raises(ProviderRequestError):
+        world.find("tea")

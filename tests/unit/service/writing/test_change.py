@@ -6,11 +6,12 @@ import pytest
 
 from forgetless.adapters.ledger_codec import dump_memory
 from forgetless.domain.errors import EmbedderError, InvalidRequestError, NotFoundError
+from forgetless.domain.limits import RequestLimits
 from forgetless.domain.memory import EventKind
 from forgetless.domain.scope import Scope
 from forgetless.ports.embedder import EmbeddingTask
 from forgetless.service.requests import UpdateRequest
-from forgetless.service.writing import change
+from forgetless.service.services import Services
 from tests.unit.service.world import World
 
 
@@ -50,11 +51,11 @@ def test_larger_metadata_of_an_earlier_version_may_shrink(world: World) -> None:
 
 
 def test_a_small_change_of_a_long_memory_is_refused_when_its_versions_take_too_much_room(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World,
 ) -> None:
     """Each version stores the whole text: a request of 30 bytes stored 560 KB, as often as somebody liked."""
     text, most = "茶" * 10_000, 95_000
-    monkeypatch.setattr(change, "MOST_HISTORY_BYTES", most)
+    world.services = Services(world.services._ports, limits=RequestLimits(history_bytes=most))
     memory_id, other = world.say(text).results[0].id, world.say("I like tea").results[0].id
 
     def update(id_: str, at: int) -> int:

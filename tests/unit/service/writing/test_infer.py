@@ -16,6 +16,7 @@ from forgetless.domain.jobs import JobState
 from forgetless.domain.memory import EventKind
 from forgetless.domain.scope import Scope
 from forgetless.domain.times import later
+from forgetless.ports.call_times import begin_call_times, current_call_times
 from forgetless.ports.llm import ChatMessage
 from forgetless.service.jobs.ingest import JobHeldError
 from forgetless.service.llm_state import SHORTEST_HOLD_S
@@ -228,3 +229,36 @@ def test_a_late_worker_whose_lease_was_taken_over_writes_nothing(new_world: NewW
     (job,) = world.ledger.jobs("default", limit=1)[0]
     assert job.state is JobState.SUCCEEDED
     assert replace(job, results=()).error is None
+
+
+@pytest.mark.parametrize(
+    ("slow", "named"),
+    [
+        ({"llm": 20.0, "index": 4.0}, "the LLM did not answer in time"),
+        ({"llm": 4.0, "index": 20.0}, "the index took most of the time there was"),
+        ({"llm": 4.0, "embedder": 20.0, "ledger": 1.0}, "the embedder took most of the time there was"),
+        ({}, "the LLM did not answer in time"),
+    ],
+)
+def test_an_add_that_is_late_names_the_part_that_was_slow(
+    new_world: NewWorld, slow: dict[str, float], named: str
+) -> None:
+    def reply(_messages: Sequence[ChatMessage]) -> str:
+        times = current_call_times()
+        assert times is not None
+        for part, seconds in slow.items():
+            times.add(part, 0.0, seconds)
+        raise TimeoutError
+
+    world = new_world(reply)
+    # What is slow before the LLM leaves it so little time that its failure says nothing about it.
+    world.embedder.meanwhile = lambda: world.clock.advance(slow.get("index", 0.0) + slow.get("embedder", 0.0))
+    begin_call_times()
+    with pytest.raises(DeadlineError, match=named) as caught:
+        world.say("I live in Hue", infer=True)
+    body = json.loads(world.queue.receive()[0].body)
+    with pytest.raises(JobHeldError):
+        world.services.ingest.run(body["tenant"], body["job_id"], seconds=25)
+    job = world.ledger.job("default", caught.value.event_id)
+    assert job is not None
+    assert job.error == f"deadline_exceeded: {named}"

@@ -205,3 +205,30 @@ def test_a_successor_that_begins_later_moves_the_end_of_what_it_superseded(new_w
     assert later(superseded_at, 60) < between
     assert found(world, Moment(as_of=between)) == ["She lives in Lisbon."]
     assert found(world, Moment(as_of=world.clock.now())) == ["She lives in Berlin."]
+
+
+def test_a_search_of_the_past_that_must_look_wider_loses_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forgetless.service.reading.retrieval.CANDIDATES", 4)
+    monkeypatch.setattr("forgetless.service.reading.retrieval.CANDIDATES_PER_RESULT", 1)
+    told = [one.id for one in world.say(*(f"tea number {number}" for number in range(12))).results]
+    then = world.clock.now()
+    for id_ in told[::2]:
+        update(world, id_, text="drinks coffee")
+    # Told late: its row passes the filter, and the ledger refuses it.
+    world.say(*("tea" for _ in range(6)), timestamp=later(then, -86_400))
+    request = SearchRequest("default", "tea", all_ids(ALICE.ids()), ALICE.ids(), top_k=12, threshold=0.0)
+    hits = [one.memory.id for one in world.services.as_of.search(request, Moment(known_at=then))]
+    assert sorted(hits) == sorted(told)
+
+
+def test_a_version_that_the_embedder_refuses_is_found_by_its_words_in_the_past(world: World) -> None:
+    world.embedder.refuses = lambda text: "poison" in text
+    (one,) = world.say("the poison shelf").results
+    then = world.clock.now()
+    update(world, one.id, text="a shelf for books")
+    swept(world)
+    assert [version for _, version, *_ in rows(world)] == [1]
+    assert not world.index.past.contents("default", [(one.id, 1)])[one.id, 1].vector
+    request = SearchRequest("default", "where is the shelf?", all_ids(ALICE.ids()), ALICE.ids(), threshold=0.0)
+    (hit,) = world.services.as_of.search(request, Moment(known_at=then))
+    assert hit.memory.text == "the poison shelf"

@@ -8,6 +8,7 @@ from forgetless.domain.errors import EmbedderError, OutOfTimeError
 from forgetless.domain.limits import EMBEDDED_AT_ONCE, REQUEST_S
 from forgetless.domain.memory import Message
 from forgetless.domain.scope import Scope
+from forgetless.ports.call_times import begin_call_times
 from forgetless.ports.embedder import EmbeddingTask
 from forgetless.service.writing.add import EMBEDDING_S
 from tests.unit.service.world import ALICE, World
@@ -83,7 +84,8 @@ def test_an_embedder_that_fails_in_the_middle_stores_nothing(world: World) -> No
 
 def test_an_add_that_cannot_be_stored_in_time_stores_nothing_and_can_be_repeated(world: World) -> None:
     slow_down(world, REQUEST_S)
-    with pytest.raises(OutOfTimeError, match="nothing was stored") as late:
+    begin_call_times().add("embedder", 0.0, REQUEST_S)
+    with pytest.raises(OutOfTimeError, match="the embedder was too slow; nothing was stored") as late:
         world.say("one", "two")
     assert late.value.retry_after == 5
     assert world.texts() == []

@@ -35,11 +35,15 @@ _SHOWN_CHARS = 300
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 #: Codes of a request that has more tokens, or a longer text, than the model reads.
 _TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"})
-#: The same, as OpenAI, vLLM, llama.cpp, Ollama, LM Studio, Gemini, Mistral and Anthropic say it.
+#: The same, as OpenAI, Anthropic, Gemini, Mistral, Grok, Cohere, Qwen, Doubao, GLM, Kimi, vLLM, TGI, LMDeploy,
+#: llama.cpp, Ollama, LM Studio and TabbyAPI say it.
 _SAYS_TOO_LONG = re.compile(
     r"context[ _](?:length|window|size|limit)|maximum context|(?:prompt|input|request)\W{0,3}(?:is )?too (?:long|large)"
     r"|exceeds? the (?:available |model'?s )?(?:context|maximum number of (?:input )?tokens|maximum (?:input|allowed) l"
     r"|maximum allowed (?:input )?tokens)|reduce the length|context the overflows|input (?:token count|length) exceeds"
+    r"|maximum prompt length|shorter prompt|prompt is too big|prompt length \d+ is greater|range of input length"
+    r"|exceed\w* (?:the )?(?:max(?:imum)? (?:message |session |prompt |input )?(?:length|tokens)|model token limit)"
+    r"|inputs?\W{0,2} (?:must have less than|tokens \+ )"
 )
 #: Statuses of filters that refuse what a text says.
 _FILTERS = frozenset({400, 403, 422, 451})
@@ -63,6 +67,8 @@ class Refusal:
     @property
     def too_long(self) -> bool:
         """Whether a shorter request may be answered."""
+        if self.status == 429:  # a limit of tokens in a time, unless this request alone is above it
+            return "request too large" in self.reason.lower()
         return self.status == 413 or self.code in _TOO_LONG or bool(_SAYS_TOO_LONG.search(self.reason.lower()))
 
     @property

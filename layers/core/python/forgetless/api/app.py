@@ -18,6 +18,7 @@ from forgetless.api.auth import Authentication
 from forgetless.api.base_path import base_path_of
 from forgetless.api.body_limit import BodyLimit
 from forgetless.api.caller import MCP_PATH
+from forgetless.api.console import console_routes
 from forgetless.api.cors import cross_origin
 from forgetless.api.errors import answer_invalid, answer_too_large
 from forgetless.api.openapi import complete_document
@@ -41,6 +42,7 @@ def create_app(
     origins: Sequence[str] = (),
     mcp: bool = False,
     docs: bool = True,
+    console: bool = True,
     oauth_redirects: Sequence[str] = (),
     base_path: str = "",
 ) -> FastAPI:
@@ -48,12 +50,15 @@ def create_app(
 
     `inline` runs endpoints on the event loop (for Lambda: one request at a time), otherwise they run in a bounded pool
     of threads. Web pages of `origins` may call the API. `mcp` adds /mcp, which is a function of its own on Lambda,
-    because its SDK is slow to import. `docs` adds the page at /docs and the document that it shows. With `mcp`,
-    OAuth is offered to hosts at `oauth_redirects` (see FORGETLESS_OAUTH_REDIRECTS). `base_path` is what precedes every
-    path outside (`api/base_path.py`).
+    because its SDK is slow to import. `docs` adds the page at /docs and the document that it shows, `console` the page
+    at /console. With `mcp`, OAuth is offered to hosts at `oauth_redirects` (see FORGETLESS_OAUTH_REDIRECTS).
+    `base_path` is what precedes every path outside (`api/base_path.py`).
     """
     more = _Mcp(oauth_redirects) if mcp else None
-    return _compose(services, all_routes(), inline=inline, docs=docs, origins=origins, base_path=base_path, mcp=more)
+    app = _compose(services, all_routes(), inline=inline, docs=docs, origins=origins, base_path=base_path, mcp=more)
+    if console:
+        app.router.routes += console_routes()
+    return app
 
 
 def all_routes() -> list[Route]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from forgetless.api.base_path import service_url
-from forgetless.api.caller import HEALTH_PATH, MCP_PATH, OAUTH_PATHS, OPEN_PATHS, Caller, set_caller
+from forgetless.api.caller import HEALTH_PATH, MCP_PATH, OAUTH_PATHS, Caller, is_open_path, set_caller
 from forgetless.api.routing import Runner
 from forgetless.domain.errors import AuthenticationError, ForgetlessError
 from forgetless.ports.trace import name_tenant
@@ -48,7 +48,7 @@ class Authentication:
         await self._app(scope, receive, send)
 
     async def _caller(self, scope: Scope) -> Caller:
-        if scope["path"] in OPEN_PATHS and scope["method"] in {"GET", "HEAD"}:
+        if is_open_path(scope["path"]) and scope["method"] in {"GET", "HEAD"}:
             return await self._of_open_page(scope)
         if self._tokens is not None and scope["path"] in OAUTH_PATHS:
             return Caller(self._services, None)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from forgetless.service.services import Services
 
 __all__ = [
+    "CONSOLE_PATH",
     "HEALTH_PATH",
     "MCP_NEEDS",
     "MCP_PATH",
@@ -37,6 +38,7 @@ __all__ = [
     "Caller",
     "CurrentCaller",
     "get_caller",
+    "is_open_path",
     "key_of",
     "set_caller",
     "set_idempotency_key",
@@ -44,7 +46,9 @@ __all__ = [
 
 #: Paths that answer without a key (GET and HEAD).
 HEALTH_PATH = "/health"
-OPEN_PATHS = frozenset({"/", HEALTH_PATH, "/docs", "/openapi.json"})
+#: The console; its files are below it.
+CONSOLE_PATH = "/console"
+OPEN_PATHS = frozenset({"/", HEALTH_PATH, "/docs", "/openapi.json", CONSOLE_PATH})
 #: The path of the Model Context Protocol.
 MCP_PATH = "/mcp"
 #: Paths of the OAuth server for MCP hosts. They answer without a key; the log-in page asks for one itself.
@@ -56,6 +60,12 @@ OAUTH_PATHS = frozenset(
         *(f"/.well-known/{name}" for name in ("oauth-authorization-server", "openid-configuration")),
     }
 )
+
+
+def is_open_path(path: str) -> bool:
+    """Whether a GET of this path needs no key."""
+    return path in OPEN_PATHS or path.startswith(CONSOLE_PATH + "/")
+
 
 #: The name of the caller in the state of a request.
 _STATE = "caller"

@@ -11,6 +11,7 @@ from forgetless.api.answer_size import TRUNCATED_HEADER
 from forgetless.api.errors import RATE_HEADERS
 from forgetless.api.history_answer import NEXT_VERSION_HEADER
 from forgetless.api.next_cursor import NEXT_CURSOR_HEADER
+from forgetless.api.request_middleware import RANKED_BY_HEADER
 
 __all__ = ["cross_origin"]
 
@@ -24,6 +25,7 @@ _EXPOSED = (
     TRUNCATED_HEADER,
     NEXT_CURSOR_HEADER,
     NEXT_VERSION_HEADER,
+    RANKED_BY_HEADER,
     *RATE_HEADERS,
 )
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import Query
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+from pydantic_core import PydanticCustomError
 from starlette.datastructures import QueryParams
 
 from forgetless.api.named_ids import note_id
@@ -25,7 +26,6 @@ from forgetless.domain.times import read_time
 __all__ = [
     "ENTITY_IDS",
     "Cursor",
-    "NoTruth",
     "Number",
     "Text",
     "Whole",
@@ -42,6 +42,7 @@ __all__ = [
     "check_time",
     "check_trailing_slash",
     "check_unicode",
+    "no_truth",
 ]
 
 #: The parameter of every paged list that says where the page begins.
@@ -178,16 +179,19 @@ def check_unicode(name: str, text: str) -> None:
         raise InvalidRequestError(f"{name}: it contains half of a surrogate pair; send valid Unicode.") from None
 
 
-def _no_truth(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("expected a number or a time, not true or false")
-    return value
+def no_truth(wanted: str) -> BeforeValidator:
+    """The refusal of true and false where something else is `wanted`: pydantic would take true for 1."""
+
+    def checked(value: Any) -> Any:
+        if isinstance(value, bool):
+            raise PydanticCustomError("no_truth", f"Input should be {wanted}, not true or false")
+        return value
+
+    return BeforeValidator(checked)
 
 
-#: For fields of numbers and times: pydantic would take true for 1.
-NoTruth = BeforeValidator(_no_truth)
-Whole = Annotated[int, NoTruth]
-Number = Annotated[float, NoTruth]
+Whole = Annotated[int, no_truth("a whole number")]
+Number = Annotated[float, no_truth("a number")]
 
 
 def _checked(value: str, info: ValidationInfo) -> str:

@@ -15,11 +15,16 @@ from forgetless.api.errors import answer_error
 from forgetless.api.named_ids import begin_named_ids
 from forgetless.api.routing import Runner
 from forgetless.api.server_timing import server_timing
+from forgetless.ports.answer_notes import begin_answer_notes
 from forgetless.ports.call_times import begin_call_times
 from forgetless.ports.metrics import REQUEST_SECONDS, REQUESTS, metrics_are_recorded
 from forgetless.ports.trace import Trace, begin_trace
 
-__all__ = ["RequestMiddleware"]
+__all__ = ["RANKED_BY_HEADER", "RequestMiddleware"]
+
+#: The response header of a search whose query the embedder refuses, so that words alone count.
+RANKED_BY_HEADER = "X-Forgetless-Ranked-By"
+_RANKED_BY_WORDS = (RANKED_BY_HEADER.lower().encode(), b"words")
 
 #: One line for each request, without path, query, body and address, because these may be personal data.
 _access = logging.getLogger("forgetless.access")
@@ -46,7 +51,7 @@ class RequestMiddleware:
         begin_trace(trace)
         request_id = trace.request_id
         scope.setdefault("state", {})["request_id"] = request_id
-        times, named = begin_call_times(), begin_named_ids()
+        times, named, notes = begin_call_times(), begin_named_ids(), begin_answer_notes()
         started_at = time.perf_counter()
         status = 0
 
@@ -59,6 +64,7 @@ class RequestMiddleware:
                     *message.get("headers", ()),
                     (b"x-request-id", request_id.encode()),
                     (b"server-timing", timing.encode()),
+                    *([_RANKED_BY_WORDS] if notes.ranked_by_words else []),
                     *_PRIVATE,
                 ]
             await send(message)

@@ -27,7 +27,6 @@ __all__ = [
     "MOST_ATTEMPTS",
     "MOST_DELIVERIES",
     "MOST_FILTER_STEPS",
-    "MOST_HISTORY_BYTES",
     "MOST_INDEX_RESULTS",
     "MOST_OFFSET",
     "MOST_REFUSALS",
@@ -104,9 +103,8 @@ MOST_WEBHOOKS = 100
 MOST_REFUSALS = 3
 #: The most bytes of a memory's metadata as JSON.
 MAX_METADATA_BYTES = 64 * 1024
-#: The most bytes that the earlier versions of a memory may store before updates of it are refused: each of them stores
-#: the whole text and metadata, however little an update changes. Besides these, a version counts as so many bytes.
-MOST_HISTORY_BYTES, VERSION_BYTES = 32 * 1024 * 1024, 2000
+#: What a version of a memory counts as besides its text and its metadata.
+VERSION_BYTES = 2000
 #: The most bytes of an add's metadata, counted once for each of its messages, and of its facts: each memory stores it,
 #: and all of them are stored in one transaction. A batch changes no more text than that.
 ADD_BYTES = 8 * 1024 * 1024
@@ -137,3 +135,6 @@ class RequestLimits:
     batch: int = 1_000
     #: The characters of each text that goes to the LLM as an instruction.
     prompt_chars: int = 20_000
+    #: The bytes that the earlier versions of a memory may store before updates of it are refused: each of them stores
+    #: the whole text and metadata, however little an update changes.
+    history_bytes: int = 32 * 1024 * 1024

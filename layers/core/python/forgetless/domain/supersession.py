@@ -43,8 +43,8 @@ class SupersessionRules:
 
 
 def least_nearness(model: str) -> float:
-    """The least cosine for this embedding model."""
-    return _LEAST_NEARNESS.get(model, 0.0)
+    """The least cosine for this embedding model; its variants in other graphs have the same meaning."""
+    return _LEAST_NEARNESS.get(model.removesuffix("-rows").removesuffix("-2"), 0.0)
 
 
 def least_trusted_role(sources: Sequence[MessageRef], messages: Sequence[Message]) -> str:

@@ -1,14 +1,23 @@
-"""How long the calls of one request to the ports take. The proxies record the times, and the answer shows them."""
+"""How long the calls of one request or job to the ports take: the proxies record it, answers and errors show it."""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
 
-__all__ = ["CallTimes", "begin_call_times", "current_call_times"]
+__all__ = ["CallTimes", "begin_call_times", "current_call_times", "slowest_part"]
+
+#: The parts as errors name them.
+_SHOWN = {
+    "ledger": "the ledger",
+    "index": "the index",
+    "embedder": "the embedder",
+    "llm": "the LLM",
+    "queue": "the queue",
+}
 
 
 class CallTimes:
-    """The calls of one request, by the part that was called. All threads that work for the request may add calls."""
+    """The calls of one request or job, by the part that was called. All threads that work for it may add calls."""
 
     def __init__(self) -> None:
         self._spans: dict[str, list[tuple[float, float]]] = {}
@@ -28,7 +37,7 @@ _current: ContextVar[CallTimes | None] = ContextVar("call_times", default=None)
 
 
 def begin_call_times() -> CallTimes:
-    """Start recording for this request; calls are added to the returned object while the request runs."""
+    """Start recording for this request or job; calls are added to the returned object while it runs."""
     times = CallTimes()
     _current.set(times)
     return times
@@ -37,6 +46,12 @@ def begin_call_times() -> CallTimes:
 def current_call_times() -> CallTimes | None:
     """The times of the current request; None outside a request."""
     return _current.get()
+
+
+def slowest_part(unknown: str) -> str:
+    """The part that took most of the time of the current request or job; `unknown` if no call was recorded."""
+    seconds = times.seconds() if (times := _current.get()) else {}
+    return _SHOWN[max(seconds, key=lambda part: seconds[part])] if seconds else unknown
 
 
 def _covered(spans: list[tuple[float, float]]) -> float:

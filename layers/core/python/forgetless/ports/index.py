@@ -31,6 +31,7 @@ class IndexRow:
     """One version of a memory in the index: its scope and metadata, and what the recipe made of it."""
 
     memory: Memory
+    #: Empty if the embedder refuses the memory's text: no search finds the row by meaning, its cosine is always 0.
     vector: Sequence[float]
     words: Words
     #: What else counts in its score. Searches return it unread.
@@ -155,7 +156,7 @@ class RequestIndex(Protocol):
         """The scores of `search_words` of exactly these rows; rows without a common word may be left out."""
 
     def vectors(self, tenant: str, keys: Sequence[Key]) -> dict[Key, list[float]]:
-        """The vectors of those rows that exist."""
+        """The vectors of those rows that exist, empty for a row without one."""
 
     def contents(self, tenant: str, keys: Sequence[Key]) -> dict[Key, Content]:
         """The contents of those rows that exist. A change of metadata alone reuses them."""

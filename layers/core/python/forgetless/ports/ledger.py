@@ -218,7 +218,7 @@ class Maintenance(Protocol):
         A memory that is refused less often is pending since `at`, so that others come first, even if it was indexed
         before. One that is set aside already, or has another version or context by now, stays as it is. Returns how
         many were set aside. Any event of the memory, an erasure of its context, `mark_indexed` and `mark_unindexed`
-        end it and forget the refusals.
+        end it and forget the refusals. A change finds it contested as if it were pending.
         """
 
     def set_aside(self, tenant: str | None = None, *, limit: int) -> list[SetAside]:

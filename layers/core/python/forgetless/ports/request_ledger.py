@@ -260,7 +260,10 @@ class MemoryStore(Protocol):
         """The number of entities of each kind; counting stops at about `limit` rows."""
 
     def pending(self, tenant: str, ids: Sequence[str]) -> set[str]:
-        """Those of these memories whose current version the index lacks: pending and set-aside ones; consistent."""
+        """Those of these memories whose current version the index lacks, or holds without a vector; consistent.
+
+        These are the pending and the set-aside ones.
+        """
 
     def mark_indexed(
         self, memories: Sequence[Memory], *, by_writer: bool = False, behind: bool = False

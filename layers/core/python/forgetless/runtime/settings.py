@@ -292,6 +292,11 @@ class Settings:
     max_prompt_chars: int = _setting(
         "FORGETLESS_MAX_PROMPT_CHARS", _LIMITS.prompt_chars, "The most characters of one instruction for the LLM."
     )
+    max_history_bytes: int = _setting(
+        "FORGETLESS_MAX_HISTORY_BYTES",
+        _LIMITS.history_bytes,
+        "The most bytes that the earlier versions of one memory may store; then updates of it are refused.",
+    )
     cors_origins: str = _setting(
         "FORGETLESS_CORS_ORIGINS", "", "Origins whose pages may call the API, separated by commas; `*` for all."
     )
@@ -307,6 +312,7 @@ class Settings:
         "FORGETLESS_BASE_PATH", "", "What precedes every path outside, such as `/memory` behind a proxy or a domain."
     )
     docs: int = _setting("FORGETLESS_DOCS", 1, "0 switches off the pages at /docs and /openapi.json.")
+    console: int = _setting("FORGETLESS_CONSOLE", 1, "0 switches off the console at /console.")
     metrics: str = _setting(
         "FORGETLESS_METRICS",
         "off",

@@ -67,6 +67,11 @@ class Candidates:
             if row.word_rank is None:
                 row.words, row.word_rank = hit.score, rank
 
+    def add(self, hit: Hit, *, words: float) -> None:
+        """Add a row of which both is known: its cosine (the hit's score), and how well its words match."""
+        row = self._rows_of([hit])[0]
+        row.cosine, row.words = hit.score, words
+
     def complete_near(self, hits: Iterable[Hit]) -> None:
         """Set the cosines of rows that only the search by words found."""
         for hit in hits:

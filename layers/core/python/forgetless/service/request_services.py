@@ -28,6 +28,7 @@ from forgetless.service.llm_waits import LlmWaits
 from forgetless.service.projects.feedback import FeedbackService
 from forgetless.service.projects.settings import ProjectService
 from forgetless.service.reading.as_of import AsOfService
+from forgetless.service.reading.explain import ExplainService
 from forgetless.service.reading.lists import ReadService
 from forgetless.service.reading.retrieval import Retrieval
 from forgetless.service.reading.search import SearchService
@@ -121,6 +122,14 @@ class RequestServices:
             clock=clock,
             pool=pool,
         )
+        self.explain = ExplainService(
+            ledger=ledger,
+            index=ports.index,
+            embedder=ports.embedder,
+            recipe=ports.recipe,
+            names=names,
+            clock=clock,
+        )
         self.reads = ReadService(ledger=ledger, clock=clock)
         self.as_of = AsOfService(
             ledger=ledger,
@@ -140,6 +149,7 @@ class RequestServices:
             outbox=outbox,
             erasures=erasures,
             matching=matching,
+            history_bytes=self.limits.history_bytes,
         )
         self.restores = RestoreService(ledger=ledger, indexer=indexer, clock=clock, outbox=outbox)
         self.projects = ProjectService(ledger=ledger, clock=clock)

@@ -166,8 +166,10 @@ class ScoreDetails:
     parts: ScoreParts
     #: How probable it is that the memory answers the query; None if this is not known of the index's recipe.
     probability: float | None
+    #: Whether the embedder refused the query's text, so that its meaning counts 0 for every memory.
+    by_words_alone: bool = False
 
-    def figures(self) -> dict[str, float | None]:
+    def figures(self) -> dict[str, bool | float | None]:
         """All of it by name, mem0's names first."""
         own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "parts"}
         return {**own, **self.shares()}

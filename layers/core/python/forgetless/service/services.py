@@ -38,6 +38,7 @@ from forgetless.service.jobs.delete_tenant import TenantDeletions
 from forgetless.service.jobs.erase import EraseWork, Erasures
 from forgetless.service.jobs.erasure_logbook import ErasureLogbook
 from forgetless.service.jobs.expired_memories import ExpiredMemories
+from forgetless.service.jobs.held_adds import HeldAdds
 from forgetless.service.jobs.index_cleanings import IndexCleanings
 from forgetless.service.jobs.ingest import IngestService
 from forgetless.service.jobs.ingest_worker import IngestWorker
@@ -211,6 +212,9 @@ class Services(RequestServices):
             retention=RetentionService(ledger=ledger, bulk=self.bulk, clock=clock, retention=retention or Retention()),
             rebuilds=rebuilds_lost_index,
             generations=(lambda: 0) if self.generations is None else self.generations.upkeep.look,
+            held_adds=HeldAdds(
+                ledger=ledger, queue=ports.queue, llm_state=self._llm_state, check=ports.embedder.ping, clock=clock
+            ).bring_forward,
         )
         self.ingest_worker = IngestWorker(ledger=ledger, ingest=self.ingest, clock=clock)
         self.bulk_worker = BulkWorker(ledger=ledger, bulk=self.bulk, clock=clock)

@@ -12,7 +12,7 @@ from forgetless.adapters.index_milvus.connection import Collection
 from forgetless.adapters.index_milvus.earlier_columns import lacking
 from forgetless.adapters.index_milvus.past import MilvusPast
 from forgetless.adapters.index_milvus.rows import COMPARED, is_same_row, split_pk
-from forgetless.adapters.index_milvus.stored_rows import DENSE, StoredRows, key_expressions
+from forgetless.adapters.index_milvus.stored_rows import DENSE, StoredRows, key_expressions, vector_of
 from forgetless.adapters.index_milvus.word_columns import WeightedWords, WordColumns
 from forgetless.adapters.secrets_aws import Secret
 from forgetless.domain.filters.ast import Filter
@@ -94,7 +94,7 @@ class MilvusIndex(StoredRows):
         found: dict[Key, list[float]] = {}
         for expression in key_expressions(tenant, keys):
             for row in self._collection.call("query", filter=expression, output_fields=["pk", "dense"]):
-                found[split_pk(row["pk"])] = [float(value) for value in row["dense"]]
+                found[split_pk(row["pk"])] = vector_of(row)
         return found
 
     def held(self, tenant: str, keys: Sequence[Key]) -> set[Key]:
@@ -112,7 +112,8 @@ class MilvusIndex(StoredRows):
             alike = {key for row in held if is_same_row(row, expected[key := split_pk(row["pk"])], self._words)}
             # Milvus Lite 2.5.1 keeps duplicates. A query returns only one of them, but a search finds them all.
             if alike:
-                probe = expected[next(iter(alike))]["dense"]
+                held_vectors = (expected[key]["dense"] for key in alike)
+                probe = next(filter(any, held_vectors), [1.0] + [0.0] * (self._dimensions - 1))
                 (hits,) = self._find(DENSE, [probe], expression, MOST_INDEX_RESULTS)
                 found = Counter(split_pk(hit.pk) for hit in hits)
                 same |= {key for key in alike if found[key] == 1}

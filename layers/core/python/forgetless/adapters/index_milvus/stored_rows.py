@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from forgetless.adapters.index_milvus.compiler import compile_filter, lit
@@ -15,7 +16,7 @@ from forgetless.domain.limits import MOST_INDEX_RESULTS
 from forgetless.domain.recipe import Words
 from forgetless.ports.index import Content, Hit, IndexRow, Key
 
-__all__ = ["DENSE", "Retriever", "StoredRows", "key_expressions"]
+__all__ = ["DENSE", "Retriever", "StoredRows", "key_expressions", "vector_of"]
 
 #: Rows in one insert. They fit into a gRPC message even if every row has the largest size.
 INSERT_ROWS = 200
@@ -71,8 +72,7 @@ class StoredRows:
         for expression in key_expressions(tenant, keys):
             columns = ["pk", "dense", *self._words.names]
             for row in self._collection.call("query", filter=expression, output_fields=columns):
-                vector = [float(value) for value in row["dense"]]
-                found[split_pk(row["pk"])] = Content(vector, *self._words.read(row))
+                found[split_pk(row["pk"])] = Content(vector_of(row), *self._words.read(row))
         return found
 
     def count(self, tenant: str | None = None) -> int:
@@ -101,7 +101,10 @@ class StoredRows:
             self._collection.insert(list(portion))
 
     def _row_of(self, row: IndexRow) -> dict[str, Any]:
-        return {name: value for name, value in row_of(row, self._words).items() if name not in self._missing}
+        # Milvus has no rows without a vector. To it, one without a direction has the cosine 0 with every other.
+        vector = row.vector or [0.0] * self._dimensions
+        values = row_of(replace(row, vector=vector), self._words)
+        return {name: value for name, value in values.items() if name not in self._missing}
 
     def _compiled(self, where: Filter, tenant: str) -> str:
         return compile_filter(without_columns(where, self._missing), tenant)
@@ -143,6 +146,12 @@ def _hits(retriever: Retriever, found: Sequence[Found]) -> list[Hit]:
             right = abs(score) if retriever.metric == "BM25" else score
             hits[pk] = Hit(*split_pk(pk), right, columns.get("signals", 0))
     return list(hits.values())
+
+
+def vector_of(row: Mapping[str, Any]) -> list[float]:
+    """The vector of a row that was read; empty if it has none."""
+    vector = [float(value) for value in row["dense"]]
+    return vector if any(vector) else []
 
 
 def _within(tenant: str) -> str:

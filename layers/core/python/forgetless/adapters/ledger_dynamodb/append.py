@@ -181,7 +181,7 @@ def _apply(unit: Unit, event: Event, changes: dict[str, _Change]) -> bool:
         unit.put(item_keys.expiring(tenant), {"tenant": to_blob(tenant)})
     if head is not None and "behind" in head:
         item["behind"] = head["behind"]
-    since = memory.pending_since(contested=head is not None and ("pending" in head or "behind" in head))
+    since = memory.pending_since(contested=head is not None and (waits(head) or "behind" in head))
     unit.put(key, mark_pending(unit.with_body(key, item, dump_memory(memory)), memory, since))
     changes.setdefault(memory.id, _Change(None, memory)).after = memory
     return True

@@ -32,8 +32,8 @@ __all__ = [
 LIVE, SUPERSEDED, DELETED = 0, 1, 2
 
 _CURRENT = """
-SELECT version, context_size, coalesce(pending_since, behind_since) IS NOT NULL, state, created_at, updated_at, expires,
-       user_id, agent_id, app_id, run_id FROM memories
+SELECT version, context_size, coalesce(pending_since, behind_since, aside_since) IS NOT NULL, state,
+       created_at, updated_at, expires, user_id, agent_id, app_id, run_id FROM memories
 WHERE tenant = ? AND id = ?
 """
 

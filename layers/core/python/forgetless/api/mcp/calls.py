@@ -19,6 +19,7 @@ from forgetless.domain.identifiers import named_identifier
 from forgetless.domain.limits import ANSWER_BYTES
 from forgetless.domain.memory_fields import Dialect
 from forgetless.domain.scope import Scope
+from forgetless.ports.answer_notes import current_answer_notes
 from forgetless.service.requests import IncomingMessage, PageRequest, SearchRequest
 
 __all__ = [
@@ -119,7 +120,8 @@ def search_memories(connection: Connection, asked: given.SearchMemories) -> seri
         explain=asked.explain,
     )
     found = caller.services.at(check_moment(asked.as_of, asked.known_at)).search(request)
-    return serialize.shown_memories([serialize.shown_hit(hit) for hit in found])
+    shown = serialize.shown_memories([serialize.shown_hit(hit) for hit in found])
+    return shown.model_copy(update={"ranked_by": "words"}) if current_answer_notes().ranked_by_words else shown
 
 
 def get_memories(connection: Connection, asked: given.GetMemories) -> serialize.SomeMemories:

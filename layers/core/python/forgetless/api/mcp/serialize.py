@@ -72,7 +72,7 @@ class FoundMemory(BaseModel):
     memory: str
     version: int = Field(description="Each change adds one; update_memory can ask for it.")
     score: float | None = Field(None, description="How well it fits the query, 0 to 1.")
-    score_details: dict[str, float | None] | None = Field(None, description="What the score is made of.")
+    score_details: dict[str, bool | float | None] | None = Field(None, description="What the score is made of.")
     metadata: dict[str, Any] | None = None
     user_id: str | None = None
     agent_id: str | None = None
@@ -95,6 +95,9 @@ class SomeMemories(Answer):
         None, description="true: not all of them fit into one answer. Ask for fewer, or for smaller pages."
     )
     next_cursor: str | None = Field(None, description="The cursor of the next page of a list, if more follow.")
+    ranked_by: str | None = Field(
+        default=None, description="words: the embedding server refused the query, so its meaning did not count."
+    )
 
 
 class OneMemory(Answer):

@@ -99,10 +99,10 @@ class McpEndpoint:
             result = await self._result(context.request, tool, given)
         except ValidationError as error:
             state[MCP_STATUS] = 400
-            return _refused(_named(error) + "." + ignored_note(ignored))
+            return _refused(_sentence(_named(error)) + ignored_note(ignored))
         except ForgetlessError as error:
             state[MCP_STATUS] = status_of(error)
-            return _refused(_reason(error) + ignored_note(ignored))
+            return _refused(_sentence(_reason(error)) + ignored_note(ignored))
         except Exception:
             state[MCP_STATUS] = 500
             _logger.exception("tool %s failed", params.name)
@@ -149,8 +149,13 @@ def _reason(error: ForgetlessError) -> str:
         # Whoever tried again would store everything twice.
         return f"{error.message} as event {error.event_id}. Do not send it again."
     if isinstance(error, DependencyError) and error.retry_after is not None:
-        return f"{error.message} Try again in {error.retry_after} s."
+        return f"{_sentence(error.message)} Try again in {error.retry_after} s."
     return error.message
+
+
+def _sentence(text: str) -> str:
+    """The text with a full stop at its end, because others may follow."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _named(error: ValidationError) -> str:

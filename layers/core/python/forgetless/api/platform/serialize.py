@@ -15,7 +15,7 @@ from forgetless.domain.memory import Memory, Message
 from forgetless.domain.memory_fields import Dialect, labels
 from forgetless.domain.times import seconds_between
 from forgetless.ports.request_ledger import Entity
-from forgetless.service.requests import AddedMemory, ErasedScope, HistoryItem, ScoredMemory
+from forgetless.service.requests import AddedMemory, ErasedScope, HistoryItem, ScoreDetails, ScoredMemory
 
 __all__ = [
     "added_item",
@@ -26,6 +26,7 @@ __all__ = [
     "event_item",
     "history_item",
     "memory_item",
+    "score_breakdown",
     "search_item",
 ]
 
@@ -64,15 +65,20 @@ def search_item(found: ScoredMemory, fields: Collection[str] | None = None) -> d
     """One hit, with its score between 0 and 1."""
     item = {**memory_item(found.memory), "score": found.score}
     if found.details is not None:
-        details = found.details
-        item["score_breakdown"] = {
-            "semantic": details.semantic_score,
-            "bm25": details.bm25_score,
-            "entity": details.entity_boost,
-            **details.shares(),
-            "probability": details.probability,
-        }
+        item["score_breakdown"] = score_breakdown(found.details)
     return {name: value for name, value in item.items() if name == "id" or name in fields} if fields else item
+
+
+def score_breakdown(details: ScoreDetails) -> dict[str, float | bool | None]:
+    """The parts of a score: those that mem0 names, what each part of ours adds, and the calibrated probability."""
+    return {
+        "semantic": details.semantic_score,
+        "bm25": details.bm25_score,
+        "entity": details.entity_boost,
+        **details.shares(),
+        "probability": details.probability,
+        "by_words_alone": details.by_words_alone,
+    }
 
 
 def added_item(added: AddedMemory) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, Field
 
-from forgetless.api.field_checks import NoTruth, Number, Text, Whole
+from forgetless.api.field_checks import Number, Text, Whole, no_truth
 from forgetless.api.messages import MessageText, PlatformMessages
 from forgetless.api.size_limits import (
     Chars,
@@ -29,6 +29,7 @@ __all__ = [
     "AddBody",
     "BatchDelete",
     "BatchUpdate",
+    "ExplainBody",
     "ExportCreate",
     "ExportGet",
     "FeedbackBody",
@@ -44,7 +45,7 @@ MAX_PAGE_SIZE = 200
 MAX_FIELDS = 100
 
 #: A time: Unix seconds or text.
-Moment = Annotated[int | float | Word, NoTruth]
+Moment = Annotated[int | float | Word, no_truth("a time")]
 Fields = Annotated[list[Word], Entries(MAX_FIELDS), Chars(255)]
 Categories = Annotated[list[Text], FilterNodes()]
 MemoryId = Annotated[Text, CheckedBy("check_memory_id")]
@@ -97,6 +98,12 @@ class SearchBody(Ids):
     output_format: Word | None = None
     as_of: Word | None = None
     known_at: Word | None = None
+
+
+class ExplainBody(SearchBody):
+    """A search, and the memory to follow through it."""
+
+    memory_id: MemoryId
 
 
 class ListBody(Ids):

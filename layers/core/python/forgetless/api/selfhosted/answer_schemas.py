@@ -91,7 +91,7 @@ class MemoryFound(Memory):
     """A hit, with `score_details` if the request asked for an explanation."""
 
     score: float
-    score_details: dict[str, float | None] | None = None
+    score_details: dict[str, bool | float | None] | None = None
 
 
 class Listed(_Answer):

@@ -256,7 +256,8 @@ def _day(name: str, value: Any) -> str:
 def _id(name: str, value: Any) -> str:
     value = id_text(value) if name in SCOPE_IDS else value
     if not isinstance(value, str) or not value.strip():
-        raise FilterError(f"{name} must be text that is not empty")
+        whole = ", or a whole number" if name in SCOPE_IDS else ""
+        raise FilterError(f"{name} must be text that is not empty{whole}")
     if value.strip() == "*":
         raise FilterError(f'{name}: "*" stands alone, as {{"{name}": "*"}}')
     return check_printable(name, value.strip())

@@ -27,6 +27,8 @@ class Gauges:
     def __init__(self, *, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
+        #: Whether adds may be held, as far as the last look knows.
+        self.may_be_held = True
 
     def set(self) -> int:
         """Look once at what waits, with bounded work; returns 1 if it did."""
@@ -36,6 +38,7 @@ class Gauges:
         found, now = self._ledger.backlog(jobs=LOOKED_AT, counted=COUNTED), self._clock.now()
         running = sum(job.state is JobState.RUNNING for job in found.oldest_jobs)
         held = sum(_is_held(job) for job in found.oldest_jobs)
+        self.may_be_held = held > 0 or found.open_jobs > len(found.oldest_jobs)
         # Those that are running or held are among the oldest; whatever else there is waits for a worker.
         OPEN_JOBS.set(running, state="running")
         OPEN_JOBS.set(held, state="held")

@@ -24,6 +24,7 @@ from forgetless.domain.limits import LEASE_MARGIN_S, MOST_ATTEMPTS
 from forgetless.domain.retention import DAY_S
 from forgetless.domain.times import later, seconds_between
 from forgetless.domain.usage import UsageKind
+from forgetless.ports.call_times import begin_call_times
 from forgetless.ports.clock import Clock
 from forgetless.ports.metrics import ADDS_FAILED, ADDS_HELD
 from forgetless.ports.queue import JobQueue
@@ -31,6 +32,7 @@ from forgetless.ports.request_ledger import RequestLedger
 from forgetless.ports.request_usage import RequestUsage, noting_usage
 from forgetless.ports.trace import traced_job
 from forgetless.service.access.usage_meter import UsageMeter
+from forgetless.service.jobs.held_adds import HELD_OWNER, held
 from forgetless.service.llm_state import LONGEST_HOLD_S, LlmState, hold_s
 from forgetless.service.writing.infer import (
     InferenceRun,
@@ -51,8 +53,6 @@ _AFTER_CLAIM_S = 2.0
 #: at fault, they show that the LLM works. The others begin within the spread.
 _OTHERS_FIRST_S = 5.0
 _SPREAD_S = 3.0
-#: The owner of the leases of all jobs that are held.
-_HELD = "held"
 _NO_LLM = "provider_unavailable: no LLM is configured here: set FORGETLESS_LLM_MODEL or OPENAI_BASE_URL"
 
 
@@ -97,11 +97,12 @@ class IngestService:
         job = self._ledger.job(tenant, job_id)
         if job is None or not job.claimable(self._clock.now()):
             return  # it has ended, or another worker has it; if that one dies, sweep sends the job again
+        begin_call_times()  # an error of the job names the part that was slow
         with traced_job(job.id, job.request, tenant=job.tenant), noting_usage() as used:
             try:
                 self._run(job, seconds, receipt)
                 if job.error is not None:  # it was held, and is no longer
-                    self._ledger.release_lease(job.held_lease, owner=_HELD)
+                    self._ledger.release_lease(job.held_lease, owner=HELD_OWNER)
             finally:
                 self._count(job, used)
 
@@ -168,8 +169,10 @@ class IngestService:
             return  # another worker has it
         after = error.retry_after if isinstance(error, LlmUnavailableError | EmbedderError) else None
         failing_s = seconds_between(standing.started_at or standing.created_at, self._clock.now())
-        wait = hold_s(failing_s, after) + _OTHERS_FIRST_S
-        self._hold(replace(standing, attempts=before + counted), reason, receipt, wait_s=wait, held=standing)
+        wait = hold_s(failing_s, after)
+        asked = wait > hold_s(failing_s)
+        put_back = replace(standing, attempts=before + counted)
+        self._hold(put_back, reason, receipt, wait_s=wait + _OTHERS_FIRST_S, standing=standing, asked=asked)
 
     def _counts(self, job: Job, error: Exception) -> bool:
         """Whether the failure counts as an attempt of the job: nobody foresaw it, or the LLM works for others."""
@@ -186,20 +189,25 @@ class IngestService:
         receipt: str | None,
         *,
         wait_s: float,
-        held: Job | None = None,
+        standing: Job | None = None,
+        asked: bool = False,
     ) -> None:
-        """Put the job back until its next try and raise JobHeldError; or end it, when it was held too long."""
+        """Put the job back until its next try and raise JobHeldError; or end it, when it was held too long.
+
+        `standing` is the job in the ledger if it is another one; `asked` says that the provider asked for the wait.
+        """
         now = self._clock.now()
         started = job.started_at or now
         if seconds_between(started, now) + wait_s > self._held_s:
-            self._give_up(held or job, reason)
+            self._give_up(standing or job, reason)
             return
         next_try = later(now, wait_s)
         put_back = replace(waiting(job, now), error=reason, started_at=started, lease_until=next_try)
+        put_back = held(put_back, receipt, asked=asked)
         _logger.warning("an add is held", extra={"reason": reason, "next_try_at": next_try})
         ADDS_HELD.count(tenant=job.tenant)
-        self._ledger.update_job(put_back, held=held or job)
-        self._ledger.acquire_lease(job.held_lease, owner=_HELD, now=now, until=next_try)
+        self._ledger.update_job(put_back, held=standing or job)
+        self._ledger.acquire_lease(job.held_lease, owner=HELD_OWNER, now=now, until=next_try)
         self._hide(receipt, wait_s)
         raise JobHeldError(put_back)
 

@@ -39,8 +39,8 @@ class IngestWorker:
         now = self._clock.now()
         ended = later(now, -_REQUEST_ENDED_S)
         for job in self._ledger.stuck_jobs(now=now, pending_before=now, limit=_JOBS):
-            # For a job of several calls, no request waits.
-            if job.llm_calls is not None or max(job.updated_at, job.next_try_at or "") < ended:
+            # For a job of several calls, or one that was held, no request waits.
+            if job.llm_calls is not None or job.error is not None or job.updated_at < ended:
                 self._begin(job)
         return False
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from forgetless.domain.errors import ForgetlessError, IndexRefusedError
+from forgetless.domain.errors import EmbedderError, ForgetlessError, IndexRefusedError
 from forgetless.domain.memory import Memory
 from forgetless.domain.recipe import CONTROL_TEXT
 from forgetless.domain.scope import Scope
@@ -61,7 +61,10 @@ def halved(memories: Sequence[Memory], work: Callable[[Sequence[Memory]], None])
 
 def try_control(indexer: Indexer, index: Index) -> None:
     """Raise the error of embedder or index if they do not accept the control row."""
-    rows = indexer.rows([CONTROL], {})
+    refused: dict[str, str] = {}
+    rows = indexer.rows([CONTROL], {}, refused=refused)
+    if refused:
+        raise EmbedderError(f"the embedder refuses an ordinary text: {refused[CONTROL.id]}")
     try:
         index.insert(rows)
     finally:

@@ -59,7 +59,8 @@ class Reindexer:
         A row that is already right stays in place, so searches find it in the meantime. A repeat is harmless.
 
         A memory that embedder or index refuse keeps no other from being indexed, not even one that has it as context:
-        that one is then indexed without it. The refusal is counted, and after MOST_REFUSALS the memory is set aside.
+        that one is then indexed without it. What the embedder refuses has a row with its words alone. The refusal is
+        counted, and after MOST_REFUSALS the memory is set aside.
         Raises the errors of embedder and index that do not blame a memory.
         """
         # Names that an earlier version or an import did not note.
@@ -106,6 +107,7 @@ class Reindexer:
             for tenant, portion in by_tenant(row.memory for row in wrong).items():
                 self._index.drop(tenant, [(memory.id, memory.version) for memory in portion])
             self._index.insert(wrong)
+        self._indexer.withdraw_outdated([row.memory for row in wrong if not row.vector])
         self._indexer.mark_indexed([memory for memory in memories if memory.id not in refused])
 
     def _without_the_unchanged(self, rows: Sequence[IndexRow]) -> list[IndexRow]:

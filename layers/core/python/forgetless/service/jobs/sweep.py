@@ -79,7 +79,7 @@ class SweepService:
     """The repairs that run on a schedule. Every step can be repeated without harm.
 
     `rebuilds` says whether a run has the time and the rights to look for a lost index and to reindex every tenant.
-    `generations` looks after the generation of the index beside the one that serves.
+    `generations` looks after the generation of the index beside the one that serves, `held_adds` after adds that wait.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class SweepService:
         retention: RetentionService,
         rebuilds: bool = True,
         generations: Callable[[], int] = lambda: 0,
+        held_adds: Callable[[], int] = lambda: 0,
     ) -> None:
         self._ledger = ledger
         self._reindexer = reindexer
@@ -106,6 +107,7 @@ class SweepService:
         self._retention = retention
         self._rebuilds = rebuilds
         self._generations = generations
+        self._held_adds = held_adds
         self._gauges = Gauges(ledger=ledger, clock=clock)
         self._given_up = 0
         self._set_aside = 0
@@ -122,6 +124,8 @@ class SweepService:
         self._attempt("expire page ends", lambda: self._ledger.expire_page_ends(now=self._clock.now()))
         self._attempt("lost index", self._notice_a_lost_index)
         self._attempt("generations", self._generations)
+        if self._gauges.may_be_held:
+            self._attempt("held adds", self._held_adds)
         return SweepReport(
             requeued=self._attempt("requeue", self._requeue),
             bulk_requeued=self._attempt("bulk jobs", self._requeue_bulk),

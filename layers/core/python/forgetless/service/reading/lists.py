@@ -93,6 +93,12 @@ class ReadService:
         found = self._ledger.read(tenant, successors) if successors else {}
         return [_item(event, earlier, found) for earlier, event in zip([None, *events], events, strict=False)]
 
+    def superseded(self, tenant: str, memory_id: str, *, limit: int) -> list[Memory]:
+        """What this memory superseded, directly or through others, the nearest first."""
+        ids = self._ledger.superseded_ids(tenant, memory_id, limit=limit)
+        found = self._ledger.read(tenant, ids) if ids else {}
+        return [found[id_] for id_ in ids if id_ in found]
+
     def entity(self, tenant: str, kind: str, id_: str) -> Entity | None:
         """One user, agent, app or run with the number of its memories; None if it has none."""
         spelled = [self._ledger.entity(tenant, kind, spelling) for spelling in spellings(id_)]

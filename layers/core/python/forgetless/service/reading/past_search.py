@@ -39,32 +39,28 @@ class PastSearch:
             PresentPlace(self._index, tenant, And((where, _begun_by(moment)))),
             PastPlace(self._index.past, tenant, where, moment),
         ]
-        shown: set[str] = set()
         found = self._retrieval.results(
             request,
             places,
             reference=reference,
-            confirm=lambda portion: self._confirmed(tenant, portion, moment, matches, shown),
+            confirm=lambda portion: self._confirmed(tenant, portion, moment, matches),
         )
         return with_own_ranks(found)
 
     def _confirmed(
-        self, tenant: str, portion: Sequence[Candidate], moment: Moment, matches: Matcher, shown: set[str]
+        self, tenant: str, portion: Sequence[Candidate], moment: Moment, matches: Matcher
     ) -> list[Memory | Miss]:
         present = self._ledger.read(tenant, list(dict.fromkeys(candidate.memory_id for candidate in portion)))
-        then = self._reader.then([memory for id_, memory in present.items() if id_ not in shown], moment)
+        then = self._reader.then(list(present.values()), moment)
         true = {memory.id: memory for memory in self._reader.true(list(then.values()), moment)}
         confirmed: list[Memory | Miss] = []
         for candidate in portion:
             refuse_costly(matches)
             id_ = candidate.memory_id
             memory = true.get(id_)
-            if id_ in shown:
-                confirmed.append(Miss.REPEATED)
-            elif id_ not in present:
+            if id_ not in present:
                 confirmed.append(Miss.GONE)
             elif memory is not None and self._says_the_same(memory, candidate.version) and matches(memory):
-                shown.add(id_)
                 confirmed.append(memory)
             else:
                 confirmed.append(Miss.REFUSED)

@@ -6,15 +6,17 @@ the index finds is confirmed by whoever searches; if too much of it is refused, 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum, auto
 from operator import attrgetter
 from typing import Protocol
 
+from forgetless.domain.errors import EmbedderTextError
 from forgetless.domain.filters.ast import Filter
 from forgetless.domain.limits import MOST_INDEX_RESULTS
 from forgetless.domain.memory import Memory
@@ -23,6 +25,7 @@ from forgetless.domain.names import NO_NAMES
 from forgetless.domain.recipe import Recipe, Words
 from forgetless.domain.scoring import Scorer, saturate
 from forgetless.domain.times import date_of
+from forgetless.ports.answer_notes import note_ranked_by_words
 from forgetless.ports.embedder import Embedder, EmbeddingTask
 from forgetless.ports.index import Hit, Key, RequestIndex, RequestPast
 from forgetless.ports.metrics import CANDIDATES_REFUSED, SEARCHES_WIDENED
@@ -30,11 +33,24 @@ from forgetless.service.candidates import Candidate, Candidates
 from forgetless.service.known_names import KnownNames
 from forgetless.service.requests import ScoreDetails, ScoredMemory, SearchRequest
 
-__all__ = ["Confirm", "Miss", "PastPlace", "Place", "PresentPlace", "Retrieval", "asked_text", "scorer_for"]
+__all__ = [
+    "CANDIDATES",
+    "Confirm",
+    "Miss",
+    "PastPlace",
+    "Place",
+    "PresentPlace",
+    "Retrieval",
+    "asked_text",
+    "query_vector",
+    "score_details",
+    "scorer_for",
+]
+
+_logger = logging.getLogger(__name__)
 
 #: How many candidates each retriever is asked for at first: this many, or four times top_k if that is more. Fewer cost
-#: more: with 60, two searches in three need a further call for scores that a retriever did not list, instead of one in
-#: four.
+#: more further calls for scores that a retriever did not list; with 150, LoCoMo's searches make 0.3 to 0.7 of them.
 CANDIDATES = 150
 CANDIDATES_PER_RESULT = 4
 #: The factor by which the next look asks for more candidates if the ledger refused too many.
@@ -112,8 +128,6 @@ class Miss(Enum):
     REFUSED = auto()
     #: The ledger no longer has the memory.
     GONE = auto()
-    #: The memory is a result already, found by another version.
-    REPEATED = auto()
 
 
 #: Looks candidates up in the ledger: for each, the memory to show, or why there is none.
@@ -145,19 +159,31 @@ class _Asked:
     request: SearchRequest
     places: Sequence[Place]
     scorer: Scorer
+    #: Empty if the embedder refuses the query: then words alone count.
     vector: Sequence[float]
+    confirm: Confirm
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One look into the index: candidates by rank, and whether a wider look could find more.
+    """One look into the index: what both retrievers listed, and whether a wider look could find more.
 
     `unseen` is the highest score that a row may have that neither retriever listed; below 0 if there is no such row.
     """
 
-    candidates: list[Candidate]
-    full: bool
+    candidates: Candidates
+    #: The best score that a row may have which a full list has cut off, but the other retriever found.
+    least_near: float | None
+    least_word: float | None
     unseen: float
+    #: The rows whose cosine, and whose words, have been asked for.
+    asked_near: set[Key] = field(default_factory=set)
+    asked_words: set[Key] = field(default_factory=set)
+
+    @property
+    def full(self) -> bool:
+        """Whether a retriever may have more rows."""
+        return self.least_near is not None or self.least_word is not None
 
 
 class Retrieval:
@@ -174,7 +200,8 @@ class Retrieval:
     ) -> list[ScoredMemory]:
         """Up to `top_k` memories from these places, best score first; `reference` is the moment of the question.
 
-        Raises EmbedderError, IndexUnavailableError, and what `confirm` raises.
+        If the embedder refuses the query's text, words alone count. Raises EmbedderError, IndexUnavailableError, and
+        what `confirm` raises.
         """
         words = self._recipe.query_words(request.query.strip())
         scorer = scorer_for(self._recipe, request, reference)
@@ -183,12 +210,14 @@ class Retrieval:
         worded = self._begin_words(places, words, limit)
         try:
             text = asked_text(self._recipe, self._names, request)
-            vector = self._embedder.embed([text], EmbeddingTask.QUERY)[0]
-            asked = _Asked(request, places, scorer, vector)
+            asked = _Asked(request, places, scorer, query_vector(self._embedder, text), confirm)
             while True:
                 look = _look(asked, worded, limit)
-                candidates = [one for one in look.candidates if one.score >= request.threshold]
-                found, refused, gone = _confirmed(request, candidates, scorer, confirm)
+                _complete(asked, worded, look, places=request.top_k)
+                found, refused, gone = _confirmed(asked, look.candidates)
+                # Each completion is a call, so more places are made sure of only where some of the first are refused.
+                if refused and _complete(asked, worded, look, places=request.top_k + _READ_MARGIN):
+                    found, refused, gone = _confirmed(asked, look.candidates)
                 if refused:
                     CANDIDATES_REFUSED.count(refused)
                 missed = refused > 0 or look.unseen >= request.threshold
@@ -210,26 +239,39 @@ class Retrieval:
 
 
 def _look(asked: _Asked, by_words: _Worded, limit: int) -> _Look:
-    count, vector, scorer, words = asked.request.top_k + _READ_MARGIN, asked.vector, asked.scorer, by_words.words
-    near = [place.near(vector, limit) for place in asked.places]
+    vector, scorer = asked.vector, asked.scorer
+    near = [place.near(vector, limit) for place in asked.places] if vector else []
     worded = by_words.hits()
     candidates = Candidates(scorer)
     candidates.add_near(_merged(near))
     candidates.add_worded(_merged(worded))
-    # If a retriever's list is full, it may have cut off rows that the other retriever found. Counting their score as 0
-    # would lower the recall by 0.04, so ask for the scores of those that could still be in the answer.
-    last_near, last_word = _last_score(near, limit), _last_score(worded, limit)
-    if last_near is not None:
-        unknown = candidates.without_cosine(places=count, below=last_near)
-        for place in asked.places if unknown else ():
-            candidates.complete_near(place.score_near(vector, unknown))
-    if last_word is not None:
-        unknown = candidates.without_words(places=count, below=last_word)
-        for place in asked.places if unknown else ():
-            candidates.complete_worded(place.score_worded(words, unknown))
-    # The search by vector lists every row, as far as its limit reaches.
-    unseen = -1.0 if last_near is None else scorer.scores([(last_near, last_word or 0.0, scorer.most_added)])[0]
-    return _Look(candidates.ranked(), full=last_near is not None or last_word is not None, unseen=unseen)
+    least_near, least_word = _last_score(near, limit), _last_score(worded, limit)
+    # The search by vector lists every row, as far as its limit reaches; without it, only rows with a common word are
+    # found.
+    beyond = (least_near if vector else least_word) is not None
+    best = (least_near or 0.0, least_word or 0.0, scorer.most_added)
+    return _Look(candidates, least_near, least_word, unseen=scorer.scores([best])[0] if beyond else -1.0)
+
+
+def _complete(asked: _Asked, by_words: _Worded, look: _Look, *, places: int) -> bool:
+    """Ask for the scores that a retriever did not list and that could matter for the first `places`; whether any.
+
+    Counting such a score as 0 would lower the recall by 0.04.
+    """
+    candidates, completed = look.candidates, False
+    if look.least_near is not None:
+        near = sorted(set(candidates.without_cosine(places=places, below=look.least_near)) - look.asked_near)
+        for place in asked.places if near else ():
+            candidates.complete_near(place.score_near(asked.vector, near))
+        look.asked_near.update(near)
+        completed = bool(near)
+    if look.least_word is not None:
+        worded = sorted(set(candidates.without_words(places=places, below=look.least_word)) - look.asked_words)
+        for place in asked.places if worded else ():
+            candidates.complete_worded(place.score_worded(by_words.words, worded))
+        look.asked_words.update(worded)
+        completed = completed or bool(worded)
+    return completed
 
 
 def _merged(found: Sequence[list[Hit]]) -> list[Hit]:
@@ -244,27 +286,37 @@ def _last_score(found: Sequence[list[Hit]], limit: int) -> float | None:
     return max((hits[-1].score for hits in found if len(hits) >= limit), default=None)
 
 
-def _confirmed(
-    request: SearchRequest, candidates: Sequence[Candidate], scorer: Scorer, confirm: Confirm
-) -> tuple[list[ScoredMemory], int, int]:
+def _confirmed(asked: _Asked, rows: Candidates) -> tuple[list[ScoredMemory], int, int]:
     """The best candidates that the ledger confirms; how many it refused before there were enough; how many of these it
     no longer has.
     """
+    request = asked.request
+    candidates = [one for one in rows.ranked() if one.score >= request.threshold]
     found: list[ScoredMemory] = []
+    # Another version of a memory may have been found as well.
+    shown: set[str] = set()
     refused = gone = place = 0
     while place < len(candidates) and len(found) < request.top_k:
         # Where many are refused, many more will be: the reads grow, so that their number does not.
         size = max(request.top_k - len(found) + _READ_MARGIN, min(refused, _READ_AT_MOST))
-        portion = candidates[place : place + size]
-        place += len(portion)
-        for candidate, memory in zip(portion, confirm(portion), strict=True):
+        portion = [one for one in candidates[place : place + size] if one.memory_id not in shown]
+        place += size
+        for candidate, memory in zip(portion, asked.confirm(portion) if portion else (), strict=True):
+            if candidate.memory_id in shown:
+                continue
             if isinstance(memory, Miss):
-                refused += memory is not Miss.REPEATED
+                refused += 1
                 gone += memory is Miss.GONE
             elif len(found) < request.top_k:
-                details = _details(candidate, scorer, request.threshold) if request.explain else None
-                found.append(ScoredMemory(memory, candidate.score, details))
+                shown.add(candidate.memory_id)
+                found.append(ScoredMemory(memory, candidate.score, _details(asked, candidate)))
     return found, refused, gone
+
+
+def _details(asked: _Asked, candidate: Candidate) -> ScoreDetails | None:
+    if not asked.request.explain:
+        return None
+    return score_details(candidate, asked.scorer, asked.request.threshold, by_words_alone=not asked.vector)
 
 
 def asked_text(recipe: Recipe, names: KnownNames, request: SearchRequest) -> str:
@@ -273,13 +325,28 @@ def asked_text(recipe: Recipe, names: KnownNames, request: SearchRequest) -> str
     return recipe.query_text(request.query.strip(), known)
 
 
+def query_vector(embedder: Embedder, text: str) -> Sequence[float]:
+    """The vector of a query's text; empty if the embedder refuses it, which the answer then says.
+
+    Raises the other errors of the embedder.
+    """
+    try:
+        return embedder.embed([text], EmbeddingTask.QUERY)[0]
+    except EmbedderTextError as error:
+        _logger.warning("the embedder refuses a query: it is searched by words alone", extra={"reason": error.message})
+        note_ranked_by_words()
+        return ()
+
+
 def scorer_for(recipe: Recipe, request: SearchRequest, reference: str) -> Scorer:
     """What scores rows for the request, asked at the moment `reference` (a timestamp)."""
     day = date.fromisoformat(date_of(reference))
     return recipe.scorer(request.query, reference=day, agent_alone=request.ids.keys() == {"agent_id"})
 
 
-def _details(candidate: Candidate, scorer: Scorer, threshold: float) -> ScoreDetails:
+def score_details(
+    candidate: Candidate, scorer: Scorer, threshold: float, *, by_words_alone: bool = False
+) -> ScoreDetails:
     """Every component of a candidate's score."""
     parts = scorer.parts(candidate.cosine, candidate.words, candidate.signals)
     return ScoreDetails(
@@ -295,4 +362,5 @@ def _details(candidate: Candidate, scorer: Scorer, threshold: float) -> ScoreDet
         bm25_rank=candidate.word_rank,
         parts=parts,
         probability=scorer.probability(candidate.score),
+        by_words_alone=by_words_alone,
     )

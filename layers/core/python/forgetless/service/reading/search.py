@@ -22,7 +22,7 @@ from forgetless.service.known_names import KnownNames
 from forgetless.service.reading.retrieval import Miss, PresentPlace, Retrieval
 from forgetless.service.requests import ScoredMemory, SearchRequest
 
-__all__ = ["SearchService", "begin_search", "refuse_costly", "unexpired", "with_own_ranks"]
+__all__ = ["SearchService", "begin_search", "is_shown", "refuse_costly", "unexpired", "with_own_ranks"]
 
 
 def unexpired(now: str) -> Filter:
@@ -81,7 +81,7 @@ class SearchService:
             if memory is None:
                 confirmed.append(Miss.GONE)
             else:
-                confirmed.append(memory if _shown(memory, candidate, matches) else Miss.REFUSED)
+                confirmed.append(memory if is_shown(memory, candidate, matches) else Miss.REFUSED)
         return confirmed
 
 
@@ -132,6 +132,6 @@ def refuse_costly(matches: Matcher) -> None:
         )
 
 
-def _shown(memory: Memory, candidate: Candidate, matches: Matcher) -> bool:
+def is_shown(memory: Memory | None, candidate: Candidate, matches: Matcher) -> bool:
     """Whether the ledger holds exactly the version that the index found, live, and it matches the filter."""
-    return memory.live and memory.version == candidate.version and matches(memory)
+    return memory is not None and memory.live and memory.version == candidate.version and matches(memory)

@@ -115,7 +115,7 @@ class UnfilledPast:
         matched = self._recipe.matches(self._recipe.query_words(request.query.strip()), words)
         lacking = [(score, one) for score, one in zip(matched, memories, strict=True) if one.id not in vectors]
         best = sorted(lacking, key=lambda scored: -scored[0])[:MOST_EMBEDDED]
-        rows = self._indexer.rows([memory for _, memory in best], talk, refused={}) if best else []
+        rows = self._indexer.rows([memory for _, memory in best], talk) if best else []
         vectors |= {row.memory.id: row.vector for row in rows}
         return _ReadPlace(self._recipe, memories, words, [self._recipe.signals(one) for one in told], vectors)
 

@@ -181,7 +181,7 @@ class StoreCheck:
         """Search by meaning and by words for a memory that the index holds; report a search that finds nothing."""
         sample = self._ledger.sample(tenant, limit=3)
         held = self._index.vectors(tenant, [(memory.id, memory.version) for memory in sample])
-        found: Memory | None = next((one for one in sample if (one.id, one.version) in held), None)
+        found: Memory | None = next((one for one in sample if held.get((one.id, one.version))), None)
         if found is None:
             return
         if not self._index.search_vector(tenant, held[found.id, found.version], EVERYTHING, 1)[0]:

@@ -17,6 +17,7 @@ from forgetless.domain.memory_fields import GIVEN, given_fields
 from forgetless.domain.slots import Slots
 from forgetless.domain.times import later
 from forgetless.domain.usage import OF_TENANT, UsageKind, Use, day_of
+from forgetless.ports.call_times import slowest_part
 from forgetless.ports.clock import Clock
 from forgetless.ports.metrics import ADDS, THROTTLES
 from forgetless.ports.queue import JobQueue
@@ -28,7 +29,14 @@ from forgetless.service.llm_waits import LlmWaits
 from forgetless.service.requests import AddedMemory, AddOutcome, AddRequest
 from forgetless.service.webhooks.outbox import WebhookOutbox
 from forgetless.service.writing.indexer import Indexer
-from forgetless.service.writing.infer import InferenceRun, ScopeBusyError, UnfinishedError, finished, reason_of
+from forgetless.service.writing.infer import (
+    InferenceRun,
+    ScopeBusyError,
+    UnfinishedError,
+    finished,
+    out_of_time,
+    reason_of,
+)
 
 __all__ = ["AddService"]
 
@@ -272,11 +280,12 @@ class AddService:
             for place, message in enumerate(said, len(before))
         ]
         talk = {message.ref: message for message in spoken}
-        # What the embedder refuses is stored like the rest. Sweep tries it again, and sets it aside in the end.
+        # What the embedder refuses is found by its words. Sweep tries it again, and sets it aside in the end.
         in_time = partial(self._in_time, began)
-        rows = self._indexer.rows(memories, talk, in_time=in_time, refused={})
+        rows = self._indexer.rows(memories, talk, in_time=in_time)
         if self._clock.monotonic() >= began + REQUEST_S:
-            raise OutOfTimeError("the ledger or the embedder was too slow; nothing was stored: send the add again")
+            slow = slowest_part("the ledger or the embedder")
+            raise OutOfTimeError(f"{slow} was too slow; nothing was stored: send the add again")
         done = finished(job, self._clock.now(), [{"id": memory.id, "event": "ADD"} for memory in memories])
         events = [Event(EventKind.ADD, memory) for memory in memories]
         self._outbox.record(events)
@@ -320,7 +329,7 @@ def _late(error: TimeoutError, job_id: str) -> DeadlineError:
     if isinstance(error, ScopeBusyError):
         message = f"{error}; this add continues in the background"
         return DeadlineError(message, event_id=job_id, retry_after=error.retry_after)
-    return DeadlineError("the LLM did not answer in time; the add continues in the background", event_id=job_id)
+    return DeadlineError(f"{out_of_time()}; the add continues in the background", event_id=job_id)
 
 
 def added(memories: Sequence[Memory]) -> tuple[AddedMemory, ...]:

@@ -15,7 +15,7 @@ from forgetless.domain.errors import (
     VersionConflictError,
 )
 from forgetless.domain.identifiers import all_spellings
-from forgetless.domain.limits import MOST_ANNOUNCED, MOST_HISTORY_BYTES
+from forgetless.domain.limits import MOST_ANNOUNCED
 from forgetless.domain.memory import Event, EventKind, Memory
 from forgetless.domain.metadata import merged_metadata
 from forgetless.domain.webhook_deliveries import Summary
@@ -74,6 +74,7 @@ class ChangeService:
         outbox: WebhookOutbox,
         erasures: ScopeEraser,
         matching: MatchEraser,
+        history_bytes: int,
     ) -> None:
         self._ledger = ledger
         self._outbox = outbox
@@ -83,6 +84,7 @@ class ChangeService:
         self._indexer = indexer
         self._names = names
         self._clock = clock
+        self._history_bytes = history_bytes
 
     def update(self, request: UpdateRequest, *, request_name: str | None = None) -> Memory:
         """Change text, metadata (merged), time or expiration date; returns the new version.
@@ -150,7 +152,17 @@ class ChangeService:
             if request.memory_id == memory.id:
                 changed = replace(changed, **_changes(changed, request))
         changes = {name: getattr(changed, name) for name in _CHANGED_FIELDS}
-        return _with_room(memory.next_version(self._clock.now(), event_id=event_id, **changes))
+        following = memory.next_version(self._clock.now(), event_id=event_id, **changes)
+        self._check_room(following)
+        return following
+
+    def _check_room(self, memory: Memory) -> None:
+        """Raise InvalidRequestError if the versions before this one take more room than they may."""
+        if memory.history_bytes > self._history_bytes:
+            raise InvalidRequestError(
+                f"Memory {memory.id} was changed so often that its earlier versions take {memory.history_bytes} bytes, "
+                f"and at most {self._history_bytes} are kept: delete it and add another instead."
+            )
 
     def _changeable(self, portion: _Portion, *, look_back: bool) -> dict[str, Memory]:
         """The memories as they are now; if this request has already changed one, the version that it made."""
@@ -308,16 +320,6 @@ def check_version(memory: Memory, expected: frozenset[int] | None) -> None:
         raise PreconditionFailedError(
             f"If-Match: memory {memory.id} is at version {memory.version} now; read it again, then change it."
         )
-
-
-def _with_room(memory: Memory) -> Memory:
-    """The next version; raises InvalidRequestError if those before it take more room than they may."""
-    if memory.history_bytes > MOST_HISTORY_BYTES:
-        raise InvalidRequestError(
-            f"Memory {memory.id} was changed so often that its earlier versions take {memory.history_bytes} bytes, "
-            f"and at most {MOST_HISTORY_BYTES} are kept: delete it and add another instead."
-        )
-    return memory
 
 
 def _changes(memory: Memory, request: UpdateRequest) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from forgetless.domain.llm_context import LlmContext
 from forgetless.domain.memory import Memory, Message
 from forgetless.domain.token_estimate import estimated_tokens
 from forgetless.domain.usage import UsageKind, Use, day_of
+from forgetless.ports.call_times import slowest_part
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
 from forgetless.ports.request_ledger import NOTHING_SHOWN, RequestLedger, Shown
@@ -133,7 +134,8 @@ class ExtractionCalls:
                 _halve(course, error)
                 continue
             except TimeoutError:
-                if in_background and not course.slowest_s and _halve_slow(course, portion, ask.rules):
+                slow = in_background and not course.slowest_s and slowest_part("the LLM") == "the LLM"
+                if slow and _halve_slow(course, portion, ask.rules):
                     self._keep(course, used, left=count_portions(messages, start, course.context.messages(ask.rules)))
                 raise
             course.slowest_s = max(course.slowest_s, self._clock.monotonic() - began)

@@ -86,9 +86,8 @@ class Indexer:
         """The rows of memories; `talk` holds the messages of their context.
 
         The texts are embedded EMBEDDED_AT_ONCE at a time, as long as there is time (`in_time`). The memories for whose
-        texts there was none are left out. So are those whose text the embedder refuses, if there is a place to note
-        the reasons by id (`refused`); context that it refuses does not count then. Raises EmbedderError, and
-        EmbedderTextError without that place.
+        texts there was none are left out. One whose text the embedder refuses has a row without a vector, and the
+        reason is noted by its id in `refused`; context that it refuses does not count. Raises EmbedderError.
         """
         told = self._told.told(memories, talk)
         portions = [self._recipe.texts(one) for one in told]
@@ -106,8 +105,6 @@ class Indexer:
             try:
                 vectors |= zip(some, self._embedder.embed(some, EmbeddingTask.PASSAGE, owner=owner), strict=True)
             except EmbedderTextError as error:
-                if refused is None:
-                    raise
                 found = dict(zip(some, error.vectors, strict=True))
                 vectors |= {text: vector for text, vector in found.items() if vector is not None}
                 reasons |= {text: f"{error.code}: {error.message}" for text in some if found[text] is None}
@@ -115,9 +112,9 @@ class Indexer:
             texts_of = zip(memories, portions, strict=True)
             refused |= {memory.id: reasons[portion[0]] for memory, portion in texts_of if portion[0] in reasons}
         return [
-            self._row(memory, one, combine([vectors[text] for text in portion if text in vectors]))
+            self._row(memory, one, _vector(portion, vectors))
             for memory, one, portion in zip(memories, told, portions, strict=True)
-            if portion[0] in vectors and all(text in vectors or text in reasons for text in portion)
+            if all(text in vectors or text in reasons for text in portion)
         ]
 
     def told(self, memories: Sequence[Memory], talk: Mapping[MessageRef, Message]) -> list[Told]:
@@ -132,16 +129,19 @@ class Indexer:
         `changes` are the versions that were replaced; nothing is left of deleted memories. `known` is what was read of
         their rows already.
 
-        False if the index does not answer, or if context of a memory was erased meanwhile, so that its row was removed
-        again. Such memories stay pending in the ledger, and sweep indexes them later. So does one whose replaced
-        version had no row that could be moved.
+        False if the index does not answer, if context of a memory was erased meanwhile, so that its row was removed
+        again, or if a row has no vector. Such memories stay pending in the ledger, and sweep indexes them later. So
+        does one whose replaced version had no row that could be moved.
         """
         try:
             if current := [row for row in rows if row.memory.live]:
                 self._index.insert(current)
-            unmoved = self._replace(rows, changes, known or {})
+            by_words = [row.memory for row in rows if not row.vector]
+            waiting = self._replace(rows, changes, known or {}) | {memory.id for memory in by_words}
+            self.withdraw_outdated(by_words)
             written = [*(row.memory for row in current), *(one.after for one in changes if not one.after.live)]
-            return not self.mark_indexed([one for one in written if one.id not in unmoved], by_writer=True)
+            done = [memory for memory in written if memory.id not in waiting]
+            return not self.mark_indexed(done, by_writer=True) and not by_words
         except IndexUnavailableError as error:
             _logger.warning("index is behind", extra={"memories": len(rows) + len(changes), "reason": error.message})
             return False
@@ -163,7 +163,8 @@ class Indexer:
         talk = self.context_messages([memory])
         known = self._held_content(before)
         content = known.get((before.id, before.version))
-        if content is not None and memory.text == before.text:
+        # A row without a vector is made anew: the embedder may take the text by now.
+        if content is not None and content.vector and memory.text == before.text:
             row = self._row(memory, self.told([memory], talk)[0], content.vector)
         else:
             row = self.rows([memory], talk)[0]
@@ -222,6 +223,17 @@ class Indexer:
             without += [memory for memory in portion if _same_event(found.get(memory.id), memory)]
         return without
 
+    def withdraw_outdated(self, memories: Sequence[Memory]) -> None:
+        """Remove the rows without a vector of those memories that the ledger no longer has so.
+
+        They are not marked as indexed, so `mark_indexed` does not find out that they changed meanwhile.
+        """
+        for tenant, portion in by_tenant(memories).items():
+            found = self._ledger.read(tenant, [memory.id for memory in portion])
+            if gone := [one for one in portion if not _same_row(found.get(one.id), one)]:
+                self._index.drop(tenant, sorted({(memory.id, memory.version) for memory in gone}))
+                self._redo_past(gone, found)
+
     def _row(self, memory: Memory, told: Told, vector: Sequence[float]) -> IndexRow:
         words, signals = self._recipe.row(told)
         return IndexRow(memory, vector, words, signals)
@@ -233,6 +245,15 @@ class Indexer:
             raise
         except DependencyError as error:  # searches of the past find less until the next reindex
             _logger.warning("rows of the past are missing", extra={"reason": error.message})
+
+
+def _same_row(current: Memory | None, indexed: Memory) -> bool:
+    return current is not None and _same_event(current, indexed) and current.context == indexed.context
+
+
+def _vector(portion: Sequence[str], vectors: Mapping[str, Sequence[float]]) -> Sequence[float]:
+    """The vector of a memory with these texts; empty if its own has none, because that of its context says nothing."""
+    return combine([vectors[text] for text in portion if text in vectors]) if portion[0] in vectors else ()
 
 
 def _same_event(current: Memory | None, indexed: Memory) -> bool:

@@ -22,6 +22,7 @@ from forgetless.domain.limits import JOB_S, LEASE_MARGIN_S
 from forgetless.domain.memory import Event, EventKind, Memory, Message, job_event_id
 from forgetless.domain.times import later, wait_s
 from forgetless.domain.usage import Use
+from forgetless.ports.call_times import slowest_part
 from forgetless.ports.clock import Clock
 from forgetless.ports.llm import Llm
 from forgetless.ports.metrics import ADDS_FAILED, EXTRACTION_FAILURES, EXTRACTIONS, FACTS
@@ -46,6 +47,7 @@ __all__ = [
     "UnfinishedError",
     "finished",
     "given_up",
+    "out_of_time",
     "reason_of",
     "waiting",
 ]
@@ -101,6 +103,12 @@ def waiting(job: Job, at: str) -> Job:
     return replace(job, state=JobState.PENDING, updated_at=at, lease_owner=None, lease_until=None)
 
 
+def out_of_time() -> str:
+    """What kept the job of this request or worker from being done in time."""
+    slowest = slowest_part("the LLM")
+    return f"{slowest} did not answer in time" if slowest == "the LLM" else f"{slowest} took most of the time there was"
+
+
 def reason_of(error: Exception) -> str:
     """Why a job failed, for its field `error`. An unforeseen error gives only its name: its text may quote content."""
     if isinstance(error, ForgetlessError):
@@ -108,7 +116,7 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, ScopeBusyError):
         return f"deadline_exceeded: {error}"
     if isinstance(error, TimeoutError):
-        return "deadline_exceeded: the LLM did not answer in time"
+        return f"deadline_exceeded: {out_of_time()}"
     return f"internal_error: {type(error).__name__}"
 
 
@@ -263,8 +271,8 @@ class InferenceRun:
         talk = {message.ref: message for message in messages}
         # Rows of facts leave out the names of their place, those of this add too, whose messages are stored already.
         self._names.note(messages)
-        # A fact that the embedder refuses is stored, too, and sweep tries it again.
-        rows = self._indexer.rows(memories, talk, refused={})
+        # A fact that the embedder refuses is found by its words, and sweep tries it again.
+        rows = self._indexer.rows(memories, talk)
         new = list(zip(memories, facts, strict=True))
         stored, changes, done = self._append(job, new, found.shown, tokens_used(job, used))
         self._indexer.forget_erased(stored, talk, at=done.updated_at)

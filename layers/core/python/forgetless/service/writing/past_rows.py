@@ -124,8 +124,8 @@ class PastRows:
         """Make the rows of the past right for these memories as they are now; a row that is right stays.
 
         What a writer has moved is made again, and so is a `suspect` row: nobody knows whether words are in it that were
-        erased meanwhile. A version whose text the embedder refuses is left out. Raises EmbedderError and
-        IndexUnavailableError.
+        erased meanwhile. A version whose text the embedder refuses has a row with its words alone. Raises EmbedderError
+        and IndexUnavailableError.
         """
         for tenant, portion in by_tenant(memory for memory in memories if has_past(memory)).items():
             self._refresh(tenant, portion, suspect)
@@ -220,7 +220,9 @@ class PastRows:
             for row in self._maker.rows([group[0] for group in some.values()], talk, refused=refused):
                 found |= {_key(memory): row.content for memory in some[row.memory.id]}
             for id_, reason in refused.items():
-                _logger.warning("an earlier version cannot be indexed", extra={"memory_id": id_, "reason": reason})
+                _logger.warning(
+                    "an earlier version is indexed by its words alone", extra={"memory_id": id_, "reason": reason}
+                )
         return found
 
     def _contents(self, tenant: str, versions: Sequence[Memory], known: Mapping[Key, Content]) -> dict[Key, Content]:

@@ -13,13 +13,18 @@ __all__ = ["ROUTES"]
 
 
 def ping(caller: CurrentCaller) -> Response:
-    """The organization and project of the key; never an e-mail address, which clients would send to their telemetry."""
+    """The organization and project of the key, its role, and whether it is limited.
+
+    There is never an e-mail address, which clients would send to their telemetry.
+    """
     return json_response(
         {
             "status": "ok",
             "org_id": organization_id(caller.tenant),
             "project_id": project_id(caller.tenant),
             "user_email": None,
+            "role": None if caller.key is None else str(caller.key.role),
+            "limited": caller.key_limits is not None,
         }
     )
 

@@ -22,7 +22,7 @@ from forgetless.domain.scoring import DEFAULT_THRESHOLD
 from forgetless.domain.usage import UsageKind
 from forgetless.service.requests import ScoredMemory, SearchRequest
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "search_request"]
 
 _DEFAULT_TOP_K = 10
 _NOBODY_V1 = "At least one of the filters: agent_id, user_id, app_id, run_id is required!"
@@ -30,19 +30,19 @@ _NOBODY_V1 = "At least one of the filters: agent_id, user_id, app_id, run_id is 
 
 def search_v3(caller: CurrentCaller, body: SearchBody) -> Response:
     """The memories that match a query, best first; `filters` must name the scope."""
-    found = _found(caller, body, _request(caller, body, top_level=False))
+    found = _found(caller, body, search_request(caller, body, top_level=False))
     return results_object(_items(found, body))
 
 
 def search_v2(caller: CurrentCaller, body: SearchBody) -> Response:
     """The same as a list without an envelope; ids outside `filters` are accepted as well."""
-    found = _found(caller, body, _request(caller, body, top_level=True))
+    found = _found(caller, body, search_request(caller, body, top_level=True))
     return bare_list(_items(found, body))
 
 
 def search_v1(caller: CurrentCaller, body: SearchBody) -> Response:
     """The same as a list without an envelope, or with `output_format: "v1.1"` as an object."""
-    found = _found(caller, body, _request(caller, body, top_level=True, nobody=_NOBODY_V1))
+    found = _found(caller, body, search_request(caller, body, top_level=True, nobody=_NOBODY_V1))
     items = _items(found, body)
     return results_object(items, relations=[]) if body.output_format == "v1.1" else bare_list(items)
 
@@ -55,7 +55,8 @@ def _items(found: list[ScoredMemory], body: SearchBody) -> list[dict[str, Any]]:
     return [search_item(hit, body.fields) for hit in found]
 
 
-def _request(caller: Caller, body: SearchBody, *, top_level: bool, nobody: str | None = None) -> SearchRequest:
+def search_request(caller: Caller, body: SearchBody, *, top_level: bool, nobody: str | None = None) -> SearchRequest:
+    """The search that a body asks for; `top_level` and `nobody` as in `scope_of`."""
     query = body.query.strip()
     if not query:
         raise InvalidRequestError("query must not be empty.")

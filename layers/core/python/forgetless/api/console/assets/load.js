@@ -1,0 +1,48 @@
+// Loading: what a page has asked the API for. The last content stays while the next one loads, so that nothing jumps.
+
+import { useCallback, useEffect, useRef, useState } from "./lib.js";
+
+// `ask(signal)` gives the content; it is asked again when one of `inputs` changes, and by `reload`.
+export function useLoad(ask, inputs) {
+  const [state, setState] = useState({ data: undefined, error: null, loading: true });
+  const running = useRef(null);
+  const reload = useCallback(() => {
+    running.current?.abort();
+    const mine = (running.current = new AbortController());
+    setState((before) => ({ ...before, loading: true }));
+    ask(mine.signal).then(
+      (data) => mine.signal.aborted || setState({ data, error: null, loading: false }),
+      (error) => mine.signal.aborted || setState((before) => ({ ...before, error, loading: false })),
+    );
+  }, inputs);
+  useEffect(() => {
+    reload();
+    return () => running.current?.abort();
+  }, [reload]);
+  return { ...state, reload };
+}
+
+// Calls `work` every `seconds` while the tab is visible, and at once when it becomes visible again.
+export function usePolling(work, seconds) {
+  const latest = useRef(work);
+  latest.current = work;
+  useEffect(() => {
+    const due = () => document.visibilityState === "visible" && latest.current();
+    const timer = setInterval(due, seconds * 1000);
+    document.addEventListener("visibilitychange", due);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", due);
+    };
+  }, [seconds]);
+}
+
+// The value as it was when it last stood still for `ms`.
+export function useSettled(value, ms = 250) {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), ms);
+    return () => clearTimeout(timer);
+  }, [value, ms]);
+  return settled;
+}

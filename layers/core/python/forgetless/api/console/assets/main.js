@@ -1,0 +1,153 @@
+// The frame of the console: sign-in, navigation, and the page that the address names.
+
+import { storedKey, whenKeyIsRefused } from "./api.js";
+import { ErrorNote, Field, Toast } from "./components.js";
+import { chooseLanguage, language, t } from "./i18n.js";
+import { html, render, useEffect, useRef, useState } from "./lib.js";
+import { PAGES } from "./pages.js";
+import { hrefOf, useRoute } from "./router.js";
+import { SessionContext, signIn, signOut } from "./session.js";
+
+function Console() {
+  const [, redraw] = useState(0);
+  const [session, setSession] = useState(undefined);
+  const [refusal, setRefusal] = useState(null);
+  useEffect(() => {
+    const refuse = (error) => {
+      setRefusal(error);
+      setSession(null);
+    };
+    whenKeyIsRefused(refuse);
+    // Without an answer the key stays: the service may be back in a moment.
+    if (storedKey()) signIn(storedKey()).then(setSession, refuse);
+    else setSession(null);
+  }, []);
+  const choose = (name) => {
+    chooseLanguage(name);
+    redraw((count) => count + 1);
+  };
+  const leave = () => {
+    signOut();
+    setRefusal(null);
+    setSession(null);
+  };
+  const enter = (entered) => {
+    setRefusal(null);
+    setSession(entered);
+  };
+  if (session === undefined) return null;
+  const languages = html`<${Languages} onChoose=${choose} />`;
+  if (session === null) return html`<${SignIn} refusal=${refusal} onEnter=${enter} languages=${languages} />`;
+  return html`<${Frame} key=${language()} session=${session} onLeave=${leave} languages=${languages} />`;
+}
+
+function SignIn({ refusal, onEnter, languages }) {
+  const [key, setKey] = useState("");
+  const [error, setError] = useState(refusal);
+  const [busy, setBusy] = useState(false);
+  const submit = (event) => {
+    event.preventDefault();
+    setBusy(true);
+    signIn(key.trim()).then(onEnter, (failure) => {
+      setError(failure);
+      setBusy(false);
+    });
+  };
+  return html`
+    <main class="sign-in">
+      <form onSubmit=${submit}>
+        <h1>Forgetless</h1>
+        <p>${t("What your agents remember, about whom, and why a search found it.")}</p>
+        <${Field} label=${t("API key")} hint=${t("It is kept in this tab only, and sent to this service only.")}>
+          <input
+            type="password" value=${key} onInput=${(event) => setKey(event.target.value)}
+            autocomplete="off" spellcheck=${false} required autofocus
+          />
+        <//>
+        <${ErrorNote} error=${error} />
+        <button type="submit" class="primary" disabled=${busy}>${t("Sign in")}</button>
+        <p class="faint">${t("After make up, the key is in the file .forgetless/api_key:")}</p>
+        <pre tabindex="0">cat .forgetless/api_key</pre>
+        ${languages}
+      </form>
+    </main>
+  `;
+}
+
+function Languages({ onChoose }) {
+  return html`
+    <div class="languages" role="group" aria-label=${t("Language")}>
+      ${[["en", "English"], ["vi", "Tiếng Việt"]].map(([name, label]) => html`
+        <button
+          key=${name} type="button" class="quiet" lang=${name}
+          aria-pressed=${language() === name} onClick=${() => onChoose(name)}
+        >${label}</button>
+      `)}
+    </div>
+  `;
+}
+
+function Frame({ session, onLeave, languages }) {
+  const route = useRoute();
+  const [toast, setToast] = useState(null);
+  const [open, setOpen] = useState(false);
+  const content = useRef(null);
+  const pages = PAGES.filter((one) => session.may(one.needs) && !(one.whole && session.limited));
+  const page = pages.find((one) => one.name === route.page);
+  useKeys(pages);
+  useEffect(() => {
+    document.title = page ? `${t(page.title)} · Forgetless` : "Forgetless";
+    setOpen(false);
+  }, [page]);
+  return html`
+    <${SessionContext.Provider} value=${{ ...session, say: setToast }}>
+      <a class="skip" href="#content" onClick=${(event) => { event.preventDefault(); content.current.focus(); }}>
+        ${t("Skip to the content")}
+      </a>
+      <div class="frame">
+        <header class=${open ? "side open" : "side"}>
+          <a class="brand" href=${hrefOf("memories")}><span class="mark" aria-hidden="true"></span>Forgetless</a>
+          <button type="button" class="menu" aria-expanded=${open} onClick=${() => setOpen(!open)}>${t("Menu")}</button>
+          <nav aria-label=${t("Pages")}>
+            ${pages.filter((one) => !one.hidden).map((one) => html`
+              <a key=${one.name} href=${hrefOf(one.name)} aria-current=${one === page || page?.within === one.name ? "page" : undefined}>
+                ${t(one.title)}
+              </a>
+            `)}
+          </nav>
+          <div class="foot">
+            ${languages}
+            <a href="docs">${t("API")}</a>
+            <button type="button" class="quiet" onClick=${onLeave}>${t("Sign out")}</button>
+          </div>
+        </header>
+        <main id="content" ref=${content} tabindex="-1">
+          ${page
+            ? html`<${page.show} key=${page.name} params=${route.params} />`
+            : html`<div class="empty"><h1>${t("There is no such page, or this key may not use it.")}</h1>
+                <p><a href=${hrefOf("memories")}>${t("Memories")}</a></p></div>`}
+        </main>
+      </div>
+      <${Toast} toast=${toast} onClose=${() => setToast(null)} />
+    <//>
+  `;
+}
+
+// `/` goes to the search box; the digits go to the pages.
+function useKeys(pages) {
+  useEffect(() => {
+    const pressed = (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog")) return;
+      const box = document.querySelector("[data-search]");
+      if (event.key === "/" && box) {
+        event.preventDefault();
+        box.focus();
+        box.select();
+      }
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, [pages.length]);
+}
+
+render(html`<${Console} />`, document.getElementById("console"));

@@ -1,0 +1,31 @@
+// The filters of a list or search: from the parameters in the address to those of the API.
+
+import { SCOPE } from "./components.js";
+
+export const FILTERS = [...SCOPE, "category", "metadata", "from", "to"];
+
+// The `filters` of the Platform's dialect. Without an id, all memories of any user, agent, app or run are meant.
+export function filtersOf(params) {
+  const named = SCOPE.filter((name) => params[name]).map((name) => ({ [name]: params[name] }));
+  const conditions = named.length ? named : [{ OR: SCOPE.map((name) => ({ [name]: "*" })) }];
+  if (params.category) conditions.push({ categories: { contains: params.category } });
+  if (params.metadata) conditions.push({ metadata: metadataOf(params.metadata) });
+  if (params.from) conditions.push({ created_at: { gte: params.from } });
+  if (params.to) conditions.push({ created_at: { lte: endOf(params.to) } });
+  return conditions.length === 1 ? conditions[0] : { AND: conditions };
+}
+
+// A day means until its end.
+const endOf = (moment) => (/^\d{4}-\d{2}-\d{2}$/.test(moment) ? `${moment}T23:59:59.999999Z` : moment);
+
+// `key=value`; numbers and truth values are those of JSON, everything else is text.
+export function metadataOf(text) {
+  const place = text.indexOf("=");
+  const [name, value] = place < 0 ? [text, "*"] : [text.slice(0, place).trim(), text.slice(place + 1).trim()];
+  try {
+    const parsed = JSON.parse(value);
+    return { [name]: typeof parsed === "object" ? value : parsed };
+  } catch {
+    return { [name]: value };
+  }
+}

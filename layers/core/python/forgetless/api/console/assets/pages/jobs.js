@@ -1,0 +1,144 @@
+// Jobs: what adds became, why some failed, and bulk jobs with their progress.
+
+import { call } from "../api.js";
+import { Badge, Confirm, Empty, ErrorNote, Field, Loading, Scope } from "../components.js";
+import { number, t } from "../i18n.js";
+import { html, useEffect, useMemo, useState } from "../lib.js";
+import { useLoad, usePolling } from "../load.js";
+import { go, hrefOf } from "../router.js";
+import { useSession } from "../session.js";
+import { Time, ago } from "../times.js";
+
+const PAGE_SIZE = 100;
+const POLL_S = 5;
+const STATES = { PENDING: "Waiting", RUNNING: "Running", SUCCEEDED: "Done", FAILED: "Failed", CANCELLED: "Cancelled" };
+const KINDS = {
+  ADD: "Add",
+  ERASE: "Erasure",
+  DELETE: "Deletion",
+  REINDEX: "Rebuilding of the index",
+  RETENTION: "Retention",
+  IMPORT: "Import",
+  EXPORT: "Export",
+};
+
+export function Jobs({ params }) {
+  const chosen = (changes) => go("jobs", { ...params, ...changes });
+  return html`
+    <h1>${t("Jobs")}</h1>
+    ${params.id && html`<${OneJob} key=${params.id} id=${params.id} />`}
+    <div class="choices">
+      <${Choice} label=${t("Kind")} value=${params.kind} options=${KINDS} onChange=${(kind) => chosen({ kind })} />
+      <${Choice} label=${t("State")} value=${params.state} options=${STATES} onChange=${(state) => chosen({ state })} />
+    </div>
+    <${List} kind=${params.kind} state=${params.state} />
+  `;
+}
+
+function Choice({ label, value, options, onChange }) {
+  return html`
+    <${Field} label=${label}>
+      <select value=${value ?? ""} onChange=${(event) => onChange(event.target.value)}>
+        <option value="">${t("all")}</option>
+        ${Object.entries(options).map(([name, text]) => html`<option key=${name} value=${name}>${t(text)}</option>`)}
+      </select>
+    <//>
+  `;
+}
+
+function List({ kind, state }) {
+  const [more, setMore] = useState([]);
+  const [failure, setFailure] = useState(null);
+  const { data, error, loading, reload } = useLoad((signal) => call("GET", "v1/events/", { query: { page_size: PAGE_SIZE }, signal }), []);
+  const jobs = useMemo(() => {
+    const known = new Map([...more.flatMap((page) => page.results), ...(data?.results ?? [])].map((job) => [job.id, job]));
+    return [...known.values()].sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
+  }, [data, more]);
+  usePolling(() => !loading && reload(), POLL_S);
+  const shown = jobs.filter((job) => (!state || job.status === state) && (!kind || job.event_type === kind));
+  const cursor = (more.at(-1) ?? data)?.next_cursor;
+  const next = () => call("GET", "v1/events/", { query: { page_size: PAGE_SIZE, cursor } }).then((page) => setMore((all) => [...all, page]), setFailure);
+  return html`
+    <${ErrorNote} error=${error} retry=${reload} />
+    ${!data && loading && html`<${Loading} />`}
+    ${data && shown.length === 0 && html`
+      <${Empty} title=${t(state || kind ? "No such job among those that are loaded" : "No jobs yet")}>
+        <p>${t("Each add is a job: it says what became of a conversation, and why if it failed.")}</p>
+      <//>
+    `}
+    ${shown.length > 0 && html`<ul class="rows">${shown.map((job) => html`<${JobRow} key=${job.id} job=${job} />`)}</ul>`}
+    <${ErrorNote} error=${failure} />
+    <div class="end">${cursor && html`<button type="button" onClick=${next}>${t("Show older ones")}</button>`}</div>
+  `;
+}
+
+function JobRow({ job }) {
+  return html`
+    <li class="row"><div class="body">
+      <p class="facts">
+        <${State} job=${job} />
+        <a data-row href=${hrefOf("jobs", { id: job.id })}>${t(KINDS[job.event_type] ?? job.event_type)}</a>
+        <${Scope} of=${job.payload} />
+        <${Time} at=${job.created_at} />
+        ${job.latency != null && html`<span class="faint">${number(job.latency / 1000, { maximumFractionDigits: 2 })} s</span>`}
+        <${Progress} job=${job} />
+      </p>
+      ${job.error && html`<p class="reason">${job.error}${job.next_try_at && html` <span class="faint">${t("next try")} ${ago(job.next_try_at)}</span>`}</p>`}
+    </div></li>
+  `;
+}
+
+function State({ job }) {
+  const kind = { FAILED: "bad", SUCCEEDED: "good" }[job.status] ?? "";
+  return html`<${Badge} kind=${kind}>${t(STATES[job.status] ?? job.status)}<//>`;
+}
+
+function Progress({ job }) {
+  const { done, total, llm_calls_done: calls, llm_calls: of } = job.metadata ?? {};
+  if (of) return html`<span class="faint">${t("{done} of {total} LLM calls", { done: number(calls), total: number(of) })}</span>`;
+  if (done === undefined || done === null) return null;
+  return html`
+    ${total > 0 && html`<progress max=${total} value=${done} aria-label=${t("Progress")}></progress>`}
+    <span class="faint">${total ? t("{done} of {total}", { done: number(done), total: number(total) }) : number(done)}</span>
+  `;
+}
+
+function OneJob({ id }) {
+  const { may, say } = useSession();
+  const [failure, setFailure] = useState(null);
+  const [asks, setAsks] = useState(false);
+  const path = `v1/event/${encodeURIComponent(id)}/`;
+  const { data: job, error, reload } = useLoad((signal) => call("GET", path, { signal }), [path]);
+  const runs = job && ["PENDING", "RUNNING"].includes(job.status);
+  usePolling(() => runs && reload(), 2);
+  useEffect(() => scrollTo(0, 0), [id]);
+  if (error) return html`<${ErrorNote} error=${error} retry=${reload} />`;
+  if (!job) return null;
+  const retry = () => call("POST", `${path}retry/`).then(() => { setFailure(null); say({ text: t("It is tried again.") }); reload(); }, setFailure);
+  const cancel = () => call("DELETE", path).then(reload);
+  return html`
+    <section class="note">
+      <p class="facts"><${State} job=${job} /> <code>${job.id}</code> <${Scope} of=${job.payload} /> <${Time} at=${job.created_at} /> <${Progress} job=${job} /></p>
+      ${job.error && html`<p class="reason">${job.error}</p>`}
+      <${ErrorNote} error=${failure} />
+      ${job.results.length > 0 && html`
+        <ul class="plain">
+          ${job.results.map((one) => html`<li key=${one.id}><${Badge}>${one.event}<//> ${one.memory === null
+            ? html`<span class="faint">${t("deleted since")}</span>`
+            : html`<a dir="auto" href=${hrefOf("memory", { id: one.id })}>${one.memory}</a>`}</li>`)}
+        </ul>
+      `}
+      ${job.status === "SUCCEEDED" && job.event_type === "ADD" && job.results.length === 0 && html`<p>${t("Nothing in it was worth remembering.")}</p>`}
+      <div class="actions">
+        ${job.status === "FAILED" && job.event_type === "ADD" && may("write") && html`<button type="button" class="primary" onClick=${retry}>${t("Try again")}</button>`}
+        ${runs && job.event_type !== "ADD" && may("admin") && html`<button type="button" onClick=${() => setAsks(true)}>${t("Cancel the job")}</button>`}
+        <a href=${hrefOf("jobs")}>${t("Close")}</a>
+      </div>
+      ${asks && html`
+        <${Confirm} title=${t("Cancel this job?")} action=${t("Cancel the job")} onConfirm=${cancel} onClose=${() => setAsks(false)}>
+          <p>${t("What it has done stays done.")}</p>
+        <//>
+      `}
+    </section>
+  `;
+}

@@ -1,0 +1,252 @@
+// Memories: a list by scope and other conditions, or a search whose results show what their scores are made of.
+
+import { addressOf, call } from "../api.js";
+import { Badge, Empty, ErrorNote, Field, Loading, SCOPE, SCOPE_LABELS, Scope } from "../components.js";
+import { counted, number, t } from "../i18n.js";
+import { html, useEffect, useMemo, useRef, useState } from "../lib.js";
+import { useLoad, useSettled } from "../load.js";
+import { FILTERS, filtersOf } from "../memory_filters.js";
+import { go, hrefOf } from "../router.js";
+import { ScoreBar, ScoreParts } from "../scores.js";
+import { Time } from "../times.js";
+import { WhyNot } from "../why_not.js";
+
+const PAGE_SIZE = 50;
+const SEARCHED = 50;
+
+export function Memories({ params }) {
+  const change = (changes, options) => go("memories", { ...params, ...changes }, options);
+  return html`
+    <h1>${t("Memories")}</h1>
+    <${SearchBox} params=${params} change=${change} />
+    <${FilterFields} params=${params} change=${change} />
+    <${Found} params=${params} />
+  `;
+}
+
+// The list or the search results for some parameters, which a page may complete by moments (`as_of`, `known_at`).
+export function Found({ params }) {
+  const asked = useMemo(() => JSON.stringify(params), [params]);
+  return params.q
+    ? html`<${Results} params=${params} asked=${asked} />`
+    : html`<${List} params=${params} asked=${asked} />`;
+}
+
+export function SearchBox({ params, change }) {
+  const [query, setQuery] = useState(params.q ?? "");
+  const settled = useSettled(query, 350);
+  useEffect(() => setQuery(params.q ?? ""), [params.q]);
+  useEffect(() => {
+    if (settled.trim() !== (params.q ?? "").trim() && settled === query) change({ q: settled.trim() }, { replace: true });
+  }, [settled]);
+  const escaped = (event) => {
+    if (event.key === "Escape") {
+      setQuery("");
+      change({ q: "" });
+    }
+    if (event.key === "ArrowDown") document.querySelector("[data-row]")?.focus();
+  };
+  const threshold = params.threshold ?? "0.1";
+  return html`
+    <form class="search" role="search" onSubmit=${(event) => { event.preventDefault(); change({ q: query.trim() }); }}>
+      <input
+        type="search" data-search value=${query} placeholder=${t("Ask, as an agent would: Where does she live?")}
+        aria-label=${t("Search")} onInput=${(event) => setQuery(event.target.value)} onKeyDown=${escaped}
+      />
+      <label class="threshold" title=${t("Results with a lower score are left out")}>
+        <span>${t("Threshold")} <output>${number(Number(threshold), { minimumFractionDigits: 2 })}</output></span>
+        <input
+          type="range" min="0" max="1" step="0.01" value=${threshold}
+          onInput=${(event) => change({ threshold: event.target.value }, { replace: true })}
+        />
+      </label>
+    </form>
+  `;
+}
+
+export function FilterFields({ params, change }) {
+  const used = FILTERS.filter((name) => params[name]).length;
+  const field = (name, label, more = {}) => html`
+    <${Field} key=${name} label=${t(label)}>
+      <${FilterInput} name=${name} value=${params[name] ?? ""} change=${change} ...${more} />
+    <//>
+  `;
+  return html`
+    <details class="filters" open=${used > 0}>
+      <summary>${t("Filters")} ${used > 0 && html`<${Badge}>${used}<//>`}</summary>
+      <div class="fields">
+        ${SCOPE.map((name) => field(name, SCOPE_LABELS[name]))}
+        ${field("category", "Category")}
+        ${field("metadata", "Metadata", { placeholder: "topic=food" })}
+        ${field("from", "Created from", { type: "date" })}
+        ${field("to", "Created until", { type: "date" })}
+        <label class="check">
+          <input type="checkbox" checked=${params.expired === "1"} onChange=${(event) => change({ expired: event.target.checked ? "1" : "" })} />
+          ${t("Show expired ones")}
+        </label>
+        ${used > 0 && html`
+          <button type="button" class="quiet" onClick=${() => change(Object.fromEntries(FILTERS.map((name) => [name, ""])))}>
+            ${t("Clear")}
+          </button>
+        `}
+      </div>
+    </details>
+  `;
+}
+
+function FilterInput({ name, value, change, type = "text", placeholder }) {
+  const [text, setText] = useState(value);
+  useEffect(() => setText(value), [value]);
+  const commit = () => text !== value && change({ [name]: text.trim() });
+  return html`
+    <input
+      type=${type} value=${text} placeholder=${placeholder} spellcheck=${false}
+      onInput=${(event) => setText(event.target.value)} onChange=${commit}
+      onKeyDown=${(event) => event.key === "Enter" && commit()}
+    />
+  `;
+}
+
+function Results({ params, asked }) {
+  const { data, error, loading, reload } = useLoad((signal) => search(params, signal), [asked]);
+  const [explained, setExplained] = useState(null);
+  return html`
+    <${ErrorNote} error=${error} retry=${reload} />
+    ${!data && loading && html`<${Loading} />`}
+    ${data && html`
+      <p class="count" role="status">${counted(data.length, "{count} result", "{count} results")}</p>
+      <ol class=${loading ? "rows dim" : "rows"} onKeyDown=${moveByArrows}>
+        ${data.map((one) => html`
+          <li key=${one.id} class="row">
+            <${ScoreBar} score=${one.score} parts=${one.score_breakdown} />
+            <div class="body">
+              <${RowText} memory=${one} />
+              <${RowFacts} memory=${one} />
+              <details onToggle=${(event) => event.target.open && setExplained(one.id)}>
+                <summary>${t("Why this score")}</summary>
+                <${ScoreParts} item=${one} />
+                ${explained === one.id && html`<${WhyNot} key=${one.id} params=${params} memoryId=${one.id} compact />`}
+              </details>
+            </div>
+          </li>
+        `)}
+      </ol>
+      ${data.length === 0 && html`<p>${t("No memory reaches the threshold. Lower it, or widen the filters.")}</p>`}
+      <${WhyNot} params=${params} />
+    `}
+  `;
+}
+
+async function search(params, signal) {
+  const body = {
+    query: params.q,
+    filters: filtersOf(params),
+    top_k: SEARCHED,
+    threshold: Number(params.threshold ?? 0.1),
+    show_expired: params.expired === "1",
+    ...momentsOf(params),
+  };
+  return (await call("POST", "v3/memories/search/", { body, signal })).results;
+}
+
+export const momentsOf = ({ as_of, known_at }) => ({ ...(as_of && { as_of }), ...(known_at && { known_at }) });
+
+function List({ params, asked }) {
+  const [pages, setPages] = useState([]);
+  const [failure, setFailure] = useState(null);
+  const first = useLoad((signal) => page(params, null, signal), [asked]);
+  const busy = useRef(false);
+  useEffect(() => setPages([]), [first.data]);
+  const last = pages.at(-1) ?? first.data;
+  const more = async () => {
+    if (busy.current || !last?.next_cursor) return;
+    busy.current = true;
+    setFailure(null);
+    try {
+      const next = await page(params, last.next_cursor);
+      setPages((before) => [...before, next]);
+    } catch (error) {
+      setFailure(error);
+    } finally {
+      busy.current = false;
+    }
+  };
+  const end = useEnd(more, [last]);
+  const memories = [first.data, ...pages].flatMap((one) => one?.results ?? []);
+  if (!first.data && first.loading) return html`<${Loading} />`;
+  return html`
+    <${ErrorNote} error=${first.error} retry=${first.reload} />
+    ${first.data && memories.length === 0 && html`<${NoMemories} filtered=${FILTERS.some((name) => params[name])} />`}
+    ${memories.length > 0 && html`
+      <p class="count">${countOf(first.data)}</p>
+      <ul class=${first.loading ? "rows dim" : "rows"} onKeyDown=${moveByArrows}>
+        ${memories.map((one) => html`
+          <li key=${one.id} class="row"><div class="body"><${RowText} memory=${one} /><${RowFacts} memory=${one} /></div></li>
+        `)}
+      </ul>
+      <${ErrorNote} error=${failure} retry=${more} />
+      <div ref=${end} class="end">${last?.next_cursor && html`<button type="button" onClick=${more}>${t("Show more")}</button>`}</div>
+    `}
+  `;
+}
+
+function countOf({ count, count_is_lower_bound: more }) {
+  if (more) return t("{count} memories or more", { count: number(count) });
+  return counted(count, "{count} memory", "{count} memories");
+}
+
+function page(params, cursor, signal) {
+  const body = { filters: filtersOf(params), show_expired: params.expired === "1", ...momentsOf(params) };
+  const query = cursor ? { page_size: PAGE_SIZE, cursor } : { page: 1, page_size: PAGE_SIZE };
+  return call("POST", "v3/memories/", { body, query, signal });
+}
+
+// Calls `reached` when the end of a list comes near the lower edge of the window.
+function useEnd(reached, inputs) {
+  const end = useRef(null);
+  useEffect(() => {
+    if (!end.current) return undefined;
+    const seen = new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && reached(), {
+      rootMargin: "800px",
+    });
+    seen.observe(end.current);
+    return () => seen.disconnect();
+  }, inputs);
+  return end;
+}
+
+function RowText({ memory }) {
+  return html`<a class="text" data-row dir="auto" href=${hrefOf("memory", { id: memory.id })}>${memory.memory}</a>`;
+}
+
+export function RowFacts({ memory }) {
+  return html`
+    <div class="facts">
+      <${Scope} of=${memory} />
+      ${(memory.categories ?? []).map((one) => html`<${Badge} key=${one} kind="category">${one}<//>`)}
+      ${memory.lifecycle_state === "superseded" && html`<${Badge} kind="past">${t("superseded")}<//>`}
+      <${Time} at=${memory.created_at} />
+    </div>
+  `;
+}
+
+// Up and down go from row to row; at the top, up goes back to the search box.
+export function moveByArrows(event) {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!step || !event.target.matches("[data-row]")) return;
+  event.preventDefault();
+  const rows = [...event.currentTarget.querySelectorAll("[data-row]")];
+  const next = rows[rows.indexOf(event.target) + step] ?? (step < 0 ? document.querySelector("[data-search]") : null);
+  next?.focus();
+}
+
+function NoMemories({ filtered }) {
+  if (filtered) return html`<p>${t("No memory matches these filters.")}</p>`;
+  const curl = `curl -s ${addressOf("memories")} -H "X-API-Key: $KEY" -H 'Content-Type: application/json' \\
+  -d '{"messages": [{"role": "user", "content": "I moved to Lisbon in May."}], "user_id": "ana", "infer": false}'`;
+  return html`
+    <${Empty} title=${t("Nothing is remembered yet")} curl=${curl}>
+      <p>${t("An agent sends its conversations, and what is worth remembering appears here. Send one:")}</p>
+    <//>
+  `;
+}

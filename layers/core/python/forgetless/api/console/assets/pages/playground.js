@@ -1,0 +1,140 @@
+// Playground: a conversation of one's own, what was remembered of it, and questions beside it.
+
+import { call } from "../api.js";
+import { Badge, ErrorNote, Field } from "../components.js";
+import { number, t } from "../i18n.js";
+import { html, useEffect, useState } from "../lib.js";
+import { go, hrefOf } from "../router.js";
+import { useSession } from "../session.js";
+import { Found, SearchBox } from "./memories.js";
+
+const ROLES = ["user", "assistant"];
+const SHORT_MS = 700;
+const ENDED = ["SUCCEEDED", "FAILED", "CANCELLED"];
+
+const newUser = () => `playground-${crypto.randomUUID().slice(0, 8)}`;
+
+// The user id stands in the address, so that a reload keeps the playground.
+export function Playground({ params }) {
+  const user = params.user_id?.startsWith("playground-") ? params.user_id : null;
+  useEffect(() => {
+    if (!user) go("playground", { user_id: newUser() }, { replace: true });
+  }, [user]);
+  return user && html`<${Ground} key=${user} user=${user} params=${params} />`;
+}
+
+function Ground({ user, params }) {
+  const { say } = useSession();
+  const [round, setRound] = useState(0);
+  const [error, setError] = useState(null);
+  const erase = () => call("DELETE", `v2/entities/user/${encodeURIComponent(user)}/`).then(
+    () => { say({ text: t("The playground is erased.") }); go("playground", { user_id: newUser() }); },
+    (failure) => (failure.status === 404 ? go("playground", { user_id: newUser() }) : setError(failure)),
+  );
+  return html`
+    <h1>${t("Playground")}</h1>
+    <p>${t("Write a conversation and see what is remembered of it. It belongs to a user of its own:")} <code>${user}</code></p>
+    <div class="actions"><button type="button" class="danger" onClick=${erase}>${t("Erase this playground")}</button></div>
+    <${ErrorNote} error=${error} />
+    <div class="columns">
+      <section><${Conversation} user=${user} onDone=${() => setRound((count) => count + 1)} /></section>
+      <section>
+        <h2>${t("Ask about it")}</h2>
+        <${SearchBox} params=${params} change=${(changes, options) => go("playground", { ...params, ...changes }, options)} />
+        <${Found} key=${round} params=${params} />
+      </section>
+    </div>
+  `;
+}
+
+function Conversation({ user, onDone }) {
+  const [messages, setMessages] = useState([{ role: "user", content: t("I moved to Lisbon in May, and my dog Nilo hates trams.") }]);
+  const [infer, setInfer] = useState(true);
+  const [run, setRun] = useState(null);
+  const [error, setError] = useState(null);
+  const change = (place, changes) => setMessages(messages.map((one, index) => (index === place ? { ...one, ...changes } : one)));
+  const last = messages.at(-1)?.role;
+  const more = () => setMessages([...messages, { role: last === "user" ? "assistant" : "user", content: "" }]);
+  const send = async (event) => {
+    event.preventDefault();
+    setError(null);
+    setRun({ busy: true });
+    try {
+      setRun(await remembered(user, messages.filter((one) => one.content.trim()), infer));
+      onDone();
+    } catch (failure) {
+      setRun(null);
+      setError(failure);
+    }
+  };
+  return html`
+    <h2>${t("A conversation")}</h2>
+    <form onSubmit=${send}>
+      ${messages.map((one, place) => html`
+        <div key=${place} class="said">
+          <select value=${one.role} aria-label=${t("Role")} onChange=${(event) => change(place, { role: event.target.value })}>
+            ${ROLES.map((role) => html`<option key=${role} value=${role}>${t(role)}</option>`)}
+          </select>
+          <textarea rows="2" dir="auto" aria-label=${t("Message")} value=${one.content} onInput=${(event) => change(place, { content: event.target.value })}></textarea>
+          <button type="button" class="quiet" aria-label=${t("Remove this message")} onClick=${() => setMessages(messages.filter((_, index) => index !== place))}>×</button>
+        </div>
+      `)}
+      <div class="actions">
+        <button type="button" onClick=${more}>${t("Add a message")}</button>
+        <label class="check"><input type="radio" name="infer" checked=${infer} onChange=${() => setInfer(true)} />${t("extract facts")}</label>
+        <label class="check"><input type="radio" name="infer" checked=${!infer} onChange=${() => setInfer(false)} />${t("keep as said")}</label>
+        <button type="submit" class="primary" disabled=${run?.busy || !messages.some((one) => one.content.trim())}>${t("Remember")}</button>
+      </div>
+    </form>
+    <${ErrorNote} error=${error} />
+    <div aria-live="polite">
+      ${run?.busy && html`<p class="faint">${t("It is being read …")}</p>`}
+      ${run?.job && html`<${Outcome} run=${run} />`}
+    </div>
+  `;
+}
+
+function Outcome({ run: { job, seconds, tokens, sources, superseded } }) {
+  if (job.status === "FAILED") return html`<${ErrorNote} error=${new Error(job.error)} />`;
+  return html`
+    <h2>${t("What was remembered")}</h2>
+    <p class="faint">${t("{seconds} s", { seconds: number(seconds, { maximumFractionDigits: 2 }) })}${tokens > 0 && ` · ${t("{tokens} tokens", { tokens: number(tokens) })}`}</p>
+    ${job.results.length === 0 && html`<p>${t("Nothing in it was worth remembering.")}</p>`}
+    <ul class="plain">
+      ${job.results.map((one) => html`
+        <li key=${one.id}>
+          <${Badge} kind=${one.event === "ADD" ? "good" : ""}>${one.event}<//> <a dir="auto" href=${hrefOf("memory", { id: one.id })}>${one.memory}</a>
+          ${(sources[one.id] ?? []).map((said, place) => html`<p key=${place} class="faint" dir="auto">← ${said.role}: ${said.content}</p>`)}
+          ${(superseded[one.id] ?? []).map((old) => html`<p key=${old.id} class="faint">${t("supersedes")} <a dir="auto" href=${hrefOf("memory", { id: old.id })}>${old.memory}</a></p>`)}
+        </li>
+      `)}
+    </ul>
+  `;
+}
+
+// Adds the messages, waits for the job, and reads where each memory comes from and what it superseded.
+async function remembered(user, messages, infer) {
+  const began = performance.now();
+  const before = await tokensToday();
+  const added = await call("POST", "v3/memories/add/", { body: { messages, user_id: user, infer } });
+  const id = added.event_id ?? added.id;
+  let job;
+  do {
+    job = await call("GET", `v1/event/${encodeURIComponent(id)}/`);
+    if (!ENDED.includes(job.status)) await new Promise((done) => setTimeout(done, SHORT_MS));
+  } while (!ENDED.includes(job.status));
+  const seconds = (performance.now() - began) / 1000;
+  const [sources, superseded] = [{}, {}];
+  await Promise.all(job.results.map(async ({ id: memory }) => {
+    const path = `v1/memories/${encodeURIComponent(memory)}`;
+    const [history, older] = await Promise.all([call("GET", `${path}/history/`), call("GET", `${path}/superseded/`)]);
+    sources[memory] = history.at(-1)?.input ?? [];
+    superseded[memory] = older.results;
+  }));
+  return { job, seconds, tokens: (await tokensToday()) - before, sources, superseded };
+}
+
+async function tokensToday() {
+  const { usage } = await call("GET", "usage", { query: { from: new Date().toISOString().slice(0, 10) } });
+  return usage.reduce((sum, day) => sum + day.llm_tokens, 0);
+}

@@ -1,0 +1,211 @@
+"""What people do in the console: by mouse, by keyboard alone, with limited keys, and when something is wrong."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+import pytest
+
+from tests.console.conftest import Open
+from tests.e2e.house import House
+
+pytestmark = [pytest.mark.console, pytest.mark.slow]
+
+ODD = (
+    '<img src=x onerror="document.title=1"><script>document.title=2</script> \u202eevil\u202c 👩‍👩‍👧 '
+    + "word " * 12_000
+)
+
+
+def test_whoever_has_a_wrong_key_is_told_so_and_signs_in_with_another(open_console: Open, house: House) -> None:
+    opened = open_console("#/memories", key="fgl_wrong")
+    page = opened.page
+    page.get_by_text("The key is not valid.").wait_for()
+    page.get_by_label("API key").fill("fgl_also_wrong")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_text("The key is not valid.").wait_for()
+    page.get_by_label("API key").fill(house.client.headers["X-API-Key"])
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Memories", exact=True).wait_for()
+
+
+def test_by_keyboard_alone_one_searches_goes_through_the_rows_and_opens_one(open_console: Open) -> None:
+    opened = open_console("#/overview")
+    opened.say("The blue kettle leaks.", "The red kettle works.", user="keyboard")
+    opened.go("#/memories?user_id=keyboard")
+    page = opened.page
+    page.locator("[data-row]").first.wait_for()
+    page.keyboard.press("/")
+    page.keyboard.type("which kettle leaks")
+    page.keyboard.press("Enter")
+    page.locator(".score").first.wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="The blue kettle leaks.").wait_for()
+    page.go_back()
+    page.locator(".score").first.wait_for()
+    page.keyboard.press("/")
+    page.keyboard.press("Escape")
+    page.wait_for_function("!location.hash.includes('q=')")
+
+
+def test_why_a_memory_did_not_come_is_seen(open_console: Open) -> None:
+    opened = open_console("#/overview")
+    (missing,) = opened.say("Quantum chromodynamics is hard.", user="why")
+    opened.say("I like plums.", user="why")
+    opened.go("#/memories?user_id=why&q=plums&threshold=0.3")
+    page = opened.page
+    page.get_by_label(re.compile("Id of the memory")).fill(missing)
+    page.get_by_role("button", name="Why not?").click()
+    page.get_by_text("It fell at: Reaches the threshold").wait_for()
+    opened.picture("why-not")
+
+
+def test_a_memory_is_edited_and_the_edit_taken_back_then_it_is_deleted_for_ever(open_console: Open) -> None:
+    opened = open_console("#/overview")
+    (id_,) = opened.say("Her car is red.", user="edit")
+    opened.go(f"#/memory?id={id_}")
+    page = opened.page
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_label(re.compile("^Text")).fill("Her car is blue.")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("heading", name="Her car is blue.").wait_for()
+    page.locator("del", has_text="red").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("heading", name="Her car is red.").wait_for()
+    page.get_by_role("button", name="Delete").click()
+    confirm = page.get_by_role("button", name="Delete for ever")
+    assert confirm.is_disabled()
+    page.get_by_label("Type delete to confirm").fill("delete")
+    confirm.click()
+    page.get_by_text("The memory is erased.").wait_for()
+    assert opened.call("GET", f"/v1/memories/{id_}/").status_code == 404
+
+
+def test_the_example_of_time_travel_shows_lisbon_and_berlin(open_console: Open) -> None:
+    opened = open_console("#/time")
+    page = opened.page
+    page.get_by_role("button", name="Show me").click()
+    page.locator(".rows", has_text="Ana lives in Berlin.").wait_for()
+    assert page.get_by_text("Ana lives in Lisbon.").count() == 0
+    page.get_by_role("button", name="What did we know on 16 May?").click()
+    page.locator(".rows", has_text="Ana lives in Lisbon.").wait_for()
+    opened.picture("time-travel")
+    page.get_by_role("button", name="What do we know now?").click()
+    page.locator(".rows", has_text="Ana lives in Berlin.").wait_for()
+    # The slider, by keyboard: the first step of the time was true in Lisbon.
+    page.get_by_label("What was true at").first.press("Home")
+    page.keyboard.press("PageUp")
+    page.locator(".rows", has_text="Ana lives in Lisbon.").wait_for()
+    page.get_by_role("button", name="Erase the example").click()
+    page.get_by_role("button", name="Show me").wait_for()
+
+
+def test_in_the_playground_a_conversation_is_remembered_asked_about_and_erased(open_console: Open) -> None:
+    opened = open_console("#/playground")
+    page = opened.page
+    page.get_by_role("textbox", name="Message").fill("I moved to Lisbon in May. My dog Nilo hates trams.")
+    page.get_by_role("button", name="Remember").click()
+    page.get_by_role("heading", name="What was remembered").wait_for()
+    page.get_by_label("Search").fill("Where does she live?")
+    page.locator(".rows .score").first.wait_for()
+    opened.picture("playground-used")
+    user = page.locator("main code").first.inner_text()
+    page.get_by_role("button", name="Erase this playground").click()
+    page.get_by_text("The playground is erased.").wait_for()
+    assert opened.call("POST", "/v3/memories/", json={"filters": {"user_id": user}}).json()["count"] == 0
+
+
+def test_a_key_is_made_used_and_revoked(open_console: Open) -> None:
+    opened = open_console("#/keys")
+    page = opened.page
+    label = f"made-{uuid.uuid4().hex[:6]}"
+    page.get_by_label("Label").fill(label)
+    page.get_by_label("Role").select_option("read")
+    page.get_by_role("button", name="Create").click()
+    secret = page.locator(".note pre").inner_text()
+    assert opened.call("GET", "/v1/ping/", key=secret).json()["role"] == "read"
+    row = page.locator(".row", has_text=label)
+    row.get_by_role("button", name="Revoke").click()
+    page.get_by_label("Type revoke to confirm").fill("revoke")
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    row.wait_for(state="detached")
+
+
+def test_a_limited_key_sees_its_user_and_no_page_that_it_may_not_use(open_console: Open) -> None:
+    first = open_console("#/overview")
+    first.say("Limited likes lemons.", user="limited")
+    first.say("Others like oranges.", user="others")
+    body = {"label": "limited", "role": "read", "user_ids": ["limited"]}
+    key = first.call("POST", "/api-keys", json=body).json()["key"]
+    opened = open_console("#/memories?user_id=limited", key=key)
+    page = opened.page
+    page.get_by_text("Limited likes lemons.").wait_for()
+    assert page.locator("nav a").all_inner_texts() == ["Memories", "Time travel", "Overview", "Jobs", "Entities"]
+    opened.go("#/keys")
+    page.get_by_text("There is no such page, or this key may not use it.").wait_for()
+    for hash_ in ("#/overview", "#/entities", "#/jobs", "#/memories"):
+        opened.go(hash_)
+        page.wait_for_load_state("networkidle")
+        assert "orange" not in page.content()
+
+
+def test_odd_texts_and_ids_are_shown_as_they_are(open_console: Open) -> None:
+    opened = open_console("#/overview")
+    user = "ann & co/ 100% <b>?#é"
+    (id_,) = opened.say(ODD, user=user)
+    opened.go("#/entities")
+    page = opened.page
+    page.get_by_role("link", name=user).click()
+    page.locator(".row", has_text="<script>").wait_for()
+    page.locator("[data-row]").first.click()
+    page.get_by_role("heading", name=re.compile("^<img src=x")).wait_for()
+    assert page.locator("main img, main script").count() == 0
+    assert page.title() == "Memory · Forgetless"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    opened.picture("odd")
+    assert opened.call("DELETE", f"/v1/memories/{id_}/").status_code == 200
+
+
+def test_without_the_service_a_page_says_so_and_goes_on_when_it_is_back(open_console: Open) -> None:
+    opened = open_console("#/memories?user_id=look")
+    page = opened.page
+    page.wait_for_load_state("networkidle")
+    page.context.set_offline(True)
+    page.get_by_label("Search").fill("tomatoes")
+    page.get_by_text("The service cannot be reached.").wait_for()
+    opened.picture("offline")
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_text("The service cannot be reached.").wait_for(state="detached")
+
+
+@pytest.mark.parametrize(("status", "text"), [(500, "The service has a problem."), (429, "A quota is used up.")])
+def test_a_failing_service_is_told_with_what_to_do(open_console: Open, status: int, text: str) -> None:
+    opened = open_console("#/overview")
+    page = opened.page
+    page.route(
+        "**/v3/memories/**",
+        lambda route: route.fulfill(status=status, json={"detail": "x"}, headers={"Retry-After": "7"}),
+    )
+    opened.go("#/memories")
+    page.get_by_text(text).wait_for()
+    assert "7 s" in page.locator(".note.error").inner_text()
+
+
+def test_thousands_of_memories_are_paged_through_as_one_scrolls(open_console: Open) -> None:
+    opened = open_console("#/overview")
+    for start in range(0, 300, 100):
+        opened.say(*(f"Fact number {number} about nothing." for number in range(start, start + 100)), user="many")
+    opened.go("#/memories?user_id=many")
+    page = opened.page
+    page.get_by_text("300 memories", exact=True).wait_for()
+    for _ in range(20):
+        page.mouse.wheel(0, 4000)
+        page.wait_for_timeout(150)
+        if page.locator("[data-row]").count() == 300:
+            break
+    assert page.locator("[data-row]").count() == 300
