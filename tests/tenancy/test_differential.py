@@ -1,8 +1,8 @@
 """Nothing that a key receives depends on memories that it may not read: every byte and header of every answer.
 
 Each request is sent in two worlds that are alike until, just before it, somebody else does something in one of them:
-other users of the tenant if the key is limited, and otherwise another tenant. What words weigh in a search depends on
-the whole collection until words are counted apart; these fields alone are expected failures.
+other users of the tenant if the key is limited, and otherwise another tenant. Scores are compared, too: what words
+weigh depends on nothing that is stored.
 """
 
 from __future__ import annotations
