@@ -10,15 +10,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import psutil
 
-from embedder.adapters import fold, split
-from embedder.build import quantize
+from embedder.encoder_files import write_graph
 from embedder.model import TASK_INPUT, open_session
+from embedder.published_encoder import PublishedEncoder
+from embedder.published_graph import PublishedGraph
 
 from . import standin
 
@@ -26,6 +26,8 @@ __all__ = ["compare", "measure"]
 
 #: Rows and tokens of the batches measured.
 SHAPES = ((1, 20), (16, 20), (4, 96))
+#: Positions of the graphs made: more than the longest batch has.
+POSITIONS = 512
 #: Seconds for each shape, and the least number of batches.
 SECONDS, LEAST = 5.0, 3
 #: Environment variable that shortens the measurement, for tests.
@@ -37,19 +39,17 @@ def compare(folder: Path, shape: standin.Shape = standin.FULL) -> dict[str, dict
     if not (folder / "published").is_dir():
         standin.write(folder / "published", shape)
     source = folder / "published" / "onnx" / "model.onnx"
-    tasks = len(standin.TASKS)
+    config = json.loads((folder / "published" / "config.json").read_bytes())
+    published, tasks = PublishedGraph.read(source), len(standin.TASKS)
     graphs = {"published fp32": source}
-    forms: dict[str, Callable[[Path], None]] = {
-        "low-rank paths": lambda out: split(source, out, tasks),
-        "folded for one task": lambda out: fold(source, out, 1),
-    }
-    for name, make in forms.items():
+    for name, task in {"all tasks": None, "one task": 1}.items():
+        encoder = PublishedEncoder(published, config, tasks=tasks, positions=POSITIONS, task=task)
         whole, small = (folder / f"{name.split()[0]}-{kind}" / "model.onnx" for kind in ("fp32", "int8"))
         for graph in (whole, small):
             graph.parent.mkdir(exist_ok=True)
-        if not small.is_file():
-            make(whole)
-            quantize(whole, small)
+        for graph, form in ((whole, "none"), (small, "int8")):
+            if not graph.is_file():
+                write_graph(graph, encoder, encoder.shape, form, beside=True)
         graphs |= {f"{name} fp32": whole, f"{name} int8": small}
     return {name: _apart(graph) for name, graph in graphs.items()}
 
@@ -72,8 +72,8 @@ def measure(graph: Path) -> dict[str, float]:
             "input_ids": random.integers(4, 250, (rows, length)),
             "attention_mask": np.ones((rows, length), np.int64),
         }
-        if any(entry.name == TASK_INPUT for entry in session.get_inputs()):
-            feed[TASK_INPUT] = np.array(1)
+        for task in (entry for entry in session.get_inputs() if entry.name == TASK_INPUT):
+            feed[TASK_INPUT] = np.ones([rows] * len(task.shape) if task.shape else [], np.int64)
         session.run(None, feed)
         began, cpu, count = time.monotonic(), time.process_time(), 0
         while count < LEAST or time.monotonic() < began + float(os.environ.get(QUICK, SECONDS)):

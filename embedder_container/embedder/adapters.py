@@ -1,10 +1,8 @@
-"""Takes run-time adapters out of a published graph: weights that depend on ``task_id`` become constants.
+"""Takes run-time adapters out of a published graph that keeps its operators: its weights become constants.
 
-A graph such as jina-embeddings-v3's computes W + B[task]·A[task] before every product, so that no weight is a
-constant and quantisation finds none. Whatever form the exporter gave it, the weight depends on constants and
-``task_id`` alone: it is evaluated for each task here. Then either one task's weight stays (``fold``), or the
-first task's stays and the others' differences, which are of low rank, go beside it (``split``). Weights are read
-and written one by one, so that gigabytes of them need little memory.
+This is for graphs that are no encoder that ``published_encoder.py`` knows. Weights that depend on ``task_id`` are
+evaluated for each task: the first task's stays, and the others' differences, which are of low rank, go beside it.
+Weights are read and written one by one, so that gigabytes of them need little memory.
 """
 
 from __future__ import annotations
@@ -22,23 +20,12 @@ from .graph_parts import Array, Parts, data_of, new_node
 from .model import TASK_INPUT
 from .published_graph import PublishedGraph, TaskWeight, low_rank
 
-__all__ = ["SIDE", "fold", "split"]
+__all__ = ["SIDE", "split"]
 
 #: The prefix of the names of the low-rank nodes, which are not quantised.
 SIDE = "adapter."
 #: A task-dependent value that is not a weight of a known kind is stored once for each task, up to this many numbers.
 MAX_PLAIN = 1 << 22
-
-
-def fold(source: Path, out: Path, task: int) -> None:
-    """Write the graph for one task, without the input ``task_id``, and with pooling and norm."""
-    graph = PublishedGraph.read(source)
-    with data_of(out).open("wb") as data:
-        parts = Parts(data)
-        for name in dict.fromkeys(weight.name for weight in graph.weights()):
-            parts.store(name, graph.evaluator(name)(task))
-        parts.nodes = list(graph.live)
-        _write(graph, parts, out, keep_task=False)
 
 
 def split(source: Path, out: Path, tasks: int) -> None:
@@ -59,7 +46,7 @@ def split(source: Path, out: Path, tasks: int) -> None:
                 parts.nodes.extend(_beside(node, weights[0], kept[weights[0].name]))
             else:
                 parts.nodes.append(node)
-        _write(graph, parts, out, keep_task=True)
+        _write(graph, parts, out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +131,7 @@ def _beside(node: onnx.NodeProto, weight: TaskWeight, difference: _Difference) -
     return nodes
 
 
-def _write(graph: PublishedGraph, parts: Parts, out: Path, *, keep_task: bool) -> None:
+def _write(graph: PublishedGraph, parts: Parts, out: Path) -> None:
     """Write the new nodes with the constants that they use."""
     old, nodes = graph.model, parts.nodes
     used = {entry for node in nodes for entry in node.input} | {value.name for value in old.graph.output}
@@ -155,7 +142,6 @@ def _write(graph: PublishedGraph, parts: Parts, out: Path, *, keep_task: bool) -
         if name in used and name not in parts.stored:
             parts.store(name, numpy_helper.to_array(graph.load(name)))
     inputs = [value for value in old.graph.input if value.name not in parts.stored]
-    inputs = [value for value in inputs if keep_task or value.name != TASK_INPUT]
     new = helper.make_graph([*before, *nodes], old.graph.name, inputs, old.graph.output, list(parts.stored.values()))
     made_model = helper.make_model(
         new, opset_imports=old.opset_import, ir_version=old.ir_version, producer_name="embedder"

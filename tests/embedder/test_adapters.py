@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from bench import standin
-from embedder.adapters import SIDE, fold, split
+from embedder.adapters import SIDE, split
 from embedder.cli import main
 from embedder.encoder_files import write_graph
 from embedder.errors import ModelFolderError, PrepareError
@@ -61,13 +61,25 @@ def unit_means(tokens: Array) -> Array:
     return means / np.linalg.norm(means, axis=1, keepdims=True)
 
 
+def encoder_of(source: Path, task: int | None = None) -> PublishedEncoder:
+    config = json.loads((source / "config.json").read_text())
+    return PublishedEncoder(PublishedGraph.read(published(source)), config, tasks=5, positions=128, task=task)
+
+
+def write(source: Path, out: Path, form: str = "none", task: int | None = None) -> Path:
+    encoder = encoder_of(source, task)
+    write_graph(out, encoder, encoder.shape, form, beside=True)
+    return out
+
+
 @pytest.mark.parametrize("task", range(5))
-def test_each_task_gives_the_published_numbers_both_ways(source: Path, tmp_path: Path, task: int) -> None:
+def test_each_task_gives_the_published_numbers_in_every_graph(source: Path, tmp_path: Path, task: int) -> None:
     split(published(source), tmp_path / "split.onnx", 5)
-    fold(published(source), tmp_path / "fold.onnx", task)
+    whole, one = write(source, tmp_path / "whole.onnx"), write(source, tmp_path / "one.onnx", task=task)
     expected = unit_means(run(published(source), task_id=np.array(task)))
     assert np.allclose(run(tmp_path / "split.onnx", task_id=np.array(task)), expected, atol=1e-4)
-    assert np.allclose(run(tmp_path / "fold.onnx"), expected, atol=1e-4)
+    assert np.allclose(run(whole, task_id=np.full(len(IDS), task)), expected, atol=1e-5)
+    assert np.allclose(run(one), expected, atol=1e-5)
 
 
 def test_the_tasks_of_the_stand_in_differ(source: Path) -> None:
@@ -126,7 +138,7 @@ def test_other_uses_of_what_depends_on_the_task_are_kept_for_each_task(tmp_path:
 
 
 def test_a_graph_without_tasks_is_refused(source: Path, tmp_path: Path) -> None:
-    fold(published(source), tmp_path / "plain.onnx", 0)
+    write(source, tmp_path / "plain.onnx", task=0)
     with pytest.raises(PrepareError, match="no input 'task_id'"):
         split(tmp_path / "plain.onnx", tmp_path / "out.onnx", 5)
 
@@ -148,24 +160,12 @@ def test_the_weights_became_int8(prepared: Path) -> None:
 
 @pytest.mark.parametrize("form", ["none", "int8", "int8-rows"])
 def test_a_batch_mixes_tasks(source: Path, tmp_path: Path, form: str) -> None:
-    config = json.loads((source / "config.json").read_text())
-    encoder = PublishedEncoder(PublishedGraph.read(published(source)), config, tasks=5, positions=128)
-    write_graph(tmp_path / "model.onnx", encoder, encoder.shape, form, beside=True)
     one_each = np.array([4, 0, 2])
-    mixed = run(tmp_path / "model.onnx", task_id=one_each)
+    mixed = run(write(source, tmp_path / "model.onnx", form), task_id=one_each)
     for row, task in enumerate(one_each):
         expected = unit_means(run(published(source), task_id=np.array(task)))[row]
         assert np.abs(mixed[row] - expected).max() < (1e-5 if form == "none" else 0.03)
         assert mixed[row] @ expected > 0.999
-
-
-def test_the_graph_of_one_task_has_no_adapters(source: Path, tmp_path: Path) -> None:
-    config = json.loads((source / "config.json").read_text())
-    graph = PublishedGraph.read(published(source))
-    encoder = PublishedEncoder(graph, config, tasks=5, positions=128, task=3)
-    write_graph(tmp_path / "model.onnx", encoder, encoder.shape, "none", beside=True)
-    expected = unit_means(run(published(source), task_id=np.array(3)))
-    assert np.allclose(run(tmp_path / "model.onnx"), expected, atol=1e-5)
 
 
 def test_a_graph_that_is_read_wrongly_keeps_its_own_operators(source: Path, tmp_path: Path) -> None:

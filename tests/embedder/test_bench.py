@@ -79,7 +79,7 @@ def test_jinas_forms_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     figures = jina.compare(tmp_path, standin.SMALL)
     assert list(figures) == [
         "published fp32",
-        *("low-rank paths fp32", "low-rank paths int8", "folded for one task fp32", "folded for one task int8"),
+        *("all tasks fp32", "all tasks int8", "one task fp32", "one task int8"),
     ]
     assert all(value > 0 for form in figures.values() for value in form.values())
 
