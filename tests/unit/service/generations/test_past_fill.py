@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from forgetless.domain.filters.scope_ids import all_ids
@@ -80,15 +83,19 @@ def test_a_killed_fill_goes_on_and_nothing_deleted_meanwhile_stays(
     process, _ = aged(place, clock)
     process().sweep.sweep()
 
-    def dies(*_: object, **__: object) -> None:
-        raise KilledError
+    marks = type(place.ledger).mark_indexed
+
+    def dies(ledger: Any, memories: Sequence[Memory], **options: Any) -> list[Memory]:
+        if any(memory.superseded_by for memory in memories):
+            raise KilledError
+        return marks(ledger, memories, **options)
 
     # The rows are in the index, and the process dies before it marks the memories.
     with monkeypatch.context() as patched:
         patched.setattr(type(place.ledger), "mark_indexed", dies)
         with pytest.raises(KilledError):
             process().bulk_worker.turn()
-    assert past_of(place) == WANTED
+    assert set(WANTED[1:]) <= set(past_of(place))
     cat = next(one.row.memory.id for one in place.indexes[OLD.collection].past_rows() if one.row.memory.version == 2)
     following = place.process()
     following().changes.delete("acme", cat)
