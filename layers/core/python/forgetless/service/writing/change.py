@@ -135,9 +135,8 @@ class ChangeService:
         self._ledger.append(events)
         if rows:
             self._indexer.write(rows, changes=[Change(before[row.memory.id], row.memory) for row in rows])
-        for memory in stored:
-            if memory.text == before[memory.id].text:
-                self._indexer.replace_row(memory, before=before[memory.id])
+        if unworded := [memory for memory in stored if memory.text == before[memory.id].text]:
+            self._indexer.replace_rows([Change(before[memory.id], memory) for memory in unworded])
 
     def _changed(self, portion: _Portion, memory: Memory) -> Memory:
         """The next version with all changes of this memory, or the memory itself if this request has already made it.

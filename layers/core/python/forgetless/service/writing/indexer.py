@@ -155,25 +155,32 @@ class Indexer:
             self._index.drop_older(tenant, [change.after for change in mine])
         return unmoved
 
-    def replace_row(self, memory: Memory, *, before: Memory) -> bool:
-        """Index the next version of a memory, with the vector of the version before if the text is the same.
+    def replace_rows(self, changes: Sequence[Change]) -> bool:
+        """Index the next versions of memories of one tenant, with the vectors of those before where the text stays.
 
         False as in `write`. Raises EmbedderError when a new vector is needed and the embedder fails.
         """
-        talk = self.context_messages([memory])
-        known = self._held_content(before)
-        content = known.get((before.id, before.version))
+        after = [change.after for change in changes]
+        talk, known = self.context_messages(after), self._held_contents([change.before for change in changes])
         # A row without a vector is made anew: the embedder may take the text by now.
-        if content is not None and content.vector and memory.text == before.text:
-            row = self._row(memory, self.told([memory], talk)[0], content.vector)
-        else:
-            row = self.rows([memory], talk)[0]
-        return self.write([row], changes=[Change(before, memory)], known=known)
+        reused = {
+            change.after.id: content.vector
+            for change in changes
+            if (content := known.get((change.before.id, change.before.version))) is not None
+            and content.vector
+            and change.after.text == change.before.text
+        }
+        same = [memory for memory in after if memory.id in reused]
+        told = zip(same, self.told(same, talk), strict=True)
+        rows = [self._row(memory, one, reused[memory.id]) for memory, one in told]
+        if others := [memory for memory in after if memory.id not in reused]:
+            rows += self.rows(others, talk)
+        return self.write(rows, changes=changes, known=known)
 
-    def _held_content(self, memory: Memory) -> dict[Key, Content]:
-        collection = self._index if memory.live else self._index.past
+    def _held_contents(self, memories: Sequence[Memory]) -> dict[Key, Content]:
+        """What the rows of these versions of one tenant's memories hold; nothing if the index does not answer."""
         try:
-            return collection.contents(memory.scope.tenant, [(memory.id, memory.version)])
+            return self.past.contents(memories[0].scope.tenant, memories) if memories else {}
         except IndexUnavailableError:
             return {}
 

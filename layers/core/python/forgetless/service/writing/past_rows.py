@@ -97,7 +97,8 @@ class PastRows:
         they begin later now, so that what they superseded ended later. Raises IndexUnavailableError.
         """
         alive = [change for change in changes if not change.after.deleted]
-        contents = self._contents(tenant, [change.before for change in alive], known)
+        asked = [change.before for change in alive if _key(change.before) not in known]
+        contents = {**known, **self.contents(tenant, asked)}
         new = {row.memory.id: row for row in rows if row.memory.scope.tenant == tenant}
         begins = self._begins(tenant, [change.after for change in alive], [row.memory for row in new.values()])
         there = [change for change in alive if (change.before.id, change.before.version) in contents]
@@ -115,8 +116,10 @@ class PastRows:
                 row = new.get(after.id)
                 moved.append(PastRow(row if row is not None else content.of(after), mark))
         # Only those of a superseded memory may be there already, with an open end.
-        self._index.past.drop(tenant, [_key(change.before) for change in there if _stands_there(change.before)])
-        self._index.past.insert(moved)
+        if standing := [_key(change.before) for change in there if _stands_there(change.before)]:
+            self._index.past.drop(tenant, standing)
+        if moved:
+            self._index.past.insert(moved)
         unmoved = {change.after.id for change in alive} - {change.after.id for change in there}
         return unmoved | {change.after.id for change in alive if change.after.created_at > change.before.created_at}
 
@@ -225,15 +228,15 @@ class PastRows:
                 )
         return found
 
-    def _contents(self, tenant: str, versions: Sequence[Memory], known: Mapping[Key, Content]) -> dict[Key, Content]:
-        live = [_key(memory) for memory in versions if memory.live and _key(memory) not in known]
-        ended = [_key(memory) for memory in versions if not memory.live and _key(memory) not in known]
-        found = {_key(memory): known[_key(memory)] for memory in versions if _key(memory) in known}
-        if live:
-            found |= self._index.contents(tenant, live)
-        if ended:
-            found |= self._index.past.contents(tenant, ended)
-        return found
+    def contents(self, tenant: str, versions: Sequence[Memory]) -> dict[Key, Content]:
+        """What the rows of these versions hold, each of which is or was the current one, wherever it stands.
+
+        Raises IndexUnavailableError.
+        """
+        live = [_key(memory) for memory in versions if memory.live]
+        ended = [_key(memory) for memory in versions if not memory.live]
+        found = self._index.contents(tenant, live) if live else {}
+        return {**found, **(self._index.past.contents(tenant, ended) if ended else {})}
 
     def _begins(self, tenant: str, versions: Sequence[Memory], new: Sequence[Memory]) -> dict[str, str]:
         """When the memories begin that supersede these versions."""
